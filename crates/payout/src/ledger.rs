@@ -1,0 +1,186 @@
+//! The books: double entry, append-only. A [`Journal`] is built by one of the functions here, each of which moves one
+//! amount from one account to another, so an entry that does not balance cannot be written down.
+//!
+//! Balances are not here: they are sums of postings, asked of the database.
+
+use std::fmt;
+
+use crate::ids::{AccountId, PartnerId};
+use crate::money::{Money, Vendor};
+
+/// Who receives: the partner himself (*Individual*) or his company (*Organization*).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Payee {
+    /// The partner user.
+    Partner(PartnerId),
+    /// The partner company, for the rewards of all its users.
+    Account(AccountId),
+}
+
+impl Payee {
+    /// Reads the id of a partner or an account.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        PartnerId::parse(id).map(Self::Partner).or_else(|| AccountId::parse(id).map(Self::Account))
+    }
+}
+
+impl fmt::Display for Payee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partner(id) => id.fmt(f),
+            Self::Account(id) => id.fmt(f),
+        }
+    }
+}
+
+/// A ledger account. Written `payable:ptn_…`, `in_flight:stripe`, `reward_expense`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum LedgerAccount {
+    /// What rewards have cost us.
+    RewardExpense,
+    /// What we owe a payee.
+    Payable(Payee),
+    /// Promised to a vendor and not yet known to have left.
+    InFlight(Vendor),
+    /// Our balance at a vendor, from zero: what left is negative.
+    VendorBalance(Vendor),
+    /// What the vendor took for itself.
+    VendorFees(Vendor),
+    /// Ours, but lying in the payee's balance at the vendor after its bank refused it.
+    Returned(Vendor),
+    /// Settled by somebody outside Bursar, on his word.
+    PaidOutside,
+}
+
+impl fmt::Display for LedgerAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RewardExpense => f.write_str("reward_expense"),
+            Self::Payable(payee) => write!(f, "payable:{payee}"),
+            Self::InFlight(vendor) => write!(f, "in_flight:{}", vendor.as_str()),
+            Self::VendorBalance(vendor) => write!(f, "vendor_balance:{}", vendor.as_str()),
+            Self::VendorFees(vendor) => write!(f, "vendor_fees:{}", vendor.as_str()),
+            Self::Returned(vendor) => write!(f, "returned:{}", vendor.as_str()),
+            Self::PaidOutside => f.write_str("paid_outside"),
+        }
+    }
+}
+
+/// Why money moved in the books.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Movement {
+    /// A reward was approved: we owe it.
+    Approve,
+    /// An approval was taken back before it was paid.
+    Unapprove,
+    /// Pay was pressed, or a failed payment was sent again.
+    Reserve,
+    /// Nothing left us: what was promised is owed again.
+    Void,
+    /// The money is known to have left our balance at the vendor.
+    Post,
+    /// The vendor's fee became known.
+    Fee,
+    /// The payee's bank refused: the money waits in his balance at the vendor and is owed again.
+    Park,
+    /// The waiting money is sent to his bank once more.
+    Unpark,
+    /// The waiting money came back to our balance.
+    Recall,
+    /// Money that had reached the payee, or waited for him, came back to our balance.
+    Reverse,
+    /// Somebody says it was paid outside Bursar.
+    Outside,
+    /// Money earned wrongly is taken off what we owe.
+    Clawback,
+}
+
+impl Movement {
+    /// The spelling in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Unapprove => "unapprove",
+            Self::Reserve => "reserve",
+            Self::Void => "void",
+            Self::Post => "post",
+            Self::Fee => "fee",
+            Self::Park => "park",
+            Self::Unpark => "unpark",
+            Self::Recall => "recall",
+            Self::Reverse => "reverse",
+            Self::Outside => "outside",
+            Self::Clawback => "clawback",
+        }
+    }
+}
+
+/// One line of a journal: a debit is positive, a credit negative.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Posting {
+    /// The account.
+    pub account: LedgerAccount,
+    /// The amount in its currency, debit positive.
+    pub money: Money,
+}
+
+/// A balanced entry. There is no way to make one but the functions below.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    movement: Movement,
+    postings: Vec<Posting>,
+}
+
+impl Journal {
+    /// A reward is owed: expense against what is payable to its payee.
+    #[must_use]
+    pub fn approve(payee: Payee, money: Money) -> Self {
+        Self::entry(Movement::Approve, LedgerAccount::RewardExpense, LedgerAccount::Payable(payee), money)
+    }
+
+    /// The approval is taken back.
+    #[must_use]
+    pub fn unapprove(payee: Payee, money: Money) -> Self {
+        Self::entry(Movement::Unapprove, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
+    }
+
+    /// A clawback on a paid reward lowers what the payee is owed next.
+    #[must_use]
+    pub fn clawback(payee: Payee, money: Money) -> Self {
+        Self::entry(Movement::Clawback, LedgerAccount::Payable(payee), LedgerAccount::RewardExpense, money)
+    }
+
+    /// One amount, debited to one account and credited to another.
+    pub(crate) fn entry(
+        movement: Movement,
+        debit: LedgerAccount,
+        credit: LedgerAccount,
+        money: Money,
+    ) -> Self {
+        let credited = Money::new(-money.minor, money.currency);
+        let postings = vec![Posting { account: debit, money }, Posting { account: credit, money: credited }];
+        Self { movement, postings }
+    }
+
+    /// Adds a second pair to the same entry; each pair balances, so the whole does. A pair of zero is left out.
+    pub(crate) fn and(mut self, debit: LedgerAccount, credit: LedgerAccount, money: Money) -> Self {
+        if money.minor != 0 {
+            self.postings.extend(Self::entry(self.movement, debit, credit, money).postings);
+        }
+        self
+    }
+
+    /// Why the money moved.
+    #[must_use]
+    pub fn movement(&self) -> Movement {
+        self.movement
+    }
+
+    /// The lines, which sum to zero in every currency.
+    #[must_use]
+    pub fn postings(&self) -> &[Posting] {
+        &self.postings
+    }
+}

@@ -1,0 +1,532 @@
+//! Money: whole minor units of a currency, read and written as decimals without ever passing through a float.
+//!
+//! Bursar keeps amounts with the digits of ISO 4217. What a vendor counts in differs (Stripe gives ISK two digits,
+//! PayPal gives HUF none), so [`Money::at`] translates and refuses what the vendor cannot pay. Conversion between
+//! currencies is not here and nowhere else either.
+
+use std::fmt;
+
+/// Currencies in which a reward may be earned, with their ISO 4217 digits. Metals, funds, test and "no currency"
+/// codes are left out on purpose: nobody can be paid in them.
+#[rustfmt::skip]
+const CURRENCIES: &[(&str, u32)] = &[
+    ("AED", 2), ("AFN", 2), ("ALL", 2), ("AMD", 2), ("ANG", 2), ("AOA", 2), ("ARS", 2), ("AUD", 2),
+    ("AWG", 2), ("AZN", 2), ("BAM", 2), ("BBD", 2), ("BDT", 2), ("BGN", 2), ("BHD", 3), ("BIF", 0),
+    ("BMD", 2), ("BND", 2), ("BOB", 2), ("BRL", 2), ("BSD", 2), ("BTN", 2), ("BWP", 2), ("BYN", 2),
+    ("BZD", 2), ("CAD", 2), ("CDF", 2), ("CHF", 2), ("CLP", 0), ("CNY", 2), ("COP", 2), ("CRC", 2),
+    ("CUP", 2), ("CVE", 2), ("CZK", 2), ("DJF", 0), ("DKK", 2), ("DOP", 2), ("DZD", 2), ("EGP", 2),
+    ("ERN", 2), ("ETB", 2), ("EUR", 2), ("FJD", 2), ("FKP", 2), ("GBP", 2), ("GEL", 2), ("GHS", 2),
+    ("GIP", 2), ("GMD", 2), ("GNF", 0), ("GTQ", 2), ("GYD", 2), ("HKD", 2), ("HNL", 2), ("HTG", 2),
+    ("HUF", 2), ("IDR", 2), ("ILS", 2), ("INR", 2), ("IQD", 3), ("IRR", 2), ("ISK", 0), ("JMD", 2),
+    ("JOD", 3), ("JPY", 0), ("KES", 2), ("KGS", 2), ("KHR", 2), ("KMF", 0), ("KPW", 2), ("KRW", 0),
+    ("KWD", 3), ("KYD", 2), ("KZT", 2), ("LAK", 2), ("LBP", 2), ("LKR", 2), ("LRD", 2), ("LSL", 2),
+    ("LYD", 3), ("MAD", 2), ("MDL", 2), ("MGA", 2), ("MKD", 2), ("MMK", 2), ("MNT", 2), ("MOP", 2),
+    ("MRU", 2), ("MUR", 2), ("MVR", 2), ("MWK", 2), ("MXN", 2), ("MYR", 2), ("MZN", 2), ("NAD", 2),
+    ("NGN", 2), ("NIO", 2), ("NOK", 2), ("NPR", 2), ("NZD", 2), ("OMR", 3), ("PAB", 2), ("PEN", 2),
+    ("PGK", 2), ("PHP", 2), ("PKR", 2), ("PLN", 2), ("PYG", 0), ("QAR", 2), ("RON", 2), ("RSD", 2),
+    ("RUB", 2), ("RWF", 0), ("SAR", 2), ("SBD", 2), ("SCR", 2), ("SDG", 2), ("SEK", 2), ("SGD", 2),
+    ("SHP", 2), ("SLE", 2), ("SOS", 2), ("SRD", 2), ("SSP", 2), ("STN", 2), ("SVC", 2), ("SYP", 2),
+    ("SZL", 2), ("THB", 2), ("TJS", 2), ("TMT", 2), ("TND", 3), ("TOP", 2), ("TRY", 2), ("TTD", 2),
+    ("TWD", 2), ("TZS", 2), ("UAH", 2), ("UGX", 0), ("USD", 2), ("UYU", 2), ("UZS", 2), ("VES", 2),
+    ("VND", 0), ("VUV", 0), ("WST", 2), ("XAF", 0), ("XCD", 2), ("XCG", 2), ("XOF", 0), ("XPF", 0),
+    ("YER", 2), ("ZAR", 2), ("ZMW", 2), ("ZWG", 2),
+];
+
+/// Stripe counts these in whole units (Stripe documentation, zero-decimal currencies). UGX stands there too, but
+/// Stripe's rule for UGX wins: two digits that must be zero.
+const STRIPE_WHOLE: &[&str] = &[
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
+];
+/// Two digits at Stripe, and a payout must be in whole units: ISK and UGX because ISO has no digits for them, HUF and
+/// TWD because Stripe pays them out whole.
+const STRIPE_HUNDREDS: &[&str] = &["ISK", "UGX", "HUF", "TWD"];
+/// Three digits at Stripe, the last of which must be zero.
+const STRIPE_THOUSANDTHS: &[&str] = &["BHD", "JOD", "KWD", "OMR", "TND"];
+/// What PayPal Payouts can pay in at all (PayPal documentation). BRL, CNY and MYR reach only payees in that country.
+const PAYPAL: &[&str] = &[
+    "AUD", "BRL", "CAD", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "JPY", "MXN", "MYR", "NOK",
+    "NZD", "PHP", "PLN", "SEK", "SGD", "CHF", "THB", "TWD", "USD",
+];
+/// PayPal takes these without decimals: "500", never "500.00".
+const PAYPAL_WHOLE: &[&str] = &["HUF", "JPY", "TWD"];
+
+/// A currency of [`CURRENCIES`], known to exist.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency(u16);
+
+impl Currency {
+    /// Reads a code exactly as ISO writes it: three upper-case letters, no spaces.
+    ///
+    /// # Errors
+    /// [`MoneyError::UnknownCurrency`] for anything else.
+    pub fn parse(code: &str) -> Result<Self, MoneyError> {
+        let place = CURRENCIES.binary_search_by_key(&code, |(known, _)| known);
+        place.ok().and_then(|at| u16::try_from(at).ok()).map(Self).ok_or(MoneyError::UnknownCurrency)
+    }
+
+    /// The three upper-case letters.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        CURRENCIES[usize::from(self.0)].0
+    }
+
+    /// How many digits stand behind the decimal point (ISO 4217): 0, 2 or 3.
+    #[must_use]
+    pub fn digits(self) -> u32 {
+        CURRENCIES[usize::from(self.0)].1
+    }
+
+    /// Every currency a reward may be in, by code.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0u16..).map(Self).take(CURRENCIES.len())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Why a text is not an amount. The code is stable and shown beside the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoneyError {
+    /// Not a currency anybody can be paid in.
+    UnknownCurrency,
+    /// Nothing was written.
+    Empty,
+    /// A plus or minus: amounts carry no sign; what subtracts is a kind of reward, not a negative number.
+    Signed,
+    /// Something other than digits and one decimal point, or a point without digits on both sides.
+    NotANumber,
+    /// A thousands mark or a decimal comma.
+    ThousandsMark,
+    /// An exponent.
+    Exponent,
+    /// More digits behind the point than the currency has.
+    TooManyDigits,
+    /// Larger than Bursar counts (about nine thousand million million minor units).
+    TooLarge,
+    /// Zero, where something must be paid.
+    Zero,
+}
+
+impl MoneyError {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownCurrency => "unknown_currency",
+            Self::Empty => "missing",
+            Self::Signed => "signed_amount",
+            Self::NotANumber => "not_a_number",
+            Self::ThousandsMark => "thousands_mark",
+            Self::Exponent => "exponent",
+            Self::TooManyDigits => "too_many_digits",
+            Self::TooLarge => "too_large",
+            Self::Zero => "not_positive",
+        }
+    }
+
+    /// What is wrong and what to write instead.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::UnknownCurrency => {
+                "This is not a currency in which a reward can be paid; write its three capital letters, like USD, without spaces."
+            }
+            Self::Empty => "An amount is missing; write it like 420.00.",
+            Self::Signed => {
+                "An amount carries no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."
+            }
+            Self::NotANumber => {
+                "This is not an amount; write digits and at most one decimal point, like 420.00."
+            }
+            Self::ThousandsMark => {
+                "Write the amount without thousands marks and with a decimal point, like 1000.50."
+            }
+            Self::Exponent => "Write the amount in full, without an exponent, like 1000.00.",
+            Self::TooManyDigits => "The amount has more digits behind the point than its currency has.",
+            Self::TooLarge => "The amount is larger than Bursar can count.",
+            Self::Zero => "The amount must be greater than zero.",
+        }
+    }
+}
+
+/// An amount of one currency in minor units. Adding two currencies is not possible: [`Money::plus`] answers `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    /// Minor units with the currency's ISO digits; may be negative inside the books, never in what people enter.
+    pub minor: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// The largest amount a person may enter: far above any payout, far below where a sum could overflow.
+    pub const MAX_MINOR: i64 = 9_000_000_000_000_000;
+
+    /// An amount from its minor units.
+    #[must_use]
+    pub const fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// Reads a positive decimal such as `420.00` or `420` for a currency with two digits.
+    ///
+    /// # Errors
+    /// The first [`MoneyError`] that applies; zero is refused.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let minor = parse_minor(text, currency.digits())?;
+        if minor == 0 { Err(MoneyError::Zero) } else { Ok(Self { minor, currency }) }
+    }
+
+    /// The sum, if both are of one currency and it can be counted.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        (self.currency == other.currency)
+            .then(|| self.minor.checked_add(other.minor))
+            .flatten()
+            .map(|minor| Self { minor, ..self })
+    }
+
+    /// The decimal with all digits of its currency: `420.00`, `-3`, `1.234`.
+    #[must_use]
+    pub fn decimal(self) -> String {
+        decimal(self.minor, self.currency.digits())
+    }
+
+    /// The amount in the units `vendor` counts in.
+    ///
+    /// # Errors
+    /// [`NotPayable`] when the vendor has no such currency or cannot pay that fraction. Nothing is ever rounded.
+    pub fn at(self, vendor: Vendor) -> Result<VendorAmount, NotPayable> {
+        let rule = vendor_rule(vendor, self.currency)?;
+        let ours = self.currency.digits();
+        let units = if rule.digits >= ours {
+            self.minor.checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
+        } else {
+            let surplus = 10i64.pow(ours - rule.digits);
+            if self.minor % surplus != 0 {
+                return Err(NotPayable::Amount);
+            }
+            self.minor / surplus
+        };
+        if units % rule.multiple_of == 0 {
+            Ok(VendorAmount { units, digits: rule.digits, currency: self.currency })
+        } else {
+            Err(NotPayable::Amount)
+        }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency)
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who moves the money.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Vendor {
+    /// Stripe Connect: a transfer to the connected account, then a payout to its bank.
+    Stripe,
+    /// PayPal Payouts: an item of a batch.
+    PayPal,
+}
+
+impl Vendor {
+    /// Both, in the order pages show them.
+    pub const ALL: [Self; 2] = [Self::Stripe, Self::PayPal];
+
+    /// The spelling in the database, the API and addresses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::PayPal => "paypal",
+        }
+    }
+
+    /// Reads [`Vendor::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|vendor| vendor.as_str() == text)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stripe => "Stripe",
+            Self::PayPal => "PayPal",
+        }
+    }
+}
+
+/// An amount as a vendor counts it: whole `units` with `digits` behind the point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VendorAmount {
+    /// The vendor's own minor units. Stripe is sent this number.
+    pub units: i64,
+    /// How many of its digits stand behind the point.
+    pub digits: u32,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl VendorAmount {
+    /// The decimal with exactly the vendor's digits. PayPal is sent this text.
+    #[must_use]
+    pub fn decimal(self) -> String {
+        decimal(self.units, self.digits)
+    }
+}
+
+/// Why a vendor cannot pay an amount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotPayable {
+    /// The vendor does not have the currency.
+    Currency,
+    /// The vendor has the currency but not this fraction of it.
+    Amount,
+}
+
+/// Reads an amount that a vendor wrote in its own minor units, as Stripe does.
+///
+/// # Errors
+/// [`NotPayable`] when the vendor has no such currency, or the number cannot be told in ours.
+pub fn from_units(vendor: Vendor, units: i64, currency: Currency) -> Result<Money, NotPayable> {
+    let theirs = vendor_rule(vendor, currency)?.digits;
+    let ours = currency.digits();
+    let minor = if ours >= theirs {
+        units.checked_mul(10i64.pow(ours - theirs)).ok_or(NotPayable::Amount)?
+    } else {
+        let surplus = 10i64.pow(theirs - ours);
+        if units % surplus != 0 {
+            return Err(NotPayable::Amount);
+        }
+        units / surplus
+    };
+    Ok(Money { minor, currency })
+}
+
+/// Reads a decimal that a vendor wrote, as PayPal does: any number of trailing zeros, zero itself allowed ("0.0").
+///
+/// # Errors
+/// [`MoneyError`] when it is not a decimal of this currency.
+pub fn from_vendor_decimal(text: &str, currency: Currency) -> Result<Money, MoneyError> {
+    let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+    Ok(Money { minor: parse_minor(trimmed, currency.digits())?, currency })
+}
+
+struct VendorRule {
+    digits: u32,
+    multiple_of: i64,
+}
+
+fn vendor_rule(vendor: Vendor, currency: Currency) -> Result<VendorRule, NotPayable> {
+    let code = currency.code();
+    match vendor {
+        Vendor::Stripe if STRIPE_WHOLE.contains(&code) => Ok(VendorRule { digits: 0, multiple_of: 1 }),
+        Vendor::Stripe if STRIPE_HUNDREDS.contains(&code) => Ok(VendorRule { digits: 2, multiple_of: 100 }),
+        Vendor::Stripe if STRIPE_THOUSANDTHS.contains(&code) => Ok(VendorRule { digits: 3, multiple_of: 10 }),
+        Vendor::Stripe => Ok(VendorRule { digits: 2, multiple_of: 1 }),
+        Vendor::PayPal if PAYPAL_WHOLE.contains(&code) => Ok(VendorRule { digits: 0, multiple_of: 1 }),
+        Vendor::PayPal if PAYPAL.contains(&code) => Ok(VendorRule { digits: 2, multiple_of: 1 }),
+        Vendor::PayPal => Err(NotPayable::Currency),
+    }
+}
+
+/// PayPal pays BRL, CNY and MYR only to a payee of that country: its two-letter code, for those three.
+#[must_use]
+pub fn paypal_home_country(currency: Currency) -> Option<&'static str> {
+    match currency.code() {
+        "BRL" => Some("BR"),
+        "CNY" => Some("CN"),
+        "MYR" => Some("MY"),
+        _ => None,
+    }
+}
+
+fn decimal(minor: i64, digits: u32) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    let scale = 10u64.pow(digits);
+    let (whole, rest) = (minor.unsigned_abs() / scale, minor.unsigned_abs() % scale);
+    if digits == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{rest:0width$}", width = digits as usize)
+    }
+}
+
+fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
+    if text.is_empty() {
+        return Err(MoneyError::Empty);
+    }
+    if text.starts_with(['-', '+', '\u{2212}']) {
+        return Err(MoneyError::Signed);
+    }
+    if text.contains([',', '\'', ' ', '_', '\u{a0}', '\u{202f}']) || text.matches('.').count() > 1 {
+        return Err(MoneyError::ThousandsMark);
+    }
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
+    if let Some((mantissa, _)) = text.split_once(['e', 'E'])
+        && mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && !mantissa.is_empty()
+    {
+        return Err(MoneyError::Exponent);
+    }
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !fraction.is_none_or(all_digits) {
+        return Err(MoneyError::NotANumber);
+    }
+    let fraction = fraction.unwrap_or("");
+    let missing = (digits as usize).checked_sub(fraction.len()).ok_or(MoneyError::TooManyDigits)?;
+    let mut figures = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', missing));
+    figures
+        .try_fold(0i64, |sum, figure| sum.checked_mul(10)?.checked_add(i64::from(figure - b'0')))
+        .filter(|minor| *minor <= Money::MAX_MINOR)
+        .ok_or(MoneyError::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn money(text: &str, code: &str) -> Result<Money, MoneyError> {
+        Money::parse(text, Currency::parse(code)?)
+    }
+
+    #[test]
+    fn the_table_of_currencies_is_sorted_so_that_it_can_be_searched() {
+        assert!(CURRENCIES.is_sorted_by_key(|(code, _)| *code));
+        for list in [STRIPE_WHOLE, STRIPE_HUNDREDS, STRIPE_THOUSANDTHS, PAYPAL, PAYPAL_WHOLE] {
+            assert!(list.iter().all(|code| Currency::parse(code).is_ok()));
+        }
+    }
+
+    #[test]
+    fn what_people_write() {
+        let rows = [
+            ("420.00", "USD", Ok(42_000)),
+            ("420", "USD", Ok(42_000)),
+            ("420.5", "USD", Ok(42_050)),
+            ("500", "JPY", Ok(500)),
+            ("1.234", "KWD", Ok(1_234)),
+            ("1500.50", "HUF", Ok(150_050)),
+            ("90000000000000.00", "USD", Ok(Money::MAX_MINOR)),
+            ("90000000000000.01", "USD", Err(MoneyError::TooLarge)),
+            ("1234567890123456789012345678901234567890", "USD", Err(MoneyError::TooLarge)),
+            ("12.345", "USD", Err(MoneyError::TooManyDigits)),
+            ("500.0", "JPY", Err(MoneyError::TooManyDigits)),
+            ("0", "USD", Err(MoneyError::Zero)),
+            ("0.00", "USD", Err(MoneyError::Zero)),
+            ("-5.00", "USD", Err(MoneyError::Signed)),
+            ("+5.00", "USD", Err(MoneyError::Signed)),
+            ("1.000,50", "EUR", Err(MoneyError::ThousandsMark)),
+            ("1,000.50", "EUR", Err(MoneyError::ThousandsMark)),
+            ("1 000", "EUR", Err(MoneyError::ThousandsMark)),
+            ("1.000.000", "EUR", Err(MoneyError::ThousandsMark)),
+            ("1e3", "USD", Err(MoneyError::Exponent)),
+            ("1.5E3", "USD", Err(MoneyError::Exponent)),
+            (".5", "USD", Err(MoneyError::NotANumber)),
+            ("1.", "USD", Err(MoneyError::NotANumber)),
+            ("abc", "USD", Err(MoneyError::NotANumber)),
+            ("٣", "USD", Err(MoneyError::NotANumber)),
+            ("0x10", "USD", Err(MoneyError::NotANumber)),
+            ("NaN", "USD", Err(MoneyError::NotANumber)),
+            ("", "USD", Err(MoneyError::Empty)),
+            ("1", "usd", Err(MoneyError::UnknownCurrency)),
+            ("1", "usd ", Err(MoneyError::UnknownCurrency)),
+            ("1", "XXX", Err(MoneyError::UnknownCurrency)),
+            ("1", "XTS", Err(MoneyError::UnknownCurrency)),
+            ("1", "XAU", Err(MoneyError::UnknownCurrency)),
+            ("1", "CHE", Err(MoneyError::UnknownCurrency)),
+        ];
+        for (text, code, expected) in rows {
+            assert_eq!(money(text, code).map(|money| money.minor), expected, "{text} {code}");
+        }
+    }
+
+    #[test]
+    fn what_each_vendor_can_pay() {
+        let rows = [
+            ("10.50", "USD", Ok("1050"), Ok("10.50")),
+            ("500", "JPY", Ok("500"), Ok("500")),
+            ("1500.50", "HUF", Err(NotPayable::Amount), Err(NotPayable::Amount)),
+            ("1500", "HUF", Ok("150000"), Ok("1500")),
+            ("1500", "TWD", Ok("150000"), Ok("1500")),
+            ("1.234", "KWD", Err(NotPayable::Amount), Err(NotPayable::Currency)),
+            ("1.230", "KWD", Ok("1230"), Err(NotPayable::Currency)),
+            ("700", "ISK", Ok("70000"), Err(NotPayable::Currency)),
+            ("700", "UGX", Ok("70000"), Err(NotPayable::Currency)),
+            ("7.50", "MGA", Err(NotPayable::Amount), Err(NotPayable::Currency)),
+            ("7.00", "MGA", Ok("7"), Err(NotPayable::Currency)),
+            ("2.50", "BRL", Ok("250"), Ok("2.50")),
+        ];
+        for (text, code, stripe, paypal) in rows {
+            let money = money(text, code).unwrap();
+            assert_eq!(
+                money.at(Vendor::Stripe).map(|amount| amount.units.to_string()),
+                stripe.map(String::from),
+                "{money}"
+            );
+            assert_eq!(
+                money.at(Vendor::PayPal).map(VendorAmount::decimal),
+                paypal.map(String::from),
+                "{money}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_vendors_write() {
+        let usd = Currency::parse("USD").unwrap();
+        for (text, minor) in
+            [("0.0", 0), ("1.0", 100), ("0.25", 25), ("3", 300), ("10", 1000), ("1.250", 125)]
+        {
+            assert_eq!(from_vendor_decimal(text, usd).map(|money| money.minor), Ok(minor), "{text}");
+        }
+        assert!(from_vendor_decimal("1.255", usd).is_err());
+        assert!(from_vendor_decimal("-1", usd).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_decimal_reads_back(minor in 1..=Money::MAX_MINOR, at in 0..CURRENCIES.len()) {
+            let currency = Currency::parse(CURRENCIES[at].0).unwrap();
+            let money = Money::new(minor, currency);
+            prop_assert_eq!(Money::parse(&money.decimal(), currency), Ok(money));
+        }
+
+        #[test]
+        fn a_vendor_amount_reads_back_or_is_refused(minor in 1..=Money::MAX_MINOR, at in 0..CURRENCIES.len()) {
+            let money = Money::new(minor, Currency::parse(CURRENCIES[at].0).unwrap());
+            for vendor in Vendor::ALL {
+                if let Ok(amount) = money.at(vendor) {
+                    prop_assert_eq!(from_units(vendor, amount.units, money.currency), Ok(money));
+                    prop_assert_eq!(from_vendor_decimal(&amount.decimal(), money.currency), Ok(money));
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_panic(text in "\\PC*") {
+            let _ = money(&text, "USD");
+        }
+    }
+}

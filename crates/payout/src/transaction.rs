@@ -1,0 +1,485 @@
+//! The words of a payment: where it stands, what can happen to it, and what a happening leads to.
+//!
+//! What each fact does in each state is [`crate::law`]; it is printed whole in `tests/law.rs`. Nothing here sends,
+//! stores or knows the time.
+
+use crate::ledger::{Journal, Payee};
+use crate::money::{Money, Vendor};
+
+/// A part of a payment that is one request to a vendor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Leg {
+    /// Stripe: from our balance to the payee's connected balance.
+    Transfer,
+    /// Stripe: from the connected balance to the payee's bank.
+    Payout,
+    /// Stripe: from the connected balance back to ours, after his bank refused.
+    Reversal,
+    /// PayPal: one item of a batch.
+    Item,
+}
+
+impl Leg {
+    /// Every leg.
+    pub const ALL: [Self; 4] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Item];
+
+    /// The spelling in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transfer => "transfer",
+            Self::Payout => "payout",
+            Self::Reversal => "reversal",
+            Self::Item => "item",
+        }
+    }
+
+    /// Reads [`Leg::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|leg| leg.as_str() == text)
+    }
+
+    /// What the leg is called at the beginning of a submission's key: `tr:`, `po:`, `rv:`, `pb:`.
+    #[must_use]
+    pub fn key_prefix(self) -> &'static str {
+        match self {
+            Self::Transfer => "tr",
+            Self::Payout => "po",
+            Self::Reversal => "rv",
+            Self::Item => "pb",
+        }
+    }
+
+    /// The leg a payment through this vendor begins with.
+    #[must_use]
+    pub fn first(vendor: Vendor) -> Self {
+        match vendor {
+            Vendor::Stripe => Self::Transfer,
+            Vendor::PayPal => Self::Item,
+        }
+    }
+}
+
+/// Why something ended as it did: the vendor's own code and words, or one of our blocker codes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Reason {
+    /// Stripe's `failure_code` or `error.code`, PayPal's `errors.name`, or ours.
+    pub code: String,
+    /// The vendor's words, unchanged. May be empty.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason from its two parts.
+    #[must_use]
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// Something that happened to one attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    /// The intention is committed; bytes may leave from now on.
+    Sent(Leg),
+    /// No answer that could be believed: it may or may not have been carried out.
+    Unknown(Leg),
+    /// Bursar cannot find out by itself; a person must look.
+    Review(Leg),
+    /// Definitely not carried out: the vendor refused, or a gate closed before the first byte.
+    Refused(Leg, Reason),
+    /// Stripe made the transfer: the money left our balance.
+    TransferMade,
+    /// Stripe has the payout (`pending` or `in_transit`).
+    PayoutMade,
+    /// Stripe expects the money at the bank (`paid`); a bank can still send it back.
+    PayoutPaid,
+    /// The bank payout failed, before or after `paid`; the money is in the connected balance.
+    PayoutFailed(Reason),
+    /// The payout was canceled; the money is in the connected balance.
+    PayoutCanceled(Reason),
+    /// The transfer was reversed: the money is back in our balance.
+    ReversalMade,
+    /// PayPal has the item and is working on it.
+    ItemPending,
+    /// PayPal credited the receiver.
+    ItemPaid {
+        /// What PayPal took for itself, when it said so.
+        fee: Option<Money>,
+    },
+    /// PayPal did not pay the item (item `FAILED`, batch `DENIED` or `CANCELED`).
+    ItemFailed(Reason),
+    /// The receiver has not yet accepted; PayPal waits up to 30 days.
+    ItemUnclaimed(Reason),
+    /// PayPal is reviewing the item.
+    ItemOnHold(Reason),
+    /// The money came back: not claimed in time, or we canceled it.
+    ItemReturned(Reason),
+    /// PayPal stopped the item and did not pay it.
+    ItemBlocked(Reason),
+    /// The receiver sent the money back.
+    ItemRefunded {
+        /// What PayPal took for itself, when it said so.
+        fee: Option<Money>,
+    },
+    /// PayPal took the money back from the receiver.
+    ItemReversed {
+        /// What PayPal took for itself, when it said so.
+        fee: Option<Money>,
+    },
+}
+
+impl Fact {
+    /// The leg whose attempt the fact is about.
+    #[must_use]
+    pub fn leg(&self) -> Leg {
+        match self {
+            Self::Sent(leg) | Self::Unknown(leg) | Self::Review(leg) | Self::Refused(leg, _) => *leg,
+            Self::TransferMade => Leg::Transfer,
+            Self::PayoutMade | Self::PayoutPaid | Self::PayoutFailed(_) | Self::PayoutCanceled(_) => {
+                Leg::Payout
+            }
+            Self::ReversalMade => Leg::Reversal,
+            Self::ItemPending
+            | Self::ItemPaid { .. }
+            | Self::ItemFailed(_)
+            | Self::ItemUnclaimed(_)
+            | Self::ItemOnHold(_)
+            | Self::ItemReturned(_)
+            | Self::ItemBlocked(_)
+            | Self::ItemRefunded { .. }
+            | Self::ItemReversed { .. } => Leg::Item,
+        }
+    }
+
+    /// The vendor's reason, where the fact carries one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Refused(_, reason)
+            | Self::PayoutFailed(reason)
+            | Self::PayoutCanceled(reason)
+            | Self::ItemFailed(reason)
+            | Self::ItemUnclaimed(reason)
+            | Self::ItemOnHold(reason)
+            | Self::ItemReturned(reason)
+            | Self::ItemBlocked(reason) => Some(reason),
+            Self::Sent(_)
+            | Self::Unknown(_)
+            | Self::Review(_)
+            | Self::TransferMade
+            | Self::PayoutMade
+            | Self::PayoutPaid
+            | Self::ReversalMade
+            | Self::ItemPending
+            | Self::ItemPaid { .. }
+            | Self::ItemRefunded { .. }
+            | Self::ItemReversed { .. } => None,
+        }
+    }
+
+    /// A short name for timelines and logs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent(_) => "sent",
+            Self::Unknown(_) => "outcome_unknown",
+            Self::Review(_) => "needs_review",
+            Self::Refused(..) => "refused",
+            Self::TransferMade => "transfer_made",
+            Self::PayoutMade => "payout_made",
+            Self::PayoutPaid => "payout_paid",
+            Self::PayoutFailed(_) => "payout_failed",
+            Self::PayoutCanceled(_) => "payout_canceled",
+            Self::ReversalMade => "reversal_made",
+            Self::ItemPending => "item_pending",
+            Self::ItemPaid { .. } => "item_paid",
+            Self::ItemFailed(_) => "item_failed",
+            Self::ItemUnclaimed(_) => "item_unclaimed",
+            Self::ItemOnHold(_) => "item_on_hold",
+            Self::ItemReturned(_) => "item_returned",
+            Self::ItemBlocked(_) => "item_blocked",
+            Self::ItemRefunded { .. } => "item_refunded",
+            Self::ItemReversed { .. } => "item_reversed",
+        }
+    }
+}
+
+macro_rules! spelled {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The one spelling, in the database and the API.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// Reads the spelling.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+spelled! {
+    /// Where a transaction stands, and with it where its money is. People are shown [`Status`] and [`Detail`].
+    State {
+        /// Pay was pressed; nothing sent. In flight.
+        Queued = "queued",
+        /// The first leg is committed and may be on the wire. In flight.
+        Sending = "sending",
+        /// The first leg's outcome is not known. In flight.
+        Unknown = "unknown",
+        /// A person must find out about the first leg. In flight.
+        Review = "review",
+        /// PayPal has the item. In flight.
+        Processing = "processing",
+        /// PayPal reviews the item. In flight.
+        OnHold = "on_hold",
+        /// The receiver has not accepted yet. In flight.
+        Unclaimed = "unclaimed",
+        /// Stripe made the transfer; the bank payout is not begun. Left our balance.
+        Transferred = "transferred",
+        /// The bank payout is committed and may be on the wire. Left our balance.
+        PayoutSending = "payout_sending",
+        /// The bank payout's outcome is not known. Left our balance.
+        PayoutUnknown = "payout_unknown",
+        /// A person must find out about the bank payout. Left our balance.
+        PayoutReview = "payout_review",
+        /// Stripe has the bank payout. Left our balance.
+        InTransit = "in_transit",
+        /// Completed. Left our balance.
+        Success = "success",
+        /// Nothing was paid. Owed again.
+        Failed = "failed",
+        /// Stripe's bank payout failed. The money lies in the connected balance; owed again.
+        PayoutFailed = "payout_failed",
+        /// Stripe's bank payout was canceled. The money lies in the connected balance; owed again.
+        PayoutCanceled = "payout_canceled",
+        /// The transfer's reversal is asked for. The money lies in the connected balance; owed again.
+        Recalling = "recalling",
+        /// The transfer was reversed. The money is back with us; owed again.
+        Recalled = "recalled",
+        /// PayPal gave the money back before it was accepted, or after. Owed again.
+        Returned = "returned",
+        /// PayPal stopped the item. Owed again.
+        Blocked = "blocked",
+        /// The receiver sent it back. Owed again.
+        Refunded = "refunded",
+        /// PayPal took it back. Owed again.
+        Reversed = "reversed",
+    }
+}
+
+spelled! {
+    /// What people see.
+    Status {
+        /// Queued, not yet sent to the vendor.
+        Pending = "pending",
+        /// Sent, awaiting the vendor.
+        PendingProcessing = "pending_processing",
+        /// The vendor has the money and the instruction; the bank payout is not begun.
+        PayoutReady = "payout_ready",
+        /// Completed; a bank can still send it back for some days.
+        Success = "success",
+        /// Nothing was paid.
+        Failed = "failed",
+        /// Failed after processing began, or the money came back.
+        PayoutFailed = "payout_failed",
+    }
+}
+
+impl Status {
+    /// The word on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::PendingProcessing => "Pending Processing",
+            Self::PayoutReady => "Payout Ready",
+            Self::Success => "Success",
+            Self::Failed => "Failed",
+            Self::PayoutFailed => "Payout Failed",
+        }
+    }
+}
+
+spelled! {
+    /// The finer word beside a status.
+    Detail {
+        /// Bursar does not know whether it was carried out and is finding out.
+        OutcomeUnknown = "outcome_unknown",
+        /// The receiver has not accepted yet.
+        Unclaimed = "unclaimed",
+        /// The vendor is reviewing it.
+        OnHold = "on_hold",
+        /// The money came back.
+        Returned = "returned",
+        /// The vendor took it back.
+        Reversed = "reversed",
+        /// The receiver sent it back.
+        Refunded = "refunded",
+        /// It was canceled.
+        Canceled = "canceled",
+        /// A person must find out.
+        NeedsReview = "needs_review",
+    }
+}
+
+impl State {
+    /// The status people see.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::Queued => Status::Pending,
+            Self::Sending
+            | Self::Unknown
+            | Self::Review
+            | Self::Processing
+            | Self::OnHold
+            | Self::Unclaimed
+            | Self::PayoutSending
+            | Self::PayoutUnknown
+            | Self::PayoutReview
+            | Self::InTransit => Status::PendingProcessing,
+            Self::Transferred => Status::PayoutReady,
+            Self::Success => Status::Success,
+            Self::Failed => Status::Failed,
+            Self::PayoutFailed
+            | Self::PayoutCanceled
+            | Self::Recalling
+            | Self::Recalled
+            | Self::Returned
+            | Self::Blocked
+            | Self::Refunded
+            | Self::Reversed => Status::PayoutFailed,
+        }
+    }
+
+    /// The finer word, if there is one.
+    #[must_use]
+    pub fn detail(self) -> Option<Detail> {
+        match self {
+            Self::Unknown | Self::PayoutUnknown => Some(Detail::OutcomeUnknown),
+            Self::Review | Self::PayoutReview => Some(Detail::NeedsReview),
+            Self::OnHold => Some(Detail::OnHold),
+            Self::Unclaimed => Some(Detail::Unclaimed),
+            Self::PayoutCanceled => Some(Detail::Canceled),
+            Self::Returned => Some(Detail::Returned),
+            Self::Refunded => Some(Detail::Refunded),
+            Self::Reversed | Self::Recalled => Some(Detail::Reversed),
+            Self::Queued
+            | Self::Sending
+            | Self::Processing
+            | Self::Transferred
+            | Self::PayoutSending
+            | Self::InTransit
+            | Self::Success
+            | Self::Failed
+            | Self::PayoutFailed
+            | Self::Recalling
+            | Self::Blocked => None,
+        }
+    }
+
+    /// Nothing more is expected of the vendor, save that a success may still come back.
+    #[must_use]
+    pub fn settled(self) -> bool {
+        matches!(self.status(), Status::Success | Status::Failed | Status::PayoutFailed)
+            && self != Self::Recalling
+    }
+
+    /// The states people see under one status: what a filter by status asks the database for.
+    pub fn of(status: Status) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |state| state.status() == status)
+    }
+}
+
+spelled! {
+    /// How one try of one leg stands. All but `failed` and `returned` may hold money, and the database lets a leg
+    /// have only one such attempt.
+    AttemptState {
+        /// To be sent.
+        Queued = "queued",
+        /// Committed, and possibly on the wire.
+        Sending = "sending",
+        /// No answer that could be believed.
+        Unknown = "unknown",
+        /// A person must find out.
+        Review = "needs_review",
+        /// The vendor has it.
+        Accepted = "accepted",
+        /// Completed.
+        Succeeded = "succeeded",
+        /// Ended without moving money.
+        Failed = "failed",
+        /// Ended with the money back where it came from.
+        Returned = "returned",
+    }
+}
+
+impl AttemptState {
+    /// Ended for good, with no money left in it: a further fact about it is an echo.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Failed | Self::Returned)
+    }
+}
+
+/// What was promised when Pay was pressed, frozen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// Who receives.
+    pub payee: Payee,
+    /// Through whom.
+    pub vendor: Vendor,
+    /// The sum of the rewards.
+    pub amount: Money,
+    /// What the vendor is told to pay: the amount, less the fee where the payee bears it.
+    pub net: Money,
+}
+
+spelled! {
+    /// Something somebody must be told.
+    Notice {
+        /// The payment is on its way.
+        OnItsWay = "payment_on_its_way",
+        /// The payment is confirmed.
+        Paid = "payment_paid",
+        /// Nothing was paid.
+        Failed = "payment_failed",
+        /// The money came back, or the bank refused it.
+        Returned = "payment_returned",
+        /// The payee must accept it.
+        Unclaimed = "payment_unclaimed",
+        /// A person must find out.
+        NeedsReview = "payment_needs_review",
+    }
+}
+
+/// The whole consequence of a fact or a command, as a value. One database transaction records it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The state after it.
+    pub state: State,
+    /// The state of the attempt it was about, if that changed.
+    pub attempt: Option<AttemptState>,
+    /// A new attempt of this leg is to be made.
+    pub begin: Option<Leg>,
+    /// What moves in the books.
+    pub journals: Vec<Journal>,
+    /// Whom to tell.
+    pub notice: Option<Notice>,
+    /// The vendor contradicts what the books hold as final: nothing moved by itself, a person must look.
+    pub contradiction: bool,
+}
