@@ -1,8 +1,41 @@
 //! The rules of paying partners. What is deliberately not here: IO, the clock, chance, serialisation, async. Times are
 //! microseconds UTC and come in as arguments, as do ids; that absence is what lets every rule be proven by a table.
 
+pub mod access;
+pub mod batch;
+pub mod eligibility;
 pub mod ids;
 pub mod law;
 pub mod ledger;
 pub mod money;
+pub mod payee;
+pub mod reason;
+pub mod reward;
+pub mod settings;
+mod spelling;
 pub mod transaction;
+
+/// Why something that was asked is not done: safe to show to whoever asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// What is wrong and what to do about it.
+    pub sentence: String,
+    /// The field it is about, if it is about one.
+    pub field: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal about the whole of what was asked.
+    #[must_use]
+    pub fn new(code: &'static str, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into(), field: None }
+    }
+
+    /// The same, about one field.
+    #[must_use]
+    pub fn at(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+}

@@ -1,0 +1,225 @@
+//! A batch: which claims its rewards make, what exactly Pay promises, and how it stands.
+
+use sha2::{Digest, Sha256};
+
+use crate::ids::{BatchId, RewardId};
+use crate::ledger::Payee;
+use crate::money::{Currency, Money, Vendor};
+use crate::payee::hex;
+use crate::spelling::spelled;
+use crate::transaction::{State, Status};
+
+spelled! {
+    /// How a batch stands, derived from what happened to it and to its transactions.
+    BatchStatus {
+        /// Being prepared.
+        Draft = "draft",
+        /// Another person must release it before it can be paid.
+        AwaitingRelease = "awaiting_release",
+        /// Paid, and not every transaction has ended.
+        Paying = "paying",
+        /// Every transaction succeeded.
+        Paid = "paid",
+        /// Some succeeded, some did not.
+        PartlyPaid = "partly_paid",
+        /// None succeeded.
+        Failed = "failed",
+        /// Deleted before Pay; its rewards went back to the pool.
+        Deleted = "deleted",
+    }
+}
+
+impl BatchStatus {
+    /// The words on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Draft => "Draft",
+            Self::AwaitingRelease => "Awaiting release",
+            Self::Paying => "Paying",
+            Self::Paid => "Paid",
+            Self::PartlyPaid => "Partly paid",
+            Self::Failed => "Failed",
+            Self::Deleted => "Deleted",
+        }
+    }
+}
+
+/// How a batch that was paid stands, by its transactions' states.
+#[must_use]
+pub fn status_after_pay(states: impl IntoIterator<Item = State>) -> BatchStatus {
+    let (mut succeeded, mut ended_otherwise) = (false, false);
+    for state in states {
+        if !state.settled() {
+            return BatchStatus::Paying;
+        }
+        if state.status() == Status::Success {
+            succeeded = true;
+        } else {
+            ended_otherwise = true;
+        }
+    }
+    match (succeeded, ended_otherwise) {
+        (true, false) => BatchStatus::Paid,
+        (true, true) => BatchStatus::PartlyPaid,
+        (false, true | false) => BatchStatus::Failed,
+    }
+}
+
+/// A row of a batch: what one payee gets in one currency, to where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Who receives.
+    pub payee: Payee,
+    /// The sum of the rewards, clawbacks taken off; may be zero or less, and is then not payable.
+    pub total: Money,
+    /// Through whom; `None` while the payee has no payout profile.
+    pub vendor: Option<Vendor>,
+    /// The destination's fingerprint, if there is one.
+    pub fingerprint: Option<String>,
+    /// The rewards and what each adds (a clawback is negative), in the order of their ids.
+    pub rewards: Vec<(RewardId, i64)>,
+}
+
+/// A promise about a snapshot: it covers rewards, payees, amounts, vendors and destinations, so that whatever was
+/// changed after it was shown gives another digest. Written `sha256:…`.
+#[must_use]
+pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
+    let mut order: Vec<&Claim> = claims.iter().collect();
+    order.sort_by_key(|claim| (claim.payee, claim.total.currency));
+    let mut hash = Sha256::new();
+    hash.update(format!("batch {batch}\n"));
+    for claim in order {
+        let vendor = claim.vendor.map_or("-", Vendor::as_str);
+        let to = claim.fingerprint.as_deref().unwrap_or("-");
+        hash.update(format!(
+            "claim {} {} {} {vendor} {to}\n",
+            claim.payee, claim.total.currency, claim.total.minor
+        ));
+        let mut rewards: Vec<_> = claim.rewards.iter().collect();
+        rewards.sort();
+        for (reward, minor) in rewards {
+            hash.update(format!("reward {reward} {minor}\n"));
+        }
+    }
+    format!("sha256:{}", hex(&hash.finalize()))
+}
+
+/// The totals of a batch, one per currency, never across; by currency code.
+#[must_use]
+pub fn totals(claims: &[Claim]) -> Vec<Money> {
+    let mut sums = std::collections::BTreeMap::<Currency, i64>::new();
+    for claim in claims {
+        let sum = sums.entry(claim.total.currency).or_default();
+        *sum = sum.saturating_add(claim.total.minor);
+    }
+    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
+}
+
+spelled! {
+    /// Who bears the vendor's fee.
+    FeesPaidBy {
+        /// We do: the payee gets the whole amount.
+        Company = "company",
+        /// The payee does: he gets the amount less the fee.
+        Partner = "partner",
+    }
+}
+
+/// What the vendor is expected to take for a payment. PayPal: 2 % of the item (PayPal's published rate), up to the next
+/// unit it can count. Stripe bills its fees apart from transfers and payouts, so none is frozen with the payment.
+#[must_use]
+pub fn estimated_fee(vendor: Vendor, amount: Money) -> Money {
+    let minor = match vendor {
+        Vendor::Stripe => 0,
+        Vendor::PayPal => {
+            let unit = amount
+                .at(Vendor::PayPal)
+                .ok()
+                .and_then(|theirs| 10i64.checked_pow(amount.currency.digits().saturating_sub(theirs.digits)))
+                .unwrap_or(1);
+            let hundredths = amount.minor.max(0).saturating_mul(2);
+            hundredths.div_euclid(100 * unit).saturating_add(i64::from(hundredths.rem_euclid(100 * unit) > 0))
+                * unit
+        }
+    };
+    Money::new(minor, amount.currency)
+}
+
+/// What the vendor is told to pay: the amount, less the fee where the payee bears it.
+#[must_use]
+pub fn net(amount: Money, fee: Money, borne_by: FeesPaidBy) -> Money {
+    match borne_by {
+        FeesPaidBy::Company => amount,
+        FeesPaidBy::Partner => Money::new(amount.minor.saturating_sub(fee.minor), amount.currency),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PartnerId;
+
+    fn claim(payee: u128, minor: i64) -> Claim {
+        Claim {
+            payee: Payee::Partner(PartnerId::fresh(0, payee)),
+            total: Money::new(minor, Currency::parse("EUR").unwrap()),
+            vendor: Some(Vendor::PayPal),
+            fingerprint: Some("f".into()),
+            rewards: vec![(RewardId::fresh(0, payee), minor)],
+        }
+    }
+
+    #[test]
+    fn the_digest_covers_everything_that_was_shown_and_no_order() {
+        let batch = BatchId::fresh(0, 1);
+        let (a, b) = (claim(1, 100), claim(2, 200));
+        let shown = digest(batch, &[a.clone(), b.clone()]);
+        assert_eq!(shown, digest(batch, &[b.clone(), a.clone()]));
+        let changes: [fn(&mut Claim); 5] = [
+            |claim| claim.total.minor += 1,
+            |claim| claim.vendor = Some(Vendor::Stripe),
+            |claim| claim.fingerprint = Some("g".into()),
+            |claim| claim.rewards[0].1 += 1,
+            |claim| claim.payee = Payee::Partner(PartnerId::fresh(0, 9)),
+        ];
+        for change in changes {
+            let mut changed = a.clone();
+            change(&mut changed);
+            assert_ne!(shown, digest(batch, &[changed, b.clone()]));
+        }
+        assert_ne!(shown, digest(BatchId::fresh(0, 2), &[a, b]));
+    }
+
+    #[test]
+    fn how_a_paid_batch_stands() {
+        use State::{Failed, InTransit, PayoutFailed, Recalling, Success};
+        let rows: [(&[State], BatchStatus); 6] = [
+            (&[Success, Success], BatchStatus::Paid),
+            (&[Success, Failed], BatchStatus::PartlyPaid),
+            (&[Failed, PayoutFailed], BatchStatus::Failed),
+            (&[Success, InTransit], BatchStatus::Paying),
+            (&[Recalling], BatchStatus::Paying),
+            (&[], BatchStatus::Failed),
+        ];
+        for (states, expected) in rows {
+            assert_eq!(status_after_pay(states.iter().copied()), expected, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn a_fee_is_rounded_up_to_what_paypal_counts() {
+        let rows = [
+            ("USD", 10_000, 200),
+            ("USD", 101, 3),
+            ("JPY", 500, 10),
+            ("JPY", 501, 11),
+            ("HUF", 150_000, 3_000),
+            ("HUF", 12_300, 300),
+        ];
+        for (code, minor, fee) in rows {
+            let amount = Money::new(minor, Currency::parse(code).unwrap());
+            assert_eq!(estimated_fee(Vendor::PayPal, amount).minor, fee, "{amount}");
+        }
+    }
+}

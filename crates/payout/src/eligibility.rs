@@ -1,0 +1,516 @@
+//! When something can be paid: every gate, with its words, who must act and the remedy.
+//!
+//! These functions answer with *all* blockers that apply, never only the first, and every face of Bursar shows the same
+//! list. They are asked when listing, when adding to a batch, inside Pay and again just before each send. What is
+//! deliberately not here: finding out. The facts come in as arguments.
+
+use std::fmt;
+
+use crate::ids::BatchId;
+use crate::ledger::Payee;
+use crate::money::{Currency, Money, NotPayable, Vendor, paypal_home_country};
+use crate::reward::{Placement, RewardStatus, RewardType};
+use crate::settings::Settings;
+use crate::spelling::spelled;
+
+spelled! {
+    /// What a blocker is about.
+    Scope {
+        /// The whole batch.
+        Batch = "batch",
+        /// One payee's claim in one currency.
+        Claim = "claim",
+        /// One reward.
+        Reward = "reward",
+        /// Whoever asks.
+        Person = "person",
+    }
+}
+
+spelled! {
+    /// Who must act.
+    Who {
+        /// The partner.
+        Partner = "partner",
+        /// Whoever prepares batches.
+        Preparer = "preparer",
+        /// Whoever pays them.
+        Payer = "payer",
+        /// The administrator.
+        Admin = "admin",
+        /// The vendor.
+        Vendor = "vendor",
+        /// Nobody: it passes with time, or never.
+        Nobody = "nobody",
+    }
+}
+
+macro_rules! blockers {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $scope:ident, $who:ident, $message:literal, $remedy:literal;)+) => {
+        spelled! {
+            /// Why something cannot be paid. The same code in API, pages, command line and mails.
+            Code { $($(#[$doc])* $variant = $code),+ }
+        }
+
+        impl Code {
+            /// What it is about.
+            #[must_use]
+            pub fn scope(self) -> Scope {
+                match self { $(Self::$variant => Scope::$scope),+ }
+            }
+
+            /// Who must act.
+            #[must_use]
+            pub fn who(self) -> Who {
+                match self { $(Self::$variant => Who::$who),+ }
+            }
+
+            /// What stands in the way.
+            #[must_use]
+            pub fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message),+ }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy),+ }
+            }
+        }
+    };
+}
+
+blockers! {
+    /// Nothing to pay.
+    BatchEmpty = "batch_empty", Batch, Preparer,
+        "The batch holds no rewards.", "Add approved rewards to the batch.";
+    /// Payouts are switched off.
+    ModuleDisabled = "module_disabled", Batch, Admin,
+        "Payouts are switched off.", "Switch payouts on in Payout Settings.";
+    /// No credentials, or not selected.
+    VendorNotConnected = "vendor_not_connected", Claim, Admin,
+        "The payee's vendor is not connected.", "Select and connect the vendor in Payout Settings, or change the payee's vendor.";
+    /// The vendor refused our credentials.
+    VendorCredentialsRejected = "vendor_credentials_rejected", Claim, Admin,
+        "The vendor refuses our credentials, so payments to it are paused. Nothing has failed.",
+        "Save working credentials in Payout Settings; payments go on by themselves.";
+    /// Not enough money at the vendor.
+    VendorBalanceLow = "vendor_balance_low", Batch, Payer,
+        "The balance at the vendor does not cover the batch and its fees.", "Add money at the vendor, or take claims out of the batch.";
+    /// The two-person rule.
+    ReleaseNeedsOtherPerson = "release_needs_other_person", Batch, Payer,
+        "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it.";
+    /// A limit of the operator.
+    OverLimit = "over_limit", Batch, Payer,
+        "Paying this would go over a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
+    /// Pay was pressed before.
+    AlreadyPaying = "already_paying", Batch, Nobody,
+        "This batch has been paid already.", "Nothing to do: follow its transactions.";
+    /// After a restore.
+    SafeMode = "safe_mode", Batch, Admin,
+        "The database is older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
+        "Run a reconcile and leave safe mode when it has finished.";
+    /// No payout profile.
+    ProfileMissing = "profile_missing", Claim, Partner,
+        "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for him.";
+    /// The vendor does not yet pay to it.
+    ProfileIncomplete = "profile_incomplete", Claim, Partner,
+        "The vendor says that the payee's payout profile is not ready to be paid to.", "Ask the partner to finish what the vendor asks of him.";
+    /// The cooling-off.
+    ProfileChangedRecently = "profile_changed_recently", Claim, Nobody,
+        "The payee's destination was changed a short time ago and waits out its cooling-off.", "Wait until the cooling-off is over.";
+    /// Not where it was approved to go.
+    DestinationChanged = "destination_changed", Claim, Payer,
+        "The payee's destination is not the one this was approved for.", "Check the new destination with the payee, then prepare the payment again.";
+    /// Tax.
+    TaxReportMissing = "tax_report_missing", Claim, Partner,
+        "The payee's tax report is not on file.", "Ask the partner for the tax form that fits his country.";
+    /// Tax.
+    TaxReportExpired = "tax_report_expired", Claim, Partner,
+        "The payee's tax report is out of date.", "Ask the partner for a new tax form.";
+    /// Too little to be paid yet.
+    BelowThreshold = "below_threshold", Claim, Nobody,
+        "The payee's total is under the earning threshold.", "Wait until more rewards are approved.";
+    /// Too much at once.
+    AboveVendorMax = "above_vendor_max", Claim, Admin,
+        "The payment is larger than the most set for this vendor and currency.", "Take rewards out of the claim, or raise the maximum in Payout Settings.";
+    /// The vendor does not pay it there.
+    CurrencyUnsupported = "currency_unsupported", Claim, Partner,
+        "The vendor cannot pay this currency to the payee.", "Ask the payee to add a bank account in this currency or to choose the other vendor.";
+    /// The vendor does not pay there.
+    CountryUnsupported = "country_unsupported", Claim, Partner,
+        "The vendor pays this currency only to payees of its own country.", "Ask the payee to choose the other vendor.";
+    /// A fraction the vendor does not have.
+    AmountNotPayable = "amount_not_payable", Claim, Preparer,
+        "The vendor cannot pay this fraction of the currency.", "Change the rewards so that they add up to an amount the vendor can pay.";
+    /// Clawbacks ate it.
+    NetNotPositive = "net_not_positive", Claim, Nobody,
+        "After clawbacks and fees nothing is left to pay.", "Wait until the payee has earned more.";
+    /// Somebody stopped it.
+    PartnerOnHold = "partner_on_hold", Claim, Admin,
+        "The payee is on hold.", "Read the note on the payee and take the hold off when it is settled.";
+    /// No longer a partner.
+    PartnerClosed = "partner_closed", Claim, Admin,
+        "The payee is closed.", "Open the payee again, or void the reward with a reason.";
+    /// Not decided.
+    RewardNotApproved = "reward_not_approved", Reward, Preparer,
+        "The reward is not approved.", "Approve it first.";
+    /// Out of time.
+    RewardExpired = "reward_expired", Reward, Preparer,
+        "The reward expired before it was in a batch.", "Change its expiry and approve it again, if it should still be paid.";
+    /// The programme waits.
+    RewardInHoldPeriod = "reward_in_hold_period", Reward, Nobody,
+        "The reward is still in its program's hold period.", "Wait until the hold period is over.";
+    /// Points.
+    RewardNotCash = "reward_not_cash", Reward, Nobody,
+        "Points are not paid out.", "Nothing to do.";
+    /// Elsewhere.
+    RewardInBatch = "reward_in_batch", Reward, Preparer,
+        "The reward is in a batch.", "Take it out of that batch first.";
+    /// Being paid.
+    RewardInFlight = "reward_in_flight", Reward, Nobody,
+        "The reward is in a payment already.", "Follow its transaction.";
+    /// Not allowed.
+    PermissionDenied = "permission_denied", Person, Admin,
+        "Your role does not allow this.", "Ask an administrator.";
+}
+
+/// One blocker, about one subject.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blocker {
+    /// Why.
+    pub code: Code,
+    /// The id of what it is about: a reward, a payee, a batch.
+    pub subject: String,
+}
+
+impl Blocker {
+    /// A blocker about `subject`.
+    #[must_use]
+    pub fn new(code: Code, subject: impl fmt::Display) -> Self {
+        Self { code, subject: subject.to_string() }
+    }
+}
+
+/// What is known of a reward.
+#[derive(Clone, Copy, Debug)]
+pub struct RewardFacts {
+    /// What was decided.
+    pub status: RewardStatus,
+    /// Money or points.
+    pub reward_type: RewardType,
+    /// Not payable from this moment on, unless it is in a batch by then.
+    pub expires_at: Option<i64>,
+    /// Not payable before this moment.
+    pub held_until: Option<i64>,
+    /// Where it is.
+    pub placement: Placement<BatchId>,
+}
+
+/// Every reason of its own why a reward cannot be paid. `for_batch` is the batch it is asked for, so that being in that
+/// one is no obstacle.
+#[must_use]
+pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<Code> {
+    let mut codes = Vec::new();
+    if facts.reward_type == RewardType::Points {
+        codes.push(Code::RewardNotCash);
+    }
+    if facts.status != RewardStatus::Approved {
+        codes.push(Code::RewardNotApproved);
+    }
+    match facts.placement {
+        Placement::Free if facts.expires_at.is_some_and(|end| end <= now) => codes.push(Code::RewardExpired),
+        Placement::Free => {}
+        Placement::InBatch(batch) if Some(batch) == for_batch => {}
+        Placement::InBatch(_) => codes.push(Code::RewardInBatch),
+        Placement::InFlight | Placement::Paid(_) => codes.push(Code::RewardInFlight),
+    }
+    if facts.held_until.is_some_and(|end| now < end) {
+        codes.push(Code::RewardInHoldPeriod);
+    }
+    codes
+}
+
+spelled! {
+    /// Whether we deal with a partner or an account at all.
+    PayeeStanding {
+        /// Yes.
+        Active = "active",
+        /// Not for now; a note says why.
+        OnHold = "on_hold",
+        /// No longer.
+        Closed = "closed",
+    }
+}
+
+/// What is known of a payee's payout profile.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProfileFacts {
+    /// The vendor chosen.
+    pub vendor: Vendor,
+    /// The vendor would pay to it now.
+    pub payable: bool,
+    /// When the destination last *changed*; `None` for a first one.
+    pub changed_at: Option<i64>,
+    /// The destination's fingerprint.
+    pub fingerprint: String,
+    /// The currencies it has a bank account in, where the vendor says (Stripe).
+    pub currencies: Option<Vec<Currency>>,
+}
+
+/// How a payee's tax report stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaxReport {
+    /// None on file.
+    Missing,
+    /// On file until this moment, or for good.
+    Until(Option<i64>),
+}
+
+/// What is known of a payee.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PayeeFacts {
+    /// Who.
+    pub payee: Payee,
+    /// Whether we deal with him, and where he is an employee, with his company.
+    pub standing: PayeeStanding,
+    /// His country's two letters, if known.
+    pub country: Option<String>,
+    /// How he is paid.
+    pub profile: Option<ProfileFacts>,
+    /// His tax report.
+    pub tax: TaxReport,
+}
+
+/// What is known of the vendors.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VendorFacts {
+    /// Those with credentials on file.
+    pub connected: Vec<Vendor>,
+    /// Those that refused them and are paused.
+    pub rejected: Vec<Vendor>,
+}
+
+/// Every reason why nothing can be paid to a payee, whatever the amount.
+#[must_use]
+pub fn payee(facts: &PayeeFacts, settings: &Settings, vendors: &VendorFacts, now: i64) -> Vec<Code> {
+    let mut codes = Vec::new();
+    match facts.standing {
+        PayeeStanding::Active => {}
+        PayeeStanding::OnHold => codes.push(Code::PartnerOnHold),
+        PayeeStanding::Closed => codes.push(Code::PartnerClosed),
+    }
+    match &facts.profile {
+        None => codes.push(Code::ProfileMissing),
+        Some(profile) => {
+            if !profile.payable {
+                codes.push(Code::ProfileIncomplete);
+            }
+            if !settings.vendors.contains(&profile.vendor) || !vendors.connected.contains(&profile.vendor) {
+                codes.push(Code::VendorNotConnected);
+            } else if vendors.rejected.contains(&profile.vendor) {
+                codes.push(Code::VendorCredentialsRejected);
+            }
+            if profile.changed_at.is_some_and(|at| now < at.saturating_add(settings.cooling_off_us())) {
+                codes.push(Code::ProfileChangedRecently);
+            }
+        }
+    }
+    if settings.us_tax_tracking {
+        match facts.tax {
+            TaxReport::Missing => codes.push(Code::TaxReportMissing),
+            TaxReport::Until(Some(end)) if end <= now => codes.push(Code::TaxReportExpired),
+            TaxReport::Until(_) => {}
+        }
+    }
+    codes
+}
+
+/// Every reason why this total, of which the vendor would be told to pay `net`, cannot be paid to the payee.
+#[must_use]
+pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money) -> Vec<Code> {
+    let mut codes = Vec::new();
+    if net.minor <= 0 {
+        codes.push(Code::NetNotPositive);
+    } else if settings.threshold(total.currency).is_some_and(|least| total.minor < least.minor) {
+        codes.push(Code::BelowThreshold);
+    }
+    let Some(profile) = &facts.profile else { return codes };
+    match net.at(profile.vendor) {
+        Err(NotPayable::Currency) => codes.push(Code::CurrencyUnsupported),
+        Err(NotPayable::Amount) => codes.push(Code::AmountNotPayable),
+        Ok(_) => {}
+    }
+    if profile.currencies.as_ref().is_some_and(|has| !has.contains(&net.currency)) {
+        codes.push(Code::CurrencyUnsupported);
+    }
+    let home = paypal_home_country(net.currency).filter(|_| profile.vendor == Vendor::PayPal);
+    if home.is_some_and(|home| facts.country.as_deref() != Some(home)) {
+        codes.push(Code::CountryUnsupported);
+    }
+    if settings.maximum(profile.vendor, net.currency).is_some_and(|most| net.minor > most.minor) {
+        codes.push(Code::AboveVendorMax);
+    }
+    codes
+}
+
+/// What a gate that closed between Pay and the send leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BeforeSend {
+    /// Send.
+    Open,
+    /// Stay pending and show why: it passes with time, or when somebody mends it.
+    Wait(Code),
+    /// End the attempt; nothing was sent.
+    Stop(Code),
+}
+
+/// Asked just before the first byte of a submission: the payee's gates, and whether the destination is still the one
+/// frozen at Pay. Only a changed destination inside its cooling-off, a paused vendor and safe mode let it wait.
+#[must_use]
+pub fn before_send(codes: &[Code], destination_is_frozen_one: bool, safe_mode: bool) -> BeforeSend {
+    if safe_mode {
+        return BeforeSend::Wait(Code::SafeMode);
+    }
+    if let Some(stop) = codes.iter().copied().find(|code| !may_wait(*code)) {
+        return BeforeSend::Stop(stop);
+    }
+    if let Some(wait) = codes.first() {
+        return BeforeSend::Wait(*wait);
+    }
+    if destination_is_frozen_one { BeforeSend::Open } else { BeforeSend::Stop(Code::DestinationChanged) }
+}
+
+fn may_wait(code: Code) -> bool {
+    matches!(code, Code::ProfileChangedRecently | Code::VendorCredentialsRejected | Code::SafeMode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PartnerId;
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, Currency::parse("EUR").unwrap())
+    }
+
+    fn good_payee() -> (PayeeFacts, Settings, VendorFacts) {
+        let facts = PayeeFacts {
+            payee: Payee::Partner(PartnerId::fresh(0, 1)),
+            standing: PayeeStanding::Active,
+            country: Some("DE".into()),
+            profile: Some(ProfileFacts {
+                vendor: Vendor::PayPal,
+                payable: true,
+                changed_at: None,
+                fingerprint: "f".into(),
+                currencies: None,
+            }),
+            tax: TaxReport::Missing,
+        };
+        let settings = Settings { enabled: true, vendors: vec![Vendor::PayPal], ..Settings::default() };
+        (facts, settings, VendorFacts { connected: vec![Vendor::PayPal], rejected: vec![] })
+    }
+
+    #[test]
+    fn a_reward_tells_all_its_gates() {
+        let good = RewardFacts {
+            status: RewardStatus::Approved,
+            reward_type: RewardType::Cash,
+            expires_at: Some(10),
+            held_until: Some(5),
+            placement: Placement::Free,
+        };
+        let batch = BatchId::fresh(0, 1);
+        let rows: [(RewardFacts, i64, &[Code]); 6] = [
+            (good, 6, &[]),
+            (good, 10, &[Code::RewardExpired]),
+            (good, 4, &[Code::RewardInHoldPeriod]),
+            (RewardFacts { placement: Placement::InBatch(batch), ..good }, 99, &[]),
+            (
+                RewardFacts { placement: Placement::InBatch(BatchId::fresh(0, 2)), ..good },
+                99,
+                &[Code::RewardInBatch],
+            ),
+            (
+                RewardFacts {
+                    status: RewardStatus::Submitted,
+                    reward_type: RewardType::Points,
+                    placement: Placement::InFlight,
+                    ..good
+                },
+                4,
+                &[
+                    Code::RewardNotCash,
+                    Code::RewardNotApproved,
+                    Code::RewardInFlight,
+                    Code::RewardInHoldPeriod,
+                ],
+            ),
+        ];
+        for (facts, now, expected) in rows {
+            assert_eq!(reward(&facts, Some(batch), now), expected, "{facts:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_payee_tells_all_its_gates() {
+        let (good, settings, vendors) = good_payee();
+        assert_eq!(payee(&good, &settings, &vendors, 0), []);
+        let strict = Settings { us_tax_tracking: true, vendors: vec![], ..settings.clone() };
+        let changed = good.profile.clone().map(|profile| ProfileFacts {
+            payable: false,
+            changed_at: Some(0),
+            ..profile
+        });
+        let bad = PayeeFacts { standing: PayeeStanding::OnHold, profile: changed, ..good.clone() };
+        assert_eq!(
+            payee(&bad, &strict, &vendors, 71 * 3_600_000_000),
+            [
+                Code::PartnerOnHold,
+                Code::ProfileIncomplete,
+                Code::VendorNotConnected,
+                Code::ProfileChangedRecently,
+                Code::TaxReportMissing
+            ]
+        );
+        let expired = PayeeFacts { tax: TaxReport::Until(Some(5)), profile: None, ..good };
+        assert_eq!(payee(&expired, &strict, &vendors, 5), [Code::ProfileMissing, Code::TaxReportExpired]);
+    }
+
+    #[test]
+    fn an_amount_tells_all_its_gates() {
+        let (good, mut settings, _) = good_payee();
+        settings.earning_thresholds = vec![eur(5_000)];
+        settings.vendor_maximums = vec![(Vendor::PayPal, eur(10_000))];
+        let brl = Money::new(500, Currency::parse("BRL").unwrap());
+        let huf = Money::new(150_050, Currency::parse("HUF").unwrap());
+        let rows: [(Money, &[Code]); 6] = [
+            (eur(5_000), &[]),
+            (eur(4_999), &[Code::BelowThreshold]),
+            (eur(-1), &[Code::NetNotPositive]),
+            (eur(10_001), &[Code::AboveVendorMax]),
+            (brl, &[Code::CountryUnsupported]),
+            (huf, &[Code::AmountNotPayable]),
+        ];
+        for (money, expected) in rows {
+            assert_eq!(amount(&good, &settings, money, money), expected, "{money}");
+        }
+    }
+
+    #[test]
+    fn what_waits_and_what_stops_before_a_send() {
+        use BeforeSend::{Open, Stop, Wait};
+        let rows: [(&[Code], bool, bool, BeforeSend); 6] = [
+            (&[], true, false, Open),
+            (&[], false, false, Stop(Code::DestinationChanged)),
+            (&[Code::ProfileChangedRecently], false, false, Wait(Code::ProfileChangedRecently)),
+            (&[Code::VendorCredentialsRejected], true, false, Wait(Code::VendorCredentialsRejected)),
+            (&[Code::ProfileChangedRecently, Code::PartnerOnHold], true, false, Stop(Code::PartnerOnHold)),
+            (&[Code::PartnerOnHold], true, true, Wait(Code::SafeMode)),
+        ];
+        for (codes, same, safe, expected) in rows {
+            assert_eq!(before_send(codes, same, safe), expected, "{codes:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a vendor's code means for the person who reads it: plain words, who must act, and the remedy.
+//!
+//! The codes are the vendors' own (Stripe: error codes and a payout's `failure_code`; PayPal: `errors.name`) or ours. A
+//! code that is not listed keeps the vendor's words and is sent to the payer: an unknown word is never hidden.
+
+use crate::eligibility::{Code, Who};
+
+/// A reason as it is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// What happened; `None` when only the vendor's own words are known.
+    pub message: Option<&'static str>,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Who must do it.
+    pub who: Who,
+}
+
+const fn told(message: &'static str, remedy: &'static str, who: Who) -> Explanation {
+    Explanation { message: Some(message), remedy, who }
+}
+
+const NEW_BANK: &str = "Ask the partner to correct his bank details at Stripe, then resubmit: only the bank payout is made again.";
+const NEW_RECEIVER: &str =
+    "Ask the partner to put his PayPal account right or to give another destination, then resubmit.";
+const TOP_UP: &str = "Add money at the vendor, then resubmit.";
+
+/// Explains a reason's code.
+#[must_use]
+pub fn explain(code: &str) -> Explanation {
+    if let Some(blocker) = Code::parse(code) {
+        return told(blocker.message(), blocker.remedy(), blocker.who());
+    }
+    stripe(code).or_else(|| paypal(code)).or_else(|| ours(code)).unwrap_or(Explanation {
+        message: None,
+        remedy: "Read the vendor's words, settle it with the partner or the vendor, then resubmit or return it to the pool.",
+        who: Who::Payer,
+    })
+}
+
+fn stripe(code: &str) -> Option<Explanation> {
+    Some(match code {
+        "account_closed" | "bank_account_unusable" => {
+            told("The partner's bank account is closed.", NEW_BANK, Who::Partner)
+        }
+        "no_account"
+        | "invalid_account_number"
+        | "invalid_account_number_length"
+        | "incorrect_account_type" => {
+            told("The bank does not know the partner's account number.", NEW_BANK, Who::Partner)
+        }
+        "account_frozen" | "bank_account_restricted" | "debit_not_authorized" | "bank_ownership_changed" => {
+            told("The partner's bank does not accept money on this account.", NEW_BANK, Who::Partner)
+        }
+        "incorrect_account_holder_name"
+        | "incorrect_account_holder_address"
+        | "incorrect_account_holder_tax_id"
+        | "incorrect_account_holder_details" => told(
+            "The name or details of the account's holder do not match the bank's.",
+            NEW_BANK,
+            Who::Partner,
+        ),
+        "invalid_currency" | "unsupported_card" => {
+            told("The partner's bank does not accept this currency.", NEW_BANK, Who::Partner)
+        }
+        "could_not_process" | "declined" => told(
+            "The bank could not process the payout.",
+            "Resubmit; if it fails again, ask the partner to talk to his bank.",
+            Who::Payer,
+        ),
+        "insufficient_funds" | "balance_insufficient" => {
+            told("There was not enough available money for this payment; nothing moved.", TOP_UP, Who::Payer)
+        }
+        "insufficient_capabilities_for_transfer"
+        | "transfers_not_allowed"
+        | "payouts_not_allowed"
+        | "capability_not_active" => told(
+            "Stripe does not yet allow payments to this account.",
+            "Ask the partner to finish what Stripe asks of him, then resubmit.",
+            Who::Partner,
+        ),
+        "account_invalid" | "resource_missing" => told(
+            "Stripe does not know this account, or it is no longer connected to us.",
+            "Ask the partner to connect his account again, then resubmit.",
+            Who::Partner,
+        ),
+        "amount_too_small" | "amount_too_large" | "payouts_limit_exceeded" => told(
+            "Stripe does not pay this amount.",
+            "Return it to the pool and pay it together with, or apart from, other rewards.",
+            Who::Preparer,
+        ),
+        _ => return None,
+    })
+}
+
+fn paypal(code: &str) -> Option<Explanation> {
+    Some(match code {
+        "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" => told(
+            "The address has no confirmed PayPal account yet; PayPal holds the money for up to 30 days.",
+            "Ask the partner to open or confirm his PayPal account with this address.",
+            Who::Partner,
+        ),
+        "RECEIVER_ACCOUNT_LOCKED"
+        | "RECEIVER_ACCOUNT_LIMITATION"
+        | "RECEIVER_REFUSED"
+        | "REFUSED_RECEIVER_REFUSED"
+        | "RECEIVER_COUNTRY_NOT_ALLOWED"
+        | "RECEIVER_STATE_RESTRICTED"
+        | "RECEIVER_YOUTH_ACCOUNT"
+        | "RECEIVING_LIMIT_EXCEEDED"
+        | "UNVERIFIED_RECIPIENT_NOT_SUPPORTED"
+        | "INVALID_EMAIL"
+        | "INVALID_EMAIL_ID"
+        | "CLOSED_MARKET"
+        | "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER"
+        | "CURRENCY_COMPLIANCE"
+        | "SELF_PAY_NOT_ALLOWED"
+        | "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK" => {
+            told("PayPal cannot pay this receiver.", NEW_RECEIVER, Who::Partner)
+        }
+        "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => {
+            told("Our PayPal balance did not cover this payment; nothing moved.", TOP_UP, Who::Payer)
+        }
+        "SENDER_ACCOUNT_LOCKED"
+        | "SENDER_ACCOUNT_UNVERIFIED"
+        | "SENDER_STATE_RESTRICTED"
+        | "ACCOUNT_RESTRICTED"
+        | "ACCOUNT_UNCONFIRMED_EMAIL"
+        | "USER_COUNTRY_NOT_ALLOWED"
+        | "USER_FUNDING_SOURCE_INELIGIBLE"
+        | "REFUSED_ACCESS_DENIED"
+        | "REFUSED_ACTION_DENIED"
+        | "APPROVER_DENIED" => told(
+            "PayPal does not let our account make this payment.",
+            "Settle it with PayPal, then resubmit.",
+            Who::Admin,
+        ),
+        "SPENDING_LIMIT_EXCEEDED" | "POS_LIMIT_EXCEEDED" | "TRANSACTION_LIMIT_EXCEEDED" => told(
+            "The payment is over a limit of our PayPal account.",
+            "Raise the limit at PayPal, then resubmit, or return it to the pool and pay it in parts.",
+            Who::Payer,
+        ),
+        "RISK_DECLINE" | "REGULATORY_BLOCKED" | "TRANSACTION_DECLINED_BY_TRAVEL_RULE" => told(
+            "PayPal declined the payment for reasons of risk or law.",
+            "Talk to PayPal and the partner before paying another way.",
+            Who::Admin,
+        ),
+        "INTERNAL_ERROR" | "UNDEFINED" => {
+            told("PayPal failed inside; nothing moved.", "Resubmit.", Who::Payer)
+        }
+        _ => return None,
+    })
+}
+
+fn ours(code: &str) -> Option<Explanation> {
+    Some(match code {
+        "not_found_at_vendor" => told(
+            "The vendor gave no answer, and two later looks found no such payment there: nothing moved.",
+            "Resubmit.",
+            Who::Payer,
+        ),
+        "batch_denied" => told(
+            "PayPal denied the whole batch; nothing moved.",
+            "Check our PayPal balance and account, then resubmit.",
+            Who::Payer,
+        ),
+        "batch_canceled" => told(
+            "The batch was canceled at PayPal; nothing moved.",
+            "Resubmit if it should still be paid.",
+            Who::Payer,
+        ),
+        "returned" => told("The money was not claimed and came back.", NEW_RECEIVER, Who::Partner),
+        "needs_review" => told(
+            "Bursar cannot find out by itself whether the vendor carried this out.",
+            "Look for the payment at the vendor by its key before doing anything else.",
+            Who::Admin,
+        ),
+        _ => return None,
+    })
+}

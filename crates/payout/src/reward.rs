@@ -1,0 +1,276 @@
+//! A reward: the unit that is paid at most once, and what people may do to it before it is.
+//!
+//! Whether it can be *paid* is [`crate::eligibility`]; being in a batch or a payment is recorded, not decided, here.
+
+use crate::Refusal;
+use crate::spelling::spelled;
+
+spelled! {
+    /// What has been decided about a reward. In a payout, paid and expired are derived, see [`Shown`].
+    RewardStatus {
+        /// Entered, nobody has looked yet.
+        Submitted = "submitted",
+        /// Somebody is looking, or its value was changed after approval.
+        InReview = "in_review",
+        /// To be paid.
+        Approved = "approved",
+        /// Not to be paid; the reason is kept.
+        Rejected = "rejected",
+        /// Taken out after approval; the reason is kept.
+        Void = "void",
+    }
+}
+
+spelled! {
+    /// The status people see.
+    Shown {
+        /// See [`RewardStatus::Submitted`].
+        Submitted = "submitted",
+        /// See [`RewardStatus::InReview`].
+        InReview = "in_review",
+        /// See [`RewardStatus::Approved`].
+        Approved = "approved",
+        /// See [`RewardStatus::Rejected`].
+        Rejected = "rejected",
+        /// See [`RewardStatus::Void`].
+        Void = "void",
+        /// In a batch or a payment that has not ended well.
+        InPayout = "in_payout",
+        /// Its payment succeeded, or it was marked as paid outside.
+        Paid = "paid",
+        /// Approved, but its time ran out before it was in a batch.
+        Expired = "expired",
+    }
+}
+
+impl Shown {
+    /// The word on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Submitted => "Submitted",
+            Self::InReview => "In Review",
+            Self::Approved => "Approved",
+            Self::Rejected => "Rejected",
+            Self::Void => "Void",
+            Self::InPayout => "In payout",
+            Self::Paid => "Paid",
+            Self::Expired => "Expired",
+        }
+    }
+}
+
+spelled! {
+    /// What is given: money, or points that are never paid out.
+    RewardType {
+        /// Money.
+        Cash = "cash",
+        /// Points.
+        Points = "points",
+    }
+}
+
+impl RewardType {
+    /// The words on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cash => "Cash Reward",
+            Self::Points => "Points Reward",
+        }
+    }
+}
+
+spelled! {
+    /// Who is paid for a cash reward.
+    PaymentType {
+        /// The partner himself.
+        Individual = "individual",
+        /// His company, together with its other users' rewards.
+        Organization = "organization",
+    }
+}
+
+impl PaymentType {
+    /// The word on pages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Individual => "Individual",
+            Self::Organization => "Organization",
+        }
+    }
+}
+
+spelled! {
+    /// Whether a reward adds to what a payee is owed or takes from it. Its value is positive either way.
+    Entry {
+        /// Earned.
+        Earned = "earned",
+        /// Earned wrongly and already paid: the next claim subtracts it.
+        Clawback = "clawback",
+    }
+}
+
+/// Where a reward is on its way to being paid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement<Batch> {
+    /// In no batch.
+    Free,
+    /// In a draft batch.
+    InBatch(Batch),
+    /// In a payment that has not ended well.
+    InFlight,
+    /// Paid, on this date (microseconds UTC).
+    Paid(i64),
+}
+
+/// What decides about the commands below.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// What was decided.
+    pub status: RewardStatus,
+    /// In a batch, in flight or paid.
+    pub placed: bool,
+    /// It was approved at some time.
+    pub ever_approved: bool,
+    /// Whoever asks is the reward's owner.
+    pub asked_by_owner: bool,
+}
+
+/// The status people see for a stored one.
+#[must_use]
+pub fn shown<Batch>(
+    status: RewardStatus,
+    placement: &Placement<Batch>,
+    expires_at: Option<i64>,
+    now: i64,
+) -> Shown {
+    match (status, placement) {
+        (_, Placement::Paid(_)) => Shown::Paid,
+        (_, Placement::InBatch(_) | Placement::InFlight) => Shown::InPayout,
+        (RewardStatus::Approved, Placement::Free) if expires_at.is_some_and(|end| end <= now) => {
+            Shown::Expired
+        }
+        (RewardStatus::Approved, Placement::Free) => Shown::Approved,
+        (RewardStatus::Submitted, Placement::Free) => Shown::Submitted,
+        (RewardStatus::InReview, Placement::Free) => Shown::InReview,
+        (RewardStatus::Rejected, Placement::Free) => Shown::Rejected,
+        (RewardStatus::Void, Placement::Free) => Shown::Void,
+    }
+}
+
+/// May it be approved? The next status.
+///
+/// # Errors
+/// Only what is submitted or in review can be approved, and never by its owner.
+pub fn approve(standing: Standing) -> Result<RewardStatus, Refusal> {
+    decidable(standing, "approved")?;
+    if standing.asked_by_owner {
+        return Err(Refusal::new(
+            "own_reward",
+            "Nobody approves a reward of his own. Ask another reviewer to approve it.",
+        ));
+    }
+    Ok(RewardStatus::Approved)
+}
+
+/// May it be rejected, for this reason?
+///
+/// # Errors
+/// Only what is submitted or in review, and only with a reason.
+pub fn reject(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
+    decidable(standing, "rejected")?;
+    with_reason(reason, "reject")?;
+    Ok(RewardStatus::Rejected)
+}
+
+/// May somebody start looking at it?
+///
+/// # Errors
+/// Only what was submitted.
+pub fn review(standing: Standing) -> Result<RewardStatus, Refusal> {
+    decidable(standing, "taken into review")?;
+    Ok(RewardStatus::InReview)
+}
+
+/// May it be taken out?
+///
+/// # Errors
+/// Not while it is in a batch, in flight or paid, and only with a reason.
+pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
+    untouched(standing, "voided")?;
+    if standing.status == RewardStatus::Void {
+        return Err(Refusal::new("already_void", "This reward is void already."));
+    }
+    with_reason(reason, "void")?;
+    Ok(RewardStatus::Void)
+}
+
+/// What changing its value leads to: an approved one must be looked at again.
+///
+/// # Errors
+/// Not while it is in a batch, in flight or paid, nor after it was rejected or voided.
+pub fn edit_value(standing: Standing) -> Result<RewardStatus, Refusal> {
+    untouched(standing, "edited")?;
+    match standing.status {
+        RewardStatus::Submitted => Ok(RewardStatus::Submitted),
+        RewardStatus::InReview | RewardStatus::Approved => Ok(RewardStatus::InReview),
+        RewardStatus::Rejected | RewardStatus::Void => Err(Refusal::new(
+            "reward_closed",
+            "A rejected or void reward is kept as it was. Enter a new reward instead.",
+        )),
+    }
+}
+
+/// May it be deleted?
+///
+/// # Errors
+/// Only what was never approved; anything else is voided, so that the books keep their reasons.
+pub fn delete(standing: Standing) -> Result<(), Refusal> {
+    untouched(standing, "deleted")?;
+    if standing.ever_approved {
+        return Err(Refusal::new(
+            "was_approved",
+            "This reward was approved once, so it stays in the books. Void it with a reason instead.",
+        ));
+    }
+    Ok(())
+}
+
+fn decidable(standing: Standing, what: &str) -> Result<(), Refusal> {
+    if matches!(standing.status, RewardStatus::Submitted | RewardStatus::InReview) && !standing.placed {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "not_pending",
+        format!(
+            "Only a reward that is Submitted or In Review can be {what}; this one is {}.",
+            standing.status.as_str()
+        ),
+    ))
+}
+
+fn untouched(standing: Standing, what: &str) -> Result<(), Refusal> {
+    if !standing.placed {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "reward_in_payout",
+        format!(
+            "This reward is in a payout or paid, so it cannot be {what}. Take it out of the batch first; once paid, enter a clawback."
+        ),
+    ))
+}
+
+fn with_reason(reason: &str, what: &str) -> Result<(), Refusal> {
+    if reason.trim().is_empty() {
+        Err(Refusal::new(
+            "reason_required",
+            format!("Give a reason to {what} this reward; it is kept with it."),
+        )
+        .at("reason"))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! What the operator has decided for the whole installation.
+
+use crate::batch::FeesPaidBy;
+use crate::money::{Currency, Money, Vendor};
+
+/// The payout settings. [`Settings::default`] is what a new installation has: off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The payout module is on.
+    pub enabled: bool,
+    /// The vendors a payee may choose.
+    pub vendors: Vec<Vendor>,
+    /// Payees must have a tax report.
+    pub us_tax_tracking: bool,
+    /// Whoever prepared a batch may not be the one who releases it.
+    pub two_person_release: bool,
+    /// Who bears the vendor's fee.
+    pub fees_paid_by: FeesPaidBy,
+    /// How long a changed destination waits before it is paid, in hours; 0 switches the wait off.
+    pub cooling_off_hours: u32,
+    /// Below these, one per currency, nothing is paid.
+    pub earning_thresholds: Vec<Money>,
+    /// The most a single payment may be, per vendor and currency.
+    pub vendor_maximums: Vec<(Vendor, Money)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            vendors: Vec::new(),
+            us_tax_tracking: false,
+            two_person_release: false,
+            fees_paid_by: FeesPaidBy::Company,
+            cooling_off_hours: 72,
+            earning_thresholds: Vec::new(),
+            vendor_maximums: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The wait after a changed destination, in microseconds.
+    #[must_use]
+    pub fn cooling_off_us(&self) -> i64 {
+        i64::from(self.cooling_off_hours) * 3_600_000_000
+    }
+
+    /// The threshold of a currency.
+    #[must_use]
+    pub fn threshold(&self, currency: Currency) -> Option<Money> {
+        self.earning_thresholds.iter().copied().find(|money| money.currency == currency)
+    }
+
+    /// The most a payment in this currency may be through this vendor.
+    #[must_use]
+    pub fn maximum(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
+        let mut rows = self.vendor_maximums.iter();
+        rows.find(|(of, money)| *of == vendor && money.currency == currency).map(|(_, money)| *money)
+    }
+}
