@@ -1,0 +1,352 @@
+//! What an answer means, one table per vendor. Anything that is not listed is unknown.
+//!
+//! Not here: the meaning of the objects inside an accepted answer; each vendor's modules read those.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::http::{Answer, Received};
+use crate::{Doubt, Outcome, ReadError, Rejection, Why};
+
+/// Why a 2xx is not yet an acceptance.
+pub(crate) enum Misread {
+    /// Not the object that the contract promises.
+    Unreadable(String),
+    /// The object says something else than was asked for.
+    Mismatch(String),
+}
+
+/// A vendor's error answer, told in common words.
+pub(crate) struct Fault {
+    code: String,
+    message: String,
+    items: Vec<usize>,
+    class: Class,
+}
+
+/// What a vendor's error answer means for the money.
+enum Class {
+    Definite,
+    Doubtful(Why),
+}
+
+/// Reads the answer to a Stripe money request.
+pub(crate) fn stripe<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
+    outcome(answer, stripe_fault, accept)
+}
+
+/// Reads the answer to a PayPal money request. A duplicate batch must have been recognised before.
+pub(crate) fn paypal<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
+    outcome(answer, paypal_fault, accept)
+}
+
+/// Reads the answer to a question, or a change of settings, at Stripe.
+pub(crate) fn stripe_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
+    read(answer, stripe_fault)
+}
+
+/// Reads the answer to a question, or a change of settings, at PayPal.
+pub(crate) fn paypal_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
+    read(answer, paypal_fault)
+}
+
+/// Reads JSON that the contract promises.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
+    serde_json::from_slice(body).map_err(|error| Misread::Unreadable(error.to_string()))
+}
+
+/// The id under which the vendor's support finds the answer.
+pub(crate) fn request_id(received: &Received) -> Option<String> {
+    received.header("request-id").or_else(|| received.header("paypal-debug-id")).map(String::from)
+}
+
+fn outcome<T>(
+    answer: &Answer,
+    fault: impl FnOnce(&Received) -> Fault,
+    accept: impl FnOnce(&[u8]) -> Result<T, Misread>,
+) -> Outcome<T> {
+    let received = match answer {
+        Answer::NotSent(detail) => return Outcome::Unknown(Doubt::new(Why::NotSent, detail)),
+        Answer::Lost(detail) => return Outcome::Unknown(Doubt::new(Why::NoAnswer, detail)),
+        Answer::Got(received) => received,
+    };
+    let doubt = |why, detail| {
+        Outcome::Unknown(Doubt {
+            why,
+            detail,
+            retry_after_s: retry_after(received),
+            request_id: request_id(received),
+        })
+    };
+    if (200..300).contains(&received.status) {
+        return match accept(&received.body) {
+            Ok(object) => Outcome::Accepted(object),
+            Err(Misread::Unreadable(detail)) => {
+                doubt(Why::Unreadable, format!("{} but {detail}", received.status))
+            }
+            Err(Misread::Mismatch(detail)) => doubt(Why::Mismatch, detail),
+        };
+    }
+    let Fault { code, message, items, class } = fault(received);
+    match class {
+        Class::Doubtful(why) => doubt(why, format!("{} {code}: {message}", received.status)),
+        Class::Definite => Outcome::Rejected(Rejection {
+            code,
+            message,
+            status: received.status,
+            request_id: request_id(received),
+            items,
+        }),
+    }
+}
+
+fn read<T: DeserializeOwned>(
+    answer: &Answer,
+    fault: impl FnOnce(&Received) -> Fault,
+) -> Result<T, ReadError> {
+    let received = match answer {
+        Answer::NotSent(detail) | Answer::Lost(detail) => return Err(ReadError::Unreachable(detail.clone())),
+        Answer::Got(received) => received,
+    };
+    let status = received.status;
+    if (200..300).contains(&status) {
+        let body: &[u8] = if received.body.is_empty() { b"null" } else { &received.body };
+        return serde_json::from_slice(body).map_err(|error| ReadError::Unreadable(error.to_string()));
+    }
+    let Fault { code, message, class, .. } = fault(received);
+    let detail = format!("{status} {code}: {message}");
+    Err(match class {
+        Class::Definite if status == 404 => ReadError::Missing,
+        Class::Definite => ReadError::Refused { code, message, status },
+        Class::Doubtful(Why::Credentials) => ReadError::Credentials(detail),
+        Class::Doubtful(Why::RateLimited | Why::LockTimeout) => {
+            ReadError::RateLimited { retry_after_s: retry_after(received) }
+        }
+        Class::Doubtful(Why::KeyClash) => ReadError::Refused { code, message, status },
+        Class::Doubtful(Why::Unreadable | Why::Mismatch) => ReadError::Unreadable(detail),
+        Class::Doubtful(
+            Why::NotSent
+            | Why::NoAnswer
+            | Why::ServerError
+            | Why::StoredServerError
+            | Why::InUse
+            | Why::TryLater,
+        ) => ReadError::Unreachable(detail),
+    })
+}
+
+/// Statuses that mean the same at both vendors, whatever the body says.
+fn by_status(status: u16) -> Option<Why> {
+    match status {
+        408 | 424 | 425 => Some(Why::TryLater),
+        409 => Some(Why::InUse),
+        401 => Some(Why::Credentials),
+        500..600 => Some(Why::ServerError),
+        // 1xx and 3xx are no answers to a request of ours, and nothing beyond 599 is HTTP.
+        ..400 | 600.. => Some(Why::Unreadable),
+        400 | 402..408 | 410..424 | 426..500 => None,
+    }
+}
+
+#[derive(Deserialize)]
+struct StripeErrorBody {
+    error: StripeError,
+}
+
+#[derive(Deserialize)]
+struct StripeError {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+fn stripe_fault(received: &Received) -> Fault {
+    let error = serde_json::from_slice::<StripeErrorBody>(&received.body).ok().map(|body| body.error);
+    let Some(error) = error else {
+        let why = by_status(received.status).unwrap_or(match received.status {
+            403 => Why::Credentials,
+            429 => Why::RateLimited,
+            _ => Why::Unreadable,
+        });
+        return Fault {
+            code: "unreadable".into(),
+            message: "the answer is not an error object".into(),
+            items: Vec::new(),
+            class: Class::Doubtful(stored(received, why)),
+        };
+    };
+    let kind = error.kind.unwrap_or_default();
+    let class = stripe_class(received, &kind, error.code.as_deref().unwrap_or_default());
+    Fault {
+        code: error.code.unwrap_or(kind),
+        message: error.message.unwrap_or_default(),
+        items: Vec::new(),
+        class,
+    }
+}
+
+fn stripe_class(received: &Received, kind: &str, code: &str) -> Class {
+    if kind == "idempotency_error" && code != "idempotency_key_in_use" {
+        return Class::Doubtful(Why::KeyClash);
+    }
+    let asks_again = received.header("stripe-should-retry") == Some("true");
+    match (received.status, code) {
+        (400..500, "idempotency_key_in_use") => Class::Doubtful(Why::InUse),
+        (400..500, "lock_timeout") => Class::Doubtful(Why::LockTimeout),
+        // Stripe names its reason when it limits the rate; without one it could not lock an object.
+        (429, code) => {
+            let limited = code == "rate_limit" || received.header("stripe-rate-limited-reason").is_some();
+            Class::Doubtful(if limited { Why::RateLimited } else { Why::LockTimeout })
+        }
+        (403, code) if !names_an_account(code) => Class::Doubtful(Why::Credentials),
+        (status, _) => match by_status(status) {
+            Some(why) => Class::Doubtful(stored(received, why)),
+            None if asks_again => Class::Doubtful(Why::TryLater),
+            // `api_error` is trouble at Stripe's own end, under whatever status it comes.
+            None if kind == "api_error" => Class::Doubtful(Why::ServerError),
+            None if kind.is_empty() && code.is_empty() => Class::Doubtful(Why::Unreadable),
+            None => Class::Definite,
+        },
+    }
+}
+
+/// Codes with which Stripe refuses one account's leg, not our credentials (Stripe error codes, Connect).
+fn names_an_account(code: &str) -> bool {
+    matches!(
+        code,
+        "account_invalid"
+            | "account_closed"
+            | "insufficient_capabilities_for_transfer"
+            | "transfers_not_allowed"
+            | "payouts_not_allowed"
+            | "payouts_limit_exceeded"
+            | "capability_not_active"
+            | "country_unsupported"
+            | "bank_account_unusable"
+            | "transfer_source_balance_parameters_mismatch"
+    ) || code.starts_with("instant_payouts_")
+}
+
+/// A 5xx that the key will only repeat is worth telling from one that may pass.
+fn stored(received: &Received, why: Why) -> Why {
+    let repeated = received.header("idempotent-replayed") == Some("true")
+        || received.header("stripe-should-retry") == Some("false");
+    if why == Why::ServerError && repeated { Why::StoredServerError } else { why }
+}
+
+/// PayPal's error object. The token endpoint and the gateway in front write `error` instead of `name`.
+#[derive(Deserialize)]
+pub(crate) struct PaypalError {
+    name: Option<String>,
+    error: Option<String>,
+    message: Option<String>,
+    error_description: Option<String>,
+    #[serde(default)]
+    details: Vec<PaypalDetail>,
+}
+
+#[derive(Deserialize)]
+struct PaypalDetail {
+    field: Option<String>,
+    issue: Option<String>,
+    /// The recorded name; the official document has only a top-level `links`.
+    #[serde(default)]
+    link: Vec<PaypalLink>,
+    #[serde(default)]
+    links: Vec<PaypalLink>,
+}
+
+#[derive(Deserialize)]
+struct PaypalLink {
+    href: Option<String>,
+}
+
+/// A batch of this key exists already: the address of it if PayPal gives one. `None` for every other answer.
+///
+/// Recognised by name and field, never by its words: those have changed since the first recordings.
+pub(crate) fn paypal_duplicate(received: &Received) -> Option<Option<String>> {
+    if received.status != 400 {
+        return None;
+    }
+    let error: PaypalError = serde_json::from_slice(&received.body).ok()?;
+    if error.name.as_deref() != Some("USER_BUSINESS_ERROR") {
+        return None;
+    }
+    let detail = error.details.into_iter().find(|detail| {
+        detail.field.as_deref().is_some_and(|field| field.eq_ignore_ascii_case("sender_batch_id"))
+    })?;
+    Some(detail.link.into_iter().chain(detail.links).find_map(|link| link.href))
+}
+
+fn paypal_fault(received: &Received) -> Fault {
+    let error: Option<PaypalError> = serde_json::from_slice(&received.body).ok();
+    let code = error.as_ref().and_then(|error| error.name.clone().or_else(|| error.error.clone()));
+    let (Some(error), Some(code)) = (error, code) else {
+        let why = by_status(received.status).unwrap_or(match received.status {
+            403 => Why::Credentials,
+            429 => Why::RateLimited,
+            _ => Why::Unreadable,
+        });
+        return Fault {
+            code: "unreadable".into(),
+            message: "the answer is not an error object".into(),
+            items: Vec::new(),
+            class: Class::Doubtful(why),
+        };
+    };
+    Fault {
+        class: paypal_class(received.status, &code, error.name.is_some()),
+        items: error.details.iter().filter_map(|detail| item_index(detail.field.as_deref()?)).collect(),
+        message: paypal_message(error),
+        code,
+    }
+}
+
+fn paypal_class(status: u16, code: &str, named: bool) -> Class {
+    match (status, code) {
+        (429, _) | (400..500, "RATE_LIMIT_REACHED") => Class::Doubtful(Why::RateLimited),
+        (403, _) | (400..500, "AUTHENTICATION_FAILURE" | "invalid_token" | "invalid_client") => {
+            Class::Doubtful(Why::Credentials)
+        }
+        (400..500, "INTERNAL_ERROR" | "INTERNAL_SERVER_ERROR" | "UNDEFINED") => {
+            Class::Doubtful(Why::ServerError)
+        }
+        (status, _) => match by_status(status) {
+            Some(why) => Class::Doubtful(why),
+            None if named => Class::Definite,
+            None => Class::Doubtful(Why::Unreadable),
+        },
+    }
+}
+
+/// PayPal's sentence, with what its details add: "Invalid request (items[0].receiver: not an address)".
+fn paypal_message(error: PaypalError) -> String {
+    let mut message = error.message.or(error.error_description).unwrap_or_default();
+    let details: Vec<String> = error
+        .details
+        .into_iter()
+        .filter_map(|detail| match (detail.field, detail.issue) {
+            (Some(field), Some(issue)) => Some(format!("{field}: {issue}")),
+            (None, Some(only)) | (Some(only), None) => Some(only),
+            (None, None) => None,
+        })
+        .collect();
+    if !details.is_empty() {
+        message.push_str(&format!(" ({})", details.join("; ")));
+    }
+    message
+}
+
+/// The position in `/items/3/receiver`, `items[3].amount` or `ITEMS[3]`: PayPal has written all of them.
+fn item_index(field: &str) -> Option<usize> {
+    let lower = field.to_ascii_lowercase();
+    let rest = lower.split_once("items")?.1.trim_start_matches(['/', '[', '.']);
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}
+
+/// Seconds to wait. The other form of the header, a date, is not used by either vendor.
+fn retry_after(received: &Received) -> Option<u64> {
+    received.header("retry-after")?.trim().parse().ok()
+}

@@ -1,0 +1,184 @@
+//! The one place that reaches the network: one request out, one [`Answer`] in.
+//!
+//! Time-outs (5 s to connect, 20 s in all), body limits and the line between "not sent" and "lost" are drawn here.
+//! Not here: what an answer means ([`crate::Outcome`]), retries, redirects (never followed) and cookies.
+//!
+//! Nothing is sent twice in a way that matters. Repeating is switched off in `reqwest`; the connection pool below
+//! it moves a request to another connection only when the one it had chosen died before a byte of the request was
+//! written. And the bytes and the key would be the same.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use url::Url;
+
+pub use reqwest::Method;
+pub use reqwest::header::{HeaderName, HeaderValue};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Shorter than the idle time of any vendor's front end, so that it is we who let go of an idle connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest answer that is read, in bytes.
+pub const MAX_BODY_BYTES: usize = 8 << 20;
+/// The longest certificate file that is read, in bytes.
+pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
+/// PayPal uses a handful; a full cache is emptied, because only a stranger could have filled it.
+const MAX_CERTIFICATES: usize = 64;
+
+/// A connection pool with its limits. Cloning shares it.
+#[derive(Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    certificates: Arc<Mutex<HashMap<Url, Arc<[u8]>>>>,
+}
+
+/// One request, complete with credentials. `Debug` shows neither headers nor body.
+pub struct Request {
+    /// GET, POST, PATCH or DELETE.
+    pub method: Method,
+    /// The whole address.
+    pub url: Url,
+    /// Headers, credentials among them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Not a byte of the request was written: refused connection, DNS or TLS failure.
+    NotSent(String),
+    /// The request, or part of it, was written and no complete answer came back.
+    Lost(String),
+    /// A complete answer.
+    Got(Received),
+}
+
+/// A complete answer.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The first header of this name, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Http {
+    /// A pool that trusts the public certificate authorities compiled into the program.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be made; nothing is reached here.
+    pub fn new() -> Result<Self, String> {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        // The provider is named here instead of being installed for the whole process: two parts of a program
+        // that both install one would fail at a distance.
+        let tls =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| format!("TLS could not be set up: {error}"))?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        #[allow(clippy::disallowed_methods, reason = "this is the one module that may make a network client")]
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
+        Ok(Self { client, certificates: Arc::default() })
+    }
+
+    /// Sends one request and waits for its whole answer.
+    pub async fn send(&self, request: Request) -> Answer {
+        self.exchange(request, MAX_BODY_BYTES).await
+    }
+
+    /// The certificate file at an address that was allowed before (see [`crate::signature::paypal::cert_url`]).
+    /// Files are kept by address: PayPal never changes one.
+    ///
+    /// # Errors
+    /// When there is no 200, or it is longer than [`MAX_CERTIFICATE_BYTES`].
+    pub async fn fetch_certificate(&self, url: &Url) -> Result<Arc<[u8]>, String> {
+        if let Some(known) = self.cache().get(url) {
+            return Ok(Arc::clone(known));
+        }
+        let request =
+            Request { method: Method::GET, url: url.clone(), headers: Vec::new(), body: Vec::new() };
+        let pem: Arc<[u8]> = match self.exchange(request, MAX_CERTIFICATE_BYTES).await {
+            Answer::Got(Received { status: 200, body, .. }) => body.into(),
+            Answer::Got(received) => return Err(format!("{url} answered {}", received.status)),
+            Answer::NotSent(detail) | Answer::Lost(detail) => return Err(format!("{url}: {detail}")),
+        };
+        let mut cache = self.cache();
+        if cache.len() >= MAX_CERTIFICATES {
+            cache.clear();
+        }
+        cache.insert(url.clone(), Arc::clone(&pem));
+        Ok(pem)
+    }
+
+    async fn exchange(&self, request: Request, limit: usize) -> Answer {
+        let mut outgoing = self.client.request(request.method, request.url).body(request.body);
+        for (name, value) in request.headers {
+            outgoing = outgoing.header(name, value);
+        }
+        let mut response = match outgoing.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() || error.is_builder() => return Answer::NotSent(whole(&error)),
+            Err(error) => return Answer::Lost(whole(&error)),
+        };
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
+                    return Answer::Lost(format!("a {status} answer of more than {limit} bytes"));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Answer::Got(Received { status, headers, body }),
+                Err(error) => return Answer::Lost(format!("a {status} answer was cut: {}", whole(&error))),
+            }
+        }
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Url, Arc<[u8]>>> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url.path())
+    }
+}
+
+/// An error with what lies under it, since `reqwest` names only the outermost layer.
+fn whole(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,379 @@
+//! Batches and their items: building them, reading them back, and what an item's status means.
+//!
+//! Reading is lenient where PayPal has been seen to differ from its own document, and strict where money would be
+//! misread. What is not here: comparing a batch with what was asked for, which needs our books.
+
+use ::payout::money::{self, Currency, Money, VendorAmount};
+use ::payout::transaction::{Fact, Reason};
+use serde::{Deserialize, Serialize};
+
+use crate::classify::{self, Misread};
+use crate::http::Answer;
+use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome};
+
+/// PayPal refuses longer batches (Payouts documentation).
+pub const MAX_ITEMS: usize = 15_000;
+/// The longest `sender_batch_id`, in bytes.
+const MAX_BATCH_ID: usize = 256;
+/// The longest `sender_item_id`, in bytes.
+const MAX_ITEM_ID: usize = 63;
+/// The longest receiver, in bytes.
+const MAX_RECEIVER: usize = 127;
+/// The longest subject and note, in characters.
+const MAX_SUBJECT: usize = 255;
+const MAX_NOTE: usize = 4_000;
+
+/// An instruction to pay many items at once, in one currency.
+#[derive(Clone, Debug)]
+pub struct BatchOrder<'a> {
+    /// The submission's key; also the `sender_batch_id`, by which PayPal pays only once in 30 days.
+    pub key: &'a str,
+    /// The currency of every item.
+    pub currency: Currency,
+    /// 1 to [`MAX_ITEMS`].
+    pub items: &'a [ItemOrder<'a>],
+    /// Subject of the mail that PayPal writes to receivers; longer than 255 characters is cut off.
+    pub subject: &'a str,
+}
+
+/// One item.
+#[derive(Clone, Debug)]
+pub struct ItemOrder<'a> {
+    /// Our transaction; becomes the `sender_item_id`.
+    pub transaction: &'a str,
+    /// The receiver's mail address.
+    pub receiver: &'a str,
+    /// How much.
+    pub amount: VendorAmount,
+    /// What the receiver reads; may be empty.
+    pub note: &'a str,
+}
+
+/// How PayPal accepted a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchAccepted {
+    /// It is new.
+    Created {
+        /// PayPal's id.
+        payout_batch_id: String,
+        /// PayPal's word; never a settlement.
+        status: String,
+    },
+    /// This `sender_batch_id` was accepted before: an earlier try of ours went through. Read it and compare.
+    Duplicate {
+        /// PayPal's id, when it gives a link.
+        payout_batch_id: Option<String>,
+    },
+}
+
+/// A batch with all its items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// PayPal's id.
+    pub payout_batch_id: String,
+    /// Our key.
+    pub sender_batch_id: Option<String>,
+    /// PayPal's word, unchanged.
+    pub status: String,
+    /// What PayPal says of a refused batch.
+    pub error: Option<ItemError>,
+    /// Every item of every page.
+    pub items: Vec<Item>,
+}
+
+/// One item as PayPal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// PayPal's id of the item.
+    pub payout_item_id: String,
+    /// PayPal's id of its batch.
+    pub payout_batch_id: Option<String>,
+    /// Our key.
+    pub sender_batch_id: Option<String>,
+    /// PayPal's id of the payment, once there is one.
+    pub transaction_id: Option<String>,
+    /// Our transaction.
+    pub sender_item_id: Option<String>,
+    /// PayPal's word, unchanged; empty when it says none.
+    pub status: String,
+    /// The amount in our minor units; `None` when it cannot be read, which equals nothing that was asked for.
+    pub amount: Option<Money>,
+    /// What PayPal took for itself, when it can be read.
+    pub fee: Option<Money>,
+    /// The receiver as sent.
+    pub receiver: Option<String>,
+    /// What is wrong.
+    pub error: Option<ItemError>,
+    /// As PayPal wrote it: impossible dates have been seen, so nothing is decided by it.
+    pub time_processed: Option<String>,
+}
+
+/// PayPal's error on an item or a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ItemError {
+    /// PayPal's code, unchanged.
+    pub name: String,
+    /// PayPal's words.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// `POST /v1/payments/payouts`.
+///
+/// # Errors
+/// [`BadRequest`] naming the item when PayPal would refuse the batch for its shape.
+pub fn request(order: &BatchOrder<'_>) -> Result<MoneyRequest, BadRequest> {
+    if order.items.is_empty() || order.items.len() > MAX_ITEMS {
+        let count = order.items.len();
+        return Err(BadRequest(format!("a PayPal batch holds 1 to {MAX_ITEMS} items, not {count}")));
+    }
+    if order.key.len() > MAX_BATCH_ID {
+        return Err(BadRequest(format!("{:?} is too long for a batch", order.key)));
+    }
+    let mut items = Vec::with_capacity(order.items.len());
+    for item in order.items {
+        items.push(item_body(item, order.currency)?);
+    }
+    let body = BatchBody {
+        sender_batch_header: HeaderBody {
+            sender_batch_id: order.key,
+            email_subject: cut(order.subject, MAX_SUBJECT),
+            recipient_type: "EMAIL",
+        },
+        items,
+    };
+    let bytes = serde_json::to_vec(&body).map_err(|error| BadRequest(error.to_string()))?;
+    let path = "/v1/payments/payouts".into();
+    MoneyRequest::from_stored(MoneyKind::Batch, path, None, order.key.into(), bytes)
+}
+
+/// Reads the answer to a batch. A duplicate is an acceptance; whether it is really ours, the caller compares.
+#[must_use]
+pub fn read(answer: &Answer, key: &str) -> Outcome<BatchAccepted> {
+    if let Answer::Got(received) = answer
+        && let Some(link) = classify::paypal_duplicate(received)
+    {
+        let payout_batch_id = link.as_deref().and_then(batch_of_link);
+        return Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id });
+    }
+    classify::paypal(answer, |body| {
+        let created: CreatedBody = classify::json(body)?;
+        let header = created.batch_header;
+        if header.payout_batch_id.is_empty() {
+            return Err(Misread::Unreadable("the batch has no id".into()));
+        }
+        match header.sender_batch_header.and_then(|sender| sender.sender_batch_id) {
+            Some(other) if other != key => {
+                Err(Misread::Mismatch(format!("sent batch {key}, the answer is about {other}")))
+            }
+            Some(_) | None => Ok(BatchAccepted::Created {
+                payout_batch_id: header.payout_batch_id,
+                status: header.batch_status.unwrap_or_default(),
+            }),
+        }
+    })
+}
+
+/// What a fetched item says. A status that PayPal invents later says nothing.
+#[must_use]
+pub fn item_fact(item: &Item) -> Option<Fact> {
+    let reason = || item.error.as_ref().map_or_else(|| Reason::new(&*item.status, ""), ItemError::reason);
+    match item.status.as_str() {
+        "PENDING" => Some(Fact::ItemPending),
+        "SUCCESS" => Some(Fact::ItemPaid { fee: item.fee }),
+        "FAILED" => Some(Fact::ItemFailed(reason())),
+        "UNCLAIMED" => Some(Fact::ItemUnclaimed(reason())),
+        "ONHOLD" => Some(Fact::ItemOnHold(reason())),
+        "RETURNED" => Some(Fact::ItemReturned(reason())),
+        "BLOCKED" => Some(Fact::ItemBlocked(reason())),
+        "REFUNDED" => Some(Fact::ItemRefunded { fee: item.fee }),
+        "REVERSED" => Some(Fact::ItemReversed { fee: item.fee }),
+        _ => None,
+    }
+}
+
+/// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch that runs or
+/// was processed. A refused batch may hold no items at all, so it is asked about separately.
+#[must_use]
+pub fn batch_refusal(batch: &Batch) -> Option<Reason> {
+    matches!(batch.status.as_str(), "DENIED" | "CANCELED")
+        .then(|| batch.error.as_ref().map_or_else(|| Reason::new(&*batch.status, ""), ItemError::reason))
+}
+
+/// What a fetched batch says of one of its items. The item's own word counts; the batch's refusal only fills in
+/// for an item that has not got one.
+#[must_use]
+pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
+    match item_fact(item) {
+        None | Some(Fact::ItemPending) if batch_refusal(batch).is_some() => {
+            let refusal = batch_refusal(batch)?;
+            Some(Fact::ItemFailed(item.error.as_ref().map_or(refusal, ItemError::reason)))
+        }
+        other => other,
+    }
+}
+
+impl ItemError {
+    fn reason(&self) -> Reason {
+        Reason::new(&*self.name, &*self.message)
+    }
+}
+
+#[derive(Serialize)]
+struct BatchBody<'a> {
+    sender_batch_header: HeaderBody<'a>,
+    items: Vec<ItemBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct HeaderBody<'a> {
+    sender_batch_id: &'a str,
+    email_subject: &'a str,
+    recipient_type: &'static str,
+}
+
+#[derive(Serialize)]
+struct ItemBody<'a> {
+    recipient_type: &'static str,
+    receiver: &'a str,
+    amount: AmountBody,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    note: &'a str,
+    sender_item_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AmountBody {
+    value: String,
+    currency: &'static str,
+}
+
+fn item_body<'a>(item: &ItemOrder<'a>, currency: Currency) -> Result<ItemBody<'a>, BadRequest> {
+    let bad = |what: String| Err(BadRequest(format!("the PayPal item of {} {what}", item.transaction)));
+    if item.transaction.is_empty() || item.transaction.len() > MAX_ITEM_ID {
+        return bad(format!("has an id that is not 1 to {MAX_ITEM_ID} bytes long"));
+    }
+    if item.amount.currency != currency {
+        return bad(format!("is in {}, its batch in {currency}", item.amount.currency));
+    }
+    if item.amount.units <= 0 {
+        return bad("has no positive amount".into());
+    }
+    let receiver_fits = (3..=MAX_RECEIVER).contains(&item.receiver.len());
+    if !receiver_fits || !item.receiver.contains('@') || item.receiver.contains(char::is_whitespace) {
+        return bad(format!("has a receiver that is no mail address of at most {MAX_RECEIVER} bytes"));
+    }
+    Ok(ItemBody {
+        recipient_type: "EMAIL",
+        receiver: item.receiver,
+        amount: AmountBody { value: item.amount.decimal(), currency: currency.code() },
+        note: cut(item.note, MAX_NOTE),
+        sender_item_id: item.transaction,
+    })
+}
+
+fn cut(text: &str, limit: usize) -> &str {
+    text.char_indices().nth(limit).map_or(text, |(end, _)| &text[..end])
+}
+
+/// The last segment of the batch's own address.
+fn batch_of_link(href: &str) -> Option<String> {
+    let path = href.split(['?', '#']).next()?;
+    let (_, id) = path.trim_end_matches('/').rsplit_once("/payouts/")?;
+    crate::request::is_plain_id(id).then(|| id.to_owned())
+}
+
+#[derive(Deserialize)]
+struct CreatedBody {
+    batch_header: BatchHeader,
+}
+
+/// One page of a batch.
+#[derive(Deserialize)]
+pub(super) struct PageBody {
+    pub(super) batch_header: BatchHeader,
+    #[serde(default)]
+    pub(super) items: Vec<ItemAnswer>,
+    pub(super) total_items: Option<usize>,
+    pub(super) total_pages: Option<usize>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct BatchHeader {
+    payout_batch_id: String,
+    batch_status: Option<String>,
+    sender_batch_header: Option<SenderHeader>,
+    errors: Option<ItemError>,
+}
+
+#[derive(Deserialize)]
+struct SenderHeader {
+    sender_batch_id: Option<String>,
+}
+
+impl BatchHeader {
+    pub(super) fn with(self, items: Vec<Item>) -> Batch {
+        Batch {
+            payout_batch_id: self.payout_batch_id,
+            sender_batch_id: self.sender_batch_header.and_then(|header| header.sender_batch_id),
+            status: self.batch_status.unwrap_or_default(),
+            error: self.errors,
+            items,
+        }
+    }
+}
+
+/// An item as it is written in a batch, alone, or inside an event.
+#[derive(Deserialize)]
+pub(super) struct ItemAnswer {
+    payout_item_id: String,
+    payout_batch_id: Option<String>,
+    sender_batch_id: Option<String>,
+    transaction_id: Option<String>,
+    transaction_status: Option<String>,
+    payout_item_fee: Option<AmountAnswer>,
+    payout_item: Option<ItemOrdered>,
+    errors: Option<ItemError>,
+    time_processed: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ItemOrdered {
+    amount: Option<AmountAnswer>,
+    receiver: Option<String>,
+    sender_item_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AmountAnswer {
+    value: Option<String>,
+    currency: Option<String>,
+}
+
+impl AmountAnswer {
+    fn money(&self) -> Option<Money> {
+        let currency = Currency::parse(self.currency.as_deref()?).ok()?;
+        money::from_vendor_decimal(self.value.as_deref()?, currency).ok()
+    }
+}
+
+impl From<ItemAnswer> for Item {
+    fn from(answer: ItemAnswer) -> Self {
+        let (amount, receiver, sender_item_id) = answer
+            .payout_item
+            .map_or((None, None, None), |item| (item.amount, item.receiver, item.sender_item_id));
+        Self {
+            payout_item_id: answer.payout_item_id,
+            payout_batch_id: answer.payout_batch_id,
+            sender_batch_id: answer.sender_batch_id,
+            transaction_id: answer.transaction_id,
+            sender_item_id,
+            status: answer.transaction_status.unwrap_or_default(),
+            amount: amount.and_then(|amount| amount.money()),
+            fee: answer.payout_item_fee.and_then(|fee| fee.money()),
+            receiver,
+            error: answer.errors,
+            time_processed: answer.time_processed,
+        }
+    }
+}

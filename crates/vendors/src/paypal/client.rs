@@ -1,0 +1,244 @@
+//! The client: each call is one request and one answer. Two exceptions: a refused token is renewed once and the same
+//! bytes go again, and a batch is read to its last page.
+
+use std::collections::HashSet;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use url::Url;
+
+use super::batch::{self, Batch, BatchAccepted, Item, ItemAnswer, PageBody};
+use super::token::{Clock, Tokens};
+use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
+use crate::http::{Answer, HeaderName, HeaderValue, Http, Method, Received, Request};
+use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why, classify};
+
+/// The largest page that PayPal gives.
+const PAGE_SIZE: usize = 1_000;
+
+/// PayPal with one application's credentials. Cloning shares connections and token. `Debug` shows no secret.
+#[derive(Clone)]
+pub struct PayPal {
+    http: Http,
+    base: Url,
+    tokens: Tokens,
+}
+
+impl std::fmt::Debug for PayPal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PayPal({})", self.base)
+    }
+}
+
+impl PayPal {
+    /// A client for the API at `base` (`https://api-m.paypal.com`, or a stand-in). The clock (microseconds UTC) says
+    /// when a token is too old.
+    ///
+    /// # Errors
+    /// [`BadRequest`] when the credentials cannot stand in a header.
+    pub fn new(
+        http: Http,
+        base: Url,
+        client_id: &str,
+        client_secret: &str,
+        clock: Clock,
+    ) -> Result<Self, BadRequest> {
+        Ok(Self { http, base, tokens: Tokens::new(client_id, client_secret, clock)? })
+    }
+
+    /// Sends a batch.
+    pub async fn send_batch(&self, request: &MoneyRequest) -> Outcome<BatchAccepted> {
+        if request.kind() != MoneyKind::Batch {
+            let detail = format!("{request:?} is not a batch");
+            return Outcome::Unknown(Doubt::new(Why::NotSent, detail));
+        }
+        let mut url = self.base.clone();
+        url.set_path(request.path());
+        match self.exchange(Method::POST, &url, Some(request.key()), request.body()).await {
+            Ok(answer) => batch::read(&answer, request.key()),
+            Err(error) => Outcome::Unknown(without_token(error)),
+        }
+    }
+
+    /// A batch with every item of every page.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Unreadable` when the pages do not add up to what PayPal says there is.
+    pub async fn batch(&self, payout_batch_id: &str) -> Result<Batch, ReadError> {
+        let mut items: Vec<Item> = Vec::new();
+        let mut seen = HashSet::new();
+        for page in 1.. {
+            let (number, size) = (page.to_string(), PAGE_SIZE.to_string());
+            let query = [("page", &*number), ("page_size", &*size), ("total_required", "true")];
+            let body: PageBody = self.get(&["payments", "payouts", payout_batch_id], &query).await?;
+            let full = body.items.len() == PAGE_SIZE;
+            let before = items.len();
+            for item in body.items.into_iter().map(Item::from) {
+                if seen.insert(item.payout_item_id.clone()) {
+                    items.push(item);
+                }
+            }
+            let more = body.total_pages.map_or(full, |pages| page < pages);
+            if more && items.len() > before {
+                continue;
+            }
+            return match body.total_items {
+                Some(total) if total != items.len() => {
+                    let detail = format!("batch {payout_batch_id}: {} of {total} items", items.len());
+                    Err(ReadError::Unreadable(detail))
+                }
+                Some(_) | None => Ok(body.batch_header.with(items)),
+            };
+        }
+        Err(ReadError::Unreadable(format!("batch {payout_batch_id} has no end")))
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn item(&self, payout_item_id: &str) -> Result<Item, ReadError> {
+        self.get::<ItemAnswer>(&["payments", "payouts-item", payout_item_id], &[]).await.map(Item::from)
+    }
+
+    /// Cancels an unclaimed item. The money is back only when the item says RETURNED.
+    pub async fn cancel_item(&self, payout_item_id: &str) -> Outcome<Item> {
+        let url = self.url(&["payments", "payouts-item", payout_item_id, "cancel"], &[]);
+        match self.exchange(Method::POST, &url, None, b"").await {
+            Ok(answer) => {
+                classify::paypal(&answer, |body| classify::json::<ItemAnswer>(body).map(Item::from))
+            }
+            Err(error) => Outcome::Unknown(without_token(error)),
+        }
+    }
+
+    /// Proves the credentials: a token is asked for if none is at hand, and the webhooks are read with it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn webhooks(&self) -> Result<Vec<Webhook>, ReadError> {
+        let body: WebhooksBody = self.get(&["notifications", "webhooks"], &[]).await?;
+        Ok(body.webhooks.into_iter().map(Webhook::from).collect())
+    }
+
+    /// Registers a webhook, or adopts the one that is registered for this address already, and gives its id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn create_webhook(&self, url: &str, events: &[&str]) -> Result<String, ReadError> {
+        let new = NewWebhook { url, event_types: names(events) };
+        match self.write::<WebhookBody>(Method::POST, &["notifications", "webhooks"], &new).await {
+            Ok(body) => Ok(Webhook::from(body).id),
+            Err(ReadError::Refused { code, message, status }) if code == "WEBHOOK_URL_ALREADY_EXISTS" => {
+                let Some(known) = self.webhooks().await?.into_iter().find(|known| known.url == url) else {
+                    return Err(ReadError::Refused { code, message, status });
+                };
+                if !known.missing(events).is_empty() {
+                    self.update_webhook(&known.id, url, events).await?;
+                }
+                Ok(known.id)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes where a webhook delivers and what.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn update_webhook(&self, id: &str, url: &str, events: &[&str]) -> Result<(), ReadError> {
+        let steps = (replace("/url", url), replace("/event_types", names(events)));
+        let _: IgnoredAny = self.write(Method::PATCH, &["notifications", "webhooks", id], &steps).await?;
+        Ok(())
+    }
+
+    /// Removes a webhook.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn delete_webhook(&self, id: &str) -> Result<(), ReadError> {
+        let url = self.url(&["notifications", "webhooks", id], &[]);
+        let answer = self.exchange(Method::DELETE, &url, None, b"").await?;
+        let _: IgnoredAny = classify::paypal_read(&answer)?;
+        Ok(())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, ReadError> {
+        let answer = self.exchange(Method::GET, &self.url(path, query), None, b"").await?;
+        classify::paypal_read(&answer)
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl serde::Serialize,
+    ) -> Result<T, ReadError> {
+        let body = serde_json::to_vec(body).map_err(|error| ReadError::Unreachable(error.to_string()))?;
+        let answer = self.exchange(method, &self.url(path, &[]), None, &body).await?;
+        classify::paypal_read(&answer)
+    }
+
+    /// Sends with a token; a 401 means that nothing was executed, so the same bytes go once more with a new one.
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Result<Answer, ReadError> {
+        let bearer = self.tokens.bearer(&self.http, &self.base, None).await?;
+        let first = wire(method.clone(), url, bearer.clone(), key, body)?;
+        let answer = self.http.send(first).await;
+        let Answer::Got(Received { status: 401, .. }) = answer else {
+            return Ok(answer);
+        };
+        let renewed = self.tokens.bearer(&self.http, &self.base, Some(&bearer)).await?;
+        Ok(self.http.send(wire(method, url, renewed, key, body)?).await)
+    }
+
+    /// Ids become segments here, so that one with a slash in it cannot name another resource.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().push("v1").extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+}
+
+fn wire(
+    method: Method,
+    url: &Url,
+    bearer: HeaderValue,
+    key: Option<&str>,
+    body: &[u8],
+) -> Result<Request, ReadError> {
+    let mut headers = vec![
+        (HeaderName::from_static("authorization"), bearer),
+        (HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")),
+    ];
+    if let Some(key) = key {
+        let key = HeaderValue::from_str(key)
+            .map_err(|_| ReadError::Unreachable(format!("{key:?} cannot be sent as a request id")))?;
+        headers.push((HeaderName::from_static("paypal-request-id"), key));
+    }
+    Ok(Request { method, url: url.clone(), headers, body: body.to_vec() })
+}
+
+/// What a missing token means for the request that needed it: it was never sent.
+fn without_token(error: ReadError) -> Doubt {
+    let detail = format!("no access token: {error}");
+    match error {
+        ReadError::Credentials(_) => Doubt::new(Why::Credentials, detail),
+        ReadError::RateLimited { retry_after_s } => {
+            Doubt { retry_after_s, ..Doubt::new(Why::RateLimited, detail) }
+        }
+        ReadError::Missing
+        | ReadError::Refused { .. }
+        | ReadError::Unreachable(_)
+        | ReadError::Unreadable(_) => Doubt::new(Why::NotSent, detail),
+    }
+}

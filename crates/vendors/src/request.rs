@@ -1,0 +1,158 @@
+//! A money request as it is stored before it is sent: everything but the credentials.
+//!
+//! It is the same value whether it was just built or read back from the database, and one gate checks both.
+//! What stands in the body is decided by the vendor's own module.
+
+use std::fmt;
+
+/// Which endpoint that moves money a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MoneyKind {
+    /// Stripe: platform balance to connected balance, `POST /v1/transfers`.
+    Transfer,
+    /// Stripe: connected balance to its bank, `POST /v1/payouts` as the connected account.
+    Payout,
+    /// Stripe: connected balance back to the platform, `POST /v1/transfers/{id}/reversals`.
+    Reversal,
+    /// PayPal: many items at once, `POST /v1/payments/payouts`.
+    Batch,
+}
+
+impl MoneyKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Batch];
+
+    /// The spelling in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transfer => "transfer",
+            Self::Payout => "payout",
+            Self::Reversal => "reversal",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Reads [`MoneyKind::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    fn owns(self, path: &str) -> bool {
+        match self {
+            Self::Transfer => path == "/v1/transfers",
+            Self::Payout => path == "/v1/payouts",
+            Self::Reversal => path
+                .strip_prefix("/v1/transfers/")
+                .and_then(|rest| rest.strip_suffix("/reversals"))
+                .is_some_and(is_plain_id),
+            Self::Batch => path == "/v1/payments/payouts",
+        }
+    }
+}
+
+/// A request that cannot be built because it could not be sent safely. The sentence says what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRequest(pub String);
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadRequest {}
+
+/// One idempotent money request: committed before it is sent, and sent byte for byte as it was committed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MoneyRequest {
+    kind: MoneyKind,
+    path: String,
+    account: Option<String>,
+    key: String,
+    body: Vec<u8>,
+}
+
+impl MoneyRequest {
+    /// Rebuilds a request from what was stored.
+    ///
+    /// # Errors
+    /// [`BadRequest`] when the parts do not belong together. Above all a payout without a connected account cannot
+    /// exist, because Stripe would pay it to the platform's own bank, and nothing else may act as an account.
+    pub fn from_stored(
+        kind: MoneyKind,
+        path: String,
+        account: Option<String>,
+        key: String,
+        body: Vec<u8>,
+    ) -> Result<Self, BadRequest> {
+        let bad = |what: &str| Err(BadRequest(format!("{} request {key:?}: {what}", kind.as_str())));
+        if !kind.owns(&path) {
+            return bad("its path is not that of its kind");
+        }
+        if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return bad("a key is 1 to 255 visible ASCII characters");
+        }
+        if body.is_empty() {
+            return bad("it has no body");
+        }
+        match (kind, account.as_deref()) {
+            (MoneyKind::Payout, Some(id)) if !id.starts_with("acct_") || !is_plain_id(id) => {
+                bad("its connected account must begin with acct_")
+            }
+            (MoneyKind::Payout, None) => bad("without a connected account it would pay our own bank"),
+            (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch, Some(_)) => {
+                bad("only a payout acts as a connected account")
+            }
+            (MoneyKind::Payout, Some(_))
+            | (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch, None) => {
+                Ok(Self { kind, path, account, key, body })
+            }
+        }
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn kind(&self) -> MoneyKind {
+        self.kind
+    }
+
+    /// The path below the vendor's base.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The connected account that a Stripe payout acts as (`acct_…`); `None` for every other kind.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// The idempotency key; at PayPal also the `sender_batch_id` in the body.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The exact bytes: a form for Stripe, JSON for PayPal.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl fmt::Debug for MoneyRequest {
+    /// The body is left out: it holds addresses of payees.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MoneyRequest({} {} {} bytes)", self.kind.as_str(), self.key, self.body.len())
+    }
+}
+
+/// A vendor's id that can stand in a path or a header as it is.
+pub(crate) fn is_plain_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}

@@ -1,0 +1,186 @@
+//! PayPal's scheme: an RSA signature over the delivery's id and time, our webhook id and the body's CRC-32.
+//!
+//! The CRC is no cryptographic hash: whoever holds one signed delivery can make another body with the same CRC. So a
+//! genuine signature is a reason to ask PayPal, never a reason to move money; and refusing a transmission id that
+//! comes back with another body needs a memory, which is not here.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use url::Url;
+use webpki::ring::RSA_PKCS1_2048_8192_SHA256;
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::parse_x509_certificate;
+
+use super::SignatureError;
+
+/// How old a delivery may be, in microseconds: PayPal tries again for three days.
+pub const MAX_AGE: i64 = 3 * 86_400 * 1_000_000;
+/// How far PayPal's clock may be ahead of ours, in microseconds.
+const MAX_AHEAD: i64 = 300 * 1_000_000;
+/// A leaf and a few intermediates; more is an attempt to keep us busy.
+const MAX_CHAIN: usize = 8;
+const CERTIFICATES: &str = "/v1/notifications/certs/";
+const LIVE_HOSTS: [&str; 2] = ["api-m.paypal.com", "api.paypal.com"];
+const SANDBOX_HOSTS: [&str; 2] = ["api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
+
+/// The five headers of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct PaypalHeaders<'a> {
+    /// `PAYPAL-TRANSMISSION-ID`: identifies this try of this delivery.
+    pub transmission_id: &'a str,
+    /// `PAYPAL-TRANSMISSION-TIME`: RFC 3339.
+    pub transmission_time: &'a str,
+    /// `PAYPAL-TRANSMISSION-SIG`: base64.
+    pub transmission_sig: &'a str,
+    /// `PAYPAL-CERT-URL`: to be allowed by [`cert_url`] before it is fetched.
+    pub cert_url: &'a str,
+    /// `PAYPAL-AUTH-ALGO`.
+    pub auth_algo: &'a str,
+}
+
+impl<'a> PaypalHeaders<'a> {
+    /// Picks the headers out of a request.
+    ///
+    /// # Errors
+    /// [`SignatureError::Header`] naming the first one that is missing.
+    pub fn find(header: impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, SignatureError> {
+        let need = |name| header(name).ok_or(SignatureError::Header(name));
+        Ok(Self {
+            transmission_id: need("paypal-transmission-id")?,
+            transmission_time: need("paypal-transmission-time")?,
+            transmission_sig: need("paypal-transmission-sig")?,
+            cert_url: need("paypal-cert-url")?,
+            auth_algo: need("paypal-auth-algo")?,
+        })
+    }
+}
+
+/// The authorities that may have signed PayPal's certificate.
+#[derive(Clone, Debug)]
+pub struct Roots(Vec<TrustAnchor<'static>>);
+
+impl Roots {
+    /// The public authorities and, when the API at `base` is a stand-in, those of an extra PEM file as well. A
+    /// stand-in's authority is never trusted beside PayPal's own base.
+    ///
+    /// # Errors
+    /// When the PEM holds no certificate, or one that is none.
+    pub fn for_base(base: &Url, extra_pem: Option<&[u8]>) -> Result<Self, String> {
+        let mut anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
+        if let Some(pem) = extra_pem.filter(|_| !is_paypals_own(base)) {
+            let extra = certificates(pem).map_err(|error| error.to_string())?;
+            for certificate in &extra {
+                let anchor = anchor_from_trusted_cert(certificate).map_err(|error| error.to_string())?;
+                anchors.push(anchor.to_owned());
+            }
+        }
+        Ok(Self(anchors))
+    }
+}
+
+/// Whether an API base is PayPal itself, live or sandbox.
+#[must_use]
+pub fn is_paypals_own(base: &Url) -> bool {
+    base.host_str().is_some_and(|host| LIVE_HOSTS.contains(&host) || SANDBOX_HOSTS.contains(&host))
+}
+
+/// Allows the address of a certificate before anything is fetched from it: it must lie below PayPal's certificate
+/// path, at a host of PayPal's that fits our mode, over https on its usual port; or, when `base` is a stand-in, at
+/// exactly the stand-in's scheme, host and port.
+///
+/// # Errors
+/// [`SignatureError::Header`].
+pub fn cert_url(text: &str, base: &Url) -> Result<Url, SignatureError> {
+    let refused = SignatureError::Header("paypal-cert-url");
+    // The parser forgives white space and control characters, and a checker must not.
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused);
+    }
+    let url = Url::parse(text).map_err(|_| refused.clone())?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    let plain = plain && url.query().is_none() && url.fragment().is_none();
+    let named = url.path().strip_prefix(CERTIFICATES).is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    });
+    let host = url.host_str().unwrap_or_default();
+    let https = url.scheme() == "https" && url.port().is_none();
+    let same_as_base = (url.scheme(), url.host_str(), url.port_or_known_default())
+        == (base.scheme(), base.host_str(), base.port_or_known_default());
+    let own = is_paypals_own(base);
+    let live = !own || base.host_str().is_some_and(|host| LIVE_HOSTS.contains(&host));
+    let sandbox = !own || !live;
+    let at_paypal =
+        https && ((live && LIVE_HOSTS.contains(&host)) || (sandbox && SANDBOX_HOSTS.contains(&host)));
+    if plain && named && (at_paypal || (!own && same_as_base)) { Ok(url) } else { Err(refused) }
+}
+
+/// Checks a delivery: fresh, signed with SHA-256 and RSA by the key of a certificate that is valid at `now`
+/// (microseconds UTC), chains to `roots` and belongs to a name below `paypal.com`, over our own webhook id and the
+/// CRC-32 of the exact body (PayPal documentation, webhook notifications).
+///
+/// # Errors
+/// [`SignatureError`]; an empty webhook id is never tried.
+pub fn verify(
+    headers: &PaypalHeaders<'_>,
+    body: &[u8],
+    webhook_id: &str,
+    cert_pem: &[u8],
+    roots: &Roots,
+    now: i64,
+) -> Result<(), SignatureError> {
+    if webhook_id.is_empty() {
+        return Err(SignatureError::NotConfigured);
+    }
+    if !headers.auth_algo.eq_ignore_ascii_case("SHA256withRSA") {
+        return Err(SignatureError::Header("paypal-auth-algo"));
+    }
+    let time: jiff::Timestamp =
+        headers.transmission_time.parse().map_err(|_| SignatureError::Header("paypal-transmission-time"))?;
+    let signature = STANDARD
+        .decode(headers.transmission_sig)
+        .map_err(|_| SignatureError::Header("paypal-transmission-sig"))?;
+    if !(-MAX_AHEAD..=MAX_AGE).contains(&now.saturating_sub(time.as_microsecond())) {
+        return Err(SignatureError::Stale);
+    }
+    let chain = certificates(cert_pem)?;
+    let (leaf, intermediates) = chain.split_first().ok_or_else(|| distrust("no certificate"))?;
+    belongs_to_paypal(leaf)?;
+    let key = EndEntityCert::try_from(leaf).map_err(distrust)?;
+    let seconds = u64::try_from(now.div_euclid(1_000_000)).map_err(distrust)?;
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let usage = KeyUsage::server_auth();
+    key.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.0, intermediates, at, usage, None, None)
+        .map_err(distrust)?;
+    let crc = crc32fast::hash(body);
+    let signed = format!("{}|{}|{webhook_id}|{crc}", headers.transmission_id, headers.transmission_time);
+    key.verify_signature(RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature)
+        .map_err(|_| SignatureError::Mismatch)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SignatureError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).take(MAX_CHAIN).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(distrust("the file holds no certificate")),
+        Err(error) => Err(distrust(error)),
+    }
+}
+
+/// Any public certificate would chain to a public authority; the common name says whose it is.
+fn belongs_to_paypal(leaf: &CertificateDer<'_>) -> Result<(), SignatureError> {
+    let (_, certificate) = parse_x509_certificate(leaf).map_err(distrust)?;
+    let mut names = certificate.subject().iter_common_name().map(|name| name.as_str().unwrap_or_default());
+    match (names.next(), names.next()) {
+        (Some(name), None) if name.ends_with(".paypal.com") => Ok(()),
+        (Some(name), None) => Err(distrust(format!("it belongs to {name}"))),
+        (None, _) | (Some(_), Some(_)) => Err(distrust("it does not name exactly one owner")),
+    }
+}
+
+fn distrust(detail: impl ToString) -> SignatureError {
+    SignatureError::Certificate(detail.to_string())
+}

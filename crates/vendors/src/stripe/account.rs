@@ -1,0 +1,209 @@
+//! Connected accounts: who they are and whether Stripe would pay them.
+//!
+//! The account alone decides whether it is payable; there is no table of countries here or anywhere.
+
+use std::fmt;
+
+use ::payout::money::Currency;
+use serde::Deserialize;
+
+use crate::request::is_plain_id;
+
+/// The id of a connected account. A payout cannot be built without one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ConnectedAccount(String);
+
+impl ConnectedAccount {
+    /// Reads `acct_…`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = text.strip_prefix("acct_").is_some_and(|rest| !rest.is_empty()) && is_plain_id(text);
+        plain.then(|| Self(text.into()))
+    }
+
+    /// The id as Stripe writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConnectedAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ConnectedAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What Stripe says of a connected account. It is payable in a currency when transfers are active, payouts are
+/// enabled and an external account of that currency is usable ([`ConnectedAccountState::pays`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectedAccountState {
+    /// `acct_…`
+    pub id: String,
+    /// `capabilities.transfers` is `active`.
+    pub transfers_active: bool,
+    /// Stripe may pay it out.
+    pub payouts_enabled: bool,
+    /// The partner finished the onboarding form.
+    pub details_submitted: bool,
+    /// Currencies of bank accounts and cards that are not switched off. Each once.
+    pub currencies: Vec<Currency>,
+    /// Why Stripe restricts it, Stripe's own code.
+    pub disabled_reason: Option<String>,
+    /// What Stripe still needs, its own names.
+    pub currently_due: Vec<String>,
+    /// Two capital letters.
+    pub country: Option<String>,
+    /// `manual`, `daily`, `weekly` or `monthly`. Anything but manual would sweep our transfer away.
+    pub schedule_interval: Option<String>,
+}
+
+impl ConnectedAccountState {
+    /// Whether Stripe would pay it in this currency now.
+    #[must_use]
+    pub fn pays(&self, currency: Currency) -> bool {
+        self.transfers_active && self.payouts_enabled && self.currencies.contains(&currency)
+    }
+}
+
+/// A partner to be onboarded at Stripe, on Express terms: Stripe collects the requirements, the platform bears fees
+/// and losses, and the schedule is manual from the first day.
+#[derive(Clone, Debug)]
+pub struct NewAccount<'a> {
+    /// Idempotency key.
+    pub key: &'a str,
+    /// Our payee; becomes `metadata[payee]`.
+    pub payee: &'a str,
+    /// Two capital letters.
+    pub country: &'a str,
+    /// Where Stripe writes to.
+    pub email: &'a str,
+    /// `individual` or `company`.
+    pub business_type: &'a str,
+    /// The recipient agreement, which cross-border payouts need and which delays transfers by a day.
+    pub recipient: bool,
+}
+
+impl NewAccount<'_> {
+    pub(super) fn form(&self) -> Vec<u8> {
+        let mut fields = vec![
+            ("country", self.country),
+            ("email", self.email),
+            ("business_type", self.business_type),
+            ("controller[stripe_dashboard][type]", "express"),
+            ("controller[fees][payer]", "application"),
+            ("controller[losses][payments]", "application"),
+            ("controller[requirement_collection]", "stripe"),
+            ("capabilities[transfers][requested]", "true"),
+            ("settings[payouts][schedule][interval]", "manual"),
+            ("metadata[payee]", self.payee),
+        ];
+        if self.recipient {
+            fields.push(("tos_acceptance[service_agreement]", "recipient"));
+        }
+        super::form(&fields)
+    }
+}
+
+/// A link to Stripe's hosted onboarding: single use, gone within minutes, never to be mailed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AccountLink {
+    /// Where to send the partner's browser.
+    pub url: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+/// Stripe's account object, as much of it as is needed.
+#[derive(Deserialize)]
+pub(super) struct AccountBody {
+    id: String,
+    country: Option<String>,
+    #[serde(default)]
+    payouts_enabled: bool,
+    #[serde(default)]
+    details_submitted: bool,
+    capabilities: Option<Capabilities>,
+    requirements: Option<Requirements>,
+    pub(super) external_accounts: Option<ExternalAccounts>,
+    settings: Option<Settings>,
+}
+
+#[derive(Deserialize)]
+struct Capabilities {
+    transfers: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Requirements {
+    disabled_reason: Option<String>,
+    currently_due: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ExternalAccounts {
+    #[serde(default)]
+    pub(super) data: Vec<ExternalAccount>,
+    #[serde(default)]
+    pub(super) has_more: bool,
+}
+
+/// A bank account or a debit card.
+#[derive(Deserialize)]
+pub(super) struct ExternalAccount {
+    pub(super) id: String,
+    currency: Option<String>,
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    payouts: Option<PayoutSettings>,
+}
+
+#[derive(Deserialize)]
+struct PayoutSettings {
+    schedule: Option<Schedule>,
+}
+
+#[derive(Deserialize)]
+struct Schedule {
+    interval: Option<String>,
+}
+
+impl AccountBody {
+    pub(super) fn state(self, external: &[ExternalAccount]) -> ConnectedAccountState {
+        let mut currencies: Vec<Currency> = external.iter().filter_map(usable_currency).collect();
+        currencies.sort_unstable();
+        currencies.dedup();
+        let (disabled_reason, currently_due) =
+            self.requirements.map_or((None, None), |needs| (needs.disabled_reason, needs.currently_due));
+        let schedule = self.settings.and_then(|settings| settings.payouts?.schedule);
+        ConnectedAccountState {
+            id: self.id,
+            transfers_active: self.capabilities.and_then(|all| all.transfers).as_deref() == Some("active"),
+            payouts_enabled: self.payouts_enabled,
+            details_submitted: self.details_submitted,
+            currencies,
+            disabled_reason,
+            currently_due: currently_due.unwrap_or_default(),
+            country: self.country,
+            schedule_interval: schedule.and_then(|schedule| schedule.interval),
+        }
+    }
+}
+
+/// After a failed payout Stripe switches the bank account off (`errored`) until its details are replaced.
+fn usable_currency(external: &ExternalAccount) -> Option<Currency> {
+    let off = ["errored", "verification_failed", "tokenized_account_number_deactivated"];
+    if external.status.as_deref().is_some_and(|status| off.contains(&status)) {
+        return None;
+    }
+    Currency::parse(&external.currency.as_deref()?.to_ascii_uppercase()).ok()
+}

@@ -1,0 +1,420 @@
+//! The client: each call is one request and one answer, lists apart, which are read to their end.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::account::{AccountBody, AccountLink, ExternalAccount, NewAccount};
+use super::balance::{Balance, BalanceBody, BalanceTransaction};
+use super::event::{Event, EventBody};
+use super::payout::{self, Payout};
+use super::transfer::{self, Reversal, Transfer};
+use super::webhook::{NewWebhookEndpoint, WebhookEndpoint};
+use super::{ConnectedAccount, ConnectedAccountState, Expect, VERSION, form};
+use crate::classify;
+use crate::http::{HeaderName, HeaderValue, Http, Method, Request};
+use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why};
+
+/// No list is longer than this many pages of a hundred; a vendor that says otherwise goes round in a circle.
+const MAX_PAGES: usize = 1_000;
+
+/// Stripe with one platform account's key. Cloning shares the connections. `Debug` does not show the key.
+#[derive(Clone)]
+pub struct Stripe {
+    http: Http,
+    base: Url,
+    authorization: HeaderValue,
+}
+
+impl std::fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stripe({})", self.base)
+    }
+}
+
+/// A page of a list. Both fields are required: an answer without them is not an empty list.
+#[derive(Deserialize)]
+struct Page<T> {
+    data: Vec<T>,
+    has_more: bool,
+}
+
+/// By which a list is continued.
+trait Listed {
+    fn id(&self) -> &str;
+}
+
+macro_rules! listed {
+    ($($object:ty),+) => { $(impl Listed for $object { fn id(&self) -> &str { &self.id } })+ };
+}
+listed!(Transfer, Reversal, Payout, EventBody, ExternalAccount, BalanceTransaction, WebhookEndpoint);
+
+impl Stripe {
+    /// A client for the API at `base` (`https://api.stripe.com`, or a stand-in) with a platform's secret key.
+    ///
+    /// # Errors
+    /// [`BadRequest`] when the key cannot stand in a header.
+    pub fn new(http: Http, base: Url, secret_key: &str) -> Result<Self, BadRequest> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {secret_key}"))
+            .map_err(|_| BadRequest("the Stripe secret key holds characters that no key has".into()))?;
+        authorization.set_sensitive(true);
+        Ok(Self { http, base, authorization })
+    }
+
+    /// Sends a transfer.
+    pub async fn send_transfer(&self, request: &MoneyRequest) -> Outcome<Transfer> {
+        match self.prepare(request, MoneyKind::Transfer) {
+            Ok((wire, expect)) => transfer::read(&self.http.send(wire).await, &expect),
+            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+        }
+    }
+
+    /// Sends a bank payout as its connected account.
+    pub async fn send_payout(&self, request: &MoneyRequest) -> Outcome<Payout> {
+        match self.prepare(request, MoneyKind::Payout) {
+            Ok((wire, expect)) => payout::read(&self.http.send(wire).await, &expect),
+            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+        }
+    }
+
+    /// Sends the reversal of a transfer.
+    pub async fn send_reversal(&self, request: &MoneyRequest) -> Outcome<Reversal> {
+        match self.prepare(request, MoneyKind::Reversal) {
+            Ok((wire, expect)) => transfer::read_reversal(&self.http.send(wire).await, &expect),
+            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+        }
+    }
+
+    /// One transfer (`tr_…`).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn transfer(&self, id: &str) -> Result<Transfer, ReadError> {
+        self.get(&["transfers", id], &[], None).await
+    }
+
+    /// Every transfer of a `transfer_group`, which is our transaction: the look-up of a lost answer.
+    ///
+    /// # Errors
+    /// [`ReadError`]; an empty list is an answer, never an error taken for one.
+    pub async fn transfers_by_group(&self, group: &str) -> Result<Vec<Transfer>, ReadError> {
+        let mut found: Vec<Transfer> = self.list(&["transfers"], &[("transfer_group", group)], None).await?;
+        found.retain(|transfer| transfer.transfer_group.as_deref() == Some(group));
+        Ok(found)
+    }
+
+    /// The reversals of a transfer: the look-up of a lost answer to [`Stripe::send_reversal`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn reversals(&self, transfer: &str) -> Result<Vec<Reversal>, ReadError> {
+        self.list(&["transfers", transfer, "reversals"], &[], None).await
+    }
+
+    /// One payout (`po_…`) of a connected account.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn payout(&self, account: &ConnectedAccount, id: &str) -> Result<Payout, ReadError> {
+        self.get(&["payouts", id], &[], Some(account)).await
+    }
+
+    /// Every payout of a connected account made at or after this Unix second.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn payouts_since(
+        &self,
+        account: &ConnectedAccount,
+        created_gte_unix: i64,
+    ) -> Result<Vec<Payout>, ReadError> {
+        let since = created_gte_unix.to_string();
+        self.list(&["payouts"], &[("created[gte]", &since)], Some(account)).await
+    }
+
+    /// The `payout.created` events of an account since a Unix second. Their key proves which payout is ours.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn payout_created_events(
+        &self,
+        account: &ConnectedAccount,
+        since_unix: i64,
+    ) -> Result<Vec<Event>, ReadError> {
+        self.events_since(Some(account), &["payout.created"], since_unix).await
+    }
+
+    /// Events of these types since a Unix second (Stripe keeps 30 days): the sweep for lost deliveries. At most 20
+    /// types; of the platform itself without an account.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn events_since(
+        &self,
+        account: Option<&ConnectedAccount>,
+        types: &[&str],
+        since_unix: i64,
+    ) -> Result<Vec<Event>, ReadError> {
+        let since = since_unix.to_string();
+        let names: Vec<String> = (0..types.len()).map(|at| format!("types[{at}]")).collect();
+        let mut query: Vec<(&str, &str)> =
+            names.iter().map(String::as_str).zip(types.iter().copied()).collect();
+        query.push(("created[gte]", &since));
+        let found: Vec<EventBody> = self.list(&["events"], &query, account).await?;
+        found.into_iter().map(|body| body.event().map_err(ReadError::Unreadable)).collect()
+    }
+
+    /// What Stripe says of a connected account.
+    ///
+    /// # Errors
+    /// [`ReadError`]; an account that is not connected to this platform is `Missing` or `Refused`.
+    pub async fn account(&self, id: &ConnectedAccount) -> Result<ConnectedAccountState, ReadError> {
+        let mut body: AccountBody = self.get(&["accounts", id.as_str()], &[], None).await?;
+        let external = match body.external_accounts.take() {
+            Some(some) if some.has_more => {
+                self.list(&["accounts", id.as_str(), "external_accounts"], &[], None).await?
+            }
+            Some(all) => all.data,
+            None => Vec::new(),
+        };
+        Ok(body.state(&external))
+    }
+
+    /// Switches an account to the manual schedule, so that Stripe never sweeps a transfer on its own.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Unreadable` when Stripe accepted but does not say `manual`.
+    pub async fn set_manual_schedule(&self, account: &ConnectedAccount) -> Result<(), ReadError> {
+        let body = form(&[("payments[payouts][schedule][interval]", "manual")]);
+        let answer: serde_json::Value = self.post(&["balance_settings"], body, Some(account), None).await?;
+        match answer.pointer("/payments/payouts/schedule/interval").and_then(serde_json::Value::as_str) {
+            Some("manual") => Ok(()),
+            other => Err(ReadError::Unreadable(format!("the payout schedule of {account} is {other:?}"))),
+        }
+    }
+
+    /// The balance of the platform, or of a connected account.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn balance(&self, account: Option<&ConnectedAccount>) -> Result<Balance, ReadError> {
+        self.get::<BalanceBody>(&["balance"], &[], account).await.map(Balance::from)
+    }
+
+    /// What an automatic payout swept up.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn balance_transactions_of_payout(
+        &self,
+        account: &ConnectedAccount,
+        payout: &str,
+    ) -> Result<Vec<BalanceTransaction>, ReadError> {
+        self.list(&["balance_transactions"], &[("payout", payout)], Some(account)).await
+    }
+
+    /// Creates a connected account for a partner.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn create_account(&self, new: &NewAccount<'_>) -> Result<ConnectedAccount, ReadError> {
+        let body: Named = self.post(&["accounts"], new.form(), None, Some(new.key)).await?;
+        ConnectedAccount::parse(&body.id)
+            .ok_or_else(|| ReadError::Unreadable(format!("{:?} is not the id of an account", body.id)))
+    }
+
+    /// A fresh link to Stripe's hosted onboarding.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn account_link(
+        &self,
+        account: &ConnectedAccount,
+        refresh_url: &str,
+        return_url: &str,
+    ) -> Result<AccountLink, ReadError> {
+        let body = form(&[
+            ("account", account.as_str()),
+            ("type", "account_onboarding"),
+            ("refresh_url", refresh_url),
+            ("return_url", return_url),
+        ]);
+        self.post(&["account_links"], body, None, None).await
+    }
+
+    /// Every webhook endpoint of the platform.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn webhook_endpoints(&self) -> Result<Vec<WebhookEndpoint>, ReadError> {
+        self.list(&["webhook_endpoints"], &[], None).await
+    }
+
+    /// Registers an endpoint, for connected accounts' events (`connect`) or the platform's own, and marks it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn create_webhook_endpoint(
+        &self,
+        url: &str,
+        connect: bool,
+        events: &[&str],
+    ) -> Result<NewWebhookEndpoint, ReadError> {
+        let (flag, mark) = if connect { ("true", "connect") } else { ("false", "platform") };
+        let head = [
+            ("url", url),
+            ("connect", flag),
+            ("api_version", VERSION),
+            ("description", "Bursar payouts"),
+            ("metadata[bursar]", mark),
+        ];
+        self.post(&["webhook_endpoints"], with_events(&head, events), None, None).await
+    }
+
+    /// Changes where an endpoint delivers and what.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn update_webhook_endpoint(
+        &self,
+        id: &str,
+        url: &str,
+        events: &[&str],
+    ) -> Result<WebhookEndpoint, ReadError> {
+        let body = with_events(&[("url", url), ("disabled", "false")], events);
+        self.post(&["webhook_endpoints", id], body, None, None).await
+    }
+
+    /// Removes an endpoint.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn delete_webhook_endpoint(&self, id: &str) -> Result<(), ReadError> {
+        let url = self.url(&["webhook_endpoints", id], &[]);
+        let _: serde::de::IgnoredAny =
+            self.ask(self.request(Method::DELETE, url, None, None, Vec::new())).await?;
+        Ok(())
+    }
+
+    fn prepare(&self, request: &MoneyRequest, kind: MoneyKind) -> Result<(Request, Expect), BadRequest> {
+        if request.kind() != kind {
+            return Err(BadRequest(format!("{request:?} is not a {}", kind.as_str())));
+        }
+        Ok((self.money(request)?, Expect::of(request)?))
+    }
+
+    /// The whole request as it goes out.
+    ///
+    /// # Errors
+    /// [`BadRequest`] never happens for a [`MoneyRequest`], whose parts were checked when it was made.
+    pub fn money(&self, request: &MoneyRequest) -> Result<Request, BadRequest> {
+        let mut url = self.base.clone();
+        url.set_path(request.path());
+        let body = request.body().to_vec();
+        self.request(Method::POST, url, request.account(), Some(request.key()), body)
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        account: Option<&ConnectedAccount>,
+    ) -> Result<T, ReadError> {
+        let account = account.map(ConnectedAccount::as_str);
+        self.ask(self.request(Method::GET, self.url(path, query), account, None, Vec::new())).await
+    }
+
+    async fn list<T: DeserializeOwned + Listed>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        account: Option<&ConnectedAccount>,
+    ) -> Result<Vec<T>, ReadError> {
+        let mut all: Vec<T> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let last = all.last().map(|object| object.id().to_owned());
+            let mut query = query.to_vec();
+            query.push(("limit", "100"));
+            if let Some(last) = &last {
+                query.push(("starting_after", last));
+            }
+            let page: Page<T> = self.get(path, &query, account).await?;
+            if !page.has_more {
+                all.extend(page.data);
+                return Ok(all);
+            }
+            if page.data.is_empty() {
+                break;
+            }
+            all.extend(page.data);
+        }
+        Err(ReadError::Unreadable(format!("/v1/{} has no end", path.join("/"))))
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: Vec<u8>,
+        account: Option<&ConnectedAccount>,
+        key: Option<&str>,
+    ) -> Result<T, ReadError> {
+        let account = account.map(ConnectedAccount::as_str);
+        self.ask(self.request(Method::POST, self.url(path, &[]), account, key, body)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: Result<Request, BadRequest>) -> Result<T, ReadError> {
+        let request = request.map_err(|bad| ReadError::Unreachable(bad.0))?;
+        classify::stripe_read(&self.http.send(request).await)
+    }
+
+    /// Ids become segments here, so that one with a slash in it cannot name another resource.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().push("v1").extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: Url,
+        account: Option<&str>,
+        key: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Request, BadRequest> {
+        let mut headers = vec![
+            (HeaderName::from_static("authorization"), self.authorization.clone()),
+            (HeaderName::from_static("stripe-version"), HeaderValue::from_static(VERSION)),
+        ];
+        if !body.is_empty() {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.push((HeaderName::from_static("content-type"), form));
+        }
+        for (name, value) in [("stripe-account", account), ("idempotency-key", key)] {
+            if let Some(value) = value {
+                let value = HeaderValue::from_str(value)
+                    .map_err(|_| BadRequest(format!("{value:?} cannot be sent as {name}")))?;
+                headers.push((HeaderName::from_static(name), value));
+            }
+        }
+        Ok(Request { method, url, headers, body })
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+/// Arrays are sent with their positions, as Stripe's own libraries do.
+fn with_events(head: &[(&str, &str)], events: &[&str]) -> Vec<u8> {
+    let names: Vec<String> = (0..events.len()).map(|at| format!("enabled_events[{at}]")).collect();
+    let listed = names.iter().map(String::as_str).zip(events.iter().copied());
+    let fields: Vec<(&str, &str)> = head.iter().copied().chain(listed).collect();
+    form(&fields)
+}

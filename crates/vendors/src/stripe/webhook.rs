@@ -1,0 +1,75 @@
+//! Webhook endpoints: which events are needed, and the registrations that ask for them.
+//!
+//! Two endpoints are needed, one for the platform's own events and one for those of connected accounts. Stripe does
+//! not say later which is which, so each carries our mark in its metadata. Checking a delivery is
+//! [`crate::signature`]'s business.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What the endpoint for our own account must send.
+pub const NEEDED_EVENTS_PLATFORM: &[&str] =
+    &["transfer.created", "transfer.updated", "transfer.reversed", "balance.available"];
+
+/// What the endpoint for connected accounts must send.
+pub const NEEDED_EVENTS_CONNECT: &[&str] = &[
+    "payout.created",
+    "payout.updated",
+    "payout.paid",
+    "payout.failed",
+    "payout.canceled",
+    "payout.reconciliation_completed",
+    "account.updated",
+    "capability.updated",
+    "account.external_account.created",
+    "account.external_account.updated",
+    "account.external_account.deleted",
+    "account.application.deauthorized",
+];
+
+/// A registered endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct WebhookEndpoint {
+    /// `we_…`
+    pub id: String,
+    /// Where it delivers.
+    pub url: String,
+    /// Event types, or `*`.
+    #[serde(default)]
+    pub enabled_events: Vec<String>,
+    /// `enabled` or `disabled`.
+    #[serde(default)]
+    pub status: String,
+    /// The version of the objects inside its events.
+    #[serde(default)]
+    pub api_version: Option<String>,
+    /// What we wrote on it; `bursar` is `connect` or `platform` for those that Bursar made.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl WebhookEndpoint {
+    /// Which of the needed events it would not send.
+    #[must_use]
+    pub fn missing<'n>(&self, needed: &[&'n str]) -> Vec<&'n str> {
+        let sends =
+            |event: &str| self.enabled_events.iter().any(|enabled| enabled == event || enabled == "*");
+        needed.iter().copied().filter(|event| !sends(event)).collect()
+    }
+}
+
+/// A new endpoint with its secret, which Stripe tells only once.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct NewWebhookEndpoint {
+    /// `we_…`
+    pub id: String,
+    /// `whsec_…`
+    pub secret: String,
+}
+
+impl std::fmt::Debug for NewWebhookEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewWebhookEndpoint({})", self.id)
+    }
+}
