@@ -1,1 +1,11 @@
+//! Bursar: review partner rewards, batch the approved ones, pay each partner once.
+//!
+//! `store` is all SQL and nothing else, `ops` the verbs (load, decide with `payout`, record; one database transaction
+//! each), `work` the loops that talk to vendors, `web` and `cli` the faces.
 
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod ops;
+pub mod secrets;
+pub mod store;

@@ -1,0 +1,84 @@
+//! What every verb, loop and face is given: the database, the clock, the configuration, the master key and the nudges.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use payout::access::Role;
+use payout::ids::{PartnerId, PersonId};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::secrets::MasterKey;
+use crate::store::Store;
+
+/// The running program. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What [`App`] derefs to.
+pub struct Inner {
+    /// The database.
+    pub store: Store,
+    /// Time and chance.
+    pub clock: Clock,
+    /// What is in force.
+    pub config: Config,
+    /// How people and vendors reach us, without a slash at the end.
+    pub base_url: String,
+    /// What seals secrets.
+    pub master_key: MasterKey,
+    /// Wakes the loops when there is something to do; correctness never depends on it.
+    pub nudge: Nudge,
+}
+
+/// One bell per loop.
+#[derive(Default)]
+pub struct Nudge {
+    /// Something is to be sent.
+    pub dispatch: Notify,
+    /// An event was stored.
+    pub intake: Notify,
+    /// A vendor is to be asked.
+    pub settle: Notify,
+    /// Something people look at has changed.
+    pub changed: tokio::sync::watch::Sender<u64>,
+}
+
+impl Nudge {
+    /// Tells whoever watches a live page that something changed.
+    pub fn tell_watchers(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+/// Whoever asks for something.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The person or API key.
+    pub id: PersonId,
+    /// The name shown in history.
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+    /// The partner he is, for the two partner roles.
+    pub partner: Option<PartnerId>,
+    /// May write, not only read (an API key's scope; people always may).
+    pub may_write: bool,
+}

@@ -1,0 +1,102 @@
+//! Time and chance: the one place that reads them. Everything else is given them, so that tests and the simulation run
+//! the same code on a clock of their own.
+#![allow(clippy::disallowed_methods, reason = "this is the one place where the clock and chance are read")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// What tells the time and draws chance.
+#[derive(Clone)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    System,
+    Virtual(Arc<VirtualClock>),
+}
+
+/// A clock that stands still until it is moved, and chance drawn from a seed: the same seed, the same run.
+#[derive(Debug)]
+pub struct VirtualClock {
+    now: AtomicI64,
+    drawn: AtomicU64,
+    seed: u64,
+}
+
+impl VirtualClock {
+    /// Moves the clock on by `us` microseconds.
+    pub fn pass(&self, us: i64) {
+        self.now.fetch_add(us, Ordering::SeqCst);
+    }
+}
+
+impl Clock {
+    /// The machine's own clock and chance.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock for tests that begins at `now` and is moved through the handle.
+    #[must_use]
+    pub fn standing_at(now: i64, seed: u64) -> (Self, Arc<VirtualClock>) {
+        let clock = Arc::new(VirtualClock { now: AtomicI64::new(now), drawn: AtomicU64::new(0), seed });
+        (Self(Source::Virtual(clock.clone())), clock)
+    }
+
+    /// Microseconds UTC.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        match &self.0 {
+            Source::System => jiff::Timestamp::now().as_microsecond(),
+            Source::Virtual(clock) => clock.now.load(Ordering::SeqCst),
+        }
+    }
+
+    /// 128 random bits.
+    #[must_use]
+    pub fn chance(&self) -> u128 {
+        match &self.0 {
+            Source::System => rand::random(),
+            Source::Virtual(clock) => {
+                use sha2::Digest as _;
+                let drawn = clock.drawn.fetch_add(1, Ordering::SeqCst);
+                let hash = sha2::Sha256::digest(format!("{}:{drawn}", clock.seed));
+                hash.iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
+            }
+        }
+    }
+
+    /// A secret of 256 random bits, in the alphabet of ids.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        payout::ids::encode(self.chance()) + &payout::ids::encode(self.chance())
+    }
+}
+
+/// A date in UTC, `YYYY-MM-DD`.
+#[must_use]
+pub fn date(us: i64) -> String {
+    timestamp(us).strftime("%Y-%m-%d").to_string()
+}
+
+/// RFC 3339 in UTC with microseconds.
+#[must_use]
+pub fn rfc3339(us: i64) -> String {
+    timestamp(us).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// The first microsecond of a UTC date written `YYYY-MM-DD`; `None` when it is not one.
+#[must_use]
+pub fn start_of_date(date: &str) -> Option<i64> {
+    if date.len() != 10 {
+        return None;
+    }
+    let day: jiff::civil::Date = date.parse().ok()?;
+    let zoned = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(zoned.timestamp().as_microsecond())
+}
+
+fn timestamp(us: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,76 @@
+//! The verbs: what people and vendors cause. Each loads, decides with `payout` and records, in one database transaction
+//! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
+//! that its route table names before a verb is reached).
+
+use payout::Refusal;
+use payout::eligibility::Blocker;
+
+use crate::store::StoreError;
+
+/// Why a verb did not do what was asked. Nothing was changed.
+#[derive(Debug)]
+pub enum OpsError {
+    /// The rules say no.
+    Refused(Refusal),
+    /// Gates are closed: all of them.
+    Blocked(Vec<Blocker>),
+    /// There is no such thing, or not for whoever asks.
+    Missing,
+    /// Somebody else changed it first: look again, then ask again.
+    Conflict(Refusal),
+    /// Our fault or the database's; logged, never shown.
+    Internal(StoreError),
+}
+
+/// What a verb answers.
+pub type Result<T> = std::result::Result<T, OpsError>;
+
+impl From<StoreError> for OpsError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing => Self::Missing,
+            StoreError::Conflict(_) if !error.try_again() => {
+                tracing::info!(%error, "a write met a rule of the database");
+                Self::Conflict(Refusal::new(
+                    "changed_meanwhile",
+                    "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
+                ))
+            }
+            StoreError::Conflict(_) | StoreError::Corrupt(_) | StoreError::Db(_) => Self::Internal(error),
+        }
+    }
+}
+
+impl From<Refusal> for OpsError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Runs a block in a database transaction `$tx` and commits it; tries the whole again when the database gave it up
+/// because of another transaction. The block ends in `Ok(value)` and may use `?`; an error rolls everything back.
+///
+/// A macro rather than a function of a closure, because a future that borrows the transaction must stay `Send`.
+#[macro_export]
+macro_rules! transact {
+    ($app:expr, |$tx:ident| $body:block) => {{
+        let mut tries = 0;
+        loop {
+            let outcome: $crate::ops::Result<_> = async {
+                let mut transaction = $app.store.begin().await?;
+                let value = {
+                    let $tx = &mut transaction;
+                    let value: $crate::ops::Result<_> = async { $body }.await;
+                    value?
+                };
+                transaction.commit().await?;
+                Ok(value)
+            }
+            .await;
+            match outcome {
+                Err($crate::ops::OpsError::Internal(error)) if error.try_again() && tries < 5 => tries += 1,
+                outcome => break outcome,
+            }
+        }
+    }};
+}

@@ -1,0 +1,107 @@
+//! Many rows in one statement: what makes forming a batch and recording an answer set-based on both engines.
+
+use sqlx::AssertSqlSafe;
+
+use super::{Result, Tx, bind_all};
+
+/// A value to bind; `None` is NULL.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A TEXT column.
+    Text(Option<String>),
+    /// A BIGINT column.
+    Int(Option<i64>),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.to_owned()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// Rows of values, all of one width.
+#[derive(Default)]
+pub struct Rows {
+    rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// Adds a row.
+    pub fn push<const N: usize>(&mut self, row: [Value; N]) {
+        self.rows.push(row.into());
+    }
+
+    /// Nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// PostgreSQL takes 65,535 values in a statement and SQLite 32,766; fewer keeps statements small enough to prepare.
+const MOST_VALUES: usize = 8_000;
+
+impl Tx {
+    /// Runs `sql` with `{rows}` replaced by as many rows as fit, as often as needed; answers how many rows it touched.
+    /// `sql` may name fixed values before the rows as `$1…`, given in `fixed`.
+    ///
+    /// # Errors
+    /// When the database refuses any of it.
+    pub async fn bulk(&mut self, sql: &str, fixed: &[Value], rows: Rows) -> Result<u64> {
+        let Some(width) = rows.rows.first().map(Vec::len) else { return Ok(0) };
+        let fit = (MOST_VALUES / width).max(1);
+        let mut touched = 0;
+        let mut rest = rows.rows;
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(fit));
+            let text = sql.replace("{rows}", &marks(&rest, fixed.len()));
+            let values = fixed.iter().cloned().chain(rest.into_iter().flatten());
+            touched += self.run(bind_all(sqlx::query(AssertSqlSafe(text)), values)).await?;
+            rest = later;
+        }
+        Ok(touched)
+    }
+}
+
+/// `($1, CAST($2 AS BIGINT)), …`: PostgreSQL takes an uncast value in a VALUES list for text.
+fn marks(rows: &[Vec<Value>], already: usize) -> String {
+    let mut text = String::new();
+    let mut number = already;
+    for row in rows {
+        text.push_str(if text.is_empty() { "(" } else { ", (" });
+        for (place, value) in row.iter().enumerate() {
+            number += 1;
+            text.push_str(if place == 0 { "" } else { ", " });
+            match value {
+                Value::Text(_) => text.push_str(&format!("CAST(${number} AS TEXT)")),
+                Value::Int(_) => text.push_str(&format!("CAST(${number} AS BIGINT)")),
+            }
+        }
+        text.push(')');
+    }
+    text
+}

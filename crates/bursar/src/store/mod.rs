@@ -1,0 +1,366 @@
+//! All SQL and nothing else: one text for SQLite and PostgreSQL, plain `$1` statements through sqlx's `Any` driver.
+//!
+//! Reads take a [`Db`]; every write takes a [`Tx`], which only a verb (`ops`) opens. What is deliberately not here:
+//! decisions. A statement guards what the database can guard (unique, still in this state) and says how many rows it
+//! touched; what that means is said by the caller.
+#![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
+
+pub mod audit;
+pub mod batches;
+mod bulk;
+pub mod events;
+pub mod ledger;
+pub mod payees;
+pub mod submissions;
+pub mod transactions;
+pub mod vendors;
+
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
+
+pub use bulk::{Rows, Value};
+
+/// What the database answers when it does not answer with rows.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Not there.
+    Missing,
+    /// Somebody else changed it first, or it would break a rule the database keeps.
+    Conflict(String),
+    /// A stored value that this program cannot have written.
+    Corrupt(String),
+    /// The database itself: unreachable, full, broken.
+    Db(sqlx::Error),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("not found"),
+            Self::Conflict(what) => write!(f, "conflict: {what}"),
+            Self::Corrupt(what) => write!(f, "a stored value cannot be read: {what}"),
+            Self::Db(error) => write!(f, "database: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(told) = error.as_database_error() else { return Self::Db(error) };
+        if told.is_unique_violation() || told.is_foreign_key_violation() {
+            return Self::Conflict(told.message().to_owned());
+        }
+        Self::Db(error)
+    }
+}
+
+impl StoreError {
+    /// The database gave up this transaction because of another one; the whole of it may be tried again
+    /// (PostgreSQL 40001 and 40P01, SQLite's busy codes).
+    #[must_use]
+    pub fn try_again(&self) -> bool {
+        let Self::Db(error) = self else { return false };
+        let code = error.as_database_error().and_then(|told| told.code());
+        matches!(code.as_deref(), Some("40001" | "40P01" | "5" | "6" | "517" | "261"))
+    }
+}
+
+/// What a read or write answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Reads a stored word back into its enum or id.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when this program cannot have written it.
+pub fn word<T>(read: Option<T>, text: &str) -> Result<T> {
+    read.ok_or_else(|| StoreError::Corrupt(text.to_owned()))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// The database: a pool to read from and, on SQLite, one connection to write through, so that writers queue fairly
+/// instead of waiting on a lock.
+#[derive(Clone)]
+pub struct Store {
+    engine: Engine,
+    readers: AnyPool,
+    writer: AnyPool,
+}
+
+/// SQLite before this version can corrupt its write-ahead log.
+const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
+
+impl Store {
+    /// Opens the database, checks what must be true of it and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached, is too old, does not keep what it acknowledges, or has tables of a newer program.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let store = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Self::open_sqlite(url).await?,
+            Some("postgres" | "postgresql") => Self::open_postgres(url).await?,
+            _ => {
+                let told = "BURSAR_DATABASE_URL must begin with sqlite:// or postgres://";
+                return Err(StoreError::Conflict(told.to_owned()));
+            }
+        };
+        let mut migrator = sqlx::migrate!("src/store/migrations");
+        // Advisory locks are not to be had on every PostgreSQL-compatible database; the table's own key serves.
+        migrator.set_locking(false);
+        migrator.run(&store.writer).await.map_err(|error| StoreError::Conflict(error.to_string()))?;
+        Ok(store)
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self> {
+        let url = if url.contains('?') { format!("{url}&mode=rwc") } else { format!("{url}?mode=rwc") };
+        let pool = |connections| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(30))
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        connection.execute("PRAGMA busy_timeout = 10000").await?;
+                        connection.execute("PRAGMA journal_mode = WAL").await?;
+                        connection.execute("PRAGMA synchronous = FULL").await?;
+                        connection.execute("PRAGMA foreign_keys = ON").await?;
+                        connection.execute("PRAGMA cache_size = -65536").await?;
+                        connection.execute("PRAGMA temp_store = MEMORY").await?;
+                        Ok(())
+                    })
+                })
+        };
+        let store = Self {
+            engine: Engine::Sqlite,
+            writer: pool(1).connect(&url).await?,
+            readers: pool(8).connect(&url).await?,
+        };
+        store.check_sqlite().await?;
+        Ok(store)
+    }
+
+    /// What SQLite acknowledges must survive a power loss, and the library must be one that keeps its log whole.
+    async fn check_sqlite(&self) -> Result<()> {
+        let mut db = self.read().await?;
+        let version = db.one(sqlx::query("SELECT sqlite_version()")).await?.try_get::<String, _>(0)?;
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        let found = (next(), next(), next());
+        if found < SQLITE_AT_LEAST {
+            let told = format!("SQLite {version} is too old: before 3.51.3 its log can be corrupted");
+            return Err(StoreError::Conflict(told));
+        }
+        let synchronous = db.one(sqlx::query("PRAGMA synchronous")).await?.try_get::<i64, _>(0);
+        let journal = db.one(sqlx::query("PRAGMA journal_mode")).await?.try_get::<String, _>(0)?;
+        if synchronous.is_ok_and(|level| level < 2) || journal != "wal" {
+            let told =
+                "SQLite must run with journal_mode=WAL and synchronous=FULL, or a power loss undoes payments";
+            return Err(StoreError::Conflict(told.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let pool = AnyPoolOptions::new()
+            .max_connections(24)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect(url)
+            .await?;
+        let store = Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool };
+        let mut db = store.read().await?;
+        let version = db.one(sqlx::query("SHOW server_version_num")).await?.try_get::<String, _>(0)?;
+        if version.parse::<u32>().unwrap_or(0) < 150_000 {
+            return Err(StoreError::Conflict(format!(
+                "PostgreSQL {version} is too old: 15 or later is needed"
+            )));
+        }
+        Ok(store)
+    }
+
+    /// A connection to read through. What several statements read may differ in time; a decision belongs into a [`Tx`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read(&self) -> Result<Db> {
+        Ok(Db { connection: Connection::Pooled(self.readers.acquire().await?) })
+    }
+
+    /// Begins a database transaction to write in. Dropped without [`Tx::commit`], it leaves nothing behind.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn begin(&self) -> Result<Tx> {
+        // A deferred SQLite transaction that reads first and writes later can fail in the middle; this one cannot.
+        let begun = match self.engine {
+            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Engine::Postgres => self.writer.begin().await?,
+        };
+        Ok(Tx { db: Db { connection: Connection::Transaction(begun) }, audit: Vec::new() })
+    }
+
+    /// `sqlite` or `postgres`, for people.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        }
+    }
+
+    /// Closes every connection, once what is under way has ended.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+enum Connection {
+    Pooled(sqlx::pool::PoolConnection<Any>),
+    Transaction(sqlx::Transaction<'static, Any>),
+}
+
+/// Something to read through.
+pub struct Db {
+    connection: Connection,
+}
+
+type Query = sqlx::query::Query<'static, Any, sqlx::any::AnyArguments>;
+
+impl Db {
+    fn raw(&mut self) -> &mut AnyConnection {
+        match &mut self.connection {
+            Connection::Pooled(connection) => connection,
+            Connection::Transaction(connection) => connection,
+        }
+    }
+
+    async fn all(&mut self, query: Query) -> Result<Vec<AnyRow>> {
+        Ok(query.fetch_all(self.raw()).await?)
+    }
+
+    async fn one(&mut self, query: Query) -> Result<AnyRow> {
+        self.optional(query).await?.ok_or(StoreError::Missing)
+    }
+
+    async fn optional(&mut self, query: Query) -> Result<Option<AnyRow>> {
+        Ok(query.fetch_optional(self.raw()).await?)
+    }
+
+    async fn run(&mut self, query: Query) -> Result<u64> {
+        Ok(query.execute(self.raw()).await?.rows_affected())
+    }
+}
+
+/// A database transaction: the only thing that can be written through. It derefs to [`Db`], so that a decision reads
+/// and writes in one.
+pub struct Tx {
+    db: Db,
+    audit: Vec<audit::Entry>,
+}
+
+impl std::ops::Deref for Tx {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl std::ops::DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Db {
+        &mut self.db
+    }
+}
+
+impl Tx {
+    /// Makes everything written in it durable. The audit rows of the change are chained and written here, last, so
+    /// that the chain's head is held no longer than the commit takes.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing was written.
+    pub async fn commit(mut self) -> Result<()> {
+        let entries = std::mem::take(&mut self.audit);
+        audit::append(&mut self.db, entries).await?;
+        match self.db.connection {
+            Connection::Transaction(transaction) => Ok(transaction.commit().await?),
+            Connection::Pooled(_) => Err(StoreError::Corrupt("a transaction without one".to_owned())),
+        }
+    }
+
+    /// Notes who did what, in the same transaction as the change.
+    pub fn audit(&mut self, entry: audit::Entry) {
+        self.audit.push(entry);
+    }
+}
+
+/// Takes the next `count` numbers of a row of numbers people see (`reward`, `transaction`, `batch:2026`); answers the
+/// first of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
+    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) \
+               ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
+    let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(count)).await?;
+    Ok(row.try_get::<i64, _>(0)? - count + 1)
+}
+
+/// Conditions of a list, numbered as they are added.
+#[derive(Default)]
+pub(crate) struct Where {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Where {
+    /// Adds a condition; each `?` in it stands for the next of `values`.
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        let mut text = String::new();
+        let mut values = values.into_iter();
+        for part in condition.split_inclusive('?') {
+            match (part.strip_suffix('?'), values.next()) {
+                (Some(before), Some(value)) => {
+                    self.values.push(value);
+                    text.push_str(&format!("{before}${}", self.values.len()));
+                }
+                (Some(_) | None, _) => text.push_str(part),
+            }
+        }
+        self.conditions.push(text);
+    }
+
+    /// `column IN (…)`; an empty list matches nothing.
+    pub(crate) fn among(&mut self, column: &str, values: impl IntoIterator<Item = Value>) {
+        let values: Vec<Value> = values.into_iter().collect();
+        if values.is_empty() {
+            return self.and("1 = 0", []);
+        }
+        let marks = vec!["?"; values.len()].join(", ");
+        self.and(&format!("{column} IN ({marks})"), values);
+    }
+
+    /// The statement with `{where}` replaced, ready to run.
+    pub(crate) fn query(self, sql: &str) -> Query {
+        let clause = match self.conditions.is_empty() {
+            true => String::new(),
+            false => format!("WHERE {}", self.conditions.join(" AND ")),
+        };
+        let sql = sql.replace("{where}", &clause);
+        bind_all(sqlx::query(AssertSqlSafe(sql)), self.values)
+    }
+}
+
+fn bind_all(query: Query, values: impl IntoIterator<Item = Value>) -> Query {
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Text(text) => query.bind(text),
+        Value::Int(number) => query.bind(number),
+    })
+}
