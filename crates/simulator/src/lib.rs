@@ -1,1 +1,295 @@
+//! Stripe Connect and PayPal Payouts, played: two vendors behind one HTTP port, with their own books, idempotency
+//! tables, rate limits, webhook signing and retries. What they do follows their public documents; where those are
+//! silent, the choice is written beside the code.
+//!
+//! # Destinations
+//!
+//! A destination that has not been seen is a good one with a bank account in every currency. Its name can script
+//! another outcome: a Stripe account `acct_sim_<scene>_<anything>`, a PayPal address `sim-<scene>-<anything>@…`.
+//!
+//! | scene | Stripe | PayPal |
+//! | --- | --- | --- |
+//! | `closed` | payout fails, `account_closed` | FAILED `RECEIVER_ACCOUNT_LOCKED` |
+//! | `no_account` | payout fails, `no_account` | FAILED `INVALID_EMAIL` |
+//! | `restricted` | transfer refused, `insufficient_capabilities_for_transfer` | FAILED `RECEIVER_STATE_RESTRICTED` |
+//! | `paid_then_failed` | paid, failed `account_frozen` after `late_us` | SUCCESS, REVERSED after `late_us` without an event |
+//! | `slow` | transferred money available after 24 h, payout takes 3 days | PENDING for 3 days |
+//! | `unclaimed` | payout pending for 10 days, then canceled (a paused account) | UNCLAIMED, RETURNED after 30 days |
+//! | `unclaimed_then_returned` | the same, canceled after `unclaimed_return_us` | RETURNED after `unclaimed_return_us` |
+//! | `held` | payout pending for `late_us`, then paid | ONHOLD for `late_us`, then SUCCESS |
+//! | `blocked` | payout refused, 403 `payouts_not_allowed` | BLOCKED `REGULATORY_BLOCKED` |
+//! | `refunded` | paid, failed `declined` after `late_us` | SUCCESS, REFUNDED after `late_us` |
+//! | `denied` | transfer refused, 403 `transfers_not_allowed` | the whole batch DENIED, its items FAILED `RISK_DECLINE` |
+//! | `limit` | payout refused, `payouts_limit_exceeded` | FAILED `RECEIVING_LIMIT_EXCEEDED` |
+//! | `refused` | transfer refused, 403 `account_invalid` | request refused, 400 `VALIDATION_ERROR` on `/items/{i}/receiver` |
+//!
+//! [`Simulator::mend`] ends a scene: the partner has replaced the bank details, claimed the money, been cleared.
+//!
+//! # Control over HTTP
+//!
+//! `GET /_sim/books` · `POST /_sim/faults` (a [`Fault`] as JSON) · `POST /_sim/balance`
+//! `{"vendor","currency","minor"}` · `POST /_sim/mend` `{"destination"}` · `GET /_sim/ca.pem` ·
+//! `POST /_sim/advance` `{"seconds"}` (moves the clock ahead) · `POST /_sim/forget-token`.
+//!
+//! # Not here
+//!
+//! Card payments, onboarding forms, automatic schedules other than daily, currency conversion, Accounts v2; and
+//! anything about who is paid and why: this crate knows its callers only by their requests.
 
+mod books;
+mod chance;
+mod door;
+mod faults;
+mod outbox;
+mod paypal;
+mod scene;
+mod stripe;
+mod table;
+mod world;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use books::{
+    Balance, BatchLine, Books, Flow, Holder, ItemLine, MoneyRequest, PayoutLine, ReversalLine, TransferLine,
+    WebhookLine,
+};
+pub use faults::{Call, Fault, FaultKind};
+pub use outbox::Delivery;
+
+use world::World;
+
+/// Tells the time: microseconds since 1970, UTC.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// One second in the clock's unit.
+pub(crate) const SECOND: i64 = 1_000_000;
+/// One day in the clock's unit.
+pub(crate) const DAY: i64 = 86_400 * SECOND;
+
+/// One of the two vendors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// Stripe Connect.
+    Stripe,
+    /// PayPal Payouts.
+    PayPal,
+}
+
+/// How long things take, in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// A Stripe payout, from its creation to `paid` or `failed`.
+    pub stripe_payout_us: i64,
+    /// A PayPal item, from the acceptance of its batch to its first status.
+    pub paypal_item_us: i64,
+    /// Until money transferred to a connected account becomes available there.
+    pub transfer_available_us: i64,
+    /// How long the scene `unclaimed_then_returned` lasts.
+    pub unclaimed_return_us: i64,
+    /// How long after success a late change comes, and how long a hold lasts.
+    pub late_us: i64,
+}
+
+/// How a pair of vendors is set up.
+#[derive(Clone)]
+pub struct Options {
+    /// Tells the time; nothing else does.
+    pub clock: Clock,
+    /// Ids are drawn from it: the same seed and the same calls give the same ids.
+    pub seed: u64,
+    /// How long things take.
+    pub pace: Pace,
+    /// Answer 429 beyond the published limits (Stripe 25 a second and endpoint, 15 for payouts, 100 in all with a
+    /// live key and 25 with a test key; PayPal 400 POST a minute).
+    pub enforce_rate_limits: bool,
+    /// The one secret key that Stripe accepts. `sk_live_…` makes every object a live one.
+    pub stripe_key: String,
+    /// The client id that PayPal accepts.
+    pub paypal_client_id: String,
+    /// Its secret.
+    pub paypal_client_secret: String,
+    /// What lies in every currency at each vendor until [`Simulator::set_balance`] says otherwise; minor units.
+    pub opening_minor: i64,
+    /// Answer 422 `INSUFFICIENT_FUNDS` to a PayPal batch that the balance does not cover, rather than accept it
+    /// and make it DENIED.
+    pub refuse_uncovered_batches: bool,
+    /// How many webhooks [`Simulator::deliver_due`] posts at once; 1 keeps their order strictly.
+    pub deliveries_at_once: usize,
+}
+
+impl Options {
+    /// Good defaults: everything settles after a second, no rate limits, the credentials `sk_test_sim`, and
+    /// `sim_client` with `sim_secret`.
+    pub fn new(clock: Clock) -> Self {
+        Options {
+            clock,
+            seed: 1,
+            pace: Pace {
+                stripe_payout_us: SECOND,
+                paypal_item_us: SECOND,
+                transfer_available_us: 0,
+                unclaimed_return_us: 30 * DAY,
+                late_us: 3 * DAY,
+            },
+            enforce_rate_limits: false,
+            stripe_key: "sk_test_sim".to_owned(),
+            paypal_client_id: "sim_client".to_owned(),
+            paypal_client_secret: "sim_secret".to_owned(),
+            opening_minor: 100_000_000_00,
+            refuse_uncovered_batches: false,
+            deliveries_at_once: 16,
+        }
+    }
+}
+
+/// The two vendors. A clone is another handle on the same pair.
+#[derive(Clone)]
+pub struct Simulator {
+    clock: Clock,
+    /// How far `/_sim/advance` has moved the clock ahead.
+    ahead: Arc<AtomicI64>,
+    deliveries_at_once: usize,
+    world: Arc<Mutex<World>>,
+}
+
+impl Simulator {
+    /// A fresh pair of vendors with nothing in their books but the opening balances.
+    pub fn new(options: Options) -> Simulator {
+        Simulator {
+            clock: Arc::clone(&options.clock),
+            ahead: Arc::new(AtomicI64::new(0)),
+            deliveries_at_once: options.deliveries_at_once.max(1),
+            world: Arc::new(Mutex::new(World::new(options))),
+        }
+    }
+
+    /// Both vendors and the control paths; the vendors' paths do not overlap.
+    pub fn router(&self) -> axum::Router {
+        door::router(self.clone())
+    }
+
+    /// Serves the router until the future is dropped. Errors are the listener's.
+    pub async fn serve(&self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+        use axum::serve::ListenerExt;
+        let listener = listener.tap_io(|stream| {
+            // An answer is small and is waited for; without this it may be held back for the next one.
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, self.router()).await
+    }
+
+    /// Lets everything happen that is due by `now` (microseconds). Doing it again changes nothing.
+    pub fn advance(&self, now: i64) {
+        self.world().advance(now);
+    }
+
+    /// The webhooks that are to leave by `now`, signed for this moment, in order. Each is handed out again until
+    /// [`Simulator::delivered`] has been told how it went.
+    pub fn due_webhooks(&self, now: i64) -> Vec<Delivery> {
+        let waiting = self.world().outbox.due(now, usize::MAX);
+        waiting.iter().map(|waiting| waiting.signed(now)).collect()
+    }
+
+    /// Records the receiver's answer. Anything but 2xx brings the webhook back later, as that vendor does it: with
+    /// a new timestamp and a new signature. Use 0 when there was no answer at all.
+    pub fn delivered(&self, delivery_id: u64, status: u16, now: i64) {
+        self.world().outbox.delivered(delivery_id, status, now);
+    }
+
+    /// Posts every due webhook to its registered URL and records the answers; returns how many were posted.
+    pub async fn deliver_due(&self, now: i64) -> usize {
+        let mut posted = 0;
+        loop {
+            let waiting = self.world().outbox.due(now, self.deliveries_at_once);
+            if waiting.is_empty() {
+                return posted;
+            }
+            posted += waiting.len();
+            self.deliver(waiting, now).await;
+        }
+    }
+
+    /// Runs in real time: moves the vendors on and posts their webhooks every 50 ms, for ever.
+    pub async fn run(self) {
+        let mut beat = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            beat.tick().await;
+            let now = self.now();
+            self.advance(now);
+            self.deliver_due(now).await;
+        }
+    }
+
+    /// Makes something go wrong.
+    pub fn plant(&self, fault: Fault) {
+        self.world().faults.plant(fault);
+    }
+
+    /// A copy of everything that both vendors have written down.
+    pub fn books(&self) -> Books {
+        Books::of(&self.world())
+    }
+
+    /// Sets what is available to us at a vendor: minor units as that vendor counts them (for PayPal whole units in
+    /// HUF, JPY and TWD, hundredths otherwise). The currency is understood in either case.
+    pub fn set_balance(&self, vendor: Vendor, currency: &str, minor: i64) {
+        let world = &mut *self.world();
+        match vendor {
+            Vendor::Stripe => world.stripe.set_balance(&currency.to_ascii_lowercase(), minor),
+            Vendor::PayPal => world.paypal.set_balance(&currency.to_ascii_uppercase(), minor),
+        }
+    }
+
+    /// Ends a destination's scene: its bank details were replaced, its restriction lifted, its money claimed.
+    pub fn mend(&self, destination: &str) {
+        let now = self.now();
+        let world = &mut *self.world();
+        if destination.starts_with("acct_") {
+            stripe::account::mend(world, destination, now);
+        } else {
+            paypal::settle::mend(world, destination, now);
+        }
+    }
+
+    /// The root, as PEM, of the certificates that sign PayPal's webhooks.
+    pub fn ca_pem(&self) -> String {
+        paypal::signing::identity().root_pem.clone()
+    }
+
+    /// Makes every PayPal token that was handed out an `invalid_token`.
+    pub fn forget_token(&self) {
+        self.world().paypal.forget_tokens();
+    }
+
+    /// The vendors' present: the clock, and what `/_sim/advance` has added.
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)() + self.ahead.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn move_ahead(&self, micros: i64) {
+        self.ahead.fetch_add(micros, Ordering::SeqCst);
+        self.advance(self.now());
+    }
+
+    /// The state; a panic elsewhere does not make it unusable, as every change to it is small.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn deliver(&self, waiting: Vec<outbox::Waiting>, now: i64) {
+        let mut posts = tokio::task::JoinSet::new();
+        for waiting in waiting {
+            posts.spawn(async move { (waiting.id(), outbox::post(waiting.signed(now)).await) });
+        }
+        while let Some(joined) = posts.join_next().await {
+            if let Ok((id, status)) = joined {
+                self.delivered(id, status, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What the vendors have written down, as plain data: every movement of money, every balance, every request that
+//! asked for money, every webhook. Tests compare it with what the payer believes.
+//!
+//! Not here: anything that changes the books.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Vendor;
+use crate::paypal::settle::Status;
+use crate::stripe::PLATFORM;
+use crate::world::World;
+
+/// A copy of both vendors' books at one moment. Amounts are in the vendor's own minor units, currencies in the
+/// vendor's own case, times in microseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each list is documented on its line type")]
+pub struct Books {
+    pub transfers: Vec<TransferLine>,
+    pub reversals: Vec<ReversalLine>,
+    pub payouts: Vec<PayoutLine>,
+    pub batches: Vec<BatchLine>,
+    pub items: Vec<ItemLine>,
+    pub balances: Vec<Balance>,
+    pub requests: Vec<MoneyRequest>,
+    pub webhooks: Vec<WebhookLine>,
+}
+
+/// A Stripe transfer from the platform to a connected account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferLine {
+    /// `tr_…`
+    pub id: String,
+    /// The connected account.
+    pub destination: String,
+    pub currency: String,
+    pub amount: i64,
+    pub amount_reversed: i64,
+    pub transfer_group: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    /// The idempotency key of the call.
+    pub key: Option<String>,
+    pub created_at: i64,
+}
+
+/// A reversal of a part of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReversalLine {
+    /// `trr_…`
+    pub id: String,
+    pub transfer: String,
+    pub amount: i64,
+    pub key: Option<String>,
+    pub created_at: i64,
+}
+
+/// A Stripe payout from a balance to a bank.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutLine {
+    /// `po_…`
+    pub id: String,
+    /// The connected account; `None` when the platform paid its own bank.
+    pub account: Option<String>,
+    pub currency: String,
+    pub amount: i64,
+    /// `pending`, `in_transit`, `paid`, `failed` or `canceled`.
+    pub status: String,
+    pub failure_code: Option<String>,
+    pub automatic: bool,
+    pub metadata: BTreeMap<String, String>,
+    pub key: Option<String>,
+    pub created_at: i64,
+}
+
+/// A PayPal batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchLine {
+    pub id: String,
+    pub sender_batch_id: Option<String>,
+    /// `PENDING`, `PROCESSING`, `SUCCESS` or `DENIED`.
+    pub status: String,
+    pub currency: String,
+    pub amount: i64,
+    /// The payout item ids.
+    pub items: Vec<String>,
+    pub created_at: i64,
+}
+
+/// A PayPal item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemLine {
+    pub id: String,
+    pub batch: String,
+    pub sender_item_id: Option<String>,
+    pub receiver: String,
+    pub currency: String,
+    pub amount: i64,
+    /// What was really taken for it: 0 until the item is credited.
+    pub fee: i64,
+    /// The `transaction_status`.
+    pub status: String,
+    pub error: Option<String>,
+    /// Whether the amount has ever left our balance.
+    pub left: bool,
+}
+
+/// Who holds money.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// Where our balance was topped up from: minus everything that ever came in.
+    Outside,
+    /// Our balance at the vendor.
+    Ours,
+    /// A connected account's balance at Stripe, available and pending.
+    Connected(String),
+    /// Money of pending payouts at Stripe, of unclaimed items at PayPal.
+    OnItsWay,
+    /// A partner's bank account or PayPal account.
+    Partner(String),
+    /// Our own bank account, reached by a payout without `Stripe-Account`.
+    OurBank,
+    /// The vendor's fees.
+    Fees,
+}
+
+/// What one holder has in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the sentence above")]
+pub struct Balance {
+    pub vendor: Vendor,
+    pub holder: Holder,
+    pub currency: String,
+    pub minor: i64,
+}
+
+/// A request for money that reached a vendor, whether or not anything came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoneyRequest {
+    pub vendor: Vendor,
+    pub path: String,
+    /// The `Stripe-Account` header.
+    pub account: Option<String>,
+    /// `Idempotency-Key` at Stripe; `sender_batch_id`, else `PayPal-Request-Id`, at PayPal.
+    pub key: Option<String>,
+    /// SHA-256 of the body's bytes, hexadecimal.
+    pub body_hash: String,
+    /// Whether this request made something new; false for replays, refusals and faults before execution.
+    pub executed: bool,
+    pub at: i64,
+}
+
+/// One try to deliver a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookLine {
+    pub delivery_id: u64,
+    pub vendor: Vendor,
+    pub event_type: String,
+    pub event_id: String,
+    pub object_id: String,
+    /// The receiver's status; 0 when there was no answer.
+    pub answered: u16,
+    /// 1 for the first try.
+    pub attempt: u32,
+    pub forged: bool,
+    pub at: i64,
+}
+
+/// What happened to the money of one transaction at one vendor in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    pub vendor: Vendor,
+    pub currency: String,
+    /// Everything that left our balance for it.
+    pub left_minor: i64,
+    /// What came back to our balance.
+    pub returned_minor: i64,
+    /// What lies with the partner now: paid to the bank, or credited at PayPal.
+    pub arrived_minor: i64,
+}
+
+impl Books {
+    /// The movements made for `transaction`: Stripe's by `transfer_group` or `metadata[transaction]`, PayPal's by
+    /// `sender_item_id`. One flow per vendor and currency; none when no money ever moved.
+    pub fn flows(&self, transaction: &str) -> Vec<Flow> {
+        let mut flows: BTreeMap<(Vendor, String), [i64; 3]> = BTreeMap::new();
+        let mut add = |vendor: Vendor, currency: &str, parts: [i64; 3]| {
+            let flow = flows.entry((vendor, currency.to_owned())).or_default();
+            for (sum, part) in flow.iter_mut().zip(parts) {
+                *sum += part;
+            }
+        };
+        let named = |metadata: &BTreeMap<String, String>| {
+            metadata.get("transaction").is_some_and(|named| named == transaction)
+        };
+        for line in &self.transfers {
+            if line.transfer_group.as_deref() == Some(transaction) || named(&line.metadata) {
+                add(Vendor::Stripe, &line.currency, [line.amount, line.amount_reversed, 0]);
+            }
+        }
+        for line in self.payouts.iter().filter(|line| named(&line.metadata)) {
+            let paid = if line.status == "paid" { line.amount } else { 0 };
+            // A payout without an account takes the money from our own balance.
+            let left = if line.account.is_none() { paid } else { 0 };
+            add(Vendor::Stripe, &line.currency, [left, 0, paid]);
+        }
+        let items = self.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(transaction));
+        for line in items.filter(|line| line.left) {
+            let back = matches!(line.status.as_str(), "RETURNED" | "REFUNDED" | "REVERSED");
+            let arrived = line.status == "SUCCESS";
+            let part = |counted: bool| if counted { line.amount } else { 0 };
+            add(Vendor::PayPal, &line.currency, [line.amount, part(back), part(arrived)]);
+        }
+        let mut found = Vec::new();
+        for ((vendor, currency), [left_minor, returned_minor, arrived_minor]) in flows {
+            found.push(Flow { vendor, currency, left_minor, returned_minor, arrived_minor });
+        }
+        found
+    }
+
+    /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is right.
+    pub fn clashing_keys(&self) -> Vec<String> {
+        let mut seen: BTreeMap<(Vendor, &str), BTreeSet<(&str, &str, Option<&str>)>> = BTreeMap::new();
+        for request in &self.requests {
+            if let Some(key) = request.key.as_deref() {
+                let what = (request.body_hash.as_str(), request.path.as_str(), request.account.as_deref());
+                seen.entry((request.vendor, key)).or_default().insert(what);
+            }
+        }
+        seen.into_iter().filter(|(_, what)| what.len() > 1).map(|((_, key), _)| key.to_owned()).collect()
+    }
+
+    /// What one holder has; zero when he is not in the books.
+    pub fn balance(&self, vendor: Vendor, holder: &Holder, currency: &str) -> i64 {
+        let matching = |line: &&Balance| {
+            line.vendor == vendor && line.holder == *holder && line.currency.eq_ignore_ascii_case(currency)
+        };
+        self.balances.iter().filter(matching).map(|line| line.minor).sum()
+    }
+
+    /// Every (vendor, currency) whose balances do not sum to zero: money made or lost. Always empty.
+    pub fn imbalances(&self) -> Vec<(Vendor, String, i64)> {
+        let mut sums: BTreeMap<(Vendor, String), i64> = BTreeMap::new();
+        for line in &self.balances {
+            *sums.entry((line.vendor, line.currency.clone())).or_default() += line.minor;
+        }
+        let off = |((vendor, currency), sum)| (sum != 0).then_some((vendor, currency, sum));
+        sums.into_iter().filter_map(off).collect()
+    }
+
+    pub(crate) fn of(world: &World) -> Books {
+        let stripe = &world.stripe;
+        let batches = world.paypal.batches.rows().iter();
+        let items = world.paypal.items.rows();
+        Books {
+            transfers: stripe.transfers.rows().iter().map(|row| row.line()).collect(),
+            reversals: stripe.reversals.rows().iter().map(|row| row.line()).collect(),
+            payouts: stripe.payouts.rows().iter().map(|row| row.line()).collect(),
+            batches: batches.map(|batch| batch.line(items)).collect(),
+            items: items.iter().map(|item| item.line(&world.paypal)).collect(),
+            balances: balances(world),
+            requests: world.requests.clone(),
+            webhooks: world.outbox.log.clone(),
+        }
+    }
+}
+
+fn balances(world: &World) -> Vec<Balance> {
+    let mut sums: BTreeMap<(Vendor, Holder, String), i64> = BTreeMap::new();
+    let mut add = |vendor, holder, currency: &str, minor: i64| {
+        *sums.entry((vendor, holder, currency.to_owned())).or_default() += minor;
+    };
+    for (currency, minor) in &world.stripe.deposits {
+        add(Vendor::Stripe, Holder::Outside, currency, -minor);
+    }
+    for (id, account) in &world.stripe.accounts {
+        for (currency, purse) in &account.purses {
+            let holder = if id == PLATFORM { Holder::Ours } else { Holder::Connected(id.clone()) };
+            add(Vendor::Stripe, holder, currency, purse.available + purse.pending);
+        }
+    }
+    for payout in world.stripe.payouts.rows() {
+        let account = &payout.account;
+        let holder = match payout.status {
+            "pending" | "in_transit" => Holder::OnItsWay,
+            "paid" if account == PLATFORM => Holder::OurBank,
+            "paid" => Holder::Partner(account.clone()),
+            _ => continue,
+        };
+        add(Vendor::Stripe, holder, &payout.currency, payout.amount);
+    }
+    for (currency, purse) in &world.paypal.purses {
+        add(Vendor::PayPal, Holder::Outside, currency, -purse.deposited);
+        add(Vendor::PayPal, Holder::Ours, currency, purse.balance);
+        add(Vendor::PayPal, Holder::Fees, currency, purse.fees);
+    }
+    for item in world.paypal.items.rows() {
+        let currency = &world.paypal.batches.at(item.batch).currency;
+        match item.status {
+            Status::Success => {
+                add(Vendor::PayPal, Holder::Partner(item.receiver.clone()), currency, item.amount);
+            }
+            Status::Unclaimed => add(Vendor::PayPal, Holder::OnItsWay, currency, item.amount),
+            Status::Pending
+            | Status::OnHold
+            | Status::Failed
+            | Status::Blocked
+            | Status::Returned
+            | Status::Refunded
+            | Status::Reversed => {}
+        }
+    }
+    let line = |((vendor, holder, currency), minor)| Balance { vendor, holder, currency, minor };
+    sums.into_iter().map(line).collect()
+}

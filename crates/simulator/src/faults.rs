@@ -1,0 +1,158 @@
+//! What can be made to go wrong, and when.
+//!
+//! Not here: how it is done. `door` breaks connections, the vendors answer their own errors, `outbox` spoils
+//! deliveries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Vendor;
+
+/// One thing that is to go wrong. Faults are asked in the order in which they were planted; the first that
+/// matches a call and is not used up takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Whose calls or webhooks.
+    pub vendor: Vendor,
+    /// Which of them.
+    pub call: Call,
+    /// What happens.
+    pub kind: FaultKind,
+    /// Let this many matching calls pass first.
+    #[serde(default)]
+    pub skip: u32,
+    /// Then strike this many; one when left out of the JSON.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+/// Which calls a fault waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// `POST /v1/transfers`.
+    Transfer,
+    /// `POST /v1/payouts`.
+    Payout,
+    /// `POST /v1/transfers/{id}/reversals`.
+    Reversal,
+    /// `POST /v1/payments/payouts`.
+    Batch,
+    /// `POST /v1/oauth2/token`.
+    Token,
+    /// Any GET of the vendor's API; fetching a webhook certificate is not one.
+    Read,
+    /// Not a call of ours: a webhook that the vendor is about to send.
+    Webhook,
+    /// Every call to the vendor, but no webhook.
+    Any,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Executed; then the connection is closed without an answer.
+    AnswerLost,
+    /// Executed; headers and half of the body arrive, then the connection is closed.
+    CutInBody,
+    /// The connection is closed and nothing is executed.
+    RefuseConnection,
+    /// Nothing is executed; a 500 that Stripe keeps under the key and replays. At PayPal a plain 500.
+    Stored500,
+    /// Executed, but answered with a 500 (kept under the key at Stripe).
+    Executed500,
+    /// A 503, nothing executed, nothing kept.
+    Status503,
+    /// A 429 with `Retry-After`, nothing executed.
+    RateLimited {
+        /// The value of `Retry-After`.
+        retry_after_s: u64,
+    },
+    /// Stripe's 429 `lock_timeout`, without the header that names a limiter; at PayPal a plain 429.
+    LockTimeout,
+    /// 409: another request with this key is still running. Nothing executed.
+    InUse409,
+    /// 401 although the credentials are good. Nothing executed.
+    Unauthorized401,
+    /// 200 with somebody else's HTML page. Nothing executed.
+    Html200,
+    /// Executed as asked, but the answer echoes another amount (a replay tells the truth).
+    OtherAmount,
+    /// Executed; the answer dribbles in over this time.
+    SlowDrip {
+        /// From the first byte of the body to the last.
+        millis: u64,
+    },
+    /// Webhooks only: never sent, nor tried again.
+    Lost,
+    /// Webhooks only: the same event is sent twice.
+    Doubled,
+    /// Webhooks only: held back until the vendor's next one has gone out (at most an hour).
+    Reordered,
+    /// Webhooks only: posted before the call that caused it is answered. Of no effect on others.
+    Early,
+    /// Webhooks only: leaves this much later.
+    Late {
+        /// The delay.
+        micros: i64,
+    },
+    /// Webhooks only: a copy with another status and a wrong signature goes ahead of the genuine one.
+    Forged,
+}
+
+/// The planted faults and how far each has been used.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    planted: Vec<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn plant(&mut self, fault: Fault) {
+        self.planted.push(fault);
+    }
+
+    /// The fault that strikes this call, if any; counts the call against every fault that it matches up to then.
+    pub(crate) fn strike(&mut self, vendor: Vendor, call: Option<Call>) -> Option<FaultKind> {
+        let mut struck = None;
+        for fault in &mut self.planted {
+            if fault.vendor != vendor || !fault.waits_for(call) {
+                continue;
+            }
+            if fault.skip > 0 {
+                fault.skip -= 1;
+            } else if fault.times > 0 {
+                fault.times -= 1;
+                struck = Some(fault.kind.clone());
+                break;
+            }
+        }
+        self.planted.retain(|fault| fault.times > 0);
+        struck
+    }
+}
+
+impl Fault {
+    fn waits_for(&self, call: Option<Call>) -> bool {
+        Some(self.call) == call || (self.call == Call::Any && call != Some(Call::Webhook))
+    }
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_skips_then_strikes_then_is_gone() {
+        let mut faults = Faults::default();
+        let kind = FaultKind::AnswerLost;
+        faults.plant(Fault { vendor: Vendor::Stripe, call: Call::Transfer, kind, skip: 1, times: 2 });
+        let hits: Vec<bool> =
+            (0..4).map(|_| faults.strike(Vendor::Stripe, Some(Call::Transfer)).is_some()).collect();
+        assert_eq!(hits, [false, true, true, false]);
+        assert!(faults.strike(Vendor::Stripe, Some(Call::Payout)).is_none());
+    }
+}

@@ -1,0 +1,367 @@
+//! Connected accounts: made on first sight or by a call, with a bank account in every currency.
+//!
+//! Not here: identity, persons, documents. An account made by a call is complete as soon as its onboarding link
+//! has been visited.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::balance::Purse;
+use super::event::{Cause, emit};
+use super::refusal::Refusal;
+use super::{Call, Outcome, PLATFORM, list_of};
+use crate::SECOND;
+use crate::scene::Scene;
+use crate::world::World;
+
+/// Every currency that Stripe pays out.
+#[rustfmt::skip]
+pub(crate) const CURRENCIES: [&str; 135] = [
+    "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt", "bgn", "bhd",
+    "bif", "bmd", "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf", "clp", "cny", "cop", "crc",
+    "cve", "czk", "djf", "dkk", "dop", "dzd", "egp", "etb", "eur", "fjd", "fkp", "gbp", "gel", "gip", "gmd", "gnf",
+    "gtq", "gyd", "hkd", "hnl", "htg", "huf", "idr", "ils", "inr", "isk", "jmd", "jod", "jpy", "kes", "kgs", "khr",
+    "kmf", "krw", "kwd", "kyd", "kzt", "lak", "lbp", "lkr", "lrd", "lsl", "mad", "mdl", "mga", "mkd", "mmk", "mnt",
+    "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn", "nad", "ngn", "nio", "nok", "npr", "nzd", "omr", "pab", "pen",
+    "pgk", "php", "pkr", "pln", "pyg", "qar", "ron", "rsd", "rub", "rwf", "sar", "sbd", "scr", "sek", "sgd", "shp",
+    "sos", "srd", "std", "szl", "thb", "tjs", "tnd", "top", "try", "ttd", "twd", "tzs", "uah", "ugx", "uyu", "uzs",
+    "vnd", "vuv", "wst", "xaf", "xcd", "xof", "xpf",
+];
+
+/// A connected account, or the platform's own.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) purses: BTreeMap<String, Purse>,
+    /// The currencies whose bank account was switched off after a failure.
+    pub(crate) errored: BTreeSet<String>,
+    /// The payout schedule; Stripe's default is daily.
+    pub(crate) interval: String,
+    pub(crate) deleted: bool,
+    /// Whether onboarding is finished.
+    submitted: bool,
+    mended: bool,
+    scene: Option<Scene>,
+    country: String,
+    email: Option<String>,
+    business_type: Option<String>,
+    metadata: BTreeMap<String, String>,
+    created_at: i64,
+}
+
+/// The bank account for one currency.
+pub(crate) fn bank_id(account: &str, currency: &str) -> String {
+    format!("ba_{currency}{}", account.trim_start_matches("acct_"))
+}
+
+impl Account {
+    pub(crate) fn new(id: &str, now: i64) -> Self {
+        Account {
+            id: id.to_owned(),
+            purses: BTreeMap::new(),
+            errored: BTreeSet::new(),
+            interval: "daily".to_owned(),
+            deleted: false,
+            submitted: true,
+            mended: false,
+            scene: Scene::of_account(id),
+            country: "US".to_owned(),
+            email: None,
+            business_type: Some("individual".to_owned()),
+            metadata: BTreeMap::new(),
+            created_at: now,
+        }
+    }
+
+    /// The scene, unless it has been mended.
+    pub(crate) fn scene(&self) -> Option<Scene> {
+        self.scene.filter(|_| !self.mended)
+    }
+
+    pub(crate) fn payouts_enabled(&self) -> bool {
+        self.submitted && self.scene() != Some(Scene::Restricted)
+    }
+
+    fn show(&self) -> Value {
+        let enabled = self.payouts_enabled();
+        let due = if enabled { json!([]) } else { json!(["individual.verification.document"]) };
+        let disabled = (!enabled).then_some("requirements.past_due");
+        json!({
+            "id": self.id,
+            "object": "account",
+            "business_profile": {"mcc": null, "name": null, "url": null},
+            "business_type": self.business_type,
+            "capabilities": {"transfers": if enabled { "active" } else { "inactive" }},
+            "charges_enabled": enabled,
+            "controller": {
+                "type": "application",
+                "is_controller": true,
+                "fees": {"payer": "application"},
+                "losses": {"payments": "application"},
+                "requirement_collection": "stripe",
+                "stripe_dashboard": {"type": "express"},
+            },
+            "country": self.country,
+            "created": self.created_at / SECOND,
+            "default_currency": "usd",
+            "details_submitted": self.submitted,
+            "email": self.email,
+            "external_accounts": list_of(
+                &format!("/v1/accounts/{}/external_accounts", self.id),
+                CURRENCIES.iter().map(|currency| self.bank(currency)).collect(),
+                false,
+            ),
+            "future_requirements": requirements(&json!([]), None),
+            "metadata": self.metadata,
+            "payouts_enabled": enabled,
+            "requirements": requirements(&due, disabled),
+            "settings": {
+                "branding": {"icon": null, "logo": null, "primary_color": null, "secondary_color": null},
+                "card_payments": {"statement_descriptor_prefix": null},
+                "dashboard": {"display_name": null, "timezone": "Etc/UTC"},
+                "payments": {"statement_descriptor": null},
+                "payouts": {
+                    "debit_negative_balances": true,
+                    "schedule": {"delay_days": 2, "interval": self.interval},
+                    "statement_descriptor": null,
+                },
+            },
+            "tos_acceptance": {"date": self.created_at / SECOND},
+            "type": "express",
+        })
+    }
+
+    fn bank(&self, currency: &str) -> Value {
+        json!({
+            "id": bank_id(&self.id, currency),
+            "object": "bank_account",
+            "account": self.id,
+            "account_holder_name": null,
+            "account_holder_type": "individual",
+            "account_type": null,
+            "bank_name": "STRIPE TEST BANK",
+            "country": self.country,
+            "currency": currency,
+            "default_for_currency": true,
+            "last4": "6789",
+            "metadata": {},
+            "routing_number": "110000000",
+            "status": if self.errored.contains(currency) { "errored" } else { "new" },
+        })
+    }
+
+    fn capability(&self) -> Value {
+        let enabled = self.payouts_enabled();
+        json!({
+            "id": "transfers",
+            "object": "capability",
+            "account": self.id,
+            "requested": true,
+            "requested_at": self.created_at / SECOND,
+            "requirements": requirements(&json!([]), None),
+            "status": if enabled { "active" } else { "inactive" },
+        })
+    }
+}
+
+pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
+    let id = world.ids.stripe("acct");
+    let mut account = Account::new(&id, call.now);
+    account.submitted = false;
+    change(&mut account, call)?;
+    let shown = account.show();
+    world.stripe.accounts.insert(id.clone(), account);
+    emit(world, &Cause::of(call), Some(&id), "account.updated", &id, &shown, Some(json!({})));
+    Ok(shown)
+}
+
+pub(crate) fn read(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    known(world, call, id).map(|account| account.show())
+}
+
+/// Pages by account id; the vendor's order by creation is not kept, as ids need no index.
+pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
+    let window = call.form.window()?;
+    let after = window.after.unwrap_or_default();
+    let accounts = world
+        .stripe
+        .accounts
+        .range::<String, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+    let mut rows: Vec<Value> = accounts
+        .filter(|(id, account)| id.as_str() != PLATFORM && !account.deleted)
+        .take(window.limit + 1)
+        .map(|(_, account)| account.show())
+        .collect();
+    let more = rows.len() > window.limit;
+    rows.truncate(window.limit);
+    Ok(list_of("/v1/accounts", rows, more))
+}
+
+pub(crate) fn update(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    let account = known(world, call, id)?;
+    let before = json!({"metadata": account.metadata});
+    change(account, call)?;
+    let shown = account.show();
+    plan_sweeps(world, id, call.now);
+    emit(world, &Cause::of(call), Some(id), "account.updated", id, &shown, Some(before));
+    Ok(shown)
+}
+
+pub(crate) fn delete(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    let account = known(world, call, id)?;
+    if account.purses.values().any(|purse| purse.available + purse.pending != 0) {
+        let message = "Only accounts without a balance can be deleted.";
+        return Err(Refusal::new(400, Some("account_invalid"), message));
+    }
+    account.deleted = true;
+    Ok(json!({"id": id, "object": "account", "deleted": true}))
+}
+
+pub(crate) fn capabilities(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    let capability = known(world, call, id)?.capability();
+    Ok(list_of(&format!("/v1/accounts/{id}/capabilities"), vec![capability], false))
+}
+
+pub(crate) fn capability(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    known(world, call, id).map(|account| account.capability())
+}
+
+pub(crate) fn external_accounts(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    let window = call.form.window()?;
+    let account = known(world, call, id)?;
+    let after = window.after.as_deref();
+    let banks = CURRENCIES.iter().map(|currency| (bank_id(id, currency), currency));
+    let mut left = banks.skip_while(|(bank, _)| after.is_some_and(|after| bank != after)).peekable();
+    if after.is_some() {
+        left.next();
+    }
+    let rows: Vec<Value> =
+        left.by_ref().take(window.limit).map(|(_, currency)| account.bank(currency)).collect();
+    let more = left.peek().is_some();
+    Ok(list_of(&format!("/v1/accounts/{id}/external_accounts"), rows, more))
+}
+
+/// A link that completes the account when it is visited, and leads back.
+pub(crate) fn link(world: &mut World, call: &Call<'_>) -> Outcome {
+    let id = call.form.required("account")?.to_owned();
+    call.form.required("type")?;
+    known(world, call, &id)?;
+    let mut url = format!("{}/_sim/onboard/{id}", call.base);
+    if let Some(back) = call.form.get("return_url") {
+        let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
+        url = format!("{url}?return_url={back}");
+    }
+    let created = call.now / SECOND;
+    Ok(json!({"object": "account_link", "created": created, "expires_at": created + 300, "url": url}))
+}
+
+/// Finishes an account's onboarding.
+pub(crate) fn complete(world: &mut World, id: &str, now: i64) {
+    let Some(account) = world.stripe.account(id, now) else { return };
+    if !std::mem::replace(&mut account.submitted, true) {
+        announce_enabled(world, id, now);
+    }
+}
+
+/// Ends the account's scene; its bank accounts can be used again.
+pub(crate) fn mend(world: &mut World, id: &str, now: i64) {
+    let Some(account) = world.stripe.account(id, now) else { return };
+    let was_restricted = account.scene() == Some(Scene::Restricted);
+    account.mended = true;
+    let errored = std::mem::take(&mut account.errored);
+    for currency in errored {
+        announce_bank(world, id, &currency, "errored", now);
+    }
+    if was_restricted {
+        announce_enabled(world, id, now);
+    }
+    let waiting: Vec<String> = world.stripe.waiting_payouts(id);
+    for payout in waiting {
+        for step in [super::payout::Step::Leave, super::payout::Step::Arrive] {
+            world.agenda.write(now, crate::world::Due::Payout { id: payout.clone(), step });
+        }
+    }
+}
+
+/// After a failed payout the bank account is switched off until its details are replaced.
+pub(crate) fn switch_off_bank(world: &mut World, id: &str, currency: &str, at: i64) {
+    let Some(account) = world.stripe.accounts.get_mut(id) else { return };
+    if account.errored.insert(currency.to_owned()) {
+        announce_bank(world, id, currency, "new", at);
+    }
+}
+
+/// Sets the calling account's payout schedule.
+pub(crate) fn set_interval(world: &mut World, call: &Call<'_>, interval: &str) -> Result<(), Refusal> {
+    let id = call.account.unwrap_or(PLATFORM);
+    let account = known(world, call, id)?;
+    account.interval = checked_interval(interval)?;
+    plan_sweeps(world, id, call.now);
+    Ok(())
+}
+
+fn plan_sweeps(world: &mut World, id: &str, now: i64) {
+    let purses = world.stripe.accounts.get(id).map(|account| account.purses.clone());
+    let holding = purses.into_iter().flatten().filter(|(_, purse)| purse.available + purse.pending > 0);
+    for (currency, _) in holding {
+        super::payout::plan_sweep(world, id, &currency, now);
+    }
+}
+
+fn announce_bank(world: &mut World, id: &str, currency: &str, before: &str, now: i64) {
+    let Some(account) = world.stripe.accounts.get(id) else { return };
+    let (bank, before) = (account.bank(currency), json!({"status": before}));
+    let (cause, event) = (Cause::itself(now), "account.external_account.updated");
+    let connected = (id != PLATFORM).then_some(id);
+    emit(world, &cause, connected, event, &bank_id(id, currency), &bank, Some(before));
+}
+
+fn announce_enabled(world: &mut World, id: &str, now: i64) {
+    let Some(account) = world.stripe.accounts.get(id) else { return };
+    let (shown, capability) = (account.show(), account.capability());
+    let cause = Cause::itself(now);
+    let before = Some(json!({"payouts_enabled": false}));
+    emit(world, &cause, Some(id), "account.updated", id, &shown, before);
+    let before = Some(json!({"status": "inactive"}));
+    emit(world, &cause, Some(id), "capability.updated", id, &capability, before);
+}
+
+fn known<'a>(world: &'a mut World, call: &Call<'_>, id: &str) -> Result<&'a mut Account, Refusal> {
+    world.stripe.account(id, call.now).ok_or_else(|| Refusal::missing("account", id))
+}
+
+fn change(account: &mut Account, call: &Call<'_>) -> Result<(), Refusal> {
+    let form = &call.form;
+    account.metadata = form.metadata(&account.metadata)?;
+    if let Some(interval) = form.get("settings[payouts][schedule][interval]") {
+        account.interval = checked_interval(interval)?;
+    }
+    account.email = form.text("email").or(account.email.take());
+    account.business_type = form.text("business_type").or(account.business_type.take());
+    if let Some(country) = form.text("country") {
+        account.country = country;
+    }
+    Ok(())
+}
+
+fn checked_interval(interval: &str) -> Result<String, Refusal> {
+    if ["manual", "daily", "weekly", "monthly"].contains(&interval) {
+        return Ok(interval.to_owned());
+    }
+    let message = format!("Invalid interval: {interval}");
+    Err(Refusal::parameter("parameter_invalid_string", "interval", &message))
+}
+
+fn requirements(due: &Value, disabled: Option<&str>) -> Value {
+    json!({
+        "alternatives": [],
+        "current_deadline": null,
+        "currently_due": due,
+        "disabled_reason": disabled,
+        "errors": [],
+        "eventually_due": due,
+        "past_due": due,
+        "pending_verification": [],
+    })
+}

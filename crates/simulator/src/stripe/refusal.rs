@@ -1,0 +1,73 @@
+//! Stripe's errors.
+//!
+//! Not here: 401, 409 and 429, which come before a call is looked at (`stripe::answer`).
+
+use serde_json::{Value, json};
+
+use crate::door::Answer;
+
+/// Why a call was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: u16,
+    kind: &'static str,
+    code: Option<&'static str>,
+    message: String,
+    param: Option<String>,
+    /// Whether execution had begun: then the answer is kept under the key; a failed check of parameters is not.
+    pub(crate) begun: bool,
+}
+
+impl Refusal {
+    /// A parameter is not as it must be.
+    pub(crate) fn parameter(code: &'static str, param: &str, message: &str) -> Refusal {
+        let mut refusal = Refusal::new(400, Some(code), message);
+        refusal.param = Some(param.to_owned());
+        refusal
+    }
+
+    /// The call was understood, begun and refused.
+    pub(crate) fn definite(code: &'static str, message: &str) -> Refusal {
+        Refusal { begun: true, ..Refusal::new(400, Some(code), message) }
+    }
+
+    /// The account may not do this.
+    pub(crate) fn forbidden(code: &'static str, message: &str) -> Refusal {
+        Refusal { begun: true, ..Refusal::new(403, Some(code), message) }
+    }
+
+    /// There is no such object.
+    pub(crate) fn missing(what: &str, id: &str) -> Refusal {
+        let mut refusal = Refusal::new(404, Some("resource_missing"), &format!("No such {what}: '{id}'"));
+        refusal.param = Some("id".to_owned());
+        refusal
+    }
+
+    /// A refusal of the plain sort; nothing was begun.
+    pub(crate) fn new(status: u16, code: Option<&'static str>, message: &str) -> Refusal {
+        let kind = "invalid_request_error";
+        Refusal { status, kind, code, message: message.to_owned(), param: None, begun: false }
+    }
+
+    /// The same refusal under another `error.type`.
+    pub(crate) fn of_kind(self, kind: &'static str) -> Refusal {
+        Refusal { kind, ..self }
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let mut error = json!({
+            "type": self.kind,
+            "message": self.message,
+            "request_log_url": "https://dashboard.stripe.com/test/logs",
+        });
+        if let Some(code) = self.code {
+            error["code"] = Value::from(code);
+            error["doc_url"] =
+                Value::from(format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-")));
+        }
+        if let Some(param) = &self.param {
+            error["param"] = Value::from(param.as_str());
+        }
+        Answer::json(self.status, &json!({ "error": error }))
+    }
+}

@@ -1,0 +1,93 @@
+//! Everything both vendors know, behind one lock, and the agenda of what will happen to it by itself.
+//!
+//! Not here: the rules. `advance` only hands each entry of the agenda to the vendor that wrote it.
+
+use std::collections::BTreeMap;
+
+use crate::Options;
+use crate::books::MoneyRequest;
+use crate::chance::Ids;
+use crate::faults::Faults;
+use crate::outbox::Outbox;
+use crate::paypal::{self, PayPal};
+use crate::stripe::{self, Stripe};
+
+/// The state of the pair.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) ids: Ids,
+    pub(crate) agenda: Agenda,
+    pub(crate) faults: Faults,
+    pub(crate) outbox: Outbox,
+    pub(crate) stripe: Stripe,
+    pub(crate) paypal: PayPal,
+    pub(crate) requests: Vec<MoneyRequest>,
+}
+
+/// Something that will happen by itself.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Transferred money becomes available in a connected account.
+    Funds { account: String, currency: String, amount: i64 },
+    /// A Stripe payout takes its next step.
+    Payout { id: String, step: stripe::payout::Step },
+    /// An account on the daily schedule is paid out.
+    Sweep { account: String, currency: String },
+    /// A PayPal batch begins to be processed.
+    BatchStarts { batch: usize },
+    /// A PayPal item takes its next step.
+    Item { item: usize, step: paypal::settle::Step },
+    /// The items of a batch that nothing holds up get their status together.
+    ItemsSettle { batch: usize },
+}
+
+/// What is due when; entries for the same moment keep the order in which they were written.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    entries: BTreeMap<(i64, u64), Due>,
+    written: u64,
+}
+
+impl Agenda {
+    pub(crate) fn write(&mut self, at: i64, due: Due) {
+        self.written += 1;
+        self.entries.insert((at, self.written), due);
+    }
+
+    fn next(&mut self, now: i64) -> Option<(i64, Due)> {
+        let first = self.entries.first_entry()?;
+        let at = first.key().0;
+        (at <= now).then(|| (at, first.remove()))
+    }
+}
+
+impl World {
+    pub(crate) fn new(options: Options) -> Self {
+        World {
+            ids: Ids::new(options.seed),
+            agenda: Agenda::default(),
+            faults: Faults::default(),
+            outbox: Outbox::default(),
+            stripe: Stripe::new(&options),
+            paypal: PayPal::new(&options),
+            requests: Vec::new(),
+            options,
+        }
+    }
+
+    /// Applies each due entry at the moment it was due for, so that it does not matter how often this is called.
+    pub(crate) fn advance(&mut self, now: i64) {
+        while let Some((at, due)) = self.agenda.next(now) {
+            match due {
+                Due::Funds { account, currency, amount } => {
+                    stripe::balance::release(self, &account, &currency, amount);
+                }
+                Due::Payout { id, step } => stripe::payout::take_step(self, &id, step, at),
+                Due::Sweep { account, currency } => stripe::payout::sweep(self, &account, &currency, at),
+                Due::BatchStarts { batch } => paypal::settle::start(self, batch, at),
+                Due::Item { item, step } => paypal::settle::take_step(self, item, step, at),
+                Due::ItemsSettle { batch } => paypal::settle::settle_batch(self, batch, at),
+            }
+        }
+    }
+}
