@@ -2,6 +2,9 @@
 //! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
 //! that its route table names before a verb is reached).
 
+pub mod payees;
+pub mod vendors;
+
 use payout::Refusal;
 use payout::eligibility::Blocker;
 

@@ -1,1 +1,364 @@
-//! batches
+//! Batches and what is in them. Forming and paying are set-based: no statement per reward.
+
+use payout::eligibility::RewardFacts;
+use payout::ids::{BatchId, RewardId};
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use payout::reward::{Entry, Placement, RewardStatus, RewardType};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A batch as it is kept; its claims and its status are computed.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its id.
+    pub id: BatchId,
+    /// `PB-2026-0042`.
+    pub number: String,
+    /// Who formed it, and when.
+    pub created: (String, i64),
+    /// Who changed it last, and when.
+    pub changed: (String, i64),
+    /// Goes up with every change.
+    pub version: i64,
+    /// When its preparer asked for the release.
+    pub release_asked_at: Option<i64>,
+    /// Who released which digest, and when.
+    pub released: Option<(String, String, i64)>,
+    /// When it was deleted.
+    pub deleted_at: Option<i64>,
+    /// Who pressed Pay, and when.
+    pub paid: Option<(String, i64)>,
+    /// The digest that was paid.
+    pub digest: Option<String>,
+}
+
+impl Batch {
+    /// Still a draft: neither paid nor deleted.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        self.paid.is_none() && self.deleted_at.is_none()
+    }
+}
+
+const BATCH: &str = "SELECT id, number, created_by, created_at, changed_by, changed_at, version, \
+                     release_asked_at, released_by, released_digest, released_at, deleted_at, \
+                     pay_pressed_by, pay_pressed_at, digest FROM batch";
+
+fn batch(row: &AnyRow) -> Result<Batch> {
+    let id: String = row.try_get(0)?;
+    let released_by: Option<String> = row.try_get(8)?;
+    let released_digest: Option<String> = row.try_get(9)?;
+    let released_at: Option<i64> = row.try_get(10)?;
+    let paid_by: Option<String> = row.try_get(12)?;
+    Ok(Batch {
+        id: word(BatchId::parse(&id), &id)?,
+        number: row.try_get(1)?,
+        created: (row.try_get(2)?, row.try_get(3)?),
+        changed: (row.try_get(4)?, row.try_get(5)?),
+        version: row.try_get(6)?,
+        release_asked_at: row.try_get(7)?,
+        released: released_by
+            .zip(released_digest)
+            .zip(released_at)
+            .map(|((by, digest), at)| (by, digest, at)),
+        deleted_at: row.try_get(11)?,
+        paid: paid_by.zip(row.try_get::<Option<i64>, _>(13)?),
+        digest: row.try_get(14)?,
+    })
+}
+
+/// A batch by its id or number.
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none.
+pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Batch> {
+    let mut conditions = Where::default();
+    conditions.and("(id = ? OR number = ?)", [Value::from(id_or_number), Value::from(id_or_number)]);
+    batch(&db.one(conditions.query(&format!("{BATCH} {{where}}"))).await?)
+}
+
+/// The open draft, if there is one: the oldest when there are several.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_draft(db: &mut Db) -> Result<Option<Batch>> {
+    let mut conditions = Where::default();
+    conditions.and("deleted_at IS NULL AND pay_pressed_at IS NULL", []);
+    let query = conditions.query(&format!("{BATCH} {{where}} ORDER BY created_at LIMIT 1"));
+    db.optional(query).await?.as_ref().map(batch).transpose()
+}
+
+/// Batches, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(db: &mut Db, before: Option<&str>, limit: i64) -> Result<Vec<Batch>> {
+    let mut conditions = Where::default();
+    if let Some(before) = before {
+        conditions.and("id < ?", [Value::from(before)]);
+    }
+    let query = conditions.query(&format!("{BATCH} {{where}} ORDER BY id DESC LIMIT {limit}"));
+    db.all(query).await?.iter().map(batch).collect()
+}
+
+/// Writes a new draft.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -> Result<()> {
+    let sql = "INSERT INTO batch (id, number, created_by, created_at, changed_by, changed_at, version) \
+               VALUES ($1, $2, $3, $4, $3, $4, 1)";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(number.to_owned()).bind(by.to_owned()).bind(at);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Takes the batch for a change by `by`, if it is still a draft: its version goes up and a release is void. The row is
+/// then this transaction's until it ends, so Pay and Delete cannot both find a draft.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET changed_by = $2, changed_at = $3, version = version + 1, released_at = NULL, \
+               released_by = NULL, released_digest = NULL \
+               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
+}
+
+/// Marks the draft deleted, if it still is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET deleted_at = $2, version = version + 1 \
+               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
+}
+
+/// Marks the draft paid, if it still is a draft. Only one transaction ever gets `true` for a batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET pay_pressed_by = $2, pay_pressed_at = $3, digest = $4, version = version + 1 \
+               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at).bind(digest.to_owned());
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Notes a release of exactly this digest.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET released_by = $2, released_at = $3, released_digest = $4 \
+               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at).bind(digest.to_owned());
+    Ok(tx.run(query).await? == 1)
+}
+
+/// A reward as the gates and the claims see it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Which.
+    pub id: RewardId,
+    /// `RW-000231` without its prefix.
+    pub number: i64,
+    /// Who would be paid; `None` for points.
+    pub payee: Option<Payee>,
+    /// What it adds to a claim; a clawback is negative. `None` for points.
+    pub adds: Option<Money>,
+    /// What its gates ask.
+    pub facts: RewardFacts,
+}
+
+const CANDIDATE: &str = "SELECT id, number, payee, entry, value_minor, currency, status, reward_type, \
+                         expires_at, held_until, batch_id, transaction_id, paid_at FROM reward";
+
+fn candidate(row: &AnyRow) -> Result<Candidate> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let maybe = |column: usize| row.try_get::<Option<String>, _>(column);
+    let (id, entry) = (text(0)?, text(3)?);
+    let value: i64 = row.try_get(4)?;
+    let sign = match word(Entry::parse(&entry), &entry)? {
+        Entry::Earned => 1,
+        Entry::Clawback => -1,
+    };
+    let currency = maybe(5)?.map(|code| word(Currency::parse(&code).ok(), &code)).transpose()?;
+    let batch = maybe(10)?.map(|id| word(BatchId::parse(&id), &id)).transpose()?;
+    let (transaction, paid_at): (Option<String>, Option<i64>) = (maybe(11)?, row.try_get(12)?);
+    let (status, kind) = (text(6)?, text(7)?);
+    Ok(Candidate {
+        id: word(RewardId::parse(&id), &id)?,
+        number: row.try_get(1)?,
+        payee: maybe(2)?.map(|id| word(Payee::parse(&id), &id)).transpose()?,
+        adds: currency.map(|currency| Money::new(sign * value, currency)),
+        facts: RewardFacts {
+            status: word(RewardStatus::parse(&status), &status)?,
+            reward_type: word(RewardType::parse(&kind), &kind)?,
+            expires_at: row.try_get(8)?,
+            held_until: row.try_get(9)?,
+            placement: match (paid_at, transaction, batch) {
+                (Some(at), _, _) => Placement::Paid(at),
+                (None, Some(_), _) => Placement::InFlight,
+                (None, None, Some(batch)) => Placement::InBatch(batch),
+                (None, None, None) => Placement::Free,
+            },
+        },
+    })
+}
+
+/// Which rewards [`candidates`] reads.
+pub enum Pick<'a> {
+    /// Those of a batch.
+    Of(BatchId),
+    /// These.
+    Named(&'a [RewardId]),
+    /// The approved cash rewards that are in no batch and no payment, of one owner, account, program, activity or
+    /// currency where named.
+    Pool(&'a PoolFilter),
+}
+
+/// What narrows the pool. Values are our ids; the currency is its code.
+#[derive(Clone, Debug, Default)]
+pub struct PoolFilter {
+    /// The partner who earned it.
+    pub owner: Option<String>,
+    /// His company.
+    pub account: Option<String>,
+    /// The program.
+    pub program: Option<String>,
+    /// The activity.
+    pub activity: Option<String>,
+    /// The currency.
+    pub currency: Option<String>,
+    /// `individual` or `organization`.
+    pub payment_type: Option<String>,
+    /// The payee.
+    pub payee: Option<String>,
+}
+
+/// Reads rewards for their gates, by payee and currency.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
+    let sql = format!("{CANDIDATE} {{where}} ORDER BY payee, currency, id");
+    let mut found = Vec::new();
+    match pick {
+        Pick::Of(batch) => {
+            let mut conditions = Where::default();
+            conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+            found = db.all(conditions.query(&sql)).await?;
+        }
+        Pick::Named(ids) => {
+            for some in ids.chunks(5_000) {
+                let mut conditions = Where::default();
+                conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
+                found.extend(db.all(conditions.query(&sql)).await?);
+            }
+        }
+        Pick::Pool(filter) => found = db.all(pool(filter).query(&sql)).await?,
+    }
+    found.iter().map(candidate).collect()
+}
+
+fn pool(filter: &PoolFilter) -> Where {
+    let mut conditions = Where::default();
+    conditions
+        .and("status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL", []);
+    conditions.and("reward_type = 'cash'", []);
+    let equal = [
+        ("owner_id = ?", &filter.owner),
+        ("account_id = ?", &filter.account),
+        ("program_id = ?", &filter.program),
+        ("activity_id = ?", &filter.activity),
+        ("currency = ?", &filter.currency),
+        ("payment_type = ?", &filter.payment_type),
+        ("payee = ?", &filter.payee),
+    ];
+    for (condition, value) in equal {
+        if let Some(value) = value {
+            conditions.and(condition, [Value::from(value.as_str())]);
+        }
+    }
+    conditions
+}
+
+/// Puts rewards into a batch, those that are still approved and free; answers how many it took.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
+    let mut rows = Rows::default();
+    rewards.iter().for_each(|id| rows.push([id.to_string().into()]));
+    let sql = "UPDATE reward SET batch_id = $1, version = version + 1 WHERE id IN (VALUES {rows}) \
+               AND status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
+    tx.bulk(sql, &[batch.to_string().into()], rows).await
+}
+
+/// Takes named rewards out of a draft; answers how many it held.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
+    let mut rows = Rows::default();
+    rewards.iter().for_each(|id| rows.push([id.to_string().into()]));
+    let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN (VALUES {rows}) \
+               AND batch_id = $1 AND transaction_id IS NULL";
+    tx.bulk(sql, &[batch.to_string().into()], rows).await
+}
+
+/// Takes every reward out of a draft; answers how many it held.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<u64> {
+    let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 \
+               WHERE batch_id = $1 AND transaction_id IS NULL";
+    tx.run(sqlx::query(sql).bind(batch.to_string())).await
+}
+
+/// Joins the rewards of a batch that is being paid to their transactions, and writes down what each adds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn join_transactions(tx: &mut Tx, batch: BatchId) -> Result<u64> {
+    let sql = "INSERT INTO transaction_reward (transaction_id, reward_id, amount_minor) \
+               SELECT t.id, r.id, CASE r.entry WHEN 'clawback' THEN -r.value_minor ELSE r.value_minor END \
+               FROM reward r JOIN payout_transaction t \
+               ON t.batch_id = r.batch_id AND t.payee = r.payee AND t.currency = r.currency \
+               WHERE r.batch_id = $1";
+    tx.run(sqlx::query(sql).bind(batch.to_string())).await?;
+    let sql = "UPDATE reward SET transaction_id = (SELECT t.id FROM payout_transaction t \
+               WHERE t.batch_id = reward.batch_id AND t.payee = reward.payee AND t.currency = reward.currency), \
+               version = version + 1 WHERE batch_id = $1 AND transaction_id IS NULL";
+    tx.run(sqlx::query(sql).bind(batch.to_string())).await
+}
+
+/// The states of a batch's transactions, with how many are in each.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transaction::State, i64)>> {
+    let sql = "SELECT state, COUNT(*) FROM payout_transaction WHERE batch_id = $1 GROUP BY state";
+    let read = |row: &AnyRow| {
+        let state: String = row.try_get(0)?;
+        Ok((word(payout::transaction::State::parse(&state), &state)?, row.try_get(1)?))
+    };
+    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
+}
+
+/// The open drafts and their rewards' count, for the invariants: a reward's batch must be open, or paid with it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn misplaced_rewards(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "SELECT r.id FROM reward r JOIN batch b ON b.id = r.batch_id \
+               WHERE b.deleted_at IS NOT NULL OR (b.pay_pressed_at IS NOT NULL AND r.transaction_id IS NULL)";
+    let rows = db.all(sqlx::query(sql)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

@@ -1,1 +1,248 @@
-//! events
+//! What vendors tell us: stored before it is acknowledged, linked to its transaction, applied once.
+
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A verified event to store.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// Our id.
+    pub id: String,
+    /// From whom.
+    pub vendor: Vendor,
+    /// Which address it came to.
+    pub endpoint: &'static str,
+    /// The vendor's id.
+    pub event_id: String,
+    /// The vendor's word for what happened.
+    pub event_type: String,
+    /// On which connected account.
+    pub account: Option<String>,
+    /// The object by which it is matched: a transfer, a payout, a PayPal batch.
+    pub object_id: Option<String>,
+    /// The bytes as they came.
+    pub body: String,
+    /// The headers that were verified, as JSON.
+    pub headers: String,
+    /// When it came.
+    pub received_at: i64,
+}
+
+/// Stores events; one that is there already is not stored again. Answers how many were new.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn store(tx: &mut Tx, events: &[New]) -> Result<u64> {
+    let mut rows = Rows::default();
+    for event in events {
+        rows.push([
+            event.id.as_str().into(),
+            event.vendor.as_str().into(),
+            event.endpoint.into(),
+            event.event_id.as_str().into(),
+            event.event_type.as_str().into(),
+            event.account.clone().into(),
+            event.object_id.clone().into(),
+            event.body.as_str().into(),
+            event.headers.as_str().into(),
+            event.received_at.into(),
+        ]);
+    }
+    let sql = "INSERT INTO vendor_event (id, vendor, endpoint, event_id, event_type, account, object_id, body, \
+               headers, received_at) VALUES {rows} ON CONFLICT (vendor, event_id, event_type) DO NOTHING";
+    tx.bulk(sql, &[], rows).await
+}
+
+/// A stored event that nobody has looked at.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Our id.
+    pub id: String,
+    /// From whom.
+    pub vendor: Vendor,
+    /// Which address it came to.
+    pub endpoint: String,
+    /// The vendor's word for what happened.
+    pub event_type: String,
+    /// On which connected account.
+    pub account: Option<String>,
+    /// The object by which it is matched.
+    pub object_id: Option<String>,
+    /// The bytes as they came.
+    pub body: String,
+}
+
+/// Events to look at, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(db: &mut Db, limit: i64) -> Result<Vec<Waiting>> {
+    let sql = "SELECT id, vendor, endpoint, event_type, account, object_id, body FROM vendor_event \
+               WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
+               ORDER BY received_at LIMIT $1";
+    let read = |row: &AnyRow| {
+        let vendor: String = row.try_get(1)?;
+        Ok(Waiting {
+            id: row.try_get(0)?,
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            endpoint: row.try_get(2)?,
+            event_type: row.try_get(3)?,
+            account: row.try_get(4)?,
+            object_id: row.try_get(5)?,
+            body: row.try_get(6)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(limit)).await?.iter().map(read).collect()
+}
+
+/// The transactions whose attempt the vendor calls by one of these ids, with the destination that must match:
+/// vendor id, transaction, destination.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_vendor_id(
+    db: &mut Db,
+    vendor: Vendor,
+    ids: &[String],
+) -> Result<Vec<(String, TransactionId, String)>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.and("t.vendor = ?", [Value::from(vendor.as_str())]);
+        conditions.among("a.vendor_id", some.iter().map(|id| Value::from(id.as_str())));
+        let sql = "SELECT a.vendor_id, a.transaction_id, t.destination FROM attempt a \
+                   JOIN payout_transaction t ON t.id = a.transaction_id {where}";
+        found.extend(db.all(conditions.query(sql)).await?);
+    }
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(1)?;
+        Ok((row.try_get(0)?, word(TransactionId::parse(&id), &id)?, row.try_get(2)?))
+    };
+    found.iter().map(read).collect()
+}
+
+/// The transactions that a PayPal batch carries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_paypal_batch(db: &mut Db, payout_batch_id: &str) -> Result<Vec<TransactionId>> {
+    let sql = "SELECT a.transaction_id FROM attempt a JOIN submission s ON s.id = a.submission_id \
+               WHERE s.vendor_id = $1 AND s.vendor = 'paypal'";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    db.all(sqlx::query(sql).bind(payout_batch_id.to_owned())).await?.iter().map(read).collect()
+}
+
+/// Links events to the transactions they are about: the vendor is to be asked about those now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    for (event, transaction) in links {
+        rows.push([event.as_str().into(), transaction.to_string().into()]);
+    }
+    let sql = "WITH v (id, transaction_id) AS (VALUES {rows}) \
+               UPDATE vendor_event SET transaction_id = v.transaction_id, linked_at = $1 \
+               FROM v WHERE vendor_event.id = v.id AND vendor_event.applied_at IS NULL";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// Parks events about objects that we do not know yet: our own answer may still be on its way.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    ids.iter().for_each(|id| rows.push([id.as_str().into()]));
+    let sql = "UPDATE vendor_event SET parked_at = $1 WHERE id IN (VALUES {rows}) AND linked_at IS NULL";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// Takes events out of the park whose object we have just learnt of. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
+    let mut rows = Rows::default();
+    objects.iter().for_each(|id| rows.push([id.as_str().into()]));
+    let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at IS NOT NULL \
+               AND object_id IN (VALUES {rows})";
+    tx.bulk(sql, &[], rows).await
+}
+
+/// Marks events as dealt with, and what they changed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    for (id, effect) in effects {
+        rows.push([id.as_str().into(), effect.as_str().into()]);
+    }
+    let sql = "WITH v (id, effect) AS (VALUES {rows}) \
+               UPDATE vendor_event SET applied_at = $1, effect = v.effect FROM v WHERE vendor_event.id = v.id";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// A linked event that the next answer about its transaction settles.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// Our id.
+    pub id: String,
+    /// The vendor's id.
+    pub event_id: String,
+    /// The vendor's word.
+    pub event_type: String,
+    /// About which transaction.
+    pub transaction: TransactionId,
+}
+
+/// The events linked to these transactions before the vendor was asked, and not yet applied.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<Linked>> {
+    let mut found = Vec::new();
+    for some in transactions.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions
+            .and("linked_at IS NOT NULL AND applied_at IS NULL AND linked_at <= ?", [Value::from(before)]);
+        conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
+        let sql =
+            "SELECT id, event_id, event_type, transaction_id FROM vendor_event {where} ORDER BY received_at";
+        found.extend(db.all(conditions.query(sql)).await?);
+    }
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(3)?;
+        Ok(Linked {
+            id: row.try_get(0)?,
+            event_id: row.try_get(1)?,
+            event_type: row.try_get(2)?,
+            transaction: word(TransactionId::parse(&id), &id)?,
+        })
+    };
+    found.iter().map(read).collect()
+}
+
+/// How many events wait to be looked at, are linked and unapplied, or parked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
+    let sql = "SELECT COUNT(CASE WHEN linked_at IS NULL AND parked_at IS NULL THEN 1 END), \
+               COUNT(CASE WHEN linked_at IS NOT NULL THEN 1 END), \
+               COUNT(CASE WHEN parked_at IS NOT NULL AND linked_at IS NULL THEN 1 END) \
+               FROM vendor_event WHERE applied_at IS NULL";
+    let row = db.one(sqlx::query(sql)).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+}

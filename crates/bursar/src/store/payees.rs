@@ -1,1 +1,331 @@
-//! payees
+//! Payees: partners and accounts as receivers, their payout profiles and tax reports.
+
+use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
+use payout::ledger::Payee;
+use payout::money::{Currency, Vendor};
+use payout::payee::Destination;
+use sqlx::Row as _;
+use std::collections::HashMap;
+
+use super::{Db, Result, Tx, Value, Where, word};
+
+/// A payout profile as it is kept.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Whose.
+    pub payee: Payee,
+    /// Where to.
+    pub destination: Destination,
+    /// Since when the vendor would pay to it; `None` while it would not.
+    pub payable_at: Option<i64>,
+    /// Why the vendor would not.
+    pub not_payable_why: Option<String>,
+    /// The currencies it has a bank account in, where the vendor says.
+    pub currencies: Option<Vec<Currency>>,
+    /// When it was first set.
+    pub set_at: i64,
+    /// When the destination last changed.
+    pub changed_at: Option<i64>,
+    /// When the vendor was last asked about it.
+    pub checked_at: Option<i64>,
+}
+
+const PROFILE: &str = "SELECT payee, vendor, address, payable_at, not_payable_why, currencies, set_at, \
+                       changed_at, checked_at FROM payout_profile";
+
+fn profile(row: &sqlx::any::AnyRow) -> Result<Profile> {
+    let (payee, vendor): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let address: String = row.try_get(2)?;
+    let vendor = word(Vendor::parse(&vendor), &vendor)?;
+    let currencies: Option<String> = row.try_get(5)?;
+    Ok(Profile {
+        payee: word(Payee::parse(&payee), &payee)?,
+        destination: word(Destination::at(vendor, &address).ok(), "a destination")?,
+        payable_at: row.try_get(3)?,
+        not_payable_why: row.try_get(4)?,
+        currencies: currencies.map(|list| parse_currencies(&list)),
+        set_at: row.try_get(6)?,
+        changed_at: row.try_get(7)?,
+        checked_at: row.try_get(8)?,
+    })
+}
+
+fn parse_currencies(list: &str) -> Vec<Currency> {
+    list.split(' ').filter_map(|code| Currency::parse(code).ok()).collect()
+}
+
+fn write_currencies(list: &[Currency]) -> String {
+    list.iter().map(|currency| currency.code()).collect::<Vec<_>>().join(" ")
+}
+
+/// The payout profile of a payee, if there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn profile_of(db: &mut Db, payee: Payee) -> Result<Option<Profile>> {
+    let query = sqlx::query(
+        "SELECT payee, vendor, address, payable_at, not_payable_why, currencies, set_at, \
+         changed_at, checked_at FROM payout_profile WHERE payee = $1",
+    );
+    db.optional(query.bind(payee.to_string())).await?.as_ref().map(profile).transpose()
+}
+
+/// The profiles of several payees.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Profile>> {
+    let mut found = HashMap::new();
+    for some in payees.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        for row in db.all(conditions.query(&format!("{PROFILE} {{where}}"))).await? {
+            let profile = profile(&row)?;
+            found.insert(profile.payee, profile);
+        }
+    }
+    Ok(found)
+}
+
+/// The payees that use this address at a vendor: to find whom an event is about, and a destination used twice.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payees_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<Vec<Payee>> {
+    let sql = "SELECT payee FROM payout_profile WHERE address = $1 AND vendor = $2";
+    let rows = db.all(sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str())).await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        let payee: String = row.try_get(0)?;
+        word(Payee::parse(&payee), &payee)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Writes a profile, replacing the payee's former one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
+    let sql = "INSERT INTO payout_profile (payee, vendor, address, fingerprint, masked, payable_at, \
+               not_payable_why, currencies, set_at, changed_at, checked_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+               ON CONFLICT (payee) DO UPDATE SET vendor = excluded.vendor, address = excluded.address, \
+               fingerprint = excluded.fingerprint, masked = excluded.masked, payable_at = excluded.payable_at, \
+               not_payable_why = excluded.not_payable_why, currencies = excluded.currencies, \
+               set_at = excluded.set_at, changed_at = excluded.changed_at, checked_at = excluded.checked_at, \
+               check_at = NULL";
+    let query = sqlx::query(sql)
+        .bind(profile.payee.to_string())
+        .bind(profile.destination.vendor().as_str())
+        .bind(profile.destination.address().to_owned())
+        .bind(profile.destination.fingerprint())
+        .bind(profile.destination.masked())
+        .bind(profile.payable_at)
+        .bind(profile.not_payable_why.clone())
+        .bind(profile.currencies.as_deref().map(write_currencies))
+        .bind(profile.set_at)
+        .bind(profile.changed_at)
+        .bind(profile.checked_at);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Notes a change of destination in the payee's history, masked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_change(
+    tx: &mut Tx,
+    id: &str,
+    payee: Payee,
+    at: i64,
+    actor: &str,
+    masked: (Option<String>, String),
+) -> Result<()> {
+    let sql = "INSERT INTO profile_change (id, payee, at, actor, old_masked, new_masked) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    let query = sqlx::query(sql).bind(id.to_owned()).bind(payee.to_string()).bind(at);
+    tx.run(query.bind(actor.to_owned()).bind(masked.0).bind(masked.1)).await?;
+    Ok(())
+}
+
+/// Asks for the profiles at this address to be read from the vendor again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_again(tx: &mut Tx, vendor: Vendor, address: &str, at: i64) -> Result<u64> {
+    let sql = "UPDATE payout_profile SET check_at = $3 WHERE address = $1 AND vendor = $2";
+    tx.run(sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(at)).await
+}
+
+/// Addresses whose profiles are to be read again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT address FROM payout_profile \
+               WHERE check_at IS NOT NULL AND check_at <= $2 AND vendor = $1 LIMIT $3";
+    let rows = db.all(sqlx::query(sql).bind(vendor.as_str()).bind(now).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// What the vendor said of a destination, written to every profile that uses it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_standing(
+    tx: &mut Tx,
+    vendor: Vendor,
+    address: &str,
+    why_not: Option<&str>,
+    currencies: Option<&[Currency]>,
+    now: i64,
+) -> Result<u64> {
+    let sql = "UPDATE payout_profile SET check_at = NULL, checked_at = $3, not_payable_why = $4, \
+               currencies = $5, payable_at = CASE WHEN CAST($4 AS TEXT) IS NULL \
+               THEN COALESCE(payable_at, $3) ELSE NULL END WHERE address = $1 AND vendor = $2";
+    let query = sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(now);
+    tx.run(query.bind(why_not.map(str::to_owned)).bind(currencies.map(write_currencies))).await
+}
+
+/// What is known of several payees, for their gates. A payee that does not exist is left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeFacts>> {
+    let mut profiles = profiles_of(db, payees).await?;
+    let mut facts = HashMap::new();
+    for some in payees.chunks(5_000) {
+        for (table, partners) in [(PARTNERS, true), (ACCOUNTS, false)] {
+            let mut conditions = Where::default();
+            let ids = some.iter().filter(|payee| matches!(payee, Payee::Partner(_)) == partners);
+            conditions.among("p.id", ids.map(|payee| Value::from(payee.to_string())));
+            for row in db.all(conditions.query(table)).await? {
+                let id: String = row.try_get(0)?;
+                let payee = word(Payee::parse(&id), &id)?;
+                facts.insert(payee, one_payee(payee, &row, profiles.remove(&payee))?);
+            }
+        }
+    }
+    Ok(facts)
+}
+
+const PARTNERS: &str = "SELECT p.id, p.standing, p.country, t.payee, t.expires_at, a.standing FROM partner p \
+                        JOIN account a ON a.id = p.account_id LEFT JOIN tax_report t ON t.payee = p.id {where}";
+const ACCOUNTS: &str = "SELECT p.id, p.standing, p.country, t.payee, t.expires_at, p.standing FROM account p \
+                        LEFT JOIN tax_report t ON t.payee = p.id {where}";
+
+fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) -> Result<PayeeFacts> {
+    let standing = |column| -> Result<PayeeStanding> {
+        let text: String = row.try_get(column)?;
+        word(PayeeStanding::parse(&text), &text)
+    };
+    let on_file = row.try_get::<Option<String>, _>(3)?.is_some();
+    Ok(PayeeFacts {
+        payee,
+        // The stricter of the partner's and his company's: active, on hold, closed.
+        standing: standing(1)?.max(standing(5)?),
+        country: row.try_get(2)?,
+        profile: profile.map(|profile| ProfileFacts {
+            vendor: profile.destination.vendor(),
+            payable: profile.payable_at.is_some(),
+            changed_at: profile.changed_at,
+            fingerprint: profile.destination.fingerprint(),
+            currencies: profile.currencies,
+        }),
+        tax: if on_file { TaxReport::Until(row.try_get(4)?) } else { TaxReport::Missing },
+    })
+}
+
+/// A tax report as it is kept; the number itself is sealed.
+#[derive(Clone, Debug)]
+pub struct Tax {
+    /// Whose.
+    pub payee: Payee,
+    /// `w9`, `w8ben` or `w8bene`.
+    pub form: String,
+    /// The name on it.
+    pub name: String,
+    /// When it was signed, `YYYY-MM-DD`.
+    pub signed_on: String,
+    /// The encrypted number.
+    pub sealed_tin: Option<String>,
+    /// The last four figures.
+    pub masked_tin: Option<String>,
+    /// When it runs out.
+    pub expires_at: Option<i64>,
+    /// When and by whom it was filed.
+    pub filed: (i64, String),
+}
+
+/// Writes a tax report, replacing the former one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_tax(tx: &mut Tx, tax: &Tax) -> Result<()> {
+    let sql = "INSERT INTO tax_report (payee, form, name, signed_on, sealed_tin, masked_tin, expires_at, \
+               filed_at, filed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+               ON CONFLICT (payee) DO UPDATE SET form = excluded.form, name = excluded.name, \
+               signed_on = excluded.signed_on, sealed_tin = excluded.sealed_tin, \
+               masked_tin = excluded.masked_tin, expires_at = excluded.expires_at, \
+               filed_at = excluded.filed_at, filed_by = excluded.filed_by";
+    let query = sqlx::query(sql).bind(tax.payee.to_string()).bind(tax.form.clone()).bind(tax.name.clone());
+    let query = query.bind(tax.signed_on.clone()).bind(tax.sealed_tin.clone()).bind(tax.masked_tin.clone());
+    tx.run(query.bind(tax.expires_at).bind(tax.filed.0).bind(tax.filed.1.clone())).await?;
+    Ok(())
+}
+
+/// Who a payee is, for people: external id, name, e-mail address, country.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The caller's own id.
+    pub external_id: String,
+    /// The name.
+    pub name: String,
+    /// The partner's address, or that of the account's owner on our side.
+    pub email: Option<String>,
+    /// Two letters.
+    pub country: Option<String>,
+}
+
+/// The names of several payees.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named>> {
+    let mut names = HashMap::new();
+    let tables = [
+        ("SELECT id, external_id, name, email, country FROM partner {where}", true),
+        ("SELECT id, external_id, name, owner_email, country FROM account {where}", false),
+    ];
+    for some in payees.chunks(5_000) {
+        for (sql, partners) in tables {
+            let mut conditions = Where::default();
+            let ids = some.iter().filter(|payee| matches!(payee, Payee::Partner(_)) == partners);
+            conditions.among("id", ids.map(|payee| Value::from(payee.to_string())));
+            for row in db.all(conditions.query(sql)).await? {
+                let id: String = row.try_get(0)?;
+                let named = Named {
+                    external_id: row.try_get(1)?,
+                    name: row.try_get(2)?,
+                    email: row.try_get(3)?,
+                    country: row.try_get(4)?,
+                };
+                names.insert(word(Payee::parse(&id), &id)?, named);
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// A payee by our id or by the caller's own id of a partner or account.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut Db, id: &str) -> Result<Option<Payee>> {
+    let sql = "SELECT id FROM partner WHERE id = $1 OR external_id = $1 \
+               UNION ALL SELECT id FROM account WHERE id = $1 OR external_id = $1 LIMIT 1";
+    let row = db.optional(sqlx::query(sql).bind(id.to_owned())).await?;
+    let found: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
+    Ok(found.and_then(|id| Payee::parse(&id)))
+}

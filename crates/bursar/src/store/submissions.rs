@@ -1,1 +1,322 @@
-//! submissions
+//! Submissions: one idempotent request to a vendor each, its key and exact bytes stored before it is sent.
+
+use payout::ids::BatchId;
+use payout::money::Vendor;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// How a submission stands: the spelling in the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubmissionState {
+    /// Committed; not sent yet, or not carried out for certain.
+    Intended,
+    /// Sent, and it may have been carried out.
+    Unknown,
+    /// No longer sent: being looked for at the vendor.
+    Looking,
+    /// The vendor has it.
+    Accepted,
+    /// Definitely not carried out.
+    Refused,
+    /// A person must find out.
+    Review,
+}
+
+impl SubmissionState {
+    const ALL: [Self; 6] =
+        [Self::Intended, Self::Unknown, Self::Looking, Self::Accepted, Self::Refused, Self::Review];
+
+    /// The spelling in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Unknown => "unknown",
+            Self::Looking => "looking",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Review => "needs_review",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A submission as it is kept.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its id.
+    pub id: String,
+    /// The vendor's idempotency key: `tr:…:1`, `po:…:2`, `rv:…:1`, `pb:…:0:1`.
+    pub key: String,
+    /// To whom.
+    pub vendor: Vendor,
+    /// What: the vendors crate's spelling.
+    pub kind: String,
+    /// Where to.
+    pub path: String,
+    /// On behalf of which connected account.
+    pub account: Option<String>,
+    /// The exact bytes.
+    pub body: String,
+    /// For which batch.
+    pub batch: BatchId,
+    /// How it stands.
+    pub state: SubmissionState,
+    /// The lease's fence: only its holder may record.
+    pub fence: i64,
+    /// How often it was sent.
+    pub tries: i64,
+    /// How many of the tries may have been carried out.
+    pub doubts: i64,
+    /// How many stored errors in a row.
+    pub same_errors: i64,
+    /// How many refusals after a doubtful try.
+    pub refusals: i64,
+    /// How many looks found nothing.
+    pub looks: i64,
+    /// When it was last looked for, or last refused after a doubt.
+    pub looked_at: Option<i64>,
+    /// What was last said.
+    pub last: Option<(String, String)>,
+    /// The vendor's id of it, once known.
+    pub vendor_id: Option<String>,
+    /// When it was committed.
+    pub created_at: i64,
+    /// When its first byte may have left.
+    pub first_sent_at: Option<i64>,
+    /// When its bytes may last have left.
+    pub last_sent_at: Option<i64>,
+}
+
+const COLUMNS: &str = "id, key, vendor, kind, path, account, body, batch_id, state, fence, tries, doubts, \
+                       same_errors, refusals, looks, looked_at, last_why, last_detail, vendor_id, created_at, \
+                       first_sent_at, last_sent_at";
+
+fn submission(row: &AnyRow) -> Result<Submission> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let (vendor, batch, state) = (text(2)?, text(7)?, text(8)?);
+    let (why, detail): (Option<String>, Option<String>) = (row.try_get(16)?, row.try_get(17)?);
+    Ok(Submission {
+        id: text(0)?,
+        key: text(1)?,
+        vendor: word(Vendor::parse(&vendor), &vendor)?,
+        kind: text(3)?,
+        path: text(4)?,
+        account: row.try_get(5)?,
+        body: text(6)?,
+        batch: word(BatchId::parse(&batch), &batch)?,
+        state: word(SubmissionState::parse(&state), &state)?,
+        fence: row.try_get(9)?,
+        tries: row.try_get(10)?,
+        doubts: row.try_get(11)?,
+        same_errors: row.try_get(12)?,
+        refusals: row.try_get(13)?,
+        looks: row.try_get(14)?,
+        looked_at: row.try_get(15)?,
+        last: why.map(|why| (why, detail.unwrap_or_default())),
+        vendor_id: row.try_get(18)?,
+        created_at: row.try_get(19)?,
+        first_sent_at: row.try_get(20)?,
+        last_sent_at: row.try_get(21)?,
+    })
+}
+
+/// A submission to commit.
+pub struct New {
+    /// Its id.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// To whom.
+    pub vendor: Vendor,
+    /// What.
+    pub kind: &'static str,
+    /// Where to.
+    pub path: String,
+    /// On behalf of whom.
+    pub account: Option<String>,
+    /// The exact bytes.
+    pub body: String,
+    /// For which batch.
+    pub batch: BatchId,
+}
+
+/// Commits intentions. They are free to be leased at once.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] when a key was used before.
+pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    for one in new {
+        rows.push([
+            one.id.into(),
+            one.key.into(),
+            one.vendor.as_str().into(),
+            one.kind.into(),
+            one.path.into(),
+            one.account.into(),
+            one.body.into(),
+            one.batch.to_string().into(),
+            SubmissionState::Intended.as_str().into(),
+            now.into(),
+            now.into(),
+            0.into(),
+            0.into(),
+            0.into(),
+            0.into(),
+            0.into(),
+            0.into(),
+            0.into(),
+        ]);
+    }
+    let sql = "INSERT INTO submission (id, key, vendor, kind, path, account, body, batch_id, state, next_at, \
+               created_at, lease_until, fence, tries, doubts, same_errors, refusals, looks) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Leases submissions that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence goes up, so
+/// that a worker that slept through its lease cannot record over a newer one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(tx: &mut Tx, looking: bool, now: i64, until: i64, limit: i64) -> Result<Vec<Submission>> {
+    let states = if looking { "'looking'" } else { "'intended', 'unknown'" };
+    let sql = format!(
+        "UPDATE submission SET lease_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM submission \
+         WHERE state IN ({states}) AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT {limit}) \
+         AND state IN ({states}) AND lease_until <= $1 RETURNING {COLUMNS}"
+    );
+    let rows = tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until)).await?;
+    rows.iter().map(submission).collect()
+}
+
+/// Holds leases a little longer; answers how many are still held.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn renew(tx: &mut Tx, held: &[(String, i64)], until: i64) -> Result<u64> {
+    let mut rows = Rows::default();
+    held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
+    let sql = "WITH v (id, fence) AS (VALUES {rows}) UPDATE submission SET lease_until = $1 \
+               FROM v WHERE submission.id = v.id AND submission.fence = v.fence";
+    tx.bulk(sql, &[until.into()], rows).await
+}
+
+/// What an answer makes of a submission.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which.
+    pub id: String,
+    /// The fence of the lease it was sent under.
+    pub fence: i64,
+    /// How it stands now.
+    pub state: SubmissionState,
+    /// When it is due again.
+    pub next_at: i64,
+    /// What was said.
+    pub last: (String, String),
+    /// The vendor's id of it.
+    pub vendor_id: Option<String>,
+    /// The counters: tries, doubts, same errors, refusals, looks.
+    pub counts: [i64; 5],
+    /// When it was last looked for, or refused after a doubt.
+    pub looked_at: Option<i64>,
+    /// When its bytes first and last may have left.
+    pub sent: (Option<i64>, Option<i64>),
+    /// When it ended.
+    pub ended_at: Option<i64>,
+}
+
+/// Records answers under the fences they were sent under; answers the ids that were still held. What a sleeping worker
+/// brings under an old fence is not among them and must be dropped.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
+    let mut held = Vec::new();
+    for one in outcomes {
+        let sql = "UPDATE submission SET state = $3, next_at = $4, last_why = $5, last_detail = $6, \
+                   vendor_id = $7, tries = $8, doubts = $9, same_errors = $10, refusals = $11, looks = $12, \
+                   looked_at = $13, first_sent_at = $14, last_sent_at = $15, ended_at = $16, lease_until = 0 \
+                   WHERE id = $1 AND fence = $2 AND state IN ('intended', 'unknown', 'looking')";
+        let [tries, doubts, same_errors, refusals, looks] = one.counts;
+        let query = sqlx::query(sql)
+            .bind(one.id.clone())
+            .bind(one.fence)
+            .bind(one.state.as_str())
+            .bind(one.next_at)
+            .bind(one.last.0.clone())
+            .bind(one.last.1.clone())
+            .bind(one.vendor_id.clone())
+            .bind(tries)
+            .bind(doubts)
+            .bind(same_errors)
+            .bind(refusals)
+            .bind(looks)
+            .bind(one.looked_at)
+            .bind(one.sent.0)
+            .bind(one.sent.1)
+            .bind(one.ended_at);
+        if tx.run(query).await? == 1 {
+            held.push(one.id.clone());
+        }
+    }
+    Ok(held)
+}
+
+/// The submissions of several attempts, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        for row in db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await? {
+            found.push(submission(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// How many submissions with keys beginning so there are: the number of the next chunk of a batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys_like(db: &mut Db, prefix: &str) -> Result<Vec<String>> {
+    let rows = db
+        .all(sqlx::query("SELECT key FROM submission WHERE key LIKE $1").bind(format!("{prefix}%")))
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Lets everything of a vendor that waits for credentials go on now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn wake(tx: &mut Tx, vendor: Vendor, now: i64) -> Result<()> {
+    let sql = "UPDATE submission SET next_at = $2 WHERE vendor = $1 AND next_at > $2 \
+               AND state IN ('intended', 'unknown', 'looking')";
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(now)).await?;
+    let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND next_at > $1";
+    tx.run(sqlx::query(sql).bind(now)).await?;
+    Ok(())
+}
+
+/// Submissions that are neither ended nor with a person: state and count.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
+    let sql = "SELECT state, COUNT(*) FROM submission WHERE state IN ('intended', 'unknown', 'looking') \
+               GROUP BY state";
+    let rows = db.all(sqlx::query(sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}

@@ -1,1 +1,769 @@
-//! transactions
+//! Transactions and their attempts: read and written in sets, because answers and facts come in sets.
+
+use std::collections::HashMap;
+
+use payout::ids::{AttemptId, BatchId, TransactionId};
+use payout::law;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::payee::Destination;
+use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A transaction as it is kept.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// `PT-000977` without its prefix.
+    pub number: i64,
+    /// The batch it was paid in.
+    pub batch: BatchId,
+    /// What was promised.
+    pub terms: Terms,
+    /// The fee expected at Pay.
+    pub fee: Money,
+    /// The destination frozen at Pay.
+    pub destination: Destination,
+    /// Where it stands.
+    pub state: State,
+    /// Why, if there is a reason.
+    pub reason: Option<Reason>,
+    /// The gate it waits at before a send.
+    pub waiting: Option<String>,
+    /// When Pay was pressed.
+    pub created_at: i64,
+    /// Since when it stands so.
+    pub state_at: i64,
+    /// When the vendor is to be asked again.
+    pub ask_at: Option<i64>,
+    /// When it was last asked, and what it said.
+    pub asked: Option<(i64, String)>,
+    /// When its money left us, if it did.
+    pub left_at: Option<i64>,
+    /// When it succeeded or failed.
+    pub settled_at: Option<i64>,
+    /// When its rewards went back to the pool.
+    pub released_at: Option<i64>,
+    /// When, on which date and with which reference it was marked as paid outside.
+    pub outside: Option<(i64, String, String)>,
+    /// When the vendor contradicted what is final here.
+    pub contradicted_at: Option<i64>,
+    /// Goes up with every change.
+    pub version: i64,
+}
+
+impl Transaction {
+    /// Its rewards are elsewhere now: nothing more can be asked of it.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.released_at.is_some() || self.outside.is_some()
+    }
+
+    /// The number people see.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("PT-{:06}", self.number)
+    }
+}
+
+const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currency, amount_minor, fee_minor, \
+                       net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
+                       asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
+                       outside_reference, contradicted_at, version";
+
+fn transaction(row: &AnyRow) -> Result<Transaction> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let maybe = |column: usize| row.try_get::<Option<String>, _>(column);
+    let date = |column: usize| row.try_get::<Option<i64>, _>(column);
+    let (id, batch, payee, vendor, code, state) =
+        (text(0)?, text(2)?, text(3)?, text(4)?, text(6)?, text(10)?);
+    let vendor = word(Vendor::parse(&vendor), &vendor)?;
+    let currency = word(Currency::parse(&code).ok(), &code)?;
+    let money = |column: usize| Ok::<_, sqlx::Error>(Money::new(row.try_get(column)?, currency));
+    Ok(Transaction {
+        id: word(TransactionId::parse(&id), &id)?,
+        number: row.try_get(1)?,
+        batch: word(BatchId::parse(&batch), &batch)?,
+        terms: Terms {
+            payee: word(Payee::parse(&payee), &payee)?,
+            vendor,
+            amount: money(7)?,
+            net: money(9)?,
+        },
+        fee: money(8)?,
+        destination: word(Destination::at(vendor, &text(5)?).ok(), "a destination")?,
+        state: word(State::parse(&state), &state)?,
+        reason: maybe(11)?
+            .map(|code| Ok::<_, sqlx::Error>(Reason::new(code, maybe(12)?.unwrap_or_default())))
+            .transpose()?,
+        waiting: maybe(13)?,
+        created_at: row.try_get(14)?,
+        state_at: row.try_get(15)?,
+        ask_at: date(16)?,
+        asked: date(17)?.map(|at| Ok::<_, sqlx::Error>((at, maybe(18)?.unwrap_or_default()))).transpose()?,
+        left_at: date(19)?,
+        settled_at: date(20)?,
+        released_at: date(21)?,
+        outside: date(22)?.zip(maybe(23)?).zip(maybe(24)?).map(|((at, on), reference)| (at, on, reference)),
+        contradicted_at: date(25)?,
+        version: row.try_get(26)?,
+    })
+}
+
+/// One try of one leg.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// Of which transaction.
+    pub transaction: TransactionId,
+    /// Which leg.
+    pub leg: Leg,
+    /// From 1, for each leg.
+    pub number: i64,
+    /// How it stands.
+    pub state: AttemptState,
+    /// The submission that carries it, if it was sent.
+    pub submission: Option<String>,
+    /// The vendor's id of it: `tr_…`, `po_…`, `trr_…`, a payout item id.
+    pub vendor_id: Option<String>,
+    /// Why it ended.
+    pub reason_code: Option<String>,
+    /// When its first byte may have left.
+    pub first_sent_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+}
+
+const ATTEMPT: &str = "SELECT id, transaction_id, leg, number, state, submission_id, vendor_id, reason_code, \
+                       first_sent_at, ended_at FROM attempt";
+
+fn attempt(row: &AnyRow) -> Result<Attempt> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let (id, transaction, leg, state) = (text(0)?, text(1)?, text(2)?, text(4)?);
+    Ok(Attempt {
+        id: word(AttemptId::parse(&id), &id)?,
+        transaction: word(TransactionId::parse(&transaction), &transaction)?,
+        leg: word(Leg::parse(&leg), &leg)?,
+        number: row.try_get(3)?,
+        state: word(AttemptState::parse(&state), &state)?,
+        submission: row.try_get(5)?,
+        vendor_id: row.try_get(6)?,
+        reason_code: row.try_get(7)?,
+        first_sent_at: row.try_get(8)?,
+        ended_at: row.try_get(9)?,
+    })
+}
+
+/// A transaction by its id or number (`PT-000977`).
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none.
+pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
+    let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
+    let mut conditions = Where::default();
+    conditions.and("(id = ? OR number = ?)", [Value::from(id_or_number), Value::from(number)]);
+    transaction(
+        &db.one(conditions.query(&format!("SELECT {COLUMNS} FROM payout_transaction {{where}}"))).await?,
+    )
+}
+
+/// What a list of transactions is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In one of these states.
+    pub states: Option<Vec<State>>,
+    /// Through this vendor.
+    pub vendor: Option<Vendor>,
+    /// To one of these payees.
+    pub payees: Option<Vec<String>>,
+    /// To individuals (`Some(true)`) or organizations.
+    pub individual: Option<bool>,
+    /// Of this batch.
+    pub batch: Option<BatchId>,
+    /// Pressed from this moment on.
+    pub from: Option<i64>,
+    /// Pressed before this moment.
+    pub to: Option<i64>,
+    /// Standing as they do since before this moment.
+    pub unmoved_since: Option<i64>,
+    /// Only those that are not closed.
+    pub open: bool,
+    /// Only those after this id, newest first.
+    pub after: Option<String>,
+}
+
+/// Transactions, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
+    let mut conditions = Where::default();
+    if let Some(states) = &filter.states {
+        conditions.among("state", states.iter().map(|state| Value::from(state.as_str())));
+    }
+    if let Some(payees) = &filter.payees {
+        conditions.among("payee", payees.iter().map(|payee| Value::from(payee.as_str())));
+    }
+    if let Some(vendor) = filter.vendor {
+        conditions.and("vendor = ?", [Value::from(vendor.as_str())]);
+    }
+    if let Some(individual) = filter.individual {
+        let kind = if individual { "ptn_%" } else { "acc_%" };
+        conditions.and("payee LIKE ?", [Value::from(kind)]);
+    }
+    if let Some(batch) = filter.batch {
+        conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    }
+    let moments = [
+        ("created_at >= ?", filter.from),
+        ("created_at < ?", filter.to),
+        ("state_at < ?", filter.unmoved_since),
+    ];
+    for (condition, moment) in moments {
+        if let Some(moment) = moment {
+            conditions.and(condition, [Value::from(moment)]);
+        }
+    }
+    if filter.open {
+        conditions.and("released_at IS NULL AND outside_at IS NULL", []);
+    }
+    if let Some(after) = &filter.after {
+        conditions.and("id < ?", [Value::from(after.as_str())]);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(transaction).collect()
+}
+
+/// Several transactions by id, in any order; missing ones are left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transaction>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
+        let rows =
+            db.all(conditions.query(&format!("SELECT {COLUMNS} FROM payout_transaction {{where}}"))).await?;
+        for row in &rows {
+            found.push(transaction(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Locks several transactions for a change and reads them as they are now: whoever comes second waits, then sees what
+/// the first has written.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Transaction>> {
+    let mut sorted: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    sorted.sort();
+    sorted.dedup();
+    let mut found = HashMap::new();
+    for some in sorted.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        let sql =
+            format!("UPDATE payout_transaction SET version = version + 1 {{where}} RETURNING {COLUMNS}");
+        for row in tx.all(conditions.query(&sql)).await? {
+            let transaction = transaction(&row)?;
+            found.insert(transaction.id, transaction);
+        }
+    }
+    Ok(found)
+}
+
+/// The attempts of several transactions, by leg and number.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<Attempt>> {
+    let mut found = Vec::new();
+    for some in transactions.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
+        let rows = db
+            .all(conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY created_at, leg, number")))
+            .await?;
+        for row in &rows {
+            found.push(attempt(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The attempts that a submission carries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Result<Vec<Attempt>> {
+    let mut found = Vec::new();
+    for some in submissions.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("submission_id", some.iter().map(|id| Value::from(id.as_str())));
+        let rows = db.all(conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY id"))).await?;
+        for row in &rows {
+            found.push(attempt(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Queued attempts whose time has come, oldest first, of one kind of leg.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn queued(db: &mut Db, legs: &[Leg], now: i64, limit: i64) -> Result<Vec<Attempt>> {
+    let mut conditions = Where::default();
+    conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
+    conditions.among("leg", legs.iter().map(|leg| Value::from(leg.as_str())));
+    let query = conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY next_at, id LIMIT {limit}"));
+    db.all(query).await?.iter().map(attempt).collect()
+}
+
+/// Lets queued attempts wait until `next_at`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn let_wait(
+    tx: &mut Tx,
+    rows: &[(AttemptId, TransactionId, Option<&str>)],
+    next_at: i64,
+) -> Result<()> {
+    let (mut attempts, mut transactions) = (Rows::default(), Rows::default());
+    for (attempt, transaction, code) in rows {
+        attempts.push([attempt.to_string().into()]);
+        transactions.push([transaction.to_string().into(), code.map(str::to_owned).into()]);
+    }
+    let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND id IN (VALUES {rows})";
+    tx.bulk(sql, &[next_at.into()], attempts).await?;
+    let sql = "WITH v (id, code) AS (VALUES {rows}) \
+               UPDATE payout_transaction SET waiting_code = v.code FROM v WHERE payout_transaction.id = v.id";
+    tx.bulk(sql, &[], transactions).await?;
+    Ok(())
+}
+
+/// A new transaction, as Pay writes it.
+pub struct New<'a> {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its number.
+    pub number: i64,
+    /// What is promised.
+    pub terms: Terms,
+    /// The fee expected.
+    pub fee: Money,
+    /// The destination, frozen.
+    pub destination: &'a Destination,
+    /// Its first attempt.
+    pub attempt: AttemptId,
+}
+
+/// Writes the transactions of a batch and their first attempts.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> Result<()> {
+    let (mut transactions, mut attempts) = (Rows::default(), Rows::default());
+    for one in new {
+        transactions.push([
+            one.id.to_string().into(),
+            one.number.into(),
+            batch.to_string().into(),
+            one.terms.payee.to_string().into(),
+            one.terms.vendor.as_str().into(),
+            one.destination.address().into(),
+            one.destination.fingerprint().into(),
+            one.destination.masked().into(),
+            one.terms.amount.currency.code().into(),
+            one.terms.amount.minor.into(),
+            one.fee.minor.into(),
+            one.terms.net.minor.into(),
+            State::Queued.as_str().into(),
+            now.into(),
+            now.into(),
+            0.into(),
+            1.into(),
+        ]);
+        let leg = Leg::first(one.terms.vendor);
+        attempts.push(new_attempt(one.attempt, one.id, leg, 1, now));
+    }
+    let sql = "INSERT INTO payout_transaction (id, number, batch_id, payee, vendor, destination, fingerprint, \
+               masked, currency, amount_minor, fee_minor, net_minor, state, created_at, state_at, \
+               ask_lease_until, version) VALUES {rows}";
+    tx.bulk(sql, &[], transactions).await?;
+    insert_attempts(tx, attempts).await
+}
+
+/// The row of a new attempt.
+#[must_use]
+pub fn new_attempt(id: AttemptId, transaction: TransactionId, leg: Leg, number: i64, now: i64) -> [Value; 7] {
+    [
+        id.to_string().into(),
+        transaction.to_string().into(),
+        leg.as_str().into(),
+        number.into(),
+        AttemptState::Queued.as_str().into(),
+        now.into(),
+        now.into(),
+    ]
+}
+
+/// Writes new attempts made by [`new_attempt`].
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] when a leg has a live attempt already.
+pub async fn insert_attempts(tx: &mut Tx, rows: Rows) -> Result<()> {
+    let sql =
+        "INSERT INTO attempt (id, transaction_id, leg, number, state, next_at, created_at) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// What a step changes of a transaction.
+pub struct Change {
+    /// Which.
+    pub id: TransactionId,
+    /// Its state afterwards.
+    pub state: State,
+    /// Since when.
+    pub state_at: i64,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// When it was settled, if it is.
+    pub settled_at: Option<i64>,
+    /// When its money left, if it did.
+    pub left_at: Option<i64>,
+    /// When the vendor is to be asked next.
+    pub ask_at: Option<i64>,
+    /// When the vendor contradicted it.
+    pub contradicted_at: Option<i64>,
+}
+
+/// Writes what steps change of locked transactions.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
+    let mut rows = Rows::default();
+    for change in changes {
+        let (code, message) = match &change.reason {
+            Some(reason) => (Some(reason.code.clone()), Some(reason.message.clone())),
+            None => (None, None),
+        };
+        rows.push([
+            change.id.to_string().into(),
+            change.state.as_str().into(),
+            change.state_at.into(),
+            code.into(),
+            message.into(),
+            change.settled_at.into(),
+            change.left_at.into(),
+            change.ask_at.into(),
+            change.contradicted_at.into(),
+        ]);
+    }
+    let sql = "WITH v (id, state, state_at, code, message, settled_at, left_at, ask_at, contradicted_at) \
+               AS (VALUES {rows}) \
+               UPDATE payout_transaction SET state = v.state, state_at = v.state_at, reason_code = v.code, \
+               reason_message = v.message, settled_at = v.settled_at, left_at = v.left_at, ask_at = v.ask_at, \
+               contradicted_at = v.contradicted_at, waiting_code = NULL \
+               FROM v WHERE payout_transaction.id = v.id";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// What a step changes of an attempt.
+pub struct AttemptChange {
+    /// Which.
+    pub id: AttemptId,
+    /// Its state afterwards.
+    pub state: AttemptState,
+    /// The vendor's id, once known.
+    pub vendor_id: Option<String>,
+    /// The submission that carries it.
+    pub submission: Option<String>,
+    /// Why it ended.
+    pub reason_code: Option<String>,
+    /// When its first byte may have left.
+    pub first_sent_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+}
+
+/// Writes what steps change of attempts.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()> {
+    let mut rows = Rows::default();
+    for change in changes {
+        rows.push([
+            change.id.to_string().into(),
+            change.state.as_str().into(),
+            change.vendor_id.clone().into(),
+            change.submission.clone().into(),
+            change.reason_code.clone().into(),
+            change.first_sent_at.into(),
+            change.ended_at.into(),
+        ]);
+    }
+    let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at) \
+               AS (VALUES {rows}) \
+               UPDATE attempt SET state = v.state, vendor_id = v.vendor_id, submission_id = v.submission_id, \
+               reason_code = v.reason_code, first_sent_at = v.first_sent_at, ended_at = v.ended_at \
+               FROM v WHERE attempt.id = v.id";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Dates the rewards of transactions that succeeded, and undoes it for those that came back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i64>)]) -> Result<()> {
+    let mut rows = Rows::default();
+    for (id, paid_at) in transactions {
+        rows.push([id.to_string().into(), (*paid_at).into()]);
+    }
+    let sql = "WITH v (id, paid_at) AS (VALUES {rows}) \
+               UPDATE reward SET paid_at = v.paid_at, version = version + 1 \
+               FROM v WHERE reward.transaction_id = v.id";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Puts the rewards of a dead transaction back into the pool; answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
+    let sql = "UPDATE payout_transaction SET released_at = $2, ask_at = NULL \
+               WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
+    if tx.run(sqlx::query(sql).bind(id.to_string()).bind(now)).await? == 0 {
+        return Ok(0);
+    }
+    let sql = "UPDATE reward SET batch_id = NULL, transaction_id = NULL, paid_at = NULL, version = version + 1 \
+               WHERE transaction_id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
+/// Closes a dead transaction as paid outside, on a date and with a reference.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn close_outside(
+    tx: &mut Tx,
+    id: TransactionId,
+    on: &str,
+    paid_at: i64,
+    reference: &str,
+    now: i64,
+) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
+               ask_at = NULL WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
+    let query =
+        sqlx::query(sql).bind(id.to_string()).bind(now).bind(on.to_owned()).bind(reference.to_owned());
+    if tx.run(query).await? == 1 {
+        date_rewards(tx, &[(id, Some(paid_at))]).await?;
+    }
+    Ok(())
+}
+
+/// A line of a transaction's timeline.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Of which transaction.
+    pub transaction: TransactionId,
+    /// When.
+    pub at: i64,
+    /// `request`, `answer`, `webhook`, `poll`, `notice` or `person`.
+    pub source: &'static str,
+    /// What it changed.
+    pub effect: String,
+    /// The particulars.
+    pub detail: Option<String>,
+    /// The vendor's event, where a webhook told it.
+    pub event_id: Option<String>,
+}
+
+/// Adds lines to timelines; `first` gives each its id, so that lines of one moment keep their order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<()> {
+    let mut rows = Rows::default();
+    for (place, line) in (0u128..).zip(lines) {
+        rows.push([
+            line.transaction.to_string().into(),
+            line.at.into(),
+            payout::ids::encode((first & (u128::MAX >> 1)).wrapping_add(place)).into(),
+            line.source.into(),
+            line.effect.as_str().into(),
+            line.detail.clone().into(),
+            line.event_id.clone().into(),
+        ]);
+    }
+    let sql = "INSERT INTO timeline (transaction_id, at, id, source, effect, detail, event_id) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// A line as it is read back.
+#[derive(Clone, Debug)]
+pub struct ReadLine {
+    /// When.
+    pub at: i64,
+    /// Where it came from.
+    pub source: String,
+    /// What it changed.
+    pub effect: String,
+    /// The particulars.
+    pub detail: Option<String>,
+    /// The vendor's event.
+    pub event_id: Option<String>,
+}
+
+/// A transaction's timeline, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
+    let sql =
+        "SELECT at, source, effect, detail, event_id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
+    let read = |row: &AnyRow| {
+        Ok(ReadLine {
+            at: row.try_get(0)?,
+            source: row.try_get(1)?,
+            effect: row.try_get(2)?,
+            detail: row.try_get(3)?,
+            event_id: row.try_get(4)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
+}
+
+/// A reward that a transaction covers.
+#[derive(Clone, Debug)]
+pub struct Covered {
+    /// Our id.
+    pub id: String,
+    /// Its number.
+    pub number: i64,
+    /// What it adds, in minor units.
+    pub amount_minor: i64,
+}
+
+/// The rewards a transaction covers, as they were at Pay.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
+    let sql = "SELECT r.id, r.number, tr.amount_minor FROM transaction_reward tr \
+               JOIN reward r ON r.id = tr.reward_id WHERE tr.transaction_id = $1 ORDER BY r.number";
+    let read = |row: &AnyRow| {
+        Ok(Covered { id: row.try_get(0)?, number: row.try_get(1)?, amount_minor: row.try_get(2)? })
+    };
+    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
+}
+
+/// Leases transactions whose vendor is to be asked, so that two workers do not ask about the same one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease_to_ask(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<TransactionId>> {
+    let sql = format!(
+        "UPDATE payout_transaction SET ask_lease_until = $2 WHERE id IN (SELECT id FROM payout_transaction \
+         WHERE ask_at IS NOT NULL AND ask_at <= $1 AND ask_lease_until <= $1 ORDER BY ask_at LIMIT {limit}) \
+         AND ask_lease_until <= $1 RETURNING id"
+    );
+    let rows = tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until)).await?;
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes that a vendor was asked, what it said, and when to ask again.
+pub struct Asked {
+    /// About which.
+    pub id: TransactionId,
+    /// What it said, in a few words.
+    pub what: String,
+    /// When to ask again; `None` when nothing more is expected.
+    pub next_at: Option<i64>,
+}
+
+/// Notes what the vendor said and gives the leases back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    for one in asked {
+        rows.push([one.id.to_string().into(), one.what.as_str().into(), one.next_at.into()]);
+    }
+    let sql = "WITH v (id, what, next_at) AS (VALUES {rows}) \
+               UPDATE payout_transaction SET asked_at = $1, asked_what = v.what, ask_at = v.next_at, \
+               ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// Asks for the vendor to be asked about these now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
+    let mut rows = Rows::default();
+    ids.iter().for_each(|id| rows.push([id.to_string().into()]));
+    let sql = "UPDATE payout_transaction SET ask_at = $1 WHERE id IN (VALUES {rows}) \
+               AND (ask_at IS NULL OR ask_at > $1)";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// Transactions whose amount is not the sum of their rewards: none, ever.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn with_wrong_sum(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "SELECT t.id FROM payout_transaction t \
+               LEFT JOIN transaction_reward tr ON tr.transaction_id = t.id \
+               GROUP BY t.id, t.amount_minor HAVING COALESCE(SUM(tr.amount_minor), 0) <> t.amount_minor";
+    let rows = db.all(sqlx::query(sql)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// How many rows a table of ours has, for the invariants' counts.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db) -> Result<i64> {
+    Ok(db.one(sqlx::query("SELECT COUNT(*) FROM payout_transaction")).await?.try_get(0)?)
+}
+
+/// Every transaction with more than one attempt of a leg that may hold money.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn with_two_live_attempts(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "SELECT transaction_id FROM attempt WHERE state NOT IN ('failed', 'returned') \
+               GROUP BY transaction_id, leg HAVING COUNT(*) > 1";
+    let rows = db.all(sqlx::query(sql)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// The command a person may still give, for pages: whether the law allows a resubmission now.
+#[must_use]
+pub fn may_resubmit(transaction: &Transaction) -> bool {
+    !transaction.closed() && law::resubmit(transaction.state, &transaction.terms).is_ok()
+}

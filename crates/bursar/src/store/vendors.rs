@@ -1,1 +1,129 @@
-//! vendors
+//! The connections to the vendors: sealed credentials, what they last said about them, and what arrives from them.
+
+use payout::eligibility::VendorFacts;
+use payout::money::Vendor;
+use sqlx::Row as _;
+
+use super::{Db, Result, Tx, word};
+
+/// A connection as it is kept; `sealed` is JSON under the master key.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// To whom.
+    pub vendor: Vendor,
+    /// `live`, `test` or `sandbox`.
+    pub mode: String,
+    /// The encrypted credentials and webhook secrets.
+    pub sealed: String,
+    /// The end of the credential, to recognise it by.
+    pub last_four: String,
+    /// Since when.
+    pub connected_at: i64,
+    /// Since when the vendor refuses the credentials: payments to it are paused.
+    pub rejected_at: Option<i64>,
+    /// What it said.
+    pub rejected_why: Option<String>,
+    /// When to try again.
+    pub retry_at: Option<i64>,
+    /// How many webhooks came with a signature that does not fit.
+    pub bad_signatures: i64,
+    /// When the last good one came.
+    pub last_event_at: Option<i64>,
+}
+
+/// Every connection there is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
+    let sql = "SELECT vendor, mode, sealed, last_four, connected_at, rejected_at, rejected_why, retry_at, \
+               bad_signatures, last_event_at FROM vendor_connection ORDER BY vendor";
+    let read = |row: &sqlx::any::AnyRow| {
+        let vendor: String = row.try_get(0)?;
+        Ok(Connection {
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            mode: row.try_get(1)?,
+            sealed: row.try_get(2)?,
+            last_four: row.try_get(3)?,
+            connected_at: row.try_get(4)?,
+            rejected_at: row.try_get(5)?,
+            rejected_why: row.try_get(6)?,
+            retry_at: row.try_get(7)?,
+            bad_signatures: row.try_get(8)?,
+            last_event_at: row.try_get(9)?,
+        })
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// Writes a connection, replacing the former one; saving takes a pause off.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
+    let sql = "INSERT INTO vendor_connection (vendor, mode, sealed, last_four, connected_at, bad_signatures) \
+               VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (vendor) DO UPDATE SET mode = excluded.mode, \
+               sealed = excluded.sealed, last_four = excluded.last_four, \
+               connected_at = excluded.connected_at, rejected_at = NULL, rejected_why = NULL, retry_at = NULL";
+    let query = sqlx::query(sql).bind(connection.vendor.as_str()).bind(connection.mode.clone());
+    let query = query.bind(connection.sealed.clone()).bind(connection.last_four.clone());
+    tx.run(query.bind(connection.connected_at)).await?;
+    Ok(())
+}
+
+/// Pauses a vendor that refuses our credentials; answers whether it was not paused before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pause(tx: &mut Tx, vendor: Vendor, why: &str, now: i64, retry_at: i64) -> Result<bool> {
+    let sql = "UPDATE vendor_connection SET retry_at = $3 WHERE vendor = $1 AND rejected_at IS NOT NULL \
+               AND rejected_at <= $2";
+    let again = tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(now).bind(retry_at)).await?;
+    let sql = "UPDATE vendor_connection SET rejected_at = $2, rejected_why = $3, retry_at = $4 \
+               WHERE vendor = $1 AND rejected_at IS NULL";
+    let query = sqlx::query(sql).bind(vendor.as_str()).bind(now).bind(why.to_owned()).bind(retry_at);
+    Ok(tx.run(query).await? > 0 && again == 0)
+}
+
+/// The vendor took our credentials again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
+    let sql = "UPDATE vendor_connection SET rejected_at = NULL, rejected_why = NULL, retry_at = NULL \
+               WHERE vendor = $1 AND rejected_at IS NOT NULL";
+    Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? > 0)
+}
+
+/// Counts a webhook whose signature does not fit.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_bad_signature(tx: &mut Tx, vendor: Vendor) -> Result<()> {
+    let sql = "UPDATE vendor_connection SET bad_signatures = bad_signatures + 1 WHERE vendor = $1";
+    tx.run(sqlx::query(sql).bind(vendor.as_str())).await?;
+    Ok(())
+}
+
+/// Notes when a good webhook last came.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_event(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<()> {
+    let sql = "UPDATE vendor_connection SET last_event_at = $2 WHERE vendor = $1";
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await?;
+    Ok(())
+}
+
+/// What the gates ask of the vendors.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
+    let all = all(db).await?;
+    let rejected = all.iter().filter(|connection| connection.rejected_at.is_some());
+    Ok(VendorFacts {
+        rejected: rejected.map(|connection| connection.vendor).collect(),
+        connected: all.iter().map(|connection| connection.vendor).collect(),
+    })
+}
