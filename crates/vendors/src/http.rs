@@ -1,11 +1,12 @@
 //! The one place that reaches the network: one request out, one [`Answer`] in.
 //!
-//! Time-outs (5 s to connect, 20 s in all), body limits and the line between "not sent" and "lost" are drawn here.
-//! Not here: what an answer means ([`crate::Outcome`]), retries, redirects (never followed) and cookies.
+//! Time-outs (5 s to connect, 20 s in all), body limits and the line between "not sent" and "lost" are drawn
+//! here. Not here: what an answer means ([`crate::Outcome`]), retries, redirects (never followed) and
+//! cookies.
 //!
-//! Nothing is sent twice in a way that matters. Repeating is switched off in `reqwest`; the connection pool below
-//! it moves a request to another connection only when the one it had chosen died before a byte of the request was
-//! written. And the bytes and the key would be the same.
+//! Nothing is sent twice in a way that matters. Repeating is switched off in `reqwest`; the connection pool
+//! below it moves a request to another connection only when the one it had chosen died before a byte of the
+//! request was written. And the bytes and the key would be the same.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -112,8 +113,8 @@ impl Http {
         self.exchange(request, MAX_BODY_BYTES).await
     }
 
-    /// The certificate file at an address that was allowed before (see [`crate::signature::paypal::cert_url`]).
-    /// Files are kept by address: PayPal never changes one.
+    /// The certificate file at an address that was allowed before (see
+    /// [`crate::signature::paypal::cert_url`]). Files are kept by address: PayPal never changes one.
     ///
     /// # Errors
     /// When there is no 200, or it is longer than [`MAX_CERTIFICATE_BYTES`].

@@ -1,8 +1,9 @@
 //! Translation: an instruction in, a request out; an answer in, an outcome out.
 //!
-//! Everything here is a pure function of its arguments except [`http`], the one place that reaches the network.
-//! Not here: retries, waiting, clocks and databases. Whether and when to ask again is decided by whoever calls,
-//! from the [`Outcome`], and no function of this crate ever turns an answer it does not understand into a failure.
+//! Everything here is a pure function of its arguments except [`http`], the one place that reaches the
+//! network. Not here: retries, waiting, clocks and databases. Whether and when to ask again is decided by
+//! whoever calls, from the [`Outcome`], and no function of this crate ever turns an answer it does not
+//! understand into a failure.
 
 pub mod http;
 pub mod paypal;
@@ -14,8 +15,8 @@ mod request;
 
 pub use request::{BadRequest, MoneyKind, MoneyRequest};
 
-/// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly accepted
-/// and not clearly rejected is unknown, and unknown is never failure.
+/// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly
+/// accepted and not clearly rejected is unknown, and unknown is never failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
     /// The vendor has it and gave it an id.
@@ -210,3 +211,10 @@ impl std::fmt::Display for ReadError {
 }
 
 impl std::error::Error for ReadError {}
+
+impl From<BadRequest> for ReadError {
+    /// What cannot be sent has no answer.
+    fn from(bad: BadRequest) -> Self {
+        Self::Unreachable(bad.0)
+    }
+}

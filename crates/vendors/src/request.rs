@@ -78,8 +78,9 @@ impl MoneyRequest {
     /// Rebuilds a request from what was stored.
     ///
     /// # Errors
-    /// [`BadRequest`] when the parts do not belong together. Above all a payout without a connected account cannot
-    /// exist, because Stripe would pay it to the platform's own bank, and nothing else may act as an account.
+    /// [`BadRequest`] when the parts do not belong together. Above all a payout without a connected account
+    /// cannot exist, because Stripe would pay it to the platform's own bank, and nothing else may act as an
+    /// account.
     pub fn from_stored(
         kind: MoneyKind,
         path: String,

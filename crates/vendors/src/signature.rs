@@ -1,8 +1,8 @@
 //! Whether a delivery really comes from the vendor, judged on the exact bytes that arrived.
 //!
 //! Pure: the time, the secrets and PayPal's certificate are arguments, so fetching the certificate
-//! ([`crate::http::Http::fetch_certificate`]) and remembering deliveries are not here. Nothing is accepted when
-//! nothing is configured.
+//! ([`crate::http::Http::fetch_certificate`]) and remembering deliveries are not here. Nothing is accepted
+//! when nothing is configured.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use sha2::Sha256;
 
 pub mod paypal;
 
-/// How far a Stripe signature's time may be from ours, in seconds and in both directions. Stripe's libraries refuse
-/// only old ones; refusing future ones too costs nothing where clocks agree.
+/// How far a Stripe signature's time may be from ours, in seconds and in both directions. Stripe's libraries
+/// refuse only old ones; refusing future ones too costs nothing where clocks agree.
 pub const STRIPE_TOLERANCE_S: u64 = 300;
 
 /// Why a delivery is not believed. Whoever sent it learns only that it was not.
@@ -44,9 +44,9 @@ impl fmt::Display for SignatureError {
 
 impl std::error::Error for SignatureError {}
 
-/// Checks a `Stripe-Signature` header: `t=<unix seconds>,v1=<hex>,…`, HMAC-SHA256 of `t.body` (Stripe documentation,
-/// webhook signatures). While a secret is being changed there is more than one `v1`, and more than one secret.
-/// `now` is in microseconds UTC.
+/// Checks a `Stripe-Signature` header: `t=<unix seconds>,v1=<hex>,…`, HMAC-SHA256 of `t.body` (Stripe
+/// documentation, webhook signatures). While a secret is being changed there is more than one `v1`, and more
+/// than one secret. `now` is in microseconds UTC.
 ///
 /// # Errors
 /// [`SignatureError`]; empty secrets are never tried.

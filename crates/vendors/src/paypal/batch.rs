@@ -1,7 +1,7 @@
 //! Batches and their items: building them, reading them back, and what an item's status means.
 //!
-//! Reading is lenient where PayPal has been seen to differ from its own document, and strict where money would be
-//! misread. What is not here: comparing a batch with what was asked for, which needs our books.
+//! Reading is lenient where PayPal has been seen to differ from its own document, and strict where money
+//! would be misread. What is not here: comparing a batch with what was asked for, which needs our books.
 
 use ::payout::money::{self, Currency, Money, VendorAmount};
 use ::payout::transaction::{Fact, Reason};
@@ -149,29 +149,27 @@ pub fn request(order: &BatchOrder<'_>) -> Result<MoneyRequest, BadRequest> {
 
 /// Reads the answer to a batch. A duplicate is an acceptance; whether it is really ours, the caller compares.
 #[must_use]
-pub fn read(answer: &Answer, key: &str) -> Outcome<BatchAccepted> {
+pub fn read(answer: &Answer, request: &MoneyRequest) -> Outcome<BatchAccepted> {
     if let Answer::Got(received) = answer
         && let Some(link) = classify::paypal_duplicate(received)
     {
         let payout_batch_id = link.as_deref().and_then(batch_of_link);
         return Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id });
     }
-    classify::paypal(answer, |body| {
+    let outcome = classify::paypal(answer, |body| {
         let created: CreatedBody = classify::json(body)?;
-        let header = created.batch_header;
-        if header.payout_batch_id.is_empty() {
-            return Err(Misread::Unreadable("the batch has no id".into()));
+        created.batch_header.accepted(request)
+    });
+    match outcome {
+        Outcome::Rejected(mut rejection) => {
+            let count = sent(request).map_or(0, |body| body.items.len());
+            rejection.items.retain(|at| *at < count);
+            rejection.items.sort_unstable();
+            rejection.items.dedup();
+            Outcome::Rejected(rejection)
         }
-        match header.sender_batch_header.and_then(|sender| sender.sender_batch_id) {
-            Some(other) if other != key => {
-                Err(Misread::Mismatch(format!("sent batch {key}, the answer is about {other}")))
-            }
-            Some(_) | None => Ok(BatchAccepted::Created {
-                payout_batch_id: header.payout_batch_id,
-                status: header.batch_status.unwrap_or_default(),
-            }),
-        }
-    })
+        Outcome::Accepted(_) | Outcome::Unknown(_) => outcome,
+    }
 }
 
 /// What a fetched item says. A status that PayPal invents later says nothing.
@@ -192,16 +190,16 @@ pub fn item_fact(item: &Item) -> Option<Fact> {
     }
 }
 
-/// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch that runs or
-/// was processed. A refused batch may hold no items at all, so it is asked about separately.
+/// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch that
+/// runs or was processed. A refused batch may hold no items at all, so it is asked about separately.
 #[must_use]
 pub fn batch_refusal(batch: &Batch) -> Option<Reason> {
     matches!(batch.status.as_str(), "DENIED" | "CANCELED")
         .then(|| batch.error.as_ref().map_or_else(|| Reason::new(&*batch.status, ""), ItemError::reason))
 }
 
-/// What a fetched batch says of one of its items. The item's own word counts; the batch's refusal only fills in
-/// for an item that has not got one.
+/// What a fetched batch says of one of its items. The item's own word counts; the batch's refusal only fills
+/// in for an item that has not got one.
 #[must_use]
 pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
     match item_fact(item) {
@@ -303,6 +301,7 @@ pub(super) struct BatchHeader {
     payout_batch_id: String,
     batch_status: Option<String>,
     sender_batch_header: Option<SenderHeader>,
+    amount: Option<AmountAnswer>,
     errors: Option<ItemError>,
 }
 
@@ -311,7 +310,53 @@ struct SenderHeader {
     sender_batch_id: Option<String>,
 }
 
+/// What we sent, read back from the stored bytes.
+#[derive(Deserialize)]
+struct Sent {
+    items: Vec<SentItem>,
+}
+
+#[derive(Deserialize)]
+struct SentItem {
+    amount: AmountAnswer,
+}
+
+fn sent(request: &MoneyRequest) -> Option<Sent> {
+    serde_json::from_slice(request.body()).ok()
+}
+
+fn total(sent: &Sent) -> Option<Money> {
+    let mut amounts = sent.items.iter().map(|item| item.amount.money());
+    let first = amounts.next()??;
+    amounts.try_fold(first, |sum, amount| sum.plus(amount?))
+}
+
 impl BatchHeader {
+    /// PayPal need not echo anything; what it does echo must be what was sent.
+    fn accepted(self, request: &MoneyRequest) -> Result<BatchAccepted, Misread> {
+        if self.payout_batch_id.is_empty() {
+            return Err(Misread::Unreadable("the batch has no id".into()));
+        }
+        let other = |sent: String, echoed: String| {
+            Err(Misread::Mismatch(format!("sent a batch {sent}, the answer is about {echoed}")))
+        };
+        if let Some(id) = self.sender_batch_header.and_then(|sender| sender.sender_batch_id)
+            && id != request.key()
+        {
+            return other(request.key().into(), id);
+        }
+        let total = sent(request).and_then(|sent| total(&sent));
+        if let Some(amount) = self.amount
+            && amount.money() != total
+        {
+            return other(format!("of {total:?}"), format!("{:?}", amount.money()));
+        }
+        Ok(BatchAccepted::Created {
+            payout_batch_id: self.payout_batch_id,
+            status: self.batch_status.unwrap_or_default(),
+        })
+    }
+
     pub(super) fn with(self, items: Vec<Item>) -> Batch {
         Batch {
             payout_batch_id: self.payout_batch_id,

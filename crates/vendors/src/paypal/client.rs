@@ -1,5 +1,5 @@
-//! The client: each call is one request and one answer. Two exceptions: a refused token is renewed once and the same
-//! bytes go again, and a batch is read to its last page.
+//! The client: each call is one request and one answer. Two exceptions: a refused token is renewed once and
+//! the same bytes go again, and a batch is read to its last page.
 
 use std::collections::HashSet;
 
@@ -30,8 +30,8 @@ impl std::fmt::Debug for PayPal {
 }
 
 impl PayPal {
-    /// A client for the API at `base` (`https://api-m.paypal.com`, or a stand-in). The clock (microseconds UTC) says
-    /// when a token is too old.
+    /// A client for the API at `base` (`https://api-m.paypal.com`, or a stand-in). The clock (microseconds
+    /// UTC) says when a token is too old.
     ///
     /// # Errors
     /// [`BadRequest`] when the credentials cannot stand in a header.
@@ -54,9 +54,19 @@ impl PayPal {
         let mut url = self.base.clone();
         url.set_path(request.path());
         match self.exchange(Method::POST, &url, Some(request.key()), request.body()).await {
-            Ok(answer) => batch::read(&answer, request.key()),
+            Ok(answer) => batch::read(&answer, request),
             Err(error) => Outcome::Unknown(without_token(error)),
         }
+    }
+
+    /// The whole request as it goes out with this authorization.
+    ///
+    /// # Errors
+    /// [`BadRequest`] never happens for a [`MoneyRequest`], whose parts were checked when it was made.
+    pub fn money(base: &Url, request: &MoneyRequest, bearer: HeaderValue) -> Result<Request, BadRequest> {
+        let mut url = base.clone();
+        url.set_path(request.path());
+        wire(Method::POST, &url, bearer, Some(request.key()), request.body())
     }
 
     /// A batch with every item of every page.
@@ -178,7 +188,8 @@ impl PayPal {
         classify::paypal_read(&answer)
     }
 
-    /// Sends with a token; a 401 means that nothing was executed, so the same bytes go once more with a new one.
+    /// Sends with a token; a 401 means that nothing was executed, so the same bytes go once more with a new
+    /// one.
     async fn exchange(
         &self,
         method: Method,
@@ -215,14 +226,14 @@ fn wire(
     bearer: HeaderValue,
     key: Option<&str>,
     body: &[u8],
-) -> Result<Request, ReadError> {
+) -> Result<Request, BadRequest> {
     let mut headers = vec![
         (HeaderName::from_static("authorization"), bearer),
         (HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")),
     ];
     if let Some(key) = key {
         let key = HeaderValue::from_str(key)
-            .map_err(|_| ReadError::Unreachable(format!("{key:?} cannot be sent as a request id")))?;
+            .map_err(|_| BadRequest(format!("{key:?} cannot be sent as a request id")))?;
         headers.push((HeaderName::from_static("paypal-request-id"), key));
     }
     Ok(Request { method, url: url.clone(), headers, body: body.to_vec() })

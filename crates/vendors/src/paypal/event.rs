@@ -1,6 +1,7 @@
 //! Events: the envelope that tells which item or batch to fetch.
 //!
-//! The resource inside is not believed, so only its ids and its status are read, the status for people to see.
+//! The resource inside is not believed, so only its ids and its status are read, the status for people to
+//! see.
 
 use serde::Deserialize;
 
@@ -19,7 +20,8 @@ pub struct Event {
     pub sender_batch_id: Option<String>,
     /// Our transaction, for item events.
     pub sender_item_id: Option<String>,
-    /// The item's or the batch's status at the time; what the event's name says when the resource says nothing.
+    /// The item's or the batch's status at the time; what the event's name says when the resource says
+    /// nothing.
     pub status: Option<String>,
 }
 

@@ -47,8 +47,8 @@ impl Tokens {
         Ok(Self { basic, clock, current: Arc::default() })
     }
 
-    /// The authorization header for a call. A header that PayPal has just refused is given as `refused`; it is
-    /// replaced once, whoever of many callers comes first.
+    /// The authorization header for a call. A header that PayPal has just refused is given as `refused`; it
+    /// is replaced once, whoever of many callers comes first.
     pub(super) async fn bearer(
         &self,
         http: &Http,

@@ -1,8 +1,8 @@
 //! PayPal's scheme: an RSA signature over the delivery's id and time, our webhook id and the body's CRC-32.
 //!
-//! The CRC is no cryptographic hash: whoever holds one signed delivery can make another body with the same CRC. So a
-//! genuine signature is a reason to ask PayPal, never a reason to move money; and refusing a transmission id that
-//! comes back with another body needs a memory, which is not here.
+//! The CRC is no cryptographic hash: whoever holds one signed delivery can make another body with the same
+//! CRC. So a genuine signature is a reason to ask PayPal, never a reason to move money; and refusing a
+//! transmission id that comes back with another body needs a memory, which is not here.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ impl<'a> PaypalHeaders<'a> {
 pub struct Roots(Vec<TrustAnchor<'static>>);
 
 impl Roots {
-    /// The public authorities and, when the API at `base` is a stand-in, those of an extra PEM file as well. A
-    /// stand-in's authority is never trusted beside PayPal's own base.
+    /// The public authorities and, when the API at `base` is a stand-in, those of an extra PEM file as well.
+    /// A stand-in's authority is never trusted beside PayPal's own base.
     ///
     /// # Errors
     /// When the PEM holds no certificate, or one that is none.
@@ -88,9 +88,9 @@ pub fn is_paypals_own(base: &Url) -> bool {
     base.host_str().is_some_and(|host| LIVE_HOSTS.contains(&host) || SANDBOX_HOSTS.contains(&host))
 }
 
-/// Allows the address of a certificate before anything is fetched from it: it must lie below PayPal's certificate
-/// path, at a host of PayPal's that fits our mode, over https on its usual port; or, when `base` is a stand-in, at
-/// exactly the stand-in's scheme, host and port.
+/// Allows the address of a certificate before anything is fetched from it: it must lie below PayPal's
+/// certificate path, at a host of PayPal's that fits our mode, over https on its usual port; or, when `base`
+/// is a stand-in, at exactly the stand-in's scheme, host and port.
 ///
 /// # Errors
 /// [`SignatureError::Header`].
@@ -119,8 +119,8 @@ pub fn cert_url(text: &str, base: &Url) -> Result<Url, SignatureError> {
 }
 
 /// Checks a delivery: fresh, signed with SHA-256 and RSA by the key of a certificate that is valid at `now`
-/// (microseconds UTC), chains to `roots` and belongs to a name below `paypal.com`, over our own webhook id and the
-/// CRC-32 of the exact body (PayPal documentation, webhook notifications).
+/// (microseconds UTC), chains to `roots` and belongs to a name below `paypal.com`, over our own webhook id
+/// and the CRC-32 of the exact body (PayPal documentation, webhook notifications).
 ///
 /// # Errors
 /// [`SignatureError`]; an empty webhook id is never tried.

@@ -40,8 +40,8 @@ impl fmt::Debug for ConnectedAccount {
     }
 }
 
-/// What Stripe says of a connected account. It is payable in a currency when transfers are active, payouts are
-/// enabled and an external account of that currency is usable ([`ConnectedAccountState::pays`]).
+/// What Stripe says of a connected account. It is payable in a currency when transfers are active, payouts
+/// are enabled and an external account of that currency is usable ([`ConnectedAccountState::pays`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectedAccountState {
     /// `acct_…`
@@ -72,8 +72,8 @@ impl ConnectedAccountState {
     }
 }
 
-/// A partner to be onboarded at Stripe, on Express terms: Stripe collects the requirements, the platform bears fees
-/// and losses, and the schedule is manual from the first day.
+/// A partner to be onboarded at Stripe, on Express terms: Stripe collects the requirements, the platform
+/// bears fees and losses, and the schedule is manual from the first day.
 #[derive(Clone, Debug)]
 pub struct NewAccount<'a> {
     /// Idempotency key.

@@ -22,7 +22,8 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Units that may be moved now; `None` when the answer does not name the currency, which means unknown, not zero.
+    /// Units that may be moved now; `None` when the answer does not name the currency, which means unknown,
+    /// not zero.
     #[must_use]
     pub fn available_units(&self, currency: Currency) -> Option<i64> {
         self.available.iter().find(|funds| funds.currency == currency).map(|funds| funds.units)

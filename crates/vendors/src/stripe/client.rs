@@ -144,8 +144,8 @@ impl Stripe {
         self.events_since(Some(account), &["payout.created"], since_unix).await
     }
 
-    /// Events of these types since a Unix second (Stripe keeps 30 days): the sweep for lost deliveries. At most 20
-    /// types; of the platform itself without an account.
+    /// Events of these types since a Unix second (Stripe keeps 30 days): the sweep for lost deliveries. At
+    /// most 20 types; of the platform itself without an account.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -363,8 +363,7 @@ impl Stripe {
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: Result<Request, BadRequest>) -> Result<T, ReadError> {
-        let request = request.map_err(|bad| ReadError::Unreachable(bad.0))?;
-        classify::stripe_read(&self.http.send(request).await)
+        classify::stripe_read(&self.http.send(request?).await)
     }
 
     /// Ids become segments here, so that one with a slash in it cannot name another resource.

@@ -1,11 +1,12 @@
 //! Events: the envelope that tells which object to fetch.
 //!
-//! The object inside is a snapshot of some moment and is not believed: whoever applies an event fetches the object
-//! first. So only its name and id are read here.
+//! The object inside is a snapshot of some moment and is not believed: whoever applies an event fetches the
+//! object first. So only its name and id are read here.
 
 use serde::Deserialize;
 
-/// The envelope of a snapshot event. A type that is not known parses too: it is stored, shown, and moves nothing.
+/// The envelope of a snapshot event. A type that is not known parses too: it is stored, shown, and moves
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `evt_…`

@@ -1,7 +1,8 @@
 //! Stripe Connect, API v1: the client and its transport rules (form bodies, bearer key, a pinned version).
 //!
-//! Not here: when to send, and what to do about a doubt. A payment is two movements: [`transfer`] (our balance to
-//! the connected one) and [`payout`] (the connected balance to its bank), each with a key of its own.
+//! Not here: when to send, and what to do about a doubt. A payment is two movements: [`transfer`] (our
+//! balance to the connected one) and [`payout`] (the connected balance to its bank), each with a key of its
+//! own.
 
 pub mod account;
 pub mod balance;
@@ -25,8 +26,8 @@ pub use account::{ConnectedAccount, ConnectedAccountState};
 pub use client::Stripe;
 pub use webhook::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
-/// The contract that this code was written against, sent with every call so that the account's own default never
-/// applies.
+/// The contract that this code was written against, sent with every call so that the account's own default
+/// never applies.
 pub const VERSION: &str = "2026-05-27.dahlia";
 
 /// What an accepted answer must echo; anything else is [`crate::Why::Mismatch`].

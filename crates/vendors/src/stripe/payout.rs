@@ -1,7 +1,7 @@
 //! Payouts, from a connected balance to its bank, always made as the connected account.
 //!
-//! `paid` means expected at the bank and may still become `failed`; the order of facts is for the rules to judge,
-//! not for this module.
+//! `paid` means expected at the bank and may still become `failed`; the order of facts is for the rules to
+//! judge, not for this module.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,8 @@ pub struct Payout {
 }
 
 impl Payout {
-    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be told.
+    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be
+    /// told.
     #[must_use]
     pub fn money(&self) -> Option<Money> {
         money_of(self.amount_units, &self.currency)

@@ -1,7 +1,7 @@
 //! Transfers, from our balance to a connected one, and their reversals.
 //!
-//! A transfer has no status and no later failure: it exists, or the call failed. Whether its money reached the
-//! partner's bank is the business of [`super::payout`].
+//! A transfer has no status and no later failure: it exists, or the call failed. Whether its money reached
+//! the partner's bank is the business of [`super::payout`].
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,8 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be told.
+    /// The amount in our minor units; `None` when the currency is none we know or the fraction cannot be
+    /// told.
     #[must_use]
     pub fn money(&self) -> Option<Money> {
         money_of(self.amount_units, &self.currency)
@@ -146,8 +147,8 @@ pub fn reversal_request(order: &ReversalOrder<'_>) -> Result<MoneyRequest, BadRe
         ("amount", amount.as_str()),
         ("metadata[transaction]", order.transaction),
         ("metadata[attempt]", order.attempt),
-        // Stripe takes no currency here; ours is kept in the body's metadata so that the stored bytes alone say
-        // what the answer must echo.
+        // Stripe takes no currency here; ours is kept in the body's metadata so that the stored bytes alone
+        // say what the answer must echo.
         ("metadata[currency]", order.amount.currency.code()),
     ];
     MoneyRequest::from_stored(

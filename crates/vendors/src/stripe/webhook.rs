@@ -1,7 +1,7 @@
 //! Webhook endpoints: which events are needed, and the registrations that ask for them.
 //!
-//! Two endpoints are needed, one for the platform's own events and one for those of connected accounts. Stripe does
-//! not say later which is which, so each carries our mark in its metadata. Checking a delivery is
+//! Two endpoints are needed, one for the platform's own events and one for those of connected accounts.
+//! Stripe does not say later which is which, so each carries our mark in its metadata. Checking a delivery is
 //! [`crate::signature`]'s business.
 
 use std::collections::BTreeMap;

@@ -1,0 +1,348 @@
+//! The clients over real connections: what is not sent, what is lost, pages, tokens and secrets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use payout::money::{Currency, Money, Vendor};
+use serde_json::json;
+use url::Url;
+use vendors::http::{Http, MAX_BODY_BYTES};
+use vendors::paypal::PayPal;
+use vendors::paypal::batch::{BatchAccepted, BatchOrder, ItemOrder};
+use vendors::stripe::transfer::{self, TransferOrder};
+use vendors::stripe::{ConnectedAccount, Stripe};
+use vendors::{MoneyRequest, Outcome, ReadError, Why};
+
+use crate::server::{self, Asked, Reply};
+
+fn stripe(base: &Url) -> Stripe {
+    Stripe::new(Http::new().unwrap(), base.clone(), "sk_test_hidden").unwrap()
+}
+
+fn paypal(base: &Url, clock: Arc<dyn Fn() -> i64 + Send + Sync>) -> PayPal {
+    PayPal::new(Http::new().unwrap(), base.clone(), "client", "hidden", clock).unwrap()
+}
+
+fn a_transfer() -> MoneyRequest {
+    transfer::request(&TransferOrder {
+        key: "tr:ptx_1:1",
+        transaction: "ptx_1",
+        attempt: "atm_1",
+        destination: &ConnectedAccount::parse("acct_9").unwrap(),
+        amount: dollars("120.00", Vendor::Stripe),
+        description: "",
+    })
+    .unwrap()
+}
+
+fn a_batch() -> MoneyRequest {
+    let amount = dollars("1.00", Vendor::PayPal);
+    vendors::paypal::batch::request(&BatchOrder {
+        key: "pb:bat_1:0:1",
+        currency: Currency::parse("USD").unwrap(),
+        items: &[ItemOrder { transaction: "ptx_1", receiver: "ana@example.com", amount, note: "" }],
+        subject: "Paid",
+    })
+    .unwrap()
+}
+
+fn dollars(text: &str, vendor: Vendor) -> payout::money::VendorAmount {
+    Money::parse(text, Currency::parse("USD").unwrap()).unwrap().at(vendor).unwrap()
+}
+
+fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> Why {
+    match outcome {
+        Outcome::Unknown(doubt) => doubt.why,
+        Outcome::Accepted(_) | Outcome::Rejected(_) => panic!("{outcome:?}"),
+    }
+}
+
+fn page(data: &[serde_json::Value], has_more: bool) -> Reply {
+    Reply::Whole(200, json!({"object": "list", "data": data, "has_more": has_more, "url": "/"}).to_string())
+}
+
+fn token(asked: &Asked) -> Option<Reply> {
+    (asked.path == "/v1/oauth2/token").then(|| {
+        let body = json!({"access_token": "t1", "token_type": "Bearer", "expires_in": 32_400});
+        Reply::Whole(200, body.to_string())
+    })
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_not_sent() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base: Url = format!("http://{}", free.local_addr().unwrap()).parse().unwrap();
+    drop(free);
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NotSent);
+    let nowhere: Url = "http://no-such-host.invalid".parse().unwrap();
+    assert_eq!(why(stripe(&nowhere).send_transfer(&a_transfer()).await), Why::NotSent);
+    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), Why::NotSent);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_not_sent() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let deaf: Url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream)
+        }
+    });
+    assert_eq!(why(stripe(&deaf).send_transfer(&a_transfer()).await), Why::NotSent);
+}
+
+#[tokio::test]
+async fn what_breaks_after_the_first_byte_is_unknown() {
+    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{\"id\":\"tr_9\"";
+    for bytes in [Vec::new(), b"HTTP/1.1 200 OK\r\ncont".to_vec(), whole.into(), b"nonsense\r\n\r\n".to_vec()]
+    {
+        let (base, log) = server::start(move |_| Reply::Bytes(bytes.clone())).await;
+        assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NoAnswer);
+        assert_eq!(log.lock().unwrap().len(), 1, "sent once");
+    }
+    let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BODY_BYTES + 1);
+    let huge = [huge.into_bytes(), vec![b' '; MAX_BODY_BYTES + 1]].concat();
+    let (base, _) = server::start(move |_| Reply::Bytes(huge.clone())).await;
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NoAnswer);
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_was_closed_is_no_second_sending() {
+    let (base, log) =
+        server::start(|_| Reply::Bytes(b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\n{}".to_vec())).await;
+    let stripe = stripe(&base);
+    for sent in 1..=20 {
+        // The server closes after each answer without saying so; now and then that is seen only while
+        // writing.
+        let why = why(stripe.send_transfer(&a_transfer()).await);
+        assert!(matches!(why, Why::ServerError | Why::NoAnswer), "{why:?}");
+        assert!(log.lock().unwrap().len() <= sent, "sent more often than asked");
+    }
+    let log = log.lock().unwrap();
+    let bytes = |asked: &Asked| (asked.header("idempotency-key").map(String::from), asked.body.clone());
+    assert!(log.iter().all(|asked| bytes(asked) == bytes(&log[0])));
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let moved = "HTTP/1.1 307 X\r\nlocation: /v1/elsewhere\r\ncontent-length: 0\r\n\r\n";
+    let (base, log) = server::start(move |_| Reply::Bytes(moved.into())).await;
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::Unreadable);
+    assert_eq!(log.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_kind_is_never_sent() {
+    let (base, log) = server::start(|_| Reply::Whole(200, "{}".into())).await;
+    assert_eq!(why(stripe(&base).send_payout(&a_transfer()).await), Why::NotSent);
+    assert_eq!(why(stripe(&base).send_transfer(&a_batch()).await), Why::NotSent);
+    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_transfer()).await), Why::NotSent);
+    assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn lists_are_read_to_the_end_and_only_what_was_asked_for_is_kept() {
+    let item = |id: &str, group: &str| {
+        json!({"id": id, "amount": 1, "currency": "usd", "destination": "acct_9",
+            "transfer_group": group})
+    };
+    let pages = move |asked: &Asked| {
+        if asked.query.contains("starting_after=tr_2") {
+            page(&[item("tr_3", "ptx_1")], false)
+        } else {
+            page(&[item("tr_1", "ptx_1"), item("tr_2", "ptx_other")], true)
+        }
+    };
+    let (base, _) = server::start(pages).await;
+    let found = stripe(&base).transfers_by_group("ptx_1").await.unwrap();
+    assert_eq!(found.iter().map(|found| &*found.id).collect::<Vec<_>>(), ["tr_1", "tr_3"]);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_not_an_empty_one() {
+    for body in ["{}", "null", "", "{\"data\":[]}", "{\"data\":[],\"has_more\":true}", "<html>"] {
+        let (base, _) = server::start(move |_| Reply::Whole(200, body.into())).await;
+        let answer = stripe(&base).transfers_by_group("ptx_1").await;
+        assert!(matches!(answer, Err(ReadError::Unreadable(_))), "{body}: {answer:?}");
+    }
+    let (base, _) = server::start(|_| Reply::Whole(404, "<html>not here</html>".into())).await;
+    assert!(matches!(stripe(&base).transfer("tr_1").await, Err(ReadError::Unreadable(_))));
+    let missing = json!({"error": {"type": "invalid_request_error", "code": "resource_missing"}}).to_string();
+    let (base, _) = server::start(move |_| Reply::Whole(404, missing.clone())).await;
+    assert_eq!(stripe(&base).transfer("tr_1").await, Err(ReadError::Missing));
+}
+
+#[tokio::test]
+async fn an_id_cannot_name_another_resource() {
+    let (base, log) = server::start(|_| Reply::Whole(404, "{}".into())).await;
+    stripe(&base).transfer("tr_1/reversals?x=1").await.unwrap_err();
+    assert_eq!(log.lock().unwrap()[0].path, "/v1/transfers/tr_1%2Freversals%3Fx=1");
+}
+
+#[tokio::test]
+async fn many_callers_fetch_one_token() {
+    let (base, log) =
+        server::start(|asked| token(asked).unwrap_or(Reply::Whole(200, json!({"webhooks": []}).to_string())))
+            .await;
+    let now = Arc::new(AtomicI64::new(1_790_000_000_000_000));
+    let read = Arc::clone(&now);
+    let paypal = paypal(&base, Arc::new(move || read.load(Ordering::Relaxed)));
+    let tokens = || log.lock().unwrap().iter().filter(|asked| asked.path == "/v1/oauth2/token").count();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let paypal = paypal.clone();
+            tokio::spawn(async move { paypal.webhooks().await.unwrap() })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(tokens(), 1);
+    now.fetch_add(32_000 * 1_000_000, Ordering::Relaxed);
+    paypal.webhooks().await.unwrap();
+    assert_eq!(tokens(), 1, "still good");
+    now.fetch_add(300 * 1_000_000, Ordering::Relaxed);
+    paypal.webhooks().await.unwrap();
+    assert_eq!(tokens(), 2, "renewed before it ends");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_and_the_same_bytes_go_again() {
+    let issued = AtomicUsize::new(0);
+    let (base, log) = server::start(move |asked| {
+        if asked.path == "/v1/oauth2/token" {
+            let number = issued.fetch_add(1, Ordering::Relaxed);
+            let body = json!({"access_token": format!("t{number}"), "expires_in": 32_400});
+            return Reply::Whole(200, body.to_string());
+        }
+        if asked.header("authorization") == Some("Bearer t0") {
+            return Reply::Whole(401, json!({"error": "invalid_token"}).to_string());
+        }
+        let header = json!({"payout_batch_id": "B9", "batch_status": "PENDING"});
+        Reply::Whole(201, json!({"batch_header": header}).to_string())
+    })
+    .await;
+    let paypal = paypal(&base, Arc::new(|| 0));
+    let created = BatchAccepted::Created { payout_batch_id: "B9".into(), status: "PENDING".into() };
+    assert_eq!(paypal.send_batch(&a_batch()).await, Outcome::Accepted(created));
+    let log = log.lock().unwrap();
+    let sent: Vec<&Asked> = log.iter().filter(|asked| asked.path.ends_with("/payouts")).collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0].body, sent[1].body);
+    assert!(sent.iter().all(|asked| asked.header("paypal-request-id") == Some("pb:bat_1:0:1")));
+}
+
+#[tokio::test]
+async fn rejected_credentials_fail_nothing() {
+    let refused = json!({"error": "invalid_client", "error_description": "no"}).to_string();
+    let (base, log) = server::start(move |_| Reply::Whole(401, refused.clone())).await;
+    let paypal = paypal(&base, Arc::new(|| 0));
+    assert_eq!(why(paypal.send_batch(&a_batch()).await), Why::Credentials);
+    assert!(matches!(paypal.webhooks().await, Err(ReadError::Credentials(_))));
+    assert!(log.lock().unwrap().iter().all(|asked| asked.path == "/v1/oauth2/token"));
+    let (base, log) = server::start(|asked| {
+        token(asked).unwrap_or(Reply::Whole(401, json!({"error": "invalid_token"}).to_string()))
+    })
+    .await;
+    assert_eq!(why(self::paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), Why::Credentials);
+    assert_eq!(log.lock().unwrap().len(), 4, "token, batch, token, batch");
+}
+
+#[tokio::test]
+async fn a_batch_is_read_to_its_last_page_and_must_add_up() {
+    let items = |from: usize, to: usize| -> Vec<serde_json::Value> {
+        (from..to).map(|at| json!({"payout_item_id": format!("I{at}")})).collect()
+    };
+    let two_pages = move |total: usize| {
+        move |asked: &Asked| {
+            token(asked).unwrap_or_else(|| {
+                let first = asked.query.contains("page=1&");
+                let data = if first { items(0, 1_000) } else { items(1_000, 1_500) };
+                let header = json!({"payout_batch_id": "B9", "batch_status": "SUCCESS"});
+                let body =
+                    json!({"batch_header": header, "items": data, "total_items": total, "total_pages": 2});
+                Reply::Whole(200, body.to_string())
+            })
+        }
+    };
+    let (base, _) = server::start(two_pages(1_500)).await;
+    assert_eq!(paypal(&base, Arc::new(|| 0)).batch("B9").await.unwrap().items.len(), 1_500);
+    let (base, _) = server::start(two_pages(1_501)).await;
+    let short = paypal(&base, Arc::new(|| 0)).batch("B9").await;
+    assert!(matches!(short, Err(ReadError::Unreadable(_))), "{short:?}");
+}
+
+#[tokio::test]
+async fn a_webhook_that_exists_is_adopted() {
+    let (base, log) = server::start(|asked| {
+        token(asked).unwrap_or_else(|| match (&*asked.method, &*asked.path) {
+            ("POST", _) => Reply::Whole(400, json!({"name": "WEBHOOK_URL_ALREADY_EXISTS"}).to_string()),
+            ("GET", _) => {
+                let known =
+                    json!({"id": "W1", "url": "https://us.example/hook", "event_types": [{"name": "A"}]});
+                Reply::Whole(200, json!({"webhooks": [known]}).to_string())
+            }
+            (_, _) => Reply::Whole(200, "{}".into()),
+        })
+    })
+    .await;
+    let paypal = paypal(&base, Arc::new(|| 0));
+    assert_eq!(paypal.create_webhook("https://us.example/hook", &["A", "B"]).await, Ok("W1".into()));
+    let patched = log.lock().unwrap().last().unwrap().clone();
+    assert_eq!((&*patched.method, &*patched.path), ("PATCH", "/v1/notifications/webhooks/W1"));
+    assert!(String::from_utf8(patched.body).unwrap().contains(r#"[{"name":"A"},{"name":"B"}]"#));
+}
+
+#[tokio::test]
+async fn certificates_are_fetched_once_and_have_a_limit() {
+    let (base, log) = server::start(|asked| match &*asked.path {
+        "/good" => Reply::Whole(200, "pem".into()),
+        "/long" => Reply::Whole(200, "x".repeat(vendors::http::MAX_CERTIFICATE_BYTES + 1)),
+        _ => Reply::Bytes(b"HTTP/1.1 302 X\r\nlocation: /good\r\ncontent-length: 0\r\n\r\n".to_vec()),
+    })
+    .await;
+    let http = Http::new().unwrap();
+    for _ in 0..3 {
+        assert_eq!(*http.fetch_certificate(&base.join("/good").unwrap()).await.unwrap(), *b"pem");
+    }
+    assert_eq!(log.lock().unwrap().len(), 1);
+    http.fetch_certificate(&base.join("/long").unwrap()).await.unwrap_err();
+    http.fetch_certificate(&base.join("/moved").unwrap()).await.unwrap_err();
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let base: Url = "https://api.example".parse().unwrap();
+    let stripe = stripe(&base);
+    let request = stripe.money(&a_transfer()).unwrap();
+    let shown = format!("{stripe:?} {:?} {request:?} {:?}", paypal(&base, Arc::new(|| 0)), a_batch());
+    for secret in ["hidden", "Bearer", "Basic", "ana@example.com"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(request.headers.iter().any(|(_, value)| value.is_sensitive()));
+}
+
+#[test]
+fn a_payout_without_an_account_cannot_exist() {
+    use vendors::MoneyKind::{Batch, Payout, Reversal, Transfer};
+    let from = |kind, path: &str, account: Option<&str>, key: &str| {
+        MoneyRequest::from_stored(kind, path.into(), account.map(String::from), key.into(), b"a=1".to_vec())
+    };
+    assert!(from(Payout, "/v1/payouts", Some("acct_9"), "k").is_ok());
+    assert!(from(Transfer, "/v1/transfers", None, "k").is_ok());
+    for (kind, path, account, key) in [
+        (Payout, "/v1/payouts", None, "k"),
+        (Payout, "/v1/payouts", Some(""), "k"),
+        (Payout, "/v1/payouts", Some("ac_9"), "k"),
+        (Payout, "/v1/payouts", Some("acct_9\r\nx: y"), "k"),
+        (Payout, "/v1/transfers", Some("acct_9"), "k"),
+        (Transfer, "/v1/payouts", None, "k"),
+        (Transfer, "/v1/transfers", Some("acct_9"), "k"),
+        (Reversal, "/v1/transfers/tr_1/../reversals", None, "k"),
+        (Batch, "/v1/payments/payouts?x=1", None, "k"),
+        (Transfer, "/v1/transfers", None, ""),
+        (Transfer, "/v1/transfers", None, "a key"),
+    ] {
+        assert!(from(kind, path, account, key).is_err(), "{kind:?} {path} {account:?} {key}");
+    }
+}
