@@ -15,7 +15,6 @@ use crate::world::World;
 /// A copy of both vendors' books at one moment. Amounts are in the vendor's own minor units, currencies in the
 /// vendor's own case, times in microseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each list is documented on its line type")]
 pub struct Books {
     pub transfers: Vec<TransferLine>,
     pub reversals: Vec<ReversalLine>,
@@ -127,7 +126,6 @@ pub enum Holder {
 
 /// What one holder has in one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are the sentence above")]
 pub struct Balance {
     pub vendor: Vendor,
     pub holder: Holder,
@@ -180,6 +178,12 @@ pub struct Flow {
     pub arrived_minor: i64,
 }
 
+impl MoneyRequest {
+    fn asks_the_same_as(&self, other: &MoneyRequest) -> bool {
+        self.body_hash == other.body_hash && self.path == other.path && self.account == other.account
+    }
+}
+
 impl Books {
     /// The movements made for `transaction`: Stripe's by `transfer_group` or `metadata[transaction]`, PayPal's by
     /// `sender_item_id`. One flow per vendor and currency; none when no money ever moved.
@@ -221,14 +225,17 @@ impl Books {
 
     /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is right.
     pub fn clashing_keys(&self) -> Vec<String> {
-        let mut seen: BTreeMap<(Vendor, &str), BTreeSet<(&str, &str, Option<&str>)>> = BTreeMap::new();
+        let mut first: BTreeMap<(Vendor, &str), &MoneyRequest> = BTreeMap::new();
+        let mut clashing = BTreeSet::new();
         for request in &self.requests {
             if let Some(key) = request.key.as_deref() {
-                let what = (request.body_hash.as_str(), request.path.as_str(), request.account.as_deref());
-                seen.entry((request.vendor, key)).or_default().insert(what);
+                let before = *first.entry((request.vendor, key)).or_insert(request);
+                if !before.asks_the_same_as(request) {
+                    clashing.insert(key.to_owned());
+                }
             }
         }
-        seen.into_iter().filter(|(_, what)| what.len() > 1).map(|((_, key), _)| key.to_owned()).collect()
+        clashing.into_iter().collect()
     }
 
     /// What one holder has; zero when he is not in the books.

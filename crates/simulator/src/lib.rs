@@ -140,7 +140,7 @@ impl Options {
             stripe_key: "sk_test_sim".to_owned(),
             paypal_client_id: "sim_client".to_owned(),
             paypal_client_secret: "sim_secret".to_owned(),
-            opening_minor: 100_000_000_00,
+            opening_minor: 10_000_000_000,
             refuse_uncovered_batches: false,
             deliveries_at_once: 16,
         }

@@ -270,7 +270,7 @@ fn build_client() -> Option<reqwest::Client> {
 
 /// Stripe tries for three days, doubling from a minute to half a day; PayPal 25 times within three days.
 fn until_next_try(vendor: Vendor, tries: u32) -> Option<i64> {
-    let doubling = 60 * SECOND << tries.saturating_sub(1).min(20);
+    let doubling = (60 * SECOND) << tries.saturating_sub(1).min(20);
     match vendor {
         Vendor::Stripe => Some(doubling.min(DAY / 2)),
         Vendor::PayPal => (tries < 25).then_some(doubling.min(4 * 3600 * SECOND)),

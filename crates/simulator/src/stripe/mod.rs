@@ -162,8 +162,9 @@ pub(crate) fn money_request(incoming: &Incoming, executed: bool) -> MoneyRequest
 fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, request_id: &str) -> Answer {
     let trouble = match twist {
         Twist::Instead(trouble) => Some(trouble),
-        _ if !authorized(incoming, &world.options.stripe_key) => Some(Trouble::Unauthorized),
-        _ => None,
+        Twist::Plain | Twist::Stored500 | Twist::Executed500 | Twist::OtherAmount => {
+            (!authorized(incoming, &world.options.stripe_key)).then_some(Trouble::Unauthorized)
+        }
     };
     if let Some(trouble) = trouble {
         return troubled(trouble, incoming);
