@@ -3,6 +3,7 @@
 //! that its route table names before a verb is reached).
 
 pub mod payees;
+pub mod record;
 pub mod vendors;
 
 use payout::Refusal;

@@ -10,6 +10,7 @@ pub mod batches;
 mod bulk;
 pub mod events;
 pub mod ledger;
+pub mod outbox;
 pub mod payees;
 pub mod submissions;
 pub mod transactions;

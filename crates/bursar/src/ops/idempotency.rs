@@ -1,0 +1,141 @@
+//! One effect per key: a request that is repeated with the same `Idempotency-Key` gets the first answer again.
+//!
+//! A key is first marked as running, under a lease. The verb that has the effect writes its answer with [`finish`] in
+//! its own database transaction, so that effect and answer are there together or not at all; when the lease was taken
+//! over meanwhile, that write fails and the whole verb rolls back. Refusals have no effect and are kept afterwards with
+//! [`keep`]; what may end otherwise next time (a 5xx) is forgotten with [`forget`].
+
+use payout::Refusal;
+
+use super::{OpsError, Result};
+use crate::app::App;
+use crate::store::{Tx, idempotency};
+use crate::transact;
+
+/// How long a running request is taken for alive.
+const LEASE_US: i64 = 30_000_000;
+/// How long an answer is kept.
+const KEPT_US: i64 = 30 * 86_400_000_000;
+
+/// An answer that can be given again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body's type; `location` when the body is an address to go to instead.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// A key that this request holds while it runs.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    person: String,
+    key: String,
+    lease_until: i64,
+}
+
+/// A held key together with how the verb's outcome is answered. Handed to the verb, which calls [`finish`].
+#[derive(Clone, Debug)]
+pub struct Once<T> {
+    mark: Mark,
+    reply: fn(&T) -> Reply,
+}
+
+impl<T> Once<T> {
+    /// The key held by `mark`, answered by `reply`.
+    #[must_use]
+    pub fn new(mark: Mark, reply: fn(&T) -> Reply) -> Self {
+        Self { mark, reply }
+    }
+}
+
+/// What became of a key that was sent.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is new, and this request holds it.
+    First(Mark),
+    /// It was answered before.
+    Answered(Reply),
+    /// It was used for another request.
+    Reused,
+    /// Its first request still runs.
+    Running,
+}
+
+/// Looks at a key and takes it if nobody has.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<Begun> {
+    let now = app.clock.now();
+    let lease_until = now + LEASE_US;
+    let first = || Mark { person: person.to_owned(), key: key.to_owned(), lease_until };
+    transact!(app, |tx| {
+        if idempotency::mark(tx, person, key, request_hash, now, lease_until).await? {
+            return Ok(Begun::First(first()));
+        }
+        let Some(kept) = idempotency::kept(tx, person, key).await? else { return Ok(Begun::Running) };
+        if kept.request_hash != request_hash {
+            return Ok(Begun::Reused);
+        }
+        if let (Some(status), Some(content_type), Some(body)) = (kept.status, kept.content_type, kept.body) {
+            let status = u16::try_from(status).unwrap_or(200);
+            return Ok(Begun::Answered(Reply { status, content_type, body }));
+        }
+        let lapsed = kept.lease_until <= now;
+        if lapsed && idempotency::take_over(tx, person, key, kept.lease_until, lease_until).await? {
+            return Ok(Begun::First(first()));
+        }
+        Ok(Begun::Running)
+    })
+}
+
+/// Writes the answer beside the effect, in the verb's own database transaction. Without a key it does nothing.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when the lease was taken over: then the other request has the effect, and this one must not.
+pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Result<()> {
+    let Some(once) = once else { return Ok(()) };
+    if write(tx, &once.mark, &(once.reply)(outcome)).await? {
+        return Ok(());
+    }
+    Err(OpsError::Conflict(Refusal::new(
+        "idempotency_key_in_use",
+        "The same request is being carried out by another sender under this Idempotency-Key; this one did nothing. Ask again in a moment for its answer.",
+    )))
+}
+
+/// Keeps the answer of a request that had no effect, or whose verb has written it already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
+    transact!(app, |tx| { write(tx, mark, reply).await.map(|_| ()) })
+}
+
+/// Lets the key go, so that the request can be tried again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
+    transact!(app, |tx| {
+        idempotency::forget(tx, &mark.person, &mark.key, mark.lease_until).await?;
+        Ok(())
+    })
+}
+
+/// Forgets answers older than 30 days; called by the sweep.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_old(app: &App) -> Result<u64> {
+    let before = app.clock.now() - KEPT_US;
+    transact!(app, |tx| { Ok(idempotency::forget_old(tx, before).await?) })
+}
+
+async fn write(tx: &mut Tx, mark: &Mark, reply: &Reply) -> Result<bool> {
+    let answer = (i64::from(reply.status), reply.content_type.as_str(), reply.body.as_str());
+    Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, answer).await?)
+}

@@ -1,0 +1,332 @@
+//! The one way in which a fact becomes a change: load, ask the law, write the whole step in one database transaction.
+//!
+//! Answers of our own calls, webhooks, polls and hand refreshes all end here, and so do the steps that people's commands
+//! lead to. What is deliberately not here: deciding (that is `payout::law`) and talking to vendors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use payout::ids::{AttemptId, TransactionId};
+use payout::law;
+use payout::ledger::{Journal, Movement};
+use payout::transaction::{AttemptState, Fact, Leg, Notice, Reason, State, Status, Step};
+
+use crate::app::App;
+use crate::store::audit;
+use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
+use crate::store::{self, Rows, Tx};
+
+/// Something heard about one attempt.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// Its attempt.
+    pub attempt: AttemptId,
+    /// What happened.
+    pub fact: Fact,
+    /// The vendor's id of the attempt, once known.
+    pub vendor_id: Option<String>,
+    /// The submission that carries it.
+    pub submission: Option<String>,
+    /// Where it was heard: `request`, `answer`, `webhook`, `poll` or `person`.
+    pub source: &'static str,
+    /// The particulars, for the timeline.
+    pub detail: Option<String>,
+    /// The vendor's event, where a webhook told it.
+    pub event_id: Option<String>,
+}
+
+/// What recording led to, beyond what is in the database.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// How many facts changed something.
+    pub changed: usize,
+    /// A new attempt is to be sent.
+    pub to_dispatch: bool,
+}
+
+/// A locked transaction, its attempts, and what has been decided to change of them.
+struct Case {
+    transaction: Transaction,
+    attempts: Vec<Attempt>,
+    touched: bool,
+    attempts_touched: Vec<AttemptId>,
+    begun: Vec<(AttemptId, Leg, i64)>,
+    paid_at: Option<Option<i64>>,
+}
+
+/// What one database transaction will write.
+#[derive(Default)]
+struct Sheet {
+    journals: Vec<(String, Journal)>,
+    lines: Vec<Line>,
+    notices: Vec<(Notice, TransactionId)>,
+    audit: Vec<audit::Entry>,
+    vendor_ids: Vec<String>,
+    recalled: Vec<TransactionId>,
+}
+
+/// Records facts. Each is put to the law in the order given, on rows locked for this transaction.
+///
+/// # Errors
+/// When the database does not answer; then nothing was recorded.
+pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
+    let now = app.clock.now();
+    let mut cases = lock(tx, heard.iter().map(|one| one.transaction)).await?;
+    let (mut sheet, mut recorded) = (Sheet::default(), Recorded::default());
+    for one in heard {
+        let Some(case) = cases.get_mut(&one.transaction) else { continue };
+        if case.hear(one, app, now, actor, &mut sheet) {
+            recorded.changed += 1;
+        }
+    }
+    recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
+    write(tx, app, now, cases, sheet).await?;
+    Ok(recorded)
+}
+
+/// Records the step of a command that the law has allowed on a transaction locked in `tx`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn command(tx: &mut Tx, app: &App, actor: &str, id: TransactionId, step: Step, what: &str) -> store::Result<()> {
+    let now = app.clock.now();
+    let mut cases = lock(tx, [id]).await?;
+    let mut sheet = Sheet::default();
+    if let Some(case) = cases.get_mut(&id) {
+        sheet.lines.push(Line {
+            transaction: id,
+            at: now,
+            source: "person",
+            effect: what.to_owned(),
+            detail: None,
+            event_id: None,
+        });
+        case.take(&step, None, app, now, &mut sheet);
+        sheet.audit.push(case.audit_entry(actor, now, what));
+    }
+    write(tx, app, now, cases, sheet).await
+}
+
+async fn lock(
+    tx: &mut Tx,
+    ids: impl IntoIterator<Item = TransactionId>,
+) -> store::Result<BTreeMap<TransactionId, Case>> {
+    let ids: Vec<TransactionId> = ids.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let locked = transactions::lock(tx, &ids).await?;
+    let mut attempts: HashMap<TransactionId, Vec<Attempt>> = HashMap::new();
+    for attempt in transactions::attempts(tx, &ids).await? {
+        attempts.entry(attempt.transaction).or_default().push(attempt);
+    }
+    let case = |(id, transaction)| {
+        let attempts = attempts.remove(&id).unwrap_or_default();
+        let begun = Vec::new();
+        (id, Case { transaction, attempts, touched: false, attempts_touched: Vec::new(), begun, paid_at: None })
+    };
+    Ok(locked.into_iter().map(case).collect())
+}
+
+impl Case {
+    /// Puts one fact to the law; answers whether it changed anything.
+    fn hear(&mut self, heard: &Heard, app: &App, now: i64, actor: &str, sheet: &mut Sheet) -> bool {
+        let Some(place) = self.attempts.iter().position(|attempt| attempt.id == heard.attempt) else {
+            return false;
+        };
+        self.note_ids(place, heard, now, sheet);
+        let before = self.transaction.state;
+        let attempt = &self.attempts[place];
+        let standing = attempt.state;
+        let step = law::on(before, standing, &self.transaction.terms, &heard.fact);
+        let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
+        if !moved && !step.contradiction {
+            return false;
+        }
+        let effect = if step.contradiction { "contradiction".to_owned() } else { heard.fact.as_str().to_owned() };
+        sheet.lines.push(Line {
+            transaction: heard.transaction,
+            at: now,
+            source: heard.source,
+            effect,
+            detail: heard.detail.clone(),
+            event_id: heard.event_id.clone(),
+        });
+        if step.contradiction {
+            tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
+                "the vendor contradicts what is final here; nothing was moved, a person must look");
+            self.transaction.contradicted_at = Some(now);
+            self.touched = true;
+            sheet.notices.push((Notice::NeedsReview, heard.transaction));
+        }
+        if let Some(next) = step.attempt {
+            self.move_attempt(place, next, heard, now);
+        }
+        self.take(&step, heard.fact.reason(), app, now, sheet);
+        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        true
+    }
+
+    /// The vendor's id is worth keeping even where the law has nothing to change.
+    fn note_ids(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
+        let attempt = &mut self.attempts[place];
+        let mut touched = false;
+        if let Some(vendor_id) = &heard.vendor_id
+            && attempt.vendor_id.as_ref() != Some(vendor_id)
+        {
+            attempt.vendor_id = Some(vendor_id.clone());
+            sheet.vendor_ids.push(vendor_id.clone());
+            touched = true;
+        }
+        if let Some(submission) = &heard.submission
+            && attempt.submission.as_ref() != Some(submission)
+        {
+            attempt.submission = Some(submission.clone());
+            touched = true;
+        }
+        if matches!(heard.fact, Fact::Sent(_)) && attempt.first_sent_at.is_none() {
+            attempt.first_sent_at = Some(now);
+            touched = true;
+        }
+        if touched {
+            self.attempts_touched.push(self.attempts[place].id);
+        }
+    }
+
+    fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Heard, now: i64) {
+        let attempt = &mut self.attempts[place];
+        attempt.state = next;
+        attempt.reason_code = heard.fact.reason().map(|reason| reason.code.clone()).or(attempt.reason_code.take());
+        attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
+        self.attempts_touched.push(attempt.id);
+    }
+
+    /// Takes the consequence on: state, dates, books, notices, a new attempt.
+    fn take(&mut self, step: &Step, reason: Option<&Reason>, app: &App, now: i64, sheet: &mut Sheet) {
+        let id = self.transaction.id;
+        let before = self.transaction.state;
+        if step.state != before {
+            self.touched = true;
+            self.transaction.state = step.state;
+            self.transaction.state_at = now;
+            self.transaction.reason = reason.cloned();
+            self.transaction.settled_at = step.state.settled().then_some(now);
+            self.transaction.ask_at = next_ask(step.state, self.transaction.ask_at, now, app.config.poll_us());
+            let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
+            if was != is {
+                self.paid_at = Some(is.then_some(now));
+            }
+            if step.state == State::Recalled {
+                sheet.recalled.push(id);
+            }
+        }
+        if step.journals.iter().any(|journal| journal.movement() == Movement::Post) {
+            self.transaction.left_at = Some(now);
+        }
+        sheet.journals.extend(step.journals.iter().cloned().map(|journal| (id.to_string(), journal)));
+        sheet.notices.extend(step.notice.map(|notice| (notice, id)));
+        if let Some(leg) = step.begin {
+            let newest = self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
+            self.begun.push((AttemptId::fresh(now, app.clock.chance()), leg, newest.unwrap_or(0) + 1));
+        }
+    }
+
+    fn audit_entry(&self, actor: &str, now: i64, fact: &str) -> audit::Entry {
+        let detail = serde_json::json!({ "fact": fact, "state": self.transaction.state.as_str() });
+        audit::Entry {
+            at: now,
+            actor: actor.to_owned(),
+            action: "transaction_moved",
+            subject: self.transaction.id.to_string(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
+/// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send
+/// itself is driven on. A success is looked at twelve times more rarely, because a bank can still send it back.
+fn next_ask(state: State, due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
+    let waiting = due.filter(|at| *at <= now);
+    match state {
+        State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::InTransit => waiting.or(Some(now.saturating_add(poll_us))),
+        State::Success => waiting.or(Some(now.saturating_add(12 * poll_us))),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => None,
+    }
+}
+
+async fn write(
+    tx: &mut Tx,
+    app: &App,
+    now: i64,
+    cases: BTreeMap<TransactionId, Case>,
+    sheet: Sheet,
+) -> store::Result<()> {
+    let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
+    for case in cases.into_values() {
+        dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
+        for (id, leg, number) in &case.begun {
+            begun.push(transactions::new_attempt(*id, case.transaction.id, *leg, *number, now));
+        }
+        let touched = case.attempts.into_iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
+        attempt_changes.extend(touched.map(attempt_change));
+        if case.touched {
+            changes.push(change(case.transaction));
+        }
+    }
+    transactions::write(tx, &changes).await?;
+    transactions::write_attempts(tx, &attempt_changes).await?;
+    transactions::insert_attempts(tx, begun).await?;
+    transactions::date_rewards(tx, &dated).await?;
+    store::ledger::write(tx, now, &app.clock, &sheet.journals).await?;
+    transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.chance())).await?;
+    store::events::unpark(tx, &sheet.vendor_ids).await?;
+    for id in sheet.recalled {
+        transactions::release(tx, id, now).await?;
+    }
+    let notices = sheet.notices.into_iter().map(|(notice, id)| (notice.as_str(), id.to_string(), "{}".to_owned()));
+    store::outbox::write(tx, &app.clock, now, notices).await?;
+    sheet.audit.into_iter().for_each(|entry| tx.audit(entry));
+    Ok(())
+}
+
+fn change(transaction: Transaction) -> Change {
+    Change {
+        id: transaction.id,
+        state: transaction.state,
+        state_at: transaction.state_at,
+        reason: transaction.reason,
+        settled_at: transaction.settled_at,
+        left_at: transaction.left_at,
+        ask_at: transaction.ask_at,
+        contradicted_at: transaction.contradicted_at,
+    }
+}
+
+fn attempt_change(attempt: Attempt) -> AttemptChange {
+    AttemptChange {
+        id: attempt.id,
+        state: attempt.state,
+        vendor_id: attempt.vendor_id,
+        submission: attempt.submission,
+        reason_code: attempt.reason_code,
+        first_sent_at: attempt.first_sent_at,
+        ended_at: attempt.ended_at,
+    }
+}

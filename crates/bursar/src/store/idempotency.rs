@@ -1,0 +1,92 @@
+//! Answers that are given again when a request is repeated under the same key.
+
+use sqlx::Row as _;
+
+use super::{Db, Result, Tx};
+
+/// What is kept under a key. `status`, `content_type` and `body` are empty while the first request still runs.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What the request said.
+    pub request_hash: String,
+    /// Until when the running request is taken for alive.
+    pub lease_until: i64,
+    /// The answer's status, once there is an answer.
+    pub status: Option<i64>,
+    /// Its type.
+    pub content_type: Option<String>,
+    /// Its bytes.
+    pub body: Option<String>,
+}
+
+/// Marks a key as running, unless it is known already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, lease: i64) -> Result<bool> {
+    let sql = "INSERT INTO idempotency (person_id, key, request_hash, lease_until, created_at) \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (person_id, key) DO NOTHING";
+    let query = sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(hash.to_owned());
+    Ok(tx.run(query.bind(lease).bind(now)).await? == 1)
+}
+
+/// What is kept under a key.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> {
+    let sql = "SELECT request_hash, lease_until, status, content_type, body FROM idempotency \
+               WHERE person_id = $1 AND key = $2";
+    let row = db.optional(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned())).await?;
+    row.map(|row| {
+        Ok(Kept {
+            request_hash: row.try_get(0)?,
+            lease_until: row.try_get(1)?,
+            status: row.try_get(2)?,
+            content_type: row.try_get(3)?,
+            body: row.try_get(4)?,
+        })
+    })
+    .transpose()
+}
+
+/// Takes over a running mark whose lease ran out; false when somebody else was faster.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_lease: i64, lease: i64) -> Result<bool> {
+    let sql = "UPDATE idempotency SET lease_until = $1 \
+               WHERE person_id = $2 AND key = $3 AND lease_until = $4 AND status IS NULL";
+    let query = sqlx::query(sql).bind(lease).bind(person.to_owned()).bind(key.to_owned()).bind(old_lease);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Writes the answer; false when the mark is no longer ours or has an answer.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn answer(tx: &mut Tx, person: &str, key: &str, lease: i64, answer: (i64, &str, &str)) -> Result<bool> {
+    let sql = "UPDATE idempotency SET status = $1, content_type = $2, body = $3 \
+               WHERE person_id = $4 AND key = $5 AND lease_until = $6 AND status IS NULL";
+    let (status, content_type, body) = answer;
+    let query = sqlx::query(sql).bind(status).bind(content_type.to_owned()).bind(body.to_owned());
+    Ok(tx.run(query.bind(person.to_owned()).bind(key.to_owned()).bind(lease)).await? == 1)
+}
+
+/// Takes a running mark away, so that the request can be tried again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget(tx: &mut Tx, person: &str, key: &str, lease: i64) -> Result<u64> {
+    let sql = "DELETE FROM idempotency \
+               WHERE person_id = $1 AND key = $2 AND lease_until = $3 AND status IS NULL";
+    tx.run(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(lease)).await
+}
+
+/// Forgets what is older than `before`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_old(tx: &mut Tx, before: i64) -> Result<u64> {
+    tx.run(sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before)).await
+}

@@ -1,0 +1,207 @@
+//! People and API keys, their sessions and one-time login links. Only hashes of secrets are here.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use payout::access::Role;
+use payout::ids::{PartnerId, PersonId};
+
+use super::{Db, Result, Tx, word};
+
+/// A person or an API key: whoever acts.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The id.
+    pub id: PersonId,
+    /// `person` or `api_key`.
+    pub kind: String,
+    /// The name shown in history.
+    pub name: String,
+    /// Where a person signs in with.
+    pub email: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// `read`, `write` or both, with a comma between.
+    pub scopes: String,
+    /// The partner it is, for the partner roles.
+    pub partner: Option<PartnerId>,
+    /// The slow hash of the password.
+    pub password_hash: Option<String>,
+    /// When it was shut out.
+    pub disabled_at: Option<i64>,
+}
+
+const COLUMNS: &str = "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at";
+
+/// The API key of this hash, disabled ones included.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Person>> {
+    one(db, "p.key_hash = ?", hash).await
+}
+
+/// The person who signs in with this address (lower case), disabled ones included.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_email(db: &mut Db, email: &str) -> Result<Option<Person>> {
+    one(db, "p.email = ?", email).await
+}
+
+/// The person or key of this id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_id(db: &mut Db, id: PersonId) -> Result<Option<Person>> {
+    one(db, "p.id = ?", &id.to_string()).await
+}
+
+async fn one(db: &mut Db, condition: &str, value: &str) -> Result<Option<Person>> {
+    let mut conditions = super::Where::default();
+    conditions.and(condition, [value.into()]);
+    let sql = format!("SELECT {COLUMNS} FROM person p {{where}}");
+    db.optional(conditions.query(&sql)).await?.map(|row| read(&row)).transpose()
+}
+
+/// Everybody and every key, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(db: &mut Db) -> Result<Vec<Person>> {
+    let sql = format!("SELECT {COLUMNS} FROM person p {{where}} ORDER BY p.id DESC");
+    db.all(super::Where::default().query(&sql)).await?.iter().map(read).collect()
+}
+
+/// Whether somebody could sign in, or call, as an administrator.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_administrator(db: &mut Db) -> Result<bool> {
+    let sql = "SELECT id FROM person WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL LIMIT 1";
+    Ok(db.optional(sqlx::query(sql)).await?.is_some())
+}
+
+/// Enters a person (`key_hash` empty) or an API key (`key_hash` given). False when the address is taken.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, person: &Person, key_hash: Option<&str>, now: i64) -> Result<bool> {
+    let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, created_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    let query = sqlx::query(sql)
+        .bind(person.id.to_string())
+        .bind(person.kind.clone())
+        .bind(person.name.clone())
+        .bind(person.email.clone())
+        .bind(person.role.as_str())
+        .bind(person.scopes.clone())
+        .bind(person.partner.map(|partner| partner.to_string()))
+        .bind(person.password_hash.clone())
+        .bind(key_hash.map(str::to_owned))
+        .bind(now);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Shuts a person or key out and ends its sessions; 0 when it was out already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
+    let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
+    let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
+    end_sessions(tx, id).await?;
+    Ok(done)
+}
+
+/// Gives a person another password and ends the sessions begun with the old one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64> {
+    let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
+    let done = tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await?;
+    end_sessions(tx, id).await?;
+    Ok(done)
+}
+
+async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
+}
+
+/// Whoever signed in with this token, and the word his forms must carry. Neither when it is over or he is shut out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<(Person, String)>> {
+    let mut conditions = super::Where::default();
+    conditions.and("s.token_hash = ?", [token_hash.into()]);
+    conditions.and("s.expires_at > ?", [now.into()]);
+    conditions.and("p.disabled_at IS NULL", []);
+    let sql = format!("SELECT {COLUMNS}, s.csrf FROM session s JOIN person p ON p.id = s.person_id {{where}}");
+    let row = db.optional(conditions.query(&sql)).await?;
+    row.map(|row| Ok((read(&row)?, row.try_get("csrf")?))).transpose()
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin_session(tx: &mut Tx, hash: &str, id: PersonId, csrf: &str, now: i64, end: i64) -> Result<()> {
+    let sql = "INSERT INTO session (token_hash, person_id, csrf, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    let query = sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string()).bind(csrf.to_owned());
+    tx.run(query.bind(now).bind(end)).await?;
+    tx.run(sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now).bind(id.to_string())).await?;
+    tx.run(sqlx::query("DELETE FROM session WHERE expires_at < $1").bind(now)).await?;
+    Ok(())
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_session(tx: &mut Tx, token_hash: &str) -> Result<u64> {
+    tx.run(sqlx::query("DELETE FROM session WHERE token_hash = $1").bind(token_hash.to_owned())).await
+}
+
+/// Enters a one-time login link.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn add_link(tx: &mut Tx, token_hash: &str, id: PersonId, expires_at: i64) -> Result<()> {
+    let sql = "INSERT INTO login_link (token_hash, person_id, expires_at) VALUES ($1, $2, $3)";
+    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(id.to_string()).bind(expires_at)).await?;
+    Ok(())
+}
+
+/// Uses a link up and answers whose it was; `None` when it is unknown, used or too old.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn use_link(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<PersonId>> {
+    let sql = "UPDATE login_link SET used_at = $1 \
+               WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1 RETURNING person_id";
+    let row = tx.optional(sqlx::query(sql).bind(now).bind(token_hash.to_owned())).await?;
+    row.map(|row| {
+        let id: String = row.try_get(0)?;
+        word(PersonId::parse(&id), &id)
+    })
+    .transpose()
+}
+
+fn read(row: &AnyRow) -> Result<Person> {
+    let id: String = row.try_get("id")?;
+    let role: String = row.try_get("role")?;
+    let partner: Option<String> = row.try_get("partner_id")?;
+    Ok(Person {
+        id: word(PersonId::parse(&id), &id)?,
+        kind: row.try_get("kind")?,
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: word(Role::parse(&role), &role)?,
+        scopes: row.try_get("scopes")?,
+        partner: partner.map(|id| word(PartnerId::parse(&id), &id)).transpose()?,
+        password_hash: row.try_get("password_hash")?,
+        disabled_at: row.try_get("disabled_at")?,
+    })
+}
