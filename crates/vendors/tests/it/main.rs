@@ -15,4 +15,6 @@ mod server;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod specs;
