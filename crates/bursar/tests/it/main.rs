@@ -1,0 +1,16 @@
+//! Bursar's integration tests: one binary, because linking a dozen would take longer than running them.
+//!
+//! The database is SQLite in a temporary file, or PostgreSQL when `BURSAR_TEST_POSTGRES` names one. A test that needs
+//! what is absent says "skipped" and passes, unless `BURSAR_TEST_REQUIRE` lists it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test from the first line to the last, where a panic is how one fails"
+)]
+
+mod need;
+mod source;
+mod sql;
+mod tidy;

@@ -1,0 +1,18 @@
+//! What a test needs from the machine it runs on, and what happens when it is not there.
+
+/// The PostgreSQL to test on, from `BURSAR_TEST_POSTGRES`; `None` after saying that the test is skipped.
+pub fn postgres() -> Option<String> {
+    let url = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        absent("postgres", "BURSAR_TEST_POSTGRES names no server");
+    }
+    url
+}
+
+/// Says that a test is skipped, or fails it when `BURSAR_TEST_REQUIRE` lists what is absent: a gate that skips in
+/// silence would be green for ever.
+pub fn absent(what: &str, why: &str) {
+    let required = std::env::var("BURSAR_TEST_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {why}");
+    println!("skipped: {what}: {why}");
+}

@@ -1,0 +1,245 @@
+//! The project's own files, read as text, and Rust taken apart just far enough to tell code from comments and strings.
+//! What is deliberately not here: a parser. A rule that needs one belongs into clippy.
+
+use std::path::{Path, PathBuf};
+
+/// A file of the project.
+pub struct Source {
+    /// Its path from the root of the project, with forward slashes.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// A string literal, with its escapes resolved.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// Where it begins in the text, in bytes.
+    pub at: usize,
+    /// The line it begins on, from 1.
+    pub line: usize,
+    /// What it says.
+    pub value: String,
+}
+
+/// Every file of the project whose name ends in one of `endings`, by path.
+pub fn files(endings: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    walk(&root(), endings, &mut found);
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+/// One file of the project, if it is there.
+pub fn file(path: &str) -> Option<Source> {
+    let text = std::fs::read_to_string(root().join(path)).ok()?;
+    Some(Source { path: path.to_owned(), text })
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn walk(folder: &Path, endings: &[&str], found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", "node_modules", ".git"].contains(&name.as_str()) {
+                walk(&path, endings, found);
+            }
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+            found.push(Source { path, text });
+        }
+    }
+}
+
+/// What a stretch of Rust is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Code,
+    Comment,
+    String,
+}
+
+impl Source {
+    /// The text with comments and strings blanked out; lines and columns stay where they are.
+    pub fn code(&self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for (start, end, kind) in stretches(&self.text) {
+            let keep = |character| kind == Kind::Code || character == '\n';
+            let part = self.text[start..end].chars();
+            text.extend(part.map(|character| if keep(character) { character } else { ' ' }));
+        }
+        text
+    }
+
+    /// The text without its strings; lines stay where they are, columns do not.
+    pub fn without_strings(&self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for (start, end, kind) in stretches(&self.text) {
+            let part = &self.text[start..end];
+            text.extend(part.chars().filter(|character| kind != Kind::String || *character == '\n'));
+        }
+        text
+    }
+
+    /// Its string literals, in order.
+    pub fn literals(&self) -> Vec<Literal> {
+        let mut literals = Vec::new();
+        for (start, end, kind) in stretches(&self.text) {
+            if kind == Kind::String {
+                let line = self.text[..start].matches('\n').count() + 1;
+                literals.push(Literal { at: start, line, value: resolve(&self.text[start..end]) });
+            }
+        }
+        literals
+    }
+}
+
+/// Cuts Rust into stretches of one kind. A string's stretch holds its quotes and prefix; a character literal is code.
+fn stretches(text: &str) -> Vec<(usize, usize, Kind)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let (mut at, mut code_from) = (0, 0);
+    while at < bytes.len() {
+        let rest = &text[at..];
+        let part_of_a_word = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
+        let special = if rest.starts_with("//") {
+            Some((rest.find('\n').unwrap_or(rest.len()), Kind::Comment))
+        } else if rest.starts_with("/*") {
+            Some((block_comment(rest), Kind::Comment))
+        } else if part_of_a_word && bytes[at] != b'"' {
+            None
+        } else {
+            string(rest).map(|length| (length, Kind::String))
+        };
+        match special {
+            Some((length, kind)) => {
+                found.push((code_from, at, Kind::Code));
+                found.push((at, at + length, kind));
+                at += length;
+                code_from = at;
+            }
+            None => at += character(rest),
+        }
+    }
+    found.push((code_from, text.len(), Kind::Code));
+    found
+}
+
+/// The length of the block comment that `rest` begins with; they nest.
+fn block_comment(rest: &str) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    while at < rest.len() {
+        if rest[at..].starts_with("/*") {
+            (depth, at) = (depth + 1, at + 2);
+        } else if rest[at..].starts_with("*/") {
+            (depth, at) = (depth - 1, at + 2);
+        } else {
+            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    rest.len()
+}
+
+/// The length of the string literal that `rest` begins with, prefix and quotes included; `None` when it begins with
+/// something else.
+fn string(rest: &str) -> Option<usize> {
+    let prefix = ["br", "cr", "b", "c", "r", ""].into_iter().find(|prefix| {
+        let after = rest.strip_prefix(prefix).unwrap_or("x").trim_start_matches('#');
+        after.starts_with('"') && (prefix.ends_with('r') || rest[prefix.len()..].starts_with('"'))
+    })?;
+    let hashes = rest[prefix.len()..].len() - rest[prefix.len()..].trim_start_matches('#').len();
+    let begin = prefix.len() + hashes + 1;
+    let inside = &rest[begin..];
+    if prefix.ends_with('r') {
+        let end = format!("\"{}", "#".repeat(hashes));
+        return Some(begin + inside.find(&end).map_or(inside.len(), |at| at + end.len()));
+    }
+    let mut escaped = false;
+    for (at, character) in inside.char_indices() {
+        match character {
+            '"' if !escaped => return Some(begin + at + 1),
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    Some(rest.len())
+}
+
+/// The length of what stands at the front of code: a character literal as a whole, so that `'"'` opens no string, else
+/// one character.
+fn character(rest: &str) -> usize {
+    let first = rest.chars().next().map_or(1, char::len_utf8);
+    let Some(after) = rest.strip_prefix('\'') else { return first };
+    if let Some(escape) = after.strip_prefix('\\') {
+        return escape.get(1..).and_then(|more| more.find('\'')).map_or(first, |at| at + 4);
+    }
+    match after.char_indices().nth(1) {
+        Some((at, '\'')) => at + 2,
+        Some(_) | None => first,
+    }
+}
+
+/// What a literal says: quotes and prefix gone, escapes resolved, continued lines joined.
+fn resolve(literal: &str) -> String {
+    let open = literal.find('"').unwrap_or(0);
+    let raw = literal[..open].contains('r');
+    let inside = literal[open + 1..].trim_end_matches('#');
+    let inside = inside.strip_suffix('"').unwrap_or(inside);
+    if raw {
+        return inside.to_owned();
+    }
+    let mut text = String::new();
+    let mut characters = inside.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            text.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('n') => text.push('\n'),
+            Some('t') => text.push('\t'),
+            Some('\n') => while characters.next_if(|next| next.is_whitespace()).is_some() {},
+            Some(other) => text.push(other),
+            None => {}
+        }
+    }
+    text
+}
+
+/// The names in code: words of letters, digits and underscores, with the line they stand on.
+pub fn names(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    code.lines().enumerate().flat_map(|(line, text)| {
+        let words = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+        words.filter(|word| !word.is_empty()).map(move |word| (line + 1, word))
+    })
+}
+
+#[test]
+fn code_comments_and_strings_are_told_apart() {
+    let text = r####"
+let a = 'x'; // a "comment"
+let b = "a // string \" with 'quotes'"; /* /* nested "x" */ */
+let c = r#"raw "inner" \"#; let d = '"'; let e = '\''; fn f<'a>(x: &'a str) {}
+let g = "one \
+         two";
+let h = format!("é{}", b"bytes");
+"####;
+    let source = Source { path: "a.rs".to_owned(), text: text.to_owned() };
+    let values: Vec<String> = source.literals().into_iter().map(|literal| literal.value).collect();
+    let expected = [r#"a // string " with 'quotes'"#, r#"raw "inner" \"#, "one two", "é{}", "bytes"];
+    assert_eq!(values, expected);
+    assert_eq!(source.literals()[2].line, 5);
+    let code = source.code();
+    assert!(code.contains("fn f<'a>(x: &'a str) {}") && code.contains("let e = '\\''"));
+    assert!(!code.contains("comment") && !code.contains("nested") && !code.contains("inner"));
+    assert_eq!(code.lines().count(), text.lines().count());
+    assert!(source.without_strings().contains("nested") && !source.without_strings().contains("two"));
+}

@@ -1,0 +1,262 @@
+//! Every SQL statement of `bursar::store` is prepared on SQLite and on PostgreSQL, so that no statement is first read
+//! by a database on somebody's payday.
+//!
+//! Statements are found in the source text: every string literal that begins with a verb in capitals. Some are not
+//! whole, and their holes are filled the way the store fills them:
+//!
+//! | hole | is filled with |
+//! | --- | --- |
+//! | `{where}` | nothing; then each condition given to a `Where` in the same file must fit at least one such statement |
+//! | `{rows}`, `VALUES {}` | one row of parameters, as wide as the column list before it, with the types of these columns |
+//! | `{name}` | each string that a `const name` or `let name` of the same file holds, in turn |
+//! | `{limit}` | 1 |
+//!
+//! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
+//! `sqlite_…` is asked of SQLite alone. What is not seen here: the types that are bound at run time, and whether a
+//! statement does what it should.
+
+use std::collections::BTreeMap;
+
+use bursar::store::Store;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _, SqlStr};
+
+use crate::need;
+use crate::source::{self, Source};
+use crate::tidy::database::{Column, at_top_level, columns, is_statement};
+
+#[tokio::test]
+async fn every_statement_is_prepared_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/sql.db", folder.path().display());
+    Store::open(&url).await.unwrap().close().await;
+    prepare_all(&url).await;
+}
+
+#[tokio::test]
+async fn every_statement_is_prepared_on_postgres() {
+    let Some(server) = need::postgres() else { return };
+    sqlx::any::install_default_drivers();
+    let schema = format!("it_sql_{}", std::process::id());
+    let mut admin = AnyConnection::connect(&server).await.unwrap();
+    admin.execute(text(&format!("CREATE SCHEMA {schema}"))).await.unwrap();
+    let url = format!("{server}?options[search_path]={schema}");
+    Store::open(&url).await.unwrap().close().await;
+    prepare_all(&url).await;
+    admin.execute(text(&format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
+}
+
+async fn prepare_all(url: &str) {
+    let mut database = AnyConnection::connect(url).await.unwrap();
+    let store = Written::read(&source::files(&[".rs", ".sql"]));
+    assert!(store.statements.len() > 10, "the statements of the store were not found");
+    let mut told = Vec::new();
+    let sqlite = url.starts_with("sqlite:");
+    for statement in store.statements.iter().filter(|statement| sqlite || !statement.text.contains("sqlite_"))
+    {
+        match store.filled(statement, "") {
+            Ok(sql) => told.extend(refusal(&mut database, &sql).await.map(|why| statement.tell(&sql, &why))),
+            Err(hole) => {
+                told.push(statement.tell(&statement.text, &format!("nothing is known to fill {hole} with")))
+            }
+        }
+    }
+    for condition in &store.conditions {
+        if let Some(whys) = no_list_for(condition, &store, &mut database).await {
+            told.push(condition.tell(&condition.text, &format!("fits no list: {whys:?}")));
+        }
+    }
+    assert!(told.is_empty(), "\n{}", told.join("\n"));
+}
+
+/// Why none of the lists takes a condition: those of its file, or all where its file has none.
+async fn no_list_for(
+    condition: &Piece,
+    store: &Written,
+    database: &mut AnyConnection,
+) -> Option<Vec<String>> {
+    let lists = store.statements.iter().filter(|statement| statement.text.contains("{where}"));
+    let (near, far): (Vec<&Piece>, Vec<&Piece>) = lists.partition(|list| list.file == condition.file);
+    let mut whys = Vec::new();
+    for list in if near.is_empty() { far } else { near } {
+        let sql = store.filled(list, &format!("WHERE {}", numbered(&condition.text))).unwrap_or_default();
+        whys.push(refusal(database, &sql).await?);
+    }
+    Some(whys)
+}
+
+/// Why the database does not take a statement.
+async fn refusal(database: &mut AnyConnection, sql: &str) -> Option<String> {
+    database.prepare(text(sql)).await.err().map(|error| error.to_string())
+}
+
+fn text(sql: &str) -> SqlStr {
+    AssertSqlSafe(sql.to_owned()).into_sql_str()
+}
+
+/// What the store has written.
+struct Written {
+    statements: Vec<Piece>,
+    conditions: Vec<Piece>,
+    columns: Vec<Column>,
+}
+
+/// A statement or a condition as it stands in the source.
+#[derive(Clone)]
+struct Piece {
+    file: String,
+    line: usize,
+    text: String,
+}
+
+/// The strings that a name may stand for in a file.
+type Names = BTreeMap<String, Vec<String>>;
+
+impl Written {
+    fn read(files: &[Source]) -> Self {
+        let columns = files.iter().flat_map(columns).collect();
+        let mut written = Self { statements: Vec::new(), conditions: Vec::new(), columns };
+        let in_store = |path: &str| path.starts_with("crates/bursar/src/store/") && path.ends_with(".rs");
+        for file in files.iter().filter(|file| in_store(&file.path)) {
+            written.read_file(file);
+        }
+        written
+    }
+
+    fn read_file(&mut self, file: &Source) {
+        let code = file.code();
+        let mut names = Names::new();
+        let mut pieces = Vec::new();
+        for literal in file.literals() {
+            let text =
+                literal.value.replace("{{", "{").replace("}}", "}").replace("VALUES {}", "VALUES {rows}");
+            let before = code[..literal.at].trim_end();
+            if let Some(name) = bound_to(before) {
+                names.entry(name).or_default().push(text.clone());
+            }
+            let piece = |text| Piece { file: file.path.clone(), line: literal.line, text };
+            if before.ends_with(".and(") {
+                self.conditions.push(piece(text));
+            } else if before.ends_with(".among(") {
+                self.conditions.push(piece(format!("{text} IN (?)")));
+            } else {
+                pieces.push(piece(text));
+            }
+        }
+        for piece in pieces {
+            let texts = expand(&piece.text, &names).into_iter().filter(|text| is_statement(text));
+            self.statements.extend(texts.map(|text| Piece { text, ..piece.clone() }));
+        }
+    }
+
+    /// The whole statement, or the hole that cannot be filled.
+    fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
+        let mut sql = statement.text.replace("{where}", conditions).replace("{limit}", "1");
+        if let Some((before, after)) = sql.split_once("{rows}") {
+            sql = format!("{before}{}{after}", self.row(before, after));
+        }
+        match sql.split_once('{') {
+            Some((_, rest)) => Err(format!("{{{}}}", rest.split('}').next().unwrap_or_default())),
+            None => Ok(sql),
+        }
+    }
+
+    /// One row of parameters for `… v (a, b) AS (VALUES {rows}` or `INSERT INTO t (a, b) VALUES {rows}`.
+    fn row(&self, before: &str, after: &str) -> String {
+        let first = highest_parameter(before).max(highest_parameter(after)) + 1;
+        let list = before.rsplit_once(')').map_or("", |(list, _)| list);
+        let list = list.rsplit_once('(').map_or("", |(_, list)| list);
+        let casts = at_top_level(list).into_iter().enumerate().map(|(place, name)| {
+            let number = self.is_number(&format!("{before}{after}"), name.trim());
+            format!("CAST(${} AS {})", first + place, if number { "BIGINT" } else { "TEXT" })
+        });
+        format!("({})", casts.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Whether a column of a row of values holds numbers: as the tables named in the statement say, else as its name
+    /// says.
+    fn is_number(&self, statement: &str, name: &str) -> bool {
+        let named = |table: &str| source::names(statement).any(|(_, word)| word == table);
+        let known = self.columns.iter().find(|column| column.name == name && named(&column.table));
+        let by_name = || {
+            ["_minor", "_at", "_until", "_us", "number", "count"].iter().any(|ending| name.ends_with(ending))
+        };
+        known.map_or_else(by_name, |column| column.kind == "BIGINT")
+    }
+}
+
+/// The name that a literal is bound to: `const NAME: &str = "…"` or `let name = if … { "…" }`, read backwards.
+fn bound_to(before: &str) -> Option<String> {
+    let statement = before.rsplit(';').next()?;
+    let name =
+        ["let ", "const "].iter().find_map(|word| statement.rsplit_once(word).map(|(_, rest)| rest))?;
+    let name = name.trim_start().trim_start_matches("mut ");
+    Some(name.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect())
+}
+
+/// The text with every `{name}` that is known replaced, in all the ways there are.
+fn expand(text: &str, names: &Names) -> Vec<String> {
+    let known = |hole: &&str| !["where", "rows", "limit"].contains(hole) && names.contains_key(*hole);
+    let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
+    let Some(hole) = holes.find(known) else { return vec![text.to_owned()] };
+    let filled = names[hole].iter().filter(|value| !value.contains(&format!("{{{hole}}}")));
+    filled.flat_map(|value| expand(&text.replace(&format!("{{{hole}}}"), value), names)).collect()
+}
+
+impl Piece {
+    fn tell(&self, sql: &str, why: &str) -> String {
+        format!(
+            "{}:{}: {why}\n    {}",
+            self.file,
+            self.line,
+            sql.split_whitespace().collect::<Vec<_>>().join(" ")
+        )
+    }
+}
+
+/// The highest `$n` in a statement; 0 when it takes none.
+fn highest_parameter(sql: &str) -> usize {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    sql.split('$').skip(1).filter_map(|rest| digits(rest).parse().ok()).max().unwrap_or(0)
+}
+
+/// A condition with its marks numbered.
+fn numbered(condition: &str) -> String {
+    let mut parts = condition.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.enumerate().fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
+}
+
+#[test]
+fn a_statement_is_found_and_its_holes_are_filled() {
+    let rust = r#"
+const LIST: &str = "SELECT id, \
+                    paid_at FROM t";
+fn f() {
+    let one = format!("{LIST} {{where}} LIMIT {limit}");
+    conditions.and("paid_at > ? OR id = ?", []);
+    let two = "UPDATE t SET id = $1 FROM v"; // "SELECT nothing"
+    let three = "WITH v (id, paid_at) AS (VALUES {rows}) UPDATE t SET id = v.id FROM v WHERE t.id = $2";
+    let order = if newest { "id DESC" } else { "id" };
+    let four = format!("SELECT id FROM t ORDER BY {order}");
+    let five = format!("SELECT {what}");
+}"#;
+    let sql = "CREATE TABLE t (id TEXT, paid_at BIGINT);";
+    let written = Written::read(&[
+        Source { path: "crates/bursar/src/store/t.rs".to_owned(), text: rust.to_owned() },
+        Source { path: "crates/bursar/src/store/migrations/1_t.sql".to_owned(), text: sql.to_owned() },
+    ]);
+    let filled: Vec<_> =
+        written.statements.iter().map(|statement| written.filled(statement, "WHERE 1 = 1")).collect();
+    let expected = [
+        Ok("SELECT id, paid_at FROM t"),
+        Ok("SELECT id, paid_at FROM t WHERE 1 = 1 LIMIT 1"),
+        Ok("UPDATE t SET id = $1 FROM v"),
+        Ok("WITH v (id, paid_at) AS (VALUES (CAST($3 AS TEXT), CAST($4 AS BIGINT))) \
+            UPDATE t SET id = v.id FROM v WHERE t.id = $2"),
+        Ok("SELECT id FROM t ORDER BY id DESC"),
+        Ok("SELECT id FROM t ORDER BY id"),
+        Err("{what}"),
+    ];
+    assert_eq!(filled, expected.map(|one| one.map(str::to_owned).map_err(str::to_owned)));
+    assert_eq!(numbered(&written.conditions[0].text), "paid_at > $1 OR id = $2");
+}

@@ -1,0 +1,68 @@
+//! The rules of the house that clippy cannot see, each with its reason and with an example that breaks it.
+//!
+//! A rule is a function from a file to the lines that break it. Every rule is shown a bad example first: a rule that
+//! cannot fail is a comment. What is deliberately not here: anything a lint of rustc or clippy, or a dependency that
+//! is simply absent, enforces already.
+
+pub mod database;
+mod files;
+mod rooms;
+mod words;
+
+use crate::source::{self, Source};
+
+/// One rule.
+pub struct Rule {
+    /// What it is called.
+    pub name: &'static str,
+    /// Why it stands.
+    pub why: &'static str,
+    /// The lines of a file that break it, each with what to say about it.
+    pub broken: fn(&Source) -> Vec<Breach>,
+    /// Files that break it, as path and text.
+    pub bad: &'static [(&'static str, &'static str)],
+    /// Files that look as if they broke it, and do not.
+    pub good: &'static [(&'static str, &'static str)],
+}
+
+/// A line, from 1, and what is wrong with it.
+pub type Breach = (usize, String);
+
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    [files::RULES, words::RULES, database::RULES, rooms::RULES].into_iter().flatten()
+}
+
+const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", "Cargo.lock"];
+
+#[test]
+fn the_house_is_tidy() {
+    let files = source::files(READ);
+    assert!(files.len() > 50, "the project was not found");
+    let mut told = String::new();
+    for rule in rules() {
+        let breaches: Vec<String> = files
+            .iter()
+            .flat_map(|file| (rule.broken)(file).into_iter().map(move |breach| (file, breach)))
+            .map(|(file, (line, what))| format!("  {}:{line}: {what}\n", file.path))
+            .collect();
+        if !breaches.is_empty() {
+            told += &format!("\n{}: {}\n{}", rule.name, rule.why, breaches.concat());
+        }
+    }
+    assert!(told.is_empty(), "{told}");
+}
+
+#[test]
+fn every_rule_can_fail() {
+    for rule in rules() {
+        assert!(!rule.bad.is_empty(), "{} has no bad example", rule.name);
+        for (path, text) in rule.bad {
+            let file = Source { path: (*path).to_owned(), text: (*text).to_owned() };
+            assert!(!(rule.broken)(&file).is_empty(), "{} does not see\n{path}\n{text}", rule.name);
+        }
+        for (path, text) in rule.good {
+            let file = Source { path: (*path).to_owned(), text: (*text).to_owned() };
+            assert_eq!((rule.broken)(&file), [], "{} sees what is not there in\n{path}\n{text}", rule.name);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What things are called and what may not be left lying about in the text.
+
+use super::{Breach, Rule};
+use crate::source::{self, Source};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "a transaction is never shortened",
+        why: "a transaction is a payment; tx is the database's, so a short form of the one would be read as the other",
+        broken: shortened,
+        bad: &[
+            ("crates/bursar/src/ops/pay.rs", "let txn_id = 1;"),
+            ("crates/payout/src/law.rs", "struct PayoutTrx;"),
+            ("crates/bursar/src/store/migrations/0002_more.sql", "ALTER TABLE reward ADD COLUMN txn TEXT;"),
+            ("crates/bursar/src/work/mod.rs", "let (tx, rx) = channel();"),
+        ],
+        good: &[("crates/bursar/src/ops/pay.rs", "let transaction = tx.one(transport); // not a txn")],
+    },
+    Rule {
+        name: "nothing is left undone",
+        why: "what is not finished is said in an issue, where somebody looks, and not in the code, where nobody does",
+        broken: undone,
+        bad: &[
+            ("crates/payout/src/law.rs", "// TODO: the rest\n"),
+            ("crates/payout/src/law.rs", "fn f() { todo!() }"),
+            ("crates/payout/src/law.rs", "let x = dbg!(1);"),
+            ("crates/bursar/templates/pay.html", "<!-- FIXME -->"),
+        ],
+        good: &[("crates/payout/src/money.rs", "let unknown = \"XXX\"; let todo = 1;")],
+    },
+    Rule {
+        name: "an exception names its reason",
+        why: "an allowed lint is a rule broken on purpose; without the purpose nobody can tell when it has gone",
+        broken: without_reason,
+        bad: &[("crates/payout/src/law.rs", "#[allow(clippy::too_many_lines)]\nfn f() {}")],
+        good: &[(
+            "crates/payout/src/law.rs",
+            "#![allow(clippy::x, reason = \"a table\")]\nfn allow(x: u8) {}",
+        )],
+    },
+    Rule {
+        name: "no floating point near money",
+        why: "0.1 + 0.2 is not 0.3: money is whole minor units from the reader to the database",
+        broken: floating,
+        bad: &[
+            ("crates/payout/src/money.rs", "fn cents(value: f64) -> i64 { 0 }"),
+            ("crates/bursar/src/ops/pay.rs", "let rate: f32 = 1.0;"),
+        ],
+        good: &[("crates/payout/src/money.rs", "// never f64\nlet digits = \"f64\";")],
+    },
+    Rule {
+        name: "templates hold no script and no style",
+        why: "the content security policy allows our own files only, so what is written inline does nothing",
+        broken: inline,
+        bad: &[
+            ("crates/bursar/templates/pay.html", "<p style=\"color: red\">"),
+            ("crates/bursar/templates/pay.html", "<button onclick=\"pay()\">"),
+            ("crates/bursar/templates/pay.html", "<script>pay()</script>"),
+        ],
+        good: &[(
+            "crates/bursar/templates/pay.html",
+            "<script src=\"/assets/app.js\" defer></script><p data-on=\"x\">",
+        )],
+    },
+];
+
+const SHORTENED: [&str; 9] = ["txn", "txns", "trx", "trxs", "xact", "tran", "trans", "txs", "rx"];
+
+fn shortened(file: &Source) -> Vec<Breach> {
+    let code = match file.path.rsplit_once('.') {
+        Some((_, "rs")) => file.code(),
+        Some((_, "sql" | "html" | "js")) => file.text.clone(),
+        Some(_) | None => return Vec::new(),
+    };
+    source::names(&code)
+        .filter(|(_, name)| parts(name).iter().any(|part| SHORTENED.contains(&part.as_str())))
+        .map(|(line, name)| (line, format!("the name \"{name}\"")))
+        .collect()
+}
+
+/// The words a name is made of: `PayoutTrx` and `payout_trx` are both payout and trx.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for character in name.chars() {
+        if character == '_' || character.is_uppercase() {
+            parts.push(String::new());
+        }
+        if let Some(last) = parts.last_mut().filter(|_| character != '_') {
+            last.extend(character.to_lowercase());
+        }
+    }
+    parts
+}
+
+fn undone(file: &Source) -> Vec<Breach> {
+    let text = match file.path.rsplit_once('.') {
+        Some((_, "rs")) => file.without_strings(),
+        Some((_, "sql" | "html" | "css" | "js" | "toml")) => file.text.clone(),
+        Some(_) | None => return Vec::new(),
+    };
+    let marks = ["TODO", "FIXME", "todo!(", "unimplemented!(", "dbg!("];
+    let lines = text.lines().enumerate();
+    lines
+        .flat_map(|(number, line)| {
+            marks.iter().filter(|mark| line.contains(**mark)).map(move |mark| (number, mark))
+        })
+        .map(|(number, mark)| (number + 1, (*mark).to_owned()))
+        .collect()
+}
+
+fn without_reason(file: &Source) -> Vec<Breach> {
+    if !file.path.ends_with(".rs") {
+        return Vec::new();
+    }
+    let code = file.code();
+    let mut found = Vec::new();
+    for opening in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+        for (at, _) in code.match_indices(opening) {
+            let attribute = code[at..].split(']').next().unwrap_or_default();
+            if !attribute.contains("reason") {
+                found.push((code[..at].matches('\n').count() + 1, attribute.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// Gauges and clocks of a page may be floats; where money is decided, kept or translated there are none.
+const MONEY_ROOMS: [&str; 4] =
+    ["crates/payout/src/", "crates/vendors/src/", "crates/bursar/src/store/", "crates/bursar/src/ops/"];
+
+fn floating(file: &Source) -> Vec<Breach> {
+    if !MONEY_ROOMS.iter().any(|room| file.path.starts_with(room)) || !file.path.ends_with(".rs") {
+        return Vec::new();
+    }
+    let code = file.code();
+    let floats = source::names(&code).filter(|(_, name)| matches!(*name, "f32" | "f64"));
+    floats.map(|(line, name)| (line, name.to_owned())).collect()
+}
+
+fn inline(file: &Source) -> Vec<Breach> {
+    if !file.path.starts_with("crates/bursar/templates/") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (number, line) in file.text.lines().enumerate() {
+        let mut words = line.split([' ', '<']);
+        let handler = |word: &str| {
+            let name = word.split('=').next().unwrap_or_default();
+            word.contains('=') && name.len() > 2 && name.starts_with("on")
+        };
+        let script = line.contains("<script") && !line.contains(" src=");
+        let style = line.contains(" style=") || line.contains("<style");
+        if script || style || line.contains("javascript:") || words.any(handler) {
+            found.push((number + 1, line.trim().to_owned()));
+        }
+    }
+    found
+}
