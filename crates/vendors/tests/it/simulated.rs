@@ -1,5 +1,5 @@
-//! The clients against the vendors as the simulator plays them: whole payments, every planted fault, and deliveries
-//! whose signatures are checked.
+//! The clients against the vendors as the simulator plays them: whole payments, every planted fault, and
+//! deliveries whose signatures are checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
