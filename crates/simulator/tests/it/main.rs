@@ -1,6 +1,7 @@
 //! The simulator, asked over HTTP as a payer would ask it, on a clock that stands still until it is moved.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod faults;
 mod paypal;
