@@ -8,12 +8,12 @@
 //! | --- | --- |
 //! | `{where}` | nothing; then each condition given to a `Where` in the same file must fit at least one such statement |
 //! | `{rows}`, `VALUES {}` | one row of parameters, as wide as the column list before it, with the types of these columns |
-//! | `{name}` | each string that a `const name` or `let name` of the same file holds, in turn |
+//! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
 //! | `{limit}` | 1 |
 //!
 //! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
-//! `sqlite_…` is asked of SQLite alone. What is not seen here: the types that are bound at run time, and whether a
-//! statement does what it should.
+//! `sqlite_…` is asked of SQLite alone. What is not seen here: what a function adds to a statement it is given, the
+//! types that are bound at run time, and whether a statement does what it should.
 
 use std::collections::BTreeMap;
 
@@ -108,8 +108,9 @@ struct Piece {
     text: String,
 }
 
-/// The strings that a name may stand for in a file.
-type Names = BTreeMap<String, Vec<String>>;
+/// The strings that a name may stand for, by the function that binds it; a constant belongs to the whole file.
+#[derive(Default)]
+struct Names(BTreeMap<(Option<usize>, String), Vec<String>>);
 
 impl Written {
     fn read(files: &[Source]) -> Self {
@@ -124,27 +125,25 @@ impl Written {
 
     fn read_file(&mut self, file: &Source) {
         let code = file.code();
-        let mut names = Names::new();
-        let mut pieces = Vec::new();
+        let mut names = Names::default();
+        let mut literals = Vec::new();
         for literal in file.literals() {
             let text =
                 literal.value.replace("{{", "{").replace("}}", "}").replace("VALUES {}", "VALUES {rows}");
-            let before = code[..literal.at].trim_end();
-            if let Some(name) = bound_to(before) {
-                names.entry(name).or_default().push(text.clone());
-            }
-            let piece = |text| Piece { file: file.path.clone(), line: literal.line, text };
-            if before.ends_with(".and(") {
-                self.conditions.push(piece(text));
-            } else if before.ends_with(".among(") {
-                self.conditions.push(piece(format!("{text} IN (?)")));
-            } else {
-                pieces.push(piece(text));
-            }
+            names.note(&code, literal.at, &text);
+            literals.push((literal.at, Piece { file: file.path.clone(), line: literal.line, text }));
         }
-        for piece in pieces {
-            let texts = expand(&piece.text, &names).into_iter().filter(|text| is_statement(text));
-            self.statements.extend(texts.map(|text| Piece { text, ..piece.clone() }));
+        for (at, piece) in literals {
+            let before = code[..at].trim_end();
+            let texts = names.expand(&piece.text, function_at(&code, at));
+            if before.ends_with(".among(") {
+                self.conditions.push(Piece { text: format!("{} IN (?)", piece.text), ..piece });
+            } else if before.ends_with(".and(") || names.is_condition(&code, at) {
+                self.conditions.extend(texts.into_iter().map(|text| Piece { text, ..piece.clone() }));
+            } else {
+                let statements = texts.into_iter().filter(|text| is_statement(text));
+                self.statements.extend(statements.map(|text| Piece { text, ..piece.clone() }));
+            }
         }
     }
 
@@ -184,22 +183,50 @@ impl Written {
     }
 }
 
-/// The name that a literal is bound to: `const NAME: &str = "…"` or `let name = if … { "…" }`, read backwards.
-fn bound_to(before: &str) -> Option<String> {
-    let statement = before.rsplit(';').next()?;
-    let name =
-        ["let ", "const "].iter().find_map(|word| statement.rsplit_once(word).map(|(_, rest)| rest))?;
-    let name = name.trim_start().trim_start_matches("mut ");
-    Some(name.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect())
+impl Names {
+    fn note(&mut self, code: &str, at: usize, text: &str) {
+        if let Some((keyword, name)) = bound_to(code[..at].trim_end()) {
+            let place = function_at(code, at).filter(|_| keyword == "let ");
+            self.0.entry((place, name)).or_default().push(text.to_owned());
+        }
+    }
+
+    /// Whether the literal is bound to a name that its function gives to a `Where`: `let sql = "…"; list.and(sql, …)`.
+    fn is_condition(&self, code: &str, at: usize) -> bool {
+        let Some((_, name)) = bound_to(code[..at].trim_end()) else { return false };
+        let function = code[at..].split("fn ").next().unwrap_or_default();
+        function.contains(&format!(".and({name},"))
+    }
+
+    /// The text with every `{name}` that is known in a function replaced, in all the ways there are.
+    fn expand(&self, text: &str, function: Option<usize>) -> Vec<String> {
+        let known = |hole: &str| {
+            let of = |place| self.0.get(&(place, hole.to_owned()));
+            of(function).or_else(|| of(None)).filter(|_| !["where", "rows", "limit"].contains(&hole))
+        };
+        let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
+        let Some((hole, values)) = holes.find_map(|hole| Some((format!("{{{hole}}}"), known(hole)?))) else {
+            return vec![text.to_owned()];
+        };
+        let values = values.iter().filter(|value| !value.contains(&hole));
+        values.flat_map(|value| self.expand(&text.replace(&hole, value), function)).collect()
+    }
 }
 
-/// The text with every `{name}` that is known replaced, in all the ways there are.
-fn expand(text: &str, names: &Names) -> Vec<String> {
-    let known = |hole: &&str| !["where", "rows", "limit"].contains(hole) && names.contains_key(*hole);
-    let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
-    let Some(hole) = holes.find(known) else { return vec![text.to_owned()] };
-    let filled = names[hole].iter().filter(|value| !value.contains(&format!("{{{hole}}}")));
-    filled.flat_map(|value| expand(&text.replace(&format!("{{{hole}}}"), value), names)).collect()
+/// Where the function begins that a place of the code lies in.
+fn function_at(code: &str, at: usize) -> Option<usize> {
+    code[..at].rfind("fn ")
+}
+
+/// What a literal is bound by and to, read backwards: `const NAME: &str = "…"`, `let name = if … { "…" }`.
+fn bound_to(before: &str) -> Option<(&'static str, String)> {
+    let statement = before.rsplit(';').next()?;
+    let read = |word| statement.rsplit_once(word).map(|(_, rest)| (word, rest));
+    let (keyword, name) = ["let ", "const "].into_iter().find_map(read)?;
+    let name = name.trim_start().trim_start_matches("mut ");
+    let name =
+        name.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+    Some((keyword, name))
 }
 
 impl Piece {
@@ -238,7 +265,12 @@ fn f() {
     let three = "WITH v (id, paid_at) AS (VALUES {rows}) UPDATE t SET id = v.id FROM v WHERE t.id = $2";
     let order = if newest { "id DESC" } else { "id" };
     let four = format!("SELECT id FROM t ORDER BY {order}");
+    let sql = "paid_at IS NULL";
+    conditions.and(sql, []);
+}
+fn g(sql: &str) {
     let five = format!("SELECT {what}");
+    let tail = format!("{sql} ORDER BY id");
 }"#;
     let sql = "CREATE TABLE t (id TEXT, paid_at BIGINT);";
     let written = Written::read(&[
@@ -258,5 +290,7 @@ fn f() {
         Err("{what}"),
     ];
     assert_eq!(filled, expected.map(|one| one.map(str::to_owned).map_err(str::to_owned)));
-    assert_eq!(numbered(&written.conditions[0].text), "paid_at > $1 OR id = $2");
+    let conditions: Vec<String> =
+        written.conditions.iter().map(|condition| numbered(&condition.text)).collect();
+    assert_eq!(conditions, ["paid_at > $1 OR id = $2", "paid_at IS NULL"]);
 }
