@@ -2,8 +2,15 @@
 //! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
 //! that its route table names before a verb is reached).
 
+pub mod batches;
+pub mod idempotency;
+pub mod pay;
 pub mod payees;
+pub mod people;
 pub mod record;
+pub mod safe_mode;
+pub mod settings;
+pub mod transactions;
 pub mod vendors;
 
 use payout::Refusal;

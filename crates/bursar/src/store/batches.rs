@@ -362,3 +362,41 @@ pub async fn misplaced_rewards(db: &mut Db) -> Result<Vec<String>> {
     let rows = db.all(sqlx::query(sql)).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
+
+/// How many rewards each transaction of a batch covers.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn reward_counts(
+    db: &mut Db,
+    batch: BatchId,
+) -> Result<std::collections::HashMap<payout::ids::TransactionId, usize>> {
+    let sql = "SELECT tr.transaction_id, COUNT(*) FROM transaction_reward tr \
+               JOIN payout_transaction t ON t.id = tr.transaction_id WHERE t.batch_id = $1 \
+               GROUP BY tr.transaction_id";
+    let read = |row: &AnyRow| {
+        let (id, count): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let id = word(payout::ids::TransactionId::parse(&id), &id)?;
+        Ok((id, usize::try_from(count).unwrap_or(usize::MAX)))
+    };
+    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
+}
+
+/// Holds the draft's row until the transaction ends, without changing it. `false` when it is no draft any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
+    let sql =
+        "UPDATE batch SET version = version WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string())).await? == 1)
+}
+
+/// Notes that the release was asked for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET release_asked_at = $2 WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
+}

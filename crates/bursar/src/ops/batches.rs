@@ -1,0 +1,555 @@
+//! Preparing a batch: forming it, changing it, seeing what it would pay and why not, releasing and deleting it.
+//!
+//! Claims are computed from the batch's rewards while it is a draft; after Pay they are its transactions. Paying is
+//! `ops::pay`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use payout::Refusal;
+use payout::batch::{self, BatchStatus, Claim};
+use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
+use payout::ids::{BatchId, RewardId};
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::payee::Destination;
+use payout::settings::Settings;
+use payout::transaction::State;
+
+use super::idempotency::Once;
+use super::{OpsError, Result, idempotency, settings};
+use crate::app::{Actor, App};
+use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
+use crate::store::payees::Named;
+use crate::store::{self, Db, Tx, audit, payees, transactions, vendors};
+use crate::transact;
+
+/// One payee's part of a batch in one currency, as it is shown.
+#[derive(Clone, Debug)]
+pub struct ClaimView {
+    /// Who receives.
+    pub payee: Payee,
+    /// Who that is, for people.
+    pub named: Option<Named>,
+    /// Where to; `None` without a payout profile.
+    pub destination: Option<Destination>,
+    /// The sum of its rewards.
+    pub total: Money,
+    /// The fee expected.
+    pub fee: Money,
+    /// What the vendor would be told to pay.
+    pub net: Money,
+    /// Its rewards: id, number, what each adds in minor units.
+    pub rewards: Vec<(RewardId, i64, i64)>,
+    /// How many rewards it has; after Pay the rewards themselves are read with their transaction.
+    pub reward_count: usize,
+    /// Why it cannot be paid.
+    pub blockers: Vec<Blocker>,
+}
+
+impl ClaimView {
+    /// Through whom.
+    #[must_use]
+    pub fn vendor(&self) -> Option<Vendor> {
+        self.destination.as_ref().map(Destination::vendor)
+    }
+}
+
+/// A batch with everything that is computed of it.
+#[derive(Clone, Debug)]
+pub struct BatchView {
+    /// What is kept.
+    pub batch: Batch,
+    /// How it stands.
+    pub status: BatchStatus,
+    /// Its claims, by payee and currency.
+    pub claims: Vec<ClaimView>,
+    /// One total per currency.
+    pub totals: Vec<Money>,
+    /// Why it cannot be paid as a whole.
+    pub blockers: Vec<Blocker>,
+    /// What Pay would promise, or has promised.
+    pub digest: String,
+}
+
+impl BatchView {
+    /// Everything that stands in the way of Pay: the batch's own blockers, then its claims'.
+    #[must_use]
+    pub fn all_blockers(&self) -> Vec<Blocker> {
+        let of_claims = self.claims.iter().flat_map(|claim| claim.blockers.iter().cloned());
+        self.blockers.iter().cloned().chain(of_claims).collect()
+    }
+}
+
+/// What the gates of a batch are asked with.
+pub(super) struct Gates {
+    settings: Settings,
+    vendors: VendorFacts,
+    payees: HashMap<Payee, PayeeFacts>,
+    profiles: HashMap<Payee, Destination>,
+}
+
+impl Gates {
+    pub(super) async fn read(db: &mut Db, of: impl IntoIterator<Item = Payee>) -> store::Result<Self> {
+        let of: Vec<Payee> = of.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let profiles = payees::profiles_of(db, &of).await?;
+        Ok(Self {
+            settings: settings::load(db).await?,
+            vendors: vendors::facts(db).await?,
+            payees: payees::facts(db, &of).await?,
+            profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
+        })
+    }
+
+    fn amounts(&self, payee: Payee, total: Money) -> (Money, Money) {
+        let vendor = self.profiles.get(&payee).map(Destination::vendor);
+        let fee = vendor.map_or(Money::new(0, total.currency), |vendor| batch::estimated_fee(vendor, total));
+        (fee, batch::net(total, fee, self.settings.fees_paid_by))
+    }
+
+    fn claim_codes(&self, payee: Payee, total: Money, net: Money, now: i64) -> Vec<Code> {
+        let Some(facts) = self.payees.get(&payee) else { return vec![Code::PartnerClosed] };
+        let mut codes = eligibility::payee(facts, &self.settings, &self.vendors, now);
+        codes.extend(eligibility::amount(facts, &self.settings, total, net));
+        codes
+    }
+
+    /// What is known of one payee's profile.
+    pub(super) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
+        self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
+    }
+
+    /// The payee's own gates, whatever the amount.
+    pub(super) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
+        match self.payees.get(&payee) {
+            Some(facts) => eligibility::payee(facts, &self.settings, &self.vendors, now),
+            None => vec![Code::PartnerClosed],
+        }
+    }
+
+    /// Payouts are switched on.
+    pub(super) fn module_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+}
+
+fn by_claim(candidates: Vec<Candidate>) -> BTreeMap<(Payee, Currency), Vec<Candidate>> {
+    let mut groups: BTreeMap<(Payee, Currency), Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        if let (Some(payee), Some(adds)) = (candidate.payee, candidate.adds) {
+            groups.entry((payee, adds.currency)).or_default().push(candidate);
+        }
+    }
+    groups
+}
+
+fn sum(candidates: &[Candidate], currency: Currency) -> Money {
+    let minors = candidates.iter().filter_map(|candidate| candidate.adds).map(|money| money.minor);
+    Money::new(minors.fold(0i64, i64::saturating_add), currency)
+}
+
+/// Everything about a batch, as it is now.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is none.
+pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView> {
+    let batch = batches::find(db, id_or_number).await?;
+    if batch.paid.is_some() { view_paid(db, batch).await } else { Ok(view_draft(db, batch, now).await?) }
+}
+
+/// The draft's claims with all their blockers.
+pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
+    let groups = by_claim(batches::candidates(db, Pick::Of(batch.id)).await?);
+    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let of: Vec<Payee> = groups.keys().map(|(payee, _)| *payee).collect();
+    let names = payees::names(db, &of).await?;
+    let mut claims = Vec::with_capacity(groups.len());
+    for ((payee, currency), rewards) in groups {
+        let total = sum(&rewards, currency);
+        let (fee, net) = gates.amounts(payee, total);
+        let codes = gates.claim_codes(payee, total, net, now);
+        let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, payee)).collect();
+        for reward in &rewards {
+            let codes = eligibility::reward(&reward.facts, Some(batch.id), now);
+            blockers.extend(codes.into_iter().map(|code| Blocker::new(code, reward.id)));
+        }
+        claims.push(ClaimView {
+            payee,
+            named: names.get(&payee).cloned(),
+            destination: gates.profiles.get(&payee).cloned(),
+            total,
+            fee,
+            net,
+            reward_count: rewards.len(),
+            rewards: rewards.iter().map(|r| (r.id, r.number, r.adds.map_or(0, |adds| adds.minor))).collect(),
+            blockers,
+        });
+    }
+    let told: Vec<Claim> = claims.iter().map(told).collect();
+    let digest = batch::digest(batch.id, &told);
+    let blockers = batch_blockers(&batch, &gates, &claims, &digest);
+    let status = match (batch.deleted_at, batch.release_asked_at, &batch.released) {
+        (Some(_), _, _) => BatchStatus::Deleted,
+        (None, Some(_), None) => BatchStatus::AwaitingRelease,
+        (None, _, _) => BatchStatus::Draft,
+    };
+    Ok(BatchView { totals: batch::totals(&told), batch, status, claims, blockers, digest })
+}
+
+fn told(claim: &ClaimView) -> Claim {
+    Claim {
+        payee: claim.payee,
+        total: claim.total,
+        vendor: claim.vendor(),
+        fingerprint: claim.destination.as_ref().map(Destination::fingerprint),
+        rewards: claim.rewards.iter().map(|(id, _, minor)| (*id, *minor)).collect(),
+    }
+}
+
+fn batch_blockers(batch: &Batch, gates: &Gates, claims: &[ClaimView], digest: &str) -> Vec<Blocker> {
+    let mut codes = Vec::new();
+    if claims.is_empty() {
+        codes.push(Code::BatchEmpty);
+    }
+    if !gates.settings.enabled {
+        codes.push(Code::ModuleDisabled);
+    }
+    let released = batch.released.as_ref().is_some_and(|(_, of, _)| of == digest);
+    if gates.settings.two_person_release && !released {
+        codes.push(Code::ReleaseNeedsOtherPerson);
+    }
+    codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect()
+}
+
+/// A batch that was paid: its claims are its transactions.
+async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
+    let filter = transactions::Filter { batch: Some(batch.id), ..Default::default() };
+    let mut found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
+    found.sort_by_key(|transaction| (transaction.terms.payee, transaction.terms.amount.currency));
+    let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let counts = batches::reward_counts(db, batch.id).await?;
+    let states: Vec<State> = found.iter().map(|transaction| transaction.state).collect();
+    let claims: Vec<ClaimView> = found
+        .into_iter()
+        .map(|transaction| ClaimView {
+            payee: transaction.terms.payee,
+            named: names.get(&transaction.terms.payee).cloned(),
+            total: transaction.terms.amount,
+            fee: transaction.fee,
+            net: transaction.terms.net,
+            rewards: Vec::new(),
+            reward_count: counts.get(&transaction.id).copied().unwrap_or(0),
+            destination: Some(transaction.destination),
+            blockers: Vec::new(),
+        })
+        .collect();
+    let told: Vec<Claim> = claims.iter().map(told).collect();
+    Ok(BatchView {
+        status: batch::status_after_pay(states),
+        totals: batch::totals(&told),
+        digest: batch.digest.clone().unwrap_or_default(),
+        blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id)],
+        batch,
+        claims,
+    })
+}
+
+/// What to put into a batch.
+#[derive(Clone, Debug)]
+pub enum Choose {
+    /// Exactly these, all or nothing.
+    Named(Vec<RewardId>),
+    /// Everything in the pool that passes every gate.
+    AllEligible(PoolFilter),
+}
+
+/// Forms a batch, or adds to the open draft unless `new` asks for another.
+///
+/// # Errors
+/// [`OpsError::Blocked`] when a named reward cannot be in a batch; then nothing is created.
+pub async fn form(
+    app: &App,
+    actor: &Actor,
+    choose: &Choose,
+    new: bool,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    transact!(app, |tx| {
+        let draft = if new { None } else { batches::open_draft(tx).await? };
+        let id = match draft {
+            Some(draft) => draft.id,
+            None => open_new(tx, app, actor).await?,
+        };
+        add_to(tx, app, actor, id, choose).await?;
+        answer(tx, app, id, once).await
+    })
+}
+
+async fn open_new(tx: &mut Tx, app: &App, actor: &Actor) -> Result<BatchId> {
+    let now = app.clock.now();
+    let id = BatchId::fresh(now, app.clock.chance());
+    let year = crate::clock::date(now).chars().take(4).collect::<String>();
+    let number = store::next_numbers(tx, &format!("batch:{year}"), 1).await?;
+    batches::insert(tx, id, &format!("PB-{year}-{number:04}"), &actor.id.to_string(), now).await?;
+    Ok(id)
+}
+
+/// Adds rewards to a draft.
+///
+/// # Errors
+/// As [`form`]; [`OpsError::Conflict`] when it is no draft any more.
+pub async fn add(
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    choose: &Choose,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    transact!(app, |tx| {
+        add_to(tx, app, actor, id, choose).await?;
+        answer(tx, app, id, once).await
+    })
+}
+
+async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, id: BatchId, choose: &Choose) -> Result<()> {
+    let now = app.clock.now();
+    take_draft(tx, actor, id, now).await?;
+    let rewards = match choose {
+        Choose::Named(ids) => named(tx, ids, now).await?,
+        Choose::AllEligible(filter) => eligible(tx, id, filter, now).await?,
+    };
+    let taken = batches::put_in(tx, id, &rewards).await?;
+    if taken != rewards.len() as u64 {
+        return Err(changed_meanwhile());
+    }
+    note(tx, actor, now, "batch_rewards_added", id, taken);
+    Ok(())
+}
+
+/// Every named reward must be there and pass its own gates.
+async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<RewardId>> {
+    let unique: BTreeSet<RewardId> = ids.iter().copied().collect();
+    let ids: Vec<RewardId> = unique.into_iter().collect();
+    let found = batches::candidates(tx, Pick::Named(&ids)).await?;
+    if let Some(unknown) = ids.iter().find(|id| found.iter().all(|candidate| candidate.id != **id)) {
+        let sentence = format!("There is no reward {unknown}, so nothing was added. Check the id.");
+        return Err(Refusal::new("unknown_reward", sentence).at("rewards").into());
+    }
+    let blockers: Vec<Blocker> = found
+        .iter()
+        .flat_map(|candidate| {
+            let codes = eligibility::reward(&candidate.facts, None, now);
+            codes.into_iter().map(|code| Blocker::new(code, candidate.id))
+        })
+        .collect();
+    if blockers.is_empty() { Ok(ids) } else { Err(OpsError::Blocked(blockers)) }
+}
+
+/// The pool's rewards that pass every gate, those of their claim included; a claim counts with what the draft holds of
+/// it already.
+async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<RewardId>> {
+    let mut pool = batches::candidates(db, Pick::Pool(filter)).await?;
+    pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
+    let held = by_claim(batches::candidates(db, Pick::Of(draft)).await?);
+    let groups = by_claim(pool);
+    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let mut chosen = Vec::new();
+    for ((payee, currency), rewards) in groups {
+        let already = held.get(&(payee, currency)).map_or(0, |held| sum(held, currency).minor);
+        let total = Money::new(sum(&rewards, currency).minor.saturating_add(already), currency);
+        let (_, net) = gates.amounts(payee, total);
+        if gates.claim_codes(payee, total, net, now).is_empty() {
+            chosen.extend(rewards.iter().map(|reward| reward.id));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Takes rewards out of a draft; they return to the pool.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when it is no draft any more.
+pub async fn remove(
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    rewards: &[RewardId],
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        take_draft(tx, actor, id, now).await?;
+        let taken = batches::take_out(tx, id, rewards).await?;
+        note(tx, actor, now, "batch_rewards_removed", id, taken);
+        answer(tx, app, id, once).await
+    })
+}
+
+/// Takes the rewards of every blocked claim out of a draft.
+///
+/// # Errors
+/// As [`remove`].
+pub async fn remove_blocked(
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        take_draft(tx, actor, id, now).await?;
+        let draft = batches::find(tx, &id.to_string()).await?;
+        let view = view_draft(tx, draft, now).await?;
+        let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
+        let rewards: Vec<RewardId> =
+            blocked.flat_map(|claim| claim.rewards.iter().map(|(id, ..)| *id)).collect();
+        let taken = batches::take_out(tx, id, &rewards).await?;
+        note(tx, actor, now, "batch_blocked_removed", id, taken);
+        answer(tx, app, id, once).await
+    })
+}
+
+/// Delete Payout: only before Pay; every reward returns to the pool.
+///
+/// # Errors
+/// [`OpsError::Conflict`] after Pay: exactly one of Pay and Delete wins.
+pub async fn delete(app: &App, actor: &Actor, id: BatchId) -> Result<u64> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let known = batches::find(tx, &id.to_string()).await?;
+        if !batches::mark_deleted(tx, id, now).await? {
+            return Err(no_draft(&known));
+        }
+        let freed = batches::empty(tx, id).await?;
+        note(tx, actor, now, "batch_deleted", id, freed);
+        Ok(freed)
+    })
+}
+
+/// Asks another person for the release.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when it is no draft any more.
+pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        if !batches::mark_release_asked(tx, id, now).await? {
+            let known = batches::find(tx, &id.to_string()).await?;
+            return Err(no_draft(&known));
+        }
+        note(tx, actor, now, "batch_release_asked", id, 0);
+        let notice = ("batch_release_requested", id.to_string(), "{}".to_owned());
+        store::outbox::write(tx, &app.clock, now, [notice]).await?;
+        Ok(())
+    })
+}
+
+/// The two-person rule: somebody who neither formed nor last changed the batch releases exactly what he was shown.
+///
+/// # Errors
+/// [`OpsError::Refused`] for the preparer himself; [`OpsError::Conflict`] when the batch is not what was shown.
+pub async fn release(
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    digest: &str,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let me = actor.id.to_string();
+        if !batches::lock_draft(tx, id).await? {
+            let known = batches::find(tx, &id.to_string()).await?;
+            return Err(no_draft(&known));
+        }
+        let draft = batches::find(tx, &id.to_string()).await?;
+        if draft.created.0 == me || draft.changed.0 == me {
+            return Err(OpsError::Blocked(vec![Blocker::new(Code::ReleaseNeedsOtherPerson, id)]));
+        }
+        let view = view_draft(tx, draft, now).await?;
+        if view.digest != digest {
+            return Err(batch_changed(
+                "The batch was changed after it was shown, so it was not released. Look at it again.",
+            ));
+        }
+        batches::mark_released(tx, id, &me, digest, now).await?;
+        note(tx, actor, now, "batch_released", id, 0);
+        answer(tx, app, id, once).await
+    })
+}
+
+/// The batch as it is after a change, kept as the answer of an idempotent request in the same transaction.
+async fn answer(tx: &mut Tx, app: &App, id: BatchId, once: Option<&Once<BatchView>>) -> Result<BatchView> {
+    let shown = view(tx, &id.to_string(), app.clock.now()).await?;
+    idempotency::finish(tx, once, &shown).await?;
+    Ok(shown)
+}
+
+async fn take_draft(tx: &mut Tx, actor: &Actor, id: BatchId, now: i64) -> Result<()> {
+    if batches::take_draft(tx, id, &actor.id.to_string(), now).await? {
+        return Ok(());
+    }
+    let known = batches::find(tx, &id.to_string()).await?;
+    Err(no_draft(&known))
+}
+
+/// Why a batch is no draft any more.
+pub(super) fn no_draft(batch: &Batch) -> OpsError {
+    let refusal = if batch.deleted_at.is_some() {
+        Refusal::new(
+            "batch_deleted",
+            format!("{} was deleted and its rewards are back in the pool.", batch.number),
+        )
+    } else {
+        let sentence = format!(
+            "Pay was pressed for {} already, so it can no longer be changed. Follow its transactions.",
+            batch.number
+        );
+        Refusal::new(Code::AlreadyPaying.as_str(), sentence)
+    };
+    OpsError::Conflict(refusal)
+}
+
+/// What was shown is not what is there.
+pub(super) fn batch_changed(sentence: impl Into<String>) -> OpsError {
+    OpsError::Conflict(Refusal::new("batch_changed", sentence))
+}
+
+fn changed_meanwhile() -> OpsError {
+    batch_changed(
+        "Somebody changed one of these rewards at the same moment, so nothing was added. Look again, then repeat it.",
+    )
+}
+
+fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId, rewards: u64) {
+    let detail = serde_json::json!({ "rewards": rewards }).to_string();
+    tx.audit(audit::Entry { at: now, actor: actor.id.to_string(), action, subject: id.to_string(), detail });
+}
+
+/// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pool_blockers(
+    db: &mut Db,
+    filter: &PoolFilter,
+    now: i64,
+) -> Result<(Vec<Candidate>, Vec<(Candidate, Vec<Blocker>)>)> {
+    let pool = batches::candidates(db, Pick::Pool(filter)).await?;
+    let groups = by_claim(pool);
+    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let (mut open, mut blocked) = (Vec::new(), Vec::new());
+    for ((payee, currency), rewards) in groups {
+        let total = sum(&rewards, currency);
+        let (_, net) = gates.amounts(payee, total);
+        let of_claim = gates.claim_codes(payee, total, net, now);
+        for reward in rewards {
+            let own = eligibility::reward(&reward.facts, None, now);
+            let mut blockers: Vec<Blocker> =
+                own.into_iter().map(|code| Blocker::new(code, reward.id)).collect();
+            blockers.extend(of_claim.iter().map(|code| Blocker::new(*code, payee)));
+            if blockers.is_empty() { open.push(reward) } else { blocked.push((reward, blockers)) }
+        }
+    }
+    Ok((open, blocked))
+}

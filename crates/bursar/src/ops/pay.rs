@@ -1,0 +1,200 @@
+//! Pay: a promise about a snapshot. One database transaction checks that everything is still as it was shown, asks every
+//! gate again, writes the transactions, their first attempts and the books. Nothing is sent here; `work::dispatch` does
+//! that afterwards, from what is committed.
+
+use payout::batch;
+use payout::eligibility::{Blocker, Code};
+use payout::ids::{AttemptId, BatchId, TransactionId};
+use payout::money::{Money, Vendor};
+use payout::transaction::Terms;
+
+use super::batches::{BatchView, batch_changed, no_draft, view_draft};
+use super::idempotency::{self, Once};
+use super::{OpsError, Result, batches as prepare};
+use crate::app::{Actor, App};
+use crate::store::transactions::{Line, New};
+use crate::store::{self, Tx, audit, batches, transactions};
+use crate::transact;
+
+/// What a vendor's balance is known to be, read just before Pay. A currency that is missing is unknown, which warns but
+/// does not block.
+#[derive(Clone, Debug, Default)]
+pub struct Balances(pub Vec<(Vendor, Money)>);
+
+impl Balances {
+    /// The balance in the amount's currency, if the vendor told it.
+    #[must_use]
+    pub fn of(&self, vendor: Vendor, like: Money) -> Option<Money> {
+        let mut rows = self.0.iter();
+        rows.find(|(at, money)| *at == vendor && money.currency == like.currency).map(|(_, money)| *money)
+    }
+
+    /// The vendors and currencies in which the balance does not cover what the claims and their fees need.
+    #[must_use]
+    pub fn short(&self, view: &BatchView) -> Vec<(Vendor, Money, Money)> {
+        let mut needs: Vec<(Vendor, Money)> = Vec::new();
+        for claim in &view.claims {
+            let Some(vendor) = claim.vendor() else { continue };
+            let needed = Money::new(claim.net.minor.saturating_add(claim.fee.minor), claim.net.currency);
+            match needs.iter_mut().find(|(at, sum)| *at == vendor && sum.currency == needed.currency) {
+                Some((_, sum)) => sum.minor = sum.minor.saturating_add(needed.minor),
+                None => needs.push((vendor, needed)),
+            }
+        }
+        let short = |(vendor, needed): (Vendor, Money)| {
+            self.of(vendor, needed).filter(|has| has.minor < needed.minor).map(|has| (vendor, needed, has))
+        };
+        needs.into_iter().filter_map(short).collect()
+    }
+}
+
+/// What whoever pressed Pay had seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The digest.
+    pub digest: String,
+    /// The totals, in any order.
+    pub totals: Vec<Money>,
+}
+
+/// What Pay has promised.
+#[derive(Clone, Debug)]
+pub struct Paid {
+    /// The batch, now paying.
+    pub batch: BatchView,
+    /// How many transactions were written.
+    pub transactions: usize,
+}
+
+/// Pays a batch: exactly what was seen, or nothing.
+///
+/// # Errors
+/// [`OpsError::Conflict`] with what changed when the batch is not what was seen, was paid or deleted;
+/// [`OpsError::Blocked`] with every gate that is closed.
+pub async fn pay(
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    seen: &Seen,
+    balances: &Balances,
+    once: Option<&Once<Paid>>,
+) -> Result<Paid> {
+    let paid = transact!(app, |tx| {
+        let paid = pay_in(tx, app, actor, id, seen, balances).await?;
+        idempotency::finish(tx, once, &paid).await?;
+        Ok(paid)
+    })?;
+    app.nudge.dispatch.notify_one();
+    app.nudge.tell_watchers();
+    Ok(paid)
+}
+
+async fn pay_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: BatchId,
+    seen: &Seen,
+    balances: &Balances,
+) -> Result<Paid> {
+    let now = app.clock.now();
+    let locked = batches::lock_draft(tx, id).await?;
+    let draft = batches::find(tx, &id.to_string()).await?;
+    if !locked {
+        return Err(no_draft(&draft));
+    }
+    let view = view_draft(tx, draft, now).await?;
+    same_as_seen(&view, seen)?;
+    let mut blockers = view.all_blockers();
+    if !balances.short(&view).is_empty() {
+        blockers.push(Blocker::new(Code::VendorBalanceLow, id));
+    }
+    if super::safe_mode::on(tx).await? {
+        blockers.push(Blocker::new(Code::SafeMode, id));
+    }
+    if !blockers.is_empty() {
+        return Err(OpsError::Blocked(blockers));
+    }
+    let written = write(tx, app, actor, &view, now).await?;
+    if !batches::mark_paid(tx, id, &actor.id.to_string(), &view.digest, now).await? {
+        return Err(no_draft(&view.batch));
+    }
+    let detail = serde_json::json!({ "digest": view.digest, "transactions": written }).to_string();
+    let (actor, subject) = (actor.id.to_string(), id.to_string());
+    tx.audit(audit::Entry { at: now, actor, action: "batch_paid", subject, detail });
+    let batch = prepare::view(tx, &id.to_string(), now).await?;
+    Ok(Paid { batch, transactions: written })
+}
+
+/// The digest covers everything; the totals are compared as well so that the difference can be told.
+fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
+    let mut theirs = seen.totals.clone();
+    theirs.sort_by_key(|money| money.currency);
+    let tell = |totals: &[Money]| match totals.is_empty() {
+        true => "nothing".to_owned(),
+        false => totals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    if theirs != view.totals {
+        return Err(batch_changed(format!(
+            "The batch was changed after it was shown: you saw {}, it is now {}. Nothing was paid. Look at it again, then pay.",
+            tell(&theirs),
+            tell(&view.totals)
+        )));
+    }
+    if seen.digest != view.digest {
+        return Err(batch_changed(
+            "The totals are the same, but a reward, a payee or a destination in the batch was changed after it was shown. Nothing was paid. Look at it again, then pay.",
+        ));
+    }
+    Ok(())
+}
+
+/// The transactions, their first attempts, the rewards' places and the books.
+async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64) -> Result<usize> {
+    let count = i64::try_from(view.claims.len()).unwrap_or(i64::MAX);
+    let first = store::next_numbers(tx, "transaction", count).await?;
+    let (mut new, mut journals, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, claim) in (first..).zip(&view.claims) {
+        let Some(destination) = &claim.destination else { continue };
+        let vendor = destination.vendor();
+        let terms = Terms { payee: claim.payee, vendor, amount: claim.total, net: claim.net };
+        let id = TransactionId::fresh(now, app.clock.chance());
+        let attempt = AttemptId::fresh(now, app.clock.chance());
+        journals.push((id.to_string(), terms.reserve()));
+        lines.push(Line {
+            transaction: id,
+            at: now,
+            source: "person",
+            effect: "pay_pressed".to_owned(),
+            detail: Some(format!("{} by {}", view.batch.number, actor.name)),
+            event_id: None,
+        });
+        new.push(New { id, number, terms, fee: claim.fee, destination, attempt });
+    }
+    transactions::insert(tx, view.batch.id, &new, now).await?;
+    let joined = batches::join_transactions(tx, view.batch.id).await?;
+    let covered: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
+    if joined != covered as u64 {
+        return Err(batch_changed(
+            "A reward of the batch was changed at the same moment, so nothing was paid. Look at it again.",
+        ));
+    }
+    store::ledger::write(tx, now, &app.clock, &journals).await?;
+    transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.chance())).await?;
+    Ok(new.len())
+}
+
+/// What the fees of a batch are expected to be, per vendor and currency: for the confirming page.
+#[must_use]
+pub fn expected_fees(view: &BatchView) -> Vec<(Vendor, Money)> {
+    let mut sums: Vec<(Vendor, Money)> = Vec::new();
+    for claim in &view.claims {
+        let Some(vendor) = claim.vendor() else { continue };
+        let fee = batch::estimated_fee(vendor, claim.total);
+        match sums.iter_mut().find(|(at, sum)| *at == vendor && sum.currency == fee.currency) {
+            Some((_, sum)) => sum.minor = sum.minor.saturating_add(fee.minor),
+            None => sums.push((vendor, fee)),
+        }
+    }
+    sums
+}

@@ -1,0 +1,155 @@
+//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor.
+
+use payout::Refusal;
+use payout::ids::TransactionId;
+use payout::law::{self, NotNow, Release};
+use payout::transaction::State;
+
+use super::idempotency::{self, Once};
+use super::{OpsError, Result, record};
+use crate::app::{Actor, App};
+use crate::clock;
+use crate::store::transactions::{self, Line, Transaction};
+use crate::store::{self, Tx, audit};
+use crate::transact;
+
+/// Sends a failed payment again: a new attempt with a new key, of the leg that failed.
+///
+/// # Errors
+/// [`OpsError::Conflict`] unless the last attempt has ended at the vendor.
+pub async fn resubmit(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    let sent = transact!(app, |tx| {
+        let transaction = locked(tx, id).await?;
+        let step = law::resubmit(transaction.state, &transaction.terms).map_err(not_now)?;
+        record::command(tx, app, &actor.id.to_string(), id, step, "resubmitted").await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.dispatch.notify_one();
+    app.nudge.tell_watchers();
+    Ok(sent)
+}
+
+/// Puts the rewards of a failed payment back into the pool. Where the money lies in the payee's Stripe balance, a
+/// reversal goes first and the rewards follow when it is accepted; the caller waits for it with `work::ask`.
+///
+/// # Errors
+/// [`OpsError::Conflict`] unless the last attempt has ended at the vendor.
+pub async fn return_to_pool(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    let after = transact!(app, |tx| {
+        let transaction = locked(tx, id).await?;
+        match law::return_to_pool(transaction.state).map_err(not_now)? {
+            Release::Now => {
+                let freed = transactions::release(tx, id, app.clock.now()).await?;
+                note(tx, app, actor, id, "returned_to_pool", serde_json::json!({ "rewards": freed })).await?;
+            }
+            Release::AfterReversal(step) => {
+                record::command(tx, app, &actor.id.to_string(), id, step, "recall_asked").await?;
+            }
+        }
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.dispatch.notify_one();
+    app.nudge.tell_watchers();
+    Ok(after)
+}
+
+/// Closes a failed payment that was made some other way.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a reference and a date; [`OpsError::Conflict`] unless the money is with us.
+pub async fn mark_paid_outside(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    reference: &str,
+    paid_on: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    if reference.trim().is_empty() || reference.len() > 200 {
+        let sentence =
+            "Give the reference of the payment made outside, at most 200 bytes; it is kept as the proof.";
+        return Err(Refusal::new("reference_required", sentence).at("reference").into());
+    }
+    let Some(paid_at) = clock::start_of_date(paid_on) else {
+        return Err(Refusal::new("invalid_date", "Write the date like 2026-01-31.").at("paid_on").into());
+    };
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let transaction = locked(tx, id).await?;
+        let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
+        transactions::close_outside(tx, id, paid_on, paid_at, reference, now).await?;
+        store::ledger::write(tx, now, &app.clock, &[(id.to_string(), journal)]).await?;
+        let detail = serde_json::json!({ "reference": reference, "paid_on": paid_on });
+        note(tx, app, actor, id, "marked_paid_outside", detail).await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })
+}
+
+/// Asks for the vendor to be asked now; `work::settle` does it.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is none.
+pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
+    transact!(app, |tx| {
+        transactions::find(tx, &id.to_string()).await?;
+        Ok(transactions::ask_now(tx, &[id], app.clock.now()).await?)
+    })?;
+    app.nudge.settle.notify_one();
+    Ok(())
+}
+
+/// The transaction, held until this database transaction ends, and not closed.
+async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
+    let mut found = transactions::lock(tx, &[id]).await?;
+    let transaction = found.remove(&id).ok_or(OpsError::Missing)?;
+    if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }
+}
+
+fn not_now(why: NotNow) -> OpsError {
+    OpsError::Conflict(Refusal::new(why.code(), why.sentence()))
+}
+
+async fn note(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    action: &'static str,
+    detail: serde_json::Value,
+) -> Result<()> {
+    let now = app.clock.now();
+    let line = Line {
+        transaction: id,
+        at: now,
+        source: "person",
+        effect: action.to_owned(),
+        detail: Some(actor.name.clone()),
+        event_id: None,
+    };
+    transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.chance())).await?;
+    let (actor, subject) = (actor.id.to_string(), id.to_string());
+    tx.audit(audit::Entry { at: now, actor, action, subject, detail: detail.to_string() });
+    Ok(())
+}
+
+/// Whether a reversal that was asked for is still under way.
+#[must_use]
+pub fn recalling(transaction: &Transaction) -> bool {
+    transaction.state == State::Recalling
+}

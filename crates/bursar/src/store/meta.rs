@@ -1,0 +1,35 @@
+//! What the database knows of itself: its id, and whether it is in safe mode.
+
+use sqlx::Row as _;
+
+use super::{Db, Result, Tx};
+
+/// A value by its name.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn get(db: &mut Db, name: &str) -> Result<Option<String>> {
+    let row =
+        db.optional(sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Sets a value.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    tx.run(sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned())).await?;
+    Ok(())
+}
+
+/// Takes a value away.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unset(tx: &mut Tx, name: &str) -> Result<()> {
+    tx.run(sqlx::query("DELETE FROM meta WHERE name = $1").bind(name.to_owned())).await?;
+    Ok(())
+}
