@@ -1,4 +1,5 @@
-//! Both vendors alone, in real time, on a port of 127.0.0.1 (the first argument, or a free one). Prints the address.
+//! Both vendors alone, in real time, on a port of 127.0.0.1 (the first argument, or a free one). Prints the
+//! address.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,8 +2,8 @@
 //
 //   node check.mjs http://127.0.0.1:PORT [WEBHOOK_URL WHSEC]
 //
-// With the two optional arguments, an event signed by Stripe's SDK under that secret is also posted to that URL: it
-// must be accepted, and refused with one byte changed.
+// With the two optional arguments, an event signed by Stripe's SDK under that secret is also posted to that
+// URL: it must be accepted, and refused with one byte changed.
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -85,7 +85,8 @@ async function transfer() {
   assert.equal(again.id, made.id);
   assert.equal(again.lastResponse.headers['idempotent-replayed'], 'true');
   const found = [];
-  for await (const one of stripe.transfers.list({ transfer_group: 'sdk-check', limit: 1 })) found.push(one.id);
+  const listed = stripe.transfers.list({ transfer_group: 'sdk-check', limit: 1 });
+  for await (const one of listed) found.push(one.id);
   assert.ok(found.includes(made.id));
   const reversal = await stripe.transfers.createReversal(made.id, { amount: 2000 });
   assert.equal(reversal.transfer, made.id);
@@ -93,7 +94,8 @@ async function transfer() {
 
 async function payout() {
   const asAccount = { stripeAccount: account, idempotencyKey: `po:${crypto.randomUUID()}` };
-  const made = await stripe.payouts.create({ amount: 10000, currency: 'usd', metadata: { a: 'b' } }, asAccount);
+  const parameters = { amount: 10000, currency: 'usd', metadata: { a: 'b' } };
+  const made = await stripe.payouts.create(parameters, asAccount);
   assert.equal(made.status, 'pending');
   const paid = await until(async () => {
     const now = await stripe.payouts.retrieve(made.id, {}, { stripeAccount: account });
@@ -167,7 +169,7 @@ async function repeated() {
 }
 
 async function stripeWebhook() {
-  const one = await until(() => received.find(({ url, body }) => url === '/stripe/true' && body.includes('payout.paid')));
+  const one = await webhook('/stripe/true', 'payout.paid');
   const header = one.headers['stripe-signature'];
   const { secret } = endpoints[true];
   const event = stripe.webhooks.constructEvent(one.body, header, secret);
@@ -180,7 +182,7 @@ async function stripeWebhook() {
 }
 
 async function paypalWebhook() {
-  const one = await until(() => received.find(({ url, body }) => url === '/paypal' && body.includes('ITEM.SUCCEEDED')));
+  const one = await webhook('/paypal', 'ITEM.SUCCEEDED');
   const header = (name) => one.headers[`paypal-${name}`];
   const pem = await (await fetch(header('cert-url'))).text();
   const [leaf, intermediate] = pem.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g)
@@ -234,7 +236,7 @@ function post(senderBatchId, receiver) {
   const request = new payouts.payouts.PayoutsPostRequest();
   request.requestBody({
     sender_batch_header: { sender_batch_id: senderBatchId, email_subject: 'You have a payout' },
-    items: [{ recipient_type: 'EMAIL', receiver, amount: { value: '10.00', currency: 'USD' }, sender_item_id: 'x' }],
+    items: [{ receiver, amount: { value: '10.00', currency: 'USD' }, sender_item_id: 'x' }],
   });
   return paypal.execute(request);
 }
@@ -254,6 +256,10 @@ function listen() {
     });
   });
   return new Promise((ready) => server.listen(0, '127.0.0.1', () => ready(server)));
+}
+
+function webhook(path, words) {
+  return until(() => received.find(({ url, body }) => url === path && body.includes(words)));
 }
 
 async function until(look) {

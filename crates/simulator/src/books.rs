@@ -1,5 +1,5 @@
-//! What the vendors have written down, as plain data: every movement of money, every balance, every request that
-//! asked for money, every webhook. Tests compare it with what the payer believes.
+//! What the vendors have written down, as plain data: every movement of money, every balance, every request
+//! that asked for money, every webhook. Tests compare it with what the payer believes.
 //!
 //! Not here: anything that changes the books.
 
@@ -12,8 +12,8 @@ use crate::paypal::settle::Status;
 use crate::stripe::PLATFORM;
 use crate::world::World;
 
-/// A copy of both vendors' books at one moment. Amounts are in the vendor's own minor units, currencies in the
-/// vendor's own case, times in microseconds UTC.
+/// A copy of both vendors' books at one moment. Amounts are in the vendor's own minor units, currencies in
+/// the vendor's own case, times in microseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
     pub transfers: Vec<TransferLine>,
@@ -185,8 +185,8 @@ impl MoneyRequest {
 }
 
 impl Books {
-    /// The movements made for `transaction`: Stripe's by `transfer_group` or `metadata[transaction]`, PayPal's by
-    /// `sender_item_id`. One flow per vendor and currency; none when no money ever moved.
+    /// The movements made for `transaction`: Stripe's by `transfer_group` or `metadata[transaction]`,
+    /// PayPal's by `sender_item_id`. One flow per vendor and currency; none when no money ever moved.
     pub fn flows(&self, transaction: &str) -> Vec<Flow> {
         let mut flows: BTreeMap<(Vendor, String), [i64; 3]> = BTreeMap::new();
         let mut add = |vendor: Vendor, currency: &str, parts: [i64; 3]| {
@@ -223,7 +223,8 @@ impl Books {
         found
     }
 
-    /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is right.
+    /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is
+    /// right.
     pub fn clashing_keys(&self) -> Vec<String> {
         let mut first: BTreeMap<(Vendor, &str), &MoneyRequest> = BTreeMap::new();
         let mut clashing = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! Where every id of the two vendors comes from: one stream drawn from the seed, so that the same calls in the
-//! same order get the same ids.
+//! Where every id of the two vendors comes from: one stream drawn from the seed, so that the same calls in
+//! the same order get the same ids.
 //!
-//! Not here: keys and certificates. They protect nothing that a run may depend on, and are drawn afresh by each
-//! process (`paypal::signing`).
+//! Not here: keys and certificates. They protect nothing that a run may depend on, and are drawn afresh by
+//! each process (`paypal::signing`).
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

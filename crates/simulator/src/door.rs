@@ -138,6 +138,8 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
         (_, Vendor::Stripe) => stripe::answer(world, incoming, twist),
         (_, Vendor::PayPal) => paypal::answer(world, incoming, twist),
     };
+    // What the call itself made due has happened before it is answered.
+    world.advance(incoming.now);
     if matches!(call, Some(Call::Transfer | Call::Payout | Call::Reversal | Call::Batch)) {
         let noted = match vendor {
             Vendor::Stripe => stripe::money_request(incoming, answer.executed),

@@ -111,7 +111,8 @@ impl Faults {
         self.planted.push(fault);
     }
 
-    /// The fault that strikes this call, if any; counts the call against every fault that it matches up to then.
+    /// The fault that strikes this call, if any; counts the call against every fault that it matches up to
+    /// then.
     pub(crate) fn strike(&mut self, vendor: Vendor, call: Option<Call>) -> Option<FaultKind> {
         let mut struck = None;
         for fault in &mut self.planted {

@@ -1,29 +1,33 @@
-//! Stripe Connect and PayPal Payouts, played: two vendors behind one HTTP port, with their own books, idempotency
-//! tables, rate limits, webhook signing and retries. What they do follows their public documents; where those are
-//! silent, the choice is written beside the code.
+//! Stripe Connect and PayPal Payouts, played: two vendors behind one HTTP port, with their own books,
+//! idempotency tables, rate limits, webhook signing and retries. What they do follows their public documents;
+//! where those are silent, the choice is written beside the code.
 //!
 //! # Destinations
 //!
-//! A destination that has not been seen is a good one with a bank account in every currency. Its name can script
-//! another outcome: a Stripe account `acct_sim_<scene>_<anything>`, a PayPal address `sim-<scene>-<anything>@…`.
+//! A destination that has not been seen is a good one with a bank account in every currency. Its name can
+//! script another outcome: a Stripe account `acct_sim_<scene>_<anything>`, a PayPal address
+//! `sim-<scene>-<anything>@…`.
 //!
 //! | scene | Stripe | PayPal |
 //! | --- | --- | --- |
 //! | `closed` | payout fails, `account_closed` | FAILED `RECEIVER_ACCOUNT_LOCKED` |
 //! | `no_account` | payout fails, `no_account` | FAILED `INVALID_EMAIL` |
-//! | `restricted` | transfer refused, `insufficient_capabilities_for_transfer` | FAILED `RECEIVER_STATE_RESTRICTED` |
-//! | `paid_then_failed` | paid, failed `account_frozen` after `late_us` | SUCCESS, REVERSED after `late_us` without an event |
-//! | `slow` | transferred money available after 24 h, payout takes 3 days | PENDING for 3 days |
-//! | `unclaimed` | payout pending for 10 days, then canceled (a paused account) | UNCLAIMED, RETURNED after 30 days |
-//! | `unclaimed_then_returned` | the same, canceled after `unclaimed_return_us` | RETURNED after `unclaimed_return_us` |
+//! | `restricted` | 400 `insufficient_capabilities_for_transfer` | FAILED `RECEIVER_STATE_RESTRICTED` |
+//! | `paid_then_failed` | paid, later failed `account_frozen` | SUCCESS, later REVERSED without an event |
+//! | `slow` | transfer available after 24 h, payout takes 3 days | PENDING for 3 days |
+//! | `unclaimed` | payout pending for 10 days, then canceled | UNCLAIMED, RETURNED after 30 days |
+//! | `unclaimed_then_returned` | canceled after `unclaimed_return_us` | RETURNED after the same |
 //! | `held` | payout pending for `late_us`, then paid | ONHOLD for `late_us`, then SUCCESS |
-//! | `blocked` | payout refused, 403 `payouts_not_allowed` | BLOCKED `REGULATORY_BLOCKED` |
-//! | `refunded` | paid, failed `declined` after `late_us` | SUCCESS, REFUNDED after `late_us` |
-//! | `denied` | transfer refused, 403 `transfers_not_allowed` | the whole batch DENIED, its items FAILED `RISK_DECLINE` |
-//! | `limit` | payout refused, `payouts_limit_exceeded` | FAILED `RECEIVING_LIMIT_EXCEEDED` |
-//! | `refused` | transfer refused, 403 `account_invalid` | request refused, 400 `VALIDATION_ERROR` on `/items/{i}/receiver` |
+//! | `blocked` | payout 403 `payouts_not_allowed` | BLOCKED `REGULATORY_BLOCKED` |
+//! | `refunded` | paid, later failed `declined` | SUCCESS, later REFUNDED |
+//! | `denied` | transfer 403 `transfers_not_allowed` | whole batch DENIED, items FAILED `RISK_DECLINE` |
+//! | `limit` | payout 400 `payouts_limit_exceeded` | FAILED `RECEIVING_LIMIT_EXCEEDED` |
+//! | `refused` | transfer 403 `account_invalid` | 400 `VALIDATION_ERROR` on `/items/{i}/receiver` |
 //!
-//! [`Simulator::mend`] ends a scene: the partner has replaced the bank details, claimed the money, been cleared.
+//! *Later* is after [`Pace::late_us`]. Pending payouts play an account that the platform has paused.
+//!
+//! [`Simulator::mend`] ends a scene: the partner has replaced the bank details, claimed the money, been
+//! cleared.
 //!
 //! # Control over HTTP
 //!
@@ -33,8 +37,8 @@
 //!
 //! # Not here
 //!
-//! Card payments, onboarding forms, automatic schedules other than daily, currency conversion, Accounts v2; and
-//! anything about who is paid and why: this crate knows its callers only by their requests.
+//! Card payments, onboarding forms, automatic schedules other than daily, currency conversion, Accounts v2;
+//! and anything about who is paid and why: this crate knows its callers only by their requests.
 
 mod books;
 mod chance;
@@ -104,8 +108,8 @@ pub struct Options {
     pub seed: u64,
     /// How long things take.
     pub pace: Pace,
-    /// Answer 429 beyond the published limits (Stripe 25 a second and endpoint, 15 for payouts, 100 in all with a
-    /// live key and 25 with a test key; PayPal 400 POST a minute).
+    /// Answer 429 beyond the published limits (Stripe 25 a second and endpoint, 15 for payouts, 100 in all
+    /// with a live key and 25 with a test key; PayPal 400 POST a minute).
     pub enforce_rate_limits: bool,
     /// The one secret key that Stripe accepts. `sk_live_…` makes every object a live one.
     pub stripe_key: String,
@@ -113,10 +117,11 @@ pub struct Options {
     pub paypal_client_id: String,
     /// Its secret.
     pub paypal_client_secret: String,
-    /// What lies in every currency at each vendor until [`Simulator::set_balance`] says otherwise; minor units.
+    /// What lies in every currency at each vendor until [`Simulator::set_balance`] says otherwise; minor
+    /// units.
     pub opening_minor: i64,
-    /// Answer 422 `INSUFFICIENT_FUNDS` to a PayPal batch that the balance does not cover, rather than accept it
-    /// and make it DENIED.
+    /// Answer 422 `INSUFFICIENT_FUNDS` to a PayPal batch that the balance does not cover, rather than accept
+    /// it and make it DENIED.
     pub refuse_uncovered_batches: bool,
     /// How many webhooks [`Simulator::deliver_due`] posts at once; 1 keeps their order strictly.
     pub deliveries_at_once: usize,
@@ -188,15 +193,15 @@ impl Simulator {
         self.world().advance(now);
     }
 
-    /// The webhooks that are to leave by `now`, signed for this moment, in order. Each is handed out again until
-    /// [`Simulator::delivered`] has been told how it went.
+    /// The webhooks that are to leave by `now`, signed for this moment, in order. Each is handed out again
+    /// until [`Simulator::delivered`] has been told how it went.
     pub fn due_webhooks(&self, now: i64) -> Vec<Delivery> {
         let waiting = self.world().outbox.due(now, usize::MAX);
         waiting.iter().map(|waiting| waiting.signed(now)).collect()
     }
 
-    /// Records the receiver's answer. Anything but 2xx brings the webhook back later, as that vendor does it: with
-    /// a new timestamp and a new signature. Use 0 when there was no answer at all.
+    /// Records the receiver's answer. Anything but 2xx brings the webhook back later, as that vendor does it:
+    /// with a new timestamp and a new signature. Use 0 when there was no answer at all.
     pub fn delivered(&self, delivery_id: u64, status: u16, now: i64) {
         self.world().outbox.delivered(delivery_id, status, now);
     }
@@ -235,8 +240,8 @@ impl Simulator {
         Books::of(&self.world())
     }
 
-    /// Sets what is available to us at a vendor: minor units as that vendor counts them (for PayPal whole units in
-    /// HUF, JPY and TWD, hundredths otherwise). The currency is understood in either case.
+    /// Sets what is available to us at a vendor: minor units as that vendor counts them (for PayPal whole
+    /// units in HUF, JPY and TWD, hundredths otherwise). The currency is understood in either case.
     pub fn set_balance(&self, vendor: Vendor, currency: &str, minor: i64) {
         let world = &mut *self.world();
         match vendor {

@@ -1,4 +1,5 @@
-//! Webhooks on their way out: queued per endpoint, signed when they leave, brought back when they are refused.
+//! Webhooks on their way out: queued per endpoint, signed when they leave, brought back when they are
+//! refused.
 //!
 //! Not here: what an event says (`stripe::event`, `paypal::event`) and the shapes of the signatures.
 

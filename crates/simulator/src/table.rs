@@ -1,4 +1,5 @@
-//! Rows that are only ever added, found by id or by a named index, and listed newest first as both vendors do.
+//! Rows that are only ever added, found by id or by a named index, and listed newest first as both vendors
+//! do.
 //!
 //! Not here: deletion. Neither vendor forgets a movement of money.
 

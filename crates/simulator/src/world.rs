@@ -75,7 +75,8 @@ impl World {
         }
     }
 
-    /// Applies each due entry at the moment it was due for, so that it does not matter how often this is called.
+    /// Applies each due entry at the moment it was due for, so that it does not matter how often this is
+    /// called.
     pub(crate) fn advance(&mut self, now: i64) {
         while let Some((at, due)) = self.agenda.next(now) {
             match due {

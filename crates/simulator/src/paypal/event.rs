@@ -148,8 +148,8 @@ pub(crate) fn all_types() -> Outcome {
     Ok((200, shown_types(&TYPES.map(str::to_owned))))
 }
 
-/// Says whether we signed this event for this webhook. The event is checked as the bytes in which it stands in
-/// the request: written anew it would not match.
+/// Says whether we signed this event for this webhook. The event is checked as the bytes in which it stands
+/// in the request: written anew it would not match.
 pub(crate) fn verify(call: &Call<'_>) -> Outcome {
     #[derive(Deserialize)]
     struct Asked<'a> {

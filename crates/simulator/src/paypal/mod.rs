@@ -216,8 +216,9 @@ fn token(world: &mut World, incoming: &Incoming) -> Answer {
     let ends_at = incoming.now + TOKEN_SECONDS * SECOND;
     world.paypal.tokens.retain(|_, ends_at| *ends_at > incoming.now);
     world.paypal.tokens.insert(token.clone(), ends_at);
+    let scopes = ["payments/payouts", "services/applications/webhooks"];
     let body = json!({
-        "scope": "https://uri.paypal.com/payments/payouts https://uri.paypal.com/services/applications/webhooks",
+        "scope": scopes.map(|scope| format!("https://uri.paypal.com/{scope}")).join(" "),
         "access_token": token,
         "token_type": "Bearer",
         "app_id": "APP-SIMULATED",
@@ -275,8 +276,8 @@ fn server_error(debug_id: &str) -> Answer {
     Refusal::new(500, "INTERNAL_SERVER_ERROR", "An internal server error has occurred.").answer(debug_id)
 }
 
-/// Adds one hundred units to the first amount that the answer echoes. The acceptance of a batch echoes none: it
-/// then names another `sender_batch_id`.
+/// Adds one hundred units to the first amount that the answer echoes. The acceptance of a batch echoes none:
+/// it then names another `sender_batch_id`.
 fn echo_other_amount(answer: &mut Answer) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
     let places =

@@ -1,7 +1,7 @@
 //! What becomes of a batch and its items: the balance is asked, money is held, taken and given back.
 //!
-//! An item's amount leaves our balance when it is credited or waits unclaimed; the fee when it is credited. What
-//! comes back comes without the fee.
+//! An item's amount leaves our balance when it is credited or waits unclaimed; the fee when it is credited.
+//! What comes back comes without the fee.
 //!
 //! Not here: requests that are refused before a batch exists (`batch`).
 

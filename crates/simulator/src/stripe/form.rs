@@ -1,4 +1,5 @@
-//! Stripe's request bodies: `application/x-www-form-urlencoded` with brackets, and query strings of the same kind.
+//! Stripe's request bodies: `application/x-www-form-urlencoded` with brackets, and query strings of the same
+//! kind.
 //!
 //! Not here: what a parameter must be; each call asks for what it knows.
 
@@ -57,7 +58,8 @@ impl Form {
         self.inside(name).map(|(_, value)| value.to_owned()).collect()
     }
 
-    /// Applies `metadata[k]=v` to what is there: an empty value removes its key, an empty `metadata` all of them.
+    /// Applies `metadata[k]=v` to what is there: an empty value removes its key, an empty `metadata` all of
+    /// them.
     pub(crate) fn metadata(
         &self,
         current: &BTreeMap<String, String>,

@@ -1,5 +1,5 @@
-//! Payouts from a balance to a bank: pending, in transit, paid or failed; and the daily sweep of accounts that are
-//! on an automatic schedule.
+//! Payouts from a balance to a bank: pending, in transit, paid or failed; and the daily sweep of accounts
+//! that are on an automatic schedule.
 //!
 //! A payout without `Stripe-Account` pays the platform's own bank, as at Stripe; the books show it.
 //!

@@ -14,7 +14,8 @@ pub(crate) struct Refusal {
     code: Option<&'static str>,
     message: String,
     param: Option<String>,
-    /// Whether execution had begun: then the answer is kept under the key; a failed check of parameters is not.
+    /// Whether execution had begun: then the answer is kept under the key; a failed check of parameters is
+    /// not.
     pub(crate) begun: bool,
 }
 

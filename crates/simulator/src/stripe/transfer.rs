@@ -1,5 +1,5 @@
-//! Transfers from the platform to a connected account, and their reversals. A transfer has no status: it exists,
-//! or the call was refused.
+//! Transfers from the platform to a connected account, and their reversals. A transfer has no status: it
+//! exists, or the call was refused.
 //!
 //! Not here: the way from the connected account to a bank (`payout`).
 
@@ -223,7 +223,8 @@ fn refuse_by_scene(scene: Option<Scene>) -> Result<(), Refusal> {
     }
 }
 
-/// Puts transferred money into the connected balance, available at once or pending; answers when it is available.
+/// Puts transferred money into the connected balance, available at once or pending; answers when it is
+/// available.
 fn receive(world: &mut World, account: &str, currency: &str, amount: i64, now: i64) -> i64 {
     let scene = world.stripe.accounts.get(account).and_then(super::Account::scene);
     let wait = if scene == Some(Scene::Slow) { DAY } else { world.options.pace.transfer_available_us };

@@ -123,7 +123,8 @@ async fn the_control_paths_do_what_the_library_does() {
     post("balance", serde_json::json!({"vendor": "stripe", "currency": "usd", "minor": 50})).await;
     let fault = serde_json::json!({"vendor": "stripe", "call": "transfer", "kind": "status503"});
     post("faults", fault).await;
-    let fault = serde_json::json!({"vendor": "stripe", "call": "read", "kind": {"rate_limited": {"retry_after_s": 3}}});
+    let kind = serde_json::json!({"rate_limited": {"retry_after_s": 3}});
+    let fault = serde_json::json!({"vendor": "stripe", "call": "read", "kind": kind});
     post("faults", fault).await;
     post("mend", serde_json::json!({"destination": "acct_sim_closed_1"})).await;
     post("forget-token", serde_json::json!({})).await;

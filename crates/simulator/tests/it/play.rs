@@ -1,5 +1,5 @@
-//! A running pair of vendors, a clock to move by hand, and short ways to ask. On drop it checks what must hold
-//! after every test: no money was made or lost.
+//! A running pair of vendors, a clock to move by hand, and short ways to ask. On drop it checks what must
+//! hold after every test: no money was made or lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -221,7 +221,8 @@ pub fn batch_body(id: &str, items: &[(&str, &str, &str)]) -> Value {
             json!({"recipient_type": "EMAIL", "receiver": receiver, "amount": amount, "sender_item_id": item})
         })
         .collect();
-    json!({"sender_batch_header": {"sender_batch_id": id, "email_subject": "You have a payout"}, "items": items})
+    let header = json!({"sender_batch_id": id, "email_subject": "You have a payout"});
+    json!({"sender_batch_header": header, "items": items})
 }
 
 #[allow(clippy::disallowed_methods, reason = "the tests are the payer here")]

@@ -1,4 +1,5 @@
-//! Every answer of every route against the vendors' own documents, and PayPal's against what its sandbox once said.
+//! Every answer of every route against the vendors' own documents, and PayPal's against what its sandbox once
+//! said.
 //!
 //! The documents are not part of the project: `BURSAR_VENDOR_SPECS` names their folder.
 
@@ -336,7 +337,8 @@ async fn paypal_webhooks_answer_as_documented() {
     assert_eq!(unchecked(&official), [("POST", "/v1/notifications/simulate-event")]);
 }
 
-/// Whatever PayPal's sandbox once put into an answer stands in ours too, in the same place and of the same type.
+/// Whatever PayPal's sandbox once put into an answer stands in ours too, in the same place and of the same
+/// type.
 #[tokio::test]
 async fn paypal_answers_have_the_shape_of_the_recordings() {
     let Some(recorded) = read("paypal-recorded-payouts.json") else { return };
