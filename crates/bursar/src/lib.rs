@@ -9,3 +9,4 @@ pub mod config;
 pub mod ops;
 pub mod secrets;
 pub mod store;
+pub mod web;

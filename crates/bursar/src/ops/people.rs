@@ -31,13 +31,14 @@ pub struct Session {
     pub token_hash: String,
 }
 
-/// Whoever sent this API key; `None` when it is unknown or disabled.
+/// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn by_key(app: &App, key: &str) -> Result<Option<Actor>> {
+pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
-    Ok(found.filter(|person| person.disabled_at.is_none()).map(|person| actor(&person)))
+    let found = found.filter(|person| person.disabled_at.is_none());
+    Ok(found.map(|person| (actor(&person), person.scopes.split(',').any(|scope| scope == "read"))))
 }
 
 /// Whoever holds this session's token.
@@ -162,7 +163,11 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
 }
 
 /// The partner roles belong to a partner, the others to none.
-async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -> Result<Option<payout::ids::PartnerId>> {
+async fn partner_of(
+    tx: &mut Tx,
+    role: Role,
+    partner: Option<&str>,
+) -> Result<Option<payout::ids::PartnerId>> {
     let is_partner = matches!(role, Role::Partner | Role::PartnerAdmin);
     let refuse = |told: &str| Err(Refusal::new("wrong_partner", told).at("partner").into());
     match (is_partner, partner) {
@@ -182,7 +187,9 @@ fn hashed(app: &App, password: &str) -> Result<String> {
         return Err(Refusal::new("password_too_short", told).at("password").into());
     }
     password_hash(&app.clock, password).map_err(|error| {
-        OpsError::Internal(crate::store::StoreError::Corrupt(format!("a password could not be hashed: {error}")))
+        OpsError::Internal(crate::store::StoreError::Corrupt(format!(
+            "a password could not be hashed: {error}"
+        )))
     })
 }
 
@@ -191,15 +198,12 @@ fn hashed(app: &App, password: &str) -> Result<String> {
 /// # Errors
 /// When nobody signs in with this address, or the password is too short.
 pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<String> {
-    let hash = match password {
-        Some(password) => hashed(app, password)?,
-        None => NOBODYS_HASH.to_owned(),
-    };
+    let hash = password.map(|password| hashed(app, password)).transpose()?;
     let now = app.clock.now();
     let token = app.clock.secret();
     transact!(app, |tx| {
         let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
-        people::set_password(tx, person.id, &hash).await?;
+        people::set_password(tx, person.id, hash.as_deref()).await?;
         people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
         note(tx, now, OPERATOR, "person_reset", person.id, json!({}));
         Ok(())
@@ -250,7 +254,9 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
         (true, true) => "read,write",
         (true, false) => "read",
         (false, true) => "write",
-        (false, false) => return Err(Refusal::new("no_scope", "Name read, write or both.").at("scopes").into()),
+        (false, false) => {
+            return Err(Refusal::new("no_scope", "Name read, write or both.").at("scopes").into());
+        }
     };
     let now = app.clock.now();
     let id = PersonId::fresh(now, app.clock.chance());
@@ -327,7 +333,14 @@ fn actor(person: &Person) -> Actor {
     }
 }
 
-fn note(tx: &mut Tx, at: i64, actor: &str, action: &'static str, subject: PersonId, detail: serde_json::Value) {
+fn note(
+    tx: &mut Tx,
+    at: i64,
+    actor: &str,
+    action: &'static str,
+    subject: PersonId,
+    detail: serde_json::Value,
+) {
     let (actor, subject) = (actor.to_owned(), subject.to_string());
     tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
 }

@@ -65,7 +65,13 @@ pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_lease: i64, lea
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn answer(tx: &mut Tx, person: &str, key: &str, lease: i64, answer: (i64, &str, &str)) -> Result<bool> {
+pub async fn answer(
+    tx: &mut Tx,
+    person: &str,
+    key: &str,
+    lease: i64,
+    answer: (i64, &str, &str),
+) -> Result<bool> {
     let sql = "UPDATE idempotency SET status = $1, content_type = $2, body = $3 \
                WHERE person_id = $4 AND key = $5 AND lease_until = $6 AND status IS NULL";
     let (status, content_type, body) = answer;

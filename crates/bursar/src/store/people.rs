@@ -31,7 +31,8 @@ pub struct Person {
     pub disabled_at: Option<i64>,
 }
 
-const COLUMNS: &str = "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at";
+const COLUMNS: &str =
+    "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at";
 
 /// The API key of this hash, disabled ones included.
 ///
@@ -78,7 +79,8 @@ pub async fn all(db: &mut Db) -> Result<Vec<Person>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn has_administrator(db: &mut Db) -> Result<bool> {
-    let sql = "SELECT id FROM person WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL LIMIT 1";
+    let sql =
+        "SELECT id FROM person WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL LIMIT 1";
     Ok(db.optional(sqlx::query(sql)).await?.is_some())
 }
 
@@ -114,13 +116,13 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     Ok(done)
 }
 
-/// Gives a person another password and ends the sessions begun with the old one.
+/// Gives a person another password, or none, and ends the sessions begun with the old one.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn set_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64> {
+pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
-    let done = tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await?;
+    let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
     end_sessions(tx, id).await?;
     Ok(done)
 }
@@ -138,7 +140,8 @@ pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Optio
     conditions.and("s.token_hash = ?", [token_hash.into()]);
     conditions.and("s.expires_at > ?", [now.into()]);
     conditions.and("p.disabled_at IS NULL", []);
-    let sql = format!("SELECT {COLUMNS}, s.csrf FROM session s JOIN person p ON p.id = s.person_id {{where}}");
+    let sql =
+        format!("SELECT {COLUMNS}, s.csrf FROM session s JOIN person p ON p.id = s.person_id {{where}}");
     let row = db.optional(conditions.query(&sql)).await?;
     row.map(|row| Ok((read(&row)?, row.try_get("csrf")?))).transpose()
 }
@@ -147,11 +150,19 @@ pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Optio
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn begin_session(tx: &mut Tx, hash: &str, id: PersonId, csrf: &str, now: i64, end: i64) -> Result<()> {
+pub async fn begin_session(
+    tx: &mut Tx,
+    hash: &str,
+    id: PersonId,
+    csrf: &str,
+    now: i64,
+    end: i64,
+) -> Result<()> {
     let sql = "INSERT INTO session (token_hash, person_id, csrf, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
     let query = sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string()).bind(csrf.to_owned());
     tx.run(query.bind(now).bind(end)).await?;
-    tx.run(sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now).bind(id.to_string())).await?;
+    tx.run(sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now).bind(id.to_string()))
+        .await?;
     tx.run(sqlx::query("DELETE FROM session WHERE expires_at < $1").bind(now)).await?;
     Ok(())
 }

@@ -1,0 +1,526 @@
+//! The catalogue: accounts, partners, programs and reward activities, each known to callers by an id of their own.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use payout::eligibility::PayeeStanding;
+use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
+use payout::money::{Currency, Money};
+use payout::reward::RewardType;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A partner company.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Our id.
+    pub id: AccountId,
+    /// The caller's id.
+    pub external_id: String,
+    /// Its name.
+    pub name: String,
+    /// Two letters.
+    pub country: Option<String>,
+    /// Our person who looks after it.
+    pub owner_email: Option<String>,
+    /// Whether we deal with it.
+    pub standing: PayeeStanding,
+    /// Why, if not.
+    pub note: Option<String>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+/// A partner user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partner {
+    /// Our id.
+    pub id: PartnerId,
+    /// The caller's id.
+    pub external_id: String,
+    /// The company: our id and the caller's.
+    pub account: (AccountId, String),
+    /// His name.
+    pub name: String,
+    /// Where notices go.
+    pub email: String,
+    /// Two letters.
+    pub country: Option<String>,
+    /// The language of notices, such as `en`.
+    pub language: Option<String>,
+    /// Whether we deal with him.
+    pub standing: PayeeStanding,
+    /// Why, if not.
+    pub note: Option<String>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+/// A reward programme.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Program {
+    /// Our id.
+    pub id: ProgramId,
+    /// The caller's id.
+    pub external_id: String,
+    /// Its name.
+    pub name: String,
+    /// Money or points.
+    pub reward_type: RewardType,
+    /// Who runs it.
+    pub manager_email: Option<String>,
+    /// How long a reward waits before it can be paid.
+    pub hold_days: i64,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+/// What an activity gives when a reward does not say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Worth {
+    /// Money.
+    Cash(Money),
+    /// Points.
+    Points(i64),
+}
+
+impl Worth {
+    /// Minor units or points.
+    #[must_use]
+    pub fn minor(self) -> i64 {
+        match self {
+            Self::Cash(money) => money.minor,
+            Self::Points(points) => points,
+        }
+    }
+
+    /// The currency; none for points.
+    #[must_use]
+    pub fn currency(self) -> Option<Currency> {
+        match self {
+            Self::Cash(money) => Some(money.currency),
+            Self::Points(_) => None,
+        }
+    }
+
+    /// From what is stored.
+    ///
+    /// # Errors
+    /// When the currency is not one.
+    pub fn read(minor: i64, currency: Option<&str>) -> Result<Self> {
+        match currency {
+            Some(code) => Ok(Self::Cash(Money::new(minor, word(Currency::parse(code).ok(), code)?))),
+            None => Ok(Self::Points(minor)),
+        }
+    }
+}
+
+/// What earns a reward.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Activity {
+    /// Our id.
+    pub id: ActivityId,
+    /// The caller's id.
+    pub external_id: String,
+    /// The programme: our id and the caller's.
+    pub program: (ProgramId, String),
+    /// Money or points, as the programme.
+    pub reward_type: RewardType,
+    /// The programme's wait.
+    pub hold_days: i64,
+    /// Its name.
+    pub name: String,
+    /// What it gives when a reward does not say.
+    pub worth: Option<Worth>,
+    /// Since when it gives nothing any more.
+    pub inactive_at: Option<i64>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+const ACCOUNT: &str = "SELECT a.* FROM account a {where}";
+const PARTNER: &str = "SELECT p.*, a.external_id AS account_external_id FROM partner p JOIN account a ON a.id = p.account_id {where}";
+const PROGRAM: &str = "SELECT p.* FROM program p {where}";
+const ACTIVITY: &str = "SELECT c.*, p.external_id AS program_external_id, p.reward_type, p.hold_days \
+                        FROM activity c JOIN program p ON p.id = c.program_id {where}";
+
+/// How one thing of the catalogue is named.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// By the caller's id.
+    External(&'a str),
+    /// By our id or the caller's.
+    Either(&'a str),
+}
+
+impl Named<'_> {
+    fn condition(self, table: &str) -> Where {
+        let mut conditions = Where::default();
+        match self {
+            Self::External(id) => conditions.and(&format!("{table}.external_id = ?"), [id.into()]),
+            Self::Either(id) => conditions
+                .and(&format!("({table}.id = ? OR {table}.external_id = ?)"), [id.into(), id.into()]),
+        }
+        conditions
+    }
+}
+
+/// An account.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn account(db: &mut Db, named: Named<'_>) -> Result<Option<Account>> {
+    db.optional(named.condition("a").query(ACCOUNT)).await?.map(|row| read_account(&row)).transpose()
+}
+
+/// A partner.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn partner(db: &mut Db, named: Named<'_>) -> Result<Option<Partner>> {
+    db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
+}
+
+/// Our id of a partner whom the caller names by his.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn partner_id(db: &mut Db, external_id: &str) -> Result<Option<PartnerId>> {
+    Ok(partner(db, Named::External(external_id)).await?.map(|partner| partner.id))
+}
+
+/// A programme.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn program(db: &mut Db, named: Named<'_>) -> Result<Option<Program>> {
+    db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
+}
+
+/// The oldest programme of this name; imports name programmes by it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn program_by_name(db: &mut Db, name: &str) -> Result<Option<Program>> {
+    let mut conditions = Where::default();
+    conditions.and("p.name = ?", [name.into()]);
+    let rows = db.all(conditions.query(&format!("{PROGRAM} ORDER BY p.id LIMIT 1"))).await?;
+    rows.first().map(read_program).transpose()
+}
+
+/// An activity.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn activity(db: &mut Db, named: Named<'_>) -> Result<Option<Activity>> {
+    db.optional(named.condition("c").query(ACTIVITY)).await?.map(|row| read_activity(&row)).transpose()
+}
+
+/// Every activity; there are few.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all_activities(db: &mut Db) -> Result<Vec<Activity>> {
+    db.all(Where::default().query(ACTIVITY)).await?.iter().map(read_activity).collect()
+}
+
+/// A page of a list of the catalogue, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// The name, the caller's id or the e-mail address contains this.
+    pub q: Option<String>,
+    /// Of this account: partners.
+    pub account: Option<String>,
+    /// Of this programme: activities.
+    pub program: Option<String>,
+    /// Only this partner, and nothing of others: what a partner may see.
+    pub own: Option<PartnerId>,
+    /// After this id.
+    pub after: Option<String>,
+    /// So many.
+    pub limit: i64,
+}
+
+impl Filter {
+    fn query(&self, table: &str, searched: &[&str], mut conditions: Where, sql: &str) -> super::Query {
+        if let Some(q) = &self.q {
+            let like = format!("%{}%", q.to_lowercase().replace(['%', '_', '\\'], ""));
+            let any: Vec<String> =
+                searched.iter().map(|column| format!("lower({table}.{column}) LIKE ?")).collect();
+            let values = searched.iter().map(|_| Value::from(like.as_str()));
+            conditions.and(&format!("({})", any.join(" OR ")), values.collect::<Vec<_>>());
+        }
+        if let Some(after) = &self.after {
+            conditions.and(&format!("{table}.id > ?"), [after.as_str().into()]);
+        }
+        conditions.query(&format!("{sql} ORDER BY {table}.id LIMIT {}", self.limit))
+    }
+}
+
+/// Accounts.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
+    let mut conditions = Where::default();
+    if let Some(own) = filter.own {
+        let sql = "a.id = (SELECT account_id FROM partner WHERE id = ?)";
+        conditions.and(sql, [own.to_string().into()]);
+    }
+    let query = filter.query("a", &["name", "external_id"], conditions, ACCOUNT);
+    db.all(query).await?.iter().map(read_account).collect()
+}
+
+/// Partners.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
+    let mut conditions = Where::default();
+    if let Some(account) = &filter.account {
+        conditions.and("(a.id = ? OR a.external_id = ?)", [account.as_str().into(), account.as_str().into()]);
+    }
+    if let Some(own) = filter.own {
+        conditions.and("p.id = ?", [own.to_string().into()]);
+    }
+    let query = filter.query("p", &["name", "external_id", "email"], conditions, PARTNER);
+    db.all(query).await?.iter().map(read_partner).collect()
+}
+
+/// Programmes.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn programs(db: &mut Db, filter: &Filter) -> Result<Vec<Program>> {
+    let query = filter.query("p", &["name", "external_id"], Where::default(), PROGRAM);
+    db.all(query).await?.iter().map(read_program).collect()
+}
+
+/// Activities.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
+    let mut conditions = Where::default();
+    if let Some(program) = &filter.program {
+        conditions.and("(p.id = ? OR p.external_id = ?)", [program.as_str().into(), program.as_str().into()]);
+    }
+    let query = filter.query("c", &["name", "external_id"], conditions, ACTIVITY);
+    db.all(query).await?.iter().map(read_activity).collect()
+}
+
+/// Partners by the caller's ids, with their accounts: what an import looks up.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Partner>> {
+    let mut found = Vec::new();
+    for some in external_ids.chunks(1_000) {
+        let mut conditions = Where::default();
+        conditions.among("p.external_id", some.iter().map(|id| id.as_str().into()));
+        for row in db.all(conditions.query(PARTNER)).await? {
+            found.push(read_partner(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Accounts by the caller's ids.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Account>> {
+    let mut found = Vec::new();
+    for some in external_ids.chunks(1_000) {
+        let mut conditions = Where::default();
+        conditions.among("a.external_id", some.iter().map(|id| id.as_str().into()));
+        for row in db.all(conditions.query(ACCOUNT)).await? {
+            found.push(read_account(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Enters accounts, or gives those already known by the caller's id their new contents.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<u64> {
+    let sql = "INSERT INTO account (id, external_id, name, country, owner_email, standing, note, created_at, updated_at) \
+               VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, country = excluded.country, \
+               owner_email = excluded.owner_email, standing = excluded.standing, note = excluded.note, \
+               updated_at = excluded.updated_at";
+    let mut rows = Rows::default();
+    for account in accounts {
+        rows.push([
+            account.id.to_string().into(),
+            account.external_id.as_str().into(),
+            account.name.as_str().into(),
+            account.country.clone().into(),
+            account.owner_email.clone().into(),
+            account.standing.as_str().into(),
+            account.note.clone().into(),
+            account.created_at.into(),
+            account.updated_at.into(),
+        ]);
+    }
+    tx.bulk(sql, &[], rows).await
+}
+
+/// Enters partners, or gives those already known by the caller's id their new contents.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<u64> {
+    let sql = "INSERT INTO partner (id, external_id, account_id, name, email, country, language, standing, note, \
+               created_at, updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET \
+               account_id = excluded.account_id, name = excluded.name, email = excluded.email, \
+               country = excluded.country, language = excluded.language, standing = excluded.standing, \
+               note = excluded.note, updated_at = excluded.updated_at";
+    let mut rows = Rows::default();
+    for partner in partners {
+        rows.push([
+            partner.id.to_string().into(),
+            partner.external_id.as_str().into(),
+            partner.account.0.to_string().into(),
+            partner.name.as_str().into(),
+            partner.email.as_str().into(),
+            partner.country.clone().into(),
+            partner.language.clone().into(),
+            partner.standing.as_str().into(),
+            partner.note.clone().into(),
+            partner.created_at.into(),
+            partner.updated_at.into(),
+        ]);
+    }
+    tx.bulk(sql, &[], rows).await
+}
+
+/// Enters a programme, or gives the one already known by the caller's id its new contents.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<u64> {
+    let sql = "INSERT INTO program (id, external_id, name, reward_type, manager_email, hold_days, created_at, updated_at) \
+               VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, \
+               reward_type = excluded.reward_type, manager_email = excluded.manager_email, \
+               hold_days = excluded.hold_days, updated_at = excluded.updated_at";
+    let mut rows = Rows::default();
+    rows.push([
+        program.id.to_string().into(),
+        program.external_id.as_str().into(),
+        program.name.as_str().into(),
+        program.reward_type.as_str().into(),
+        program.manager_email.clone().into(),
+        program.hold_days.into(),
+        program.created_at.into(),
+        program.updated_at.into(),
+    ]);
+    tx.bulk(sql, &[], rows).await
+}
+
+/// Enters an activity, or gives the one already known by the caller's id its new contents.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<u64> {
+    let sql = "INSERT INTO activity (id, external_id, program_id, name, value_minor, currency, inactive_at, created_at, \
+               updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET program_id = excluded.program_id, \
+               name = excluded.name, value_minor = excluded.value_minor, currency = excluded.currency, \
+               inactive_at = excluded.inactive_at, updated_at = excluded.updated_at";
+    let mut rows = Rows::default();
+    rows.push([
+        activity.id.to_string().into(),
+        activity.external_id.as_str().into(),
+        activity.program.0.to_string().into(),
+        activity.name.as_str().into(),
+        activity.worth.map(Worth::minor).into(),
+        activity.worth.and_then(Worth::currency).map(|currency| currency.code().to_owned()).into(),
+        activity.inactive_at.into(),
+        activity.created_at.into(),
+        activity.updated_at.into(),
+    ]);
+    tx.bulk(sql, &[], rows).await
+}
+
+/// Whether a programme has rewards, so that its type cannot change any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_rewards(db: &mut Db, program: ProgramId) -> Result<bool> {
+    let sql = "SELECT id FROM reward WHERE program_id = $1 LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(program.to_string())).await?.is_some())
+}
+
+fn id<T>(row: &AnyRow, column: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
+    let text: String = row.try_get(column)?;
+    word(parse(&text), &text)
+}
+
+fn read_account(row: &AnyRow) -> Result<Account> {
+    Ok(Account {
+        id: id(row, "id", AccountId::parse)?,
+        external_id: row.try_get("external_id")?,
+        name: row.try_get("name")?,
+        country: row.try_get("country")?,
+        owner_email: row.try_get("owner_email")?,
+        standing: id(row, "standing", PayeeStanding::parse)?,
+        note: row.try_get("note")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn read_partner(row: &AnyRow) -> Result<Partner> {
+    Ok(Partner {
+        id: id(row, "id", PartnerId::parse)?,
+        external_id: row.try_get("external_id")?,
+        account: (id(row, "account_id", AccountId::parse)?, row.try_get("account_external_id")?),
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        country: row.try_get("country")?,
+        language: row.try_get("language")?,
+        standing: id(row, "standing", PayeeStanding::parse)?,
+        note: row.try_get("note")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn read_program(row: &AnyRow) -> Result<Program> {
+    Ok(Program {
+        id: id(row, "id", ProgramId::parse)?,
+        external_id: row.try_get("external_id")?,
+        name: row.try_get("name")?,
+        reward_type: id(row, "reward_type", RewardType::parse)?,
+        manager_email: row.try_get("manager_email")?,
+        hold_days: row.try_get("hold_days")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn read_activity(row: &AnyRow) -> Result<Activity> {
+    let value: Option<i64> = row.try_get("value_minor")?;
+    let currency: Option<String> = row.try_get("currency")?;
+    Ok(Activity {
+        id: id(row, "id", ActivityId::parse)?,
+        external_id: row.try_get("external_id")?,
+        program: (id(row, "program_id", ProgramId::parse)?, row.try_get("program_external_id")?),
+        reward_type: id(row, "reward_type", RewardType::parse)?,
+        hold_days: row.try_get("hold_days")?,
+        name: row.try_get("name")?,
+        worth: value.map(|minor| Worth::read(minor, currency.as_deref())).transpose()?,
+        inactive_at: row.try_get("inactive_at")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}

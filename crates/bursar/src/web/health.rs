@@ -1,0 +1,73 @@
+//! What machines ask about the program: is it alive, is it ready, what has it counted.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use subtle::ConstantTimeEq as _;
+
+use super::fault::Fault;
+use super::session::unauthenticated;
+use super::{Need, Route, get};
+use crate::app::App;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/healthz", Need::Open, async || "ok").says("Is the process alive?").answers_nothing(200),
+        get("/readyz", Need::Open, ready).says("Can it work: does the database answer?").answers_nothing(200),
+        get("/metrics", Need::Open, numbers)
+            .says("What was counted, as Prometheus text")
+            .answers_nothing(200),
+    ]
+}
+
+async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
+    match app.store.read().await.map(drop) {
+        Ok(()) => Ok("ready"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            let told =
+                "The database does not answer, so nothing is accepted. What was accepted before is safe.";
+            Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5))
+        }
+    }
+}
+
+/// Whoever has the token may read the numbers; without a token configured, this machine may.
+async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, Fault> {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let allowed = match &app.config.metrics_token {
+        Some(token) => token.as_bytes().ct_eq(sent.as_bytes()).into(),
+        None => peer.is_some_and(|peer| peer.is_loopback()),
+    };
+    if !allowed {
+        return Err(unauthenticated());
+    }
+    let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// Counts an answered request, by the template of its path.
+pub fn count(method: &Method, route: &str, status: u16, took_us: i64) {
+    if recorder().is_none() {
+        return;
+    }
+    let labels =
+        [("method", method.to_string()), ("route", route.to_owned()), ("status", status.to_string())];
+    metrics::counter!("bursar_http_requests_total", &labels).increment(1);
+    metrics::counter!("bursar_http_request_microseconds_total", &labels)
+        .increment(took_us.max(0).unsigned_abs());
+}
+
+/// The one recorder of the process; none when something else has installed another.
+fn recorder() -> Option<&'static PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).as_ref()
+}

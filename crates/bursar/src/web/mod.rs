@@ -1,0 +1,423 @@
+//! The faces: one route table, in which every route names who may call it, and the doors before it.
+//!
+//! A request passes [`gate`] (who is it, request id, headers, words for faults), then its own route's [`enter`] (may he,
+//! the form's word, the one-time key), then its handler, which awaits one verb. What is deliberately not here: rules and
+//! SQL.
+
+pub mod api;
+pub mod fault;
+pub mod form;
+pub mod health;
+pub mod openapi;
+pub mod pages;
+pub mod session;
+pub mod strict;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRef, MatchedPath, Request, State};
+use axum::handler::Handler;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::MethodRouter;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use payout::access::{Permission, Role, allows};
+
+use crate::app::{Actor, App};
+use crate::ops::idempotency::{self, Begun, Mark, Reply};
+use crate::ops::people::Session;
+use fault::{Fault, Scene};
+use form::Posted;
+use session::{LoginLimit, MayRead};
+use strict::{BodyLimit, Tree};
+
+/// What handlers share. Most take `State<App>`.
+#[derive(Clone, FromRef)]
+pub struct Web {
+    /// The program.
+    pub app: App,
+    /// What slows down guessing of passwords.
+    pub logins: LoginLimit,
+    /// The description of the API, made once from the route table.
+    pub description: Arc<str>,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Anybody.
+    Open,
+    /// Anybody who has signed in or sent a key.
+    Login,
+    /// Whoever has the permission.
+    May(Permission),
+    /// Whoever has the permission, and partners for what is their own: the handler shows them nothing else.
+    MayOrOwn(Permission),
+}
+
+impl Need {
+    /// Whether a role may call.
+    #[must_use]
+    pub fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Open | Self::Login => true,
+            Self::May(permission) => allows(role, permission),
+            Self::MayOrOwn(permission) => allows(role, permission) || allows(role, Permission::ReadOwn),
+        }
+    }
+}
+
+/// A row of the route table.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The whole path, as axum writes it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub need: Need,
+    /// The most bytes of its body.
+    pub body_limit: usize,
+    /// How the API's description tells it; pages are not described.
+    pub told: openapi::Told,
+    handler: MethodRouter<Web>,
+}
+
+macro_rules! verbs {
+    ($($name:ident = $method:ident),+) => {$(
+        /// A row of the route table for this method.
+        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
+            let handler = axum::routing::$name(handler);
+            let told = openapi::Told::default();
+            Route { method: Method::$method, path, need, body_limit: strict::BODY_LIMIT, told, handler }
+        }
+    )+};
+}
+
+verbs!(get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE);
+
+impl Route {
+    /// The same, taking larger bodies.
+    #[must_use]
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+}
+
+/// Every route there is. Signing in, pages, the API, vendors' webhooks, health.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    let mut routes = session::routes();
+    routes.extend(pages::routes());
+    routes.extend(api::routes());
+    routes.extend(health::routes());
+    routes
+}
+
+/// The whole of the web: what `serve` listens with and tests drive.
+pub fn router(app: App) -> Router {
+    let routes = table();
+    let description = openapi::describe(&routes, &app.base_url).into();
+    let web = Web { app, logins: LoginLimit::default(), description };
+    let mut router = Router::new();
+    for route in routes {
+        let door = Door { web: web.clone(), need: route.need, body_limit: route.body_limit };
+        router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
+    }
+    router
+        .merge(openapi::docs())
+        .fallback(async || Fault::missing())
+        .with_state(web.clone())
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(web, gate))
+}
+
+/// Every request comes through here first and every answer last.
+async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let app = &web.app;
+    let began = app.clock.now();
+    let path = request.uri().path().to_owned();
+    let scene = Scene {
+        json: !is_page(&path),
+        instance: path.clone(),
+        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.chance()))),
+        base_url: app.base_url.clone(),
+    };
+    request.extensions_mut().insert(scene.clone());
+    // The template of the path, never the path: a one-time login link is a secret.
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let response = match identify(app, &path, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    };
+    let mut response = fault::render(response, &scene);
+    add_headers(response.headers_mut(), &path, &scene.request_id);
+    let (status, took_us) = (response.status().as_u16(), app.clock.now() - began);
+    tracing::info!(%method, route, status, took_us, request_id = scene.request_id, "answered");
+    health::count(&method, &route, status, took_us);
+    response
+}
+
+/// Pages are for people; everything else is for programs.
+fn is_page(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or("");
+    !matches!(first, "api" | "webhooks" | "healthz" | "readyz" | "metrics")
+}
+
+/// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
+async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
+    let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
+    if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
+        let (actor, may_read) = session::by_api_key(app, request.headers()).await?;
+        request.extensions_mut().insert(actor);
+        request.extensions_mut().insert(may_read);
+    } else if is_page(path)
+        && let Some(session) = session::by_cookie(app, request.headers()).await?
+    {
+        request.extensions_mut().insert(session.actor.clone());
+        request.extensions_mut().insert(session);
+    }
+    Ok(())
+}
+
+fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
+    const RULES: [(HeaderName, &str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ];
+    for (name, value) in RULES {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", value);
+    }
+}
+
+/// What stands before a route's handler.
+#[derive(Clone)]
+struct Door {
+    web: Web,
+    need: Need,
+    body_limit: usize,
+}
+
+async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match admit(&door, request).await {
+        Ok((request, None)) => next.run(request).await,
+        Ok((request, Some(mark))) => {
+            let scene = request.extensions().get::<Scene>().cloned();
+            settle(&door.web.app, &mark, scene.as_ref(), next.run(request).await).await
+        }
+        Err(instead) => *instead,
+    }
+}
+
+/// May he, and has he said so? Answers what to say instead when not.
+async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mark>), Box<Response>> {
+    let refuse = |fault: Fault| Box::new(fault.into_response());
+    let page = is_page(request.uri().path());
+    let actor = request.extensions().get::<Actor>().cloned();
+    if door.need != Need::Open {
+        let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
+        permit(door.need, actor, &request).map_err(refuse)?;
+    }
+    request.extensions_mut().insert(BodyLimit(door.body_limit));
+    if request.method() != Method::POST {
+        return Ok((request, None));
+    }
+    let (request, key) = match page {
+        true => open_form(request).await.map_err(refuse)?,
+        false => match request.headers().get("idempotency-key").cloned() {
+            Some(key) => {
+                let key = readable_key(&key).map_err(refuse)?;
+                let (request, bytes) = buffered(request).await.map_err(refuse)?;
+                let hash = request_hash(&request, &bytes);
+                (request, Some((key, hash)))
+            }
+            None => (request, None),
+        },
+    };
+    let (Some((key, hash)), Some(actor)) = (key, actor) else { return Ok((request, None)) };
+    take_key(&door.web.app, request, &actor, &key, &hash).await
+}
+
+fn sign_in_first(request: &Request, page: bool) -> Response {
+    if !page {
+        return session::unauthenticated().into_response();
+    }
+    let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let wanted = if request.method() == Method::GET { wanted } else { "/" };
+    let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+    Redirect::to(&format!("/login?next={next}")).into_response()
+}
+
+/// Role and scopes. A partner is told of a single thing that is not for him as if it did not exist.
+fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !need.admits(actor.role) {
+        let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+        let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        return Err(if partner && reads && template.contains('{') {
+            Fault::missing()
+        } else {
+            Fault::forbidden()
+        });
+    }
+    let may_read = request.extensions().get::<MayRead>().is_none_or(|may| may.0);
+    if if reads { may_read } else { actor.may_write } { Ok(()) } else { Err(Fault::forbidden()) }
+}
+
+async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {
+    let (parts, body) = request.into_parts();
+    let bytes = strict::body(Request::from_parts(parts.clone(), body)).await?;
+    Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes))
+}
+
+/// A page's form: its session's word must be in it. Its one-time key is taken out with it.
+async fn open_form(request: Request) -> Result<(Request, Option<(String, String)>), Fault> {
+    let kind = strict::content_type(request.headers());
+    if kind != "application/x-www-form-urlencoded" && !kind.is_empty() {
+        let told = "Send this as a form.";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+    }
+    let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let (mut request, bytes) = buffered(request).await?;
+    let mut tree = Tree::from_pairs(&bytes);
+    let word = tree.take_word("csrf").unwrap_or_default();
+    let once = tree.take_word("once");
+    let session = request.extensions().get::<Session>();
+    let known = session.is_none_or(|session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into());
+    if from_elsewhere || !known {
+        let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
+        return Err(Fault::new(StatusCode::FORBIDDEN, "form_expired", told));
+    }
+    let hash = request_hash(&request, &bytes);
+    request.extensions_mut().insert(Posted(tree));
+    Ok((request, once.map(|once| (format!("form:{once}"), hash))))
+}
+
+fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && !key.starts_with("form:"));
+    key.map(str::to_owned).ok_or_else(|| {
+        let told = "An Idempotency-Key is 1 to 255 visible ASCII characters.";
+        Fault::bad_request("idempotency_key_invalid", told)
+    })
+}
+
+/// What makes two requests the same: method, address with its query, and body.
+fn request_hash(request: &Request, body: &[u8]) -> String {
+    let address = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {address}\n", request.method()));
+    hash.update(body);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn take_key(
+    app: &App,
+    mut request: Request,
+    actor: &Actor,
+    key: &str,
+    hash: &str,
+) -> Result<(Request, Option<Mark>), Box<Response>> {
+    let refuse = |status, code: &str, told: &str| {
+        Err(Box::new(Fault::new(status, code, told).retry_after(1).into_response()))
+    };
+    match idempotency::begin(app, &actor.id.to_string(), key, hash).await {
+        Ok(Begun::First(mark)) => {
+            request.extensions_mut().insert(mark.clone());
+            Ok((request, Some(mark)))
+        }
+        Ok(Begun::Answered(reply)) => {
+            let mut response = reply.into_response();
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+            Err(Box::new(response))
+        }
+        Ok(Begun::Reused) => refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request. Nothing was done; send a new key.",
+        ),
+        Ok(Begun::Running) => refuse(
+            StatusCode::CONFLICT,
+            "idempotency_key_in_use",
+            "The first request with this Idempotency-Key still runs. Ask again in a moment for its answer.",
+        ),
+        Err(error) => Err(Box::new(Fault::from(error).into_response())),
+    }
+}
+
+/// Keeps the answer under its key, unless it may be another one next time.
+async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
+    let in_use =
+        response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
+    let response = match scene {
+        Some(scene) => fault::render(response, scene),
+        None => response,
+    };
+    let status = response.status();
+    let (parts, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Fault::internal(&"an answer broke off").into_response();
+    };
+    let reply = Reply::of(&parts.headers, status, &bytes);
+    let kept = match status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use {
+        true => idempotency::forget(app, mark).await,
+        false => idempotency::keep(app, mark, &reply).await,
+    };
+    if let Err(error) = kept {
+        // The effect and its answer, where there was one, were committed together; only a refusal goes unrecorded.
+        tracing::warn!(?error, "the answer of a refused request could not be kept");
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+impl Reply {
+    fn of(headers: &HeaderMap, status: StatusCode, body: &[u8]) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or("");
+        let (content_type, body) = match text(header::LOCATION) {
+            "" => (text(header::CONTENT_TYPE).to_owned(), String::from_utf8_lossy(body).into_owned()),
+            location if status.is_redirection() => ("location".to_owned(), location.to_owned()),
+            _ => (text(header::CONTENT_TYPE).to_owned(), String::from_utf8_lossy(body).into_owned()),
+        };
+        Self { status: status.as_u16(), content_type, body }
+    }
+
+    /// An answer in JSON.
+    #[must_use]
+    pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_string(body).unwrap_or_default();
+        Self { status: status.as_u16(), content_type: "application/json".to_owned(), body }
+    }
+
+    /// A page to go to after a form was done.
+    #[must_use]
+    pub fn see_other(location: impl Into<String>) -> Self {
+        Self { status: 303, content_type: "location".to_owned(), body: location.into() }
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        if self.content_type == "location" {
+            return (status, [(header::LOCATION, self.body)]).into_response();
+        }
+        (status, [(header::CONTENT_TYPE, self.content_type)], self.body).into_response()
+    }
+}

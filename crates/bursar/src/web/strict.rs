@@ -1,0 +1,535 @@
+//! Reading what people and programs send, strictly: an unknown field, a doubled key or a wrong type is refused with a
+//! pointer to the place, never guessed at. JSON bodies, query strings and forms all become a [`Tree`] and are read from
+//! it by the same code, so that a filter means the same wherever it is written.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+use serde::{Deserialize, Deserializer};
+
+use super::fault::{Fault, FieldError};
+
+/// The most bytes of a body, where a route does not say otherwise.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// How many bytes of a body the route takes; an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
+
+/// A JSON body, read strictly. An empty body is an empty object.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let json = content_type(request.headers()) == "application/json";
+        let bytes = body(request).await?;
+        if bytes.is_empty() {
+            return read(&Tree::Object(Vec::new())).map(Self).map_err(Fault::field);
+        }
+        if !json {
+            let told = "Send this as application/json.";
+            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        }
+        let tree: Tree = serde_json::from_slice(&bytes)
+            .map_err(|error| Fault::bad_request("malformed_json", format!("This is not JSON: {error}.")))?;
+        if let Some(pointer) = doubled(&tree) {
+            let detail = "This key stands twice in the same object.".to_owned();
+            return Err(Fault::field(FieldError { pointer, code: "duplicate_key", detail }));
+        }
+        read(&tree).map(Self).map_err(Fault::field)
+    }
+}
+
+/// The type of a body, lower case and without parameters.
+#[must_use]
+pub fn content_type(headers: &HeaderMap) -> String {
+    let whole = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    whole.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+/// The whole body, within the route's limit.
+///
+/// # Errors
+/// 413 over the limit, 400 when the sender broke off.
+pub async fn body(request: Request) -> Result<Bytes, Fault> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let too_large = || {
+        let told = format!("The body is larger than the {limit} bytes this address takes.");
+        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
+    };
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
+        let over =
+            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+        match over {
+            true => too_large(),
+            false => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+        }
+    })
+}
+
+/// What was sent, before it means anything.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Tree {
+    /// JSON's null.
+    Null,
+    /// true or false.
+    Bool(bool),
+    /// A JSON number.
+    Number(serde_json::Number),
+    /// A JSON string.
+    Text(String),
+    /// A word of a query or form, which may also stand for a number or a yes.
+    Word(String),
+    /// A JSON array, or a query parameter that stands more than once.
+    List(Vec<Tree>),
+    /// A JSON object with its keys in order, doubled ones included.
+    Object(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// The tree of a query string or form: empty parameters are left out, repeated ones become a list.
+    #[must_use]
+    pub fn from_pairs(encoded: &[u8]) -> Self {
+        let mut fields: Vec<(String, Self)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(encoded) {
+            if value.is_empty() {
+                continue;
+            }
+            let value = Self::Word(value.into_owned());
+            match fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, Self::List(list))) => list.push(value),
+                Some((_, one)) => *one = Self::List(vec![one.clone(), value]),
+                None => fields.push((name.into_owned(), value)),
+            }
+        }
+        Self::Object(fields)
+    }
+
+    /// Takes a single word out of it.
+    pub fn take_word(&mut self, name: &str) -> Option<String> {
+        let Self::Object(fields) = self else { return None };
+        let at = fields.iter().position(|(known, value)| known == name && matches!(value, Self::Word(_)))?;
+        match fields.remove(at).1 {
+            Self::Word(word) => Some(word),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Object(_) => None,
+        }
+    }
+}
+
+/// The first key that stands twice in one object.
+fn doubled(tree: &Tree) -> Option<String> {
+    match tree {
+        Tree::Object(fields) => fields.iter().enumerate().find_map(|(at, (name, value))| {
+            let again = fields[..at].iter().any(|(earlier, _)| earlier == name);
+            let under = |rest: String| format!("/{}{rest}", escaped(name));
+            if again { Some(under(String::new())) } else { doubled(value).map(under) }
+        }),
+        Tree::List(items) => {
+            items.iter().enumerate().find_map(|(at, item)| doubled(item).map(|rest| format!("/{at}{rest}")))
+        }
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Word(_) => None,
+    }
+}
+
+/// A name as a JSON pointer writes it (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Reads what was meant from what was sent.
+///
+/// # Errors
+/// The first field that is unknown, missing or of a wrong type.
+pub fn read<T: DeserializeOwned>(tree: &Tree) -> Result<T, FieldError> {
+    T::deserialize(Node(tree)).map_err(|error| error.0)
+}
+
+/// A field of a PUT or PATCH: what is not named is kept, null clears.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Change<T> {
+    /// Not named.
+    #[default]
+    Keep,
+    /// Named as null.
+    Clear,
+    /// Named with a value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The value there will be, for a field that may be empty.
+    pub fn over(self, existing: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => existing,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
+    /// The value there will be, for a field that must have one.
+    ///
+    /// # Errors
+    /// When it was cleared, or was never given.
+    pub fn required(self, pointer: &str, existing: Option<T>) -> Result<T, FieldError> {
+        self.over(existing).ok_or_else(|| FieldError {
+            pointer: pointer.to_owned(),
+            code: "missing",
+            detail: "This is required.".to_owned(),
+        })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// Why reading failed, with the way to the place.
+#[derive(Debug)]
+struct Wrong(FieldError);
+
+impl Wrong {
+    fn new(pointer: String, code: &'static str, detail: String) -> Self {
+        Self(FieldError { pointer, code, detail })
+    }
+
+    fn under(mut self, name: &str) -> Self {
+        self.0.pointer = format!("/{}{}", escaped(name), self.0.pointer);
+        self
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.pointer, self.0.detail)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(told: T) -> Self {
+        Self::new(String::new(), "invalid", told.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(String::new(), "wrong_type", format!("This must be {expected}, not {found}."))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(String::new(), "invalid", format!("This must be {expected}, not {found}."))
+    }
+
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
+        let told = format!("{found:?} is not one of: {}.", expected.join(", "));
+        Self::new(String::new(), "unknown_value", told)
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let told = format!("There is no such field here; known are: {}.", expected.join(", "));
+        Self::new(format!("/{}", escaped(field)), "unknown_field", told)
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("/{field}"), "missing", "This is required.".to_owned())
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(format!("/{field}"), "duplicate_key", "This stands twice.".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Grow;
+
+        impl<'de> Visitor<'de> for Grow {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+                Ok(Tree::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+                Ok(serde_json::Number::from_f64(value).map_or(Tree::Null, Tree::Number))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+                Ok(Tree::Text(value.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Tree::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Tree, A::Error> {
+                let mut object = Vec::new();
+                while let Some(field) = fields.next_entry()? {
+                    object.push(field);
+                }
+                Ok(Tree::Object(object))
+            }
+        }
+
+        deserializer.deserialize_any(Grow)
+    }
+}
+
+/// A place in the tree, to read from.
+struct Node<'a>(&'a Tree);
+
+macro_rules! words_as_numbers {
+    ($($method:ident => $visit:ident as $number:ty, $what:literal;)+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+            let Tree::Word(word) = self.0 else { return self.deserialize_any(visitor) };
+            let wrong = || Wrong::new(String::new(), "wrong_type", format!("This must be {}.", $what));
+            visitor.$visit(word.parse::<$number>().map_err(|_| wrong())?)
+        }
+    )+};
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(*value),
+            Tree::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (None, Some(number), _) => visitor.visit_i64(number),
+                (None, None, number) => visitor.visit_f64(number.unwrap_or(0.0)),
+            },
+            Tree::Text(text) | Tree::Word(text) => visitor.visit_borrowed_str(text),
+            Tree::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
+            Tree::Object(fields) => visitor.visit_map(Fields { rest: fields.iter(), value: None }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Null => visitor.visit_none(),
+            Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::Word(_)
+            | Tree::List(_)
+            | Tree::Object(_) => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            // A form's list with one entry looks like a single word.
+            Tree::Word(_) => visitor.visit_seq(Items(std::slice::from_ref(self.0).iter().enumerate())),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Object(_) => self.deserialize_any(visitor),
+        }
+    }
+
+    /// An array that fits a struct's fields by order is not that struct.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"an object")),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::Word(_)
+            | Tree::Object(_) => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Tree::Text(text) | Tree::Word(text) => {
+                StrDeserializer::<Wrong>::new(text).deserialize_enum(name, variants, visitor)
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::List(_) | Tree::Object(_) => {
+                let told = format!("This must be one of: {}.", variants.join(", "));
+                Err(Wrong::new(String::new(), "wrong_type", told))
+            }
+        }
+    }
+
+    words_as_numbers! {
+        deserialize_i64 => visit_i64 as i64, "a whole number";
+        deserialize_u64 => visit_u64 as u64, "a whole number";
+        deserialize_u32 => visit_u32 as u32, "a whole number";
+        deserialize_bool => visit_bool as bool, "true or false";
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct map
+        identifier ignored_any
+    }
+}
+
+struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Tree>>);
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
+        let Some((at, item)) = self.0.next() else { return Ok(None) };
+        seed.deserialize(Node(item)).map(Some).map_err(|error| error.under(&at.to_string()))
+    }
+}
+
+struct Fields<'a> {
+    rest: std::slice::Iter<'a, (String, Tree)>,
+    value: Option<(&'a str, &'a Tree)>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'de> {
+    type Error = Wrong;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
+        self.value = Some((name, value));
+        seed.deserialize(StrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+        let (name, value) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
+        seed.deserialize(Node(value)).map_err(|error| error.under(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Sent {
+        name: String,
+        #[serde(default)]
+        note: Change<String>,
+        value: Option<Inner>,
+        #[serde(default)]
+        ids: Vec<String>,
+        limit: Option<u32>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        value: String,
+    }
+
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        One,
+    }
+
+    fn json(text: &str) -> Result<Sent, (String, &'static str)> {
+        let tree: Tree = serde_json::from_str(text).unwrap();
+        if let Some(pointer) = doubled(&tree) {
+            return Err((pointer, "duplicate_key"));
+        }
+        read(&tree).map_err(|error| (error.pointer, error.code))
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        let rows = [
+            (r#"{"name":"a","nme":1}"#, "/nme", "unknown_field"),
+            (r#"{"name":"a","name":"b"}"#, "/name", "duplicate_key"),
+            (r#"{"name":"a","value":{"value":"1","value":"2"}}"#, "/value/value", "duplicate_key"),
+            (r#"{"name":1}"#, "/name", "wrong_type"),
+            (r#"{}"#, "/name", "missing"),
+            (r#"{"name":"a","value":{"value":1.5}}"#, "/value/value", "wrong_type"),
+            (r#"{"name":"a","value":{"other":"1"}}"#, "/value/other", "unknown_field"),
+            (r#"{"name":"a","ids":["x",2]}"#, "/ids/1", "wrong_type"),
+            (r#"{"name":"a","limit":-1}"#, "/limit", "invalid"),
+            (r#"{"name":"a","limit":"5"}"#, "/limit", "wrong_type"),
+            (r#"{"name":"a","kind":"two"}"#, "/kind", "unknown_value"),
+            (r#"{"name":"a","kind":2}"#, "/kind", "wrong_type"),
+            (r#"[]"#, "", "wrong_type"),
+        ];
+        for (text, pointer, code) in rows {
+            assert_eq!(json(text), Err((pointer.to_owned(), code)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_is_kept_and_null_clears() {
+        assert_eq!(json(r#"{"name":"a"}"#).unwrap().note, Change::Keep);
+        assert_eq!(json(r#"{"name":"a","note":null}"#).unwrap().note, Change::Clear);
+        assert_eq!(json(r#"{"name":"a","note":"x"}"#).unwrap().note, Change::Set("x".into()));
+    }
+
+    #[test]
+    fn a_form_says_the_same_in_words() {
+        let sent: Sent = read(&Tree::from_pairs(b"name=a&ids=x&limit=5&kind=one&note=")).unwrap();
+        assert_eq!((sent.limit, sent.kind, sent.note), (Some(5), Some(Kind::One), Change::Keep));
+        assert_eq!(sent.ids, ["x"]);
+        let sent: Sent = read(&Tree::from_pairs(b"name=a&ids=x&ids=y")).unwrap();
+        assert_eq!(sent.ids, ["x", "y"]);
+        let wrong = read::<Sent>(&Tree::from_pairs(b"name=a&limit=five")).unwrap_err();
+        assert_eq!((wrong.pointer.as_str(), wrong.code), ("/limit", "wrong_type"));
+    }
+}
