@@ -186,9 +186,11 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
         ..Window::default()
     };
     let kind = call.query.get("event_type");
-    let events = &world.paypal.events;
-    let (rows, _) =
-        events.page(None, &window, |event| kind.is_none_or(|kind| *kind == event.letter.event_type));
+    let transaction = call.query.get("transaction_id");
+    let (rows, _) = world.paypal.events.page(None, &window, |event| {
+        kind.is_none_or(|kind| *kind == event.letter.event_type)
+            && transaction.is_none_or(|id| event.show()["resource"]["transaction_id"] == id.as_str())
+    });
     let rows: Vec<Value> = rows.into_iter().map(Event::show).collect();
     let link = call.link("/v1/notifications/webhooks-events", "self", "GET");
     Ok((200, json!({"count": rows.len(), "events": rows, "links": [link]})))
