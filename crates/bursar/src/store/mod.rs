@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
 
 pub mod audit;
+pub mod settings;
 pub mod batches;
 mod bulk;
 pub mod events;

@@ -1,18 +1,20 @@
 //! The HTTP API, version 1: one file per resource, each with its rows of the route table, its JSON and its handlers. The
 //! JSON of a thing is private to its file; what several share is here.
 
+mod settings;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use payout::money::{Currency, Money, MoneyError};
 
 use super::Route;
-use super::fault::{Fault, FieldError};
+use super::fault::FieldError;
 
 /// Every route of the API.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    settings::routes()
 }
 
 /// Money: a decimal text with exactly the currency's digits or fewer. Answers print all digits.
@@ -78,21 +80,13 @@ pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// The version that `If-Match` asks for; `None` when any will do.
-///
-/// # Errors
-/// When it is not a tag of ours.
-pub fn if_match(headers: &axum::http::HeaderMap) -> Result<Option<i64>, Fault> {
-    let Some(sent) = headers.get(axum::http::header::IF_MATCH) else { return Ok(None) };
-    let text = sent.to_str().unwrap_or("").trim();
-    if text == "*" {
-        return Ok(None);
+/// The version that `If-Match` asks for; `None` when any will do. A tag we never gave out matches no version.
+#[must_use]
+pub fn if_match(headers: &axum::http::HeaderMap) -> Option<i64> {
+    let sent = headers.get(axum::http::header::IF_MATCH)?.to_str().unwrap_or("").trim();
+    if sent == "*" {
+        return None;
     }
-    let version =
-        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    match version {
-        Some(version) => Ok(Some(version)),
-        // A tag we never gave out matches no version there is.
-        None => Ok(Some(-1)),
-    }
+    let tag = sent.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    Some(tag.and_then(|tag| tag.parse().ok()).unwrap_or(-1))
 }
