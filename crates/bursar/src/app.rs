@@ -41,6 +41,8 @@ pub struct Nudge {
     pub intake: Notify,
     /// A vendor is to be asked.
     pub settle: Notify,
+    /// Something is to be looked for.
+    pub reconcile: Notify,
     /// Something people look at has changed.
     pub changed: tokio::sync::watch::Sender<u64>,
 }

@@ -81,7 +81,7 @@ impl BatchView {
 }
 
 /// What the gates of a batch are asked with.
-pub(super) struct Gates {
+pub(crate) struct Gates {
     settings: Settings,
     vendors: VendorFacts,
     payees: HashMap<Payee, PayeeFacts>,
@@ -89,7 +89,7 @@ pub(super) struct Gates {
 }
 
 impl Gates {
-    pub(super) async fn read(db: &mut Db, of: impl IntoIterator<Item = Payee>) -> store::Result<Self> {
+    pub(crate) async fn read(db: &mut Db, of: impl IntoIterator<Item = Payee>) -> store::Result<Self> {
         let of: Vec<Payee> = of.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let profiles = payees::profiles_of(db, &of).await?;
         Ok(Self {
@@ -114,21 +114,16 @@ impl Gates {
     }
 
     /// What is known of one payee's profile.
-    pub(super) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
+    pub(crate) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
         self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
     }
 
     /// The payee's own gates, whatever the amount.
-    pub(super) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
+    pub(crate) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
         match self.payees.get(&payee) {
             Some(facts) => eligibility::payee(facts, &self.settings, &self.vendors, now),
             None => vec![Code::PartnerClosed],
         }
-    }
-
-    /// Payouts are switched on.
-    pub(super) fn module_enabled(&self) -> bool {
-        self.settings.enabled
     }
 }
 

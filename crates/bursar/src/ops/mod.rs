@@ -29,6 +29,8 @@ pub enum OpsError {
     Missing,
     /// Somebody else changed it first: look again, then ask again.
     Conflict(Refusal),
+    /// The vendor that had to be asked first does not answer.
+    Unreachable(Refusal),
     /// Our fault or the database's; logged, never shown.
     Internal(StoreError),
 }

@@ -89,7 +89,14 @@ pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> sto
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn command(tx: &mut Tx, app: &App, actor: &str, id: TransactionId, step: Step, what: &str) -> store::Result<()> {
+pub async fn command(
+    tx: &mut Tx,
+    app: &App,
+    actor: &str,
+    id: TransactionId,
+    step: Step,
+    what: &str,
+) -> store::Result<()> {
     let now = app.clock.now();
     let mut cases = lock(tx, [id]).await?;
     let mut sheet = Sheet::default();
@@ -112,7 +119,8 @@ async fn lock(
     tx: &mut Tx,
     ids: impl IntoIterator<Item = TransactionId>,
 ) -> store::Result<BTreeMap<TransactionId, Case>> {
-    let ids: Vec<TransactionId> = ids.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let ids: Vec<TransactionId> =
+        ids.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;
     let mut attempts: HashMap<TransactionId, Vec<Attempt>> = HashMap::new();
     for attempt in transactions::attempts(tx, &ids).await? {
@@ -121,7 +129,17 @@ async fn lock(
     let case = |(id, transaction)| {
         let attempts = attempts.remove(&id).unwrap_or_default();
         let begun = Vec::new();
-        (id, Case { transaction, attempts, touched: false, attempts_touched: Vec::new(), begun, paid_at: None })
+        (
+            id,
+            Case {
+                transaction,
+                attempts,
+                touched: false,
+                attempts_touched: Vec::new(),
+                begun,
+                paid_at: None,
+            },
+        )
     };
     Ok(locked.into_iter().map(case).collect())
 }
@@ -141,7 +159,8 @@ impl Case {
         if !moved && !step.contradiction {
             return false;
         }
-        let effect = if step.contradiction { "contradiction".to_owned() } else { heard.fact.as_str().to_owned() };
+        let effect =
+            if step.contradiction { "contradiction".to_owned() } else { heard.fact.as_str().to_owned() };
         sheet.lines.push(Line {
             transaction: heard.transaction,
             at: now,
@@ -194,7 +213,8 @@ impl Case {
     fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Heard, now: i64) {
         let attempt = &mut self.attempts[place];
         attempt.state = next;
-        attempt.reason_code = heard.fact.reason().map(|reason| reason.code.clone()).or(attempt.reason_code.take());
+        attempt.reason_code =
+            heard.fact.reason().map(|reason| reason.code.clone()).or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
         self.attempts_touched.push(attempt.id);
     }
@@ -209,7 +229,8 @@ impl Case {
             self.transaction.state_at = now;
             self.transaction.reason = reason.cloned();
             self.transaction.settled_at = step.state.settled().then_some(now);
-            self.transaction.ask_at = next_ask(step.state, self.transaction.ask_at, now, app.config.poll_us());
+            self.transaction.ask_at =
+                next_ask(step.state, self.transaction.ask_at, now, app.config.poll_us());
             let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
             if was != is {
                 self.paid_at = Some(is.then_some(now));
@@ -224,7 +245,8 @@ impl Case {
         sheet.journals.extend(step.journals.iter().cloned().map(|journal| (id.to_string(), journal)));
         sheet.notices.extend(step.notice.map(|notice| (notice, id)));
         if let Some(leg) = step.begin {
-            let newest = self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
+            let newest =
+                self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
             self.begun.push((AttemptId::fresh(now, app.clock.chance()), leg, newest.unwrap_or(0) + 1));
         }
     }
@@ -246,10 +268,9 @@ impl Case {
 fn next_ask(state: State, due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
     let waiting = due.filter(|at| *at <= now);
     match state {
-        State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::InTransit => waiting.or(Some(now.saturating_add(poll_us))),
+        State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
+            waiting.or(Some(now.saturating_add(poll_us)))
+        }
         State::Success => waiting.or(Some(now.saturating_add(12 * poll_us))),
         State::Queued
         | State::Sending
@@ -300,7 +321,8 @@ async fn write(
     for id in sheet.recalled {
         transactions::release(tx, id, now).await?;
     }
-    let notices = sheet.notices.into_iter().map(|(notice, id)| (notice.as_str(), id.to_string(), "{}".to_owned()));
+    let notices =
+        sheet.notices.into_iter().map(|(notice, id)| (notice.as_str(), id.to_string(), "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await?;
     sheet.audit.into_iter().for_each(|entry| tx.audit(entry));
     Ok(())

@@ -181,7 +181,11 @@ impl Document {
         let refuse = |field, code, told: &str| Err(Refusal::new(code, told).at(field));
         let day = format!("2024-{}", self.fiscal_year_start);
         if self.fiscal_year_start.len() != 5 || crate::clock::start_of_date(&day).is_none() {
-            return refuse("fiscal_year_start", "invalid", "Write the month and day the year begins, like 04-01.");
+            return refuse(
+                "fiscal_year_start",
+                "invalid",
+                "Write the month and day the year begins, like 04-01.",
+            );
         }
         if self.internal_recipients.iter().any(|address| !is_address(address)) {
             return refuse("internal_recipients", "invalid_email", "Each recipient is one e-mail address.");
@@ -222,7 +226,8 @@ impl Document {
             .map_err(|_| wrong("per_payment is a list of {\"vendor\",\"value\",\"currency\"}."))?;
         list.into_iter()
             .map(|most| {
-                let vendor = Vendor::parse(&most.vendor).ok_or_else(|| wrong("A vendor is stripe or paypal."))?;
+                let vendor =
+                    Vendor::parse(&most.vendor).ok_or_else(|| wrong("A vendor is stripe or paypal."))?;
                 Ok((vendor, money(&Amount { value: most.value, currency: most.currency }, "limits")?))
             })
             .collect()
@@ -250,7 +255,8 @@ fn money(amount: &Amount, field: &'static str) -> std::result::Result<Money, Ref
 /// Looks like one bare e-mail address; whether it exists, only a mail finds out.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
-    let strange = |letter: char| letter.is_whitespace() || letter.is_control() || "<>,;:\"()[]\\".contains(letter);
+    let strange =
+        |letter: char| letter.is_whitespace() || letter.is_control() || "<>,;:\"()[]\\".contains(letter);
     let parts = text.split_once('@');
     text.len() <= 254
         && !text.contains(strange)

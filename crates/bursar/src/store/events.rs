@@ -205,6 +205,8 @@ pub struct Linked {
     pub event_type: String,
     /// About which transaction.
     pub transaction: TransactionId,
+    /// When it was linked to it.
+    pub linked_at: i64,
 }
 
 /// The events linked to these transactions before the vendor was asked, and not yet applied.
@@ -218,8 +220,7 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
         conditions
             .and("linked_at IS NOT NULL AND applied_at IS NULL AND linked_at <= ?", [Value::from(before)]);
         conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
-        let sql =
-            "SELECT id, event_id, event_type, transaction_id FROM vendor_event {where} ORDER BY received_at";
+        let sql = "SELECT id, event_id, event_type, transaction_id, linked_at FROM vendor_event {where} ORDER BY received_at";
         found.extend(db.all(conditions.query(sql)).await?);
     }
     let read = |row: &AnyRow| {
@@ -229,6 +230,7 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
             event_id: row.try_get(1)?,
             event_type: row.try_get(2)?,
             transaction: word(TransactionId::parse(&id), &id)?,
+            linked_at: row.try_get(4)?,
         })
     };
     found.iter().map(read).collect()

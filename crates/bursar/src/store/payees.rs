@@ -329,3 +329,12 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Payee>> {
     let found: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
     Ok(found.and_then(|id| Payee::parse(&id)))
 }
+
+/// Asks for every profile at a vendor to be read from it again: its account may be another one now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_all_again(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<u64> {
+    let sql = "UPDATE payout_profile SET check_at = $2 WHERE vendor = $1";
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await
+}

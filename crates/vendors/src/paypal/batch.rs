@@ -211,6 +211,43 @@ pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
     }
 }
 
+/// Our transactions in the order in which a stored batch names them; empty when the bytes are not ours.
+#[must_use]
+pub fn sender_item_ids(body: &[u8]) -> Vec<String> {
+    let sent: Option<Sent> = serde_json::from_slice(body).ok();
+    sent.map_or_else(Vec::new, |sent| sent.items.into_iter().map(|item| item.sender_item_id).collect())
+}
+
+/// How a batch that PayPal has under our key differs from what we sent; `None` when it is the same, item for item.
+/// Money would be misread if a stranger's batch were adopted unseen.
+#[must_use]
+pub fn difference(request: &MoneyRequest, batch: &Batch) -> Option<String> {
+    let Some(sent) = sent(request) else { return Some("what we sent cannot be read back".into()) };
+    if let Some(theirs) = batch.sender_batch_id.as_deref().filter(|id| *id != request.key()) {
+        return Some(format!("it belongs to the key {theirs}"));
+    }
+    if batch.items.len() != sent.items.len() {
+        return Some(format!("we sent {} items, it holds {}", sent.items.len(), batch.items.len()));
+    }
+    sent.items.iter().find_map(|ours| {
+        let theirs =
+            batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(&ours.sender_item_id));
+        match theirs {
+            None => Some(format!("it does not hold {}", ours.sender_item_id)),
+            Some(theirs) if theirs.amount != ours.amount.money() => {
+                Some(format!("{} has another amount", ours.sender_item_id))
+            }
+            Some(theirs) => {
+                let same = theirs
+                    .receiver
+                    .as_ref()
+                    .is_none_or(|receiver| receiver.eq_ignore_ascii_case(&ours.receiver));
+                (!same).then(|| format!("{} has another receiver", ours.sender_item_id))
+            }
+        }
+    })
+}
+
 impl ItemError {
     fn reason(&self) -> Reason {
         Reason::new(&*self.name, &*self.message)
@@ -319,6 +356,8 @@ struct Sent {
 #[derive(Deserialize)]
 struct SentItem {
     amount: AmountAnswer,
+    sender_item_id: String,
+    receiver: String,
 }
 
 fn sent(request: &MoneyRequest) -> Option<Sent> {

@@ -36,6 +36,32 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "no vendor is called while a database transaction is open",
+        why: "a slow vendor would hold locks for twenty seconds, and what it answered could be rolled back",
+        broken: called_inside,
+        bad: &[
+            ("crates/bursar/src/work/send.rs", "transact!(app, |tx| { work.clients.stripe().await })"),
+            (
+                "crates/bursar/src/work/send.rs",
+                "transact!(app, |tx| { if x { to_stripe(work, of).await } Ok(1) })",
+            ),
+            (
+                "crates/bursar/src/work/send.rs",
+                "async fn note(tx: &mut Tx, client: &PayPal) { client.item(1) }",
+            ),
+        ],
+        good: &[
+            (
+                "crates/bursar/src/work/send.rs",
+                "let a = transact!(app, |tx| { note(tx, work).await })?; work.clients.stripe().await; one(work)",
+            ),
+            (
+                "crates/bursar/src/work/send.rs",
+                "async fn note(tx: &mut Tx, work: &Work) { work.app.now() }\nfn f(work: &Work) { work.clients.http() }",
+            ),
+        ],
+    },
+    Rule {
         name: "what a crate may depend on",
         why: "an absent dependency is the strongest rule there is: rules that cannot do IO need no mock, and a \
               simulator that cannot see our code cannot share its mistakes",
@@ -98,7 +124,6 @@ const ROOMS: &[Room] = &[
     },
     Room { under: "crates/bursar/src/web/", never: WRITING, except: &[] },
     Room { under: "crates/bursar/src/cli", never: WRITING, except: &[] },
-    Room { under: "crates/bursar/src/work/", never: WRITING, except: &[] },
 ];
 
 /// Names that only a verb has a use for.
@@ -200,6 +225,58 @@ fn members(group: &str) -> Vec<String> {
         }
     }
     members
+}
+
+/// Clients of vendors are reached through `work.clients`, so whatever runs in a database transaction must not name them
+/// nor hand `work` to something that does not run in the transaction itself.
+fn called_inside(file: &Source) -> Vec<Breach> {
+    if !file.path.starts_with("crates/bursar/src/") || !file.path.ends_with(".rs") {
+        return Vec::new();
+    }
+    let code = file.code();
+    let mut found = Vec::new();
+    for (at, inside) in in_transactions(&code) {
+        let first = code[..at].matches('\n').count();
+        for (number, line) in inside.lines().enumerate() {
+            let client = ["clients", "Clients", "client", "http", "Http"];
+            let named = source::names(line).any(|(_, name)| client.contains(&name));
+            let handed_on = ["(work,", "(work)", "(&work,", "(&work)"].iter().any(|text| line.contains(text));
+            if named || handed_on {
+                found.push((first + number + 1, line.trim().to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// What runs in a database transaction, with where it begins: the block of each `transact!`, and each function that
+/// takes a `Tx`.
+fn in_transactions(code: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("transact!(") {
+        let begin = at + "transact!".len();
+        found.push((begin, bracketed(&code[begin..], '(', ')')));
+    }
+    for (at, _) in code.match_indices("fn ") {
+        let signature = code[at..].split(['{', ';']).next().unwrap_or_default();
+        if source::names(signature).any(|(_, name)| name == "Tx") {
+            let body = bracketed(&code[at + signature.len()..], '{', '}');
+            found.push((at, &code[at..at + signature.len() + body.len()]));
+        }
+    }
+    found
+}
+
+/// The text up to where the bracket that it begins with is closed.
+fn bracketed(text: &str, open: char, close: char) -> &str {
+    let mut depth = 0;
+    for (at, character) in text.char_indices() {
+        depth += i32::from(character == open) - i32::from(character == close);
+        if depth == 0 {
+            return &text[..at + character.len_utf8()];
+        }
+    }
+    text
 }
 
 fn dependencies(file: &Source) -> Vec<Breach> {

@@ -1,0 +1,149 @@
+//! The vendors' clients, made from the sealed credentials and made again when those change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use payout::money::Vendor;
+use tokio::sync::Mutex;
+use url::Url;
+use vendors::http::Http;
+use vendors::paypal::PayPal;
+use vendors::stripe::Stripe;
+
+use crate::app::App;
+use crate::config::{PAYPAL_API, PAYPAL_SANDBOX_API, STRIPE_API};
+use crate::ops::vendors::Credentials;
+use crate::store::vendors::Connection;
+use crate::store::{self, StoreError};
+
+/// A vendor that can be talked to.
+#[derive(Clone, Debug)]
+pub struct Connected<C> {
+    /// The client.
+    pub client: C,
+    /// Real money.
+    pub live: bool,
+}
+
+/// The clients in use.
+#[derive(Clone)]
+pub struct Clients {
+    app: App,
+    http: Http,
+    made: Arc<Mutex<HashMap<Vendor, (String, Made)>>>,
+}
+
+#[derive(Clone)]
+enum Made {
+    Stripe(Connected<Stripe>),
+    PayPal(Connected<PayPal>),
+}
+
+/// Where a vendor's API is.
+///
+/// # Errors
+/// When the configured base is not an address of scheme, host and port alone.
+pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
+    let (configured, own) = match vendor {
+        Vendor::Stripe => (&app.config.stripe_api_base, STRIPE_API),
+        Vendor::PayPal if mode == "live" => (&app.config.paypal_api_base, PAYPAL_API),
+        Vendor::PayPal => (&app.config.paypal_api_base, PAYPAL_SANDBOX_API),
+    };
+    let text = configured.as_deref().unwrap_or(own);
+    let url = Url::parse(text).map_err(|error| format!("{text} is not an address: {error}"))?;
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.has_host();
+    let web = matches!(url.scheme(), "http" | "https");
+    if bare && web { Ok(url) } else { Err(format!("{text} must be scheme://host:port and nothing more")) }
+}
+
+impl Clients {
+    /// Clients of this program, over connections of their own.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(app: App) -> Result<Self, String> {
+        Ok(Self { app, http: Http::new()?, made: Arc::default() })
+    }
+
+    /// The network, for fetching PayPal's certificates.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Stripe, if it is connected.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the credentials do not open.
+    pub async fn stripe(&self) -> store::Result<Option<Connected<Stripe>>> {
+        match self.get(Vendor::Stripe).await? {
+            Some(Made::Stripe(connected)) => Ok(Some(connected)),
+            Some(Made::PayPal(_)) | None => Ok(None),
+        }
+    }
+
+    /// PayPal, if it is connected.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the credentials do not open.
+    pub async fn paypal(&self) -> store::Result<Option<Connected<PayPal>>> {
+        match self.get(Vendor::PayPal).await? {
+            Some(Made::PayPal(connected)) => Ok(Some(connected)),
+            Some(Made::Stripe(_)) | None => Ok(None),
+        }
+    }
+
+    async fn get(&self, vendor: Vendor) -> store::Result<Option<Made>> {
+        let mut db = self.app.store.read().await?;
+        let all = store::vendors::all(&mut db).await?;
+        drop(db);
+        let Some(connection) = all.into_iter().find(|connection| connection.vendor == vendor) else {
+            return Ok(None);
+        };
+        let mut made = self.made.lock().await;
+        if let Some((sealed, client)) = made.get(&vendor)
+            && *sealed == connection.sealed
+        {
+            return Ok(Some(client.clone()));
+        }
+        let client = self.make(&connection).map_err(StoreError::Corrupt)?;
+        made.insert(vendor, (connection.sealed, client.clone()));
+        Ok(Some(client))
+    }
+
+    fn make(&self, connection: &Connection) -> Result<Made, String> {
+        let opened = Credentials::open(&self.app.master_key, connection)
+            .ok_or("the vendor's credentials do not open with this master key; save them again")?;
+        let live = connection.mode == "live";
+        match opened {
+            Credentials::Stripe { secret_key, .. } => {
+                let client = self.new_stripe(&secret_key)?;
+                Ok(Made::Stripe(Connected { client, live }))
+            }
+            Credentials::PayPal { client_id, client_secret, .. } => {
+                let client = self.new_paypal(&client_id, &client_secret, &connection.mode)?;
+                Ok(Made::PayPal(Connected { client, live }))
+            }
+        }
+    }
+
+    /// A Stripe client for a key that is not saved yet.
+    ///
+    /// # Errors
+    /// When the base or the key cannot be used.
+    pub fn new_stripe(&self, secret_key: &str) -> Result<Stripe, String> {
+        let base = base(&self.app, Vendor::Stripe, "")?;
+        Stripe::new(self.http.clone(), base, secret_key).map_err(|bad| bad.0)
+    }
+
+    /// A PayPal client for credentials that are not saved yet.
+    ///
+    /// # Errors
+    /// When the base or the credentials cannot be used.
+    pub fn new_paypal(&self, client_id: &str, client_secret: &str, mode: &str) -> Result<PayPal, String> {
+        let base = base(&self.app, Vendor::PayPal, mode)?;
+        let clock = self.app.clock.clone();
+        let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now());
+        PayPal::new(self.http.clone(), base, client_id, client_secret, now).map_err(|bad| bad.0)
+    }
+}

@@ -1,0 +1,418 @@
+//! From a queued attempt to an answer: commit the intention, send it, record what came back.
+//!
+//! 1. *Intend*: every gate is asked again, then key and exact bytes are committed with the attempt's move to sending.
+//! 2. *Send*: no database transaction is open. `work::send` is the only code that calls a money endpoint.
+//! 3. *Record*: the answer's verdict moves submission and attempts in one database transaction.
+//!
+//! A process may die after any of these; the next pass finds what is committed and drives it on with the same key.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::StreamExt as _;
+use payout::eligibility::{self, BeforeSend, Code};
+use payout::ids::{AttemptId, BatchId, TransactionId};
+use payout::money::{Currency, Vendor};
+use payout::transaction::{Fact, Leg, Reason};
+use vendors::paypal::batch::{BatchOrder, ItemOrder};
+use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
+use vendors::{BadRequest, MoneyRequest, ReadError};
+
+use super::{Death, Done, Work, send};
+use crate::ops::batches::Gates;
+use crate::ops::record::{self, Heard};
+use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
+use crate::store::submissions::{self, New};
+use crate::store::transactions::{self, Attempt, Transaction};
+use crate::store::{self};
+use crate::transact;
+
+/// How many attempts of Stripe's legs one pass intends.
+const STRIPE_AT_ONCE: i64 = 256;
+/// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
+/// denied batch touches fewer payees.
+const PAYPAL_ITEMS: usize = 1_000;
+/// How many PayPal items one pass intends.
+const PAYPAL_AT_ONCE: i64 = 10_000;
+/// How many connected balances are read at a time.
+const READS_AT_ONCE: usize = 32;
+/// The wait after a look at a vendor failed before anything was sent.
+const LOOK_AGAIN_US: i64 = 2_000_000;
+
+/// One pass: intends what is queued, sends what is due, records the answers.
+///
+/// # Errors
+/// When the database does not answer; what is committed is driven on by the next pass.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let mut db = work.app.store.read().await?;
+    let safe = safe_mode::on(&mut db).await?;
+    drop(db);
+    if safe {
+        return Ok(0);
+    }
+    let intended = intend(work, now).await?;
+    if intended > 0 && work.dies_now(Death::BetweenCommitAndSend) {
+        return Ok(0);
+    }
+    Ok(intended + send::due(work, now).await?)
+}
+
+/// A queued attempt that may be sent, with what is needed to build its request.
+struct Ready {
+    attempt: Attempt,
+    transaction: Transaction,
+    transfer: Option<String>,
+}
+
+/// An attempt that waits, its transaction, and the gate it waits at.
+type Waiting = (AttemptId, TransactionId, Option<&'static str>);
+
+/// What is decided about queued attempts before anything is written.
+#[derive(Default)]
+struct Sorted {
+    ready: Vec<Ready>,
+    stopped: Vec<(Attempt, Code)>,
+    waiting: BTreeMap<i64, Vec<Waiting>>,
+}
+
+/// Commits the intentions of what is queued; answers how many attempts it moved.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn intend(work: &Work, now: i64) -> Done {
+    let mut moved = 0;
+    for (legs, limit) in [
+        ([Leg::Transfer, Leg::Reversal, Leg::Payout].as_slice(), STRIPE_AT_ONCE),
+        ([Leg::Item].as_slice(), PAYPAL_AT_ONCE),
+    ] {
+        let mut db = work.app.store.read().await?;
+        let queued = transactions::queued(&mut db, legs, now, limit).await?;
+        drop(db);
+        if !queued.is_empty() {
+            let sorted = sort(work, queued, now).await?;
+            moved += commit(work, sorted).await?;
+        }
+    }
+    Ok(moved)
+}
+
+/// Asks every gate again. Reading a connected balance is a call to the vendor, so it comes before any transaction.
+async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
+    let ids: Vec<TransactionId> = queued.iter().map(|attempt| attempt.transaction).collect();
+    let mut db = work.app.store.read().await?;
+    let found: HashMap<TransactionId, Transaction> =
+        transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
+    let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
+    let paused = paused(&store::vendors::all(&mut db).await?, now);
+    let transfers = transfers_of(&mut db, &queued).await?;
+    drop(db);
+    let (mut sorted, mut payouts) = (Sorted::default(), Vec::new());
+    let later = now + work.app.config.longest_wait_us();
+    for attempt in queued {
+        let Some(transaction) = found.get(&attempt.transaction).cloned() else { continue };
+        match gate(&attempt, &transaction, &gates, &paused, now) {
+            BeforeSend::Open => {
+                let transfer = transfers.get(&transaction.id).cloned();
+                let ready = Ready { attempt, transaction, transfer };
+                if ready.attempt.leg == Leg::Payout { payouts.push(ready) } else { sorted.ready.push(ready) }
+            }
+            BeforeSend::Wait(code) => {
+                let waits = sorted.waiting.entry(later).or_default();
+                waits.push((attempt.id, transaction.id, Some(code.as_str())));
+            }
+            BeforeSend::Stop(code) => sorted.stopped.push((attempt, code)),
+        }
+    }
+    with_funds(work, payouts, &mut sorted, now).await?;
+    Ok(sorted)
+}
+
+/// The vendors that refuse our credentials and are not due for another try.
+fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
+    let paused = connections.iter().filter(|connection| connection.rejected_at.is_some());
+    let resting = paused.filter(|connection| connection.retry_at.is_some_and(|at| at > now));
+    resting.map(|connection| connection.vendor).collect()
+}
+
+/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate of the payee.
+fn gate(
+    attempt: &Attempt,
+    transaction: &Transaction,
+    gates: &Gates,
+    paused: &[Vendor],
+    now: i64,
+) -> BeforeSend {
+    if paused.contains(&transaction.terms.vendor) {
+        return BeforeSend::Wait(Code::VendorCredentialsRejected);
+    }
+    if attempt.leg == Leg::Reversal {
+        return BeforeSend::Open;
+    }
+    let mut codes = gates.payee_codes(transaction.terms.payee, now);
+    codes.retain(|code| *code != Code::VendorCredentialsRejected);
+    let profile = gates.profile(transaction.terms.payee);
+    let same = profile.is_some_and(|profile| profile.fingerprint == transaction.destination.fingerprint());
+    eligibility::before_send(&codes, same, false)
+}
+
+/// The transfer of each transaction, which a reversal names.
+async fn transfers_of(db: &mut store::Db, queued: &[Attempt]) -> Result<HashMap<TransactionId, String>> {
+    let reversals = queued.iter().filter(|attempt| attempt.leg == Leg::Reversal);
+    let ids: Vec<TransactionId> = reversals.map(|attempt| attempt.transaction).collect();
+    let attempts = transactions::attempts(db, &ids).await?;
+    let transfers =
+        attempts.into_iter().filter(|attempt| attempt.leg == Leg::Transfer && !attempt.state.ended());
+    Ok(transfers.filter_map(|attempt| Some((attempt.transaction, attempt.vendor_id?))).collect())
+}
+
+/// Only what a connected balance holds as available is paid out. Until then the payment is Payout Ready: transferred
+/// money can take a day, and a payout sent too early would be refused.
+async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: i64) -> Result<()> {
+    if payouts.is_empty() {
+        return Ok(());
+    }
+    let again = now + LOOK_AGAIN_US.min(work.app.config.longest_wait_us());
+    let Some(stripe) = work.clients.stripe().await? else {
+        let waits = sorted.waiting.entry(again).or_default();
+        waits.extend(
+            payouts.iter().map(|one| (one.attempt.id, one.transaction.id, Some("vendor_not_connected"))),
+        );
+        return Ok(());
+    };
+    let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
+    for ready in payouts {
+        accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
+    }
+    let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
+        let (client, pace) = (stripe.client.clone(), work.pace.clone());
+        async move {
+            if let Some(pace) = pace {
+                pace.read_turn().await;
+            }
+            let balance = match ConnectedAccount::parse(&account) {
+                Some(account) => client.balance(Some(&account)).await,
+                None => Err(ReadError::Missing),
+            };
+            (waiting, balance)
+        }
+    });
+    let mut reads = reads.buffer_unordered(READS_AT_ONCE);
+    while let Some((waiting, balance)) = reads.next().await {
+        match balance {
+            Ok(balance) => share(waiting, &balance, sorted, now + work.app.config.longest_wait_us()),
+            Err(error) => {
+                if let ReadError::Credentials(why) = &error {
+                    connections::pause(&work.app, Vendor::Stripe, why).await?;
+                }
+                let waits = sorted.waiting.entry(again).or_default();
+                waits.extend(waiting.iter().map(|one| (one.attempt.id, one.transaction.id, None)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives what is available to the payouts of one account, oldest first.
+fn share(waiting: Vec<Ready>, balance: &vendors::stripe::balance::Balance, sorted: &mut Sorted, later: i64) {
+    let mut left: HashMap<Currency, i64> = HashMap::new();
+    for ready in waiting {
+        let net = ready.transaction.terms.net;
+        let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
+        let left = left.entry(net.currency).or_insert(balance.available_units(net.currency).unwrap_or(0));
+        if *left >= units {
+            *left -= units;
+            sorted.ready.push(ready);
+        } else {
+            sorted.waiting.entry(later).or_default().push((ready.attempt.id, ready.transaction.id, None));
+        }
+    }
+}
+
+/// Writes intentions, stops and waits. A key that is there already means that another worker was faster: nothing is
+/// written, and the next pass sees what it did.
+async fn commit(work: &Work, sorted: Sorted) -> Done {
+    let app = &work.app;
+    let moved = sorted.ready.len() + sorted.stopped.len();
+    let outcome = transact!(app, |tx| {
+        let now = app.clock.now();
+        let (mut heard, mut new) = (Vec::new(), Vec::new());
+        for (attempt, code) in &sorted.stopped {
+            heard.push(stop(attempt, *code));
+        }
+        let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
+            sorted.ready.iter().partition(|ready| ready.attempt.leg == Leg::Item);
+        for ready in legs {
+            match stripe_request(ready) {
+                Ok(request) => {
+                    intention(app, &request, ready.transaction.batch, &[ready], now, &mut heard, &mut new)
+                }
+                Err(bad) => heard.push(cannot_build(&ready.attempt, &bad)),
+            }
+        }
+        for chunk in chunks(tx, items).await? {
+            match chunk.request() {
+                Ok(request) => intention(app, &request, chunk.batch, &chunk.items, now, &mut heard, &mut new),
+                Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
+            }
+        }
+        submissions::insert(tx, new, now).await?;
+        record::record(tx, app, "dispatch", &heard).await?;
+        for (next_at, waiting) in &sorted.waiting {
+            transactions::let_wait(tx, waiting, *next_at).await?;
+        }
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => Ok(moved),
+        Err(OpsError::Conflict(_)) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+fn stop(attempt: &Attempt, code: Code) -> Heard {
+    let reason = Reason::new(code.as_str(), "");
+    heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {}", code.message())))
+}
+
+/// A request that cannot be built is a rule that a gate should have kept; nothing was sent.
+fn cannot_build(attempt: &Attempt, bad: &BadRequest) -> Heard {
+    tracing::error!(attempt = %attempt.id, %bad, "a request could not be built; nothing was sent");
+    let reason = Reason::new(Code::AmountNotPayable.as_str(), bad.0.as_str());
+    heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {bad}")))
+}
+
+fn heard(attempt: &Attempt, fact: Fact, detail: Option<String>) -> Heard {
+    Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id: None,
+        submission: None,
+        source: "request",
+        detail,
+        event_id: None,
+    }
+}
+
+/// One submission and the attempts it carries.
+fn intention(
+    app: &crate::app::App,
+    request: &MoneyRequest,
+    batch: BatchId,
+    carried: &[&Ready],
+    now: i64,
+    told: &mut Vec<Heard>,
+    new: &mut Vec<New>,
+) {
+    let submission = send::new_submission(app, request, batch, now);
+    for ready in carried {
+        let sent = heard(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
+        told.push(Heard { submission: Some(submission.id.clone()), ..sent });
+    }
+    new.push(submission);
+}
+
+fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest> {
+    let transaction = ready.transaction.id.to_string();
+    let attempt = ready.attempt.id.to_string();
+    let key = format!("{}:{transaction}:{}", ready.attempt.leg.key_prefix(), ready.attempt.number);
+    let net = ready.transaction.terms.net;
+    let amount = net.at(Vendor::Stripe).map_err(|_| BadRequest(format!("Stripe cannot pay {net}")))?;
+    let account = ConnectedAccount::parse(ready.transaction.destination.address())
+        .ok_or_else(|| BadRequest("the destination is no Stripe account".to_owned()))?;
+    let description = ready.transaction.label();
+    match ready.attempt.leg {
+        Leg::Transfer => transfer::request(&transfer::TransferOrder {
+            key: &key,
+            transaction: &transaction,
+            attempt: &attempt,
+            destination: &account,
+            amount,
+            description: &description,
+        }),
+        Leg::Payout => bank::request(&bank::PayoutOrder {
+            key: &key,
+            transaction: &transaction,
+            attempt: &attempt,
+            account: &account,
+            amount,
+            statement_descriptor: &description,
+        }),
+        Leg::Reversal => {
+            let transfer = ready
+                .transfer
+                .as_deref()
+                .ok_or_else(|| BadRequest("there is no transfer to reverse".into()))?;
+            transfer::reversal_request(&transfer::ReversalOrder {
+                key: &key,
+                transaction: &transaction,
+                attempt: &attempt,
+                transfer,
+                amount,
+            })
+        }
+        Leg::Item => Err(BadRequest("a PayPal item is not sent to Stripe".to_owned())),
+    }
+}
+
+/// Items of one batch and currency that go to PayPal together.
+struct Chunk<'a> {
+    batch: BatchId,
+    currency: Currency,
+    number: usize,
+    items: Vec<&'a Ready>,
+}
+
+impl Chunk<'_> {
+    fn request(&self) -> std::result::Result<MoneyRequest, BadRequest> {
+        let key = format!("pb:{}:{}:1", self.batch, self.number);
+        let of: Vec<&Transaction> = self.items.iter().map(|ready| &ready.transaction).collect();
+        batch_request(&key, self.currency, &of)
+    }
+}
+
+/// The exact bytes of a PayPal batch over these transactions.
+pub(super) fn batch_request(
+    key: &str,
+    currency: Currency,
+    of: &[&Transaction],
+) -> std::result::Result<MoneyRequest, BadRequest> {
+    let ids: Vec<(String, String)> = of.iter().map(|one| (one.id.to_string(), one.label())).collect();
+    let mut items = Vec::with_capacity(of.len());
+    for (transaction, (id, label)) in of.iter().zip(&ids) {
+        let net = transaction.terms.net;
+        let amount = net.at(Vendor::PayPal).map_err(|_| BadRequest(format!("PayPal cannot pay {net}")))?;
+        items.push(ItemOrder {
+            transaction: id,
+            receiver: transaction.destination.address(),
+            amount,
+            note: label,
+        });
+    }
+    vendors::paypal::batch::request(&BatchOrder {
+        key,
+        currency,
+        items: &items,
+        subject: "You have a payout",
+    })
+}
+
+/// Splits items into chunks, numbered on from those the batch has had.
+async fn chunks<'a>(tx: &mut store::Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
+    let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
+    for ready in items {
+        let of = (ready.transaction.batch, ready.transaction.terms.net.currency);
+        groups.entry(of).or_default().push(ready);
+    }
+    let mut next: HashMap<BatchId, usize> = HashMap::new();
+    let mut chunks = Vec::new();
+    for ((batch, currency), items) in groups {
+        let first = match next.get(&batch) {
+            Some(number) => *number,
+            None => send::next_chunk(tx, batch).await?,
+        };
+        let numbered = (first..).zip(items.chunks(PAYPAL_ITEMS));
+        chunks.extend(numbered.map(|(number, some)| Chunk { batch, currency, number, items: some.to_vec() }));
+        next.insert(batch, first + items.len().div_ceil(PAYPAL_ITEMS));
+    }
+    Ok(chunks)
+}

@@ -1,0 +1,162 @@
+//! From a stored event to the payment it is about. An event is a hint: it says which object to ask the vendor for, and
+//! nothing in its body is believed. What is deliberately not here: asking (`settle`), verifying (done before storing).
+
+use std::collections::{BTreeSet, HashMap};
+
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+
+use super::{Done, Work};
+use crate::ops::Result;
+use crate::store::events::{self, Waiting};
+use crate::store::{Tx, payees, transactions, vendors};
+use crate::transact;
+
+/// How many events one pass takes.
+const AT_ONCE: i64 = 1_000;
+
+/// What is to be done about an event.
+enum Meaning {
+    /// Ask about this transaction.
+    Concerns(TransactionId),
+    /// Ask about all of these.
+    ConcernsAll(Vec<TransactionId>),
+    /// Read this connected account again.
+    Account(String),
+    /// We do not know the object yet.
+    Park,
+    /// It moves nothing, and why.
+    Nothing(String),
+}
+
+/// One pass: looks at the events that nobody has looked at.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, _now: i64) -> Done {
+    let app = &work.app;
+    let done = transact!(app, |tx| {
+        let now = app.clock.now();
+        let waiting = events::waiting(tx, AT_ONCE).await?;
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        let live: HashMap<Vendor, bool> =
+            vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
+        let known = known_objects(tx, &waiting).await?;
+        let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ask = BTreeSet::new();
+        for event in &waiting {
+            match meaning(tx, event, &known, live.get(&event.vendor).copied().unwrap_or(false)).await? {
+                Meaning::Concerns(id) => {
+                    links.push((event.id.clone(), id));
+                    ask.insert(id);
+                }
+                Meaning::ConcernsAll(ids) => {
+                    applied.push((event.id.clone(), format!("asked about {} payments", ids.len())));
+                    ask.extend(ids);
+                }
+                Meaning::Account(account) => {
+                    payees::ask_again(tx, Vendor::Stripe, &account, now).await?;
+                    applied.push((event.id.clone(), "the account is read again".to_owned()));
+                }
+                Meaning::Park => parked.push(event.id.clone()),
+                Meaning::Nothing(why) => applied.push((event.id.clone(), why)),
+            }
+        }
+        events::link(tx, &links, now).await?;
+        events::park(tx, &parked, now).await?;
+        events::mark_applied(tx, &applied, now).await?;
+        transactions::ask_now(tx, &ask.into_iter().collect::<Vec<_>>(), now).await?;
+        Ok(waiting.len())
+    })?;
+    if done > 0 {
+        app.nudge.settle.notify_one();
+    }
+    Ok(done)
+}
+
+/// The transactions behind the objects that these events name: vendor, object, and for Stripe the account that must
+/// match.
+type Known = HashMap<(Vendor, String), (TransactionId, String)>;
+
+async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
+    let mut known = HashMap::new();
+    for vendor in Vendor::ALL {
+        let of_vendor = waiting.iter().filter(|event| event.vendor == vendor);
+        let objects: Vec<String> = match vendor {
+            Vendor::Stripe => of_vendor.filter_map(|event| event.object_id.clone()).collect(),
+            Vendor::PayPal => of_vendor
+                .filter_map(|event| {
+                    ::vendors::paypal::event::parse(event.body.as_bytes()).ok()?.payout_item_id
+                })
+                .collect(),
+        };
+        for (object, transaction, destination) in events::by_vendor_id(tx, vendor, &objects).await? {
+            known.insert((vendor, object), (transaction, destination));
+        }
+    }
+    Ok(known)
+}
+
+async fn meaning(tx: &mut Tx, event: &Waiting, known: &Known, live: bool) -> Result<Meaning> {
+    match event.vendor {
+        Vendor::Stripe => Ok(stripe(event, known, live)),
+        Vendor::PayPal => paypal(tx, event, known).await,
+    }
+}
+
+/// A payee can write metadata on his own Stripe account, so an event is matched by the payout id that our own call was
+/// answered with, and by account and mode, never by metadata.
+fn stripe(event: &Waiting, known: &Known, live: bool) -> Meaning {
+    let Ok(told) = ::vendors::stripe::event::parse(event.body.as_bytes()) else {
+        return Meaning::Nothing("not an event we can read".to_owned());
+    };
+    if told.livemode != live {
+        return Meaning::Nothing("from the other mode (test or live)".to_owned());
+    }
+    let connect = event.endpoint == "stripe-connect";
+    let kind = event.event_type.as_str();
+    if connect && is_about_account(kind) {
+        return told.account.map_or(Meaning::Nothing("names no account".to_owned()), Meaning::Account);
+    }
+    let about_payment = kind.starts_with("payout.") && connect || kind.starts_with("transfer.") && !connect;
+    let Some(object) = event.object_id.as_ref().filter(|_| about_payment) else {
+        return Meaning::Nothing("no effect: an event we have no use for".to_owned());
+    };
+    match known.get(&(Vendor::Stripe, object.clone())) {
+        Some((_, destination)) if connect && told.account.as_ref() != Some(destination) => {
+            Meaning::Nothing("from another account than the payment's".to_owned())
+        }
+        Some((transaction, _)) => Meaning::Concerns(*transaction),
+        None => Meaning::Park,
+    }
+}
+
+fn is_about_account(kind: &str) -> bool {
+    kind.starts_with("account.") || kind == "capability.updated"
+}
+
+async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known) -> Result<Meaning> {
+    let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else {
+        return Ok(Meaning::Nothing("not an event we can read".to_owned()));
+    };
+    if !event.event_type.starts_with("PAYMENT.PAYOUTS") {
+        return Ok(Meaning::Nothing("no effect: an event we have no use for".to_owned()));
+    }
+    let item = told.payout_item_id.clone().and_then(|item| known.get(&(Vendor::PayPal, item)));
+    if let Some((transaction, _)) = item {
+        return Ok(Meaning::Concerns(*transaction));
+    }
+    let Some(batch) = &told.payout_batch_id else { return Ok(Meaning::Park) };
+    let carried = events::by_paypal_batch(tx, batch).await?;
+    if carried.is_empty() {
+        return Ok(Meaning::Park);
+    }
+    let named = told.sender_item_id.as_deref().and_then(TransactionId::parse);
+    match named {
+        Some(id) if carried.contains(&id) => Ok(Meaning::Concerns(id)),
+        Some(_) => Ok(Meaning::Nothing("names a payment that its batch does not carry".to_owned())),
+        None => Ok(Meaning::ConcernsAll(carried)),
+    }
+}

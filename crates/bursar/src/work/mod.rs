@@ -1,0 +1,163 @@
+//! The loops that talk to vendors: nudged or timed, they take no input, and each is a `…_once(now)` that does one
+//! bounded piece of work and can be dropped and begun again at any moment.
+//!
+//! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
+//! records what it says; `reconcile` looks for what got no answer. `ask` and `connect` are the look-ups that a face may
+//! await beside a verb. What is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing
+//! (`ops::record`).
+
+pub mod ask;
+pub mod clients;
+pub mod connect;
+pub mod dispatch;
+pub mod intake;
+pub mod pace;
+pub mod reconcile;
+mod send;
+pub mod settle;
+pub mod verdict;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use payout::money::Vendor;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use clients::Clients;
+use pace::Pace;
+
+/// What every loop is given.
+#[derive(Clone)]
+pub struct Work {
+    /// The program.
+    pub app: App,
+    /// The vendors' clients.
+    pub clients: Clients,
+    /// How fast to send; `None` sends as fast as it can, for the benchmark.
+    pub pace: Option<Arc<Pace>>,
+    /// Until when a vendor asked for patience.
+    holds: Arc<Mutex<HashMap<Vendor, i64>>>,
+    /// Where the simulation lets this process die.
+    dies: Arc<Mutex<Option<Death>>>,
+}
+
+/// A point at which a process may die: what is committed stays, what comes after never happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// The intention is committed, no byte has left.
+    BetweenCommitAndSend,
+    /// The vendor has answered, nothing is recorded.
+    BetweenSendAndRecord,
+}
+
+impl Work {
+    /// Work for a program, at this pace.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(app: App, pace: Option<Arc<Pace>>) -> Result<Self, String> {
+        let clients = Clients::new(app.clone())?;
+        Ok(Self { app, clients, pace, holds: Arc::default(), dies: Arc::default() })
+    }
+
+    /// Lets the process die at the next such point, for the simulation: the loop stops there and drops what it holds.
+    pub fn die_at(&self, point: Death) {
+        *self.dies.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+    }
+
+    fn dies_now(&self, point: Death) -> bool {
+        let mut dies = self.dies.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = *dies == Some(point);
+        if now {
+            *dies = None;
+        }
+        now
+    }
+
+    /// A vendor asked for patience: nothing is sent to it before then.
+    fn hold(&self, vendor: Vendor, until: i64) {
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = holds.entry(vendor).or_insert(until);
+        *held = until.max(*held);
+    }
+
+    fn held(&self, vendor: Vendor, now: i64) -> bool {
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.get(&vendor).is_some_and(|until| *until > now)
+    }
+}
+
+/// How much one pass of a loop did; a loop that did something goes on at once.
+pub type Done = crate::ops::Result<usize>;
+
+/// The running loops.
+pub struct Loops {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// How long a graceful stop waits for what is on the wire: a submission's own time-out, and a little.
+const STOP: Duration = Duration::from_secs(25);
+/// The longest a loop sleeps without being nudged.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Starts every loop.
+#[must_use]
+pub fn start(work: Work) -> Loops {
+    let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+    macro_rules! run {
+        ($name:literal, $once:path, $bell:ident) => {{
+            let (work, stop) = (work.clone(), stop.clone());
+            tasks.spawn(async move {
+                while !stop.is_cancelled() {
+                    let now = work.app.clock.now();
+                    if outcome(&work, $name, $once(&work, now).await) {
+                        continue;
+                    }
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = work.app.nudge.$bell.notified() => {}
+                        () = tokio::time::sleep(IDLE) => {}
+                    }
+                }
+            });
+        }};
+    }
+    run!("dispatch", dispatch::once, dispatch);
+    run!("intake", intake::once, intake);
+    run!("settle", settle::once, settle);
+    run!("reconcile", reconcile::once, reconcile);
+    Loops { tasks, stop }
+}
+
+/// Counts what a step did; answers whether it did anything. A step that failed is logged and runs again when its lease
+/// has lapsed: retry is the absence of code.
+fn outcome(work: &Work, name: &'static str, done: Done) -> bool {
+    let done = done.unwrap_or_else(|error| {
+        tracing::error!(step = name, ?error, "a step failed and will run again");
+        metrics::counter!("bursar_step_failures_total", "loop" => name).increment(1);
+        0
+    });
+    metrics::counter!("bursar_steps_total", "loop" => name).increment(done as u64);
+    if done > 0 {
+        work.app.nudge.tell_watchers();
+    }
+    done > 0
+}
+
+impl Loops {
+    /// Lets every loop finish the step it is in. What is still on the wire after that stays committed as an intention
+    /// and is driven on at the next start.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP, all).await.is_err() {
+            tracing::warn!(
+                "a request to a vendor was still on its way at the stop; it stays as it is and is driven on at the next start"
+            );
+        }
+    }
+}

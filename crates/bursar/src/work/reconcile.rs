@@ -1,0 +1,161 @@
+//! Looking for what got no believable answer: lists and objects at the vendor, never a second request.
+//!
+//! Only Stripe is looked through. At PayPal sending the same bytes again is the look, and `send` does that.
+
+use payout::money::Vendor;
+use payout::transaction::Fact;
+use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
+use vendors::{MoneyKind, MoneyRequest, ReadError};
+
+use super::verdict::{self, Judged};
+use super::{Done, Work, send};
+use crate::ops::safe_mode;
+use crate::store::submissions::Submission;
+
+/// One pass: looks for the submissions that are due to be looked for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let mut db = work.app.store.read().await?;
+    let safe = safe_mode::on(&mut db).await?;
+    drop(db);
+    if safe { Ok(0) } else { send::look(work, now).await }
+}
+
+/// What a look through Stripe says of a submission: there, not there, or not to be found out.
+pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Option<Fact>) {
+    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
+    let unsure = || (verdict::not_looked(of, now, longest), None);
+    if of.vendor != Vendor::Stripe {
+        return (Judged::review(of, "PayPal cannot be looked through by our key"), None);
+    }
+    let Ok(Some(stripe)) = work.clients.stripe().await else { return unsure() };
+    let Some((request, expect)) = stored(of) else {
+        return (Judged::review(of, "the stored request cannot be read back"), None);
+    };
+    if let Some(pace) = &work.pace {
+        pace.read_turn().await;
+    }
+    let found = match request.kind() {
+        MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
+        MoneyKind::Payout => payout(&stripe.client, of, &request, &expect).await,
+        MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
+        MoneyKind::Batch => Ok(Found::Unclear("a PayPal batch at Stripe".to_owned())),
+    };
+    match found {
+        Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
+        Ok(Found::Absent) => (verdict::stripe_absent(of, now), None),
+        Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
+        Err(ReadError::Credentials(why)) => (Judged { pause: true, detail: why, ..unsure().0 }, None),
+        Err(
+            ReadError::Missing
+            | ReadError::RateLimited { .. }
+            | ReadError::Refused { .. }
+            | ReadError::Unreachable(_)
+            | ReadError::Unreadable(_),
+        ) => unsure(),
+    }
+}
+
+fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
+    let kind = MoneyKind::parse(&of.kind)?;
+    let body = of.body.clone().into_bytes();
+    let request =
+        MoneyRequest::from_stored(kind, of.path.clone(), of.account.clone(), of.key.clone(), body).ok()?;
+    let expect = Expect::of(&request).ok()?;
+    Some((request, expect))
+}
+
+enum Found {
+    /// It was made, under this id; what it says of itself.
+    There(String, Option<Fact>),
+    /// Stripe has nothing like it.
+    Absent,
+    /// Something is there that is not clearly ours alone.
+    Unclear(String),
+}
+
+/// A transfer is found by its group, which is our transaction; ours is the one with our attempt on it. The payee cannot
+/// write on it: it belongs to our own account.
+async fn transfer(
+    stripe: &Stripe,
+    of: &Submission,
+    request: &MoneyRequest,
+    expect: &Expect,
+) -> Result<Found, ReadError> {
+    let (transaction, attempt) = (field(request, "transfer_group"), field(request, "metadata[attempt]"));
+    let group = stripe.transfers_by_group(&transaction).await?;
+    let mut ours = group.into_iter().filter(|made| made.metadata.get("attempt") == Some(&attempt));
+    let Some(made) = ours.next() else { return Ok(Found::Absent) };
+    if ours.next().is_some() {
+        return Ok(Found::Unclear(format!("Stripe has more than one transfer for the key {}", of.key)));
+    }
+    let same = made.amount_units == expect.amount_units
+        && made.currency.eq_ignore_ascii_case(&expect.currency)
+        && Some(&made.destination) == expect.destination.as_ref();
+    if same {
+        Ok(Found::There(made.id, None))
+    } else {
+        Ok(Found::Unclear(format!("the transfer {} has another amount, currency or destination", made.id)))
+    }
+}
+
+/// A payout lies on the payee's own account, where he can write metadata too. Ours is the one that carries our attempt
+/// and agrees with what we sent, and whose `payout.created` event names our key.
+async fn payout(
+    stripe: &Stripe,
+    of: &Submission,
+    request: &MoneyRequest,
+    expect: &Expect,
+) -> Result<Found, ReadError> {
+    let attempt = field(request, "metadata[attempt]");
+    let Some(account) = request.account().and_then(ConnectedAccount::parse) else {
+        return Ok(Found::Unclear("the payout names no account".to_owned()));
+    };
+    // A minute earlier, because the two clocks need not agree.
+    let since = of.first_sent_at.unwrap_or(of.created_at) / 1_000_000 - 60;
+    let all = stripe.payouts_since(&account, since).await?;
+    let mut ours = all.into_iter().filter(|made| {
+        made.metadata.get("attempt") == Some(&attempt)
+            && made.amount_units == expect.amount_units
+            && made.currency.eq_ignore_ascii_case(&expect.currency)
+            && !made.automatic
+    });
+    let Some(made) = ours.next() else { return Ok(Found::Absent) };
+    if ours.next().is_some() {
+        return Ok(Found::Unclear(format!(
+            "{account} has more than one payout like the one under {}",
+            of.key
+        )));
+    }
+    let events = stripe.payout_created_events(&account, since).await?;
+    let confirmed = events.iter().any(|event| {
+        event.object_id.as_deref() == Some(&made.id)
+            && event.idempotency_key.as_deref() == Some(request.key())
+    });
+    if confirmed {
+        let fact = bank::fact(&made);
+        Ok(Found::There(made.id, fact))
+    } else {
+        Ok(Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id)))
+    }
+}
+
+async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> Result<Found, ReadError> {
+    let attempt = field(request, "metadata[attempt]");
+    let Some(transfer) = &expect.destination else {
+        return Ok(Found::Unclear("no transfer is named".to_owned()));
+    };
+    let all = stripe.reversals(transfer).await?;
+    let ours = all.into_iter().find(|made| made.metadata.get("attempt") == Some(&attempt));
+    Ok(ours.map_or(Found::Absent, |made| Found::There(made.id, None)))
+}
+
+/// A field of a request's stored form.
+fn field(request: &MoneyRequest, name: &str) -> String {
+    url::form_urlencoded::parse(request.body())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

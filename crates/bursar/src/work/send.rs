@@ -1,0 +1,431 @@
+//! The only code that calls a money endpoint: leases committed submissions, sends their exact bytes with no database
+//! transaction open, and records the verdict under the lease's fence.
+
+use std::collections::HashMap;
+
+use futures::StreamExt as _;
+use payout::ids::{BatchId, TransactionId};
+use payout::money::Vendor;
+use payout::transaction::{Fact, Leg};
+use vendors::paypal::batch::BatchAccepted;
+use vendors::stripe::payout as bank;
+use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError};
+
+use super::verdict::{self, Judged, Verdict};
+use super::{Death, Done, Work, dispatch};
+use crate::app::App;
+use crate::ops::record::{self, Heard};
+use crate::ops::vendors as connections;
+use crate::ops::{OpsError, Result};
+use crate::store::submissions::{self, New, Submission, SubmissionState};
+use crate::store::transactions::{self, Attempt};
+use crate::store::{self, Tx, events};
+use crate::transact;
+
+/// How long a lease lasts. It is longer than a request can take, so nobody else sends while we do.
+const LEASE_US: i64 = 30_000_000;
+/// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
+const NEEDED_US: i64 = 22_000_000;
+/// How many submissions one pass leases.
+const AT_ONCE: i64 = 128;
+/// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
+const ON_THE_WIRE: usize = 30;
+
+/// What a vendor said to one submission.
+struct Answered {
+    submission: Submission,
+    judged: Judged,
+    /// What the accepted object says of itself already, for a payout that was paid at once.
+    fact: Option<Fact>,
+    sent_at: i64,
+}
+
+/// Sends what is due; answers how many answers it recorded.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn due(work: &Work, now: i64) -> Done {
+    let app = &work.app;
+    let leased =
+        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, AT_ONCE).await?) })?;
+    let (held, leased): (Vec<_>, Vec<_>) = leased.into_iter().partition(|one| work.held(one.vendor, now));
+    let mut done = give_back(work, held, now).await?;
+    if leased.is_empty() {
+        return Ok(done);
+    }
+    let lease_ends = now + LEASE_US;
+    let sends = futures::stream::iter(leased).map(|submission| one(work, submission, lease_ends));
+    // Answers are recorded in sets as they come, so that one slow request holds nobody up.
+    let mut answers = sends.buffer_unordered(ON_THE_WIRE).ready_chunks(64);
+    while let Some(some) = answers.next().await {
+        if work.dies_now(Death::BetweenSendAndRecord) {
+            return Ok(0);
+        }
+        let answered: Vec<Answered> = some.into_iter().flatten().collect();
+        done += answered.len();
+        record_answers(work, answered).await?;
+    }
+    Ok(done)
+}
+
+/// Submissions of a vendor that asked for patience are not sent; they are due again when it ends.
+async fn give_back(work: &Work, held: Vec<Submission>, now: i64) -> Done {
+    let again = now + 1_000_000;
+    let answered = held.into_iter().map(|submission| {
+        let (why, detail) = submission.last.clone().unwrap_or_default();
+        let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
+        Answered { sent_at: 0, judged, fact: None, submission }
+    });
+    record_answers(work, answered.collect()).await?;
+    Ok(0)
+}
+
+/// Sends one submission. `None` when too little of the lease is left: the next lease sends it.
+async fn one(work: &Work, submission: Submission, lease_ends: i64) -> Option<Answered> {
+    let kind = MoneyKind::parse(&submission.kind);
+    if let (Some(pace), Some(kind)) = (&work.pace, kind) {
+        pace.turn(kind).await;
+    }
+    let sent_at = work.app.clock.now();
+    if lease_ends - sent_at < NEEDED_US {
+        return None;
+    }
+    let request = kind.and_then(|kind| {
+        let (path, account) = (submission.path.clone(), submission.account.clone());
+        MoneyRequest::from_stored(
+            kind,
+            path,
+            account,
+            submission.key.clone(),
+            submission.body.clone().into_bytes(),
+        )
+        .ok()
+    });
+    let Some(request) = request else {
+        let judged = Judged::review(&submission, "the stored request cannot be read back");
+        return Some(Answered { submission, judged, fact: None, sent_at });
+    };
+    let (judged, fact) = match submission.vendor {
+        Vendor::Stripe => to_stripe(work, &submission, &request).await,
+        Vendor::PayPal => to_paypal(work, &submission, &request).await,
+    };
+    Some(Answered { submission, judged, fact, sent_at })
+}
+
+fn not_connected(work: &Work, of: &Submission) -> Judged {
+    let at = work.app.clock.now() + work.app.config.longest_wait_us();
+    Judged { why: "not_connected".to_owned(), ..verdict::waits(of, at) }
+}
+
+async fn to_stripe(work: &Work, of: &Submission, request: &MoneyRequest) -> (Judged, Option<Fact>) {
+    let Ok(Some(stripe)) = work.clients.stripe().await else { return (not_connected(work, of), None) };
+    let outcome = match request.kind() {
+        MoneyKind::Transfer => stripe.client.send_transfer(request).await.map(|made| (made.id, None)),
+        MoneyKind::Payout => {
+            stripe.client.send_payout(request).await.map(|made| (made.id.clone(), bank::fact(&made)))
+        }
+        MoneyKind::Reversal => stripe.client.send_reversal(request).await.map(|made| (made.id, None)),
+        MoneyKind::Batch => return (Judged::review(of, "a PayPal batch is not sent to Stripe"), None),
+    };
+    let now = work.app.clock.now();
+    match outcome {
+        Outcome::Accepted((id, fact)) => (Judged::accepted(of, &id, "accepted"), fact),
+        Outcome::Rejected(rejection) => (verdict::stripe_refusal(of, &rejection, now), None),
+        Outcome::Unknown(doubt) => {
+            (verdict::stripe_doubt(of, &doubt, now, work.app.config.longest_wait_us()), None)
+        }
+    }
+}
+
+async fn to_paypal(work: &Work, of: &Submission, request: &MoneyRequest) -> (Judged, Option<Fact>) {
+    let Ok(Some(paypal)) = work.clients.paypal().await else { return (not_connected(work, of), None) };
+    let outcome = paypal.client.send_batch(request).await;
+    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
+    let judged = match outcome {
+        Outcome::Accepted(BatchAccepted::Created { payout_batch_id, .. }) => {
+            Judged::accepted(of, &payout_batch_id, "accepted")
+        }
+        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: Some(id) }) => {
+            adopt(&paypal.client, of, request, &id, now, longest).await
+        }
+        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
+            Judged::review(of, "PayPal says that it has this batch but not under which id")
+        }
+        Outcome::Rejected(rejection) => verdict::paypal_refusal(of, &rejection, now),
+        Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),
+    };
+    (judged, None)
+}
+
+/// PayPal has a batch under our key. It is ours only if it holds what we sent, item for item.
+async fn adopt(
+    client: &vendors::paypal::PayPal,
+    of: &Submission,
+    request: &MoneyRequest,
+    id: &str,
+    now: i64,
+    longest: i64,
+) -> Judged {
+    let later = |detail: String| {
+        verdict::paypal_doubt(of, &vendors::Doubt::new(vendors::Why::NoAnswer, detail), now, longest)
+    };
+    match client.batch(id).await {
+        // A batch that PayPal has only just taken may not list its items yet.
+        Ok(batch) if batch.items.is_empty() && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") => {
+            later(format!("the batch {id} does not list its items yet"))
+        }
+        Ok(batch) => match vendors::paypal::batch::difference(request, &batch) {
+            None => Judged::accepted(of, id, "found"),
+            Some(difference) => {
+                Judged::review(of, format!("the batch {id} under our key is not what we sent: {difference}"))
+            }
+        },
+        Err(error) => {
+            let judged = later(format!("the batch {id} could not be read: {error}"));
+            Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged }
+        }
+    }
+}
+
+/// Records verdicts: the submissions under their fences, then the facts that follow for their attempts.
+async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let app = &work.app;
+    for answer in &answered {
+        aftermath(work, answer).await?;
+    }
+    let dispatched = transact!(app, |tx| {
+        let now = app.clock.now();
+        let outcomes: Vec<submissions::Outcome> =
+            answered.iter().map(|answer| outcome(answer, now)).collect();
+        let held = submissions::record(tx, &outcomes).await?;
+        let attempts = transactions::attempts_of_submissions(tx, &held).await?;
+        let mut by_submission: HashMap<&str, Vec<&Attempt>> = HashMap::new();
+        for attempt in &attempts {
+            by_submission.entry(attempt.submission.as_deref().unwrap_or("")).or_default().push(attempt);
+        }
+        let mut heard = Vec::new();
+        for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
+            let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
+            heard.extend(consequences(tx, app, answer, &carried, now).await?);
+        }
+        Ok(record::record(tx, app, "dispatch", &heard).await?.to_dispatch)
+    })?;
+    if dispatched {
+        app.nudge.dispatch.notify_one();
+    }
+    app.nudge.intake.notify_one();
+    Ok(())
+}
+
+/// What an answer means for the vendor as a whole: a pause, patience, an alarm.
+async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
+    let (vendor, judged) = (answer.submission.vendor, &answer.judged);
+    if judged.pause {
+        connections::pause(&work.app, vendor, &judged.detail).await?;
+    } else if matches!(judged.verdict, Verdict::Accepted(_)) {
+        connections::resume(&work.app, vendor).await?;
+    }
+    if let Some(until) = judged.hold_until {
+        work.hold(vendor, until);
+    }
+    if judged.alarm {
+        tracing::error!(
+            key = answer.submission.key,
+            why = judged.why,
+            detail = judged.detail,
+            "a vendor's answer cannot be taken at its word; nothing is failed, it is being looked up"
+        );
+        metrics::counter!("bursar_alarms_total").increment(1);
+    }
+    Ok(())
+}
+
+fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
+    let Answered { submission, judged, sent_at, .. } = answer;
+    let doubtful = matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_));
+    let was_sent = *sent_at > 0;
+    let doubts = submission.doubts + i64::from(was_sent && doubtful);
+    let (state, next_at, vendor_id) = match &judged.verdict {
+        Verdict::Accepted(id) => (SubmissionState::Accepted, now, Some(id.clone())),
+        Verdict::Refused(_) | Verdict::RefusedFor(..) => (SubmissionState::Refused, now, None),
+        Verdict::Again { at, .. } if doubts > 0 => (SubmissionState::Unknown, *at, None),
+        Verdict::Again { at, .. } => (SubmissionState::Intended, *at, None),
+        Verdict::Look(at) => (SubmissionState::Looking, *at, None),
+        Verdict::Review => (SubmissionState::Review, now, None),
+    };
+    let ended = !matches!(judged.verdict, Verdict::Again { .. } | Verdict::Look(_));
+    submissions::Outcome {
+        id: submission.id.clone(),
+        fence: submission.fence,
+        state,
+        next_at,
+        last: (judged.why.clone(), judged.detail.clone()),
+        vendor_id,
+        counts: [
+            submission.tries + i64::from(was_sent),
+            doubts,
+            judged.same_errors,
+            judged.refusals,
+            judged.looks,
+        ],
+        looked_at: judged.looked_at,
+        sent: match was_sent {
+            true => (submission.first_sent_at.or(Some(*sent_at)), Some(*sent_at)),
+            false => (submission.first_sent_at, submission.last_sent_at),
+        },
+        ended_at: ended.then_some(now),
+    }
+}
+
+/// The facts that an answer is for the attempts its submission carries.
+async fn consequences(
+    tx: &mut Tx,
+    app: &App,
+    answer: &Answered,
+    carried: &[&Attempt],
+    now: i64,
+) -> Result<Vec<Heard>> {
+    let detail = format!("{}: {}", answer.judged.why, answer.judged.detail);
+    let tell = |attempt: &Attempt, fact, vendor_id: Option<&str>| Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id: vendor_id.map(str::to_owned),
+        submission: None,
+        source: "answer",
+        detail: Some(detail.clone()),
+        event_id: None,
+    };
+    let all = |fact: &dyn Fn(Leg) -> Fact| carried.iter().map(|one| tell(one, fact(one.leg), None)).collect();
+    Ok(match &answer.judged.verdict {
+        Verdict::Accepted(id) => {
+            if answer.submission.vendor == Vendor::PayPal {
+                events::unpark(tx, std::slice::from_ref(id)).await?;
+            }
+            let accepted = |one: &&Attempt| {
+                let fact = answer.fact.clone().unwrap_or_else(|| accepted_fact(one.leg));
+                tell(one, fact, (one.leg != Leg::Item).then_some(id.as_str()))
+            };
+            carried.iter().map(accepted).collect()
+        }
+        Verdict::Refused(reason) => all(&|leg| Fact::Refused(leg, reason.clone())),
+        Verdict::RefusedFor(places, reason) => {
+            let ids = item_ids(&answer.submission);
+            let bad: Vec<&str> = places.iter().filter_map(|at| ids.get(*at)).map(String::as_str).collect();
+            let (refused, others): (Vec<&Attempt>, Vec<&Attempt>) =
+                carried.iter().copied().partition(|one| bad.contains(&one.transaction.to_string().as_str()));
+            let mut heard: Vec<Heard> =
+                refused.iter().map(|one| tell(one, Fact::Refused(one.leg, reason.clone()), None)).collect();
+            heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
+            heard
+        }
+        Verdict::Again { doubtful: true, .. } | Verdict::Look(_) => all(&Fact::Unknown),
+        Verdict::Again { doubtful: false, .. } => Vec::new(),
+        Verdict::Review => all(&Fact::Review),
+    })
+}
+
+fn accepted_fact(leg: Leg) -> Fact {
+    match leg {
+        Leg::Transfer => Fact::TransferMade,
+        Leg::Payout => Fact::PayoutMade,
+        Leg::Reversal => Fact::ReversalMade,
+        Leg::Item => Fact::ItemPending,
+    }
+}
+
+/// Our transactions in the order in which a PayPal batch's stored bytes name them.
+fn item_ids(submission: &Submission) -> Vec<String> {
+    vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
+}
+
+/// One bad item refuses PayPal's whole batch. The good ones go again in a new submission, whose key has the next number.
+async fn send_others_again(
+    tx: &mut Tx,
+    app: &App,
+    refused: &Submission,
+    others: &[&Attempt],
+    now: i64,
+) -> Result<Vec<Heard>> {
+    if others.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<TransactionId> = others.iter().map(|one| one.transaction).collect();
+    let mut found = transactions::several(tx, &ids).await?;
+    found.sort_by_key(|one| one.id);
+    let Some(currency) = found.first().map(|one| one.terms.net.currency) else { return Ok(Vec::new()) };
+    let key = next_key(&refused.key);
+    let of: Vec<&transactions::Transaction> = found.iter().collect();
+    let request = dispatch::batch_request(&key, currency, &of)
+        .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
+    let submission = new_submission(app, &request, refused.batch, now);
+    let moved = others.iter().map(|one| Heard {
+        transaction: one.transaction,
+        attempt: one.id,
+        fact: Fact::Sent(one.leg),
+        vendor_id: None,
+        submission: Some(submission.id.clone()),
+        source: "request",
+        detail: None,
+        event_id: None,
+    });
+    let moved = moved.collect();
+    submissions::insert(tx, vec![submission], now).await?;
+    Ok(moved)
+}
+
+/// `pb:{batch}:{chunk}:{n}` with the next `n`.
+fn next_key(key: &str) -> String {
+    let (stem, n) = key.rsplit_once(':').unwrap_or((key, "1"));
+    format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
+}
+
+/// The number of a batch's next chunk.
+pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
+    let prefix = format!("pb:{batch}:");
+    let keys = submissions::keys_like(tx, &prefix).await?;
+    let numbers =
+        keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(':').next()?.parse::<usize>().ok());
+    Ok(numbers.max().map_or(0, |last| last + 1))
+}
+
+/// A submission as it is committed.
+pub(super) fn new_submission(app: &App, request: &MoneyRequest, batch: BatchId, now: i64) -> New {
+    New {
+        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+        key: request.key().to_owned(),
+        vendor: match request.kind() {
+            MoneyKind::Batch => Vendor::PayPal,
+            MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Reversal => Vendor::Stripe,
+        },
+        kind: request.kind().as_str(),
+        path: request.path().to_owned(),
+        account: request.account().map(str::to_owned),
+        // Both vendors' bodies are ASCII: a form, or JSON that escapes the rest.
+        body: String::from_utf8_lossy(request.body()).into_owned(),
+        batch,
+    }
+}
+
+/// Looks for submissions that got no believable answer; answers how many looks it recorded.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn look(work: &Work, now: i64) -> Done {
+    let app = &work.app;
+    let leased =
+        transact!(app, |tx| { Ok(submissions::lease(tx, true, now, now + LEASE_US, AT_ONCE).await?) })?;
+    let looks = futures::stream::iter(leased).map(|submission| look_for(work, submission));
+    let answered: Vec<Answered> = looks.buffer_unordered(8).collect().await;
+    let done = answered.len();
+    record_answers(work, answered).await?;
+    Ok(done)
+}
+
+async fn look_for(work: &Work, submission: Submission) -> Answered {
+    let (judged, fact) = super::reconcile::look_at_stripe(work, &submission).await;
+    Answered { submission, judged, fact, sent_at: 0 }
+}

@@ -1,0 +1,351 @@
+//! Asking the vendor how payments stand, and recording what it says. Webhooks, polls and hand refreshes all end here:
+//! whatever the occasion, the *fetched* object decides.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::StreamExt as _;
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use payout::transaction::{Fact, Leg, State};
+use vendors::ReadError;
+use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
+use vendors::stripe::{ConnectedAccount, payout as bank};
+
+use super::{Done, Work, connect};
+use crate::ops::record::{self, Heard};
+use crate::ops::{Result, vendors as connections};
+use crate::store::submissions;
+use crate::store::transactions::{self, Asked, Attempt, Transaction};
+use crate::store::{Tx, events};
+use crate::transact;
+
+/// How many transactions one pass asks about.
+const AT_ONCE: i64 = 500;
+/// How many questions are on the wire at a time.
+const READS_AT_ONCE: usize = 16;
+/// How long a question may take before another worker asks it.
+const LEASE_US: i64 = 60_000_000;
+/// A success is watched this long: a bank can send it back for about five business days.
+const WATCHED_US: i64 = 10 * 86_400_000_000;
+/// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
+const ITEMS_ONE_BY_ONE: usize = 3;
+
+/// What the vendor said about one attempt.
+struct Said {
+    transaction: TransactionId,
+    heard: Option<Heard>,
+    what: String,
+    unreachable: bool,
+}
+
+/// The items to be asked about, by PayPal's id of their batch.
+type ByBatch = BTreeMap<String, Vec<(TransactionId, Attempt)>>;
+
+/// One pass: asks about the payments that are due, and reads accounts again that changed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let app = &work.app;
+    let due =
+        transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, now, now + LEASE_US, AT_ONCE).await?) })?;
+    let asked = about(work, &due, now, "poll").await?;
+    Ok(asked + connect::refresh_accounts(work, now).await?)
+}
+
+/// Asks about these payments now and records what the vendor says; answers how many facts changed something.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> Done {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let mut db = work.app.store.read().await?;
+    let found = transactions::several(&mut db, ids).await?;
+    let attempts = transactions::attempts(&mut db, ids).await?;
+    let carriers: Vec<String> = attempts.iter().filter_map(|attempt| attempt.submission.clone()).collect();
+    let batches: HashMap<String, String> = submissions::several(&mut db, &carriers)
+        .await?
+        .into_iter()
+        .filter(|one| one.vendor == Vendor::PayPal)
+        .filter_map(|one| Some((one.id, one.vendor_id?)))
+        .collect();
+    drop(db);
+    let (mut stripe, mut paypal, mut silent) = (Vec::new(), ByBatch::new(), Vec::new());
+    for transaction in found {
+        match newest(&attempts, transaction.id, transaction.terms.vendor) {
+            Some(attempt) if attempt.leg == Leg::Payout && attempt.vendor_id.is_some() => {
+                stripe.push((transaction, attempt.clone()));
+            }
+            Some(attempt) => match attempt.submission.as_ref().and_then(|id| batches.get(id)) {
+                Some(batch) => {
+                    paypal.entry(batch.clone()).or_default().push((transaction.id, attempt.clone()))
+                }
+                None => silent.push(nothing_to_ask(transaction.id)),
+            },
+            None => silent.push(nothing_to_ask(transaction.id)),
+        }
+    }
+    let mut said = silent;
+    said.extend(ask_stripe(work, stripe, source).await?);
+    said.extend(ask_paypal(work, paypal, source).await?);
+    record_said(work, ids, said, now).await
+}
+
+fn nothing_to_ask(transaction: TransactionId) -> Said {
+    Said { transaction, heard: None, what: "the vendor has nothing of it yet".to_owned(), unreachable: false }
+}
+
+/// The attempt the vendor is asked about: the newest bank payout, or the newest item.
+fn newest(attempts: &[Attempt], of: TransactionId, vendor: Vendor) -> Option<&Attempt> {
+    let leg = match vendor {
+        Vendor::Stripe => Leg::Payout,
+        Vendor::PayPal => Leg::Item,
+    };
+    attempts.iter().filter(|one| one.transaction == of && one.leg == leg).max_by_key(|one| one.number)
+}
+
+fn tell(attempt: &Attempt, fact: Fact, source: &'static str, status: &str) -> Heard {
+    Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id: None,
+        submission: None,
+        source,
+        detail: Some(format!("the vendor says {status}")),
+        event_id: None,
+    }
+}
+
+async fn ask_stripe(
+    work: &Work,
+    ask: Vec<(Transaction, Attempt)>,
+    source: &'static str,
+) -> Result<Vec<Said>> {
+    if ask.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(stripe) = work.clients.stripe().await? else {
+        return Ok(ask
+            .iter()
+            .map(|(transaction, _)| unreachable(transaction.id, "Stripe is not connected"))
+            .collect());
+    };
+    let asks = futures::stream::iter(ask).map(|(transaction, attempt)| {
+        let (client, pace) = (stripe.client.clone(), work.pace.clone());
+        async move {
+            if let Some(pace) = pace {
+                pace.read_turn().await;
+            }
+            let account = ConnectedAccount::parse(transaction.destination.address());
+            let payout = match (account, attempt.vendor_id.as_deref()) {
+                (Some(account), Some(id)) => client.payout(&account, id).await,
+                (_, _) => Err(ReadError::Missing),
+            };
+            (transaction, attempt, payout)
+        }
+    });
+    let mut asks = asks.buffer_unordered(READS_AT_ONCE);
+    let mut said = Vec::new();
+    while let Some((transaction, attempt, payout)) = asks.next().await {
+        said.push(match payout {
+            Ok(payout) => {
+                let same = payout.money() == Some(transaction.terms.net);
+                let fact = bank::fact(&payout).filter(|_| same);
+                Said {
+                    transaction: transaction.id,
+                    heard: fact.map(|fact| tell(&attempt, fact, source, &payout.status)),
+                    what: format!("Stripe says {}", payout.status),
+                    unreachable: false,
+                }
+            }
+            Err(error) => failed_to_ask(work, Vendor::Stripe, transaction.id, &error).await?,
+        });
+    }
+    Ok(said)
+}
+
+fn unreachable(transaction: TransactionId, why: &str) -> Said {
+    Said { transaction, heard: None, what: why.to_owned(), unreachable: true }
+}
+
+/// A question without an answer changes nothing; it is asked again soon.
+async fn failed_to_ask(
+    work: &Work,
+    vendor: Vendor,
+    transaction: TransactionId,
+    error: &ReadError,
+) -> Result<Said> {
+    if let ReadError::Credentials(why) = error {
+        connections::pause(&work.app, vendor, why).await?;
+    }
+    if let ReadError::RateLimited { retry_after_s: Some(seconds) } = error {
+        let patience = i64::try_from(*seconds).unwrap_or(60) * 1_000_000;
+        work.hold(vendor, work.app.clock.now() + patience);
+    }
+    Ok(unreachable(transaction, &error.to_string()))
+}
+
+async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<Vec<Said>> {
+    if ask.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(paypal) = work.clients.paypal().await? else {
+        let all = ask.into_values().flatten();
+        return Ok(all.map(|(id, _)| unreachable(id, "PayPal is not connected")).collect());
+    };
+    let mut said = Vec::new();
+    for (batch_id, due) in ask {
+        let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|(_, attempt)| attempt.vendor_id.is_some());
+        if few {
+            for (id, attempt) in due {
+                let item = paypal.client.item(attempt.vendor_id.as_deref().unwrap_or_default()).await;
+                said.push(match item {
+                    Ok(item) => of_item(&attempt, &item, paypal_batch::item_fact(&item), source),
+                    Err(error) => failed_to_ask(work, Vendor::PayPal, id, &error).await?,
+                });
+            }
+            continue;
+        }
+        match paypal.client.batch(&batch_id).await {
+            Ok(batch) => said.extend(of_batch(&batch, &due, source)),
+            Err(error) => {
+                for (id, _) in &due {
+                    said.push(failed_to_ask(work, Vendor::PayPal, *id, &error).await?);
+                }
+            }
+        }
+    }
+    Ok(said)
+}
+
+fn of_item(attempt: &Attempt, item: &Item, fact: Option<Fact>, source: &'static str) -> Said {
+    let heard = fact.map(|fact| Heard {
+        vendor_id: Some(item.payout_item_id.clone()),
+        ..tell(attempt, fact, source, &item.status)
+    });
+    Said {
+        transaction: attempt.transaction,
+        heard,
+        what: format!("PayPal says {}", item.status),
+        unreachable: false,
+    }
+}
+
+/// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
+/// none at all.
+fn of_batch(batch: &Batch, due: &[(TransactionId, Attempt)], source: &'static str) -> Vec<Said> {
+    let items: HashMap<&str, &Item> =
+        batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
+    let one = |(id, attempt): &(TransactionId, Attempt)| match items.get(id.to_string().as_str()) {
+        Some(item) => of_item(attempt, item, paypal_batch::fact_in(batch, item), source),
+        None => {
+            let refused = paypal_batch::batch_refusal(batch).map(Fact::ItemFailed);
+            Said {
+                transaction: *id,
+                heard: refused.map(|fact| tell(attempt, fact, source, &batch.status)),
+                what: format!("PayPal says that the batch is {} and does not list this item", batch.status),
+                unreachable: false,
+            }
+        }
+    };
+    due.iter().map(one).collect()
+}
+
+/// Writes down what was said. The events that were linked before the question was asked are settled by its answer.
+async fn record_said(work: &Work, ids: &[TransactionId], said: Vec<Said>, asked_at: i64) -> Done {
+    let app = &work.app;
+    let recorded = transact!(app, |tx| {
+        let now = app.clock.now();
+        let linked = events::linked(tx, ids, i64::MAX).await?;
+        let mut heard: Vec<Heard> = said.iter().filter_map(|one| one.heard.clone()).collect();
+        let answered: BTreeSet<TransactionId> =
+            said.iter().filter(|one| !one.unreachable).map(|one| one.transaction).collect();
+        let (mut settled, mut later) = (Vec::new(), BTreeSet::new());
+        for event in &linked {
+            if event.linked_at <= asked_at && answered.contains(&event.transaction) {
+                if let Some(fact) = heard.iter_mut().find(|fact| fact.transaction == event.transaction) {
+                    fact.source = "webhook";
+                    fact.event_id = Some(event.event_id.clone());
+                }
+                settled.push(event);
+            } else {
+                later.insert(event.transaction);
+            }
+        }
+        let recorded = record::record(tx, app, "settle", &heard).await?;
+        let states = note(tx, work, ids, &said, &later, now).await?;
+        let effects: Vec<(String, String)> = settled
+            .iter()
+            .map(|event| {
+                let state = states.get(&event.transaction).map_or("gone", |state| state.as_str());
+                (event.id.clone(), format!("the vendor was asked; the payment is {state}"))
+            })
+            .collect();
+        events::mark_applied(tx, &effects, now).await?;
+        Ok(recorded)
+    })?;
+    if recorded.to_dispatch {
+        app.nudge.dispatch.notify_one();
+    }
+    if recorded.changed > 0 {
+        app.nudge.tell_watchers();
+    }
+    Ok(recorded.changed)
+}
+
+/// When each payment is asked about next, by how it stands now.
+async fn note(
+    tx: &mut Tx,
+    work: &Work,
+    ids: &[TransactionId],
+    said: &[Said],
+    later: &BTreeSet<TransactionId>,
+    now: i64,
+) -> Result<HashMap<TransactionId, State>> {
+    let what: HashMap<TransactionId, &Said> = said.iter().map(|one| (one.transaction, one)).collect();
+    let (mut asked, mut states) = (Vec::new(), HashMap::new());
+    for transaction in transactions::several(tx, ids).await? {
+        states.insert(transaction.id, transaction.state);
+        let Some(said) = what.get(&transaction.id) else { continue };
+        let next_at = match (later.contains(&transaction.id), said.unreachable) {
+            (true, false) => Some(now),
+            (_, true) => Some(now + work.app.config.longest_wait_us()),
+            (false, false) => next_at(&transaction, now, work.app.config.poll_us()),
+        };
+        asked.push(Asked { id: transaction.id, what: said.what.clone(), next_at });
+    }
+    transactions::note_asked(tx, &asked, now).await?;
+    Ok(states)
+}
+
+fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
+    match transaction.state {
+        State::Success => {
+            let settled = transaction.settled_at.unwrap_or(now);
+            (now < settled.saturating_add(WATCHED_US)).then(|| now.saturating_add(12 * poll_us))
+        }
+        State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
+            Some(now.saturating_add(poll_us))
+        }
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => None,
+    }
+}

@@ -1,0 +1,423 @@
+//! What an answer to a submission means for it: pure, and the same for a first send, a retry and a look.
+//!
+//! The table is that of the payment protocol: a definite refusal fails, a doubt is driven on with the same key and the
+//! same bytes while the key is young, then looked up, and what cannot be found out goes to a person. Nothing unknown is
+//! ever taken for failure.
+
+use payout::transaction::Reason;
+use vendors::{Doubt, Rejection, Why};
+
+use crate::store::submissions::Submission;
+
+/// While a key is younger than this the vendor replays it instead of carrying it out again (Stripe prunes keys after
+/// 24 hours; the margin is ours).
+const STRIPE_KEY_US: i64 = 20 * 3_600_000_000;
+/// PayPal knows a `sender_batch_id` for 30 days.
+const PAYPAL_KEY_US: i64 = 29 * 86_400_000_000;
+/// Two looks, or two refusals, that prove something must lie this far apart.
+pub const APART_US: i64 = 120_000_000;
+/// The first wait between two tries; it doubles.
+const FIRST_WAIT_US: i64 = 500_000;
+/// So many stored errors in a row, and asking again with the same key only repeats them.
+const SAME_ERRORS: i64 = 3;
+/// So many identical refusals after a doubt, and a person must look.
+const REFUSALS: i64 = 3;
+
+/// What becomes of a submission. Times are microseconds UTC.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The vendor has it, under this id of its own.
+    Accepted(String),
+    /// Definitely not carried out.
+    Refused(Reason),
+    /// Definitely not carried out, because of these items; the others go again.
+    RefusedFor(Vec<usize>, Reason),
+    /// The same bytes again at this time. `doubtful` when this try may have been carried out.
+    Again {
+        /// When.
+        at: i64,
+        /// It may have been carried out.
+        doubtful: bool,
+    },
+    /// Not sent again: to be looked for at the vendor from this time on.
+    Look(i64),
+    /// A person must find out.
+    Review,
+}
+
+/// A verdict with what it adds to the submission's counters and what was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// In a word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
+    pub why: String,
+    /// In the vendor's words.
+    pub detail: String,
+    /// Stored errors in a row.
+    pub same_errors: i64,
+    /// Refusals after a doubt.
+    pub refusals: i64,
+    /// Looks that found nothing.
+    pub looks: i64,
+    /// When the look or refusal that counts was.
+    pub looked_at: Option<i64>,
+    /// The vendor refuses our credentials: pause it.
+    pub pause: bool,
+    /// The vendor asks for patience until this time.
+    pub hold_until: Option<i64>,
+    /// Somebody should be told at once.
+    pub alarm: bool,
+}
+
+impl Judged {
+    fn new(of: &Submission, verdict: Verdict, why: &str, detail: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            why: why.to_owned(),
+            detail: detail.into(),
+            same_errors: 0,
+            refusals: of.refusals,
+            looks: of.looks,
+            looked_at: of.looked_at,
+            pause: false,
+            hold_until: None,
+            alarm: false,
+        }
+    }
+
+    /// The vendor has it.
+    #[must_use]
+    pub fn accepted(of: &Submission, vendor_id: &str, how: &str) -> Self {
+        Self::new(of, Verdict::Accepted(vendor_id.to_owned()), how, vendor_id)
+    }
+
+    /// A person must find out.
+    #[must_use]
+    pub fn review(of: &Submission, detail: impl Into<String>) -> Self {
+        Self { alarm: true, ..Self::new(of, Verdict::Review, "needs_review", detail) }
+    }
+}
+
+/// Not sent now; due again at this time. Nothing was learnt.
+#[must_use]
+pub fn waits(of: &Submission, at: i64) -> Judged {
+    let again = Judged::new(of, Verdict::Again { at, doubtful: false }, "waits", "");
+    Judged { same_errors: of.same_errors, ..again }
+}
+
+/// The wait before the next try, doubling from half a second, never over `longest`.
+#[must_use]
+pub fn backoff(tries: i64, longest: i64) -> i64 {
+    FIRST_WAIT_US.saturating_mul(1 << tries.clamp(0, 20)).min(longest)
+}
+
+/// Stripe did not say yes.
+#[must_use]
+pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
+    let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
+    let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
+    match doubt.why {
+        Why::Credentials => {
+            Judged { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
+        }
+        Why::NotSent => told(again(false)),
+        Why::RateLimited | Why::LockTimeout => Judged { hold_until: held(doubt, now), ..told(again(false)) },
+        Why::KeyClash | Why::Unreadable | Why::Mismatch => Judged { alarm: true, ..told(Verdict::Look(now)) },
+        Why::StoredServerError | Why::ServerError if repeats(of, doubt) => {
+            let same_errors = of.same_errors + 1;
+            let verdict = if same_errors >= SAME_ERRORS { Verdict::Look(now) } else { again(true) };
+            Judged { same_errors, ..told(verdict) }
+        }
+        Why::StoredServerError | Why::ServerError => {
+            Judged { same_errors: 1, ..told(young(of, now, again(true))) }
+        }
+        Why::NoAnswer | Why::InUse | Why::TryLater => told(young(of, now, again(true))),
+    }
+}
+
+/// The same stored answer as before. Only a 500 is stored and replayed; a vendor that is down says 502 to 504, and is
+/// waited for.
+fn repeats(of: &Submission, doubt: &Doubt) -> bool {
+    let stored = doubt.why == Why::StoredServerError || doubt.detail.starts_with("500");
+    stored && of.same_errors > 0
+}
+
+fn young(of: &Submission, now: i64, again: Verdict) -> Verdict {
+    let first = of.first_sent_at.unwrap_or(now);
+    if now - first < STRIPE_KEY_US { again } else { Verdict::Look(now) }
+}
+
+fn next_try(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> i64 {
+    let patience = held(doubt, now).unwrap_or(0);
+    (now + backoff(of.tries, longest)).max(patience)
+}
+
+fn held(doubt: &Doubt, now: i64) -> Option<i64> {
+    let seconds = i64::try_from(doubt.retry_after_s?).ok()?;
+    Some(now.saturating_add(seconds.saturating_mul(1_000_000)))
+}
+
+/// Stripe said no. After a doubtful try that is not final: it is looked up first.
+#[must_use]
+pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
+    let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
+    if of.doubts == 0 {
+        return Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection));
+    }
+    Judged { refusals: of.refusals + 1, ..Judged::new(of, Verdict::Look(now), "refused", told_of(rejection)) }
+}
+
+/// The refusal in one line from which [`refusal_in`] reads it back.
+fn told_of(rejection: &Rejection) -> String {
+    format!("{}: {}", rejection.code, rejection.message)
+}
+
+fn refusal_in(detail: &str) -> Reason {
+    let (code, message) = detail.split_once(": ").unwrap_or((detail, ""));
+    Reason::new(code, message)
+}
+
+/// Stripe was looked through and has no such transfer, payout or reversal.
+#[must_use]
+pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
+    let (why, detail) = of.last.clone().unwrap_or_default();
+    let looked = |verdict, looks| Judged {
+        looks,
+        looked_at: Some(now),
+        ..Judged::new(of, verdict, &why, detail.as_str())
+    };
+    if why == Why::KeyClash.as_str() {
+        return Judged::review(
+            of,
+            format!("the key was used with other bytes and nothing was found: {detail}"),
+        );
+    }
+    if of.refusals > 0 {
+        return looked(Verdict::Refused(refusal_in(&detail)), of.looks + 1);
+    }
+    match of.looked_at {
+        Some(first) if of.looks > 0 && now - first >= APART_US => {
+            let reason = Reason::new("not_found_at_vendor", detail.as_str());
+            looked(Verdict::Refused(reason), of.looks + 1)
+        }
+        Some(first) if of.looks > 0 => {
+            Judged { looked_at: Some(first), ..looked(Verdict::Look(first + APART_US), of.looks) }
+        }
+        Some(_) | None => looked(Verdict::Look(now + APART_US), 1),
+    }
+}
+
+/// The vendor could not be looked through; nothing is known that was not known before.
+#[must_use]
+pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
+    let (why, detail) = of.last.clone().unwrap_or_default();
+    Judged::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
+}
+
+/// PayPal did not say yes. Sending the same bytes again *is* the look-up: a `sender_batch_id` is paid only once.
+#[must_use]
+pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
+    let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
+    let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
+    let too_old = now - of.first_sent_at.unwrap_or(now) >= PAYPAL_KEY_US;
+    match doubt.why {
+        Why::Credentials => {
+            Judged { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
+        }
+        Why::NotSent => told(again(false)),
+        Why::RateLimited | Why::LockTimeout => Judged { hold_until: held(doubt, now), ..told(again(false)) },
+        Why::NoAnswer
+        | Why::ServerError
+        | Why::StoredServerError
+        | Why::InUse
+        | Why::KeyClash
+        | Why::Unreadable
+        | Why::Mismatch
+        | Why::TryLater
+            if too_old =>
+        {
+            Judged::review(of, format!("PayPal no longer knows the key: {}", doubt.detail))
+        }
+        Why::KeyClash | Why::Unreadable | Why::Mismatch => Judged { alarm: true, ..told(again(true)) },
+        Why::NoAnswer | Why::ServerError | Why::StoredServerError | Why::InUse | Why::TryLater => {
+            told(again(true))
+        }
+    }
+}
+
+/// PayPal said no. After a doubtful try that is not final either: the same bytes go again, and when PayPal keeps to its
+/// refusal a person must look.
+#[must_use]
+pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
+    let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
+    if of.doubts == 0 {
+        let verdict = match rejection.items.is_empty() {
+            true => Verdict::Refused(reason),
+            false => Verdict::RefusedFor(rejection.items.clone(), reason),
+        };
+        return Judged::new(of, verdict, "refused", told_of(rejection));
+    }
+    let same =
+        of.last.as_ref().is_some_and(|(why, detail)| why == "refused" && *detail == told_of(rejection));
+    let refusals = if same { of.refusals + 1 } else { 1 };
+    if refusals >= REFUSALS {
+        return Judged::review(of, told_of(rejection));
+    }
+    let again = Verdict::Again { at: now + APART_US, doubtful: true };
+    Judged { refusals, looked_at: Some(now), ..Judged::new(of, again, "refused", told_of(rejection)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::submissions::SubmissionState;
+    use payout::ids::BatchId;
+    use payout::money::Vendor;
+
+    const S: i64 = 1_000_000;
+    const MINUTE: i64 = 60 * S;
+
+    fn submission() -> Submission {
+        Submission {
+            id: "sub_1".into(),
+            key: "tr:x:1".into(),
+            vendor: Vendor::Stripe,
+            kind: "transfer".into(),
+            path: "/v1/transfers".into(),
+            account: None,
+            body: "a=1".into(),
+            batch: BatchId::fresh(0, 0),
+            state: SubmissionState::Intended,
+            fence: 1,
+            tries: 0,
+            doubts: 0,
+            same_errors: 0,
+            refusals: 0,
+            looks: 0,
+            looked_at: None,
+            last: None,
+            vendor_id: None,
+            created_at: 0,
+            first_sent_at: Some(0),
+            last_sent_at: Some(0),
+        }
+    }
+
+    fn rejection() -> Rejection {
+        Rejection {
+            code: "account_closed".into(),
+            message: "Closed.".into(),
+            status: 400,
+            request_id: None,
+            items: vec![],
+        }
+    }
+
+    #[test]
+    fn every_doubt_at_stripe_keeps_the_key_or_looks() {
+        let again = |at, doubtful| Verdict::Again { at, doubtful };
+        let rows = [
+            (Why::NotSent, "", again(S / 2, false)),
+            (Why::NoAnswer, "", again(S / 2, true)),
+            (Why::ServerError, "503 : down", again(S / 2, true)),
+            (Why::InUse, "", again(S / 2, true)),
+            (Why::TryLater, "", again(S / 2, true)),
+            (Why::RateLimited, "", again(S / 2, false)),
+            (Why::LockTimeout, "", again(S / 2, false)),
+            (Why::Credentials, "", again(MINUTE, false)),
+            (Why::KeyClash, "", Verdict::Look(0)),
+            (Why::Unreadable, "", Verdict::Look(0)),
+            (Why::Mismatch, "", Verdict::Look(0)),
+        ];
+        for (why, detail, expected) in rows {
+            let judged = stripe_doubt(&submission(), &Doubt::new(why, detail), 0, MINUTE);
+            assert_eq!(judged.verdict, expected, "{why:?}");
+            let waits = matches!(judged.verdict, Verdict::Again { doubtful, .. } if doubtful != why.may_have_executed());
+            assert!(!waits, "{why:?}");
+            assert_eq!(judged.pause, why == Why::Credentials);
+        }
+    }
+
+    #[test]
+    fn an_old_key_is_looked_up_instead_of_sent() {
+        let late = 20 * 60 * MINUTE;
+        let judged = stripe_doubt(&submission(), &Doubt::new(Why::NoAnswer, ""), late, MINUTE);
+        assert_eq!(judged.verdict, Verdict::Look(late));
+        let paypal =
+            paypal_doubt(&submission(), &Doubt::new(Why::NoAnswer, ""), 29 * 24 * 60 * MINUTE, MINUTE);
+        assert_eq!(paypal.verdict, Verdict::Review);
+    }
+
+    #[test]
+    fn a_stored_error_is_looked_up_after_the_third() {
+        let mut of = submission();
+        for (round, why) in
+            [Why::ServerError, Why::StoredServerError, Why::StoredServerError].into_iter().enumerate()
+        {
+            let judged = stripe_doubt(&of, &Doubt::new(why, "500 api_error: oops"), 0, MINUTE);
+            assert_eq!(matches!(judged.verdict, Verdict::Look(_)), round == 2, "round {round}");
+            of.same_errors = judged.same_errors;
+        }
+    }
+
+    #[test]
+    fn a_vendor_that_is_down_is_waited_for() {
+        let mut of = submission();
+        for tries in 0..50 {
+            of.tries = tries;
+            let judged =
+                stripe_doubt(&of, &Doubt::new(Why::ServerError, "503 : down"), tries * MINUTE, MINUTE);
+            assert!(matches!(judged.verdict, Verdict::Again { doubtful: true, .. }));
+            of.same_errors = judged.same_errors;
+        }
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_in_full() {
+        let doubt = Doubt { retry_after_s: Some(300), ..Doubt::new(Why::RateLimited, "") };
+        let judged = stripe_doubt(&submission(), &doubt, 0, MINUTE);
+        assert_eq!(judged.verdict, Verdict::Again { at: 300 * S, doubtful: false });
+        assert_eq!(judged.hold_until, Some(300 * S));
+    }
+
+    #[test]
+    fn absent_needs_two_looks_two_minutes_apart() {
+        let mut of = submission();
+        let first = stripe_absent(&of, 0);
+        assert_eq!(first.verdict, Verdict::Look(APART_US));
+        (of.looks, of.looked_at) = (first.looks, first.looked_at);
+        let early = stripe_absent(&of, APART_US - 1);
+        assert_eq!(early.verdict, Verdict::Look(APART_US), "a look too soon proves nothing");
+        (of.looks, of.looked_at) = (early.looks, early.looked_at);
+        let second = stripe_absent(&of, APART_US);
+        assert!(matches!(second.verdict, Verdict::Refused(reason) if reason.code == "not_found_at_vendor"));
+    }
+
+    #[test]
+    fn a_refusal_is_final_only_without_a_doubt_before() {
+        let mut of = submission();
+        assert!(matches!(stripe_refusal(&of, &rejection(), 0).verdict, Verdict::Refused(_)));
+        assert!(matches!(paypal_refusal(&of, &rejection(), 0).verdict, Verdict::Refused(_)));
+        of.doubts = 1;
+        let looked = stripe_refusal(&of, &rejection(), 0);
+        assert_eq!(looked.verdict, Verdict::Look(0));
+        of.refusals = looked.refusals;
+        of.last = Some((looked.why, looked.detail));
+        let absent = stripe_absent(&of, 0);
+        assert_eq!(absent.verdict, Verdict::Refused(Reason::new("account_closed", "Closed.")));
+
+        let mut of = Submission { doubts: 1, ..submission() };
+        for round in 1..=3 {
+            let judged = paypal_refusal(&of, &rejection(), round * APART_US);
+            assert_eq!(judged.verdict == Verdict::Review, round == 3, "round {round}");
+            (of.refusals, of.last) = (judged.refusals, Some((judged.why, judged.detail)));
+        }
+    }
+
+    #[test]
+    fn a_clashing_key_that_is_not_found_is_never_failed() {
+        let of = Submission { last: Some((Why::KeyClash.as_str().into(), "400".into())), ..submission() };
+        assert_eq!(stripe_absent(&of, 0).verdict, Verdict::Review);
+    }
+}
