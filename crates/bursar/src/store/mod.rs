@@ -6,7 +6,6 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
 
 pub mod audit;
-pub mod settings;
 pub mod batches;
 mod bulk;
 pub mod events;
@@ -17,6 +16,8 @@ pub mod outbox;
 pub mod payees;
 pub mod people;
 pub mod programs;
+pub mod rewards;
+pub mod settings;
 pub mod submissions;
 pub mod transactions;
 pub mod vendors;

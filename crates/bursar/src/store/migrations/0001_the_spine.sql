@@ -115,6 +115,10 @@ CREATE INDEX reward_by_value ON reward (value_minor, id);
 CREATE INDEX reward_pending ON reward (created_at, id) WHERE status IN ('submitted', 'in_review');
 CREATE INDEX reward_pool ON reward (payee, currency)
     WHERE status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL;
+CREATE INDEX reward_in_payout ON reward (created_at, id) WHERE batch_id IS NOT NULL AND paid_at IS NULL;
+CREATE INDEX reward_paid ON reward (created_at, id) WHERE paid_at IS NOT NULL;
+CREATE INDEX reward_expiring ON reward (expires_at) WHERE status = 'approved' AND expires_at IS NOT NULL;
+CREATE INDEX reward_clawback ON reward (form_reference) WHERE entry = 'clawback';
 CREATE INDEX reward_by_status ON reward (status, created_at, id);
 CREATE INDEX reward_by_owner ON reward (owner_id, created_at, id);
 CREATE INDEX reward_by_account ON reward (account_id, created_at, id);

@@ -1,0 +1,760 @@
+//! Rewards: reading them one by one and by lists that stay fast at any depth, entering many at once, and recording what
+//! was decided. Being put into batches and payments is in [`super::batches`] and [`super::transactions`].
+
+use std::collections::HashMap;
+
+use payout::ids::{AccountId, ActivityId, BatchId, PartnerId, ProgramId, RewardId, TransactionId};
+use payout::ledger::Payee;
+use payout::reward::{Entry, PaymentType, Placement, RewardStatus, RewardType, Shown};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::programs::Worth;
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A thing that a reward belongs to: its id, the caller's id for it, its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Of<I> {
+    /// Our id.
+    pub id: I,
+    /// The caller's id.
+    pub external_id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is entered of a reward and never changes by itself.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    /// The id.
+    pub id: RewardId,
+    /// `RW-000231` without its prefix.
+    pub number: i64,
+    /// The caller's id.
+    pub external_id: String,
+    /// What tells the same reward sent again from another one under its id.
+    pub content_hash: String,
+    /// The programme.
+    pub program: ProgramId,
+    /// The activity.
+    pub activity: ActivityId,
+    /// Who earned it.
+    pub owner: PartnerId,
+    /// His company.
+    pub account: AccountId,
+    /// Money or points.
+    pub reward_type: RewardType,
+    /// Who is paid; cash only.
+    pub payment_type: Option<PaymentType>,
+    /// Who that is; cash only.
+    pub payee: Option<Payee>,
+    /// Earned or clawed back.
+    pub entry: Entry,
+    /// How much.
+    pub worth: Worth,
+    /// What was decided.
+    pub status: RewardStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// The record or form behind it.
+    pub form_reference: Option<String>,
+    /// The form's fields, as JSON.
+    pub form_data: Option<String>,
+    /// A remark.
+    pub note: Option<String>,
+    /// The date it was earned.
+    pub earned_on: Option<String>,
+    /// Not payable from here on.
+    pub expires_at: Option<i64>,
+    /// Not payable before.
+    pub held_until: Option<i64>,
+    /// When it was entered.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// When it was decided.
+    pub decided_at: Option<i64>,
+    /// By whom.
+    pub decided_by: Option<String>,
+    /// When it was first approved.
+    pub first_approved_at: Option<i64>,
+}
+
+/// A reward as it is read, with the names of what it belongs to.
+#[derive(Clone, Debug)]
+pub struct Reward {
+    /// What was entered.
+    pub entered: Entered,
+    /// The programme's names.
+    pub program: Of<ProgramId>,
+    /// The activity's names.
+    pub activity: Of<ActivityId>,
+    /// The owner's names.
+    pub owner: Of<PartnerId>,
+    /// His company's names.
+    pub account: Of<AccountId>,
+    /// When the partner was let see the reason.
+    pub reason_shown_at: Option<i64>,
+    /// The batch it is in: id and number.
+    pub batch: Option<(BatchId, String)>,
+    /// The payment it is in: id and number without prefix.
+    pub transaction: Option<(TransactionId, i64)>,
+    /// When it was paid.
+    pub paid_at: Option<i64>,
+    /// Counts its changes.
+    pub version: i64,
+}
+
+impl Reward {
+    /// Where it is on its way to being paid.
+    #[must_use]
+    pub fn placement(&self) -> Placement<BatchId> {
+        match (self.paid_at, &self.transaction, &self.batch) {
+            (Some(at), _, _) => Placement::Paid(at),
+            (None, Some(_), _) => Placement::InFlight,
+            (None, None, Some((batch, _))) => Placement::InBatch(*batch),
+            (None, None, None) => Placement::Free,
+        }
+    }
+
+    /// The status people see.
+    #[must_use]
+    pub fn shown(&self, now: i64) -> Shown {
+        payout::reward::shown(self.entered.status, &self.placement(), self.entered.expires_at, now)
+    }
+
+    /// The number people see.
+    #[must_use]
+    pub fn number(&self) -> String {
+        format!("RW-{:06}", self.entered.number)
+    }
+}
+
+/// What somebody may see of rewards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Visible {
+    /// All of them.
+    #[default]
+    All,
+    /// Those he earned himself.
+    Of(PartnerId),
+    /// Those of his whole company.
+    CompanyOf(PartnerId),
+}
+
+/// The lists there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// Submitted and in review.
+    Pending,
+    /// Every reward.
+    All,
+    /// Approved cash in no batch and no payment. Which of it passes every gate is not for SQL to say.
+    Pool,
+    /// In a batch or a payment, not paid.
+    InPayout,
+    /// Paid.
+    Paid,
+    /// Rejected.
+    Rejected,
+    /// Approved, and expiring within 30 days.
+    Expiring,
+}
+
+/// How a list is sorted; the id decides among equals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// By the time of entry.
+    CreatedAt,
+    /// By number.
+    Number,
+    /// By value, minor units of whatever currency.
+    Value,
+}
+
+/// What narrows a list. References are our ids or the caller's.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Which of the lists.
+    pub view: View,
+    /// What whoever asks may see.
+    pub visible: Visible,
+    /// Any of these, as people see them.
+    pub statuses: Vec<Shown>,
+    /// The partner who earned it.
+    pub owner: Option<String>,
+    /// His company.
+    pub account: Option<String>,
+    /// The programme.
+    pub program: Option<String>,
+    /// The activity.
+    pub activity: Option<String>,
+    /// The batch, by id or number.
+    pub batch: Option<String>,
+    /// Money or points.
+    pub reward_type: Option<RewardType>,
+    /// Who is paid.
+    pub payment_type: Option<PaymentType>,
+    /// The currency's code.
+    pub currency: Option<String>,
+    /// At least so many minor units.
+    pub value_min: Option<i64>,
+    /// At most so many.
+    pub value_max: Option<i64>,
+    /// Entered at or after.
+    pub created_from: Option<i64>,
+    /// Entered before.
+    pub created_before: Option<i64>,
+    /// A number, or the caller's id.
+    pub q: Option<String>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            view: View::All,
+            visible: Visible::All,
+            statuses: Vec::new(),
+            owner: None,
+            account: None,
+            program: None,
+            activity: None,
+            batch: None,
+            reward_type: None,
+            payment_type: None,
+            currency: None,
+            value_min: None,
+            value_max: None,
+            created_from: None,
+            created_before: None,
+            q: None,
+        }
+    }
+}
+
+/// Which rows of a list, in which order.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Sorted by this.
+    pub sort: Sort,
+    /// The largest first.
+    pub descending: bool,
+    /// After the row with this key and id.
+    pub after: Option<(i64, String)>,
+    /// So many.
+    pub limit: i64,
+}
+
+const MONTH_US: i64 = 30 * 86_400_000_000;
+const POOL: &str = "status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
+
+/// The names are joined to the few rows of a page, never to the table: the page is found through one index first.
+const PAGE: &str = "SELECT r.*, g.external_id AS program_xid, g.name AS program_name, \
+    c.external_id AS activity_xid, c.name AS activity_name, o.external_id AS owner_xid, o.name AS owner_name, \
+    a.external_id AS account_xid, a.name AS account_name, b.number AS batch_number, t.number AS transaction_number \
+    FROM (SELECT * FROM reward {where} ORDER BY {ORDER} LIMIT {limit}) r \
+    JOIN program g ON g.id = r.program_id JOIN activity c ON c.id = r.activity_id \
+    JOIN partner o ON o.id = r.owner_id JOIN account a ON a.id = r.account_id \
+    LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id";
+
+/// For each sort its column, and the order upwards and downwards.
+const ORDER: &[(&str, &str, &str)] = &[
+    ("created_at", "created_at, id", "created_at DESC, id DESC"),
+    ("number", "number, id", "number DESC, id DESC"),
+    ("value_minor", "value_minor, id", "value_minor DESC, id DESC"),
+];
+
+fn page(conditions: Where, order: &str, limit: i64) -> super::Query {
+    conditions.query(&PAGE.replace("{ORDER}", order).replace("{limit}", &limit.to_string()))
+}
+
+/// One reward, by its id, its number (`RW-000231`) or the caller's id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
+    let mut conditions = Where::default();
+    match (RewardId::parse(id), number(id)) {
+        (Some(id), _) => conditions.and("id = ?", [id.to_string().into()]),
+        (None, Some(number)) => conditions.and("(number = ? OR external_id = ?)", [number.into(), id.into()]),
+        (None, None) => conditions.and("external_id = ?", [id.into()]),
+    }
+    db.optional(page(conditions, ORDER[0].0, 1)).await?.as_ref().map(read).transpose()
+}
+
+/// The rewards of these ids, in no order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(1_000) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| id.to_string().into()));
+        for row in db.all(page(conditions, ORDER[0].0, 1_000)).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads `RW-000231` as 231.
+fn number(text: &str) -> Option<i64> {
+    text.strip_prefix("RW-")?.parse().ok()
+}
+
+/// A page of a list.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Vec<Reward>> {
+    let mut conditions = narrowed(filter, now);
+    let (column, upwards, downwards) = match window.sort {
+        Sort::CreatedAt => ORDER[0],
+        Sort::Number => ORDER[1],
+        Sort::Value => ORDER[2],
+    };
+    if let Some((key, id)) = &window.after {
+        let than = if window.descending { "<" } else { ">" };
+        conditions.and(&format!("({column}, id) {than} (?, ?)"), [(*key).into(), id.as_str().into()]);
+    }
+    let mut rows: Vec<Reward> = db
+        .all(page(conditions, if window.descending { downwards } else { upwards }, window.limit))
+        .await?
+        .iter()
+        .map(read)
+        .collect::<Result<_>>()?;
+    // The joins keep the page's rows but promise nothing about their order.
+    rows.sort_by_key(|reward| (sort_key(reward, window.sort), reward.entered.id));
+    if window.descending {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+/// What a list sorts a reward by.
+#[must_use]
+pub fn sort_key(reward: &Reward, sort: Sort) -> i64 {
+    match sort {
+        Sort::CreatedAt => reward.entered.created_at,
+        Sort::Number => reward.entered.number,
+        Sort::Value => reward.entered.worth.minor(),
+    }
+}
+
+/// How many rewards a filter finds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, filter: &Filter, now: i64) -> Result<i64> {
+    let query = narrowed(filter, now).query("SELECT COUNT(*) FROM reward {where}");
+    Ok(db.one(query).await?.try_get(0)?)
+}
+
+fn narrowed(filter: &Filter, now: i64) -> Where {
+    let mut conditions = Where::default();
+    match filter.view {
+        View::All => {}
+        View::Pending => conditions.and("status IN ('submitted', 'in_review')", []),
+        View::Pool => conditions.and(&format!("{POOL} AND reward_type = 'cash'"), []),
+        View::InPayout => conditions.and("batch_id IS NOT NULL AND paid_at IS NULL", []),
+        View::Paid => conditions.and("paid_at IS NOT NULL", []),
+        View::Rejected => conditions.and("status = 'rejected'", []),
+        View::Expiring => conditions.and(
+            &format!("{POOL} AND expires_at > ? AND expires_at <= ?"),
+            [now.into(), now.saturating_add(MONTH_US).into()],
+        ),
+    }
+    match filter.visible {
+        Visible::All => {}
+        Visible::Of(partner) => conditions.and("owner_id = ?", [partner.to_string().into()]),
+        Visible::CompanyOf(partner) => conditions
+            .and("account_id = (SELECT account_id FROM partner WHERE id = ?)", [partner.to_string().into()]),
+    }
+    if !filter.statuses.is_empty() {
+        let any: Vec<&str> = filter.statuses.iter().map(|status| status_condition(*status)).collect();
+        let times = any.join(" ").matches('?').count();
+        conditions.and(&format!("({})", any.join(" OR ")), vec![Value::from(now); times]);
+    }
+    belongs(&mut conditions, filter);
+    let equal = [
+        ("reward_type = ?", filter.reward_type.map(RewardType::as_str)),
+        ("payment_type = ?", filter.payment_type.map(PaymentType::as_str)),
+        ("currency = ?", filter.currency.as_deref()),
+    ];
+    for (condition, value) in equal {
+        if let Some(value) = value {
+            conditions.and(condition, [value.into()]);
+        }
+    }
+    let bounds = [
+        ("value_minor >= ?", filter.value_min),
+        ("value_minor <= ?", filter.value_max),
+        ("created_at >= ?", filter.created_from),
+        ("created_at < ?", filter.created_before),
+    ];
+    for (condition, value) in bounds {
+        if let Some(value) = value {
+            conditions.and(condition, [value.into()]);
+        }
+    }
+    conditions
+}
+
+fn belongs(conditions: &mut Where, filter: &Filter) {
+    let references = [
+        ("owner_id = (SELECT id FROM partner WHERE id = ? OR external_id = ?)", &filter.owner),
+        ("account_id = (SELECT id FROM account WHERE id = ? OR external_id = ?)", &filter.account),
+        ("program_id = (SELECT id FROM program WHERE id = ? OR external_id = ?)", &filter.program),
+        ("activity_id = (SELECT id FROM activity WHERE id = ? OR external_id = ?)", &filter.activity),
+        ("batch_id = (SELECT id FROM batch WHERE id = ? OR number = ?)", &filter.batch),
+    ];
+    for (condition, value) in references {
+        if let Some(value) = value {
+            conditions.and(condition, [value.as_str().into(), value.as_str().into()]);
+        }
+    }
+    if let Some(q) = &filter.q {
+        match number(&q.to_uppercase()).or_else(|| q.parse().ok()) {
+            Some(number) => {
+                conditions.and("(number = ? OR external_id = ?)", [number.into(), q.as_str().into()]);
+            }
+            None => conditions.and("external_id = ?", [q.as_str().into()]),
+        }
+    }
+}
+
+/// The stored columns behind a status that people see. Each `?` is now.
+fn status_condition(status: Shown) -> &'static str {
+    match status {
+        Shown::Submitted => "status = 'submitted'",
+        Shown::InReview => "status = 'in_review'",
+        Shown::Rejected => "status = 'rejected'",
+        Shown::Void => "status = 'void'",
+        Shown::InPayout => "(batch_id IS NOT NULL AND paid_at IS NULL)",
+        Shown::Paid => "paid_at IS NOT NULL",
+        Shown::Approved => {
+            "(status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > ?))"
+        }
+        Shown::Expired => {
+            "(status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL \
+             AND expires_at <= ?)"
+        }
+    }
+}
+
+/// What decides about a reward, read for many at once.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// The id.
+    pub id: RewardId,
+    /// The number people see, without its prefix.
+    pub number: i64,
+    /// Who earned it.
+    pub owner: PartnerId,
+    /// Who is paid; cash only.
+    pub payee: Option<Payee>,
+    /// How much.
+    pub worth: Worth,
+    /// What was decided.
+    pub status: RewardStatus,
+    /// In a batch, in flight or paid.
+    pub placed: bool,
+    /// It was approved at some time.
+    pub ever_approved: bool,
+    /// The date it was earned.
+    pub earned_on: Option<String>,
+    /// When it was entered.
+    pub created_at: i64,
+    /// The programme's wait, in days.
+    pub hold_days: i64,
+}
+
+const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, status, batch_id, transaction_id, \
+                     paid_at, first_approved_at, earned_on, created_at, \
+                     (SELECT hold_days FROM program WHERE program.id = reward.program_id) AS hold_days FROM reward";
+
+/// What decides about these rewards.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Brief>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| id.to_string().into()));
+        for row in db.all(conditions.query(&format!("{BRIEF} {{where}}"))).await? {
+            found.push(read_brief(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What decides about all the rewards that a filter finds, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Vec<Brief>> {
+    let query = narrowed(filter, now).query(&format!("{BRIEF} {{where}} ORDER BY id"));
+    db.all(query).await?.iter().map(read_brief).collect()
+}
+
+fn read_brief(row: &AnyRow) -> Result<Brief> {
+    let currency: Option<String> = row.try_get("currency")?;
+    let batch: Option<String> = row.try_get("batch_id")?;
+    let transaction: Option<String> = row.try_get("transaction_id")?;
+    let paid_at: Option<i64> = row.try_get("paid_at")?;
+    let first_approved_at: Option<i64> = row.try_get("first_approved_at")?;
+    Ok(Brief {
+        id: parsed(row, "id", RewardId::parse)?,
+        number: row.try_get("number")?,
+        owner: parsed(row, "owner_id", PartnerId::parse)?,
+        payee: maybe(row, "payee", Payee::parse)?,
+        worth: Worth::read(row.try_get("value_minor")?, currency.as_deref())?,
+        status: parsed(row, "status", RewardStatus::parse)?,
+        placed: batch.is_some() || transaction.is_some() || paid_at.is_some(),
+        ever_approved: first_approved_at.is_some(),
+        earned_on: row.try_get("earned_on")?,
+        created_at: row.try_get("created_at")?,
+        hold_days: row.try_get("hold_days")?,
+    })
+}
+
+/// Which of the caller's ids are known, and with what content.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String, String>> {
+    let mut known = HashMap::new();
+    for some in external_ids.chunks(5_000) {
+        let mut conditions = Where::default();
+        conditions.among("external_id", some.iter().map(|id| Value::from(*id)));
+        for row in db.all(conditions.query("SELECT external_id, content_hash FROM reward {where}")).await? {
+            known.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+    }
+    Ok(known)
+}
+
+/// Enters rewards; answers how many, which is fewer where a caller's id was entered meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, rewards: &[Entered]) -> Result<u64> {
+    let sql = "INSERT INTO reward (id, number, external_id, content_hash, program_id, activity_id, owner_id, account_id, \
+               reward_type, payment_type, payee, entry, value_minor, currency, status, reason, form_reference, \
+               form_data, note, earned_on, expires_at, held_until, created_at, created_by, decided_at, decided_by, \
+               first_approved_at, version) VALUES {rows} ON CONFLICT (external_id) DO NOTHING";
+    let mut rows = Rows::default();
+    for it in rewards {
+        rows.push([
+            it.id.to_string().into(),
+            it.number.into(),
+            it.external_id.as_str().into(),
+            it.content_hash.as_str().into(),
+            it.program.to_string().into(),
+            it.activity.to_string().into(),
+            it.owner.to_string().into(),
+            it.account.to_string().into(),
+            it.reward_type.as_str().into(),
+            Value::Text(it.payment_type.map(|kind| kind.as_str().to_owned())),
+            Value::Text(it.payee.map(|payee| payee.to_string())),
+            it.entry.as_str().into(),
+            it.worth.minor().into(),
+            Value::Text(it.worth.currency().map(|currency| currency.code().to_owned())),
+            it.status.as_str().into(),
+            it.reason.clone().into(),
+            it.form_reference.clone().into(),
+            it.form_data.clone().into(),
+            it.note.clone().into(),
+            it.earned_on.clone().into(),
+            it.expires_at.into(),
+            it.held_until.into(),
+            it.created_at.into(),
+            it.created_by.as_str().into(),
+            it.decided_at.into(),
+            it.decided_by.clone().into(),
+            it.first_approved_at.into(),
+            1.into(),
+        ]);
+    }
+    tx.bulk(sql, &[], rows).await
+}
+
+/// A decision about rewards that are not in a batch or a payment.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What they become.
+    pub status: RewardStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the partner was let see the reason.
+    pub reason_shown_at: Option<i64>,
+    /// When it was decided.
+    pub at: i64,
+    /// By whom.
+    pub by: String,
+}
+
+/// Records a decision about many rewards at once, each with the status it is expected in and, where it becomes
+/// approved, until when it is held. Answers how many still were so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn decide(
+    tx: &mut Tx,
+    decision: &Decision,
+    rewards: impl IntoIterator<Item = (RewardId, RewardStatus, Option<i64>)>,
+) -> Result<u64> {
+    let approved_at = (decision.status == RewardStatus::Approved).then_some(decision.at);
+    let mut rows = Rows::default();
+    for (id, before, held_until) in rewards {
+        rows.push([id.to_string().into(), before.as_str().into(), held_until.into()]);
+    }
+    let fixed = [
+        Value::from(decision.status.as_str()),
+        decision.reason.clone().into(),
+        decision.reason_shown_at.into(),
+        decision.at.into(),
+        decision.by.as_str().into(),
+        approved_at.into(),
+    ];
+    let sql = "WITH v (id, status, held_until) AS (VALUES {rows}) \
+               UPDATE reward SET status = $1, reason = $2, reason_shown_at = $3, decided_at = $4, decided_by = $5, \
+               first_approved_at = COALESCE(reward.first_approved_at, $6), \
+               held_until = COALESCE(v.held_until, reward.held_until), version = reward.version + 1 \
+               FROM v WHERE reward.id = v.id AND reward.status = v.status \
+               AND reward.batch_id IS NULL AND reward.transaction_id IS NULL AND reward.paid_at IS NULL";
+    tx.bulk(sql, &fixed, rows).await
+}
+
+/// What is edited of a reward: its whole editable part as it will be.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// How much, in minor units or points.
+    pub value_minor: i64,
+    /// What it becomes.
+    pub status: RewardStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// A remark.
+    pub note: Option<String>,
+    /// Not payable from here on.
+    pub expires_at: Option<i64>,
+}
+
+/// Edits a reward that is still in the version that was read and in no batch or payment; false when it is not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn edit(tx: &mut Tx, id: RewardId, version: i64, edited: &Edited) -> Result<bool> {
+    let sql = "UPDATE reward SET value_minor = $1, status = $2, reason = $3, note = $4, expires_at = $5, \
+               version = version + 1 WHERE id = $6 AND version = $7 \
+               AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
+    let query = sqlx::query(sql)
+        .bind(edited.value_minor)
+        .bind(edited.status.as_str())
+        .bind(edited.reason.clone())
+        .bind(edited.note.clone())
+        .bind(edited.expires_at)
+        .bind(id.to_string())
+        .bind(version);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Deletes a reward that was never approved and is still in the version that was read; false when it is not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
+    let sql = "DELETE FROM reward WHERE id = $1 AND version = $2 AND first_approved_at IS NULL \
+               AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
+}
+
+/// Takes note that a reward changed, if it is still in the version that was read; false when it is not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn touch(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
+    let sql = "UPDATE reward SET version = version + 1 WHERE id = $1 AND version = $2";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
+}
+
+/// How many minor units have been clawed back of a reward, and how many times.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn clawed_back(db: &mut Db, of: RewardId) -> Result<(i64, i64)> {
+    let sql = "SELECT CAST(COALESCE(SUM(value_minor), 0) AS BIGINT), COUNT(*) FROM reward \
+               WHERE form_reference = $1 AND entry = 'clawback' AND status <> 'void'";
+    let row = db.one(sqlx::query(sql).bind(of.to_string())).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+fn parsed<T>(row: &AnyRow, column: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
+    let text: String = row.try_get(column)?;
+    word(parse(&text), &text)
+}
+
+fn maybe<T>(row: &AnyRow, column: &str, parse: fn(&str) -> Option<T>) -> Result<Option<T>> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| word(parse(&text), &text)).transpose()
+}
+
+fn read(row: &AnyRow) -> Result<Reward> {
+    let entered = read_entered(row)?;
+    let batch = maybe(row, "batch_id", BatchId::parse)?;
+    let transaction = maybe(row, "transaction_id", TransactionId::parse)?;
+    let batch_number: Option<String> = row.try_get("batch_number")?;
+    let transaction_number: Option<i64> = row.try_get("transaction_number")?;
+    Ok(Reward {
+        program: of(row, entered.program, ["program_xid", "program_name"])?,
+        activity: of(row, entered.activity, ["activity_xid", "activity_name"])?,
+        owner: of(row, entered.owner, ["owner_xid", "owner_name"])?,
+        account: of(row, entered.account, ["account_xid", "account_name"])?,
+        reason_shown_at: row.try_get("reason_shown_at")?,
+        batch: batch.zip(batch_number),
+        transaction: transaction.zip(transaction_number),
+        paid_at: row.try_get("paid_at")?,
+        version: row.try_get("version")?,
+        entered,
+    })
+}
+
+fn of<I>(row: &AnyRow, id: I, [external_id, name]: [&str; 2]) -> Result<Of<I>> {
+    Ok(Of { id, external_id: row.try_get(external_id)?, name: row.try_get(name)? })
+}
+
+fn read_entered(row: &AnyRow) -> Result<Entered> {
+    let currency: Option<String> = row.try_get("currency")?;
+    Ok(Entered {
+        id: parsed(row, "id", RewardId::parse)?,
+        number: row.try_get("number")?,
+        external_id: row.try_get("external_id")?,
+        content_hash: row.try_get("content_hash")?,
+        program: parsed(row, "program_id", ProgramId::parse)?,
+        activity: parsed(row, "activity_id", ActivityId::parse)?,
+        owner: parsed(row, "owner_id", PartnerId::parse)?,
+        account: parsed(row, "account_id", AccountId::parse)?,
+        reward_type: parsed(row, "reward_type", RewardType::parse)?,
+        payment_type: maybe(row, "payment_type", PaymentType::parse)?,
+        payee: maybe(row, "payee", Payee::parse)?,
+        entry: parsed(row, "entry", Entry::parse)?,
+        worth: Worth::read(row.try_get("value_minor")?, currency.as_deref())?,
+        status: parsed(row, "status", RewardStatus::parse)?,
+        reason: row.try_get("reason")?,
+        form_reference: row.try_get("form_reference")?,
+        form_data: row.try_get("form_data")?,
+        note: row.try_get("note")?,
+        earned_on: row.try_get("earned_on")?,
+        expires_at: row.try_get("expires_at")?,
+        held_until: row.try_get("held_until")?,
+        created_at: row.try_get("created_at")?,
+        created_by: row.try_get("created_by")?,
+        decided_at: row.try_get("decided_at")?,
+        decided_by: row.try_get("decided_by")?,
+        first_approved_at: row.try_get("first_approved_at")?,
+    })
+}
