@@ -3,6 +3,7 @@
 //! that its route table names before a verb is reached).
 
 pub mod batches;
+pub mod rewards;
 pub mod idempotency;
 pub mod pay;
 pub mod payees;

@@ -1,0 +1,801 @@
+//! Rewards: entering, reviewing, editing and taking them out, one or many at a time. What is deliberately not here:
+//! files (`ops::import`), batches and payments.
+
+use std::collections::HashMap;
+
+use payout::Refusal;
+use payout::eligibility::{self, Blocker, RewardFacts};
+use payout::ids::RewardId;
+use payout::ledger::{Journal, Payee};
+use payout::money::Money;
+use payout::reward::{self, Entry, PaymentType, RewardStatus, RewardType, Standing};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::idempotency::{Once, finish};
+use super::{OpsError, Result, batches, settings};
+use crate::app::{Actor, App};
+use crate::clock::start_of_date;
+use crate::store::batches::PoolFilter;
+use crate::store::programs::{self, Activity, Named, Partner, Worth};
+use crate::store::rewards::{self, Brief, Decision, Edited, Entered, Filter, Reward, Sort, View, Window};
+use crate::store::{self, Db, Tx, audit, ledger, outbox, payees, vendors};
+use crate::transact;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// A reward as somebody enters it. References are the caller's own ids.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Draft {
+    /// The caller's id: the same one again is the same reward.
+    pub external_id: String,
+    /// The activity.
+    pub activity: String,
+    /// The partner who earned it.
+    pub owner: String,
+    /// How much; the activity's own value where not said.
+    pub worth: Option<Worth>,
+    /// Who is paid; the partner where not said. Points have none.
+    pub payment_type: Option<PaymentType>,
+    /// The record or form behind it.
+    pub form_reference: Option<String>,
+    /// The form's fields, as JSON.
+    pub form_data: Option<String>,
+    /// A remark.
+    pub note: Option<String>,
+    /// The date it was earned, `YYYY-MM-DD`.
+    pub earned_on: Option<String>,
+    /// Not payable from here on.
+    pub expires_at: Option<i64>,
+}
+
+impl Draft {
+    /// What tells this reward sent again from another one under its id: everything that was said.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let worth = self.worth.map(|worth| {
+            format!("{} {}", worth.minor(), worth.currency().map_or("points", |currency| currency.code()))
+        });
+        let kind = self.payment_type.unwrap_or(PaymentType::Individual).as_str();
+        let parts = [
+            Some(self.activity.as_str()),
+            Some(self.owner.as_str()),
+            worth.as_deref(),
+            Some(kind),
+            self.form_reference.as_deref(),
+            self.form_data.as_deref(),
+            self.note.as_deref(),
+            self.earned_on.as_deref(),
+        ];
+        let mut hash = Sha256::new();
+        for part in parts {
+            // The length first, so that no two contents can be told in the same bytes.
+            hash.update(part.map_or("-".to_owned(), |part| format!("{}:{part}", part.len())));
+            hash.update("\n");
+        }
+        hash.update(format!("{:?}", self.expires_at));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The reward this makes, without the number that it is given when it is stored.
+    ///
+    /// # Errors
+    /// The field that does not fit the activity.
+    pub fn settle(
+        &self,
+        activity: &Activity,
+        owner: &Partner,
+        app: &App,
+        by: &str,
+    ) -> std::result::Result<Entered, Refusal> {
+        let now = app.clock.now();
+        if self.external_id.is_empty() || self.external_id.len() > 200 {
+            let told = "An external id has 1 to 200 bytes.";
+            return Err(Refusal::new("invalid", told).at("external_id"));
+        }
+        if activity.inactive_at.is_some() {
+            let told = "This activity is not active, so it earns nothing. Activate it, or name another.";
+            return Err(Refusal::new("activity_inactive", told).at("activity"));
+        }
+        let earned_at = self.earned_on.as_deref().map(earned_at).transpose()?;
+        let cash = activity.reward_type == RewardType::Cash;
+        let payment_type = cash.then(|| self.payment_type.unwrap_or(PaymentType::Individual));
+        Ok(Entered {
+            id: RewardId::fresh(now, app.clock.chance()),
+            number: 0,
+            external_id: self.external_id.clone(),
+            content_hash: self.content_hash(),
+            program: activity.program.0,
+            activity: activity.id,
+            owner: owner.id,
+            account: owner.account.0,
+            reward_type: activity.reward_type,
+            payment_type,
+            payee: payment_type.map(|kind| match kind {
+                PaymentType::Individual => Payee::Partner(owner.id),
+                PaymentType::Organization => Payee::Account(owner.account.0),
+            }),
+            entry: Entry::Earned,
+            worth: fitting(self.worth.or(activity.worth), activity.reward_type)?,
+            status: RewardStatus::Submitted,
+            reason: None,
+            form_reference: self.form_reference.clone(),
+            form_data: self.form_data.clone(),
+            note: self.note.clone(),
+            earned_on: self.earned_on.clone(),
+            expires_at: self.expires_at,
+            held_until: Some(earned_at.unwrap_or(now).saturating_add(activity.hold_days * DAY_US)),
+            created_at: now,
+            created_by: by.to_owned(),
+            decided_at: None,
+            decided_by: None,
+            first_approved_at: None,
+        })
+    }
+}
+
+fn fitting(worth: Option<Worth>, kind: RewardType) -> std::result::Result<Worth, Refusal> {
+    match (worth, kind) {
+        (Some(worth @ Worth::Cash(_)), RewardType::Cash) => Ok(worth),
+        (Some(worth @ Worth::Points(_)), RewardType::Points) => Ok(worth),
+        (Some(Worth::Points(_)), RewardType::Cash) => {
+            let told = "This activity earns money; give the value with its currency.";
+            Err(Refusal::new("not_points", told).at("value"))
+        }
+        (Some(Worth::Cash(_)), RewardType::Points) => {
+            let told = "This activity earns points; give the value as points, without a currency.";
+            Err(Refusal::new("not_cash", told).at("value"))
+        }
+        (None, RewardType::Cash | RewardType::Points) => {
+            let told = "This activity has no value of its own, so the reward needs one.";
+            Err(Refusal::new("missing", told).at("value"))
+        }
+    }
+}
+
+fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
+    let told = "Write the date as year, month and day, like 2026-07-19.";
+    start_of_date(date).ok_or_else(|| Refusal::new("invalid_date", told).at("earned_on"))
+}
+
+/// The moment from which a reward that expires on this date is not payable: the end of that day, UTC.
+///
+/// # Errors
+/// When it is no date.
+pub fn end_of_date(date: &str) -> std::result::Result<i64, Refusal> {
+    let told = "Write the date as year, month and day, like 2027-03-31.";
+    start_of_date(date)
+        .map(|start| start + DAY_US)
+        .ok_or_else(|| Refusal::new("invalid_date", told).at("expires_on"))
+}
+
+/// A reward that was entered, or was there already with the same content.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The reward.
+    pub reward: Reward,
+    /// It was there already.
+    pub existed: bool,
+    /// When it was asked.
+    pub now: i64,
+}
+
+/// Enters a reward.
+///
+/// # Errors
+/// `external_id_conflict` when the id is taken by another content; unknown references; values that do not fit.
+pub async fn create(
+    app: &App,
+    actor: &Actor,
+    draft: &Draft,
+    once: Option<&Once<Created>>,
+) -> Result<Created> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let id = draft.external_id.as_str();
+        let known = rewards::known(tx, &[id]).await?.remove(id);
+        if known.as_ref().is_some_and(|hash| *hash != draft.content_hash()) {
+            return Err(OpsError::Conflict(external_id_conflict()));
+        }
+        if known.is_none() {
+            let (activity, owner) = references(tx, draft).await?;
+            let mut entered = draft.settle(&activity, &owner, app, &actor.id.to_string())?;
+            entered.number = store::next_numbers(tx, "reward", 1).await?;
+            if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1 {
+                return Err(OpsError::Conflict(external_id_conflict()));
+            }
+            note(tx, now, actor, "reward_entered", entered.id, json!({"external_id": id}));
+        }
+        let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        let created = Created { reward, existed: known.is_some(), now };
+        finish(tx, once, &created).await?;
+        Ok(created)
+    })
+}
+
+/// The caller's id stands for another reward.
+#[must_use]
+pub fn external_id_conflict() -> Refusal {
+    Refusal::new(
+        "external_id_conflict",
+        "This external id stands for a reward with other content already, so nothing was entered. Use a new id for a new reward, or edit the one that exists.",
+    )
+}
+
+async fn references(db: &mut Db, draft: &Draft) -> Result<(Activity, Partner)> {
+    let activity = programs::activity(db, Named::External(&draft.activity)).await?;
+    let owner = programs::partner(db, Named::External(&draft.owner)).await?;
+    Ok((activity.ok_or_else(unknown_activity)?, owner.ok_or_else(unknown_owner)?))
+}
+
+/// There is no such activity.
+#[must_use]
+pub fn unknown_activity() -> Refusal {
+    Refusal::new("unknown_activity", "There is no activity with this external id; enter it first.")
+        .at("activity")
+}
+
+/// There is no such partner.
+#[must_use]
+pub fn unknown_owner() -> Refusal {
+    Refusal::new("unknown_partner", "There is no partner with this external id; enter him first.").at("owner")
+}
+
+/// What a reviewer decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// To be paid.
+    Approve,
+    /// Not to be paid.
+    Reject {
+        /// Why.
+        reason: String,
+        /// The partner may see why.
+        shown: bool,
+    },
+    /// Somebody is looking.
+    Review,
+    /// Taken out.
+    Void {
+        /// Why.
+        reason: String,
+        /// The partner may see why.
+        shown: bool,
+    },
+}
+
+impl Verdict {
+    /// What a reward becomes, if the rules allow it.
+    fn on(&self, standing: Standing) -> std::result::Result<RewardStatus, Refusal> {
+        match self {
+            Self::Approve => reward::approve(standing),
+            Self::Reject { reason, .. } => reward::reject(standing, reason),
+            Self::Review => reward::review(standing),
+            Self::Void { reason, .. } => reward::void(standing, reason),
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Approve => "reward_approved",
+            Self::Reject { .. } => "reward_rejected",
+            Self::Review => "reward_taken_into_review",
+            Self::Void { .. } => "reward_voided",
+        }
+    }
+
+    /// The notice that tells the partner; reviewing and voiding tell nobody.
+    fn notice(&self) -> Option<&'static str> {
+        match self {
+            Self::Approve => Some("reward_approved"),
+            Self::Reject { .. } => Some("reward_rejected"),
+            Self::Review | Self::Void { .. } => None,
+        }
+    }
+
+    fn reason(&self) -> (Option<&str>, bool) {
+        match self {
+            Self::Approve | Self::Review => (None, false),
+            Self::Reject { reason, shown } | Self::Void { reason, shown } => (Some(reason.trim()), *shown),
+        }
+    }
+}
+
+/// Decides about one reward.
+///
+/// # Errors
+/// What the rules say, or `precondition_failed` when it is not in the version that was seen.
+pub async fn decide(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    seen: Option<i64>,
+    verdict: &Verdict,
+    once: Option<&Once<Created>>,
+) -> Result<Reward> {
+    let now = app.clock.now();
+    let decided = transact!(app, |tx| {
+        let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        expect_version(&found, seen)?;
+        let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
+        let (mut allowed, skipped) = judge(briefs, actor, verdict);
+        if let Some((_, refusal)) = skipped.into_iter().next() {
+            return Err(refusal.into());
+        }
+        // A clawback that is voided had lowered what is owed; its value is owed again.
+        let clawback = found.entered.entry == Entry::Clawback;
+        record(tx, app, actor, verdict, &mut allowed, clawback).await?;
+        let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        let outcome = Created { reward, existed: true, now };
+        finish(tx, once, &outcome).await?;
+        Ok(outcome.reward)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(decided)
+}
+
+fn expect_version(reward: &Reward, seen: Option<i64>) -> Result<()> {
+    if seen.is_some_and(|seen| seen != reward.version) { Err(settings::stale()) } else { Ok(()) }
+}
+
+/// Which rewards to decide about.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// These.
+    Ids(Vec<RewardId>),
+    /// All that a filter finds, if they are still as many as were seen.
+    All(Box<Filter>, i64),
+}
+
+/// What was done about many, and what was not and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Done {
+    /// Those that were decided.
+    pub done: Vec<RewardId>,
+    /// Those that were not, each with the code of the rule.
+    pub skipped: Vec<(RewardId, &'static str)>,
+}
+
+/// Decides about many rewards at once; what the rules forbid is skipped and named.
+///
+/// # Errors
+/// `count_changed` when a filter finds another number than was seen; then nothing was done.
+pub async fn decide_many(
+    app: &App,
+    actor: &Actor,
+    which: &Which,
+    verdict: &Verdict,
+    once: Option<&Once<Done>>,
+) -> Result<Done> {
+    let now = app.clock.now();
+    let done = transact!(app, |tx| {
+        let (briefs, unknown) = match which {
+            Which::Ids(ids) => {
+                let briefs = rewards::briefs(tx, ids).await?;
+                let known: std::collections::HashSet<RewardId> =
+                    briefs.iter().map(|brief| brief.id).collect();
+                let unknown =
+                    ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
+                (briefs, unknown)
+            }
+            Which::All(filter, expected) => {
+                let briefs = rewards::briefs_of(tx, filter, now).await?;
+                if i64::try_from(briefs.len()).ok() != Some(*expected) {
+                    return Err(count_changed(*expected, briefs.len()));
+                }
+                (briefs, Vec::new())
+            }
+        };
+        let (mut allowed, refused) = judge(briefs, actor, verdict);
+        record(tx, app, actor, verdict, &mut allowed, false).await?;
+        let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
+        let done = Done {
+            done: allowed.into_iter().map(|brief| brief.id).collect(),
+            skipped: refused.chain(unknown).collect(),
+        };
+        finish(tx, once, &done).await?;
+        Ok(done)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(done)
+}
+
+fn count_changed(expected: i64, found: usize) -> OpsError {
+    OpsError::Conflict(Refusal::new(
+        "count_changed",
+        format!(
+            "You saw {expected} rewards and there are {found} now, so nothing was done. Look again, then repeat it."
+        ),
+    ))
+}
+
+type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
+
+/// What the rules allow of it.
+fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict) -> Judged {
+    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+    for brief in briefs {
+        let standing = Standing {
+            status: brief.status,
+            placed: brief.placed,
+            ever_approved: brief.ever_approved,
+            asked_by_owner: actor.partner == Some(brief.owner),
+        };
+        match verdict.on(standing) {
+            Ok(_) => allowed.push(brief),
+            Err(refusal) => refused.push((brief.id, refusal)),
+        }
+    }
+    (allowed, refused)
+}
+
+/// Writes what was decided: the rewards, the books, the history and the notices, all by the set.
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    verdict: &Verdict,
+    briefs: &mut [Brief],
+    clawback: bool,
+) -> Result<()> {
+    let now = app.clock.now();
+    briefs.sort_by_key(|brief| brief.id);
+    let (reason, shown) = verdict.reason();
+    let status = match verdict {
+        Verdict::Approve => RewardStatus::Approved,
+        Verdict::Reject { .. } => RewardStatus::Rejected,
+        Verdict::Review => RewardStatus::InReview,
+        Verdict::Void { .. } => RewardStatus::Void,
+    };
+    let decision = Decision {
+        status,
+        reason: reason.map(str::to_owned),
+        reason_shown_at: shown.then_some(now),
+        at: now,
+        by: actor.id.to_string(),
+    };
+    let approves = status == RewardStatus::Approved;
+    let rows: Vec<_> =
+        briefs.iter().map(|brief| (brief.id, brief.status, approves.then(|| held_until(brief)))).collect();
+    let wanted = rows.len();
+    if rewards::decide(tx, &decision, rows).await? != wanted as u64 {
+        return Err(changed_meanwhile());
+    }
+    let entries: Vec<(String, Journal)> = briefs
+        .iter()
+        .filter_map(|brief| Some((brief.id.to_string(), journal(brief, verdict, clawback)?)))
+        .collect();
+    ledger::write(tx, now, &app.clock, &entries).await?;
+    if let Some(notice) = verdict.notice() {
+        let detail = json!({"reason": reason.filter(|_| shown)}).to_string();
+        let told = briefs.iter().map(|brief| (notice, brief.id.to_string(), detail.clone()));
+        outbox::write(tx, &app.clock, now, told).await?;
+    }
+    for brief in briefs.iter() {
+        let detail = json!({"from": brief.status.as_str(), "reason": reason});
+        note(tx, now, actor, verdict.action(), brief.id, detail);
+    }
+    Ok(())
+}
+
+/// The hold period counts from the day it was earned, or from its entry; the programme's wait is the one of now.
+fn held_until(brief: &Brief) -> i64 {
+    let from = brief.earned_on.as_deref().and_then(start_of_date).unwrap_or(brief.created_at);
+    from.saturating_add(brief.hold_days * DAY_US)
+}
+
+/// What the decision moves in the books: approving owes it, taking an approved one out owes it no more.
+fn journal(brief: &Brief, verdict: &Verdict, clawback: bool) -> Option<Journal> {
+    let (payee, money) = owed(brief.payee, brief.worth)?;
+    match verdict {
+        Verdict::Approve => Some(Journal::approve(payee, money)),
+        Verdict::Void { .. } if brief.status == RewardStatus::Approved && clawback => {
+            Some(Journal::approve(payee, money))
+        }
+        Verdict::Void { .. } if brief.status == RewardStatus::Approved => {
+            Some(Journal::unapprove(payee, money))
+        }
+        Verdict::Void { .. } | Verdict::Reject { .. } | Verdict::Review => None,
+    }
+}
+
+fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
+    match worth {
+        Worth::Cash(money) => payee.map(|payee| (payee, money)),
+        Worth::Points(_) => None,
+    }
+}
+
+/// What is edited of a reward.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// Another value of the same kind and currency.
+    pub worth: Option<Worth>,
+    /// Another reason, or none.
+    pub reason: Option<Option<String>>,
+    /// Another remark, or none.
+    pub note: Option<Option<String>>,
+    /// Another expiry, or none.
+    pub expires_at: Option<Option<i64>>,
+}
+
+/// Edits a reward. Another value of an approved one takes the approval back.
+///
+/// # Errors
+/// 409 while it is in a batch, in flight or paid; `precondition_failed` when it is not in the version that was seen.
+pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &Edit) -> Result<Reward> {
+    let now = app.clock.now();
+    let edited = transact!(app, |tx| {
+        let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        expect_version(&found, seen)?;
+        let before = &found.entered;
+        if before.entry == Entry::Clawback {
+            let told = "A clawback is not edited. Void it with a reason and enter another.";
+            return Err(Refusal::new("clawback", told).into());
+        }
+        let standing = standing(&found, actor);
+        let mut status = before.status;
+        let worth = edit.worth.unwrap_or(before.worth);
+        // The rule about values also keeps what is in a payout from being edited in any other way.
+        let after_value = reward::edit_value(standing)?;
+        if worth != before.worth {
+            same_kind(worth, before.worth)?;
+            status = after_value;
+        }
+        let after = Edited {
+            value_minor: worth.minor(),
+            status,
+            reason: edit.reason.clone().unwrap_or_else(|| before.reason.clone()),
+            note: edit.note.clone().unwrap_or_else(|| before.note.clone()),
+            expires_at: edit.expires_at.unwrap_or(before.expires_at),
+        };
+        if !rewards::edit(tx, before.id, found.version, &after).await? {
+            return Err(changed_meanwhile());
+        }
+        if before.status == RewardStatus::Approved
+            && status != RewardStatus::Approved
+            && let Some((payee, money)) = owed(before.payee, before.worth)
+        {
+            let entry = (before.id.to_string(), Journal::unapprove(payee, money));
+            ledger::write(tx, now, &app.clock, &[entry]).await?;
+        }
+        let detail = json!({"value_from": before.worth.minor(), "value_to": after.value_minor,
+            "status_from": before.status.as_str(), "status_to": status.as_str()});
+        note(tx, now, actor, "reward_edited", before.id, detail);
+        rewards::find(tx, id).await?.ok_or(OpsError::Missing)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(edited)
+}
+
+fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {
+    if new.currency() == old.currency() {
+        return Ok(());
+    }
+    let told = "A reward keeps its currency. Void it and enter another one in the other currency.";
+    Err(Refusal::new("currency_changed", told).at("value.currency"))
+}
+
+/// Deletes a reward that was never approved.
+///
+/// # Errors
+/// 409 when it was approved once, or is in a batch, in flight or paid.
+pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        expect_version(&found, seen)?;
+        reward::delete(standing(&found, actor))?;
+        if !rewards::delete(tx, found.entered.id, found.version).await? {
+            return Err(changed_meanwhile());
+        }
+        let detail = json!({"number": found.number(), "external_id": found.entered.external_id});
+        note(tx, now, actor, "reward_deleted", found.entered.id, detail);
+        Ok(())
+    })?;
+    app.nudge.tell_watchers();
+    Ok(())
+}
+
+/// Takes back what was paid wrongly: a reward of its own that the payee's next claim subtracts.
+///
+/// # Errors
+/// When the reward is not paid, is points, or less is left of it than is to be taken back.
+pub async fn claw_back(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    value: Money,
+    reason: &str,
+    once: Option<&Once<Created>>,
+) -> Result<Created> {
+    let now = app.clock.now();
+    let created = transact!(app, |tx| {
+        let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        let (taken, times) = rewards::clawed_back(tx, paid.entered.id).await?;
+        let payee = may_claw_back(&paid, value, taken, reason)?;
+        let number = store::next_numbers(tx, "reward", 1).await?;
+        let entered = Entered {
+            id: RewardId::fresh(now, app.clock.chance()),
+            number,
+            external_id: format!("clawback-{}-{}", paid.number(), times + 1),
+            content_hash: String::new(),
+            entry: Entry::Clawback,
+            worth: Worth::Cash(value),
+            status: RewardStatus::Approved,
+            reason: Some(reason.trim().to_owned()),
+            form_reference: Some(paid.entered.id.to_string()),
+            form_data: None,
+            note: None,
+            earned_on: None,
+            expires_at: None,
+            held_until: None,
+            created_at: now,
+            created_by: actor.id.to_string(),
+            decided_at: Some(now),
+            decided_by: Some(actor.id.to_string()),
+            first_approved_at: Some(now),
+            ..paid.entered.clone()
+        };
+        if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
+            || !rewards::touch(tx, paid.entered.id, paid.version).await?
+        {
+            return Err(changed_meanwhile());
+        }
+        let entry = (entered.id.to_string(), Journal::clawback(payee, value));
+        ledger::write(tx, now, &app.clock, &[entry]).await?;
+        let detail =
+            json!({"of": paid.entered.id.to_string(), "value_minor": value.minor, "reason": reason.trim()});
+        note(tx, now, actor, "reward_clawed_back", entered.id, detail);
+        let reward = rewards::find(tx, &entered.id.to_string()).await?.ok_or(OpsError::Missing)?;
+        let created = Created { reward, existed: false, now };
+        finish(tx, once, &created).await?;
+        Ok(created)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(created)
+}
+
+fn may_claw_back(
+    paid: &Reward,
+    value: Money,
+    taken: i64,
+    reason: &str,
+) -> std::result::Result<Payee, Refusal> {
+    let Some((payee, money)) = owed(paid.entered.payee, paid.entered.worth) else {
+        return Err(Refusal::new(
+            "reward_not_cash",
+            "Points are not paid out, so there is nothing to take back.",
+        ));
+    };
+    if paid.paid_at.is_none() || paid.entered.entry == Entry::Clawback {
+        let told = "Only a paid reward can be clawed back. Reject, edit or void one that is not paid.";
+        return Err(Refusal::new("not_paid", told));
+    }
+    if reason.trim().is_empty() {
+        return Err(
+            Refusal::new("reason_required", "Give a reason; it is kept with the clawback.").at("reason")
+        );
+    }
+    if value.currency != money.currency {
+        let told = "A clawback is in the currency that was paid.";
+        return Err(Refusal::new("currency_changed", told).at("value.currency"));
+    }
+    if taken.saturating_add(value.minor) > money.minor {
+        let told = "Together with earlier clawbacks this is more than was paid for the reward.";
+        return Err(Refusal::new("too_large", told).at("value.value"));
+    }
+    Ok(payee)
+}
+
+fn standing(reward: &Reward, actor: &Actor) -> Standing {
+    Standing {
+        status: reward.entered.status,
+        placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
+        ever_approved: reward.entered.first_approved_at.is_some(),
+        asked_by_owner: actor.partner == Some(reward.entered.owner),
+    }
+}
+
+fn changed_meanwhile() -> OpsError {
+    OpsError::Conflict(Refusal::new(
+        "changed_meanwhile",
+        "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
+    ))
+}
+
+fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, id: RewardId, detail: serde_json::Value) {
+    let (actor, subject) = (actor.id.to_string(), id.to_string());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+}
+
+/// Every gate that stands between a reward and its payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
+    let entered = &reward.entered;
+    let facts = RewardFacts {
+        status: entered.status,
+        reward_type: entered.reward_type,
+        expires_at: entered.expires_at,
+        held_until: entered.held_until,
+        placement: reward.placement(),
+    };
+    let own = eligibility::reward(&facts, None, now);
+    let mut found: Vec<Blocker> = own.into_iter().map(|code| Blocker::new(code, entered.id)).collect();
+    let Some((payee, money)) = owed(entered.payee, entered.worth) else { return Ok(found) };
+    let filter = PoolFilter {
+        payee: Some(payee.to_string()),
+        currency: Some(money.currency.code().to_owned()),
+        ..PoolFilter::default()
+    };
+    let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
+    let of_pool = blocked.into_iter().find(|(candidate, _)| candidate.id == entered.id);
+    if let Some((_, blockers)) = of_pool {
+        return Ok(blockers);
+    }
+    if open.iter().any(|candidate| candidate.id == entered.id) {
+        return Ok(Vec::new());
+    }
+    // It is not in the pool yet: its payee's claim would be what lies there now and this.
+    let pool: i64 = open.iter().filter_map(|candidate| candidate.adds).map(|adds| adds.minor).sum();
+    found.extend(
+        payee_blockers(db, payee, Money::new(pool.saturating_add(money.minor), money.currency), now).await?,
+    );
+    Ok(found)
+}
+
+async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
+    let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
+    let Some(facts) = payees::facts(db, &[payee]).await?.remove(&payee) else { return Ok(Vec::new()) };
+    let mut codes = eligibility::payee(&facts, &rules, &vendors, now);
+    let fee = facts.profile.as_ref().map(|profile| payout::batch::estimated_fee(profile.vendor, total));
+    let fee = fee.unwrap_or(Money::new(0, total.currency));
+    let net = payout::batch::net(total, fee, rules.fees_paid_by);
+    codes.extend(eligibility::amount(&facts, &rules, total, net));
+    Ok(codes.into_iter().map(|code| Blocker::new(code, payee)).collect())
+}
+
+/// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pool(
+    db: &mut Db,
+    filter: &Filter,
+    window: &Window,
+    eligible: bool,
+    now: i64,
+) -> Result<Vec<(Reward, Vec<Blocker>)>> {
+    // A claim is a payee's whole pool in a currency, so the gates are asked about the pool before it is narrowed.
+    let (_, blocked) = batches::pool_blockers(db, &PoolFilter::default(), now).await?;
+    let mut blocked: HashMap<RewardId, Vec<Blocker>> =
+        blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers)).collect();
+    let filter = Filter { view: View::Pool, ..filter.clone() };
+    let mut window = window.clone();
+    let wanted = usize::try_from(window.limit).unwrap_or(usize::MAX);
+    window.limit = 500;
+    let mut page = Vec::new();
+    loop {
+        let rows = rewards::list(db, &filter, &window, now).await?;
+        let last = rows.last().map(|last| after(last, window.sort));
+        let full = rows.len() == 500;
+        for reward in rows {
+            let blockers = blocked.remove(&reward.entered.id).unwrap_or_default();
+            if blockers.is_empty() == eligible && page.len() < wanted {
+                page.push((reward, blockers));
+            }
+        }
+        if !full || page.len() >= wanted {
+            return Ok(page);
+        }
+        window.after = last;
+    }
+}
+
+/// Where a list goes on after this reward.
+#[must_use]
+pub fn after(reward: &Reward, sort: Sort) -> (i64, String) {
+    (rewards::sort_key(reward, sort), reward.entered.id.to_string())
+}
