@@ -10,3 +10,4 @@ pub mod ops;
 pub mod secrets;
 pub mod store;
 pub mod web;
+pub mod work;

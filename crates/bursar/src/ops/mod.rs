@@ -3,16 +3,20 @@
 //! that its route table names before a verb is reached).
 
 pub mod batches;
-pub mod rewards;
 pub mod idempotency;
+pub mod import;
+pub mod partners;
 pub mod pay;
 pub mod payees;
 pub mod people;
+pub mod programs;
 pub mod record;
+pub mod rewards;
 pub mod safe_mode;
 pub mod settings;
 pub mod transactions;
 pub mod vendors;
+pub mod verify;
 
 use payout::Refusal;
 use payout::eligibility::Blocker;

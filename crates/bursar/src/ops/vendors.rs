@@ -104,6 +104,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, mode: &st
         });
         Ok(())
     })?;
+    app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     app.nudge.dispatch.notify_one();
     app.nudge.settle.notify_one();
     Ok(())

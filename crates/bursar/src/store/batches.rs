@@ -352,17 +352,6 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transact
     db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
 }
 
-/// The open drafts and their rewards' count, for the invariants: a reward's batch must be open, or paid with it.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn misplaced_rewards(db: &mut Db) -> Result<Vec<String>> {
-    let sql = "SELECT r.id FROM reward r JOIN batch b ON b.id = r.batch_id \
-               WHERE b.deleted_at IS NOT NULL OR (b.pay_pressed_at IS NOT NULL AND r.transaction_id IS NULL)";
-    let rows = db.all(sqlx::query(sql)).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
 /// How many rewards each transaction of a batch covers.
 ///
 /// # Errors
@@ -399,4 +388,19 @@ pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
 pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET release_asked_at = $2 WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
+}
+
+/// Our id of a `partner`, `account`, `program` or `activity` that the caller names by his own.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn our_id(db: &mut Db, kind: &str, external_id: &str) -> Result<Option<String>> {
+    let sql = match kind {
+        "partner" => "SELECT id FROM partner WHERE external_id = $1",
+        "account" => "SELECT id FROM account WHERE external_id = $1",
+        "program" => "SELECT id FROM program WHERE external_id = $1",
+        _ => "SELECT id FROM activity WHERE external_id = $1",
+    };
+    let row = db.optional(sqlx::query(sql).bind(external_id.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

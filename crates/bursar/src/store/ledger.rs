@@ -46,26 +46,3 @@ pub async fn balances(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
     let rows = db.all(sqlx::query(sql)).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
 }
-
-/// Journals whose lines do not sum to zero in a currency: none, ever.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn unbalanced(db: &mut Db) -> Result<Vec<String>> {
-    let sql = "SELECT DISTINCT journal_id FROM posting GROUP BY journal_id, currency \
-               HAVING SUM(amount_minor) <> 0";
-    let rows = db.all(sqlx::query(sql)).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-/// What the journals about one subject move on accounts whose name begins with `prefix`, per currency.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn moved(db: &mut Db, prefix: &str) -> Result<Vec<(String, String, i64)>> {
-    let sql = "SELECT j.subject, p.currency, CAST(SUM(p.amount_minor) AS BIGINT) \
-               FROM posting p JOIN journal j ON j.id = p.journal_id \
-               WHERE p.account LIKE $1 GROUP BY j.subject, p.currency";
-    let rows = db.all(sqlx::query(sql).bind(format!("{prefix}%"))).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
-}

@@ -10,6 +10,7 @@ pub mod batches;
 mod bulk;
 pub mod events;
 pub mod idempotency;
+pub mod invariants;
 pub mod ledger;
 pub mod meta;
 pub mod outbox;

@@ -338,3 +338,34 @@ pub async fn ask_all_again(tx: &mut Tx, vendor: Vendor, at: i64) -> Result<u64> 
     let sql = "UPDATE payout_profile SET check_at = $2 WHERE vendor = $1";
     tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(at)).await
 }
+
+/// The payees that are an account and its users.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_account(db: &mut Db, account: payout::ids::AccountId) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM partner WHERE account_id = $1 UNION ALL SELECT id FROM account WHERE id = $1";
+    let rows = db.all(sqlx::query(sql).bind(account.to_string())).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// The payees a partner may look at: himself, or his whole account with its users.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_partner(
+    db: &mut Db,
+    partner: payout::ids::PartnerId,
+    whole_account: bool,
+) -> Result<Vec<String>> {
+    if !whole_account {
+        return Ok(vec![partner.to_string()]);
+    }
+    let sql = "SELECT account_id FROM partner WHERE id = $1";
+    let row = db.optional(sqlx::query(sql).bind(partner.to_string())).await?;
+    let account: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
+    match account.and_then(|id| payout::ids::AccountId::parse(&id)) {
+        Some(account) => of_account(db, account).await,
+        None => Ok(Vec::new()),
+    }
+}

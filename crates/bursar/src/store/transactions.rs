@@ -731,37 +731,6 @@ pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()>
     Ok(())
 }
 
-/// Transactions whose amount is not the sum of their rewards: none, ever.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn with_wrong_sum(db: &mut Db) -> Result<Vec<String>> {
-    let sql = "SELECT t.id FROM payout_transaction t \
-               LEFT JOIN transaction_reward tr ON tr.transaction_id = t.id \
-               GROUP BY t.id, t.amount_minor HAVING COALESCE(SUM(tr.amount_minor), 0) <> t.amount_minor";
-    let rows = db.all(sqlx::query(sql)).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-/// How many rows a table of ours has, for the invariants' counts.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn count(db: &mut Db) -> Result<i64> {
-    Ok(db.one(sqlx::query("SELECT COUNT(*) FROM payout_transaction")).await?.try_get(0)?)
-}
-
-/// Every transaction with more than one attempt of a leg that may hold money.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn with_two_live_attempts(db: &mut Db) -> Result<Vec<String>> {
-    let sql = "SELECT transaction_id FROM attempt WHERE state NOT IN ('failed', 'returned') \
-               GROUP BY transaction_id, leg HAVING COUNT(*) > 1";
-    let rows = db.all(sqlx::query(sql)).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
 /// The command a person may still give, for pages: whether the law allows a resubmission now.
 #[must_use]
 pub fn may_resubmit(transaction: &Transaction) -> bool {

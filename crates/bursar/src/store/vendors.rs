@@ -95,13 +95,14 @@ pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? > 0)
 }
 
-/// Counts a webhook whose signature does not fit.
+/// Counts webhooks whose signature does not fit.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn count_bad_signature(tx: &mut Tx, vendor: Vendor) -> Result<()> {
-    let sql = "UPDATE vendor_connection SET bad_signatures = bad_signatures + 1 WHERE vendor = $1";
-    tx.run(sqlx::query(sql).bind(vendor.as_str())).await?;
+pub async fn count_bad_signatures(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
+    let sql = "UPDATE vendor_connection SET bad_signatures = bad_signatures + $2 WHERE vendor = $1";
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(count)).await?;
     Ok(())
 }
 

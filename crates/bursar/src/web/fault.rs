@@ -169,6 +169,9 @@ impl From<OpsError> for Fault {
             }
             OpsError::Missing => Self::missing(),
             OpsError::Conflict(refusal) => Self::new(StatusCode::CONFLICT, refusal.code, refusal.sentence),
+            OpsError::Unreachable(refusal) => {
+                Self::new(StatusCode::BAD_GATEWAY, refusal.code, refusal.sentence)
+            }
             OpsError::Internal(error) => Self::internal(&error),
         }
     }

@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod pages;
 pub mod session;
 pub mod strict;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use payout::access::{Permission, Role, allows};
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{self, Begun, Mark, Reply};
 use crate::ops::people::Session;
+use crate::work::Work;
 use fault::{Fault, Scene};
 use form::Posted;
 use session::{LoginLimit, MayRead};
@@ -42,6 +44,10 @@ use strict::{BodyLimit, Tree};
 pub struct Web {
     /// The program.
     pub app: App,
+    /// The vendors' clients, for look-ups beside a verb.
+    pub work: Work,
+    /// The way to the writer of events.
+    pub intake: webhooks::Intake,
     /// What slows down guessing of passwords.
     pub logins: LoginLimit,
     /// The description of the API, made once from the route table.
@@ -116,15 +122,18 @@ pub fn table() -> Vec<Route> {
     let mut routes = session::routes();
     routes.extend(pages::routes());
     routes.extend(api::routes());
+    routes.extend(webhooks::routes());
     routes.extend(health::routes());
     routes
 }
 
 /// The whole of the web: what `serve` listens with and tests drive.
-pub fn router(app: App) -> Router {
+pub fn router(work: Work) -> Router {
+    let app = work.app.clone();
+    let intake = webhooks::Intake::start(app.clone());
     let routes = table();
     let description = openapi::describe(&routes, &app.base_url).into();
-    let web = Web { app, logins: LoginLimit::default(), description };
+    let web = Web { app, work, intake, logins: LoginLimit::default(), description };
     let mut router = Router::new();
     for route in routes {
         let door = Door { web: web.clone(), need: route.need, body_limit: route.body_limit };

@@ -1,7 +1,12 @@
 //! The HTTP API, version 1: one file per resource, each with its rows of the route table, its JSON and its handlers. The
 //! JSON of a thing is private to its file; what several share is here.
 
+mod batches;
+mod books;
+mod payees;
 mod settings;
+mod transactions;
+mod vendors;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +19,13 @@ use super::fault::FieldError;
 /// Every route of the API.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    settings::routes()
+    let mut routes = settings::routes();
+    routes.extend(vendors::routes());
+    routes.extend(payees::routes());
+    routes.extend(batches::routes());
+    routes.extend(transactions::routes());
+    routes.extend(books::routes());
+    routes
 }
 
 /// Money: a decimal text with exactly the currency's digits or fewer. Answers print all digits.

@@ -1,0 +1,481 @@
+//! `/transactions`: payments after Pay, and what can be done about those that failed.
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::{Permission, Role};
+use payout::ids::{BatchId, TransactionId};
+use payout::ledger::Payee;
+use payout::money::{Money, Vendor};
+use payout::reason::explain;
+use payout::transaction::{State as Stands, Status};
+
+use super::batches::{PayeeJson, key_required, payment_type};
+use super::{MoneyJson, Page};
+use crate::app::{Actor, App};
+use crate::clock::{rfc3339, start_of_date};
+use crate::ops::idempotency::{Mark, Once, Reply};
+use crate::ops::transactions::{self as verbs};
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
+use crate::store::{Db, payees};
+use crate::web::fault::Fault;
+use crate::web::session::Who;
+use crate::web::strict::Json;
+use crate::web::{Need, Route, Web, get, post};
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/api/v1/transactions", read, list)
+            .says("Transactions, newest first")
+            .by_pages()
+            .filters::<ListQuery>()
+            .answers::<TransactionJson>(200),
+        get("/api/v1/transactions/{id}", read, show)
+            .says("A transaction with its attempts, rewards and timeline")
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/resubmit", pays, resubmit)
+            .says("Send a failed payment again, with a new key")
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/refresh", pays, refresh)
+            .says("Ask the vendor now and apply what it says")
+            .answers::<WholeJson>(200),
+        post("/api/v1/transactions/{id}/return-to-pool", pays, return_to_pool)
+            .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/mark-paid-outside", pays, mark_paid_outside)
+            .says("Close a failed payment that was made some other way")
+            .takes::<OutsideJson>()
+            .answers::<WholeJson>(200),
+    ]
+}
+
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    limit: Option<i64>,
+    after: Option<String>,
+    /// One of the six statuses.
+    status: Option<String>,
+    vendor: Option<String>,
+    /// A partner or account, by our id or the caller's own.
+    payee: Option<String>,
+    /// An account, for itself and its users.
+    account: Option<String>,
+    payment_type: Option<String>,
+    batch: Option<String>,
+    /// Failed, returned, unclaimed, or with a person.
+    needs_attention: Option<bool>,
+    /// Without an end for three days.
+    stuck: Option<bool>,
+    /// From this UTC date on.
+    from: Option<String>,
+    /// Up to and with this UTC date.
+    to: Option<String>,
+}
+
+/// A transaction.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transaction)]
+struct TransactionJson {
+    id: String,
+    number: String,
+    batch: String,
+    payee: PayeeJson,
+    payment_type: String,
+    vendor: String,
+    destination: String,
+    status: String,
+    label: String,
+    detail: Option<String>,
+    amount: MoneyJson,
+    fee: MoneyJson,
+    net: MoneyJson,
+    reason: Option<ReasonJson>,
+    created_at: String,
+    status_since: String,
+    settled_at: Option<String>,
+    last_asked_at: Option<String>,
+    last_answer: Option<String>,
+    released_at: Option<String>,
+    paid_outside: Option<OutsideShown>,
+}
+
+/// A transaction with everything about it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeTransaction)]
+struct WholeJson {
+    #[serde(flatten)]
+    transaction: TransactionJson,
+    rewards: Vec<RewardJson>,
+    attempts: Vec<AttemptJson>,
+    timeline: Vec<LineJson>,
+}
+
+/// Why it stands so.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reason)]
+struct ReasonJson {
+    /// The vendor's own code unchanged, a blocker's, or ours.
+    code: String,
+    message: String,
+    remedy: String,
+    who: String,
+    /// The vendor's own words.
+    vendor_message: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaidOutside)]
+struct OutsideShown {
+    paid_on: String,
+    reference: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CoveredReward)]
+struct RewardJson {
+    id: String,
+    number: String,
+    value: MoneyJson,
+}
+
+/// One try of one leg.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptJson {
+    id: String,
+    number: i64,
+    leg: String,
+    state: String,
+    key: Option<String>,
+    #[schema(value_type = Object)]
+    vendor_ids: serde_json::Value,
+    first_sent_at: Option<String>,
+    ended_at: Option<String>,
+    tries: i64,
+    reason_code: Option<String>,
+}
+
+/// A line of the evidence.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelineLine)]
+struct LineJson {
+    time: String,
+    source: String,
+    effect: String,
+    detail: Option<String>,
+    event_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MarkPaidOutside)]
+struct OutsideJson {
+    reference: String,
+    paid_on: String,
+}
+
+fn reason(transaction: &Transaction) -> Option<ReasonJson> {
+    let waiting = || transaction.waiting.clone().map(|code| payout::transaction::Reason::new(code, ""));
+    let reason = transaction.reason.clone().or_else(waiting)?;
+    let explained = explain(&reason.code);
+    let said = Some(reason.message.clone()).filter(|words| !words.is_empty());
+    let words = explained.message.map(str::to_owned).or_else(|| said.clone());
+    Some(ReasonJson {
+        message: words.unwrap_or_else(|| "The vendor gave only this code.".to_owned()),
+        remedy: explained.remedy.to_owned(),
+        who: explained.who.as_str().to_owned(),
+        vendor_message: said,
+        code: reason.code,
+    })
+}
+
+fn json(transaction: &Transaction, named: Option<&payees::Named>) -> TransactionJson {
+    let (terms, state) = (transaction.terms, transaction.state);
+    TransactionJson {
+        id: transaction.id.to_string(),
+        number: transaction.label(),
+        batch: transaction.batch.to_string(),
+        payee: PayeeJson::of(terms.payee, named),
+        payment_type: payment_type(terms.payee).as_str().to_owned(),
+        vendor: terms.vendor.as_str().to_owned(),
+        destination: transaction.destination.masked(),
+        status: state.status().as_str().to_owned(),
+        label: state.status().label().to_owned(),
+        detail: state.detail().map(|detail| detail.as_str().to_owned()),
+        amount: terms.amount.into(),
+        fee: transaction.fee.into(),
+        net: terms.net.into(),
+        reason: reason(transaction),
+        created_at: rfc3339(transaction.created_at),
+        status_since: rfc3339(transaction.state_at),
+        settled_at: transaction.settled_at.map(rfc3339),
+        last_asked_at: transaction.asked.as_ref().map(|(at, _)| rfc3339(*at)),
+        last_answer: transaction.asked.as_ref().map(|(_, what)| what.clone()),
+        released_at: transaction.released_at.map(rfc3339),
+        paid_outside: transaction.outside.as_ref().map(|(_, paid_on, reference)| OutsideShown {
+            paid_on: paid_on.clone(),
+            reference: reference.clone(),
+        }),
+    }
+}
+
+fn covered(row: &Covered, like: Money) -> RewardJson {
+    RewardJson {
+        id: row.id.clone(),
+        number: format!("RW-{:06}", row.number),
+        value: Money::new(row.amount_minor, like.currency).into(),
+    }
+}
+
+fn attempt(attempt: &Attempt, carrier: Option<&Submission>) -> AttemptJson {
+    let mut ids = serde_json::Map::new();
+    if let Some(id) = &attempt.vendor_id {
+        ids.insert(attempt.leg.as_str().to_owned(), id.as_str().into());
+    }
+    let batch = carrier.filter(|one| one.vendor == Vendor::PayPal).and_then(|one| one.vendor_id.clone());
+    if let Some(batch) = batch {
+        ids.insert("batch".to_owned(), batch.into());
+    }
+    AttemptJson {
+        id: attempt.id.to_string(),
+        number: attempt.number,
+        leg: attempt.leg.as_str().to_owned(),
+        state: attempt.state.as_str().to_owned(),
+        key: carrier.map(|one| one.key.clone()),
+        vendor_ids: ids.into(),
+        first_sent_at: attempt.first_sent_at.map(rfc3339),
+        ended_at: attempt.ended_at.map(rfc3339),
+        tries: carrier.map_or(0, |one| one.tries),
+        reason_code: attempt.reason_code.clone(),
+    }
+}
+
+fn line(line: ReadLine) -> LineJson {
+    LineJson {
+        time: rfc3339(line.at),
+        source: line.source,
+        effect: line.effect,
+        detail: line.detail,
+        event_id: line.event_id,
+    }
+}
+
+async fn whole(db: &mut Db, transaction: &Transaction) -> Result<WholeJson, Fault> {
+    let names = payees::names(db, &[transaction.terms.payee]).await?;
+    let attempts = transactions::attempts(db, &[transaction.id]).await?;
+    let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+    let carriers = submissions::several(db, &carriers).await?;
+    let carrier =
+        |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
+    let rewards = transactions::covered(db, transaction.id).await?;
+    Ok(WholeJson {
+        transaction: json(transaction, names.get(&transaction.terms.payee)),
+        rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
+        attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
+        timeline: transactions::timeline(db, transaction.id).await?.into_iter().map(line).collect(),
+    })
+}
+
+/// Whose payments somebody may see: everybody's, or his own and, for the administrator of an account, his account's.
+async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
+    match actor.role {
+        Role::Partner | Role::PartnerAdmin => {
+            let Some(partner) = actor.partner else { return Ok(Some(Vec::new())) };
+            let whole_account = actor.role == Role::PartnerAdmin;
+            Ok(Some(payees::of_partner(db, partner, whole_account).await?))
+        }
+        Role::Admin | Role::ProgramManager | Role::Preparer | Role::Payer | Role::Auditor => Ok(None),
+    }
+}
+
+/// Without an end for this long, a payment is stuck.
+const STUCK_US: i64 = 3 * 86_400_000_000;
+
+fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
+    Fault::field(crate::web::fault::FieldError {
+        pointer: pointer.to_owned(),
+        code,
+        detail: detail.to_owned(),
+    })
+}
+
+async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Fault> {
+    let mut filter = Filter { after: query.after.clone(), ..Filter::default() };
+    if let Some(status) = &query.status {
+        let status = Status::parse(status)
+            .ok_or_else(|| bad("/status", "unknown_status", "There is no such status."))?;
+        filter.states = Some(Stands::of(status).collect());
+    }
+    if query.needs_attention == Some(true) {
+        let needs = |state: &Stands| {
+            matches!(state.status(), Status::Failed | Status::PayoutFailed)
+                || matches!(state, Stands::Unclaimed | Stands::OnHold | Stands::Review | Stands::PayoutReview)
+        };
+        filter.states = Some(Stands::ALL.iter().copied().filter(needs).collect());
+        filter.open = true;
+    }
+    if query.stuck == Some(true) {
+        filter.states = Some(Stands::ALL.iter().copied().filter(|state| !state.settled()).collect());
+        filter.unmoved_since = Some(now - STUCK_US);
+    }
+    if let Some(vendor) = &query.vendor {
+        filter.vendor = Some(
+            Vendor::parse(vendor)
+                .ok_or_else(|| bad("/vendor", "unknown_vendor", "The vendor is stripe or paypal."))?,
+        );
+    }
+    if let Some(kind) = &query.payment_type {
+        filter.individual = Some(kind == "individual");
+    }
+    if let Some(batch) = &query.batch {
+        filter.batch = Some(
+            BatchId::parse(batch)
+                .ok_or_else(|| bad("/batch", "invalid_id", "This is not the id of a batch."))?,
+        );
+    }
+    for (pointer, text, end) in [("/from", &query.from, false), ("/to", &query.to, true)] {
+        let Some(text) = text else { continue };
+        let day = start_of_date(text)
+            .ok_or_else(|| bad(pointer, "invalid_date", "Write the date like 2026-01-31."))?;
+        if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
+    }
+    let mut wanted: Option<Vec<String>> = None;
+    if let Some(payee) = &query.payee {
+        wanted = Some(payees::find(db, payee).await?.map(|payee| payee.to_string()).into_iter().collect());
+    }
+    if let Some(account) = &query.account {
+        let found = payees::find(db, account).await?;
+        let of_account = match found {
+            Some(Payee::Account(id)) => payees::of_account(db, id).await?,
+            Some(Payee::Partner(_)) | None => Vec::new(),
+        };
+        wanted = Some(match wanted {
+            Some(wanted) => wanted.into_iter().filter(|one| of_account.contains(one)).collect(),
+            None => of_account,
+        });
+    }
+    filter.payees = wanted;
+    Ok(filter)
+}
+
+async fn list(
+    State(app): State<App>,
+    Who(actor): Who,
+    Query(query): Query<ListQuery>,
+) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
+    let limit = query.limit.unwrap_or(50).clamp(1, 200);
+    let mut db = app.store.read().await?;
+    let mut filter = filter(&mut db, &query, app.clock.now()).await?;
+    if let Some(own) = own_payees(&mut db, &actor).await? {
+        filter.payees = Some(match filter.payees {
+            Some(wanted) => wanted.into_iter().filter(|one| own.contains(one)).collect(),
+            None => own,
+        });
+    }
+    let rows = transactions::list(&mut db, &filter, limit + 1).await?;
+    let of: Vec<Payee> = rows.iter().map(|row| row.terms.payee).collect();
+    let names = payees::names(&mut db, &of).await?;
+    Ok(axum::Json(Page::of(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        |row| json(&row, names.get(&row.terms.payee)),
+    )))
+}
+
+async fn show(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<WholeJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let transaction = transactions::find(&mut db, &id).await?;
+    if let Some(own) = own_payees(&mut db, &actor).await?
+        && !own.contains(&transaction.terms.payee.to_string())
+    {
+        return Err(Fault::missing());
+    }
+    Ok(axum::Json(whole(&mut db, &transaction).await?))
+}
+
+async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
+    Ok(transactions::find(&mut app.store.read().await?, id).await?.id)
+}
+
+fn done(transaction: &Transaction) -> Reply {
+    Reply::json(StatusCode::OK, &json(transaction, None))
+}
+
+async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Fault> {
+    let whole = whole(&mut app.store.read().await?, transaction).await?;
+    Ok((status, axum::Json(whole)).into_response())
+}
+
+async fn resubmit(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let Some(Extension(mark)) = mark else { return Err(key_required()) };
+    let id = find(&app, &id).await?;
+    let transaction = verbs::resubmit(&app, &actor, id, Some(&Once::new(mark, done))).await?;
+    answer(&app, StatusCode::OK, &transaction).await
+}
+
+async fn refresh(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let transaction = ask::refresh(&web.work, id).await?;
+    answer(&web.app, StatusCode::OK, &transaction).await
+}
+
+async fn return_to_pool(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let asked = verbs::return_to_pool(&web.app, &actor, id, once.as_ref()).await?;
+    if !verbs::recalling(&asked) {
+        return answer(&web.app, StatusCode::OK, &asked).await;
+    }
+    let after = ask::reversal(&web.work, id).await?;
+    if verbs::recalling(&after) {
+        return answer(&web.app, StatusCode::ACCEPTED, &after).await;
+    }
+    if after.released_at.is_some() {
+        return answer(&web.app, StatusCode::OK, &after).await;
+    }
+    let words =
+        reason(&after).map_or_else(String::new, |reason| reason.vendor_message.unwrap_or(reason.message));
+    let told =
+        format!("The vendor refused to give the transfer back, so the rewards stay where they are: {words}");
+    Err(Fault::new(StatusCode::CONFLICT, "reversal_refused", told))
+}
+
+async fn mark_paid_outside(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<OutsideJson>,
+) -> Result<Response, Fault> {
+    let id = find(&app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let after =
+        verbs::mark_paid_outside(&app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
+    answer(&app, StatusCode::OK, &after).await
+}

@@ -1,0 +1,123 @@
+//! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets go in and never come out.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::money::Vendor;
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::store::{self, vendors::Connection};
+use crate::web::fault::Fault;
+use crate::web::session::Who;
+use crate::web::strict::Json;
+use crate::web::{Need, Route, Web, get, put};
+use crate::work::connect;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let administer = Need::May(Permission::Administer);
+    vec![
+        get("/api/v1/settings/vendors", Need::May(Permission::Read), list)
+            .says("The vendors' connections, secrets masked")
+            .answers::<Vec<ConnectionJson>>(200),
+        put("/api/v1/settings/vendors/stripe", administer, stripe)
+            .says("Connect Stripe: the key is proved and the webhooks registered before it is saved")
+            .takes::<StripeJson>()
+            .answers::<ConnectionJson>(200),
+        put("/api/v1/settings/vendors/paypal", administer, paypal)
+            .says(
+                "Connect PayPal: the credentials are proved and the webhook registered before they are saved",
+            )
+            .takes::<PayPalJson>()
+            .answers::<ConnectionJson>(200),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectStripe)]
+struct StripeJson {
+    secret_key: String,
+    mode: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectPayPal)]
+struct PayPalJson {
+    client_id: String,
+    client_secret: String,
+    mode: String,
+}
+
+/// A connection.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VendorConnection)]
+struct ConnectionJson {
+    vendor: String,
+    mode: String,
+    /// The end of the credential.
+    last_four: String,
+    connected_at: String,
+    /// Since when the vendor refuses the credentials; payments to it are paused.
+    rejected_at: Option<String>,
+    rejected_why: Option<String>,
+    last_event_at: Option<String>,
+    signature_failures: i64,
+}
+
+fn json(connection: &Connection) -> ConnectionJson {
+    ConnectionJson {
+        vendor: connection.vendor.as_str().to_owned(),
+        mode: connection.mode.clone(),
+        last_four: connection.last_four.clone(),
+        connected_at: rfc3339(connection.connected_at),
+        rejected_at: connection.rejected_at.map(rfc3339),
+        rejected_why: connection.rejected_why.clone(),
+        last_event_at: connection.last_event_at.map(rfc3339),
+        signature_failures: connection.bad_signatures,
+    }
+}
+
+async fn list(State(app): State<App>) -> Result<axum::Json<Vec<ConnectionJson>>, Fault> {
+    let all = store::vendors::all(&mut app.store.read().await?).await?;
+    Ok(axum::Json(all.iter().map(json).collect()))
+}
+
+fn one_of(mode: &str, known: &[&str]) -> Result<(), Refusal> {
+    if known.contains(&mode) {
+        return Ok(());
+    }
+    Err(Refusal::new("unknown_mode", format!("The mode is {}.", known.join(" or "))).at("mode"))
+}
+
+async fn stripe(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Json(sent): Json<StripeJson>,
+) -> Result<axum::Json<ConnectionJson>, Fault> {
+    one_of(&sent.mode, &["live", "test"])?;
+    connect::stripe(&web.work, &actor, &sent.secret_key, &sent.mode).await?;
+    saved(&web.app, Vendor::Stripe).await
+}
+
+async fn paypal(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Json(sent): Json<PayPalJson>,
+) -> Result<axum::Json<ConnectionJson>, Fault> {
+    one_of(&sent.mode, &["live", "sandbox"])?;
+    connect::paypal(&web.work, &actor, &sent.client_id, &sent.client_secret, &sent.mode).await?;
+    saved(&web.app, Vendor::PayPal).await
+}
+
+async fn saved(app: &App, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Fault> {
+    let all = store::vendors::all(&mut app.store.read().await?).await?;
+    let connection = all.iter().find(|connection| connection.vendor == vendor);
+    connection.map(|connection| axum::Json(json(connection))).ok_or_else(Fault::missing)
+}

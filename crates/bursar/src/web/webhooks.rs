@@ -1,0 +1,292 @@
+//! Where vendors' events come in: verified on the bytes as they came, stored durably, and only then acknowledged.
+//!
+//! Storing is group commit: handlers hand their event to one writer, which takes whatever waits, inserts it in one
+//! database transaction and answers all of them after the commit. There is no timer: alone, an event waits for nobody.
+//! What is deliberately not here: understanding events (`work::intake`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use vendors::signature::paypal::{PaypalHeaders, Roots};
+use vendors::signature::{self, SignatureError};
+
+use payout::money::Vendor;
+
+use super::fault::Fault;
+use super::strict;
+use super::{Need, Route, Web, post};
+use crate::app::App;
+use crate::ops::vendors::Credentials;
+use crate::store::events::New;
+use crate::store::{self, events};
+use crate::transact;
+use crate::work::clients;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/webhooks/stripe", Need::Open, stripe_platform)
+            .says("Stripe's events about our own account")
+            .answers_nothing(200),
+        post("/webhooks/stripe-connect", Need::Open, stripe_connect)
+            .says("Stripe's events about connected accounts")
+            .answers_nothing(200),
+        post("/webhooks/paypal", Need::Open, paypal).says("PayPal's events").answers_nothing(200),
+    ]
+}
+
+/// How many events may wait for the writer. Beyond that the vendor is asked to come again, and does.
+const WAITING_AT_MOST: usize = 4_096;
+/// How many the writer takes at once.
+const AT_ONCE: usize = 512;
+/// How long the secrets in memory may be older than those in the database, which another node may have changed.
+const SECRETS_US: i64 = 1_000_000;
+
+/// What the writer is handed.
+enum Message {
+    Store(Box<New>, oneshot::Sender<bool>),
+    BadSignature(Vendor),
+}
+
+/// The way to the writer, and the secrets against which signatures are checked.
+#[derive(Clone)]
+pub struct Intake {
+    writer: mpsc::Sender<Message>,
+    secrets: Arc<Mutex<Option<Secrets>>>,
+}
+
+/// What signatures are checked with.
+#[derive(Clone)]
+struct Secrets {
+    read_at: i64,
+    changes: u64,
+    stripe_platform: Option<String>,
+    stripe_connect: Option<String>,
+    paypal: Option<(String, String)>,
+}
+
+impl Intake {
+    /// Starts the writer. It ends when the last handle is dropped.
+    #[must_use]
+    pub fn start(app: App) -> Self {
+        let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
+        tokio::spawn(write(app, messages));
+        Self { writer, secrets: Arc::default() }
+    }
+
+    /// Stores an event; answers after the commit.
+    async fn store(&self, event: New) -> Result<(), Fault> {
+        let (answer, stored) = oneshot::channel();
+        if self.writer.try_send(Message::Store(Box::new(event), answer)).is_err() {
+            let told = "More events are waiting than Bursar takes at once; send this one again.";
+            return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(1));
+        }
+        match stored.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => {
+                let told = "The event could not be stored; send it again.";
+                Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5))
+            }
+        }
+    }
+
+    async fn secrets(&self, app: &App) -> Result<Secrets, Fault> {
+        let changes = app.nudge.vendors_changed.load(Ordering::Acquire);
+        let now = app.clock.now();
+        let mut kept = self.secrets.lock().await;
+        if let Some(secrets) = &*kept
+            && secrets.changes == changes
+            && now - secrets.read_at < SECRETS_US
+        {
+            return Ok(secrets.clone());
+        }
+        let mut db = app.store.read().await?;
+        let mut secrets =
+            Secrets { read_at: now, changes, stripe_platform: None, stripe_connect: None, paypal: None };
+        for connection in store::vendors::all(&mut db).await? {
+            match Credentials::open(&app.master_key, &connection) {
+                Some(Credentials::Stripe { platform, connect, .. }) => {
+                    secrets.stripe_platform = platform.map(|(_, secret)| secret);
+                    secrets.stripe_connect = connect.map(|(_, secret)| secret);
+                }
+                Some(Credentials::PayPal { webhook_id, .. }) => {
+                    secrets.paypal = webhook_id.map(|id| (id, connection.mode.clone()));
+                }
+                None => tracing::error!(
+                    vendor = connection.vendor.as_str(),
+                    "the vendor's credentials do not open with this master key"
+                ),
+            }
+        }
+        *kept = Some(secrets.clone());
+        Ok(secrets)
+    }
+}
+
+/// Takes what waits, commits it together, then answers. A failed commit is answered 503 and the vendor sends again.
+async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
+    let mut some = Vec::with_capacity(AT_ONCE);
+    while messages.recv_many(&mut some, AT_ONCE).await > 0 {
+        let (mut new, mut waiting, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for message in some.drain(..) {
+            match message {
+                Message::Store(event, answer) => {
+                    new.push(*event);
+                    waiting.push(answer);
+                }
+                Message::BadSignature(vendor) => bad.push(vendor),
+            }
+        }
+        let stored = commit(&app, &new, &bad).await;
+        if let Err(error) = &stored {
+            tracing::error!(
+                ?error,
+                events = new.len(),
+                "events could not be stored; the vendors will send them again"
+            );
+        }
+        for answer in waiting {
+            // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
+            let _ = answer.send(stored.is_ok());
+        }
+        if stored.is_ok() && !new.is_empty() {
+            app.nudge.intake.notify_one();
+        }
+    }
+}
+
+async fn commit(app: &App, new: &[New], bad: &[Vendor]) -> crate::ops::Result<()> {
+    transact!(app, |tx| {
+        events::store(tx, new).await?;
+        for vendor in Vendor::ALL {
+            let of_vendor = bad.iter().filter(|one| **one == vendor).count();
+            let last = new.iter().filter(|event| event.vendor == vendor).map(|event| event.received_at).max();
+            if of_vendor > 0 {
+                store::vendors::count_bad_signatures(tx, vendor, of_vendor).await?;
+            }
+            if let Some(at) = last {
+                store::vendors::note_event(tx, vendor, at).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn stripe_platform(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+    let secrets = web.intake.secrets(&web.app).await?;
+    stripe(&web, request, "stripe", secrets.stripe_platform).await
+}
+
+async fn stripe_connect(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+    let secrets = web.intake.secrets(&web.app).await?;
+    stripe(&web, request, "stripe-connect", secrets.stripe_connect).await
+}
+
+async fn stripe(
+    web: &Web,
+    request: Request,
+    endpoint: &'static str,
+    secret: Option<String>,
+) -> Result<Response, Fault> {
+    let headers = request.headers().clone();
+    let body = strict::body(request).await?;
+    let sent = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or("");
+    let secret = secret.unwrap_or_default();
+    let now = web.app.clock.now();
+    let verified = signature::stripe(&[secret.as_str()], sent, &body, now);
+    verified.map_err(|error| refuse(web, Vendor::Stripe, &error))?;
+    let event = vendors::stripe::event::parse(&body).map_err(|why| unreadable(&why))?;
+    let new = New {
+        id: fresh_id(&web.app),
+        vendor: Vendor::Stripe,
+        endpoint,
+        event_id: event.id,
+        event_type: event.event_type,
+        account: event.account,
+        object_id: event.object_id,
+        body: text(body.to_vec())?,
+        headers: serde_json::json!({ "stripe-signature": sent }).to_string(),
+        received_at: now,
+    };
+    web.intake.store(new).await?;
+    Ok(received())
+}
+
+async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+    let headers = request.headers().clone();
+    let body = strict::body(request).await?;
+    let now = web.app.clock.now();
+    let verified = verify_paypal(&web, &headers, &body, now).await;
+    verified.map_err(|error| refuse(&web, Vendor::PayPal, &error))?;
+    let event = vendors::paypal::event::parse(&body).map_err(|why| unreadable(&why))?;
+    let kept: serde_json::Map<String, serde_json::Value> = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("paypal-"))
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.into())))
+        .collect();
+    let new = New {
+        id: fresh_id(&web.app),
+        vendor: Vendor::PayPal,
+        endpoint: "paypal",
+        event_id: event.id,
+        event_type: event.event_type,
+        account: None,
+        object_id: event.payout_batch_id,
+        body: text(body.to_vec())?,
+        headers: serde_json::Value::Object(kept).to_string(),
+        received_at: now,
+    };
+    web.intake.store(new).await?;
+    Ok(received())
+}
+
+async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) -> Result<(), SignatureError> {
+    let secrets = web.intake.secrets(&web.app).await.map_err(|_| SignatureError::NotConfigured)?;
+    let Some((webhook_id, mode)) = secrets.paypal else { return Err(SignatureError::NotConfigured) };
+    let told = PaypalHeaders::find(|name| headers.get(name).and_then(|value| value.to_str().ok()))?;
+    let base = clients::base(&web.app, Vendor::PayPal, &mode).map_err(|_| SignatureError::NotConfigured)?;
+    // The address is checked before anything is fetched from it.
+    let url = signature::paypal::cert_url(told.cert_url, &base)?;
+    let extra = match &web.app.config.paypal_cert_ca {
+        Some(path) => Some(tokio::fs::read(path).await.map_err(|_| SignatureError::NotConfigured)?),
+        None => None,
+    };
+    let roots = Roots::for_base(&base, extra.as_deref()).map_err(|_| SignatureError::NotConfigured)?;
+    let certificate = web.work.clients.http().fetch_certificate(&url).await;
+    let certificate = certificate.map_err(|_| SignatureError::Header("paypal-cert-url"))?;
+    signature::paypal::verify(&told, body, &webhook_id, &certificate, &roots, now)
+}
+
+/// No secret is our own fault and may be mended, so the vendor is asked to come again; anything else is a 400, which
+/// vendors send again as well, and which moves nothing.
+fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
+    if matches!(error, SignatureError::NotConfigured) {
+        let told = "No webhook secret is configured for this vendor, so its events are not taken. Connect it in Payout Settings.";
+        return Fault::new(StatusCode::SERVICE_UNAVAILABLE, "webhook_not_configured", told).retry_after(60);
+    }
+    tracing::warn!(vendor = vendor.as_str(), %error, "a webhook whose signature does not fit was refused");
+    // A full queue loses only the count.
+    let _ = web.intake.writer.try_send(Message::BadSignature(vendor));
+    Fault::bad_request("bad_signature", format!("The signature does not fit ({error}); nothing was stored."))
+}
+
+fn unreadable(why: &str) -> Fault {
+    Fault::bad_request("not_an_event", format!("This is signed but not an event: {why}."))
+}
+
+fn text(body: Vec<u8>) -> Result<String, Fault> {
+    String::from_utf8(body).map_err(|_| unreadable("not UTF-8"))
+}
+
+fn fresh_id(app: &App) -> String {
+    payout::ids::EventId::fresh(app.clock.now(), app.clock.chance()).to_string()
+}
+
+fn received() -> Response {
+    axum::Json(serde_json::json!({ "received": true })).into_response()
+}
