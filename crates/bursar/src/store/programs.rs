@@ -205,15 +205,12 @@ pub async fn program(db: &mut Db, named: Named<'_>) -> Result<Option<Program>> {
     db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
 }
 
-/// The oldest programme of this name; imports name programmes by it.
+/// Every programme; there are few.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn program_by_name(db: &mut Db, name: &str) -> Result<Option<Program>> {
-    let mut conditions = Where::default();
-    conditions.and("p.name = ?", [name.into()]);
-    let rows = db.all(conditions.query(&format!("{PROGRAM} ORDER BY p.id LIMIT 1"))).await?;
-    rows.first().map(read_program).transpose()
+pub async fn all_programs(db: &mut Db) -> Result<Vec<Program>> {
+    db.all(Where::default().query(PROGRAM)).await?.iter().map(read_program).collect()
 }
 
 /// An activity.

@@ -35,6 +35,8 @@ pub struct Paging {
     pub limit: i64,
     /// Where the page before ended: the sort key and id of its last row.
     pub after: Option<Vec<String>>,
+    /// How to sort, for the lists that can be sorted.
+    pub sort: Option<String>,
 }
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
@@ -69,7 +71,7 @@ impl Paging {
                 Some(opened(&word).ok_or_else(|| wrong("after", told))?)
             }
         };
-        Ok(Self { limit, after })
+        Ok(Self { limit, after, sort: tree.take_word("sort") })
     }
 
     /// The parts of `after`, when there are as many as this list's sort has.

@@ -3,7 +3,13 @@
 
 mod batches;
 mod books;
+mod imports;
+mod partners;
 mod payees;
+mod programs;
+mod reward_filter;
+mod reward_json;
+mod rewards;
 mod settings;
 mod transactions;
 mod vendors;
@@ -11,15 +17,23 @@ mod vendors;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use payout::eligibility::Blocker;
 use payout::money::{Currency, Money, MoneyError};
 
 use super::Route;
 use super::fault::FieldError;
+use crate::clock::start_of_date;
+use crate::ops::rewards::end_of_date;
+use crate::store::programs::Worth;
 
 /// Every route of the API.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let mut routes = settings::routes();
+    routes.extend(partners::routes());
+    routes.extend(programs::routes());
+    routes.extend(rewards::routes());
+    routes.extend(imports::routes());
     routes.extend(vendors::routes());
     routes.extend(payees::routes());
     routes.extend(batches::routes());
@@ -54,6 +68,116 @@ impl MoneyJson {
             .map_err(|error| money_error(format!("{pointer}/currency"), error))?;
         Money::parse(&self.value, currency).map_err(|error| money_error(format!("{pointer}/value"), error))
     }
+}
+
+/// Money or points: `{"value":"420.00","currency":"USD"}` or `{"points":350}`.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema, PartialEq, Eq, Debug)]
+#[schema(as = Value)]
+#[serde(deny_unknown_fields)]
+pub struct ValueJson {
+    /// The decimal, such as `420.00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Three capital letters (ISO 4217).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Points, instead of money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<i64>,
+}
+
+impl From<Worth> for ValueJson {
+    fn from(worth: Worth) -> Self {
+        match worth {
+            Worth::Cash(money) => Self {
+                value: Some(money.decimal()),
+                currency: Some(money.currency.code().to_owned()),
+                points: None,
+            },
+            Worth::Points(points) => Self { points: Some(points), ..Self::default() },
+        }
+    }
+}
+
+impl ValueJson {
+    /// What is meant; `pointer` is where it stands.
+    ///
+    /// # Errors
+    /// As [`MoneyJson::read`], and when it is neither money nor points, or both.
+    pub fn read(&self, pointer: &str) -> Result<Worth, FieldError> {
+        let missing = |name: &str| FieldError {
+            pointer: format!("{pointer}/{name}"),
+            code: "missing",
+            detail: "Write money as {\"value\",\"currency\"}, or points as {\"points\"}.".to_owned(),
+        };
+        match (&self.value, &self.currency, self.points) {
+            (None, None, Some(points)) => crate::ops::import::points(&points.to_string())
+                .map(Worth::Points)
+                .map_err(|error| money_error(format!("{pointer}/points"), error)),
+            (Some(value), Some(currency), None) => {
+                let money = MoneyJson { value: value.clone(), currency: currency.clone() };
+                money.read(pointer).map(Worth::Cash)
+            }
+            (Some(_), None, _) => Err(missing("currency")),
+            (None, Some(_), _) | (None, None, None) => Err(missing("value")),
+            (Some(_), Some(_), Some(_)) => Err(FieldError {
+                pointer: format!("{pointer}/points"),
+                code: "money_or_points",
+                detail: "A value is money or points, not both.".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Why something cannot be paid, who must act, and how.
+#[derive(Clone, Serialize, ToSchema, Debug)]
+#[schema(as = Blocker)]
+pub struct BlockerJson {
+    code: &'static str,
+    scope: &'static str,
+    subject: String,
+    message: &'static str,
+    who: &'static str,
+    remedy: &'static str,
+}
+
+impl From<&Blocker> for BlockerJson {
+    fn from(blocker: &Blocker) -> Self {
+        let code = blocker.code;
+        Self {
+            code: code.as_str(),
+            scope: code.scope().as_str(),
+            subject: blocker.subject.clone(),
+            message: code.message(),
+            who: code.who().as_str(),
+            remedy: code.remedy(),
+        }
+    }
+}
+
+/// A moment: an RFC 3339 time, or the beginning of a date, UTC.
+///
+/// # Errors
+/// When it is neither.
+pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
+    start_of_date(text).or_else(|| time(text)).ok_or_else(|| not_a_time(pointer))
+}
+
+/// The end of something: an RFC 3339 time, or the end of a date, UTC.
+///
+/// # Errors
+/// When it is neither.
+pub fn expiry(text: &str, pointer: &str) -> Result<i64, FieldError> {
+    end_of_date(text).ok().or_else(|| time(text)).ok_or_else(|| not_a_time(pointer))
+}
+
+fn time(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| time.as_microsecond())
+}
+
+fn not_a_time(pointer: &str) -> FieldError {
+    let detail = "Write a date like 2027-03-31, or a time like 2027-03-31T12:00:00Z.".to_owned();
+    FieldError { pointer: pointer.to_owned(), code: "invalid_date", detail }
 }
 
 /// A money error, at its place.

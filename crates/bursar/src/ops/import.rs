@@ -1,0 +1,236 @@
+//! Files of rewards, accounts, partners and activities: CSV with a header, UTF-8, columns by name in any order. A file
+//! that cannot be read as a whole is refused as a whole; otherwise its good rows are entered and each bad one is named
+//! by line, column and code. The same file twice adds nothing.
+//!
+//! What is deliberately not here: asking a vendor about a destination that a file names (`work::connect`), which follows
+//! when the rows are stored; this module hands back what to ask.
+
+mod catalogue;
+mod table;
+
+pub use catalogue::{accounts, activities, partners};
+pub use table::{Report, RowError};
+
+use std::collections::HashMap;
+
+use payout::money::{Currency, Money, MoneyError};
+use payout::reward::{PaymentType, RewardType};
+use serde_json::json;
+
+use self::table::{Row, Table, problem, refused};
+use super::idempotency::{Once, finish};
+use super::rewards::{Draft, end_of_date, external_id_conflict, unknown_activity, unknown_owner};
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::programs::{self, Activity, Partner, Worth};
+use crate::store::rewards::{self, Entered};
+use crate::store::{self, Db, audit};
+use crate::transact;
+
+const COLUMNS: &[&str] = &[
+    "external_id",
+    "activity",
+    "owner",
+    "value",
+    "currency",
+    "payment_type",
+    "form_reference",
+    "earned_on",
+    "expires_on",
+    "note",
+];
+const REQUIRED: &[&str] = &["external_id", "activity", "owner", "value", "currency"];
+
+/// Imports rewards, or with `dry_run` only says what an import would do.
+///
+/// # Errors
+/// When the file cannot be read as a whole: not UTF-8, an unknown, doubled or missing column.
+pub async fn rewards(
+    app: &App,
+    actor: &Actor,
+    file: &[u8],
+    dry_run: bool,
+    once: Option<&Once<Report>>,
+) -> Result<Report> {
+    let table = Table::read(file, COLUMNS, REQUIRED)?;
+    if dry_run {
+        let mut db = app.store.read().await?;
+        return Ok(sorted(&mut db, app, actor, &table).await?.1);
+    }
+    let now = app.clock.now();
+    let report = transact!(app, |tx| {
+        let (mut entered, report) = sorted(tx, app, actor, &table).await?;
+        let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
+        let first = store::next_numbers(tx, "reward", count).await?;
+        for (number, reward) in (first..).zip(&mut entered) {
+            reward.number = number;
+        }
+        if rewards::insert(tx, &entered).await? != entered.len() as u64 {
+            // Somebody entered one of these ids a moment ago: the whole is looked at again.
+            return Err(meanwhile());
+        }
+        for reward in &entered {
+            tx.audit(audit::Entry {
+                at: now,
+                actor: actor.id.to_string(),
+                action: "reward_entered",
+                subject: reward.id.to_string(),
+                detail: json!({"external_id": reward.external_id, "by": "import"}).to_string(),
+            });
+        }
+        finish(tx, once, &report).await?;
+        Ok(report)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(report)
+}
+
+fn meanwhile() -> OpsError {
+    OpsError::Conflict(payout::Refusal::new(
+        "changed_meanwhile",
+        "Somebody entered some of these rewards at the same moment, so nothing was imported. Import the file again.",
+    ))
+}
+
+/// What the file's rows come to: rewards to enter, and the report.
+async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<(Vec<Entered>, Report)> {
+    let known = Known::read(db, table).await?;
+    let by = actor.id.to_string();
+    let mut report = table.report();
+    let mut entered = Vec::with_capacity(table.rows.len());
+    let mut seen: HashMap<&str, String> = HashMap::with_capacity(table.rows.len());
+    for row in &table.rows {
+        let draft_and_reward = known.draft(row).and_then(|(draft, activity, owner)| {
+            let reward = draft.settle(activity, owner, app, &by).map_err(|refusal| refused(row, &refusal))?;
+            Ok((draft, reward))
+        });
+        let (draft, reward) = match draft_and_reward {
+            Ok(good) => good,
+            Err(error) => {
+                report.rejected.push(error);
+                continue;
+            }
+        };
+        let id = row.get("external_id");
+        let hash = draft.content_hash();
+        match known.rewards.get(id).or_else(|| seen.get(id)) {
+            Some(other) if *other == hash => report.duplicates += 1,
+            Some(_) => {
+                let refusal = external_id_conflict().at("external_id");
+                report.rejected.push(refused(row, &refusal));
+            }
+            None => {
+                seen.insert(id, hash);
+                entered.push(reward);
+                report.accepted += 1;
+            }
+        }
+    }
+    report.rejected.sort_by_key(|error| error.line);
+    Ok((entered, report))
+}
+
+/// What the rows refer to.
+struct Known {
+    activities: HashMap<String, Activity>,
+    partners: HashMap<String, Partner>,
+    rewards: HashMap<String, String>,
+}
+
+impl Known {
+    async fn read(db: &mut Db, table: &Table) -> Result<Self> {
+        let activities = programs::all_activities(db).await?;
+        let owners = table.distinct("owner");
+        let partners = programs::partners_named(db, &owners).await?;
+        let ids: Vec<&str> = table.rows.iter().map(|row| row.get("external_id")).collect();
+        Ok(Self {
+            activities: activities.into_iter().map(|it| (it.external_id.clone(), it)).collect(),
+            partners: partners.into_iter().map(|it| (it.external_id.clone(), it)).collect(),
+            rewards: rewards::known(db, &ids).await?,
+        })
+    }
+
+    fn draft(&self, row: &Row) -> std::result::Result<(Draft, &Activity, &Partner), RowError> {
+        let external_id = row.required("external_id")?;
+        let activity = self.activities.get(row.required("activity")?);
+        let activity = activity.ok_or_else(|| refused(row, &unknown_activity()))?;
+        let owner = self.partners.get(row.required("owner")?);
+        let owner = owner.ok_or_else(|| refused(row, &unknown_owner()))?;
+        let draft = Draft {
+            external_id: external_id.to_owned(),
+            activity: activity.external_id.clone(),
+            owner: owner.external_id.clone(),
+            worth: worth(row, activity.reward_type, activity.worth.and_then(Worth::currency))?,
+            payment_type: payment_type(row, activity.reward_type)?,
+            form_reference: row.optional("form_reference"),
+            form_data: None,
+            note: row.optional("note"),
+            earned_on: row.optional("earned_on"),
+            expires_at: match row.optional("expires_on") {
+                Some(date) => Some(end_of_date(&date).map_err(|refusal| refused(row, &refusal))?),
+                None => None,
+            },
+        };
+        Ok((draft, activity, owner))
+    }
+}
+
+fn payment_type(row: &Row, kind: RewardType) -> std::result::Result<Option<PaymentType>, RowError> {
+    match (row.get("payment_type"), kind) {
+        ("", _) | (_, RewardType::Points) => Ok(None),
+        (word, RewardType::Cash) => match PaymentType::parse(word) {
+            Some(kind) => Ok(Some(kind)),
+            None => {
+                let told = "The payment type is individual or organization; empty means individual.";
+                Err(problem(row, "payment_type", "unknown_value", told))
+            }
+        },
+    }
+}
+
+/// The value of a row, where it says one. `default` is the currency of the activity's own value.
+fn worth(
+    row: &Row,
+    kind: RewardType,
+    default: Option<Currency>,
+) -> std::result::Result<Option<Worth>, RowError> {
+    let wrong =
+        |column: &'static str, error: MoneyError| problem(row, column, error.code(), error.sentence());
+    let (value, code) = (row.get("value"), row.get("currency"));
+    if kind == RewardType::Points {
+        if !code.is_empty() {
+            let told = "Points have no currency; leave it empty.";
+            return Err(problem(row, "currency", "not_cash", told));
+        }
+        return match value {
+            "" => Ok(None),
+            text => {
+                points(text).map(|points| Some(Worth::Points(points))).map_err(|error| wrong("value", error))
+            }
+        };
+    }
+    let currency = match (code, default) {
+        ("", None) if value.is_empty() => return Ok(None),
+        ("", None) => {
+            let told = "Write the currency; this activity has none of its own.";
+            return Err(problem(row, "currency", "missing", told));
+        }
+        ("", Some(default)) => default,
+        (code, _) => Currency::parse(code).map_err(|error| wrong("currency", error))?,
+    };
+    match value {
+        "" if code.is_empty() || default == Some(currency) => Ok(None),
+        text => {
+            let money = Money::parse(text, currency).map_err(|error| wrong("value", error))?;
+            Ok(Some(Worth::Cash(money)))
+        }
+    }
+}
+
+/// Points are written as money of a currency without decimals is.
+///
+/// # Errors
+/// As [`Money::parse`].
+pub fn points(text: &str) -> std::result::Result<i64, MoneyError> {
+    Currency::parse("JPY").and_then(|whole| Money::parse(text, whole)).map(|money| money.minor)
+}

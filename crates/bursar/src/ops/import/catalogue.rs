@@ -1,0 +1,357 @@
+//! Files of accounts, partners and activities. A row that is known already is changed to what the file says.
+
+use std::collections::HashMap;
+
+use payout::eligibility::PayeeStanding;
+use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::payee::Destination;
+use payout::reward::RewardType;
+use serde_json::json;
+
+use super::points;
+use super::table::{Report, Row, RowError, Table, problem, refused};
+use crate::app::{Actor, App};
+use crate::ops::Result;
+use crate::ops::idempotency::{Once, finish};
+use crate::ops::partners::{is_country, wrong_country};
+use crate::ops::settings::is_address;
+use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
+use crate::store::{Tx, audit};
+use crate::transact;
+
+/// A destination that a file names for a payee, still to be set: its line, whose, and where to.
+pub type ToConnect = (u64, Payee, Destination);
+
+const ACCOUNTS: &[&str] = &["external_id", "name", "country", "owner_email", "vendor", "destination"];
+const PARTNERS: &[&str] =
+    &["external_id", "account", "name", "email", "country", "language", "vendor", "destination"];
+const ACTIVITIES: &[&str] =
+    &["external_id", "program", "program_type", "name", "default_value", "default_currency"];
+
+/// Imports accounts; answers also the destinations to set.
+///
+/// # Errors
+/// When the file cannot be read as a whole.
+pub async fn accounts(
+    app: &App,
+    actor: &Actor,
+    file: &[u8],
+    dry_run: bool,
+    once: Option<&Once<Report>>,
+) -> Result<(Report, Vec<ToConnect>)> {
+    let table = Table::read(file, ACCOUNTS, &["external_id", "name"])?;
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let known = programs::accounts_named(tx, &table.distinct("external_id")).await?;
+        let known: HashMap<String, Account> =
+            known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
+        let mut sorted = Sorted::new(&table);
+        for row in &table.rows {
+            sorted.take(row, |row| {
+                let before = known.get(row.required("external_id")?);
+                let destination = destination(row)?;
+                let account = account(row, before, app, now)?;
+                let destination = destination.map(|to| (Payee::Account(account.id), to));
+                Ok((before == Some(&account), account, destination))
+            });
+        }
+        if !dry_run {
+            programs::save_accounts(tx, &sorted.changed).await?;
+            for account in &sorted.changed {
+                note(tx, now, actor, "account_saved", &account.id.to_string(), &account.external_id);
+            }
+        }
+        finish(tx, once, &sorted.report).await?;
+        Ok((sorted.report, if dry_run { Vec::new() } else { sorted.to_connect }))
+    })
+}
+
+fn account(
+    row: &Row,
+    before: Option<&Account>,
+    app: &App,
+    now: i64,
+) -> std::result::Result<Account, RowError> {
+    Ok(Account {
+        id: before.map_or_else(|| AccountId::fresh(now, app.clock.chance()), |before| before.id),
+        external_id: row.required("external_id")?.to_owned(),
+        name: row.required("name")?.to_owned(),
+        country: country(row)?.or_else(|| before.and_then(|before| before.country.clone())),
+        owner_email: email(row, "owner_email")?
+            .or_else(|| before.and_then(|before| before.owner_email.clone())),
+        standing: before.map_or(PayeeStanding::Active, |before| before.standing),
+        note: before.and_then(|before| before.note.clone()),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: before.map_or(now, |before| before.updated_at),
+    })
+}
+
+/// Imports partners; answers also the destinations to set.
+///
+/// # Errors
+/// When the file cannot be read as a whole.
+pub async fn partners(
+    app: &App,
+    actor: &Actor,
+    file: &[u8],
+    dry_run: bool,
+    once: Option<&Once<Report>>,
+) -> Result<(Report, Vec<ToConnect>)> {
+    let table = Table::read(file, PARTNERS, &["external_id", "account", "name", "email"])?;
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let known = programs::partners_named(tx, &table.distinct("external_id")).await?;
+        let known: HashMap<String, Partner> =
+            known.into_iter().map(|partner| (partner.external_id.clone(), partner)).collect();
+        let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
+        let companies: HashMap<String, AccountId> =
+            companies.into_iter().map(|account| (account.external_id, account.id)).collect();
+        let mut sorted = Sorted::new(&table);
+        for row in &table.rows {
+            sorted.take(row, |row| {
+                let before = known.get(row.required("external_id")?);
+                let destination = destination(row)?;
+                let partner = partner(row, before, &companies, app, now)?;
+                let destination = destination.map(|to| (Payee::Partner(partner.id), to));
+                Ok((before == Some(&partner), partner, destination))
+            });
+        }
+        if !dry_run {
+            programs::save_partners(tx, &sorted.changed).await?;
+            for partner in &sorted.changed {
+                note(tx, now, actor, "partner_saved", &partner.id.to_string(), &partner.external_id);
+            }
+        }
+        finish(tx, once, &sorted.report).await?;
+        Ok((sorted.report, if dry_run { Vec::new() } else { sorted.to_connect }))
+    })
+}
+
+fn partner(
+    row: &Row,
+    before: Option<&Partner>,
+    companies: &HashMap<String, AccountId>,
+    app: &App,
+    now: i64,
+) -> std::result::Result<Partner, RowError> {
+    let account = row.required("account")?;
+    let Some(company) = companies.get(account) else {
+        let told = "There is no account with this external id; import the accounts first.";
+        return Err(problem(row, "account", "unknown_account", told));
+    };
+    row.required("email")?;
+    Ok(Partner {
+        id: before.map_or_else(|| PartnerId::fresh(now, app.clock.chance()), |before| before.id),
+        external_id: row.required("external_id")?.to_owned(),
+        account: (*company, account.to_owned()),
+        name: row.required("name")?.to_owned(),
+        email: email(row, "email")?.unwrap_or_default(),
+        country: country(row)?.or_else(|| before.and_then(|before| before.country.clone())),
+        language: row.optional("language").or_else(|| before.and_then(|before| before.language.clone())),
+        standing: before.map_or(PayeeStanding::Active, |before| before.standing),
+        note: before.and_then(|before| before.note.clone()),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: before.map_or(now, |before| before.updated_at),
+    })
+}
+
+/// Imports activities. A programme that is not known by its external id or name is made, its name being its external id.
+///
+/// # Errors
+/// When the file cannot be read as a whole.
+pub async fn activities(
+    app: &App,
+    actor: &Actor,
+    file: &[u8],
+    dry_run: bool,
+    once: Option<&Once<Report>>,
+) -> Result<Report> {
+    let table = Table::read(file, ACTIVITIES, &["external_id", "program", "name"])?;
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let known = programs::all_activities(tx).await?;
+        let known: HashMap<String, Activity> =
+            known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
+        let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
+        let mut sorted = Sorted::new(&table);
+        for row in &table.rows {
+            sorted.take(row, |row| {
+                let before = known.get(row.required("external_id")?);
+                let activity = activity(row, before, &mut runs, app, now)?;
+                Ok((before == Some(&activity), activity, None))
+            });
+        }
+        if !dry_run {
+            for program in &runs.made {
+                programs::save_program(tx, program).await?;
+                note(tx, now, actor, "program_saved", &program.id.to_string(), &program.external_id);
+            }
+            for activity in &sorted.changed {
+                programs::save_activity(tx, activity).await?;
+                note(tx, now, actor, "activity_saved", &activity.id.to_string(), &activity.external_id);
+            }
+        }
+        finish(tx, once, &sorted.report).await?;
+        Ok(sorted.report)
+    })
+}
+
+/// The programmes there are, and those that the file makes.
+struct Programs {
+    known: Vec<Program>,
+    made: Vec<Program>,
+}
+
+impl Programs {
+    fn named(&mut self, row: &Row, app: &App, now: i64) -> std::result::Result<Program, RowError> {
+        let name = row.required("program")?;
+        let kind = match row.get("program_type") {
+            "" => None,
+            word => Some(RewardType::parse(word).ok_or_else(|| {
+                problem(row, "program_type", "unknown_value", "The type of a program is cash or points.")
+            })?),
+        };
+        let is_it = |program: &&Program| program.external_id == name || program.name == name;
+        if let Some(program) = self.known.iter().chain(&self.made).find(is_it) {
+            if kind.is_some_and(|kind| kind != program.reward_type) {
+                let told = "The program of this name has the other type. Change the file or the program.";
+                return Err(problem(row, "program_type", "type_conflict", told));
+            }
+            return Ok(program.clone());
+        }
+        let program = Program {
+            id: ProgramId::fresh(now, app.clock.chance()),
+            external_id: name.to_owned(),
+            name: name.to_owned(),
+            reward_type: kind.unwrap_or(RewardType::Cash),
+            manager_email: None,
+            hold_days: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        self.made.push(program.clone());
+        Ok(program)
+    }
+}
+
+fn activity(
+    row: &Row,
+    before: Option<&Activity>,
+    runs: &mut Programs,
+    app: &App,
+    now: i64,
+) -> std::result::Result<Activity, RowError> {
+    let (external_id, name) = (row.required("external_id")?.to_owned(), row.required("name")?.to_owned());
+    let program = runs.named(row, app, now)?;
+    Ok(Activity {
+        id: before.map_or_else(|| ActivityId::fresh(now, app.clock.chance()), |before| before.id),
+        external_id,
+        worth: default_worth(row, program.reward_type)?,
+        program: (program.id, program.external_id),
+        reward_type: program.reward_type,
+        hold_days: program.hold_days,
+        name,
+        inactive_at: before.and_then(|before| before.inactive_at),
+        created_at: before.map_or(now, |before| before.created_at),
+        updated_at: before.map_or(now, |before| before.updated_at),
+    })
+}
+
+fn default_worth(row: &Row, kind: RewardType) -> std::result::Result<Option<Worth>, RowError> {
+    let (value, code) = (row.get("default_value"), row.get("default_currency"));
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let worth = match kind {
+        RewardType::Points => points(value).map(Worth::Points),
+        RewardType::Cash => {
+            let wrong = |told: &'static str, code| problem(row, "default_currency", code, told);
+            let currency = Currency::parse(code).map_err(|error| wrong(error.sentence(), error.code()))?;
+            Money::parse(value, currency).map(Worth::Cash)
+        }
+    };
+    worth.map(Some).map_err(|error| problem(row, "default_value", error.code(), error.sentence()))
+}
+
+/// What a file's rows come to.
+struct Sorted<T> {
+    report: Report,
+    changed: Vec<T>,
+    to_connect: Vec<ToConnect>,
+    seen: HashMap<String, String>,
+}
+
+type Taken<T> = (bool, T, Option<(Payee, Destination)>);
+
+impl<T> Sorted<T> {
+    fn new(table: &Table) -> Self {
+        Self { report: table.report(), changed: Vec::new(), to_connect: Vec::new(), seen: HashMap::new() }
+    }
+
+    /// Takes a row: `read` says whether it changes nothing, what it means, and which destination it names.
+    fn take(&mut self, row: &Row, read: impl FnOnce(&Row) -> std::result::Result<Taken<T>, RowError>) {
+        let (unchanged, thing, destination) = match read(row) {
+            Ok(taken) => taken,
+            Err(error) => return self.report.rejected.push(error),
+        };
+        let (id, content) = (row.get("external_id").to_owned(), row.content());
+        if let Some(earlier) = self.seen.get(&id) {
+            if *earlier == content {
+                self.report.duplicates += 1;
+            } else {
+                let told = "This external id stands on an earlier line with other content; that line counts.";
+                self.report.rejected.push(problem(row, "external_id", "external_id_conflict", told));
+            }
+            return;
+        }
+        self.seen.insert(id, content);
+        if let Some((payee, destination)) = destination {
+            self.to_connect.push((row.line, payee, destination));
+        }
+        if unchanged {
+            self.report.duplicates += 1;
+        } else {
+            self.report.accepted += 1;
+            self.changed.push(thing);
+        }
+    }
+}
+
+fn country(row: &Row) -> std::result::Result<Option<String>, RowError> {
+    match row.optional("country") {
+        Some(code) if !is_country(&code) => Err(refused(row, &wrong_country())),
+        code => Ok(code),
+    }
+}
+
+fn email(row: &Row, column: &'static str) -> std::result::Result<Option<String>, RowError> {
+    match row.optional(column) {
+        Some(address) if !is_address(&address) => {
+            Err(problem(row, column, "invalid_email", "This is not an e-mail address."))
+        }
+        address => Ok(address),
+    }
+}
+
+/// The destination a row names; vendor and destination stand together or not at all.
+fn destination(row: &Row) -> std::result::Result<Option<Destination>, RowError> {
+    let (vendor, address) = (row.get("vendor"), row.get("destination"));
+    if vendor.is_empty() && address.is_empty() {
+        return Ok(None);
+    }
+    let Some(vendor) = Vendor::parse(vendor) else {
+        return Err(problem(row, "vendor", "unknown_value", "The vendor is stripe or paypal."));
+    };
+    match Destination::at(vendor, address) {
+        Ok(destination) => Ok(Some(destination)),
+        Err(refusal) => Err(problem(row, "destination", refusal.code, &refusal.sentence)),
+    }
+}
+
+fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, subject: &str, external_id: &str) {
+    let detail = json!({"external_id": external_id, "by": "import"}).to_string();
+    let (actor, subject) = (actor.id.to_string(), subject.to_owned());
+    tx.audit(audit::Entry { at, actor, action, subject, detail });
+}

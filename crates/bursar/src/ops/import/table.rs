@@ -1,0 +1,194 @@
+//! A CSV file as rows with named columns, and what is reported of it.
+
+use std::collections::BTreeSet;
+
+use payout::Refusal;
+
+/// Why one row was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowError {
+    /// The line of the file on which the row begins, the header being line 1.
+    pub line: u64,
+    /// The column; empty when the row as a whole is wrong.
+    pub column: &'static str,
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// What is wrong and what to write instead.
+    pub detail: String,
+}
+
+/// What became of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Rows entered, or that would be.
+    pub accepted: u64,
+    /// Rows that were there already, with the same content.
+    pub duplicates: u64,
+    /// Rows refused, each with why.
+    pub rejected: Vec<RowError>,
+}
+
+/// One row, its fields in the order of the known columns.
+pub(super) struct Row {
+    pub(super) line: u64,
+    columns: &'static [&'static str],
+    fields: Vec<String>,
+}
+
+impl Row {
+    /// A field; empty when the file does not have the column.
+    pub(super) fn get(&self, column: &str) -> &str {
+        let at = self.columns.iter().position(|known| *known == column);
+        at.and_then(|at| self.fields.get(at)).map_or("", String::as_str)
+    }
+
+    /// A field that may be empty.
+    pub(super) fn optional(&self, column: &str) -> Option<String> {
+        Some(self.get(column)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// Everything the row says, to compare it with another of its file.
+    pub(super) fn content(&self) -> String {
+        self.fields.join("\u{1f}")
+    }
+
+    /// A field that may not.
+    pub(super) fn required(&self, column: &'static str) -> Result<&str, RowError> {
+        match self.get(column) {
+            "" => Err(problem(self, column, "missing", "This field is empty; the row needs it.")),
+            text if text.chars().any(char::is_control) => {
+                Err(problem(self, column, "invalid", "This field holds a line break or control character."))
+            }
+            text => Ok(text),
+        }
+    }
+}
+
+/// A problem with a field of a row.
+pub(super) fn problem(row: &Row, column: &'static str, code: &'static str, detail: &str) -> RowError {
+    RowError { line: row.line, column, code, detail: detail.to_owned() }
+}
+
+/// A refusal as the problem of a row, at the column it names.
+pub(super) fn refused(row: &Row, refusal: &Refusal) -> RowError {
+    problem(row, refusal.field.unwrap_or(""), refusal.code, &refusal.sentence)
+}
+
+/// A file that could be read as a whole.
+pub(super) struct Table {
+    pub(super) rows: Vec<Row>,
+    unreadable: Vec<RowError>,
+}
+
+impl Table {
+    /// Reads a file with these columns, of which some are required.
+    ///
+    /// # Errors
+    /// When it is not UTF-8, has no header, or its header names an unknown, doubled or too few columns.
+    pub(super) fn read(
+        file: &[u8],
+        columns: &'static [&'static str],
+        required: &[&str],
+    ) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(file).map_err(|error| not_utf8(file, error.valid_up_to()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| unreadable(&error))?;
+        let places = places(header, columns, required)?;
+        let width = header.len();
+        let mut table = Self { rows: Vec::new(), unreadable: Vec::new() };
+        for record in reader.records() {
+            let record = record.map_err(|error| unreadable(&error))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() == width {
+                let field =
+                    |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or("").to_owned();
+                table.rows.push(Row { line, columns, fields: places.iter().map(field).collect() });
+            } else {
+                let told = format!("The row has {} fields and the header {width}.", record.len());
+                table.unreadable.push(RowError { line, column: "", code: "wrong_field_count", detail: told });
+            }
+        }
+        Ok(table)
+    }
+
+    /// The report to begin with: the rows that could not be read.
+    pub(super) fn report(&self) -> Report {
+        Report { rejected: self.unreadable.clone(), ..Report::default() }
+    }
+
+    /// The different values of a column.
+    pub(super) fn distinct(&self, column: &str) -> Vec<String> {
+        let values: BTreeSet<&str> = self.rows.iter().map(|row| row.get(column)).collect();
+        values.into_iter().filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Where each known column stands in the file.
+fn places(
+    header: &csv::StringRecord,
+    columns: &[&'static str],
+    required: &[&str],
+) -> Result<Vec<Option<usize>>, Refusal> {
+    let known = columns.join(", ");
+    for (at, name) in header.iter().enumerate() {
+        if !columns.contains(&name) {
+            let told = format!(
+                "The file has a column {name:?} that is not known; known are: {known}. Nothing was imported."
+            );
+            return Err(Refusal::new("unknown_column", told).at("header"));
+        }
+        if header.iter().take(at).any(|earlier| earlier == name) {
+            let told = format!("The column {name:?} stands twice in the header. Nothing was imported.");
+            return Err(Refusal::new("duplicate_column", told).at("header"));
+        }
+    }
+    if let Some(missing) = required.iter().find(|name| !header.iter().any(|found| found == **name)) {
+        let told = format!("The column {missing:?} is missing from the header. Nothing was imported.");
+        return Err(Refusal::new("missing_column", told).at("header"));
+    }
+    Ok(columns.iter().map(|name| header.iter().position(|found| found == *name)).collect())
+}
+
+fn not_utf8(file: &[u8], at: usize) -> Refusal {
+    let before = file.get(..at).unwrap_or(&[]);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let told = format!(
+        "The file is not UTF-8 (line {line} holds a byte that is not), so nothing was imported. Save it as \"CSV UTF-8\" and import it again."
+    );
+    Refusal::new("not_utf8", told).at("file")
+}
+
+fn unreadable(error: &csv::Error) -> Refusal {
+    Refusal::new("not_csv", format!("The file cannot be read as CSV: {error}. Nothing was imported."))
+        .at("file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[&str] = &["a", "b", "c"];
+
+    fn read(file: &[u8]) -> Result<Table, &'static str> {
+        Table::read(file, COLUMNS, &["a", "b"]).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn a_file_is_refused_as_a_whole_or_read_row_by_row() {
+        for (file, code) in [
+            (&b"a,b\n1,\xe9\n"[..], "not_utf8"),
+            (b"a,b,d\n1,2,3\n", "unknown_column"),
+            (b"a,b,a\n1,2,3\n", "duplicate_column"),
+            (b"a,c\n1,2\n", "missing_column"),
+            (b"", "missing_column"),
+        ] {
+            assert_eq!(read(file).err(), Some(code));
+        }
+        let table = read(b"\xef\xbb\xbfb,a\r\n\"x\r\ny\",1\r\n2\r\nz,3\r\n").unwrap();
+        let rows: Vec<_> = table.rows.iter().map(|row| (row.line, row.get("a"), row.get("b"))).collect();
+        assert_eq!(rows, [(2, "1", "x\r\ny"), (5, "3", "z")]);
+        assert_eq!(table.rows[0].get("c"), "");
+        assert_eq!(table.report().rejected[0].line, 4);
+    }
+}

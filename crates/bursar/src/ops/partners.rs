@@ -1,0 +1,153 @@
+//! Accounts and partners: entered, and later changed, under the caller's own ids.
+
+use payout::Refusal;
+use payout::eligibility::PayeeStanding;
+use payout::ids::{AccountId, PartnerId};
+use serde_json::json;
+
+use super::settings::is_address;
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::rewards::Visible;
+use crate::store::{Tx, audit};
+use crate::transact;
+
+/// What somebody may see of rewards and partners.
+#[must_use]
+pub fn visible(actor: &Actor) -> Visible {
+    use payout::access::Role;
+    match (actor.role, actor.partner) {
+        (Role::PartnerAdmin, Some(partner)) => Visible::CompanyOf(partner),
+        (Role::Partner, Some(partner)) => Visible::Of(partner),
+        // A partner's role without a partner sees what nobody owns: nothing.
+        (Role::Partner | Role::PartnerAdmin, None) => Visible::Of(PartnerId::fresh(0, 0)),
+        (Role::Admin | Role::ProgramManager | Role::Preparer | Role::Payer | Role::Auditor, _) => {
+            Visible::All
+        }
+    }
+}
+
+/// Enters or changes the account that the caller knows as `external_id`. `change` is given how it is, if it is, and
+/// says how it will be; the answer says whether it is new.
+///
+/// # Errors
+/// The field that cannot be.
+pub async fn save_account(
+    app: &App,
+    actor: &Actor,
+    external_id: &str,
+    change: impl Fn(Option<Account>, AccountId) -> std::result::Result<Account, Refusal> + Send + Sync,
+) -> Result<(Account, bool)> {
+    valid_external_id(external_id)?;
+    let now = app.clock.now();
+    let fresh = AccountId::fresh(now, app.clock.chance());
+    transact!(app, |tx| {
+        let before = programs::account(tx, Named::External(external_id)).await?;
+        let mut after = change(before.clone(), fresh)?;
+        filled(&after.name, "name")?;
+        check_country(after.country.as_deref())?;
+        check_email(after.owner_email.as_deref(), "owner_email")?;
+        after.updated_at = now;
+        programs::save_accounts(tx, std::slice::from_ref(&after)).await?;
+        let detail =
+            json!({"external_id": external_id, "name": after.name, "standing": after.standing.as_str()});
+        note(tx, now, actor, "account_saved", &after.id.to_string(), &detail);
+        Ok((after, before.is_none()))
+    })
+}
+
+/// Enters or changes the partner that the caller knows as `external_id`. `change` is given how he is, if he is, and says
+/// how he will be, his account by the caller's id; the answer says whether he is new.
+///
+/// # Errors
+/// The field that cannot be.
+pub async fn save_partner(
+    app: &App,
+    actor: &Actor,
+    external_id: &str,
+    change: impl Fn(Option<Partner>, PartnerId) -> std::result::Result<Partner, Refusal> + Send + Sync,
+) -> Result<(Partner, bool)> {
+    valid_external_id(external_id)?;
+    let now = app.clock.now();
+    let fresh = PartnerId::fresh(now, app.clock.chance());
+    transact!(app, |tx| {
+        let before = programs::partner(tx, Named::External(external_id)).await?;
+        let mut after = change(before.clone(), fresh)?;
+        let account = programs::account(tx, Named::External(&after.account.1)).await?;
+        let unknown =
+            || Refusal::new("unknown_account", "There is no account with this external id.").at("account");
+        after.account.0 = account.ok_or_else(unknown)?.id;
+        filled(&after.name, "name")?;
+        filled(&after.email, "email")?;
+        check_email(Some(&after.email), "email")?;
+        check_country(after.country.as_deref())?;
+        after.updated_at = now;
+        programs::save_partners(tx, std::slice::from_ref(&after)).await?;
+        let detail = json!({"external_id": external_id, "standing": after.standing.as_str()});
+        note(tx, now, actor, "partner_saved", &after.id.to_string(), &detail);
+        Ok((after, before.is_none()))
+    })
+}
+
+/// Reads a standing.
+///
+/// # Errors
+/// When it is not one of `active`, `on_hold`, `closed`.
+pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
+    let told = "The standing is active, on_hold or closed.";
+    PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", told).at("standing"))
+}
+
+/// A caller's own id is short and printable.
+///
+/// # Errors
+/// When it is not.
+pub fn valid_external_id(id: &str) -> Result<()> {
+    if id.is_empty() || id.len() > 200 || id.chars().any(char::is_control) {
+        let told = "An external id has 1 to 200 bytes and no control characters.";
+        return Err(OpsError::Refused(Refusal::new("invalid", told).at("external_id")));
+    }
+    Ok(())
+}
+
+pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {
+    if text.trim().is_empty() { Err(Refusal::new("missing", "This is required.").at(field)) } else { Ok(()) }
+}
+
+pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::result::Result<(), Refusal> {
+    match address {
+        Some(address) if !is_address(address) => {
+            Err(Refusal::new("invalid_email", "This is not an e-mail address.").at(field))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn check_country(code: Option<&str>) -> std::result::Result<(), Refusal> {
+    if code.is_none_or(is_country) { Ok(()) } else { Err(wrong_country()) }
+}
+
+/// Two capital letters, as ISO 3166 writes countries.
+#[must_use]
+pub fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|letter| letter.is_ascii_uppercase())
+}
+
+/// It is not a country's code.
+#[must_use]
+pub fn wrong_country() -> Refusal {
+    Refusal::new("invalid_country", "Write the country as two capital letters, like DE.").at("country")
+}
+
+pub(super) fn note(
+    tx: &mut Tx,
+    at: i64,
+    actor: &Actor,
+    action: &'static str,
+    subject: &str,
+    detail: &serde_json::Value,
+) {
+    let (actor, subject) = (actor.id.to_string(), subject.to_owned());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+}

@@ -1,0 +1,100 @@
+//! Programs and reward activities: entered, and later changed, under the caller's own ids.
+
+use payout::Refusal;
+use payout::ids::{ActivityId, ProgramId};
+use payout::reward::RewardType;
+use serde_json::json;
+
+use super::Result;
+use super::partners::{check_email, filled, note, valid_external_id};
+use crate::app::{Actor, App};
+use crate::store::programs::{self, Activity, Named, Program, Worth};
+use crate::transact;
+
+/// Ten years: longer than any programme holds its rewards back.
+const MOST_HOLD_DAYS: i64 = 3_650;
+
+/// Enters or changes the programme that the caller knows as `external_id`. `change` is given how it is, if it is, and
+/// says how it will be; the answer says whether it is new.
+///
+/// # Errors
+/// The field that cannot be; `type_conflict` when rewards of the other type exist.
+pub async fn save_program(
+    app: &App,
+    actor: &Actor,
+    external_id: &str,
+    change: impl Fn(Option<Program>, ProgramId) -> std::result::Result<Program, Refusal> + Send + Sync,
+) -> Result<(Program, bool)> {
+    valid_external_id(external_id)?;
+    let now = app.clock.now();
+    let fresh = ProgramId::fresh(now, app.clock.chance());
+    transact!(app, |tx| {
+        let before = programs::program(tx, Named::External(external_id)).await?;
+        let mut after = change(before.clone(), fresh)?;
+        filled(&after.name, "name")?;
+        check_email(after.manager_email.as_deref(), "manager_email")?;
+        if !(0..=MOST_HOLD_DAYS).contains(&after.hold_days) {
+            let told = "The hold period is 0 to 3650 days.";
+            return Err(Refusal::new("invalid", told).at("hold_days").into());
+        }
+        let other_type = before.as_ref().is_some_and(|before| before.reward_type != after.reward_type);
+        if other_type && programs::has_rewards(tx, after.id).await? {
+            let told = "This program has rewards already, so its type stays. Make another program.";
+            return Err(Refusal::new("type_conflict", told).into());
+        }
+        after.updated_at = now;
+        programs::save_program(tx, &after).await?;
+        let detail = json!({"external_id": external_id, "hold_days": after.hold_days});
+        note(tx, now, actor, "program_saved", &after.id.to_string(), &detail);
+        Ok((after, before.is_none()))
+    })
+}
+
+/// Enters or changes the activity that the caller knows as `external_id`. `change` is given how it is, if it is, and
+/// says how it will be, its programme by the caller's id; the answer says whether it is new.
+///
+/// # Errors
+/// The field that cannot be, a value of the wrong type among them.
+pub async fn save_activity(
+    app: &App,
+    actor: &Actor,
+    external_id: &str,
+    change: impl Fn(Option<Activity>, ActivityId) -> std::result::Result<Activity, Refusal> + Send + Sync,
+) -> Result<(Activity, bool)> {
+    valid_external_id(external_id)?;
+    let now = app.clock.now();
+    let fresh = ActivityId::fresh(now, app.clock.chance());
+    transact!(app, |tx| {
+        let before = programs::activity(tx, Named::External(external_id)).await?;
+        let mut after = change(before.clone(), fresh)?;
+        filled(&after.name, "name")?;
+        let program = programs::program(tx, Named::External(&after.program.1)).await?;
+        let unknown =
+            || Refusal::new("unknown_program", "There is no program with this external id.").at("program");
+        let program = program.ok_or_else(unknown)?;
+        after.program.0 = program.id;
+        after.reward_type = program.reward_type;
+        after.hold_days = program.hold_days;
+        check_worth(after.worth, program.reward_type)?;
+        after.updated_at = now;
+        programs::save_activity(tx, &after).await?;
+        let detail = json!({"external_id": external_id, "program": after.program.1});
+        note(tx, now, actor, "activity_saved", &after.id.to_string(), &detail);
+        Ok((after, before.is_none()))
+    })
+}
+
+fn check_worth(worth: Option<Worth>, kind: RewardType) -> std::result::Result<(), Refusal> {
+    match (worth, kind) {
+        (None, _)
+        | (Some(Worth::Cash(_)), RewardType::Cash)
+        | (Some(Worth::Points(_)), RewardType::Points) => Ok(()),
+        (Some(Worth::Points(_)), RewardType::Cash) => {
+            Err(Refusal::new("not_points", "This program gives money; give the value with its currency.")
+                .at("value"))
+        }
+        (Some(Worth::Cash(_)), RewardType::Points) => {
+            Err(Refusal::new("not_cash", "This program gives points; give the value as points.").at("value"))
+        }
+    }
+}

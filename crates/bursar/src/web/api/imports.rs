@@ -1,0 +1,96 @@
+//! `POST /rewards/import`, and the same for accounts, partners and activities.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::access::Permission;
+
+use crate::app::App;
+use crate::ops::idempotency::Reply;
+use crate::ops::import::{self, Report};
+use crate::web::fault::Fault;
+use crate::web::form::{Key, Query};
+use crate::web::session::Who;
+use crate::web::strict::{body, content_type};
+use crate::web::{Need, Route, post};
+
+/// The most bytes of a file.
+const FILE_LIMIT: usize = 32 << 20;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)
+            .up_to(FILE_LIMIT)
+            .says("Import rewards; each bad row is named, and the same file twice adds nothing")
+            .filters::<Options>()
+            .takes_csv()
+            .answers::<ReportJson>(200),
+    ]
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Only say what would be done
+    dry_run: Option<bool>,
+}
+
+/// What became of a file.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportReport)]
+pub struct ReportJson {
+    accepted: u64,
+    /// Rows that were there already, with the same content.
+    duplicates: u64,
+    rejected: Vec<RowErrorJson>,
+}
+
+/// Why a row was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RowError)]
+struct RowErrorJson {
+    /// The line on which the row begins; the header is line 1.
+    line: u64,
+    column: &'static str,
+    code: &'static str,
+    detail: String,
+}
+
+impl From<&Report> for ReportJson {
+    fn from(report: &Report) -> Self {
+        let rejected = report.rejected.iter().map(|error| RowErrorJson {
+            line: error.line,
+            column: error.column,
+            code: error.code,
+            detail: error.detail.clone(),
+        });
+        Self { accepted: report.accepted, duplicates: report.duplicates, rejected: rejected.collect() }
+    }
+}
+
+async fn rewards(
+    State(app): State<App>,
+    Who(actor): Who,
+    Query(options): Query<Options>,
+    key: Key,
+    request: Request,
+) -> Result<Response, Fault> {
+    let key = key.required()?;
+    if content_type(request.headers()) != "text/csv" {
+        let told = "Send the file as text/csv.";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+    }
+    let file = body(request).await?;
+    let dry_run = options.dry_run.unwrap_or(false);
+    let report = import::rewards(&app, &actor, &file, dry_run, key.once(reply).as_ref()).await?;
+    Ok(reply(&report).into_response())
+}
+
+fn reply(report: &Report) -> Reply {
+    Reply::json(StatusCode::OK, &ReportJson::from(report))
+}

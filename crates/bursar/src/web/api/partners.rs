@@ -1,0 +1,330 @@
+//! `/accounts` and `/partners`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use payout::Refusal;
+use payout::access::{Permission, Role};
+use payout::eligibility::PayeeStanding;
+use payout::ids::PartnerId;
+
+use super::Page;
+use crate::app::{Actor, App};
+use crate::clock::rfc3339;
+use crate::ops::partners;
+use crate::store::programs::{self, Account, Filter, Named, Partner};
+use crate::web::fault::Fault;
+use crate::web::form::{ListQuery, Paging, sealed};
+use crate::web::session::Who;
+use crate::web::strict::{Change, Json};
+use crate::web::{Need, Route, get, put};
+
+const READ: Need = Need::MayOrOwn(Permission::Read);
+const WRITE: Need = Need::May(Permission::ManagePartners);
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/accounts", READ, accounts)
+            .says("Accounts")
+            .filters::<AccountFilter>()
+            .by_pages()
+            .answers::<Page<AccountJson>>(200),
+        get("/api/v1/accounts/{id}", READ, account)
+            .says("One account, by its id or yours")
+            .answers::<AccountJson>(200),
+        put("/api/v1/accounts/{id}", WRITE, put_account)
+            .says("Enter or change the account you know by this id")
+            .takes::<AccountChange>()
+            .answers::<AccountJson>(200)
+            .answers::<AccountJson>(201),
+        get("/api/v1/partners", READ, list_partners)
+            .says("Partners")
+            .filters::<PartnerFilter>()
+            .by_pages()
+            .answers::<Page<PartnerJson>>(200),
+        get("/api/v1/partners/{id}", READ, partner)
+            .says("One partner, by his id or yours")
+            .answers::<PartnerJson>(200),
+        put("/api/v1/partners/{id}", WRITE, put_partner)
+            .says("Enter or change the partner you know by this id")
+            .takes::<PartnerChange>()
+            .answers::<PartnerJson>(200)
+            .answers::<PartnerJson>(201),
+    ]
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+struct AccountJson {
+    id: String,
+    external_id: String,
+    name: String,
+    country: Option<String>,
+    owner_email: Option<String>,
+    standing: &'static str,
+    note: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Account> for AccountJson {
+    fn from(account: Account) -> Self {
+        Self {
+            id: account.id.to_string(),
+            external_id: account.external_id,
+            name: account.name,
+            country: account.country,
+            owner_email: account.owner_email,
+            standing: account.standing.as_str(),
+            note: account.note,
+            created_at: rfc3339(account.created_at),
+            updated_at: rfc3339(account.updated_at),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Partner)]
+struct PartnerJson {
+    id: String,
+    external_id: String,
+    /// Your id of his account.
+    account: String,
+    account_id: String,
+    name: String,
+    email: String,
+    country: Option<String>,
+    language: Option<String>,
+    standing: &'static str,
+    note: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Partner> for PartnerJson {
+    fn from(partner: Partner) -> Self {
+        Self {
+            id: partner.id.to_string(),
+            external_id: partner.external_id,
+            account: partner.account.1,
+            account_id: partner.account.0.to_string(),
+            name: partner.name,
+            email: partner.email,
+            country: partner.country,
+            language: partner.language,
+            standing: partner.standing.as_str(),
+            note: partner.note,
+            created_at: rfc3339(partner.created_at),
+            updated_at: rfc3339(partner.updated_at),
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AccountChange {
+    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    country: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    owner_email: Change<String>,
+    /// `active`, `on_hold` or `closed`.
+    standing: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    note: Change<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PartnerChange {
+    name: Option<String>,
+    email: Option<String>,
+    /// Your id of his account.
+    account: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    country: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    language: Change<String>,
+    /// `active`, `on_hold` or `closed`.
+    standing: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    note: Change<String>,
+}
+
+/// What a new thing must say.
+pub(super) fn required<T>(value: Option<T>, before: Option<T>, field: &'static str) -> Result<T, Refusal> {
+    value.or(before).ok_or_else(|| Refusal::new("missing", "This is required.").at(field))
+}
+
+async fn put_account(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(external_id): Path<String>,
+    Json(change): Json<AccountChange>,
+) -> Result<(StatusCode, JsonAnswer<AccountJson>), Fault> {
+    let (account, new) = partners::save_account(&app, &actor, &external_id, |before, fresh| {
+        let now = app.clock.now();
+        let old = before.as_ref();
+        Ok(Account {
+            id: old.map_or(fresh, |old| old.id),
+            external_id: external_id.clone(),
+            name: required(change.name.clone(), old.map(|old| old.name.clone()), "name")?,
+            country: change.country.clone().over(old.and_then(|old| old.country.clone())),
+            owner_email: change.owner_email.clone().over(old.and_then(|old| old.owner_email.clone())),
+            standing: standing(change.standing.as_deref(), old.map(|old| old.standing))?,
+            note: change.note.clone().over(old.and_then(|old| old.note.clone())),
+            created_at: old.map_or(now, |old| old.created_at),
+            updated_at: now,
+        })
+    })
+    .await?;
+    Ok((saved(new), JsonAnswer(account.into())))
+}
+
+async fn put_partner(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(external_id): Path<String>,
+    Json(change): Json<PartnerChange>,
+) -> Result<(StatusCode, JsonAnswer<PartnerJson>), Fault> {
+    let (partner, new) = partners::save_partner(&app, &actor, &external_id, |before, fresh| {
+        let now = app.clock.now();
+        let old = before.as_ref();
+        let account = required(change.account.clone(), old.map(|old| old.account.1.clone()), "account")?;
+        Ok(Partner {
+            id: old.map_or(fresh, |old| old.id),
+            external_id: external_id.clone(),
+            account: (payout::ids::AccountId::fresh(0, 0), account),
+            name: required(change.name.clone(), old.map(|old| old.name.clone()), "name")?,
+            email: required(change.email.clone(), old.map(|old| old.email.clone()), "email")?,
+            country: change.country.clone().over(old.and_then(|old| old.country.clone())),
+            language: change.language.clone().over(old.and_then(|old| old.language.clone())),
+            standing: standing(change.standing.as_deref(), old.map(|old| old.standing))?,
+            note: change.note.clone().over(old.and_then(|old| old.note.clone())),
+            created_at: old.map_or(now, |old| old.created_at),
+            updated_at: now,
+        })
+    })
+    .await?;
+    Ok((saved(new), JsonAnswer(partner.into())))
+}
+
+fn standing(word: Option<&str>, before: Option<PayeeStanding>) -> Result<PayeeStanding, Refusal> {
+    match word {
+        Some(word) => partners::standing(word),
+        None => Ok(before.unwrap_or(PayeeStanding::Active)),
+    }
+}
+
+/// 201 for what is new, 200 for what was changed.
+pub(super) fn saved(new: bool) -> StatusCode {
+    if new { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct AccountFilter {
+    /// The name or your id contains this
+    q: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct PartnerFilter {
+    /// The name, your id or the address contains this
+    q: Option<String>,
+    /// Of this account
+    account: Option<String>,
+}
+
+/// The partner whose things alone may be seen, when it is a partner who asks.
+fn own(actor: &Actor) -> Option<PartnerId> {
+    match actor.role {
+        Role::Partner | Role::PartnerAdmin => Some(actor.partner.unwrap_or(PartnerId::fresh(0, 0))),
+        Role::Admin | Role::ProgramManager | Role::Preparer | Role::Payer | Role::Auditor => None,
+    }
+}
+
+pub(super) fn filter(paging: &Paging) -> Result<Filter, Fault> {
+    let after = paging.after_parts::<1>()?.map(|[id]| id);
+    Ok(Filter { after, limit: paging.limit + 1, ..Filter::default() })
+}
+
+async fn accounts(
+    State(app): State<App>,
+    Who(actor): Who,
+    ListQuery(wanted, paging): ListQuery<AccountFilter>,
+) -> Result<JsonAnswer<Page<AccountJson>>, Fault> {
+    let filter = Filter { q: wanted.q, own: own(&actor), ..filter(&paging)? };
+    let rows = programs::accounts(&mut app.store.read().await?, &filter).await?;
+    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), AccountJson::from)))
+}
+
+async fn account(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<JsonAnswer<AccountJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::account(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    if let Some(partner) = own(&actor) {
+        let partner = programs::partner(&mut db, Named::Either(&partner.to_string())).await?;
+        if partner.is_none_or(|partner| partner.account.0 != found.id) {
+            return Err(Fault::missing());
+        }
+    }
+    Ok(JsonAnswer(found.into()))
+}
+
+async fn list_partners(
+    State(app): State<App>,
+    Who(actor): Who,
+    ListQuery(wanted, paging): ListQuery<PartnerFilter>,
+) -> Result<JsonAnswer<Page<PartnerJson>>, Fault> {
+    let mut db = app.store.read().await?;
+    let mut filter = Filter { q: wanted.q, account: wanted.account, own: own(&actor), ..filter(&paging)? };
+    if let Some(company) = company(&mut db, &actor).await? {
+        filter.own = None;
+        filter.account = Some(company);
+    }
+    let rows = programs::partners(&mut db, &filter).await?;
+    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), PartnerJson::from)))
+}
+
+async fn partner(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<JsonAnswer<PartnerJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::partner(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    let company = company(&mut db, &actor).await?;
+    let visible = match (own(&actor), company) {
+        (None, _) => true,
+        (Some(_), Some(company)) => found.account.0.to_string() == company,
+        (Some(partner), None) => found.id == partner,
+    };
+    if visible { Ok(JsonAnswer(found.into())) } else { Err(Fault::missing()) }
+}
+
+/// The company whose things a partner's administrator sees.
+async fn company(db: &mut crate::store::Db, actor: &Actor) -> Result<Option<String>, Fault> {
+    match (actor.role, actor.partner) {
+        (Role::PartnerAdmin, Some(partner)) => {
+            let partner = programs::partner(db, Named::Either(&partner.to_string())).await?;
+            Ok(partner.map(|partner| partner.account.0.to_string()))
+        }
+        _ => Ok(None),
+    }
+}
