@@ -8,7 +8,7 @@
 mod catalogue;
 mod table;
 
-pub use catalogue::{accounts, activities, partners};
+pub use catalogue::{ToConnect, accounts, activities, partners};
 pub use table::{Report, RowError};
 
 use std::collections::HashMap;
