@@ -24,37 +24,37 @@ pub struct Config {
     )]
     pub database_url: String,
     /// The address to listen on; port 0 chooses one
-    #[arg(long, env = "BURSAR_LISTEN", default_value = "127.0.0.1:8080", global = true)]
+    #[arg(long, env = "BURSAR_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// How people and vendors reach Bursar; from the listening address when not set
-    #[arg(long, env = "BURSAR_BASE_URL", global = true)]
+    #[arg(long, env = "BURSAR_BASE_URL")]
     pub base_url: Option<String>,
     /// The file with the key that encrypts secrets; made on first start
-    #[arg(long, env = "BURSAR_MASTER_KEY_FILE", default_value = "bursar.key", global = true)]
+    #[arg(long, env = "BURSAR_MASTER_KEY_FILE", default_value = "bursar.key")]
     pub master_key_file: PathBuf,
     /// Stripe's address, or that of a stand-in
-    #[arg(long, env = "BURSAR_STRIPE_API_BASE", global = true)]
+    #[arg(long, env = "BURSAR_STRIPE_API_BASE")]
     pub stripe_api_base: Option<String>,
     /// PayPal's address, or that of a stand-in
-    #[arg(long, env = "BURSAR_PAYPAL_API_BASE", global = true)]
+    #[arg(long, env = "BURSAR_PAYPAL_API_BASE")]
     pub paypal_api_base: Option<String>,
     /// Extra certificate roots for PayPal's webhooks; only honoured beside a PayPal base that is not PayPal's own
-    #[arg(long, env = "BURSAR_PAYPAL_CERT_CA", global = true)]
+    #[arg(long, env = "BURSAR_PAYPAL_CERT_CA")]
     pub paypal_cert_ca: Option<PathBuf>,
     /// Where to send mails; not set, they stay in the outbox
-    #[arg(long, env = "BURSAR_SMTP_URL", global = true, hide_env_values = true)]
+    #[arg(long, env = "BURSAR_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// What to log, as a `tracing` filter
-    #[arg(long, env = "BURSAR_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "BURSAR_LOG", default_value = "info")]
     pub log: String,
     /// How to log: `text` or `json`
-    #[arg(long, env = "BURSAR_LOG_FORMAT", default_value = "text", global = true)]
+    #[arg(long, env = "BURSAR_LOG_FORMAT", default_value = "text")]
     pub log_format: String,
     /// How often unsettled transactions are checked with the vendor, in seconds
-    #[arg(long, env = "BURSAR_POLL_SECONDS", default_value_t = 300, global = true)]
+    #[arg(long, env = "BURSAR_POLL_SECONDS", default_value_t = 300)]
     pub poll_seconds: u32,
     /// Whoever sends this token may read /metrics; not set, only loopback may
-    #[arg(long, env = "BURSAR_METRICS_TOKEN", global = true, hide_env_values = true)]
+    #[arg(long, env = "BURSAR_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 //! each), `work` the loops that talk to vendors, `web` and `cli` the faces.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod ops;

@@ -1,0 +1,158 @@
+//! `demo`: the whole of Bursar on temporary data and simulated vendors, with something to look at. `--auto` plays the main
+//! job (import, approve, batch, pay, follow) and prints how every payment ended and why.
+
+mod play;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use payout::access::Role;
+use simulator::Simulator;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::{Failure, Outcome, open, operator, output, serve, words};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::people::{self, NewKey, NewPerson};
+use crate::ops::settings;
+use crate::work::pace::Pace;
+use crate::work::{self, Loops, Work, connect};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// Play import, approve, batch, Pay and webhooks, and print the table of outcomes
+    #[arg(long)]
+    auto: bool,
+    /// Stop afterwards
+    #[arg(long)]
+    exit: bool,
+    /// The address to listen on; port 0 chooses one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The first line printed is one JSON object: addresses, a key, logins
+    #[arg(long)]
+    json: bool,
+    /// What to log, as a `tracing` filter
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+/// The running demonstration. Its data are gone when it is dropped.
+struct Demo {
+    app: App,
+    work: Work,
+    loops: Loops,
+    vendors: Simulator,
+    _data: TempDir,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    serve::log(&options.log, "text");
+    let listener = serve::bind(&options.listen).await?;
+    let address = listener.local_addr()?;
+    let demo = begin(address).await?;
+    let pages = tokio::spawn(serve::until_stopped(listener, demo.work.clone(), serve::asked_to_stop()));
+    connect_vendors(&demo).await?;
+    world::build(&demo.app, &demo.work).await?;
+    let shown = greet(&demo.app, options.json).await;
+    let played = match (shown, options.auto) {
+        (Ok(()), true) => play::auto(&demo).await,
+        (shown, _) => shown,
+    };
+    if !options.exit && played.is_ok() {
+        if !options.json {
+            output::say("Press Ctrl-C to stop; the data are temporary and go with it.");
+        }
+        pages.await??;
+    } else {
+        pages.abort();
+    }
+    demo.loops.stop().await;
+    demo.app.store.close().await;
+    played
+}
+
+/// Temporary data, the two vendors on loopback, and the loops.
+async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
+    let data = tempfile::tempdir()?;
+    let clock = Clock::system();
+    let mut played = simulator::Options::new(Arc::new(move || clock.now()));
+    played.pace.stripe_payout_us = 700_000;
+    played.pace.paypal_item_us = 700_000;
+    played.pace.late_us = 4_000_000;
+    let vendors = Simulator::new(played);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let (serving, moving) = (vendors.clone(), vendors.clone());
+    tokio::spawn(async move { serving.serve(listener).await });
+    tokio::spawn(moving.run());
+    let ca = data.path().join("vendors.pem");
+    std::fs::write(&ca, vendors.ca_pem())?;
+    let config = Config {
+        database_url: format!("sqlite://{}", data.path().join("bursar.db").display()),
+        listen: address.to_string(),
+        base_url: None,
+        master_key_file: data.path().join("bursar.key"),
+        stripe_api_base: Some(base.clone()),
+        paypal_api_base: Some(base),
+        paypal_cert_ca: Some(ca),
+        smtp_url: None,
+        log: String::new(),
+        log_format: String::new(),
+        poll_seconds: 2,
+        metrics_token: None,
+    };
+    let app = open(config, None).await?;
+    let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
+    let loops = work::start(work.clone());
+    Ok(Demo { app, work, loops, vendors, _data: data })
+}
+
+async fn connect_vendors(demo: &Demo) -> Outcome {
+    let (app, work, actor) = (&demo.app, &demo.work, operator());
+    settings::save(app, &actor, None, |mut document| {
+        document.enabled = true;
+        document.vendors = vec!["stripe".to_owned(), "paypal".to_owned()];
+        Ok(document)
+    })
+    .await
+    .map_err(words)?;
+    connect::stripe(work, &actor, "sk_test_sim", "test").await.map_err(words)?;
+    connect::paypal(work, &actor, "sim_client", "sim_secret", "sandbox").await.map_err(words)
+}
+
+/// Prints where to look, and logins that work once.
+async fn greet(app: &App, json: bool) -> Outcome {
+    let mut links = Vec::new();
+    for (role, partner) in
+        [(Role::Admin, None), (Role::Payer, None), (Role::Partner, Some("demo-partner-01"))]
+    {
+        let new = NewPerson {
+            email: format!("{}@demo.example", role.as_str()),
+            name: format!("Demo {}", role.as_str()),
+            role,
+            partner: partner.map(str::to_owned),
+            password: None,
+        };
+        links.push((role.as_str(), people::add(app, &new).await.map_err(words)?));
+    }
+    let key =
+        NewKey { name: "demo".to_owned(), role: Role::Admin, partner: None, may_read: true, may_write: true };
+    let key = people::create_key(app, &key).await.map_err(words)?;
+    if json {
+        let logins: serde_json::Map<String, serde_json::Value> =
+            links.into_iter().map(|(role, link)| (role.to_owned(), link.into())).collect();
+        output::json(&serde_json::json!({ "base_url": app.base_url, "api_key": key, "logins": logins }));
+        return Ok(());
+    }
+    output::say(&format!("Bursar runs at {} on temporary data, with simulated vendors.", app.base_url));
+    for (role, link) in links {
+        output::say(&format!("  sign in as {role:<8} {link}"));
+    }
+    output::say(&format!("  API key             {key}"));
+    Ok(())
+}

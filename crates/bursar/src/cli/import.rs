@@ -1,0 +1,118 @@
+//! `import rewards|partners|accounts|activities FILE`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, Outcome, open, operator, output, words};
+use crate::app::App;
+use crate::config::Config;
+use crate::ops::import::{self, Report, RowError, ToConnect};
+use crate::work::Work;
+use crate::work::connect;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// What the file holds
+    what: What,
+    /// The CSV file, UTF-8 with a header
+    file: PathBuf,
+    /// Only say what an import would do
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    Rewards,
+    Partners,
+    Accounts,
+    Activities,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let file = std::fs::read(&options.file)
+        .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
+    let app = open(options.config, None).await?;
+    let bar = ProgressBar::new_spinner().with_message("reading and writing rows");
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let actor = operator();
+    let (mut report, connect) = match options.what {
+        What::Rewards => {
+            (import::rewards(&app, &actor, &file, options.dry_run, None).await.map_err(words)?, Vec::new())
+        }
+        What::Activities => {
+            (import::activities(&app, &actor, &file, options.dry_run, None).await.map_err(words)?, Vec::new())
+        }
+        What::Partners => {
+            import::partners(&app, &actor, &file, options.dry_run, None).await.map_err(words)?
+        }
+        What::Accounts => {
+            import::accounts(&app, &actor, &file, options.dry_run, None).await.map_err(words)?
+        }
+    };
+    bar.finish_and_clear();
+    if !options.dry_run {
+        set_profiles(&app, connect, &mut report).await?;
+    }
+    tell(&report, options.json, options.dry_run);
+    app.store.close().await;
+    Ok(())
+}
+
+/// Sets the destinations that the file names, as an administrator would; one that cannot be set is reported with its
+/// line, and the payee stays as he was.
+async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -> Outcome {
+    if connect.is_empty() {
+        return Ok(());
+    }
+    let work = Work::new(app.clone(), None)?;
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} payout profiles, {eta} left");
+    let bar = ProgressBar::new(connect.len() as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    for (line, payee, destination) in connect {
+        if let Err(error) = connect::set_profile(&work, &operator(), payee, destination).await {
+            let Failure(detail) = words(error);
+            report.rejected.push(RowError {
+                line,
+                column: "destination",
+                code: "destination_refused",
+                detail,
+            });
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn tell(report: &Report, json: bool, dry_run: bool) {
+    if json {
+        let rejected: Vec<serde_json::Value> = report
+            .rejected
+            .iter()
+            .map(|row| serde_json::json!({ "line": row.line, "column": row.column, "code": row.code, "detail": row.detail }))
+            .collect();
+        output::json(&serde_json::json!({
+            "accepted": report.accepted, "duplicates": report.duplicates, "rejected": rejected,
+        }));
+        return;
+    }
+    for row in &report.rejected {
+        output::say(&format!("line {}, {}: {} [{}]", row.line, row.column, row.detail, row.code));
+    }
+    let would = if dry_run { "would be " } else { "" };
+    output::say(&format!(
+        "{} {would}accepted, {} already there, {} refused",
+        report.accepted,
+        report.duplicates,
+        report.rejected.len()
+    ));
+}

@@ -1,0 +1,176 @@
+//! The command line: every setting an environment variable and a flag, `--json` on whatever prints a result.
+//!
+//! Exit codes: 0 done (an import with refused rows is done: it says them), 1 failed, 2 wrong usage.
+
+mod demo;
+mod import;
+pub mod output;
+mod people;
+mod serve;
+mod simulator;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use payout::access::Role;
+use payout::ids::PersonId;
+
+use crate::app::{Actor, App, Inner, Nudge};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::OpsError;
+use crate::secrets::MasterKey;
+use crate::store::Store;
+
+/// Review partner rewards, batch the approved ones, pay each partner once
+#[derive(Parser)]
+#[command(name = "bursar", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole: pages, API, webhooks and the loops that pay
+    Serve(WithConfig),
+    /// Prepare the database and the master key, and stop
+    Init(WithConfig),
+    /// Show what Bursar does, on temporary data and simulated vendors
+    Demo(demo::Options),
+    /// Play Stripe and PayPal on a port of their own
+    Simulator(simulator::Options),
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Enter, disable and reset people
+    User(people::Users),
+    /// Make API keys
+    ApiKey(people::Keys),
+    /// Import a CSV file
+    Import(import::Options),
+    /// Check every invariant; exits with 1 when one does not hold
+    Verify(verify::Options),
+    /// Look at the audit trail
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+#[derive(Args)]
+struct WithConfig {
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print what is in force and what is missing, secrets masked
+    Check(WithConfig),
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Walk the audit chain from its first row
+    Verify(verify::Options),
+}
+
+/// Why a command failed, in words for whoever called it.
+pub struct Failure(String);
+
+impl<E: std::fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What a command answers.
+type Outcome = Result<(), Failure>;
+
+/// Words for a verb that did not do what was asked.
+fn words(error: OpsError) -> Failure {
+    match error {
+        OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+            let field = refusal.field.map(|field| format!("{field}: ")).unwrap_or_default();
+            Failure(format!("{field}{} [{}]", refusal.sentence, refusal.code))
+        }
+        OpsError::Blocked(blockers) => {
+            let lines: Vec<String> = blockers
+                .iter()
+                .map(|one| format!("{}: {} {}", one.subject, one.code.message(), one.code.remedy()))
+                .collect();
+            Failure(lines.join("\n"))
+        }
+        OpsError::Missing => Failure("There is no such thing.".to_owned()),
+        OpsError::Internal(error) => Failure(error.to_string()),
+    }
+}
+
+/// Reads the command line and runs what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("the program could not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(told)) => {
+            output::complain(&told);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome {
+    match command {
+        Command::Serve(with) => serve::run(with.config).await,
+        Command::Init(with) => serve::init(with.config).await,
+        Command::Config { command: ConfigCommand::Check(with) } => serve::check(&with.config).await,
+        Command::Demo(options) => demo::run(options).await,
+        Command::Simulator(options) => simulator::run(options).await,
+        Command::User(users) => people::users(users).await,
+        Command::ApiKey(keys) => people::keys(keys).await,
+        Command::Import(options) => import::run(options).await,
+        Command::Verify(options) => verify::run(options).await,
+        Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
+    }
+}
+
+/// Opens the database and the master key; makes both on the first start.
+async fn open(config: Config, base_url: Option<String>) -> Result<App, Failure> {
+    let clock = Clock::system();
+    let told = |error: &dyn std::fmt::Display| {
+        let file = config.master_key_file.display();
+        Failure(format!("the master key file {file} cannot be used: {error}"))
+    };
+    let master_key = MasterKey::from_file(&config.master_key_file, &clock).map_err(|error| told(&error))?;
+    let store = Store::open(&config.database_url).await.map_err(|error| {
+        Failure(format!(
+            "the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."
+        ))
+    })?;
+    let base_url =
+        config.base_url.clone().or(base_url).unwrap_or_else(|| format!("http://{}", config.listen));
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    Ok(App::new(Inner { store, clock, config, base_url, master_key, nudge: Nudge::default() }))
+}
+
+/// Whoever sits at the command line of the machine itself.
+fn operator() -> Actor {
+    Actor {
+        id: PersonId::fresh(0, 0),
+        name: "operator".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        may_write: true,
+    }
+}

@@ -1,0 +1,145 @@
+//! `user …` and `api-key …`. They work while the server runs.
+
+use clap::{Args, Subcommand};
+use payout::access::Role;
+
+use super::{Failure, Outcome, open, output, words};
+use crate::config::Config;
+use crate::ops::people::{self, NewKey, NewPerson};
+
+#[derive(Args)]
+pub(super) struct Users {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Enter a person; prints a one-time link to sign in with
+    Add {
+        #[command(flatten)]
+        config: Config,
+        /// Where he signs in with
+        #[arg(long)]
+        email: String,
+        /// The name shown in history
+        #[arg(long)]
+        name: String,
+        /// admin, program_manager, preparer, payer, auditor, partner_admin or partner
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// The partner he is, by your own id; for the partner roles
+        #[arg(long)]
+        partner: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a person sign in no more; his sessions end
+    Disable {
+        #[command(flatten)]
+        config: Config,
+        /// Where he signs in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Take a person's password and sessions away; prints a one-time link
+    Reset {
+        #[command(flatten)]
+        config: Config,
+        /// Where he signs in with
+        #[arg(long)]
+        email: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and print it, this once
+    Create {
+        #[command(flatten)]
+        config: Config,
+        /// What it may do
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// The name shown in history
+        #[arg(long)]
+        name: String,
+        /// The partner it acts for, by your own id; for the partner roles
+        #[arg(long)]
+        partner: Option<String>,
+        /// read, write or both
+        #[arg(long, default_value = "read,write")]
+        scopes: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let known = || Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+    Role::parse(text).ok_or_else(|| format!("the roles are {}", known()))
+}
+
+pub(super) async fn users(users: Users) -> Outcome {
+    match users.command {
+        UserCommand::Add { config, email, name, role, partner, json } => {
+            let app = open(config, None).await?;
+            let new = NewPerson { email, name, role, partner, password: None };
+            let link = people::add(&app, &new).await.map_err(words)?;
+            tell_link(&link, json);
+            app.store.close().await;
+        }
+        UserCommand::Disable { config, email } => {
+            let app = open(config, None).await?;
+            people::disable(&app, &email).await.map_err(words)?;
+            output::say(&format!("{email} can no longer sign in."));
+            app.store.close().await;
+        }
+        UserCommand::Reset { config, email, json } => {
+            let app = open(config, None).await?;
+            let link = people::reset(&app, &email, None).await.map_err(words)?;
+            tell_link(&link, json);
+            app.store.close().await;
+        }
+    }
+    Ok(())
+}
+
+fn tell_link(link: &str, json: bool) {
+    if json {
+        output::json(&serde_json::json!({ "link": link }));
+    } else {
+        output::say(&format!("Sign in once, within the hour: {link}"));
+    }
+}
+
+pub(super) async fn keys(keys: Keys) -> Outcome {
+    let KeyCommand::Create { config, role, name, partner, scopes, json } = keys.command;
+    let named: Vec<&str> = scopes.split(',').map(str::trim).collect();
+    if let Some(strange) = named.iter().find(|scope| !matches!(**scope, "read" | "write")) {
+        return Err(Failure(format!("there is no scope {strange:?}; name read, write or both")));
+    }
+    let app = open(config, None).await?;
+    let may = |scope| named.contains(&scope);
+    let new = NewKey { name, role, partner, may_read: may("read"), may_write: may("write") };
+    let key = people::create_key(&app, &new).await.map_err(words)?;
+    if json {
+        output::json(&serde_json::json!({ "key": key }));
+    } else {
+        output::say(&key);
+        output::complain("Keep it now: it is stored hashed and cannot be shown again.");
+    }
+    app.store.close().await;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `simulator`: the two vendors alone, on a port of their own.
+
+use std::sync::Arc;
+
+use clap::Args;
+use simulator::Simulator;
+
+use super::{Outcome, output, serve};
+use crate::clock::Clock;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The address to listen on; port 0 chooses one
+    #[arg(long, default_value = "127.0.0.1:12111")]
+    listen: String,
+    /// Answer 429 beyond the vendors' published limits
+    #[arg(long)]
+    enforce_rate_limits: bool,
+    /// How long a payment takes to settle, in milliseconds
+    #[arg(long, default_value_t = 1_000)]
+    settle_ms: u32,
+    /// Print one JSON object when ready
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    serve::log("info", "text");
+    let clock = Clock::system();
+    let mut played = simulator::Options::new(Arc::new(move || clock.now()));
+    played.enforce_rate_limits = options.enforce_rate_limits;
+    played.pace.stripe_payout_us = i64::from(options.settle_ms) * 1_000;
+    played.pace.paypal_item_us = i64::from(options.settle_ms) * 1_000;
+    let (stripe, id, secret) =
+        (played.stripe_key.clone(), played.paypal_client_id.clone(), played.paypal_client_secret.clone());
+    let vendors = Simulator::new(played);
+    let listener = serve::bind(&options.listen).await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    if options.json {
+        output::json(&serde_json::json!({
+            "base_url": base, "stripe_secret_key": stripe, "paypal_client_id": id, "paypal_client_secret": secret,
+        }));
+    } else {
+        output::say(&format!("Stripe and PayPal are played at {base}"));
+        output::say(&format!("  BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
+        output::say(&format!("  Stripe secret key {stripe}; PayPal client {id}, secret {secret}"));
+        output::say(&format!(
+            "  certificate root for BURSAR_PAYPAL_CERT_CA: {base}/_sim/ca.pem; books: {base}/_sim/books"
+        ));
+    }
+    let moving = vendors.clone();
+    tokio::select! {
+        served = vendors.serve(listener) => served?,
+        () = moving.run() => {}
+        () = serve::asked_to_stop() => {}
+    }
+    Ok(())
+}
