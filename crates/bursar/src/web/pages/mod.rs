@@ -1,42 +1,38 @@
-//! The pages people look at.
+//! The pages people look at: one file per page with its rows of the route table, its template's fields and its
+//! handlers. Every page is an address whose query string holds its state, and works without JavaScript. What is
+//! deliberately not here: deciding and writing; a form awaits one verb and goes to a page that tells what it did.
 
-use axum::extract::RawQuery;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+mod asked;
+mod frame;
+mod login;
+mod rewards;
+mod words;
 
-use super::fault::Told;
+use axum::response::{IntoResponse, Redirect, Response};
+
 use super::{Need, Route, get};
+use crate::web::fault;
 
 /// The routes of the pages.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![get("/", Need::Login, async || "Bursar"), get("/login", Need::Open, login)]
-}
-
-async fn login(RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let next = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
-    let next = next.map(|(_, value)| escaped(&value)).unwrap_or_default();
-    page(&format!(
-        "<h1>Sign in</h1><form method=post action=/login><input type=hidden name=next value=\"{next}\">\
-         <label>E-mail <input name=email type=email autocomplete=username></label>\
-         <label>Password <input name=password type=password autocomplete=current-password></label>\
-         <button>Sign in</button></form>"
-    ))
+    let css = async || frame::asset(frame::CSS, "text/css; charset=utf-8");
+    let js = async || frame::asset(frame::JS, "text/javascript; charset=utf-8");
+    let mark = async || frame::asset(frame::MARK, "image/svg+xml");
+    let mut routes = vec![
+        get("/", Need::Login, async || Redirect::to("/rewards")),
+        get("/assets/app.css", Need::Open, css),
+        get("/assets/app.js", Need::Open, js),
+        get("/assets/mark.svg", Need::Open, mark),
+    ];
+    routes.extend(login::routes());
+    routes.extend(rewards::routes());
+    routes
 }
 
 /// The page of something that went wrong; the caller sets the status.
 #[must_use]
-pub fn fault(told: &Told, request_id: &str) -> Response {
-    let title = told.status.canonical_reason().unwrap_or("Error");
-    page(&format!("<h1>{title}</h1><p>{}</p><p><small>{request_id}</small></p>", escaped(&told.detail)))
-}
-
-fn page(body: &str) -> Response {
-    let html = format!("<!doctype html><html lang=en><meta charset=utf-8><title>Bursar</title>{body}");
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+pub fn fault(told: &fault::Told, request_id: &str) -> Response {
+    // A page that tells of a fault must not fail itself: then the words go bare.
+    login::fault(told, request_id).unwrap_or_else(|_| told.detail.clone().into_response())
 }

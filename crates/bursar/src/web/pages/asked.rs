@@ -1,0 +1,364 @@
+//! What is asked of the list of rewards, as its query string says it: the view, the filters, the sort. A filter that
+//! cannot be read narrows nothing by guessing: the page says so and shows no rows.
+
+use serde::Deserialize;
+
+use payout::money::{Currency, Money};
+use payout::reward::{PaymentType, RewardType, Shown};
+
+use crate::clock::start_of_date;
+use crate::store::Db;
+use crate::store::programs::{self, Filter as Catalogue, Named};
+use crate::store::rewards::{Filter, Sort, View};
+use crate::web::fault::Fault;
+
+/// The views, as addresses and people name them.
+pub const VIEWS: [(&str, &str); 8] = [
+    ("pending", "Pending Rewards"),
+    ("all", "All Rewards"),
+    ("eligible", "Approved – eligible"),
+    ("not_eligible", "Approved – not eligible yet"),
+    ("in_payout", "In a payout"),
+    ("paid", "Paid"),
+    ("rejected", "Rejected"),
+    ("expiring", "Expiring in 30 days"),
+];
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The query string of the list.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    view: Option<String>,
+    /// The sort, `-` for the largest first.
+    sort: Option<String>,
+    /// A number, or the caller's id.
+    pub q: Option<String>,
+    /// The partner who earned it: an id, or a name.
+    pub owner: Option<String>,
+    /// His company: an id, or a name.
+    pub account: Option<String>,
+    /// The programme's external id.
+    pub program: Option<String>,
+    /// The activity's external id.
+    pub activity: Option<String>,
+    /// `cash` or `points`.
+    #[serde(rename = "type")]
+    pub reward_type: Option<String>,
+    /// `individual` or `organization`.
+    pub payment_type: Option<String>,
+    /// Three capital letters.
+    pub currency: Option<String>,
+    /// At least this, in that currency.
+    pub value_min: Option<String>,
+    /// At most this, in that currency.
+    pub value_max: Option<String>,
+    /// As people see it.
+    pub status: Vec<String>,
+    /// Entered on this day or later.
+    pub created_from: Option<String>,
+    /// Entered on this day or earlier.
+    pub created_to: Option<String>,
+    /// The batch's number.
+    pub batch: Option<String>,
+}
+
+/// What the query string means.
+#[derive(Default)]
+pub struct Narrowed {
+    /// For the database.
+    pub filter: Filter,
+    /// The filters that are on, in words, with the address without each.
+    pub on: Vec<(String, String)>,
+    /// What cannot be read.
+    pub problems: Vec<String>,
+    /// Whom a name may mean, with the address that means him.
+    pub candidates: Vec<(String, String)>,
+}
+
+impl Ask {
+    /// The view: its name in addresses and its words.
+    #[must_use]
+    pub fn view(&self) -> (&'static str, &'static str) {
+        let asked = self.view.as_deref().unwrap_or("pending");
+        VIEWS.into_iter().find(|(view, _)| *view == asked).unwrap_or(VIEWS[0])
+    }
+
+    /// The sort and whether the largest is first.
+    #[must_use]
+    pub fn sort(&self) -> (Sort, bool) {
+        let asked = self.sort.as_deref().unwrap_or("-created_at");
+        let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
+        match name {
+            "number" => (Sort::Number, descending),
+            "value" => (Sort::Value, descending),
+            "created_at" => (Sort::CreatedAt, descending),
+            _ => (Sort::CreatedAt, true),
+        }
+    }
+
+    /// Whether only what can be paid is asked for, or only what cannot; neither for the other views.
+    #[must_use]
+    pub fn eligible(&self) -> Option<bool> {
+        match self.view().0 {
+            "eligible" => Some(true),
+            "not_eligible" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether any filter is on.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        self.pairs().iter().any(|(name, _)| !matches!(*name, "view" | "sort"))
+    }
+
+    /// Everything that is asked, by name.
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let single = [
+            ("view", &self.view),
+            ("q", &self.q),
+            ("owner", &self.owner),
+            ("account", &self.account),
+            ("program", &self.program),
+            ("activity", &self.activity),
+            ("type", &self.reward_type),
+            ("payment_type", &self.payment_type),
+            ("currency", &self.currency),
+            ("value_min", &self.value_min),
+            ("value_max", &self.value_max),
+            ("created_from", &self.created_from),
+            ("created_to", &self.created_to),
+            ("batch", &self.batch),
+            ("sort", &self.sort),
+        ];
+        let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        single.chain(self.status.iter().map(|status| ("status", status.as_str()))).collect()
+    }
+
+    /// The query string, with some of it said otherwise; an empty word takes a name out.
+    #[must_use]
+    pub fn query(&self, otherwise: &[(&str, &str)]) -> String {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.pairs() {
+            if !otherwise.iter().any(|(other, _)| *other == name) {
+                text.append_pair(name, value);
+            }
+        }
+        for (name, value) in otherwise.iter().filter(|(_, value)| !value.is_empty()) {
+            text.append_pair(name, value);
+        }
+        text.finish()
+    }
+
+    /// The list's address, with some of what is asked said otherwise.
+    #[must_use]
+    pub fn address(&self, otherwise: &[(&str, &str)]) -> String {
+        format!("/rewards?{}", self.query(otherwise))
+    }
+
+    /// The address of the page that begins after `place`.
+    #[must_use]
+    pub fn address_at(&self, place: &str) -> String {
+        self.address(&[("after", place)])
+    }
+
+    /// What it means to the database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn narrow(&self, db: &mut Db) -> Result<Narrowed, Fault> {
+        let mut narrowed = Narrowed::default();
+        narrowed.filter.view = match self.view().0 {
+            "pending" => View::Pending,
+            "eligible" | "not_eligible" => View::Pool,
+            "in_payout" => View::InPayout,
+            "paid" => View::Paid,
+            "rejected" => View::Rejected,
+            "expiring" => View::Expiring,
+            _ => View::All,
+        };
+        narrowed.filter.q.clone_from(&self.q);
+        narrowed.filter.program.clone_from(&self.program);
+        narrowed.filter.activity.clone_from(&self.activity);
+        narrowed.filter.batch.clone_from(&self.batch);
+        self.read_words(&mut narrowed);
+        self.read_values(&mut narrowed);
+        self.read_dates(&mut narrowed);
+        narrowed.filter.owner = self.partner(db, &mut narrowed).await?;
+        narrowed.filter.account = self.company(db, &mut narrowed).await?;
+        for (name, value) in self.pairs() {
+            if !matches!(name, "view" | "sort") {
+                let words = format!("{}: {value}", label(name));
+                narrowed.on.push((words, self.address(&[(name, "")])));
+            }
+        }
+        Ok(narrowed)
+    }
+
+    fn read_words(&self, narrowed: &mut Narrowed) {
+        fn known<T>(
+            narrowed: &mut Narrowed,
+            what: &str,
+            word: Option<&String>,
+            parse: fn(&str) -> Option<T>,
+        ) -> Option<T> {
+            let word = word?;
+            let parsed = parse(word);
+            if parsed.is_none() {
+                narrowed.problems.push(format!("There is no {what} “{word}”."));
+            }
+            parsed
+        }
+        narrowed.filter.reward_type =
+            known(narrowed, "reward type", self.reward_type.as_ref(), RewardType::parse);
+        narrowed.filter.payment_type =
+            known(narrowed, "payment type", self.payment_type.as_ref(), PaymentType::parse);
+        for status in &self.status {
+            let status = known(narrowed, "status", Some(status), Shown::parse);
+            narrowed.filter.statuses.extend(status);
+        }
+        let currency = |code: &str| Currency::parse(code).ok();
+        narrowed.filter.currency = known(narrowed, "currency", self.currency.as_ref(), currency)
+            .map(|currency| currency.code().to_owned());
+    }
+
+    fn read_values(&self, narrowed: &mut Narrowed) {
+        if self.value_min.is_none() && self.value_max.is_none() {
+            return;
+        }
+        let currency = self.currency.as_deref().and_then(|code| Currency::parse(code).ok());
+        let Some(currency) = currency else {
+            let told = "Name the currency beside a value: amounts are not compared across currencies.";
+            return narrowed.problems.push(told.to_owned());
+        };
+        let mut minor = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            match Money::parse(text, currency) {
+                Ok(money) => Some(money.minor),
+                Err(error) => {
+                    narrowed.problems.push(format!("“{text}”: {}", error.sentence()));
+                    None
+                }
+            }
+        };
+        let (least, most) = (minor(&self.value_min), minor(&self.value_max));
+        (narrowed.filter.value_min, narrowed.filter.value_max) = (least, most);
+    }
+
+    fn read_dates(&self, narrowed: &mut Narrowed) {
+        let mut day = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            let start = start_of_date(text);
+            if start.is_none() {
+                narrowed.problems.push(format!("“{text}” is not a date; write it like 2026-07-19."));
+            }
+            start
+        };
+        let (from, to) = (day(&self.created_from), day(&self.created_to));
+        narrowed.filter.created_from = from;
+        narrowed.filter.created_before = to.map(|start| start + DAY_US);
+    }
+
+    /// The partner that is meant: by id, or by a name that only one has.
+    async fn partner(&self, db: &mut Db, narrowed: &mut Narrowed) -> Result<Option<String>, Fault> {
+        let Some(text) = &self.owner else { return Ok(None) };
+        if programs::partner(db, Named::Either(text)).await?.is_some() {
+            return Ok(Some(text.clone()));
+        }
+        let filter = Catalogue { q: Some(text.clone()), limit: 11, ..Catalogue::default() };
+        let found = programs::partners(db, &filter).await?;
+        let found = found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id));
+        Ok(self.meant(narrowed, "owner", "partner", found.collect()))
+    }
+
+    /// The account that is meant.
+    async fn company(&self, db: &mut Db, narrowed: &mut Narrowed) -> Result<Option<String>, Fault> {
+        let Some(text) = &self.account else { return Ok(None) };
+        if programs::account(db, Named::Either(text)).await?.is_some() {
+            return Ok(Some(text.clone()));
+        }
+        let filter = Catalogue { q: Some(text.clone()), limit: 11, ..Catalogue::default() };
+        let found = programs::accounts(db, &filter).await?;
+        let found = found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id));
+        Ok(self.meant(narrowed, "account", "account", found.collect()))
+    }
+
+    fn meant(
+        &self,
+        narrowed: &mut Narrowed,
+        name: &str,
+        what: &str,
+        found: Vec<(String, String, String)>,
+    ) -> Option<String> {
+        let asked = self.pairs().into_iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value);
+        match found.as_slice() {
+            [(id, ..)] => Some(id.clone()),
+            [] => {
+                narrowed.problems.push(format!("No {what} has the id or the name “{asked}”."));
+                None
+            }
+            several => {
+                narrowed.problems.push(format!("Several {what}s match “{asked}”. Which one?"));
+                for (_, words, external_id) in several.iter().take(10) {
+                    let address = self.address(&[(name, external_id)]);
+                    narrowed.candidates.push((format!("{words} ({external_id})"), address));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn label(name: &str) -> &'static str {
+    match name {
+        "q" => "Number or id",
+        "owner" => "Owner",
+        "account" => "Account",
+        "program" => "Program",
+        "activity" => "Reward Activity",
+        "type" => "Reward Type",
+        "payment_type" => "Payment Type",
+        "currency" => "Currency",
+        "value_min" => "Value from",
+        "value_max" => "Value to",
+        "created_from" => "Created from",
+        "created_to" => "Created to",
+        "status" => "Status",
+        "batch" => "Batch",
+        _ => "Filter",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_again_what_was_asked_and_what_is_asked_otherwise() {
+        let ask = Ask {
+            view: Some("all".to_owned()),
+            owner: Some("Ana & Bo".to_owned()),
+            status: vec!["paid".to_owned(), "approved".to_owned()],
+            ..Ask::default()
+        };
+        assert_eq!(ask.query(&[]), "view=all&owner=Ana+%26+Bo&status=paid&status=approved");
+        assert_eq!(
+            ask.address(&[("sort", "-value"), ("owner", ""), ("status", "")]),
+            "/rewards?view=all&sort=-value"
+        );
+        assert!(ask.is_narrowed() && !Ask::default().is_narrowed());
+    }
+
+    #[test]
+    fn a_value_needs_its_currency() {
+        let mut narrowed = Narrowed::default();
+        let ask = Ask { value_min: Some("10".to_owned()), ..Ask::default() };
+        ask.read_values(&mut narrowed);
+        assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (1, None));
+        let mut narrowed = Narrowed::default();
+        Ask { currency: Some("JPY".to_owned()), ..ask }.read_values(&mut narrowed);
+        assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (0, Some(10)));
+    }
+}

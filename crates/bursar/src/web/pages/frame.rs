@@ -1,0 +1,320 @@
+//! What every page is set in: the menu, who is signed in, and what the last form did, told once on the page that
+//! follows it. What is deliberately not here: the pages.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use payout::access::{Permission, Role, allows};
+
+use crate::app::Actor;
+use crate::ops::OpsError;
+use crate::ops::people::Session;
+use crate::web::fault::Fault;
+use crate::web::session::unauthenticated;
+
+const COOKIE: &str = "bursar_told";
+/// Cookies have room for about four thousand bytes; base 64 takes a third more.
+const MOST_TOLD_BYTES: usize = 2_600;
+
+/// A place in the menu.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// The page that leads to the others.
+    RewardSettings,
+    /// The rewards.
+    Rewards,
+    /// The batch being prepared.
+    Claims,
+    /// What became of payments.
+    Transactions,
+    /// How payouts are made.
+    PayoutSettings,
+    /// Who did what.
+    Activity,
+}
+
+/// A line of the menu.
+pub struct Entry {
+    /// Its words.
+    pub words: &'static str,
+    /// Where it leads.
+    pub address: &'static str,
+    /// It is the page that is shown.
+    pub here: bool,
+}
+
+/// The frame of one page.
+pub struct Frame {
+    /// What the page is called.
+    pub title: String,
+    /// The name of whoever is signed in, and of his role.
+    pub me: (String, &'static str),
+    /// The word that every form of this session carries.
+    pub csrf: String,
+    /// What the last form did.
+    pub told: Option<Told>,
+    /// The lines below Rewards.
+    pub rewards: Vec<Entry>,
+    /// The head of those lines.
+    pub reward_settings: Entry,
+    /// The other lines.
+    pub others: Vec<Entry>,
+}
+
+impl Frame {
+    /// Tells apart the versions of our own assets, so that a browser may keep each for good.
+    #[must_use]
+    pub fn assets(&self) -> &'static str {
+        assets_version()
+    }
+}
+
+/// What a form did, in words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct Told {
+    /// `good`, `bad`, `warn` or `note`: how it looks.
+    pub tone: String,
+    /// What happened.
+    pub words: String,
+    /// The particulars, one by one.
+    pub items: Vec<String>,
+}
+
+impl Told {
+    /// It was done.
+    #[must_use]
+    pub fn good(words: impl Into<String>) -> Self {
+        Self { tone: "good".to_owned(), words: words.into(), items: Vec::new() }
+    }
+
+    /// It was not done.
+    #[must_use]
+    pub fn bad(words: impl Into<String>) -> Self {
+        Self { tone: "bad".to_owned(), words: words.into(), items: Vec::new() }
+    }
+
+    /// It was done, but not all of it.
+    #[must_use]
+    pub fn warn(words: impl Into<String>) -> Self {
+        Self { tone: "warn".to_owned(), words: words.into(), items: Vec::new() }
+    }
+
+    /// The same with particulars.
+    #[must_use]
+    pub fn listing(mut self, items: impl IntoIterator<Item = String>) -> Self {
+        self.items.extend(items);
+        self
+    }
+
+    /// Why a verb did nothing.
+    ///
+    /// # Errors
+    /// What is not a refusal but a fault is one still.
+    pub fn refused(error: OpsError) -> Result<Self, Fault> {
+        match error {
+            OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+                Ok(Self::bad(refusal.sentence))
+            }
+            OpsError::Blocked(blockers) => {
+                let mut items: Vec<String> = blockers
+                    .iter()
+                    .map(|blocker| format!("{} {}", blocker.code.message(), blocker.code.remedy()))
+                    .collect();
+                items.dedup();
+                Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))
+            }
+            OpsError::Missing | OpsError::Internal(_) => Err(error.into()),
+        }
+    }
+
+    /// Goes to a page, which tells it.
+    #[must_use]
+    pub fn on(self, address: &str) -> Response {
+        let json = serde_json::to_string(&self.fitting()).unwrap_or_default();
+        let value = URL_SAFE_NO_PAD.encode(json);
+        let mut response = Redirect::to(address).into_response();
+        set_cookie(&mut response, &format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"));
+        response
+    }
+
+    /// The same with no more particulars than a cookie has room for.
+    fn fitting(mut self) -> Self {
+        let mut room = MOST_TOLD_BYTES.saturating_sub(self.words.len());
+        let fits = |item: &&String| {
+            let takes = item.len() + 3;
+            let fits = takes <= room;
+            room = room.saturating_sub(takes);
+            fits
+        };
+        let fitting = self.items.iter().take_while(fits).count();
+        if fitting < self.items.len() {
+            self.items.truncate(fitting);
+            self.items.push("…".to_owned());
+        }
+        self
+    }
+
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs =
+            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(value).ok()?).ok()
+    }
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Somebody at a page.
+pub struct Visit {
+    /// Who.
+    pub actor: Actor,
+    csrf: String,
+    told: Option<Told>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?;
+        Ok(Self {
+            actor: session.actor.clone(),
+            csrf: session.csrf.clone(),
+            told: Told::read(&parts.headers),
+        })
+    }
+}
+
+impl Visit {
+    /// Whether he may.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        allows(self.actor.role, permission)
+    }
+
+    /// The frame of a page at this place of the menu.
+    #[must_use]
+    pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
+        let entry = |words, address, of| Entry { words, address, here: of == place };
+        let reads = self.may(Permission::Read);
+        let rewards = vec![
+            entry("Rewards", "/rewards", Place::Rewards),
+            entry("Review Claims", "/claims", Place::Claims),
+            entry("Payout Dashboard", "/transactions", Place::Transactions),
+            entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
+        ];
+        let audits = self.may(Permission::Audit);
+        let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
+        Frame {
+            title: title.into(),
+            me: (self.actor.name.clone(), role(self.actor.role)),
+            csrf: self.csrf.clone(),
+            told: self.told.clone(),
+            rewards: if reads { rewards } else { Vec::new() },
+            reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
+            others: activity.into_iter().collect(),
+        }
+    }
+
+    /// A page that also says what stands on it of a form that was just refused.
+    #[must_use]
+    pub fn telling(mut self, told: Told) -> Self {
+        self.told = Some(told);
+        self
+    }
+
+    /// The page, after which what the last form did is told no more.
+    ///
+    /// # Errors
+    /// When a template cannot be rendered, which would be a fault of ours.
+    pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
+        let mut response = html(page)?;
+        if self.told.is_some() {
+            set_cookie(&mut response, &format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"));
+        }
+        Ok(response)
+    }
+}
+
+/// A rendered template.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn html(page: &impl Template) -> Result<Response, Fault> {
+    let text = page.render().map_err(|error| Fault::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "Administrator",
+        Role::ProgramManager => "Program manager",
+        Role::Preparer => "Preparer",
+        Role::Payer => "Payer",
+        Role::Auditor => "Auditor",
+        Role::PartnerAdmin => "Partner administrator",
+        Role::Partner => "Partner",
+    }
+}
+
+/// The style sheet.
+pub const CSS: &str = include_str!("../../../assets/app.css");
+/// What a page does by itself where JavaScript runs.
+pub const JS: &str = include_str!("../../../assets/app.js");
+/// Our mark.
+pub const MARK: &str = include_str!("../../../assets/mark.svg");
+
+/// Tells apart the versions of our own assets.
+#[must_use]
+pub fn assets_version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let hash = Sha256::digest([CSS, JS, MARK].concat());
+        hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    });
+    &VERSION
+}
+
+/// Our own assets, which a browser may keep for good: their address changes with them.
+pub fn asset(text: &'static str, kind: &'static str) -> Response {
+    let kept = "public, max-age=31536000, immutable";
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept)], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_fits_into_a_cookie_and_is_read_back() {
+        let items = (0..2_000).map(|number| format!("RW-{number:06} is not pending"));
+        let response = Told::warn("2,000 were skipped.").listing(items).on("/rewards");
+        let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(cookie.len() < 4_000, "{}", cookie.len());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, cookie.split(';').next().unwrap().parse().unwrap());
+        let told = Told::read(&headers).unwrap();
+        assert_eq!(told.words, "2,000 were skipped.");
+        assert_eq!(told.items.last().map(String::as_str), Some("…"));
+        assert!(told.items.len() > 20);
+    }
+
+    #[test]
+    fn a_small_budget_is_kept() {
+        assert!(CSS.len() <= 30 * 1024, "{}", CSS.len());
+        assert!(JS.len() <= 12 * 1024, "{}", JS.len());
+    }
+}

@@ -1,0 +1,82 @@
+//! The pages that stand without a frame, because nobody need be signed in: signing in, and what went wrong. The verbs of
+//! signing in are in `web::session`.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::frame::{assets_version, html};
+use super::words::{Why, whys};
+use crate::web::fault::{self, Fault};
+use crate::web::form::Query;
+use crate::web::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/login", Need::Open, login)]
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login {
+    version: &'static str,
+    why: Option<&'static str>,
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    why: Option<String>,
+    next: Option<String>,
+}
+
+async fn login(Query(ask): Query<Ask>) -> Result<Response, Fault> {
+    let why = ask.why.as_deref().map(|why| match why {
+        "slow_down" => "Too many tries. Wait a minute, then try again.",
+        "link" => {
+            "This one-time link was used already or is too old. Sign in with your password, or ask for a new link."
+        }
+        _ => "This address and password do not belong together. Check both and try again.",
+    });
+    html(&Login { version: assets_version(), why, next: ask.next.unwrap_or_default() })
+}
+
+#[derive(Template)]
+#[template(path = "fault.html")]
+struct Wrong<'a> {
+    version: &'static str,
+    title: &'static str,
+    detail: &'a str,
+    errors: Vec<(&'a str, &'a str)>,
+    whys: Vec<Why>,
+    request_id: &'a str,
+}
+
+/// The page of something that went wrong.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn fault(told: &fault::Told, request_id: &str) -> Result<Response, Fault> {
+    let title = match told.status.as_u16() {
+        401 => "Sign in first",
+        403 => "Not allowed",
+        404 => "Nothing here",
+        409 | 412 => "Not done",
+        400 | 415 | 422 => "This cannot be read",
+        502 => "The vendor does not answer",
+        503 => "Not now",
+        500.. => "Bursar failed",
+        _ => "Not done",
+    };
+    let errors =
+        told.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
+    html(&Wrong {
+        version: assets_version(),
+        title,
+        detail: &told.detail,
+        errors: errors.collect(),
+        whys: whys(&told.blockers),
+        request_id,
+    })
+}

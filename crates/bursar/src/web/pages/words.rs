@@ -1,0 +1,283 @@
+//! How a thing is written on a page: times with their zone, money with its digits grouped, statuses with a colour that
+//! never stands alone, and why something cannot be done. What is deliberately not here: sentences that a rule owns;
+//! those come from `payout`.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+use payout::eligibility::{Blocker, Code, Who};
+use payout::money::Money;
+use payout::reward::Shown;
+use payout::transaction::{Detail, State, Status};
+
+use crate::store::programs::Worth;
+
+/// A moment: `23 Nov 2026, 05:20 UTC`.
+#[derive(Clone, Copy)]
+pub struct When(pub i64);
+
+impl HtmlSafe for When {}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let told = told.strftime("%-d %b %Y, %H:%M UTC");
+        write!(f, "<time datetime=\"{}\">{told}</time>", crate::clock::rfc3339(self.0))
+    }
+}
+
+/// The moment, where there is one.
+#[must_use]
+pub fn when(at: Option<i64>) -> Option<When> {
+    at.map(When)
+}
+
+/// An amount: its digits in groups, its currency behind it.
+#[derive(Clone, Copy)]
+pub struct Cash(pub Money);
+
+impl HtmlSafe for Cash {}
+
+impl fmt::Display for Cash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (amount, currency) = (grouped(&self.0.decimal()), self.0.currency);
+        write!(f, "<span class=\"m\">{amount} <small>{currency}</small></span>")
+    }
+}
+
+/// What a reward is worth: money or points.
+#[derive(Clone, Copy)]
+pub struct Value(pub Worth);
+
+impl HtmlSafe for Value {}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Worth::Cash(money) => Cash(money).fmt(f),
+            Worth::Points(points) => {
+                write!(f, "<span class=\"m\">{} <small>points</small></span>", count(points))
+            }
+        }
+    }
+}
+
+/// A whole number with its digits in groups.
+#[must_use]
+pub fn count(number: i64) -> String {
+    grouped(&number.to_string())
+}
+
+/// How many there are: `1 reward`, `2 rewards`.
+#[must_use]
+pub fn how_many(number: usize, one: &str, more: &str) -> String {
+    let word = if number == 1 { one } else { more };
+    format!("{} {word}", grouped(&number.to_string()))
+}
+
+/// `-1234567.50` as `−1,234,567.50`.
+fn grouped(decimal: &str) -> String {
+    let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal), |rest| ("−", rest));
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut text = String::with_capacity(decimal.len() + 6);
+    text.push_str(sign);
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + rest
+}
+
+/// A status as it is shown: its words, and a colour beside them.
+#[derive(Clone, Copy)]
+pub struct Chip {
+    /// `good`, `bad`, `warn`, `wait` or nothing.
+    pub tone: &'static str,
+    /// The words.
+    pub words: &'static str,
+}
+
+impl HtmlSafe for Chip {}
+
+impl fmt::Display for Chip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<span class=\"chip {}\">{}</span>", self.tone, self.words)
+    }
+}
+
+/// The chip of a reward's status.
+#[must_use]
+pub fn reward_chip(status: Shown) -> Chip {
+    let tone = match status {
+        Shown::Submitted => "",
+        Shown::InReview | Shown::InPayout => "wait",
+        Shown::Approved | Shown::Paid => "good",
+        Shown::Rejected | Shown::Void => "bad",
+        Shown::Expired => "warn",
+    };
+    Chip { tone, words: status.label() }
+}
+
+/// The chip of a transaction's status.
+#[must_use]
+pub fn status_chip(status: Status) -> Chip {
+    let tone = match status {
+        Status::Pending => "",
+        Status::PendingProcessing | Status::PayoutReady => "wait",
+        Status::Success => "good",
+        Status::Failed | Status::PayoutFailed => "bad",
+    };
+    Chip { tone, words: status.label() }
+}
+
+/// The finer word beside a status.
+#[must_use]
+pub fn detail(state: State) -> Option<&'static str> {
+    state.detail().map(|detail| match detail {
+        Detail::OutcomeUnknown => "outcome not known yet",
+        Detail::Unclaimed => "not claimed yet",
+        Detail::OnHold => "on hold at the vendor",
+        Detail::Returned => "returned",
+        Detail::Reversed => "taken back",
+        Detail::Refunded => "sent back",
+        Detail::Canceled => "canceled",
+        Detail::NeedsReview => "a person must look",
+    })
+}
+
+/// What a state means for the money.
+#[must_use]
+pub fn meaning(state: State) -> &'static str {
+    match state {
+        State::Queued => {
+            "Pay was pressed and the payment is queued. Nothing has been sent to the vendor yet."
+        }
+        State::Sending => "The payment is being sent to the vendor; its answer is awaited.",
+        State::Unknown => {
+            "The vendor's answer was lost, so it is not known whether it has the payment. Bursar asks again with the same key, which cannot pay twice."
+        }
+        State::Review | State::PayoutReview => {
+            "Bursar cannot find out by itself how this ended. Nothing more is sent until a person has looked at the vendor."
+        }
+        State::Processing => "PayPal has the payment and is working on it.",
+        State::OnHold => "PayPal is reviewing the payment. Nothing can be done here until it decides.",
+        State::Unclaimed => {
+            "PayPal waits for the receiver to accept the money, for up to 30 days; unclaimed, it comes back by itself."
+        }
+        State::Transferred => {
+            "The money is in the payee's Stripe balance. The payout to his bank has not been started yet."
+        }
+        State::PayoutSending => {
+            "The money is in the payee's Stripe balance; the payout to his bank is being started."
+        }
+        State::PayoutUnknown => {
+            "The money is in the payee's Stripe balance, and Stripe's answer about the payout to his bank was lost. Bursar asks again with the same key."
+        }
+        State::InTransit => "Stripe is paying the money out to the payee's bank.",
+        State::Success => "The payment is complete. A bank can still send it back for some days.",
+        State::Failed => "Nothing was paid. The money is with us, and the rewards are still owed.",
+        State::PayoutFailed => {
+            "The payout to the bank failed. The money lies in the payee's Stripe balance, not with his bank; the rewards are still owed."
+        }
+        State::PayoutCanceled => {
+            "The payout to the bank was canceled. The money lies in the payee's Stripe balance; the rewards are still owed."
+        }
+        State::Recalling => "The money is being fetched back from the payee's Stripe balance.",
+        State::Recalled => "The money is back with us.",
+        State::Returned => "The money was not accepted and came back to us. The rewards are still owed.",
+        State::Blocked => "PayPal stopped the payment and did not pay it. The rewards are still owed.",
+        State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
+        State::Reversed => "PayPal took the money back from the receiver. The rewards are still owed.",
+    }
+}
+
+/// Who must act.
+#[must_use]
+pub fn who(who: Who) -> &'static str {
+    match who {
+        Who::Partner => "The partner must act",
+        Who::Preparer => "The preparer must act",
+        Who::Payer => "The payer must act",
+        Who::Admin => "An administrator must act",
+        Who::Vendor => "The vendor must act",
+        Who::Nobody => "Nobody needs to act",
+    }
+}
+
+/// One reason why something cannot be paid, told once for all that it concerns.
+pub struct Why {
+    /// What stands in the way.
+    pub message: &'static str,
+    /// Who must act.
+    pub who: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// How many things it concerns.
+    pub times: usize,
+}
+
+impl Why {
+    /// The reason behind a code.
+    #[must_use]
+    pub fn of(code: Code) -> Self {
+        Self { message: code.message(), who: who(code.who()), remedy: code.remedy(), times: 1 }
+    }
+}
+
+/// Every reason, told once with how often it applies, the batch's own first and then in the order of their first mention.
+#[must_use]
+pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
+    let mut found: Vec<(Code, usize)> = Vec::new();
+    for blocker in blockers {
+        match found.iter_mut().find(|(code, _)| *code == blocker.code) {
+            Some((_, times)) => *times += 1,
+            None => found.push((blocker.code, 1)),
+        }
+    }
+    found.into_iter().map(|(code, times)| Why { times, ..Why::of(code) }).collect()
+}
+
+/// What a name in history means: `batch_paid` as "Batch paid".
+#[must_use]
+pub fn plain(action: &str) -> String {
+    let text = action.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use payout::money::Currency;
+
+    #[test]
+    fn amounts_are_grouped_and_keep_every_digit() {
+        let cash = |minor, code| Cash(Money::new(minor, Currency::parse(code).unwrap())).to_string();
+        let written = |amount: &str, code| format!("<span class=\"m\">{amount} <small>{code}</small></span>");
+        assert_eq!(cash(123_456_750, "USD"), written("1,234,567.50", "USD"));
+        assert_eq!(cash(-99_900, "EUR"), written("−999.00", "EUR"));
+        assert_eq!(cash(1_500, "JPY"), written("1,500", "JPY"));
+        assert_eq!(cash(1_234, "KWD"), written("1.234", "KWD"));
+    }
+
+    #[test]
+    fn the_same_reason_is_told_once_with_how_often() {
+        let blockers = [
+            Blocker::new(Code::ProfileMissing, "a"),
+            Blocker::new(Code::ProfileMissing, "b"),
+            Blocker::new(Code::ModuleDisabled, "c"),
+        ];
+        let told: Vec<_> = whys(&blockers).iter().map(|why| (why.message, why.times)).collect();
+        let expected = [(Code::ProfileMissing.message(), 2), (Code::ModuleDisabled.message(), 1)];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_moment_names_its_zone() {
+        let at = crate::clock::start_of_date("2026-11-23").unwrap() + 5 * 3_600_000_000;
+        assert!(When(at).to_string().ends_with(">23 Nov 2026, 05:00 UTC</time>"));
+    }
+}
