@@ -11,6 +11,8 @@
 )]
 
 mod need;
+mod scenarios;
 mod source;
 mod sql;
 mod tidy;
+mod world;

@@ -1,0 +1,193 @@
+//! Scenarios: the money path told in plain text files, played through the real verbs, loops and webhook routes against
+//! the simulated vendors, on a clock that only a scenario moves.
+//!
+//! A file is a list of lines `word argument …`; what follows a `#` is for the reader. Amounts are in USD where no
+//! currency is written. Names (`ana`, `R1`, `B1`) are the scenario's own.
+//!
+//! # Setting the stage
+//!
+//! | line | does |
+//! | --- | --- |
+//! | `settings fees partner` | who pays the vendor's fee; also `cooling-off 0` (hours), `two-person on`, `payouts off` |
+//! | `account acme paypal pay@acme.example` | a company, with its destination if one is written |
+//! | `partner ana stripe acct_ana of acme from DE` | a partner, the same way; `of` and `from` may be left out |
+//! | `change ana paypal new@example.com` | an administrator changes the destination |
+//! | `hold ana on` / `off` | the partner is put on hold, or taken off it |
+//! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company |
+//! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
+//! | `balance stripe 0.00 EUR` | what we have at a vendor |
+//! | `workers 2` | so many workers; the first works where none is named |
+//!
+//! # What people do
+//!
+//! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
+//! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `resubmit ana` ·
+//! `return ana` (to the pool) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
+//! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) ·
+//! `race pay B1 | delete B1` (both at once, and exactly one may succeed).
+//!
+//! # What vendors do
+//!
+//! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or somebody who is paid through one; FAULT is
+//! `answer lost`, `cut in body`, `stored 500`, `executed 500`, `503`, `429 retry-after 60`, `lock timeout`, `in use`, `401`,
+//! `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`, `reordered`, `early`,
+//! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `token`, `read` or `any`, and the
+//! vendor's first money call where it is not written.
+//! `mend ana` (his bank details are right now) · `forget token` · `reconnect stripe` (credentials are saved again) ·
+//! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
+//! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
+//! as what is wrong with it) .
+//!
+//! # Time and the loops
+//!
+//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `all`; `by 2` names the worker, `together` lets all
+//! work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`: time passes in growing
+//! steps, webhooks are delivered and every loop works · `die between commit and send` (or `send and record`): the first
+//! worker's process dies at that point of its next tick, and another is started · `start dispatch by 2`, `rest 300`
+//! (real milliseconds), `finish`: a loop that is under way while other lines are played.
+//!
+//! # What must be so
+//!
+//! | line | holds when |
+//! | --- | --- |
+//! | `expect ana success` | his newest transaction has this status and no detail |
+//! | `expect ana failed reason account_closed` | … and this reason; a detail is written after the status: `expect ana pending_processing unclaimed` |
+//! | `expect ana pending waiting profile_changed_recently` | … and waits at this gate |
+//! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
+//! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
+//! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
+//! | `requests ana 2 executed 1` | so many requests for his money reached the vendor, and so many were carried out |
+//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with him |
+//! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; the currency first where it is not USD |
+//! | `vendor-balance stripe 880.00` | what we have at a vendor, by its books |
+//! | `events parked 1` | so many events are for objects that we do not know |
+//! | `unfinished` | something is left to do at the end, and the scenario has shown what |
+//!
+//! `ana/EUR` is his transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
+//! finished, and `world::check` compares our database with the vendors' books.
+//!
+//! What is deliberately not here: pages and the API, which have their own tests.
+
+mod cast;
+mod commands;
+mod expect;
+mod plot;
+mod vendor;
+
+use std::path::{Path, PathBuf};
+
+use crate::world::{World, check};
+use cast::Cast;
+
+macro_rules! scenarios {
+    ($($name:ident),+ $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            play(stringify!($name)).await;
+        })+
+
+        const LISTED: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+scenarios![happy_path_at_both_vendors];
+
+#[test]
+fn every_file_is_played() {
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let texts = files.filter(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    for text in texts {
+        let name = text.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(LISTED.contains(&name.as_str()), "{name}.txt is not listed, so nobody plays it");
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/scenarios")
+}
+
+/// What a line comes to: nothing, or what is wrong.
+type Outcome = Result<(), String>;
+
+/// A scenario under way.
+struct Stage {
+    world: World,
+    cast: Cast,
+    /// Loops that were started and are not finished.
+    running: Vec<tokio::task::JoinHandle<()>>,
+    /// How many parked events the scenario has explained.
+    parked: i64,
+    /// The scenario has said that something is left to do.
+    unfinished: bool,
+}
+
+async fn play(name: &str) {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap();
+    let world = World::open(name, 1).await;
+    let mut stage = Stage { world, cast: Cast::default(), running: Vec::new(), parked: 0, unfinished: false };
+    let mut outcome = stage.play(name, &text).await;
+    if let Err(told) = &mut outcome {
+        *told += &plot::of(&stage.world).await;
+    }
+    stage.world.close().await;
+    if let Err(told) = outcome {
+        panic!("{told}");
+    }
+}
+
+impl Stage {
+    async fn play(&mut self, name: &str, text: &str) -> Outcome {
+        for (number, line) in (1..).zip(text.lines()) {
+            let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+            if let Some((first, rest)) = words.split_first() {
+                let done = self.line(first, rest).await;
+                done.map_err(|told| format!("\n{name}.txt:{number}: {}\n  {told}\n", line.trim()))?;
+            }
+        }
+        let mut told = check::violations(&self.world).await;
+        if !self.unfinished {
+            told.extend(check::unfinished(&self.world).await);
+        }
+        let parked = check::parked(&self.world).await;
+        if parked != self.parked {
+            told.push(format!("{parked} events are parked, {} were expected", self.parked));
+        }
+        if told.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("\n{name}.txt, at the end:\n  {}\n", told.join("\n  ")))
+        }
+    }
+
+    async fn line(&mut self, first: &str, rest: &[&str]) -> Outcome {
+        if commands::is_one(first) {
+            return commands::run(&self.world, &mut self.cast, first, rest)
+                .await
+                .map_err(|no| no.to_string());
+        }
+        match (first, rest) {
+            ("refuse", [code, command, of @ ..]) => {
+                commands::refuse(&self.world, &mut self.cast, code, command, of).await
+            }
+            ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,
+            ("settings" | "account" | "partner" | "change" | "hold" | "reward" | "crowd", _) => {
+                self.cast.set_up(&self.world, first, rest).await
+            }
+            ("vendor" | "balance" | "mend" | "forget" | "reconnect" | "webhook", _) => {
+                vendor::line(&self.world, &self.cast, first, rest).await
+            }
+            ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {
+                self.time(first, rest).await
+            }
+            ("events", ["parked", count]) => {
+                self.parked = count.parse().map_err(|_| "how many?")?;
+                Ok(())
+            }
+            ("unfinished", []) => {
+                self.unfinished = true;
+                Ok(())
+            }
+            _ => expect::line(&self.world, &self.cast, first, rest).await,
+        }
+    }
+}

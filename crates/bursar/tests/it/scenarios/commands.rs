@@ -1,0 +1,198 @@
+//! What people do in a scenario: each is one verb, asked as a page or the API would ask it.
+
+use bursar::ops::batches::Choose;
+use bursar::ops::pay::Seen;
+use bursar::ops::{OpsError, batches, pay, transactions};
+use bursar::store::batches::PoolFilter;
+use bursar::work::ask;
+use payout::ids::{BatchId, TransactionId};
+
+use super::Outcome;
+use super::cast::Cast;
+use crate::world::World;
+
+const COMMANDS: [&str; 11] =
+    ["batch", "add", "take", "look", "pay", "release", "delete", "resubmit", "return", "outside", "refresh"];
+
+/// Whether a line is a command.
+pub fn is_one(word: &str) -> bool {
+    COMMANDS.contains(&word)
+}
+
+/// Why a command came to nothing.
+pub enum No {
+    /// The program refused it.
+    Refused(OpsError),
+    /// The line cannot be played.
+    Unreadable(String),
+}
+
+impl std::fmt::Display for No {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "refused: {error:?}"),
+            Self::Unreadable(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<OpsError> for No {
+    fn from(error: OpsError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<String> for No {
+    fn from(what: String) -> Self {
+        Self::Unreadable(what)
+    }
+}
+
+impl No {
+    /// The codes by which a program tells what was refused.
+    fn codes(&self) -> Vec<&str> {
+        match self {
+            Self::Refused(
+                OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal),
+            ) => vec![refusal.code],
+            Self::Refused(OpsError::Blocked(blockers)) => {
+                blockers.iter().map(|blocker| blocker.code.as_str()).collect()
+            }
+            Self::Refused(OpsError::Missing) => vec!["missing"],
+            Self::Refused(OpsError::Internal(_)) | Self::Unreadable(_) => Vec::new(),
+        }
+    }
+}
+
+/// A command that must be refused, with this code.
+pub async fn refuse(world: &World, cast: &mut Cast, code: &str, command: &str, of: &[&str]) -> Outcome {
+    match run(world, cast, command, of).await {
+        Ok(()) => Err("it was done".to_owned()),
+        Err(no) if no.codes().contains(&code) => Ok(()),
+        Err(no) => Err(no.to_string()),
+    }
+}
+
+/// Two commands at once; exactly one may succeed.
+pub async fn race(world: &World, cast: &mut Cast, sides: &[&str]) -> Outcome {
+    let mut sides = sides.split(|word| *word == "|");
+    let (Some([one, one_of @ ..]), Some([other, other_of @ ..])) = (sides.next(), sides.next()) else {
+        return Err("a race has two sides".to_owned());
+    };
+    let (one, other) = (bound(world, cast, one, one_of).await?, bound(world, cast, other, other_of).await?);
+    let (first, second) = tokio::join!(act(world, one), act(world, other));
+    match (first, second) {
+        (Ok(()), Err(no)) | (Err(no), Ok(())) if !no.codes().is_empty() => Ok(()),
+        (first, second) => {
+            let tell = |side: Result<(), No>| side.err().map_or("done".to_owned(), |no| no.to_string());
+            Err(format!("one: {}; the other: {}", tell(first), tell(second)))
+        }
+    }
+}
+
+/// Runs a command.
+pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Result<(), No> {
+    let (app, actor) = (&world.app, &world.actor);
+    match (command, of) {
+        ("batch", [name, rewards @ ..]) => {
+            let choose = choice(cast, rewards)?;
+            let formed = batches::form(app, actor, &choose, true, None).await?;
+            cast.batches.insert((*name).to_owned(), formed.batch.id);
+            Ok(())
+        }
+        ("add", [name, rewards @ ..]) => {
+            let choose = choice(cast, rewards)?;
+            Ok(batches::add(app, actor, cast.batch(name)?, &choose, None).await.map(|_| ())?)
+        }
+        ("take", [name, rewards @ ..]) => {
+            let rewards = cast.reward_ids(rewards)?;
+            Ok(batches::remove(app, actor, cast.batch(name)?, &rewards, None).await.map(|_| ())?)
+        }
+        ("look", [name]) => {
+            let id = cast.batch(name)?;
+            cast.seen.insert(id, shown(world, id).await?);
+            Ok(())
+        }
+        _ => act(world, bound(world, cast, command, of).await?).await,
+    }
+}
+
+fn choice(cast: &Cast, rewards: &[&str]) -> Result<Choose, String> {
+    match rewards {
+        ["all"] => Ok(Choose::AllEligible(PoolFilter::default())),
+        named => Ok(Choose::Named(cast.reward_ids(named)?)),
+    }
+}
+
+async fn shown(world: &World, id: BatchId) -> Result<Seen, No> {
+    let mut db = world.app.store.read().await.map_err(OpsError::from)?;
+    let view = batches::view(&mut db, &id.to_string(), world.now()).await?;
+    Ok(Seen { digest: view.digest, totals: view.totals })
+}
+
+/// A command whose names are found, so that two of them can run at once.
+enum Bound {
+    Pay(BatchId, Seen),
+    Release(BatchId, Seen),
+    Delete(BatchId),
+    Resubmit(TransactionId),
+    Return(TransactionId),
+    Outside(TransactionId, String, String),
+    Refresh(TransactionId),
+}
+
+async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result<Bound, String> {
+    let about = async |who: &str| cast.transaction(world, who).await.map(|one| one.id);
+    let seen = async |id: BatchId| shown(world, id).await.map_err(|no| no.to_string());
+    Ok(match (command, of) {
+        ("pay", [name]) => {
+            let id = cast.batch(name)?;
+            Bound::Pay(id, seen(id).await?)
+        }
+        ("pay", [name, "as", "seen"]) => {
+            let id = cast.batch(name)?;
+            Bound::Pay(id, cast.seen.get(&id).cloned().ok_or("nobody has looked")?)
+        }
+        ("release", [name]) => {
+            let id = cast.batch(name)?;
+            Bound::Release(id, seen(id).await?)
+        }
+        ("delete", [name]) => Bound::Delete(cast.batch(name)?),
+        ("resubmit", [who]) => Bound::Resubmit(about(who).await?),
+        ("return", [who]) => Bound::Return(about(who).await?),
+        ("outside", [who, reference, on]) => {
+            Bound::Outside(about(who).await?, (*reference).to_owned(), (*on).to_owned())
+        }
+        ("refresh", [who]) => Bound::Refresh(about(who).await?),
+        _ => return Err(format!("{command} cannot be done like this")),
+    })
+}
+
+async fn act(world: &World, command: Bound) -> Result<(), No> {
+    let (app, actor, work) = (&world.app, &world.actor, &world.works[0]);
+    match command {
+        Bound::Pay(id, seen) => {
+            let balances = ask::balances(work).await;
+            pay::pay(app, actor, id, &seen, &balances, None).await?;
+        }
+        Bound::Release(id, seen) => {
+            batches::release(app, &world.other, id, &seen.digest, None).await?;
+        }
+        Bound::Delete(id) => {
+            batches::delete(app, actor, id).await?;
+        }
+        Bound::Resubmit(id) => {
+            transactions::resubmit(app, actor, id, None).await?;
+        }
+        Bound::Return(id) => {
+            transactions::return_to_pool(app, actor, id, None).await?;
+        }
+        Bound::Outside(id, reference, on) => {
+            transactions::mark_paid_outside(app, actor, id, &reference, &on, None).await?;
+        }
+        Bound::Refresh(id) => {
+            ask::refresh(work, id).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! What must be so at a moment of a scenario.
+
+use std::collections::BTreeMap;
+
+use bursar::store::transactions::{self, Filter, Transaction};
+use bursar::store::{ledger, rewards};
+use payout::transaction::Leg;
+use simulator::Holder;
+
+use super::Outcome;
+use super::cast::Cast;
+use super::vendor;
+use crate::world::{World, check};
+
+pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
+    match (first, rest) {
+        ("expect", ["all", expected @ ..]) => {
+            let all = all(world).await;
+            if all.is_empty() {
+                return Err("there are no transactions".to_owned());
+            }
+            all.iter().try_for_each(|one| stands(one, expected))
+        }
+        ("expect", [name, expected @ ..]) => match (cast.batches.get(*name), cast.rewards.get(*name)) {
+            (Some(batch), _) => {
+                let mut db = world.app.store.read().await.unwrap();
+                let view = bursar::ops::batches::view(&mut db, &batch.to_string(), world.now()).await;
+                same(expected, &[view.map_err(|error| format!("{error:?}"))?.status.as_str()])
+            }
+            (None, Some(reward)) => {
+                let mut db = world.app.store.read().await.unwrap();
+                let found = rewards::find(&mut db, &reward.to_string()).await.unwrap().ok_or("it is gone")?;
+                same(expected, &[found.shown(world.now()).as_str()])
+            }
+            (None, None) => stands(&cast.transaction(world, name).await?, expected),
+        },
+        ("tally", expected) => tally(&all(world).await, expected),
+        ("attempts", [who, expected @ ..]) => {
+            attempts(world, &cast.transaction(world, who).await?, expected).await
+        }
+        ("requests", [who, received, "executed", executed]) => {
+            let transaction = cast.transaction(world, who).await?;
+            requests(world, &transaction, &[received, executed]).await
+        }
+        ("sent" | "arrived", [who, value, currency @ ..]) => {
+            let transaction = cast.transaction(world, who).await?;
+            let currency = currency.first().copied().unwrap_or("USD");
+            let flow = check::Flow::of(&transaction, &world.simulator.books());
+            let found = if first == "sent" { flow.gone() } else { flow.arrived };
+            let same_currency = currency == transaction.terms.net.currency.code();
+            let as_expected = same_currency && found == check::money(value, currency)?.minor;
+            if as_expected { Ok(()) } else { Err(format!("the vendor's books say {flow:?}")) }
+        }
+        ("books", expected) => books(world, cast, expected).await,
+        ("vendor-balance", [vendor, value, currency @ ..]) => {
+            let (vendor, currency) = (vendor::named(vendor)?, currency.first().copied().unwrap_or("USD"));
+            let found = world.simulator.books().balance(vendor, &Holder::Ours, currency);
+            let expected = vendor::units(vendor, check::money(value, currency)?);
+            if found == expected { Ok(()) } else { Err(format!("it is {found} in minor units")) }
+        }
+        _ => Err("this line cannot be read".to_owned()),
+    }
+}
+
+async fn all(world: &World) -> Vec<Transaction> {
+    let mut db = world.app.store.read().await.unwrap();
+    transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap()
+}
+
+fn same(expected: &[&str], found: &[&str]) -> Outcome {
+    if expected == found { Ok(()) } else { Err(format!("it is {}", found.join(" "))) }
+}
+
+/// Status and detail exactly as they are shown; reason and gate where they are asked for.
+fn stands(transaction: &Transaction, expected: &[&str]) -> Outcome {
+    let asked = |word: &str| {
+        let place = expected.iter().position(|one| *one == word)?;
+        expected.get(place + 1).copied()
+    };
+    let end = expected.iter().position(|word| ["reason", "waiting"].contains(word)).unwrap_or(expected.len());
+    let state = transaction.state;
+    let mut found = vec![state.status().as_str()];
+    found.extend(state.detail().map(payout::transaction::Detail::as_str));
+    let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
+    let right = found == expected[..end]
+        && asked("reason").is_none_or(|code| reason == Some(code))
+        && asked("waiting").is_none_or(|code| transaction.waiting.as_deref() == Some(code));
+    if right {
+        return Ok(());
+    }
+    let waiting = &transaction.waiting;
+    Err(format!("{} is {} (reason {reason:?}, waiting {waiting:?})", transaction.label(), found.join(" ")))
+}
+
+/// Reads `success=2 failed=1`.
+fn counts(expected: &[&str]) -> Result<BTreeMap<String, usize>, String> {
+    let read = |pair: &&str| {
+        let (name, count) = pair.split_once('=').ok_or(format!("{pair} is not name=count"))?;
+        Ok((name.to_owned(), count.parse().map_err(|_| format!("{count} is no number"))?))
+    };
+    expected.iter().map(read).collect()
+}
+
+fn tally(all: &[Transaction], expected: &[&str]) -> Outcome {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for one in all {
+        *found.entry(one.state.status().as_str().to_owned()).or_default() += 1;
+    }
+    if counts(expected)? == found { Ok(()) } else { Err(format!("it is {found:?}")) }
+}
+
+async fn attempts(world: &World, of: &Transaction, expected: &[&str]) -> Outcome {
+    let mut db = world.app.store.read().await.unwrap();
+    let all = transactions::attempts(&mut db, &[of.id]).await.unwrap();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for leg in Leg::ALL {
+        let count = all.iter().filter(|one| one.leg == leg).count();
+        if count > 0 {
+            found.insert(leg.as_str().to_owned(), count);
+        }
+    }
+    if counts(expected)? == found { Ok(()) } else { Err(format!("there are {found:?}")) }
+}
+
+/// The requests for a transaction's money: at Stripe its own, at PayPal those of its batch.
+async fn requests(world: &World, of: &Transaction, expected: &[&str; 2]) -> Outcome {
+    let (own, batch) = (format!(":{}:", of.id), format!("pb:{}:", of.batch));
+    let books = world.simulator.books();
+    let about = books.requests.iter().filter(|request| {
+        let key = request.key.as_deref().unwrap_or("");
+        key.contains(&own) || (of.terms.vendor.as_str() == "paypal" && key.starts_with(&batch))
+    });
+    let (received, executed) =
+        about.fold((0, 0), |(all, done), one| (all + 1, done + usize::from(one.executed)));
+    same(expected, &[&received.to_string(), &executed.to_string()])
+}
+
+/// Reads `EUR payable(ana) 0.00 in_flight 0.00`; an account without a name in brackets is the sum over all vendors.
+async fn books(world: &World, cast: &Cast, expected: &[&str]) -> Outcome {
+    let (currency, expected) = match expected.split_first() {
+        Some((code, rest)) if code.len() == 3 && code.chars().all(char::is_uppercase) => (*code, rest),
+        Some(_) | None => ("USD", expected),
+    };
+    let mut db = world.app.store.read().await.unwrap();
+    let balances = ledger::balances(&mut db).await.unwrap();
+    for pair in expected.chunks(2) {
+        let [account, value] = pair else { return Err("an amount is missing".to_owned()) };
+        let account = match account.strip_suffix(')').and_then(|named| named.split_once('(')) {
+            Some((account, name)) => {
+                let of = cast.payee(name).map_or(name.to_owned(), |payee| payee.to_string());
+                format!("{account}:{of}")
+            }
+            None => (*account).to_owned(),
+        };
+        let of_it = |found: &str| found == account || found.split(':').next() == Some(account.as_str());
+        let rows = balances.iter().filter(|(found, code, _)| of_it(found) && code == currency);
+        let found: i64 = rows.map(|(_, _, minor)| minor).sum();
+        if found != check::money(value, currency)?.minor {
+            return Err(format!("{account} is {found} in minor units of {currency}"));
+        }
+    }
+    Ok(())
+}

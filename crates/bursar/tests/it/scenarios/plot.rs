@@ -1,0 +1,142 @@
+//! Time in a scenario, and the loops; and the plot so far, for whoever reads a failure.
+
+use std::time::Duration;
+
+use bursar::store::transactions::{self, Filter};
+use bursar::work::{Death, dispatch};
+
+use super::{Outcome, Stage};
+use crate::world::{DAY, Loop, SECOND, World, check};
+
+/// The longest step in which `live` moves the clock.
+const LONGEST_STEP: i64 = 3_600 * SECOND;
+
+impl Stage {
+    pub async fn time(&mut self, first: &str, rest: &[&str]) -> Outcome {
+        match (first, rest) {
+            ("workers", [count]) => self.world.employ(count.parse().map_err(|_| "how many?")?),
+            ("later", [count, unit]) => self.world.pass(span(count, unit)?),
+            ("live", [count, unit]) => live(&self.world, span(count, unit)?).await,
+            ("deliver", []) => {
+                self.world.deliver().await;
+            }
+            ("die", [from, "and", to]) | ("die", ["between", from, "and", to]) => {
+                let point = match (*from, *to) {
+                    ("commit", "send") => Death::BetweenCommitAndSend,
+                    ("send", "record") => Death::BetweenSendAndRecord,
+                    _ => return Err("between commit and send, or send and record".to_owned()),
+                };
+                self.world.works[0].die_at(point);
+                self.world.pass(SECOND);
+                self.world.tick(0, Loop::Dispatch).await;
+                self.world.replace(0);
+            }
+            ("start", ["dispatch", "by", worker]) => {
+                let work = self.world.works[number(worker)? - 1].clone();
+                self.world.pass(SECOND);
+                let now = self.world.now();
+                self.running.push(tokio::spawn(async move {
+                    dispatch::once(&work, now).await.unwrap();
+                }));
+            }
+            ("rest", [millis]) => tokio::time::sleep(Duration::from_millis(number(millis)? as u64)).await,
+            ("finish", []) => {
+                for running in self.running.drain(..) {
+                    running.await.map_err(|error| format!("what was started failed: {error}"))?;
+                }
+            }
+            ("tick", [which, how @ ..]) => return self.tick(which, how).await,
+            _ => return Err("this line cannot be read".to_owned()),
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self, which: &str, how: &[&str]) -> Outcome {
+        let which = match which {
+            "dispatch" => Some(Loop::Dispatch),
+            "intake" => Some(Loop::Intake),
+            "settle" => Some(Loop::Settle),
+            "reconcile" => Some(Loop::Reconcile),
+            "all" => None,
+            _ => return Err(format!("there is no loop {which}")),
+        };
+        let workers: Vec<usize> = match how {
+            [] => vec![0],
+            ["by", worker] => vec![number(worker)? - 1],
+            ["together"] => (0..self.world.works.len()).collect(),
+            _ => return Err("by whom?".to_owned()),
+        };
+        self.world.pass(SECOND);
+        let world = &self.world;
+        let ticks = workers.into_iter().map(|worker| async move {
+            match which {
+                Some(which) => world.tick(worker, which).await,
+                None => world.tick_all(worker).await,
+            }
+        });
+        futures::future::join_all(ticks).await;
+        Ok(())
+    }
+}
+
+/// Time passes in steps that begin with a second and grow to an hour, as most of what matters happens soon.
+pub async fn live(world: &World, us: i64) {
+    let (mut left, mut step) = (us, SECOND);
+    while left > 0 {
+        world.pass(step.min(left));
+        left -= step;
+        step = (step * 5 / 4).min(LONGEST_STEP);
+        world.deliver().await;
+        world.tick_all(0).await;
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+/// `3 days` in microseconds.
+pub fn span(count: &str, unit: &str) -> Result<i64, String> {
+    let count: i64 = count.parse().map_err(|_| format!("{count} is no number"))?;
+    let unit = match unit.trim_end_matches('s') {
+        "second" => SECOND,
+        "minute" => 60 * SECOND,
+        "hour" => 3_600 * SECOND,
+        "day" => DAY,
+        _ => return Err(format!("{unit} is no unit of time")),
+    };
+    Ok(count * unit)
+}
+
+/// Every transaction with its timeline, and what the vendors have of it.
+pub async fn of(world: &World) -> String {
+    let books = world.simulator.books();
+    let mut db = world.app.store.read().await.unwrap();
+    let mut all = transactions::list(&mut db, &Filter::default(), 20).await.unwrap();
+    all.sort_by_key(|one| one.number);
+    let mut told = String::new();
+    for one in all {
+        told += &format!(
+            "\n{} {} {} {} {:?} {:?}\n",
+            one.label(),
+            one.terms.vendor.as_str(),
+            one.terms.net,
+            one.state.as_str(),
+            one.reason,
+            check::Flow::of(&one, &books)
+        );
+        for line in transactions::timeline(&mut db, one.id).await.unwrap() {
+            let at = bursar::clock::rfc3339(line.at);
+            told +=
+                &format!("    {at} {} {} {}\n", line.source, line.effect, line.detail.unwrap_or_default());
+        }
+    }
+    for request in &books.requests {
+        let key = request.key.as_deref().unwrap_or("-");
+        told += &format!("  request {} {key} executed={}\n", request.path, request.executed);
+    }
+    for webhook in &books.webhooks {
+        told += &format!("  webhook {} answered {}\n", webhook.event_type, webhook.answered);
+    }
+    told
+}

@@ -1,0 +1,245 @@
+//! What vendors do in a scenario: faults, balances, and events that nobody should believe.
+
+use bursar::ops::vendors::Credentials;
+use bursar::store::events::{self, New};
+use bursar::store::transactions::{self, Transaction};
+use bursar::store::vendors as connections;
+use bursar::transact;
+use bursar::work::connect;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use payout::money::{Money, Vendor};
+use payout::transaction::Leg;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use simulator::{Call, Delivery, Fault, FaultKind};
+
+use super::Outcome;
+use super::cast::{Cast, odd};
+use super::plot::span;
+use crate::world::{SECOND, World, check};
+
+pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
+    match (first, rest) {
+        ("vendor", [whom, fault @ ..]) => plant(world, whose(world, cast, whom).await?, fault)?,
+        ("balance", [vendor, value, currency @ ..]) => {
+            let currency = currency.first().copied().unwrap_or("USD");
+            let vendor = named(vendor)?;
+            world.simulator.set_balance(vendor, currency, units(vendor, check::money(value, currency)?));
+        }
+        ("mend", [who]) => {
+            let payee = cast.payee(who)?;
+            let mut db = world.app.store.read().await.unwrap();
+            let profile = bursar::store::payees::profile_of(&mut db, payee).await.unwrap();
+            world.simulator.mend(profile.ok_or("he has no profile")?.destination.address());
+        }
+        ("forget", ["token"]) => world.simulator.forget_token(),
+        ("reconnect", ["stripe"]) => {
+            connect::stripe(&world.works[0], &world.actor, "sk_test_sim", "test").await.map_err(odd)?;
+        }
+        ("reconnect", ["paypal"]) => {
+            let (work, actor) = (&world.works[0], &world.actor);
+            connect::paypal(work, actor, "sim_client", "sim_secret", "sandbox").await.map_err(odd)?;
+        }
+        ("webhook", [who, "again"]) => {
+            let transaction = cast.transaction(world, who).await?;
+            return again(world, &transaction).await;
+        }
+        ("webhook", [who, claim, wrong @ ..]) => {
+            let transaction = cast.transaction(world, who).await?;
+            return made_by_hand(world, &transaction, claim, &wrong.join(" ")).await;
+        }
+        _ => return Err("this line cannot be read".to_owned()),
+    }
+    Ok(())
+}
+
+pub fn named(vendor: &str) -> Result<simulator::Vendor, String> {
+    match vendor {
+        "stripe" => Ok(simulator::Vendor::Stripe),
+        "paypal" => Ok(simulator::Vendor::PayPal),
+        _ => Err(format!("{vendor} is no vendor")),
+    }
+}
+
+/// An amount in a vendor's own minor units.
+pub fn units(vendor: simulator::Vendor, money: Money) -> i64 {
+    let vendor = match vendor {
+        simulator::Vendor::Stripe => Vendor::Stripe,
+        simulator::Vendor::PayPal => Vendor::PayPal,
+    };
+    if money.minor == 0 { 0 } else { money.at(vendor).map_or(0, |amount| amount.units) }
+}
+
+/// The vendor that is named, or through which somebody is paid.
+async fn whose(world: &World, cast: &Cast, whom: &str) -> Result<simulator::Vendor, String> {
+    if let Ok(vendor) = named(whom) {
+        return Ok(vendor);
+    }
+    let payee = cast.payee(whom)?;
+    let mut db = world.app.store.read().await.unwrap();
+    let profile = bursar::store::payees::profile_of(&mut db, payee).await.unwrap();
+    named(profile.ok_or("he has no profile")?.destination.vendor().as_str())
+}
+
+/// Reads `answer lost on payout after 1 times 2`.
+fn plant(world: &World, vendor: simulator::Vendor, words: &[&str]) -> Outcome {
+    let known = ["on", "after", "times"];
+    let end = words.iter().position(|word| known.contains(word)).unwrap_or(words.len());
+    let (what, how) = words.split_at(end);
+    let kind = kind(what)?;
+    let webhook = what.first() == Some(&"webhook");
+    let first = if vendor == simulator::Vendor::Stripe { Call::Transfer } else { Call::Batch };
+    let (mut call, mut skip, mut times) = (if webhook { Call::Webhook } else { first }, 0, 1);
+    for pair in how.chunks(2) {
+        match pair {
+            ["on", name] => {
+                let named = serde_json::from_value(json!(name));
+                call = named.map_err(|_| format!("there is no call {name}"))?;
+            }
+            ["after", count] => skip = count.parse().map_err(|_| "after how many?")?,
+            ["times", count] => times = count.parse().map_err(|_| "how often?")?,
+            _ => return Err("this fault cannot be read".to_owned()),
+        }
+    }
+    world.simulator.plant(Fault { vendor, call, kind, skip, times });
+    Ok(())
+}
+
+fn kind(what: &[&str]) -> Result<FaultKind, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text} is no number"));
+    Ok(match what {
+        ["answer", "lost"] => FaultKind::AnswerLost,
+        ["cut", "in", "body"] => FaultKind::CutInBody,
+        ["refuse", "connection"] => FaultKind::RefuseConnection,
+        ["stored", "500"] => FaultKind::Stored500,
+        ["executed", "500"] => FaultKind::Executed500,
+        ["503"] => FaultKind::Status503,
+        ["429", "retry-after", seconds] => FaultKind::RateLimited { retry_after_s: number(seconds)? },
+        ["lock", "timeout"] => FaultKind::LockTimeout,
+        ["in", "use"] => FaultKind::InUse409,
+        ["401"] => FaultKind::Unauthorized401,
+        ["html"] => FaultKind::Html200,
+        ["other", "amount"] => FaultKind::OtherAmount,
+        ["slow", millis] => FaultKind::SlowDrip { millis: number(millis)? },
+        ["webhook", "lost"] => FaultKind::Lost,
+        ["webhook", "doubled"] => FaultKind::Doubled,
+        ["webhook", "reordered"] => FaultKind::Reordered,
+        ["webhook", "early"] => FaultKind::Early,
+        ["webhook", "forged"] => FaultKind::Forged,
+        ["webhook", "late", count, unit] => FaultKind::Late { micros: span(count, unit)? },
+        _ => return Err(format!("there is no fault {}", what.join(" "))),
+    })
+}
+
+/// Posts the last delivery about a transaction once more, byte for byte.
+async fn again(world: &World, about: &Transaction) -> Outcome {
+    let id = about.id.to_string();
+    let received = world.received();
+    let names_it = |delivery: &&Delivery| String::from_utf8_lossy(&delivery.body).contains(&id);
+    let last = received.iter().rfind(names_it).ok_or("nothing was delivered about it")?;
+    match world.post(last).await {
+        200 => Ok(()),
+        status => Err(format!("it was answered {status}")),
+    }
+}
+
+/// An event that claims something about a payment, right in everything but what is said to be wrong with it. What it
+/// claims need not be so.
+async fn made_by_hand(world: &World, about: &Transaction, claim: &str, wrong: &str) -> Outcome {
+    let mut db = world.app.store.read().await.unwrap();
+    let attempts = transactions::attempts(&mut db, &[about.id]).await.unwrap();
+    let leg = if about.terms.vendor == Vendor::Stripe { Leg::Payout } else { Leg::Item };
+    let newest = attempts.into_iter().filter(|one| one.leg == leg).max_by_key(|one| one.number);
+    let object = newest.and_then(|one| one.vendor_id).ok_or("the vendor has nothing of it yet")?;
+    drop(db);
+    match about.terms.vendor {
+        Vendor::Stripe => by_stripe(world, about, &object, claim, wrong).await,
+        Vendor::PayPal => by_paypal(world, about, &object, claim).await,
+    }
+}
+
+async fn by_stripe(world: &World, about: &Transaction, payout: &str, claim: &str, wrong: &str) -> Outcome {
+    let account = if wrong == "other account" { "acct_other" } else { about.destination.address() };
+    let object = if wrong == "unknown object" { "po_unknown" } else { payout };
+    let units = about.terms.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
+    let event = json!({
+        "id": format!("evt_hand_{}", world.app.clock.chance()),
+        "object": "event",
+        "api_version": "2026-05-27.dahlia",
+        "created": world.now() / SECOND,
+        "type": format!("payout.{claim}"),
+        "livemode": wrong == "live mode",
+        "account": account,
+        "data": {"object": {"id": object, "object": "payout", "amount": units, "status": claim}},
+    });
+    let body = event.to_string();
+    let age = if wrong == "stale" { 301 } else { 0 };
+    let time = world.now() / SECOND - age;
+    let secret = if wrong == "unsigned" { "whsec_guessed".to_owned() } else { connect_secret(world).await? };
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
+    mac.update(format!("{time}.{body}").as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let delivery = Delivery {
+        id: 0,
+        vendor: simulator::Vendor::Stripe,
+        url: format!("{}/webhooks/stripe-connect", world.app.base_url),
+        headers: vec![("stripe-signature".to_owned(), format!("t={time},v1={hex}"))],
+        body: body.into_bytes(),
+        event_type: format!("payout.{claim}"),
+        event_id: String::new(),
+        object_id: object.to_owned(),
+    };
+    let wanted = if matches!(wrong, "unsigned" | "stale") { 400 } else { 200 };
+    match world.post(&delivery).await {
+        status if status == wanted => Ok(()),
+        status => Err(format!("it was answered {status}")),
+    }
+}
+
+async fn connect_secret(world: &World) -> Result<String, String> {
+    let mut db = world.app.store.read().await.unwrap();
+    let all = connections::all(&mut db).await.unwrap();
+    let opened = all.iter().filter_map(|one| Credentials::open(&world.app.master_key, one));
+    let secrets = opened.filter_map(|one| match one {
+        Credentials::Stripe { connect, .. } => connect.map(|(_, secret)| secret),
+        Credentials::PayPal { .. } => None,
+    });
+    secrets.last().ok_or_else(|| "Stripe is not connected".to_owned())
+}
+
+/// Only PayPal's own key signs its events, and here only the simulator has it; so this one is stored as if it had been
+/// verified.
+async fn by_paypal(world: &World, about: &Transaction, item: &str, claim: &str) -> Outcome {
+    let books = world.simulator.books();
+    let line = books.items.iter().find(|line| line.id == item).ok_or("PayPal has no such item")?;
+    let event_id = format!("WH-HAND-{}", world.app.clock.chance());
+    let event_type = format!("PAYMENT.PAYOUTS-ITEM.{}", claim.to_uppercase());
+    let body: Value = json!({
+        "id": event_id,
+        "event_version": "1.0",
+        "create_time": bursar::clock::rfc3339(world.now()),
+        "resource_type": "payouts_item",
+        "event_type": event_type,
+        "resource": {
+            "payout_item_id": item,
+            "payout_batch_id": line.batch,
+            "transaction_status": claim.to_uppercase(),
+            "payout_item": {"sender_item_id": about.id.to_string(), "receiver": line.receiver},
+        },
+    });
+    let new = New {
+        id: format!("evt_{}", payout::ids::encode(world.app.clock.chance())),
+        vendor: Vendor::PayPal,
+        endpoint: "paypal",
+        event_id,
+        event_type,
+        account: None,
+        object_id: Some(line.batch.clone()),
+        body: body.to_string(),
+        headers: "{}".to_owned(),
+        received_at: world.now(),
+    };
+    let stored: bursar::ops::Result<u64> =
+        transact!(world.app, |tx| { Ok(events::store(tx, std::slice::from_ref(&new)).await?) });
+    stored.map(|_| ()).map_err(odd)
+}

@@ -1,0 +1,293 @@
+//! A whole Bursar in one process: the program on a database of its own, its router on loopback, both vendors played
+//! beside it, and one clock for all of them that stands still until a test moves it.
+//!
+//! The database is a temporary SQLite file, or a schema of its own on the PostgreSQL that `BURSAR_TEST_POSTGRES` names
+//! (`BURSAR_TEST_DATABASE=sqlite` keeps to SQLite all the same). What is deliberately not here: what happens in a test,
+//! and what must hold after it (`check`).
+
+pub mod check;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use bursar::app::{Actor, App, Inner, Nudge};
+use bursar::clock::{self, Clock, VirtualClock};
+use bursar::config::Config;
+use bursar::ops::settings::{self, Document};
+use bursar::secrets::MasterKey;
+use bursar::store::Store;
+use bursar::work::{Work, connect, dispatch, intake, reconcile, settle};
+use clap::{Args as _, Command, FromArgMatches as _};
+use payout::access::Role;
+use payout::ids::PersonId;
+use simulator::{Delivery, Options, Simulator};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
+
+pub const SECOND: i64 = 1_000_000;
+pub const DAY: i64 = 86_400 * SECOND;
+
+/// The program and everything around it.
+pub struct World {
+    /// The program.
+    pub app: App,
+    /// Its workers: one, unless a test wants more. Each is what a process of its own would hold.
+    pub works: Vec<Work>,
+    /// The two vendors.
+    pub simulator: Simulator,
+    /// An administrator.
+    pub actor: Actor,
+    /// Another one, for what one person may not do alone.
+    pub other: Actor,
+    clock: Arc<VirtualClock>,
+    router: Router,
+    received: Mutex<Vec<Delivery>>,
+    servers: Vec<JoinHandle<()>>,
+    database: Database,
+}
+
+enum Database {
+    Sqlite { _folder: tempfile::TempDir },
+    Postgres { server: String, schema: String, _folder: tempfile::TempDir },
+}
+
+/// One of the loops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loop {
+    Dispatch,
+    Intake,
+    Settle,
+    Reconcile,
+}
+
+impl Loop {
+    pub const ALL: [Self; 4] = [Self::Intake, Self::Settle, Self::Dispatch, Self::Reconcile];
+}
+
+impl World {
+    /// A fresh program with both vendors connected and payouts switched on. `seed` draws every id.
+    pub async fn open(name: &str, seed: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, handle) = Clock::standing_at(start(), seed);
+        let told = clock.clone();
+        let mut options = Options::new(Arc::new(move || told.now()));
+        (options.seed, options.deliveries_at_once) = (seed, 1);
+        let simulator = Simulator::new(options);
+        let (vendors, vendors_at) = listener().await;
+        let (web, web_at) = listener().await;
+        let playing = simulator.clone();
+        let mut servers = vec![tokio::spawn(async move { playing.serve(vendors).await.unwrap() })];
+
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, simulator.ca_pem()).unwrap();
+        let (database_url, database) = database(name, folder).await;
+        let app = App::new(Inner {
+            store: Store::open(&database_url).await.unwrap(),
+            clock,
+            config: config(&[
+                ("database-url", &database_url),
+                ("stripe-api-base", &vendors_at),
+                ("paypal-api-base", &vendors_at),
+                ("paypal-cert-ca", &roots.display().to_string()),
+            ]),
+            base_url: web_at,
+            master_key: MasterKey::new([7; 32]),
+            nudge: Nudge::default(),
+        });
+        let work = Work::new(app.clone(), None).unwrap();
+        let router = bursar::web::router(work.clone());
+        let serving = router.clone();
+        servers.push(tokio::spawn(async move { axum::serve(web, serving).await.unwrap() }));
+        let (actor, other) = (person(&app, "Pat"), person(&app, "Kim"));
+        let received = Mutex::default();
+        let world = Self {
+            app,
+            works: vec![work],
+            simulator,
+            actor,
+            other,
+            clock: handle,
+            router,
+            received,
+            servers,
+            database,
+        };
+        world.connect().await;
+        world
+    }
+
+    async fn connect(&self) {
+        let (work, actor) = (&self.works[0], &self.actor);
+        connect::stripe(work, actor, "sk_test_sim", "test").await.unwrap();
+        connect::paypal(work, actor, "sim_client", "sim_secret", "sandbox").await.unwrap();
+        self.set(|it| Document {
+            enabled: true,
+            vendors: vec!["stripe".to_owned(), "paypal".to_owned()],
+            ..it
+        })
+        .await;
+    }
+
+    /// Changes the payout settings.
+    pub async fn set(&self, change: impl Fn(Document) -> Document + Send + Sync) {
+        settings::save(&self.app, &self.actor, None, |before| Ok(change(before))).await.unwrap();
+    }
+
+    /// Microseconds UTC.
+    pub fn now(&self) -> i64 {
+        self.app.clock.now()
+    }
+
+    /// Lets time pass, for us and for the vendors.
+    pub fn pass(&self, us: i64) {
+        self.clock.pass(us);
+        self.simulator.advance(self.now());
+    }
+
+    /// Has so many workers; those there are stay.
+    pub fn employ(&mut self, count: usize) {
+        while self.works.len() < count {
+            self.works.push(Work::new(self.app.clone(), None).unwrap());
+        }
+    }
+
+    /// A worker's process has died: another is started on the same database, and remembers nothing.
+    pub fn replace(&mut self, worker: usize) {
+        self.works[worker] = Work::new(self.app.clone(), None).unwrap();
+    }
+
+    /// Lets one loop work until nothing is due for it any more; how much it did. Steps that fail are what a running
+    /// loop would log; they count as nothing done.
+    pub async fn tick(&self, worker: usize, which: Loop) -> usize {
+        let work = &self.works[worker];
+        let mut all = 0;
+        for _ in 0..200 {
+            let now = self.now();
+            let done = match which {
+                Loop::Dispatch => dispatch::once(work, now).await,
+                Loop::Intake => intake::once(work, now).await,
+                Loop::Settle => settle::once(work, now).await,
+                Loop::Reconcile => reconcile::once(work, now).await,
+            };
+            let done = done.unwrap_or_else(|error| panic!("{which:?} failed: {error:?}"));
+            if done == 0 {
+                return all;
+            }
+            all += done;
+        }
+        panic!("{which:?} finds work for ever while the clock stands still");
+    }
+
+    /// Lets every loop work until nothing is due for any of them.
+    pub async fn tick_all(&self, worker: usize) -> usize {
+        let mut all = 0;
+        loop {
+            let mut done = 0;
+            for which in Loop::ALL {
+                done += self.tick(worker, which).await;
+            }
+            if done == 0 {
+                return all;
+            }
+            all += done;
+        }
+    }
+
+    /// Lets the vendors post what is due; how many deliveries we took.
+    pub async fn deliver(&self) -> usize {
+        let mut taken = 0;
+        loop {
+            let due = self.simulator.due_webhooks(self.now());
+            if due.is_empty() {
+                return taken;
+            }
+            for delivery in due {
+                let status = self.post(&delivery).await;
+                self.simulator.delivered(delivery.id, status, self.now());
+                if status == 200 {
+                    taken += 1;
+                    self.received.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+                }
+            }
+        }
+    }
+
+    /// Posts a delivery to the route it names; the status of the answer.
+    pub async fn post(&self, delivery: &Delivery) -> u16 {
+        let path = delivery.url.strip_prefix(&self.app.base_url).unwrap_or(&delivery.url);
+        let mut request = Request::post(path);
+        for (name, value) in &delivery.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(delivery.body.clone())).unwrap();
+        self.router.clone().oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    /// What the vendors have delivered and we have taken, oldest first.
+    pub fn received(&self) -> Vec<Delivery> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the program and leaves nothing behind.
+    pub async fn close(self) {
+        self.servers.iter().for_each(JoinHandle::abort);
+        self.app.store.close().await;
+        if let Database::Postgres { server, schema, .. } = &self.database {
+            run(server, format!("DROP SCHEMA {schema} CASCADE")).await;
+        }
+    }
+}
+
+/// A Monday morning.
+fn start() -> i64 {
+    clock::start_of_date("2026-03-02").unwrap() + 9 * 3_600 * SECOND
+}
+
+fn person(app: &App, name: &str) -> Actor {
+    Actor {
+        id: PersonId::fresh(app.clock.now(), app.clock.chance()),
+        name: name.to_owned(),
+        role: Role::Admin,
+        partner: None,
+        may_write: true,
+    }
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    (listener, at)
+}
+
+/// The configuration as the command line would read it.
+fn config(flags: &[(&str, &str)]) -> Config {
+    let flags = flags.iter().map(|(name, value)| format!("--{name}={value}"));
+    let command = Config::augment_args(Command::new("bursar"));
+    let matches = command.get_matches_from(std::iter::once("bursar".to_owned()).chain(flags));
+    Config::from_arg_matches(&matches).unwrap()
+}
+
+async fn database(name: &str, folder: tempfile::TempDir) -> (String, Database) {
+    let server = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty());
+    let sqlite = std::env::var("BURSAR_TEST_DATABASE").is_ok_and(|engine| engine == "sqlite");
+    let Some(server) = server.filter(|_| !sqlite) else {
+        let url = format!("sqlite://{}/bursar.db", folder.path().display());
+        return (url, Database::Sqlite { _folder: folder });
+    };
+    sqlx::any::install_default_drivers();
+    let schema = format!("it_{name}_{}", std::process::id());
+    run(&server, format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await;
+    run(&server, format!("CREATE SCHEMA {schema}")).await;
+    let url = format!("{server}?options[search_path]={schema}");
+    (url, Database::Postgres { server, schema, _folder: folder })
+}
+
+async fn run(server: &str, sql: String) {
+    let mut admin = AnyConnection::connect(server).await.unwrap();
+    admin.execute(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+    admin.close().await.unwrap();
+}

@@ -1,0 +1,364 @@
+//! What must hold, seen from outside: our database against the vendors' own books.
+//!
+//! Nothing here believes a status because we wrote it. What a transaction says is held against the money that the
+//! simulator moved for it; what the ledger says against both.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bursar::ops::verify;
+use bursar::store::transactions::{self, Filter, Transaction};
+use bursar::store::{Db, events, ledger, rewards, submissions};
+use payout::ids::{RewardId, TransactionId};
+use payout::money::{Currency, Money, Vendor, from_units};
+use payout::transaction::{Leg, State};
+use simulator::Books;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+
+use super::World;
+
+/// Everything that does not hold. Empty at every moment at which no request is under way.
+pub async fn violations(world: &World) -> Vec<String> {
+    let books = world.simulator.books();
+    let mut db = world.app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
+    let mut told = Vec::new();
+    of_the_vendors(&mut db, &books, &all, &mut told).await;
+    of_the_ledger(&mut db, &mut told).await;
+    let posted = Posted::read(&world.app.config.database_url).await;
+    let flows: HashMap<TransactionId, Flow> = all.iter().map(|one| (one.id, Flow::of(one, &books))).collect();
+    for transaction in &all {
+        of_one(transaction, &flows[&transaction.id], &posted, &books, &mut told);
+    }
+    of_the_rewards(&mut db, &all, &flows, &mut told).await;
+    told
+}
+
+/// What is not finished: nothing, once everything has healed. What waits for a person is finished.
+pub async fn unfinished(world: &World) -> Vec<String> {
+    let mut db = world.app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
+    let mut told = Vec::new();
+    for one in all {
+        let with_a_person = matches!(one.state, State::Review | State::PayoutReview);
+        if !one.state.settled() && !with_a_person {
+            told.push(format!("{} is left {}", one.label(), one.state.as_str()));
+        }
+    }
+    for (state, count) in submissions::open(&mut db).await.unwrap() {
+        told.push(format!("{count} submissions are left {state}"));
+    }
+    let queued = transactions::queued(&mut db, &Leg::ALL, i64::MAX, 1_000).await.unwrap();
+    told.extend(
+        queued.iter().map(|one| format!("a {} of {} is left queued", one.leg.as_str(), one.transaction)),
+    );
+    let (waiting, linked, _) = events::backlog(&mut db).await.unwrap();
+    if (waiting, linked) != (0, 0) {
+        told.push(format!("{waiting} events are left unread and {linked} unapplied"));
+    }
+    told
+}
+
+/// How many events are parked, for an object that we do not know.
+pub async fn parked(world: &World) -> i64 {
+    let mut db = world.app.store.read().await.unwrap();
+    events::backlog(&mut db).await.unwrap().2
+}
+
+/// What really moved for a transaction, as the vendor has written it down; minor units of our currency.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Left our balance.
+    pub left: i64,
+    /// Came back to it.
+    pub back: i64,
+    /// Lies with the partner.
+    pub arrived: i64,
+    /// What the vendor took for it.
+    pub fee: i64,
+}
+
+impl Flow {
+    pub fn of(transaction: &Transaction, books: &Books) -> Self {
+        let terms = &transaction.terms;
+        let read = |units: i64| from_units(terms.vendor, units, terms.net.currency).unwrap().minor;
+        let id = transaction.id.to_string();
+        let mut flow = Self::default();
+        for one in books.flows(&id) {
+            let other_vendor = one.vendor != played(terms.vendor);
+            let other_currency = !one.currency.eq_ignore_ascii_case(terms.net.currency.code());
+            assert!(!other_vendor && !other_currency, "{id} moved elsewhere: {one:?}");
+            flow.left += read(one.left_minor);
+            flow.back += read(one.returned_minor);
+            flow.arrived += read(one.arrived_minor);
+        }
+        let items = books.items.iter().filter(|item| item.sender_item_id.as_deref() == Some(id.as_str()));
+        flow.fee = items.map(|item| read(item.fee)).sum();
+        flow
+    }
+
+    /// What is gone from our balance.
+    pub fn gone(&self) -> i64 {
+        self.left - self.back
+    }
+}
+
+fn played(vendor: Vendor) -> simulator::Vendor {
+    match vendor {
+        Vendor::Stripe => simulator::Vendor::Stripe,
+        Vendor::PayPal => simulator::Vendor::PayPal,
+    }
+}
+
+/// The vendors' books by themselves, and what they hold that we do not know of.
+async fn of_the_vendors(db: &mut Db, books: &Books, all: &[Transaction], told: &mut Vec<String>) {
+    for key in books.clashing_keys() {
+        told.push(format!("I08: two different requests arrived under the key {key}"));
+    }
+    for (vendor, currency, off) in books.imbalances() {
+        told.push(format!("the simulator made or lost {off} {currency} at {vendor:?}"));
+    }
+    for payout in books.payouts.iter().filter(|payout| payout.account.is_none()) {
+        told.push(format!("{} paid {} {} to our own bank", payout.id, payout.amount, payout.currency));
+    }
+    let committed: HashSet<String> = submissions::keys_like(db, "").await.unwrap().into_iter().collect();
+    for request in &books.requests {
+        if request.key.as_ref().is_none_or(|key| !committed.contains(key)) {
+            told.push(format!(
+                "I09: a request without a committed intention: {:?} {}",
+                request.key, request.path
+            ));
+        }
+    }
+    let ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
+    let known = |id: Option<&str>| id.is_some_and(|id| ids.contains(id));
+    for line in books.transfers.iter().filter(|line| !known(line.transfer_group.as_deref())) {
+        told.push(format!("I03: the transfer {} belongs to no transaction", line.id));
+    }
+    for line in &books.payouts {
+        if !known(line.metadata.get("transaction").map(String::as_str)) {
+            told.push(format!("I03: the payout {} belongs to no transaction", line.id));
+        }
+    }
+    for line in books.items.iter().filter(|line| !known(line.sender_item_id.as_deref())) {
+        told.push(format!("I03: the item {} belongs to no transaction", line.id));
+    }
+}
+
+async fn of_the_ledger(db: &mut Db, told: &mut Vec<String>) {
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for (_, currency, minor) in ledger::balances(db).await.unwrap() {
+        *sums.entry(currency).or_default() += minor;
+    }
+    for (currency, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
+        told.push(format!("I05: the ledger sums to {sum} {currency}"));
+    }
+    for invariant in verify::all(db).await.unwrap().iter().filter(|invariant| !invariant.holds()) {
+        told.push(format!("{}: {}: {:?}", invariant.id, invariant.says, invariant.violations));
+    }
+}
+
+/// What our ledger says of each transaction on the accounts that stand for money at a vendor.
+struct Posted(HashMap<(&'static str, String), i64>);
+
+impl Posted {
+    async fn read(database_url: &str) -> Self {
+        let sql = "SELECT j.subject, p.account, CAST(SUM(p.amount_minor) AS BIGINT) \
+                   FROM posting p JOIN journal j ON j.id = p.journal_id GROUP BY j.subject, p.account";
+        let mut database = AnyConnection::connect(database_url).await.unwrap();
+        let mut sums = HashMap::new();
+        for row in database.fetch_all(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap() {
+            let (subject, account): (String, String) = (row.get(0), row.get(1));
+            let kinds = ["vendor_balance:", "in_flight:", "returned:"];
+            if let Some(kind) = kinds.into_iter().find(|kind| account.starts_with(kind)) {
+                *sums.entry((kind, subject)).or_default() += row.get::<i64, _>(2);
+            }
+        }
+        database.close().await.unwrap();
+        Self(sums)
+    }
+
+    fn of(&self, account: &'static str, id: TransactionId) -> i64 {
+        self.0.get(&(account, id.to_string())).copied().unwrap_or(0)
+    }
+}
+
+/// Where the money of a transaction must be, by what we say of it.
+struct Place {
+    /// Gone from our balance: one of these.
+    gone: Vec<i64>,
+    /// With the partner: one of these.
+    arrived: Vec<i64>,
+    /// What our books show as in flight.
+    in_flight: i64,
+    /// What our books show as lying in the connected balance.
+    returned: i64,
+    /// Our books know that it has left.
+    posted: bool,
+}
+
+fn place(of: &Transaction) -> Place {
+    let (net, amount) = (of.terms.net.minor, of.terms.amount.minor);
+    let place = |gone: &[i64], arrived: &[i64], posted| Place {
+        gone: gone.to_vec(),
+        arrived: arrived.to_vec(),
+        in_flight: 0,
+        returned: 0,
+        posted,
+    };
+    match of.state {
+        // Not decided, or not heard of yet: the vendor may be further than we know.
+        State::Queued => Place { in_flight: -amount, ..place(&[0], &[0], false) },
+        State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed => Place { in_flight: -amount, ..place(&[0, net], &[0, net], false) },
+        State::Transferred => place(&[net], &[0], true),
+        State::PayoutSending | State::PayoutUnknown | State::PayoutReview | State::InTransit => {
+            place(&[net], &[0, net], true)
+        }
+        State::Success => place(&[net], &[net], true),
+        State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => place(&[0], &[0], false),
+        State::PayoutFailed | State::PayoutCanceled => Place { returned: net, ..place(&[net], &[0], true) },
+        State::Recalling => Place { returned: net, ..place(&[0, net], &[0], true) },
+    }
+}
+
+/// One transaction: its state, the ledger and the vendor's movements say the same.
+fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &mut Vec<String>) {
+    let (place, net) = (place(of), of.terms.net.minor);
+    let mut tell = |what: String| {
+        told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
+    };
+    if !place.gone.contains(&flow.gone()) || !place.arrived.contains(&flow.arrived) {
+        tell(format!("I01, I14: at the vendor {flow:?}"));
+    }
+    let on_balance = posted.of("vendor_balance:", of.id);
+    let gone_by_the_books = if place.posted { net } else { 0 };
+    // PayPal keeps its fee when the money comes back, and tells it only of items whose end we have heard.
+    let fee = if of.state.settled() { flow.fee } else { -on_balance - gone_by_the_books };
+    if on_balance != -(gone_by_the_books + fee) || (fee != 0 && fee != flow.fee) {
+        tell(format!("I04: our books say {on_balance} left the balance, the vendor's {flow:?}"));
+    }
+    let in_flight = posted.of("in_flight:", of.id);
+    if in_flight != place.in_flight {
+        tell(format!("I04: our books hold {in_flight} in flight"));
+    }
+    let returned = posted.of("returned:", of.id);
+    if returned != place.returned {
+        tell(format!("I04: our books hold {returned} as returned"));
+    }
+    let movements = movements(of, books);
+    let wrong = movements.iter().filter(|one| !one.right);
+    wrong.for_each(|one| tell(format!("I02: {} has another amount or destination", one.id)));
+    let at_rest: Vec<&Movement> = movements.iter().filter(|one| one.last && one.at_partner).collect();
+    if at_rest.len() > 1 || (of.state == State::Success && at_rest.len() != 1) {
+        tell(format!("I02: paid {} times: {:?}", at_rest.len(), movements));
+    }
+    if movements.iter().filter(|one| !one.last && one.standing).count() > 1 {
+        tell(format!("two transfers stand: {movements:?}"));
+    }
+}
+
+/// One movement that a vendor made for a transaction.
+#[derive(Debug)]
+struct Movement {
+    id: String,
+    /// The leg that reaches the partner, not the one before it.
+    last: bool,
+    /// It has not been taken back.
+    standing: bool,
+    /// Its money lies with the partner.
+    at_partner: bool,
+    /// Amount and destination are those promised.
+    right: bool,
+}
+
+fn movements(of: &Transaction, books: &Books) -> Vec<Movement> {
+    let id = of.id.to_string();
+    let units = of.terms.net.at(of.terms.vendor).unwrap().units;
+    let to = of.destination.address();
+    let right = |amount: i64, destination: Option<&str>| amount == units && destination == Some(to);
+    let transfers = books.transfers.iter().filter(|line| line.transfer_group.as_deref() == Some(&id));
+    let mut found: Vec<Movement> = transfers
+        .map(|line| Movement {
+            id: line.id.clone(),
+            last: false,
+            standing: line.amount_reversed < line.amount,
+            at_partner: false,
+            right: right(line.amount, Some(&line.destination)),
+        })
+        .collect();
+    let payouts = books.payouts.iter().filter(|line| line.metadata.get("transaction") == Some(&id));
+    found.extend(payouts.map(|line| Movement {
+        id: line.id.clone(),
+        last: true,
+        standing: !matches!(line.status.as_str(), "failed" | "canceled"),
+        at_partner: line.status == "paid",
+        right: right(line.amount, line.account.as_deref()),
+    }));
+    let items = books.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(&id));
+    found.extend(items.map(|line| Movement {
+        id: line.id.clone(),
+        last: true,
+        standing: line.left && !matches!(line.status.as_str(), "RETURNED" | "REFUNDED" | "REVERSED"),
+        at_partner: line.status == "SUCCESS",
+        right: right(line.amount, Some(&line.receiver)),
+    }));
+    found
+}
+
+/// Each reward was paid at most once, and is in at most one live transaction.
+async fn of_the_rewards(
+    db: &mut Db,
+    all: &[Transaction],
+    flows: &HashMap<TransactionId, Flow>,
+    told: &mut Vec<String>,
+) {
+    let mut covering: HashMap<RewardId, Vec<&Transaction>> = HashMap::new();
+    for transaction in all {
+        for covered in transactions::covered(db, transaction.id).await.unwrap() {
+            covering.entry(RewardId::parse(&covered.id).unwrap()).or_default().push(transaction);
+        }
+    }
+    let ids: Vec<RewardId> = covering.keys().copied().collect();
+    for reward in rewards::named(db, &ids).await.unwrap() {
+        let by = &covering[&reward.entered.id];
+        let live: Vec<&&Transaction> = by.iter().filter(|one| !one.closed()).collect();
+        if live.len() > 1 {
+            told.push(format!("I06: {} is in {} live transactions", reward.number(), live.len()));
+        }
+        if by.iter().filter(|one| flows[&one.id].gone() > 0).count() > 1 {
+            told.push(format!("I01: {} was paid twice", reward.number()));
+        }
+        let joined = reward.transaction.map(|(id, _)| id);
+        if live.first().is_some_and(|one| joined != Some(one.id)) {
+            told.push(format!("I06: {} does not name its live transaction", reward.number()));
+        }
+        let paid = by.iter().any(|one| one.state == State::Success || one.outside.is_some());
+        if paid != reward.paid_at.is_some() {
+            told.push(format!("{} says paid: {}, its transactions say {paid}", reward.number(), !paid));
+        }
+    }
+}
+
+/// An amount as people write it: `120.00 USD`, or without the currency where it is dollars.
+pub fn money(text: &str, currency: &str) -> Result<Money, String> {
+    let currency = Currency::parse(currency).map_err(|error| error.sentence().to_owned())?;
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let zero = digits.chars().all(|digit| matches!(digit, '0' | '.'));
+    let minor = match zero {
+        true => 0,
+        false => Money::parse(digits, currency).map_err(|error| error.sentence().to_owned())?.minor,
+    };
+    Ok(Money::new(sign * minor, currency))
+}
