@@ -106,6 +106,9 @@ pub struct Store {
 /// SQLite before this version can corrupt its write-ahead log.
 const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
 
+/// Waiting longer than this for a connection is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(10);
+
 impl Store {
     /// Opens the database, checks what must be true of it and brings its tables up to date.
     ///
@@ -134,6 +137,7 @@ impl Store {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(30))
+                .acquire_slow_threshold(SLOW)
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         connection.execute("PRAGMA busy_timeout = 10000").await?;
@@ -180,6 +184,7 @@ impl Store {
         let pool = AnyPoolOptions::new()
             .max_connections(24)
             .acquire_timeout(Duration::from_secs(30))
+            .acquire_slow_threshold(SLOW)
             .connect(url)
             .await?;
         let store = Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool };

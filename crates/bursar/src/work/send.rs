@@ -26,8 +26,9 @@ use crate::transact;
 const LEASE_US: i64 = 30_000_000;
 /// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
 const NEEDED_US: i64 = 22_000_000;
-/// How many submissions one pass leases.
+/// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
+const AT_ONCE_PACED: i64 = 60;
 /// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
 const ON_THE_WIRE: usize = 30;
 
@@ -61,9 +62,8 @@ pub(super) async fn due(work: &Work, now: i64) -> Done {
         if work.dies_now(Death::BetweenSendAndRecord) {
             return Ok(0);
         }
-        let answered: Vec<Answered> = some.into_iter().flatten().collect();
-        done += answered.len();
-        record_answers(work, answered).await?;
+        done += some.len();
+        record_answers(work, some).await?;
     }
     Ok(done)
 }
@@ -71,24 +71,20 @@ pub(super) async fn due(work: &Work, now: i64) -> Done {
 /// Submissions of a vendor that asked for patience are not sent; they are due again when it ends.
 async fn give_back(work: &Work, held: Vec<Submission>, now: i64) -> Done {
     let again = now + 1_000_000;
-    let answered = held.into_iter().map(|submission| {
-        let (why, detail) = submission.last.clone().unwrap_or_default();
-        let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
-        Answered { sent_at: 0, judged, fact: None, submission }
-    });
+    let answered = held.into_iter().map(|submission| unsent(submission, again));
     record_answers(work, answered.collect()).await?;
     Ok(0)
 }
 
-/// Sends one submission. `None` when too little of the lease is left: the next lease sends it.
-async fn one(work: &Work, submission: Submission, lease_ends: i64) -> Option<Answered> {
+/// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
+async fn one(work: &Work, submission: Submission, lease_ends: i64) -> Answered {
     let kind = MoneyKind::parse(&submission.kind);
     if let (Some(pace), Some(kind)) = (&work.pace, kind) {
         pace.turn(kind).await;
     }
     let sent_at = work.app.clock.now();
     if lease_ends - sent_at < NEEDED_US {
-        return None;
+        return unsent(submission, sent_at);
     }
     let request = kind.and_then(|kind| {
         let (path, account) = (submission.path.clone(), submission.account.clone());
@@ -103,13 +99,20 @@ async fn one(work: &Work, submission: Submission, lease_ends: i64) -> Option<Ans
     });
     let Some(request) = request else {
         let judged = Judged::review(&submission, "the stored request cannot be read back");
-        return Some(Answered { submission, judged, fact: None, sent_at });
+        return Answered { submission, judged, fact: None, sent_at };
     };
     let (judged, fact) = match submission.vendor {
         Vendor::Stripe => to_stripe(work, &submission, &request).await,
         Vendor::PayPal => to_paypal(work, &submission, &request).await,
     };
-    Some(Answered { submission, judged, fact, sent_at })
+    Answered { submission, judged, fact, sent_at }
+}
+
+/// Nothing left us and nothing was learnt; what was said last stays said.
+fn unsent(submission: Submission, again: i64) -> Answered {
+    let (why, detail) = submission.last.clone().unwrap_or_default();
+    let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
+    Answered { sent_at: 0, judged, fact: None, submission }
 }
 
 fn not_connected(work: &Work, of: &Submission) -> Judged {
