@@ -13,6 +13,7 @@ pub use table::{Report, RowError};
 
 use std::collections::HashMap;
 
+use payout::ids::RewardId;
 use payout::money::{Currency, Money, MoneyError};
 use payout::reward::{PaymentType, RewardType};
 use serde_json::json;
@@ -62,8 +63,11 @@ pub async fn rewards(
         let (mut entered, report) = sorted(tx, app, actor, &table).await?;
         let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
         let first = store::next_numbers(tx, "reward", count).await?;
-        for (number, reward) in (first..).zip(&mut entered) {
-            reward.number = number;
+        // Among rewards of the same moment the id decides the order of lists: let it be the file's.
+        let mut ids: Vec<RewardId> = entered.iter().map(|reward| reward.id).collect();
+        ids.sort_unstable();
+        for ((number, id), reward) in (first..).zip(ids).zip(&mut entered) {
+            (reward.number, reward.id) = (number, id);
         }
         if rewards::insert(tx, &entered).await? != entered.len() as u64 {
             // Somebody entered one of these ids a moment ago: the whole is looked at again.

@@ -10,6 +10,7 @@
     reason = "this is a test from the first line to the last, where a panic is how one fails"
 )]
 
+mod api;
 mod need;
 mod scenarios;
 mod source;

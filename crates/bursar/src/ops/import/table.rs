@@ -97,9 +97,10 @@ impl Table {
         let places = places(header, columns, required)?;
         let width = header.len();
         let mut table = Self { rows: Vec::new(), unreadable: Vec::new() };
+        let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
         for record in reader.records() {
             let record = record.map_err(|error| unreadable(&error))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = lines.at(record.position().map_or(0, csv::Position::byte));
             if record.len() == width {
                 let field =
                     |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or("").to_owned();
@@ -121,6 +122,27 @@ impl Table {
     pub(super) fn distinct(&self, column: &str) -> Vec<String> {
         let values: BTreeSet<&str> = self.rows.iter().map(|row| row.get(column)).collect();
         values.into_iter().filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Counts lines. The reader's own count is one behind after a line that ends in CR LF.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the first byte of a row at or after `byte`, which may be what is left of the line end before it.
+    fn at(&mut self, byte: u64) -> u64 {
+        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
+        while let Some(letter) = self.text.get(self.at)
+            && (self.at < byte || matches!(letter, b'\r' | b'\n'))
+        {
+            self.line += u64::from(*letter == b'\n');
+            self.at += 1;
+        }
+        self.line
     }
 }
 

@@ -1,0 +1,194 @@
+//! The HTTP API from outside: the whole router over a fresh database and a standing clock, driven request by request.
+
+mod doors;
+mod imports;
+mod once;
+mod rewards;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bursar::app::{App, Inner, Nudge};
+use bursar::clock::{Clock, VirtualClock, start_of_date};
+use bursar::config::Config;
+use bursar::ops::people::{self, NewKey};
+use bursar::secrets::MasterKey;
+use bursar::store::Store;
+use bursar::work::Work;
+use clap::{Args as _, Command, FromArgMatches as _};
+use payout::access::Role;
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+use tower::ServiceExt as _;
+
+/// A program without vendors, with a key for whoever asks.
+pub struct House {
+    pub app: App,
+    pub clock: Arc<VirtualClock>,
+    pub admin: String,
+    router: Router,
+    _folder: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: axum::http::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The problem's code, empty for what is no problem.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{} {:#}", self.status, self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{:#}", self.body);
+    }
+}
+
+impl House {
+    pub async fn open(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, handle) = Clock::standing_at(start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000, 7);
+        let app = App::new(Inner {
+            store: Store::open(&database(name, &folder).await).await.unwrap(),
+            clock,
+            config: config(),
+            base_url: "http://127.0.0.1:8080".to_owned(),
+            master_key: MasterKey::new([7; 32]),
+            nudge: Nudge::default(),
+        });
+        let router = bursar::web::router(Work::new(app.clone(), None).unwrap());
+        let mut house = Self { app, clock: handle, admin: String::new(), router, _folder: folder };
+        house.admin = house.key(Role::Admin, None).await;
+        house
+    }
+
+    pub async fn key(&self, role: Role, partner: Option<&str>) -> String {
+        let partner = partner.map(str::to_owned);
+        let new = NewKey { name: role.as_str().to_owned(), role, partner, may_read: true, may_write: true };
+        people::create_key(&self.app, &new).await.unwrap()
+    }
+
+    /// Sends any request; the body is read as JSON, or as a text where it is none.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request as the administrator.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_as(&self.admin, method, path, body, &[]).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, Value::Null).await
+    }
+
+    pub async fn call_as(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        request = request.header("authorization", format!("Bearer {key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// Two companies, three partners, a programme of each kind and their activities.
+    pub async fn furnish(&self) {
+        let rows = [
+            ("/accounts/acme", json!({"name": "Acme"})),
+            ("/accounts/bolt", json!({"name": "Bolt", "country": "DE"})),
+            ("/partners/ana", json!({"name": "Ana", "email": "ana@example.com", "account": "acme"})),
+            ("/partners/ben", json!({"name": "Ben", "email": "ben@example.com", "account": "acme"})),
+            ("/partners/cem", json!({"name": "Cem", "email": "cem@example.com", "account": "bolt"})),
+            ("/programs/growth", json!({"name": "Growth", "type": "cash"})),
+            ("/programs/academy", json!({"name": "Academy", "type": "points", "hold_days": 3})),
+            ("/activities/deal", json!({"name": "Deal", "program": "growth"})),
+            (
+                "/activities/cert",
+                json!({"name": "Cert", "program": "growth", "value": {"value": "150", "currency": "USD"}}),
+            ),
+            ("/activities/course", json!({"name": "Course", "program": "academy", "value": {"points": 350}})),
+        ];
+        for (path, body) in rows {
+            let answer = self.call("PUT", path, body).await;
+            assert_eq!(answer.status, 201, "{path} {:#}", answer.body);
+        }
+    }
+
+    /// Enters a reward of `owner` and answers it.
+    pub async fn reward(&self, external_id: &str, owner: &str, value: &str) -> Value {
+        let body = json!({"external_id": external_id, "activity": "deal", "owner": owner,
+            "value": {"value": value, "currency": "EUR"}});
+        self.clock.pass(1_000_000);
+        self.call("POST", "/rewards", body).await.ok()
+    }
+
+    /// Lets the clock run on.
+    pub fn pass_days(&self, days: i64) {
+        self.clock.pass(days * 86_400_000_000);
+    }
+
+    /// The balance of a ledger account in a currency.
+    pub async fn balance(&self, account: &str) -> String {
+        let all = self.get("/ledger/balances").await.ok();
+        let rows = all["data"].as_array().unwrap();
+        let found = rows.iter().find(|row| row["account"] == account);
+        found.map_or("none".to_owned(), |row| row["balance"].as_str().unwrap().to_owned())
+    }
+}
+
+fn config() -> Config {
+    let command = Config::augment_args(Command::new("bursar"));
+    Config::from_arg_matches(&command.get_matches_from(["bursar", "--metrics-token=tell-me"])).unwrap()
+}
+
+async fn database(name: &str, folder: &tempfile::TempDir) -> String {
+    let server = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty());
+    let sqlite = std::env::var("BURSAR_TEST_DATABASE").is_ok_and(|engine| engine == "sqlite");
+    let Some(server) = server.filter(|_| !sqlite) else {
+        return format!("sqlite://{}/bursar.db", folder.path().display());
+    };
+    sqlx::any::install_default_drivers();
+    let schema = format!("it_api_{name}");
+    let mut admin = AnyConnection::connect(&server).await.unwrap();
+    for sql in [format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), format!("CREATE SCHEMA {schema}")] {
+        admin.execute(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+    }
+    format!("{server}?options[search_path]={schema}")
+}
