@@ -4,7 +4,9 @@
 
 mod asked;
 mod frame;
+mod history;
 mod login;
+mod reward;
 mod rewards;
 mod words;
 
@@ -27,6 +29,8 @@ pub fn routes() -> Vec<Route> {
     ];
     routes.extend(login::routes());
     routes.extend(rewards::routes());
+    routes.extend(reward::routes());
+    routes.extend(history::routes());
     routes
 }
 

@@ -1,0 +1,444 @@
+//! One reward: what it is, whether it can be paid and why not, what was decided and what can be; and editing and
+//! deleting it. What may be done is asked of the same rules that the verbs ask, so that a button never promises more.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::Refusal;
+use payout::access::Permission;
+use payout::eligibility::{Blocker, Code};
+use payout::money::Money;
+use payout::reward::{self as rules, Entry, Standing};
+
+use super::asked::Ask;
+use super::frame::{Frame, Place, Told, Visit};
+use super::history::{self, Line};
+use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
+use crate::app::App;
+use crate::clock;
+use crate::ops::rewards::{self as verbs, Edit, Verdict, end_of_date};
+use crate::store::Db;
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Reward, Window, sort_key};
+use crate::web::fault::Fault;
+use crate::web::form::{Form, Query};
+use crate::web::strict::{Tree, read};
+use crate::web::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
+    vec![
+        get("/rewards/{number}", reads, show),
+        post("/rewards/{number}/decide", reviews, decide),
+        get("/rewards/{number}/edit", reviews, edit_form),
+        post("/rewards/{number}/edit", reviews, edit),
+        get("/rewards/{number}/delete", reviews, delete_form),
+        post("/rewards/{number}/delete", reviews, delete),
+    ]
+}
+
+/// One gate between a reward and its payment.
+struct Gate {
+    /// What must be so.
+    words: &'static str,
+    /// Why it is not.
+    closed: Vec<Why>,
+}
+
+/// The gates in the order in which people think of them, each with the codes that close it.
+#[rustfmt::skip]
+const GATES: [(&str, &[Code]); 11] = [
+    ("Approved", &[Code::RewardNotApproved]),
+    ("Cash", &[Code::RewardNotCash]),
+    ("Not expired", &[Code::RewardExpired]),
+    ("In no other batch or payment", &[Code::RewardInBatch, Code::RewardInFlight]),
+    ("Hold period over", &[Code::RewardInHoldPeriod]),
+    ("Partner active and not on hold", &[Code::PartnerOnHold, Code::PartnerClosed]),
+    ("Payout profile complete", &[Code::ProfileMissing, Code::ProfileIncomplete]),
+    ("Destination not changed a short time ago", &[Code::ProfileChangedRecently, Code::DestinationChanged]),
+    ("Vendor connected and its credentials good", &[Code::VendorNotConnected, Code::VendorCredentialsRejected]),
+    ("An amount the vendor can pay to this payee",
+        &[Code::CurrencyUnsupported, Code::CountryUnsupported, Code::AmountNotPayable, Code::AboveVendorMax,
+          Code::NetNotPositive, Code::BelowThreshold]),
+    ("Tax report on file, where one is needed", &[Code::TaxReportMissing, Code::TaxReportExpired]),
+];
+
+fn gates(blockers: &[Blocker]) -> Vec<Gate> {
+    let mut gates: Vec<Gate> = GATES
+        .iter()
+        .map(|(words, codes)| {
+            let closing = codes.iter().filter(|code| blockers.iter().any(|blocker| blocker.code == **code));
+            Gate { words, closed: closing.map(|code| Why::of(*code)).collect() }
+        })
+        .collect();
+    // A code that no gate above names is shown all the same.
+    let known = |code: &Code| GATES.iter().any(|(_, codes)| codes.contains(code));
+    let others = blockers.iter().map(|blocker| blocker.code).filter(|code| !known(code));
+    gates.extend(others.map(|code| Gate { words: "The payout itself", closed: vec![Why::of(code)] }));
+    gates
+}
+
+/// Something that can be done, or why not.
+struct Deed {
+    name: &'static str,
+    words: &'static str,
+    look: &'static str,
+    why_not: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "reward.html")]
+struct ShowPage {
+    frame: Frame,
+    number: String,
+    chip: Chip,
+    value: Value,
+    reward: Reward,
+    form_data: Vec<(String, String)>,
+    created: When,
+    decided: Option<When>,
+    decided_by: Option<String>,
+    reimbursed: Option<String>,
+    expires: Option<String>,
+    held_until: Option<When>,
+    gates: Vec<Gate>,
+    payable: bool,
+    deeds: Vec<Deed>,
+    may_review: bool,
+    edit_why_not: Option<String>,
+    delete_why_not: Option<String>,
+    history: Vec<Line>,
+    back: String,
+}
+
+impl ShowPage {
+    fn clawback(&self) -> bool {
+        self.reward.entered.entry == Entry::Clawback
+    }
+
+    /// Nothing can be decided, and every deed says the same of it.
+    fn nothing_to_decide(&self) -> Option<&str> {
+        let first = self.deeds.first()?.why_not.as_deref()?;
+        let same = self.deeds.iter().all(|deed| deed.why_not.is_some());
+        same.then_some(first)
+    }
+}
+
+async fn find(db: &mut Db, number: &str) -> Result<Reward, Fault> {
+    rewards::find(db, number).await?.ok_or_else(Fault::missing)
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
+    if reward.number() != number {
+        return Ok(Redirect::to(&format!("/rewards/{}", reward.number())).into_response());
+    }
+    let blockers = verbs::blockers(&mut db, &reward, now).await?;
+    let standing = standing(&reward, &visit);
+    let entered = &reward.entered;
+    let decider = entered.decided_by.clone();
+    let decided_by = match &decider {
+        Some(id) => history::names(&mut db, std::iter::once(id.as_str())).await?.remove(id),
+        None => None,
+    };
+    let page = ShowPage {
+        frame: visit.frame(reward.number(), Place::Rewards),
+        chip: reward_chip(reward.shown(now)),
+        value: Value(entered.worth),
+        form_data: form_data(entered.form_data.as_deref()),
+        created: When(entered.created_at),
+        decided: when(entered.decided_at),
+        decided_by,
+        reimbursed: reward.paid_at.map(clock::date),
+        // It is kept as the first moment that is too late; people think of the last day that is not.
+        expires: entered.expires_at.map(|at| clock::date(at - 1)),
+        held_until: when(entered.held_until.filter(|until| *until > now)),
+        gates: gates(&blockers),
+        payable: blockers.is_empty(),
+        deeds: deeds(standing),
+        may_review: visit.may(Permission::Review),
+        edit_why_not: why_not(rules::edit_value(standing)),
+        delete_why_not: why_not(rules::delete(standing)),
+        history: history::of(&mut db, &entered.id.to_string(), 50).await?,
+        back: ask.query(&[]),
+        number,
+        reward,
+    };
+    visit.show(&page)
+}
+
+fn standing(reward: &Reward, visit: &Visit) -> Standing {
+    Standing {
+        status: reward.entered.status,
+        placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
+        ever_approved: reward.entered.first_approved_at.is_some(),
+        asked_by_owner: visit.actor.partner == Some(reward.entered.owner),
+    }
+}
+
+fn why_not<T>(answer: Result<T, Refusal>) -> Option<String> {
+    answer.err().map(|refusal| refusal.sentence)
+}
+
+fn deeds(standing: Standing) -> Vec<Deed> {
+    let reason = "a reason";
+    let deed = |name, words, look, why_not| Deed { name, words, look, why_not };
+    vec![
+        deed("approve", "Approve", "first", why_not(rules::approve(standing))),
+        deed("reject", "Reject", "bad", why_not(rules::reject(standing, reason))),
+        deed("review", "Take into review", "", why_not(rules::review(standing))),
+        deed("void", "Void", "bad", why_not(rules::void(standing, reason))),
+    ]
+}
+
+/// The form's fields, one by one; anything but an object is shown as it is.
+fn form_data(json: Option<&str>) -> Vec<(String, String)> {
+    let Some(json) = json else { return Vec::new() };
+    match serde_json::from_str::<serde_json::Value>(json) {
+        Ok(serde_json::Value::Object(fields)) => fields
+            .into_iter()
+            .map(|(name, value)| {
+                let words = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (plain(&name), words)
+            })
+            .collect(),
+        Ok(_) | Err(_) => vec![("Form".to_owned(), json.to_owned())],
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decision {
+    action: String,
+    reason: Option<String>,
+    shown: Option<String>,
+    version: Option<i64>,
+    /// Go on to the next of the list.
+    next: Option<String>,
+    back: Option<String>,
+}
+
+async fn decide(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Decision>,
+) -> Result<Response, Fault> {
+    let (reason, shown) = (sent.reason.unwrap_or_default(), sent.shown.is_some());
+    let (verdict, word) = match sent.action.as_str() {
+        "approve" => (Verdict::Approve, "approved"),
+        "reject" => (Verdict::Reject { reason, shown }, "rejected"),
+        "void" => (Verdict::Void { reason, shown }, "voided"),
+        _ => (Verdict::Review, "taken into review"),
+    };
+    let query = sent.back.unwrap_or_default();
+    let here = with_query(&format!("/rewards/{number}"), &query);
+    // The next one is looked for from where this one stands in the list before it leaves it.
+    let next = match sent.next {
+        Some(_) => next_after(&app, &number, &query).await?,
+        None => None,
+    };
+    match verbs::decide(&app, &visit.actor, &number, sent.version, &verdict, None).await {
+        Ok(reward) => {
+            let told = Told::good(format!("{} is {word}.", reward.number()));
+            let on = match (sent.next, next) {
+                (Some(_), Some(next)) => with_query(&format!("/rewards/{next}"), &query),
+                (Some(_), None) => with_query("/rewards", &query),
+                (None, _) => here,
+            };
+            Ok(told.on(&on))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
+}
+
+fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// The number of the reward that follows this one in the list, or of the list's first where it is the last.
+async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
+    let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
+    let mut db = app.store.read().await?;
+    let this = find(&mut db, number).await?;
+    let filter = ask.narrow(&mut db).await?.filter;
+    let (sort, descending) = ask.sort();
+    let place = Some((sort_key(&this, sort), this.entered.id.to_string()));
+    for after in [place, None] {
+        let window = Window { sort, descending, after, limit: 2 };
+        let found = rewards::list(&mut db, &filter, &window, app.clock.now()).await?;
+        if let Some(next) = found.iter().find(|reward| reward.entered.id != this.entered.id) {
+            return Ok(Some(next.number()));
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Template)]
+#[template(path = "reward_edit.html")]
+struct EditPage {
+    frame: Frame,
+    number: String,
+    why_not: Option<String>,
+    takes_approval_back: bool,
+    amount: String,
+    unit: &'static str,
+    expires_on: String,
+    note: String,
+    version: i64,
+}
+
+async fn edit_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    let standing = standing(&reward, &visit);
+    let (amount, unit) = match reward.entered.worth {
+        Worth::Cash(money) => (money.decimal(), money.currency.code()),
+        Worth::Points(points) => (points.to_string(), "points"),
+    };
+    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
+    let why_not = match reward.entered.entry {
+        Entry::Clawback => Some(clawback.to_owned()),
+        Entry::Earned => why_not(rules::edit_value(standing)),
+    };
+    visit.show(&EditPage {
+        frame: visit.frame(format!("Edit {}", reward.number()), Place::Rewards),
+        number: reward.number(),
+        why_not,
+        takes_approval_back: standing.status == rules::RewardStatus::Approved,
+        amount,
+        unit,
+        expires_on: reward.entered.expires_at.map(|at| clock::date(at - 1)).unwrap_or_default(),
+        note: reward.entered.note.clone().unwrap_or_default(),
+        version: reward.version,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edited {
+    amount: Option<String>,
+    expires_on: Option<String>,
+    note: Option<String>,
+    version: Option<i64>,
+}
+
+impl Edited {
+    fn read(&self, before: Worth) -> Result<Edit, Refusal> {
+        let amount = self.amount.as_deref().unwrap_or("");
+        let refuse = |error: payout::money::MoneyError| Refusal::new(error.code(), error.sentence());
+        let worth = match before {
+            Worth::Cash(money) => Worth::Cash(Money::parse(amount, money.currency).map_err(refuse)?),
+            Worth::Points(_) => Worth::Points(crate::ops::import::points(amount).map_err(refuse)?),
+        };
+        Ok(Edit {
+            worth: Some(worth),
+            reason: None,
+            note: Some(self.note.clone()),
+            expires_at: Some(self.expires_on.as_deref().map(end_of_date).transpose()?),
+        })
+    }
+}
+
+async fn edit(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Edited>,
+) -> Result<Response, Fault> {
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    let again = format!("/rewards/{number}/edit");
+    let edit = match sent.read(reward.entered.worth) {
+        Ok(edit) => edit,
+        Err(refusal) => return Ok(Told::bad(refusal.sentence).on(&again)),
+    };
+    match verbs::edit(&app, &visit.actor, &number, sent.version, &edit).await {
+        Ok(after) if after.entered.status != reward.entered.status => {
+            let told = format!("{} is changed, and waits for approval again.", after.number());
+            Ok(Told::warn(told).on(&format!("/rewards/{number}")))
+        }
+        Ok(after) => {
+            Ok(Told::good(format!("{} is changed.", after.number())).on(&format!("/rewards/{number}")))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&again)),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "reward_delete.html")]
+struct DeletePage {
+    frame: Frame,
+    number: String,
+    owner: String,
+    activity: String,
+    value: Value,
+    why_not: Option<String>,
+    version: i64,
+}
+
+async fn delete_form(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    visit.show(&DeletePage {
+        frame: visit.frame(format!("Delete {}", reward.number()), Place::Rewards),
+        number: reward.number(),
+        why_not: why_not(rules::delete(standing(&reward, &visit))),
+        value: Value(reward.entered.worth),
+        owner: reward.owner.name,
+        activity: reward.activity.name,
+        version: reward.version,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    version: Option<i64>,
+}
+
+async fn delete(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(seen): Form<Seen>,
+) -> Result<Response, Fault> {
+    match verbs::delete(&app, &visit.actor, &number, seen.version).await {
+        Ok(()) => Ok(Told::good(format!("{number} is deleted.")).on("/rewards")),
+        Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards/{number}/delete"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_gate_is_shown_and_no_closed_one_is_lost() {
+        let blockers = [
+            Blocker::new(Code::ProfileMissing, "p"),
+            Blocker::new(Code::RewardNotApproved, "r"),
+            Blocker::new(Code::SafeMode, "b"),
+        ];
+        let gates = gates(&blockers);
+        assert_eq!(gates.len(), GATES.len() + 1);
+        assert_eq!(gates.iter().map(|gate| gate.closed.len()).sum::<usize>(), blockers.len());
+        assert!(gates.iter().any(|gate| gate.words == "Cash" && gate.closed.is_empty()));
+    }
+}
