@@ -153,13 +153,14 @@ fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
 async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64) -> Result<usize> {
     let count = i64::try_from(view.claims.len()).unwrap_or(i64::MAX);
     let first = store::next_numbers(tx, "transaction", count).await?;
-    let (mut new, mut journals, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut journals, mut lines, mut joined) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, claim) in (first..).zip(&view.claims) {
         let Some(destination) = &claim.destination else { continue };
         let vendor = destination.vendor();
         let terms = Terms { payee: claim.payee, vendor, amount: claim.total, net: claim.net };
         let id = TransactionId::fresh(now, app.clock.chance());
         let attempt = AttemptId::fresh(now, app.clock.chance());
+        joined.extend(claim.rewards.iter().map(|(reward, _, minor)| (*reward, id, *minor)));
         journals.push((id.to_string(), terms.reserve()));
         lines.push(Line {
             transaction: id,
@@ -172,9 +173,7 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         new.push(New { id, number, terms, fee: claim.fee, destination, attempt });
     }
     transactions::insert(tx, view.batch.id, &new, now).await?;
-    let joined = batches::join_transactions(tx, view.batch.id).await?;
-    let covered: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
-    if joined != covered as u64 {
+    if batches::join_transactions(tx, view.batch.id, &joined).await? != joined.len() as u64 {
         return Err(batch_changed(
             "A reward of the batch was changed at the same moment, so nothing was paid. Look at it again.",
         ));

@@ -293,11 +293,9 @@ fn pool(filter: &PoolFilter) -> Where {
 /// # Errors
 /// When the database does not answer.
 pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
-    let mut rows = Rows::default();
-    rewards.iter().for_each(|id| rows.push([id.to_string().into()]));
-    let sql = "UPDATE reward SET batch_id = $1, version = version + 1 WHERE id IN (VALUES {rows}) \
+    let sql = "UPDATE reward SET batch_id = $1, version = version + 1 WHERE id IN ({ids}) \
                AND status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
-    tx.bulk(sql, &[batch.to_string().into()], rows).await
+    tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
 /// Takes named rewards out of a draft; answers how many it held.
@@ -305,11 +303,9 @@ pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result
 /// # Errors
 /// When the database does not answer.
 pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
-    let mut rows = Rows::default();
-    rewards.iter().for_each(|id| rows.push([id.to_string().into()]));
-    let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN (VALUES {rows}) \
+    let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
                AND batch_id = $1 AND transaction_id IS NULL";
-    tx.bulk(sql, &[batch.to_string().into()], rows).await
+    tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
 /// Takes every reward out of a draft; answers how many it held.
@@ -322,21 +318,28 @@ pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(batch.to_string())).await
 }
 
-/// Joins the rewards of a batch that is being paid to their transactions, and writes down what each adds.
+/// A reward of a batch that is being paid, its transaction, and what it adds in minor units.
+pub type Joined = (RewardId, payout::ids::TransactionId, i64);
+
+/// Joins the rewards of a batch that is being paid to their transactions, and writes down what each adds; answers how
+/// many it joined.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn join_transactions(tx: &mut Tx, batch: BatchId) -> Result<u64> {
-    let sql = "INSERT INTO transaction_reward (transaction_id, reward_id, amount_minor) \
-               SELECT t.id, r.id, CASE r.entry WHEN 'clawback' THEN -r.value_minor ELSE r.value_minor END \
-               FROM reward r JOIN payout_transaction t \
-               ON t.batch_id = r.batch_id AND t.payee = r.payee AND t.currency = r.currency \
-               WHERE r.batch_id = $1";
-    tx.run(sqlx::query(sql).bind(batch.to_string())).await?;
-    let sql = "UPDATE reward SET transaction_id = (SELECT t.id FROM payout_transaction t \
-               WHERE t.batch_id = reward.batch_id AND t.payee = reward.payee AND t.currency = reward.currency), \
-               version = version + 1 WHERE batch_id = $1 AND transaction_id IS NULL";
-    tx.run(sqlx::query(sql).bind(batch.to_string())).await
+pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -> Result<u64> {
+    let (mut covered, mut places) = (Rows::default(), Rows::default());
+    for (reward, transaction, minor) in joined {
+        covered.push([transaction.to_string().into(), reward.to_string().into(), (*minor).into()]);
+        places.push([reward.to_string().into(), transaction.to_string().into()]);
+    }
+    let sql = "INSERT INTO transaction_reward (transaction_id, reward_id, amount_minor) VALUES {rows}";
+    tx.bulk(sql, &[], covered).await?;
+    // The batch is compared through COALESCE so that PostgreSQL joins by the rewards' ids: it may believe that a batch
+    // formed a moment ago is empty, and would go through all of it once for every row of the list.
+    let sql = "WITH v (id, transaction_id) AS (VALUES {rows}) \
+               UPDATE reward SET transaction_id = v.transaction_id, version = version + 1 FROM v \
+               WHERE reward.id = v.id AND COALESCE(reward.batch_id, '') = $1 AND reward.transaction_id IS NULL";
+    tx.bulk(sql, &[batch.to_string().into()], places).await
 }
 
 /// The states of a batch's transactions, with how many are in each.

@@ -87,6 +87,34 @@ impl Tx {
     }
 }
 
+impl Tx {
+    /// Runs `sql` with `{ids}` replaced by as many ids as fit, as often as needed; answers how many rows it touched.
+    /// `sql` may name fixed values before the ids as `$1…`, given in `fixed`.
+    ///
+    /// A plain list, because PostgreSQL looks ids of a list up by hash or index whatever it believes about the table; a
+    /// VALUES list it joins, and where a table was filled a moment ago it joins the wrong way round.
+    ///
+    /// # Errors
+    /// When the database refuses any of it.
+    pub async fn among(
+        &mut self,
+        sql: &str,
+        fixed: &[Value],
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<u64> {
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut touched = 0;
+        for some in ids.chunks(MOST_VALUES) {
+            let marks: Vec<String> =
+                (1..=some.len()).map(|number| format!("${}", number + fixed.len())).collect();
+            let text = sql.replace("{ids}", &marks.join(", "));
+            let values = fixed.iter().cloned().chain(some.iter().map(|id| Value::from(id.as_str())));
+            touched += self.run(bind_all(sqlx::query(AssertSqlSafe(text)), values)).await?;
+        }
+        Ok(touched)
+    }
+}
+
 /// `($1, CAST($2 AS BIGINT)), …`: PostgreSQL takes an uncast value in a VALUES list for text.
 fn marks(rows: &[Vec<Value>], already: usize) -> String {
     let mut text = String::new();

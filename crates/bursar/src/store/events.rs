@@ -160,10 +160,8 @@ pub async fn link(tx: &mut Tx, links: &[(String, TransactionId)], now: i64) -> R
 /// # Errors
 /// When the database does not answer.
 pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
-    let mut rows = Rows::default();
-    ids.iter().for_each(|id| rows.push([id.as_str().into()]));
-    let sql = "UPDATE vendor_event SET parked_at = $1 WHERE id IN (VALUES {rows}) AND linked_at IS NULL";
-    tx.bulk(sql, &[now.into()], rows).await?;
+    let sql = "UPDATE vendor_event SET parked_at = $1 WHERE id IN ({ids}) AND linked_at IS NULL";
+    tx.among(sql, &[now.into()], ids.iter().cloned()).await?;
     Ok(())
 }
 
@@ -172,11 +170,9 @@ pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
-    let mut rows = Rows::default();
-    objects.iter().for_each(|id| rows.push([id.as_str().into()]));
     let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at IS NOT NULL \
-               AND object_id IN (VALUES {rows})";
-    tx.bulk(sql, &[], rows).await
+               AND object_id IN ({ids})";
+    tx.among(sql, &[], objects.iter().cloned()).await
 }
 
 /// Marks events as dealt with, and what they changed.

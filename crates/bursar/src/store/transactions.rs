@@ -337,13 +337,12 @@ pub async fn let_wait(
     rows: &[(AttemptId, TransactionId, Option<&str>)],
     next_at: i64,
 ) -> Result<()> {
-    let (mut attempts, mut transactions) = (Rows::default(), Rows::default());
-    for (attempt, transaction, code) in rows {
-        attempts.push([attempt.to_string().into()]);
+    let mut transactions = Rows::default();
+    for (_, transaction, code) in rows {
         transactions.push([transaction.to_string().into(), code.map(str::to_owned).into()]);
     }
-    let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND id IN (VALUES {rows})";
-    tx.bulk(sql, &[next_at.into()], attempts).await?;
+    let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND id IN ({ids})";
+    tx.among(sql, &[next_at.into()], rows.iter().map(|(attempt, ..)| attempt.to_string())).await?;
     let sql = "WITH v (id, code) AS (VALUES {rows}) \
                UPDATE payout_transaction SET waiting_code = v.code FROM v WHERE payout_transaction.id = v.id";
     tx.bulk(sql, &[], transactions).await?;
@@ -723,11 +722,9 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
-    let mut rows = Rows::default();
-    ids.iter().for_each(|id| rows.push([id.to_string().into()]));
-    let sql = "UPDATE payout_transaction SET ask_at = $1 WHERE id IN (VALUES {rows}) \
+    let sql = "UPDATE payout_transaction SET ask_at = $1 WHERE id IN ({ids}) \
                AND (ask_at IS NULL OR ask_at > $1)";
-    tx.bulk(sql, &[now.into()], rows).await?;
+    tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
     Ok(())
 }
 

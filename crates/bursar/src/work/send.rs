@@ -7,10 +7,12 @@ use futures::StreamExt as _;
 use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg};
+use vendors::paypal::PayPal;
 use vendors::paypal::batch::BatchAccepted;
-use vendors::stripe::payout as bank;
+use vendors::stripe::{Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError};
 
+use super::clients::Connected;
 use super::verdict::{self, Judged, Verdict};
 use super::{Death, Done, Work, dispatch};
 use crate::app::App;
@@ -55,7 +57,10 @@ pub(super) async fn due(work: &Work, now: i64) -> Done {
         return Ok(done);
     }
     let lease_ends = now + LEASE_US;
-    let sends = futures::stream::iter(leased).map(|submission| one(work, submission, lease_ends));
+    // The clients are found before anything is sent: a request on the wire must hold no connection to the database,
+    // because it stands still while answers are recorded.
+    let wire = Wire { work, stripe: work.clients.stripe().await?, paypal: work.clients.paypal().await? };
+    let sends = futures::stream::iter(leased).map(|submission| wire.one(submission, lease_ends));
     // Answers are recorded in sets as they come, so that one slow request holds nobody up.
     let mut answers = sends.buffer_unordered(ON_THE_WIRE).ready_chunks(64);
     while let Some(some) = answers.next().await {
@@ -76,36 +81,48 @@ async fn give_back(work: &Work, held: Vec<Submission>, now: i64) -> Done {
     Ok(0)
 }
 
-/// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
-async fn one(work: &Work, submission: Submission, lease_ends: i64) -> Answered {
-    let kind = MoneyKind::parse(&submission.kind);
-    if let (Some(pace), Some(kind)) = (&work.pace, kind) {
-        pace.turn(kind).await;
+/// The vendors as one pass sends to them.
+struct Wire<'a> {
+    work: &'a Work,
+    stripe: Option<Connected<Stripe>>,
+    paypal: Option<Connected<PayPal>>,
+}
+
+impl Wire<'_> {
+    /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
+    async fn one(&self, submission: Submission, lease_ends: i64) -> Answered {
+        let kind = MoneyKind::parse(&submission.kind);
+        if let (Some(pace), Some(kind)) = (&self.work.pace, kind) {
+            pace.turn(kind).await;
+        }
+        let sent_at = self.work.app.clock.now();
+        if lease_ends - sent_at < NEEDED_US {
+            return unsent(submission, sent_at);
+        }
+        let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
+            let judged = Judged::review(&submission, "the stored request cannot be read back");
+            return Answered { submission, judged, fact: None, sent_at };
+        };
+        let (judged, fact) = match (submission.vendor, &self.stripe, &self.paypal) {
+            (Vendor::Stripe, Some(stripe), _) => {
+                to_stripe(self.work, &stripe.client, &submission, &request).await
+            }
+            (Vendor::PayPal, _, Some(paypal)) => {
+                to_paypal(self.work, &paypal.client, &submission, &request).await
+            }
+            (Vendor::Stripe | Vendor::PayPal, _, _) => {
+                let again = sent_at + self.work.app.config.longest_wait_us();
+                return unsent(submission, again);
+            }
+        };
+        Answered { submission, judged, fact, sent_at }
     }
-    let sent_at = work.app.clock.now();
-    if lease_ends - sent_at < NEEDED_US {
-        return unsent(submission, sent_at);
-    }
-    let request = kind.and_then(|kind| {
-        let (path, account) = (submission.path.clone(), submission.account.clone());
-        MoneyRequest::from_stored(
-            kind,
-            path,
-            account,
-            submission.key.clone(),
-            submission.body.clone().into_bytes(),
-        )
-        .ok()
-    });
-    let Some(request) = request else {
-        let judged = Judged::review(&submission, "the stored request cannot be read back");
-        return Answered { submission, judged, fact: None, sent_at };
-    };
-    let (judged, fact) = match submission.vendor {
-        Vendor::Stripe => to_stripe(work, &submission, &request).await,
-        Vendor::PayPal => to_paypal(work, &submission, &request).await,
-    };
-    Answered { submission, judged, fact, sent_at }
+}
+
+/// The request as it was committed, byte for byte.
+fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
+    let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
+    MoneyRequest::from_stored(kind, path, account, of.key.clone(), body).ok()
 }
 
 /// Nothing left us and nothing was learnt; what was said last stays said.
@@ -115,19 +132,18 @@ fn unsent(submission: Submission, again: i64) -> Answered {
     Answered { sent_at: 0, judged, fact: None, submission }
 }
 
-fn not_connected(work: &Work, of: &Submission) -> Judged {
-    let at = work.app.clock.now() + work.app.config.longest_wait_us();
-    Judged { why: "not_connected".to_owned(), ..verdict::waits(of, at) }
-}
-
-async fn to_stripe(work: &Work, of: &Submission, request: &MoneyRequest) -> (Judged, Option<Fact>) {
-    let Ok(Some(stripe)) = work.clients.stripe().await else { return (not_connected(work, of), None) };
+async fn to_stripe(
+    work: &Work,
+    stripe: &Stripe,
+    of: &Submission,
+    request: &MoneyRequest,
+) -> (Judged, Option<Fact>) {
     let outcome = match request.kind() {
-        MoneyKind::Transfer => stripe.client.send_transfer(request).await.map(|made| (made.id, None)),
+        MoneyKind::Transfer => stripe.send_transfer(request).await.map(|made| (made.id, None)),
         MoneyKind::Payout => {
-            stripe.client.send_payout(request).await.map(|made| (made.id.clone(), bank::fact(&made)))
+            stripe.send_payout(request).await.map(|made| (made.id.clone(), bank::fact(&made)))
         }
-        MoneyKind::Reversal => stripe.client.send_reversal(request).await.map(|made| (made.id, None)),
+        MoneyKind::Reversal => stripe.send_reversal(request).await.map(|made| (made.id, None)),
         MoneyKind::Batch => return (Judged::review(of, "a PayPal batch is not sent to Stripe"), None),
     };
     let now = work.app.clock.now();
@@ -140,16 +156,20 @@ async fn to_stripe(work: &Work, of: &Submission, request: &MoneyRequest) -> (Jud
     }
 }
 
-async fn to_paypal(work: &Work, of: &Submission, request: &MoneyRequest) -> (Judged, Option<Fact>) {
-    let Ok(Some(paypal)) = work.clients.paypal().await else { return (not_connected(work, of), None) };
-    let outcome = paypal.client.send_batch(request).await;
+async fn to_paypal(
+    work: &Work,
+    paypal: &PayPal,
+    of: &Submission,
+    request: &MoneyRequest,
+) -> (Judged, Option<Fact>) {
+    let outcome = paypal.send_batch(request).await;
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     let judged = match outcome {
         Outcome::Accepted(BatchAccepted::Created { payout_batch_id, .. }) => {
             Judged::accepted(of, &payout_batch_id, "accepted")
         }
         Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: Some(id) }) => {
-            adopt(&paypal.client, of, request, &id, now, longest).await
+            adopt(paypal, of, request, &id, now, longest).await
         }
         Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
             Judged::review(of, "PayPal says that it has this batch but not under which id")
@@ -199,6 +219,7 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
     for answer in &answered {
         aftermath(work, answer).await?;
     }
+    resume_paused(work, &answered).await?;
     let dispatched = transact!(app, |tx| {
         let now = app.clock.now();
         let outcomes: Vec<submissions::Outcome> =
@@ -228,8 +249,6 @@ async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
     let (vendor, judged) = (answer.submission.vendor, &answer.judged);
     if judged.pause {
         connections::pause(&work.app, vendor, &judged.detail).await?;
-    } else if matches!(judged.verdict, Verdict::Accepted(_)) {
-        connections::resume(&work.app, vendor).await?;
     }
     if let Some(until) = judged.hold_until {
         work.hold(vendor, until);
@@ -242,6 +261,22 @@ async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
             "a vendor's answer cannot be taken at its word; nothing is failed, it is being looked up"
         );
         metrics::counter!("bursar_alarms_total").increment(1);
+    }
+    Ok(())
+}
+
+/// A vendor that accepted something takes our credentials again.
+async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
+    let mut db = work.app.store.read().await?;
+    let paused = store::vendors::facts(&mut db).await?.rejected;
+    drop(db);
+    for vendor in paused {
+        let accepted = |one: &&Answered| {
+            one.submission.vendor == vendor && matches!(one.judged.verdict, Verdict::Accepted(_))
+        };
+        if answered.iter().any(|one| accepted(&one)) {
+            connections::resume(&work.app, vendor).await?;
+        }
     }
     Ok(())
 }
