@@ -2,6 +2,7 @@
 //! What is deliberately not here: a parser. A rule that needs one belongs into clippy.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A file of the project.
 pub struct Source {
@@ -9,7 +10,11 @@ pub struct Source {
     pub path: String,
     /// What it holds.
     pub text: String,
+    stretches: OnceLock<Vec<Stretch>>,
 }
+
+/// From where to where, in bytes, and what it is.
+type Stretch = (usize, usize, Kind);
 
 /// A string literal, with its escapes resolved.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +38,7 @@ pub fn files(endings: &[&str]) -> Vec<Source> {
 /// One file of the project, if it is there.
 pub fn file(path: &str) -> Option<Source> {
     let text = std::fs::read_to_string(root().join(path)).ok()?;
-    Some(Source { path: path.to_owned(), text })
+    Some(Source::new(path, text))
 }
 
 fn root() -> PathBuf {
@@ -51,7 +56,7 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<Source>) {
         } else if endings.iter().any(|ending| name.ends_with(ending)) {
             let text = std::fs::read_to_string(&path).unwrap();
             let path = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
-            found.push(Source { path, text });
+            found.push(Source::new(path, text));
         }
     }
 }
@@ -65,10 +70,19 @@ enum Kind {
 }
 
 impl Source {
+    /// A file of this path and text.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), stretches: OnceLock::new() }
+    }
+
+    fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        self.stretches.get_or_init(|| stretches(&self.text)).iter().copied()
+    }
+
     /// The text with comments and strings blanked out; lines and columns stay where they are.
     pub fn code(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
-        for (start, end, kind) in stretches(&self.text) {
+        for (start, end, kind) in self.stretches() {
             let keep = |character| kind == Kind::Code || character == '\n';
             let part = self.text[start..end].chars();
             text.extend(part.map(|character| if keep(character) { character } else { ' ' }));
@@ -79,7 +93,7 @@ impl Source {
     /// The text without its strings; lines stay where they are, columns do not.
     pub fn without_strings(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
-        for (start, end, kind) in stretches(&self.text) {
+        for (start, end, kind) in self.stretches() {
             let part = &self.text[start..end];
             text.extend(part.chars().filter(|character| kind != Kind::String || *character == '\n'));
         }
@@ -89,7 +103,7 @@ impl Source {
     /// Its string literals, in order.
     pub fn literals(&self) -> Vec<Literal> {
         let mut literals = Vec::new();
-        for (start, end, kind) in stretches(&self.text) {
+        for (start, end, kind) in self.stretches() {
             if kind == Kind::String {
                 let line = self.text[..start].matches('\n').count() + 1;
                 literals.push(Literal { at: start, line, value: resolve(&self.text[start..end]) });
@@ -100,7 +114,7 @@ impl Source {
 }
 
 /// Cuts Rust into stretches of one kind. A string's stretch holds its quotes and prefix; a character literal is code.
-fn stretches(text: &str) -> Vec<(usize, usize, Kind)> {
+fn stretches(text: &str) -> Vec<Stretch> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let (mut at, mut code_from) = (0, 0);
@@ -232,7 +246,7 @@ let g = "one \
          two";
 let h = format!("é{}", b"bytes");
 "####;
-    let source = Source { path: "a.rs".to_owned(), text: text.to_owned() };
+    let source = Source::new("a.rs", text);
     let values: Vec<String> = source.literals().into_iter().map(|literal| literal.value).collect();
     let expected = [r#"a // string " with 'quotes'"#, r#"raw "inner" \"#, "one two", "é{}", "bytes"];
     assert_eq!(values, expected);

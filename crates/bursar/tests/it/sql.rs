@@ -274,8 +274,8 @@ fn g(sql: &str) {
 }"#;
     let sql = "CREATE TABLE t (id TEXT, paid_at BIGINT);";
     let written = Written::read(&[
-        Source { path: "crates/bursar/src/store/t.rs".to_owned(), text: rust.to_owned() },
-        Source { path: "crates/bursar/src/store/migrations/1_t.sql".to_owned(), text: sql.to_owned() },
+        Source::new("crates/bursar/src/store/t.rs", rust),
+        Source::new("crates/bursar/src/store/migrations/1_t.sql", sql),
     ]);
     let filled: Vec<_> =
         written.statements.iter().map(|statement| written.filled(statement, "WHERE 1 = 1")).collect();

@@ -57,11 +57,11 @@ fn every_rule_can_fail() {
     for rule in rules() {
         assert!(!rule.bad.is_empty(), "{} has no bad example", rule.name);
         for (path, text) in rule.bad {
-            let file = Source { path: (*path).to_owned(), text: (*text).to_owned() };
+            let file = Source::new(*path, *text);
             assert!(!(rule.broken)(&file).is_empty(), "{} does not see\n{path}\n{text}", rule.name);
         }
         for (path, text) in rule.good {
-            let file = Source { path: (*path).to_owned(), text: (*text).to_owned() };
+            let file = Source::new(*path, *text);
             assert_eq!((rule.broken)(&file), [], "{} sees what is not there in\n{path}\n{text}", rule.name);
         }
     }

@@ -77,8 +77,10 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// The benchmark asks PostgreSQL about its processes, which is no business of the store's.
 fn sql_outside_store(file: &Source) -> Vec<Breach> {
-    let elsewhere = file.path.contains("/src/") && !file.path.starts_with("crates/bursar/src/store/");
+    let allowed = ["crates/bursar/src/store/", "crates/bench/"];
+    let elsewhere = file.path.contains("/src/") && !allowed.iter().any(|room| file.path.starts_with(room));
     if !elsewhere || !file.path.ends_with(".rs") {
         return Vec::new();
     }
@@ -255,8 +257,8 @@ fn a_migration_that_shipped_is_never_edited() {
         "a database that ran it would refuse to start"
     );
 
-    let path = "crates/bursar/src/store/migrations/0001_a.sql".to_owned();
-    let one = [Source { path, text: "CREATE TABLE a (id TEXT);\n".to_owned() }];
+    let path = "crates/bursar/src/store/migrations/0001_a.sql";
+    let one = [Source::new(path, "CREATE TABLE a (id TEXT);\n")];
     let hash = "b0ac23ad2b4cd4e8ae5c9ddc3a9dc2a4";
     assert_eq!(shipped("", "## Unreleased\n", &one).len(), 0);
     assert_eq!(shipped("", "## 1.0.0 (2026-01-01)\n", &one).len(), 1, "a release without its list");

@@ -33,8 +33,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "no line over 120 characters",
-        why: "rustfmt breaks code at 110 but leaves comments alone; strings, addresses and rows of a table may run on",
+        name: "no line over 128 characters",
+        why: "rustfmt breaks code at 110 but leaves comments and macros alone; strings, addresses and rows of a table may run on",
         broken: too_wide,
         bad: &[("crates/payout/src/lib.rs", WIDE)],
         good: &[("crates/payout/src/lib.rs", WIDE_STRING), ("crates/payout/src/lib.rs", WIDE_ROW)],
@@ -42,7 +42,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 const MOST_LINES: usize = 800;
-const MOST_CHARACTERS: usize = 120;
+const MOST_CHARACTERS: usize = 128;
 
 const DRAWERS: [&str; 10] =
     ["util", "utils", "helper", "helpers", "common", "type", "types", "misc", "prelude", "shared"];
@@ -89,10 +89,10 @@ fn too_wide(file: &Source) -> Vec<Breach> {
         .collect()
 }
 
-const WIDE: &str = "// A comment that goes on and on and on and on and on and on and on and on and on and on and on and on \
+const WIDE: &str = "// A comment that goes on and on and on and on and on and on and on and on and on and on and on and on and on and on \
                     and on and on, to no end.";
 
-const WIDE_STRING: &str = "let told = \"A string that goes on and on and on and on and on and on and on and on and on and on and on \
+const WIDE_STRING: &str = "let told = \"A string that goes on and on and on and on and on and on and on and on and on and on and on and on and on \
                            and on and on, to no end.\";";
 
 const WIDE_ROW: &str = "//! | a row | of a table | that goes on and on and on and on and on and on and on and on and \
