@@ -3,11 +3,17 @@
 //! deliberately not here: deciding and writing; a form awaits one verb and goes to a page that tells what it did.
 
 mod asked;
+mod claims;
 mod frame;
 mod history;
+mod live;
 mod login;
+mod pay;
+mod prepare;
 mod reward;
 mod rewards;
+mod transaction;
+mod transactions;
 mod words;
 
 use axum::response::{IntoResponse, Redirect, Response};
@@ -27,10 +33,19 @@ pub fn routes() -> Vec<Route> {
         get("/assets/app.js", Need::Open, js),
         get("/assets/mark.svg", Need::Open, mark),
     ];
-    routes.extend(login::routes());
-    routes.extend(rewards::routes());
-    routes.extend(reward::routes());
-    routes.extend(history::routes());
+    let pages = [
+        login::routes(),
+        rewards::routes(),
+        reward::routes(),
+        claims::routes(),
+        prepare::routes(),
+        pay::routes(),
+        live::routes(),
+        transactions::routes(),
+        transaction::routes(),
+        history::routes(),
+    ];
+    routes.extend(pages.into_iter().flatten());
     routes
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 use askama::filters::HtmlSafe;
 
+use payout::batch::BatchStatus;
 use payout::eligibility::{Blocker, Code, Who};
 use payout::money::Money;
 use payout::reward::Shown;
@@ -129,6 +130,19 @@ pub fn status_chip(status: Status) -> Chip {
         Status::PendingProcessing | Status::PayoutReady => "wait",
         Status::Success => "good",
         Status::Failed | Status::PayoutFailed => "bad",
+    };
+    Chip { tone, words: status.label() }
+}
+
+/// The chip of a batch's status.
+#[must_use]
+pub fn batch_chip(status: BatchStatus) -> Chip {
+    let tone = match status {
+        BatchStatus::Draft => "",
+        BatchStatus::AwaitingRelease | BatchStatus::PartlyPaid => "warn",
+        BatchStatus::Paying => "wait",
+        BatchStatus::Paid => "good",
+        BatchStatus::Failed | BatchStatus::Deleted => "bad",
     };
     Chip { tone, words: status.label() }
 }

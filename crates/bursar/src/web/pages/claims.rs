@@ -1,0 +1,347 @@
+//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is
+//! deliberately not here: the forms that change it (`prepare`) and Pay itself (`pay`).
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::batch::BatchStatus;
+use payout::eligibility::{Blocker, Code};
+use payout::ids::RewardId;
+use payout::ledger::Payee;
+use payout::money::{Money, Vendor};
+
+use super::frame::{Frame, Place, Visit};
+use super::history::{self, Line};
+use super::transactions::needing_attention;
+use super::words::{Cash, Chip, Value, When, Why, batch_chip, count, how_many, whys};
+use crate::ops::batches::{self as verbs, BatchView, ClaimView};
+use crate::ops::pay::Balances;
+use crate::ops::safe_mode;
+use crate::store::batches::{self, Candidate, PoolFilter};
+use crate::store::rewards::{self, Reward};
+use crate::store::transactions::{self, Filter};
+use crate::store::{Db, payees};
+use crate::web::fault::Fault;
+use crate::web::form::Query;
+use crate::web::{Need, Route, Web, get};
+use crate::work::{Work, ask};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]
+}
+
+/// How many claims, or rewards of the pool, stand on a page.
+const ON_A_PAGE: usize = 50;
+/// How long a page waits for a vendor's balance before it says that it is unknown.
+const BALANCE_WAIT: Duration = Duration::from_secs(2);
+
+/// A claim as it is shown.
+pub struct Row {
+    /// What tells it from the others of its batch, for the forms that take it out.
+    pub key: String,
+    /// The payee's name.
+    pub name: String,
+    /// Individual or Organization.
+    pub kind: &'static str,
+    /// How many rewards, in words.
+    pub rewards: String,
+    /// What it would pay.
+    pub total: Cash,
+    /// The fee and what is left, where the payee bears it.
+    pub net: Option<(Cash, Cash)>,
+    /// Through whom.
+    pub vendor: &'static str,
+    /// Where to, masked.
+    pub destination: String,
+    /// Why it cannot be paid.
+    pub whys: Vec<Why>,
+    /// Its first rewards: id, number, what each adds.
+    pub shown: Vec<(RewardId, String, Cash)>,
+    /// How many more it has.
+    pub more: usize,
+}
+
+impl Row {
+    /// A claim, with its first rewards.
+    #[must_use]
+    pub fn of(claim: &ClaimView) -> Self {
+        let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
+        let shown = claim.rewards.iter().take(ON_A_PAGE).map(|(id, number, minor)| {
+            (*id, format!("RW-{number:06}"), Cash(Money::new(*minor, claim.total.currency)))
+        });
+        Self {
+            key: format!("{} {}", claim.payee, claim.total.currency),
+            name,
+            kind: payee_kind(claim.payee),
+            rewards: how_many(claim.reward_count, "reward", "rewards"),
+            total: Cash(claim.total),
+            net: (claim.net != claim.total).then_some((Cash(claim.fee), Cash(claim.net))),
+            vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
+            destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
+            whys: whys(&claim.blockers),
+            shown: shown.collect(),
+            more: claim.rewards.len().saturating_sub(ON_A_PAGE),
+        }
+    }
+}
+
+/// Individual or Organization.
+#[must_use]
+pub fn payee_kind(payee: Payee) -> &'static str {
+    match payee {
+        Payee::Partner(_) => "Individual",
+        Payee::Account(_) => "Organization",
+    }
+}
+
+/// A reward of the pool.
+struct Pooled {
+    id: RewardId,
+    number: String,
+    owner: String,
+    payee: String,
+    activity: String,
+    value: Value,
+    expires: Option<String>,
+    whys: Vec<Why>,
+}
+
+/// The batch on the page.
+struct Active {
+    number: String,
+    chip: Chip,
+    claims: Vec<Row>,
+    told: String,
+    blocked: usize,
+    totals: Vec<Cash>,
+    stops: Vec<Why>,
+    release: Option<Release>,
+    digest: String,
+    pages: Option<(usize, usize)>,
+    history: Vec<Line>,
+}
+
+/// What the two-person rule asks for.
+struct Release {
+    /// Whoever looks at the page may release it.
+    may: bool,
+    /// Somebody was asked.
+    asked: Option<When>,
+}
+
+#[derive(Template)]
+#[template(path = "claims.html")]
+struct ClaimsPage {
+    frame: Frame,
+    active: Option<Active>,
+    open: Vec<Pooled>,
+    open_count: usize,
+    closed: Vec<Pooled>,
+    closed_count: usize,
+    under_way: String,
+    attention: Option<String>,
+    recent: Vec<(String, Chip, When)>,
+    may_prepare: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    page: Option<u32>,
+}
+
+async fn active(State(web): State<Web>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+    let mut db = web.app.store.read().await?;
+    let draft = batches::open_draft(&mut db).await?;
+    drop(db);
+    page(&web, visit, draft.map(|draft| draft.number), ask.page).await
+}
+
+async fn one(
+    State(web): State<Web>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let batch = batches::find(&mut web.app.store.read().await?, &number).await?;
+    if batch.paid.is_some() || batch.deleted_at.is_some() {
+        return Ok(Redirect::to(&format!("/claims/{}/pay", batch.number)).into_response());
+    }
+    page(&web, visit, Some(batch.number), ask.page).await
+}
+
+async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>) -> Result<Response, Fault> {
+    let (app, now) = (&web.app, web.app.clock.now());
+    let mut db = app.store.read().await?;
+    let active = match number {
+        Some(number) => {
+            let view = verbs::view(&mut db, &number, now).await?;
+            let balances = balances(&web.work, &view).await;
+            Some(shown(&mut db, &visit, &view, &balances, page).await?)
+        }
+        None => None,
+    };
+    let (open, closed) = verbs::pool_blockers(&mut db, &PoolFilter::default(), now).await?;
+    let (open_count, closed_count) = (open.len(), closed.len());
+    let open = open.into_iter().take(ON_A_PAGE).map(|candidate| (candidate, Vec::new())).collect();
+    let closed = closed.into_iter().take(ON_A_PAGE).collect();
+    let (under_way, attention) = payments(&mut db).await?;
+    let page = ClaimsPage {
+        frame: visit.frame("Review Claims", Place::Claims),
+        open: pooled(&mut db, open).await?,
+        closed: pooled(&mut db, closed).await?,
+        open_count,
+        closed_count,
+        under_way,
+        attention,
+        recent: recent(&mut db).await?,
+        may_prepare: visit.may(Permission::Prepare),
+        active,
+    };
+    visit.show(&page)
+}
+
+/// The balances at the vendors, where the batch needs one that can be read; unknown when the vendor takes too long.
+pub async fn balances(work: &Work, view: &BatchView) -> Balances {
+    if view.claims.iter().all(|claim| claim.vendor() != Some(Vendor::Stripe)) {
+        return Balances::default();
+    }
+    tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
+}
+
+/// Everything that stands in the way of Pay for whoever looks at the page.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stops(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    balances: &Balances,
+) -> Result<Vec<Blocker>, Fault> {
+    let mut stops = view.all_blockers();
+    if !balances.short(view).is_empty() {
+        stops.push(Blocker::new(Code::VendorBalanceLow, view.batch.id));
+    }
+    if safe_mode::on(db).await? {
+        stops.push(Blocker::new(Code::SafeMode, view.batch.id));
+    }
+    if !visit.may(Permission::Pay) {
+        stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
+    }
+    Ok(stops)
+}
+
+async fn shown(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    balances: &Balances,
+    page: Option<u32>,
+) -> Result<Active, Fault> {
+    let stops = stops(db, visit, view, balances).await?;
+    let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
+    let me = visit.actor.id.to_string();
+    let prepared = view.batch.created.0 == me || view.batch.changed.0 == me;
+    let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
+    // What somebody must look at comes first.
+    let name = |claim: &ClaimView| claim.named.as_ref().map(|named| named.name.clone());
+    claims.sort_by_cached_key(|claim| (claim.blockers.is_empty(), name(claim), claim.total.currency));
+    let pages = claims.len().div_ceil(ON_A_PAGE).max(1);
+    let at = usize::try_from(page.unwrap_or(1)).unwrap_or(1).clamp(1, pages);
+    let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
+    Ok(Active {
+        number: view.batch.number.clone(),
+        chip: batch_chip(view.status),
+        told: format!(
+            "{} for {}",
+            how_many(view.claims.len(), "claim", "claims"),
+            how_many(rewards, "reward", "rewards")
+        ),
+        blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
+        claims: claims.into_iter().skip((at - 1) * ON_A_PAGE).take(ON_A_PAGE).map(Row::of).collect(),
+        totals: view.totals.iter().copied().map(Cash).collect(),
+        stops: whys(&stops),
+        release: needs_release.then(|| Release {
+            may: visit.may(Permission::Pay) && !prepared,
+            asked: view.batch.release_asked_at.map(When),
+        }),
+        digest: view.digest.clone(),
+        pages: (pages > 1).then_some((at, pages)),
+        history: history::of(db, &view.batch.id.to_string(), 12).await?,
+    })
+}
+
+async fn pooled(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Pooled>, Fault> {
+    let ids: Vec<RewardId> = found.iter().map(|(candidate, _)| candidate.id).collect();
+    let of: Vec<Payee> = found.iter().filter_map(|(candidate, _)| candidate.payee).collect();
+    let read = rewards::named(db, &ids).await?;
+    let names = payees::names(db, &of).await?;
+    let pooled = |(candidate, blockers): (Candidate, Vec<Blocker>)| {
+        let reward: &Reward = read.iter().find(|reward| reward.entered.id == candidate.id)?;
+        let payee = candidate.payee.and_then(|payee| names.get(&payee));
+        Some(Pooled {
+            id: candidate.id,
+            number: reward.number(),
+            owner: reward.owner.name.clone(),
+            payee: payee.map(|named| named.name.clone()).unwrap_or_default(),
+            activity: reward.activity.name.clone(),
+            value: Value(reward.entered.worth),
+            expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
+            whys: whys(&blockers),
+        })
+    };
+    Ok(found.into_iter().filter_map(pooled).collect())
+}
+
+/// How payments made earlier stand: what is under way, and what somebody must look at.
+async fn payments(db: &mut Db) -> Result<(String, Option<String>), Fault> {
+    let told = |number: usize| match number {
+        100 => "More than 99 payments".to_owned(),
+        number => how_many(number, "payment", "payments"),
+    };
+    let states = payout::transaction::State::ALL.iter().copied().filter(|state| !state.settled());
+    let under_way = Filter { states: Some(states.collect()), open: true, ..Filter::default() };
+    let under_way = transactions::list(db, &under_way, 100).await?.len();
+    let attention = transactions::list(db, &needing_attention(), 100).await?.len();
+    Ok((told(under_way), (attention > 0).then(|| told(attention))))
+}
+
+/// The batches that were paid last.
+async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
+    let mut recent = Vec::new();
+    for batch in batches::newest(db, None, 20).await? {
+        let Some((_, paid_at)) = batch.paid else { continue };
+        if recent.len() == 5 {
+            break;
+        }
+        let states = batches::states(db, batch.id).await?;
+        let status = payout::batch::status_after_pay(states.into_iter().map(|(state, _)| state));
+        recent.push((batch.number, batch_chip(status), When(paid_at)));
+    }
+    Ok(recent)
+}
+
+impl ClaimsPage {
+    fn told(&self, shown: &[Pooled], all: &usize) -> String {
+        let rewards = how_many(*all, "reward", "rewards");
+        match shown.len() == *all {
+            true => rewards,
+            false => format!("the first {} of {rewards}", count(i64::try_from(shown.len()).unwrap_or(0))),
+        }
+    }
+}
+
+/// Whether a batch can still be changed.
+#[must_use]
+pub fn is_draft(status: BatchStatus) -> bool {
+    matches!(status, BatchStatus::Draft | BatchStatus::AwaitingRelease)
+}

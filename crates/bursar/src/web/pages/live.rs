@@ -1,0 +1,230 @@
+//! A batch after Pay: how far it is, what failed first, and every payment as its status arrives. A stream tells the page
+//! that something changed and the page fetches itself again; without JavaScript it does so by the clock.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::stream::unfold;
+use futures::{Stream, StreamExt as _};
+use tokio::sync::watch;
+
+use payout::access::Permission;
+use payout::batch::{BatchStatus, status_after_pay};
+use payout::money::{Currency, Money};
+use payout::transaction::{State as Stands, Status};
+
+use super::frame::{Frame, Place, Visit};
+use super::history;
+use super::transactions::{self as payments, Row};
+use super::words::{Cash, Chip, When, batch_chip, how_many};
+use crate::app::App;
+use crate::store::Db;
+use crate::store::batches::{self, Batch};
+use crate::store::transactions::{self, Filter};
+use crate::web::fault::Fault;
+use crate::web::{Need, Route, Web, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/claims/{number}/events", Need::May(Permission::Read), events)]
+}
+
+/// How long one stream lives. The browser comes back by itself, and a stop never waits for somebody who watches.
+const STREAM_LIFE: Duration = Duration::from_secs(20);
+/// The least time between two tellings: a page need not be fetched for each of a thousand payments.
+const PACE: Duration = Duration::from_millis(700);
+/// How many payments of one kind stand on the page.
+const MOST: i64 = 100;
+
+/// Payments that stand alike.
+struct Group {
+    words: &'static str,
+    rows: Vec<Row>,
+    more: bool,
+}
+
+#[derive(Template)]
+#[template(path = "live.html")]
+struct LivePage {
+    frame: Frame,
+    number: String,
+    chip: Chip,
+    deleted: Option<When>,
+    paid: Option<(String, When)>,
+    moving: bool,
+    told: String,
+    /// Succeeded, ended otherwise and under way, in thousandths of the whole.
+    bar: [usize; 3],
+    counts: Vec<(Chip, usize)>,
+    totals: Vec<(Cash, Cash, Cash)>,
+    groups: Vec<Group>,
+}
+
+impl LivePage {
+    /// Where the part of the bar begins that comes after the first two.
+    fn ended(&self) -> usize {
+        self.bar[0] + self.bar[1]
+    }
+}
+
+/// The page of a batch that is no draft any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn show(web: &Web, db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
+    let states = batches::states(db, batch.id).await?;
+    let states: Vec<(Stands, usize)> =
+        states.into_iter().map(|(state, count)| (state, usize::try_from(count).unwrap_or(0))).collect();
+    let status = match batch.deleted_at {
+        Some(_) => BatchStatus::Deleted,
+        None => status_after_pay(states.iter().map(|(state, _)| *state)),
+    };
+    let by = batch.paid.clone();
+    let paid = match &by {
+        Some((by, at)) => {
+            let names = history::names(db, std::iter::once(by.as_str())).await?;
+            Some((names.get(by).cloned().unwrap_or_default(), When(*at)))
+        }
+        None => None,
+    };
+    let sum = |wanted: fn(Stands) -> bool| {
+        let found = states.iter().filter(|(state, _)| wanted(*state));
+        found.map(|(_, count)| *count).sum::<usize>()
+    };
+    let all = sum(|_| true);
+    let good = sum(|state| state.status() == Status::Success);
+    let bad = sum(|state| state.settled() && state.status() != Status::Success);
+    let moving = sum(|state| !state.settled());
+    let share = |part: usize| (part * 1_000).checked_div(all).unwrap_or(0);
+    let page = LivePage {
+        frame: visit.frame(batch.number.clone(), Place::Claims),
+        chip: batch_chip(status),
+        deleted: batch.deleted_at.map(When),
+        paid,
+        moving: moving > 0,
+        told: told(all, good, bad, moving),
+        bar: [share(good), share(bad), 1_000 - share(good) - share(bad)],
+        counts: counts(&states),
+        totals: totals(web, &batch).await?,
+        groups: groups(db, &batch).await?,
+        number: batch.number,
+    };
+    visit.show(&page)
+}
+
+/// How far it is, in a sentence that is read aloud when it changes.
+fn told(all: usize, good: usize, bad: usize, moving: usize) -> String {
+    let payments = how_many(all, "payment", "payments");
+    match (moving, bad) {
+        (0, 0) => format!("All {payments} succeeded."),
+        (0, bad) => format!("All {payments} have ended: {good} succeeded, {bad} did not."),
+        (moving, 0) => format!("{good} of {payments} succeeded, {moving} under way."),
+        (moving, bad) => {
+            format!("{good} of {payments} succeeded, {bad} failed or came back, {moving} under way.")
+        }
+    }
+}
+
+fn counts(states: &[(Stands, usize)]) -> Vec<(Chip, usize)> {
+    let of = |status: Status| {
+        let found = states.iter().filter(|(state, _)| state.status() == status);
+        found.map(|(_, count)| *count).sum::<usize>()
+    };
+    let counts = Status::ALL.iter().map(|status| (super::words::status_chip(*status), of(*status)));
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Per currency: all of it, what succeeded, and what failed or came back.
+async fn totals(web: &Web, batch: &Batch) -> Result<Vec<(Cash, Cash, Cash)>, Fault> {
+    let mut db = web.app.store.read().await?;
+    let filter = Filter { batch: Some(batch.id), ..Filter::default() };
+    let found = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
+    let mut sums: std::collections::BTreeMap<Currency, [i64; 3]> = std::collections::BTreeMap::new();
+    for transaction in &found {
+        let net = transaction.terms.net;
+        let sum = sums.entry(net.currency).or_default();
+        let (state, add) = (transaction.state, |sum: &mut i64| *sum = sum.saturating_add(net.minor));
+        add(&mut sum[0]);
+        match (state.status() == Status::Success, state.settled()) {
+            (true, _) => add(&mut sum[1]),
+            (false, true) => add(&mut sum[2]),
+            (false, false) => {}
+        }
+    }
+    let row = |(currency, sums): (Currency, [i64; 3])| {
+        let [all, good, bad] = sums.map(|minor| Cash(Money::new(minor, currency)));
+        (all, good, bad)
+    };
+    Ok(sums.into_iter().map(row).collect())
+}
+
+/// What failed first, then what is under way, then what succeeded.
+async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
+    let kinds: [(&'static str, fn(&Stands) -> bool); 3] = [
+        ("Failed or came back", |state| state.settled() && state.status() != Status::Success),
+        ("Under way", |state| !state.settled()),
+        ("Succeeded", |state| state.status() == Status::Success),
+    ];
+    let mut groups = Vec::new();
+    for (words, wanted) in kinds {
+        let states = Stands::ALL.iter().copied().filter(wanted).collect();
+        let filter = Filter { batch: Some(batch.id), states: Some(states), ..Filter::default() };
+        let found = transactions::list(db, &filter, MOST + 1).await?;
+        let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+        let more = found.len() > most;
+        let rows = payments::rows(db, found.into_iter().take(most).collect()).await?;
+        if !rows.is_empty() {
+            groups.push(Group { words, rows, more });
+        }
+    }
+    Ok(groups)
+}
+
+async fn events(State(app): State<App>, Path(number): Path<String>) -> Result<Response, Fault> {
+    batches::find(&mut app.store.read().await?, &number).await?;
+    let stream = changes(app.nudge.changed.subscribe(), PACE).take_until(tokio::time::sleep(STREAM_LIFE));
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// Says the number of the last change at once and after every change, at a pace. A page that missed some sees by the
+/// number that it must look again.
+fn changes(changed: watch::Receiver<u64>, pace: Duration) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold((changed, true), move |(mut changed, first)| async move {
+        if !first {
+            tokio::time::sleep(pace).await;
+            changed.changed().await.ok()?;
+        }
+        let number = *changed.borrow_and_update();
+        let event = Event::default().event("changed").retry(Duration::from_secs(1)).data(number.to_string());
+        Some((Ok(event), (changed, false)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_tells_the_number_of_now_and_several_changes_once() {
+        let (sender, receiver) = watch::channel(7u64);
+        let mut stream = Box::pin(changes(receiver, Duration::from_millis(1)));
+        assert!(stream.next().await.is_some(), "the number of now");
+        sender.send_modify(|number| *number += 1);
+        sender.send_modify(|number| *number += 1);
+        assert!(stream.next().await.is_some(), "two changes");
+        drop(sender);
+        assert!(stream.next().await.is_none(), "were told once");
+    }
+
+    #[test]
+    fn how_far_it_is_in_a_sentence() {
+        assert_eq!(told(1, 1, 0, 0), "All 1 payment succeeded.");
+        assert_eq!(told(12, 3, 1, 8), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
+        assert_eq!(told(4, 3, 1, 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+    }
+}

@@ -1,0 +1,269 @@
+//! Pay: the page that says exactly what would be paid, and the form that promises it. The form carries the batch's
+//! digest and the totals that were seen, nothing else; what was changed meanwhile comes back as the same page, saying
+//! what. After Pay the same address shows the batch live (`live`).
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::money::{Currency, Money, Vendor};
+
+use super::claims::{Row, balances, is_draft, stops};
+use super::frame::{Frame, Place, Told, Visit};
+use super::words::{Cash, Why, how_many, whys};
+use super::{history, live};
+use crate::ops::batches::{self as verbs, BatchView};
+use crate::ops::idempotency::Reply;
+use crate::ops::pay::{self, Balances, Paid, Seen};
+use crate::ops::{OpsError, settings};
+use crate::store::Db;
+use crate::web::fault::Fault;
+use crate::web::form::{Form, Key};
+use crate::web::{Need, Route, Web, get, post};
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/claims/{number}/pay", Need::May(Permission::Read), show),
+        post("/claims/{number}/pay", Need::May(Permission::Pay), press),
+    ]
+}
+
+/// What would be paid through one vendor in one currency.
+struct Part {
+    vendor: &'static str,
+    payments: usize,
+    total: Cash,
+    fee: Cash,
+    net: Cash,
+    balance: Balance,
+}
+
+/// What is known of the vendor's balance.
+enum Balance {
+    /// The vendor has no call that tells it.
+    NotTold,
+    /// It could not be read.
+    Unknown,
+    /// It covers what is needed.
+    Covers(Cash),
+    /// It does not: what there is, what is needed.
+    Short(Cash, Cash),
+}
+
+#[derive(Template)]
+#[template(path = "pay.html")]
+struct PayPage {
+    frame: Frame,
+    number: String,
+    told: String,
+    parts: Vec<Part>,
+    totals: Vec<Cash>,
+    /// The totals as the form sends them back.
+    seen: Vec<String>,
+    digest: String,
+    once: String,
+    stops: Vec<Why>,
+    blocked: Vec<Row>,
+    may_prepare: bool,
+    fee_note: &'static str,
+}
+
+async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let now = web.app.clock.now();
+    let mut db = web.app.store.read().await?;
+    let batch = crate::store::batches::find(&mut db, &number).await?;
+    if !batch.open() {
+        return live::show(&web, &mut db, &visit, batch).await;
+    }
+    let view = verbs::view(&mut db, &number, now).await?;
+    drop(db);
+    let balances = balances(&web.work, &view).await;
+    page(&web, &visit, &view, &balances).await
+}
+
+async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -> Result<Response, Fault> {
+    let mut db = web.app.store.read().await?;
+    let stops = stops(&mut db, visit, view, balances).await?;
+    let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
+    let payments = how_many(view.claims.len(), "payment", "payments");
+    let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
+    let page = PayPage {
+        frame: visit.frame(format!("Pay {}", view.batch.number), Place::Claims),
+        number: view.batch.number.clone(),
+        told: format!("{payments} for {}", how_many(rewards, "reward", "rewards")),
+        parts: parts(view, balances),
+        totals: view.totals.iter().copied().map(Cash).collect(),
+        seen: view.totals.iter().map(ToString::to_string).collect(),
+        digest: view.digest.clone(),
+        once: web.app.clock.secret(),
+        stops: whys(&stops),
+        blocked: blocked.take(50).map(Row::of).collect(),
+        may_prepare: visit.may(Permission::Prepare),
+        fee_note: fee_note(&mut db).await?,
+    };
+    visit.show(&page)
+}
+
+async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
+    Ok(match settings::load(db).await?.fees_paid_by {
+        payout::batch::FeesPaidBy::Company => {
+            "The company bears the fees: every payee gets the whole amount."
+        }
+        payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what he gets.",
+    })
+}
+
+fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
+    let mut sums: Vec<(Vendor, Currency, usize, [i64; 3])> = Vec::new();
+    for claim in &view.claims {
+        let Some(vendor) = claim.vendor() else { continue };
+        let currency = claim.total.currency;
+        let adds = [claim.total.minor, claim.fee.minor, claim.net.minor];
+        match sums.iter_mut().find(|(at, of, ..)| (*at, *of) == (vendor, currency)) {
+            Some((.., count, sum)) => {
+                *count += 1;
+                sum.iter_mut().zip(adds).for_each(|(sum, add)| *sum = sum.saturating_add(add));
+            }
+            None => sums.push((vendor, currency, 1, adds)),
+        }
+    }
+    sums.sort_by_key(|(vendor, currency, ..)| (*vendor, *currency));
+    let short = balances.short(view);
+    let part = |(vendor, currency, payments, [total, fee, net]): (Vendor, Currency, usize, [i64; 3])| {
+        let money = |minor| Money::new(minor, currency);
+        let lacking = short.iter().find(|(at, needed, _)| (*at, needed.currency) == (vendor, currency));
+        let balance = match (vendor, balances.of(vendor, money(0)), lacking) {
+            (Vendor::PayPal, None, _) => Balance::NotTold,
+            (_, _, Some((_, needed, has))) => Balance::Short(Cash(*has), Cash(*needed)),
+            (_, Some(has), None) => Balance::Covers(Cash(has)),
+            (Vendor::Stripe, None, None) => Balance::Unknown,
+        };
+        let (total, fee, net) = (Cash(money(total)), Cash(money(fee)), Cash(money(net)));
+        Part { vendor: vendor.label(), payments, total, fee, net, balance }
+    };
+    sums.into_iter().map(part).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promise {
+    digest: String,
+    /// `420.00 USD`, once for each currency.
+    #[serde(default)]
+    total: Vec<String>,
+    checked: Option<String>,
+}
+
+/// The totals that were seen, as the page wrote them.
+fn totals(words: &[String]) -> Vec<Money> {
+    let read = |text: &String| {
+        let (amount, code) = text.split_once(' ')?;
+        let currency = Currency::parse(code).ok()?;
+        Money::parse(amount, currency).ok()
+    };
+    words.iter().filter_map(read).collect()
+}
+
+fn paid(paid: &Paid) -> Reply {
+    Reply::see_other(format!("/claims/{}/pay", paid.batch.batch.number))
+}
+
+async fn press(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<Promise>,
+) -> Result<Response, Fault> {
+    let here = format!("/claims/{number}/pay");
+    if sent.checked.is_none() {
+        let told = "Tick that you have checked the totals. Nothing was paid.";
+        return Ok(Told::bad(told).on(&here));
+    }
+    let batch = crate::store::batches::find(&mut web.app.store.read().await?, &number).await?;
+    let seen = Seen { digest: sent.digest, totals: totals(&sent.total) };
+    let balances = ask::balances(&web.work).await;
+    let once = key.once(paid);
+    match pay::pay(&web.app, &visit.actor, batch.id, &seen, &balances, once.as_ref()).await {
+        Ok(done) => {
+            let payments = how_many(done.transactions, "payment is", "payments are");
+            let told =
+                format!("Pay was pressed for {number}: {payments} on the way. This page follows them.");
+            Ok(Told::good(told).on(&here))
+        }
+        Err(error @ (OpsError::Conflict(_) | OpsError::Blocked(_))) => {
+            let told = changed(&web, &number, &seen, Told::refused(error)?).await?;
+            refused(&web, visit.telling(told), &number, &balances).await
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
+}
+
+/// What is different now, currency by currency, and who changed the batch last.
+async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result<Told, Fault> {
+    let mut db = web.app.store.read().await?;
+    let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
+    if !is_draft(view.status) {
+        return Ok(told);
+    }
+    let mut currencies: Vec<Currency> =
+        seen.totals.iter().chain(&view.totals).map(|money| money.currency).collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    let of = |totals: &[Money], currency| {
+        let found = totals.iter().find(|money| money.currency == currency);
+        found.map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
+    for currency in currencies {
+        let (before, now) = (of(&seen.totals, currency), of(&view.totals, currency));
+        if before != now {
+            told.items.push(format!("{currency}: you saw {before}, it is {now} now."));
+        }
+    }
+    if view.digest != seen.digest {
+        let (by, at) = &view.batch.changed;
+        let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
+        let by = names.get(by).map_or("Somebody", String::as_str);
+        let at = crate::clock::rfc3339(*at);
+        told.items.push(format!(
+            "{number} itself was last changed by {by} at {} UTC.",
+            at.get(11..16).unwrap_or("")
+        ));
+    }
+    Ok(told)
+}
+
+/// The page again, as it is now, saying why nothing was paid.
+async fn refused(web: &Web, visit: Visit, number: &str, balances: &Balances) -> Result<Response, Fault> {
+    let mut db = web.app.store.read().await?;
+    let batch = crate::store::batches::find(&mut db, number).await?;
+    let page = match batch.open() {
+        true => {
+            let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
+            drop(db);
+            page(web, &visit, &view, balances).await?
+        }
+        false => live::show(web, &mut db, &visit, batch).await?,
+    };
+    Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_read_as_they_were_written() {
+        let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
+        let shown = [money(120_000, "USD"), money(1_500, "JPY"), money(1_234, "KWD")];
+        let words: Vec<String> = shown.iter().map(ToString::to_string).collect();
+        assert_eq!(totals(&words), shown);
+        assert_eq!(totals(&["1,200.00 USD".to_owned(), "5".to_owned(), "x USD".to_owned()]), []);
+    }
+}

@@ -1,0 +1,359 @@
+//! One payment: how it stands and what that means for the money, why, what can be done about it, and the evidence.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::ids::TransactionId;
+use payout::law::{self, NotNow, Release};
+use payout::money::Money;
+use payout::reason::explain;
+use payout::transaction::{AttemptState, Leg};
+
+use super::claims::payee_kind;
+use super::frame::{Frame, Place, Told, Visit};
+use super::words::{self, Cash, Chip, When, detail, meaning, plain, status_chip, when};
+use crate::app::App;
+use crate::ops::idempotency::Reply;
+use crate::ops::transactions as verbs;
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
+use crate::store::{Db, batches, payees};
+use crate::web::fault::Fault;
+use crate::web::form::{Form, Key};
+use crate::web::{Need, Route, Web, get, post};
+use crate::work::ask;
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    vec![
+        get("/transactions/{number}", reads, show),
+        post("/transactions/{number}/refresh", pays, refresh),
+        post("/transactions/{number}/resubmit", pays, resubmit),
+        post("/transactions/{number}/return-to-pool", pays, return_to_pool),
+        post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside),
+    ]
+}
+
+/// Why it stands so, in plain words.
+struct Reason {
+    message: String,
+    said: Option<String>,
+    code: String,
+    who: &'static str,
+    remedy: &'static str,
+}
+
+/// Something that can be done, or why not.
+struct Deed {
+    path: &'static str,
+    words: &'static str,
+    told: &'static str,
+    why_not: Option<String>,
+    once: String,
+}
+
+struct AttemptRow {
+    leg: &'static str,
+    number: i64,
+    chip: Chip,
+    key: Option<String>,
+    vendor_id: Option<String>,
+    reason: Option<String>,
+    sent: Option<When>,
+    ended: Option<When>,
+    tries: i64,
+}
+
+struct LineRow {
+    at: When,
+    source: &'static str,
+    effect: String,
+    detail: Option<String>,
+    event: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "transaction.html")]
+struct ShowPage {
+    frame: Frame,
+    number: String,
+    chip: Chip,
+    detail: Option<&'static str>,
+    meaning: &'static str,
+    reason: Option<Reason>,
+    contradicted: Option<When>,
+    payee: String,
+    kind: &'static str,
+    vendor: &'static str,
+    destination: String,
+    batch: String,
+    amount: Cash,
+    fee: Cash,
+    net: Cash,
+    pressed: When,
+    since: When,
+    settled: Option<When>,
+    asked: Option<(When, String)>,
+    ask_at: Option<When>,
+    released: Option<When>,
+    outside: Option<(String, String)>,
+    refresh: Deed,
+    deeds: Vec<Deed>,
+    outside_deed: Deed,
+    today: String,
+    attempts: Vec<AttemptRow>,
+    rewards: Vec<(String, Cash)>,
+    timeline: Vec<LineRow>,
+}
+
+async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let transaction = transactions::find(&mut db, &number).await?;
+    if transaction.label() != number {
+        return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
+    }
+    let page = page(&mut db, &app, &visit, &transaction).await?;
+    visit.show(&page)
+}
+
+async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) -> Result<ShowPage, Fault> {
+    let terms = transaction.terms;
+    let names = payees::names(db, &[terms.payee]).await?;
+    let attempts = transactions::attempts(db, &[transaction.id]).await?;
+    let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+    let carriers = submissions::several(db, &carriers).await?;
+    let covered = transactions::covered(db, transaction.id).await?;
+    let covered = covered.into_iter().map(|row| {
+        (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, terms.amount.currency)))
+    });
+    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction);
+    Ok(ShowPage {
+        frame: visit.frame(transaction.label(), Place::Transactions),
+        number: transaction.label(),
+        chip: status_chip(transaction.state.status()),
+        detail: detail(transaction.state),
+        meaning: meaning(transaction.state),
+        reason: reason(transaction),
+        contradicted: when(transaction.contradicted_at),
+        payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+        kind: payee_kind(terms.payee),
+        vendor: terms.vendor.label(),
+        destination: transaction.destination.masked(),
+        batch: batches::find(db, &transaction.batch.to_string()).await?.number,
+        amount: Cash(terms.amount),
+        fee: Cash(transaction.fee),
+        net: Cash(terms.net),
+        pressed: When(transaction.created_at),
+        since: When(transaction.state_at),
+        settled: when(transaction.settled_at),
+        asked: transaction.asked.clone().map(|(at, what)| (When(at), what)),
+        ask_at: when(transaction.ask_at),
+        released: when(transaction.released_at),
+        outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
+        refresh,
+        deeds: vec![resubmit, return_to_pool],
+        outside_deed,
+        today: crate::clock::date(app.clock.now()),
+        attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
+        rewards: covered.collect(),
+        timeline: transactions::timeline(db, transaction.id).await?.into_iter().map(line).collect(),
+    })
+}
+
+fn reason(transaction: &Transaction) -> Option<Reason> {
+    let said = transaction.reason.as_ref().map(|reason| reason.message.clone());
+    let code = transaction.reason.as_ref().map(|reason| reason.code.clone());
+    let code = code.or_else(|| transaction.waiting.clone())?;
+    let said = said.filter(|words| !words.is_empty());
+    let explained = explain(&code);
+    let message = explained.message.map(str::to_owned).or_else(|| said.clone());
+    Some(Reason {
+        message: message.unwrap_or_else(|| "The vendor gave only a code.".to_owned()),
+        said,
+        code,
+        who: words::who(explained.who),
+        remedy: explained.remedy,
+    })
+}
+
+/// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
+fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
+    let allowed = visit.may(Permission::Pay);
+    let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed(), refused) {
+        (false, _, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
+        (true, true, _) => Some(NotNow::Closed.sentence().to_owned()),
+        (true, false, refused) => refused.map(|why| why.sentence().to_owned()),
+    };
+    let deed = |path, words, told, why_not| Deed { path, words, told, why_not, once: app.clock.secret() };
+    let (state, terms) = (transaction.state, &transaction.terms);
+    let release = law::return_to_pool(state);
+    let returning = match &release {
+        Ok(Release::AfterReversal(_)) => {
+            "Stripe is asked to give the transfer back first; the rewards are free when it has."
+        }
+        Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
+    };
+    [
+        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", why_not(None)),
+        deed(
+            "resubmit",
+            "Resubmit",
+            "Sends what failed again, as a new attempt with a new key.",
+            why_not(law::resubmit(state, terms).err()),
+        ),
+        deed("return-to-pool", "Return to pool", returning, why_not(release.err())),
+        deed(
+            "mark-paid-outside",
+            "Mark as paid outside",
+            "Closes it because the payee was paid some other way.",
+            why_not(law::mark_paid_outside(state, terms).err()),
+        ),
+    ]
+}
+
+fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
+    let carrier = carriers.iter().find(|carrier| Some(&carrier.id) == attempt.submission.as_ref());
+    let (tone, words) = match attempt.state {
+        AttemptState::Queued => ("", "Queued"),
+        AttemptState::Sending => ("wait", "Being sent"),
+        AttemptState::Unknown => ("warn", "Outcome not known"),
+        AttemptState::Review => ("warn", "A person must look"),
+        AttemptState::Accepted => ("wait", "The vendor has it"),
+        AttemptState::Succeeded => ("good", "Done"),
+        AttemptState::Failed => ("bad", "Failed, no money moved"),
+        AttemptState::Returned => ("bad", "The money came back"),
+    };
+    AttemptRow {
+        leg: match attempt.leg {
+            Leg::Transfer => "Transfer to the payee's Stripe balance",
+            Leg::Payout => "Payout to the payee's bank",
+            Leg::Reversal => "Transfer fetched back",
+            Leg::Item => "PayPal payment",
+        },
+        number: attempt.number,
+        chip: Chip { tone, words },
+        key: carrier.map(|carrier| carrier.key.clone()),
+        vendor_id: attempt.vendor_id.clone(),
+        reason: attempt.reason_code.clone(),
+        sent: when(attempt.first_sent_at),
+        ended: when(attempt.ended_at),
+        tries: carrier.map_or(0, |carrier| carrier.tries),
+    }
+}
+
+fn line(line: ReadLine) -> LineRow {
+    LineRow {
+        at: When(line.at),
+        source: match line.source.as_str() {
+            "request" => "Sent to the vendor",
+            "answer" => "The vendor's answer",
+            "webhook" => "Webhook",
+            "poll" => "The vendor was asked",
+            "notice" => "Notice",
+            "person" => "A person",
+            _ => "Bursar",
+        },
+        effect: plain(&line.effect),
+        detail: line.detail,
+        event: line.event_id,
+    }
+}
+
+async fn id_of(app: &App, number: &str) -> Result<TransactionId, Fault> {
+    Ok(transactions::find(&mut app.store.read().await?, number).await?.id)
+}
+
+fn address(transaction: &Transaction) -> String {
+    format!("/transactions/{}", transaction.label())
+}
+
+/// Where a form's repeated press is sent without acting again.
+fn again(transaction: &Transaction) -> Reply {
+    Reply::see_other(address(transaction))
+}
+
+async fn refresh(State(web): State<Web>, Path(number): Path<String>) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let told = match ask::refresh(&web.work, id).await {
+        Ok(after) => match &after.asked {
+            Some((_, what)) => Told::good(format!("{} was asked: {what}.", after.terms.vendor.label())),
+            None => Told::warn("The vendor could not be asked now. Bursar asks again by itself."),
+        },
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+async fn resubmit(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let told = match verbs::resubmit(&app, &visit.actor, id, key.once(again).as_ref()).await {
+        Ok(_) => Told::good(format!("{number} is sent again, with a new key.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+async fn return_to_pool(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let asked = verbs::return_to_pool(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
+    let told = match asked {
+        Ok(asked) if verbs::recalling(&asked) => recalled(&ask::reversal(&web.work, id).await?),
+        Ok(_) => Told::good(format!("The rewards of {number} are back in the pool.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// How fetching the money back from a Stripe balance went.
+fn recalled(after: &Transaction) -> Told {
+    let number = after.label();
+    if verbs::recalling(after) {
+        return Told::warn(format!(
+            "Stripe has not answered yet. The rewards of {number} are free as soon as it gives the transfer back; nothing else needs to be done."
+        ));
+    }
+    if after.released_at.is_some() {
+        return Told::good(format!("The money is back, and the rewards of {number} are back in the pool."));
+    }
+    let words = reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
+    Told::bad(format!(
+        "Stripe refused to give the transfer back, so the rewards stay where they are. {words}"
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    reference: Option<String>,
+    paid_on: Option<String>,
+}
+
+async fn mark_paid_outside(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Outside>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let (reference, paid_on) = (sent.reference.unwrap_or_default(), sent.paid_on.unwrap_or_default());
+    let told = match verbs::mark_paid_outside(&app, &visit.actor, id, &reference, &paid_on, None).await {
+        Ok(_) => Told::good(format!("{number} is closed as paid outside on {paid_on}.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
