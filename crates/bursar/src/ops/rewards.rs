@@ -193,24 +193,38 @@ pub async fn create(
     let now = app.clock.now();
     transact!(app, |tx| {
         let id = draft.external_id.as_str();
-        let known = rewards::known(tx, &[id]).await?.remove(id);
-        if known.as_ref().is_some_and(|hash| *hash != draft.content_hash()) {
+        let existed = is_known(tx, draft).await? || !enter(tx, app, actor, draft).await?;
+        // Somebody may have entered the same id in between; then his content decides.
+        if existed && !is_known(tx, draft).await? {
             return Err(OpsError::Conflict(external_id_conflict()));
         }
-        if known.is_none() {
-            let (activity, owner) = references(tx, draft).await?;
-            let mut entered = draft.settle(&activity, &owner, app, &actor.id.to_string())?;
-            entered.number = store::next_numbers(tx, "reward", 1).await?;
-            if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1 {
-                return Err(OpsError::Conflict(external_id_conflict()));
-            }
-            note(tx, now, actor, "reward_entered", entered.id, json!({"external_id": id}));
-        }
-        let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
-        let created = Created { reward, existed: known.is_some(), now };
+        let reward = rewards::find_external(tx, id).await?.ok_or(OpsError::Missing)?;
+        let created = Created { reward, existed, now };
         finish(tx, once, &created).await?;
         Ok(created)
     })
+}
+
+/// Whether this very reward was entered before.
+async fn is_known(db: &mut Db, draft: &Draft) -> Result<bool> {
+    match rewards::known(db, &[&draft.external_id]).await?.remove(&draft.external_id) {
+        Some(hash) if hash == draft.content_hash() => Ok(true),
+        Some(_) => Err(OpsError::Conflict(external_id_conflict())),
+        None => Ok(false),
+    }
+}
+
+/// Enters it; false when its id was taken meanwhile.
+async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<bool> {
+    let (activity, owner) = references(tx, draft).await?;
+    let mut entered = draft.settle(&activity, &owner, app, &actor.id.to_string())?;
+    entered.number = store::next_numbers(tx, "reward", 1).await?;
+    if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1 {
+        return Ok(false);
+    }
+    let detail = json!({"external_id": draft.external_id});
+    note(tx, app.clock.now(), actor, "reward_entered", entered.id, detail);
+    Ok(true)
 }
 
 /// The caller's id stands for another reward.

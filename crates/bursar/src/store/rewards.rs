@@ -282,6 +282,16 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
     db.optional(page(conditions, ORDER[0].0, 1)).await?.as_ref().map(read).transpose()
 }
 
+/// One reward, by the caller's id alone: it may look like a number of another one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Reward>> {
+    let mut conditions = Where::default();
+    conditions.and("external_id = ?", [external_id.into()]);
+    db.optional(page(conditions, ORDER[0].0, 1)).await?.as_ref().map(read).transpose()
+}
+
 /// The rewards of these ids, in no order.
 ///
 /// # Errors

@@ -250,7 +250,7 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
         return Ok((request, None));
     }
     let (request, key) = match page {
-        true => open_form(request).await.map_err(refuse)?,
+        true => open_form(request, door.need).await.map_err(refuse)?,
         false => match request.headers().get("idempotency-key").cloned() {
             Some(key) => {
                 let key = readable_key(&key).map_err(refuse)?;
@@ -298,7 +298,7 @@ async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {
 }
 
 /// A page's form: its session's word must be in it. Its one-time key is taken out with it.
-async fn open_form(request: Request) -> Result<(Request, Option<(String, String)>), Fault> {
+async fn open_form(request: Request, need: Need) -> Result<(Request, Option<(String, String)>), Fault> {
     let kind = strict::content_type(request.headers());
     if kind != "application/x-www-form-urlencoded" && !kind.is_empty() {
         let told = "Send this as a form.";
@@ -309,7 +309,8 @@ async fn open_form(request: Request) -> Result<(Request, Option<(String, String)
     let mut tree = Tree::from_pairs(&bytes);
     let word = tree.take_word("csrf").unwrap_or_default();
     let once = tree.take_word("once");
-    let session = request.extensions().get::<Session>();
+    // What anybody may post, signing in, acts for no session and so needs no word of one.
+    let session = request.extensions().get::<Session>().filter(|_| need != Need::Open);
     let known = session.is_none_or(|session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into());
     if from_elsewhere || !known {
         let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";

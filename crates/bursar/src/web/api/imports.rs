@@ -52,7 +52,7 @@ pub struct ReportJson {
 
 /// Why a row was refused.
 #[derive(Serialize, ToSchema)]
-#[schema(as = RowError)]
+#[schema(as = ImportRowError)]
 struct RowErrorJson {
     /// The line on which the row begins; the header is line 1.
     line: u64,

@@ -256,6 +256,18 @@ fn own(actor: &Actor) -> Option<PartnerId> {
     }
 }
 
+/// An account as it is told: our remarks are not for partners.
+fn account_for(actor: &Actor, account: Account) -> AccountJson {
+    let note = account.note.clone().filter(|_| own(actor).is_none());
+    AccountJson { note, ..account.into() }
+}
+
+/// A partner as he is told: our remarks are not for partners.
+fn partner_for(actor: &Actor, partner: Partner) -> PartnerJson {
+    let note = partner.note.clone().filter(|_| own(actor).is_none());
+    PartnerJson { note, ..partner.into() }
+}
+
 pub(super) fn filter(paging: &Paging) -> Result<Filter, Fault> {
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     Ok(Filter { after, limit: paging.limit + 1, ..Filter::default() })
@@ -268,7 +280,8 @@ async fn accounts(
 ) -> Result<JsonAnswer<Page<AccountJson>>, Fault> {
     let filter = Filter { q: wanted.q, own: own(&actor), ..filter(&paging)? };
     let rows = programs::accounts(&mut app.store.read().await?, &filter).await?;
-    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), AccountJson::from)))
+    let json = |row| account_for(&actor, row);
+    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), json)))
 }
 
 async fn account(
@@ -284,7 +297,7 @@ async fn account(
             return Err(Fault::missing());
         }
     }
-    Ok(JsonAnswer(found.into()))
+    Ok(JsonAnswer(account_for(&actor, found)))
 }
 
 async fn list_partners(
@@ -299,7 +312,12 @@ async fn list_partners(
         filter.account = Some(company);
     }
     let rows = programs::partners(&mut db, &filter).await?;
-    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), PartnerJson::from)))
+    Ok(JsonAnswer(Page::of(
+        rows,
+        paging.limit,
+        |row| sealed(&[&row.id.to_string()]),
+        |row| partner_for(&actor, row),
+    )))
 }
 
 async fn partner(
@@ -315,7 +333,7 @@ async fn partner(
         (Some(_), Some(company)) => found.account.0.to_string() == company,
         (Some(partner), None) => found.id == partner,
     };
-    if visible { Ok(JsonAnswer(found.into())) } else { Err(Fault::missing()) }
+    if visible { Ok(JsonAnswer(partner_for(&actor, found))) } else { Err(Fault::missing()) }
 }
 
 /// The company whose things a partner's administrator sees.

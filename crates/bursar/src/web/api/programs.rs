@@ -23,7 +23,7 @@ use crate::web::session::Who;
 use crate::web::strict::{Change, Json};
 use crate::web::{Need, Route, get, put};
 
-const READ: Need = Need::MayOrOwn(Permission::Read);
+const READ: Need = Need::May(Permission::Read);
 const WRITE: Need = Need::May(Permission::ManagePartners);
 
 /// The rows of the route table.

@@ -68,7 +68,7 @@ pub struct RewardJson {
 
 /// Who is paid.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Payee)]
+#[schema(as = RewardPayee)]
 struct PayeeJson {
     /// `partner` or `account`.
     r#type: &'static str,
@@ -124,6 +124,18 @@ impl RewardJson {
             paid_at: reward.paid_at.map(rfc3339),
             version: reward.version,
         }
+    }
+}
+
+impl RewardJson {
+    /// The same for a partner: without our remarks, and without a reason that he was not let see.
+    #[must_use]
+    pub fn for_partner(mut self) -> Self {
+        self.note = None;
+        self.created_by = String::new();
+        self.decided_by = None;
+        self.reason = self.reason.filter(|_| self.show_reason_to_partner);
+        self
     }
 }
 

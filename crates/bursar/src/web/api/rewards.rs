@@ -32,6 +32,9 @@ use crate::web::{Need, Route, delete, get, patch, post};
 const READ: Need = Need::MayOrOwn(Permission::Read);
 const REVIEW: Need = Need::May(Permission::Review);
 
+/// Room for the ids of a hundred thousand rewards.
+const BULK_LIMIT: usize = 4 << 20;
+
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
@@ -58,6 +61,7 @@ pub fn routes() -> Vec<Route> {
             .says("Delete a reward that was never approved")
             .answers_nothing(204),
         post("/api/v1/rewards/bulk", REVIEW, bulk)
+            .up_to(BULK_LIMIT)
             .says("Approve or reject many, by ids or by a filter with the number you saw")
             .takes::<Bulk>()
             .answers::<BulkJson>(200),
@@ -177,7 +181,13 @@ async fn visible_to(db: &mut Db, actor: &Actor, id: &str) -> Result<Reward, Faul
 
 async fn read(State(app): State<App>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {
     let found = visible_to(&mut app.store.read().await?, &actor, &id).await?;
-    Ok(answer(&app, &found))
+    let body = seen_by(&actor, &found, app.clock.now());
+    Ok(([(header::ETAG, etag(found.version))], JsonAnswer(body)).into_response())
+}
+
+fn seen_by(actor: &Actor, reward: &Reward, now: i64) -> RewardJson {
+    let body = RewardJson::of(reward, now);
+    if visible(actor) == Visible::All { body } else { body.for_partner() }
 }
 
 fn answer(app: &App, reward: &Reward) -> Response {
@@ -205,7 +215,7 @@ async fn list(
         let (key, id) = verbs::after(reward, window.sort);
         sealed(&[sort_word(&paging), &key.to_string(), &id])
     };
-    Ok(JsonAnswer(Page::of(rows, paging.limit, key, |reward| RewardJson::of(&reward, now))))
+    Ok(JsonAnswer(Page::of(rows, paging.limit, key, |reward| seen_by(&actor, &reward, now))))
 }
 
 #[derive(Deserialize, ToSchema)]
