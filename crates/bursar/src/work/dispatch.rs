@@ -6,13 +6,13 @@
 //!
 //! A process may die after any of these; the next pass finds what is committed and drives it on with the same key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::StreamExt as _;
 use payout::eligibility::{self, BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Currency, Vendor};
-use payout::transaction::{Fact, Leg, Reason};
+use payout::transaction::{AttemptState, Fact, Leg, Reason};
 use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
@@ -227,19 +227,19 @@ fn share(waiting: Vec<Ready>, balance: &vendors::stripe::balance::Balance, sorte
     }
 }
 
-/// Writes intentions, stops and waits. A key that is there already means that another worker was faster: nothing is
-/// written, and the next pass sees what it did.
+/// Writes intentions, stops and waits; answers how many attempts it moved.
 async fn commit(work: &Work, sorted: Sorted) -> Done {
     let app = &work.app;
-    let moved = sorted.ready.len() + sorted.stopped.len();
     let outcome = transact!(app, |tx| {
         let now = app.clock.now();
         let (mut heard, mut new) = (Vec::new(), Vec::new());
-        for (attempt, code) in &sorted.stopped {
+        let queued = still_queued(tx, &sorted).await?;
+        for (attempt, code) in sorted.stopped.iter().filter(|(attempt, _)| queued.contains(&attempt.id)) {
             heard.push(stop(attempt, *code));
         }
+        let ready = sorted.ready.iter().filter(|ready| queued.contains(&ready.attempt.id));
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
-            sorted.ready.iter().partition(|ready| ready.attempt.leg == Leg::Item);
+            ready.partition(|ready| ready.attempt.leg == Leg::Item);
         for ready in legs {
             match stripe_request(ready) {
                 Ok(request) => {
@@ -259,13 +259,25 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;
         }
-        Ok(())
+        Ok(queued.len())
     });
     match outcome {
-        Ok(()) => Ok(moved),
         Err(OpsError::Conflict(_)) => Ok(0),
-        Err(error) => Err(error),
+        outcome => outcome,
     }
+}
+
+/// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read
+/// the same ones: what he has sent must neither be sent again in a batch of another key nor be stopped.
+async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<HashSet<AttemptId>> {
+    let ready = sorted.ready.iter().map(|ready| &ready.attempt);
+    let moving: Vec<&Attempt> = ready.chain(sorted.stopped.iter().map(|(attempt, _)| attempt)).collect();
+    let of: Vec<TransactionId> = moving.iter().map(|attempt| attempt.transaction).collect();
+    transactions::lock(tx, &of).await?;
+    let now = transactions::attempts(tx, &of).await?.into_iter();
+    let queued: HashSet<AttemptId> =
+        now.filter(|attempt| attempt.state == AttemptState::Queued).map(|attempt| attempt.id).collect();
+    Ok(moving.into_iter().map(|attempt| attempt.id).filter(|id| queued.contains(id)).collect())
 }
 
 fn stop(attempt: &Attempt, code: Code) -> Heard {
