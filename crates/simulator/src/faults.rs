@@ -111,6 +111,10 @@ impl Faults {
         self.planted.push(fault);
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.planted.clear();
+    }
+
     /// The fault that strikes this call, if any; counts the call against every fault that it matches up to
     /// then.
     pub(crate) fn strike(&mut self, vendor: Vendor, call: Option<Call>) -> Option<FaultKind> {

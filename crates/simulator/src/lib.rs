@@ -235,6 +235,11 @@ impl Simulator {
         self.world().faults.plant(fault);
     }
 
+    /// Nothing goes wrong any more: every planted fault is taken away.
+    pub fn heal(&self) {
+        self.world().faults.clear();
+    }
+
     /// A copy of everything that both vendors have written down.
     pub fn books(&self) -> Books {
         Books::of(&self.world())
@@ -248,6 +253,12 @@ impl Simulator {
             Vendor::Stripe => world.stripe.set_balance(&currency.to_ascii_lowercase(), minor),
             Vendor::PayPal => world.paypal.set_balance(&currency.to_ascii_uppercase(), minor),
         }
+    }
+
+    /// Takes away what is available in a connected Stripe account, as if the partner had spent it: the money has
+    /// left the vendor.
+    pub fn drain(&self, account: &str, currency: &str) {
+        self.world().stripe.drain(account, &currency.to_ascii_lowercase());
     }
 
     /// Ends a destination's scene: its bank details were replaced, its restriction lifted, its money claimed.

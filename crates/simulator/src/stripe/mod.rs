@@ -107,6 +107,15 @@ impl Stripe {
         }
     }
 
+    /// Takes away what is available in a connected account, as if its owner had spent it.
+    pub(crate) fn drain(&mut self, account: &str, currency: &str) {
+        let purse = self.accounts.get_mut(account).and_then(|account| account.purses.get_mut(currency));
+        if let Some(purse) = purse {
+            *self.deposits.entry(currency.to_owned()).or_default() -= purse.available;
+            purse.available = 0;
+        }
+    }
+
     /// The account of a call, made on first sight; `None` when the id is not an account's.
     fn account(&mut self, id: &str, now: i64) -> Option<&mut Account> {
         if !id.starts_with("acct_") || id.len() > 255 {
