@@ -244,3 +244,12 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
     let row = db.one(sqlx::query(sql)).await?;
     Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }
+
+/// What the events that were dealt with were found to mean, newest first: for the page that shows them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn effects(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "SELECT effect FROM vendor_event WHERE effect IS NOT NULL ORDER BY received_at DESC LIMIT 200";
+    db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

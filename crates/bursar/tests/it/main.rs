@@ -16,4 +16,5 @@ mod scenarios;
 mod source;
 mod sql;
 mod tidy;
+mod webhooks;
 mod world;

@@ -1,0 +1,160 @@
+//! What may come in at the vendors' addresses and must move nothing: unsigned, wrongly signed, too old, from another
+//! account or mode, about objects nobody knows, of types nobody needs. And what is taken is stored before it is
+//! acknowledged.
+
+use axum::body::Body;
+use axum::http::Request;
+use bursar::ops::vendors::Credentials;
+use bursar::store;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use simulator::{Delivery, Vendor};
+
+use crate::api::House;
+use crate::world::{Loop, World};
+
+/// A Stripe delivery that the test writes itself, signed with the true secret of its endpoint.
+async fn stripe(world: &World, endpoint: &str, event: &Value, signed_at_us: i64) -> Delivery {
+    let body = event.to_string().into_bytes();
+    let secret = secret(world, endpoint).await;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let at = signed_at_us / 1_000_000;
+    mac.update(format!("{at}.").as_bytes());
+    mac.update(&body);
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    delivery(world, endpoint, body, vec![("Stripe-Signature".to_owned(), format!("t={at},v1={hex}"))])
+}
+
+fn delivery(world: &World, endpoint: &str, body: Vec<u8>, headers: Vec<(String, String)>) -> Delivery {
+    Delivery {
+        id: 0,
+        vendor: Vendor::Stripe,
+        url: format!("{}/webhooks/{endpoint}", world.app.base_url),
+        headers,
+        body,
+        event_type: String::new(),
+        event_id: String::new(),
+        object_id: String::new(),
+    }
+}
+
+async fn secret(world: &World, endpoint: &str) -> String {
+    let all = store::vendors::all(&mut world.app.store.read().await.unwrap()).await.unwrap();
+    let stripe = all.iter().find(|one| one.vendor == payout::money::Vendor::Stripe).unwrap();
+    match Credentials::open(&world.app.master_key, stripe).unwrap() {
+        Credentials::Stripe { platform, connect, .. } => {
+            let of = if endpoint == "stripe" { platform } else { connect };
+            of.unwrap().1
+        }
+        Credentials::PayPal { .. } => panic!("not Stripe's"),
+    }
+}
+
+fn event(id: &str, kind: &str, account: &str, object: &str, live: bool) -> Value {
+    json!({
+        "id": id, "object": "event", "api_version": "2026-05-27.dahlia", "created": 1_790_000_000, "type": kind,
+        "livemode": live, "pending_webhooks": 1, "account": account,
+        "request": {"id": null, "idempotency_key": null},
+        "data": {"object": {"id": object, "object": "payout", "status": "paid", "amount": 100, "currency": "eur"}},
+    })
+}
+
+/// How many events are stored, and what each was found to mean.
+async fn stored(world: &World) -> (i64, Vec<String>) {
+    world.tick(0, Loop::Intake).await;
+    let (new, linked, parked) =
+        store::events::backlog(&mut world.app.store.read().await.unwrap()).await.unwrap();
+    assert_eq!((new, linked), (0, 0), "everything was looked at, nothing is about a payment");
+    let effects = store::events::effects(&mut world.app.store.read().await.unwrap()).await.unwrap();
+    (parked + i64::try_from(effects.len()).unwrap(), effects)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_as_it_should_be_is_refused_and_not_stored() {
+    let world = World::open("webhook-signatures", 1).await;
+    let now = world.now();
+    let good = event("evt_1", "payout.paid", "acct_x", "po_x", false);
+    let minute = 60_000_000;
+    let mut changed = stripe(&world, "stripe-connect", &good, now).await;
+    *changed.body.last_mut().unwrap() = b' ';
+    let mut other_endpoint = stripe(&world, "stripe", &good, now).await;
+    other_endpoint.url = format!("{}/webhooks/stripe-connect", world.app.base_url);
+    let unsigned = delivery(&world, "stripe-connect", good.to_string().into_bytes(), vec![]);
+    let empty = delivery(&world, "stripe-connect", vec![], vec![]);
+    let paypal = delivery(&world, "paypal", br#"{"id":"WH-1"}"#.to_vec(), vec![]);
+    let thin = json!({"id": "evt_2", "object": "v2.core.event", "type": "v1.payout.paid", "related_object": {"id": "po_x"}});
+    let rows = [
+        ("unsigned", unsigned),
+        ("empty", empty),
+        ("one byte changed", changed),
+        ("signed for the other endpoint", other_endpoint),
+        (
+            "signed 301 seconds ago",
+            stripe(&world, "stripe-connect", &good, now - 5 * minute - 1_000_000).await,
+        ),
+        ("signed in the future", stripe(&world, "stripe-connect", &good, now + 6 * minute).await),
+        ("PayPal, unsigned", paypal),
+        ("a thin notification", stripe(&world, "stripe-connect", &thin, now).await),
+    ];
+    for (what, delivery) in rows {
+        assert_eq!(world.post(&delivery).await, 400, "{what}");
+    }
+    assert_eq!(stored(&world).await.0, 0);
+    assert_eq!(
+        world.post(&stripe(&world, "stripe-connect", &good, now - 5 * minute).await).await,
+        200,
+        "300 s are fresh"
+    );
+    let failures = store::vendors::all(&mut world.app.store.read().await.unwrap()).await.unwrap();
+    let count =
+        failures.iter().find(|one| one.vendor == payout::money::Vendor::Stripe).unwrap().bad_signatures;
+    assert!(count >= 5, "the settings page tells of {count} signatures that did not fit");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_but_not_about_us_is_stored_and_moves_nothing() {
+    let world = World::open("webhook-strangers", 2).await;
+    let now = world.now();
+    let rows = [
+        (
+            "stripe-connect",
+            event("evt_mode", "payout.paid", "acct_x", "po_x", true),
+            Some("from the other mode (test or live)"),
+        ),
+        ("stripe-connect", event("evt_kind", "payout.invented", "acct_x", "po_x", false), None),
+        (
+            "stripe-connect",
+            event("evt_use", "charge.refunded", "acct_x", "ch_x", false),
+            Some("no effect: an event we have no use for"),
+        ),
+        (
+            "stripe",
+            event("evt_door", "payout.paid", "acct_x", "po_x", false),
+            Some("no effect: an event we have no use for"),
+        ),
+    ];
+    for (endpoint, event, _) in &rows {
+        let delivery = stripe(&world, endpoint, event, now).await;
+        assert_eq!(world.post(&delivery).await, 200);
+        assert_eq!(world.post(&delivery).await, 200, "twice is not an error");
+    }
+    let (count, effects) = stored(&world).await;
+    assert_eq!(count, 4, "each once");
+    for expected in rows.iter().filter_map(|(_, _, expected)| *expected) {
+        assert!(effects.iter().any(|effect| effect == expected), "{expected:?} in {effects:?}");
+    }
+    let balances = store::ledger::balances(&mut world.app.store.read().await.unwrap()).await.unwrap();
+    assert!(balances.is_empty(), "nothing moved: {balances:?}");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_secret_nothing_is_taken() {
+    let house = House::open("webhook-no-secret").await;
+    for endpoint in ["stripe", "stripe-connect", "paypal"] {
+        let request = Request::post(format!("/webhooks/{endpoint}")).body(Body::from("{}")).unwrap();
+        house.send(request).await.refused(503, "webhook_not_configured");
+    }
+}
