@@ -36,7 +36,7 @@ enum Command {
     /// Run the whole: pages, API, webhooks and the loops that pay
     Serve(WithConfig),
     /// Prepare the database and the master key, and stop
-    Init(WithConfig),
+    Init(WithJson),
     /// Show what Bursar does, on temporary data and simulated vendors
     Demo(demo::Options),
     /// Play Stripe and PayPal on a port of their own
@@ -67,10 +67,19 @@ struct WithConfig {
     config: Config,
 }
 
+#[derive(Args)]
+struct WithJson {
+    #[command(flatten)]
+    config: Config,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Print what is in force and what is missing, secrets masked
-    Check(WithConfig),
+    Check(WithJson),
 }
 
 #[derive(Subcommand)]
@@ -133,8 +142,8 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(with) => serve::run(with.config).await,
-        Command::Init(with) => serve::init(with.config).await,
-        Command::Config { command: ConfigCommand::Check(with) } => serve::check(&with.config).await,
+        Command::Init(with) => serve::init(with.config, with.json).await,
+        Command::Config { command: ConfigCommand::Check(with) } => serve::check(&with.config, with.json).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Simulator(options) => simulator::run(options).await,
         Command::User(users) => people::users(users).await,

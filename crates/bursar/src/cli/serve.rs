@@ -10,13 +10,12 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Outcome, open, output};
-use crate::app::App;
 use crate::config::Config;
 use crate::ops::people;
 use crate::store;
 use crate::work::pace::Pace;
 use crate::work::{self, Work};
-use crate::{secrets, web};
+use crate::web;
 
 /// How long open requests may go on after the stop was asked for.
 const REQUESTS: Duration = Duration::from_secs(4);
@@ -24,7 +23,8 @@ const REQUESTS: Duration = Duration::from_secs(4);
 /// Logs to standard error, so that standard output holds results alone.
 pub(super) fn log(filter: &str, format: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let begun = if format == "json" { logs.json().try_init() } else { logs.compact().try_init() };
     if begun.is_err() {
         output::complain("the log was set up before");
@@ -99,85 +99,82 @@ pub(super) async fn asked_to_stop() {
     }
 }
 
-pub(super) async fn init(config: Config) -> Outcome {
+pub(super) async fn init(config: Config, json: bool) -> Outcome {
     let key = config.master_key_file.display().to_string();
     let app = open(config, None).await?;
-    output::say(&format!(
-        "The database ({}) is ready; the master key is in {key}. Keep the key apart from backups.",
-        app.store.engine_name()
-    ));
+    let engine = app.store.engine_name();
+    if json {
+        output::json(&serde_json::json!({ "database": engine, "master_key_file": key }));
+    } else {
+        output::say(&format!("The database ({engine}) is ready; the master key is in {key}. Keep the key apart from backups."));
+    }
     app.store.close().await;
     Ok(())
 }
 
 /// What is in force, and what is missing.
-pub(super) async fn check(config: &Config) -> Outcome {
-    let unset = || "(not set)".to_owned();
-    let rows = [
+pub(super) async fn check(config: &Config, json: bool) -> Outcome {
+    let rows = in_force(config);
+    let missing = missing(config).await?;
+    if json {
+        let settings: serde_json::Map<String, serde_json::Value> =
+            rows.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        output::json(&serde_json::json!({ "settings": settings, "missing": missing }));
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    output::table(&["setting", "in force"], &rows);
+    missing.iter().for_each(|one| output::say(&format!("Missing: {one}")));
+    Ok(())
+}
+
+fn in_force(config: &Config) -> Vec<(&'static str, String)> {
+    let or = |value: &Option<String>, instead: &str| value.clone().unwrap_or_else(|| instead.to_owned());
+    let masked = |value: &Option<String>, instead: &str| match value {
+        Some(_) => "(set)".to_owned(),
+        None => instead.to_owned(),
+    };
+    let ca = config.paypal_cert_ca.as_ref().map(|path| path.display().to_string());
+    let from_listen = format!("http://{} (from listen)", config.listen);
+    vec![
         ("BURSAR_DATABASE_URL", without_password(&config.database_url)),
         ("BURSAR_LISTEN", config.listen.clone()),
-        (
-            "BURSAR_BASE_URL",
-            config.base_url.clone().unwrap_or_else(|| format!("http://{} (from listen)", config.listen)),
-        ),
+        ("BURSAR_BASE_URL", or(&config.base_url, &from_listen)),
         ("BURSAR_MASTER_KEY_FILE", config.master_key_file.display().to_string()),
-        (
-            "BURSAR_STRIPE_API_BASE",
-            config.stripe_api_base.clone().unwrap_or_else(|| "Stripe's own".to_owned()),
-        ),
-        (
-            "BURSAR_PAYPAL_API_BASE",
-            config.paypal_api_base.clone().unwrap_or_else(|| "PayPal's own".to_owned()),
-        ),
-        (
-            "BURSAR_PAYPAL_CERT_CA",
-            config.paypal_cert_ca.as_ref().map_or_else(unset, |path| path.display().to_string()),
-        ),
-        (
-            "BURSAR_SMTP_URL",
-            config
-                .smtp_url
-                .as_ref()
-                .map_or_else(|| "(not set: mails stay in the outbox)".to_owned(), |_| "(set)".to_owned()),
-        ),
+        ("BURSAR_STRIPE_API_BASE", or(&config.stripe_api_base, "Stripe's own")),
+        ("BURSAR_PAYPAL_API_BASE", or(&config.paypal_api_base, "PayPal's own")),
+        ("BURSAR_PAYPAL_CERT_CA", or(&ca, "(not set)")),
+        ("BURSAR_SMTP_URL", masked(&config.smtp_url, "(not set: mails stay in the outbox)")),
         ("BURSAR_LOG", config.log.clone()),
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),
-        (
-            "BURSAR_METRICS_TOKEN",
-            config.metrics_token.as_ref().map_or_else(
-                || "(not set: only this machine reads /metrics)".to_owned(),
-                |_| "(set)".to_owned(),
-            ),
-        ),
-    ];
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output::table(&["setting", "in force"], &rows);
+        ("BURSAR_METRICS_TOKEN", masked(&config.metrics_token, "(not set: only this machine reads /metrics)")),
+    ]
+}
+
+/// What must still be set up. Looks only: nothing is made here.
+async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
+    let mut missing = Vec::new();
     if !config.master_key_file.exists() {
-        output::say("Missing: the master key file; it is made at the first start.");
-    } else if let Err(error) =
-        secrets::MasterKey::from_file(&config.master_key_file, &crate::clock::Clock::system())
-    {
-        return Err(Failure(format!("the master key file cannot be used: {error}")));
+        missing.push("the master key file; it is made at the first start.".to_owned());
     }
-    if let Some(url) = config.database_url.strip_prefix("sqlite://")
-        && !std::path::Path::new(url.split('?').next().unwrap_or(url)).exists()
-    {
-        output::say("Missing: the database; it is made at the first start.");
-        return Ok(());
+    let file = config.database_url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+    if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
+        missing.push("the database; it is made at the first start.".to_owned());
     }
-    let app: App = open(config.clone(), None).await?;
+    if !missing.is_empty() {
+        return Ok(missing);
+    }
+    let app = open(config.clone(), None).await?;
     let connected = store::vendors::all(&mut app.store.read().await?).await?;
     for vendor in payout::money::Vendor::ALL {
         if connected.iter().all(|connection| connection.vendor != vendor) {
-            output::say(&format!(
-                "Missing: {} is not connected; save its credentials in Payout Settings.",
-                vendor.label()
-            ));
+            let name = vendor.label();
+            missing.push(format!("{name} is not connected; save its credentials in Payout Settings."));
         }
     }
     app.store.close().await;
-    Ok(())
+    Ok(missing)
 }
 
 fn without_password(url: &str) -> String {

@@ -181,6 +181,8 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {
+        // One connection first: a pool would go on trying and in the end say only that it took too long.
+        sqlx::Connection::close(<AnyConnection as sqlx::Connection>::connect(url).await?).await?;
         let pool = AnyPoolOptions::new()
             .max_connections(24)
             .acquire_timeout(Duration::from_secs(30))
