@@ -49,8 +49,9 @@ struct Answered {
 /// When the database does not answer.
 pub(super) async fn due(work: &Work, now: i64) -> Done {
     let app = &work.app;
+    let at_once = if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE };
     let leased =
-        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, AT_ONCE).await?) })?;
+        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, at_once).await?) })?;
     let (held, leased): (Vec<_>, Vec<_>) = leased.into_iter().partition(|one| work.held(one.vendor, now));
     let mut done = give_back(work, held, now).await?;
     if leased.is_empty() {
