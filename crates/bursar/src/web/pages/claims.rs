@@ -13,12 +13,12 @@ use payout::batch::BatchStatus;
 use payout::eligibility::{Blocker, Code};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
-use payout::money::{Money, Vendor};
+use payout::money::{Currency, Money, Vendor};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::transactions::needing_attention;
-use super::words::{Cash, Chip, Value, When, Why, batch_chip, count, how_many, whys};
+use super::words::{Cash, Chip, Value, When, Why, batch_chip, how_many, whys};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::safe_mode;
@@ -102,7 +102,7 @@ pub fn payee_kind(payee: Payee) -> &'static str {
     }
 }
 
-/// A reward of the pool.
+/// A reward of the pool that can be added.
 struct Pooled {
     id: RewardId,
     number: String,
@@ -111,6 +111,14 @@ struct Pooled {
     activity: String,
     value: Value,
     expires: Option<String>,
+}
+
+/// What stops the same payee's rewards in the same way.
+struct Stopped {
+    payee: String,
+    total: Option<Cash>,
+    numbers: Vec<String>,
+    more: usize,
     whys: Vec<Why>,
 }
 
@@ -144,8 +152,8 @@ struct ClaimsPage {
     active: Option<Active>,
     open: Vec<Pooled>,
     open_count: usize,
-    closed: Vec<Pooled>,
-    closed_count: usize,
+    closed: Vec<Stopped>,
+    closed_told: String,
     under_way: String,
     attention: Option<String>,
     recent: Vec<(String, Chip, When)>,
@@ -191,15 +199,13 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
     };
     let (open, closed) = verbs::pool_blockers(&mut db, &PoolFilter::default(), now).await?;
     let (open_count, closed_count) = (open.len(), closed.len());
-    let open = open.into_iter().take(ON_A_PAGE).map(|candidate| (candidate, Vec::new())).collect();
-    let closed = closed.into_iter().take(ON_A_PAGE).collect();
     let (under_way, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
         frame: visit.frame("Review Claims", Place::Claims),
         open: pooled(&mut db, open).await?,
-        closed: pooled(&mut db, closed).await?,
+        closed: stopped(&mut db, closed).await?,
         open_count,
-        closed_count,
+        closed_told: how_many(closed_count, "reward", "rewards"),
         under_way,
         attention,
         recent: recent(&mut db).await?,
@@ -280,12 +286,13 @@ async fn shown(
     })
 }
 
-async fn pooled(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Pooled>, Fault> {
-    let ids: Vec<RewardId> = found.iter().map(|(candidate, _)| candidate.id).collect();
-    let of: Vec<Payee> = found.iter().filter_map(|(candidate, _)| candidate.payee).collect();
+async fn pooled(db: &mut Db, found: Vec<Candidate>) -> Result<Vec<Pooled>, Fault> {
+    let found: Vec<Candidate> = found.into_iter().take(ON_A_PAGE).collect();
+    let ids: Vec<RewardId> = found.iter().map(|candidate| candidate.id).collect();
+    let of: Vec<Payee> = found.iter().filter_map(|candidate| candidate.payee).collect();
     let read = rewards::named(db, &ids).await?;
     let names = payees::names(db, &of).await?;
-    let pooled = |(candidate, blockers): (Candidate, Vec<Blocker>)| {
+    let pooled = |candidate: Candidate| {
         let reward: &Reward = read.iter().find(|reward| reward.entered.id == candidate.id)?;
         let payee = candidate.payee.and_then(|payee| names.get(&payee));
         Some(Pooled {
@@ -296,10 +303,39 @@ async fn pooled(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Ve
             activity: reward.activity.name.clone(),
             value: Value(reward.entered.worth),
             expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
-            whys: whys(&blockers),
         })
     };
     Ok(found.into_iter().filter_map(pooled).collect())
+}
+
+/// What cannot be added, one line for all of a payee's rewards in a currency that the same gates stop.
+async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Stopped>, Fault> {
+    type Alike = (Option<Payee>, Option<Currency>, Vec<Code>);
+    let mut groups: Vec<(Alike, Vec<Candidate>, Vec<Blocker>)> = Vec::new();
+    for (candidate, blockers) in found {
+        let codes = blockers.iter().map(|blocker| blocker.code).collect();
+        let alike = (candidate.payee, candidate.adds.map(|adds| adds.currency), codes);
+        // They come by payee and currency, so those that are alike stand close together.
+        let full = groups.len() == ON_A_PAGE;
+        match groups.iter_mut().rev().take(8).find(|(known, ..)| *known == alike) {
+            Some((_, rewards, _)) => rewards.push(candidate),
+            None if full => break,
+            None => groups.push((alike, vec![candidate], blockers)),
+        }
+    }
+    let of: Vec<Payee> = groups.iter().filter_map(|((payee, ..), ..)| *payee).collect();
+    let names = payees::names(db, &of).await?;
+    let line = |((payee, currency, _), rewards, blockers): (Alike, Vec<Candidate>, Vec<Blocker>)| Stopped {
+        payee: payee.and_then(|payee| names.get(&payee)).map(|named| named.name.clone()).unwrap_or_default(),
+        total: currency.map(|currency| {
+            let minors = rewards.iter().filter_map(|reward| reward.adds).map(|adds| adds.minor);
+            Cash(Money::new(minors.fold(0, i64::saturating_add), currency))
+        }),
+        numbers: rewards.iter().take(6).map(|reward| format!("RW-{:06}", reward.number)).collect(),
+        more: rewards.len().saturating_sub(6),
+        whys: whys(&blockers),
+    };
+    Ok(groups.into_iter().map(line).collect())
 }
 
 /// How payments made earlier stand: what is under way, and what somebody must look at.
@@ -331,11 +367,11 @@ async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
 }
 
 impl ClaimsPage {
-    fn told(&self, shown: &[Pooled], all: &usize) -> String {
-        let rewards = how_many(*all, "reward", "rewards");
-        match shown.len() == *all {
+    fn open_told(&self) -> String {
+        let rewards = how_many(self.open_count, "reward", "rewards");
+        match self.open.len() == self.open_count {
             true => rewards,
-            false => format!("the first {} of {rewards}", count(i64::try_from(shown.len()).unwrap_or(0))),
+            false => format!("the first {} of {rewards}", self.open.len()),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod asked;
 mod claims;
+mod entry;
 mod frame;
 mod history;
 mod live;
@@ -12,6 +13,7 @@ mod pay;
 mod prepare;
 mod reward;
 mod rewards;
+mod settings;
 mod transaction;
 mod transactions;
 mod words;
@@ -36,6 +38,7 @@ pub fn routes() -> Vec<Route> {
     let pages = [
         login::routes(),
         rewards::routes(),
+        entry::routes(),
         reward::routes(),
         claims::routes(),
         prepare::routes(),
@@ -43,6 +46,7 @@ pub fn routes() -> Vec<Route> {
         live::routes(),
         transactions::routes(),
         transaction::routes(),
+        settings::routes(),
         history::routes(),
     ];
     routes.extend(pages.into_iter().flatten());

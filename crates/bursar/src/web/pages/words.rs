@@ -14,7 +14,7 @@ use payout::transaction::{Detail, State, Status};
 
 use crate::store::programs::Worth;
 
-/// A moment: `23 Nov 2026, 05:20 UTC`.
+/// A moment: `23 Nov 2026, 05:20 UTC`, which a narrow column may break only behind the date.
 #[derive(Clone, Copy)]
 pub struct When(pub i64);
 
@@ -23,7 +23,7 @@ impl HtmlSafe for When {}
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let told = told.strftime("%-d %b %Y, %H:%M UTC");
+        let told = told.strftime("%-d\u{a0}%b\u{a0}%Y, %H:%M\u{a0}UTC");
         write!(f, "<time datetime=\"{}\">{told}</time>", crate::clock::rfc3339(self.0))
     }
 }
@@ -292,6 +292,6 @@ mod tests {
     #[test]
     fn a_moment_names_its_zone() {
         let at = crate::clock::start_of_date("2026-11-23").unwrap() + 5 * 3_600_000_000;
-        assert!(When(at).to_string().ends_with(">23 Nov 2026, 05:00 UTC</time>"));
+        assert!(When(at).to_string().ends_with(">23\u{a0}Nov\u{a0}2026, 05:00\u{a0}UTC</time>"));
     }
 }
