@@ -12,6 +12,7 @@
 
 mod api;
 mod need;
+mod pages;
 mod scenarios;
 mod source;
 mod sql;

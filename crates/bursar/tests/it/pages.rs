@@ -1,0 +1,477 @@
+//! The pages as a browser without JavaScript meets them: cookies, forms with what is hidden in them, and where they
+//! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use bursar::ops::import;
+use bursar::ops::people::{self, NewPerson};
+use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::store::rewards::Filter;
+use bursar::work::connect;
+use payout::access::Role;
+use payout::payee::Destination;
+use tower::ServiceExt as _;
+
+use crate::world::World;
+
+const PASSWORD: &str = "a long enough password";
+
+/// Somebody's browser.
+pub struct Browser {
+    router: Router,
+    cookies: BTreeMap<String, String>,
+}
+
+/// What it was answered.
+pub struct Page {
+    pub status: StatusCode,
+    /// Where it was sent on to.
+    pub to: String,
+    pub body: String,
+}
+
+impl Page {
+    /// The value of the first hidden field of this name.
+    pub fn hidden(&self, name: &str) -> String {
+        self.all_hidden(name).into_iter().next().unwrap_or_else(|| panic!("no {name} in\n{}", self.body))
+    }
+
+    /// The values of every field of this name.
+    pub fn all_hidden(&self, name: &str) -> Vec<String> {
+        let opening = format!("name=\"{name}\" value=\"");
+        let parts = self.body.split(&opening).skip(1);
+        parts.map(|rest| rest.split('"').next().unwrap().replace("&#38;", "&")).collect()
+    }
+
+    /// The words of the page, without its marks.
+    pub fn words(&self) -> String {
+        let mut words = String::new();
+        let mut inside = false;
+        for letter in self.body.chars() {
+            match letter {
+                '<' => inside = true,
+                '>' => {
+                    inside = false;
+                    words.push(' ');
+                }
+                _ if inside => {}
+                letter if letter.is_whitespace() => words.push(' '),
+                letter => words.push(letter),
+            }
+        }
+        words.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    pub fn says(&self, text: &str) {
+        let words = self.words();
+        assert!(words.contains(text), "does not say {text:?}:\n{words}");
+    }
+}
+
+impl Browser {
+    /// A browser that nobody has signed in with.
+    pub fn new(world: &World) -> Self {
+        Self { router: bursar::web::router(world.works[0].clone()), cookies: BTreeMap::new() }
+    }
+
+    /// A browser in which somebody of this role is signed in.
+    pub async fn of(world: &World, role: Role, name: &str) -> Self {
+        let email = format!("{name}@example.com");
+        let new = NewPerson {
+            email,
+            name: name.to_owned(),
+            role,
+            partner: None,
+            password: Some(PASSWORD.to_owned()),
+        };
+        let link = people::add(&world.app, &new).await.unwrap();
+        let mut browser = Self::new(world);
+        let path = link.strip_prefix(&world.app.base_url).unwrap().to_owned();
+        let welcome = browser.get(&path).await;
+        assert_eq!((welcome.status, welcome.to.as_str()), (StatusCode::SEE_OTHER, "/"));
+        browser
+    }
+
+    async fn send(&mut self, request: Request<Body>) -> Page {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        for cookie in answer.headers().get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            match cookie.contains("Max-Age=0") {
+                true => self.cookies.remove(name),
+                false => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
+        }
+        let status = answer.status();
+        let to = answer.headers().get(header::LOCATION).map_or("", |to| to.to_str().unwrap()).to_owned();
+        let body = String::from_utf8(to_bytes(answer.into_body(), 1 << 24).await.unwrap().to_vec()).unwrap();
+        Page { status, to, body }
+    }
+
+    fn cookie(&self) -> String {
+        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Looks at a page.
+    pub async fn get(&mut self, path: &str) -> Page {
+        let request = Request::get(path).header(header::COOKIE, self.cookie());
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Looks at a page that must be there.
+    pub async fn read(&mut self, path: &str) -> Page {
+        let page = self.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}\n{}{}", page.to, page.body);
+        page
+    }
+
+    /// Sends a form.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        fields.iter().for_each(|(name, value)| {
+            form.append_pair(name, value);
+        });
+        let request = Request::post(path)
+            .header(header::COOKIE, self.cookie())
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(form.finish())).unwrap()).await
+    }
+
+    /// Sends a form and looks at the page it leads to.
+    pub async fn post_on(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let sent = self.post(path, fields).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{path}\n{}", sent.body);
+        self.read(&sent.to).await
+    }
+}
+
+/// Two partners who can be paid, one who cannot, and twelve rewards that wait for a decision.
+async fn furnish(world: &World) {
+    let (app, actor) = (&world.app, &world.actor);
+    let accounts = "external_id,name,country,owner_email\nA-1,Acme & Sons,US,owner@example.com\n";
+    let partners = "external_id,account,name,email,country,language\nana,A-1,Ana Lima,ana@example.com,US,en\n\
+                    bo,A-1,Bo <b> Ek,bo@example.com,US,en\ncy,A-1,Cy Ray,cy@example.com,US,en\n";
+    let activities = "external_id,program,program_type,name,default_value,default_currency\n\
+                      deal,Growth,cash,Closed deal,,\nquiz,Academy,points,Quiz,350,\n";
+    let mut rewards = String::from("external_id,activity,owner,value,currency\n");
+    for number in 1..=10 {
+        let owner = ["ana", "bo", "cy"][number % 3];
+        rewards += &format!("R-{number},deal,{owner},{number}00.50,USD\n");
+    }
+    rewards += "R-11,deal,ana,7500,JPY\nR-12,quiz,bo,,\n";
+    let refused = |report: &import::Report| report.rejected.clone();
+    let (report, _) = import::accounts(app, actor, accounts.as_bytes(), false, None).await.unwrap();
+    assert_eq!(refused(&report), []);
+    let (report, _) = import::partners(app, actor, partners.as_bytes(), false, None).await.unwrap();
+    assert_eq!(refused(&report), []);
+    let report = import::activities(app, actor, activities.as_bytes(), false, None).await.unwrap();
+    assert_eq!(refused(&report), []);
+    let report = import::rewards(app, actor, rewards.as_bytes(), false, None).await.unwrap();
+    assert_eq!(refused(&report), []);
+    for partner in ["ana", "bo"] {
+        let payee = bursar::store::payees::find(&mut app.store.read().await.unwrap(), partner).await.unwrap();
+        let destination = Destination::paypal(&format!("{partner}@example.com")).unwrap();
+        connect::set_profile(&world.works[0], actor, payee.unwrap(), destination).await.unwrap();
+    }
+}
+
+async fn approve_all(world: &World) {
+    let which = Which::All(Box::default(), 12);
+    let _: &Filter = match &which {
+        Which::All(filter, _) => filter,
+        Which::Ids(_) => unreachable!(),
+    };
+    let done = decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
+    assert_eq!(done.done.len(), 12);
+}
+
+#[tokio::test]
+async fn signing_in_and_out() {
+    let world = World::open("pages_sign_in", 1).await;
+    let mut browser = Browser::new(&world);
+    let wanted = browser.get("/rewards?view=all").await;
+    assert_eq!(wanted.to, "/login?next=%2Frewards%3Fview%3Dall");
+    let login = browser.read(&wanted.to).await;
+    assert_eq!(login.hidden("next"), "/rewards?view=all");
+
+    let mut known = Browser::of(&world, Role::Admin, "pat").await;
+    known.read("/rewards").await.says("pat Administrator");
+    let fields =
+        |password| [("email", "pat@example.com"), ("password", password), ("next", "/rewards?view=all")];
+    let wrong = browser.post_on("/login", &fields("not the password at all")).await;
+    wrong.says("This address and password do not belong together.");
+    let right = browser.post("/login", &fields(PASSWORD)).await;
+    assert_eq!(right.to, "/rewards?view=all");
+    let page = browser.read(&right.to).await;
+    let out = browser.post("/logout", &[("csrf", &page.hidden("csrf"))]).await;
+    assert_eq!(out.to, "/login");
+    assert_eq!(browser.get("/rewards").await.to, "/login?next=%2Frewards");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_form_from_elsewhere_does_nothing() {
+    let world = World::open("pages_csrf", 2).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    let mut other = Browser::of(&world, Role::Admin, "kim").await;
+    let theirs = other.read("/rewards").await.hidden("csrf");
+    let id = browser.read("/rewards").await.hidden("id");
+    for word in [vec![], vec![("csrf", "made up")], vec![("csrf", theirs.as_str())]] {
+        let fields = [word, vec![("action", "approve"), ("id", &id)]].concat();
+        let refused = browser.post("/rewards/decide", &fields).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        refused.says("This form is not from your session, so nothing was done.");
+    }
+    browser.read("/rewards").await.says("12 rewards");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn deciding_about_one_and_about_many() {
+    let world = World::open("pages_decide", 3).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let list = browser.read("/rewards").await;
+    list.says("Actions Number Owner Reward Type Value Program Reward Activity Status Created On");
+    assert!(list.body.contains("Bo &#60;b&#62; Ek"), "what people are called is text, never markup");
+    let csrf = list.hidden("csrf");
+    let ids = list.all_hidden("id");
+    assert_eq!(ids.len(), 12);
+
+    let fields = [("csrf", csrf.as_str()), ("action", "reject"), ("id", &ids[0]), ("id", &ids[1])];
+    browser.post_on("/rewards/decide", &fields).await.says("Give a reason to reject rewards");
+    let some = [&fields[..], &[("reason", "sent twice"), ("shown", "yes")]].concat();
+    browser.post_on("/rewards/decide", &some).await.says("2 rewards rejected.");
+    let again = [("csrf", csrf.as_str()), ("action", "approve"), ("id", &ids[1]), ("id", &ids[2])];
+    let told = browser.post_on("/rewards/decide", &again).await;
+    told.says("1 reward approved. 1 was skipped:");
+    told.says("it is not Submitted or In Review any more.");
+    browser.read("/rewards").await.says("9 rewards");
+
+    let page = browser.read("/rewards/RW-000005").await;
+    page.says("Can this be paid? Not yet");
+    page.says("The reward is not approved. The preparer must act. Approve it first.");
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("version", &page.hidden("version")),
+        ("next", "yes"),
+        ("action", "approve"),
+    ];
+    let next = browser.post_on("/rewards/RW-000005/decide", &fields).await;
+    next.says("RW-000005 is approved.");
+    let stale = [("csrf", csrf.as_str()), ("version", "1"), ("action", "void"), ("reason", "x")];
+    browser.post_on("/rewards/RW-000005/decide", &stale).await.says("This was changed since you read it");
+    let rejected = browser.read("/rewards?view=rejected").await;
+    rejected.says("2 rewards");
+    browser.read("/rewards?view=not_eligible").await;
+    browser.read("/rewards?view=all&currency=JPY&value_min=7500&owner=Ana").await.says("1 reward");
+    browser.read("/rewards?view=all&owner=nobody").await.says("No partner has the id or the name “nobody”.");
+    browser.read("/rewards?view=all&value_min=5").await.says("Name the currency beside a value");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn preparing_changing_and_deleting_a_payout() {
+    let world = World::open("pages_claims", 4).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    browser.read("/claims").await.says("Approve pending rewards");
+    approve_all(&world).await;
+    let page = browser.read("/claims").await;
+    page.says("Rewards that can be added 8 rewards");
+    page.says("The payee has not chosen how to be paid.");
+    let (csrf, ids) = (page.hidden("csrf"), page.all_hidden("id"));
+    let empty = browser.post_on("/claims/add", &[("csrf", &csrf)]).await;
+    empty.says("No reward is ticked, so nothing was added.");
+    let one = browser.post_on("/claims/add", &[("csrf", &csrf), ("id", &ids[0])]).await;
+    one.says("PB-2026-0001 now holds 1 reward in 1 claim.");
+    let all = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
+    all.says("PB-2026-0001 now holds 8 rewards in 3 claims.");
+    let claim =
+        all.body.split("name=\"claim\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let path = "/claims/PB-2026-0001";
+    let less = browser.post_on(&format!("{path}/remove"), &[("csrf", &csrf), ("claim", &claim)]).await;
+    less.says("back in the pool.");
+    less.says("2 claims for");
+    browser.read(&format!("{path}/delete")).await.says("Delete Payout PB-2026-0001?");
+    let gone = browser.post_on(&format!("{path}/delete"), &[("csrf", &csrf)]).await;
+    gone.says("PB-2026-0001 is deleted;");
+    gone.says("Rewards that can be added 8 rewards");
+    browser.read(&format!("{path}/pay")).await.says("Nothing was paid; its rewards went back to the pool.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn paying_exactly_what_was_seen_and_once() {
+    let world = World::open("pages_pay", 5).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let csrf = browser.read("/claims").await.hidden("csrf");
+    browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
+    let path = "/claims/PB-2026-0001/pay";
+    let page = browser.read(path).await;
+    page.says("3 payments for 8 rewards. Nothing is sent before you press Pay.");
+    page.says("PayPal does not tell its balance.");
+    let shown = |page: &Page| {
+        let mut fields =
+            vec![("csrf", csrf.clone()), ("digest", page.hidden("digest")), ("once", page.hidden("once"))];
+        fields.extend(page.all_hidden("total").into_iter().map(|total| ("total", total)));
+        fields
+    };
+    let fields = shown(&page);
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browser.post_on(path, &fields).await.says("Tick that you have checked the totals. Nothing was paid.");
+
+    // Somebody takes a reward out between the look and the press.
+    let id = browser.read("/claims").await.hidden("id");
+    browser.post_on("/claims/PB-2026-0001/remove", &[("csrf", &csrf), ("id", &id)]).await;
+    fields.push(("checked", "yes"));
+    let fresh = browser.read(path).await;
+    let stale = [&fields[..], &[]].concat();
+    let stale: Vec<_> = stale
+        .into_iter()
+        .map(|(name, value)| if name == "once" { (name, "another") } else { (name, value) })
+        .collect();
+    let refused = browser.post(path, &stale).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.says("The batch was changed after it was shown");
+    refused.says(": you saw ");
+    refused.says("PB-2026-0001 itself was last changed by pat at");
+
+    let fields = shown(&fresh);
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fields.push(("checked", "yes"));
+    let paid = browser.post(path, &fields).await;
+    assert_eq!((paid.status, paid.to.as_str()), (StatusCode::SEE_OTHER, path));
+    let twice = browser.post(path, &fields).await;
+    assert_eq!((twice.status, twice.to.as_str()), (StatusCode::SEE_OTHER, path));
+    let live = browser.read(path).await;
+    live.says("Pay was pressed by pat");
+    live.says("0 of 2 payments succeeded, 2 under way.");
+    assert!(live.body.contains("<noscript><meta http-equiv=\"refresh\""), "it follows without JavaScript");
+    let number = live.body.split("/transactions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let one = browser.read(&format!("/transactions/{number}")).await;
+    one.says("Pay was pressed and the payment is queued.");
+    one.says("Resubmit The vendor has not said how the last attempt ended");
+    let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
+    resubmitted.says("The vendor has not said how the last attempt ended");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
+    let world = World::open("pages_all", 6).await;
+    furnish(&world).await;
+    let mut rewards = String::from("external_id,activity,owner,value,currency\n");
+    (100..160).for_each(|number| rewards += &format!("R-{number},deal,ana,{number}.00,USD\n"));
+    import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
+    let pages = [
+        "/rewards/settings",
+        "/rewards",
+        "/rewards?view=all&sort=-value",
+        "/rewards?view=eligible",
+        "/rewards/RW-000001",
+        "/claims",
+        "/transactions",
+        "/transactions?needs_attention=true",
+        "/settings/payouts",
+    ];
+    for role in [Role::Admin, Role::ProgramManager, Role::Preparer, Role::Payer, Role::Auditor] {
+        let mut browser = Browser::of(&world, role, role.as_str()).await;
+        for path in pages {
+            let page = browser.read(path).await;
+            assert!(page.body.len() <= 100 * 1024, "{path} has {} bytes", page.body.len());
+        }
+        let activity = browser.get("/activity").await.status;
+        let audits = matches!(role, Role::Admin | Role::Auditor);
+        assert_eq!(activity == StatusCode::OK, audits, "{role:?}");
+    }
+    let mut admin = Browser::of(&world, Role::Admin, "walker").await;
+    for path in ["/rewards/new", "/rewards/import", "/rewards/RW-000001/edit", "/rewards/RW-000001/delete"] {
+        admin.read(path).await;
+    }
+    let first = admin.read("/rewards").await;
+    let next = first.body.split("href=\"").find(|rest| rest.contains("rel=\"next\"")).unwrap();
+    let next = next.split('"').next().unwrap().replace("&#38;", "&");
+    admin.read(&next).await.says("22 rewards");
+    assert_eq!(admin.get("/rewards/RW-999999").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(admin.get("/rewards?vieww=all").await.status, StatusCode::BAD_REQUEST);
+    let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
+    let csrf = auditor.read("/rewards").await.hidden("csrf");
+    let refused = auditor.post("/rewards/RW-000001/decide", &[("csrf", &csrf), ("action", "approve")]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn entering_by_hand_and_by_file() {
+    let world = World::open("pages_entry", 7).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let form = browser.read("/rewards/new").await;
+    let (csrf, id) = (form.hidden("csrf"), form.hidden("external_id"));
+    let typed = |value| {
+        [
+            ("csrf", csrf.as_str()),
+            ("external_id", &id),
+            ("activity", "deal"),
+            ("owner", "ana"),
+            ("currency", "USD"),
+            ("value", value),
+        ]
+    };
+    let wrong = browser.post("/rewards/new", &typed("1,000.00")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    wrong.says("Write the amount without thousands marks");
+    assert!(wrong.body.contains("value=\"1,000.00\""), "what was typed is kept");
+    browser
+        .post_on("/rewards/new", &typed("1000.00"))
+        .await
+        .says("RW-000013 is entered and waits for review.");
+
+    let file = "external_id,activity,owner,value,currency\nF-1,deal,ana,1.00,USD\nF-2,deal,nobody,1.00,USD\n";
+    let sent = |action| [("csrf", csrf.as_str()), ("file", file), ("action", action)];
+    let preview = browser.post("/rewards/import", &sent("preview")).await;
+    preview.says("1 row would be entered, 0 rows there already with the same content, 1 row refused.");
+    preview.says("There is no partner with this external id");
+    let done = browser.post("/rewards/import", &sent("import")).await;
+    done.says("1 row entered, 0 rows there already with the same content, 1 row refused.");
+    let again = browser.post("/rewards/import", &sent("import")).await;
+    again.says("0 rows entered, 1 row there already");
+
+    let path = "/rewards/RW-000013";
+    let edit = browser.read(&format!("{path}/edit")).await;
+    let fields = [("csrf", csrf.as_str()), ("version", &edit.hidden("version")), ("amount", "900.00")];
+    browser.post_on(&format!("{path}/edit"), &fields).await.says("RW-000013 is changed.");
+    browser.post_on(&format!("{path}/delete"), &[("csrf", &csrf)]).await.says("RW-000013 is deleted.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn settings_say_what_is_wrong_and_keep_the_rest() {
+    let world = World::open("pages_settings", 8).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    let page = browser.read("/settings/payouts").await;
+    let (csrf, version) = (page.hidden("csrf"), page.hidden("version"));
+    let on =
+        [("csrf", csrf.as_str()), ("version", &version), ("enabled", "yes"), ("cooling_off_hours", "24")];
+    let wrong = browser.post("/settings/payouts", &on).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    wrong.says("Payout method must be selected. Nothing was saved.");
+    let both =
+        [&on[..], &[("vendor", "stripe"), ("vendor", "paypal"), ("thresholds", "50 USD\n5000 JPY")]].concat();
+    let saved = browser.post_on("/settings/payouts", &both).await;
+    saved.says("The payout settings are saved.");
+    saved.says("50.00 USD 5000 JPY");
+    let bad_key = [("csrf", csrf.as_str()), ("mode", "test")];
+    browser.post_on("/settings/vendors/stripe", &bad_key).await.says("Nothing was changed.");
+    let good_key = [("csrf", csrf.as_str()), ("secret_key", "sk_test_sim"), ("mode", "test")];
+    browser.post_on("/settings/vendors/stripe", &good_key).await.says("Stripe is connected");
+    world.close().await;
+}
