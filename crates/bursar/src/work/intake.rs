@@ -45,9 +45,10 @@ pub async fn once(work: &Work, _now: i64) -> Done {
             vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
         let known = known_objects(tx, &waiting).await?;
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
-        let mut ask = BTreeSet::new();
+        let (mut ask, mut carried) = (BTreeSet::new(), Carried::new());
         for event in &waiting {
-            match meaning(tx, event, &known, live.get(&event.vendor).copied().unwrap_or(false)).await? {
+            let live = live.get(&event.vendor).copied().unwrap_or(false);
+            match meaning(tx, event, &known, &mut carried, live).await? {
                 Meaning::Concerns(id) => {
                     links.push((event.id.clone(), id));
                     ask.insert(id);
@@ -99,10 +100,20 @@ async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
     Ok(known)
 }
 
-async fn meaning(tx: &mut Tx, event: &Waiting, known: &Known, live: bool) -> Result<Meaning> {
+/// The transactions that a PayPal batch carries, by its id: asked once in a pass, because a batch of a thousand items
+/// sends a thousand events.
+type Carried = HashMap<String, BTreeSet<TransactionId>>;
+
+async fn meaning(
+    tx: &mut Tx,
+    event: &Waiting,
+    known: &Known,
+    carried: &mut Carried,
+    live: bool,
+) -> Result<Meaning> {
     match event.vendor {
         Vendor::Stripe => Ok(stripe(event, known, live)),
-        Vendor::PayPal => paypal(tx, event, known).await,
+        Vendor::PayPal => paypal(tx, event, known, carried).await,
     }
 }
 
@@ -137,7 +148,7 @@ fn is_about_account(kind: &str) -> bool {
     kind.starts_with("account.") || kind == "capability.updated"
 }
 
-async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known) -> Result<Meaning> {
+async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known, carried: &mut Carried) -> Result<Meaning> {
     let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else {
         return Ok(Meaning::Nothing("not an event we can read".to_owned()));
     };
@@ -149,14 +160,17 @@ async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known) -> Result<Meaning> 
         return Ok(Meaning::Concerns(*transaction));
     }
     let Some(batch) = &told.payout_batch_id else { return Ok(Meaning::Park) };
-    let carried = events::by_paypal_batch(tx, batch).await?;
-    if carried.is_empty() {
-        return Ok(Meaning::Park);
+    if !carried.contains_key(batch) {
+        let of_batch = events::by_paypal_batch(tx, batch).await?;
+        carried.insert(batch.clone(), of_batch.into_iter().collect());
     }
+    let Some(carried) = carried.get(batch).filter(|carried| !carried.is_empty()) else {
+        return Ok(Meaning::Park);
+    };
     let named = told.sender_item_id.as_deref().and_then(TransactionId::parse);
     match named {
         Some(id) if carried.contains(&id) => Ok(Meaning::Concerns(id)),
         Some(_) => Ok(Meaning::Nothing("names a payment that its batch does not carry".to_owned())),
-        None => Ok(Meaning::ConcernsAll(carried)),
+        None => Ok(Meaning::ConcernsAll(carried.iter().copied().collect())),
     }
 }
