@@ -33,7 +33,8 @@
 //! `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`, `reordered`, `early`,
 //! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `token`, `read` or `any`, and the
 //! vendor's first money call where it is not written.
-//! `mend ana` (his bank details are right now) · `forget token` · `reconnect stripe` (credentials are saved again) ·
+//! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
+//! `forget token` · `reconnect stripe` (credentials are saved again) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
 //! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
 //! as what is wrong with it) .
@@ -90,7 +91,57 @@ macro_rules! scenarios {
     };
 }
 
-scenarios![happy_path_at_both_vendors];
+scenarios![
+    a_worker_falls_asleep,
+    answer_lost_at_paypal,
+    answer_lost_at_stripe,
+    answers_that_cannot_be_believed,
+    balance_topped_up_at_paypal,
+    balance_topped_up_at_stripe,
+    batch_success_holds_failures,
+    company_is_paid,
+    connection_cut_in_the_body,
+    credentials_refused,
+    denied_batch,
+    destination_changed_before_send,
+    funds_not_available_yet,
+    happy_path_at_both_vendors,
+    held_between_pay_and_send,
+    killed_between_commit_and_send,
+    killed_between_send_and_record,
+    late_return_found_by_poll,
+    marked_as_paid_outside,
+    mixed_currencies,
+    odd_currencies,
+    one_bad_item,
+    one_bad_item_after_a_doubt,
+    paid_then_failed,
+    partner_bears_the_fee,
+    pay_against_delete,
+    pay_twice,
+    payout_failed_then_resubmitted,
+    payout_refused_at_once,
+    paypal_500s,
+    paypal_chunks_of_a_thousand,
+    refreshed_by_hand,
+    return_to_pool,
+    return_to_pool_refused,
+    stored_500_all_done,
+    stored_500_nothing_done,
+    storm_of_429,
+    token_expires,
+    two_people,
+    two_workers,
+    unclaimed_then_returned,
+    vendor_away_for_a_day,
+    webhook_body_not_believed,
+    webhook_doubled,
+    webhook_early,
+    webhook_early_and_answer_lost,
+    webhook_forged,
+    webhook_lost,
+    webhook_reordered,
+];
 
 #[test]
 fn every_file_is_played() {
@@ -173,7 +224,7 @@ impl Stage {
             ("settings" | "account" | "partner" | "change" | "hold" | "reward" | "crowd", _) => {
                 self.cast.set_up(&self.world, first, rest).await
             }
-            ("vendor" | "balance" | "mend" | "forget" | "reconnect" | "webhook", _) => {
+            ("vendor" | "heal" | "balance" | "mend" | "drain" | "forget" | "reconnect" | "webhook", _) => {
                 vendor::line(&self.world, &self.cast, first, rest).await
             }
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {

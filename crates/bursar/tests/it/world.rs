@@ -20,6 +20,7 @@ use bursar::secrets::MasterKey;
 use bursar::store::Store;
 use bursar::work::{Work, connect, dispatch, intake, reconcile, settle};
 use clap::{Args as _, Command, FromArgMatches as _};
+use futures::StreamExt as _;
 use payout::access::Role;
 use payout::ids::PersonId;
 use simulator::{Delivery, Options, Simulator};
@@ -30,6 +31,8 @@ use tower::ServiceExt as _;
 
 pub const SECOND: i64 = 1_000_000;
 pub const DAY: i64 = 86_400 * SECOND;
+/// So many deliveries are no longer posted one after the other.
+const MANY: usize = 100;
 
 /// The program and everything around it.
 pub struct World {
@@ -197,7 +200,7 @@ impl World {
         }
     }
 
-    /// Lets the vendors post what is due; how many deliveries we took.
+    /// Lets the vendors post what is due, in order, or many at once where there are many; how many deliveries we took.
     pub async fn deliver(&self) -> usize {
         let mut taken = 0;
         loop {
@@ -205,8 +208,10 @@ impl World {
             if due.is_empty() {
                 return taken;
             }
-            for delivery in due {
-                let status = self.post(&delivery).await;
+            let at_once = if due.len() > MANY { 16 } else { 1 };
+            let posts = due.into_iter().map(|delivery| async move { (self.post(&delivery).await, delivery) });
+            let mut posts = futures::stream::iter(posts).buffered(at_once);
+            while let Some((status, delivery)) = posts.next().await {
                 self.simulator.delivered(delivery.id, status, self.now());
                 if status == 200 {
                     taken += 1;

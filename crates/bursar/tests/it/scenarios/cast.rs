@@ -111,11 +111,7 @@ impl Cast {
             about.get(place + 1).copied()
         };
         let company = word("of").unwrap_or(COMPANY);
-        let known = matches!(self.payees.get(company), Some(Payee::Account(_)));
-        if !known {
-            self.account(world, company, &[]).await?;
-        }
-        let Payee::Account(account) = self.payee(company)? else { return Err("not a company".to_owned()) };
+        let account = self.company(world, company).await?;
         let partner = Partner {
             country: word("from").map(str::to_owned),
             ..partner(world, name, (account, company.to_owned()))
@@ -128,6 +124,17 @@ impl Cast {
                 self.profile(world, payee, vendor, address).await
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A company by its name, entered if nobody has named it before.
+    async fn company(&mut self, world: &World, name: &str) -> Result<AccountId, String> {
+        if !self.payees.contains_key(name) {
+            self.account(world, name, &[]).await?;
+        }
+        match self.payee(name)? {
+            Payee::Account(id) => Ok(id),
+            Payee::Partner(_) => Err(format!("{name} is a partner")),
         }
     }
 
@@ -186,8 +193,7 @@ impl Cast {
     async fn crowd(&mut self, world: &World, count: &str, vendor: &str, value: &str) -> Outcome {
         let count: usize = count.parse().map_err(|_| "how many?")?;
         let worth = Worth::Cash(check::money(value, "USD")?);
-        self.account(world, COMPANY, &[]).await?;
-        let Payee::Account(account) = self.payee(COMPANY)? else { return Err("not a company".to_owned()) };
+        let account = self.company(world, COMPANY).await?;
         let activity = activity(world).await?;
         let (mut partners, mut profiles, mut entered) = (Vec::new(), Vec::new(), Vec::new());
         for number in 1..=count {

@@ -8,6 +8,8 @@ use bursar::work::{Death, dispatch};
 use super::{Outcome, Stage};
 use crate::world::{DAY, Loop, SECOND, World, check};
 
+/// How many requests and webhooks a failure shows, and how many lines of a timeline.
+const SHOWN: usize = 16;
 /// The longest step in which `live` moves the clock.
 const LONGEST_STEP: i64 = 3_600 * SECOND;
 
@@ -125,17 +127,24 @@ pub async fn of(world: &World) -> String {
             one.reason,
             check::Flow::of(&one, &books)
         );
-        for line in transactions::timeline(&mut db, one.id).await.unwrap() {
+        let lines = transactions::timeline(&mut db, one.id).await.unwrap();
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
             let at = bursar::clock::rfc3339(line.at);
-            told +=
-                &format!("    {at} {} {} {}\n", line.source, line.effect, line.detail.unwrap_or_default());
+            told += &format!(
+                "    {at} {} {} {}\n",
+                line.source,
+                line.effect,
+                line.detail.as_deref().unwrap_or("")
+            );
         }
     }
-    for request in &books.requests {
+    let requests = books.requests.len().saturating_sub(SHOWN);
+    for request in &books.requests[requests..] {
         let key = request.key.as_deref().unwrap_or("-");
         told += &format!("  request {} {key} executed={}\n", request.path, request.executed);
     }
-    for webhook in &books.webhooks {
+    let webhooks = books.webhooks.len().saturating_sub(SHOWN);
+    for webhook in &books.webhooks[webhooks..] {
         told += &format!("  webhook {} answered {}\n", webhook.event_type, webhook.answered);
     }
     told

@@ -8,6 +8,7 @@ use bursar::transact;
 use bursar::work::connect;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use payout::money::{Money, Vendor};
+use payout::payee::Destination;
 use payout::transaction::Leg;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -26,12 +27,9 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let vendor = named(vendor)?;
             world.simulator.set_balance(vendor, currency, units(vendor, check::money(value, currency)?));
         }
-        ("mend", [who]) => {
-            let payee = cast.payee(who)?;
-            let mut db = world.app.store.read().await.unwrap();
-            let profile = bursar::store::payees::profile_of(&mut db, payee).await.unwrap();
-            world.simulator.mend(profile.ok_or("he has no profile")?.destination.address());
-        }
+        ("mend", [who]) => world.simulator.mend(destination(world, cast, who).await?.address()),
+        ("drain", [who]) => world.simulator.drain(destination(world, cast, who).await?.address(), "USD"),
+        ("heal", []) => world.simulator.heal(),
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
             connect::stripe(&world.works[0], &world.actor, "sk_test_sim", "test").await.map_err(odd)?;
@@ -75,10 +73,14 @@ async fn whose(world: &World, cast: &Cast, whom: &str) -> Result<simulator::Vend
     if let Ok(vendor) = named(whom) {
         return Ok(vendor);
     }
+    named(destination(world, cast, whom).await?.vendor().as_str())
+}
+
+async fn destination(world: &World, cast: &Cast, whom: &str) -> Result<Destination, String> {
     let payee = cast.payee(whom)?;
     let mut db = world.app.store.read().await.unwrap();
     let profile = bursar::store::payees::profile_of(&mut db, payee).await.unwrap();
-    named(profile.ok_or("he has no profile")?.destination.vendor().as_str())
+    Ok(profile.ok_or(format!("{whom} has no profile"))?.destination)
 }
 
 /// Reads `answer lost on payout after 1 times 2`.
