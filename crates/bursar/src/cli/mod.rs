@@ -143,7 +143,9 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(with) => serve::run(with.config).await,
         Command::Init(with) => serve::init(with.config, with.json).await,
-        Command::Config { command: ConfigCommand::Check(with) } => serve::check(&with.config, with.json).await,
+        Command::Config { command: ConfigCommand::Check(with) } => {
+            serve::check(&with.config, with.json).await
+        }
         Command::Demo(options) => demo::run(options).await,
         Command::Simulator(options) => simulator::run(options).await,
         Command::User(users) => people::users(users).await,

@@ -120,7 +120,7 @@ fn tell_link(link: &str, json: bool) {
     if json {
         output::json(&serde_json::json!({ "link": link }));
     } else {
-        output::say(&format!("Sign in once, within the hour: {link}"));
+        output::say(&format!("Sign in once, within a day: {link}"));
     }
 }
 

@@ -13,9 +13,9 @@ use super::{Failure, Outcome, open, output};
 use crate::config::Config;
 use crate::ops::people;
 use crate::store;
+use crate::web;
 use crate::work::pace::Pace;
 use crate::work::{self, Work};
-use crate::web;
 
 /// How long open requests may go on after the stop was asked for.
 const REQUESTS: Duration = Duration::from_secs(4);
@@ -24,7 +24,8 @@ const REQUESTS: Duration = Duration::from_secs(4);
 pub(super) fn log(filter: &str, format: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let begun = if format == "json" { logs.json().try_init() } else { logs.compact().try_init() };
     if begun.is_err() {
         output::complain("the log was set up before");
@@ -38,7 +39,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let app = open(config, Some(format!("http://{address}"))).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
-            "Nobody can sign in yet. Sign in once, within the hour, as the first administrator: {link}"
+            "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}"
         ));
     }
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
@@ -106,7 +107,9 @@ pub(super) async fn init(config: Config, json: bool) -> Outcome {
     if json {
         output::json(&serde_json::json!({ "database": engine, "master_key_file": key }));
     } else {
-        output::say(&format!("The database ({engine}) is ready; the master key is in {key}. Keep the key apart from backups."));
+        output::say(&format!(
+            "The database ({engine}) is ready; the master key is in {key}. Keep the key apart from backups."
+        ));
     }
     app.store.close().await;
     Ok(())
@@ -148,7 +151,10 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ("BURSAR_LOG", config.log.clone()),
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),
-        ("BURSAR_METRICS_TOKEN", masked(&config.metrics_token, "(not set: only this machine reads /metrics)")),
+        (
+            "BURSAR_METRICS_TOKEN",
+            masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
+        ),
     ]
 }
 
@@ -158,7 +164,8 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     if !config.master_key_file.exists() {
         missing.push("the master key file; it is made at the first start.".to_owned());
     }
-    let file = config.database_url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+    let file =
+        config.database_url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
     if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
         missing.push("the database; it is made at the first start.".to_owned());
     }
