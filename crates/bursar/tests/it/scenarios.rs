@@ -16,6 +16,7 @@
 //! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company |
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
+//! | `safe-mode on` | as after a restored backup |
 //! | `workers 2` | so many workers; the first works where none is named |
 //!
 //! # What people do
@@ -103,13 +104,16 @@ scenarios![
     connection_cut_in_the_body,
     credentials_refused,
     denied_batch,
+    destination_changed_before_payout,
     destination_changed_before_send,
     funds_not_available_yet,
     happy_path_at_both_vendors,
     held_between_pay_and_send,
+    held_between_transfer_and_payout,
     killed_between_commit_and_send,
     killed_between_send_and_record,
     late_return_found_by_poll,
+    many_payments_to_one_account,
     marked_as_paid_outside,
     mixed_currencies,
     odd_currencies,
@@ -119,6 +123,7 @@ scenarios![
     partner_bears_the_fee,
     pay_against_delete,
     pay_twice,
+    payout_canceled,
     payout_failed_then_resubmitted,
     payout_refused_at_once,
     paypal_500s,
@@ -126,7 +131,9 @@ scenarios![
     refreshed_by_hand,
     return_to_pool,
     return_to_pool_refused,
+    safe_mode,
     stored_500_all_done,
+    stored_500_at_the_payout,
     stored_500_nothing_done,
     storm_of_429,
     token_expires,
@@ -141,6 +148,7 @@ scenarios![
     webhook_forged,
     webhook_lost,
     webhook_reordered,
+    webhooks_after_a_resubmission,
 ];
 
 #[test]
@@ -224,9 +232,11 @@ impl Stage {
             ("settings" | "account" | "partner" | "change" | "hold" | "reward" | "crowd", _) => {
                 self.cast.set_up(&self.world, first, rest).await
             }
-            ("vendor" | "heal" | "balance" | "mend" | "drain" | "forget" | "reconnect" | "webhook", _) => {
-                vendor::line(&self.world, &self.cast, first, rest).await
-            }
+            (
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "forget" | "reconnect" | "webhook"
+                | "safe-mode",
+                _,
+            ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {
                 self.time(first, rest).await
             }

@@ -2,6 +2,7 @@
 
 use bursar::ops::vendors::Credentials;
 use bursar::store::events::{self, New};
+use bursar::store::meta;
 use bursar::store::transactions::{self, Transaction};
 use bursar::store::vendors as connections;
 use bursar::transact;
@@ -30,6 +31,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         ("mend", [who]) => world.simulator.mend(destination(world, cast, who).await?.address()),
         ("drain", [who]) => world.simulator.drain(destination(world, cast, who).await?.address(), "USD"),
         ("heal", []) => world.simulator.heal(),
+        ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
             connect::stripe(&world.works[0], &world.actor, "sk_test_sim", "test").await.map_err(odd)?;
@@ -49,6 +51,17 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         _ => return Err("this line cannot be read".to_owned()),
     }
     Ok(())
+}
+
+/// As after a restored backup.
+async fn safe_mode(world: &World, on: bool) -> Outcome {
+    let set: bursar::ops::Result<()> = transact!(world.app, |tx| {
+        match on {
+            true => Ok(meta::set(tx, "safe_mode", "1").await?),
+            false => Ok(meta::unset(tx, "safe_mode").await?),
+        }
+    });
+    set.map_err(odd)
 }
 
 pub fn named(vendor: &str) -> Result<simulator::Vendor, String> {
