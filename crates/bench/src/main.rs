@@ -1,1 +1,114 @@
-fn main() {}
+//! What Bursar's work costs: one run measures every hot path on each database, beside a floor of the same work with
+//! nothing behind it, and says what bounds it.
+//!
+//! Everything runs in this one process: Bursar on its own threads, the vendors and the load on one thread each, so that
+//! their processor time can be told apart. They share the machine, and so do both sides of every ratio. What is
+//! deliberately not here: a verdict. A number depends on the machine; tests that time themselves fail on a busy one.
+
+mod batch;
+mod event;
+mod load;
+mod meter;
+mod report;
+mod send;
+mod settle;
+mod webhooks;
+mod world;
+
+use std::process::ExitCode;
+
+use bursar::cli::output;
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use world::{Engine, World};
+
+/// What went wrong, in words.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measure what Bursar's work costs, on SQLite and on the PostgreSQL that BURSAR_TEST_POSTGRES names
+#[derive(Parser)]
+#[command(name = "bursar-bench")]
+struct Arguments {
+    /// A twentieth of every size: shows that the benchmark runs, measures little
+    #[arg(long)]
+    quick: bool,
+    /// Only this database: sqlite or postgres
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    /// Events of one round of webhook intake.
+    pub events: usize,
+    /// Rounds of webhook intake; the one in the middle counts.
+    pub rounds: usize,
+    /// Rewards in the large batch.
+    pub rewards: usize,
+    /// Payees they belong to, and so payments; half of them at each vendor.
+    pub payees: usize,
+}
+
+const FULL: Sizes = Sizes { events: 8_000, rounds: 3, rewards: 100_000, payees: 10_000 };
+const QUICK: Sizes = Sizes { events: 400, rounds: 1, rewards: 5_000, payees: 500 };
+
+/// The threads on which things run, named so that their processor time can be told apart.
+pub struct Threads {
+    /// The load generator.
+    pub client: Runtime,
+    /// The vendors.
+    pub vendors: Runtime,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let threads = Threads {
+        client: Builder::new_multi_thread().worker_threads(1).thread_name("client").enable_all().build()?,
+        vendors: Builder::new_multi_thread().worker_threads(1).thread_name("vendors").enable_all().build()?,
+    };
+    let bursar = Builder::new_multi_thread().thread_name("bursar").enable_all().build()?;
+    let sizes = if arguments.quick { QUICK } else { FULL };
+    report::preface(arguments.quick)?;
+    for engine in Engine::ALL {
+        if arguments.only.as_deref().is_some_and(|only| only != engine.name()) {
+            continue;
+        }
+        if let Some(why) = engine.absent() {
+            output::say(&format!("\n{}: skipped: {why}", engine.label()));
+            continue;
+        }
+        bursar.block_on(measure(engine, &threads, sizes))?;
+    }
+    Ok(())
+}
+
+/// Two worlds, so that a hundred thousand stored events do not lie beside the payments.
+async fn measure(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
+    report::heading(engine);
+    let world = World::open(engine, "intake", threads).await?;
+    webhooks::measure(&world, threads, sizes).await?;
+    world.close().await?;
+
+    let world = World::open(engine, "pay", threads).await?;
+    let payees = batch::people(&world, sizes).await?;
+    batch::measure(&world, &payees, sizes).await?;
+    send::measure(&world, threads, send::Through::Both, sizes.payees).await?;
+    settle::measure(&world, threads, sizes).await?;
+    for through in [send::Through::Stripe, send::Through::PayPal] {
+        let payments = batch::pay_each(&world, &payees, through).await?;
+        send::measure(&world, threads, through, payments).await?;
+    }
+    world.close().await
+}
