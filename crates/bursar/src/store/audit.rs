@@ -91,7 +91,7 @@ pub(super) async fn append(db: &mut Db, entries: Vec<Entry>) -> Result<()> {
         values.push(row);
         previous = hash;
     }
-    for chunk in values.chunks(500) {
+    for chunk in values.chunks(super::bulk::MOST_VALUES / 8) {
         let marks: Vec<String> = (0..chunk.len())
             .map(|row| {
                 let marks: Vec<String> = (1..=8).map(|column| format!("${}", row * 8 + column)).collect();

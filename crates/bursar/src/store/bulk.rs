@@ -62,8 +62,9 @@ impl Rows {
     }
 }
 
-/// PostgreSQL takes 65,535 values in a statement and SQLite 32,766; fewer keeps statements small enough to prepare.
-const MOST_VALUES: usize = 8_000;
+/// PostgreSQL takes 65,535 values in a statement and SQLite 32,766. SQLite finds each numbered parameter by walking all
+/// of them, so that a statement costs the square of its values: many small ones are several times faster than few large.
+pub(super) const MOST_VALUES: usize = 600;
 
 impl Tx {
     /// Runs `sql` with `{rows}` replaced by as many rows as fit, as often as needed; answers how many rows it touched.
