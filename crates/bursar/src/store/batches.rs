@@ -355,6 +355,22 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transact
     db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
 }
 
+/// What the vendors were told to pay for a batch, by how its transactions stand and by currency.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transaction::State, Money)>> {
+    let sql = "SELECT state, currency, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction \
+               WHERE batch_id = $1 GROUP BY state, currency";
+    let read = |row: &AnyRow| {
+        let (state, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let state = word(payout::transaction::State::parse(&state), &state)?;
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok((state, Money::new(row.try_get(2)?, currency)))
+    };
+    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
+}
+
 /// How many rewards each transaction of a batch covers.
 ///
 /// # Errors

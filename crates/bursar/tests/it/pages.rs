@@ -77,16 +77,12 @@ impl Browser {
         Self { router: bursar::web::router(world.works[0].clone()), cookies: BTreeMap::new() }
     }
 
-    /// A browser in which somebody of this role is signed in.
+    /// A browser in which somebody of this role is signed in; the partner roles are Ana's.
     pub async fn of(world: &World, role: Role, name: &str) -> Self {
         let email = format!("{name}@example.com");
-        let new = NewPerson {
-            email,
-            name: name.to_owned(),
-            role,
-            partner: None,
-            password: Some(PASSWORD.to_owned()),
-        };
+        let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then(|| "ana".to_owned());
+        let new =
+            NewPerson { email, name: name.to_owned(), role, partner, password: Some(PASSWORD.to_owned()) };
         let link = people::add(&world.app, &new).await.unwrap();
         let mut browser = Self::new(world);
         let path = link.strip_prefix(&world.app.base_url).unwrap().to_owned();
@@ -406,6 +402,26 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
     let csrf = auditor.read("/rewards").await.hidden("csrf");
     let refused = auditor.post("/rewards/RW-000001/decide", &[("csrf", &csrf), ("action", "approve")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_partner_sees_his_own_and_nothing_else() {
+    let world = World::open("pages_portal", 9).await;
+    furnish(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    assert_eq!(ana.get("/").await.to, "/portal");
+    let page = ana.read("/portal").await;
+    page.says("Closed deal 7,500 JPY Submitted");
+    assert!(!page.body.contains("Bo &#60;b&#62; Ek") && !page.body.contains("RW-000001<"), "not Bo's");
+    for path in
+        ["/rewards", "/rewards/RW-000001", "/claims", "/transactions", "/settings/payouts", "/activity"]
+    {
+        let status = ana.get(path).await.status;
+        assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{path}: {status}");
+    }
+    let mut company = Browser::of(&world, Role::PartnerAdmin, "ana-for-all").await;
+    company.read("/portal").await.says("Bo &#60;b&#62; Ek");
     world.close().await;
 }
 

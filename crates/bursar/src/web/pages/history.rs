@@ -76,13 +76,18 @@ pub async fn names(
             continue;
         }
         let name = match PersonId::parse(actor) {
-            Some(id) => people::by_id(db, id).await?.map_or_else(|| actor.to_owned(), |person| person.name),
-            None if actor == OPERATOR => "Command line".to_owned(),
+            // People are never taken out, so whoever is not among them had none of our ids: he was at the machine.
+            Some(id) => people::by_id(db, id).await?.map_or_else(at_the_machine, |person| person.name),
+            None if actor == OPERATOR => at_the_machine(),
             None => "Bursar".to_owned(),
         };
         names.insert(actor.to_owned(), name);
     }
     Ok(names)
+}
+
+fn at_the_machine() -> String {
+    "Command line".to_owned()
 }
 
 /// The particulars in a few words. What a machine wrote for machines, such as settings before and after, is left to the

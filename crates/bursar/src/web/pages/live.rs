@@ -1,6 +1,7 @@
 //! A batch after Pay: how far it is, what failed first, and every payment as its status arrives. A stream tells the page
 //! that something changed and the page fetches itself again; without JavaScript it does so by the clock.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::store::Db;
 use crate::store::batches::{self, Batch};
 use crate::store::transactions::{self, Filter};
 use crate::web::fault::Fault;
-use crate::web::{Need, Route, Web, get};
+use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
 #[must_use]
@@ -76,7 +77,7 @@ impl LivePage {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn show(web: &Web, db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
+pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
     let states = batches::states(db, batch.id).await?;
     let states: Vec<(Stands, usize)> =
         states.into_iter().map(|(state, count)| (state, usize::try_from(count).unwrap_or(0))).collect();
@@ -110,7 +111,7 @@ pub async fn show(web: &Web, db: &mut Db, visit: &Visit, batch: Batch) -> Result
         told: told(all, good, bad, moving),
         bar: [share(good), share(bad), 1_000 - share(good) - share(bad)],
         counts: counts(&states),
-        totals: totals(web, &batch).await?,
+        totals: totals(db, &batch).await?,
         groups: groups(db, &batch).await?,
         number: batch.number,
     };
@@ -140,19 +141,14 @@ fn counts(states: &[(Stands, usize)]) -> Vec<(Chip, usize)> {
 }
 
 /// Per currency: all of it, what succeeded, and what failed or came back.
-async fn totals(web: &Web, batch: &Batch) -> Result<Vec<(Cash, Cash, Cash)>, Fault> {
-    let mut db = web.app.store.read().await?;
-    let filter = Filter { batch: Some(batch.id), ..Filter::default() };
-    let found = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
-    let mut sums: std::collections::BTreeMap<Currency, [i64; 3]> = std::collections::BTreeMap::new();
-    for transaction in &found {
-        let net = transaction.terms.net;
-        let sum = sums.entry(net.currency).or_default();
-        let (state, add) = (transaction.state, |sum: &mut i64| *sum = sum.saturating_add(net.minor));
-        add(&mut sum[0]);
+async fn totals(db: &mut Db, batch: &Batch) -> Result<Vec<(Cash, Cash, Cash)>, Fault> {
+    let mut sums: BTreeMap<Currency, [i64; 3]> = BTreeMap::new();
+    for (state, net) in batches::sums(db, batch.id).await? {
+        let [all, good, bad] = sums.entry(net.currency).or_default();
+        *all = all.saturating_add(net.minor);
         match (state.status() == Status::Success, state.settled()) {
-            (true, _) => add(&mut sum[1]),
-            (false, true) => add(&mut sum[2]),
+            (true, _) => *good = good.saturating_add(net.minor),
+            (false, true) => *bad = bad.saturating_add(net.minor),
             (false, false) => {}
         }
     }
@@ -165,14 +161,14 @@ async fn totals(web: &Web, batch: &Batch) -> Result<Vec<(Cash, Cash, Cash)>, Fau
 
 /// What failed first, then what is under way, then what succeeded.
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
-    let kinds: [(&'static str, fn(&Stands) -> bool); 3] = [
-        ("Failed or came back", |state| state.settled() && state.status() != Status::Success),
-        ("Under way", |state| !state.settled()),
-        ("Succeeded", |state| state.status() == Status::Success),
-    ];
+    let of = |state: Stands| match (state.settled(), state.status() == Status::Success) {
+        (true, false) => "Failed or came back",
+        (false, _) => "Under way",
+        (true, true) => "Succeeded",
+    };
     let mut groups = Vec::new();
-    for (words, wanted) in kinds {
-        let states = Stands::ALL.iter().copied().filter(wanted).collect();
+    for words in ["Failed or came back", "Under way", "Succeeded"] {
+        let states = Stands::ALL.iter().copied().filter(|state| of(*state) == words).collect();
         let filter = Filter { batch: Some(batch.id), states: Some(states), ..Filter::default() };
         let found = transactions::list(db, &filter, MOST + 1).await?;
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);

@@ -10,6 +10,7 @@ mod history;
 mod live;
 mod login;
 mod pay;
+mod portal;
 mod prepare;
 mod reward;
 mod rewards;
@@ -18,7 +19,7 @@ mod transaction;
 mod transactions;
 mod words;
 
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::{Need, Route, get};
 use crate::web::fault;
@@ -30,13 +31,13 @@ pub fn routes() -> Vec<Route> {
     let js = async || frame::asset(frame::JS, "text/javascript; charset=utf-8");
     let mark = async || frame::asset(frame::MARK, "image/svg+xml");
     let mut routes = vec![
-        get("/", Need::Login, async || Redirect::to("/rewards")),
         get("/assets/app.css", Need::Open, css),
         get("/assets/app.js", Need::Open, js),
         get("/assets/mark.svg", Need::Open, mark),
     ];
     let pages = [
         login::routes(),
+        portal::routes(),
         rewards::routes(),
         entry::routes(),
         reward::routes(),

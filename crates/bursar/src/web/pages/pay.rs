@@ -79,7 +79,7 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, &number).await?;
     if !batch.open() {
-        return live::show(&web, &mut db, &visit, batch).await;
+        return live::show(&mut db, &visit, batch).await;
     }
     let view = verbs::view(&mut db, &number, now).await?;
     drop(db);
@@ -249,7 +249,7 @@ async fn refused(web: &Web, visit: Visit, number: &str, balances: &Balances) -> 
             drop(db);
             page(web, &visit, &view, balances).await?
         }
-        false => live::show(web, &mut db, &visit, batch).await?,
+        false => live::show(&mut db, &visit, batch).await?,
     };
     Ok((StatusCode::CONFLICT, page).into_response())
 }
