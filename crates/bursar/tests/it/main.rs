@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod browser;
 mod need;
 mod pages;
 mod scenarios;

@@ -146,7 +146,7 @@ impl Browser {
 }
 
 /// Two partners who can be paid, one who cannot, and twelve rewards that wait for a decision.
-async fn furnish(world: &World) {
+pub async fn furnish(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let accounts = "external_id,name,country,owner_email\nA-1,Acme & Sons,US,owner@example.com\n";
     let partners = "external_id,account,name,email,country,language\nana,A-1,Ana Lima,ana@example.com,US,en\n\

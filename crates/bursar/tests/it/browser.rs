@@ -1,0 +1,57 @@
+//! The pages in a real browser: headless Chromium signs in, our script runs under our content security policy, and the
+//! page is what it is without it, only handier. What is deliberately not here: what a page says; that is in `pages`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use bursar::ops::people::{self, NewPerson};
+use payout::access::Role;
+
+use crate::need;
+use crate::pages::furnish;
+use crate::world::World;
+
+const KNOWN: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/// The page at `address` as the browser has it after its scripts have run, in a profile of its own.
+async fn seen(browser: &'static str, profile: &Path, address: String) -> String {
+    let profile = format!("--user-data-dir={}", profile.display());
+    let run = move || {
+        let quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"];
+        let alone = ["--disable-background-networking", "--disable-component-update"];
+        let output = Command::new(browser)
+            .args(quiet)
+            .args(alone)
+            .args([&profile, "--virtual-time-budget=4000", "--dump-dom", &address])
+            .stderr(Stdio::null())
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_script_runs_and_the_page_stands_without_it() {
+    let Some(browser) = KNOWN.into_iter().find(|path| Path::new(path).exists()) else {
+        return need::absent("browser", "there is no Chromium");
+    };
+    let world = World::open("browser", 10).await;
+    furnish(&world).await;
+    let new = NewPerson {
+        email: "pat@example.com".to_owned(),
+        name: "Pat".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        password: None,
+    };
+    let link = people::add(&world.app, &new).await.unwrap();
+    let profile = tempfile::tempdir().unwrap();
+    let page = seen(browser, profile.path(), link).await;
+    assert!(page.contains("Pending Rewards"), "the link leads to the rewards:\n{page}");
+    assert!(page.contains("Nothing is ticked."), "the script counts what is ticked");
+    assert!(
+        page.contains("data-all=\"id\" data-js=\"\" aria-label"),
+        "what needs the script is shown with it"
+    );
+    world.close().await;
+}
