@@ -15,6 +15,7 @@ mod browser;
 mod need;
 mod pages;
 mod scenarios;
+mod sim;
 mod source;
 mod sql;
 mod tidy;

@@ -24,7 +24,8 @@
 //! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `resubmit ana` ·
 //! `return ana` (to the pool) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
-//! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) ·
+//! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
+//! refused, or there may be nothing to do) ·
 //! `race pay B1 | delete B1` (both at once, and exactly one may succeed).
 //!
 //! # What vendors do
@@ -166,11 +167,11 @@ fn folder() -> PathBuf {
 }
 
 /// What a line comes to: nothing, or what is wrong.
-type Outcome = Result<(), String>;
+pub type Outcome = Result<(), String>;
 
 /// A scenario under way.
-struct Stage {
-    world: World,
+pub struct Stage {
+    pub world: World,
     cast: Cast,
     /// Loops that were started and are not finished.
     running: Vec<tokio::task::JoinHandle<()>>,
@@ -182,25 +183,37 @@ struct Stage {
 
 async fn play(name: &str) {
     let text = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap();
-    let world = World::open(name, 1).await;
-    let mut stage = Stage { world, cast: Cast::default(), running: Vec::new(), parked: 0, unfinished: false };
-    let mut outcome = stage.play(name, &text).await;
-    if let Err(told) = &mut outcome {
-        *told += &plot::of(&stage.world).await;
-    }
-    stage.world.close().await;
-    if let Err(told) = outcome {
-        panic!("{told}");
-    }
+    let mut stage = Stage::open(name, 1).await;
+    let outcome = stage.play(&format!("{name}.txt"), &text).await;
+    stage.close(outcome).await;
 }
 
 impl Stage {
-    async fn play(&mut self, name: &str, text: &str) -> Outcome {
+    /// An empty stage. `seed` draws every id.
+    pub async fn open(name: &str, seed: u64) -> Self {
+        let (world, cast) = (World::open(name, seed).await, Cast::default());
+        Self { world, cast, running: Vec::new(), parked: 0, unfinished: false }
+    }
+
+    /// Ends a scenario; what was wrong is told with the plot so far.
+    pub async fn close(self, outcome: Outcome) {
+        let told = match outcome {
+            Ok(()) => None,
+            Err(told) => Some(told + &plot::of(&self.world).await),
+        };
+        self.world.close().await;
+        if let Some(told) = told {
+            panic!("{told}");
+        }
+    }
+
+    /// Plays every line, then looks at everything from outside.
+    pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
         for (number, line) in (1..).zip(text.lines()) {
             let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
             if let Some((first, rest)) = words.split_first() {
                 let done = self.line(first, rest).await;
-                done.map_err(|told| format!("\n{name}.txt:{number}: {}\n  {told}\n", line.trim()))?;
+                done.map_err(|told| format!("\n{name}:{number}: {}\n  {told}\n", line.trim()))?;
             }
         }
         let mut told = check::violations(&self.world).await;
@@ -214,7 +227,7 @@ impl Stage {
         if told.is_empty() {
             Ok(())
         } else {
-            Err(format!("\n{name}.txt, at the end:\n  {}\n", told.join("\n  ")))
+            Err(format!("\n{name}, at the end:\n  {}\n", told.join("\n  ")))
         }
     }
 
@@ -228,6 +241,11 @@ impl Stage {
             ("refuse", [code, command, of @ ..]) => {
                 commands::refuse(&self.world, &mut self.cast, code, command, of).await
             }
+            // Changing a destination asks the vendor, who may be away.
+            ("try", ["change", of @ ..]) => {
+                Ok(self.cast.set_up(&self.world, "change", of).await.unwrap_or(()))
+            }
+            ("try", [command, of @ ..]) => commands::attempt(&self.world, &mut self.cast, command, of).await,
             ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,
             ("settings" | "account" | "partner" | "change" | "hold" | "reward" | "crowd", _) => {
                 self.cast.set_up(&self.world, first, rest).await

@@ -73,6 +73,14 @@ pub async fn refuse(world: &World, cast: &mut Cast, code: &str, command: &str, o
     }
 }
 
+/// A command that may be refused, and that there may be nothing for.
+pub async fn attempt(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Outcome {
+    match run(world, cast, command, of).await {
+        Err(No::Refused(OpsError::Internal(error))) => Err(error.to_string()),
+        Ok(()) | Err(No::Refused(_) | No::Unreadable(_)) => Ok(()),
+    }
+}
+
 /// Two commands at once; exactly one may succeed.
 pub async fn race(world: &World, cast: &mut Cast, sides: &[&str]) -> Outcome {
     let mut sides = sides.split(|word| *word == "|");

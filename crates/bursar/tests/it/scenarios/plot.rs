@@ -11,7 +11,7 @@ use crate::world::{DAY, Loop, SECOND, World, check};
 /// How many requests and webhooks a failure shows, and how many lines of a timeline.
 const SHOWN: usize = 16;
 /// The longest step in which `live` moves the clock.
-const LONGEST_STEP: i64 = 3_600 * SECOND;
+const LONGEST_STEP: i64 = 6 * 3_600 * SECOND;
 
 impl Stage {
     pub async fn time(&mut self, first: &str, rest: &[&str]) -> Outcome {
@@ -81,7 +81,7 @@ impl Stage {
     }
 }
 
-/// Time passes in steps that begin with a second and grow to an hour, as most of what matters happens soon.
+/// Time passes in steps that begin with a second and grow to a quarter of a day, as most of what matters happens soon.
 pub async fn live(world: &World, us: i64) {
     let (mut left, mut step) = (us, SECOND);
     while left > 0 {
