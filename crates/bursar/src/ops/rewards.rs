@@ -1,10 +1,14 @@
-//! Rewards: entering, reviewing, editing and taking them out, one or many at a time. What is deliberately not here:
-//! files (`ops::import`), batches and payments.
+//! Rewards: entering, editing, deleting and clawing back, one at a time; reviewing one or many is in [`review`], what
+//! stands between a reward and its payment in [`gates`]. What is deliberately not here: files (`ops::import`), batches
+//! and payments.
 
-use std::collections::HashMap;
+mod gates;
+mod review;
+
+pub use gates::{after, blockers, pool};
+pub use review::{Done, Verdict, Which, decide, decide_many};
 
 use payout::Refusal;
-use payout::eligibility::{self, Blocker, RewardFacts};
 use payout::ids::RewardId;
 use payout::ledger::{Journal, Payee};
 use payout::money::Money;
@@ -13,13 +17,12 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::idempotency::{Once, finish};
-use super::{OpsError, Result, batches, settings};
+use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
-use crate::store::batches::PoolFilter;
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
-use crate::store::rewards::{self, Brief, Decision, Edited, Entered, Filter, Reward, Sort, View, Window};
-use crate::store::{self, Db, Tx, audit, ledger, outbox, payees, vendors};
+use crate::store::rewards::{self, Edited, Entered, Reward};
+use crate::store::{self, Db, Tx, audit, ledger};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -255,271 +258,6 @@ pub fn unknown_owner() -> Refusal {
     Refusal::new("unknown_partner", "There is no partner with this external id; enter him first.").at("owner")
 }
 
-/// What a reviewer decides.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// To be paid.
-    Approve,
-    /// Not to be paid.
-    Reject {
-        /// Why.
-        reason: String,
-        /// The partner may see why.
-        shown: bool,
-    },
-    /// Somebody is looking.
-    Review,
-    /// Taken out.
-    Void {
-        /// Why.
-        reason: String,
-        /// The partner may see why.
-        shown: bool,
-    },
-}
-
-impl Verdict {
-    /// What a reward becomes, if the rules allow it.
-    fn on(&self, standing: Standing) -> std::result::Result<RewardStatus, Refusal> {
-        match self {
-            Self::Approve => reward::approve(standing),
-            Self::Reject { reason, .. } => reward::reject(standing, reason),
-            Self::Review => reward::review(standing),
-            Self::Void { reason, .. } => reward::void(standing, reason),
-        }
-    }
-
-    fn action(&self) -> &'static str {
-        match self {
-            Self::Approve => "reward_approved",
-            Self::Reject { .. } => "reward_rejected",
-            Self::Review => "reward_taken_into_review",
-            Self::Void { .. } => "reward_voided",
-        }
-    }
-
-    /// The notice that tells the partner; reviewing and voiding tell nobody.
-    fn notice(&self) -> Option<&'static str> {
-        match self {
-            Self::Approve => Some("reward_approved"),
-            Self::Reject { .. } => Some("reward_rejected"),
-            Self::Review | Self::Void { .. } => None,
-        }
-    }
-
-    fn reason(&self) -> (Option<&str>, bool) {
-        match self {
-            Self::Approve | Self::Review => (None, false),
-            Self::Reject { reason, shown } | Self::Void { reason, shown } => (Some(reason.trim()), *shown),
-        }
-    }
-}
-
-/// Decides about one reward.
-///
-/// # Errors
-/// What the rules say, or `precondition_failed` when it is not in the version that was seen.
-pub async fn decide(
-    app: &App,
-    actor: &Actor,
-    id: &str,
-    seen: Option<i64>,
-    verdict: &Verdict,
-    once: Option<&Once<Created>>,
-) -> Result<Reward> {
-    let now = app.clock.now();
-    let decided = transact!(app, |tx| {
-        let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
-        expect_version(&found, seen)?;
-        let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
-        let (mut allowed, skipped) = judge(briefs, actor, verdict);
-        if let Some((_, refusal)) = skipped.into_iter().next() {
-            return Err(refusal.into());
-        }
-        // A clawback that is voided had lowered what is owed; its value is owed again.
-        let clawback = found.entered.entry == Entry::Clawback;
-        record(tx, app, actor, verdict, &mut allowed, clawback).await?;
-        let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
-        let outcome = Created { reward, existed: true, now };
-        finish(tx, once, &outcome).await?;
-        Ok(outcome.reward)
-    })?;
-    app.nudge.tell_watchers();
-    Ok(decided)
-}
-
-fn expect_version(reward: &Reward, seen: Option<i64>) -> Result<()> {
-    if seen.is_some_and(|seen| seen != reward.version) { Err(settings::stale()) } else { Ok(()) }
-}
-
-/// Which rewards to decide about.
-#[derive(Clone, Debug)]
-pub enum Which {
-    /// These.
-    Ids(Vec<RewardId>),
-    /// All that a filter finds, if they are still as many as were seen.
-    All(Box<Filter>, i64),
-}
-
-/// What was done about many, and what was not and why.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Done {
-    /// Those that were decided.
-    pub done: Vec<RewardId>,
-    /// Those that were not, each with the code of the rule.
-    pub skipped: Vec<(RewardId, &'static str)>,
-}
-
-/// Decides about many rewards at once; what the rules forbid is skipped and named.
-///
-/// # Errors
-/// `count_changed` when a filter finds another number than was seen; then nothing was done.
-pub async fn decide_many(
-    app: &App,
-    actor: &Actor,
-    which: &Which,
-    verdict: &Verdict,
-    once: Option<&Once<Done>>,
-) -> Result<Done> {
-    let now = app.clock.now();
-    let done = transact!(app, |tx| {
-        let (briefs, unknown) = match which {
-            Which::Ids(ids) => {
-                let briefs = rewards::briefs(tx, ids).await?;
-                let known: std::collections::HashSet<RewardId> =
-                    briefs.iter().map(|brief| brief.id).collect();
-                let unknown =
-                    ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
-                (briefs, unknown)
-            }
-            Which::All(filter, expected) => {
-                let briefs = rewards::briefs_of(tx, filter, now).await?;
-                if i64::try_from(briefs.len()).ok() != Some(*expected) {
-                    return Err(count_changed(*expected, briefs.len()));
-                }
-                (briefs, Vec::new())
-            }
-        };
-        let (mut allowed, refused) = judge(briefs, actor, verdict);
-        record(tx, app, actor, verdict, &mut allowed, false).await?;
-        let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
-        let done = Done {
-            done: allowed.into_iter().map(|brief| brief.id).collect(),
-            skipped: refused.chain(unknown).collect(),
-        };
-        finish(tx, once, &done).await?;
-        Ok(done)
-    })?;
-    app.nudge.tell_watchers();
-    Ok(done)
-}
-
-fn count_changed(expected: i64, found: usize) -> OpsError {
-    OpsError::Conflict(Refusal::new(
-        "count_changed",
-        format!(
-            "You saw {expected} rewards and there are {found} now, so nothing was done. Look again, then repeat it."
-        ),
-    ))
-}
-
-type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
-
-/// What the rules allow of it.
-fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict) -> Judged {
-    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
-    for brief in briefs {
-        let standing = Standing {
-            status: brief.status,
-            placed: brief.placed,
-            ever_approved: brief.ever_approved,
-            asked_by_owner: actor.partner == Some(brief.owner),
-        };
-        match verdict.on(standing) {
-            Ok(_) => allowed.push(brief),
-            Err(refusal) => refused.push((brief.id, refusal)),
-        }
-    }
-    (allowed, refused)
-}
-
-/// Writes what was decided: the rewards, the books, the history and the notices, all by the set.
-async fn record(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    verdict: &Verdict,
-    briefs: &mut [Brief],
-    clawback: bool,
-) -> Result<()> {
-    let now = app.clock.now();
-    briefs.sort_by_key(|brief| brief.id);
-    let (reason, shown) = verdict.reason();
-    let status = match verdict {
-        Verdict::Approve => RewardStatus::Approved,
-        Verdict::Reject { .. } => RewardStatus::Rejected,
-        Verdict::Review => RewardStatus::InReview,
-        Verdict::Void { .. } => RewardStatus::Void,
-    };
-    let decision = Decision {
-        status,
-        reason: reason.map(str::to_owned),
-        reason_shown_at: shown.then_some(now),
-        at: now,
-        by: actor.id.to_string(),
-    };
-    let approves = status == RewardStatus::Approved;
-    let rows: Vec<_> =
-        briefs.iter().map(|brief| (brief.id, brief.status, approves.then(|| held_until(brief)))).collect();
-    let wanted = rows.len();
-    if rewards::decide(tx, &decision, rows).await? != wanted as u64 {
-        return Err(changed_meanwhile());
-    }
-    let entries: Vec<(String, Journal)> = briefs
-        .iter()
-        .filter_map(|brief| Some((brief.id.to_string(), journal(brief, verdict, clawback)?)))
-        .collect();
-    ledger::write(tx, now, &app.clock, &entries).await?;
-    if let Some(notice) = verdict.notice() {
-        let detail = json!({"reason": reason.filter(|_| shown)}).to_string();
-        let told = briefs.iter().map(|brief| (notice, brief.id.to_string(), detail.clone()));
-        outbox::write(tx, &app.clock, now, told).await?;
-    }
-    for brief in briefs.iter() {
-        let detail = json!({"from": brief.status.as_str(), "reason": reason});
-        note(tx, now, actor, verdict.action(), brief.id, detail);
-    }
-    Ok(())
-}
-
-/// The hold period counts from the day it was earned, or from its entry; the programme's wait is the one of now.
-fn held_until(brief: &Brief) -> i64 {
-    let from = brief.earned_on.as_deref().and_then(start_of_date).unwrap_or(brief.created_at);
-    from.saturating_add(brief.hold_days * DAY_US)
-}
-
-/// What the decision moves in the books: approving owes it, taking an approved one out owes it no more.
-fn journal(brief: &Brief, verdict: &Verdict, clawback: bool) -> Option<Journal> {
-    let (payee, money) = owed(brief.payee, brief.worth)?;
-    match verdict {
-        Verdict::Approve => Some(Journal::approve(payee, money)),
-        Verdict::Void { .. } if brief.status == RewardStatus::Approved && clawback => {
-            Some(Journal::approve(payee, money))
-        }
-        Verdict::Void { .. } if brief.status == RewardStatus::Approved => {
-            Some(Journal::unapprove(payee, money))
-        }
-        Verdict::Void { .. } | Verdict::Reject { .. } | Verdict::Review => None,
-    }
-}
-
-fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
-    match worth {
-        Worth::Cash(money) => payee.map(|payee| (payee, money)),
-        Worth::Points(_) => None,
-    }
-}
-
 /// What is edited of a reward.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
@@ -723,93 +461,13 @@ fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, id: RewardId,
     tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
 }
 
-/// Every gate that stands between a reward and its payment.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
-    let entered = &reward.entered;
-    let facts = RewardFacts {
-        status: entered.status,
-        reward_type: entered.reward_type,
-        expires_at: entered.expires_at,
-        held_until: entered.held_until,
-        placement: reward.placement(),
-    };
-    let own = eligibility::reward(&facts, None, now);
-    let mut found: Vec<Blocker> = own.into_iter().map(|code| Blocker::new(code, entered.id)).collect();
-    let Some((payee, money)) = owed(entered.payee, entered.worth) else { return Ok(found) };
-    let filter = PoolFilter {
-        payee: Some(payee.to_string()),
-        currency: Some(money.currency.code().to_owned()),
-        ..PoolFilter::default()
-    };
-    let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
-    let of_pool = blocked.into_iter().find(|(candidate, _)| candidate.id == entered.id);
-    if let Some((_, blockers)) = of_pool {
-        return Ok(blockers);
-    }
-    if open.iter().any(|candidate| candidate.id == entered.id) {
-        return Ok(Vec::new());
-    }
-    // It is not in the pool yet: its payee's claim would be what lies there now and this.
-    let pool: i64 = open.iter().filter_map(|candidate| candidate.adds).map(|adds| adds.minor).sum();
-    found.extend(
-        payee_blockers(db, payee, Money::new(pool.saturating_add(money.minor), money.currency), now).await?,
-    );
-    Ok(found)
+fn expect_version(reward: &Reward, seen: Option<i64>) -> Result<()> {
+    if seen.is_some_and(|seen| seen != reward.version) { Err(settings::stale()) } else { Ok(()) }
 }
 
-async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
-    let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
-    let Some(facts) = payees::facts(db, &[payee]).await?.remove(&payee) else { return Ok(Vec::new()) };
-    let mut codes = eligibility::payee(&facts, &rules, &vendors, now);
-    let fee = facts.profile.as_ref().map(|profile| payout::batch::estimated_fee(profile.vendor, total));
-    let fee = fee.unwrap_or(Money::new(0, total.currency));
-    let net = payout::batch::net(total, fee, rules.fees_paid_by);
-    codes.extend(eligibility::amount(&facts, &rules, total, net));
-    Ok(codes.into_iter().map(|code| Blocker::new(code, payee)).collect())
-}
-
-/// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn pool(
-    db: &mut Db,
-    filter: &Filter,
-    window: &Window,
-    eligible: bool,
-    now: i64,
-) -> Result<Vec<(Reward, Vec<Blocker>)>> {
-    // A claim is a payee's whole pool in a currency, so the gates are asked about the pool before it is narrowed.
-    let (_, blocked) = batches::pool_blockers(db, &PoolFilter::default(), now).await?;
-    let mut blocked: HashMap<RewardId, Vec<Blocker>> =
-        blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers)).collect();
-    let filter = Filter { view: View::Pool, ..filter.clone() };
-    let mut window = window.clone();
-    let wanted = usize::try_from(window.limit).unwrap_or(usize::MAX);
-    window.limit = 500;
-    let mut page = Vec::new();
-    loop {
-        let rows = rewards::list(db, &filter, &window, now).await?;
-        let last = rows.last().map(|last| after(last, window.sort));
-        let full = rows.len() == 500;
-        for reward in rows {
-            let blockers = blocked.remove(&reward.entered.id).unwrap_or_default();
-            if blockers.is_empty() == eligible && page.len() < wanted {
-                page.push((reward, blockers));
-            }
-        }
-        if !full || page.len() >= wanted {
-            return Ok(page);
-        }
-        window.after = last;
+fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
+    match worth {
+        Worth::Cash(money) => payee.map(|payee| (payee, money)),
+        Worth::Points(_) => None,
     }
-}
-
-/// Where a list goes on after this reward.
-#[must_use]
-pub fn after(reward: &Reward, sort: Sort) -> (i64, String) {
-    (rewards::sort_key(reward, sort), reward.entered.id.to_string())
 }

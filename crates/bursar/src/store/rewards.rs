@@ -607,20 +607,21 @@ pub struct Decision {
     pub by: String,
 }
 
-/// Records a decision about many rewards at once, each with the status it is expected in and, where it becomes
-/// approved, until when it is held. Answers how many still were so.
+/// Records a decision about many rewards at once that stand in status `from`, each with the moment until which it is
+/// held where it becomes approved. Answers how many still stood so.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn decide(
     tx: &mut Tx,
     decision: &Decision,
-    rewards: impl IntoIterator<Item = (RewardId, RewardStatus, Option<i64>)>,
+    from: RewardStatus,
+    rewards: impl IntoIterator<Item = (RewardId, Option<i64>)>,
 ) -> Result<u64> {
     let approved_at = (decision.status == RewardStatus::Approved).then_some(decision.at);
     let mut rows = Rows::default();
-    for (id, before, held_until) in rewards {
-        rows.push([id.to_string().into(), before.as_str().into(), held_until.into()]);
+    for (id, held_until) in rewards {
+        rows.push([id.to_string().into(), held_until.into()]);
     }
     let fixed = [
         Value::from(decision.status.as_str()),
@@ -629,12 +630,14 @@ pub async fn decide(
         decision.at.into(),
         decision.by.as_str().into(),
         approved_at.into(),
+        from.as_str().into(),
     ];
-    let sql = "WITH v (id, status, held_until) AS (VALUES {rows}) \
+    // The rows are joined by id alone: given a second column to join by, PostgreSQL may choose that one, which all share.
+    let sql = "WITH v (id, held_until) AS (VALUES {rows}) \
                UPDATE reward SET status = $1, reason = $2, reason_shown_at = $3, decided_at = $4, decided_by = $5, \
                first_approved_at = COALESCE(reward.first_approved_at, $6), \
                held_until = COALESCE(v.held_until, reward.held_until), version = reward.version + 1 \
-               FROM v WHERE reward.id = v.id AND reward.status = v.status \
+               FROM v WHERE reward.id = v.id AND reward.status = $7 \
                AND reward.batch_id IS NULL AND reward.transaction_id IS NULL AND reward.paid_at IS NULL";
     tx.bulk(sql, &fixed, rows).await
 }

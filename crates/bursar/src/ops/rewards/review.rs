@@ -1,0 +1,273 @@
+//! Reviewing: what people decide about rewards, one or many by the set.
+
+use payout::Refusal;
+use payout::ids::RewardId;
+use payout::ledger::Journal;
+use payout::reward::{self, Entry, RewardStatus, Standing};
+use serde_json::json;
+
+use super::{Created, DAY_US, changed_meanwhile, expect_version, note, owed};
+use crate::app::{Actor, App};
+use crate::clock::start_of_date;
+use crate::ops::idempotency::{Once, finish};
+use crate::ops::{OpsError, Result};
+use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
+use crate::store::{Tx, ledger, outbox};
+use crate::transact;
+
+/// What a reviewer decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// To be paid.
+    Approve,
+    /// Not to be paid.
+    Reject {
+        /// Why.
+        reason: String,
+        /// The partner may see why.
+        shown: bool,
+    },
+    /// Somebody is looking.
+    Review,
+    /// Taken out.
+    Void {
+        /// Why.
+        reason: String,
+        /// The partner may see why.
+        shown: bool,
+    },
+}
+
+impl Verdict {
+    /// What a reward becomes, if the rules allow it.
+    fn on(&self, standing: Standing) -> std::result::Result<RewardStatus, Refusal> {
+        match self {
+            Self::Approve => reward::approve(standing),
+            Self::Reject { reason, .. } => reward::reject(standing, reason),
+            Self::Review => reward::review(standing),
+            Self::Void { reason, .. } => reward::void(standing, reason),
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Approve => "reward_approved",
+            Self::Reject { .. } => "reward_rejected",
+            Self::Review => "reward_taken_into_review",
+            Self::Void { .. } => "reward_voided",
+        }
+    }
+
+    /// The notice that tells the partner; reviewing and voiding tell nobody.
+    fn notice(&self) -> Option<&'static str> {
+        match self {
+            Self::Approve => Some("reward_approved"),
+            Self::Reject { .. } => Some("reward_rejected"),
+            Self::Review | Self::Void { .. } => None,
+        }
+    }
+
+    fn reason(&self) -> (Option<&str>, bool) {
+        match self {
+            Self::Approve | Self::Review => (None, false),
+            Self::Reject { reason, shown } | Self::Void { reason, shown } => (Some(reason.trim()), *shown),
+        }
+    }
+}
+
+/// Decides about one reward.
+///
+/// # Errors
+/// What the rules say, or `precondition_failed` when it is not in the version that was seen.
+pub async fn decide(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    seen: Option<i64>,
+    verdict: &Verdict,
+    once: Option<&Once<Created>>,
+) -> Result<Reward> {
+    let now = app.clock.now();
+    let decided = transact!(app, |tx| {
+        let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        expect_version(&found, seen)?;
+        let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
+        let (mut allowed, skipped) = judge(briefs, actor, verdict);
+        if let Some((_, refusal)) = skipped.into_iter().next() {
+            return Err(refusal.into());
+        }
+        // A clawback that is voided had lowered what is owed; its value is owed again.
+        let clawback = found.entered.entry == Entry::Clawback;
+        record(tx, app, actor, verdict, &mut allowed, clawback).await?;
+        let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+        let outcome = Created { reward, existed: true, now };
+        finish(tx, once, &outcome).await?;
+        Ok(outcome.reward)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(decided)
+}
+
+/// Which rewards to decide about.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// These.
+    Ids(Vec<RewardId>),
+    /// All that a filter finds, if they are still as many as were seen.
+    All(Box<Filter>, i64),
+}
+
+/// What was done about many, and what was not and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Done {
+    /// Those that were decided.
+    pub done: Vec<RewardId>,
+    /// Those that were not, each with the code of the rule.
+    pub skipped: Vec<(RewardId, &'static str)>,
+}
+
+/// Decides about many rewards at once; what the rules forbid is skipped and named.
+///
+/// # Errors
+/// `count_changed` when a filter finds another number than was seen; then nothing was done.
+pub async fn decide_many(
+    app: &App,
+    actor: &Actor,
+    which: &Which,
+    verdict: &Verdict,
+    once: Option<&Once<Done>>,
+) -> Result<Done> {
+    let now = app.clock.now();
+    let done = transact!(app, |tx| {
+        let (briefs, unknown) = match which {
+            Which::Ids(ids) => {
+                let briefs = rewards::briefs(tx, ids).await?;
+                let known: std::collections::HashSet<RewardId> =
+                    briefs.iter().map(|brief| brief.id).collect();
+                let unknown =
+                    ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
+                (briefs, unknown)
+            }
+            Which::All(filter, expected) => {
+                let briefs = rewards::briefs_of(tx, filter, now).await?;
+                if i64::try_from(briefs.len()).ok() != Some(*expected) {
+                    return Err(count_changed(*expected, briefs.len()));
+                }
+                (briefs, Vec::new())
+            }
+        };
+        let (mut allowed, refused) = judge(briefs, actor, verdict);
+        record(tx, app, actor, verdict, &mut allowed, false).await?;
+        let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
+        let done = Done {
+            done: allowed.into_iter().map(|brief| brief.id).collect(),
+            skipped: refused.chain(unknown).collect(),
+        };
+        finish(tx, once, &done).await?;
+        Ok(done)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(done)
+}
+
+fn count_changed(expected: i64, found: usize) -> OpsError {
+    OpsError::Conflict(Refusal::new(
+        "count_changed",
+        format!(
+            "You saw {expected} rewards and there are {found} now, so nothing was done. Look again, then repeat it."
+        ),
+    ))
+}
+
+type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
+
+/// What the rules allow of it.
+fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict) -> Judged {
+    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+    for brief in briefs {
+        let standing = Standing {
+            status: brief.status,
+            placed: brief.placed,
+            ever_approved: brief.ever_approved,
+            asked_by_owner: actor.partner == Some(brief.owner),
+        };
+        match verdict.on(standing) {
+            Ok(_) => allowed.push(brief),
+            Err(refusal) => refused.push((brief.id, refusal)),
+        }
+    }
+    (allowed, refused)
+}
+
+/// Writes what was decided: the rewards, the books, the history and the notices, all by the set.
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    verdict: &Verdict,
+    briefs: &mut [Brief],
+    clawback: bool,
+) -> Result<()> {
+    let now = app.clock.now();
+    briefs.sort_by_key(|brief| brief.id);
+    let (reason, shown) = verdict.reason();
+    let status = match verdict {
+        Verdict::Approve => RewardStatus::Approved,
+        Verdict::Reject { .. } => RewardStatus::Rejected,
+        Verdict::Review => RewardStatus::InReview,
+        Verdict::Void { .. } => RewardStatus::Void,
+    };
+    let decision = Decision {
+        status,
+        reason: reason.map(str::to_owned),
+        reason_shown_at: shown.then_some(now),
+        at: now,
+        by: actor.id.to_string(),
+    };
+    let approves = status == RewardStatus::Approved;
+    let mut changed = 0;
+    for from in RewardStatus::ALL {
+        let rows = briefs.iter().filter(|brief| brief.status == *from);
+        let rows = rows.map(|brief| (brief.id, approves.then(|| held_until(brief))));
+        changed += rewards::decide(tx, &decision, *from, rows.collect::<Vec<_>>()).await?;
+    }
+    if changed != briefs.len() as u64 {
+        return Err(changed_meanwhile());
+    }
+    let entries: Vec<(String, Journal)> = briefs
+        .iter()
+        .filter_map(|brief| Some((brief.id.to_string(), journal(brief, verdict, clawback)?)))
+        .collect();
+    ledger::write(tx, now, &app.clock, &entries).await?;
+    if let Some(notice) = verdict.notice() {
+        let detail = json!({"reason": reason.filter(|_| shown)}).to_string();
+        let told = briefs.iter().map(|brief| (notice, brief.id.to_string(), detail.clone()));
+        outbox::write(tx, &app.clock, now, told).await?;
+    }
+    for brief in briefs.iter() {
+        let detail = json!({"from": brief.status.as_str(), "reason": reason});
+        note(tx, now, actor, verdict.action(), brief.id, detail);
+    }
+    Ok(())
+}
+
+/// The hold period counts from the day it was earned, or from its entry; the programme's wait is the one of now.
+fn held_until(brief: &Brief) -> i64 {
+    let from = brief.earned_on.as_deref().and_then(start_of_date).unwrap_or(brief.created_at);
+    from.saturating_add(brief.hold_days * DAY_US)
+}
+
+/// What the decision moves in the books: approving owes it, taking an approved one out owes it no more.
+fn journal(brief: &Brief, verdict: &Verdict, clawback: bool) -> Option<Journal> {
+    let (payee, money) = owed(brief.payee, brief.worth)?;
+    match verdict {
+        Verdict::Approve => Some(Journal::approve(payee, money)),
+        Verdict::Void { .. } if brief.status == RewardStatus::Approved && clawback => {
+            Some(Journal::approve(payee, money))
+        }
+        Verdict::Void { .. } if brief.status == RewardStatus::Approved => {
+            Some(Journal::unapprove(payee, money))
+        }
+        Verdict::Void { .. } | Verdict::Reject { .. } | Verdict::Review => None,
+    }
+}
