@@ -41,6 +41,22 @@ pub struct Line {
     pub detail: String,
 }
 
+impl Line {
+    /// The page of what it is about, or everything done to what has no page.
+    fn address(&self) -> String {
+        let subject = &self.subject;
+        match subject.split('_').next() {
+            Some("rwd") => format!("/rewards/{subject}"),
+            Some("bat") => format!("/claims/{subject}"),
+            Some("ptx") => format!("/transactions/{subject}"),
+            Some(_) | None => {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                format!("/activity?{}", query.append_pair("subject", subject).finish())
+            }
+        }
+    }
+}
+
 /// The newest lines about one thing.
 ///
 /// # Errors
