@@ -73,6 +73,8 @@ pub struct Claim {
     pub payee: Payee,
     /// The sum of the rewards, clawbacks taken off; may be zero or less, and is then not payable.
     pub total: Money,
+    /// What the vendor would be told to pay: the total, less the fee where the payee bears it.
+    pub net: Money,
     /// Through whom; `None` while the payee has no payout profile.
     pub vendor: Option<Vendor>,
     /// The destination's fingerprint, if there is one.
@@ -93,8 +95,8 @@ pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
         let vendor = claim.vendor.map_or("-", Vendor::as_str);
         let to = claim.fingerprint.as_deref().unwrap_or("-");
         hash.update(format!(
-            "claim {} {} {} {vendor} {to}\n",
-            claim.payee, claim.total.currency, claim.total.minor
+            "claim {} {} {} {} {vendor} {to}\n",
+            claim.payee, claim.total.currency, claim.total.minor, claim.net.minor
         ));
         let mut rewards: Vec<_> = claim.rewards.iter().collect();
         rewards.sort();
@@ -164,6 +166,7 @@ mod tests {
         Claim {
             payee: Payee::Partner(PartnerId::fresh(0, payee)),
             total: Money::new(minor, Currency::parse("EUR").unwrap()),
+            net: Money::new(minor, Currency::parse("EUR").unwrap()),
             vendor: Some(Vendor::PayPal),
             fingerprint: Some("f".into()),
             rewards: vec![(RewardId::fresh(0, payee), minor)],
@@ -176,7 +179,8 @@ mod tests {
         let (a, b) = (claim(1, 100), claim(2, 200));
         let shown = digest(batch, &[a.clone(), b.clone()]);
         assert_eq!(shown, digest(batch, &[b.clone(), a.clone()]));
-        let changes: [fn(&mut Claim); 5] = [
+        let changes: [fn(&mut Claim); 6] = [
+            |claim| claim.net.minor -= 1,
             |claim| claim.total.minor += 1,
             |claim| claim.vendor = Some(Vendor::Stripe),
             |claim| claim.fingerprint = Some("g".into()),

@@ -204,6 +204,8 @@ pub enum NotNow {
     Closed,
     /// The money lies in the payee's Stripe balance and must come back first.
     RecallFirst,
+    /// The vendor says something else than the books hold as final.
+    Contradicted,
 }
 
 impl NotNow {
@@ -214,6 +216,7 @@ impl NotNow {
             Self::NotTerminal => "not_terminal",
             Self::Closed => "transaction_closed",
             Self::RecallFirst => "recall_first",
+            Self::Contradicted => "contradicted",
         }
     }
 
@@ -229,6 +232,9 @@ impl NotNow {
             }
             Self::RecallFirst => {
                 "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
+            }
+            Self::Contradicted => {
+                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time."
             }
         }
     }

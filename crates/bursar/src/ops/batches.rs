@@ -194,6 +194,7 @@ fn told(claim: &ClaimView) -> Claim {
     Claim {
         payee: claim.payee,
         total: claim.total,
+        net: claim.net,
         vendor: claim.vendor(),
         fingerprint: claim.destination.as_ref().map(Destination::fingerprint),
         rewards: claim.rewards.iter().map(|(id, _, minor)| (*id, *minor)).collect(),
@@ -412,6 +413,9 @@ pub async fn delete(app: &App, actor: &Actor, id: BatchId) -> Result<u64> {
     transact!(app, |tx| {
         let now = app.clock.now();
         let known = batches::find(tx, &id.to_string()).await?;
+        if super::safe_mode::on(tx).await? {
+            return Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, id)]));
+        }
         if !batches::mark_deleted(tx, id, now).await? {
             return Err(no_draft(&known));
         }

@@ -3,7 +3,7 @@
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
-use payout::transaction::State;
+use payout::transaction::{AttemptState, State};
 
 use super::idempotency::{self, Once};
 use super::{OpsError, Result, record};
@@ -101,16 +101,24 @@ pub async fn mark_paid_outside(
     })
 }
 
-/// Asks for the vendor to be asked now; `work::settle` does it.
+/// Asks for the vendor to be asked now; `work::settle` does it. What waits for a person is taken up again: it is looked
+/// for once more, and may be found by now.
 ///
 /// # Errors
 /// [`OpsError::Missing`] when there is none.
 pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
     transact!(app, |tx| {
+        let now = app.clock.now();
         transactions::find(tx, &id.to_string()).await?;
-        Ok(transactions::ask_now(tx, &[id], app.clock.now()).await?)
+        let attempts = transactions::attempts(tx, &[id]).await?;
+        let waiting = attempts.into_iter().filter(|attempt| attempt.state == AttemptState::Review);
+        let carriers: Vec<String> = waiting.filter_map(|attempt| attempt.submission).collect();
+        store::submissions::take_up_again(tx, &carriers, now).await?;
+        Ok(transactions::ask_now(tx, &[id], now).await?)
     })?;
     app.nudge.settle.notify_one();
+    app.nudge.dispatch.notify_one();
+    app.nudge.reconcile.notify_one();
     Ok(())
 }
 
@@ -118,6 +126,9 @@ pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
 async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let mut found = transactions::lock(tx, &[id]).await?;
     let transaction = found.remove(&id).ok_or(OpsError::Missing)?;
+    if transaction.contradicted_at.is_some() {
+        return Err(not_now(NotNow::Contradicted));
+    }
     if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }
 }
 

@@ -8,7 +8,7 @@ use payout::reward::{Entry, Placement, RewardStatus, RewardType};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A batch as it is kept; its claims and its status are computed.
 #[derive(Clone, Debug)]
@@ -255,7 +255,7 @@ pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
             found = db.all(conditions.query(&sql)).await?;
         }
         Pick::Named(ids) => {
-            for some in ids.chunks(5_000) {
+            for some in ids.chunks(MOST_VALUES) {
                 let mut conditions = Where::default();
                 conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
                 found.extend(db.all(conditions.query(&sql)).await?);

@@ -1,8 +1,9 @@
 //! Many rows in one statement: what makes forming a batch and recording an answer set-based on both engines.
 
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
-use super::{Result, Tx, bind_all};
+use super::{Query, Result, Tx, bind_all};
 
 /// A value to bind; `None` is NULL.
 #[derive(Clone, Debug)]
@@ -73,19 +74,46 @@ impl Tx {
     /// # Errors
     /// When the database refuses any of it.
     pub async fn bulk(&mut self, sql: &str, fixed: &[Value], rows: Rows) -> Result<u64> {
-        let Some(width) = rows.rows.first().map(Vec::len) else { return Ok(0) };
-        let fit = (MOST_VALUES / width).max(1);
         let mut touched = 0;
-        let mut rest = rows.rows;
-        while !rest.is_empty() {
-            let later = rest.split_off(rest.len().min(fit));
-            let text = sql.replace("{rows}", &marks(&rest, fixed.len()));
-            let values = fixed.iter().cloned().chain(rest.into_iter().flatten());
-            touched += self.run(bind_all(sqlx::query(AssertSqlSafe(text)), values)).await?;
-            rest = later;
+        for query in statements(sql, fixed, rows) {
+            touched += self.run(query).await?;
         }
         Ok(touched)
     }
+
+    /// The same for a statement that ends in `RETURNING`; answers the rows it returns.
+    ///
+    /// # Errors
+    /// When the database refuses any of it.
+    pub(super) async fn bulk_returning(
+        &mut self,
+        sql: &str,
+        fixed: &[Value],
+        rows: Rows,
+    ) -> Result<Vec<AnyRow>> {
+        let mut returned = Vec::new();
+        for query in statements(sql, fixed, rows) {
+            returned.extend(self.all(query).await?);
+        }
+        Ok(returned)
+    }
+}
+
+/// As many statements as it takes, each made when it is run.
+fn statements<'a>(sql: &'a str, fixed: &'a [Value], rows: Rows) -> impl Iterator<Item = Query> + 'a {
+    let width = rows.rows.first().map_or(1, Vec::len);
+    let fit = (MOST_VALUES / width).max(1);
+    let mut rest = rows.rows;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let later = rest.split_off(rest.len().min(fit));
+        let some = std::mem::replace(&mut rest, later);
+        let text = sql.replace("{rows}", &marks(&some, fixed.len()));
+        let values = fixed.iter().cloned().chain(some.into_iter().flatten());
+        Some(bind_all(sqlx::query(AssertSqlSafe(text)), values))
+    })
 }
 
 impl Tx {

@@ -5,7 +5,7 @@ use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A verified event to store.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub async fn by_vendor_id(
     ids: &[String],
 ) -> Result<Vec<(String, TransactionId, String)>> {
     let mut found = Vec::new();
-    for some in ids.chunks(5_000) {
+    for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.and("t.vendor = ?", [Value::from(vendor.as_str())]);
         conditions.among("a.vendor_id", some.iter().map(|id| Value::from(id.as_str())));
@@ -175,6 +175,17 @@ pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
     tx.among(sql, &[], objects.iter().cloned()).await
 }
 
+/// Takes events out of the park, parked since this moment, whose object is one of ours after all. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
+    let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND linked_at IS NULL \
+               AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
+               OR EXISTS (SELECT 1 FROM submission s WHERE s.vendor_id = vendor_event.object_id))";
+    tx.run(sqlx::query(sql).bind(since)).await
+}
+
 /// Marks events as dealt with, and what they changed.
 ///
 /// # Errors
@@ -211,7 +222,7 @@ pub struct Linked {
 /// When the database does not answer.
 pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<Linked>> {
     let mut found = Vec::new();
-    for some in transactions.chunks(5_000) {
+    for some in transactions.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions
             .and("linked_at IS NOT NULL AND applied_at IS NULL AND linked_at <= ?", [Value::from(before)]);

@@ -28,6 +28,7 @@ use std::time::Duration;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
+use bulk::MOST_VALUES;
 pub use bulk::{Rows, Value};
 
 /// What the database answers when it does not answer with rows.
@@ -352,14 +353,19 @@ impl Where {
         self.conditions.push(text);
     }
 
-    /// `column IN (…)`; an empty list matches nothing.
+    /// `column IN (…)`; an empty list matches nothing. The list is a table of one column, because PostgreSQL may compare
+    /// every row with every value of a plain list when it knows nothing of the table yet, and can hash a table's.
     pub(crate) fn among(&mut self, column: &str, values: impl IntoIterator<Item = Value>) {
         let values: Vec<Value> = values.into_iter().collect();
         if values.is_empty() {
             return self.and("1 = 0", []);
         }
-        let marks = vec!["?"; values.len()].join(", ");
-        self.and(&format!("{column} IN ({marks})"), values);
+        let mark = |value: &Value| match value {
+            Value::Text(_) => "(CAST(? AS TEXT))",
+            Value::Int(_) => "(CAST(? AS BIGINT))",
+        };
+        let marks = values.iter().map(mark).collect::<Vec<_>>().join(", ");
+        self.and(&format!("{column} IN (VALUES {marks})"), values);
     }
 
     /// The statement with `{where}` replaced, ready to run.

@@ -7,7 +7,7 @@ use payout::payee::Destination;
 use sqlx::Row as _;
 use std::collections::HashMap;
 
-use super::{Db, Result, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
 /// A payout profile as it is kept.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub async fn profile_of(db: &mut Db, payee: Payee) -> Result<Option<Profile>> {
 /// When the database does not answer.
 pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Profile>> {
     let mut found = HashMap::new();
-    for some in payees.chunks(5_000) {
+    for some in payees.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
         for row in db.all(conditions.query(&format!("{PROFILE} {{where}}"))).await? {
@@ -195,7 +195,7 @@ pub async fn note_standing(
 pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeFacts>> {
     let mut profiles = profiles_of(db, payees).await?;
     let mut facts = HashMap::new();
-    for some in payees.chunks(5_000) {
+    for some in payees.chunks(MOST_VALUES) {
         for (table, partners) in [(PARTNERS, true), (ACCOUNTS, false)] {
             let mut conditions = Where::default();
             let ids = some.iter().filter(|payee| matches!(payee, Payee::Partner(_)) == partners);
@@ -298,7 +298,7 @@ pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named
         ("SELECT id, external_id, name, email, country FROM partner {where}", true),
         ("SELECT id, external_id, name, owner_email, country FROM account {where}", false),
     ];
-    for some in payees.chunks(5_000) {
+    for some in payees.chunks(MOST_VALUES) {
         for (sql, partners) in tables {
             let mut conditions = Where::default();
             let ids = some.iter().filter(|payee| matches!(payee, Payee::Partner(_)) == partners);

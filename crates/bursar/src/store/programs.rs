@@ -8,7 +8,7 @@ use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
 use payout::money::{Currency, Money};
 use payout::reward::RewardType;
 
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A partner company.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -320,7 +320,7 @@ pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
 /// When the database does not answer.
 pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Partner>> {
     let mut found = Vec::new();
-    for some in external_ids.chunks(1_000) {
+    for some in external_ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("p.external_id", some.iter().map(|id| id.as_str().into()));
         for row in db.all(conditions.query(PARTNER)).await? {
@@ -336,7 +336,7 @@ pub async fn partners_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<
 /// When the database does not answer.
 pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<Account>> {
     let mut found = Vec::new();
-    for some in external_ids.chunks(1_000) {
+    for some in external_ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("a.external_id", some.iter().map(|id| id.as_str().into()));
         for row in db.all(conditions.query(ACCOUNT)).await? {

@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::programs::Worth;
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A thing that a reward belongs to: its id, the caller's id for it, its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -298,7 +298,7 @@ pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Rewa
 /// When the database does not answer.
 pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     let mut found = Vec::new();
-    for some in ids.chunks(1_000) {
+    for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| id.to_string().into()));
         for row in db.all(page(conditions, ORDER[0].0, 1_000)).await? {
@@ -479,11 +479,13 @@ pub struct Brief {
     pub created_at: i64,
     /// The programme's wait, in days.
     pub hold_days: i64,
+    /// The version that was read, which is the one that is decided about.
+    pub version: i64,
 }
 
 const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, status, batch_id, transaction_id, \
                      paid_at, first_approved_at, earned_on, created_at, \
-                     (SELECT hold_days FROM program WHERE program.id = reward.program_id) AS hold_days FROM reward";
+                     (SELECT hold_days FROM program WHERE program.id = reward.program_id) AS hold_days, version FROM reward";
 
 /// What decides about these rewards.
 ///
@@ -491,7 +493,7 @@ const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, 
 /// When the database does not answer.
 pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Brief>> {
     let mut found = Vec::new();
-    for some in ids.chunks(5_000) {
+    for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| id.to_string().into()));
         for row in db.all(conditions.query(&format!("{BRIEF} {{where}}"))).await? {
@@ -528,6 +530,7 @@ fn read_brief(row: &AnyRow) -> Result<Brief> {
         earned_on: row.try_get("earned_on")?,
         created_at: row.try_get("created_at")?,
         hold_days: row.try_get("hold_days")?,
+        version: row.try_get("version")?,
     })
 }
 
@@ -537,7 +540,7 @@ fn read_brief(row: &AnyRow) -> Result<Brief> {
 /// When the database does not answer.
 pub async fn known(db: &mut Db, external_ids: &[&str]) -> Result<HashMap<String, String>> {
     let mut known = HashMap::new();
-    for some in external_ids.chunks(5_000) {
+    for some in external_ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("external_id", some.iter().map(|id| Value::from(*id)));
         for row in db.all(conditions.query("SELECT external_id, content_hash FROM reward {where}")).await? {
@@ -607,8 +610,8 @@ pub struct Decision {
     pub by: String,
 }
 
-/// Records a decision about many rewards at once that stand in status `from`, each with the moment until which it is
-/// held where it becomes approved. Answers how many still stood so.
+/// Records a decision about many rewards at once that stand in status `from`, each in the version that was read and
+/// with the moment until which it is held where it becomes approved. Answers how many still stood so.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -616,12 +619,12 @@ pub async fn decide(
     tx: &mut Tx,
     decision: &Decision,
     from: RewardStatus,
-    rewards: impl IntoIterator<Item = (RewardId, Option<i64>)>,
+    rewards: impl IntoIterator<Item = (RewardId, i64, Option<i64>)>,
 ) -> Result<u64> {
     let approved_at = (decision.status == RewardStatus::Approved).then_some(decision.at);
     let mut rows = Rows::default();
-    for (id, held_until) in rewards {
-        rows.push([id.to_string().into(), held_until.into()]);
+    for (id, version, held_until) in rewards {
+        rows.push([id.to_string().into(), version.into(), held_until.into()]);
     }
     let fixed = [
         Value::from(decision.status.as_str()),
@@ -633,11 +636,12 @@ pub async fn decide(
         from.as_str().into(),
     ];
     // The rows are joined by id alone: given a second column to join by, PostgreSQL may choose that one, which all share.
-    let sql = "WITH v (id, held_until) AS (VALUES {rows}) \
+    // The version is therefore compared by its difference.
+    let sql = "WITH v (id, version, held_until) AS (VALUES {rows}) \
                UPDATE reward SET status = $1, reason = $2, reason_shown_at = $3, decided_at = $4, decided_by = $5, \
                first_approved_at = COALESCE(reward.first_approved_at, $6), \
                held_until = COALESCE(v.held_until, reward.held_until), version = reward.version + 1 \
-               FROM v WHERE reward.id = v.id AND reward.status = $7 \
+               FROM v WHERE reward.id = v.id AND reward.version - v.version = 0 AND reward.status = $7 \
                AND reward.batch_id IS NULL AND reward.transaction_id IS NULL AND reward.paid_at IS NULL";
     tx.bulk(sql, &fixed, rows).await
 }

@@ -5,7 +5,7 @@ use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// How a submission stands: the spelling in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,12 +183,22 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
 /// Leases submissions that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence goes up, so
 /// that a worker that slept through its lease cannot record over a newer one.
 ///
+/// A lease that was not given back means that its holder died, and may have sent before: that is a doubt, whatever he
+/// learnt. The age of the key counts from the first lease to send under it.
+///
 /// # Errors
 /// When the database does not answer.
 pub async fn lease(tx: &mut Tx, looking: bool, now: i64, until: i64, limit: i64) -> Result<Vec<Submission>> {
-    let states = if looking { "'looking'" } else { "'intended', 'unknown'" };
+    let (states, sends) = match looking {
+        true => ("'looking'", ""),
+        false => (
+            "'intended', 'unknown'",
+            ", first_sent_at = COALESCE(first_sent_at, $1), \
+             doubts = doubts + CASE WHEN lease_until > 0 THEN 1 ELSE 0 END",
+        ),
+    };
     let sql = format!(
-        "UPDATE submission SET lease_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM submission \
+        "UPDATE submission SET lease_until = $2, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
          WHERE state IN ({states}) AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT {limit}) \
          AND state IN ({states}) AND lease_until <= $1 RETURNING {COLUMNS}"
     );
@@ -239,35 +249,38 @@ pub struct Outcome {
 /// # Errors
 /// When the database does not answer.
 pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
-    let mut held = Vec::new();
+    let mut rows = Rows::default();
     for one in outcomes {
-        let sql = "UPDATE submission SET state = $3, next_at = $4, last_why = $5, last_detail = $6, \
-                   vendor_id = $7, tries = $8, doubts = $9, same_errors = $10, refusals = $11, looks = $12, \
-                   looked_at = $13, first_sent_at = $14, last_sent_at = $15, ended_at = $16, lease_until = 0 \
-                   WHERE id = $1 AND fence = $2 AND state IN ('intended', 'unknown', 'looking')";
         let [tries, doubts, same_errors, refusals, looks] = one.counts;
-        let query = sqlx::query(sql)
-            .bind(one.id.clone())
-            .bind(one.fence)
-            .bind(one.state.as_str())
-            .bind(one.next_at)
-            .bind(one.last.0.clone())
-            .bind(one.last.1.clone())
-            .bind(one.vendor_id.clone())
-            .bind(tries)
-            .bind(doubts)
-            .bind(same_errors)
-            .bind(refusals)
-            .bind(looks)
-            .bind(one.looked_at)
-            .bind(one.sent.0)
-            .bind(one.sent.1)
-            .bind(one.ended_at);
-        if tx.run(query).await? == 1 {
-            held.push(one.id.clone());
-        }
+        rows.push([
+            one.id.as_str().into(),
+            one.fence.into(),
+            one.state.as_str().into(),
+            one.next_at.into(),
+            one.last.0.as_str().into(),
+            one.last.1.as_str().into(),
+            one.vendor_id.clone().into(),
+            tries.into(),
+            doubts.into(),
+            same_errors.into(),
+            refusals.into(),
+            looks.into(),
+            one.looked_at.into(),
+            one.sent.0.into(),
+            one.sent.1.into(),
+            one.ended_at.into(),
+        ]);
     }
-    Ok(held)
+    let sql = "WITH v (id, fence, state, next_at, why, detail, vendor_id, tries, doubts, same_errors, refusals, \
+               looks, looked_at, first_sent_at, last_sent_at, ended_at) AS (VALUES {rows}) \
+               UPDATE submission SET state = v.state, next_at = v.next_at, last_why = v.why, \
+               last_detail = v.detail, vendor_id = v.vendor_id, tries = v.tries, doubts = v.doubts, \
+               same_errors = v.same_errors, refusals = v.refusals, looks = v.looks, looked_at = v.looked_at, \
+               first_sent_at = v.first_sent_at, last_sent_at = v.last_sent_at, ended_at = v.ended_at, \
+               lease_until = 0 FROM v WHERE submission.id = v.id AND submission.fence = v.fence \
+               AND submission.state IN ('intended', 'unknown', 'looking') RETURNING submission.id";
+    let held = tx.bulk_returning(sql, &[], rows).await?;
+    held.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// The submissions of several attempts, by id.
@@ -276,7 +289,7 @@ pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
 /// When the database does not answer.
 pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     let mut found = Vec::new();
-    for some in ids.chunks(5_000) {
+    for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
         for row in db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await? {
@@ -319,4 +332,29 @@ pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
                GROUP BY state";
     let rows = db.all(sqlx::query(sql)).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Takes submissions that wait for a person up again: Stripe is looked through once more, PayPal is sent the same bytes.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64> {
+    let sql = "UPDATE submission SET state = CASE vendor WHEN 'stripe' THEN 'looking' ELSE 'unknown' END, \
+               next_at = $1, looks = 0, looked_at = NULL, refusals = 0, ended_at = NULL \
+               WHERE state = 'needs_review' AND id IN ({ids})";
+    tx.among(sql, &[now.into()], ids.iter().cloned()).await
+}
+
+/// While payments through a vendor are unsettled: the vendor's id of the newest transfer or batch it has accepted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest_accepted_while_open(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
+    let sql = "SELECT vendor_id FROM submission WHERE vendor = $1 AND state = 'accepted' \
+               AND kind IN ('transfer', 'batch') AND EXISTS (SELECT 1 FROM payout_transaction t \
+               WHERE t.vendor = $1 AND t.state IN ('queued', 'sending', 'unknown', 'review', 'processing', \
+               'on_hold', 'unclaimed', 'transferred', 'payout_sending', 'payout_unknown', 'payout_review', \
+               'in_transit', 'recalling')) ORDER BY created_at DESC LIMIT 1";
+    let row = db.optional(sqlx::query(sql).bind(vendor.as_str())).await?;
+    Ok(row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten())
 }

@@ -11,7 +11,7 @@ use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A transaction as it is kept.
 #[derive(Clone, Debug)]
@@ -245,7 +245,7 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
 /// When the database does not answer.
 pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transaction>> {
     let mut found = Vec::new();
-    for some in ids.chunks(5_000) {
+    for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
         let rows =
@@ -267,7 +267,7 @@ pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<Transact
     sorted.sort();
     sorted.dedup();
     let mut found = HashMap::new();
-    for some in sorted.chunks(5_000) {
+    for some in sorted.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
         let sql =
@@ -286,7 +286,7 @@ pub async fn lock(tx: &mut Tx, ids: &[TransactionId]) -> Result<HashMap<Transact
 /// When the database does not answer.
 pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
-    for some in transactions.chunks(5_000) {
+    for some in transactions.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
         let rows = db
@@ -305,7 +305,7 @@ pub async fn attempts(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec
 /// When the database does not answer.
 pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Result<Vec<Attempt>> {
     let mut found = Vec::new();
-    for some in submissions.chunks(5_000) {
+    for some in submissions.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("submission_id", some.iter().map(|id| Value::from(id.as_str())));
         let rows = db.all(conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY id"))).await?;

@@ -155,6 +155,8 @@ async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
             let _ = answer.send(stored.is_ok());
         }
         if stored.is_ok() && !new.is_empty() {
+            metrics::counter!("bursar_event_commits_total").increment(1);
+            metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
             app.nudge.intake.notify_one();
         }
     }

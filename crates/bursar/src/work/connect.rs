@@ -30,6 +30,12 @@ const ACCOUNTS_AT_ONCE: i64 = 50;
 pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) -> Result<()> {
     let client = work.clients.new_stripe(secret_key).map_err(|told| refused("secret_key", &told))?;
     client.balance(None).await.map_err(|error| told("secret_key", Vendor::Stripe, &error))?;
+    let known = newest_at(work, Vendor::Stripe).await?;
+    if let Some(transfer) = known
+        && let Err(ReadError::Missing) = client.transfer(&transfer).await
+    {
+        return Err(other_account(Vendor::Stripe));
+    }
     let kept = match saved(work, Vendor::Stripe).await? {
         Some(Credentials::Stripe { platform, connect, .. }) => [platform, connect],
         Some(Credentials::PayPal { .. }) | None => [None, None],
@@ -86,6 +92,12 @@ pub async fn paypal(
         .new_paypal(client_id, client_secret, mode)
         .map_err(|told| refused("client_id", &told))?;
     client.webhooks().await.map_err(|error| told("client_secret", Vendor::PayPal, &error))?;
+    let known = newest_at(work, Vendor::PayPal).await?;
+    if let Some(batch) = known
+        && let Err(ReadError::Missing) = client.batch(&batch).await
+    {
+        return Err(other_account(Vendor::PayPal));
+    }
     let url = format!("{}/webhooks/paypal", work.app.base_url);
     let webhook_id = client
         .create_webhook(&url, paypal::NEEDED_EVENTS)
@@ -97,6 +109,21 @@ pub async fn paypal(
         webhook_id: Some(webhook_id),
     };
     connections::save(&work.app, actor, &credentials, mode).await
+}
+
+/// While payments through a vendor are unsettled, the newest object that it has of ours: credentials that do not know it
+/// belong to another account, to which open submissions would be sent a second time.
+async fn newest_at(work: &Work, vendor: Vendor) -> Result<Option<String>> {
+    let mut db = work.app.store.read().await?;
+    Ok(store::submissions::newest_accepted_while_open(&mut db, vendor).await?)
+}
+
+fn other_account(vendor: Vendor) -> OpsError {
+    let sentence = format!(
+        "These credentials belong to another {} account (or mode) than the payments that are still under way, so nothing was saved: those would be sent a second time. Wait until they have ended, then connect the other account.",
+        vendor.label()
+    );
+    OpsError::Conflict(Refusal::new("other_vendor_account", sentence))
 }
 
 /// The credentials that are saved, if they open.
@@ -181,6 +208,33 @@ fn standing(state: &ConnectedAccountState) -> Standing {
         false => format!("; Stripe still needs: {}", state.currently_due.join(", ")),
     };
     Standing::NotYet(format!("{what}{why}{due}"))
+}
+
+/// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end
+/// by itself when the vendor takes them again, even where nothing is queued that could find it out.
+pub(super) async fn probe_paused(work: &Work, now: i64) -> Result<()> {
+    let mut db = work.app.store.read().await?;
+    let all = store::vendors::all(&mut db).await?;
+    drop(db);
+    let resting =
+        all.iter().filter(|one| one.rejected_at.is_some() && one.retry_at.is_none_or(|at| at <= now));
+    for connection in resting {
+        let answer = match connection.vendor {
+            Vendor::Stripe => match work.clients.stripe().await? {
+                Some(stripe) => stripe.client.balance(None).await.map(drop),
+                None => continue,
+            },
+            Vendor::PayPal => match work.clients.paypal().await? {
+                Some(paypal) => paypal.client.webhooks().await.map(drop),
+                None => continue,
+            },
+        };
+        match answer {
+            Ok(()) => connections::resume(&work.app, connection.vendor).await?,
+            Err(error) => connections::pause(&work.app, connection.vendor, &error.to_string()).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Reads the accounts again that Stripe told us of; answers how many.

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use payout::eligibility::{self, BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Currency, Vendor};
-use payout::transaction::{AttemptState, Fact, Leg, Reason};
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
@@ -35,6 +35,8 @@ const PAYPAL_ITEMS: usize = 1_000;
 const PAYPAL_AT_ONCE: i64 = 10_000;
 /// How many connected balances are read at a time.
 const READS_AT_ONCE: usize = 32;
+/// How long a balance may take: a slow one must not hold up what is ready to be sent.
+const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
 /// The wait after a look at a vendor failed before anything was sent.
 const LOOK_AGAIN_US: i64 = 2_000_000;
 
@@ -53,7 +55,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     if intended > 0 && work.dies_now(Death::BetweenCommitAndSend) {
         return Ok(0);
     }
-    Ok(intended + send::due(work, now).await?)
+    Ok(intended + send::due(work, work.app.clock.now()).await?)
 }
 
 /// A queued attempt that may be sent, with what is needed to build its request.
@@ -154,6 +156,38 @@ fn gate(
     eligibility::before_send(&codes, same, false)
 }
 
+/// The gates that are closed now for what these submissions carry, by submission; those with every gate open are left
+/// out.
+pub(super) async fn closed_gates(
+    work: &Work,
+    submissions: &[String],
+    now: i64,
+) -> Result<HashMap<String, Vec<(TransactionId, BeforeSend)>>> {
+    let mut closed: HashMap<String, Vec<(TransactionId, BeforeSend)>> = HashMap::new();
+    if submissions.is_empty() {
+        return Ok(closed);
+    }
+    let mut db = work.app.store.read().await?;
+    let attempts = transactions::attempts_of_submissions(&mut db, submissions).await?;
+    let ids: Vec<TransactionId> = attempts.iter().map(|attempt| attempt.transaction).collect();
+    let found: HashMap<TransactionId, Transaction> =
+        transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
+    let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
+    let paused = paused(&store::vendors::all(&mut db).await?, now);
+    drop(db);
+    for attempt in &attempts {
+        let (Some(transaction), Some(submission)) = (found.get(&attempt.transaction), &attempt.submission)
+        else {
+            continue;
+        };
+        let gate = gate(attempt, transaction, &gates, &paused, now);
+        if gate != BeforeSend::Open {
+            closed.entry(submission.clone()).or_default().push((transaction.id, gate));
+        }
+    }
+    Ok(closed)
+}
+
 /// The transfer of each transaction, which a reversal names.
 async fn transfers_of(db: &mut store::Db, queued: &[Attempt]) -> Result<HashMap<TransactionId, String>> {
     let reversals = queued.iter().filter(|attempt| attempt.leg == Leg::Reversal);
@@ -178,6 +212,7 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         );
         return Ok(());
     };
+    let spoken_for = spoken_for(work).await?;
     let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
     for ready in payouts {
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
@@ -189,7 +224,9 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
                 pace.read_turn().await;
             }
             let balance = match ConnectedAccount::parse(&account) {
-                Some(account) => client.balance(Some(&account)).await,
+                Some(account) => tokio::time::timeout(READ_IN, client.balance(Some(&account)))
+                    .await
+                    .unwrap_or_else(|_| Err(ReadError::Unreachable("the balance took too long".to_owned()))),
                 None => Err(ReadError::Missing),
             };
             (waiting, balance)
@@ -198,7 +235,9 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     let mut reads = reads.buffer_unordered(READS_AT_ONCE);
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
-            Ok(balance) => share(waiting, &balance, sorted, now + work.app.config.longest_wait_us()),
+            Ok(balance) => {
+                share(waiting, &balance, &spoken_for, sorted, now + work.app.config.longest_wait_us())
+            }
             Err(error) => {
                 if let ReadError::Credentials(why) = &error {
                     connections::pause(&work.app, Vendor::Stripe, why).await?;
@@ -211,13 +250,40 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     Ok(())
 }
 
+/// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
+/// balance that is read may not yet have gone down by it.
+async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
+    let filter = transactions::Filter {
+        states: Some(vec![State::PayoutSending, State::PayoutUnknown, State::PayoutReview]),
+        ..Default::default()
+    };
+    let mut db = work.app.store.read().await?;
+    let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
+    for transaction in transactions::list(&mut db, &filter, i64::from(i32::MAX)).await? {
+        let net = transaction.terms.net;
+        let units = net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
+        let of = (transaction.destination.address().to_owned(), net.currency);
+        *spoken_for.entry(of).or_default() += units;
+    }
+    Ok(spoken_for)
+}
+
 /// Gives what is available to the payouts of one account, oldest first.
-fn share(waiting: Vec<Ready>, balance: &vendors::stripe::balance::Balance, sorted: &mut Sorted, later: i64) {
+fn share(
+    waiting: Vec<Ready>,
+    balance: &vendors::stripe::balance::Balance,
+    spoken_for: &HashMap<(String, Currency), i64>,
+    sorted: &mut Sorted,
+    later: i64,
+) {
     let mut left: HashMap<Currency, i64> = HashMap::new();
     for ready in waiting {
         let net = ready.transaction.terms.net;
         let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
-        let left = left.entry(net.currency).or_insert(balance.available_units(net.currency).unwrap_or(0));
+        let taken = (ready.transaction.destination.address().to_owned(), net.currency);
+        let taken = spoken_for.get(&taken).copied().unwrap_or(0);
+        let available = balance.available_units(net.currency).unwrap_or(0);
+        let left = left.entry(net.currency).or_insert(available.saturating_sub(taken));
         if *left >= units {
             *left -= units;
             sorted.ready.push(ready);

@@ -15,6 +15,10 @@ use crate::transact;
 /// How many events one pass takes.
 const AT_ONCE: i64 = 1_000;
 
+/// For so long a parked event is compared with what we have learnt since. Our own answer unparks it too, but on PostgreSQL
+/// the answer may be recorded in the moment between looking the object up and parking.
+const PARKED_US: i64 = 600_000_000;
+
 /// What is to be done about an event.
 enum Meaning {
     /// Ask about this transaction.
@@ -37,6 +41,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
     let app = &work.app;
     let done = transact!(app, |tx| {
         let now = app.clock.now();
+        events::unpark_known(tx, now - PARKED_US).await?;
         let waiting = events::waiting(tx, AT_ONCE).await?;
         if waiting.is_empty() {
             return Ok(0);

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use futures::StreamExt as _;
+use payout::eligibility::{BeforeSend, Code};
 use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg};
+use payout::transaction::{Fact, Leg, Reason};
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::BatchAccepted;
 use vendors::stripe::{Stripe, payout as bank};
@@ -58,6 +59,9 @@ pub(super) async fn due(work: &Work, now: i64) -> Done {
         return Ok(done);
     }
     let lease_ends = now + LEASE_US;
+    let (stopped, leased) = stop_at_gates(work, leased, now).await?;
+    done += stopped.len();
+    record_answers(work, stopped).await?;
     // The clients are found before anything is sent: a request on the wire must hold no connection to the database,
     // because it stands still while answers are recorded.
     let wire = Wire { work, stripe: work.clients.stripe().await?, paypal: work.clients.paypal().await? };
@@ -82,6 +86,52 @@ async fn give_back(work: &Work, held: Vec<Submission>, now: i64) -> Done {
     Ok(0)
 }
 
+/// Asks the gates once more, just before the first byte, of everything that was certainly not carried out yet: an
+/// intention may have waited for a vendor that was away while its payee was put on hold or moved. What is doubtful is
+/// driven on, whatever the gates say: it may be paid already.
+async fn stop_at_gates(
+    work: &Work,
+    leased: Vec<Submission>,
+    now: i64,
+) -> Result<(Vec<Answered>, Vec<Submission>)> {
+    let fresh: Vec<String> = leased.iter().filter(|one| one.doubts == 0).map(|one| one.id.clone()).collect();
+    let mut closed = dispatch::closed_gates(work, &fresh, now).await?;
+    let (mut stopped, mut open) = (Vec::new(), Vec::new());
+    for submission in leased {
+        match closed.remove(&submission.id) {
+            None => open.push(submission),
+            Some(closed) => {
+                let judged = stop(work, &submission, &closed, now);
+                stopped.push(Answered { submission, judged, fact: None, sent_at: 0 });
+            }
+        }
+    }
+    Ok((stopped, open))
+}
+
+/// What closed gates make of a submission. A payment alone waits where the gate opens by itself; in a PayPal batch it is
+/// taken out, so that it holds up nobody else.
+fn stop(work: &Work, of: &Submission, closed: &[(TransactionId, BeforeSend)], now: i64) -> Judged {
+    let reason = |code: Code| Reason::new(code.as_str(), "");
+    let ids = item_ids(of);
+    let code = closed.iter().find_map(|(_, gate)| match gate {
+        BeforeSend::Stop(code) | BeforeSend::Wait(code) => Some((*code, matches!(gate, BeforeSend::Wait(_)))),
+        BeforeSend::Open => None,
+    });
+    let Some((code, waits)) = code else { return verdict::waits(of, now) };
+    let alone = ids.len() <= 1;
+    if code == Code::VendorCredentialsRejected || (alone && waits) {
+        let (why, detail) = of.last.clone().unwrap_or_default();
+        return Judged { why, detail, ..verdict::waits(of, now + work.app.config.longest_wait_us()) };
+    }
+    if alone {
+        return verdict::stopped(of, Verdict::Refused(reason(code)), code.as_str());
+    }
+    let is_closed = |id: &String| closed.iter().any(|(of, _)| of.to_string() == *id);
+    let places = ids.iter().enumerate().filter(|(_, id)| is_closed(id)).map(|(at, _)| at).collect();
+    verdict::stopped(of, Verdict::RefusedFor(places, reason(code)), code.as_str())
+}
+
 /// The vendors as one pass sends to them.
 struct Wire<'a> {
     work: &'a Work,
@@ -99,6 +149,9 @@ impl Wire<'_> {
         let sent_at = self.work.app.clock.now();
         if lease_ends - sent_at < NEEDED_US {
             return unsent(submission, sent_at);
+        }
+        if let Some(judged) = verdict::too_old_to_send(&submission, sent_at) {
+            return Answered { submission, judged, fact: None, sent_at: 0 };
         }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
@@ -197,6 +250,10 @@ async fn adopt(
         // A batch that PayPal has only just taken may not list its items yet.
         Ok(batch) if batch.items.is_empty() && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") => {
             later(format!("the batch {id} does not list its items yet"))
+        }
+        // A batch that PayPal refused may hold no items at all; the poll fails every one of them.
+        Ok(batch) if batch.items.is_empty() && vendors::paypal::batch::batch_refusal(&batch).is_some() => {
+            Judged::accepted(of, id, "found")
         }
         Ok(batch) => match vendors::paypal::batch::difference(request, &batch) {
             None => Judged::accepted(of, id, "found"),

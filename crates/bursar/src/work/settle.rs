@@ -8,6 +8,7 @@ use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, State};
 use vendors::ReadError;
+use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
@@ -50,6 +51,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     let due =
         transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, now, now + LEASE_US, AT_ONCE).await?) })?;
     let asked = about(work, &due, now, "poll").await?;
+    connect::probe_paused(work, now).await?;
     Ok(asked + connect::refresh_accounts(work, now).await?)
 }
 
@@ -199,14 +201,8 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<V
     let mut said = Vec::new();
     for (batch_id, due) in ask {
         let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|(_, attempt)| attempt.vendor_id.is_some());
-        if few {
-            for (id, attempt) in due {
-                let item = paypal.client.item(attempt.vendor_id.as_deref().unwrap_or_default()).await;
-                said.push(match item {
-                    Ok(item) => of_item(&attempt, &item, paypal_batch::item_fact(&item), source),
-                    Err(error) => failed_to_ask(work, Vendor::PayPal, id, &error).await?,
-                });
-            }
+        if few && let Some(of_items) = ask_items(work, &paypal.client, &due, source).await? {
+            said.extend(of_items);
             continue;
         }
         match paypal.client.batch(&batch_id).await {
@@ -219,6 +215,27 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<V
         }
     }
     Ok(said)
+}
+
+/// Asks for a few items one by one; `None` when one of them is not decided, because then only its batch can say whether
+/// it ever will be.
+async fn ask_items(
+    work: &Work,
+    client: &PayPal,
+    due: &[(TransactionId, Attempt)],
+    source: &'static str,
+) -> Result<Option<Vec<Said>>> {
+    let mut said = Vec::new();
+    for (id, attempt) in due {
+        match client.item(attempt.vendor_id.as_deref().unwrap_or_default()).await {
+            Ok(item) => match paypal_batch::item_fact(&item) {
+                None | Some(Fact::ItemPending) => return Ok(None),
+                fact => said.push(of_item(attempt, &item, fact, source)),
+            },
+            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, *id, &error).await?),
+        }
+    }
+    Ok(Some(said))
 }
 
 fn of_item(attempt: &Attempt, item: &Item, fact: Option<Fact>, source: &'static str) -> Said {

@@ -4,6 +4,7 @@
 //! same bytes while the key is young, then looked up, and what cannot be found out goes to a person. Nothing unknown is
 //! ever taken for failure.
 
+use payout::money::Vendor;
 use payout::transaction::Reason;
 use vendors::{Doubt, Rejection, Why};
 
@@ -22,6 +23,9 @@ const FIRST_WAIT_US: i64 = 500_000;
 const SAME_ERRORS: i64 = 3;
 /// So many identical refusals after a doubt, and a person must look.
 const REFUSALS: i64 = 3;
+
+/// How a review begins whose cause may never end in failure.
+const CLASHED: &str = "the key was used with other bytes";
 
 /// What becomes of a submission. Times are microseconds UTC.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +101,28 @@ impl Judged {
     pub fn review(of: &Submission, detail: impl Into<String>) -> Self {
         Self { alarm: true, ..Self::new(of, Verdict::Review, "needs_review", detail) }
     }
+}
+
+/// A key under which something may have been carried out is not sent once the vendor may have forgotten it, because then
+/// it would be carried out again. What becomes of the submission instead; `None` while it may be sent.
+#[must_use]
+pub fn too_old_to_send(of: &Submission, now: i64) -> Option<Judged> {
+    let age = now - of.first_sent_at.unwrap_or(now);
+    let (why, detail) = of.last.clone().unwrap_or_default();
+    match of.vendor {
+        _ if of.doubts == 0 => None,
+        Vendor::Stripe if age >= STRIPE_KEY_US => Some(Judged::new(of, Verdict::Look(now), &why, detail)),
+        Vendor::PayPal if age >= PAYPAL_KEY_US => {
+            Some(Judged::review(of, "PayPal no longer knows the key, so it cannot be sent again"))
+        }
+        Vendor::Stripe | Vendor::PayPal => None,
+    }
+}
+
+/// Nothing was sent because a gate had closed, and nothing that was sent before was carried out.
+#[must_use]
+pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judged {
+    Judged::new(of, verdict, "stopped", code)
 }
 
 /// Not sent now; due again at this time. Nothing was learnt.
@@ -187,11 +213,8 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         looked_at: Some(now),
         ..Judged::new(of, verdict, &why, detail.as_str())
     };
-    if why == Why::KeyClash.as_str() {
-        return Judged::review(
-            of,
-            format!("the key was used with other bytes and nothing was found: {detail}"),
-        );
+    if why == Why::KeyClash.as_str() || detail.starts_with(CLASHED) {
+        return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
     if of.refusals > 0 {
         return looked(Verdict::Refused(refusal_in(&detail)), of.looks + 1);
@@ -273,7 +296,6 @@ mod tests {
     use super::*;
     use crate::store::submissions::SubmissionState;
     use payout::ids::BatchId;
-    use payout::money::Vendor;
 
     const S: i64 = 1_000_000;
     const MINUTE: i64 = 60 * S;
@@ -347,6 +369,20 @@ mod tests {
         let paypal =
             paypal_doubt(&submission(), &Doubt::new(Why::NoAnswer, ""), 29 * 24 * 60 * MINUTE, MINUTE);
         assert_eq!(paypal.verdict, Verdict::Review);
+    }
+
+    #[test]
+    fn a_key_that_may_be_forgotten_is_not_sent_again() {
+        let late = 20 * 60 * MINUTE;
+        let of = submission();
+        assert_eq!(too_old_to_send(&of, late), None, "nothing was carried out under it for certain");
+        let doubtful = Submission { doubts: 1, ..submission() };
+        assert_eq!(too_old_to_send(&doubtful, late - 1), None);
+        assert_eq!(too_old_to_send(&doubtful, late).map(|judged| judged.verdict), Some(Verdict::Look(late)));
+        let paypal = Submission { vendor: Vendor::PayPal, ..doubtful };
+        assert_eq!(too_old_to_send(&paypal, late), None);
+        let month = 29 * 24 * 60 * MINUTE;
+        assert_eq!(too_old_to_send(&paypal, month).map(|judged| judged.verdict), Some(Verdict::Review));
     }
 
     #[test]

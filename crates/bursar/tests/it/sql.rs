@@ -9,6 +9,7 @@
 //! | `{where}` | nothing; then each condition given to a `Where` in the same file must fit at least one such statement |
 //! | `{rows}`, `VALUES {}` | one row of parameters, as wide as the column list before it, with the types of these columns |
 //! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
+//! | `{ids}` | one parameter after those that the statement names itself |
 //! | `{limit}` | 1 |
 //!
 //! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
@@ -136,7 +137,7 @@ impl Written {
         for (at, piece) in literals {
             let before = code[..at].trim_end();
             let texts = names.expand(&piece.text, function_at(&code, at));
-            if before.ends_with(".among(") {
+            if before.ends_with(".among(") && !is_statement(&piece.text) {
                 self.conditions.push(Piece { text: format!("{} IN (?)", piece.text), ..piece });
             } else if before.ends_with(".and(") || names.is_condition(&code, at) {
                 self.conditions.extend(texts.into_iter().map(|text| Piece { text, ..piece.clone() }));
@@ -150,6 +151,7 @@ impl Written {
     /// The whole statement, or the hole that cannot be filled.
     fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
         let mut sql = statement.text.replace("{where}", conditions).replace("{limit}", "1");
+        sql = sql.replace("{ids}", &format!("${}", highest_parameter(&sql) + 1));
         if let Some((before, after)) = sql.split_once("{rows}") {
             sql = format!("{before}{}{after}", self.row(before, after));
         }
@@ -202,7 +204,7 @@ impl Names {
     fn expand(&self, text: &str, function: Option<usize>) -> Vec<String> {
         let known = |hole: &str| {
             let of = |place| self.0.get(&(place, hole.to_owned()));
-            of(function).or_else(|| of(None)).filter(|_| !["where", "rows", "limit"].contains(&hole))
+            of(function).or_else(|| of(None)).filter(|_| !["where", "rows", "ids", "limit"].contains(&hole))
         };
         let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
         let Some((hole, values)) = holes.find_map(|hole| Some((format!("{{{hole}}}"), known(hole)?))) else {

@@ -228,7 +228,7 @@ async fn record(
     let mut changed = 0;
     for from in RewardStatus::ALL {
         let rows = briefs.iter().filter(|brief| brief.status == *from);
-        let rows = rows.map(|brief| (brief.id, approves.then(|| held_until(brief))));
+        let rows = rows.map(|brief| (brief.id, brief.version, approves.then(|| held_until(brief))));
         changed += rewards::decide(tx, &decision, *from, rows.collect::<Vec<_>>()).await?;
     }
     if changed != briefs.len() as u64 {
