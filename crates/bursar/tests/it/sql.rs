@@ -111,7 +111,11 @@ struct Piece {
 
 /// The strings that a name may stand for, by the function that binds it; a constant belongs to the whole file.
 #[derive(Default)]
-struct Names(BTreeMap<(Option<usize>, String), Vec<String>>);
+struct Names {
+    values: BTreeMap<(Option<usize>, String), Vec<String>>,
+    /// How many literals each binding has had, by where it begins.
+    had: BTreeMap<usize, usize>,
+}
 
 impl Written {
     fn read(files: &[Source]) -> Self {
@@ -187,23 +191,25 @@ impl Written {
 
 impl Names {
     fn note(&mut self, code: &str, at: usize, text: &str) {
-        if let Some((keyword, name)) = bound_to(code[..at].trim_end()) {
-            let place = function_at(code, at).filter(|_| keyword == "let ");
-            self.0.entry((place, name)).or_default().push(text.to_owned());
-        }
+        let Some(bound) = bound_to(code[..at].trim_end()) else { return };
+        let had = self.had.entry(bound.at).or_default();
+        let name = bound.names[*had % bound.names.len()].clone();
+        *had += 1;
+        let place = function_at(code, at).filter(|_| !bound.constant);
+        self.values.entry((place, name)).or_default().push(text.to_owned());
     }
 
     /// Whether the literal is bound to a name that its function gives to a `Where`: `let sql = "…"; list.and(sql, …)`.
     fn is_condition(&self, code: &str, at: usize) -> bool {
-        let Some((_, name)) = bound_to(code[..at].trim_end()) else { return false };
+        let Some(bound) = bound_to(code[..at].trim_end()) else { return false };
         let function = code[at..].split("fn ").next().unwrap_or_default();
-        function.contains(&format!(".and({name},"))
+        bound.names.iter().any(|name| function.contains(&format!(".and({name},")))
     }
 
     /// The text with every `{name}` that is known in a function replaced, in all the ways there are.
     fn expand(&self, text: &str, function: Option<usize>) -> Vec<String> {
         let known = |hole: &str| {
-            let of = |place| self.0.get(&(place, hole.to_owned()));
+            let of = |place| self.values.get(&(place, hole.to_owned()));
             of(function).or_else(|| of(None)).filter(|_| !["where", "rows", "ids", "limit"].contains(&hole))
         };
         let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
@@ -220,15 +226,26 @@ fn function_at(code: &str, at: usize) -> Option<usize> {
     code[..at].rfind("fn ")
 }
 
-/// What a literal is bound by and to, read backwards: `const NAME: &str = "…"`, `let name = if … { "…" }`.
-fn bound_to(before: &str) -> Option<(&'static str, String)> {
-    let statement = before.rsplit(';').next()?;
-    let read = |word| statement.rsplit_once(word).map(|(_, rest)| (word, rest));
-    let (keyword, name) = ["let ", "const "].into_iter().find_map(read)?;
-    let name = name.trim_start().trim_start_matches("mut ");
-    let name =
-        name.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
-    Some((keyword, name))
+/// What a literal is bound to.
+struct Bound {
+    /// Where the binding begins.
+    at: usize,
+    constant: bool,
+    /// One name, or those of a tuple, which its literals fill in turn.
+    names: Vec<String>,
+}
+
+/// Reads backwards what a literal is bound to: `const NAME: &str = "…"`, `let name = if … { "…" }`,
+/// `let (one, other) = match … { … => ("…", "…") }`.
+fn bound_to(before: &str) -> Option<Bound> {
+    let begin = before.rfind(';').map_or(0, |at| at + 1);
+    let last = |word: &str| before[begin..].rfind(word).map(|at| begin + at);
+    let at = last("let ").or_else(|| last("const "))?;
+    let constant = before[at..].starts_with("const ");
+    let pattern = before[at..].split(['=', ':']).next().unwrap_or_default();
+    let names = source::names(pattern).map(|(_, name)| name.to_owned());
+    let names: Vec<String> = names.filter(|name| !["let", "const", "mut"].contains(&name.as_str())).collect();
+    (!names.is_empty()).then_some(Bound { at, constant, names })
 }
 
 impl Piece {
@@ -265,8 +282,8 @@ fn f() {
     conditions.and("paid_at > ? OR id = ?", []);
     let two = "UPDATE t SET id = $1 FROM v"; // "SELECT nothing"
     let three = "WITH v (id, paid_at) AS (VALUES {rows}) UPDATE t SET id = v.id FROM v WHERE t.id = $2";
-    let order = if newest { "id DESC" } else { "id" };
-    let four = format!("SELECT id FROM t ORDER BY {order}");
+    let (order, more) = match newest { true => ("id DESC", ""), false => ("id", ", paid_at") };
+    let four = format!("SELECT id{more} FROM t ORDER BY {order}");
     let sql = "paid_at IS NULL";
     conditions.and(sql, []);
 }
@@ -289,6 +306,8 @@ fn g(sql: &str) {
             UPDATE t SET id = v.id FROM v WHERE t.id = $2"),
         Ok("SELECT id FROM t ORDER BY id DESC"),
         Ok("SELECT id FROM t ORDER BY id"),
+        Ok("SELECT id, paid_at FROM t ORDER BY id DESC"),
+        Ok("SELECT id, paid_at FROM t ORDER BY id"),
         Err("{what}"),
     ];
     assert_eq!(filled, expected.map(|one| one.map(str::to_owned).map_err(str::to_owned)));
