@@ -243,7 +243,8 @@ impl Stage {
             }
             // Changing a destination asks the vendor, who may be away.
             ("try", ["change", of @ ..]) => {
-                Ok(self.cast.set_up(&self.world, "change", of).await.unwrap_or(()))
+                let _ = self.cast.set_up(&self.world, "change", of).await;
+                Ok(())
             }
             ("try", [command, of @ ..]) => commands::attempt(&self.world, &mut self.cast, command, of).await,
             ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,

@@ -121,7 +121,7 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     let house = House::open("pages").await;
     let pages = table().into_iter().filter(|route| route.method == "GET" && route.need != Need::Open);
     for route in pages.filter(|route| !route.path.starts_with("/api/")) {
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let answer = house.send(Request::builder().uri(&path).body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 303, "{path}");
         assert!(answer.header("location").starts_with("/login?next="), "{path}");
