@@ -46,7 +46,7 @@ const PARTNERS: usize = 14;
 /// How many days the trouble lasts, and how many times something happens in them.
 const TROUBLE: usize = 80;
 
-const SCENES: [&str; 13] = [
+const SCENES: [&str; 12] = [
     "closed",
     "no_account",
     "paid_then_failed",
@@ -59,7 +59,6 @@ const SCENES: [&str; 13] = [
     "limit",
     "refused",
     "denied",
-    "closed",
 ];
 
 const FAULTS: [&str; 12] = [
