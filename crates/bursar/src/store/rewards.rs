@@ -318,6 +318,36 @@ fn number(text: &str) -> Option<i64> {
 /// # Errors
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Vec<Reward>> {
+    let (conditions, order) = windowed(filter, window, now);
+    let mut rows: Vec<Reward> =
+        db.all(page(conditions, order, window.limit)).await?.iter().map(read).collect::<Result<_>>()?;
+    // The joins keep the page's rows but promise nothing about their order.
+    rows.sort_by_key(|reward| (sort_key(reward, window.sort), reward.entered.id));
+    if window.descending {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+/// The same with nothing but sort keys and ids: for whoever picks from a list by what SQL cannot say.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Vec<(i64, RewardId)>> {
+    let (conditions, order) = windowed(filter, window, now);
+    let limit = window.limit;
+    let sql = "SELECT id, created_at, number, value_minor FROM reward {where} ORDER BY {ORDER} LIMIT {limit}";
+    let sql = sql.replace("{ORDER}", order).replace("{limit}", &limit.to_string());
+    let key = match window.sort {
+        Sort::CreatedAt => "created_at",
+        Sort::Number => "number",
+        Sort::Value => "value_minor",
+    };
+    let rows = db.all(conditions.query(&sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get(key)?, parsed(row, "id", RewardId::parse)?))).collect()
+}
+
+fn windowed(filter: &Filter, window: &Window, now: i64) -> (Where, &'static str) {
     let mut conditions = narrowed(filter, now);
     let (column, upwards, downwards) = match window.sort {
         Sort::CreatedAt => ORDER[0],
@@ -328,18 +358,7 @@ pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Re
         let than = if window.descending { "<" } else { ">" };
         conditions.and(&format!("({column}, id) {than} (?, ?)"), [(*key).into(), id.as_str().into()]);
     }
-    let mut rows: Vec<Reward> = db
-        .all(page(conditions, if window.descending { downwards } else { upwards }, window.limit))
-        .await?
-        .iter()
-        .map(read)
-        .collect::<Result<_>>()?;
-    // The joins keep the page's rows but promise nothing about their order.
-    rows.sort_by_key(|reward| (sort_key(reward, window.sort), reward.entered.id));
-    if window.descending {
-        rows.reverse();
-    }
-    Ok(rows)
+    (conditions, if window.descending { downwards } else { upwards })
 }
 
 /// What a list sorts a reward by.
@@ -635,14 +654,16 @@ pub async fn decide(
         approved_at.into(),
         from.as_str().into(),
     ];
-    // The rows are joined by id alone: given a second column to join by, PostgreSQL may choose that one, which all share.
-    // The version is therefore compared by its difference.
+    // Only the id joins the two. What guards the row stands inside CASE, where the planner cannot see it: on a table
+    // that PostgreSQL has no statistics of yet it takes these conditions to leave a single row, begins with it, and
+    // compares every reward with every row of the list.
     let sql = "WITH v (id, version, held_until) AS (VALUES {rows}) \
                UPDATE reward SET status = $1, reason = $2, reason_shown_at = $3, decided_at = $4, decided_by = $5, \
                first_approved_at = COALESCE(reward.first_approved_at, $6), \
                held_until = COALESCE(v.held_until, reward.held_until), version = reward.version + 1 \
-               FROM v WHERE reward.id = v.id AND reward.version - v.version = 0 AND reward.status = $7 \
-               AND reward.batch_id IS NULL AND reward.transaction_id IS NULL AND reward.paid_at IS NULL";
+               FROM v WHERE reward.id = v.id \
+               AND CASE WHEN reward.version = v.version AND reward.status = $7 AND reward.batch_id IS NULL \
+               AND reward.transaction_id IS NULL AND reward.paid_at IS NULL THEN 1 ELSE 0 END = 1";
     tx.bulk(sql, &fixed, rows).await
 }
 

@@ -72,7 +72,7 @@ async fn stored(world: &World) -> (i64, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_signed_as_it_should_be_is_refused_and_not_stored() {
-    let world = World::open("webhook-signatures", 1).await;
+    let world = World::open("webhook_signatures", 1).await;
     let now = world.now();
     let good = event("evt_1", "payout.paid", "acct_x", "po_x", false);
     let minute = 60_000_000;
@@ -115,7 +115,7 @@ async fn what_is_not_signed_as_it_should_be_is_refused_and_not_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_signed_but_not_about_us_is_stored_and_moves_nothing() {
-    let world = World::open("webhook-strangers", 2).await;
+    let world = World::open("webhook_strangers", 2).await;
     let now = world.now();
     let rows = [
         (
@@ -152,7 +152,7 @@ async fn what_is_signed_but_not_about_us_is_stored_and_moves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_secret_nothing_is_taken() {
-    let house = House::open("webhook-no-secret").await;
+    let house = House::open("webhook_no_secret").await;
     for endpoint in ["stripe", "stripe-connect", "paypal"] {
         let request = Request::post(format!("/webhooks/{endpoint}")).body(Body::from("{}")).unwrap();
         house.send(request).await.refused(503, "webhook_not_configured");

@@ -13,6 +13,9 @@ use crate::store::batches::PoolFilter;
 use crate::store::rewards::{self, Filter, Reward, Sort, View, Window};
 use crate::store::{Db, payees, vendors};
 
+/// How many rows of the pool are looked through at a time for those that are wanted.
+const WALKED_AT_ONCE: i64 = 5_000;
+
 /// Every gate that stands between a reward and its payment.
 ///
 /// # Errors
@@ -73,29 +76,28 @@ pub async fn pool(
     now: i64,
 ) -> Result<Vec<(Reward, Vec<Blocker>)>> {
     // A claim is a payee's whole pool in a currency, so the gates are asked about the pool before it is narrowed.
-    let (_, blocked) = batches::pool_blockers(db, &PoolFilter::default(), now).await?;
-    let mut blocked: HashMap<RewardId, Vec<Blocker>> =
-        blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers)).collect();
+    let (open, blocked) = batches::pool_blockers(db, &PoolFilter::default(), now).await?;
+    let mut wanted: HashMap<RewardId, Vec<Blocker>> = match eligible {
+        true => open.into_iter().map(|candidate| (candidate.id, Vec::new())).collect(),
+        false => blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers)).collect(),
+    };
     let filter = Filter { view: View::Pool, ..filter.clone() };
-    let mut window = window.clone();
-    let wanted = usize::try_from(window.limit).unwrap_or(usize::MAX);
-    window.limit = 500;
-    let mut page = Vec::new();
-    loop {
-        let rows = rewards::list(db, &filter, &window, now).await?;
-        let last = rows.last().map(|last| after(last, window.sort));
-        let full = rows.len() == 500;
-        for reward in rows {
-            let blockers = blocked.remove(&reward.entered.id).unwrap_or_default();
-            if blockers.is_empty() == eligible && page.len() < wanted {
-                page.push((reward, blockers));
-            }
+    let mut walk = Window { limit: WALKED_AT_ONCE, ..window.clone() };
+    let most = usize::try_from(window.limit).unwrap_or(usize::MAX);
+    let mut picked = Vec::new();
+    while picked.len() < most && !wanted.is_empty() {
+        let keys = rewards::keys(db, &filter, &walk, now).await?;
+        walk.after = keys.last().map(|(key, id)| (*key, id.to_string()));
+        picked.extend(keys.iter().filter_map(|(_, id)| Some((*id, wanted.remove(id)?))));
+        if keys.len() as u64 != WALKED_AT_ONCE.unsigned_abs() {
+            break;
         }
-        if !full || page.len() >= wanted {
-            return Ok(page);
-        }
-        window.after = last;
     }
+    picked.truncate(most);
+    let ids: Vec<RewardId> = picked.iter().map(|(id, _)| *id).collect();
+    let found = rewards::named(db, &ids).await?;
+    let mut found: HashMap<RewardId, Reward> = found.into_iter().map(|it| (it.entered.id, it)).collect();
+    Ok(picked.into_iter().filter_map(|(id, blockers)| Some((found.remove(&id)?, blockers))).collect())
 }
 
 /// Where a list goes on after this reward.
