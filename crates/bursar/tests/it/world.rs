@@ -163,8 +163,8 @@ impl World {
         self.works[worker] = Work::new(self.app.clone(), None).unwrap();
     }
 
-    /// Lets one loop work until nothing is due for it any more; how much it did. Steps that fail are what a running
-    /// loop would log; they count as nothing done.
+    /// Lets one loop work until nothing is due for it any more; how much it did. A running loop would log a step that
+    /// fails and go on; here it fails the test.
     pub async fn tick(&self, worker: usize, which: Loop) -> usize {
         let work = &self.works[worker];
         let mut all = 0;
