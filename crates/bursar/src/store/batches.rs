@@ -293,8 +293,11 @@ fn pool(filter: &PoolFilter) -> Where {
 /// # Errors
 /// When the database does not answer.
 pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
+    // The guard stands inside CASE, where SQLite's planner cannot see it: for a long list it would rather go through
+    // everything that is approved, once for each statement.
     let sql = "UPDATE reward SET batch_id = $1, version = version + 1 WHERE id IN ({ids}) \
-               AND status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
+               AND CASE WHEN status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL \
+               AND paid_at IS NULL THEN 1 ELSE 0 END = 1";
     tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
@@ -304,7 +307,7 @@ pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result
 /// When the database does not answer.
 pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
-               AND batch_id = $1 AND transaction_id IS NULL";
+               AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1";
     tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 

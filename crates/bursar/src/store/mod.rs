@@ -147,6 +147,9 @@ impl Store {
                         connection.execute("PRAGMA foreign_keys = ON").await?;
                         connection.execute("PRAGMA cache_size = -65536").await?;
                         connection.execute("PRAGMA temp_store = MEMORY").await?;
+                        // An UPDATE joined to a list of ids would go through the whole table and index the list,
+                        // instead of going through the list and finding each id by the index that is there.
+                        connection.execute("PRAGMA automatic_index = OFF").await?;
                         Ok(())
                     })
                 })
