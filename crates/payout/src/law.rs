@@ -6,7 +6,8 @@
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
-use crate::transaction::{AttemptState, Fact, Leg, Notice, State, Step, Terms};
+use crate::notice::Notice;
+use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
 /// What `fact`, about an attempt that stands at `attempt`, does to a transaction that stands at `state`.
 ///
@@ -70,7 +71,7 @@ fn doubtful(state: State, leg: Leg, attempt: AttemptState) -> Step {
     match next {
         Some(((before, after), next)) if before < after => {
             let step = to(next).attempt(attempt);
-            if review { step.tell(Notice::NeedsReview) } else { step }
+            if review { step.tell(Notice::PaymentNeedsReview) } else { step }
         }
         Some(_) | None => still(state),
     }
@@ -85,11 +86,12 @@ fn doubtful_reversal(state: State, attempt: AttemptState) -> Step {
 fn refused(state: State, leg: Leg, terms: &Terms) -> Step {
     match leg {
         Leg::Transfer | Leg::Item if untouched(state) => {
-            to(State::Failed).attempt(AttemptState::Failed).books(terms.void()).tell(Notice::Failed)
+            to(State::Failed).attempt(AttemptState::Failed).books(terms.void()).tell(Notice::PaymentFailed)
         }
-        Leg::Payout if payout_rank(state).is_some() && state != State::InTransit => {
-            to(State::PayoutFailed).attempt(AttemptState::Failed).books(terms.park()).tell(Notice::Returned)
-        }
+        Leg::Payout if payout_rank(state).is_some() && state != State::InTransit => to(State::PayoutFailed)
+            .attempt(AttemptState::Failed)
+            .books(terms.park())
+            .tell(Notice::PaymentReturned),
         Leg::Reversal if state == State::Recalling => to(State::PayoutFailed).attempt(AttemptState::Failed),
         Leg::Transfer | Leg::Item | Leg::Payout | Leg::Reversal => still(state),
     }
@@ -106,7 +108,7 @@ fn transfer_made(state: State, terms: &Terms) -> Step {
 fn payout_made(state: State) -> Step {
     match payout_rank(state) {
         Some(_) if state != State::InTransit => {
-            to(State::InTransit).attempt(AttemptState::Accepted).tell(Notice::OnItsWay)
+            to(State::InTransit).attempt(AttemptState::Accepted).tell(Notice::PaymentOnItsWay)
         }
         Some(_) | None => still(state),
     }
@@ -114,7 +116,7 @@ fn payout_made(state: State) -> Step {
 
 fn payout_paid(state: State) -> Step {
     if payout_rank(state).is_some() {
-        to(State::Success).attempt(AttemptState::Succeeded).tell(Notice::Paid)
+        to(State::Success).attempt(AttemptState::Succeeded).tell(Notice::PaymentPaid)
     } else {
         still(state)
     }
@@ -123,7 +125,7 @@ fn payout_paid(state: State) -> Step {
 /// `paid` is not final: a bank can send the money back for some days, so success leads here too.
 fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
     if payout_rank(state).is_some() || state == State::Success {
-        to(end).attempt(AttemptState::Failed).books(terms.park()).tell(Notice::Returned)
+        to(end).attempt(AttemptState::Failed).books(terms.park()).tell(Notice::PaymentReturned)
     } else {
         still(state)
     }
@@ -143,9 +145,9 @@ fn item_waits(state: State, next: State) -> Step {
         (Some(before), Some(after)) if before < after => {
             let step = to(next).attempt(AttemptState::Accepted);
             if next == State::Unclaimed {
-                step.tell(Notice::Unclaimed)
+                step.tell(Notice::PaymentUnclaimed)
             } else if before < RANK_ACCEPTED {
-                step.tell(Notice::OnItsWay)
+                step.tell(Notice::PaymentOnItsWay)
             } else {
                 step
             }
@@ -160,7 +162,7 @@ fn item_paid(state: State, terms: &Terms, fee: Option<Money>) -> Step {
             .attempt(AttemptState::Succeeded)
             .books(terms.post())
             .fee(terms, fee)
-            .tell(Notice::Paid)
+            .tell(Notice::PaymentPaid)
     } else {
         still(state)
     }
@@ -172,9 +174,9 @@ fn item_not_paid(state: State, end: State, terms: &Terms) -> Step {
     } else if rank(state).is_none() {
         still(state)
     } else if end == State::Failed {
-        to(end).attempt(AttemptState::Failed).books(terms.void()).tell(Notice::Failed)
+        to(end).attempt(AttemptState::Failed).books(terms.void()).tell(Notice::PaymentFailed)
     } else {
-        to(end).attempt(AttemptState::Returned).books(terms.give_back()).tell(Notice::Returned)
+        to(end).attempt(AttemptState::Returned).books(terms.give_back()).tell(Notice::PaymentReturned)
     }
 }
 
@@ -183,7 +185,7 @@ fn item_came_back(state: State, end: State, terms: &Terms, fee: Option<Money>) -
         came_back_after_success(end, terms)
     } else if rank(state).is_some() {
         let back = to(end).attempt(AttemptState::Returned).books(terms.give_back());
-        back.fee(terms, fee).tell(Notice::Returned)
+        back.fee(terms, fee).tell(Notice::PaymentReturned)
     } else {
         still(state)
     }
@@ -192,7 +194,7 @@ fn item_came_back(state: State, end: State, terms: &Terms, fee: Option<Money>) -
 /// The fee was posted with the success; PayPal keeps it.
 fn came_back_after_success(end: State, terms: &Terms) -> Step {
     let end = if end == State::Failed { State::Reversed } else { end };
-    to(end).attempt(AttemptState::Returned).books(terms.reverse()).tell(Notice::Returned)
+    to(end).attempt(AttemptState::Returned).books(terms.reverse()).tell(Notice::PaymentReturned)
 }
 
 /// Why a command on a transaction is refused.

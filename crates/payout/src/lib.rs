@@ -8,6 +8,7 @@ pub mod ids;
 pub mod law;
 pub mod ledger;
 pub mod money;
+pub mod notice;
 pub mod payee;
 pub mod reason;
 pub mod reward;

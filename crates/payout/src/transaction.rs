@@ -5,6 +5,7 @@
 
 use crate::ledger::{Journal, Payee};
 use crate::money::{Money, Vendor};
+use crate::notice::Notice;
 use crate::spelling::spelled;
 
 /// A part of a payment that is one request to a vendor.
@@ -423,24 +424,6 @@ pub struct Terms {
     pub amount: Money,
     /// What the vendor is told to pay: the amount, less the fee where the payee bears it.
     pub net: Money,
-}
-
-spelled! {
-    /// Something somebody must be told.
-    Notice {
-        /// The payment is on its way.
-        OnItsWay = "payment_on_its_way",
-        /// The payment is confirmed.
-        Paid = "payment_paid",
-        /// Nothing was paid.
-        Failed = "payment_failed",
-        /// The money came back, or the bank refused it.
-        Returned = "payment_returned",
-        /// The payee must accept it.
-        Unclaimed = "payment_unclaimed",
-        /// A person must find out.
-        NeedsReview = "payment_needs_review",
-    }
 }
 
 /// The whole consequence of a fact or a command, as a value. One database transaction records it.

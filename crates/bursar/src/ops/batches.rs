@@ -11,6 +11,7 @@ use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorF
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
+use payout::notice::Notice;
 use payout::payee::Destination;
 use payout::settings::Settings;
 use payout::transaction::State;
@@ -437,7 +438,7 @@ pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
             return Err(no_draft(&known));
         }
         note(tx, actor, now, "batch_release_asked", id, 0);
-        let notice = ("batch_release_requested", id.to_string(), "{}".to_owned());
+        let notice = (Notice::ReleaseRequested, id.to_string(), "{}".to_owned());
         store::outbox::write(tx, &app.clock, now, [notice]).await?;
         Ok(())
     })

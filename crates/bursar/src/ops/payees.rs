@@ -3,6 +3,7 @@
 use payout::Refusal;
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
+use payout::notice::Notice;
 use payout::payee::Destination;
 
 use super::{OpsError, Result};
@@ -66,10 +67,10 @@ pub async fn set_profile(
             let masked = (old.clone(), destination.masked());
             payees::note_change(tx, &id, payee, now, &actor.id.to_string(), masked).await?;
             let detail = serde_json::json!({ "old": old, "new": destination.masked() }).to_string();
-            let action = if moved { "payout_profile_changed" } else { "payout_profile_completed" };
-            store::outbox::write(tx, &app.clock, now, [(action, payee.to_string(), detail.clone())]).await?;
+            let notice = if moved { Notice::ProfileChanged } else { Notice::ProfileCompleted };
+            store::outbox::write(tx, &app.clock, now, [(notice, payee.to_string(), detail.clone())]).await?;
             let (actor, subject) = (actor.id.to_string(), payee.to_string());
-            tx.audit(audit::Entry { at: now, actor, action, subject, detail });
+            tx.audit(audit::Entry { at: now, actor, action: notice.as_str(), subject, detail });
         }
         Ok(profile)
     })?;

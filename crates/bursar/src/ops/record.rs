@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use payout::ids::{AttemptId, TransactionId};
 use payout::law;
 use payout::ledger::{Journal, Movement};
-use payout::transaction::{AttemptState, Fact, Leg, Notice, Reason, State, Status, Step};
+use payout::notice::Notice;
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
 use crate::app::App;
 use crate::store::audit;
@@ -174,7 +175,7 @@ impl Case {
                 "the vendor contradicts what is final here; nothing was moved, a person must look");
             self.transaction.contradicted_at = Some(now);
             self.touched = true;
-            sheet.notices.push((Notice::NeedsReview, heard.transaction));
+            sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
         }
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
@@ -321,8 +322,7 @@ async fn write(
     for id in sheet.recalled {
         transactions::release(tx, id, now).await?;
     }
-    let notices =
-        sheet.notices.into_iter().map(|(notice, id)| (notice.as_str(), id.to_string(), "{}".to_owned()));
+    let notices = sheet.notices.into_iter().map(|(notice, id)| (notice, id.to_string(), "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await?;
     sheet.audit.into_iter().for_each(|entry| tx.audit(entry));
     Ok(())

@@ -1,6 +1,7 @@
 //! The vendors' credentials: sealed, saved, paused when the vendor refuses them.
 
 use payout::money::Vendor;
+use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::Result;
@@ -120,7 +121,7 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
         let first = vendors::pause(tx, vendor, why, now, now + app.config.longest_wait_us()).await?;
         if first {
             let detail = serde_json::json!({ "why": why }).to_string();
-            let notice = ("vendor_credentials_rejected", vendor.as_str().to_owned(), detail.clone());
+            let notice = (Notice::CredentialsRejected, vendor.as_str().to_owned(), detail.clone());
             store::outbox::write(tx, &app.clock, now, [notice]).await?;
             let (actor, subject) = ("dispatch".to_owned(), vendor.as_str().to_owned());
             tx.audit(audit::Entry { at: now, actor, action: "vendor_paused", subject, detail });

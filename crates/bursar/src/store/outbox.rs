@@ -1,5 +1,7 @@
 //! Mails to be sent, written in the same transaction as the change they tell of.
 
+use payout::notice::Notice;
+
 use super::{Result, Rows, Tx};
 use crate::clock::Clock;
 
@@ -11,12 +13,12 @@ pub async fn write(
     tx: &mut Tx,
     clock: &Clock,
     now: i64,
-    notices: impl IntoIterator<Item = (&'static str, String, String)>,
+    notices: impl IntoIterator<Item = (Notice, String, String)>,
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (notice, subject, detail) in notices {
         let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.chance())));
-        rows.push([id.into(), notice.into(), subject.into(), detail.into(), now.into()]);
+        rows.push([id.into(), notice.as_str().into(), subject.into(), detail.into(), now.into()]);
     }
     tx.bulk("INSERT INTO outbox (id, notice, subject, detail, created_at) VALUES {rows}", &[], rows).await?;
     Ok(())

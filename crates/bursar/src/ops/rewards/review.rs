@@ -3,6 +3,7 @@
 use payout::Refusal;
 use payout::ids::RewardId;
 use payout::ledger::Journal;
+use payout::notice::Notice;
 use payout::reward::{self, Entry, RewardStatus, Standing};
 use serde_json::json;
 
@@ -59,10 +60,10 @@ impl Verdict {
     }
 
     /// The notice that tells the partner; reviewing and voiding tell nobody.
-    fn notice(&self) -> Option<&'static str> {
+    fn notice(&self) -> Option<Notice> {
         match self {
-            Self::Approve => Some("reward_approved"),
-            Self::Reject { .. } => Some("reward_rejected"),
+            Self::Approve => Some(Notice::RewardApproved),
+            Self::Reject { .. } => Some(Notice::RewardRejected),
             Self::Review | Self::Void { .. } => None,
         }
     }
