@@ -79,11 +79,13 @@ pub struct Claim {
     pub vendor: Option<Vendor>,
     /// The destination's fingerprint, if there is one.
     pub fingerprint: Option<String>,
+    /// Why it is paid although it is under the earning threshold, if somebody said so.
+    pub overridden: Option<String>,
     /// The rewards and what each adds (a clawback is negative), in the order of their ids.
     pub rewards: Vec<(RewardId, i64)>,
 }
 
-/// A promise about a snapshot: it covers rewards, payees, amounts, vendors and destinations, so that whatever was
+/// A promise about a snapshot: it covers rewards, payees, amounts, vendors, destinations and overrides, so that whatever was
 /// changed after it was shown gives another digest. Written `sha256:…`.
 #[must_use]
 pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
@@ -98,6 +100,10 @@ pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
             "claim {} {} {} {} {vendor} {to}\n",
             claim.payee, claim.total.currency, claim.total.minor, claim.net.minor
         ));
+        if let Some(reason) = &claim.overridden {
+            // Its length goes first, so that no reason can read like a line of rewards.
+            hash.update(format!("override {} {reason}\n", reason.len()));
+        }
         let mut rewards: Vec<_> = claim.rewards.iter().collect();
         rewards.sort();
         for (reward, minor) in rewards {
@@ -169,6 +175,7 @@ mod tests {
             net: Money::new(minor, Currency::parse("EUR").unwrap()),
             vendor: Some(Vendor::PayPal),
             fingerprint: Some("f".into()),
+            overridden: None,
             rewards: vec![(RewardId::fresh(0, payee), minor)],
         }
     }
@@ -179,7 +186,8 @@ mod tests {
         let (a, b) = (claim(1, 100), claim(2, 200));
         let shown = digest(batch, &[a.clone(), b.clone()]);
         assert_eq!(shown, digest(batch, &[b.clone(), a.clone()]));
-        let changes: [fn(&mut Claim); 6] = [
+        let changes: [fn(&mut Claim); 7] = [
+            |claim| claim.overridden = Some("a goodbye".into()),
             |claim| claim.net.minor -= 1,
             |claim| claim.total.minor += 1,
             |claim| claim.vendor = Some(Vendor::Stripe),

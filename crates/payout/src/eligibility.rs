@@ -180,15 +180,33 @@ blockers! {
 pub struct Blocker {
     /// Why.
     pub code: Code,
-    /// The id of what it is about: a reward, a payee, a batch.
+    /// The id of what it is about: a reward, a payee, a batch, a person.
     pub subject: String,
+    /// What is known beside the code's own words: a sentence for those inside, such as the note on a payee's hold. A
+    /// partner is shown the code's words alone.
+    pub note: Option<String>,
 }
 
 impl Blocker {
     /// A blocker about `subject`.
     #[must_use]
     pub fn new(code: Code, subject: impl fmt::Display) -> Self {
-        Self { code, subject: subject.to_string() }
+        Self { code, subject: subject.to_string(), note: None }
+    }
+
+    /// The same with what else is known.
+    #[must_use]
+    pub fn noting(self, note: Option<String>) -> Self {
+        Self { note, ..self }
+    }
+
+    /// What stands in the way: the code's words, and the note behind them.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.note {
+            None => self.code.message().to_owned(),
+            Some(note) => format!("{} {note}", self.code.message()),
+        }
     }
 }
 
@@ -250,6 +268,8 @@ pub struct ProfileFacts {
     pub vendor: Vendor,
     /// The vendor would pay to it now.
     pub payable: bool,
+    /// Why it would not, in its words.
+    pub why_not: Option<String>,
     /// When the destination last *changed*; `None` for a first one.
     pub changed_at: Option<i64>,
     /// The destination's fingerprint.
@@ -263,8 +283,22 @@ pub struct ProfileFacts {
 pub enum TaxReport {
     /// None on file.
     Missing,
+    /// The form on file is not the one for this payee's country or kind.
+    Unfit,
     /// On file until this moment, or for good.
     Until(Option<i64>),
+}
+
+/// Whether a tax form is of the right kind for a payee: a W-9 is for the United States and a W-8 for everywhere else, and
+/// a W-8BEN is for a person. Where the country is not known, the form is taken at its word.
+#[must_use]
+pub fn form_fits(form: &str, payee: Payee, country: Option<&str>) -> bool {
+    let inside = country.map(|country| country == "US");
+    match form {
+        "w9" => inside != Some(false),
+        "w8ben" => inside != Some(true) && matches!(payee, Payee::Partner(_)),
+        _ => inside != Some(true),
+    }
 }
 
 /// What is known of a payee.
@@ -274,6 +308,8 @@ pub struct PayeeFacts {
     pub payee: Payee,
     /// Whether we deal with him, and where he is an employee, with his company.
     pub standing: PayeeStanding,
+    /// What somebody wrote down when he was put on hold or closed.
+    pub note: Option<String>,
     /// His country's two letters, if known.
     pub country: Option<String>,
     /// How he is paid.
@@ -318,7 +354,7 @@ pub fn payee(facts: &PayeeFacts, settings: &Settings, vendors: &VendorFacts, now
     }
     if settings.us_tax_tracking {
         match facts.tax {
-            TaxReport::Missing => codes.push(Code::TaxReportMissing),
+            TaxReport::Missing | TaxReport::Unfit => codes.push(Code::TaxReportMissing),
             TaxReport::Until(Some(end)) if end <= now => codes.push(Code::TaxReportExpired),
             TaxReport::Until(_) => {}
         }
@@ -354,6 +390,67 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
     codes
 }
 
+/// What is known beside a code's own words, for whoever works on it: a sentence, or nothing.
+#[must_use]
+pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, net: Money) -> Option<String> {
+    let profile = facts.profile.as_ref();
+    if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
+        let told = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+        return told.map(|note| format!("The note on it: {}.", note.trim_end_matches('.')));
+    }
+    if code == Code::ProfileIncomplete {
+        let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));
+        return told.map(|(vendor, why)| format!("{}: {}.", vendor.label(), why.trim_end_matches('.')));
+    }
+    if code == Code::BelowThreshold {
+        let least = settings.threshold(total.currency);
+        return least.map(|least| format!("It is {total}; the threshold is {least}."));
+    }
+    if code == Code::AboveVendorMax {
+        let most = profile.and_then(|profile| settings.maximum(profile.vendor, net.currency));
+        return most.map(|most| format!("It is {net}; the most is {most}."));
+    }
+    None
+}
+
+/// What a batch would take up of the operator's limits: what vendors would be told to pay, one sum per currency.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Spending {
+    /// By the batch.
+    pub batch: Vec<Money>,
+    /// By everything that was paid today, the batch included.
+    pub day: Vec<Money>,
+    /// By what this person has paid today, the batch included; nothing where no person is asked about.
+    pub person: Vec<Money>,
+}
+
+/// The limits that paying a batch would go over, each as a sentence. The most of a single payment is a claim's gate,
+/// [`Code::AboveVendorMax`].
+#[must_use]
+pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
+    let limits = &settings.limits;
+    let rows = [
+        (&limits.per_batch, &spending.batch, "This payout comes to", "per payout"),
+        (&limits.per_day, &spending.day, "With it, what is paid today (UTC) comes to", "per day"),
+        (
+            &limits.per_person_per_day,
+            &spending.person,
+            "With it, what you pay today (UTC) comes to",
+            "per person and day",
+        ),
+    ];
+    let mut told = Vec::new();
+    for (limits, sums, what, which) in rows {
+        for sum in sums {
+            let limit = limits.iter().find(|limit| limit.currency == sum.currency);
+            if let Some(limit) = limit.filter(|limit| limit.minor < sum.minor) {
+                told.push(format!("{what} {sum}; the limit {which} is {limit}."));
+            }
+        }
+    }
+    told
+}
+
 /// What a gate that closed between Pay and the send leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BeforeSend {
@@ -365,8 +462,9 @@ pub enum BeforeSend {
     Stop(Code),
 }
 
-/// Asked just before the first byte of a submission: the payee's gates, and whether the destination is still the one
-/// frozen at Pay. Only a changed destination inside its cooling-off, a paused vendor and safe mode let it wait.
+/// Asked just before the first byte of a submission: the module's, the payee's and the amount's gates, and whether the
+/// destination is still the one frozen at Pay. Only a changed destination inside its cooling-off, a paused vendor and
+/// safe mode let it wait.
 #[must_use]
 pub fn before_send(codes: &[Code], destination_is_frozen_one: bool, safe_mode: bool) -> BeforeSend {
     if safe_mode {
@@ -389,6 +487,7 @@ fn may_wait(code: Code) -> bool {
 mod tests {
     use super::*;
     use crate::ids::PartnerId;
+    use crate::settings::Limits;
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::parse("EUR").unwrap())
@@ -398,10 +497,12 @@ mod tests {
         let facts = PayeeFacts {
             payee: Payee::Partner(PartnerId::fresh(0, 1)),
             standing: PayeeStanding::Active,
+            note: None,
             country: Some("DE".into()),
             profile: Some(ProfileFacts {
                 vendor: Vendor::PayPal,
                 payable: true,
+                why_not: None,
                 changed_at: None,
                 fingerprint: "f".into(),
                 currencies: None,
@@ -474,8 +575,30 @@ mod tests {
                 Code::TaxReportMissing
             ]
         );
+        let unfit = PayeeFacts { tax: TaxReport::Unfit, ..good.clone() };
+        let tracking = Settings { us_tax_tracking: true, ..settings };
+        assert_eq!(payee(&unfit, &tracking, &vendors, 0), [Code::TaxReportMissing]);
         let expired = PayeeFacts { tax: TaxReport::Until(Some(5)), profile: None, ..good };
         assert_eq!(payee(&expired, &strict, &vendors, 5), [Code::ProfileMissing, Code::TaxReportExpired]);
+    }
+
+    #[test]
+    fn a_form_is_for_a_country_and_a_kind_of_payee() {
+        let partner = Payee::Partner(PartnerId::fresh(0, 1));
+        let account = Payee::Account(crate::ids::AccountId::fresh(0, 1));
+        let rows = [
+            ("w9", partner, Some("US"), true),
+            ("w9", account, Some("DE"), false),
+            ("w9", partner, None, true),
+            ("w8ben", partner, Some("DE"), true),
+            ("w8ben", partner, Some("US"), false),
+            ("w8ben", account, Some("DE"), false),
+            ("w8bene", account, Some("DE"), true),
+            ("w8bene", account, Some("US"), false),
+        ];
+        for (form, payee, country, fits) in rows {
+            assert_eq!(form_fits(form, payee, country), fits, "{form} {country:?}");
+        }
     }
 
     #[test]
@@ -499,10 +622,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_stands_behind_the_words() {
+        let (mut facts, mut settings, _) = good_payee();
+        facts.standing = PayeeStanding::OnHold;
+        facts.note = Some("a dispute about May. ".into());
+        settings.earning_thresholds = vec![eur(5_000)];
+        let told = |code| {
+            let note = note(code, &facts, &settings, eur(1_000), eur(1_000));
+            Blocker::new(code, "x").noting(note).message()
+        };
+        assert_eq!(told(Code::PartnerOnHold), "The payee is on hold. The note on it: a dispute about May.");
+        assert_eq!(
+            told(Code::BelowThreshold),
+            "The payee's total is under the earning threshold. It is 10.00 EUR; the threshold is 50.00 EUR."
+        );
+        assert_eq!(told(Code::ProfileMissing), Code::ProfileMissing.message());
+    }
+
+    #[test]
+    fn a_limit_is_reached_exactly_and_never_passed() {
+        let usd = |minor| Money::new(minor, Currency::parse("USD").unwrap());
+        let limits =
+            Limits { per_batch: vec![eur(100)], per_day: vec![eur(200)], per_person_per_day: vec![usd(50)] };
+        let settings = Settings { limits, ..Settings::default() };
+        let spending = |batch, day, person| Spending { batch: vec![batch], day: vec![day], person };
+        let rows: [(Spending, usize); 5] = [
+            (spending(eur(100), eur(200), vec![usd(50)]), 0),
+            (spending(eur(101), eur(200), vec![usd(50)]), 1),
+            (spending(eur(101), eur(201), vec![usd(51)]), 3),
+            (spending(usd(101), usd(201), vec![eur(51)]), 0),
+            (spending(eur(1), eur(1), vec![]), 0),
+        ];
+        for (spending, over) in rows {
+            assert_eq!(over_limits(&settings, &spending).len(), over, "{spending:?}");
+        }
+    }
+
+    #[test]
     fn what_waits_and_what_stops_before_a_send() {
         use BeforeSend::{Open, Stop, Wait};
-        let rows: [(&[Code], bool, bool, BeforeSend); 6] = [
+        let rows: [(&[Code], bool, bool, BeforeSend); 7] = [
             (&[], true, false, Open),
+            (&[Code::ModuleDisabled], true, false, Stop(Code::ModuleDisabled)),
             (&[], false, false, Stop(Code::DestinationChanged)),
             (&[Code::ProfileChangedRecently], false, false, Wait(Code::ProfileChangedRecently)),
             (&[Code::VendorCredentialsRejected], true, false, Wait(Code::VendorCredentialsRejected)),

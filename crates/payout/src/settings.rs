@@ -22,6 +22,20 @@ pub struct Settings {
     pub earning_thresholds: Vec<Money>,
     /// The most a single payment may be, per vendor and currency.
     pub vendor_maximums: Vec<(Vendor, Money)>,
+    /// The most that several payments may come to.
+    pub limits: Limits,
+}
+
+/// The most that payments may come to together, one per currency in each list; a currency that is not named has no
+/// limit. What counts is what the vendors are told to pay.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    /// Of one batch.
+    pub per_batch: Vec<Money>,
+    /// Of every batch that is paid on one day, UTC.
+    pub per_day: Vec<Money>,
+    /// Of every batch that one person pays on one day, UTC.
+    pub per_person_per_day: Vec<Money>,
 }
 
 impl Default for Settings {
@@ -35,6 +49,7 @@ impl Default for Settings {
             cooling_off_hours: 72,
             earning_thresholds: Vec::new(),
             vendor_maximums: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }

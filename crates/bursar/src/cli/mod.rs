@@ -110,7 +110,7 @@ fn words(error: OpsError) -> Failure {
         OpsError::Blocked(blockers) => {
             let lines: Vec<String> = blockers
                 .iter()
-                .map(|one| format!("{}: {} {}", one.subject, one.code.message(), one.code.remedy()))
+                .map(|one| format!("{}: {} {}", one.subject, one.message(), one.code.remedy()))
                 .collect();
             Failure(lines.join("\n"))
         }

@@ -1,28 +1,45 @@
 //! Preparing a batch: forming it, changing it, seeing what it would pay and why not, releasing and deleting it.
 //!
 //! Claims are computed from the batch's rewards while it is a draft; after Pay they are its transactions. Paying is
-//! `ops::pay`.
+//! `ops::pay`; what is decided about single claims is `ops::claims`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use payout::Refusal;
 use payout::batch::{self, BatchStatus, Claim};
-use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
+use payout::eligibility::{self, Blocker, Code};
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use payout::notice::Notice;
 use payout::payee::Destination;
-use payout::settings::Settings;
 use payout::transaction::State;
 
 use super::idempotency::Once;
-use super::{OpsError, Result, idempotency, settings};
+use super::{OpsError, Result, claims, idempotency, limits, settings};
 use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
+use crate::store::claims::Override;
 use crate::store::payees::Named;
-use crate::store::{self, Db, Tx, audit, payees, transactions, vendors};
+use crate::store::{self, Db, Tx, audit, payees, transactions};
 use crate::transact;
+
+pub(crate) use super::gates::Gates;
+
+/// The draft that a change is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft {
+    /// Which batch.
+    pub id: BatchId,
+    /// The version that whoever asks has seen, if he says so.
+    pub version: Option<i64>,
+}
+
+impl From<BatchId> for Draft {
+    fn from(id: BatchId) -> Self {
+        Self { id, version: None }
+    }
+}
 
 /// One payee's part of a batch in one currency, as it is shown.
 #[derive(Clone, Debug)]
@@ -45,6 +62,8 @@ pub struct ClaimView {
     pub reward_count: usize,
     /// Why it cannot be paid.
     pub blockers: Vec<Blocker>,
+    /// Why it is paid although it is under the earning threshold.
+    pub overridden: Option<Override>,
 }
 
 impl ClaimView {
@@ -81,53 +100,6 @@ impl BatchView {
     }
 }
 
-/// What the gates of a batch are asked with.
-pub(crate) struct Gates {
-    settings: Settings,
-    vendors: VendorFacts,
-    payees: HashMap<Payee, PayeeFacts>,
-    profiles: HashMap<Payee, Destination>,
-}
-
-impl Gates {
-    pub(crate) async fn read(db: &mut Db, of: impl IntoIterator<Item = Payee>) -> store::Result<Self> {
-        let of: Vec<Payee> = of.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let profiles = payees::profiles_of(db, &of).await?;
-        Ok(Self {
-            settings: settings::load(db).await?,
-            vendors: vendors::facts(db).await?,
-            payees: payees::facts(db, &of).await?,
-            profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
-        })
-    }
-
-    fn amounts(&self, payee: Payee, total: Money) -> (Money, Money) {
-        let vendor = self.profiles.get(&payee).map(Destination::vendor);
-        let fee = vendor.map_or(Money::new(0, total.currency), |vendor| batch::estimated_fee(vendor, total));
-        (fee, batch::net(total, fee, self.settings.fees_paid_by))
-    }
-
-    fn claim_codes(&self, payee: Payee, total: Money, net: Money, now: i64) -> Vec<Code> {
-        let Some(facts) = self.payees.get(&payee) else { return vec![Code::PartnerClosed] };
-        let mut codes = eligibility::payee(facts, &self.settings, &self.vendors, now);
-        codes.extend(eligibility::amount(facts, &self.settings, total, net));
-        codes
-    }
-
-    /// What is known of one payee's profile.
-    pub(crate) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
-        self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
-    }
-
-    /// The payee's own gates, whatever the amount.
-    pub(crate) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
-        match self.payees.get(&payee) {
-            Some(facts) => eligibility::payee(facts, &self.settings, &self.vendors, now),
-            None => vec![Code::PartnerClosed],
-        }
-    }
-}
-
 fn by_claim(candidates: Vec<Candidate>) -> BTreeMap<(Payee, Currency), Vec<Candidate>> {
     let mut groups: BTreeMap<(Payee, Currency), Vec<Candidate>> = BTreeMap::new();
     for candidate in candidates {
@@ -156,14 +128,15 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
     let groups = by_claim(batches::candidates(db, Pick::Of(batch.id)).await?);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let gates = gates.within(db, &[batch.id]).await?;
     let of: Vec<Payee> = groups.keys().map(|(payee, _)| *payee).collect();
     let names = payees::names(db, &of).await?;
     let mut claims = Vec::with_capacity(groups.len());
     for ((payee, currency), rewards) in groups {
         let total = sum(&rewards, currency);
         let (fee, net) = gates.amounts(payee, total);
-        let codes = gates.claim_codes(payee, total, net, now);
-        let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, payee)).collect();
+        let overridden = gates.override_of(batch.id, payee, total).cloned();
+        let mut blockers = gates.claim(payee, total, net, overridden.is_some(), now);
         for reward in &rewards {
             let codes = eligibility::reward(&reward.facts, Some(batch.id), now);
             blockers.extend(codes.into_iter().map(|code| Blocker::new(code, reward.id)));
@@ -171,18 +144,19 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         claims.push(ClaimView {
             payee,
             named: names.get(&payee).cloned(),
-            destination: gates.profiles.get(&payee).cloned(),
+            destination: gates.destination(payee).cloned(),
             total,
             fee,
             net,
             reward_count: rewards.len(),
             rewards: rewards.iter().map(|r| (r.id, r.number, r.adds.map_or(0, |adds| adds.minor))).collect(),
             blockers,
+            overridden,
         });
     }
     let told: Vec<Claim> = claims.iter().map(told).collect();
     let digest = batch::digest(batch.id, &told);
-    let blockers = batch_blockers(&batch, &gates, &claims, &digest);
+    let blockers = batch_blockers(db, &batch, &gates, &claims, &digest, now).await?;
     let status = match (batch.deleted_at, batch.release_asked_at, &batch.released) {
         (Some(_), _, _) => BatchStatus::Deleted,
         (None, Some(_), None) => BatchStatus::AwaitingRelease,
@@ -198,11 +172,19 @@ fn told(claim: &ClaimView) -> Claim {
         net: claim.net,
         vendor: claim.vendor(),
         fingerprint: claim.destination.as_ref().map(Destination::fingerprint),
+        overridden: claim.overridden.as_ref().map(|one| one.reason.clone()),
         rewards: claim.rewards.iter().map(|(id, _, minor)| (*id, *minor)).collect(),
     }
 }
 
-fn batch_blockers(batch: &Batch, gates: &Gates, claims: &[ClaimView], digest: &str) -> Vec<Blocker> {
+async fn batch_blockers(
+    db: &mut Db,
+    batch: &Batch,
+    gates: &Gates,
+    claims: &[ClaimView],
+    digest: &str,
+    now: i64,
+) -> store::Result<Vec<Blocker>> {
     let mut codes = Vec::new();
     if claims.is_empty() {
         codes.push(Code::BatchEmpty);
@@ -214,7 +196,13 @@ fn batch_blockers(batch: &Batch, gates: &Gates, claims: &[ClaimView], digest: &s
     if gates.settings.two_person_release && !released {
         codes.push(Code::ReleaseNeedsOtherPerson);
     }
-    codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect()
+    if super::safe_mode::on(db).await? {
+        codes.push(Code::SafeMode);
+    }
+    let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect();
+    let sums = limits::sums(claims);
+    blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);
+    Ok(blockers)
 }
 
 /// A batch that was paid: its claims are its transactions.
@@ -226,6 +214,9 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
     let names = payees::names(db, &of).await?;
     let counts = batches::reward_counts(db, batch.id).await?;
     let states: Vec<State> = found.iter().map(|transaction| transaction.state).collect();
+    let overrides = store::claims::overrides(db, &[batch.id]).await?;
+    let overridden =
+        |payee, total| overrides.iter().find(|one| one.payee == payee && one.total == total).cloned();
     let claims: Vec<ClaimView> = found
         .into_iter()
         .map(|transaction| ClaimView {
@@ -238,6 +229,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
             reward_count: counts.get(&transaction.id).copied().unwrap_or(0),
             destination: Some(transaction.destination),
             blockers: Vec::new(),
+            overridden: overridden(transaction.terms.payee, transaction.terms.amount),
         })
         .collect();
     let told: Vec<Claim> = claims.iter().map(told).collect();
@@ -277,7 +269,7 @@ pub async fn form(
             Some(draft) => draft.id,
             None => open_new(tx, app, actor).await?,
         };
-        add_to(tx, app, actor, id, choose).await?;
+        add_to(tx, app, actor, id.into(), choose).await?;
         answer(tx, app, id, once).await
     })
 }
@@ -298,19 +290,20 @@ async fn open_new(tx: &mut Tx, app: &App, actor: &Actor) -> Result<BatchId> {
 pub async fn add(
     app: &App,
     actor: &Actor,
-    id: BatchId,
+    draft: impl Into<Draft>,
     choose: &Choose,
     once: Option<&Once<BatchView>>,
 ) -> Result<BatchView> {
+    let draft = draft.into();
     transact!(app, |tx| {
-        add_to(tx, app, actor, id, choose).await?;
-        answer(tx, app, id, once).await
+        add_to(tx, app, actor, draft, choose).await?;
+        answer(tx, app, draft.id, once).await
     })
 }
 
-async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, id: BatchId, choose: &Choose) -> Result<()> {
-    let now = app.clock.now();
-    take_draft(tx, actor, id, now).await?;
+async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Choose) -> Result<()> {
+    let (id, now) = (draft.id, app.clock.now());
+    take_draft(tx, actor, draft, now).await?;
     let rewards = match choose {
         Choose::Named(ids) => named(tx, ids, now).await?,
         Choose::AllEligible(filter) => eligible(tx, id, filter, now).await?,
@@ -355,7 +348,7 @@ async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) ->
         let already = held.get(&(payee, currency)).map_or(0, |held| sum(held, currency).minor);
         let total = Money::new(sum(&rewards, currency).minor.saturating_add(already), currency);
         let (_, net) = gates.amounts(payee, total);
-        if gates.claim_codes(payee, total, net, now).is_empty() {
+        if gates.claim(payee, total, net, false, now).is_empty() {
             chosen.extend(rewards.iter().map(|reward| reward.id));
         }
     }
@@ -369,34 +362,37 @@ async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) ->
 pub async fn remove(
     app: &App,
     actor: &Actor,
-    id: BatchId,
+    draft: impl Into<Draft>,
     rewards: &[RewardId],
     once: Option<&Once<BatchView>>,
 ) -> Result<BatchView> {
+    let draft = draft.into();
     transact!(app, |tx| {
-        let now = app.clock.now();
-        take_draft(tx, actor, id, now).await?;
+        let (id, now) = (draft.id, app.clock.now());
+        take_draft(tx, actor, draft, now).await?;
         let taken = batches::take_out(tx, id, rewards).await?;
         note(tx, actor, now, "batch_rewards_removed", id, taken);
         answer(tx, app, id, once).await
     })
 }
 
-/// Takes the rewards of every blocked claim out of a draft.
+/// Takes the rewards of every blocked claim out of a draft; the claims and their reasons stay in their payees' history.
 ///
 /// # Errors
 /// As [`remove`].
 pub async fn remove_blocked(
     app: &App,
     actor: &Actor,
-    id: BatchId,
+    draft: impl Into<Draft>,
     once: Option<&Once<BatchView>>,
 ) -> Result<BatchView> {
+    let draft = draft.into();
     transact!(app, |tx| {
-        let now = app.clock.now();
-        take_draft(tx, actor, id, now).await?;
-        let draft = batches::find(tx, &id.to_string()).await?;
-        let view = view_draft(tx, draft, now).await?;
+        let (id, now) = (draft.id, app.clock.now());
+        take_draft(tx, actor, draft, now).await?;
+        let known = batches::find(tx, &id.to_string()).await?;
+        let view = view_draft(tx, known, now).await?;
+        claims::note_skipped(tx, &view, now).await?;
         let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
         let rewards: Vec<RewardId> =
             blocked.flat_map(|claim| claim.rewards.iter().map(|(id, ..)| *id)).collect();
@@ -410,10 +406,13 @@ pub async fn remove_blocked(
 ///
 /// # Errors
 /// [`OpsError::Conflict`] after Pay: exactly one of Pay and Delete wins.
-pub async fn delete(app: &App, actor: &Actor, id: BatchId) -> Result<u64> {
+pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result<u64> {
+    let draft = draft.into();
     transact!(app, |tx| {
-        let now = app.clock.now();
+        let (id, now) = (draft.id, app.clock.now());
+        batches::lock_draft(tx, id).await?;
         let known = batches::find(tx, &id.to_string()).await?;
+        same_version(draft, known.version)?;
         if super::safe_mode::on(tx).await? {
             return Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, id)]));
         }
@@ -433,7 +432,7 @@ pub async fn delete(app: &App, actor: &Actor, id: BatchId) -> Result<u64> {
 pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
-        if !batches::mark_release_asked(tx, id, now).await? {
+        if !batches::mark_release_asked(tx, id, &actor.id.to_string(), now).await? {
             let known = batches::find(tx, &id.to_string()).await?;
             return Err(no_draft(&known));
         }
@@ -451,18 +450,20 @@ pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
 pub async fn release(
     app: &App,
     actor: &Actor,
-    id: BatchId,
+    draft: impl Into<Draft>,
     digest: &str,
     once: Option<&Once<BatchView>>,
 ) -> Result<BatchView> {
+    let seen = draft.into();
     transact!(app, |tx| {
-        let now = app.clock.now();
+        let (id, now) = (seen.id, app.clock.now());
         let me = actor.id.to_string();
         if !batches::lock_draft(tx, id).await? {
             let known = batches::find(tx, &id.to_string()).await?;
             return Err(no_draft(&known));
         }
         let draft = batches::find(tx, &id.to_string()).await?;
+        same_version(seen, draft.version)?;
         if draft.created.0 == me || draft.changed.0 == me {
             return Err(OpsError::Blocked(vec![Blocker::new(Code::ReleaseNeedsOtherPerson, id)]));
         }
@@ -479,18 +480,27 @@ pub async fn release(
 }
 
 /// The batch as it is after a change, kept as the answer of an idempotent request in the same transaction.
-async fn answer(tx: &mut Tx, app: &App, id: BatchId, once: Option<&Once<BatchView>>) -> Result<BatchView> {
+pub(super) async fn answer(
+    tx: &mut Tx,
+    app: &App,
+    id: BatchId,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
     let shown = view(tx, &id.to_string(), app.clock.now()).await?;
     idempotency::finish(tx, once, &shown).await?;
     Ok(shown)
 }
 
-async fn take_draft(tx: &mut Tx, actor: &Actor, id: BatchId, now: i64) -> Result<()> {
-    if batches::take_draft(tx, id, &actor.id.to_string(), now).await? {
-        return Ok(());
-    }
-    let known = batches::find(tx, &id.to_string()).await?;
-    Err(no_draft(&known))
+/// Takes the draft for a change, if it is still the version that was seen; its row is held until the transaction ends.
+pub(super) async fn take_draft(tx: &mut Tx, actor: &Actor, draft: Draft, now: i64) -> Result<()> {
+    let taken = batches::take_draft(tx, draft.id, &actor.id.to_string(), now).await?;
+    let known = batches::find(tx, &draft.id.to_string()).await?;
+    same_version(draft, known.version - i64::from(taken))?;
+    if taken { Ok(()) } else { Err(no_draft(&known)) }
+}
+
+fn same_version(draft: Draft, version: i64) -> Result<()> {
+    if draft.version.is_none_or(|seen| seen == version) { Ok(()) } else { Err(settings::stale()) }
 }
 
 /// Why a batch is no draft any more.
@@ -542,12 +552,12 @@ pub async fn pool_blockers(
     for ((payee, currency), rewards) in groups {
         let total = sum(&rewards, currency);
         let (_, net) = gates.amounts(payee, total);
-        let of_claim = gates.claim_codes(payee, total, net, now);
+        let of_claim = gates.claim(payee, total, net, false, now);
         for reward in rewards {
             let own = eligibility::reward(&reward.facts, None, now);
             let mut blockers: Vec<Blocker> =
                 own.into_iter().map(|code| Blocker::new(code, reward.id)).collect();
-            blockers.extend(of_claim.iter().map(|code| Blocker::new(*code, payee)));
+            blockers.extend(of_claim.iter().cloned());
             if blockers.is_empty() { open.push(reward) } else { blocked.push((reward, blockers)) }
         }
     }

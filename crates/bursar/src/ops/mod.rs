@@ -3,8 +3,11 @@
 //! that its route table names before a verb is reached).
 
 pub mod batches;
+pub mod claims;
+mod gates;
 pub mod idempotency;
 pub mod import;
+pub mod limits;
 pub mod partners;
 pub mod pay;
 pub mod payees;

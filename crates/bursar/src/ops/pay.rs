@@ -10,7 +10,7 @@ use payout::transaction::Terms;
 
 use super::batches::{BatchView, batch_changed, no_draft, view_draft};
 use super::idempotency::{self, Once};
-use super::{OpsError, Result, batches as prepare};
+use super::{OpsError, Result, batches as prepare, claims, limits, settings};
 use crate::app::{Actor, App};
 use crate::store::transactions::{Line, New};
 use crate::store::{self, Tx, audit, batches, transactions};
@@ -45,6 +45,16 @@ impl Balances {
             self.of(vendor, needed).filter(|has| has.minor < needed.minor).map(|has| (vendor, needed, has))
         };
         needs.into_iter().filter_map(short).collect()
+    }
+
+    /// Where the balance does not cover the batch. What is unknown is no blocker.
+    #[must_use]
+    pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
+        let told = |(vendor, needed, has): (Vendor, Money, Money)| {
+            let note = format!("{} has {has} available, {needed} is needed with fees.", vendor.label());
+            Blocker::new(Code::VendorBalanceLow, view.batch.id).noting(Some(note))
+        };
+        self.short(view).into_iter().map(told).collect()
     }
 }
 
@@ -83,7 +93,11 @@ pub async fn pay(
         let paid = pay_in(tx, app, actor, id, seen, balances).await?;
         idempotency::finish(tx, once, &paid).await?;
         Ok(paid)
-    })?;
+    });
+    if let Err(OpsError::Blocked(_)) = &paid {
+        claims::note_stopped(app, id).await?;
+    }
+    let paid = paid?;
     app.nudge.dispatch.notify_one();
     app.nudge.tell_watchers();
     Ok(paid)
@@ -106,15 +120,12 @@ async fn pay_in(
     let view = view_draft(tx, draft, now).await?;
     same_as_seen(&view, seen)?;
     let mut blockers = view.all_blockers();
-    if !balances.short(&view).is_empty() {
-        blockers.push(Blocker::new(Code::VendorBalanceLow, id));
-    }
-    if super::safe_mode::on(tx).await? {
-        blockers.push(Blocker::new(Code::SafeMode, id));
-    }
+    blockers.extend(balances.blockers(&view));
     if !blockers.is_empty() {
         return Err(OpsError::Blocked(blockers));
     }
+    let rules = settings::load(tx).await?;
+    limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &actor.id.to_string(), now).await?;
     let written = write(tx, app, actor, &view, now).await?;
     if !batches::mark_paid(tx, id, &actor.id.to_string(), &view.digest, now).await? {
         return Err(no_draft(&view.batch));

@@ -4,7 +4,7 @@
 use payout::Refusal;
 use payout::batch::FeesPaidBy;
 use payout::money::{Currency, Money, Vendor};
-use payout::settings::Settings;
+use payout::settings::{Limits, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,6 +27,33 @@ pub struct Amount {
     pub currency: String,
 }
 
+/// The most of a single payment through one vendor, as it is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VendorAmount {
+    /// `stripe` or `paypal`.
+    pub vendor: String,
+    /// A decimal.
+    pub value: String,
+    /// Three capital letters.
+    pub currency: String,
+}
+
+/// The operator's limits as they are written; what is not named has none.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = PayoutLimits)]
+pub struct LimitsDocument {
+    /// The most of one payment, per vendor and currency.
+    pub per_payment: Vec<VendorAmount>,
+    /// The most of one payout, per currency.
+    pub per_batch: Vec<Amount>,
+    /// The most that is paid on a day (UTC), per currency.
+    pub per_day: Vec<Amount>,
+    /// The most that one person pays on a day (UTC), per currency.
+    pub per_person_per_day: Vec<Amount>,
+}
+
 /// The settings as they are kept and answered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Document {
@@ -44,8 +71,8 @@ pub struct Document {
     pub cooling_off_hours: u32,
     /// Below these, one per currency, nothing is paid.
     pub earning_thresholds: Vec<Amount>,
-    /// Limits of the operator. `per_payment` holds `{"vendor","value","currency"}`: the most of one payment.
-    #[schema(value_type = Object)]
+    /// Limits of the operator: the most that is paid at once, in a payout, on a day.
+    #[schema(value_type = LimitsDocument)]
     pub limits: Value,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
@@ -174,6 +201,7 @@ impl Document {
             cooling_off_hours: self.cooling_off_hours,
             earning_thresholds: self.thresholds()?,
             vendor_maximums: self.maximums()?,
+            limits: self.sum_limits()?,
         })
     }
 
@@ -193,57 +221,125 @@ impl Document {
         if self.profile_roles.iter().any(|role| role != "partner" && role != "partner_admin") {
             return refuse("profile_roles", "unknown_value", "The roles are partner and partner_admin.");
         }
-        if !self.limits.is_object() && !self.limits.is_array() {
-            return refuse("limits", "wrong_type", "Write the limits as an object.");
-        }
         Ok(())
     }
 
     fn thresholds(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let mut thresholds: Vec<Money> = Vec::new();
-        for amount in &self.earning_thresholds {
-            let money = money(amount, "earning_thresholds")?;
-            if thresholds.iter().any(|known| known.currency == money.currency) {
-                let told = "There is one threshold for each currency.";
-                return Err(Refusal::new("duplicate_currency", told).at("earning_thresholds"));
-            }
-            thresholds.push(money);
-        }
-        Ok(thresholds)
+        let told = "There is one threshold for each currency.";
+        one_per_currency(&self.earning_thresholds, "earning_thresholds", told)
     }
 
     fn maximums(&self) -> std::result::Result<Vec<(Vendor, Money)>, Refusal> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Most {
-            vendor: String,
-            value: String,
-            currency: String,
+        let field = "limits.per_payment";
+        let mut maximums: Vec<(Vendor, Money)> = Vec::new();
+        for most in self.written_limits()?.per_payment {
+            let unknown = || Refusal::new("unknown_value", "A vendor is stripe or paypal.").at(field);
+            let vendor = Vendor::parse(&most.vendor).ok_or_else(unknown)?;
+            let money = money(&Amount { value: most.value, currency: most.currency }, field)?;
+            if maximums.iter().any(|(of, known)| *of == vendor && known.currency == money.currency) {
+                let told = "There is one limit per payment for each vendor and currency.";
+                return Err(Refusal::new("duplicate_currency", told).at(field));
+            }
+            maximums.push((vendor, money));
         }
-        let wrong = |told: &str| Refusal::new("invalid", told).at("limits");
-        let Some(list) = self.limits.get("per_payment") else { return Ok(Vec::new()) };
-        let list: Vec<Most> = serde_json::from_value(list.clone())
-            .map_err(|_| wrong("per_payment is a list of {\"vendor\",\"value\",\"currency\"}."))?;
-        list.into_iter()
-            .map(|most| {
-                let vendor =
-                    Vendor::parse(&most.vendor).ok_or_else(|| wrong("A vendor is stripe or paypal."))?;
-                Ok((vendor, money(&Amount { value: most.value, currency: most.currency }, "limits")?))
-            })
-            .collect()
+        Ok(maximums)
+    }
+
+    fn sum_limits(&self) -> std::result::Result<Limits, Refusal> {
+        let written = self.written_limits()?;
+        let told = "There is one such limit for each currency.";
+        Ok(Limits {
+            per_batch: one_per_currency(&written.per_batch, "limits.per_batch", told)?,
+            per_day: one_per_currency(&written.per_day, "limits.per_day", told)?,
+            per_person_per_day: one_per_currency(
+                &written.per_person_per_day,
+                "limits.per_person_per_day",
+                told,
+            )?,
+        })
+    }
+
+    /// The limits as they are written; an empty list stands for none.
+    ///
+    /// # Errors
+    /// The first list of them that cannot be read.
+    pub fn written_limits(&self) -> std::result::Result<LimitsDocument, Refusal> {
+        let wrong = |field, told: String| Refusal::new("invalid", told).at(field);
+        let Some(lists) = self.limits.as_object() else {
+            let none = self.limits.is_null() || self.limits.as_array().is_some_and(Vec::is_empty);
+            let told = "Write the limits as an object of the lists per_payment, per_batch, per_day, per_person_per_day.";
+            return if none { Ok(LimitsDocument::default()) } else { Err(wrong("limits", told.to_owned())) };
+        };
+        for (name, list) in lists {
+            let (field, form) = match name.as_str() {
+                "per_payment" => ("limits.per_payment", "{\"vendor\",\"value\",\"currency\"}"),
+                "per_batch" => ("limits.per_batch", "{\"value\",\"currency\"}"),
+                "per_day" => ("limits.per_day", "{\"value\",\"currency\"}"),
+                "per_person_per_day" => ("limits.per_person_per_day", "{\"value\",\"currency\"}"),
+                unknown => {
+                    let told = format!(
+                        "There is no limit called {unknown}: there are per_payment, per_batch, per_day and per_person_per_day."
+                    );
+                    return Err(wrong("limits", told));
+                }
+            };
+            let readable = match field {
+                "limits.per_payment" => serde_json::from_value::<Vec<VendorAmount>>(list.clone()).is_ok(),
+                _ => serde_json::from_value::<Vec<Amount>>(list.clone()).is_ok(),
+            };
+            if !readable {
+                return Err(wrong(field, format!("{name} is a list of {form}, the value a text.")));
+            }
+        }
+        serde_json::from_value(self.limits.clone())
+            .map_err(|error| wrong("limits", format!("The limits cannot be read: {error}.")))
     }
 
     /// The same with every amount's digits written out, as all answers print them.
     fn written_out(mut self) -> std::result::Result<Self, Refusal> {
-        let thresholds = self.thresholds()?;
-        self.earning_thresholds = thresholds
-            .into_iter()
-            .map(|money| Amount { value: money.decimal(), currency: money.currency.code().to_owned() })
-            .collect();
+        self.earning_thresholds = self.thresholds()?.into_iter().map(Amount::from).collect();
+        let (maximums, sums) = (self.maximums()?, self.sum_limits()?);
+        let written = |list: Vec<Money>| list.into_iter().map(Amount::from).collect::<Vec<_>>();
+        let limits = LimitsDocument {
+            per_payment: maximums.into_iter().map(VendorAmount::from).collect(),
+            per_batch: written(sums.per_batch),
+            per_day: written(sums.per_day),
+            per_person_per_day: written(sums.per_person_per_day),
+        };
+        self.limits = if limits == LimitsDocument::default() { json!({}) } else { json!(limits) };
         self.vendors.sort_unstable();
         self.vendors.dedup();
         Ok(self)
     }
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self { value: money.decimal(), currency: money.currency.code().to_owned() }
+    }
+}
+
+impl From<(Vendor, Money)> for VendorAmount {
+    fn from((vendor, money): (Vendor, Money)) -> Self {
+        let Amount { value, currency } = money.into();
+        Self { vendor: vendor.as_str().to_owned(), value, currency }
+    }
+}
+
+fn one_per_currency(
+    amounts: &[Amount],
+    field: &'static str,
+    told: &str,
+) -> std::result::Result<Vec<Money>, Refusal> {
+    let mut found: Vec<Money> = Vec::new();
+    for amount in amounts {
+        let money = money(amount, field)?;
+        if found.iter().any(|known| known.currency == money.currency) {
+            return Err(Refusal::new("duplicate_currency", told).at(field));
+        }
+        found.push(money);
+    }
+    Ok(found)
 }
 
 fn money(amount: &Amount, field: &'static str) -> std::result::Result<Money, Refusal> {
@@ -270,14 +366,25 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named() {
         type Spoil = fn(&mut Document);
-        let rows: [(Spoil, &str); 8] = [
+        let rows: [(Spoil, &str); 13] = [
             (|it| it.enabled = true, "vendors"),
             (|it| it.vendors = vec!["bank".into()], "vendors"),
             (|it| it.cooling_off_hours = 10_000, "cooling_off_hours"),
             (|it| it.fees_paid_by = "nobody".into(), "fees_paid_by"),
             (|it| it.fiscal_year_start = "13-01".into(), "fiscal_year_start"),
             (|it| it.internal_recipients = vec!["a".into()], "internal_recipients"),
-            (|it| it.limits = json!({"per_payment": [1]}), "limits"),
+            (|it| it.limits = json!({"per_payment": [1]}), "limits.per_payment"),
+            (|it| it.limits = json!({"per_week": []}), "limits"),
+            (|it| it.limits = json!([1]), "limits"),
+            (|it| it.limits = json!({"per_day": [{"value": 5, "currency": "USD"}]}), "limits.per_day"),
+            (|it| it.limits = json!({"per_batch": [{"value": "-5", "currency": "USD"}]}), "limits.per_batch"),
+            (
+                |it| {
+                    let usd = json!({"value": "5", "currency": "USD"});
+                    it.limits = json!({"per_person_per_day": [usd, usd]});
+                },
+                "limits.per_person_per_day",
+            ),
             (
                 |it| it.earning_thresholds = vec![Amount { value: "1.234".into(), currency: "USD".into() }],
                 "earning_thresholds",

@@ -25,6 +25,10 @@ pub struct Batch {
     pub version: i64,
     /// When its preparer asked for the release.
     pub release_asked_at: Option<i64>,
+    /// Who asked for it.
+    pub release_asked_by: Option<String>,
+    /// Since when a release is void because the batch was changed after it.
+    pub release_voided_at: Option<i64>,
     /// Who released which digest, and when.
     pub released: Option<(String, String, i64)>,
     /// When it was deleted.
@@ -45,7 +49,7 @@ impl Batch {
 
 const BATCH: &str = "SELECT id, number, created_by, created_at, changed_by, changed_at, version, \
                      release_asked_at, released_by, released_digest, released_at, deleted_at, \
-                     pay_pressed_by, pay_pressed_at, digest FROM batch";
+                     pay_pressed_by, pay_pressed_at, digest, release_asked_by, release_voided_at FROM batch";
 
 fn batch(row: &AnyRow) -> Result<Batch> {
     let id: String = row.try_get(0)?;
@@ -60,6 +64,8 @@ fn batch(row: &AnyRow) -> Result<Batch> {
         changed: (row.try_get(4)?, row.try_get(5)?),
         version: row.try_get(6)?,
         release_asked_at: row.try_get(7)?,
+        release_asked_by: row.try_get(15)?,
+        release_voided_at: row.try_get(16)?,
         released: released_by
             .zip(released_digest)
             .zip(released_at)
@@ -122,8 +128,9 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
 /// # Errors
 /// When the database does not answer.
 pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
-    let sql = "UPDATE batch SET changed_by = $2, changed_at = $3, version = version + 1, released_at = NULL, \
-               released_by = NULL, released_digest = NULL \
+    let sql = "UPDATE batch SET changed_by = $2, changed_at = $3, version = version + 1, \
+               release_voided_at = CASE WHEN released_at IS NULL THEN release_voided_at ELSE $3 END, \
+               released_at = NULL, released_by = NULL, released_digest = NULL \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
 }
@@ -154,7 +161,8 @@ pub async fn mark_paid(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64
 /// # Errors
 /// When the database does not answer.
 pub async fn mark_released(tx: &mut Tx, id: BatchId, by: &str, digest: &str, at: i64) -> Result<bool> {
-    let sql = "UPDATE batch SET released_by = $2, released_at = $3, released_digest = $4 \
+    let sql = "UPDATE batch SET released_by = $2, released_at = $3, released_digest = $4, \
+               release_voided_at = NULL \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     let query = sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at).bind(digest.to_owned());
     Ok(tx.run(query).await? == 1)
@@ -403,13 +411,14 @@ pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(id.to_string())).await? == 1)
 }
 
-/// Notes that the release was asked for.
+/// Notes who asked for the release.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
-    let sql = "UPDATE batch SET release_asked_at = $2 WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
-    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
+pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
+    let sql = "UPDATE batch SET release_asked_by = $2, release_asked_at = $3 \
+               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
 }
 
 /// Our id of a `partner`, `account`, `program` or `activity` that the caller names by his own.

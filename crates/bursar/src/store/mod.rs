@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod batches;
 mod bulk;
+pub mod claims;
 pub mod events;
 pub mod idempotency;
 pub mod invariants;
@@ -330,6 +331,16 @@ pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
     let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(count)).await?;
     Ok(row.try_get::<i64, _>(0)? - count + 1)
+}
+
+/// How far a row of [`next_numbers`] has come; 0 when nothing was taken of it yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
+    let sql = "SELECT value FROM counter WHERE name = $1";
+    let row = db.optional(sqlx::query(sql).bind(name.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
 }
 
 /// Conditions of a list, numbered as they are added.

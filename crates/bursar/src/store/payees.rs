@@ -1,6 +1,6 @@
 //! Payees: partners and accounts as receivers, their payout profiles and tax reports.
 
-use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
+use payout::eligibility::{self, PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
 use payout::payee::Destination;
@@ -210,30 +210,37 @@ pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Payee
     Ok(facts)
 }
 
-const PARTNERS: &str = "SELECT p.id, p.standing, p.country, t.payee, t.expires_at, a.standing FROM partner p \
-                        JOIN account a ON a.id = p.account_id LEFT JOIN tax_report t ON t.payee = p.id {where}";
-const ACCOUNTS: &str = "SELECT p.id, p.standing, p.country, t.payee, t.expires_at, p.standing FROM account p \
-                        LEFT JOIN tax_report t ON t.payee = p.id {where}";
+const PARTNERS: &str = "SELECT p.id, p.standing, p.country, t.form, t.expires_at, a.standing, p.note, a.note \
+                        FROM partner p JOIN account a ON a.id = p.account_id LEFT JOIN tax_report t ON t.payee = p.id {where}";
+const ACCOUNTS: &str = "SELECT p.id, p.standing, p.country, t.form, t.expires_at, p.standing, p.note, p.note \
+                        FROM account p LEFT JOIN tax_report t ON t.payee = p.id {where}";
 
 fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) -> Result<PayeeFacts> {
     let standing = |column| -> Result<PayeeStanding> {
         let text: String = row.try_get(column)?;
         word(PayeeStanding::parse(&text), &text)
     };
-    let on_file = row.try_get::<Option<String>, _>(3)?.is_some();
+    let country: Option<String> = row.try_get(2)?;
+    let (own, company) = (standing(1)?, standing(5)?);
     Ok(PayeeFacts {
         payee,
         // The stricter of the partner's and his company's: active, on hold, closed.
-        standing: standing(1)?.max(standing(5)?),
-        country: row.try_get(2)?,
+        standing: own.max(company),
+        note: row.try_get(if company > own { 7 } else { 6 })?,
+        tax: match row.try_get::<Option<String>, _>(3)? {
+            None => TaxReport::Missing,
+            Some(form) if !eligibility::form_fits(&form, payee, country.as_deref()) => TaxReport::Unfit,
+            Some(_) => TaxReport::Until(row.try_get(4)?),
+        },
+        country,
         profile: profile.map(|profile| ProfileFacts {
             vendor: profile.destination.vendor(),
             payable: profile.payable_at.is_some(),
+            why_not: profile.not_payable_why,
             changed_at: profile.changed_at,
             fingerprint: profile.destination.fingerprint(),
             currencies: profile.currencies,
         }),
-        tax: if on_file { TaxReport::Until(row.try_get(4)?) } else { TaxReport::Missing },
     })
 }
 

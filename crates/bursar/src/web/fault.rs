@@ -74,6 +74,13 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
     }
 
+    /// The same, naming the gates that are closed.
+    #[must_use]
+    pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
+        self.0.blockers = blockers;
+        self
+    }
+
     /// What was sent cannot be read at all.
     #[must_use]
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -286,7 +293,7 @@ pub fn blocker(blocker: &Blocker) -> Value {
         "code": code.as_str(),
         "scope": code.scope().as_str(),
         "subject": blocker.subject,
-        "message": code.message(),
+        "message": blocker.message(),
         "who": code.who().as_str(),
         "remedy": code.remedy(),
     })

@@ -29,6 +29,7 @@ use subtle::ConstantTimeEq as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use payout::access::{Permission, Role, allows};
+use payout::eligibility::{Blocker, Code};
 
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{self, Begun, Mark, Reply};
@@ -284,11 +285,15 @@ fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
         return Err(if partner && reads && template.contains('{') {
             Fault::missing()
         } else {
-            Fault::forbidden()
+            forbidden(actor)
         });
     }
     let may_read = request.extensions().get::<MayRead>().is_none_or(|may| may.0);
-    if if reads { may_read } else { actor.may_write } { Ok(()) } else { Err(Fault::forbidden()) }
+    if if reads { may_read } else { actor.may_write } { Ok(()) } else { Err(forbidden(actor)) }
+}
+
+fn forbidden(actor: &Actor) -> Fault {
+    Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 
 async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {

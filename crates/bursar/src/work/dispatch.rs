@@ -104,6 +104,8 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let found: HashMap<TransactionId, Transaction> =
         transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
     let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
+    let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
+    let gates = gates.within(&mut db, &batches).await?;
     let paused = paused(&store::vendors::all(&mut db).await?, now);
     let transfers = transfers_of(&mut db, &queued).await?;
     drop(db);
@@ -135,7 +137,7 @@ fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
     resting.map(|connection| connection.vendor).collect()
 }
 
-/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate of the payee.
+/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate.
 fn gate(
     attempt: &Attempt,
     transaction: &Transaction,
@@ -149,8 +151,7 @@ fn gate(
     if attempt.leg == Leg::Reversal {
         return BeforeSend::Open;
     }
-    let mut codes = gates.payee_codes(transaction.terms.payee, now);
-    codes.retain(|code| *code != Code::VendorCredentialsRejected);
+    let codes = gates.before_send(transaction, now);
     let profile = gates.profile(transaction.terms.payee);
     let same = profile.is_some_and(|profile| profile.fingerprint == transaction.destination.fingerprint());
     eligibility::before_send(&codes, same, false)
@@ -173,6 +174,8 @@ pub(super) async fn closed_gates(
     let found: HashMap<TransactionId, Transaction> =
         transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
     let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
+    let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
+    let gates = gates.within(&mut db, &batches).await?;
     let paused = paused(&store::vendors::all(&mut db).await?, now);
     drop(db);
     for attempt in &attempts {

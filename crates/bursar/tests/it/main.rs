@@ -12,6 +12,7 @@
 
 mod api;
 mod browser;
+mod gates;
 mod need;
 mod pages;
 mod scenarios;

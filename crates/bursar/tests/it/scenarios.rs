@@ -8,12 +8,14 @@
 //!
 //! | line | does |
 //! | --- | --- |
-//! | `settings fees partner` | who pays the vendor's fee; also `cooling-off 0` (hours), `two-person on`, `payouts off` |
+//! | `settings fees partner` | who pays the vendor's fee; also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`) |
 //! | `account acme paypal pay@acme.example` | a company, with its destination if one is written |
 //! | `partner ana stripe acct_ana of acme from DE` | a partner, the same way; `of` and `from` may be left out |
 //! | `change ana paypal new@example.com` | an administrator changes the destination |
-//! | `hold ana on` / `off` | the partner is put on hold, or taken off it |
-//! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company |
+//! | `hold ana on` / `off`, `close ana` | the partner is put on hold, or taken off it; or closed |
+//! | `tax ana w9 2026-01-31` | a tax report, signed on that day |
+//! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company; `points`, `held` (for five days), `expiring` (in two) |
+//! | `approve R1`, `clawback C1 R1 20.00` | approves it later; takes back some of a paid one |
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
 //! | `safe-mode on` | as after a restored backup |
@@ -22,7 +24,8 @@
 //! # What people do
 //!
 //! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
-//! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `resubmit ana` ·
+//! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of every
+//! blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` ·
 //! `return ana` (to the pool) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
 //! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
 //! refused, or there may be nothing to do) ·
@@ -57,6 +60,8 @@
 //! | `expect ana failed reason account_closed` | … and this reason; a detail is written after the status: `expect ana pending_processing unclaimed` |
 //! | `expect ana pending waiting profile_changed_recently` | … and waits at this gate |
 //! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
+//! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward or a batch with its claims; none where none is named |
+//! | `skipped ana profile_missing` | his claims that payouts went on without, newest first, with their reasons |
 //! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
 //! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
 //! | `requests ana 2 executed 1` | so many requests for his money reached the vendor, and so many were carried out |
@@ -94,6 +99,8 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    a_gate_closes_before_pay,
+    a_gate_closes_while_the_vendor_is_away,
     a_worker_falls_asleep,
     answer_lost_at_paypal,
     answer_lost_at_stripe,
@@ -101,9 +108,11 @@ scenarios![
     balance_topped_up_at_paypal,
     balance_topped_up_at_stripe,
     batch_success_holds_failures,
+    clawed_back,
     company_is_paid,
     connection_cut_in_the_body,
     credentials_refused,
+    deleted_in_safe_mode,
     denied_batch,
     destination_changed_before_payout,
     destination_changed_before_send,
@@ -114,6 +123,7 @@ scenarios![
     killed_between_commit_and_send,
     killed_between_send_and_record,
     late_return_found_by_poll,
+    limits_of_the_operator,
     many_payments_to_one_account,
     marked_as_paid_outside,
     mixed_currencies,
@@ -139,10 +149,12 @@ scenarios![
     stored_500_at_the_payout,
     stored_500_nothing_done,
     storm_of_429,
+    the_module_is_switched_off,
     token_expires,
     two_people,
     two_workers,
     unclaimed_then_returned,
+    under_the_threshold,
     vendor_away_for_a_day,
     webhook_body_not_believed,
     webhook_doubled,
@@ -250,9 +262,11 @@ impl Stage {
             }
             ("try", [command, of @ ..]) => commands::attempt(&self.world, &mut self.cast, command, of).await,
             ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,
-            ("settings" | "account" | "partner" | "change" | "hold" | "reward" | "crowd", _) => {
-                self.cast.set_up(&self.world, first, rest).await
-            }
+            (
+                "settings" | "account" | "partner" | "change" | "hold" | "close" | "tax" | "reward"
+                | "clawback" | "approve" | "crowd",
+                _,
+            ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "forget" | "reconnect" | "webhook"
                 | "safe-mode",

@@ -8,10 +8,10 @@ use payout::ledger::Payee;
 use payout::money::Money;
 
 use super::owed;
-use crate::ops::{Result, batches, settings};
+use crate::ops::{Result, batches};
+use crate::store::Db;
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{self, Filter, Reward, Sort, View, Window};
-use crate::store::{Db, payees, vendors};
 
 /// How many rows of the pool are looked through at a time for those that are wanted.
 const WALKED_AT_ONCE: i64 = 5_000;
@@ -54,14 +54,9 @@ pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
 }
 
 async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
-    let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
-    let Some(facts) = payees::facts(db, &[payee]).await?.remove(&payee) else { return Ok(Vec::new()) };
-    let mut codes = eligibility::payee(&facts, &rules, &vendors, now);
-    let fee = facts.profile.as_ref().map(|profile| payout::batch::estimated_fee(profile.vendor, total));
-    let fee = fee.unwrap_or(Money::new(0, total.currency));
-    let net = payout::batch::net(total, fee, rules.fees_paid_by);
-    codes.extend(eligibility::amount(&facts, &rules, total, net));
-    Ok(codes.into_iter().map(|code| Blocker::new(code, payee)).collect())
+    let gates = batches::Gates::read(db, [payee]).await?;
+    let (_, net) = gates.amounts(payee, total);
+    Ok(gates.claim(payee, total, net, false, now))
 }
 
 /// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.

@@ -11,16 +11,18 @@ use utoipa::{IntoParams, ToSchema};
 use payout::access::Permission;
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::Money;
+use payout::money::{Currency, Money, Vendor};
 use payout::reward::PaymentType;
 
 use super::{MoneyJson, Page, etag, if_match};
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView};
+use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView, Draft};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::pay::{self, Paid, Seen};
+use crate::ops::{self, OpsError, claims};
 use crate::store::batches::{self, PoolFilter};
+use crate::store::payees;
 use crate::web::fault::{self, Fault, FieldError};
 use crate::web::session::Who;
 use crate::web::strict::Json;
@@ -56,6 +58,10 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/batches/{id}/remove-blocked", prepare, remove_blocked)
             .says("Take every blocked claim's rewards out of a draft")
             .answers::<BatchJson>(200),
+        post("/api/v1/batches/{id}/override-threshold", prepare, override_threshold)
+            .says("Pay a claim of exactly this total although it is under the earning threshold")
+            .takes::<OverrideChange>()
+            .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/release", pays, release)
             .says("Two-person rule: release exactly this digest")
             .takes::<ReleaseJson>()
@@ -80,6 +86,29 @@ struct BatchJson {
     #[schema(value_type = Vec<Object>)]
     blockers: Vec<Value>,
     digest: String,
+    /// The two-person rule: who asked, who released, since when a release is void.
+    release: ReleaseState,
+}
+
+/// How the release of a batch stands. Persons are ids.
+#[derive(Serialize, ToSchema)]
+struct ReleaseState {
+    asked_by: Option<String>,
+    asked_at: Option<String>,
+    /// Who released it as it is now.
+    released_by: Option<String>,
+    released_at: Option<String>,
+    /// Since when the former release is void because something was changed.
+    void_since: Option<String>,
+}
+
+/// Why a claim is paid although it is under the earning threshold.
+#[derive(Serialize, ToSchema)]
+struct ThresholdOverride {
+    reason: String,
+    /// The id of whoever decided it.
+    by: String,
+    at: String,
 }
 
 /// What one payee gets in one currency.
@@ -97,6 +126,8 @@ struct ClaimJson {
     reward_count: usize,
     #[schema(value_type = Vec<Object>)]
     blockers: Vec<Value>,
+    #[serde(rename = "override")]
+    overridden: Option<ThresholdOverride>,
 }
 
 /// Who receives.
@@ -149,6 +180,11 @@ impl From<&ClaimView> for ClaimJson {
             net: claim.net.into(),
             reward_count: claim.reward_count,
             blockers: claim.blockers.iter().map(fault::blocker).collect(),
+            overridden: claim.overridden.as_ref().map(|one| ThresholdOverride {
+                reason: one.reason.clone(),
+                by: one.actor.clone(),
+                at: rfc3339(one.at),
+            }),
         }
     }
 }
@@ -164,6 +200,23 @@ impl From<&BatchView> for BatchJson {
             totals: view.totals.iter().copied().map(MoneyJson::from).collect(),
             blockers: view.blockers.iter().map(fault::blocker).collect(),
             digest: view.digest.clone(),
+            release: ReleaseState::of(view),
+        }
+    }
+}
+
+impl ReleaseState {
+    fn of(view: &BatchView) -> Self {
+        let batch = &view.batch;
+        let stands = batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
+        // A destination that was changed voids a release as well, at a moment that nobody wrote down.
+        let void = batch.released.as_ref().filter(|_| stands.is_none()).map(|_| batch.changed.1);
+        Self {
+            asked_by: batch.release_asked_by.clone(),
+            asked_at: batch.release_asked_at.map(rfc3339),
+            released_by: stands.map(|(by, ..)| by.clone()),
+            released_at: stands.map(|(.., at)| rfc3339(*at)),
+            void_since: batch.release_voided_at.or(void).map(rfc3339),
         }
     }
 }
@@ -228,6 +281,17 @@ struct RewardsJson {
 #[schema(as = Release)]
 struct ReleaseJson {
     digest: String,
+}
+
+/// A claim that is to be paid although it is under the earning threshold.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ThresholdOverrideChange)]
+struct OverrideChange {
+    /// Our id of the payee, or the caller's own.
+    payee: String,
+    currency: String,
+    reason: String,
 }
 
 /// What was shown when Pay was pressed.
@@ -358,19 +422,31 @@ async fn form(
     Ok(shown(StatusCode::CREATED, &view))
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Fault> {
-    let view = verbs::view(&mut app.store.read().await?, &id, app.clock.now()).await?;
+/// The balance is read fresh, as the page does; what is unknown is no blocker.
+async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mut view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
+    if view.batch.open() && view.claims.iter().any(|claim| claim.vendor() == Some(Vendor::Stripe)) {
+        let told = ask::balances(&web.work).await.blockers(&view);
+        view.blockers.extend(told);
+    }
     Ok(shown(StatusCode::OK, &view))
 }
 
-/// A batch that was changed after it was read is not changed unseen.
-async fn same_version(app: &App, id: BatchId, headers: &HeaderMap) -> Result<(), Fault> {
-    let Some(version) = if_match(headers) else { return Ok(()) };
-    let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
-    if view.batch.version == version {
-        return Ok(());
+fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
+    Draft { id, version: if_match(headers) }
+}
+
+/// What a verb refused; where the batch was changed since it was read, with how it is now.
+async fn not_done(app: &App, id: BatchId, error: OpsError) -> Fault {
+    let fault = Fault::from(error);
+    if fault.code() != "precondition_failed" {
+        return fault;
     }
-    Err(Fault::stale(serde_json::to_value(BatchJson::from(&view)).unwrap_or_default()))
+    let now = async {
+        let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
+        Ok::<_, Fault>(serde_json::to_value(BatchJson::from(&view)).unwrap_or_default())
+    };
+    now.await.map_or_else(|fault| fault, Fault::stale)
 }
 
 async fn remove(
@@ -380,8 +456,9 @@ async fn remove(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
-    same_version(&app, id, &headers).await?;
-    verbs::delete(&app, &actor, id).await?;
+    if let Err(error) = verbs::delete(&app, &actor, draft(id, &headers)).await {
+        return Err(not_done(&app, id, error).await);
+    }
     let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
     Ok(shown(StatusCode::OK, &view))
 }
@@ -395,10 +472,9 @@ async fn add(
     Json(json): Json<ChooseJson>,
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
-    same_version(&app, id, &headers).await?;
     let choose = choose(&app, json).await?;
-    let view = verbs::add(&app, &actor, id, &choose, once(mark, changed).as_ref()).await?;
-    Ok(shown(StatusCode::OK, &view))
+    let done = verbs::add(&app, &actor, draft(id, &headers), &choose, once(mark, changed).as_ref()).await;
+    done_or_not(&app, id, done).await
 }
 
 async fn take_out(
@@ -409,32 +485,64 @@ async fn take_out(
     Json(json): Json<RewardsJson>,
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
-    same_version(&app, id, &headers).await?;
-    let view = verbs::remove(&app, &actor, id, &ids(&json.rewards)?, None).await?;
-    Ok(shown(StatusCode::OK, &view))
+    let done = verbs::remove(&app, &actor, draft(id, &headers), &ids(&json.rewards)?, None).await;
+    done_or_not(&app, id, done).await
 }
 
 async fn remove_blocked(
     State(app): State<App>,
     Who(actor): Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     mark: Option<Extension<Mark>>,
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
-    let view = verbs::remove_blocked(&app, &actor, id, once(mark, changed).as_ref()).await?;
-    Ok(shown(StatusCode::OK, &view))
+    let draft = draft(id, &headers);
+    let done = verbs::remove_blocked(&app, &actor, draft, once(mark, changed).as_ref()).await;
+    done_or_not(&app, id, done).await
+}
+
+async fn done_or_not(app: &App, id: BatchId, done: ops::Result<BatchView>) -> Result<Response, Fault> {
+    match done {
+        Ok(view) => Ok(shown(StatusCode::OK, &view)),
+        Err(error) => Err(not_done(app, id, error).await),
+    }
+}
+
+async fn override_threshold(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<OverrideChange>,
+) -> Result<Response, Fault> {
+    let id = find(&app, &id).await?;
+    let wrong = |pointer: &str, code, detail: &str| {
+        Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
+    };
+    let payee = payees::find(&mut app.store.read().await?, &json.payee).await?;
+    let payee =
+        payee.ok_or_else(|| wrong("/payee", "unknown_payee", "There is no such partner or account."))?;
+    let currency = Currency::parse(&json.currency)
+        .map_err(|_| wrong("/currency", "unknown_currency", "There is no such currency."))?;
+    let (draft, of, once) = (draft(id, &headers), (payee, currency), once(mark, changed));
+    let done = claims::override_threshold(&app, &actor, draft, of, &json.reason, once.as_ref()).await;
+    done_or_not(&app, id, done).await
 }
 
 async fn release(
     State(app): State<App>,
     Who(actor): Who,
     Path(id): Path<String>,
+    headers: HeaderMap,
     mark: Option<Extension<Mark>>,
     Json(json): Json<ReleaseJson>,
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
-    let view = verbs::release(&app, &actor, id, &json.digest, once(mark, changed).as_ref()).await?;
-    Ok(shown(StatusCode::OK, &view))
+    let (draft, once) = (draft(id, &headers), once(mark, changed));
+    let done = verbs::release(&app, &actor, draft, &json.digest, once.as_ref()).await;
+    done_or_not(&app, id, done).await
 }
 
 fn paid(paid: &Paid) -> Reply {

@@ -11,6 +11,7 @@ mod reward_filter;
 mod reward_json;
 mod rewards;
 mod settings;
+mod skipped;
 mod transactions;
 mod vendors;
 
@@ -36,6 +37,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(imports::routes());
     routes.extend(vendors::routes());
     routes.extend(payees::routes());
+    routes.extend(skipped::routes());
     routes.extend(batches::routes());
     routes.extend(transactions::routes());
     routes.extend(books::routes());
@@ -136,7 +138,7 @@ pub struct BlockerJson {
     code: &'static str,
     scope: &'static str,
     subject: String,
-    message: &'static str,
+    message: String,
     who: &'static str,
     remedy: &'static str,
 }
@@ -148,7 +150,7 @@ impl From<&Blocker> for BlockerJson {
             code: code.as_str(),
             scope: code.scope().as_str(),
             subject: blocker.subject.clone(),
-            message: code.message(),
+            message: blocker.message(),
             who: code.who().as_str(),
             remedy: code.remedy(),
         }

@@ -21,7 +21,7 @@ use super::transactions::needing_attention;
 use super::words::{Cash, Chip, Value, When, Why, batch_chip, how_many, whys};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
-use crate::ops::safe_mode;
+use crate::ops::{limits, settings};
 use crate::store::batches::{self, Candidate, PoolFilter};
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
@@ -193,7 +193,7 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
         Some(number) => {
             let view = verbs::view(&mut db, &number, now).await?;
             let balances = balances(&web.work, &view).await;
-            Some(shown(&mut db, &visit, &view, &balances, page).await?)
+            Some(shown(&mut db, &visit, &view, &balances, page, now).await?)
         }
         None => None,
     };
@@ -232,17 +232,19 @@ pub async fn stops(
     visit: &Visit,
     view: &BatchView,
     balances: &Balances,
+    now: i64,
 ) -> Result<Vec<Blocker>, Fault> {
     let mut stops = view.all_blockers();
-    if !balances.short(view).is_empty() {
-        stops.push(Blocker::new(Code::VendorBalanceLow, view.batch.id));
-    }
-    if safe_mode::on(db).await? {
-        stops.push(Blocker::new(Code::SafeMode, view.batch.id));
-    }
+    stops.extend(balances.blockers(view));
     if !visit.may(Permission::Pay) {
         stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
+        return Ok(stops);
     }
+    // His own limit stands beside the others', which are asked again with it.
+    stops.retain(|stop| stop.code != Code::OverLimit);
+    let (rules, me) = (settings::load(db).await?, visit.actor.id.to_string());
+    let sums = limits::sums(&view.claims);
+    stops.extend(limits::closed(db, &rules, view.batch.id, &sums, Some(&me), now).await?);
     Ok(stops)
 }
 
@@ -252,8 +254,9 @@ async fn shown(
     view: &BatchView,
     balances: &Balances,
     page: Option<u32>,
+    now: i64,
 ) -> Result<Active, Fault> {
-    let stops = stops(db, visit, view, balances).await?;
+    let stops = stops(db, visit, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
     let prepared = view.batch.created.0 == me || view.batch.changed.0 == me;

@@ -127,7 +127,7 @@ impl Told {
             OpsError::Blocked(blockers) => {
                 let mut items: Vec<String> = blockers
                     .iter()
-                    .map(|blocker| format!("{} {}", blocker.code.message(), blocker.code.remedy()))
+                    .map(|blocker| format!("{} {}", blocker.message(), blocker.code.remedy()))
                     .collect();
                 items.dedup();
                 Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))

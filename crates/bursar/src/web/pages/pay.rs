@@ -89,7 +89,7 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
 
 async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -> Result<Response, Fault> {
     let mut db = web.app.store.read().await?;
-    let stops = stops(&mut db, visit, view, balances).await?;
+    let stops = stops(&mut db, visit, view, balances, web.app.clock.now()).await?;
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     let payments = how_many(view.claims.len(), "payment", "payments");
     let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());

@@ -186,7 +186,7 @@ async fn rows(
         sealed(&[&key.to_string(), &id])
     });
     let rows = found.into_iter().map(|(reward, blockers)| {
-        let reasons: Vec<&str> = whys(&blockers).iter().map(|why| why.message).collect();
+        let reasons: Vec<String> = whys(&blockers).into_iter().map(|why| why.message).collect();
         row(reward, Some(reasons.join(" ")).filter(|reasons| !reasons.is_empty()), now)
     });
     Ok((rows.collect(), next))

@@ -224,7 +224,7 @@ pub fn who(who: Who) -> &'static str {
 /// One reason why something cannot be paid, told once for all that it concerns.
 pub struct Why {
     /// What stands in the way.
-    pub message: &'static str,
+    pub message: String,
     /// Who must act.
     pub who: &'static str,
     /// What to do.
@@ -237,21 +237,33 @@ impl Why {
     /// The reason behind a code.
     #[must_use]
     pub fn of(code: Code) -> Self {
-        Self { message: code.message(), who: who(code.who()), remedy: code.remedy(), times: 1 }
+        Self { message: code.message().to_owned(), who: who(code.who()), remedy: code.remedy(), times: 1 }
     }
 }
 
 /// Every reason, told once with how often it applies, the batch's own first and then in the order of their first mention.
+/// What is known beside a code's words is told where it is the same for all that it concerns.
 #[must_use]
 pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
-    let mut found: Vec<(Code, usize)> = Vec::new();
+    let mut found: Vec<(&Blocker, usize, bool)> = Vec::new();
     for blocker in blockers {
-        match found.iter_mut().find(|(code, _)| *code == blocker.code) {
-            Some((_, times)) => *times += 1,
-            None => found.push((blocker.code, 1)),
+        // A limit is told in each of its senses; another note is the particulars of one payee.
+        let one_by_one = matches!(blocker.code, Code::OverLimit | Code::VendorBalanceLow);
+        let alike =
+            |known: &Blocker| known.code == blocker.code && (!one_by_one || known.note == blocker.note);
+        match found.iter_mut().find(|(known, ..)| alike(known)) {
+            Some((known, times, same)) => {
+                *times += 1;
+                *same &= known.note == blocker.note;
+            }
+            None => found.push((blocker, 1, true)),
         }
     }
-    found.into_iter().map(|(code, times)| Why { times, ..Why::of(code) }).collect()
+    let why = |(blocker, times, same): (&Blocker, usize, bool)| {
+        let told = Why { times, ..Why::of(blocker.code) };
+        if same { Why { message: blocker.message(), ..told } } else { told }
+    };
+    found.into_iter().map(why).collect()
 }
 
 /// What a name in history means: `batch_paid` as "Batch paid".
@@ -284,8 +296,9 @@ mod tests {
             Blocker::new(Code::ProfileMissing, "b"),
             Blocker::new(Code::ModuleDisabled, "c"),
         ];
-        let told: Vec<_> = whys(&blockers).iter().map(|why| (why.message, why.times)).collect();
-        let expected = [(Code::ProfileMissing.message(), 2), (Code::ModuleDisabled.message(), 1)];
+        let told: Vec<_> = whys(&blockers).into_iter().map(|why| (why.message, why.times)).collect();
+        let words = |code: Code, times| (code.message().to_owned(), times);
+        let expected = [words(Code::ProfileMissing, 2), words(Code::ModuleDisabled, 1)];
         assert_eq!(told, expected);
     }
 

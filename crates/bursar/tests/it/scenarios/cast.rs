@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bursar::ops::OpsError;
 use bursar::ops::pay::Seen;
+use bursar::ops::payees::{self, TaxEntry};
 use bursar::ops::rewards::{self as reward_verbs, Draft, Verdict, Which};
-use bursar::ops::settings::Document;
+use bursar::ops::settings::{Amount, Document};
 use bursar::store::payees::Profile;
 use bursar::store::programs::{self, Account, Activity, Partner, Program, Worth};
 use bursar::store::rewards::{Filter, View};
@@ -19,9 +20,10 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
 use payout::reward::{PaymentType, RewardType};
+use serde_json::json;
 
 use super::Outcome;
-use crate::world::{World, check};
+use crate::world::{DAY, World, check};
 
 const PROGRAM: &str = "scenario";
 const COMPANY: &str = "company";
@@ -51,7 +53,14 @@ impl Cast {
                 let payee = self.payee(who)?;
                 self.profile(world, payee, vendor, address).await
             }
-            ("hold", [who, state]) => self.hold(world, who, *state == "on").await,
+            ("hold", [who, state]) => {
+                let standing = if *state == "on" { PayeeStanding::OnHold } else { PayeeStanding::Active };
+                self.standing(world, who, standing).await
+            }
+            ("close", [who]) => self.standing(world, who, PayeeStanding::Closed).await,
+            ("tax", [who, form, signed_on]) => self.tax(world, who, form, signed_on).await,
+            ("clawback", [name, of, value]) => self.clawback(world, name, of, value).await,
+            ("approve", [name]) => self.decide(world, name).await,
             ("reward", [name, owner, value, about @ ..]) => {
                 self.reward(world, name, owner, value, about).await
             }
@@ -144,12 +153,39 @@ impl Cast {
         set.map(|_| ()).map_err(odd)
     }
 
-    async fn hold(&self, world: &World, who: &str, on: bool) -> Outcome {
+    async fn standing(&self, world: &World, who: &str, standing: PayeeStanding) -> Outcome {
         let mut db = world.app.store.read().await.unwrap();
         let found = programs::partner(&mut db, programs::Named::External(who)).await.unwrap();
         drop(db);
-        let standing = if on { PayeeStanding::OnHold } else { PayeeStanding::Active };
-        save_partner(world, Partner { standing, ..found.ok_or("no such partner")? }).await
+        let note = (standing != PayeeStanding::Active).then(|| "we are talking about May".to_owned());
+        save_partner(world, Partner { standing, note, ..found.ok_or("no such partner")? }).await
+    }
+
+    async fn tax(&self, world: &World, who: &str, form: &str, signed_on: &str) -> Outcome {
+        let entry = TaxEntry {
+            form: form.to_owned(),
+            signed_on: signed_on.to_owned(),
+            tin: Some("123-45-6789".to_owned()),
+            name: who.to_owned(),
+        };
+        let filed = payees::file_tax_report(&world.app, &world.actor, self.payee(who)?, &entry).await;
+        filed.map(|_| ()).map_err(odd)
+    }
+
+    /// Takes back a paid reward; what it takes off is approved at once.
+    async fn clawback(&mut self, world: &World, name: &str, of: &str, value: &str) -> Outcome {
+        let of = self.reward_ids(&[of])?[0].to_string();
+        let money = check::money(value, "USD")?;
+        let made = reward_verbs::claw_back(&world.app, &world.actor, &of, money, "sent back", None).await;
+        self.rewards.insert(name.to_owned(), made.map_err(odd)?.reward.entered.id);
+        Ok(())
+    }
+
+    async fn decide(&self, world: &World, name: &str) -> Outcome {
+        let id = self.reward_ids(&[name])?[0].to_string();
+        let decided =
+            reward_verbs::decide(&world.app, &world.actor, &id, None, &Verdict::Approve, None).await;
+        decided.map(|_| ()).map_err(odd)
     }
 
     async fn reward(
@@ -164,17 +200,28 @@ impl Cast {
             Some((code, about)) if code.chars().all(char::is_uppercase) => (*code, about),
             Some(_) | None => ("USD", about),
         };
-        if about.iter().any(|word| !["approved", "organization"].contains(word)) {
-            return Err("a reward is approved or not, and paid to an organization or not".to_owned());
+        if about.iter().any(|word| !["approved", "organization", "points", "held", "expiring"].contains(word))
+        {
+            return Err(
+                "a reward is approved, organization, points, held, expiring, or none of it".to_owned()
+            );
         }
-        activity(world).await?;
-        let organization = about.contains(&"organization");
+        let (organization, points) = (about.contains(&"organization"), about.contains(&"points"));
+        let activity = match (points, about.contains(&"held")) {
+            (true, _) => activity_of(world, "academy", RewardType::Points, 0).await?,
+            (false, true) => activity_of(world, "slow", RewardType::Cash, 5).await?,
+            (false, false) => activity(world).await?,
+        };
         let draft = Draft {
             external_id: name.to_owned(),
-            activity: PROGRAM.to_owned(),
+            activity: activity.external_id,
             owner: owner.to_owned(),
-            worth: Some(Worth::Cash(check::money(value, currency)?)),
+            worth: Some(match points {
+                true => Worth::Points(value.parse().map_err(|_| "how many points?")?),
+                false => Worth::Cash(check::money(value, currency)?),
+            }),
             payment_type: organization.then_some(PaymentType::Organization),
+            expires_at: about.contains(&"expiring").then(|| world.now() + 2 * DAY),
             ..Draft::default()
         };
         let created = reward_verbs::create(&world.app, &world.actor, &draft, None).await.map_err(odd)?;
@@ -250,6 +297,31 @@ async fn settings(world: &World, name: &str, value: &[&str]) -> Outcome {
             let on = *state == "on";
             Box::new(move |it| Document { enabled: on, ..it })
         }
+        ("tax", [state]) => {
+            let on = *state == "on";
+            Box::new(move |it| Document { us_tax_tracking: on, ..it })
+        }
+        ("vendors", names) => {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Box::new(move |it| Document { vendors: names.clone(), ..it })
+        }
+        ("threshold", [value, currency]) => {
+            let least = Amount { value: (*value).to_owned(), currency: (*currency).to_owned() };
+            Box::new(move |it| Document { earning_thresholds: vec![least.clone()], ..it })
+        }
+        ("limit", [name, about @ ..]) => {
+            let row = match about {
+                [value, currency] => json!({"value": value, "currency": currency}),
+                [vendor, value, currency] => json!({"vendor": vendor, "value": value, "currency": currency}),
+                _ => return Err("a limit is a value and a currency".to_owned()),
+            };
+            let name = name.replace('-', "_");
+            Box::new(move |it| {
+                let mut limits = it.limits.clone();
+                limits[&name] = json!([row]);
+                Document { limits, ..it }
+            })
+        }
         _ => return Err("there is no such setting".to_owned()),
     };
     world.set(change).await;
@@ -315,8 +387,17 @@ fn profile(world: &World, payee: Payee, destination: Destination) -> Profile {
 
 /// The one activity that earns everything here.
 async fn activity(world: &World) -> Result<Activity, String> {
+    activity_of(world, PROGRAM, RewardType::Cash, 0).await
+}
+
+async fn activity_of(
+    world: &World,
+    name: &str,
+    reward_type: RewardType,
+    hold_days: i64,
+) -> Result<Activity, String> {
     let mut db = world.app.store.read().await.unwrap();
-    let known = programs::activity(&mut db, programs::Named::External(PROGRAM)).await.unwrap();
+    let known = programs::activity(&mut db, programs::Named::External(name)).await.unwrap();
     drop(db);
     if let Some(known) = known {
         return Ok(known);
@@ -324,21 +405,21 @@ async fn activity(world: &World) -> Result<Activity, String> {
     let now = world.now();
     let program = Program {
         id: ProgramId::fresh(now, world.app.clock.chance()),
-        external_id: PROGRAM.to_owned(),
-        name: PROGRAM.to_owned(),
-        reward_type: RewardType::Cash,
+        external_id: name.to_owned(),
+        name: name.to_owned(),
+        reward_type,
         manager_email: None,
-        hold_days: 0,
+        hold_days,
         created_at: now,
         updated_at: now,
     };
     let activity = Activity {
         id: ActivityId::fresh(now, world.app.clock.chance()),
-        external_id: PROGRAM.to_owned(),
-        program: (program.id, PROGRAM.to_owned()),
-        reward_type: RewardType::Cash,
-        hold_days: 0,
-        name: PROGRAM.to_owned(),
+        external_id: name.to_owned(),
+        program: (program.id, name.to_owned()),
+        reward_type,
+        hold_days,
+        name: name.to_owned(),
         worth: None,
         inactive_at: None,
         created_at: now,

@@ -2,17 +2,20 @@
 
 use bursar::ops::batches::Choose;
 use bursar::ops::pay::Seen;
-use bursar::ops::{OpsError, batches, pay, transactions};
+use bursar::ops::{OpsError, batches, claims, pay, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::work::ask;
 use payout::ids::{BatchId, TransactionId};
+use payout::money::Currency;
 
 use super::Outcome;
 use super::cast::Cast;
 use crate::world::World;
 
-const COMMANDS: [&str; 11] =
-    ["batch", "add", "take", "look", "pay", "release", "delete", "resubmit", "return", "outside", "refresh"];
+const COMMANDS: [&str; 14] = [
+    "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
+    "return", "outside", "refresh",
+];
 
 /// Whether a line is a command.
 pub fn is_one(word: &str) -> bool {
@@ -116,6 +119,16 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
             let rewards = cast.reward_ids(rewards)?;
             Ok(batches::remove(app, actor, cast.batch(name)?, &rewards, None).await.map(|_| ())?)
         }
+        ("clear", [name]) => {
+            Ok(batches::remove_blocked(app, actor, cast.batch(name)?, None).await.map(|_| ())?)
+        }
+        ("override", [name, who, why @ ..]) => {
+            let (id, payee) = (cast.batch(name)?, cast.payee(who)?);
+            let usd = Currency::parse("USD").map_err(|error| error.sentence().to_owned())?;
+            let of = (payee, usd);
+            Ok(claims::override_threshold(app, actor, id, of, &why.join(" "), None).await.map(|_| ())?)
+        }
+        ("ask", [name]) => Ok(batches::ask_release(app, actor, cast.batch(name)?).await?),
         ("look", [name]) => {
             let id = cast.batch(name)?;
             cast.seen.insert(id, shown(world, id).await?);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bursar::ops::{batches, rewards as reward_verbs};
 use bursar::store::transactions::{self, Filter, Transaction};
-use bursar::store::{ledger, rewards};
+use bursar::store::{claims, ledger, rewards};
+use payout::eligibility::Blocker;
 use payout::transaction::Leg;
 use simulator::Holder;
 
@@ -34,6 +36,19 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             }
             (None, None) => stands(&cast.transaction(world, name).await?, expected),
         },
+        ("blocked", [name, expected @ ..]) => {
+            let mut found: Vec<&str> =
+                blockers(world, cast, name).await?.iter().map(|one| one.code.as_str()).collect();
+            found.dedup();
+            same(expected, &found)
+        }
+        ("skipped", [who, expected @ ..]) => {
+            let payee = cast.payee(who)?;
+            let mut db = world.app.store.read().await.unwrap();
+            let rows = claims::skipped_of(&mut db, payee, None, 100).await.unwrap();
+            let found: Vec<&str> = rows.iter().flat_map(|row| &row.codes).map(|code| code.as_str()).collect();
+            same(expected, &found)
+        }
         ("tally", expected) => tally(&all(world).await, expected),
         ("attempts", [who, expected @ ..]) => {
             attempts(world, &cast.transaction(world, who).await?, expected).await
@@ -59,6 +74,22 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             if found == expected { Ok(()) } else { Err(format!("it is {found} in minor units")) }
         }
         _ => Err("this line cannot be read".to_owned()),
+    }
+}
+
+/// Everything that stands between a reward, or a batch, and its payment.
+pub async fn blockers(world: &World, cast: &Cast, name: &str) -> Result<Vec<Blocker>, String> {
+    let mut db = world.app.store.read().await.unwrap();
+    match (cast.batches.get(name), cast.rewards.get(name)) {
+        (Some(batch), _) => {
+            let view = batches::view(&mut db, &batch.to_string(), world.now()).await;
+            Ok(view.map_err(|error| format!("{error:?}"))?.all_blockers())
+        }
+        (None, Some(reward)) => {
+            let found = rewards::find(&mut db, &reward.to_string()).await.unwrap().ok_or("it is gone")?;
+            Ok(reward_verbs::blockers(&mut db, &found, world.now()).await.unwrap())
+        }
+        (None, None) => Err(format!("nothing is called {name}")),
     }
 }
 

@@ -1,0 +1,111 @@
+//! What is decided and kept about single claims of a batch: an override of the earning threshold, and the history of the
+//! claims that a payout went on without.
+
+use payout::Refusal;
+use payout::eligibility::Code;
+use payout::ids::BatchId;
+use payout::ledger::Payee;
+use payout::money::Currency;
+
+use super::batches::{BatchView, Draft, answer, take_draft, view_draft};
+use super::idempotency::Once;
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::claims::{self, Override, Skipped};
+use crate::store::{self, Tx, audit, batches};
+use crate::transact;
+
+/// How long a reason may be, in bytes.
+const LONGEST_REASON: usize = 500;
+
+/// Lets a claim of exactly its present total be paid although it is under the earning threshold. Who decided it and why
+/// becomes part of what Pay promises, so it voids a release and changes the digest.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] when the claim is not under its threshold, or it is no
+/// draft any more.
+pub async fn override_threshold(
+    app: &App,
+    actor: &Actor,
+    draft: impl Into<Draft>,
+    (payee, currency): (Payee, Currency),
+    reason: &str,
+    once: Option<&Once<BatchView>>,
+) -> Result<BatchView> {
+    let (draft, reason) = (draft.into(), reason.trim());
+    if reason.is_empty() || reason.len() > LONGEST_REASON || reason.chars().any(char::is_control) {
+        let told = "Say why this is paid although it is under the threshold, on one line of at most 500 bytes; whoever pays reads it.";
+        return Err(Refusal::new("reason_required", told).at("reason").into());
+    }
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        take_draft(tx, actor, draft, now).await?;
+        let known = batches::find(tx, &draft.id.to_string()).await?;
+        let view = view_draft(tx, known, now).await?;
+        let mut claims = view.claims.iter();
+        let claim = claims.find(|claim| claim.payee == payee && claim.total.currency == currency);
+        let Some(claim) = claim else {
+            let told = format!("{} holds no claim of this payee in {currency}.", view.batch.number);
+            return Err(Refusal::new("unknown_claim", told).at("payee").into());
+        };
+        let under = claim.blockers.iter().any(|blocker| blocker.code == Code::BelowThreshold);
+        if !under && claim.overridden.is_none() {
+            let told = "This claim is not under its threshold, so there is nothing to override.";
+            return Err(OpsError::Conflict(Refusal::new("not_below_threshold", told)));
+        }
+        let new = Override {
+            batch: draft.id,
+            payee,
+            total: claim.total,
+            reason: reason.to_owned(),
+            actor: actor.id.to_string(),
+            at: now,
+        };
+        claims::put_override(tx, &new).await?;
+        let told = serde_json::json!({ "payee": payee.to_string(), "total": claim.total.to_string(), "reason": reason });
+        tx.audit(audit::Entry {
+            at: now,
+            actor: actor.id.to_string(),
+            action: "threshold_overridden",
+            subject: draft.id.to_string(),
+            detail: told.to_string(),
+        });
+        answer(tx, app, draft.id, once).await
+    })
+}
+
+/// Notes the blocked claims of a batch in their payees' history.
+pub(super) async fn note_skipped(tx: &mut Tx, view: &BatchView, now: i64) -> store::Result<()> {
+    let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
+    let skipped = |claim: &super::batches::ClaimView| {
+        let mut codes: Vec<Code> = claim.blockers.iter().map(|blocker| blocker.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        Skipped {
+            batch: view.batch.id,
+            number: view.batch.number.clone(),
+            payee: claim.payee,
+            total: claim.total,
+            codes,
+            at: now,
+        }
+    };
+    let rows: Vec<Skipped> = blocked.map(skipped).collect();
+    claims::note_skipped(tx, &rows).await
+}
+
+/// Notes the claims because of which Pay was refused. The refusal itself left nothing behind.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn note_stopped(app: &App, batch: BatchId) -> Result<()> {
+    transact!(app, |tx| {
+        let known = batches::find(tx, &batch.to_string()).await?;
+        if known.open() {
+            let now = app.clock.now();
+            let view = view_draft(tx, known, now).await?;
+            note_skipped(tx, &view, now).await?;
+        }
+        Ok(())
+    })
+}

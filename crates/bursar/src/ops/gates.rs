@@ -1,0 +1,125 @@
+//! What the gates of payees and claims are asked with, read once for a set of payees. The gates themselves are
+//! `payout::eligibility`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use payout::batch;
+use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
+use payout::ids::BatchId;
+use payout::ledger::Payee;
+use payout::money::Money;
+use payout::payee::Destination;
+use payout::settings::Settings;
+
+use super::settings;
+use crate::store::claims::{self, Override};
+use crate::store::transactions::Transaction;
+use crate::store::{self, Db, payees, vendors};
+
+/// What the gates of a batch are asked with.
+pub(crate) struct Gates {
+    pub(super) settings: Settings,
+    vendors: VendorFacts,
+    payees: HashMap<Payee, PayeeFacts>,
+    profiles: HashMap<Payee, Destination>,
+    overrides: Vec<Override>,
+}
+
+impl Gates {
+    pub(crate) async fn read(db: &mut Db, of: impl IntoIterator<Item = Payee>) -> store::Result<Self> {
+        let of: Vec<Payee> = of.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let profiles = payees::profiles_of(db, &of).await?;
+        Ok(Self {
+            settings: settings::load(db).await?,
+            vendors: vendors::facts(db).await?,
+            payees: payees::facts(db, &of).await?,
+            profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
+            overrides: Vec::new(),
+        })
+    }
+
+    /// The same, knowing the overrides of these batches.
+    pub(crate) async fn within(mut self, db: &mut Db, batches: &[BatchId]) -> store::Result<Self> {
+        let batches: Vec<BatchId> = batches.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        self.overrides = claims::overrides(db, &batches).await?;
+        Ok(self)
+    }
+
+    /// The fee expected of a total, and what the vendor would be told to pay.
+    pub(crate) fn amounts(&self, payee: Payee, total: Money) -> (Money, Money) {
+        let vendor = self.profiles.get(&payee).map(Destination::vendor);
+        let fee = vendor.map_or(Money::new(0, total.currency), |vendor| batch::estimated_fee(vendor, total));
+        (fee, batch::net(total, fee, self.settings.fees_paid_by))
+    }
+
+    /// Why a claim of exactly this total is paid although it is under the threshold, if somebody said so.
+    pub(super) fn override_of(&self, batch: BatchId, payee: Payee, total: Money) -> Option<&Override> {
+        let mut rows = self.overrides.iter();
+        rows.find(|one| one.batch == batch && one.payee == payee && one.total == total)
+    }
+
+    fn claim_codes(&self, of: (Payee, Money, Money), overridden: bool, now: i64) -> Vec<Code> {
+        let (payee, total, net) = of;
+        let Some(facts) = self.payees.get(&payee) else { return vec![Code::PartnerClosed] };
+        let mut codes = eligibility::payee(facts, &self.settings, &self.vendors, now);
+        let of_amount = eligibility::amount(facts, &self.settings, total, net);
+        codes.extend(of_amount.into_iter().filter(|code| !(overridden && *code == Code::BelowThreshold)));
+        codes.dedup();
+        codes
+    }
+
+    /// Everything that stands between a payee and `total`, of which the vendor would be told to pay `net`.
+    pub(crate) fn claim(
+        &self,
+        payee: Payee,
+        total: Money,
+        net: Money,
+        overridden: bool,
+        now: i64,
+    ) -> Vec<Blocker> {
+        let codes = self.claim_codes((payee, total, net), overridden, now);
+        let blocker = |code| {
+            let facts = self.payees.get(&payee);
+            let note = facts.and_then(|facts| eligibility::note(code, facts, &self.settings, total, net));
+            Blocker::new(code, payee).noting(note)
+        };
+        codes.into_iter().map(blocker).collect()
+    }
+
+    /// Every gate of a payment that is about to be sent, but those of the vendor's credentials.
+    pub(crate) fn before_send(&self, transaction: &Transaction, now: i64) -> Vec<Code> {
+        let terms = &transaction.terms;
+        let frozen = transaction.destination.fingerprint();
+        // What another destination could be paid is no matter of this payment's, which never goes there.
+        let mut codes = match self.profile(terms.payee).is_some_and(|profile| profile.fingerprint == frozen) {
+            true => {
+                let overridden = self.override_of(transaction.batch, terms.payee, terms.amount).is_some();
+                self.claim_codes((terms.payee, terms.amount, terms.net), overridden, now)
+            }
+            false => self.payee_codes(terms.payee, now),
+        };
+        codes.retain(|code| *code != Code::VendorCredentialsRejected);
+        if !self.settings.enabled {
+            codes.insert(0, Code::ModuleDisabled);
+        }
+        codes
+    }
+
+    /// Where a payee is paid.
+    pub(super) fn destination(&self, payee: Payee) -> Option<&Destination> {
+        self.profiles.get(&payee)
+    }
+
+    /// What is known of one payee's profile.
+    pub(crate) fn profile(&self, payee: Payee) -> Option<&ProfileFacts> {
+        self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
+    }
+
+    /// The payee's own gates, whatever the amount.
+    pub(crate) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
+        match self.payees.get(&payee) {
+            Some(facts) => eligibility::payee(facts, &self.settings, &self.vendors, now),
+            None => vec![Code::PartnerClosed],
+        }
+    }
+}

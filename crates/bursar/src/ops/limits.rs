@@ -1,0 +1,85 @@
+//! The operator's limits: what a batch would take up of them, and Pay taking it up. What was paid on a day is counted in
+//! rows that Pay holds until it commits, so that any number of Pays at once stay within a day's limit. What is counted
+//! is what Pay promised: a payment that fails later gives nothing back until the next day.
+
+use payout::eligibility::{Blocker, Code, Spending, over_limits};
+use payout::ids::BatchId;
+use payout::money::{Currency, Money};
+use payout::settings::Settings;
+
+use super::batches::ClaimView;
+use super::{OpsError, Result};
+use crate::clock;
+use crate::store::{self, Db, Tx};
+
+/// What the vendors would be told to pay for these claims, one sum per currency.
+#[must_use]
+pub fn sums(claims: &[ClaimView]) -> Vec<Money> {
+    let mut sums = std::collections::BTreeMap::<Currency, i64>::new();
+    for claim in claims {
+        let sum = sums.entry(claim.net.currency).or_default();
+        *sum = sum.saturating_add(claim.net.minor.max(0));
+    }
+    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
+}
+
+/// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also his own.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn closed(
+    db: &mut Db,
+    settings: &Settings,
+    batch: BatchId,
+    sums: &[Money],
+    person: Option<&str>,
+    now: i64,
+) -> store::Result<Vec<Blocker>> {
+    let mut spending = Spending { batch: sums.to_vec(), ..Spending::default() };
+    for sum in sums {
+        let used = store::counted(db, &counter(*sum, None, now)).await?;
+        spending.day.push(Money::new(sum.minor.saturating_add(used), sum.currency));
+        if let Some(person) = person {
+            let used = store::counted(db, &counter(*sum, Some(person), now)).await?;
+            spending.person.push(Money::new(sum.minor.saturating_add(used), sum.currency));
+        }
+    }
+    Ok(blockers(settings, &spending, batch))
+}
+
+/// Takes these sums up, or nothing when that would go over a limit. The counters are then this transaction's until it
+/// ends; they are taken in one order, so that two Pays cannot wait for each other.
+///
+/// # Errors
+/// [`OpsError::Blocked`] with every limit that it would go over.
+pub(super) async fn take_up(
+    tx: &mut Tx,
+    settings: &Settings,
+    batch: BatchId,
+    sums: &[Money],
+    person: &str,
+    now: i64,
+) -> Result<()> {
+    let mut spending = Spending { batch: sums.to_vec(), ..Spending::default() };
+    for sum in sums.iter().filter(|sum| sum.minor > 0) {
+        for (of, into) in [(None, &mut spending.day), (Some(person), &mut spending.person)] {
+            let first = store::next_numbers(tx, &counter(*sum, of, now), sum.minor).await?;
+            into.push(Money::new(first.saturating_add(sum.minor - 1), sum.currency));
+        }
+    }
+    let blockers = blockers(settings, &spending, batch);
+    if blockers.is_empty() { Ok(()) } else { Err(OpsError::Blocked(blockers)) }
+}
+
+fn blockers(settings: &Settings, spending: &Spending, batch: BatchId) -> Vec<Blocker> {
+    let told = over_limits(settings, spending).into_iter();
+    told.map(|note| Blocker::new(Code::OverLimit, batch).noting(Some(note))).collect()
+}
+
+fn counter(like: Money, person: Option<&str>, now: i64) -> String {
+    let (day, currency) = (clock::date(now), like.currency.code());
+    match person {
+        None => format!("paid:{day}:{currency}"),
+        Some(person) => format!("paid:{day}:{currency}:{person}"),
+    }
+}
