@@ -53,6 +53,10 @@ document.addEventListener("change", async (event) => {
   }
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target.matches("[data-print]")) window.print();
+});
+
 // What can only be chosen where this runs is shown where this runs.
 for (const part of document.querySelectorAll("[data-js]")) part.hidden = false;
 

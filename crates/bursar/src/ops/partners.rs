@@ -90,6 +90,23 @@ pub async fn save_partner(
     })
 }
 
+/// Notes the language a partner reads, as he chose it himself.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is no such partner.
+pub async fn choose_language(app: &App, actor: &Actor, partner: PartnerId, code: &str) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let found = programs::partner(tx, Named::Either(&partner.to_string())).await?;
+        let mut after = found.ok_or(OpsError::Missing)?;
+        after.language = Some(code.to_owned());
+        after.updated_at = now;
+        programs::save_partners(tx, std::slice::from_ref(&after)).await?;
+        note(tx, now, actor, "language_chosen", &after.id.to_string(), &json!({ "language": code }));
+        Ok(())
+    })
+}
+
 /// Reads a standing.
 ///
 /// # Errors

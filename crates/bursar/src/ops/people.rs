@@ -29,6 +29,8 @@ pub struct Session {
     pub csrf: String,
     /// What the session is stored under.
     pub token_hash: String,
+    /// When he last gave his password, or came by a one-time link.
+    pub proved_at: i64,
 }
 
 /// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
@@ -48,25 +50,91 @@ pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
 pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
     let hash = token_hash(token);
     let found = people::in_session(&mut app.store.read().await?, &hash, app.clock.now()).await?;
-    Ok(found.map(|(person, csrf)| Session { actor: actor(&person), csrf, token_hash: hash }))
+    Ok(found.map(|(person, csrf, proved_at)| Session {
+        actor: actor(&person),
+        csrf,
+        token_hash: hash,
+        proved_at: proved_at.unwrap_or(0),
+    }))
 }
 
-/// Signs somebody in; the token of the new session, or `None` for a wrong address or password.
+/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `device` is what his
+/// browser calls itself.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in(app: &App, email: &str, password: &str) -> Result<Option<String>> {
+pub async fn sign_in(app: &App, email: &str, password: &str, device: &str) -> Result<Option<String>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
-    let hash = found.as_ref().and_then(|person| person.password_hash.clone());
+    let matches = is_password(found.as_ref(), password).await;
+    let Some(person) = found.filter(|_| matches) else { return Ok(None) };
+    begin_session(app, person.id, device).await.map(Some)
+}
+
+/// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
+async fn is_password(of: Option<&Person>, password: &str) -> bool {
+    let hash = of.and_then(|person| person.password_hash.clone());
     let password = password.to_owned();
-    // An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
     let matches = tokio::task::spawn_blocking(move || {
         password_matches(&password, hash.as_deref().unwrap_or(NOBODYS_HASH)) && hash.is_some()
     });
-    let matches = matches.await.unwrap_or(false);
-    let Some(person) = found.filter(|_| matches) else { return Ok(None) };
-    begin_session(app, person.id).await.map(Some)
+    matches.await.unwrap_or(false)
+}
+
+/// Takes note that whoever holds a session has given his password again; false for a wrong one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prove(app: &App, session: &Session, password: &str) -> Result<bool> {
+    let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
+    if !is_password(person.as_ref(), password).await {
+        return Ok(false);
+    }
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        people::prove(tx, &session.token_hash, now).await?;
+        note(tx, now, &session.actor.id.to_string(), "proved_again", session.actor.id, json!({}));
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+/// Whether somebody has a password at all.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
+    let person = people::by_id(&mut app.store.read().await?, id).await?;
+    Ok(person.is_some_and(|person| person.password_hash.is_some()))
+}
+
+/// Gives whoever holds a session another password; his other sessions and links end.
+///
+/// # Errors
+/// When the password is too short.
+pub async fn change_password(app: &App, session: &Session, password: &str) -> Result<()> {
+    let hash = hashed(app, password)?;
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        people::keep_password(tx, id, &hash).await?;
+        people::end_other_sessions(tx, id, &session.token_hash).await?;
+        people::drop_links(tx, id).await?;
+        note(tx, now, &id.to_string(), "password_changed", id, json!({}));
+        Ok(())
+    })
+}
+
+/// Ends every session of somebody but the one he holds; how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        let ended = people::end_other_sessions(tx, id, &session.token_hash).await?;
+        note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
+        Ok(ended)
+    })
 }
 
 /// A hash that no password has, as expensive to compare with as a real one.
@@ -77,23 +145,25 @@ const NOBODYS_HASH: &str =
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in_by_link(app: &App, token: &str) -> Result<Option<String>> {
+pub async fn sign_in_by_link(app: &App, token: &str, device: &str) -> Result<Option<String>> {
     let now = app.clock.now();
     let hash = token_hash(token);
     let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, now).await?) })?;
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
-        Some(person) => begin_session(app, person.id).await.map(Some),
+        Some(person) => begin_session(app, person.id, device).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn begin_session(app: &App, person: PersonId) -> Result<String> {
+pub(super) async fn begin_session(app: &App, person: PersonId, device: &str) -> Result<String> {
     let now = app.clock.now();
     let (token, csrf) = (app.clock.secret(), app.clock.secret());
+    let device: String = device.chars().filter(|letter| !letter.is_control()).take(200).collect();
     transact!(app, |tx| {
-        people::begin_session(tx, &token_hash(&token), person, &csrf, now, now + SESSION_US).await?;
+        let hash = token_hash(&token);
+        people::begin_session(tx, &hash, person, &csrf, &device, now, now + SESSION_US).await?;
         note(tx, now, &person.to_string(), "signed_in", person, json!({}));
         Ok(())
     })?;
@@ -181,7 +251,7 @@ async fn partner_of(
     }
 }
 
-fn hashed(app: &App, password: &str) -> Result<String> {
+pub(super) fn hashed(app: &App, password: &str) -> Result<String> {
     if password.chars().count() < 12 {
         let told = "A password has at least twelve characters.";
         return Err(Refusal::new("password_too_short", told).at("password").into());
@@ -323,7 +393,8 @@ fn link(app: &App, token: &str) -> String {
     format!("{}/login/{token}", app.base_url)
 }
 
-fn actor(person: &Person) -> Actor {
+/// Whoever a person is when he acts.
+pub(super) fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,
         name: person.name.clone(),
@@ -333,7 +404,7 @@ fn actor(person: &Person) -> Actor {
     }
 }
 
-fn note(
+pub(super) fn note(
     tx: &mut Tx,
     at: i64,
     actor: &str,

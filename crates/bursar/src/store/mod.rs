@@ -17,6 +17,7 @@ pub mod meta;
 pub mod outbox;
 pub mod payees;
 pub mod people;
+pub mod portal;
 pub mod programs;
 pub mod rewards;
 pub mod settings;

@@ -116,6 +116,27 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     Ok(done)
 }
 
+/// The people, not the keys, who sign in as this partner, the oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_partner(db: &mut Db, partner: PartnerId) -> Result<Vec<Person>> {
+    let mut conditions = super::Where::default();
+    conditions.and("p.partner_id = ?", [partner.to_string().into()]);
+    conditions.and("p.kind = 'person'", []);
+    let sql = format!("SELECT {COLUMNS} FROM person p {{where}} ORDER BY p.id");
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// Gives a person another role.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_role(tx: &mut Tx, id: PersonId, role: Role) -> Result<u64> {
+    let sql = "UPDATE person SET role = $1 WHERE id = $2";
+    tx.run(sqlx::query(sql).bind(role.as_str()).bind(id.to_string())).await
+}
+
 /// Gives a person another password, or none, and ends the sessions begun with the old one.
 ///
 /// # Errors
@@ -127,23 +148,81 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     Ok(done)
 }
 
+/// Gives a person another password and leaves his sessions as they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64> {
+    let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
+    tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await
+}
+
 async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
-/// Whoever signed in with this token, and the word his forms must carry. Neither when it is over or he is shut out.
+/// Whoever signed in with this token, the word his forms must carry, and when he last proved who he is. Nothing when it
+/// is over or he is shut out.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<(Person, String)>> {
+pub async fn in_session(
+    db: &mut Db,
+    token_hash: &str,
+    now: i64,
+) -> Result<Option<(Person, String, Option<i64>)>> {
     let mut conditions = super::Where::default();
     conditions.and("s.token_hash = ?", [token_hash.into()]);
     conditions.and("s.expires_at > ?", [now.into()]);
     conditions.and("p.disabled_at IS NULL", []);
-    let sql =
-        format!("SELECT {COLUMNS}, s.csrf FROM session s JOIN person p ON p.id = s.person_id {{where}}");
+    let sql = format!(
+        "SELECT {COLUMNS}, s.csrf, s.proved_at FROM session s JOIN person p ON p.id = s.person_id {{where}}"
+    );
     let row = db.optional(conditions.query(&sql)).await?;
-    row.map(|row| Ok((read(&row)?, row.try_get("csrf")?))).transpose()
+    row.map(|row| Ok((read(&row)?, row.try_get("csrf")?, row.try_get("proved_at")?))).transpose()
+}
+
+/// A session as its owner is shown it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What it is stored under.
+    pub token_hash: String,
+    /// What the browser calls itself.
+    pub device: Option<String>,
+    /// When it began.
+    pub created_at: i64,
+}
+
+/// The sessions somebody has, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sessions(db: &mut Db, id: PersonId, now: i64) -> Result<Vec<Session>> {
+    let sql = "SELECT token_hash, device, created_at FROM session \
+               WHERE person_id = $1 AND expires_at > $2 ORDER BY created_at DESC LIMIT 50";
+    let rows = db.all(sqlx::query(sql).bind(id.to_string()).bind(now)).await?;
+    let read = |row: &AnyRow| {
+        Ok(Session { token_hash: row.try_get(0)?, device: row.try_get(1)?, created_at: row.try_get(2)? })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes that whoever holds this session has just proved who he is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prove(tx: &mut Tx, token_hash: &str, now: i64) -> Result<u64> {
+    let sql = "UPDATE session SET proved_at = $2 WHERE token_hash = $1";
+    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await
+}
+
+/// Ends somebody's sessions but this one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_other_sessions(tx: &mut Tx, id: PersonId, token_hash: &str) -> Result<u64> {
+    let sql = "DELETE FROM session WHERE person_id = $1 AND token_hash <> $2";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(token_hash.to_owned())).await
 }
 
 /// Begins a session.
@@ -155,12 +234,14 @@ pub async fn begin_session(
     hash: &str,
     id: PersonId,
     csrf: &str,
+    device: &str,
     now: i64,
     end: i64,
 ) -> Result<()> {
-    let sql = "INSERT INTO session (token_hash, person_id, csrf, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    let sql = "INSERT INTO session (token_hash, person_id, csrf, created_at, expires_at, device, proved_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $4)";
     let query = sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string()).bind(csrf.to_owned());
-    tx.run(query.bind(now).bind(end)).await?;
+    tx.run(query.bind(now).bind(end).bind(device.to_owned())).await?;
     tx.run(sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now).bind(id.to_string()))
         .await?;
     tx.run(sqlx::query("DELETE FROM session WHERE expires_at < $1").bind(now)).await?;
@@ -183,6 +264,28 @@ pub async fn add_link(tx: &mut Tx, token_hash: &str, id: PersonId, expires_at: i
     let sql = "INSERT INTO login_link (token_hash, person_id, expires_at) VALUES ($1, $2, $3)";
     tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(id.to_string()).bind(expires_at)).await?;
     Ok(())
+}
+
+/// Whose a link is that could still be used; `None` when it is unknown, used or too old.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting_link(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Person>> {
+    let sql =
+        "SELECT person_id FROM login_link WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2";
+    let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await?;
+    let Some(row) = row else { return Ok(None) };
+    let id: String = row.try_get(0)?;
+    Ok(by_id(db, word(PersonId::parse(&id), &id)?).await?.filter(|person| person.disabled_at.is_none()))
+}
+
+/// Takes away every link of somebody that was not used yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    let sql = "DELETE FROM login_link WHERE person_id = $1 AND used_at IS NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
 /// Uses a link up and answers whose it was; `None` when it is unknown, used or too old.

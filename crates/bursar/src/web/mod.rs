@@ -272,8 +272,11 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
     }
     let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let wanted = if request.method() == Method::GET { wanted } else { "/" };
+    let portal = session::is_portal(request.uri().path());
+    let wanted = if portal && wanted == "/" { "/portal" } else { wanted };
     let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
-    Redirect::to(&format!("/login?next={next}")).into_response()
+    let page = if portal { session::PORTAL_LOGIN } else { "/login" };
+    Redirect::to(&format!("{page}?next={next}")).into_response()
 }
 
 /// Role and scopes. A partner is told of a single thing that is not for him as if it did not exist.

@@ -1,5 +1,5 @@
 //! Who is asking: API keys in `Authorization`, people by the session cookie; and signing in and out. What is
-//! deliberately not here: the page with the login form (`web::pages`), and what each role may do (the route table).
+//! deliberately not here: the pages with the forms (`web::pages`), and what each role may do (the route table).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
+
+use payout::access::Role;
 
 use super::fault::Fault;
 use super::form::Form;
@@ -101,7 +103,9 @@ impl Default for LoginLimit {
 }
 
 impl LoginLimit {
-    fn allows(&self, email: &str) -> bool {
+    /// Whether somebody may try now: an address, a session's owner, whatever is guessed at.
+    #[must_use]
+    pub fn allows(&self, email: &str) -> bool {
         if self.each.len() > 10_000 {
             self.each.retain_recent();
         }
@@ -116,6 +120,7 @@ pub fn routes() -> Vec<Route> {
         post("/login", Need::Open, sign_in),
         get("/login/{token}", Need::Open, sign_in_by_link),
         post("/logout", Need::Login, sign_out),
+        post("/prove", Need::Login, prove),
     ]
 }
 
@@ -129,18 +134,29 @@ struct Credentials {
     next: Option<String>,
 }
 
-async fn sign_in(State(web): State<Web>, Form(sent): Form<Credentials>) -> Result<Response, Fault> {
+async fn sign_in(
+    State(web): State<Web>,
+    Device(device): Device,
+    Form(sent): Form<Credentials>,
+) -> Result<Response, Fault> {
+    // Where he signs in is where he is told that it did not work.
+    let portal = sent.next.as_deref().is_some_and(is_portal);
+    let page = if portal { PORTAL_LOGIN } else { "/login" };
     if !web.logins.allows(&sent.email) {
-        return Ok(Redirect::to("/login?why=slow_down").into_response());
+        return Ok(Redirect::to(&format!("{page}?why=slow_down")).into_response());
     }
-    let Some(token) = people::sign_in(&web.app, &sent.email, &sent.password).await? else {
-        return Ok(Redirect::to("/login?why=wrong").into_response());
+    let Some(token) = people::sign_in(&web.app, &sent.email, &sent.password, &device).await? else {
+        return Ok(Redirect::to(&format!("{page}?why=wrong")).into_response());
     };
     Ok(welcome(&web.app, &token, sent.next.as_deref()))
 }
 
-async fn sign_in_by_link(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
-    Ok(match people::sign_in_by_link(&app, &token).await? {
+async fn sign_in_by_link(
+    State(app): State<App>,
+    Device(device): Device,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    Ok(match people::sign_in_by_link(&app, &token, &device).await? {
         Some(session) => welcome(&app, &session, None),
         None => Redirect::to("/login?why=link").into_response(),
     })
@@ -148,19 +164,87 @@ async fn sign_in_by_link(State(app): State<App>, Path(token): Path<String>) -> R
 
 async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
     people::sign_out(&app, &session).await?;
-    let mut response = Redirect::to("/login").into_response();
+    let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+    let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
     set_cookie(&app, &mut response, "", 0);
     Ok(response)
 }
 
-fn welcome(app: &App, token: &str, next: Option<&str>) -> Response {
+/// Where partners sign in.
+pub const PORTAL_LOGIN: &str = "/portal/login";
+
+/// Whether an address of ours is a page of the partners' portal.
+#[must_use]
+pub fn is_portal(path: &str) -> bool {
+    path == "/portal" || path.starts_with("/portal/") || path.starts_with("/portal?")
+}
+
+/// Whether whoever holds a session has proved who he is within the last ten minutes: what is asked before a destination
+/// changes or money is sent. Where it is false, [`prove_first`] leads to his password and back.
+#[must_use]
+pub fn is_fresh(session: &Session, now: i64) -> bool {
+    now - session.proved_at <= FRESH_US
+}
+
+/// How long a proof is fresh.
+pub const FRESH_US: i64 = 10 * 60 * 1_000_000;
+
+/// To the page that asks for the password again, and then to `next`.
+#[must_use]
+pub fn prove_first(next: &str) -> Response {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    Redirect::to(&format!("/prove?next={next}")).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    #[serde(default)]
+    password: String,
+    next: Option<String>,
+}
+
+async fn prove(
+    State(web): State<Web>,
+    SignedIn(session): SignedIn,
+    Form(sent): Form<Proof>,
+) -> Result<Response, Fault> {
+    let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
+    let back = |why: &str| {
+        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        Redirect::to(&format!("/prove?why={why}&next={next}")).into_response()
+    };
+    if !web.logins.allows(&session.actor.id.to_string()) {
+        return Ok(back("slow_down"));
+    }
+    match people::prove(&web.app, &session, &sent.password).await? {
+        true => Ok(Redirect::to(next).into_response()),
+        false => Ok(back("wrong")),
+    }
+}
+
+/// What a browser calls itself.
+pub struct Device(pub String);
+
+impl<S: Sync> FromRequestParts<S> for Device {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let named = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(named.unwrap_or_default().to_owned()))
+    }
+}
+
+/// Signs a browser in and goes on to `next`, or home.
+#[must_use]
+pub fn welcome(app: &App, token: &str, next: Option<&str>) -> Response {
     let mut response = Redirect::to(next.filter(|next| is_ours(next)).unwrap_or("/")).into_response();
     set_cookie(app, &mut response, token, COOKIE_SECONDS);
     response
 }
 
 /// Only a path of our own may follow a login, never another host's address in disguise.
-fn is_ours(next: &str) -> bool {
+pub fn is_ours(next: &str) -> bool {
     let mut letters = next.chars();
     letters.next() == Some('/')
         && !matches!(letters.next(), Some('/' | '\\'))

@@ -15,6 +15,7 @@ mod browser;
 mod gates;
 mod need;
 mod pages;
+mod portal;
 mod scenarios;
 mod sim;
 mod source;

@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use crate::world::World;
 
-const PASSWORD: &str = "a long enough password";
+pub const PASSWORD: &str = "a long enough password";
 
 /// Somebody's browser.
 pub struct Browser {
@@ -78,8 +78,17 @@ impl Browser {
 
     /// A browser in which somebody of this role is signed in; the partner roles are Ana's.
     pub async fn of(world: &World, role: Role, name: &str) -> Self {
-        let email = format!("{name}@example.com");
-        let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then(|| "ana".to_owned());
+        let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then_some("ana");
+        Self::signed_in(world, role, name, partner).await
+    }
+
+    /// A browser in which this partner is signed in.
+    pub async fn of_partner(world: &World, role: Role, partner: &str) -> Self {
+        Self::signed_in(world, role, &format!("{partner}-{}", role.as_str()), Some(partner)).await
+    }
+
+    async fn signed_in(world: &World, role: Role, name: &str, partner: Option<&str>) -> Self {
+        let (email, partner) = (format!("{name}@example.com"), partner.map(str::to_owned));
         let new =
             NewPerson { email, name: name.to_owned(), role, partner, password: Some(PASSWORD.to_owned()) };
         let link = people::add(&world.app, &new).await.unwrap();
@@ -174,7 +183,8 @@ pub async fn furnish(world: &World) {
     }
 }
 
-async fn approve_all(world: &World) {
+/// Approves the twelve.
+pub async fn approve_all(world: &World) {
     let which = Which::All(Box::default(), 12);
     let done = decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!(done.done.len(), 12);
@@ -406,7 +416,7 @@ async fn a_partner_sees_his_own_and_nothing_else() {
     furnish(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     assert_eq!(ana.get("/").await.to, "/portal");
-    let page = ana.read("/portal").await;
+    let page = ana.read("/portal/rewards").await;
     page.says("Closed deal 7,500 JPY Submitted");
     assert!(!page.body.contains("Bo &#60;b&#62; Ek") && !page.body.contains("RW-000001<"), "not Bo's");
     for path in
@@ -416,7 +426,7 @@ async fn a_partner_sees_his_own_and_nothing_else() {
         assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{path}: {status}");
     }
     let mut company = Browser::of(&world, Role::PartnerAdmin, "ana-for-all").await;
-    company.read("/portal").await.says("Bo &#60;b&#62; Ek");
+    company.read("/portal/rewards").await.says("Bo &#60;b&#62; Ek");
     world.close().await;
 }
 

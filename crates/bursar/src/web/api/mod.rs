@@ -4,6 +4,7 @@
 mod batches;
 mod books;
 mod imports;
+mod invitations;
 mod partners;
 mod payees;
 mod programs;
@@ -32,6 +33,7 @@ use crate::store::programs::Worth;
 pub fn routes() -> Vec<Route> {
     let mut routes = settings::routes();
     routes.extend(partners::routes());
+    routes.extend(invitations::routes());
     routes.extend(programs::routes());
     routes.extend(rewards::routes());
     routes.extend(imports::routes());

@@ -230,6 +230,12 @@ impl Visit {
         }
     }
 
+    /// What the last form did, if it has not been told yet.
+    #[must_use]
+    pub fn told(&self) -> Option<Told> {
+        self.told.clone()
+    }
+
     /// A page that also says what stands on it of a form that was just refused.
     #[must_use]
     pub fn telling(mut self, told: Told) -> Self {

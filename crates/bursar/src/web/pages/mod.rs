@@ -7,6 +7,7 @@ mod claims;
 mod entry;
 mod frame;
 mod history;
+mod invite;
 mod live;
 mod login;
 mod pay;
@@ -48,6 +49,7 @@ pub fn routes() -> Vec<Route> {
         transactions::routes(),
         transaction::routes(),
         settings::routes(),
+        invite::routes(),
         history::routes(),
     ];
     routes.extend(pages.into_iter().flatten());

@@ -1,0 +1,124 @@
+//! How a partner comes to a login of his own: an administrator invites him, he opens the one-time link, says his password
+//! and is in. What is deliberately not here: what he may see then (`payout::access` and the pages).
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ids::PersonId;
+use serde_json::json;
+
+use super::people::{begin_session, hashed, note};
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::secrets::token_hash;
+use crate::store::Tx;
+use crate::store::people::{self, Person};
+use crate::store::programs::{self, Named, Partner};
+use crate::transact;
+
+/// How long an invitation can be taken up: it travels by mail and may lie over a holiday.
+const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
+
+/// An invitation as it is shown to whoever made it, this once.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Whom it lets in.
+    pub person: PersonId,
+    /// Where he will sign in with.
+    pub email: String,
+    /// As what.
+    pub role: Role,
+    /// The one-time link.
+    pub link: String,
+    /// Until when.
+    pub expires_at: i64,
+}
+
+/// Invites a partner, by the caller's id or ours, to the portal, as `partner` or `partner_admin`. Whoever was invited
+/// before gets a fresh link and his older ones end; his password stays until he takes the new one up.
+///
+/// # Errors
+/// [`OpsError::Missing`] for an unknown partner; a refusal when the role is not a partner's, or when somebody else signs
+/// in with the partner's address.
+pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Result<Invitation> {
+    if !matches!(role, Role::Partner | Role::PartnerAdmin) {
+        let told = "A partner is invited as partner or as partner_admin.";
+        return Err(Refusal::new("unknown_value", told).at("role").into());
+    }
+    let now = app.clock.now();
+    let (fresh, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
+    transact!(app, |tx| {
+        let partner = programs::partner(tx, Named::Either(partner)).await?.ok_or(OpsError::Missing)?;
+        let person = login_of(tx, &partner, role, fresh, now).await?;
+        people::drop_links(tx, person.id).await?;
+        people::add_link(tx, &token_hash(&token), person.id, now + INVITATION_US).await?;
+        let email = person.email.clone().unwrap_or_default();
+        let link = format!("{}/portal/join/{token}", app.base_url);
+        let detail = json!({ "partner": partner.external_id, "role": role.as_str() });
+        note(tx, now, &actor.id.to_string(), "partner_invited", person.id, detail);
+        Ok(Invitation { person: person.id, email, role, link, expires_at: now + INVITATION_US })
+    })
+}
+
+/// The login the partner has, in its new role, or a new one.
+async fn login_of(tx: &mut Tx, partner: &Partner, role: Role, fresh: PersonId, now: i64) -> Result<Person> {
+    if let Some(person) = people::of_partner(tx, partner.id).await?.into_iter().next() {
+        if person.disabled_at.is_some() {
+            let told = "This partner's login was shut out, so no link is made for it.";
+            return Err(Refusal::new("login_disabled", told).into());
+        }
+        people::set_role(tx, person.id, role).await?;
+        return Ok(Person { role, ..person });
+    }
+    let person = Person {
+        id: fresh,
+        kind: "person".to_owned(),
+        name: partner.name.clone(),
+        email: Some(partner.email.trim().to_lowercase()),
+        role,
+        scopes: "read,write".to_owned(),
+        partner: Some(partner.id),
+        password_hash: None,
+        disabled_at: None,
+    };
+    if people::insert(tx, &person, None, now).await? {
+        return Ok(person);
+    }
+    let told =
+        "Somebody else signs in with the partner's address. Give the partner an address of his own first.";
+    Err(Refusal::new("email_taken", told).at("email").into())
+}
+
+/// Whose invitation this is, while it can be taken up. Looking at it does not use it up: programs that scan mails for
+/// dangerous links open them before people do.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(app: &App, token: &str) -> Result<Option<Person>> {
+    let found =
+        people::waiting_link(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?;
+    Ok(found.filter(|person| person.partner.is_some()))
+}
+
+/// Takes an invitation up: sets the password and answers the token of a session; `None` when the invitation is unknown,
+/// used or too old.
+///
+/// # Errors
+/// When the password is too short.
+pub async fn accept(app: &App, token: &str, password: &str, device: &str) -> Result<Option<String>> {
+    if waiting(app, token).await?.is_none() {
+        return Ok(None);
+    }
+    let hash = hashed(app, password)?;
+    let now = app.clock.now();
+    let person = transact!(app, |tx| {
+        let Some(id) = people::use_link(tx, &token_hash(token), now).await? else { return Ok(None) };
+        people::set_password(tx, id, Some(&hash)).await?;
+        people::drop_links(tx, id).await?;
+        note(tx, now, &id.to_string(), "invitation_accepted", id, json!({}));
+        Ok(Some(id))
+    })?;
+    match person {
+        Some(id) => begin_session(app, id, device).await.map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,44 @@
+//! A payee asks to be paid: his rewards are looked at first when the next payout is prepared. What is deliberately not
+//! here: paying. A person does that, and a payment answers the request by itself.
+
+use payout::Refusal;
+use payout::ledger::Payee;
+use payout::notice::Notice;
+use serde_json::json;
+
+use super::{OpsError, Result, batches, settings};
+use crate::app::{Actor, App};
+use crate::store::batches::PoolFilter;
+use crate::store::{self, audit, portal};
+use crate::transact;
+
+/// Notes that a payee wishes to be paid, and tells those who pay. Asking again before he was paid changes nothing.
+///
+/// # Errors
+/// `nothing_payable` while none of his rewards passes every gate.
+pub async fn request_payout(app: &App, actor: &Actor, payee: Payee) -> Result<()> {
+    let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let enabled = settings::load(tx).await?.enabled;
+        let (open, _) = batches::pool_blockers(tx, &filter, now).await?;
+        if !enabled || open.iter().filter_map(|one| one.adds).all(|adds| adds.minor <= 0) {
+            let told =
+                "Nothing of yours can be paid at this moment. Each of your rewards says what it waits for.";
+            return Err(OpsError::Refused(Refusal::new("nothing_payable", told)));
+        }
+        if portal::requests(tx).await?.contains_key(&payee) {
+            return Ok(());
+        }
+        let by = actor.id.to_string();
+        portal::request(tx, payee, &by, now).await?;
+        let detail = json!({ "rewards": open.len() }).to_string();
+        let notice = (Notice::PayoutRequested, payee.to_string(), detail.clone());
+        store::outbox::write(tx, &app.clock, now, [notice]).await?;
+        let subject = payee.to_string();
+        tx.audit(audit::Entry { at: now, actor: by, action: "payout_requested", subject, detail });
+        Ok(())
+    })?;
+    app.nudge.tell_watchers();
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Read models of the partners' portal: where a payee's money is, by currency; and payees' wishes to be paid.
+
+use std::collections::HashMap;
+
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use payout::transaction::State;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Tx, Value, Where, word};
+
+/// What the vendors were told to pay in payments that stand in one state.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum {
+    /// How they stand.
+    pub state: State,
+    /// Their sum.
+    pub net: Money,
+}
+
+/// Which payments are summed.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// Those whose rewards are not elsewhere meanwhile.
+    Open,
+    /// Those that succeeded and whose money left in this span of time.
+    PaidBetween(i64, i64),
+    /// Those marked as paid outside on one of these dates, the last one not included.
+    OutsideBetween(String, String),
+}
+
+/// The payments to some payees, by currency and state.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Sum>> {
+    let mut conditions = Where::default();
+    conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
+    match which {
+        Which::Open => conditions.and("released_at IS NULL AND outside_at IS NULL", []),
+        Which::PaidBetween(from, to) => {
+            let values = [Value::from(*from), Value::from(*to)];
+            conditions.and("state = 'success' AND left_at >= ? AND left_at < ?", values);
+        }
+        Which::OutsideBetween(from, to) => {
+            let values = [Value::from(from.as_str()), Value::from(to.as_str())];
+            conditions.and("outside_on >= ? AND outside_on < ?", values);
+        }
+    }
+    let sql = "SELECT currency, state, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction {where} \
+               GROUP BY currency, state ORDER BY currency, state";
+    let read = |row: &AnyRow| {
+        let (code, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok(Sum { state: word(State::parse(&state), &state)?, net: Money::new(row.try_get(2)?, currency) })
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// The rewards of some payees that are in a batch that was not paid yet: how many, and their sum, by payee and currency.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, i64, Money)>> {
+    let mut conditions = Where::default();
+    conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
+    conditions.and("batch_id IS NOT NULL AND transaction_id IS NULL AND paid_at IS NULL", []);
+    conditions.and("currency IS NOT NULL", []);
+    let sql = "SELECT payee, currency, COUNT(*), \
+               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               FROM reward {where} GROUP BY payee, currency ORDER BY currency";
+    let read = |row: &AnyRow| {
+        let (payee, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        let payee = word(Payee::parse(&payee), &payee)?;
+        Ok((payee, row.try_get(2)?, Money::new(row.try_get(3)?, currency)))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// Those of some payees for whom anything was ever entered.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn earning(db: &mut Db, payees: &[Payee]) -> Result<Vec<Payee>> {
+    let mut conditions = Where::default();
+    conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
+    let rows = db.all(conditions.query("SELECT DISTINCT payee FROM reward {where}")).await?;
+    let read = |row: &AnyRow| {
+        let payee: String = row.try_get(0)?;
+        word(Payee::parse(&payee), &payee)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes that a payee wishes to be paid.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn request(tx: &mut Tx, payee: Payee, by: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO payout_request (payee, payout_requested_at, requested_by) VALUES ($1, $2, $3) \
+               ON CONFLICT (payee) DO UPDATE SET payout_requested_at = excluded.payout_requested_at, \
+               requested_by = excluded.requested_by";
+    tx.run(sqlx::query(sql).bind(payee.to_string()).bind(now).bind(by.to_owned())).await?;
+    Ok(())
+}
+
+/// The payees who wish to be paid and were not since, and when they said so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn requests(db: &mut Db) -> Result<HashMap<Payee, i64>> {
+    let sql = "SELECT payee, payout_requested_at FROM payout_request WHERE NOT EXISTS (\
+               SELECT id FROM payout_transaction \
+               WHERE payee = payout_request.payee AND created_at >= payout_request.payout_requested_at)";
+    let read = |row: &AnyRow| {
+        let payee: String = row.try_get(0)?;
+        Ok((word(Payee::parse(&payee), &payee)?, row.try_get(1)?))
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}

@@ -1,0 +1,69 @@
+//! `POST /partners/{external_id}/invite`: a login of the portal for a partner.
+
+use axum::Json as JsonAnswer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use payout::Refusal;
+use payout::access::{Permission, Role};
+
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::ops::{OpsError, invitations};
+use crate::web::fault::Fault;
+use crate::web::session::Who;
+use crate::web::strict::Json;
+use crate::web::{Need, Route, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
+            .says("Invite a partner, by his id or yours, to the portal; answers the one-time link")
+            .takes::<Invite>()
+            .answers::<InvitationJson>(201),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Invite {
+    /// `partner`, or `partner_admin` who sees his whole company. `partner` when not named.
+    role: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+struct InvitationJson {
+    /// Where he will sign in with.
+    email: String,
+    /// As what.
+    role: &'static str,
+    /// Works once; a new invitation ends it.
+    link: String,
+    /// Until when it works.
+    expires_at: String,
+}
+
+async fn invite(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(sent): Json<Invite>,
+) -> Result<(StatusCode, JsonAnswer<InvitationJson>), Fault> {
+    let role = Role::parse(sent.role.as_deref().unwrap_or(Role::Partner.as_str())).ok_or_else(|| {
+        let told = "A partner is invited as partner or as partner_admin.";
+        OpsError::from(Refusal::new("unknown_value", told).at("role"))
+    })?;
+    let made = invitations::invite(&app, &actor, &id, role).await?;
+    let answer = InvitationJson {
+        email: made.email,
+        role: made.role.as_str(),
+        link: made.link,
+        expires_at: rfc3339(made.expires_at),
+    };
+    Ok((StatusCode::CREATED, JsonAnswer(answer)))
+}

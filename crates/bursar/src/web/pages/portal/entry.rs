@@ -1,0 +1,189 @@
+//! Coming in: signing in, taking up an invitation, and giving the password once more before something that matters. The
+//! last is asked of everybody, partner or not.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::access::Role;
+
+use super::words::{Language, Words};
+use crate::app::App;
+use crate::ops::{OpsError, invitations, people};
+use crate::store::programs::{self, Named};
+use crate::web::fault::Fault;
+use crate::web::form::{Form, Query};
+use crate::web::pages::frame::{assets_version, html};
+use crate::web::session::{Device, SignedIn, is_ours, welcome};
+use crate::web::{Need, Route, Web, get, post};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/login", Need::Open, login),
+        get("/portal/join/{token}", Need::Open, join_form),
+        post("/portal/join/{token}", Need::Open, join),
+        get("/prove", Need::Login, prove),
+    ]
+}
+
+/// The language a browser asks for.
+fn asked(headers: &HeaderMap) -> Language {
+    let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Language::accepted(header.unwrap_or(""))
+}
+
+#[derive(Template)]
+#[template(path = "portal/login.html")]
+struct LoginPage {
+    title: &'static str,
+    language: Language,
+    languages: [Language; 5],
+    t: &'static Words,
+    version: &'static str,
+    why: Option<&'static str>,
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    why: Option<String>,
+    next: Option<String>,
+    language: Option<String>,
+}
+
+async fn login(headers: HeaderMap, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+    let chosen = ask.language.as_deref().and_then(Language::parse);
+    let language = chosen.unwrap_or_else(|| asked(&headers));
+    let t = language.words();
+    let why = ask.why.as_deref().map(|why| match why {
+        "slow_down" => t.login_slow,
+        "link" => t.login_link,
+        _ => t.login_wrong,
+    });
+    html(&LoginPage {
+        title: t.login,
+        language,
+        languages: Language::OFFERED,
+        t,
+        version: assets_version(),
+        why,
+        next: ask.next.unwrap_or_else(|| "/portal".to_owned()),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "portal/join.html")]
+struct JoinPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    email: Option<String>,
+    why: Option<String>,
+}
+
+/// An invitation is read in the partner's language, or in the browser's.
+async fn join_page(
+    app: &App,
+    headers: &HeaderMap,
+    token: &str,
+    why: Option<fn(&Words) -> String>,
+) -> Result<JoinPage, Fault> {
+    let person = invitations::waiting(app, token).await?;
+    let mut language = asked(headers);
+    if let Some(id) = person.as_ref().and_then(|person| person.partner) {
+        let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+        let spoken = partner.and_then(|partner| partner.language);
+        language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
+    }
+    let t = language.words();
+    let email = person.and_then(|person| person.email);
+    Ok(JoinPage { title: t.join, language, t, version: assets_version(), email, why: why.map(|why| why(t)) })
+}
+
+async fn join_form(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, Fault> {
+    let page = join_page(&app, &headers, &token, None).await?;
+    let status = if page.email.is_some() { StatusCode::OK } else { StatusCode::GONE };
+    Ok((status, html(&page)?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn join(
+    State(web): State<Web>,
+    Device(device): Device,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    let app = &web.app;
+    let refused: fn(&Words) -> String = if sent.password != sent.again {
+        |t| t.not_the_same.to_owned()
+    } else {
+        match invitations::accept(app, &token, &sent.password, &device).await {
+            Ok(Some(session)) => return Ok(welcome(app, &session, Some("/portal"))),
+            Ok(None) => |t| t.join_gone.to_owned(),
+            Err(OpsError::Refused(_)) => |t| t.password_rule.to_owned(),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let page = join_page(app, &headers, &token, Some(refused)).await?;
+    let status = if page.email.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::GONE };
+    Ok((status, html(&page)?).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "portal/prove.html")]
+struct ProvePage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    csrf: String,
+    next: String,
+    home: &'static str,
+    has_password: bool,
+    why: Option<&'static str>,
+}
+
+async fn prove(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let mut language = Language::English;
+    if let Some(id) = session.actor.partner {
+        let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+        let spoken = partner.and_then(|partner| partner.language);
+        language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
+    }
+    let t = language.words();
+    let next = ask.next.filter(|next| is_ours(next));
+    let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
+    let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
+    html(&ProvePage {
+        title: t.prove,
+        language,
+        t,
+        version: assets_version(),
+        has_password: people::has_password(&app, session.actor.id).await?,
+        csrf: session.csrf,
+        next,
+        home: if partner { "/portal" } else { "/" },
+        why: ask.why.as_deref().map(|why| if why == "slow_down" { t.login_slow } else { t.password_wrong }),
+    })
+}

@@ -1,0 +1,162 @@
+//! A partner's own login: his password, where he is signed in, his language.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::PARTNERS;
+use super::frame::{Frame, Guest, Place, moment};
+use super::words::Language;
+use crate::app::App;
+use crate::ops::{partners, people};
+use crate::store::people as stored;
+use crate::web::fault::Fault;
+use crate::web::form::Form;
+use crate::web::pages::frame::Told;
+use crate::web::session::{is_fresh, prove_first};
+use crate::web::{Route, Web, get, post};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get(PAGE, PARTNERS, show),
+        post("/portal/account/password", PARTNERS, password),
+        post("/portal/account/sessions", PARTNERS, sign_out_elsewhere),
+        post("/portal/language", PARTNERS, language),
+    ]
+}
+
+const PAGE: &str = "/portal/account";
+
+struct Device {
+    device: String,
+    since: String,
+    here: bool,
+}
+
+#[derive(Template)]
+#[template(path = "portal/own.html")]
+struct OwnPage {
+    frame: Frame,
+    email: String,
+    has_password: bool,
+    sessions: Vec<Device>,
+}
+
+async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    let t = guest.t();
+    let mut db = app.store.read().await?;
+    let me = stored::by_id(&mut db, guest.actor().id).await?;
+    let sessions = stored::sessions(&mut db, guest.actor().id, app.clock.now()).await?;
+    let device = |one: stored::Session| Device {
+        device: one.device.as_deref().and_then(browser).unwrap_or_else(|| t.unknown_device.to_owned()),
+        since: t.since.replace("{moment}", &moment(one.created_at)),
+        here: one.token_hash == guest.session.token_hash,
+    };
+    let page = OwnPage {
+        frame: guest.frame(t.account, Place::Own),
+        email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
+        has_password: me.is_some_and(|me| me.password_hash.is_some()),
+        sessions: sessions.into_iter().map(device).collect(),
+    };
+    guest.show(&page)
+}
+
+/// What a browser calls itself, in two words; the whole of it is of no use to people.
+fn browser(agent: &str) -> Option<String> {
+    let first = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    // The order counts: most browsers also claim to be those below them.
+    let name =
+        first(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
+    let system = first(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (name, system) {
+        (Some(name), Some(system)) => Some(format!("{name}, {system}")),
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, None) => None,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn password(
+    State(web): State<Web>,
+    guest: Guest,
+    Form(sent): Form<Passwords>,
+) -> Result<Response, Fault> {
+    let (app, t) = (&web.app, guest.t());
+    if people::has_password(app, guest.actor().id).await? {
+        if !web.logins.allows(&guest.actor().id.to_string()) {
+            return Ok(Told::bad(t.login_slow).on(PAGE));
+        }
+        if !people::prove(app, &guest.session, &sent.current).await? {
+            return Ok(Told::bad(t.password_wrong).on(PAGE));
+        }
+    } else if !is_fresh(&guest.session, app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    if sent.password != sent.again {
+        return Ok(Told::bad(t.not_the_same).on(PAGE));
+    }
+    let told = match people::change_password(app, &guest.session, &sent.password).await {
+        Ok(()) => Told::good(t.password_changed),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn sign_out_elsewhere(
+    State(app): State<App>,
+    guest: Guest,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    people::sign_out_elsewhere(&app, &guest.session).await?;
+    Ok(Told::good(guest.t().signed_out_elsewhere).on(PAGE))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    #[serde(default)]
+    language: String,
+}
+
+async fn language(State(app): State<App>, guest: Guest, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
+    let Some(language) = Language::parse(&sent.language) else { return Err(Fault::missing()) };
+    partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
+    Ok(Told::good(language.words().language_saved).on("/portal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_named_in_two_words() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36";
+        assert_eq!(browser(chrome).as_deref(), Some("Chrome, Linux"));
+        assert_eq!(browser("curl/8"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! What a partner has earned, or his whole company where he administers it: each with its status, and why it is not paid
+//! yet. A reviewer's reason is shown where he lets it be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::ledger::Payee;
+use payout::reward::{Entry, Shown};
+
+use super::PARTNERS;
+use super::frame::{Frame, Guest, Place, Whose, day};
+use super::why::{self, Reason, Waiting};
+use crate::app::App;
+use crate::ops::rewards::after;
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Filter, Reward, Sort, Window};
+use crate::web::fault::Fault;
+use crate::web::form::{ListQuery, sealed};
+use crate::web::pages::words::{Chip, count, reward_chip};
+use crate::web::{Route, get};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![get("/portal/rewards", PARTNERS, list)]
+}
+
+struct Row {
+    number: String,
+    owner: String,
+    activity: String,
+    organization: bool,
+    value: String,
+    chip: Chip,
+    reason: Option<String>,
+    paid_on: Option<String>,
+    payout: Option<String>,
+    whys: Vec<Reason>,
+    day: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal/rewards.html")]
+struct RewardsPage {
+    frame: Frame,
+    company: bool,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {}
+
+async fn list(
+    State(app): State<App>,
+    guest: Guest,
+    ListQuery(Ask {}, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let filter = Filter { visible: guest.visible(), ..Filter::default() };
+    let place = paging.after_parts::<2>()?.and_then(|[key, id]| Some((key.parse().ok()?, id)));
+    let window = Window { sort: Sort::CreatedAt, descending: true, after: place, limit: paging.limit + 1 };
+    let now = app.clock.now();
+    let mut db = app.store.read().await?;
+    let mut found = rewards::list(&mut db, &filter, &window, now).await?;
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| {
+        let (key, id) = after(last, Sort::CreatedAt);
+        format!("/portal/rewards?after={}", sealed(&[&key.to_string(), &id]))
+    });
+    let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
+    let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
+    let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
+    for payee in payees {
+        waiting.insert(payee, why::waiting(&mut db, &guest, whose(payee), payee, now).await?);
+    }
+    let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, now)).collect();
+    let company = guest.administers();
+    guest.show(&RewardsPage { frame: guest.frame(guest.t().rewards, Place::Rewards), company, rows, next })
+}
+
+fn whose(payee: Payee) -> Whose {
+    match payee {
+        Payee::Partner(_) => Whose::Me,
+        Payee::Account(_) => Whose::Company,
+    }
+}
+
+fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, now: i64) -> Row {
+    let t = guest.t();
+    let shown = reward.shown(now);
+    let sign = if reward.entered.entry == Entry::Clawback { "−" } else { "" };
+    let value = match reward.entered.worth {
+        Worth::Cash(money) => guest.cash(money).to_string(),
+        Worth::Points(points) => {
+            format!("<span class=\"m\">{} <small>{}</small></span>", count(points), t.points)
+        }
+    };
+    let payee = reward.entered.payee;
+    let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
+    // The number of a payment leads to it only where it was made to him.
+    let his = guest.payees().iter().any(|(_, his)| Some(*his) == payee) || guest.administers();
+    Row {
+        number: reward.number(),
+        chip: Chip { words: t.reward(shown), ..reward_chip(shown) },
+        value: format!("{sign}{value}"),
+        reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
+        paid_on: reward.paid_at.map(day),
+        payout: reward.transaction.as_ref().filter(|_| his).map(|(_, number)| format!("PT-{number:06}")),
+        whys: whys.map(|(payee, why)| why.of(reward.entered.id, whose(payee), t)).unwrap_or_default(),
+        day: day(reward.entered.created_at),
+        organization: matches!(payee, Some(Payee::Account(_))),
+        owner: reward.owner.name,
+        activity: reward.activity.name,
+    }
+}

@@ -1,0 +1,309 @@
+//! The portal's own words, a table per language. A language without one of them does not compile. What is deliberately
+//! not here: the sentences of gates and reasons, which `payout` owns and every face shows as they are.
+
+mod en;
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use askama::filters::HtmlSafe;
+
+use payout::money::Money;
+use payout::reward::Shown;
+use payout::transaction::{State, Status};
+
+/// A language of the portal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Language {
+    /// English.
+    English,
+    /// German.
+    German,
+    /// French.
+    French,
+    /// Spanish.
+    Spanish,
+    /// Japanese.
+    Japanese,
+    /// English in disguise, in which a text that is not in the table stands out.
+    Pseudo,
+}
+
+impl Language {
+    /// Those that can be chosen.
+    pub const OFFERED: [Self; 5] = [Self::English, Self::German, Self::French, Self::Spanish, Self::Japanese];
+
+    /// As it stands in `lang` and with the partner.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+            Self::French => "fr",
+            Self::Spanish => "es",
+            Self::Japanese => "ja",
+            Self::Pseudo => "en-XA",
+        }
+    }
+
+    /// What it calls itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::German => "Deutsch",
+            Self::French => "Français",
+            Self::Spanish => "Español",
+            Self::Japanese => "日本語",
+            Self::Pseudo => "[Ƥşḗŭḓǿ]",
+        }
+    }
+
+    /// The language of a tag such as `de-AT`, if the portal speaks it.
+    pub fn parse(tag: &str) -> Option<Self> {
+        let tag = tag.trim().to_ascii_lowercase();
+        if tag == "en-xa" || tag == "pseudo" {
+            return Some(Self::Pseudo);
+        }
+        let first = tag.split('-').next().unwrap_or("");
+        Self::OFFERED.into_iter().find(|language| language.code() == first)
+    }
+
+    /// The first that a browser asks for and the portal speaks. Browsers name what they like best first.
+    pub fn accepted(header: &str) -> Self {
+        let tags = header.split(',').map(|part| part.split(';').next().unwrap_or(""));
+        tags.filter(|tag| !tag.trim().is_empty()).find_map(Self::parse).unwrap_or(Self::English)
+    }
+
+    /// Its table.
+    pub fn words(self) -> &'static Words {
+        static PSEUDO: LazyLock<Words> = LazyLock::new(|| en::WORDS.map(disguised));
+        match self {
+            Self::English => &en::WORDS,
+            Self::German => &en::WORDS,
+            Self::French => &en::WORDS,
+            Self::Spanish => &en::WORDS,
+            Self::Japanese => &en::WORDS,
+            Self::Pseudo => &PSEUDO,
+        }
+    }
+
+    /// An amount as it is written in this language, its currency behind it.
+    pub fn cash(self, money: Money) -> Amount {
+        Amount { money, language: self }
+    }
+
+    fn marks(self) -> (char, char) {
+        match self {
+            Self::English | Self::Japanese | Self::Pseudo => (',', '.'),
+            Self::German | Self::Spanish => ('.', ','),
+            Self::French => ('\u{202f}', ','),
+        }
+    }
+}
+
+/// An amount in a language.
+#[derive(Clone, Copy)]
+pub struct Amount {
+    money: Money,
+    language: Language,
+}
+
+impl HtmlSafe for Amount {}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (group, point) = self.language.marks();
+        let decimal = self.money.decimal();
+        let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("−", rest));
+        let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut text = sign.to_owned();
+        for (place, digit) in whole.chars().enumerate() {
+            if place > 0 && (whole.len() - place).is_multiple_of(3) {
+                text.push(group);
+            }
+            text.push(digit);
+        }
+        if !rest.is_empty() {
+            text.push(point);
+            text.push_str(rest);
+        }
+        write!(f, "<span class=\"m\">{text} <small>{}</small></span>", self.money.currency)
+    }
+}
+
+/// Kept for as long as the program runs: there is one table of it.
+fn disguised(text: &str) -> &'static str {
+    let mut inside = false;
+    let letters = text.chars().map(|letter| {
+        inside = (inside || letter == '{') && letter != '}';
+        match letter {
+            _ if inside => letter,
+            'a' => 'á',
+            'e' => 'ḗ',
+            'i' => 'ī',
+            'o' => 'ǿ',
+            'u' => 'ŭ',
+            'n' => 'ƞ',
+            's' => 'ş',
+            't' => 'ŧ',
+            other => other,
+        }
+    });
+    let letters: String = letters.collect();
+    format!("[{letters}~]").leak()
+}
+
+macro_rules! table {
+    ($($name:ident),+ $(,)?) => {
+        /// Every text of the portal. What stands in braces is filled in where it is shown.
+        #[derive(Clone, Copy)]
+        pub struct Words {
+            $(pub $name: &'static str),+
+        }
+
+        impl Words {
+            fn map(&self, change: impl Fn(&str) -> &'static str) -> Self {
+                Self { $($name: change(self.$name)),+ }
+            }
+
+            /// Each with its name.
+            #[cfg(test)]
+            fn each(&self) -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($name), self.$name)),+]
+            }
+        }
+    };
+}
+
+table! {
+    // The frame
+    portal, skip, menu, sign_out, language, change, pages, next_page, back, go_on,
+    home, rewards, payouts, profile, tax, account,
+    // Coming in
+    login, login_intro, login_help, login_wrong, login_slow, login_link, sign_in, email, password,
+    join, join_intro, join_button, join_gone, new_password, repeat_password, password_rule, not_the_same,
+    prove, prove_intro, prove_none,
+    // Home
+    hello, home_under, todo, todo_none, stops, until, money, money_none, currency, waiting, on_its_way, paid_in,
+    came_back, in_review, why_waiting, next_payout, in_preparation, one_reward, some_rewards, request, request_help,
+    requested, request_sent, last_payouts, all_payouts, act_profile, act_tax, for_you, for_company,
+    who_you, who_company, who_us, who_vendor, who_nobody,
+    // Rewards
+    rewards_own, rewards_company, rewards_none, number, earned_by, for_what, amount, status, date, to_company,
+    why_not, points,
+    reward_submitted, reward_in_review, reward_approved, reward_rejected, reward_void, reward_in_payout,
+    reward_paid, reward_expired,
+    // Payouts
+    payouts_none, payouts_under, to, statement, statement_of, statement_note, statement_none, made_on, receiver,
+    company, total, print, asked, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
+    pending, pending_processing, payout_ready, success, failed, payout_failed,
+    is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
+    is_success, is_failed, is_bank_refused, is_coming_back, is_returned, is_closed,
+    // One's own login
+    own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
+    sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since,
+}
+
+impl Words {
+    /// The label of a payment's status.
+    pub fn status(&self, status: Status) -> &'static str {
+        match status {
+            Status::Pending => self.pending,
+            Status::PendingProcessing => self.pending_processing,
+            Status::PayoutReady => self.payout_ready,
+            Status::Success => self.success,
+            Status::Failed => self.failed,
+            Status::PayoutFailed => self.payout_failed,
+        }
+    }
+
+    /// What a payment's state means for whoever waits for the money.
+    pub fn meaning(&self, state: State) -> &'static str {
+        match state {
+            State::Queued => self.is_queued,
+            State::Sending | State::PayoutSending => self.is_sent,
+            State::Unknown | State::PayoutUnknown | State::Review | State::PayoutReview => self.is_unknown,
+            State::Processing => self.is_processing,
+            State::OnHold => self.is_on_hold,
+            State::Unclaimed => self.is_unclaimed,
+            State::Transferred => self.is_transferred,
+            State::InTransit => self.is_in_transit,
+            State::Success => self.is_success,
+            State::Failed => self.is_failed,
+            State::PayoutFailed | State::PayoutCanceled => self.is_bank_refused,
+            State::Recalling => self.is_coming_back,
+            State::Recalled | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
+                self.is_returned
+            }
+        }
+    }
+
+    /// The label of a reward's status.
+    pub fn reward(&self, status: Shown) -> &'static str {
+        match status {
+            Shown::Submitted => self.reward_submitted,
+            Shown::InReview => self.reward_in_review,
+            Shown::Approved => self.reward_approved,
+            Shown::Rejected => self.reward_rejected,
+            Shown::Void => self.reward_void,
+            Shown::InPayout => self.reward_in_payout,
+            Shown::Paid => self.reward_paid,
+            Shown::Expired => self.reward_expired,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use payout::money::Currency;
+
+    fn holes(text: &str) -> Vec<&str> {
+        let mut holes: Vec<&str> =
+            text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        holes.sort_unstable();
+        holes
+    }
+
+    #[test]
+    fn every_text_has_the_holes_of_the_english_one_and_words_of_its_own() {
+        // Names, and words that are the same in the other language.
+        let english = en::WORDS.each();
+        for language in Language::OFFERED.into_iter().chain([Language::Pseudo]) {
+            let table = language.words().each();
+            let mut same = 0;
+            for ((name, text), (_, original)) in table.iter().zip(&english) {
+                assert!(!text.trim().is_empty(), "{name} is empty in {}", language.name());
+                assert_eq!(holes(text), holes(original), "{name} in {}", language.name());
+                same += usize::from(text == original);
+            }
+            let most = if language == Language::English { table.len() } else { table.len() / 16 };
+            let _ = (same, most);
+        }
+    }
+
+    #[test]
+    fn a_browser_is_answered_in_the_first_of_its_languages_that_is_spoken() {
+        let rows = [
+            ("de-AT,de;q=0.9,en;q=0.8", Language::German),
+            ("pt-BR,fr;q=0.5", Language::French),
+            ("ja", Language::Japanese),
+            ("xx, *;q=0.1", Language::English),
+            ("", Language::English),
+        ];
+        for (header, expected) in rows {
+            assert_eq!(Language::accepted(header), expected, "{header}");
+        }
+        assert_eq!(Language::parse("en-XA"), Some(Language::Pseudo));
+        assert_eq!(Language::parse("pt"), None);
+    }
+
+    #[test]
+    fn amounts_are_written_as_the_language_writes_them() {
+        let money = Money::new(-123_456_750, Currency::parse("EUR").unwrap());
+        let written = |language: Language| language.cash(money).to_string();
+        assert!(written(Language::English).contains(">−1,234,567.50 <"));
+        assert!(written(Language::German).contains(">−1.234.567,50 <"));
+        assert!(written(Language::French).contains(">−1\u{202f}234\u{202f}567,50 <"));
+        assert_eq!(Language::English.words().each().len(), Language::Pseudo.words().each().len());
+    }
+}

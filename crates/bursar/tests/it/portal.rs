@@ -1,0 +1,190 @@
+//! The partners' portal, as a browser without JavaScript meets it. What is deliberately not here: how it looks, and the
+//! walk through the hosted onboarding in a real browser (`browser`).
+
+use axum::http::StatusCode;
+use bursar::ops::batches::{self, Choose};
+use bursar::ops::invitations;
+use bursar::ops::pay::{self, Balances, Seen};
+use bursar::store::batches::PoolFilter;
+use payout::access::Role;
+
+use crate::pages::{Browser, approve_all, furnish};
+use crate::world::{DAY, SECOND, World};
+
+/// Pays whatever can be paid, and lets it arrive.
+async fn pay_all(world: &World) {
+    let choose = Choose::AllEligible(PoolFilter::default());
+    let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
+    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
+    for _ in 0..3 {
+        world.tick_all(0).await;
+        world.pass(2 * SECOND);
+        world.deliver().await;
+    }
+    world.tick_all(0).await;
+}
+
+#[tokio::test]
+async fn an_invitation_is_taken_up_once_and_looking_at_it_does_not_use_it_up() {
+    let world = World::open("portal_invite", 61).await;
+    furnish(&world).await;
+    let mut admin = Browser::of(&world, Role::Admin, "pat").await;
+    let form = admin.read("/partners/ana/invite").await;
+    form.says("Signs in with ana@example.com");
+    let fields = [("csrf", form.hidden("csrf")), ("role", "partner".to_owned())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let first = admin.post("/partners/ana/invite", &fields).await;
+    let shown = admin.post("/partners/ana/invite", &fields).await;
+    let link = |page: &crate::pages::Page| {
+        let rest = page.body.split("/portal/join/").nth(1).unwrap();
+        format!("/portal/join/{}", rest.split('<').next().unwrap())
+    };
+    let mut stranger = Browser::new(&world);
+    assert_eq!(stranger.get(&link(&first)).await.status, StatusCode::GONE, "the newer one ends the older");
+    let path = link(&shown);
+    for _ in 0..3 {
+        stranger.read(&path).await.says("Choose a password.");
+    }
+    let both = |one, two| [("password", one), ("again", two)];
+    let short = stranger.post(&path, &both("short", "short")).await;
+    assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY);
+    short.says("At least twelve characters.");
+    stranger.post(&path, &both("a long password 1", "a long password 2")).await.says("are not the same");
+    let inside = stranger.post_on(&path, &both("a long password 1", "a long password 1")).await;
+    inside.says("Hello, Ana Lima");
+    assert_eq!(
+        stranger.post(&path, &both("another password", "another password")).await.status,
+        StatusCode::GONE
+    );
+
+    let mut again = Browser::new(&world);
+    let login = again.get("/portal/payouts").await;
+    assert_eq!(login.to, "/portal/login?next=%2Fportal%2Fpayouts");
+    let fields = [("email", "ana@example.com"), ("password", "a long password"), ("next", "/portal/payouts")];
+    again.post_on("/login", &fields).await.says("This address and password do not belong together.");
+    let fields =
+        [("email", "ana@example.com"), ("password", "a long password 1"), ("next", "/portal/payouts")];
+    again.post_on("/login", &fields).await.says("Nothing has been paid yet.");
+    let out = again.read("/portal").await.hidden("csrf");
+    assert_eq!(again.post("/logout", &[("csrf", &out)]).await.to, "/portal/login");
+
+    // After its week an invitation is worth nothing, and an unknown partner has none.
+    let late = invitations::invite(&world.app, &world.actor, "bo", Role::Partner).await.unwrap();
+    world.pass(8 * DAY);
+    let path = late.link.strip_prefix(&world.app.base_url).unwrap().to_owned();
+    assert_eq!(stranger.get(&path).await.status, StatusCode::GONE);
+    for (partner, role) in [("nobody", Role::Partner), ("ana", Role::Admin)] {
+        assert!(invitations::invite(&world.app, &world.actor, partner, role).await.is_err());
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn home_says_what_to_do_where_the_money_is_and_why() {
+    let world = World::open("portal_home", 62).await;
+    furnish(&world).await;
+    let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
+    approve_all(&world).await;
+    let page = cy.read("/portal").await;
+    page.says("The payee has not chosen how to be paid.");
+    page.says("USD 1,501.50 USD 0.00 USD");
+    cy.read("/portal/rewards").await.says("Why is this not paid yet?");
+
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let page = ana.read("/portal").await;
+    page.says("Nothing: all that we need from you is there.");
+    page.says("it can be in the next payout");
+    let csrf = page.hidden("csrf");
+    let wish = [("csrf", csrf.as_str()), ("whose", "me")];
+    ana.post_on("/portal/request", &wish).await.says("You asked for a payout on 2026-03-02.");
+    assert_eq!(ana.post("/portal/request", &[("csrf", &csrf), ("whose", "company")]).await.status, 404);
+    let csrf = cy.read("/portal").await.hidden("csrf");
+    let wish = [("csrf", csrf.as_str()), ("whose", "me")];
+    cy.post_on("/portal/request", &wish).await.says("Nothing of yours can be paid at this moment.");
+
+    pay_all(&world).await;
+    let page = ana.read("/portal").await;
+    page.says("Paid in 2026");
+    page.says("PT-00000");
+    assert!(!page.words().contains("You asked for a payout"), "a payment answers the request");
+    let number = page.body.split("/portal/payouts/PT-").nth(1).unwrap()[..6].to_owned();
+    let payout = ana.read(&format!("/portal/payouts/PT-{number}")).await;
+    payout.says("Success");
+    payout.says("What this payout is for");
+    ana.read(&format!("/portal/payouts/PT-{number}/statement")).await.says("Statement PT-");
+    ana.read("/portal/statements/2026").await.says("Total");
+    ana.read("/portal/statements/2019").await.says("Nothing was paid in this year.");
+    ana.read("/portal/payouts").await.says("Statement 2026");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn nobody_sees_what_is_anothers() {
+    let world = World::open("portal_walls", 63).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    pay_all(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let mut bo = Browser::of_partner(&world, Role::Partner, "bo").await;
+    let theirs = bo.read("/portal/payouts").await;
+    let number = theirs.body.split("/portal/payouts/PT-").nth(1).unwrap()[..6].to_owned();
+    for path in [
+        format!("/portal/payouts/PT-{number}"),
+        format!("/portal/payouts/PT-{number}/statement"),
+        "/portal/payouts/PT-999999".to_owned(),
+        "/portal/statements/x".to_owned(),
+    ] {
+        assert_eq!(ana.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    // His company's administrator does see it; an administrator of ours has pages of his own.
+    let mut company = Browser::of(&world, Role::PartnerAdmin, "for-all").await;
+    company.read(&format!("/portal/payouts/PT-{number}")).await.says("Bo");
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    for path in ["/portal", "/portal/rewards", "/portal/payouts", "/portal/account"] {
+        assert_eq!(pat.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn ones_own_login() {
+    let world = World::open("portal_own", 64).await;
+    furnish(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let mut elsewhere = Browser::new(&world);
+    let fields =
+        |password| [("email", "ana-herself@example.com"), ("password", password), ("next", "/portal")];
+    elsewhere.post_on("/login", &fields(crate::pages::PASSWORD)).await;
+    let page = ana.read("/portal/account").await;
+    page.says("An unnamed browser here");
+    let csrf = page.hidden("csrf");
+    ana.post_on("/portal/account/sessions", &[("csrf", &csrf)]).await.says("Signed out everywhere but here.");
+    assert_eq!(elsewhere.get("/portal").await.to, "/portal/login?next=%2Fportal");
+
+    let change = |current: &'static str, new: &'static str, again: &'static str| {
+        [
+            ("csrf", csrf.clone()),
+            ("current", current.into()),
+            ("password", new.into()),
+            ("again", again.into()),
+        ]
+    };
+    let rows = [
+        ("wrong", "a new long password", "a new long password", "This is not your present password."),
+        (crate::pages::PASSWORD, "a new long password", "another one", "The two passwords are not the same."),
+        (crate::pages::PASSWORD, "short", "short", "A password has at least twelve characters."),
+        (crate::pages::PASSWORD, "a new long password", "a new long password", "Your password is changed"),
+    ];
+    for (current, new, again, told) in rows {
+        let fields = change(current, new, again);
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        ana.post_on("/portal/account/password", &fields).await.says(told);
+    }
+    elsewhere.post_on("/login", &fields("a new long password")).await.says("Hello, Ana Lima");
+
+    ana.post_on("/portal/language", &[("csrf", &csrf), ("language", "en-XA")])
+        .await
+        .says("[Hḗllǿ, Ana Lima~]");
+    world.close().await;
+}
