@@ -43,6 +43,8 @@ pub struct Nudge {
     pub settle: Notify,
     /// Something is to be looked for.
     pub reconcile: Notify,
+    /// Something may be forgotten.
+    pub sweep: Notify,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.

@@ -78,7 +78,11 @@ fn doubtful(state: State, leg: Leg, attempt: AttemptState) -> Step {
 }
 
 fn doubtful_reversal(state: State, attempt: AttemptState) -> Step {
-    if state == State::Recalling { to(state).attempt(attempt) } else { still(state) }
+    match (state == State::Recalling, attempt == AttemptState::Review) {
+        (true, true) => to(state).attempt(attempt).tell(Notice::NeedsReview),
+        (true, false) => to(state).attempt(attempt),
+        (false, _) => still(state),
+    }
 }
 
 /// Definitely not carried out. For the first leg nothing left us; for a payout or a reversal the money stays in the
@@ -208,6 +212,8 @@ pub enum NotNow {
     RecallFirst,
     /// The vendor says something else than the books hold as final.
     Contradicted,
+    /// There is no attempt that waits for a person.
+    NothingInDoubt,
 }
 
 impl NotNow {
@@ -219,6 +225,7 @@ impl NotNow {
             Self::Closed => "transaction_closed",
             Self::RecallFirst => "recall_first",
             Self::Contradicted => "contradicted",
+            Self::NothingInDoubt => "nothing_in_doubt",
         }
     }
 
@@ -236,7 +243,10 @@ impl NotNow {
                 "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
             }
             Self::Contradicted => {
-                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time."
+                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Mark it as paid outside if the vendor did pay it; settle it by hand as not made if the vendor took it back."
+            }
+            Self::NothingInDoubt => {
+                "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."
             }
         }
     }

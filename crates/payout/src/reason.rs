@@ -159,6 +159,11 @@ fn ours(code: &str) -> Option<Explanation> {
             "Resubmit.",
             Who::Payer,
         ),
+        "not_made" => told(
+            "A person found out from the vendor that this was not carried out.",
+            "Resubmit it, or return its rewards to the pool.",
+            Who::Payer,
+        ),
         "batch_denied" => told(
             "PayPal denied the whole batch; nothing moved.",
             "Check our PayPal balance and account, then resubmit.",
@@ -172,8 +177,8 @@ fn ours(code: &str) -> Option<Explanation> {
         "returned" => told("The money was not claimed and came back.", NEW_RECEIVER, Who::Partner),
         "needs_review" => told(
             "Bursar cannot find out by itself whether the vendor carried this out.",
-            "Look for the payment at the vendor by its key before doing anything else.",
-            Who::Admin,
+            "Look for the payment at the vendor by its key, ask the vendor where that is not enough, then settle it by hand.",
+            Who::Payer,
         ),
         _ => return None,
     })

@@ -2,18 +2,21 @@
 //!
 //! A key is first marked as running, under a lease. The verb that has the effect writes its answer with [`finish`] in
 //! its own database transaction, so that effect and answer are there together or not at all; when the lease was taken
-//! over meanwhile, that write fails and the whole verb rolls back. Refusals have no effect and are kept afterwards with
-//! [`keep`]; what may end otherwise next time (a 5xx) is forgotten with [`forget`].
+//! over meanwhile, that write fails and the whole verb rolls back. What was answered in the end, refusals among them, is
+//! kept afterwards with [`keep`]; what may end otherwise next time (a 5xx) is forgotten with [`forget`].
 
 use payout::Refusal;
 
 use super::{OpsError, Result};
 use crate::app::App;
-use crate::store::{Tx, idempotency};
+use crate::store::{Tx, idempotency, meta};
 use crate::transact;
 
 /// How long a running request is taken for alive.
 const LEASE_US: i64 = 30_000_000;
+/// When old answers were last forgotten, and how often that is.
+const SWEPT_AT: &str = "idempotency_swept_at";
+const SWEPT_EACH_US: i64 = 3_600_000_000;
 /// How long an answer is kept.
 const KEPT_US: i64 = 30 * 86_400_000_000;
 
@@ -98,7 +101,8 @@ pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Re
 /// [`OpsError::Conflict`] when the lease was taken over: then the other request has the effect, and this one must not.
 pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Result<()> {
     let Some(once) = once else { return Ok(()) };
-    if write(tx, &once.mark, &(once.reply)(outcome)).await? {
+    let (mark, reply) = (&once.mark, (once.reply)(outcome));
+    if idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, answer(&reply)).await? {
         return Ok(());
     }
     Err(OpsError::Conflict(Refusal::new(
@@ -107,12 +111,15 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
     )))
 }
 
-/// Keeps the answer of a request that had no effect, or whose verb has written it already.
+/// Keeps the answer as it was given. Where the verb has written one with its effect, this is the same or a fuller one.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
-    transact!(app, |tx| { write(tx, mark, reply).await.map(|_| ()) })
+    transact!(app, |tx| {
+        idempotency::given(tx, &mark.person, &mark.key, mark.lease_until, answer(reply)).await?;
+        Ok(())
+    })
 }
 
 /// Lets the key go, so that the request can be tried again.
@@ -126,16 +133,23 @@ pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
     })
 }
 
-/// Forgets answers older than 30 days; called by the sweep.
+/// Forgets answers older than 30 days, once an hour however often and by however many it is asked.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn forget_old(app: &App) -> Result<u64> {
-    let before = app.clock.now() - KEPT_US;
-    transact!(app, |tx| { Ok(idempotency::forget_old(tx, before).await?) })
+pub async fn sweep(app: &App, now: i64) -> Result<u64> {
+    let due = |last: Option<String>| {
+        last.and_then(|at| at.parse().ok()).is_none_or(|at: i64| at <= now - SWEPT_EACH_US)
+    };
+    if !due(meta::get(&mut app.store.read().await?, SWEPT_AT).await?) {
+        return Ok(0);
+    }
+    transact!(app, |tx| {
+        meta::set(tx, SWEPT_AT, &now.to_string()).await?;
+        Ok(idempotency::forget_old(tx, now - KEPT_US).await?)
+    })
 }
 
-async fn write(tx: &mut Tx, mark: &Mark, reply: &Reply) -> Result<bool> {
-    let answer = (i64::from(reply.status), reply.content_type.as_str(), reply.body.as_str());
-    Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, answer).await?)
+fn answer(reply: &Reply) -> (i64, &str, &str) {
+    (i64::from(reply.status), &reply.content_type, &reply.body)
 }

@@ -91,7 +91,12 @@ macro_rules! transact {
             }
             .await;
             match outcome {
-                Err($crate::ops::OpsError::Internal(error)) if error.try_again() && tries < 5 => tries += 1,
+                Err($crate::ops::OpsError::Internal(error)) if error.try_again() && tries < 6 => {
+                    tries += 1;
+                    // Two that gave way to each other must not meet again in step: each waits as chance has it.
+                    let wait_ms = (5_u64 << tries) + $app.clock.chance() as u64 % (5_u64 << tries);
+                    tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+                }
                 outcome => break outcome,
             }
         }

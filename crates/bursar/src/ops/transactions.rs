@@ -1,15 +1,17 @@
-//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor.
+//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor, and settle
+//! by hand what Bursar cannot find out.
 
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
-use payout::transaction::{AttemptState, State};
+use payout::transaction::{AttemptState, Fact, Reason, State};
 
 use super::idempotency::{self, Once};
-use super::{OpsError, Result, record};
+use super::record::{self, Heard};
+use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::transactions::{self, Line, Transaction};
+use crate::store::transactions::{self, Attempt, Line, Transaction};
 use crate::store::{self, Tx, audit};
 use crate::transact;
 
@@ -89,9 +91,11 @@ pub async fn mark_paid_outside(
     };
     transact!(app, |tx| {
         let now = app.clock.now();
-        let transaction = locked(tx, id).await?;
+        // A contradicted payment too: where the vendor did pay it after all, this is how the books learn it.
+        let transaction = open(tx, id).await?;
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
         transactions::close_outside(tx, id, paid_on, paid_at, reference, now).await?;
+        transactions::settle_contradiction(tx, id).await?;
         store::ledger::write(tx, now, &app.clock, &[(id.to_string(), journal)]).await?;
         let detail = serde_json::json!({ "reference": reference, "paid_on": paid_on });
         note(tx, app, actor, id, "marked_paid_outside", detail).await?;
@@ -122,13 +126,96 @@ pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
     Ok(())
 }
 
-/// The transaction, held until this database transaction ends, and not closed.
+/// What a person found at the vendor about an attempt that Bursar could not settle alone.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// It was carried out. The vendor's own object was read (`work::ask::found`) and is about this payment.
+    Made {
+        /// What the object says.
+        fact: Fact,
+        /// Its id.
+        vendor_id: String,
+        /// The id under which the vendor has the whole submission; PayPal's is its batch.
+        carrier_id: String,
+    },
+    /// It was not carried out and never will be. Only the vendor can know: no look of ours has found out.
+    NotMade,
+}
+
+/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
+pub async fn settle_by_hand(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    finding: &Finding,
+    how: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    if how.trim().is_empty() || how.len() > 1_000 {
+        let sentence =
+            "Write how this was found out at the vendor, at most 1,000 bytes; it is kept as the proof.";
+        return Err(Refusal::new("note_required", sentence).at("note").into());
+    }
+    let after = transact!(app, |tx| {
+        let transaction = open(tx, id).await?;
+        let attempts = transactions::attempts(tx, &[id]).await?;
+        let waiting = attempts.into_iter().find(|attempt| attempt.state == AttemptState::Review);
+        match waiting {
+            Some(attempt) => {
+                let heard = heard(tx, app, &attempt, finding, how).await?;
+                record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
+            }
+            None if transaction.contradicted_at.is_some() && matches!(finding, Finding::NotMade) => {}
+            None => return Err(not_now(NotNow::NothingInDoubt)),
+        }
+        transactions::settle_contradiction(tx, id).await?;
+        note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.dispatch.notify_one();
+    app.nudge.settle.notify_one();
+    app.nudge.tell_watchers();
+    Ok(after)
+}
+
+/// The finding as a fact, its submission ended.
+async fn heard(tx: &mut Tx, app: &App, attempt: &Attempt, finding: &Finding, how: &str) -> Result<Heard> {
+    let (fact, vendor_id, carrier_id) = match finding {
+        Finding::Made { fact, vendor_id, carrier_id } => {
+            (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
+        }
+        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", how)), None, None),
+    };
+    if let Some(carrier) = &attempt.submission {
+        store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await?;
+    }
+    Ok(Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id,
+        submission: None,
+        source: "person",
+        detail: Some(how.to_owned()),
+        event_id: None,
+    })
+}
+
+/// The transaction, held until this database transaction ends, not closed and not contradicted.
 async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
+    let transaction = open(tx, id).await?;
+    if transaction.contradicted_at.is_some() { Err(not_now(NotNow::Contradicted)) } else { Ok(transaction) }
+}
+
+/// The transaction, held until this database transaction ends, and not closed.
+async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let mut found = transactions::lock(tx, &[id]).await?;
     let transaction = found.remove(&id).ok_or(OpsError::Missing)?;
-    if transaction.contradicted_at.is_some() {
-        return Err(not_now(NotNow::Contradicted));
-    }
     if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }
 }
 

@@ -80,6 +80,16 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// The database cannot be reached, or is too busy to be.
+    #[must_use]
+    pub fn away(&self) -> bool {
+        let Self::Db(error) = self else { return false };
+        matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            || self.try_again()
+    }
+}
+
 /// What a read or write answers.
 pub type Result<T> = std::result::Result<T, StoreError>;
 

@@ -717,6 +717,16 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     Ok(())
 }
 
+/// Takes the mark of a contradiction away, once a person has settled it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64> {
+    let sql =
+        "UPDATE payout_transaction SET contradicted_at = NULL WHERE id = $1 AND contradicted_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
 /// Asks for the vendor to be asked about these now.
 ///
 /// # Errors

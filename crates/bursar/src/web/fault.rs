@@ -179,6 +179,11 @@ impl From<OpsError> for Fault {
             OpsError::Unreachable(refusal) => {
                 Self::new(StatusCode::BAD_GATEWAY, refusal.code, refusal.sentence)
             }
+            OpsError::Internal(error) if error.away() => {
+                tracing::error!(%error, "the database is away");
+                let told = "The database does not answer, so nothing was changed. Try again in a moment; if it stays, tell whoever runs Bursar.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
+            }
             OpsError::Internal(error) => Self::internal(&error),
         }
     }

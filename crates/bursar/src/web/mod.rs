@@ -164,6 +164,8 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let response = match identify(app, &path, &mut request).await {
+        // No name holds NUL, and PostgreSQL does not take it.
+        Ok(()) if path.contains("%00") => Fault::missing().into_response(),
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };

@@ -148,6 +148,21 @@ fn doubled(tree: &Tree) -> Option<String> {
     }
 }
 
+/// The first text that holds the character NUL, which no text does and PostgreSQL does not store.
+fn nul(tree: &Tree) -> Option<String> {
+    match tree {
+        Tree::Object(fields) => fields.iter().find_map(|(name, value)| {
+            let under = |rest: String| format!("/{}{rest}", escaped(name));
+            nul(value).map(under)
+        }),
+        Tree::List(items) => {
+            items.iter().enumerate().find_map(|(at, item)| nul(item).map(|rest| format!("/{at}{rest}")))
+        }
+        Tree::Text(text) | Tree::Word(text) => text.contains('\0').then(String::new),
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) => None,
+    }
+}
+
 /// A name as a JSON pointer writes it (RFC 6901).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
@@ -158,6 +173,10 @@ fn escaped(name: &str) -> String {
 /// # Errors
 /// The first field that is unknown, missing or of a wrong type.
 pub fn read<T: DeserializeOwned>(tree: &Tree) -> Result<T, FieldError> {
+    if let Some(pointer) = nul(tree) {
+        let detail = "This holds the character NUL, which no text does. Write it without.".to_owned();
+        return Err(FieldError { pointer, code: "invalid_character", detail });
+    }
     T::deserialize(Node(tree)).map_err(|error| error.0)
 }
 

@@ -1,15 +1,22 @@
 //! Look-ups that a face may await before or after one verb, never inside it: a fresh balance before Pay, a hand refresh,
-//! the outcome of a reversal.
+//! the outcome of a reversal, an object that a person has found at the vendor.
 
 use std::time::Duration;
 
+use payout::Refusal;
 use payout::ids::TransactionId;
+use payout::law::NotNow;
 use payout::money::{Money, Vendor, from_units};
+use payout::transaction::{AttemptState, Fact, Leg};
+use vendors::ReadError;
+use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::{Work, settle};
 use crate::ops::pay::Balances;
-use crate::ops::{Result, transactions as verbs};
-use crate::store::transactions::{self, Transaction};
+use crate::ops::transactions::Finding;
+use crate::ops::{OpsError, Result, transactions as verbs};
+use crate::store::transactions::{self, Attempt, Transaction};
 
 /// How long a face waits for a reversal before it says "not known yet".
 const REVERSAL: Duration = Duration::from_secs(10);
@@ -62,4 +69,90 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
             Ok(transactions::find(&mut db, &id.to_string()).await?)
         }
     }
+}
+
+/// Reads the object that a person has found at the vendor for a payment that waits for him, and proves that it is about
+/// this payment: amount, currency and destination.
+///
+/// # Errors
+/// [`OpsError::Refused`] when the vendor has no such object or it is about something else; [`OpsError::Conflict`] when
+/// nothing waits for a person; [`OpsError::Unreachable`] when the vendor does not answer.
+pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Finding> {
+    let mut db = work.app.store.read().await?;
+    let transaction = transactions::find(&mut db, &id.to_string()).await?;
+    let attempts = transactions::attempts(&mut db, &[id]).await?;
+    drop(db);
+    let Some(waiting) = attempts.iter().find(|one| one.state == AttemptState::Review) else {
+        let why = NotNow::NothingInDoubt;
+        return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
+    };
+    let read = match waiting.leg {
+        Leg::Item => paypal_item(work, &transaction, vendor_id).await?,
+        Leg::Transfer | Leg::Payout | Leg::Reversal => {
+            stripe_object(work, &transaction, waiting.leg, &attempts, vendor_id).await?
+        }
+    };
+    match read {
+        Ok(Some(finding)) => Ok(finding),
+        Ok(None) | Err(ReadError::Missing) => Err(OpsError::Refused(
+            Refusal::new(
+                "not_this_payment",
+                "The vendor has nothing under this id that is about this payment: the same amount, currency and destination. Nothing was changed.",
+            )
+            .at("vendor_id"),
+        )),
+        Err(error) => Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", error.to_string()))),
+    }
+}
+
+/// What a look at one object answers: it is about this payment, or not, or could not be read.
+type Look = std::result::Result<Option<Finding>, ReadError>;
+
+async fn paypal_item(work: &Work, of: &Transaction, id: &str) -> Result<Look> {
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    Ok(paypal.client.item(id).await.map(|item| {
+        let fact = paypal_batch::item_fact(&item).filter(|_| settle::about_ours(of, &item))?;
+        let carrier_id = item.payout_batch_id?;
+        Some(Finding::Made { fact, vendor_id: item.payout_item_id, carrier_id })
+    }))
+}
+
+async fn stripe_object(
+    work: &Work,
+    of: &Transaction,
+    leg: Leg,
+    attempts: &[Attempt],
+    id: &str,
+) -> Result<Look> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
+    let (stripe, net) = (&stripe.client, Some(of.terms.net));
+    let made = |fact: Option<Fact>| {
+        fact.map(|fact| Finding::Made { fact, vendor_id: id.to_owned(), carrier_id: id.to_owned() })
+    };
+    Ok(match leg {
+        Leg::Transfer => stripe.transfer(id).await.map(|found| {
+            let ours = found.money() == net
+                && found.destination == of.destination.address()
+                && found.transfer_group.as_deref() == Some(of.id.to_string().as_str());
+            made(ours.then_some(Fact::TransferMade))
+        }),
+        Leg::Payout => stripe.payout(&account, id).await.map(|found| {
+            let ours = found.money() == net && !found.automatic;
+            made(bank::fact(&found).filter(|_| ours))
+        }),
+        Leg::Reversal => {
+            let transfers = attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
+            let transfer = transfers.filter_map(|one| one.vendor_id.as_deref()).next().unwrap_or_default();
+            stripe.reversals(transfer).await.map(|all| {
+                let ours = all.iter().any(|one| one.id == id);
+                made(ours.then_some(Fact::ReversalMade))
+            })
+        }
+        Leg::Item => Ok(None),
+    })
+}
+
+fn not_connected() -> ReadError {
+    ReadError::Unreachable("the vendor is not connected".to_owned())
 }

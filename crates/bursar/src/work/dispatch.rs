@@ -317,6 +317,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.push(cannot_build(&ready.attempt, &bad)),
             }
         }
+        let (items, unbuildable) = buildable(items);
+        heard.extend(unbuildable.iter().map(|(ready, bad)| cannot_build(&ready.attempt, bad)));
         for chunk in chunks(tx, items).await? {
             match chunk.request() {
                 Ok(request) => intention(app, &request, chunk.batch, &chunk.items, now, &mut heard, &mut new),
@@ -433,6 +435,18 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
         }
         Leg::Item => Err(BadRequest("a PayPal item is not sent to Stripe".to_owned())),
     }
+}
+
+/// Takes out the items that PayPal would refuse a whole batch for, so that the others go without them.
+fn buildable(items: Vec<&Ready>) -> (Vec<&Ready>, Vec<(&Ready, BadRequest)>) {
+    let (mut good, mut bad) = (Vec::with_capacity(items.len()), Vec::new());
+    for ready in items {
+        match batch_request("pb", ready.transaction.terms.net.currency, &[&ready.transaction]) {
+            Ok(_) => good.push(ready),
+            Err(why) => bad.push((ready, why)),
+        }
+    }
+    (good, bad)
 }
 
 /// Items of one batch and currency that go to PayPal together.

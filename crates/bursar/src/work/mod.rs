@@ -2,9 +2,9 @@
 //! bounded piece of work and can be dropped and begun again at any moment.
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
-//! records what it says; `reconcile` looks for what got no answer. `ask` and `connect` are the look-ups that a face may
-//! await beside a verb. What is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing
-//! (`ops::record`).
+//! records what it says; `reconcile` looks for what got no answer; `sweep` forgets what need not be kept. `ask` and
+//! `connect` are the look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and
+//! `verdict` for answers) and writing (`ops::record`).
 
 pub mod ask;
 pub mod clients;
@@ -15,6 +15,7 @@ pub mod pace;
 pub mod reconcile;
 mod send;
 pub mod settle;
+pub mod sweep;
 pub mod verdict;
 
 use std::collections::HashMap;
@@ -130,6 +131,7 @@ pub fn start(work: Work) -> Loops {
     run!("intake", intake::once, intake);
     run!("settle", settle::once, settle);
     run!("reconcile", reconcile::once, reconcile);
+    run!("sweep", sweep::once, sweep);
     Loops { tasks, stop }
 }
 

@@ -122,24 +122,28 @@ async fn payout(
             && made.currency.eq_ignore_ascii_case(&expect.currency)
             && !made.automatic
     });
-    let Some(made) = ours.next() else { return Ok(Found::Absent) };
-    if ours.next().is_some() {
-        return Ok(Found::Unclear(format!(
-            "{account} has more than one payout like the one under {}",
-            of.key
-        )));
+    let (made, another) = (ours.next(), ours.next());
+    if another.is_some() {
+        let key = &of.key;
+        return Ok(Found::Unclear(format!("{account} has more than one payout like the one under {key}")));
     }
     let events = stripe.payout_created_events(&account, since).await?;
-    let confirmed = events.iter().any(|event| {
-        event.object_id.as_deref() == Some(&made.id)
-            && event.idempotency_key.as_deref() == Some(request.key())
-    });
-    if confirmed {
-        let fact = bank::fact(&made);
-        Ok(Found::There(made.id, fact))
-    } else {
-        Ok(Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id)))
-    }
+    let named = events.iter().find(|event| event.idempotency_key.as_deref() == Some(request.key()));
+    let named = named.map(|event| event.object_id.as_deref().unwrap_or("without an id"));
+    Ok(match (made, named) {
+        (None, None) => Found::Absent,
+        (Some(made), Some(id)) if made.id == id => {
+            let fact = bank::fact(&made);
+            Found::There(made.id, fact)
+        }
+        (Some(made), _) => {
+            Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
+        }
+        // The payee can write over the metadata of his own account's payouts; he cannot write our events.
+        (None, Some(id)) => Found::Unclear(format!(
+            "an event names our key for the payout {id}, which does not look like ours"
+        )),
+    })
 }
 
 async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> Result<Found, ReadError> {

@@ -40,7 +40,7 @@ struct Said {
 }
 
 /// The items to be asked about, by PayPal's id of their batch.
-type ByBatch = BTreeMap<String, Vec<(TransactionId, Attempt)>>;
+type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
 /// One pass: asks about the payments that are due, and reads accounts again that changed.
 ///
@@ -81,9 +81,7 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
                 stripe.push((transaction, attempt.clone()));
             }
             Some(attempt) => match attempt.submission.as_ref().and_then(|id| batches.get(id)) {
-                Some(batch) => {
-                    paypal.entry(batch.clone()).or_default().push((transaction.id, attempt.clone()))
-                }
+                Some(batch) => paypal.entry(batch.clone()).or_default().push((transaction, attempt.clone())),
                 None => silent.push(nothing_to_ask(transaction.id)),
             },
             None => silent.push(nothing_to_ask(transaction.id)),
@@ -155,18 +153,28 @@ async fn ask_stripe(
         said.push(match payout {
             Ok(payout) => {
                 let same = payout.money() == Some(transaction.terms.net);
-                let fact = bank::fact(&payout).filter(|_| same);
-                Said {
-                    transaction: transaction.id,
-                    heard: fact.map(|fact| tell(&attempt, fact, source, &payout.status)),
-                    what: format!("Stripe says {}", payout.status),
-                    unreachable: false,
-                }
+                let fact = bank::fact(&payout).map(|fact| tell(&attempt, fact, source, &payout.status));
+                believed(&transaction, "Stripe", &payout.status, same, fact)
             }
             Err(error) => failed_to_ask(work, Vendor::Stripe, transaction.id, &error).await?,
         });
     }
     Ok(said)
+}
+
+/// An answer counts only when it is about the payment we asked for: the same amount, in the same currency, to the same
+/// destination. Any other changes nothing, and whoever looks at the payment is told so.
+fn believed(of: &Transaction, vendor: &str, status: &str, same: bool, heard: Option<Heard>) -> Said {
+    let what = if same {
+        format!("{vendor} says {status}")
+    } else {
+        tracing::error!(transaction = %of.id, vendor, status,
+            "the vendor answers about another amount, currency or destination than ours; nothing was recorded");
+        format!(
+            "{vendor} says {status}, but of another amount, currency or destination than ours. Nothing was recorded; ask {vendor} about it"
+        )
+    };
+    Said { transaction: of.id, heard: heard.filter(|_| same), what, unreachable: false }
 }
 
 fn unreachable(transaction: TransactionId, why: &str) -> Said {
@@ -196,7 +204,7 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<V
     }
     let Some(paypal) = work.clients.paypal().await? else {
         let all = ask.into_values().flatten();
-        return Ok(all.map(|(id, _)| unreachable(id, "PayPal is not connected")).collect());
+        return Ok(all.map(|(of, _)| unreachable(of.id, "PayPal is not connected")).collect());
     };
     let mut said = Vec::new();
     for (batch_id, due) in ask {
@@ -208,8 +216,8 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<V
         match paypal.client.batch(&batch_id).await {
             Ok(batch) => said.extend(of_batch(&batch, &due, source)),
             Err(error) => {
-                for (id, _) in &due {
-                    said.push(failed_to_ask(work, Vendor::PayPal, *id, &error).await?);
+                for (of, _) in &due {
+                    said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?);
                 }
             }
         }
@@ -222,46 +230,55 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<V
 async fn ask_items(
     work: &Work,
     client: &PayPal,
-    due: &[(TransactionId, Attempt)],
+    due: &[(Transaction, Attempt)],
     source: &'static str,
 ) -> Result<Option<Vec<Said>>> {
     let mut said = Vec::new();
-    for (id, attempt) in due {
+    for (of, attempt) in due {
         match client.item(attempt.vendor_id.as_deref().unwrap_or_default()).await {
             Ok(item) => match paypal_batch::item_fact(&item) {
                 None | Some(Fact::ItemPending) => return Ok(None),
-                fact => said.push(of_item(attempt, &item, fact, source)),
+                fact => said.push(of_item(of, attempt, &item, fact, source)),
             },
-            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, *id, &error).await?),
+            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?),
         }
     }
     Ok(Some(said))
 }
 
-fn of_item(attempt: &Attempt, item: &Item, fact: Option<Fact>, source: &'static str) -> Said {
+fn of_item(
+    of: &Transaction,
+    attempt: &Attempt,
+    item: &Item,
+    fact: Option<Fact>,
+    source: &'static str,
+) -> Said {
     let heard = fact.map(|fact| Heard {
         vendor_id: Some(item.payout_item_id.clone()),
         ..tell(attempt, fact, source, &item.status)
     });
-    Said {
-        transaction: attempt.transaction,
-        heard,
-        what: format!("PayPal says {}", item.status),
-        unreachable: false,
-    }
+    believed(of, "PayPal", &item.status, about_ours(of, item), heard)
+}
+
+/// Whether an item is about this payment. PayPal always tells the amount; what else it tells must agree.
+pub(super) fn about_ours(of: &Transaction, item: &Item) -> bool {
+    let ours = of.destination.address();
+    item.amount == Some(of.terms.net)
+        && item.receiver.as_ref().is_none_or(|theirs| theirs.eq_ignore_ascii_case(ours))
+        && item.sender_item_id.as_ref().is_none_or(|theirs| *theirs == of.id.to_string())
 }
 
 /// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
 /// none at all.
-fn of_batch(batch: &Batch, due: &[(TransactionId, Attempt)], source: &'static str) -> Vec<Said> {
+fn of_batch(batch: &Batch, due: &[(Transaction, Attempt)], source: &'static str) -> Vec<Said> {
     let items: HashMap<&str, &Item> =
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
-    let one = |(id, attempt): &(TransactionId, Attempt)| match items.get(id.to_string().as_str()) {
-        Some(item) => of_item(attempt, item, paypal_batch::fact_in(batch, item), source),
+    let one = |(of, attempt): &(Transaction, Attempt)| match items.get(of.id.to_string().as_str()) {
+        Some(item) => of_item(of, attempt, item, paypal_batch::fact_in(batch, item), source),
         None => {
             let refused = paypal_batch::batch_refusal(batch).map(Fact::ItemFailed);
             Said {
-                transaction: *id,
+                transaction: of.id,
                 heard: refused.map(|fact| tell(attempt, fact, source, &batch.status)),
                 what: format!("PayPal says that the batch is {} and does not list this item", batch.status),
                 unreachable: false,
@@ -276,6 +293,8 @@ async fn record_said(work: &Work, ids: &[TransactionId], said: Vec<Said>, asked_
     let app = &work.app;
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
+        // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
+        transactions::lock(tx, ids).await?;
         let linked = events::linked(tx, ids, i64::MAX).await?;
         let mut heard: Vec<Heard> = said.iter().filter_map(|one| one.heard.clone()).collect();
         let answered: BTreeSet<TransactionId> =

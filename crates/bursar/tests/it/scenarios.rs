@@ -145,6 +145,7 @@ scenarios![
     return_to_pool,
     return_to_pool_refused,
     safe_mode,
+    settled_by_hand,
     stored_500_all_done,
     stored_500_at_the_payout,
     stored_500_nothing_done,

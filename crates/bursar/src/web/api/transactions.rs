@@ -52,6 +52,10 @@ pub fn routes() -> Vec<Route> {
             .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/settle-by-hand", pays, settle_by_hand)
+            .says("Settle what needs a person: `made` (its object is read at the vendor) or `not_made`")
+            .takes::<ByHandJson>()
+            .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/mark-paid-outside", pays, mark_paid_outside)
             .says("Close a failed payment that was made some other way")
             .takes::<OutsideJson>()
@@ -183,6 +187,18 @@ struct LineJson {
 struct OutsideJson {
     reference: String,
     paid_on: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SettleByHand)]
+struct ByHandJson {
+    /// `made` or `not_made`.
+    outcome: String,
+    /// With `made`: the transfer, payout, reversal or PayPal item that was found.
+    vendor_id: Option<String>,
+    /// How it was found out.
+    note: String,
 }
 
 fn reason(transaction: &Transaction) -> Option<ReasonJson> {
@@ -413,8 +429,10 @@ async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
     Ok(transactions::find(&mut app.store.read().await?, id).await?.id)
 }
 
+/// What is kept with the effect, in case nobody lives to give the whole answer.
 fn done(transaction: &Transaction) -> Reply {
-    Reply::json(StatusCode::OK, &json(transaction, None))
+    let status = if verbs::recalling(transaction) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Reply::json(status, &json(transaction, None))
 }
 
 async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Fault> {
@@ -478,4 +496,23 @@ async fn mark_paid_outside(
     let after =
         verbs::mark_paid_outside(&app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
     answer(&app, StatusCode::OK, &after).await
+}
+
+async fn settle_by_hand(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ByHandJson>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let finding = match (json.outcome.as_str(), json.vendor_id) {
+        ("made", Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
+        ("made", None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
+        ("not_made", _) => verbs::Finding::NotMade,
+        (_, _) => return Err(bad("/outcome", "unknown_value", "The outcome is made or not_made.")),
+    };
+    let after = verbs::settle_by_hand(&web.app, &actor, id, &finding, &json.note, once.as_ref()).await?;
+    answer(&web.app, StatusCode::OK, &after).await
 }

@@ -36,6 +36,7 @@ pub fn routes() -> Vec<Route> {
         post("/transactions/{number}/resubmit", pays, resubmit),
         post("/transactions/{number}/return-to-pool", pays, return_to_pool),
         post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside),
+        post("/transactions/{number}/settle-by-hand", pays, settle_by_hand),
     ]
 }
 
@@ -105,6 +106,7 @@ struct ShowPage {
     refresh: Deed,
     deeds: Vec<Deed>,
     outside_deed: Deed,
+    by_hand: Option<Deed>,
     today: String,
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
@@ -158,6 +160,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         refresh,
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
+        by_hand: by_hand(app, visit, transaction, &attempts),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
         rewards: covered.collect(),
@@ -214,6 +217,19 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
             why_not(law::mark_paid_outside(state, terms).err()),
         ),
     ]
+}
+
+/// Settling by hand is shown only where something waits for a person.
+fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
+    let waits = attempts.iter().any(|one| one.state == AttemptState::Review);
+    let allowed = visit.may(Permission::Pay);
+    (waits || transaction.contradicted_at.is_some()).then(|| Deed {
+        path: "settle-by-hand",
+        words: "Settle by hand",
+        told: "Bursar cannot find out by itself how this ended. Say what you found at the vendor; if it was made, its object is read there before anything is recorded.",
+        why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
+        once: app.clock.secret(),
+    })
 }
 
 fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
@@ -356,4 +372,47 @@ async fn mark_paid_outside(
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByHand {
+    outcome: Option<String>,
+    vendor_id: Option<String>,
+    note: Option<String>,
+}
+
+async fn settle_by_hand(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<ByHand>,
+) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let page = format!("/transactions/{number}");
+    let finding = match (sent.outcome.as_deref(), sent.vendor_id) {
+        (Some("made"), Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await,
+        (Some("made"), None) => {
+            return Ok(
+                Told::bad("Write the id under which the vendor has it; nothing was changed.").on(&page)
+            );
+        }
+        (Some("not_made"), _) => Ok(verbs::Finding::NotMade),
+        (Some(_) | None, _) => {
+            return Ok(Told::bad("Choose what you found at the vendor; nothing was changed.").on(&page));
+        }
+    };
+    let settled = match finding {
+        Ok(finding) => {
+            let (how, once) = (sent.note.unwrap_or_default(), key.once(again));
+            verbs::settle_by_hand(&web.app, &visit.actor, id, &finding, &how, once.as_ref()).await
+        }
+        Err(error) => Err(error),
+    };
+    let told = match settled {
+        Ok(after) => Told::good(format!("{number} is settled by hand: {}.", after.state.status().label())),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&page))
 }

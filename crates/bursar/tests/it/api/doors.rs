@@ -117,6 +117,16 @@ async fn a_body_is_read_strictly() {
 }
 
 #[tokio::test]
+async fn no_text_holds_nul() {
+    let house = House::open("nul").await;
+    house.furnish().await;
+    let name = json!({"name": "A\u{0}B"});
+    house.call("PUT", "/accounts/acme", name).await.refused(422, "invalid_character");
+    house.get("/rewards?q=%00").await.refused(422, "invalid_character");
+    assert_eq!(house.get("/rewards/a%00b").await.status, 404);
+}
+
+#[tokio::test]
 async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     let house = House::open("pages").await;
     let pages = table().into_iter().filter(|route| route.method == "GET" && route.need != Need::Open);

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::idempotency::{self, Begun};
+use bursar::ops::idempotency::{self, Begun, Once, Reply};
 use serde_json::{Value, json};
 
 use super::House;
@@ -30,8 +30,31 @@ async fn the_same_key_answers_the_same_again() {
     assert_eq!((first.status.as_u16(), again.header("idempotent-replayed")), (404, "true"));
     assert_eq!(first.body, again.body, "a refusal is answered again as well");
     house.pass_days(31);
-    idempotency::forget_old(&house.app).await.unwrap();
+    assert_eq!(idempotency::sweep(&house.app, house.app.clock.now()).await.unwrap(), 2);
+    assert_eq!(
+        idempotency::sweep(&house.app, house.app.clock.now()).await.unwrap(),
+        0,
+        "once an hour is enough"
+    );
     assert_eq!(post(reward("R1")).await.status, 200, "after 30 days the key is new; the reward exists");
+}
+
+#[tokio::test]
+async fn what_was_answered_in_the_end_is_answered_again() {
+    let house = House::open("in_the_end").await;
+    let begin = async || idempotency::begin(&house.app, "per_1", "k", "h").await.unwrap();
+    let Begun::First(mark) = begin().await else { panic!("a new key is free") };
+    let short = |(): &()| Reply { status: 202, content_type: "t".into(), body: "not known yet".into() };
+    let mut tx = house.app.store.begin().await.unwrap();
+    idempotency::finish(&mut tx, Some(&Once::new(mark.clone(), short)), &()).await.unwrap();
+    tx.commit().await.unwrap();
+    let Begun::Answered(reply) = begin().await else {
+        panic!("the effect and its answer are there together")
+    };
+    assert_eq!(reply.status, 202);
+    let whole = Reply { status: 409, content_type: "t".into(), body: "the vendor refused".into() };
+    idempotency::keep(&house.app, &mark, &whole).await.unwrap();
+    assert!(matches!(begin().await, Begun::Answered(reply) if reply == whole));
 }
 
 #[tokio::test]

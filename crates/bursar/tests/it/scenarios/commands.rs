@@ -12,9 +12,9 @@ use super::Outcome;
 use super::cast::Cast;
 use crate::world::World;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
-    "return", "outside", "refresh",
+    "return", "outside", "refresh", "settle",
 ];
 
 /// Whether a line is a command.
@@ -160,6 +160,8 @@ enum Bound {
     Return(TransactionId),
     Outside(TransactionId, String, String),
     Refresh(TransactionId),
+    /// By the object of that transaction at the vendor; without one, as not made.
+    Settle(TransactionId, Option<TransactionId>),
 }
 
 async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result<Bound, String> {
@@ -185,6 +187,9 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
             Bound::Outside(about(who).await?, (*reference).to_owned(), (*on).to_owned())
         }
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
+        ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None),
+        ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(about(who).await?)),
+        ("settle", [who, "made", "as", other]) => Bound::Settle(about(who).await?, Some(about(other).await?)),
         _ => return Err(format!("{command} cannot be done like this")),
     })
 }
@@ -214,6 +219,20 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
         Bound::Refresh(id) => {
             ask::refresh(work, id).await?;
         }
+        Bound::Settle(id, finding) => {
+            let finding = match finding {
+                None => transactions::Finding::NotMade,
+                Some(of) => ask::found(work, id, &item_of(world, of)).await?,
+            };
+            transactions::settle_by_hand(app, actor, id, &finding, "asked the vendor", None).await?;
+        }
     }
     Ok(())
+}
+
+/// What a person would read off PayPal's own pages.
+fn item_of(world: &World, transaction: TransactionId) -> String {
+    let items = world.simulator.books().items;
+    let of = transaction.to_string();
+    items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&of)).map_or(of, |item| item.id)
 }
