@@ -79,7 +79,7 @@ fn doubtful(state: State, leg: Leg, attempt: AttemptState) -> Step {
 
 fn doubtful_reversal(state: State, attempt: AttemptState) -> Step {
     match (state == State::Recalling, attempt == AttemptState::Review) {
-        (true, true) => to(state).attempt(attempt).tell(Notice::NeedsReview),
+        (true, true) => to(state).attempt(attempt).tell(Notice::PaymentNeedsReview),
         (true, false) => to(state).attempt(attempt),
         (false, _) => still(state),
     }
