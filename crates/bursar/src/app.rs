@@ -45,6 +45,8 @@ pub struct Nudge {
     pub reconcile: Notify,
     /// Something may be forgotten.
     pub sweep: Notify,
+    /// Something is to be mailed.
+    pub notify: Notify,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.

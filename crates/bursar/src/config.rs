@@ -44,6 +44,9 @@ pub struct Config {
     /// Where to send mails; not set, they stay in the outbox
     #[arg(long, env = "BURSAR_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// Whom mails are from, such as `Payouts <payouts@example.com>`; from the base URL when not set
+    #[arg(long, env = "BURSAR_MAIL_FROM")]
+    pub mail_from: Option<String>,
     /// What to log, as a `tracing` filter
     #[arg(long, env = "BURSAR_LOG", default_value = "info")]
     pub log: String,

@@ -1,27 +1,9 @@
-//! The notices: every occasion on which somebody is told something, what it is about, and who hears of it.
+//! The notices: every occasion on which somebody is told something, and who hears of it.
 //!
 //! What is deliberately not here: addresses, words and mails. Who holds a role is asked of the database when a notice is
 //! turned into mails, so that it goes to whoever holds it then.
 
 use crate::spelling::spelled;
-
-spelled! {
-    /// What a notice is about.
-    Topic {
-        /// One reward.
-        Reward = "reward",
-        /// One payment.
-        Transaction = "transaction",
-        /// A partner or an account as a receiver.
-        Payee = "payee",
-        /// A batch.
-        Batch = "batch",
-        /// A vendor.
-        Vendor = "vendor",
-        /// Several payments.
-        Payments = "payments",
-    }
-}
 
 spelled! {
     /// Who hears of it.
@@ -69,19 +51,13 @@ impl Audience {
 }
 
 macro_rules! notices {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $topic:ident, [$($audience:ident),+], $label:literal;)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, [$($audience:ident),+], $label:literal;)+) => {
         spelled! {
             /// Something somebody must be told.
             Notice { $($(#[$doc])* $variant = $name),+ }
         }
 
         impl Notice {
-            /// What it is about.
-            #[must_use]
-            pub fn topic(self) -> Topic {
-                match self { $(Self::$variant => Topic::$topic),+ }
-            }
-
             /// Who hears of it.
             #[must_use]
             pub fn audience(self) -> &'static [Audience] {
@@ -99,45 +75,45 @@ macro_rules! notices {
 
 notices! {
     /// A reward was approved.
-    RewardApproved = "reward_approved", Reward, [Partner], "Reward approved";
+    RewardApproved = "reward_approved", [Partner], "Reward approved";
     /// A reward was rejected.
-    RewardRejected = "reward_rejected", Reward, [Partner], "Reward rejected";
+    RewardRejected = "reward_rejected", [Partner], "Reward rejected";
     /// The payment is on its way.
-    PaymentOnItsWay = "payment_on_its_way", Transaction, [Partner], "Payment on its way";
+    PaymentOnItsWay = "payment_on_its_way", [Partner], "Payment on its way";
     /// The payment is confirmed.
-    PaymentPaid = "payment_paid", Transaction, [Partner], "Payment made";
+    PaymentPaid = "payment_paid", [Partner], "Payment made";
     /// Nothing was paid.
-    PaymentFailed = "payment_failed", Transaction, [Partner, AccountOwner, Internal], "Payment failed";
+    PaymentFailed = "payment_failed", [Partner, AccountOwner, Internal], "Payment failed";
     /// The money came back, or the bank refused it.
-    PaymentReturned = "payment_returned", Transaction, [Partner, AccountOwner, Internal], "Payment came back";
+    PaymentReturned = "payment_returned", [Partner, AccountOwner, Internal], "Payment came back";
     /// The payee must accept it.
-    PaymentUnclaimed = "payment_unclaimed", Transaction, [Partner, AccountOwner, Internal], "Payment not accepted yet";
+    PaymentUnclaimed = "payment_unclaimed", [Partner, AccountOwner, Internal], "Payment not accepted yet";
     /// A person must find out.
-    PaymentNeedsReview = "payment_needs_review", Transaction, [Admins], "Payment needs review";
+    PaymentNeedsReview = "payment_needs_review", [Admins], "Payment needs review";
     /// A payee has said for the first time where he is paid.
-    ProfileCompleted = "payout_profile_completed", Payee, [Partner, Internal], "Payout profile completed";
+    ProfileCompleted = "payout_profile_completed", [Partner, Internal], "Payout profile completed";
     /// A payee's destination was changed: the old and the new address hear of it.
-    ProfileChanged = "payout_profile_changed", Payee, [Partner, Named, Internal], "Payout profile changed";
+    ProfileChanged = "payout_profile_changed", [Partner, Named, Internal], "Payout profile changed";
     /// An address is asked whether it is the payee's.
-    ProfileConfirm = "payout_profile_confirm", Payee, [Named], "Confirm a payout address";
+    ProfileConfirm = "payout_profile_confirm", [Named], "Confirm a payout address";
     /// Another person is asked to release a batch.
-    ReleaseRequested = "batch_release_requested", Batch, [Payers], "Release requested";
+    ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.
-    BatchFinal = "batch_final", Batch, [BatchPeople], "Payout finished";
+    BatchFinal = "batch_final", [BatchPeople], "Payout finished";
     /// Nothing can be paid without a tax report.
-    TaxReportNeeded = "tax_report_needed", Payee, [Partner], "Tax report needed";
+    TaxReportNeeded = "tax_report_needed", [Partner], "Tax report needed";
     /// The tax report on file ends soon.
-    TaxReportExpiring = "tax_report_expiring", Payee, [Partner], "Tax report expires soon";
+    TaxReportExpiring = "tax_report_expiring", [Partner], "Tax report expires soon";
     /// What the partner must do to be paid.
-    Reminder = "reminder", Payee, [Partner], "Reminder of what is missing";
+    Reminder = "reminder", [Partner], "Reminder of what is missing";
     /// A partner asks for his money.
-    PayoutRequested = "payout_requested", Payee, [Preparers], "Payout requested";
+    PayoutRequested = "payout_requested", [Preparers], "Payout requested";
     /// A vendor refuses our credentials.
-    CredentialsRejected = "vendor_credentials_rejected", Vendor, [Admins], "Vendor credentials rejected";
+    CredentialsRejected = "vendor_credentials_rejected", [Admins], "Vendor credentials rejected";
     /// A vendor's webhooks do not arrive.
-    WebhooksSilent = "webhooks_silent", Vendor, [Admins], "Webhooks are silent";
+    WebhooksSilent = "webhooks_silent", [Admins], "Webhooks are silent";
     /// Payments wait for their vendor for too long.
-    PaymentsStuck = "payments_stuck", Payments, [Admins], "Payments are stuck";
+    PaymentsStuck = "payments_stuck", [Admins], "Payments are stuck";
 }
 
 impl Notice {

@@ -101,6 +101,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         paypal_api_base: Some(base),
         paypal_cert_ca: Some(ca),
         smtp_url: None,
+        mail_from: None,
         log: String::new(),
         log_format: String::new(),
         poll_seconds: 2,

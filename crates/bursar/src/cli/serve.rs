@@ -148,6 +148,7 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ("BURSAR_PAYPAL_API_BASE", or(&config.paypal_api_base, "PayPal's own")),
         ("BURSAR_PAYPAL_CERT_CA", or(&ca, "(not set)")),
         ("BURSAR_SMTP_URL", masked(&config.smtp_url, "(not set: mails stay in the outbox)")),
+        ("BURSAR_MAIL_FROM", or(&config.mail_from, "(not set: bursar at the host of the base URL)")),
         ("BURSAR_LOG", config.log.clone()),
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),

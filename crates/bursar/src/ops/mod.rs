@@ -9,6 +9,7 @@ pub mod idempotency;
 pub mod import;
 pub mod invitations;
 pub mod limits;
+pub mod notices;
 pub mod partners;
 pub mod pay;
 pub mod payees;

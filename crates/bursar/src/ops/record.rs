@@ -3,9 +3,9 @@
 //! Answers of our own calls, webhooks, polls and hand refreshes all end here, and so do the steps that people's commands
 //! lead to. What is deliberately not here: deciding (that is `payout::law`) and talking to vendors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use payout::ids::{AttemptId, TransactionId};
+use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::{Journal, Movement};
 use payout::notice::Notice;
@@ -51,6 +51,7 @@ struct Case {
     transaction: Transaction,
     attempts: Vec<Attempt>,
     touched: bool,
+    ended: bool,
     attempts_touched: Vec<AttemptId>,
     begun: Vec<(AttemptId, Leg, i64)>,
     paid_at: Option<Option<i64>>,
@@ -120,8 +121,7 @@ async fn lock(
     tx: &mut Tx,
     ids: impl IntoIterator<Item = TransactionId>,
 ) -> store::Result<BTreeMap<TransactionId, Case>> {
-    let ids: Vec<TransactionId> =
-        ids.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let ids: Vec<TransactionId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;
     let mut attempts: HashMap<TransactionId, Vec<Attempt>> = HashMap::new();
     for attempt in transactions::attempts(tx, &ids).await? {
@@ -136,6 +136,7 @@ async fn lock(
                 transaction,
                 attempts,
                 touched: false,
+                ended: false,
                 attempts_touched: Vec::new(),
                 begun,
                 paid_at: None,
@@ -226,6 +227,7 @@ impl Case {
         let before = self.transaction.state;
         if step.state != before {
             self.touched = true;
+            self.ended = step.state.settled() && (self.ended || !before.settled());
             self.transaction.state = step.state;
             self.transaction.state_at = now;
             self.transaction.reason = reason.cloned();
@@ -301,6 +303,7 @@ async fn write(
     sheet: Sheet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
+    let mut ended = BTreeSet::new();
     for case in cases.into_values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
         for (id, leg, number) in &case.begun {
@@ -308,6 +311,9 @@ async fn write(
         }
         let touched = case.attempts.into_iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
         attempt_changes.extend(touched.map(attempt_change));
+        if case.ended {
+            ended.insert(case.transaction.batch);
+        }
         if case.touched {
             changes.push(change(case.transaction));
         }
@@ -324,8 +330,23 @@ async fn write(
     }
     let notices = sheet.notices.into_iter().map(|(notice, id)| (notice, id.to_string(), "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await?;
+    tell_ends(tx, app, now, ended.into_iter().collect()).await?;
     sheet.audit.into_iter().for_each(|entry| tx.audit(entry));
     Ok(())
+}
+
+/// Tells of the batches that have no payment under way any more. Where two processes end the last two at the same moment
+/// neither sees it; then the watch does.
+async fn tell_ends(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> store::Result<()> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    let ended = store::watch::ended_among(tx, &batches).await?;
+    for batch in &ended {
+        store::outbox::may_tell(tx, Notice::BatchFinal.as_str(), batch, now, now).await?;
+    }
+    let notices = ended.into_iter().map(|batch| (Notice::BatchFinal, batch, "{}".to_owned()));
+    store::outbox::write(tx, &app.clock, now, notices).await
 }
 
 fn change(transaction: Transaction) -> Change {

@@ -13,6 +13,7 @@ pub mod events;
 pub mod idempotency;
 pub mod invariants;
 pub mod ledger;
+pub mod mails;
 pub mod meta;
 pub mod outbox;
 pub mod payees;
@@ -22,8 +23,10 @@ pub mod programs;
 pub mod rewards;
 pub mod settings;
 pub mod submissions;
+pub mod templates;
 pub mod transactions;
 pub mod vendors;
+pub mod watch;
 
 use std::time::Duration;
 

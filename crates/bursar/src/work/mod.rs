@@ -2,15 +2,17 @@
 //! bounded piece of work and can be dropped and begun again at any moment.
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
-//! records what it says; `reconcile` looks for what got no answer; `sweep` forgets what need not be kept. `ask` and
-//! `connect` are the look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and
-//! `verdict` for answers) and writing (`ops::record`).
+//! records what it says; `reconcile` looks for what got no answer; `notify` turns notices into mails and sends them;
+//! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What
+//! is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
 pub mod ask;
 pub mod clients;
 pub mod connect;
 pub mod dispatch;
 pub mod intake;
+mod mailer;
+pub mod notify;
 pub mod pace;
 pub mod reconcile;
 mod send;
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use clients::Clients;
+use mailer::Mailer;
 use pace::Pace;
 
 /// What every loop is given.
@@ -37,6 +40,8 @@ pub struct Work {
     pub app: App,
     /// The vendors' clients.
     pub clients: Clients,
+    /// The mail server, where there is one.
+    mailer: Option<Mailer>,
     /// How fast to send; `None` sends as fast as it can, for the benchmark.
     pub pace: Option<Arc<Pace>>,
     /// Until when a vendor asked for patience.
@@ -58,10 +63,11 @@ impl Work {
     /// Work for a program, at this pace.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// When TLS cannot be set up, or the mail server's address cannot be read.
     pub fn new(app: App, pace: Option<Arc<Pace>>) -> Result<Self, String> {
         let clients = Clients::new(app.clone())?;
-        Ok(Self { app, clients, pace, holds: Arc::default(), dies: Arc::default() })
+        let mailer = Mailer::new(&app)?;
+        Ok(Self { app, clients, mailer, pace, holds: Arc::default(), dies: Arc::default() })
     }
 
     /// Lets the process die at the next such point, for the simulation: the loop stops there and drops what it holds.
@@ -132,6 +138,7 @@ pub fn start(work: Work) -> Loops {
     run!("settle", settle::once, settle);
     run!("reconcile", reconcile::once, reconcile);
     run!("sweep", sweep::once, sweep);
+    run!("notify", notify::once, notify);
     Loops { tasks, stop }
 }
 

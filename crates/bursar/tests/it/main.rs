@@ -13,6 +13,7 @@
 mod api;
 mod browser;
 mod gates;
+mod mails;
 mod need;
 mod pages;
 mod portal;

@@ -110,6 +110,13 @@ const ROOMS: &[Room] = &[
     Room { under: "crates/bursar/src/", never: &["crate::cli", "simulator"], except: CLI },
     Room { under: "crates/bursar/src/", never: &["reqwest"], except: &[] },
     Room { under: "crates/bursar/src/", never: &["sqlx"], except: &["crates/bursar/src/store/"] },
+    Room { under: "crates/bursar/src/", never: &["lettre"], except: &["crates/bursar/src/work/mailer.rs"] },
+    Room { under: "crates/bursar/src/", never: &["minijinja", "mrml"], except: &["crates/bursar/src/mail/"] },
+    Room {
+        under: "crates/bursar/src/mail/",
+        never: &["crate::store", "crate::ops", "crate::clock"],
+        except: &[],
+    },
     Room {
         under: "crates/bursar/src/store/",
         never: &["crate::ops", "crate::work", "crate::web", "vendors"],

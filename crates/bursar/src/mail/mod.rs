@@ -1,0 +1,15 @@
+//! What a mail says: a template with a notice's variables becomes a subject and a text in a small markup, and that
+//! becomes the two parts of a mail, plain text and HTML.
+//!
+//! Pure: nothing here reads the database, sends, or knows the time. What is deliberately not here: who is written to
+//! (`ops::notices`), where the facts come from (`ops::notices::facts`), and SMTP (`work::mailer`).
+
+mod language;
+mod markup;
+mod template;
+mod variables;
+
+pub use language::{Cause, Language};
+pub use markup::Parts;
+pub use template::{Broken, Rendered, Template};
+pub use variables::{Variable, sample, variables};

@@ -1,0 +1,221 @@
+//! Templates that an administrator may edit: a subject and a body in minijinja, of the variables of its notice and
+//! nothing else. There is no loader, no include, no import, no macro and no file; of filters there are `join` and
+//! `length`; and how long a template may be, how long it may run and how much it may write is bounded.
+
+use std::collections::BTreeSet;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja, filters};
+use payout::notice::Notice;
+use serde_json::{Value, json};
+
+use super::language::Language;
+use super::variables::{sample, variables};
+
+/// What a template may do in one rendering, in minijinja's instructions.
+const FUEL: u64 = 50_000;
+/// The longest subject and body, in bytes, as they are written.
+const MOST_WRITTEN: (usize, usize) = (500, 10_000);
+/// The longest subject and body, in bytes, as they come out.
+const MOST_RENDERED: (usize, usize) = (500, 50_000);
+/// What may stand between `{%` and `%}`. `set` is not among it: without it nothing can grow from step to step.
+const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
+
+/// A subject and a body, as they are written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Template {
+    /// One line.
+    pub subject: String,
+    /// The markup (see `markup`), with minijinja in it.
+    pub body: String,
+}
+
+/// A subject and a body, as they came out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// The markup.
+    pub body: String,
+}
+
+/// Why a template cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// `subject` or `body`.
+    pub field: &'static str,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Broken {
+    fn of(field: &'static str, line: Option<usize>, what: impl Into<String>) -> Self {
+        Self { field, line, what: what.into() }
+    }
+
+    /// For the person who wrote it, with what he may use instead.
+    #[must_use]
+    pub fn sentence(&self, notice: Notice) -> String {
+        let place = match self.line {
+            Some(line) if self.field == "body" => format!("Line {line} of the body"),
+            Some(_) | None => format!("The {}", self.field),
+        };
+        let names: Vec<&str> = variables(notice).iter().map(|variable| variable.name).collect();
+        format!("{place}: {}. It may use {}.", self.what.trim_end_matches('.'), names.join(", "))
+    }
+}
+
+impl Template {
+    /// Whether it can be used for a notice: it is not too long, names only what it may, and renders for every reader.
+    ///
+    /// # Errors
+    /// What is wrong, and on which line.
+    pub fn check(&self, notice: Notice) -> Result<(), Broken> {
+        let fields = [("subject", &self.subject, MOST_WRITTEN.0), ("body", &self.body, MOST_WRITTEN.1)];
+        for (field, source, most) in fields {
+            if source.trim().is_empty() {
+                return Err(Broken::of(field, None, "it is empty"));
+            }
+            if source.len() > most {
+                return Err(Broken::of(field, None, format!("it is longer than {most} bytes")));
+            }
+        }
+        if self.subject.contains(char::is_control) {
+            return Err(Broken::of("subject", None, "it is one line without control characters"));
+        }
+        for (field, source, _) in fields {
+            names_only_what_it_may(notice, field, source)?;
+        }
+        for for_partner in [true, false] {
+            let mut facts = sample(notice);
+            if facts.get("for_partner").is_some() {
+                facts["for_partner"] = json!(for_partner);
+            }
+            self.render(Language::En, &facts)?;
+        }
+        Ok(())
+    }
+
+    /// Fills it in. `facts` is an object of the notice's variables; `greeting` is added here.
+    ///
+    /// # Errors
+    /// When it names what is not there, runs too long or writes too much.
+    pub fn render(&self, language: Language, facts: &Value) -> Result<Rendered, Broken> {
+        let mut facts = plain(facts.clone());
+        let greeting = evaluated("subject", &language.greeting().subject, &facts, MOST_RENDERED.0)?;
+        facts["greeting"] = json!(greeting);
+        let subject = evaluated("subject", &self.subject, &facts, MOST_RENDERED.0)?;
+        let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+        let body = evaluated("body", &self.body, &facts, MOST_RENDERED.1)?;
+        Ok(Rendered { subject, body: body.trim().to_owned() })
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(20);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
+    environment.add_filter("join", filters::join);
+    environment.add_filter("length", filters::length);
+    environment
+}
+
+fn names_only_what_it_may(notice: Notice, field: &'static str, source: &str) -> Result<(), Broken> {
+    let environment = environment();
+    let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let word: String = rest[at + 2..]
+            .trim_start_matches(['-', '+'])
+            .trim_start()
+            .chars()
+            .take_while(|letter| letter.is_ascii_alphabetic())
+            .collect();
+        if !STATEMENTS.contains(&word.as_str()) {
+            let line = source[..source.len() - rest.len() + at].matches('\n').count() + 1;
+            return Err(Broken::of(field, Some(line), format!("`{word}` cannot be used; if and for can")));
+        }
+        rest = &rest[at + 2..];
+    }
+    let known: BTreeSet<&str> = variables(notice).iter().map(|variable| variable.name).collect();
+    let mut unknown: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+    unknown.retain(|name| !known.contains(name.as_str()) && name != "loop");
+    unknown.sort();
+    match unknown.first() {
+        None => Ok(()),
+        Some(name) => {
+            let line = source.lines().position(|line| line.contains(name.as_str())).map(|line| line + 1);
+            Err(Broken::of(field, line, format!("there is no `{name}` in this notice")))
+        }
+    }
+}
+
+fn evaluated(field: &'static str, source: &str, facts: &Value, most: usize) -> Result<String, Broken> {
+    let environment = environment();
+    let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+    let mut written = Bounded { bytes: Vec::new(), most };
+    let rendered = template.render_captured_to(Jinja::from(Serde(facts)), &mut written);
+    match rendered {
+        Err(_) if written.bytes.len() >= most => {
+            Err(Broken::of(field, None, format!("it writes more than {most} bytes")))
+        }
+        Err(error) => Err(told(field, &error)),
+        Ok(_) => Ok(String::from_utf8_lossy(&written.bytes).into_owned()),
+    }
+}
+
+/// A buffer that takes no more than it may.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + more.len() > self.most {
+            self.bytes.resize(self.most, b' ');
+            return Err(std::io::Error::other("too long"));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn told(field: &'static str, error: &Error) -> Broken {
+    let what = match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => "it runs too long".to_owned(),
+        (_, Some(detail)) => detail.to_owned(),
+        (kind, None) => kind.to_string(),
+    };
+    Broken::of(field, error.line(), what)
+}
+
+/// The facts with every text on one line and without the marks that begin one: a value is words, never structure.
+fn plain(facts: Value) -> Value {
+    match facts {
+        Value::String(text) => {
+            let text: String =
+                text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+            let text =
+                text.trim_start_matches(|letter: char| letter.is_whitespace() || "-=>|".contains(letter));
+            Value::String(text.trim_end().to_owned())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(plain).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(name, value)| (name, plain(value))).collect())
+        }
+        value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => value,
+    }
+}

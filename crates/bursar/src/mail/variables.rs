@@ -1,0 +1,154 @@
+//! The variables that the templates of each notice may use, what each holds, and an example of all of them. A template
+//! sees these and nothing else: what is not listed here cannot get into a mail.
+
+use payout::notice::Notice;
+use serde_json::{Value, json};
+
+/// A variable and what it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Variable {
+    /// Its name in the template.
+    pub name: &'static str,
+    /// What it holds, for whoever writes a template.
+    pub told: &'static str,
+}
+
+const fn is(name: &'static str, told: &'static str) -> Variable {
+    Variable { name, told }
+}
+
+const ANY: [Variable; 3] = [
+    is("greeting", "the words a mail begins with, with the reader's name where it is known"),
+    is("name", "the reader's name; empty where it is not known"),
+    is("link", "the address of the page that the mail is about"),
+];
+const FOR_PARTNER: Variable =
+    is("for_partner", "true in the partner's mail, false in the one for our own people");
+const PAYEE: Variable = is("payee", "the name of whoever is paid");
+const REWARDS: [Variable; 3] = [
+    is(
+        "rewards",
+        "the first twenty rewards; each has number, program, activity, value and reason (empty unless shown)",
+    ),
+    is("count", "how many there are"),
+    is("more", "how many there are beyond the first twenty"),
+];
+const PAYMENT: [Variable; 12] = [
+    FOR_PARTNER,
+    PAYEE,
+    is("payment", "its number, PT-…"),
+    is("batch", "the payout's number, PB-…"),
+    is("amount", "what is paid, with its currency"),
+    is("fee", "the fee taken off; empty when the company bears it"),
+    is("vendor", "Stripe or PayPal"),
+    is("destination", "where to, masked"),
+    is("date", "the day it ended, or today"),
+    is("reason", "why, in plain words"),
+    is("remedy", "what to do, in plain words"),
+    is("said", "the vendor's own words; empty when it gave none"),
+];
+const PROFILE: [Variable; 7] = [
+    FOR_PARTNER,
+    PAYEE,
+    is("vendor", "Stripe or PayPal"),
+    is("old", "the destination before, masked"),
+    is("new", "the destination now, masked"),
+    is("date", "the day of the change"),
+    is("wait_days", "how many days the new destination waits; 0 for a first one"),
+];
+const TOTALS: Variable = is("totals", "the totals, one per currency");
+const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
+
+/// The variables of a notice's templates.
+#[must_use]
+pub fn variables(notice: Notice) -> Vec<Variable> {
+    let own: &[&[Variable]] = match notice {
+        Notice::RewardApproved | Notice::RewardRejected => &[&REWARDS],
+        Notice::PaymentOnItsWay
+        | Notice::PaymentPaid
+        | Notice::PaymentFailed
+        | Notice::PaymentReturned
+        | Notice::PaymentUnclaimed
+        | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
+        Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
+        Notice::ProfileConfirm => &[],
+        Notice::ReleaseRequested => &[&[
+            is("batch", "the payout's number, PB-…"),
+            is("asked_by", "who asks"),
+            is("claims", "how many claims it has"),
+            TOTALS,
+        ]],
+        Notice::BatchFinal => &[&[
+            is("batch", "the payout's number, PB-…"),
+            is("status", "Paid, Partly paid or Failed"),
+            is("paid", "how many payments were made"),
+            is("failed", "how many failed"),
+            is("returned", "how many came back"),
+            TOTALS,
+        ]],
+        Notice::TaxReportNeeded => &[&[PAYEE]],
+        Notice::TaxReportExpiring => {
+            &[&[PAYEE, is("form", "W-9, W-8BEN or W-8BEN-E"), is("expires", "the last day it holds")]]
+        }
+        Notice::Reminder => &[&[
+            PAYEE,
+            WAITING,
+            is("blockers", "what the partner must do; each has code, message and remedy"),
+        ]],
+        Notice::PayoutRequested => &[&[PAYEE, WAITING]],
+        Notice::CredentialsRejected => &[&[
+            is("vendor", "Stripe or PayPal"),
+            is("why", "the vendor's own words"),
+            is("date", "the day it began"),
+        ]],
+        Notice::WebhooksSilent => &[&[
+            is("vendor", "Stripe or PayPal"),
+            is("since", "when the oldest unanswered payment was sent"),
+            is("last_event", "when the last webhook came; empty when none ever did"),
+        ]],
+        Notice::PaymentsStuck => &[&[
+            is("payments", "the first twenty; each has number, payee, amount, vendor and since"),
+            is("count", "how many there are"),
+            is("more", "how many there are beyond the first twenty"),
+        ]],
+    };
+    ANY.iter().chain(own.iter().copied().flatten()).copied().collect()
+}
+
+/// An example of a notice's variables, to check and show a template with when there is nothing real yet.
+#[must_use]
+pub fn sample(notice: Notice) -> Value {
+    let mut all = json!({
+        "name": "Ana Lima", "greeting": "", "link": "https://bursar.example/page", "for_partner": true,
+        "payee": "Ana Lima", "payment": "PT-000977", "batch": "PB-2026-0042", "amount": "420.00 USD",
+        "fee": "1.30 USD", "vendor": "Stripe", "destination": "acct_…7890", "date": "2026-03-02",
+        "reason": "The partner's bank account is closed.", "remedy": "Please give the details of an open account.",
+        "said": "The bank account has been closed.",
+        "rewards": [
+            {"number": "RW-000231", "program": "Growth", "activity": "Closed deal", "value": "300.00 USD",
+             "reason": "The deal was registered twice."},
+            {"number": "RW-000232", "program": "Growth", "activity": "Certificate", "value": "120.00 USD", "reason": ""},
+        ],
+        "count": 2, "more": 0,
+    });
+    let mut others = json!({
+        "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3,
+        "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
+        "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0,
+        "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],
+        "blockers": [{"code": "profile_missing", "message": "The payee has not chosen how to be paid.",
+                      "remedy": "Set up a payout profile."}],
+        "why": "Invalid API Key provided", "since": "2026-03-01", "last_event": "2026-02-27",
+        "payments": [{"number": "PT-000977", "payee": "Ana Lima", "amount": "420.00 USD", "vendor": "Stripe",
+                      "since": "2026-02-27"}],
+    });
+    let mut picked = serde_json::Map::new();
+    for variable in variables(notice) {
+        let found = [&mut all, &mut others].into_iter().find_map(|values| values.get_mut(variable.name));
+        picked.insert(variable.name.to_owned(), found.map(Value::take).unwrap_or_default());
+    }
+    if notice == Notice::PaymentsStuck {
+        picked.insert("count".to_owned(), json!(1));
+    }
+    Value::Object(picked)
+}

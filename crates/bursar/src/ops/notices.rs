@@ -1,0 +1,282 @@
+//! Notices become mails here: each that lies in the outbox is turned into one mail for every reader it has now, in the
+//! same database transaction that marks it as done, so that it is told at least once and to nobody else.
+//!
+//! What is deliberately not here: which notices there are (`payout::notice`), their words (`mail`), and SMTP (`work`).
+
+pub mod facts;
+pub mod post;
+pub mod remind;
+pub mod templates;
+pub mod watch;
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use payout::access::{Permission, Role, allows};
+use payout::ids::{PartnerId, RewardId};
+use payout::ledger::Payee;
+use payout::notice::{Audience, Notice};
+use serde_json::Value;
+
+use super::{OpsError, Result, settings};
+use crate::app::App;
+use crate::mail::{Language, Rendered, Template};
+use crate::store::mails::{self, Mail, MailState, Reader};
+use crate::store::outbox::{self, Told};
+use crate::store::{self, Db, StoreError, Tx, rewards};
+use crate::transact;
+use facts::Facts;
+
+/// How many notices are turned into mails in one database transaction.
+const AT_ONCE: i64 = 50;
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Turns notices that are due into mails; how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn expand(app: &App, now: i64) -> Result<usize> {
+    if !outbox::anything_due(&mut app.store.read().await?, now).await? {
+        return Ok(0);
+    }
+    transact!(app, |tx| {
+        let taken = outbox::take(tx, now, AT_ONCE).await?;
+        let owners = owners(tx, &taken).await?;
+        let mut press = Press { app, now, templates: HashMap::new() };
+        let mut done: HashSet<String> = HashSet::new();
+        for told in &taken {
+            if done.contains(&told.id) {
+                continue;
+            }
+            let together = match owners.get(&told.id) {
+                Some(owner) => collect(tx, told, *owner, &taken, &owners, now).await?,
+                None => vec![told.clone()],
+            };
+            done.extend(together.iter().map(|one| one.id.clone()));
+            if let Err(error) = press.print(tx, &together).await {
+                later(tx, told, error, now).await?;
+            }
+        }
+        Ok(taken.len())
+    })
+}
+
+/// The owners of the rewards that the collected ones among these are about, by the notice's id.
+async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, PartnerId>> {
+    let collected = taken.iter().filter(|told| told.notice.is_collected());
+    let collected: Vec<(&String, RewardId)> =
+        collected.filter_map(|told| Some((&told.id, RewardId::parse(&told.about)?))).collect();
+    let ids: Vec<RewardId> = collected.iter().map(|(_, reward)| *reward).collect();
+    let found = rewards::named(db, &ids).await?;
+    let owner: HashMap<RewardId, PartnerId> = found.iter().map(|it| (it.entered.id, it.owner.id)).collect();
+    Ok(collected.into_iter().filter_map(|(id, reward)| Some((id.clone(), *owner.get(&reward)?))).collect())
+}
+
+/// What is told together with a decision about a reward: everything of its kind that waits for the same partner. He
+/// gets the first at once and further ones at most once an hour, so within that hour they are put back.
+async fn collect(
+    tx: &mut Tx,
+    told: &Told,
+    owner: PartnerId,
+    taken: &[Told],
+    owners: &HashMap<String, PartnerId>,
+    now: i64,
+) -> store::Result<Vec<Told>> {
+    let same = |other: &&Told| other.notice == told.notice && owners.get(&other.id) == Some(&owner);
+    let mut together: Vec<Told> = taken.iter().filter(same).cloned().collect();
+    let readers = mails::partners_of(tx, Payee::Partner(owner)).await?;
+    if let Some(reader) = readers.first()
+        && let Some(last) = mails::last_to(tx, &reader.address.to_lowercase(), told.notice).await?
+        && last + HOUR_US > now
+    {
+        let ids = together.iter().map(|one| one.id.clone()).collect();
+        outbox::put_back(tx, ids, last + HOUR_US).await?;
+        // Nothing is left to tell of them now, but they are not to be looked at again in this pass either.
+        together.iter_mut().for_each(|one| one.about.clear());
+        return Ok(together);
+    }
+    together.extend(outbox::take_all_of_owner(tx, told.notice, &owner.to_string(), now).await?);
+    together.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(together)
+}
+
+/// A notice whose facts cannot be read must not hold up the others, and must not be lost.
+async fn later(tx: &mut Tx, told: &Told, error: StoreError, now: i64) -> store::Result<()> {
+    match error {
+        StoreError::Missing => {
+            tracing::warn!(
+                notice = told.notice.as_str(),
+                about = told.about,
+                "what a notice is about is gone"
+            );
+            Ok(())
+        }
+        StoreError::Corrupt(what) => {
+            tracing::error!(
+                notice = told.notice.as_str(),
+                about = told.about,
+                what,
+                "a notice cannot be told yet"
+            );
+            outbox::put_back(tx, vec![told.id.clone()], now + HOUR_US).await?;
+            Ok(())
+        }
+        error @ (StoreError::Conflict(_) | StoreError::Db(_)) => Err(error),
+    }
+}
+
+/// Whom a mail goes to, and as whom he reads it.
+struct Addressed {
+    reader: Reader,
+    partner: bool,
+}
+
+/// What turns facts into mails: the templates in force are read once a pass.
+struct Press<'a> {
+    app: &'a App,
+    now: i64,
+    templates: HashMap<(Notice, Language), (Template, i64)>,
+}
+
+impl Press<'_> {
+    /// Writes the mails of notices that are told together.
+    async fn print(&mut self, tx: &mut Tx, together: &[Told]) -> store::Result<()> {
+        let Some(first) = together.first().filter(|told| !told.about.is_empty()) else { return Ok(()) };
+        let facts = facts::read(tx, together, &self.app.base_url, self.now).await?;
+        let mut written = Vec::new();
+        for addressed in recipients(tx, first, &facts).await? {
+            written.push(self.mail(tx, first, &facts, addressed).await?);
+        }
+        mails::insert(tx, written).await?;
+        if first.notice.carries_secret() {
+            outbox::forget_detail(tx, &first.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn mail(&mut self, db: &mut Db, told: &Told, facts: &Facts, to: Addressed) -> store::Result<Mail> {
+        let language = Language::of(to.reader.language.as_deref());
+        let values = facts.seen_by(&to.reader.name, to.partner, language);
+        let (rendered, template_version) = self.rendered(db, told.notice, language, &values).await?;
+        let recipient = to.reader.address.to_lowercase();
+        let suppression = mails::suppression(db, &recipient).await?;
+        let (state, answer) = match suppression {
+            Some(suppression) => (MailState::Suppressed, Some(suppression.why)),
+            None if settings::is_address(&recipient) => (MailState::Waiting, None),
+            None => (MailState::Failed, Some("This is not an e-mail address.".to_owned())),
+        };
+        Ok(Mail {
+            id: format!(
+                "mail_{}",
+                payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.chance()))
+            ),
+            outbox_id: told.id.clone(),
+            notice: told.notice,
+            about: facts.about.clone(),
+            recipient,
+            recipient_name: to.reader.name,
+            language: language.as_str().to_owned(),
+            title: rendered.subject,
+            body: rendered.body,
+            template_version,
+            state,
+            created_at: self.now,
+            next_at: self.now,
+            fence: 0,
+            tries: 0,
+            answer,
+            sent_at: None,
+        })
+    }
+
+    /// The template in force filled in; the built-in one where that cannot be, so that a template never holds up a
+    /// mail.
+    async fn rendered(
+        &mut self,
+        db: &mut Db,
+        notice: Notice,
+        language: Language,
+        values: &Value,
+    ) -> store::Result<(Rendered, i64)> {
+        let key = (notice, language);
+        let (template, version) = match self.templates.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(templates::in_force(db, notice, language).await?),
+        };
+        match template.render(language, values) {
+            Ok(rendered) => return Ok((rendered, *version)),
+            Err(broken) => {
+                tracing::error!(
+                    notice = notice.as_str(),
+                    language = language.as_str(),
+                    version,
+                    broken = broken.sentence(notice),
+                    "a template failed; the built-in one is sent"
+                );
+            }
+        }
+        let bare = |_| Rendered {
+            subject: notice.label().to_owned(),
+            body: format!("> {} | {}", notice.label(), values["link"].as_str().unwrap_or_default()),
+        };
+        Ok((language.built_in(notice).render(language, values).unwrap_or_else(bare), 0))
+    }
+}
+
+/// Everybody a notice goes to, each once; a partner who is one of us as well reads it as the partner.
+async fn recipients(db: &mut Db, told: &Told, facts: &Facts) -> store::Result<Vec<Addressed>> {
+    let mut by_address: BTreeMap<String, Addressed> = BTreeMap::new();
+    for audience in told.notice.audience() {
+        for reader in readers(db, *audience, facts).await? {
+            let partner = audience.is_partner();
+            by_address.entry(reader.address.to_lowercase()).or_insert(Addressed { reader, partner });
+        }
+    }
+    Ok(by_address.into_values().collect())
+}
+
+async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Result<Vec<Reader>> {
+    let bare = |address: &String| Reader { address: address.clone(), name: String::new(), language: None };
+    let may = |permission| Role::ALL.iter().copied().filter(move |role| allows(*role, permission));
+    let people = |permission| may(permission).collect::<Vec<Role>>();
+    Ok(match audience {
+        Audience::Partner => match facts.payee {
+            Some(payee) => mails::partners_of(db, payee).await?,
+            None => Vec::new(),
+        },
+        Audience::Named => {
+            let language = match facts.payee {
+                Some(payee) => mails::partners_of(db, payee).await?.into_iter().find_map(|it| it.language),
+                None => None,
+            };
+            facts.to.iter().map(|to| Reader { language: language.clone(), ..bare(to) }).collect()
+        }
+        Audience::AccountOwner => match facts.payee {
+            Some(payee) => mails::account_owner(db, payee).await?.iter().map(bare).collect(),
+            None => Vec::new(),
+        },
+        Audience::Internal => settings::read(db).await?.0.internal_recipients.iter().map(bare).collect(),
+        Audience::Preparers => mails::people_of(db, &people(Permission::Prepare)).await?,
+        Audience::Payers => mails::people_of(db, &people(Permission::Pay)).await?,
+        Audience::Admins => mails::people_of(db, &people(Permission::Administer)).await?,
+        Audience::BatchPeople => {
+            let mut found = Vec::new();
+            for person in &facts.people {
+                found.extend(mails::person(db, person).await?);
+            }
+            found
+        }
+    })
+}
+
+/// A lost row is not a fault of whoever asks.
+fn gone(error: OpsError) -> StoreError {
+    match error {
+        OpsError::Internal(error) => error,
+        OpsError::Missing => StoreError::Missing,
+        OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+            StoreError::Corrupt(refusal.sentence)
+        }
+        OpsError::Blocked(_) => StoreError::Corrupt("blocked".to_owned()),
+    }
+}

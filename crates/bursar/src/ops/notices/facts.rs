@@ -1,0 +1,369 @@
+//! What a notice's template is filled with, read from the database when the notice is told: the words of its variables,
+//! and who it concerns. Nothing secret comes in here, so nothing secret can get out: destinations are masked, and of tax
+//! reports only the form and its end are read.
+
+use payout::batch::status_after_pay;
+use payout::eligibility::Code;
+use payout::ids::{PersonId, RewardId};
+use payout::ledger::Payee;
+use payout::money::{Money, Vendor};
+use payout::notice::Notice;
+use payout::reason::explain;
+use payout::transaction::Status;
+use serde_json::{Map, Value, json};
+
+use super::gone;
+use crate::clock::date;
+use crate::mail::{Cause, Language};
+use crate::ops::{batches as verbs, settings};
+use crate::store::batches::{self, PoolFilter};
+use crate::store::outbox::Told;
+use crate::store::programs::Worth;
+use crate::store::rewards::{self, Reward};
+use crate::store::transactions::{self, Transaction};
+use crate::store::{self, Db, StoreError, payees, people, vendors};
+
+/// How many rows of a list stand in a mail.
+const SHOWN: usize = 20;
+
+/// What a notice is filled with.
+pub struct Facts {
+    /// The id of what it is about.
+    pub about: String,
+    /// Whom it concerns.
+    pub payee: Option<Payee>,
+    /// The addresses that the notice itself names.
+    pub to: Vec<String>,
+    /// The people it names, by id.
+    pub people: Vec<String>,
+    /// What is the same for every reader.
+    values: Map<String, Value>,
+    /// Why a payment did not arrive, and through whom.
+    reason: Option<(String, Vendor)>,
+    /// Where partners and our own people read on.
+    links: (String, String),
+}
+
+impl Facts {
+    /// The variables as one reader sees them.
+    #[must_use]
+    pub fn seen_by(&self, name: &str, partner: bool, language: Language) -> Value {
+        let mut values = self.values.clone();
+        values.insert("name".to_owned(), json!(name));
+        values.insert("greeting".to_owned(), json!(""));
+        values.insert("for_partner".to_owned(), json!(partner));
+        let (of_partner, of_ours) = &self.links;
+        values.insert("link".to_owned(), json!(if partner { of_partner } else { of_ours }));
+        if let Some((code, vendor)) = &self.reason {
+            let (reason, remedy) = match partner {
+                true => language.cause(Cause::of(code, *vendor)),
+                false => {
+                    let explained = explain(code);
+                    let said = values.get("said").and_then(Value::as_str).unwrap_or_default();
+                    let reason = explained.message.unwrap_or(if said.is_empty() { code } else { said });
+                    (reason.to_owned(), explained.remedy.to_owned())
+                }
+            };
+            values.insert("reason".to_owned(), json!(reason));
+            values.insert("remedy".to_owned(), json!(remedy));
+        }
+        Value::Object(values)
+    }
+}
+
+/// Reads what notices that are told together say.
+///
+/// # Errors
+/// [`StoreError::Missing`] when what they are about is gone; otherwise when the database does not answer.
+pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> store::Result<Facts> {
+    let first = together.first().ok_or(StoreError::Missing)?;
+    let detail: Value = serde_json::from_str(&first.detail).unwrap_or(Value::Null);
+    let mut facts = Facts {
+        about: first.about.clone(),
+        payee: None,
+        to: texts(&detail["to"]),
+        people: Vec::new(),
+        values: Map::new(),
+        reason: None,
+        links: (format!("{base_url}/portal"), base_url.to_owned()),
+    };
+    match first.notice {
+        Notice::RewardApproved | Notice::RewardRejected => {
+            of_rewards(&mut facts, db, together, base_url).await?;
+        }
+        Notice::PaymentOnItsWay
+        | Notice::PaymentPaid
+        | Notice::PaymentFailed
+        | Notice::PaymentReturned
+        | Notice::PaymentUnclaimed
+        | Notice::PaymentNeedsReview => of_transaction(&mut facts, db, first, base_url, now).await?,
+        Notice::ProfileCompleted | Notice::ProfileChanged => {
+            of_profile(&mut facts, db, first, &detail, base_url).await?;
+        }
+        Notice::ProfileConfirm => {
+            facts.payee = Payee::parse(&first.about);
+            facts.links.0 = text(&detail, "link");
+        }
+        Notice::TaxReportNeeded | Notice::TaxReportExpiring | Notice::Reminder | Notice::PayoutRequested => {
+            of_payee(&mut facts, db, first, &detail, base_url, now).await?
+        }
+        Notice::ReleaseRequested => of_release(&mut facts, db, first, base_url, now).await?,
+        Notice::BatchFinal => of_ended_batch(&mut facts, db, first, base_url).await?,
+        Notice::CredentialsRejected | Notice::WebhooksSilent => {
+            of_vendor(&mut facts, db, first, &detail, base_url).await?;
+        }
+        Notice::PaymentsStuck => of_payments(&mut facts, db, &detail, base_url).await?,
+    }
+    Ok(facts)
+}
+
+/// One text, or a list of them.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(values) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+fn put(facts: &mut Facts, values: Value) {
+    if let Value::Object(values) = values {
+        facts.values.extend(values);
+    }
+}
+
+async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &str) -> store::Result<()> {
+    let ids: Vec<RewardId> = together.iter().filter_map(|told| RewardId::parse(&told.about)).collect();
+    let shown: Vec<RewardId> = ids.iter().copied().take(SHOWN).collect();
+    let mut found = rewards::named(db, &shown).await?;
+    found.sort_by_key(|reward| reward.entered.number);
+    let owner = found.first().ok_or(StoreError::Missing)?.owner.id;
+    facts.payee = Some(Payee::Partner(owner));
+    if ids.len() > 1 {
+        facts.about = owner.to_string();
+    }
+    facts.links.1 = format!("{base}/rewards");
+    put(
+        facts,
+        json!({
+            "rewards": found.iter().map(|reward| row(reward, None)).collect::<Vec<_>>(),
+            "count": ids.len(), "more": ids.len().saturating_sub(SHOWN),
+        }),
+    );
+    Ok(())
+}
+
+/// A reward in a list; `adds` is what it adds to a payment, where it stands in one.
+fn row(reward: &Reward, adds: Option<Money>) -> Value {
+    let worth = match reward.entered.worth {
+        Worth::Cash(money) => money.to_string(),
+        Worth::Points(points) => format!("{points} points"),
+    };
+    let reason = reward.entered.reason.as_deref().filter(|_| reward.reason_shown_at.is_some());
+    json!({
+        "number": reward.number(), "program": reward.program.name, "activity": reward.activity.name,
+        "value": adds.map_or(worth, |money| money.to_string()), "reason": reason.unwrap_or_default(),
+    })
+}
+
+async fn of_transaction(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &Told,
+    base: &str,
+    now: i64,
+) -> store::Result<()> {
+    let transaction = transactions::find(db, &told.about).await?;
+    let terms = transaction.terms;
+    let covered = transactions::covered(db, transaction.id).await?;
+    let shown: Vec<RewardId> = covered.iter().take(SHOWN).filter_map(|it| RewardId::parse(&it.id)).collect();
+    let mut rows = rewards::named(db, &shown).await?;
+    rows.sort_by_key(|reward| reward.entered.number);
+    let adds = |reward: &Reward| {
+        let of = covered.iter().find(|it| it.number == reward.entered.number)?;
+        Some(Money::new(of.amount_minor, terms.amount.currency))
+    };
+    let rows: Vec<Value> = rows.iter().map(|reward| row(reward, adds(reward))).collect();
+    let fee = terms.amount != terms.net;
+    let said = transaction.reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default();
+    facts.payee = Some(terms.payee);
+    facts.links.1 = format!("{base}/transactions/{}", transaction.label());
+    facts.reason = Some((code(&transaction), terms.vendor));
+    let values = json!({
+        "payee": name(db, terms.payee).await?,
+        "payment": transaction.label(),
+        "batch": batches::find(db, &transaction.batch.to_string()).await?.number,
+        "amount": terms.net.to_string(),
+        "fee": if fee { transaction.fee.to_string() } else { String::new() },
+        "vendor": terms.vendor.label(),
+        "destination": transaction.destination.masked(),
+        "date": date(transaction.settled_at.unwrap_or(now)),
+        "said": said,
+        "rewards": rows, "count": covered.len(), "more": covered.len().saturating_sub(SHOWN),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+/// The code of why a payment stands as it does; what came back without one was not claimed.
+fn code(transaction: &Transaction) -> String {
+    match &transaction.reason {
+        Some(reason) => reason.code.clone(),
+        None if transaction.state.status() == Status::PayoutFailed => "returned".to_owned(),
+        None => "needs_review".to_owned(),
+    }
+}
+
+async fn name(db: &mut Db, payee: Payee) -> store::Result<String> {
+    let mut names = payees::names(db, &[payee]).await?;
+    Ok(names.remove(&payee).ok_or(StoreError::Missing)?.name)
+}
+
+fn text(detail: &Value, field: &str) -> String {
+    detail[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// Who the payee is, and where our own people read on about him.
+async fn concern(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<(Payee, String)> {
+    let payee = Payee::parse(&told.about).ok_or(StoreError::Missing)?;
+    facts.payee = Some(payee);
+    facts.links.1 = format!("{base}/partners/{payee}");
+    Ok((payee, name(db, payee).await?))
+}
+
+async fn of_profile(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &Told,
+    detail: &Value,
+    base: &str,
+) -> store::Result<()> {
+    let (payee, name) = concern(facts, db, told, base).await?;
+    let profile = payees::profile_of(db, payee).await?;
+    let vendor = profile.map(|profile| profile.destination.vendor().label()).unwrap_or_default();
+    let wait_hours = match told.notice == Notice::ProfileChanged {
+        true => settings::load(db).await?.cooling_off_hours,
+        false => 0,
+    };
+    let values = json!({
+        "payee": name, "vendor": vendor, "old": text(detail, "old"), "new": text(detail, "new"),
+        "date": date(told.at), "wait_days": wait_hours.div_ceil(24),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+async fn of_payee(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &Told,
+    detail: &Value,
+    base: &str,
+    now: i64,
+) -> store::Result<()> {
+    let (payee, name) = concern(facts, db, told, base).await?;
+    if told.notice == Notice::PayoutRequested {
+        facts.links.1 = format!("{base}/claims");
+    }
+    let codes = texts(&detail["blockers"]).into_iter().filter_map(|code| Code::parse(&code));
+    let blocker =
+        |code: Code| json!({"code": code.as_str(), "message": code.message(), "remedy": code.remedy()});
+    let values = json!({
+        "payee": name, "form": text(detail, "form"), "expires": text(detail, "expires"),
+        "waiting": waiting(db, payee, now).await?, "blockers": codes.map(blocker).collect::<Vec<_>>(),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+/// What is approved and not paid, one amount per currency.
+async fn waiting(db: &mut Db, payee: Payee, now: i64) -> store::Result<Vec<String>> {
+    let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
+    let (open, blocked) = verbs::pool_blockers(db, &filter, now).await.map_err(gone)?;
+    let all = open.into_iter().chain(blocked.into_iter().map(|(candidate, _)| candidate));
+    Ok(totals(all.filter_map(|candidate| candidate.adds)))
+}
+
+/// Sums by currency, as they are written.
+fn totals(amounts: impl IntoIterator<Item = Money>) -> Vec<String> {
+    let mut sums: Vec<Money> = Vec::new();
+    for money in amounts {
+        match sums.iter_mut().find(|sum| sum.currency == money.currency) {
+            Some(sum) => sum.minor = sum.minor.saturating_add(money.minor),
+            None => sums.push(money),
+        }
+    }
+    sums.sort_by_key(|sum| sum.currency);
+    sums.into_iter().map(|sum| sum.to_string()).collect()
+}
+
+async fn of_release(facts: &mut Facts, db: &mut Db, told: &Told, base: &str, now: i64) -> store::Result<()> {
+    let view = verbs::view(db, &told.about, now).await.map_err(gone)?;
+    let asked_by = match PersonId::parse(&view.batch.changed.0) {
+        Some(id) => people::by_id(db, id).await?.map(|person| person.name),
+        None => None,
+    };
+    facts.links.1 = format!("{base}/claims/{}", view.batch.number);
+    let values = json!({
+        "batch": view.batch.number, "asked_by": asked_by.unwrap_or_else(|| "Somebody".to_owned()),
+        "claims": view.claims.len(), "totals": totals(view.totals),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<()> {
+    let batch = batches::find(db, &told.about).await?;
+    facts.people = std::iter::once(batch.created.0).chain(batch.paid.map(|(by, _)| by)).collect();
+    facts.links.1 = format!("{base}/claims/{}/pay", batch.number);
+    let states = batches::states(db, batch.id).await?;
+    let count = |status| {
+        let of = states.iter().filter(|(state, _)| state.status() == status);
+        of.map(|(_, count)| count).sum::<i64>()
+    };
+    let sums = batches::sums(db, batch.id).await?;
+    let paid = sums.into_iter().filter(|(state, _)| state.status() == Status::Success).map(|(_, sum)| sum);
+    let values = json!({
+        "batch": batch.number,
+        "status": status_after_pay(states.iter().map(|(state, _)| *state)).label(),
+        "paid": count(Status::Success), "failed": count(Status::Failed), "returned": count(Status::PayoutFailed),
+        "totals": totals(paid),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+async fn of_vendor(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &Told,
+    detail: &Value,
+    base: &str,
+) -> store::Result<()> {
+    let vendor = Vendor::parse(&told.about).ok_or(StoreError::Missing)?;
+    facts.links.1 = format!("{base}/settings/payouts");
+    let all = vendors::all(db).await?;
+    let last = all.iter().find(|connection| connection.vendor == vendor).and_then(|it| it.last_event_at);
+    let values = json!({
+        "vendor": vendor.label(), "why": text(detail, "why"), "date": date(told.at),
+        "since": text(detail, "since"), "last_event": last.map(date).unwrap_or_default(),
+    });
+    put(facts, values);
+    Ok(())
+}
+
+async fn of_payments(facts: &mut Facts, db: &mut Db, detail: &Value, base: &str) -> store::Result<()> {
+    let ids = texts(&detail["transactions"]);
+    facts.links.1 = format!("{base}/transactions?stuck=true");
+    let mut rows = Vec::new();
+    for id in ids.iter().take(SHOWN) {
+        let transaction = transactions::find(db, id).await?;
+        rows.push(json!({
+            "number": transaction.label(), "payee": name(db, transaction.terms.payee).await?,
+            "amount": transaction.terms.net.to_string(), "vendor": transaction.terms.vendor.label(),
+            "since": date(transaction.state_at),
+        }));
+    }
+    put(facts, json!({"payments": rows, "count": ids.len(), "more": ids.len().saturating_sub(SHOWN)}));
+    Ok(())
+}

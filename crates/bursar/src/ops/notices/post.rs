@@ -1,0 +1,170 @@
+//! Mails on their way out: leasing what is due, noting what the mail server said, and what people do about it.
+
+use payout::Refusal;
+use serde_json::json;
+
+use crate::app::{Actor, App};
+use crate::ops::{OpsError, Result};
+use crate::store::audit;
+use crate::store::mails::{self, Mail, MailState};
+use crate::transact;
+
+/// How long a worker may take over a mail.
+const LEASE_US: i64 = 120 * 1_000_000;
+/// What is older is no longer sent: it would arrive as news and be none.
+const TOO_OLD_US: i64 = 3 * 86_400_000_000;
+const MINUTE_US: i64 = 60 * 1_000_000;
+/// The longest wait between two tries, in minutes.
+const LONGEST_WAIT_MINUTES: i64 = 6 * 60;
+
+/// What became of a try.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Posted {
+    /// The mail server has it.
+    Taken(String),
+    /// Not now: it was not reached, or asks for patience, or refuses us and not the address.
+    Later(String),
+    /// It will never take this mail.
+    Refused(String),
+    /// There is no such address, for good.
+    NoSuchAddress(String),
+}
+
+/// Takes mails that are due to be sent. What has become too old, or whose address takes none, ends here.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
+    if !mails::anything_due(&mut app.store.read().await?, now).await? {
+        return Ok(Vec::new());
+    }
+    transact!(app, |tx| {
+        let mut due = Vec::new();
+        for mail in mails::lease(tx, now, now + LEASE_US, limit).await? {
+            if let Some(suppression) = mails::suppression(tx, &mail.recipient).await? {
+                mails::note(tx, &mail, MailState::Suppressed, now, &suppression.why, now).await?;
+            } else if mail.created_at + TOO_OLD_US < now {
+                let last =
+                    mail.answer.clone().unwrap_or_else(|| "It could not be sent for three days.".to_owned());
+                let end = if mail.tries > 1 { MailState::Failed } else { MailState::Lapsed };
+                mails::note(tx, &mail, end, now, &last, now).await?;
+            } else {
+                due.push(mail);
+            }
+        }
+        Ok(due)
+    })
+}
+
+/// Notes what the mail server said. What it cannot take now is tried again after one minute, two, four and so on, for
+/// three days.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<()> {
+    transact!(app, |tx| {
+        let (state, next_at, answer) = match posted {
+            Posted::Taken(answer) => (MailState::Sent, now, answer),
+            Posted::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
+        };
+        if !mails::note(tx, mail, state, next_at, answer, now).await? {
+            return Ok(());
+        }
+        if matches!(posted, Posted::NoSuchAddress(_)) {
+            mails::suppress(tx, &mail.recipient, answer, &mail.id, now).await?;
+        }
+        if state == MailState::Sent && mail.notice.carries_secret() {
+            mails::put_body(tx, &mail.id, &without_links(&mail.body)).await?;
+        }
+        Ok(())
+    })
+}
+
+fn wait_us(tries: i64) -> i64 {
+    let doubled = 1_i64.checked_shl(u32::try_from(tries - 1).unwrap_or(0)).unwrap_or(i64::MAX);
+    MINUTE_US.saturating_mul(doubled.clamp(1, LONGEST_WAIT_MINUTES))
+}
+
+/// A text without the addresses in it: what only its receiver may follow is not kept, nor shown to anybody else.
+#[must_use]
+pub fn without_links(body: &str) -> String {
+    let line = |line: &str| match line.starts_with("> ").then(|| line.split_once(" | ")).flatten() {
+        Some((words, _)) => format!("{} (the link is known to the receiver alone)", &words[2..]),
+        None => line.to_owned(),
+    };
+    body.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Sends a mail again that was given up.
+///
+/// # Errors
+/// [`OpsError::Refused`] while its address is suppressed, or when it is not given up.
+pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let mail = mails::find(tx, id).await?;
+        if mails::suppression(tx, &mail.recipient).await?.is_some() {
+            let told = "This address takes no mails. Lift the suppression first.";
+            return Err(Refusal::new("address_suppressed", told).into());
+        }
+        if mail.created_at + TOO_OLD_US < now {
+            let told =
+                "This mail is older than three days, so it would tell old news. It stays here to be read.";
+            return Err(Refusal::new("mail_too_old", told).into());
+        }
+        if !mails::wait_again(tx, id, now).await? {
+            let told = "This mail is not given up: it was sent, or will be.";
+            return Err(Refusal::new("mail_not_given_up", told).into());
+        }
+        let (actor, subject) = (actor.id.to_string(), mail.id);
+        tx.audit(audit::Entry {
+            at: now,
+            actor,
+            action: "mail_sent_again",
+            subject,
+            detail: "{}".to_owned(),
+        });
+        Ok(())
+    })?;
+    app.nudge.notify.notify_one();
+    Ok(())
+}
+
+/// Writes to an address again that a mail server had refused for good.
+///
+/// # Errors
+/// [`OpsError::Missing`] when nothing is held against it.
+pub async fn lift(app: &App, actor: &Actor, address: &str) -> Result<()> {
+    transact!(app, |tx| {
+        if !mails::lift(tx, address).await? {
+            return Err(OpsError::Missing);
+        }
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: actor.id.to_string(),
+            action: "suppression_lifted",
+            subject: "mail".to_owned(),
+            detail: json!({"address": address.to_lowercase()}).to_string(),
+        });
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let minutes = |tries| wait_us(tries) / MINUTE_US;
+        assert_eq!([1, 2, 3, 9, 10, 64, 500].map(minutes), [1, 2, 4, 256, 360, 360, 360]);
+    }
+
+    #[test]
+    fn a_link_is_taken_out() {
+        let body = "Hello,\n\n> Confirm | https://bursar.example/confirm/secret\n\nBye";
+        let told = without_links(body);
+        assert!(!told.contains("secret") && told.contains("Confirm (the link"), "{told}");
+    }
+}

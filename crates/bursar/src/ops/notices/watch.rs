@@ -1,0 +1,139 @@
+//! What nobody does and somebody must still hear of: payments that stay with their vendor for too long, a vendor whose
+//! webhooks do not arrive, tax reports that are missing or about to end, batches that have ended. Each is told at most
+//! once a day, however many processes look.
+
+use payout::money::Vendor;
+use payout::notice::Notice;
+use payout::transaction::{State, Status};
+use serde_json::json;
+
+use crate::app::App;
+use crate::clock::date;
+use crate::ops::{Result, settings};
+use crate::store::transactions::{self, Filter};
+use crate::store::watch as looks;
+use crate::store::{self, Tx, outbox, vendors};
+use crate::transact;
+
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+/// Between two looks.
+const LOOKS_US: i64 = 10 * 60 * 1_000_000;
+/// Without a webhook for so long after something was sent, a vendor is silent.
+const SILENT_US: i64 = 6 * HOUR_US;
+/// So long before its end a partner hears of his tax report.
+const BEFORE_THE_END_US: i64 = 30 * DAY_US;
+/// So long a partner is not asked again for his tax report.
+const ASKED_US: i64 = 30 * DAY_US;
+/// The most payments, payees or batches told of in one look.
+const AT_ONCE: i64 = 500;
+
+/// Looks, unless somebody has within ten minutes; how many notices were written.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn look(app: &App, now: i64) -> Result<usize> {
+    let last = outbox::last_told(&mut app.store.read().await?, "watch", "").await?;
+    if last.is_some_and(|last| last + LOOKS_US > now) {
+        return Ok(0);
+    }
+    transact!(app, |tx| {
+        if !outbox::may_tell(tx, "watch", "", now, now - LOOKS_US).await? {
+            return Ok(0);
+        }
+        let mut notices = Vec::new();
+        stuck(tx, &mut notices, now).await?;
+        silent(tx, &mut notices, now).await?;
+        tax_reports(tx, &mut notices, now).await?;
+        ended_batches(tx, &mut notices, now).await?;
+        let count = notices.len();
+        outbox::write(tx, &app.clock, now, notices).await?;
+        Ok(count)
+    })
+}
+
+type Notices = Vec<(Notice, String, String)>;
+
+/// How long a vendor may take before somebody should look. Money that only its receiver can take is not stuck.
+fn patience_us(vendor: Vendor) -> i64 {
+    match vendor {
+        Vendor::Stripe => DAY_US,
+        Vendor::PayPal => 3 * DAY_US,
+    }
+}
+
+async fn stuck(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    let waits = |state: &State| state.status() == Status::PendingProcessing && *state != State::Unclaimed;
+    let mut ids = Vec::new();
+    for vendor in Vendor::ALL {
+        let filter = Filter {
+            states: Some(State::ALL.iter().copied().filter(waits).collect()),
+            vendor: Some(vendor),
+            open: true,
+            unmoved_since: Some(now - patience_us(vendor)),
+            ..Filter::default()
+        };
+        let found = transactions::list(tx, &filter, AT_ONCE).await?;
+        ids.extend(found.into_iter().map(|transaction| transaction.id.to_string()));
+    }
+    let notice = Notice::PaymentsStuck;
+    if !ids.is_empty() && outbox::may_tell(tx, notice.as_str(), "", now, now - DAY_US).await? {
+        notices.push((notice, "payments".to_owned(), json!({ "transactions": ids }).to_string()));
+    }
+    Ok(())
+}
+
+async fn silent(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    let connected = vendors::all(tx).await?;
+    for (vendor, since) in looks::unanswered(tx).await? {
+        let last = connected.iter().find(|it| it.vendor == vendor).and_then(|it| it.last_event_at);
+        if since + SILENT_US > now || last.is_some_and(|last| last >= since) {
+            continue;
+        }
+        let (notice, about) = (Notice::WebhooksSilent, vendor.as_str());
+        if outbox::may_tell(tx, notice.as_str(), about, now, now - DAY_US).await? {
+            notices.push((notice, about.to_owned(), json!({ "since": date(since) }).to_string()));
+        }
+    }
+    Ok(())
+}
+
+async fn tax_reports(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    if !settings::load(tx).await?.us_tax_tracking {
+        return Ok(());
+    }
+    for (payee, form, ends) in looks::tax_ending(tx, now, now + BEFORE_THE_END_US, AT_ONCE).await? {
+        let (notice, about) = (Notice::TaxReportExpiring, format!("{payee} {ends}"));
+        // Told once for each end, so never again about this one.
+        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+            let detail = json!({"form": form_label(&form), "expires": date(ends - 1)});
+            notices.push((notice, payee, detail.to_string()));
+        }
+    }
+    for payee in looks::tax_missing(tx, now, AT_ONCE).await? {
+        let notice = Notice::TaxReportNeeded;
+        if outbox::may_tell(tx, notice.as_str(), &payee, now, now - ASKED_US).await? {
+            notices.push((notice, payee, "{}".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn form_label(form: &str) -> &str {
+    match form {
+        "w9" => "W-9",
+        "w8ben" => "W-8BEN",
+        "w8bene" => "W-8BEN-E",
+        other => other,
+    }
+}
+
+/// Two payments that end at the same moment may each see the other under way, so a batch's end is also looked for.
+async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    for batch in looks::ended_batches(tx, AT_ONCE).await? {
+        if outbox::may_tell(tx, Notice::BatchFinal.as_str(), &batch, now, i64::MIN).await? {
+            notices.push((Notice::BatchFinal, batch, "{}".to_owned()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The templates an administrator has written, with every version before them.
+
+use payout::notice::Notice;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Tx, word};
+
+/// A version of a template.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Of which notice.
+    pub notice: Notice,
+    /// In which language.
+    pub language: String,
+    /// From 1.
+    pub version: i64,
+    /// Subject and body; none where the built-in one was restored.
+    pub words: Option<(String, String)>,
+    /// When it was saved.
+    pub saved_at: i64,
+    /// By whom.
+    pub saved_by: String,
+}
+
+fn version(row: &AnyRow) -> Result<Version> {
+    let notice: String = row.try_get(0)?;
+    let subject: Option<String> = row.try_get(3)?;
+    Ok(Version {
+        notice: word(Notice::parse(&notice), &notice)?,
+        language: row.try_get(1)?,
+        version: row.try_get(2)?,
+        words: subject.zip(row.try_get::<Option<String>, _>(4)?),
+        saved_at: row.try_get(5)?,
+        saved_by: row.try_get(6)?,
+    })
+}
+
+/// The versions of a template, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn versions(db: &mut Db, notice: Notice, language: &str, limit: i64) -> Result<Vec<Version>> {
+    let sql = "SELECT notice, language, version, subject, body, saved_at, saved_by FROM notice_template \
+               WHERE notice = $1 AND language = $2 ORDER BY version DESC LIMIT $3";
+    let query = sqlx::query(sql).bind(notice.as_str()).bind(language.to_owned()).bind(limit);
+    db.all(query).await?.iter().map(version).collect()
+}
+
+/// The templates in force that are not the built-in ones: notice and language.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn edited(db: &mut Db) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT t.notice, t.language FROM notice_template t WHERE t.subject IS NOT NULL AND t.version = \
+               (SELECT MAX(n.version) FROM notice_template n WHERE n.notice = t.notice AND n.language = t.language)";
+    let rows = db.all(sqlx::query(sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Saves a version after the one that was read; false when somebody else has saved one since.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, of: &Version) -> Result<bool> {
+    let sql = "INSERT INTO notice_template (notice, language, version, subject, body, saved_at, saved_by) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let (subject, body) = of.words.clone().unzip();
+    let query = sqlx::query(sql).bind(of.notice.as_str()).bind(of.language.clone()).bind(of.version);
+    let query = query.bind(subject).bind(body).bind(of.saved_at).bind(of.saved_by.clone());
+    Ok(tx.run(query).await? == 1)
+}

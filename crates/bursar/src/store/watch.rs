@@ -1,0 +1,88 @@
+//! What the watch looks for: payments without an answer, tax reports that are missing or end soon, batches that ended.
+
+use payout::ids::BatchId;
+use payout::money::Vendor;
+use payout::transaction::State;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Value, Where, word};
+
+/// The vendors that hold something of ours without an end, each with when the oldest of it was sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unanswered(db: &mut Db) -> Result<Vec<(Vendor, i64)>> {
+    let mut conditions = Where::default();
+    let waiting = State::ALL.iter().filter(|state| !state.settled() && **state != State::Unclaimed);
+    conditions.among("t.state", waiting.map(|state| Value::from(state.as_str())));
+    conditions.and("a.state IN ('sending', 'unknown', 'accepted') AND a.first_sent_at IS NOT NULL", []);
+    let sql = "SELECT t.vendor, MIN(a.first_sent_at) FROM payout_transaction t \
+               JOIN attempt a ON a.transaction_id = t.id {where} GROUP BY t.vendor ORDER BY t.vendor";
+    let read = |row: &AnyRow| {
+        let vendor: String = row.try_get(0)?;
+        Ok((word(Vendor::parse(&vendor), &vendor)?, row.try_get(1)?))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// Tax reports that end in this time: payee, form, end.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<Vec<(String, String, i64)>> {
+    let sql = "SELECT t.payee, t.form, t.expires_at FROM tax_report t WHERE t.expires_at > $1 AND t.expires_at <= $2 \
+               AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'tax_report_expiring' \
+               AND n.about = t.payee || ' ' || CAST(t.expires_at AS TEXT)) ORDER BY t.expires_at LIMIT $3";
+    let rows = db.all(sqlx::query(sql).bind(from).bind(to).bind(limit)).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+/// Payees with approved rewards that wait in the pool, and no tax report that holds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT r.payee FROM reward r WHERE r.status = 'approved' AND r.batch_id IS NULL \
+               AND r.transaction_id IS NULL AND r.paid_at IS NULL AND r.payee IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM tax_report t WHERE t.payee = r.payee \
+               AND (t.expires_at IS NULL OR t.expires_at > $1)) \
+               AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'tax_report_needed' \
+               AND n.about = r.payee AND n.told_at > $2) ORDER BY r.payee LIMIT $3";
+    // As long as a partner is not asked again: thirty days.
+    let asked = now - 30 * 86_400_000_000;
+    let rows = db.all(sqlx::query(sql).bind(now).bind(asked).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Batches that were paid, have no payment under way, and whose end nobody was told.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.and("b.pay_pressed_at IS NOT NULL", []);
+    let told = "NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'batch_final' AND n.about = b.id)";
+    conditions.and(told, []);
+    conditions.and(
+        "NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.batch_id = b.id AND t.settled_at IS NULL)",
+        [],
+    );
+    let sql = format!("SELECT b.id FROM batch b {{where}} ORDER BY b.id LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Those of these batches that have no payment under way.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ended_among(db: &mut Db, batches: &[BatchId]) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.among("b.id", batches.iter().map(|batch| Value::from(batch.to_string())));
+    conditions.and(
+        "NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.batch_id = b.id AND t.settled_at IS NULL)",
+        [],
+    );
+    let sql = "SELECT b.id FROM batch b {where} ORDER BY b.id";
+    db.all(conditions.query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}

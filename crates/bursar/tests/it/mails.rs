@@ -1,0 +1,3 @@
+//! Mails: what each says in each language, to whom it goes, and how it gets there.
+
+mod words;
