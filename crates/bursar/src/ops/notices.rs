@@ -54,7 +54,7 @@ pub async fn expand(app: &App, now: i64) -> Result<usize> {
             };
             done.extend(together.iter().map(|one| one.id.clone()));
             if let Err(error) = press.print(tx, &together).await {
-                later(tx, told, error, now).await?;
+                later(tx, &together, error, now).await?;
             }
         }
         Ok(taken.len())
@@ -100,25 +100,18 @@ async fn collect(
     Ok(together)
 }
 
-/// A notice whose facts cannot be read must not hold up the others, and must not be lost.
-async fn later(tx: &mut Tx, told: &Told, error: StoreError, now: i64) -> store::Result<()> {
+/// Notices whose facts cannot be read must not hold up the others, and must not be lost.
+async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> store::Result<()> {
+    let first = together.first().map(|told| (told.notice.as_str(), told.about.as_str()));
     match error {
         StoreError::Missing => {
-            tracing::warn!(
-                notice = told.notice.as_str(),
-                about = told.about,
-                "what a notice is about is gone"
-            );
+            tracing::warn!(?first, "what a notice is about is gone");
             Ok(())
         }
         StoreError::Corrupt(what) => {
-            tracing::error!(
-                notice = told.notice.as_str(),
-                about = told.about,
-                what,
-                "a notice cannot be told yet"
-            );
-            outbox::put_back(tx, vec![told.id.clone()], now + HOUR_US).await?;
+            tracing::error!(?first, what, "a notice cannot be told yet");
+            outbox::put_back(tx, together.iter().map(|told| told.id.clone()).collect(), now + HOUR_US)
+                .await?;
             Ok(())
         }
         error @ (StoreError::Conflict(_) | StoreError::Db(_)) => Err(error),
@@ -170,7 +163,7 @@ impl Press<'_> {
                 "mail_{}",
                 payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.chance()))
             ),
-            outbox_id: told.id.clone(),
+            outbox_id: Some(told.id.clone()),
             notice: told.notice,
             about: facts.about.clone(),
             recipient,

@@ -64,8 +64,8 @@ impl MailState {
 pub struct Mail {
     /// Its id, `mail_…`.
     pub id: String,
-    /// The notice it tells.
-    pub outbox_id: String,
+    /// The notice it tells; none for a test.
+    pub outbox_id: Option<String>,
     /// What that is.
     pub notice: Notice,
     /// The id of what it is about.

@@ -210,7 +210,8 @@ fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
         ),
     ];
     for (name, value) in RULES {
-        headers.insert(name, HeaderValue::from_static(value));
+        // What is shown in a frame has stricter rules of its own.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -12,6 +12,7 @@
 
 mod api;
 mod browser;
+mod canary;
 mod gates;
 mod mails;
 mod need;

@@ -18,7 +18,7 @@ use bursar::config::Config;
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
 use bursar::store::Store;
-use bursar::work::{Work, connect, dispatch, intake, reconcile, settle};
+use bursar::work::{Work, connect, dispatch, intake, notify, reconcile, settle};
 use clap::{Args as _, Command, FromArgMatches as _};
 use futures::StreamExt as _;
 use payout::access::Role;
@@ -65,15 +65,22 @@ pub enum Loop {
     Intake,
     Settle,
     Reconcile,
+    Notify,
 }
 
 impl Loop {
+    /// Those that move money; the mails are looked at where they matter.
     pub const ALL: [Self; 4] = [Self::Intake, Self::Settle, Self::Dispatch, Self::Reconcile];
 }
 
 impl World {
     /// A fresh program with both vendors connected and payouts switched on. `seed` draws every id.
     pub async fn open(name: &str, seed: u64) -> Self {
+        Self::open_with(name, seed, &[]).await
+    }
+
+    /// The same with more flags of `serve`.
+    pub async fn open_with(name: &str, seed: u64, flags: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, handle) = Clock::standing_at(start(), seed);
         let told = clock.clone();
@@ -91,12 +98,18 @@ impl World {
         let app = App::new(Inner {
             store: Store::open(&database_url).await.unwrap(),
             clock,
-            config: config(&[
-                ("database-url", &database_url),
-                ("stripe-api-base", &vendors_at),
-                ("paypal-api-base", &vendors_at),
-                ("paypal-cert-ca", &roots.display().to_string()),
-            ]),
+            config: config(
+                &[
+                    flags,
+                    &[
+                        ("database-url", &database_url),
+                        ("stripe-api-base", &vendors_at),
+                        ("paypal-api-base", &vendors_at),
+                        ("paypal-cert-ca", &roots.display().to_string()),
+                    ],
+                ]
+                .concat(),
+            ),
             base_url: web_at,
             master_key: MasterKey::new([7; 32]),
             nudge: Nudge::default(),
@@ -175,6 +188,7 @@ impl World {
                 Loop::Intake => intake::once(work, now).await,
                 Loop::Settle => settle::once(work, now).await,
                 Loop::Reconcile => reconcile::once(work, now).await,
+                Loop::Notify => notify::once(work, now).await,
             };
             let done = done.unwrap_or_else(|error| panic!("{which:?} failed: {error:?}"));
             if done == 0 {

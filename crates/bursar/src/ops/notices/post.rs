@@ -1,9 +1,11 @@
 //! Mails on their way out: leasing what is due, noting what the mail server said, and what people do about it.
 
 use payout::Refusal;
-use serde_json::json;
+use payout::notice::Notice;
+use serde_json::{Value, json};
 
 use crate::app::{Actor, App};
+use crate::mail::{Broken, Language, Template};
 use crate::ops::{OpsError, Result};
 use crate::store::audit;
 use crate::store::mails::{self, Mail, MailState};
@@ -149,6 +151,60 @@ pub async fn lift(app: &App, actor: &Actor, address: &str) -> Result<()> {
         });
         Ok(())
     })
+}
+
+/// Where a person's own test mails go.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn own_address(app: &App, actor: &Actor) -> Result<Option<String>> {
+    let reader = mails::person(&mut app.store.read().await?, &actor.id.to_string()).await?;
+    Ok(reader.map(|reader| reader.address))
+}
+
+/// Sends whoever asks a template filled with `values`, saved or not, so that he sees what a partner would.
+///
+/// # Errors
+/// [`OpsError::Refused`] when the template cannot be used, or he has no address.
+pub async fn test(
+    app: &App,
+    actor: &Actor,
+    (notice, language): (Notice, Language),
+    template: &Template,
+    values: &Value,
+) -> Result<Mail> {
+    let broken = |broken: Broken| Refusal::new("template_broken", broken.sentence(notice)).at(broken.field);
+    template.check(notice).map_err(broken)?;
+    let rendered = template.render(language, values).map_err(broken)?;
+    let mail = transact!(app, |tx| {
+        let now = app.clock.now();
+        let reader = mails::person(tx, &actor.id.to_string()).await?;
+        let told = "Your account has no e-mail address.";
+        let reader = reader.ok_or_else(|| Refusal::new("no_address", told))?;
+        let mail = Mail {
+            id: format!("mail_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+            outbox_id: None,
+            notice,
+            about: "test".to_owned(),
+            recipient: reader.address.to_lowercase(),
+            recipient_name: reader.name,
+            language: language.as_str().to_owned(),
+            title: format!("Test: {}", rendered.subject),
+            body: rendered.body.clone(),
+            template_version: 0,
+            state: MailState::Waiting,
+            created_at: now,
+            next_at: now,
+            fence: 0,
+            tries: 0,
+            answer: None,
+            sent_at: None,
+        };
+        mails::insert(tx, vec![mail.clone()]).await?;
+        Ok(mail)
+    })?;
+    app.nudge.notify.notify_one();
+    Ok(mail)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ ALTER TABLE outbox ADD COLUMN due_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX outbox_waiting ON outbox (due_at, id) WHERE expanded_at IS NULL;
 CREATE INDEX outbox_by_notice ON outbox (notice, id);
 
--- title and body are what the template gave; body is in the mails' own markup, of which both parts are made.
+-- outbox_id is empty for a test. title and body are what the template gave; body is in the mails' own markup, of which both parts are made.
 CREATE TABLE mail (
     id TEXT PRIMARY KEY,
-    outbox_id TEXT NOT NULL REFERENCES outbox (id),
+    outbox_id TEXT REFERENCES outbox (id),
     notice TEXT NOT NULL,
     about TEXT NOT NULL,
     recipient TEXT NOT NULL,

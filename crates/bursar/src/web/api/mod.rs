@@ -5,6 +5,7 @@ mod batches;
 mod books;
 mod imports;
 mod invitations;
+mod outbox;
 mod partners;
 mod payees;
 mod programs;
@@ -43,6 +44,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(batches::routes());
     routes.extend(transactions::routes());
     routes.extend(books::routes());
+    routes.extend(outbox::routes());
     routes
 }
 

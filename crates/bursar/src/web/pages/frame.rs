@@ -38,6 +38,8 @@ pub enum Place {
     Transactions,
     /// How payouts are made.
     PayoutSettings,
+    /// What people were told.
+    Outbox,
     /// Who did what.
     Activity,
 }
@@ -216,6 +218,7 @@ impl Visit {
             entry("Review Claims", "/claims", Place::Claims),
             entry("Payout Dashboard", "/transactions", Place::Transactions),
             entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
+            entry("Outbox", "/outbox", Place::Outbox),
         ];
         let audits = self.may(Permission::Audit);
         let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));

@@ -10,6 +10,8 @@ mod history;
 mod invite;
 mod live;
 mod login;
+mod notices;
+mod outbox;
 mod pay;
 mod portal;
 mod prepare;
@@ -50,6 +52,8 @@ pub fn routes() -> Vec<Route> {
         transaction::routes(),
         settings::routes(),
         invite::routes(),
+        notices::routes(),
+        outbox::routes(),
         history::routes(),
     ];
     routes.extend(pages.into_iter().flatten());

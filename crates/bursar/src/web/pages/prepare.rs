@@ -13,6 +13,7 @@ use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Cash, how_many};
 use crate::app::App;
 use crate::ops::batches::{self as verbs, BatchView, Choose};
+use crate::ops::notices::{self, remind::Reminded};
 use crate::store::batches::{self, PoolFilter};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -24,6 +25,7 @@ pub fn routes() -> Vec<Route> {
     let (prepares, pays) = (Need::May(Permission::Prepare), Need::May(Permission::Pay));
     vec![
         post("/claims/add", prepares, add),
+        post("/claims/remind", prepares, remind),
         post("/claims/{number}/remove", prepares, remove),
         post("/claims/{number}/remove-blocked", prepares, remove_blocked),
         get("/claims/{number}/delete", prepares, delete_form),
@@ -52,6 +54,29 @@ async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> R
     };
     let told = match verbs::form(&app, &visit.actor, &choose, false, None).await {
         Ok(view) => Told::good(format!("{} now holds {}.", view.batch.number, held(&view))),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on("/claims"))
+}
+
+/// Whoever was reminded lately is not reminded again, and the page says so.
+async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let told = match notices::remind::remind(&app, &visit.actor, None).await {
+        Ok(Reminded { told: 0, lately: 0 }) => {
+            Told::bad("No reward waits for its payee, so nobody was reminded.")
+        }
+        Ok(Reminded { told, lately }) => {
+            let payees = |count| how_many(count, "payee", "payees");
+            let words = match lately {
+                0 => format!("{} reminded.", payees(told)),
+                _ => format!(
+                    "{} reminded; {} had a reminder within the last three days.",
+                    payees(told),
+                    payees(lately)
+                ),
+            };
+            if told > 0 { Told::good(words) } else { Told::warn(words) }
+        }
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on("/claims"))

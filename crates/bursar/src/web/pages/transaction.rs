@@ -14,13 +14,14 @@ use payout::transaction::{AttemptState, Leg};
 
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
+use super::outbox;
 use super::words::{self, Cash, Chip, When, detail, meaning, plain, status_chip, when};
 use crate::app::App;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
-use crate::store::{Db, batches, payees};
+use crate::store::{Db, batches, mails, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -111,6 +112,7 @@ struct ShowPage {
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
     timeline: Vec<LineRow>,
+    mails: Vec<outbox::Row>,
 }
 
 async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
@@ -133,6 +135,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let covered = covered.into_iter().map(|row| {
         (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, terms.amount.currency)))
     });
+    let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction);
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Transactions),
@@ -165,6 +168,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
         rewards: covered.collect(),
         timeline: transactions::timeline(db, transaction.id).await?.into_iter().map(line).collect(),
+        mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
 }
 

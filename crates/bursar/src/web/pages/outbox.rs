@@ -1,0 +1,287 @@
+//! The outbox: every mail, newest first, with what became of it; and one mail as its reader gets it.
+//!
+//! Its HTML is shown in a frame without rights: whatever a template brings with it can do nothing there.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::notice::Notice;
+
+use super::frame::{Frame, Place, Told, Visit};
+use super::words::{Chip, When, when};
+use crate::app::{Actor, App};
+use crate::mail::{Language, Parts};
+use crate::ops::notices::post;
+use crate::store::mails::{self, Filter, Mail, MailState};
+use crate::web::fault::Fault;
+use crate::web::form::{Form, ListQuery, sealed};
+use crate::web::{Need, Route, get, post as posted};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    vec![
+        get("/outbox", reads, list),
+        get("/outbox/{mail}", reads, show),
+        get("/outbox/{mail}/html", reads, html),
+        posted("/outbox/{mail}/again", administers, again),
+        posted("/outbox/lift", administers, lift),
+    ]
+}
+
+/// A mail as a row.
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// Its subject line.
+    pub title: String,
+    /// The address.
+    pub recipient: String,
+    /// What it tells.
+    pub notice: &'static str,
+    /// How it stands.
+    pub chip: Chip,
+    /// When it was written.
+    pub at: When,
+}
+
+impl Row {
+    /// A mail in a list.
+    #[must_use]
+    pub fn of(mail: Mail) -> Self {
+        Self {
+            id: mail.id,
+            title: mail.title,
+            recipient: mail.recipient,
+            notice: mail.notice.label(),
+            chip: chip(mail.state),
+            at: When(mail.created_at),
+        }
+    }
+}
+
+fn chip(state: MailState) -> Chip {
+    let tone = match state {
+        MailState::Waiting => "wait",
+        MailState::Sent => "good",
+        MailState::Failed => "bad",
+        MailState::Suppressed | MailState::Lapsed => "warn",
+    };
+    Chip { tone, words: state.label() }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    notice: Option<String>,
+    recipient: Option<String>,
+    state: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "outbox.html")]
+struct OutboxPage {
+    frame: Frame,
+    ask: Ask,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    narrowed: bool,
+    server: bool,
+    suppressed: Vec<(String, String, When)>,
+    may: bool,
+}
+
+impl OutboxPage {
+    fn is_notice(&self, notice: &Notice) -> bool {
+        self.ask.notice.as_deref() == Some(notice.as_str())
+    }
+
+    fn is_state(&self, state: &MailState) -> bool {
+        self.ask.state.as_deref() == Some(state.as_str())
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let mut problem = None;
+    let notice = ask.notice.as_deref().map(|word| Notice::parse(word).ok_or(word));
+    let state = ask.state.as_deref().map(|word| MailState::parse(word).ok_or(word));
+    if let Some(Err(word)) = &notice {
+        problem = Some(format!("There is no notice “{word}”."));
+    } else if let Some(Err(word)) = &state {
+        problem = Some(format!("There is no state “{word}”."));
+    }
+    let filter = Filter {
+        notice: notice.and_then(Result::ok),
+        recipient: ask.recipient.as_ref().map(|address| address.trim().to_lowercase()),
+        state: state.and_then(Result::ok),
+        about: None,
+        after: paging.after_parts::<1>()?.map(|[id]| id),
+    };
+    let mut found = match problem.is_none() {
+        true => mails::list(&mut db, &filter, paging.limit + 1).await?,
+        false => Vec::new(),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let suppressed = mails::suppressions(&mut db, 50).await?;
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let words = [("notice", &ask.notice), ("recipient", &ask.recipient), ("state", &ask.state)];
+    let mut narrowed = false;
+    for (name, value) in words {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+            narrowed = true;
+        }
+    }
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| format!("/outbox?{}", query.append_pair("after", &sealed(&[&last.id])).finish()));
+    let page = OutboxPage {
+        frame: visit.frame("Outbox", Place::Outbox),
+        problem,
+        rows: found.into_iter().map(Row::of).collect(),
+        next,
+        narrowed,
+        server: app.config.smtp_url.is_some(),
+        suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),
+        may: visit.may(Permission::Administer),
+        ask,
+    };
+    visit.show(&page)
+}
+
+#[derive(Template)]
+#[template(path = "outbox_mail.html")]
+struct MailPage {
+    frame: Frame,
+    id: String,
+    title: String,
+    chip: Chip,
+    notice: &'static str,
+    notice_word: &'static str,
+    recipient: String,
+    name: String,
+    language: &'static str,
+    template: String,
+    about: Option<String>,
+    text: String,
+    written: When,
+    sent: Option<When>,
+    next: Option<When>,
+    server: bool,
+    tries: Vec<(When, String)>,
+    answer: Option<String>,
+    suppressed: Option<(String, When)>,
+    given_up: bool,
+    may: bool,
+}
+
+async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let mail = mails::find(&mut db, &id).await?;
+    let language = Language::of(Some(&mail.language));
+    let parts = parts(&app, &visit.actor, &mail);
+    let suppressed = mails::suppression(&mut db, &mail.recipient).await?;
+    let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
+    let page = MailPage {
+        frame: visit.frame("Outbox", Place::Outbox),
+        chip: chip(mail.state),
+        notice: mail.notice.label(),
+        notice_word: mail.notice.as_str(),
+        language: language.label(),
+        template: match mail.template_version {
+            0 => "built-in".to_owned(),
+            version => format!("version {version}"),
+        },
+        about: about(&mail.about),
+        text: parts.text,
+        written: When(mail.created_at),
+        sent: when(mail.sent_at),
+        next: waiting.then_some(When(mail.next_at)),
+        server: app.config.smtp_url.is_some(),
+        tries: mails::tries(&mut db, &mail.id)
+            .await?
+            .into_iter()
+            .map(|(at, said)| (When(at), said))
+            .collect(),
+        suppressed: suppressed.map(|one| (one.why, When(one.at))),
+        given_up: matches!(mail.state, MailState::Failed | MailState::Suppressed | MailState::Lapsed),
+        may: visit.may(Permission::Administer),
+        id: mail.id,
+        title: mail.title,
+        recipient: mail.recipient,
+        name: mail.recipient_name,
+        answer: mail.answer,
+    };
+    visit.show(&page)
+}
+
+/// The two parts of a mail as this person may see them: a link that only its receiver may follow is for him alone, save
+/// that an administrator without a mail server must be able to hand it on.
+fn parts(app: &App, actor: &Actor, mail: &Mail) -> Parts {
+    let shown =
+        match mail.notice.carries_secret() && !payout::access::allows(actor.role, Permission::Administer) {
+            true => post::without_links(&mail.body),
+            false => mail.body.clone(),
+        };
+    Parts::of(Language::of(Some(&mail.language)), &mail.title, &shown, &app.base_url)
+}
+
+/// The page of what a mail is about.
+fn about(id: &str) -> Option<String> {
+    match id.split('_').next() {
+        Some("rwd") => Some(format!("/rewards/{id}")),
+        Some("bat") => Some(format!("/claims/{id}")),
+        Some("ptx") => Some(format!("/transactions/{id}")),
+        Some(_) | None => None,
+    }
+}
+
+async fn html(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let mail = mails::find(&mut app.store.read().await?, &id).await?;
+    Ok(framed(parts(&app, &visit.actor, &mail).html))
+}
+
+/// A mail's HTML for a frame on a page of ours: it may show itself and do nothing else.
+#[must_use]
+pub fn framed(html: String) -> Response {
+    let rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
+    let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(rules));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    response
+}
+
+async fn again(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let told = match post::again(&app, &visit.actor, &id).await {
+        Ok(()) => Told::good("The mail waits to be sent again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/outbox/{id}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lift {
+    address: Option<String>,
+}
+
+async fn lift(State(app): State<App>, visit: Visit, Form(sent): Form<Lift>) -> Result<Response, Fault> {
+    let address = sent.address.unwrap_or_default();
+    post::lift(&app, &visit.actor, &address).await?;
+    Ok(Told::good(format!("Mails go to {address} again.")).on("/outbox"))
+}

@@ -1,0 +1,179 @@
+//! Planted secrets, searched for wherever they must not be: a tax number, the vendors' secrets, a payee's address at
+//! PayPal. They go in by the doors they really use; then mails, logs, pages, the audit trail, error answers and the
+//! database's own bytes are read.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use bursar::mail::{Language, Parts};
+use bursar::ops::people::{self, NewKey};
+use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::store::mails::{self, Filter};
+use payout::access::Role;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::pages::{Browser, furnish};
+use crate::world::{Loop, World};
+
+const TIN: &str = "912-55-4321";
+const STRIPE_KEY: &str = "sk_test_canary0123456789abcdef";
+const PAYPAL_SECRET: &str = "canary_secret_0123456789abcdef";
+const PAYPAL_ADDRESS: &str = "canary.payee@hidden.example";
+
+/// Where the log goes in this test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything that was looked at, each with where it stood.
+#[derive(Default)]
+struct Seen(Vec<(String, Vec<u8>)>);
+
+impl Seen {
+    fn note(&mut self, place: impl Into<String>, text: impl Into<Vec<u8>>) {
+        self.0.push((place.into(), text.into()));
+    }
+
+    /// The places that hold any of the planted words; what is only digits is also looked for without its dashes.
+    fn holding(&self, planted: &[&str]) -> Vec<String> {
+        let mut words: Vec<String> = planted.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(planted.iter().map(|word| word.replace('-', "")));
+        let holds =
+            |text: &[u8], word: &str| text.windows(word.len()).any(|window| window == word.as_bytes());
+        let found = self.0.iter().flat_map(|(place, text)| {
+            words.iter().filter(|word| holds(text, word)).map(move |word| format!("{place} holds {word}"))
+        });
+        found.collect()
+    }
+}
+
+async fn call(world: &World, key: &str, method: &str, path: &str, body: &Value) -> String {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) })
+        .unwrap();
+    let answer = bursar::web::router(world.works[0].clone()).oneshot(request).await.unwrap();
+    let status = answer.status();
+    let bytes = to_bytes(answer.into_body(), 1 << 24).await.unwrap();
+    format!("{status} {}", String::from_utf8_lossy(&bytes))
+}
+
+/// Puts the secrets in, and notes what is answered to right and wrong ones.
+async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen) {
+    let tax = |tin: &str| json!({"form": "w9", "name": "Ana Lima", "signed_on": "2026-01-31", "tin": tin});
+    let address = json!({"vendor": "paypal", "paypal_email": PAYPAL_ADDRESS});
+    let twice = json!({"vendor": "paypal", "paypal_email": format!("{PAYPAL_ADDRESS},x@example.com")});
+    let stripe = json!({"secret_key": STRIPE_KEY, "mode": "test"});
+    let paypal = json!({"client_id": "sim_client", "client_secret": PAYPAL_SECRET, "mode": "sandbox"});
+    let calls = [
+        ("PUT", "/payees/ana/tax-report", tax(TIN), "200"),
+        ("PUT", "/payees/ana/tax-report", tax(&format!("{TIN}0")), "422"),
+        ("PUT", "/payees/ana/payout-profile", address, "200"),
+        ("PUT", "/payees/ana/payout-profile", twice, "422"),
+        ("PUT", "/settings/vendors/stripe", stripe, ""),
+        ("PUT", "/settings/vendors/paypal", paypal, ""),
+    ];
+    for (method, path, body, status) in calls {
+        let answer = call(world, key, method, path, &body).await;
+        assert!(answer.starts_with(status), "{path}: {answer}");
+        // Whoever sends an address may be shown it again; nobody is ever shown the others.
+        let place = format!("the answer of {path}");
+        if !path.ends_with("payout-profile") {
+            seen.note(place, answer);
+        }
+    }
+    let csrf = browser.read("/settings/payouts").await.hidden("csrf");
+    let wrong = [("csrf", csrf.as_str()), ("secret_key", STRIPE_KEY), ("mode", "live")];
+    let told = browser.post_on("/settings/vendors/stripe", &wrong).await;
+    seen.note("what the form of Stripe told", told.body);
+}
+
+#[tokio::test]
+async fn nothing_planted_comes_out() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let world = World::open("canary", 77).await;
+    furnish(&world).await;
+    let new =
+        NewKey { name: "k".to_owned(), role: Role::Admin, partner: None, may_read: true, may_write: true };
+    let key = people::create_key(&world.app, &new).await.unwrap();
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    let mut seen = Seen::default();
+    plant(&world, &key, &mut browser, &mut seen).await;
+
+    let which = Which::All(Box::default(), 12);
+    decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
+    world.tick_all(0).await;
+    world.tick(0, Loop::Notify).await;
+    for path in [
+        "/claims",
+        "/transactions",
+        "/activity",
+        "/settings/payouts",
+        "/outbox",
+        "/settings/notices",
+        "/rewards",
+    ] {
+        seen.note(format!("the page {path}"), browser.read(path).await.body);
+    }
+    for path in [
+        "/audit",
+        "/outbox",
+        "/partners",
+        "/transactions",
+        "/settings/payout",
+        "/settings/vendors",
+        "/rewards",
+    ] {
+        seen.note(format!("the answer of {path}"), call(&world, &key, "GET", path, &Value::Null).await);
+    }
+    let all = mails::list(&mut world.app.store.read().await.unwrap(), &Filter::default(), 500).await.unwrap();
+    assert!(
+        all.iter().any(|mail| mail.notice == payout::notice::Notice::ProfileChanged),
+        "the change was mailed"
+    );
+    for mail in all {
+        let parts = Parts::of(Language::En, &mail.title, &mail.body, &world.app.base_url);
+        seen.note(format!("the mail {}", mail.notice.as_str()), parts.text + &parts.html);
+    }
+    drop(guard);
+    seen.note("the log", log.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let empty: Vec<&String> =
+        seen.0.iter().filter(|(_, text)| text.is_empty()).map(|(place, _)| place).collect();
+    assert!(empty.is_empty(), "was not looked at: {empty:?}");
+    let leaks = seen.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET, PAYPAL_ADDRESS]);
+    assert!(leaks.is_empty(), "{leaks:#?}");
+
+    // A destination must be stored, or nobody could be paid; the others are there only encrypted.
+    if let Some(file) = world.app.config.database_url.strip_prefix("sqlite://") {
+        let mut stored = Seen::default();
+        for name in [file.to_owned(), format!("{file}-wal")] {
+            stored.note(name.clone(), std::fs::read(&name).unwrap_or_default());
+        }
+        let leaks = stored.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET]);
+        assert!(leaks.is_empty(), "{leaks:#?}");
+    }
+    world.close().await;
+}
