@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use sqlx::Row as _;
 
-use super::{Db, Result, Value, bind_all};
+use super::{Db, Result, Rows, Tx, Value};
 
 /// Who did what to what. `detail` is JSON and holds no secret.
 #[derive(Clone, Debug)]
@@ -62,23 +62,23 @@ fn hash(previous: &str, seq: i64, at: i64, parts: [&str; 4]) -> String {
 
 /// Chains and writes the rows. The head is locked by the update of its counter, so rows of concurrent transactions
 /// cannot fork the chain.
-pub(super) async fn append(db: &mut Db, entries: Vec<Entry>) -> Result<()> {
+pub(super) async fn append(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
     let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
     let sql = "INSERT INTO counter (name, value) VALUES ('audit', $1) \
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
-    let last: i64 = db.one(sqlx::query(sql).bind(count)).await?.try_get(0)?;
+    let last: i64 = tx.one(sqlx::query(sql).bind(count)).await?.try_get(0)?;
     let mut seq = last - count;
-    let head = db.optional(sqlx::query("SELECT hash FROM audit WHERE seq = $1").bind(seq)).await?;
+    let head = tx.optional(sqlx::query("SELECT hash FROM audit WHERE seq = $1").bind(seq)).await?;
     let mut previous = head.map(|row| row.try_get::<String, _>(0)).transpose()?.unwrap_or_default();
-    let mut values = Vec::new();
+    let mut rows = Rows::default();
     for entry in entries {
         seq += 1;
         let parts = [entry.actor.as_str(), entry.action, &entry.subject, &entry.detail];
         let hash = hash(&previous, seq, entry.at, parts);
-        let row: [Value; 8] = [
+        rows.push([
             seq.into(),
             entry.at.into(),
             entry.actor.into(),
@@ -86,25 +86,13 @@ pub(super) async fn append(db: &mut Db, entries: Vec<Entry>) -> Result<()> {
             entry.subject.into(),
             entry.detail.into(),
             previous.into(),
-            hash.clone().into(),
-        ];
-        values.push(row);
+            hash.as_str().into(),
+        ]);
         previous = hash;
     }
-    for chunk in values.chunks(super::bulk::MOST_VALUES / 8) {
-        let marks: Vec<String> = (0..chunk.len())
-            .map(|row| {
-                let marks: Vec<String> = (1..=8).map(|column| format!("${}", row * 8 + column)).collect();
-                format!("({})", marks.join(", "))
-            })
-            .collect();
-        let sql = format!(
-            "INSERT INTO audit (seq, at, actor, action, subject, detail, previous_hash, hash) VALUES {}",
-            marks.join(", ")
-        );
-        let query = bind_all(sqlx::query(sqlx::AssertSqlSafe(sql)), chunk.iter().flatten().cloned());
-        db.run(query).await?;
-    }
+    let sql =
+        "INSERT INTO audit (seq, at, actor, action, subject, detail, previous_hash, hash) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
     Ok(())
 }
 

@@ -1,4 +1,8 @@
 //! Many rows in one statement: what makes forming a batch and recording an answer set-based on both engines.
+//!
+//! Rows travel as one JSON value, which both engines unfold by the same words. A parameter for each value would be a
+//! different statement for each number of rows, to be read and planned anew each time; and SQLite finds each numbered
+//! parameter by walking all of them.
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -44,16 +48,22 @@ impl From<Option<String>> for Value {
     }
 }
 
-/// Rows of values, all of one width.
+/// Rows of values, all of one width and of one kind in each column.
 #[derive(Default)]
 pub struct Rows {
-    rows: Vec<Vec<Value>>,
+    /// The columns into which each row is unfolded.
+    columns: String,
+    /// The rows as JSON arrays.
+    rows: Vec<String>,
 }
 
 impl Rows {
     /// Adds a row.
     pub fn push<const N: usize>(&mut self, row: [Value; N]) {
-        self.rows.push(row.into());
+        if self.is_empty() {
+            self.columns = row.iter().enumerate().map(column).collect::<Vec<_>>().join(", ");
+        }
+        self.rows.push(serde_json::Value::Array(row.into_iter().map(json).collect()).to_string());
     }
 
     /// Nothing was added.
@@ -61,21 +71,73 @@ impl Rows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+
+    /// The columns of all rows, unfolded from the parameter `mark` stands for; and what is bound to it.
+    pub(super) fn unfolded(&self, mark: &str) -> (String, Value) {
+        (unfolded(&self.columns, mark), object(&self.rows))
+    }
+
+    /// The same as as many statements as it takes, in each of which the rows take the place of `hole`.
+    fn statements<'a>(
+        &'a self,
+        sql: &str,
+        hole: &str,
+        fixed: &'a [Value],
+    ) -> impl Iterator<Item = Query> + 'a {
+        let text = sql.replace(hole, &unfolded(&self.columns, &format!("${}", fixed.len() + 1)));
+        self.rows.chunks(MOST_VALUES).map(move |some| {
+            let values = fixed.iter().cloned().chain([object(some)]);
+            bind_all(sqlx::query(AssertSqlSafe(text.clone())), values)
+        })
+    }
 }
 
-/// PostgreSQL takes 65,535 values in a statement and SQLite 32,766. SQLite finds each numbered parameter by walking all
-/// of them, so that a statement costs the square of its values: many small ones are several times faster than few large.
-pub(super) const MOST_VALUES: usize = 600;
+impl<const N: usize> FromIterator<[Value; N]> for Rows {
+    fn from_iter<T: IntoIterator<Item = [Value; N]>>(iter: T) -> Self {
+        let mut rows = Self::default();
+        iter.into_iter().for_each(|row| rows.push(row));
+        rows
+    }
+}
+
+/// `WHERE true` because SQLite would take the `ON CONFLICT` that may follow for part of a join.
+fn unfolded(columns: &str, mark: &str) -> String {
+    format!("SELECT {columns} FROM jsonb_each(jsonb(CAST({mark} AS TEXT))) WHERE true")
+}
+
+fn column((place, value): (usize, &Value)) -> String {
+    match value {
+        Value::Text(_) => format!("value ->> {place}"),
+        Value::Int(_) => format!("CAST(value ->> {place} AS BIGINT)"),
+    }
+}
+
+fn json(value: Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) => text.into(),
+        Value::Int(number) => number.into(),
+    }
+}
+
+/// `{"0":["a",1],"1":["b",null]}`: an object, because PostgreSQL's `jsonb_each` takes no arrays.
+fn object(rows: &[String]) -> Value {
+    let members: Vec<String> =
+        rows.iter().enumerate().map(|(place, row)| format!("\"{place}\":{row}")).collect();
+    Value::from(format!("{{{}}}", members.join(",")))
+}
+
+/// How many rows one statement takes: enough for its own cost to vanish, few enough to be held in memory twice.
+pub(super) const MOST_VALUES: usize = 1_000;
 
 impl Tx {
-    /// Runs `sql` with `{rows}` replaced by as many rows as fit, as often as needed; answers how many rows it touched.
-    /// `sql` may name fixed values before the rows as `$1…`, given in `fixed`.
+    /// Runs `sql` with `VALUES {rows}` replaced by the rows, in as many statements as it takes; answers how many rows
+    /// they touched. `sql` may name fixed values as `$1…`, given in `fixed`.
     ///
     /// # Errors
     /// When the database refuses any of it.
     pub async fn bulk(&mut self, sql: &str, fixed: &[Value], rows: Rows) -> Result<u64> {
         let mut touched = 0;
-        for query in statements(sql, fixed, rows) {
+        for query in rows.statements(sql, "VALUES {rows}", fixed) {
             touched += self.run(query).await?;
         }
         Ok(touched)
@@ -92,36 +154,14 @@ impl Tx {
         rows: Rows,
     ) -> Result<Vec<AnyRow>> {
         let mut returned = Vec::new();
-        for query in statements(sql, fixed, rows) {
+        for query in rows.statements(sql, "VALUES {rows}", fixed) {
             returned.extend(self.all(query).await?);
         }
         Ok(returned)
     }
-}
 
-/// As many statements as it takes, each made when it is run.
-fn statements<'a>(sql: &'a str, fixed: &'a [Value], rows: Rows) -> impl Iterator<Item = Query> + 'a {
-    let width = rows.rows.first().map_or(1, Vec::len);
-    let fit = (MOST_VALUES / width).max(1);
-    let mut rest = rows.rows;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let later = rest.split_off(rest.len().min(fit));
-        let some = std::mem::replace(&mut rest, later);
-        let text = sql.replace("{rows}", &marks(&some, fixed.len()));
-        let values = fixed.iter().cloned().chain(some.into_iter().flatten());
-        Some(bind_all(sqlx::query(AssertSqlSafe(text)), values))
-    })
-}
-
-impl Tx {
-    /// Runs `sql` with `{ids}` replaced by as many ids as fit, as often as needed; answers how many rows it touched.
-    /// `sql` may name fixed values before the ids as `$1…`, given in `fixed`.
-    ///
-    /// A plain list, because PostgreSQL looks ids of a list up by hash or index whatever it believes about the table; a
-    /// VALUES list it joins, and where a table was filled a moment ago it joins the wrong way round.
+    /// Runs `sql` with `{ids}` replaced by the ids, in as many statements as it takes; answers how many rows they
+    /// touched. `sql` may name fixed values as `$1…`, given in `fixed`.
     ///
     /// # Errors
     /// When the database refuses any of it.
@@ -131,34 +171,11 @@ impl Tx {
         fixed: &[Value],
         ids: impl IntoIterator<Item = String>,
     ) -> Result<u64> {
-        let ids: Vec<String> = ids.into_iter().collect();
+        let rows: Rows = ids.into_iter().map(|id| [id.into()]).collect();
         let mut touched = 0;
-        for some in ids.chunks(MOST_VALUES) {
-            let marks: Vec<String> =
-                (1..=some.len()).map(|number| format!("${}", number + fixed.len())).collect();
-            let text = sql.replace("{ids}", &marks.join(", "));
-            let values = fixed.iter().cloned().chain(some.iter().map(|id| Value::from(id.as_str())));
-            touched += self.run(bind_all(sqlx::query(AssertSqlSafe(text)), values)).await?;
+        for query in rows.statements(sql, "{ids}", fixed) {
+            touched += self.run(query).await?;
         }
         Ok(touched)
     }
-}
-
-/// `($1, CAST($2 AS BIGINT)), …`: PostgreSQL takes an uncast value in a VALUES list for text.
-fn marks(rows: &[Vec<Value>], already: usize) -> String {
-    let mut text = String::new();
-    let mut number = already;
-    for row in rows {
-        text.push_str(if text.is_empty() { "(" } else { ", (" });
-        for (place, value) in row.iter().enumerate() {
-            number += 1;
-            text.push_str(if place == 0 { "" } else { ", " });
-            match value {
-                Value::Text(_) => text.push_str(&format!("CAST(${number} AS TEXT)")),
-                Value::Int(_) => text.push_str(&format!("CAST(${number} AS BIGINT)")),
-            }
-        }
-        text.push(')');
-    }
-    text
 }

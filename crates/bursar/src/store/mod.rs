@@ -240,6 +240,16 @@ impl Store {
         Ok(Tx { db: Db { connection: Connection::Transaction(begun) }, audit: Vec::new() })
     }
 
+    /// How many writers keep the database busy: SQLite has one at a time; PostgreSQL takes what one sends while it makes
+    /// durable what another has sent.
+    #[must_use]
+    pub fn writers(&self) -> usize {
+        match self.engine {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        }
+    }
+
     /// `sqlite` or `postgres`, for people.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
@@ -322,7 +332,7 @@ impl Tx {
     /// When the database refuses; then nothing was written.
     pub async fn commit(mut self) -> Result<()> {
         let entries = std::mem::take(&mut self.audit);
-        audit::append(&mut self.db, entries).await?;
+        audit::append(&mut self, entries).await?;
         match self.db.connection {
             Connection::Transaction(transaction) => Ok(transaction.commit().await?),
             Connection::Pooled(_) => Err(StoreError::Corrupt("a transaction without one".to_owned())),
@@ -381,19 +391,14 @@ impl Where {
         self.conditions.push(text);
     }
 
-    /// `column IN (…)`; an empty list matches nothing. The list is a table of one column, because PostgreSQL may compare
-    /// every row with every value of a plain list when it knows nothing of the table yet, and can hash a table's.
+    /// `column IN (…)`; an empty list matches nothing.
     pub(crate) fn among(&mut self, column: &str, values: impl IntoIterator<Item = Value>) {
-        let values: Vec<Value> = values.into_iter().collect();
-        if values.is_empty() {
+        let rows: Rows = values.into_iter().map(|value| [value]).collect();
+        if rows.is_empty() {
             return self.and("1 = 0", []);
         }
-        let mark = |value: &Value| match value {
-            Value::Text(_) => "(CAST(? AS TEXT))",
-            Value::Int(_) => "(CAST(? AS BIGINT))",
-        };
-        let marks = values.iter().map(mark).collect::<Vec<_>>().join(", ");
-        self.and(&format!("{column} IN (VALUES {marks})"), values);
+        let (list, values) = rows.unfolded("?");
+        self.and(&format!("{column} IN ({list})"), [values]);
     }
 
     /// The statement with `{where}` replaced, ready to run.

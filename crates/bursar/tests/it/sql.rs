@@ -7,9 +7,9 @@
 //! | hole | is filled with |
 //! | --- | --- |
 //! | `{where}` | nothing; then each condition given to a `Where` in the same file must fit at least one such statement |
-//! | `{rows}`, `VALUES {}` | one row of parameters, as wide as the column list before it, with the types of these columns |
+//! | `VALUES {rows}` | rows unfolded from one parameter, as wide as the column list before it, with the types of these columns |
 //! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
-//! | `{ids}` | one parameter after those that the statement names itself |
+//! | `{ids}`, `{columns}` and `{mark}` | one column unfolded from one parameter |
 //! | `{limit}` | 1 |
 //!
 //! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
@@ -133,8 +133,7 @@ impl Written {
         let mut names = Names::default();
         let mut literals = Vec::new();
         for literal in file.literals() {
-            let text =
-                literal.value.replace("{{", "{").replace("}}", "}").replace("VALUES {}", "VALUES {rows}");
+            let text = literal.value.replace("{{", "{").replace("}}", "}");
             names.note(&code, literal.at, &text);
             literals.push((literal.at, Piece { file: file.path.clone(), line: literal.line, text }));
         }
@@ -142,7 +141,10 @@ impl Written {
             let before = code[..at].trim_end();
             let texts = names.expand(&piece.text, function_at(&code, at));
             if before.ends_with(".among(") && !is_statement(&piece.text) {
-                self.conditions.push(Piece { text: format!("{} IN (?)", piece.text), ..piece });
+                self.conditions.push(Piece {
+                    text: format!("{} IN ({})", piece.text, unfolded("value ->> 0", 1).replace("$1", "?")),
+                    ..piece
+                });
             } else if before.ends_with(".and(") || names.is_condition(&code, at) {
                 self.conditions.extend(texts.into_iter().map(|text| Piece { text, ..piece.clone() }));
             } else {
@@ -155,9 +157,10 @@ impl Written {
     /// The whole statement, or the hole that cannot be filled.
     fn filled(&self, statement: &Piece, conditions: &str) -> Result<String, String> {
         let mut sql = statement.text.replace("{where}", conditions).replace("{limit}", "1");
-        sql = sql.replace("{ids}", &format!("${}", highest_parameter(&sql) + 1));
-        if let Some((before, after)) = sql.split_once("{rows}") {
-            sql = format!("{before}{}{after}", self.row(before, after));
+        sql = sql.replace("{columns}", "value ->> 0").replace("{mark}", "$1");
+        sql = sql.replace("{ids}", &unfolded("value ->> 0", highest_parameter(&sql) + 1));
+        if let Some((before, after)) = sql.split_once("VALUES {rows}") {
+            sql = format!("{before}{}{after}", self.rows(before, after));
         }
         match sql.split_once('{') {
             Some((_, rest)) => Err(format!("{{{}}}", rest.split('}').next().unwrap_or_default())),
@@ -165,16 +168,18 @@ impl Written {
         }
     }
 
-    /// One row of parameters for `… v (a, b) AS (VALUES {rows}` or `INSERT INTO t (a, b) VALUES {rows}`.
-    fn row(&self, before: &str, after: &str) -> String {
-        let first = highest_parameter(before).max(highest_parameter(after)) + 1;
+    /// The rows of `… v (a, b) AS (VALUES {rows}` or `INSERT INTO t (a, b) VALUES {rows}`.
+    fn rows(&self, before: &str, after: &str) -> String {
+        let parameter = highest_parameter(before).max(highest_parameter(after)) + 1;
         let list = before.rsplit_once(')').map_or("", |(list, _)| list);
         let list = list.rsplit_once('(').map_or("", |(_, list)| list);
-        let casts = at_top_level(list).into_iter().enumerate().map(|(place, name)| {
-            let number = self.is_number(&format!("{before}{after}"), name.trim());
-            format!("CAST(${} AS {})", first + place, if number { "BIGINT" } else { "TEXT" })
+        let columns = at_top_level(list).into_iter().enumerate().map(|(place, name)| {
+            match self.is_number(&format!("{before}{after}"), name.trim()) {
+                true => format!("CAST(value ->> {place} AS BIGINT)"),
+                false => format!("value ->> {place}"),
+            }
         });
-        format!("({})", casts.collect::<Vec<_>>().join(", "))
+        unfolded(&columns.collect::<Vec<_>>().join(", "), parameter)
     }
 
     /// Whether a column of a row of values holds numbers: as the tables named in the statement say, else as its name
@@ -210,7 +215,9 @@ impl Names {
     fn expand(&self, text: &str, function: Option<usize>) -> Vec<String> {
         let known = |hole: &str| {
             let of = |place| self.values.get(&(place, hole.to_owned()));
-            of(function).or_else(|| of(None)).filter(|_| !["where", "rows", "ids", "limit"].contains(&hole))
+            of(function)
+                .or_else(|| of(None))
+                .filter(|_| !["where", "rows", "ids", "limit", "columns", "mark"].contains(&hole))
         };
         let mut holes = text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(hole, _)| hole));
         let Some((hole, values)) = holes.find_map(|hole| Some((format!("{{{hole}}}"), known(hole)?))) else {
@@ -259,6 +266,11 @@ impl Piece {
     }
 }
 
+/// Rows as the store unfolds them.
+fn unfolded(columns: &str, parameter: usize) -> String {
+    format!("SELECT {columns} FROM jsonb_each(jsonb(CAST(${parameter} AS TEXT))) WHERE true")
+}
+
 /// The highest `$n` in a statement; 0 when it takes none.
 fn highest_parameter(sql: &str) -> usize {
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
@@ -302,7 +314,8 @@ fn g(sql: &str) {
         Ok("SELECT id, paid_at FROM t"),
         Ok("SELECT id, paid_at FROM t WHERE 1 = 1 LIMIT 1"),
         Ok("UPDATE t SET id = $1 FROM v"),
-        Ok("WITH v (id, paid_at) AS (VALUES (CAST($3 AS TEXT), CAST($4 AS BIGINT))) \
+        Ok("WITH v (id, paid_at) AS (SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) \
+            FROM jsonb_each(jsonb(CAST($3 AS TEXT))) WHERE true) \
             UPDATE t SET id = v.id FROM v WHERE t.id = $2"),
         Ok("SELECT id FROM t ORDER BY id DESC"),
         Ok("SELECT id FROM t ORDER BY id"),
