@@ -1,9 +1,10 @@
 //! Where vendors' events come in: verified on the bytes as they came, stored durably, and only then acknowledged.
 //!
-//! Storing is group commit: handlers hand their event to one writer, which takes whatever waits, inserts it in one
+//! Storing is group commit: handlers hand their event to a writer, which takes whatever waits, inserts it in one
 //! database transaction and answers all of them after the commit. There is no timer: alone, an event waits for nobody.
 //! What is deliberately not here: understanding events (`work::intake`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,13 +48,16 @@ const AT_ONCE: usize = 512;
 /// How long the secrets in memory may be older than those in the database, which another node may have changed.
 const SECRETS_US: i64 = 1_000_000;
 
-/// What the writer is handed.
+/// How far the moment that is shown as a vendor's last event may lie behind it.
+const NOTED_US: i64 = 1_000_000;
+
+/// What a writer is handed.
 enum Message {
     Store(Box<New>, oneshot::Sender<bool>),
     BadSignature(Vendor),
 }
 
-/// The way to the writer, and the secrets against which signatures are checked.
+/// The way to the writers, and the secrets against which signatures are checked.
 #[derive(Clone)]
 pub struct Intake {
     writer: mpsc::Sender<Message>,
@@ -71,11 +75,14 @@ struct Secrets {
 }
 
 impl Intake {
-    /// Starts the writer. It ends when the last handle is dropped.
+    /// Starts the writers. They end when the last handle is dropped.
     #[must_use]
     pub fn start(app: App) -> Self {
         let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
-        tokio::spawn(write(app, messages));
+        let messages = Arc::new(Mutex::new(messages));
+        for _ in 0..app.store.writers() {
+            tokio::spawn(write(app.clone(), messages.clone()));
+        }
         Self { writer, secrets: Arc::default() }
     }
 
@@ -129,9 +136,9 @@ impl Intake {
 }
 
 /// Takes what waits, commits it together, then answers. A failed commit is answered 503 and the vendor sends again.
-async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
-    let mut some = Vec::with_capacity(AT_ONCE);
-    while messages.recv_many(&mut some, AT_ONCE).await > 0 {
+async fn write(app: App, messages: Arc<Mutex<mpsc::Receiver<Message>>>) {
+    let (mut some, mut noted) = (Vec::with_capacity(AT_ONCE), Noted::new());
+    while messages.lock().await.recv_many(&mut some, AT_ONCE).await > 0 {
         let (mut new, mut waiting, mut bad) = (Vec::new(), Vec::new(), Vec::new());
         for message in some.drain(..) {
             match message {
@@ -142,7 +149,8 @@ async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
                 Message::BadSignature(vendor) => bad.push(vendor),
             }
         }
-        let stored = commit(&app, &new, &bad).await;
+        let last = to_note(&noted, &new);
+        let stored = commit(&app, &new, &bad, &last).await;
         if let Err(error) = &stored {
             tracing::error!(
                 ?error,
@@ -155,6 +163,7 @@ async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
             let _ = answer.send(stored.is_ok());
         }
         if stored.is_ok() && !new.is_empty() {
+            noted.extend(last);
             metrics::counter!("bursar_event_commits_total").increment(1);
             metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
             app.nudge.intake.notify_one();
@@ -162,17 +171,31 @@ async fn write(app: App, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-async fn commit(app: &App, new: &[New], bad: &[Vendor]) -> crate::ops::Result<()> {
+/// When each vendor's last event came, as a writer has noted it.
+type Noted = HashMap<Vendor, i64>;
+
+/// What is to be noted beside these events: a row that all commits change would make them wait for each other, so it is
+/// changed once in a while.
+fn to_note(noted: &Noted, new: &[New]) -> Noted {
+    let mut last = Noted::new();
+    for event in new {
+        let at = last.entry(event.vendor).or_insert(event.received_at);
+        *at = event.received_at.max(*at);
+    }
+    last.retain(|vendor, at| noted.get(vendor).is_none_or(|noted| *at - noted >= NOTED_US));
+    last
+}
+
+async fn commit(app: &App, new: &[New], bad: &[Vendor], last: &Noted) -> crate::ops::Result<()> {
     transact!(app, |tx| {
         events::store(tx, new).await?;
         for vendor in Vendor::ALL {
             let of_vendor = bad.iter().filter(|one| **one == vendor).count();
-            let last = new.iter().filter(|event| event.vendor == vendor).map(|event| event.received_at).max();
             if of_vendor > 0 {
                 store::vendors::count_bad_signatures(tx, vendor, of_vendor).await?;
             }
-            if let Some(at) = last {
-                store::vendors::note_event(tx, vendor, at).await?;
+            if let Some(at) = last.get(&vendor) {
+                store::vendors::note_event(tx, vendor, *at).await?;
             }
         }
         Ok(())
