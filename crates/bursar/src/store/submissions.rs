@@ -197,12 +197,13 @@ pub async fn lease(tx: &mut Tx, looking: bool, now: i64, until: i64, limit: i64)
              doubts = doubts + CASE WHEN lease_until > 0 THEN 1 ELSE 0 END",
         ),
     };
-    // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less.
+    // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less. The guard
+    // stands inside CASE, where PostgreSQL cannot see it: it would go through all that is due for each that is taken.
     let sql = format!(
         "UPDATE submission SET lease_until = $2, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
          WHERE state IN ('intended', 'unknown', 'looking') AND state IN ({states}) \
          AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT {limit}) \
-         AND state IN ({states}) AND lease_until <= $1 RETURNING {COLUMNS}"
+         AND CASE WHEN state IN ({states}) AND lease_until <= $1 THEN 1 ELSE 0 END = 1 RETURNING {COLUMNS}"
     );
     let rows = tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until)).await?;
     rows.iter().map(submission).collect()
