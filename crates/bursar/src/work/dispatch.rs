@@ -26,8 +26,6 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self};
 use crate::transact;
 
-/// How many attempts of Stripe's legs one pass intends.
-const STRIPE_AT_ONCE: i64 = 256;
 /// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
 /// denied batch touches fewer payees.
 const PAYPAL_ITEMS: usize = 1_000;
@@ -83,7 +81,7 @@ struct Sorted {
 pub async fn intend(work: &Work, now: i64) -> Done {
     let mut moved = 0;
     for (legs, limit) in [
-        ([Leg::Transfer, Leg::Reversal, Leg::Payout].as_slice(), STRIPE_AT_ONCE),
+        ([Leg::Transfer, Leg::Reversal, Leg::Payout].as_slice(), send::at_once(work)),
         ([Leg::Item].as_slice(), PAYPAL_AT_ONCE),
     ] {
         let mut db = work.app.store.read().await?;

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use payout::eligibility::{BeforeSend, Code};
 use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
+use tokio::sync::mpsc;
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::BatchAccepted;
 use vendors::stripe::{Stripe, payout as bank};
@@ -32,8 +33,16 @@ const NEEDED_US: i64 = 22_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
 const AT_ONCE_PACED: i64 = 60;
+/// How many answers are recorded in one database transaction.
+const RECORDED_AT_ONCE: usize = 64;
 /// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
 const ON_THE_WIRE: usize = 30;
+
+/// How many submissions one pass sends. Stripe's legs are intended at the same pace, so that what is intended is not
+/// long overtaken by what happens meanwhile.
+pub(super) fn at_once(work: &Work) -> i64 {
+    if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE }
+}
 
 /// What a vendor said to one submission.
 struct Answered {
@@ -49,10 +58,9 @@ struct Answered {
 /// # Errors
 /// When the database does not answer.
 pub(super) async fn due(work: &Work, now: i64) -> Done {
-    let app = &work.app;
-    let at_once = if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE };
+    let (app, most) = (&work.app, at_once(work));
     let leased =
-        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, at_once).await?) })?;
+        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, most).await?) })?;
     let (held, leased): (Vec<_>, Vec<_>) = leased.into_iter().partition(|one| work.held(one.vendor, now));
     let mut done = give_back(work, held, now).await?;
     if leased.is_empty() {
@@ -62,18 +70,32 @@ pub(super) async fn due(work: &Work, now: i64) -> Done {
     let (stopped, leased) = stop_at_gates(work, leased, now).await?;
     done += stopped.len();
     record_answers(work, stopped).await?;
-    // The clients are found before anything is sent: a request on the wire must hold no connection to the database,
-    // because it stands still while answers are recorded.
+    // The clients are found before anything is sent: a request on the wire must hold no connection to the database.
     let wire = Wire { work, stripe: work.clients.stripe().await?, paypal: work.clients.paypal().await? };
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission, lease_ends));
-    // Answers are recorded in sets as they come, so that one slow request holds nobody up.
-    let mut answers = sends.buffer_unordered(ON_THE_WIRE).ready_chunks(64);
-    while let Some(some) = answers.next().await {
+    let mut answers = sends.buffer_unordered(ON_THE_WIRE);
+    let (answered, waiting) = mpsc::unbounded_channel();
+    let sending = async move {
+        while let Some(answer) = answers.next().await {
+            let _ = answered.send(answer);
+        }
+    };
+    // Both go on side by side: answers are recorded in sets as they come, while others are on the wire.
+    tokio::select! {
+        recorded = record_as_they_come(work, waiting) => Ok(done + recorded?),
+        never = sending.then(|()| std::future::pending()) => never,
+    }
+}
+
+/// Records answers until the last is there; answers how many.
+async fn record_as_they_come(work: &Work, mut waiting: mpsc::UnboundedReceiver<Answered>) -> Done {
+    let (mut done, mut some) = (0, Vec::new());
+    while waiting.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
         if work.dies_now(Death::BetweenSendAndRecord) {
             return Ok(0);
         }
         done += some.len();
-        record_answers(work, some).await?;
+        record_answers(work, std::mem::take(&mut some)).await?;
     }
     Ok(done)
 }
