@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod batch;
+mod domain;
 pub mod eligibility;
 pub mod ids;
 pub mod law;
@@ -14,6 +15,7 @@ pub mod reason;
 pub mod reward;
 pub mod settings;
 mod spelling;
+pub mod tax;
 pub mod transaction;
 
 /// Why something that was asked is not done: safe to show to whoever asked.

@@ -55,6 +55,15 @@ const PAYPAL_WHOLE: &[&str] = &["HUF", "JPY", "TWD"];
 pub struct Currency(u16);
 
 impl Currency {
+    /// The US dollar, in which tax thresholds are set.
+    pub const USD: Self = {
+        let mut at = 0u16;
+        while !matches!(CURRENCIES[at as usize].0.as_bytes(), b"USD") {
+            at += 1;
+        }
+        Self(at)
+    };
+
     /// Reads a code exactly as ISO writes it: three upper-case letters, no spaces.
     ///
     /// # Errors

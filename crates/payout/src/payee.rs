@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::Refusal;
+use crate::domain;
 use crate::money::Vendor;
 
 /// A destination at a vendor, written the one way it is compared.
@@ -19,8 +20,8 @@ impl std::fmt::Debug for Destination {
 }
 
 impl Destination {
-    /// The longest address PayPal takes, in bytes (PayPal Payouts, `receiver`).
-    pub const PAYPAL_MAX_BYTES: usize = 127;
+    /// The longest address PayPal takes, in characters (PayPal Payouts, `receiver`).
+    pub const PAYPAL_MAX: usize = 127;
 
     /// A Stripe connected account, `acct_…`.
     ///
@@ -36,31 +37,46 @@ impl Destination {
         Ok(Self { vendor: Vendor::Stripe, address: account.to_owned() })
     }
 
-    /// An e-mail address at PayPal: one bare address, compared in lower case.
+    /// An e-mail address at PayPal: one bare address, compared in lower case, its domain written in ASCII (punycode where
+    /// it has other letters), so that two addresses that look alike are told apart wherever one is shown.
     ///
     /// # Errors
-    /// When it is not exactly one plain address of at most 127 bytes.
+    /// When it is not exactly one plain address of at most 127 characters, each way in a sentence of its own.
     pub fn paypal(email: &str) -> Result<Self, Refusal> {
-        let refuse = |sentence: &str| Err(Refusal::new("invalid_paypal_email", sentence).at("paypal_email"));
-        if email.len() > Self::PAYPAL_MAX_BYTES {
-            return refuse("PayPal takes addresses of at most 127 bytes; this one is longer.");
+        let refuse =
+            |sentence: String| Err(Refusal::new("invalid_paypal_email", sentence).at("paypal_email"));
+        if let Some(sentence) = not_one_bare_address(email) {
+            return refuse(sentence.to_owned());
         }
-        let strange = |c: char| c.is_whitespace() || c.is_control() || "<>,;:\"()[]\\".contains(c);
-        if email.contains(strange) {
-            return refuse("Write one bare e-mail address, without a name, spaces or line breaks.");
+        let not_an_address = "This is not an e-mail address; write it like ana@example.com.";
+        let Some((name, host)) = email.split_once('@').filter(|(name, _)| !name.is_empty()) else {
+            return refuse(not_an_address.to_owned());
+        };
+        if !name.is_ascii() {
+            return refuse(format!(
+                "Before the @ stands a letter that only looks like a plain one or that PayPal does not take \
+                 ({}). Write it in the letters a to z.",
+                shown_in_ascii(name)
+            ));
         }
-        match email.split_once('@') {
-            Some((name, host))
-                if !name.is_empty()
-                    && host.contains('.')
-                    && !host.contains('@')
-                    && !host.starts_with('.')
-                    && !host.ends_with('.') =>
-            {
-                Ok(Self { vendor: Vendor::PayPal, address: email.to_lowercase() })
-            }
-            Some(_) | None => refuse("This is not an e-mail address; write it like ana@example.com."),
+        let Some(host) = domain::in_ascii(host).filter(|host| host.contains('.')) else {
+            return refuse(not_an_address.to_owned());
+        };
+        if let Some(label) = domain::mixed_label(&host) {
+            return refuse(format!(
+                "The domain mixes letters of several alphabets, as addresses made to be mistaken for others do; it is \
+                 really {label}. Ask the payee for his address and type it in."
+            ));
         }
+        let address = format!("{}@{host}", name.to_lowercase());
+        if address.len() > Self::PAYPAL_MAX {
+            return refuse(format!(
+                "PayPal takes addresses of at most {} characters; this one has {}.",
+                Self::PAYPAL_MAX,
+                address.len()
+            ));
+        }
+        Ok(Self { vendor: Vendor::PayPal, address })
     }
 
     /// A destination at the named vendor.
@@ -84,6 +100,19 @@ impl Destination {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What whoever enters or clears this destination should know before he trusts it.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let (_, host) = self.address.split_once('@')?;
+        host.split('.').any(|label| label.starts_with("xn--")).then(|| {
+            format!(
+                "The domain {host} is written in other letters than a to z ({}), and may look like another one. Make \
+                 sure that it is the payee's.",
+                domain::in_letters(host)
+            )
+        })
     }
 
     /// What stands for the destination where it must be compared but not known.
@@ -110,6 +139,32 @@ impl Destination {
     }
 }
 
+/// What keeps a text from being one bare address, before it is read as one.
+fn not_one_bare_address(text: &str) -> Option<&'static str> {
+    if text.contains(['\r', '\n']) {
+        return Some("There is a line break in this; write one e-mail address on one line.");
+    }
+    let separated = text.split([',', ';', ' ']).filter(|part| part.contains('@')).count();
+    if separated > 1 {
+        return Some("These are several addresses; money goes to one. Write the one.");
+    }
+    if text.contains(['<', '>', '"']) {
+        return Some("Write the address alone, without the name and the brackets around it.");
+    }
+    let strange = |c: char| c.is_whitespace() || c.is_control() || ",;:()[]\\".contains(c);
+    let many = text.matches('@').count() > 1;
+    (many || text.contains(strange))
+        .then_some("Write one bare e-mail address, without spaces or other signs.")
+}
+
+/// Every letter outside ASCII by its number, so that what it looks like deceives nobody: `\u{430}na`.
+fn shown_in_ascii(text: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_ascii() { letter.to_string() } else { letter.escape_unicode().to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Bytes as lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -129,23 +184,48 @@ mod tests {
         for good in ["ana@example.com", "Ana.B+x@Example.COM", "sim-unclaimed-1@partners.example"] {
             assert!(Destination::paypal(good).is_ok(), "{good}");
         }
-        let long = format!("{}@example.com", "a".repeat(120));
-        for bad in [
-            "",
-            "ana",
-            "ana@host",
-            "a@b@c.d",
-            "Ana <ana@example.com>",
-            "a@b.c,d@e.f",
-            "a@b.c\n",
-            &long,
-            "a b@c.de",
-        ] {
-            assert!(Destination::paypal(bad).is_err(), "{bad:?}");
+        let long = format!("{}@example.com", "a".repeat(116));
+        let rows = [
+            ("", "not an e-mail address"),
+            ("ana", "not an e-mail address"),
+            ("ana@host", "not an e-mail address"),
+            ("@example.com", "not an e-mail address"),
+            ("ana@ex..com", "not an e-mail address"),
+            ("ana@-ex.com", "not an e-mail address"),
+            ("a@b@c.de", "one bare e-mail address"),
+            ("a b@c.de", "one bare e-mail address"),
+            ("Ana <ana@example.com>", "without the name"),
+            ("a@b.cd,d@e.fg", "several addresses"),
+            ("a@b.cd; d@e.fg", "several addresses"),
+            ("a@b.cd\n", "line break"),
+            ("a@b.cd\r\nBcc: d@e.fg", "line break"),
+            ("\u{430}na@example.com", "\\u{430}na"),
+            ("ana@p\u{430}ypal.com", "xn--pypal-4ve"),
+            ("ana@xn--pypal-4ve.com", "several alphabets"),
+            (&long, "at most 127 characters"),
+        ];
+        for (bad, because) in rows {
+            let refusal = Destination::paypal(bad).expect_err(bad);
+            assert_eq!((refusal.code, refusal.field), ("invalid_paypal_email", Some("paypal_email")));
+            assert!(refusal.sentence.contains(because), "{bad:?}: {}", refusal.sentence);
         }
         for bad in ["", "acct_", "ana", "acct_1 2", "acct_é", "acct_/../x"] {
             assert!(Destination::stripe(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_domain_in_other_letters_is_shown_in_ascii_with_a_warning() {
+        let there = Destination::paypal("ana@bücher.example").unwrap();
+        assert_eq!(there.address(), "ana@xn--bcher-kva.example");
+        assert_eq!(there.masked(), "a…@xn--bcher-kva.example");
+        assert_eq!(there, Destination::paypal("Ana@XN--BCHER-KVA.example").unwrap());
+        assert!(there.warning().unwrap().contains("bücher.example"));
+        // All of one alphabet, and still another domain than the one it looks like.
+        let alike = Destination::paypal("ana@\u{430}\u{440}\u{440}\u{4cf}\u{435}.com").unwrap();
+        assert!(alike.warning().unwrap().contains("xn--"));
+        assert_eq!(Destination::paypal("ana@example.com").unwrap().warning(), None);
+        assert_eq!(Destination::stripe("acct_1").unwrap().warning(), None);
     }
 
     #[test]

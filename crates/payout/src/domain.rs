@@ -1,0 +1,83 @@
+//! The names of hosts in e-mail addresses, written so that no two that look alike are the same text. What is
+//! deliberately not here: whether a domain exists.
+
+/// The domain in lower-case ASCII, punycode (`xn--…`) where it has other letters; `None` when it cannot be one
+/// (UTS #46, with the lengths DNS allows).
+pub(crate) fn in_ascii(host: &str) -> Option<String> {
+    let host = idna::domain_to_ascii(host).ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    (host.len() <= 253 && host.split('.').all(label)).then_some(host)
+}
+
+/// The domain in the letters it stands for.
+pub(crate) fn in_letters(host: &str) -> String {
+    idna::domain_to_unicode(host).0
+}
+
+/// The first label of an ASCII domain whose letters come from several alphabets, as nobody's own name is written.
+pub(crate) fn mixed_label(host: &str) -> Option<&str> {
+    host.split('.').find(|label| label.starts_with("xn--") && alphabets(&in_letters(label)) > 1)
+}
+
+/// How many alphabets a word is written in; figures and marks belong to every one.
+fn alphabets(word: &str) -> usize {
+    let mut found: Vec<u32> = word.chars().filter(|letter| letter.is_alphabetic()).map(alphabet).collect();
+    found.sort_unstable();
+    found.dedup();
+    // Chinese, Japanese and Korean are written in several scripts together, and beside Latin letters.
+    if found.contains(&EAST_ASIAN) {
+        found.retain(|one| *one != LATIN);
+    }
+    found.len()
+}
+
+const LATIN: u32 = 0;
+const EAST_ASIAN: u32 = 3;
+
+/// A number for the alphabet of a letter: those that are taken for each other by name, the others by their block of 128.
+fn alphabet(letter: char) -> u32 {
+    match u32::from(letter) {
+        0x0000..=0x024F | 0x1E00..=0x1EFF | 0x2C60..=0x2C7F | 0xA720..=0xA7FF | 0xAB30..=0xAB6F => LATIN,
+        0x0370..=0x03FF | 0x1F00..=0x1FFF => 1,
+        0x0400..=0x052F | 0x1C80..=0x1C8F | 0x2DE0..=0x2DFF | 0xA640..=0xA69F => 2,
+        0x1100..=0x11FF | 0x2E80..=0xA4CF | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF => {
+            EAST_ASIAN
+        }
+        other => 4 + other / 128,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alphabets_are_told_apart() {
+        for (word, many) in [
+            ("bücher", 1),
+            ("москва", 1),
+            ("p\u{430}ypal", 2),
+            ("g\u{3bf}\u{3bf}gle", 2),
+            ("日本語", 1),
+            ("ソニーtv", 1),
+            ("한국", 1),
+            ("a-1", 1),
+        ] {
+            assert_eq!(alphabets(word), many, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_domain() {
+        for bad in ["", ".", "a..b", "-a.b", "a-.b", "a_b.c", "a b.c", &"a".repeat(64)] {
+            assert_eq!(in_ascii(bad), None, "{bad}");
+        }
+        assert_eq!(in_ascii("Bücher.Example").as_deref(), Some("xn--bcher-kva.example"));
+    }
+}

@@ -1,0 +1,382 @@
+//! Tax reports and what is reported of a year: which form fits whom, which numbers can be real, until when a form holds,
+//! and from which total on a payee is reported. What is deliberately not here: advice. The rules follow the instructions
+//! to the forms W-9, W-8BEN and W-8BEN-E of the United States' Internal Revenue Service.
+
+use crate::Refusal;
+use crate::money::{Currency, Money};
+use crate::spelling::spelled;
+
+spelled! {
+    /// A form by which a payee says who he is to the tax office.
+    Form {
+        /// A US person, natural or not.
+        W9 = "w9",
+        /// A natural person who is no US person.
+        W8Ben = "w8ben",
+        /// A company, partnership, trust or other entity that is no US person.
+        W8BenE = "w8bene",
+    }
+}
+
+impl Form {
+    /// The form that fits the answers to the two questions: is he a US person, and is it an entity?
+    #[must_use]
+    pub fn for_answers(us_person: bool, entity: bool) -> Self {
+        match (us_person, entity) {
+            (true, _) => Self::W9,
+            (false, false) => Self::W8Ben,
+            (false, true) => Self::W8BenE,
+        }
+    }
+
+    /// As the tax office writes it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::W9 => "W-9",
+            Self::W8Ben => "W-8BEN",
+            Self::W8BenE => "W-8BEN-E",
+        }
+    }
+
+    /// Whether it is a form for a payee of this country; any is where the country is not known. The territories belong
+    /// to the United States for a W-9, and their companies may be foreign for a W-8.
+    #[must_use]
+    pub fn fits(self, country: Option<&str>) -> bool {
+        match (self, country) {
+            (_, None) => true,
+            (Self::W9, Some(country)) => country == "US" || TERRITORIES.contains(&country),
+            (Self::W8Ben | Self::W8BenE, Some(country)) => country != "US",
+        }
+    }
+
+    /// The last day it holds, `YYYY-MM-DD`: a W-8 until the end of the third calendar year after the one it was signed
+    /// in, a W-9 for good.
+    #[must_use]
+    pub fn last_day(self, signed_on: &str) -> Option<String> {
+        let (year, ..) = day(signed_on)?;
+        match self {
+            Self::W9 => None,
+            Self::W8Ben | Self::W8BenE => Some(format!("{:04}-12-31", year + 3)),
+        }
+    }
+}
+
+/// Puerto Rico, Guam, the Virgin Islands, American Samoa, the Northern Mariana Islands, the outlying islands.
+const TERRITORIES: [&str; 6] = ["PR", "GU", "VI", "AS", "MP", "UM"];
+/// The longest name on a form and the longest foreign tax number, in characters.
+const MOST_NAME: usize = 200;
+const MOST_FOREIGN_TIN: usize = 50;
+
+/// A tax report as somebody enters it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Which form.
+    pub form: Form,
+    /// The name on it.
+    pub name: &'a str,
+    /// When it was signed, `YYYY-MM-DD`.
+    pub signed_on: &'a str,
+    /// The tax number: of the United States on a W-9, free text otherwise.
+    pub tin: Option<&'a str>,
+    /// Whether the certification was ticked; `None` where the signed form itself lies before whoever enters it.
+    pub certified: Option<bool>,
+}
+
+impl Entry<'_> {
+    /// Whether it can be filed for a payee of this country, when the latest date anywhere on earth is `today`.
+    ///
+    /// # Errors
+    /// The first field that does not fit, with its sentence.
+    pub fn check(&self, country: Option<&str>, today: &str) -> Result<(), Refusal> {
+        let refuse = |field, code, sentence: String| Err(Refusal::new(code, sentence).at(field));
+        if !self.form.fits(country) {
+            return refuse("form", "wrong_form", wrong_form(self.form, country.unwrap_or_default()));
+        }
+        let name = self.name.trim();
+        if name.is_empty() || name.chars().count() > MOST_NAME || name.contains(char::is_control) {
+            let told = format!("Write the name as it stands on the form, at most {MOST_NAME} characters.");
+            return refuse("name", "missing", told);
+        }
+        if day(self.signed_on).is_none() {
+            let told = "Write the date of the signature like 2026-01-31.".to_owned();
+            return refuse("signed_on", "invalid_date", told);
+        }
+        if self.signed_on > today {
+            let told = format!("{} has not come yet; write the date the form was signed.", self.signed_on);
+            return refuse("signed_on", "date_in_future", told);
+        }
+        if self.certified == Some(false) {
+            let told =
+                "Tick that the form is certified under penalties of perjury; without that it is no form.";
+            return refuse("certified", "not_certified", told.to_owned());
+        }
+        self.check_tin()
+    }
+
+    fn check_tin(&self) -> Result<(), Refusal> {
+        let told = match (self.form, self.tin) {
+            (Form::W9, None) => Some("A W-9 needs the payee's tax number.".to_owned()),
+            (Form::W9, Some(tin)) => wrong_us_tin(tin),
+            (Form::W8Ben | Form::W8BenE, None) => None,
+            (Form::W8Ben | Form::W8BenE, Some(tin)) => {
+                let fits = tin.chars().count() <= MOST_FOREIGN_TIN && !tin.contains(char::is_control);
+                (!fits).then(|| format!("A foreign tax number has at most {MOST_FOREIGN_TIN} characters."))
+            }
+        };
+        let code = if self.form == Form::W9 { "invalid_tin" } else { "too_long" };
+        told.map_or(Ok(()), |sentence| Err(Refusal::new(code, sentence).at("tin")))
+    }
+}
+
+fn wrong_form(form: Form, country: &str) -> String {
+    match form {
+        Form::W9 => format!(
+            "A W-9 is for payees of the United States, and this one's country is {country}. File a W-8BEN for a person \
+             or a W-8BEN-E for a company, or correct the country first."
+        ),
+        Form::W8Ben | Form::W8BenE => format!(
+            "A {} is for payees outside the United States, and this one's country is US. File a W-9, or correct the \
+             country first.",
+            form.label()
+        ),
+    }
+}
+
+/// Why these figures cannot be a social security, employer or individual taxpayer number; `None` when they can be. Dashes
+/// may stand where these numbers have them. Without dashes nobody can tell an employer's number from a person's, and it
+/// is read as a person's, of which the areas 000 and 666 were never given out, nor 9xx except the groups of the ITIN.
+fn wrong_us_tin(tin: &str) -> Option<String> {
+    let told = |sentence: &str| Some(sentence.to_owned());
+    let figures: String = tin.chars().filter(|letter| *letter != '-').collect();
+    if !figures.bytes().all(|byte| byte.is_ascii_digit()) {
+        return told("A US tax number has figures only, with dashes like 123-45-6789 or 12-3456789 at most.");
+    }
+    if figures.len() != 9 {
+        return Some(format!("A US tax number has nine figures; this one has {}.", figures.len()));
+    }
+    if figures == "000000000" {
+        return told("A US tax number is never all zeros.");
+    }
+    let dashes: Vec<usize> = tin.match_indices('-').map(|(at, _)| at).collect();
+    match dashes.as_slice() {
+        [2] if figures.starts_with("00") => return told("No employer's number begins with 00."),
+        [2] => return None,
+        [] | [3, 6] => {}
+        _ => return told("The dashes of a US tax number stand like 123-45-6789 or 12-3456789."),
+    }
+    let (area, rest) = figures.split_at(3);
+    let (group, serial) = rest.split_at(2);
+    if matches!(area, "000" | "666") {
+        return Some(format!("No US tax number begins with {area}."));
+    }
+    let group_number: u32 = group.parse().unwrap_or(0);
+    if area.starts_with('9') && !matches!(group_number, 50..=65 | 70..=88 | 90..=92 | 94..=99) {
+        return Some(format!(
+            "A number that begins with 9 is an ITIN, whose fourth and fifth figures are 50 to 65, 70 to 88, 90 to 92 \
+             or 94 to 99; these are {group}."
+        ));
+    }
+    if !dashes.is_empty() && (group == "00" || serial == "0000") {
+        return told("No social security number has only zeros between its dashes or at its end.");
+    }
+    None
+}
+
+/// Enough of a tax number to recognise it by: its last four characters, of a short one not more than half.
+#[must_use]
+pub fn masked(tin: &str) -> String {
+    let letters: Vec<char> = tin.chars().filter(|letter| *letter != '-').collect();
+    let shown = 4.min(letters.len() / 2);
+    let tail: String = letters.iter().skip(letters.len() - shown).collect();
+    format!("…{tail}")
+}
+
+/// The last year whose reporting threshold is law; the operator sets those after it.
+pub const LAST_KNOWN_YEAR: i32 = 2026;
+
+/// From this total on, what a payee was paid in a year is reported: 600 USD to 2025, 2,000 USD for 2026 (26 U.S.C.
+/// § 6041(a), as amended for payments after 2025), afterwards what the operator has set, or the last one known.
+#[must_use]
+pub fn threshold(year: i32, set: &[(i32, Money)]) -> Money {
+    let usd = |minor| Money::new(minor, Currency::USD);
+    if year < LAST_KNOWN_YEAR {
+        return usd(60_000);
+    }
+    let rows = set.iter().filter(|(of, _)| *of > LAST_KNOWN_YEAR && *of <= year);
+    rows.max_by_key(|(of, _)| *of).map_or(usd(200_000), |(_, money)| *money)
+}
+
+/// Whether a payment takes a year's total over the line: it stood below before, and does not afterwards.
+#[must_use]
+pub fn crosses(paid_so_far: Money, adds: Money, line: Money) -> bool {
+    let same = paid_so_far.currency == line.currency && adds.currency == line.currency;
+    same && paid_so_far.minor < line.minor && paid_so_far.minor.saturating_add(adds.minor) >= line.minor
+}
+
+/// Year, month and day of a date of the calendar written `YYYY-MM-DD`.
+fn day(text: &str) -> Option<(i32, u32, u32)> {
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if !shape {
+        return None;
+    }
+    let (year, month, date) =
+        (text.get(..4)?.parse().ok()?, text.get(5..7)?.parse().ok()?, text.get(8..)?.parse().ok()?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => return None,
+    };
+    (year > 0 && (1..=days).contains(&date)).then_some((year, month, date))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: Entry<'_> = Entry {
+        form: Form::W9,
+        name: "Ana Lima",
+        signed_on: "2026-03-01",
+        tin: Some("123-45-6789"),
+        certified: Some(true),
+    };
+
+    #[test]
+    fn every_bad_entry_has_its_sentence() {
+        let foreign = Entry { form: Form::W8Ben, tin: None, ..GOOD };
+        let long = "1".repeat(51);
+        let rows = [
+            (Entry { name: " ", ..GOOD }, Some("US"), "name", "as it stands on the form"),
+            (Entry { signed_on: "2026-02-30", ..GOOD }, Some("US"), "signed_on", "like 2026-01-31"),
+            (Entry { signed_on: "2026-03-03", ..GOOD }, Some("US"), "signed_on", "not come yet"),
+            (Entry { certified: Some(false), ..GOOD }, Some("US"), "certified", "perjury"),
+            (GOOD, Some("DE"), "form", "country is DE"),
+            (foreign, Some("US"), "form", "File a W-9"),
+            (Entry { tin: None, ..GOOD }, Some("US"), "tin", "needs the payee's tax number"),
+            (Entry { tin: Some(&long), ..foreign }, Some("DE"), "tin", "at most 50"),
+        ];
+        for (entry, country, field, because) in rows {
+            let refusal = entry.check(country, "2026-03-02").unwrap_err();
+            assert_eq!(refusal.field, Some(field));
+            assert!(refusal.sentence.contains(because), "{}", refusal.sentence);
+        }
+        for (entry, country) in [
+            (GOOD, Some("US")),
+            (GOOD, Some("PR")),
+            (GOOD, None),
+            (Entry { certified: None, ..GOOD }, Some("US")),
+            (foreign, Some("DE")),
+            (foreign, None),
+            (Entry { tin: Some("DE 12/345"), ..foreign }, Some("DE")),
+        ] {
+            assert_eq!(entry.check(country, "2026-03-02"), Ok(()), "{entry:?} {country:?}");
+        }
+    }
+
+    #[test]
+    fn which_numbers_the_united_states_could_have_given_out() {
+        for good in ["123-45-6789", "123456789", "12-3456789", "912-50-1234", "999-99-1234", "123-45-6700"] {
+            assert_eq!(wrong_us_tin(good), None, "{good}");
+        }
+        for (bad, because) in [
+            ("", "has 0"),
+            ("12345678", "has 8"),
+            ("1234567890", "has 10"),
+            ("12345678a", "figures only"),
+            ("١٢٣٤٥٦٧٨٩", "figures only"),
+            ("000000000", "all zeros"),
+            ("000-12-3456", "begins with 000"),
+            ("666-12-3456", "begins with 666"),
+            ("666123456", "begins with 666"),
+            ("912-49-1234", "these are 49"),
+            ("912-66-1234", "these are 66"),
+            ("912-89-1234", "these are 89"),
+            ("912931234", "these are 93"),
+            ("123-00-1234", "only zeros"),
+            ("123-45-0000", "only zeros"),
+            ("1-23456789", "dashes"),
+            ("00-3456789", "begins with 00"),
+        ] {
+            let told = wrong_us_tin(bad).unwrap_or_default();
+            assert!(told.contains(because), "{bad}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_form_follows_from_two_answers_and_holds_its_years() {
+        assert_eq!(Form::for_answers(true, true), Form::W9);
+        assert_eq!(Form::for_answers(false, false), Form::W8Ben);
+        assert_eq!(Form::for_answers(false, true), Form::W8BenE);
+        assert_eq!(Form::W8Ben.last_day("2023-05-01").as_deref(), Some("2026-12-31"));
+        assert_eq!(Form::W8BenE.last_day("2024-12-31").as_deref(), Some("2027-12-31"));
+        assert_eq!(Form::W9.last_day("2023-05-01"), None);
+    }
+
+    #[test]
+    fn the_line_of_each_year_and_who_crosses_it() {
+        let usd = |minor| Money::new(minor, Currency::USD);
+        let set = [(2025, usd(1)), (2027, usd(210_000)), (2029, usd(220_000))];
+        let lines: Vec<i64> = (2024..=2030).map(|year| threshold(year, &set).minor).collect();
+        assert_eq!(lines, [60_000, 60_000, 200_000, 210_000, 210_000, 220_000, 220_000]);
+        assert_eq!(threshold(2028, &[]), usd(200_000));
+        let line = usd(200_000);
+        for (before, adds, expected) in
+            [(199_999, 1, true), (0, 200_000, true), (0, 199_999, false), (200_000, 5, false)]
+        {
+            assert_eq!(crosses(usd(before), usd(adds), line), expected, "{before} + {adds}");
+        }
+        let eur = Money::new(900_000, Currency::parse("EUR").unwrap());
+        assert!(!crosses(usd(0), eur, line), "nothing is converted");
+    }
+
+    #[test]
+    fn a_mask_never_shows_more_than_half() {
+        for (tin, mask) in
+            [("123-45-6789", "…6789"), ("12-3456789", "…6789"), ("12345", "…45"), ("7", "…"), ("", "…")]
+        {
+            assert_eq!(masked(tin), mask);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_persons_number_is_taken_with_and_without_dashes_alike(
+            area in 1u32..900, group in 1u32..100, serial in 1u32..10_000,
+        ) {
+            let (plain, dashed) =
+                (format!("{area:03}{group:02}{serial:04}"), format!("{area:03}-{group:02}-{serial:04}"));
+            let known = area != 666;
+            prop_assert_eq!(wrong_us_tin(&plain).is_none(), known);
+            prop_assert_eq!(wrong_us_tin(&dashed).is_none(), known);
+        }
+
+        #[test]
+        fn an_itin_is_known_by_its_group(area in 900u32..1000, group in 0u32..100, serial in 1u32..10_000) {
+            let given = [50..=65, 70..=88, 90..=92, 94..=99].iter().any(|groups| groups.contains(&group));
+            let dashed = format!("{area:03}-{group:02}-{serial:04}");
+            prop_assert_eq!(wrong_us_tin(&dashed).is_none(), given);
+        }
+
+        #[test]
+        fn only_nine_figures_pass(text in "[0-9]{0,14}") {
+            prop_assert!(text.len() == 9 || wrong_us_tin(&text).is_some());
+        }
+
+        #[test]
+        fn no_text_breaks_the_check_or_shows_whole_in_its_mask(text in ".{0,60}") {
+            let _ = wrong_us_tin(&text);
+            let mask = masked(&text);
+            prop_assert!(mask.chars().count() <= 5);
+            prop_assert!(mask.chars().count() - 1 <= text.chars().count() / 2);
+        }
+    }
+}
