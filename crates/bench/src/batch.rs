@@ -75,6 +75,7 @@ async fn set_profiles(
             set_at: now,
             changed_at: None,
             checked_at: Some(now),
+            shared: false,
         };
         store::payees::put_profile(&mut tx, &profile).await?;
     }

@@ -114,6 +114,7 @@ impl World {
             role: Role::Admin,
             partner: None,
             may_write: true,
+            came_from: "the bench".to_owned(),
         };
         let app = App::new(Inner {
             store: Store::open(&database_url).await?,

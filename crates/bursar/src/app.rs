@@ -89,4 +89,6 @@ pub struct Actor {
     pub partner: Option<PartnerId>,
     /// May write, not only read (an API key's scope; people always may).
     pub may_write: bool,
+    /// From where he asks: a page's address and browser, an API key, the command line.
+    pub came_from: String,
 }

@@ -148,7 +148,7 @@ blockers! {
         "After clawbacks and fees nothing is left to pay.", "Wait until the payee has earned more.";
     /// Somebody stopped it.
     PartnerOnHold = "partner_on_hold", Claim, Admin,
-        "The payee is on hold.", "Read the note on the payee and take the hold off when it is settled.";
+        "The payee is on hold.", "Read the note on the payee's page, or the flag on his destination there, and take it off when it is settled.";
     /// No longer a partner.
     PartnerClosed = "partner_closed", Claim, Admin,
         "The payee is closed.", "Open the payee again, or void the reward with a reason.";

@@ -20,6 +20,8 @@ pub struct Settings {
     pub cooling_off_hours: u32,
     /// Below these, one per currency, nothing is paid.
     pub earning_thresholds: Vec<Money>,
+    /// The tax reporting thresholds of the years that the law had not named, in US dollars.
+    pub tax_thresholds: Vec<(i32, Money)>,
     /// The most a single payment may be, per vendor and currency.
     pub vendor_maximums: Vec<(Vendor, Money)>,
     /// The most that several payments may come to.
@@ -48,6 +50,7 @@ impl Default for Settings {
             fees_paid_by: FeesPaidBy::Company,
             cooling_off_hours: 72,
             earning_thresholds: Vec::new(),
+            tax_thresholds: Vec::new(),
             vendor_maximums: Vec::new(),
             limits: Limits::default(),
         }

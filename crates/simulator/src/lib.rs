@@ -272,6 +272,18 @@ impl Simulator {
         }
     }
 
+    /// Takes away the bank account in which a connected Stripe account is paid a currency.
+    pub fn close_bank(&self, account: &str, currency: &str) {
+        let now = self.now();
+        stripe::account::close_bank(&mut self.world(), account, &currency.to_ascii_lowercase(), now);
+    }
+
+    /// The owner of a connected Stripe account takes back our access to it.
+    pub fn disconnect(&self, account: &str) {
+        let now = self.now();
+        stripe::account::disconnect(&mut self.world(), account, now);
+    }
+
     /// The root, as PEM, of the certificates that sign PayPal's webhooks.
     pub fn ca_pem(&self) -> String {
         paypal::signing::identity().root_pem.clone()

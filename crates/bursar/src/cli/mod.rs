@@ -183,5 +183,6 @@ fn operator() -> Actor {
         role: Role::Admin,
         partner: None,
         may_write: true,
+        came_from: "the command line".to_owned(),
     }
 }

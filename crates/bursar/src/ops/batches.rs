@@ -16,7 +16,8 @@ use payout::payee::Destination;
 use payout::transaction::State;
 
 use super::idempotency::Once;
-use super::{OpsError, Result, claims, idempotency, limits, settings};
+use super::tax::Crossing;
+use super::{OpsError, Result, claims, idempotency, limits, settings, tax};
 use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
 use crate::store::claims::Override;
@@ -64,6 +65,8 @@ pub struct ClaimView {
     pub blockers: Vec<Blocker>,
     /// Why it is paid although it is under the earning threshold.
     pub overridden: Option<Override>,
+    /// How it takes the payee's year over the tax reporting line, if it does; told by [`view`] alone.
+    pub crossing: Option<Crossing>,
 }
 
 impl ClaimView {
@@ -121,7 +124,20 @@ fn sum(candidates: &[Candidate], currency: Currency) -> Money {
 /// [`OpsError::Missing`] when there is none.
 pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView> {
     let batch = batches::find(db, id_or_number).await?;
-    if batch.paid.is_some() { view_paid(db, batch).await } else { Ok(view_draft(db, batch, now).await?) }
+    if batch.paid.is_some() {
+        return view_paid(db, batch).await;
+    }
+    let mut view = view_draft(db, batch, now).await?;
+    for crossing in tax::crossings(db, &view, now).await? {
+        let mut claims = view.claims.iter_mut();
+        let is_it = |claim: &&mut ClaimView| {
+            claim.payee == crossing.payee && claim.total.currency == crossing.line.currency
+        };
+        if let Some(claim) = claims.find(is_it) {
+            claim.crossing = Some(crossing);
+        }
+    }
+    Ok(view)
 }
 
 /// The draft's claims with all their blockers.
@@ -152,6 +168,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
             rewards: rewards.iter().map(|r| (r.id, r.number, r.adds.map_or(0, |adds| adds.minor))).collect(),
             blockers,
             overridden,
+            crossing: None,
         });
     }
     let told: Vec<Claim> = claims.iter().map(told).collect();
@@ -230,6 +247,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
             destination: Some(transaction.destination),
             blockers: Vec::new(),
             overridden: overridden(transaction.terms.payee, transaction.terms.amount),
+            crossing: None,
         })
         .collect();
     let told: Vec<Claim> = claims.iter().map(told).collect();

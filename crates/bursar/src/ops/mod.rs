@@ -20,6 +20,7 @@ pub mod requests;
 pub mod rewards;
 pub mod safe_mode;
 pub mod settings;
+pub mod tax;
 pub mod transactions;
 pub mod vendors;
 pub mod verify;

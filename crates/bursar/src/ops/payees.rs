@@ -1,16 +1,20 @@
-//! What is known of payees, for the gates; and what an administrator enters about them.
+//! What is known of payees, for the gates; and what an administrator enters about them: where they are paid, whether we
+//! deal with them. Tax reports are `ops::tax`.
 
 use payout::Refusal;
+use payout::eligibility::{Blocker, PayeeStanding};
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
 use payout::notice::Notice;
 use payout::payee::Destination;
+use serde_json::json;
 
+use super::batches::Gates;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::clock;
-use crate::store::payees::{self, Profile, Tax};
-use crate::store::{self, audit};
+use crate::store::payees::{self, Moved, Profile};
+use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
 pub use crate::store::payees::facts;
@@ -24,11 +28,36 @@ pub enum Standing {
     NotYet(String),
 }
 
-/// Sets where a payee is paid. A change of destination is noted in his history, masked, and starts the cooling-off; a
-/// first one does not.
+impl Standing {
+    fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Payable(_) => None,
+            Self::NotYet(why) => Some(why),
+        }
+    }
+
+    fn currencies(&self) -> Option<&[Currency]> {
+        match self {
+            Self::Payable(currencies) => currencies.as_deref(),
+            Self::NotYet(_) => None,
+        }
+    }
+
+    /// Whether a profile says the same already.
+    fn is_known(&self, profile: &Profile) -> bool {
+        let payable = matches!(self, Self::Payable(_)) == profile.payable_at.is_some();
+        payable
+            && self.why_not() == profile.not_payable_why.as_deref()
+            && self.currencies() == profile.currencies.as_deref()
+    }
+}
+
+/// Sets where a payee is paid. A change of destination is noted in his history, masked, told to the old and the new
+/// address, and starts the cooling-off; a first one does not. A connected account belongs to one payee; a PayPal address
+/// that another payee has too stops both until a second person has looked at it ([`clear_shared`]).
 ///
 /// # Errors
-/// [`OpsError::Missing`] when there is no such payee.
+/// [`OpsError::Missing`] when there is no such payee; [`OpsError::Refused`] for another payee's connected account.
 pub async fn set_profile(
     app: &App,
     actor: &Actor,
@@ -38,190 +67,221 @@ pub async fn set_profile(
 ) -> Result<Profile> {
     let profile = transact!(app, |tx| {
         let now = app.clock.now();
-        if !payees::names(tx, &[payee]).await?.contains_key(&payee) {
+        if !payees::lock(tx, payee).await? {
             return Err(OpsError::Missing);
         }
         let before = payees::profile_of(tx, payee).await?;
+        let others = payees::profiles_at(tx, destination.vendor(), destination.address()).await?;
+        if destination.vendor() == Vendor::Stripe && others.iter().any(|other| other.payee != payee) {
+            return Err(linked_already());
+        }
         let moved = before.as_ref().is_some_and(|before| before.destination != destination);
-        let (why_not, currencies) = match standing.clone() {
-            Standing::Payable(currencies) => (None, currencies),
-            Standing::NotYet(why) => (Some(why), None),
-        };
         let profile = Profile {
             payee,
-            payable_at: why_not.is_none().then_some(now),
-            not_payable_why: why_not,
-            currencies,
+            payable_at: standing.why_not().is_none().then_some(now),
+            not_payable_why: standing.why_not().map(str::to_owned),
+            currencies: standing.currencies().map(<[Currency]>::to_vec),
             set_at: before.as_ref().map_or(now, |before| before.set_at),
             changed_at: if moved { Some(now) } else { before.as_ref().and_then(|before| before.changed_at) },
             checked_at: Some(now),
+            shared: false,
             destination: destination.clone(),
         };
         payees::put_profile(tx, &profile).await?;
         if profile.payable_at.is_none() {
             payees::ask_again(tx, destination.vendor(), destination.address(), now).await?;
         }
-        if moved || before.is_none() {
-            let old = before.map(|before| before.destination.masked());
-            let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
-            let masked = (old.clone(), destination.masked());
-            payees::note_change(tx, &id, payee, now, &actor.id.to_string(), masked).await?;
-            let detail = serde_json::json!({ "old": old, "new": destination.masked() }).to_string();
-            let notice = if moved { Notice::ProfileChanged } else { Notice::ProfileCompleted };
-            store::outbox::write(tx, &app.clock, now, [(notice, payee.to_string(), detail.clone())]).await?;
-            let (actor, subject) = (actor.id.to_string(), payee.to_string());
-            tx.audit(audit::Entry { at: now, actor, action: notice.as_str(), subject, detail });
+        match &before {
+            Some(before) if !moved => {
+                if !standing.is_known(before) {
+                    note_checked(tx, now, &actor.id.to_string(), payee, &standing);
+                }
+            }
+            Some(_) | None => note_moved(tx, app, actor, before.as_ref(), &profile).await?,
         }
-        Ok(profile)
+        let shared = !payees::sharing(tx, payee).await?.is_empty();
+        Ok(Profile { shared, ..profile })
     })?;
     app.nudge.settle.notify_one();
     Ok(profile)
 }
 
-/// What the vendor says of a destination now, noted on every profile that uses it.
+fn linked_already() -> OpsError {
+    let told = "This Stripe account is linked to another payee already, and one account belongs to one payee. Nothing was \
+                changed; check the id, or give the other payee another destination first.";
+    Refusal::new("stripe_account_in_use", told).at("stripe_account").into()
+}
+
+/// A new destination: history, audit, and the notice to the old and the new address.
+async fn note_moved(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    before: Option<&Profile>,
+    profile: &Profile,
+) -> Result<()> {
+    let (now, payee) = (app.clock.now(), profile.payee);
+    let (old, new) = (before.map(|before| before.destination.masked()), profile.destination.masked());
+    let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
+    let change = Moved {
+        at: now,
+        actor: actor.id.to_string(),
+        came_from: Some(actor.came_from.clone()).filter(|from| !from.is_empty()),
+        old: old.clone(),
+        new: new.clone(),
+    };
+    payees::note_change(tx, &id, payee, &change).await?;
+    let both = before.map(|before| &before.destination).into_iter().chain([&profile.destination]);
+    let to: Vec<&str> = both.filter(|one| one.vendor() == Vendor::PayPal).map(Destination::address).collect();
+    let notice = if before.is_some() { Notice::ProfileChanged } else { Notice::ProfileCompleted };
+    let detail = json!({ "old": old, "new": new, "to": to }).to_string();
+    store::outbox::write(tx, &app.clock, now, [(notice, payee.to_string(), detail)]).await?;
+    let sharing: Vec<String> = payees::sharing(tx, payee).await?.iter().map(ToString::to_string).collect();
+    let shared_with = (!sharing.is_empty()).then(|| sharing.join(" "));
+    let detail = json!({ "old": old, "new": new, "from": change.came_from, "shared_with": shared_with });
+    note(tx, now, &change.actor, notice.as_str(), payee, &detail);
+    Ok(())
+}
+
+/// A second person's word that this payee rightly has the destination that others have too: it opens the payee again,
+/// and every other one whose only doubt it was.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the
+/// destinations himself, or without a reason.
+pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<Profile> {
+    let reason = given(reason, "Say how you made sure that both payees rightly have this destination.")?;
+    let profile = transact!(app, |tx| {
+        let now = app.clock.now();
+        if !payees::lock(tx, payee).await? {
+            return Err(OpsError::Missing);
+        }
+        let others = payees::sharing(tx, payee).await?;
+        let profile = payees::profile_of(tx, payee).await?;
+        let Some(profile) = profile.filter(|_| !others.is_empty()) else {
+            let told = "No other payee has this destination without having been looked at, so there is nothing to clear.";
+            return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
+        };
+        let me = actor.id.to_string();
+        for one in others.iter().copied().chain([payee]) {
+            let newest = payees::changes(tx, one, 1).await?;
+            if newest.first().is_some_and(|change| change.actor == me) {
+                let told =
+                    "You entered this destination for one of the payees, so somebody else must look at it.";
+                return Err(Refusal::new("own_entry", told).into());
+            }
+        }
+        let fingerprint = profile.destination.fingerprint();
+        for other in &others {
+            payees::clear_shared(tx, (payee, *other), &fingerprint, (now, &me), reason).await?;
+            let detail = |with: Payee| json!({ "with": with.to_string(), "reason": reason });
+            note(tx, now, &me, "shared_destination_cleared", payee, &detail(*other));
+            note(tx, now, &me, "shared_destination_cleared", *other, &detail(payee));
+        }
+        Ok(Profile { shared: false, ..profile })
+    })?;
+    app.nudge.dispatch.notify_one();
+    Ok(profile)
+}
+
+/// What the vendor says of a destination now, noted on every profile that uses it, and in the audit trail where it is
+/// something new.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn note_standing(app: &App, vendor: Vendor, address: &str, standing: &Standing) -> Result<()> {
-    let (why, currencies) = match standing {
-        Standing::Payable(currencies) => (None, currencies.as_deref()),
-        Standing::NotYet(why) => (Some(why.as_str()), None),
-    };
     transact!(app, |tx| {
-        payees::note_standing(tx, vendor, address, why, currencies, app.clock.now()).await?;
+        let now = app.clock.now();
+        let before = payees::profiles_at(tx, vendor, address).await?;
+        let (why, currencies) = (standing.why_not(), standing.currencies());
+        payees::note_standing(tx, vendor, address, why, currencies, now).await?;
+        for profile in before.iter().filter(|before| !standing.is_known(before)) {
+            note_checked(tx, now, "connect", profile.payee, standing);
+        }
         Ok(())
     })
 }
 
-/// A tax report as it is entered.
-#[derive(Clone, Debug)]
-pub struct TaxEntry {
-    /// `w9`, `w8ben` or `w8bene`.
-    pub form: String,
-    /// `YYYY-MM-DD`.
-    pub signed_on: String,
-    /// The tax number; of the United States for a W-9, free text otherwise.
-    pub tin: Option<String>,
-    /// The name on the form.
-    pub name: String,
+fn note_checked(tx: &mut Tx, now: i64, actor: &str, payee: Payee, standing: &Standing) {
+    let currencies = standing.currencies().map(|list| {
+        let codes: Vec<&str> = list.iter().map(|currency| currency.code()).collect();
+        // An account that takes every currency there is would fill the page.
+        if codes.len() > 12 { format!("{} currencies", codes.len()) } else { codes.join(" ") }
+    });
+    let payable = if standing.why_not().is_none() { "yes" } else { "no" };
+    let detail = json!({ "payable": payable, "why_not": standing.why_not(), "currencies": currencies });
+    note(tx, now, actor, "payout_profile_checked", payee, &detail);
 }
 
-/// Files a payee's tax report; the number is kept encrypted and answered masked. A W-8 ends with the third calendar
-/// year after it was signed; one that is out of date already is kept and shows as expired.
+/// Whether we deal with a partner or an account: put on hold, taken off it, closed, opened again, each with a reason,
+/// which is kept as the note on the payee and never shown to partners.
 ///
 /// # Errors
-/// [`OpsError::Refused`] naming the field that does not fit.
-pub async fn file_tax_report(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> Result<Tax> {
-    let refuse = |field, code, sentence: &str| Err(OpsError::from(Refusal::new(code, sentence).at(field)));
-    if !matches!(entry.form.as_str(), "w9" | "w8ben" | "w8bene") {
-        return refuse("form", "unknown_form", "The form is w9, w8ben or w8bene.");
-    }
-    if entry.name.trim().is_empty() || entry.name.len() > 200 {
-        return refuse("name", "missing", "Write the name as it stands on the form, at most 200 bytes.");
-    }
-    if clock::start_of_date(&entry.signed_on).is_none() {
-        return refuse("signed_on", "invalid_date", "Write the date of the signature like 2026-01-31.");
-    }
-    if entry.form == "w9" && !entry.tin.as_deref().is_some_and(us_tin) {
-        return refuse(
-            "tin",
-            "invalid_tin",
-            "A W-9 needs a tax number of nine figures that the United States could have given out.",
-        );
-    }
-    if entry.tin.as_ref().is_some_and(|tin| tin.len() > 50) {
-        return refuse("tin", "too_long", "A tax number has at most 50 characters.");
-    }
+/// [`OpsError::Refused`] without a reason; [`OpsError::Missing`] when there is no such payee.
+pub async fn set_standing(
+    app: &App,
+    actor: &Actor,
+    payee: Payee,
+    standing: PayeeStanding,
+    reason: &str,
+) -> Result<()> {
+    let reason = given(reason, "Say why; whoever looks at this payee next will want to know.")?;
     transact!(app, |tx| {
         let now = app.clock.now();
-        if !payees::names(tx, &[payee]).await?.contains_key(&payee) {
-            return Err(OpsError::Missing);
-        }
-        let context = format!("tin:{payee}");
-        let tax = Tax {
-            payee,
-            form: entry.form.clone(),
-            name: entry.name.clone(),
-            signed_on: entry.signed_on.clone(),
-            sealed_tin: entry.tin.as_ref().map(|tin| app.master_key.seal(&app.clock, &context, tin)),
-            masked_tin: entry.tin.as_deref().map(masked),
-            expires_at: expiry(&entry.form, &entry.signed_on),
-            filed: (now, actor.id.to_string()),
+        let id = payee.to_string();
+        let note_kept = Some(reason.to_owned());
+        let before = match payee {
+            Payee::Partner(_) => {
+                let found = programs::partner(tx, Named::Either(&id)).await?.ok_or(OpsError::Missing)?;
+                let before = found.standing;
+                let changed = Partner { standing, note: note_kept, updated_at: now, ..found };
+                programs::save_partners(tx, &[changed]).await?;
+                before
+            }
+            Payee::Account(_) => {
+                let found = programs::account(tx, Named::Either(&id)).await?.ok_or(OpsError::Missing)?;
+                let before = found.standing;
+                let changed = Account { standing, note: note_kept, updated_at: now, ..found };
+                programs::save_accounts(tx, &[changed]).await?;
+                before
+            }
         };
-        payees::put_tax(tx, &tax).await?;
-        let detail = serde_json::json!({ "form": tax.form, "signed_on": tax.signed_on }).to_string();
-        let (actor, subject) = (actor.id.to_string(), payee.to_string());
-        tx.audit(audit::Entry { at: now, actor, action: "tax_report_filed", subject, detail });
-        Ok(tax)
-    })
+        let detail = json!({ "old": before.as_str(), "new": standing.as_str(), "reason": reason });
+        note(tx, now, &actor.id.to_string(), "payee_standing_changed", payee, &detail);
+        Ok(())
+    })?;
+    app.nudge.dispatch.notify_one();
+    Ok(())
 }
 
-/// A W-8 holds until the end of the third calendar year after the one it was signed in; a W-9 for good.
-fn expiry(form: &str, signed_on: &str) -> Option<i64> {
-    let year: i32 = signed_on.get(..4)?.parse().ok()?;
-    (form != "w9").then(|| clock::start_of_date(&format!("{:04}-01-01", year + 4)))?
+/// Every gate of a payee that is closed now, whatever the amount.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker>> {
+    let gates = Gates::read(db, [payee]).await?;
+    Ok(gates.payee_codes(payee, now).into_iter().map(|code| Blocker::new(code, payee)).collect())
 }
 
-fn masked(tin: &str) -> String {
-    let tail: Vec<char> = tin.chars().rev().take(4).collect();
-    format!("…{}", tail.into_iter().rev().collect::<String>())
-}
-
-/// Nine figures, dashes allowed, that can be a social security, employer or individual taxpayer number: the areas 000 and
-/// 666 and the group and serial of zeros were never given out, and 9xx only in the groups of the ITIN.
-fn us_tin(tin: &str) -> bool {
-    let figures: String = tin.chars().filter(|c| *c != '-').collect();
-    if figures.len() != 9 || !figures.bytes().all(|byte| byte.is_ascii_digit()) || figures == "000000000" {
-        return false;
-    }
-    let dashes: Vec<usize> = tin.match_indices('-').map(|(at, _)| at).collect();
-    let as_employer = dashes == [2];
-    if !(dashes.is_empty() || as_employer || dashes == [3, 6]) {
-        return false;
-    }
-    if as_employer {
-        return !figures.starts_with("00");
-    }
-    let group: u32 = figures.get(3..5).and_then(|group| group.parse().ok()).unwrap_or(0);
-    match figures.get(..3) {
-        Some("000" | "666") => false,
-        Some(area) if area.starts_with('9') => {
-            matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99)
+/// A reason that was given.
+pub(super) fn given<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
+    match reason.trim() {
+        "" => Err(Refusal::new("missing", ask).at("reason").into()),
+        long if long.chars().count() > 500 => {
+            Err(Refusal::new("too_long", "A reason has at most 500 characters.").at("reason").into())
         }
-        Some(_) => true,
-        None => false,
+        reason => Ok(reason),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_numbers_the_united_states_could_have_given_out() {
-        for good in ["123-45-6789", "123456789", "12-3456789", "912-50-1234", "999-99-1234"] {
-            assert!(us_tin(good), "{good}");
-        }
-        for bad in [
-            "",
-            "12345678",
-            "1234567890",
-            "12345678a",
-            "000000000",
-            "000-12-3456",
-            "666-12-3456",
-            "912-66-1234",
-            "912-93-1234",
-            "1-23456789",
-            "00-3456789",
-        ] {
-            assert!(!us_tin(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_w8_ends_with_the_third_year_after_its_signature() {
-        assert_eq!(expiry("w8ben", "2023-05-01"), clock::start_of_date("2027-01-01"));
-        assert_eq!(expiry("w9", "2023-05-01"), None);
-    }
+pub(super) fn note(
+    tx: &mut Tx,
+    at: i64,
+    actor: &str,
+    action: &'static str,
+    payee: Payee,
+    detail: &serde_json::Value,
+) {
+    let (actor, subject) = (actor.to_owned(), payee.to_string());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
 }

@@ -401,6 +401,8 @@ pub(super) fn actor(person: &Person) -> Actor {
         role: person.role,
         partner: person.partner,
         may_write: person.scopes.split(',').any(|scope| scope == "write"),
+        // The door he comes through knows more.
+        came_from: String::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use payout::Refusal;
 use payout::batch::FeesPaidBy;
 use payout::money::{Currency, Money, Vendor};
 use payout::settings::{Limits, Settings};
+use payout::tax::LAST_KNOWN_YEAR;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -54,6 +55,18 @@ pub struct LimitsDocument {
     pub per_person_per_day: Vec<Amount>,
 }
 
+/// From which total on a year's payments are reported to the tax office.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaxThreshold {
+    /// The calendar year; later ones follow it until another is set.
+    pub year: i32,
+    /// A decimal.
+    pub value: String,
+    /// `USD`.
+    pub currency: String,
+}
+
 /// The settings as they are kept and answered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Document {
@@ -71,6 +84,9 @@ pub struct Document {
     pub cooling_off_hours: u32,
     /// Below these, one per currency, nothing is paid.
     pub earning_thresholds: Vec<Amount>,
+    /// The tax reporting thresholds of the years after 2026, which is the last that is built in.
+    #[serde(default)]
+    pub tax_thresholds: Vec<TaxThreshold>,
     /// Limits of the operator: the most that is paid at once, in a payout, on a day.
     #[schema(value_type = LimitsDocument)]
     pub limits: Value,
@@ -93,6 +109,7 @@ impl Default for Document {
             fees_paid_by: rules.fees_paid_by.as_str().to_owned(),
             cooling_off_hours: rules.cooling_off_hours,
             earning_thresholds: Vec::new(),
+            tax_thresholds: Vec::new(),
             limits: json!({}),
             fiscal_year_start: "01-01".to_owned(),
             internal_recipients: Vec::new(),
@@ -200,6 +217,7 @@ impl Document {
             fees_paid_by: fees.ok_or_else(|| refuse("fees_paid_by", "unknown_value", told))?,
             cooling_off_hours: self.cooling_off_hours,
             earning_thresholds: self.thresholds()?,
+            tax_thresholds: self.tax_lines()?,
             vendor_maximums: self.maximums()?,
             limits: self.sum_limits()?,
         })
@@ -227,6 +245,30 @@ impl Document {
     fn thresholds(&self) -> std::result::Result<Vec<Money>, Refusal> {
         let told = "There is one threshold for each currency.";
         one_per_currency(&self.earning_thresholds, "earning_thresholds", told)
+    }
+
+    fn tax_lines(&self) -> std::result::Result<Vec<(i32, Money)>, Refusal> {
+        let refuse = |code, told: &str| Err(Refusal::new(code, told).at("tax_thresholds"));
+        let mut lines: Vec<(i32, Money)> = Vec::new();
+        for one in &self.tax_thresholds {
+            let amount = Amount { value: one.value.clone(), currency: one.currency.clone() };
+            let line = money(&amount, "tax_thresholds")?;
+            if line.currency != Currency::USD {
+                return refuse(
+                    "unknown_currency",
+                    "Tax reporting thresholds are in USD; nothing is converted.",
+                );
+            }
+            if !(LAST_KNOWN_YEAR + 1..=9999).contains(&one.year) {
+                let told = "The thresholds to 2026 are built in (600 USD to 2025, 2,000 USD for 2026); set those of later years.";
+                return refuse("invalid_year", told);
+            }
+            if lines.iter().any(|(year, _)| *year == one.year) {
+                return refuse("duplicate_year", "There is one tax reporting threshold for each year.");
+            }
+            lines.push((one.year, line));
+        }
+        Ok(lines)
     }
 
     fn maximums(&self) -> std::result::Result<Vec<(Vendor, Money)>, Refusal> {

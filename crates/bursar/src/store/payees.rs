@@ -1,9 +1,10 @@
 //! Payees: partners and accounts as receivers, their payout profiles and tax reports.
 
-use payout::eligibility::{self, PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
+use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
 use payout::payee::Destination;
+use payout::tax::Form;
 use sqlx::Row as _;
 use std::collections::HashMap;
 
@@ -28,10 +29,17 @@ pub struct Profile {
     pub changed_at: Option<i64>,
     /// When the vendor was last asked about it.
     pub checked_at: Option<i64>,
+    /// Another payee has the same destination, and nobody has said that this is right.
+    pub shared: bool,
 }
 
-const PROFILE: &str = "SELECT payee, vendor, address, payable_at, not_payable_why, currencies, set_at, \
-                       changed_at, checked_at FROM payout_profile";
+fn profiles(conditions: Where) -> super::Query {
+    conditions.query(
+        "SELECT f.payee, f.vendor, f.address, f.payable_at, f.not_payable_why, f.currencies, f.set_at, \
+         f.changed_at, f.checked_at, (SELECT COUNT(*) FROM shared_unseen u WHERE u.payee = f.payee) \
+         FROM payout_profile f {where}",
+    )
+}
 
 fn profile(row: &sqlx::any::AnyRow) -> Result<Profile> {
     let (payee, vendor): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -47,6 +55,7 @@ fn profile(row: &sqlx::any::AnyRow) -> Result<Profile> {
         set_at: row.try_get(6)?,
         changed_at: row.try_get(7)?,
         checked_at: row.try_get(8)?,
+        shared: row.try_get::<i64, _>(9)? > 0,
     })
 }
 
@@ -63,11 +72,7 @@ fn write_currencies(list: &[Currency]) -> String {
 /// # Errors
 /// When the database does not answer.
 pub async fn profile_of(db: &mut Db, payee: Payee) -> Result<Option<Profile>> {
-    let query = sqlx::query(
-        "SELECT payee, vendor, address, payable_at, not_payable_why, currencies, set_at, \
-         changed_at, checked_at FROM payout_profile WHERE payee = $1",
-    );
-    db.optional(query.bind(payee.to_string())).await?.as_ref().map(profile).transpose()
+    Ok(profiles_of(db, &[payee]).await?.remove(&payee))
 }
 
 /// The profiles of several payees.
@@ -78,8 +83,8 @@ pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee,
     let mut found = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
-        conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
-        for row in db.all(conditions.query(&format!("{PROFILE} {{where}}"))).await? {
+        conditions.among("f.payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        for row in db.all(profiles(conditions)).await? {
             let profile = profile(&row)?;
             found.insert(profile.payee, profile);
         }
@@ -87,18 +92,62 @@ pub async fn profiles_of(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee,
     Ok(found)
 }
 
-/// The payees that use this address at a vendor: to find whom an event is about, and a destination used twice.
+/// The profiles with this destination: whom an event is about, and who shares it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn payees_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<Vec<Payee>> {
-    let sql = "SELECT payee FROM payout_profile WHERE address = $1 AND vendor = $2";
-    let rows = db.all(sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str())).await?;
+pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<Vec<Profile>> {
+    let mut conditions = Where::default();
+    conditions.and("f.address = ?", [Value::from(address)]);
+    conditions.and("f.vendor = ?", [Value::from(vendor.as_str())]);
+    db.all(profiles(conditions)).await?.iter().map(profile).collect()
+}
+
+/// Locks a payee, so that two who set his profile at the same moment do it one after the other; whether there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
+    let sql = match payee {
+        Payee::Partner(_) => "UPDATE partner SET updated_at = updated_at WHERE id = $1",
+        Payee::Account(_) => "UPDATE account SET updated_at = updated_at WHERE id = $1",
+    };
+    Ok(tx.run(sqlx::query(sql).bind(payee.to_string())).await? == 1)
+}
+
+/// Who has the same destination as this payee without anybody's word that this is right.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sharing(db: &mut Db, payee: Payee) -> Result<Vec<Payee>> {
+    let sql = "SELECT other FROM shared_unseen WHERE payee = $1 ORDER BY other";
+    let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
     let read = |row: &sqlx::any::AnyRow| {
-        let payee: String = row.try_get(0)?;
-        word(Payee::parse(&payee), &payee)
+        let other: String = row.try_get(0)?;
+        word(Payee::parse(&other), &other)
     };
     rows.iter().map(read).collect()
+}
+
+/// A second person's word that two payees rightly share a destination.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn clear_shared(
+    tx: &mut Tx,
+    payees: (Payee, Payee),
+    fingerprint: &str,
+    by: (i64, &str),
+    note: &str,
+) -> Result<()> {
+    let sql = "INSERT INTO shared_destination (first_payee, second_payee, fingerprint, cleared_at, cleared_by, note) \
+               VALUES (CASE WHEN CAST($1 AS TEXT) < CAST($2 AS TEXT) THEN $1 ELSE $2 END, \
+               CASE WHEN CAST($1 AS TEXT) < CAST($2 AS TEXT) THEN $2 ELSE $1 END, $3, $4, $5, $6) \
+               ON CONFLICT (first_payee, second_payee, fingerprint) DO NOTHING";
+    let query = sqlx::query(sql).bind(payees.0.to_string()).bind(payees.1.to_string());
+    let query = query.bind(fingerprint.to_owned()).bind(by.0);
+    tx.run(query.bind(by.1.to_owned()).bind(note.to_owned())).await?;
+    Ok(())
 }
 
 /// Writes a profile, replacing the payee's former one.
@@ -130,23 +179,52 @@ pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
     Ok(())
 }
 
-/// Notes a change of destination in the payee's history, masked.
+/// A change of a payee's destination.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// When.
+    pub at: i64,
+    /// Who did it: a person's id.
+    pub actor: String,
+    /// From where: the address and browser of a page, an API key, the command line.
+    pub came_from: Option<String>,
+    /// The destination before, masked; none for a first one.
+    pub old: Option<String>,
+    /// The destination since, masked.
+    pub new: String,
+}
+
+/// Notes a change of destination in the payee's history.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn note_change(
-    tx: &mut Tx,
-    id: &str,
-    payee: Payee,
-    at: i64,
-    actor: &str,
-    masked: (Option<String>, String),
-) -> Result<()> {
-    let sql = "INSERT INTO profile_change (id, payee, at, actor, old_masked, new_masked) \
-               VALUES ($1, $2, $3, $4, $5, $6)";
-    let query = sqlx::query(sql).bind(id.to_owned()).bind(payee.to_string()).bind(at);
-    tx.run(query.bind(actor.to_owned()).bind(masked.0).bind(masked.1)).await?;
+pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) -> Result<()> {
+    let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let query = sqlx::query(sql).bind(id.to_owned()).bind(payee.to_string()).bind(change.at);
+    let query = query.bind(change.actor.clone()).bind(change.came_from.clone());
+    tx.run(query.bind(change.old.clone()).bind(change.new.clone())).await?;
     Ok(())
+}
+
+/// The changes of a payee's destination, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Moved>> {
+    let sql = "SELECT at, actor, came_from, old_masked, new_masked FROM profile_change \
+               WHERE payee = $1 ORDER BY at DESC, id DESC LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(payee.to_string()).bind(limit)).await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        Ok(Moved {
+            at: row.try_get(0)?,
+            actor: row.try_get(1)?,
+            came_from: row.try_get(2)?,
+            old: row.try_get(3)?,
+            new: row.try_get(4)?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Asks for the profiles at this address to be read from the vendor again.
@@ -221,15 +299,27 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) ->
         word(PayeeStanding::parse(&text), &text)
     };
     let country: Option<String> = row.try_get(2)?;
+    let form = row.try_get::<Option<String>, _>(3)?;
+    let form = form.map(|form| word(Form::parse(&form), &form)).transpose()?;
+    // The stricter of the partner's and his company's: active, on hold, closed.
     let (own, company) = (standing(1)?, standing(5)?);
+    let mut note: Option<String> = row.try_get(if company > own { 7 } else { 6 })?;
+    let mut standing = own.max(company);
+    if profile.as_ref().is_some_and(|profile| profile.shared) {
+        // A destination that somebody else has too holds its payee until a second person has looked at it.
+        let shared = "another payee has the same destination, and a second person must clear it";
+        let said = note.filter(|_| standing != PayeeStanding::Active).unwrap_or_default();
+        let said = said.trim().trim_end_matches('.');
+        note = Some(if said.is_empty() { shared.to_owned() } else { format!("{said}; {shared}") });
+        standing = standing.max(PayeeStanding::OnHold);
+    }
     Ok(PayeeFacts {
         payee,
-        // The stricter of the partner's and his company's: active, on hold, closed.
-        standing: own.max(company),
-        note: row.try_get(if company > own { 7 } else { 6 })?,
-        tax: match row.try_get::<Option<String>, _>(3)? {
+        standing,
+        note,
+        tax: match form {
             None => TaxReport::Missing,
-            Some(form) if !eligibility::form_fits(&form, payee, country.as_deref()) => TaxReport::Unfit,
+            Some(form) if !form.fits(payee, country.as_deref()) => TaxReport::Unfit,
             Some(_) => TaxReport::Until(row.try_get(4)?),
         },
         country,
@@ -242,44 +332,6 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) ->
             currencies: profile.currencies,
         }),
     })
-}
-
-/// A tax report as it is kept; the number itself is sealed.
-#[derive(Clone, Debug)]
-pub struct Tax {
-    /// Whose.
-    pub payee: Payee,
-    /// `w9`, `w8ben` or `w8bene`.
-    pub form: String,
-    /// The name on it.
-    pub name: String,
-    /// When it was signed, `YYYY-MM-DD`.
-    pub signed_on: String,
-    /// The encrypted number.
-    pub sealed_tin: Option<String>,
-    /// The last four figures.
-    pub masked_tin: Option<String>,
-    /// When it runs out.
-    pub expires_at: Option<i64>,
-    /// When and by whom it was filed.
-    pub filed: (i64, String),
-}
-
-/// Writes a tax report, replacing the former one.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn put_tax(tx: &mut Tx, tax: &Tax) -> Result<()> {
-    let sql = "INSERT INTO tax_report (payee, form, name, signed_on, sealed_tin, masked_tin, expires_at, \
-               filed_at, filed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-               ON CONFLICT (payee) DO UPDATE SET form = excluded.form, name = excluded.name, \
-               signed_on = excluded.signed_on, sealed_tin = excluded.sealed_tin, \
-               masked_tin = excluded.masked_tin, expires_at = excluded.expires_at, \
-               filed_at = excluded.filed_at, filed_by = excluded.filed_by";
-    let query = sqlx::query(sql).bind(tax.payee.to_string()).bind(tax.form.clone()).bind(tax.name.clone());
-    let query = query.bind(tax.signed_on.clone()).bind(tax.sealed_tin.clone()).bind(tax.masked_tin.clone());
-    tx.run(query.bind(tax.expires_at).bind(tax.filed.0).bind(tax.filed.1.clone())).await?;
-    Ok(())
 }
 
 /// Who a payee is, for people: external id, name, e-mail address, country.

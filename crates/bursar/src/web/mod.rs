@@ -187,12 +187,14 @@ fn is_page(path: &str) -> bool {
 async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
-        let (actor, may_read) = session::by_api_key(app, request.headers()).await?;
+        let (mut actor, may_read) = session::by_api_key(app, request.headers()).await?;
+        actor.came_from = format!("API key {} at {}", actor.name, session::came_from(request));
         request.extensions_mut().insert(actor);
         request.extensions_mut().insert(may_read);
     } else if is_page(path)
-        && let Some(session) = session::by_cookie(app, request.headers()).await?
+        && let Some(mut session) = session::by_cookie(app, request.headers()).await?
     {
+        session.actor.came_from = session::came_from(request);
         request.extensions_mut().insert(session.actor.clone());
         request.extensions_mut().insert(session);
     }
@@ -383,10 +385,15 @@ async fn take_key(
     }
 }
 
+/// On an answer that holds a secret: it is not kept, so that the secret does not lie in the database.
+#[derive(Clone, Copy, Debug)]
+pub struct NotKept;
+
 /// Keeps the answer under its key, unless it may be another one next time.
 async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
     let in_use =
         response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
+    let secret = response.extensions().get::<NotKept>().is_some();
     let response = match scene {
         Some(scene) => fault::render(response, scene),
         None => response,
@@ -397,7 +404,7 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
         return Fault::internal(&"an answer broke off").into_response();
     };
     let reply = Reply::of(&parts.headers, status, &bytes);
-    let kept = match status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use {
+    let kept = match status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use || secret {
         true => idempotency::forget(app, mark).await,
         false => idempotency::keep(app, mark, &reply).await,
     };

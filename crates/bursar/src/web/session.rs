@@ -1,10 +1,11 @@
 //! Who is asking: API keys in `Authorization`, people by the session cookie; and signing in and out. What is
 //! deliberately not here: the pages with the forms (`web::pages`), and what each role may do (the route table).
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -23,6 +24,8 @@ use crate::ops::people::{self, Session};
 const COOKIE: &str = "bursar_session";
 /// How long the cookie lasts, as the session does: twelve hours.
 const COOKIE_SECONDS: u32 = 12 * 3_600;
+/// How much of where somebody came from is kept, in characters.
+const MOST_CAME_FROM: usize = 200;
 
 /// Whoever asks. Every handler behind a permission may take it.
 pub struct Who(pub Actor);
@@ -82,6 +85,22 @@ pub async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Session>
         Some((_, token)) if !token.is_empty() => Ok(people::by_session(app, token).await?),
         Some(_) | None => Ok(None),
     }
+}
+
+/// Where a request comes from, for the history of what matters: the address of whoever holds the connection, whom he says
+/// he passes it on for, and the browser. All but the first can be made up, so nothing is decided by it.
+#[must_use]
+pub fn came_from(request: &Request) -> String {
+    let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let mut told = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
+    if let Some(passed_on) = sent("x-forwarded-for") {
+        told = format!("{told}, for {passed_on}");
+    }
+    if let Some(browser) = sent("user-agent") {
+        told = format!("{told}, {browser}");
+    }
+    told.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
 }
 
 /// Slows down guessing: ten tries for an address, then one a minute; and a bound on the slow hashes made at a time.

@@ -3,6 +3,7 @@
 mod doors;
 mod imports;
 mod once;
+mod payees;
 mod rewards;
 
 use std::sync::Arc;

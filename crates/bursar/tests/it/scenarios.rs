@@ -26,6 +26,7 @@
 //! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of every
 //! blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` ·
+//! `clear ana` (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) ·
 //! `return ana` (to the pool) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
 //! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
 //! refused, or there may be nothing to do) ·
@@ -39,6 +40,7 @@
 //! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `token`, `read` or `any`, and the
 //! vendor's first money call where it is not written.
 //! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
+//! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
 //! `forget token` · `reconnect stripe` (credentials are saved again) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
 //! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
@@ -68,6 +70,10 @@
 //! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with him |
 //! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; the currency first where it is not USD |
 //! | `vendor-balance stripe 880.00` | what we have at a vendor, by its books |
+//! | `profile ana ready` | his payout profile: `ready`, `shared`, or `not-ready` and words of why |
+//! | `changes ana 2` | his destination was set so many times, the first one included |
+//! | `told ana payout_profile_changed 2` | so many notices of that name were written about him |
+//! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
 //! | `events parked 1` | so many events are for objects that we do not know |
 //! | `unfinished` | something is left to do at the end, and the scenario has shown what |
 //!
@@ -102,11 +108,13 @@ scenarios![
     a_gate_closes_before_pay,
     a_gate_closes_while_the_vendor_is_away,
     a_worker_falls_asleep,
+    account_disconnected,
     answer_lost_at_paypal,
     answer_lost_at_stripe,
     answers_that_cannot_be_believed,
     balance_topped_up_at_paypal,
     balance_topped_up_at_stripe,
+    bank_account_taken_away,
     batch_success_holds_failures,
     clawed_back,
     company_is_paid,
@@ -114,6 +122,7 @@ scenarios![
     credentials_refused,
     deleted_in_safe_mode,
     denied_batch,
+    destination_changed_back,
     destination_changed_before_payout,
     destination_changed_before_send,
     funds_not_available_yet,
@@ -146,10 +155,12 @@ scenarios![
     return_to_pool_refused,
     safe_mode,
     settled_by_hand,
+    shared_destination,
     stored_500_all_done,
     stored_500_at_the_payout,
     stored_500_nothing_done,
     storm_of_429,
+    tax_year,
     the_module_is_switched_off,
     token_expires,
     two_people,
@@ -269,8 +280,8 @@ impl Stage {
                 _,
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
-                "vendor" | "heal" | "balance" | "mend" | "drain" | "forget" | "reconnect" | "webhook"
-                | "safe-mode",
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "close-bank" | "disconnect" | "forget"
+                | "reconnect" | "webhook" | "safe-mode",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {

@@ -273,6 +273,7 @@ fn person(app: &App, name: &str) -> Actor {
         role: Role::Admin,
         partner: None,
         may_write: true,
+        came_from: "a test".to_owned(),
     }
 }
 

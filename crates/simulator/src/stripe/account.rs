@@ -38,6 +38,8 @@ pub(crate) struct Account {
     pub(crate) purses: BTreeMap<String, Purse>,
     /// The currencies whose bank account was switched off after a failure.
     pub(crate) errored: BTreeSet<String>,
+    /// The currencies whose bank account the owner has taken away.
+    closed: BTreeSet<&'static str>,
     /// The payout schedule; Stripe's default is daily.
     pub(crate) interval: String,
     pub(crate) deleted: bool,
@@ -63,6 +65,7 @@ impl Account {
             id: id.to_owned(),
             purses: BTreeMap::new(),
             errored: BTreeSet::new(),
+            closed: BTreeSet::new(),
             interval: "daily".to_owned(),
             deleted: false,
             submitted: true,
@@ -111,7 +114,7 @@ impl Account {
             "email": self.email,
             "external_accounts": list_of(
                 &format!("/v1/accounts/{}/external_accounts", self.id),
-                CURRENCIES.iter().map(|currency| self.bank(currency)).collect(),
+                self.open_currencies().map(|currency| self.bank(currency)).collect(),
                 false,
             ),
             "future_requirements": requirements(&json!([]), None),
@@ -132,6 +135,10 @@ impl Account {
             "tos_acceptance": {"date": self.created_at / SECOND},
             "type": "express",
         })
+    }
+
+    fn open_currencies(&self) -> impl Iterator<Item = &'static str> + '_ {
+        CURRENCIES.into_iter().filter(|currency| !self.closed.contains(currency))
     }
 
     /// Few fields: an account shows one of these for every currency there is.
@@ -229,7 +236,7 @@ pub(crate) fn external_accounts(world: &mut World, call: &Call<'_>, id: &str) ->
     let window = call.form.window()?;
     let account = known(world, call, id)?;
     let after = window.after.as_deref();
-    let banks = CURRENCIES.iter().map(|currency| (bank_id(id, currency), currency));
+    let banks = account.open_currencies().map(|currency| (bank_id(id, currency), currency));
     let mut left = banks.skip_while(|(bank, _)| after.is_some_and(|after| bank != after)).peekable();
     if after.is_some() {
         left.next();
@@ -268,8 +275,12 @@ pub(crate) fn mend(world: &mut World, id: &str, now: i64) {
     let was_restricted = account.scene() == Some(Scene::Restricted);
     account.mended = true;
     let errored = std::mem::take(&mut account.errored);
+    let closed = std::mem::take(&mut account.closed);
     for currency in errored {
-        announce_bank(world, id, &currency, "errored", now);
+        announce_bank(world, id, &currency, "updated", "errored", now);
+    }
+    for currency in closed {
+        announce_bank(world, id, currency, "created", "new", now);
     }
     if was_restricted {
         announce_enabled(world, id, now);
@@ -286,7 +297,7 @@ pub(crate) fn mend(world: &mut World, id: &str, now: i64) {
 pub(crate) fn switch_off_bank(world: &mut World, id: &str, currency: &str, at: i64) {
     let Some(account) = world.stripe.accounts.get_mut(id) else { return };
     if account.errored.insert(currency.to_owned()) {
-        announce_bank(world, id, currency, "new", at);
+        announce_bank(world, id, currency, "updated", "new", at);
     }
 }
 
@@ -307,12 +318,30 @@ fn plan_sweeps(world: &mut World, id: &str, now: i64) {
     }
 }
 
-fn announce_bank(world: &mut World, id: &str, currency: &str, before: &str, now: i64) {
+/// The owner takes away his bank account for a currency.
+pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) {
+    let Some(account) = world.stripe.account(id, now) else { return };
+    let Some(currency) = CURRENCIES.into_iter().find(|known| *known == currency) else { return };
+    if account.closed.insert(currency) {
+        announce_bank(world, id, currency, "deleted", "new", now);
+    }
+}
+
+/// The owner takes back the platform's access: to us his account is gone.
+pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
+    let Some(account) = world.stripe.account(id, now) else { return };
+    account.deleted = true;
+    let application = json!({"id": "ca_sim", "object": "application", "name": "Bursar"});
+    let event = "account.application.deauthorized";
+    emit(world, &Cause::itself(now), Some(id), event, "ca_sim", &application, None);
+}
+
+fn announce_bank(world: &mut World, id: &str, currency: &str, what: &str, before: &str, now: i64) {
     let Some(account) = world.stripe.accounts.get(id) else { return };
     let (bank, before) = (account.bank(currency), json!({"status": before}));
-    let (cause, event) = (Cause::itself(now), "account.external_account.updated");
+    let (cause, event) = (Cause::itself(now), format!("account.external_account.{what}"));
     let connected = (id != PLATFORM).then_some(id);
-    emit(world, &cause, connected, event, &bank_id(id, currency), &bank, Some(before));
+    emit(world, &cause, connected, &event, &bank_id(id, currency), &bank, Some(before));
 }
 
 fn announce_enabled(world: &mut World, id: &str, now: i64) {

@@ -128,6 +128,8 @@ struct ClaimJson {
     blockers: Vec<Value>,
     #[serde(rename = "override")]
     overridden: Option<ThresholdOverride>,
+    /// With US Tax Tracking on: paying it takes the payee's year over the reporting threshold.
+    crosses_tax_line: bool,
 }
 
 /// Who receives.
@@ -185,6 +187,7 @@ impl From<&ClaimView> for ClaimJson {
                 by: one.actor.clone(),
                 at: rfc3339(one.at),
             }),
+            crosses_tax_line: claim.crossing.is_some(),
         }
     }
 }

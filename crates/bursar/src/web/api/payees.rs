@@ -1,8 +1,10 @@
-//! `/payees/{id}/…`: where a payee is paid and his tax report, entered by an administrator.
+//! `/payees/{id}/…`: where a payee is paid and his tax report, as an administrator enters them and whoever may see them
+//! reads them.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use payout::Refusal;
 use payout::access::Permission;
@@ -10,29 +12,55 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
 
-use crate::app::App;
+use super::batches::PayeeJson;
+use super::{BlockerJson, MoneyJson};
+use crate::app::{Actor, App};
 use crate::clock::{date, rfc3339};
-use crate::ops::payees::{self as verbs, TaxEntry};
-use crate::store::payees::{self, Profile, Tax};
+use crate::ops::tax::{self, TaxEntry};
+use crate::ops::{partners, payees as verbs};
+use crate::store::payees::{self, Moved, Profile};
+use crate::store::rewards::Visible;
+use crate::store::tax::Filed;
+use crate::store::{self, Db};
 use crate::web::fault::Fault;
+use crate::web::form::Query;
 use crate::web::session::Who;
 use crate::web::strict::Json;
-use crate::web::{Need, Route, Web, put};
+use crate::web::{Need, NotKept, Route, Web, get, post, put};
 use crate::work::connect;
 
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let manage = Need::May(Permission::ManagePartners);
+    let read = Need::MayOrOwn(Permission::Read);
     vec![
+        get("/api/v1/payees/{id}", read, show)
+            .says("A payee: standing, payout profile, tax report, and every reason why he cannot be paid")
+            .answers::<PayeeView>(200),
+        get("/api/v1/payees/{id}/history", read, history)
+            .says("The changes of a payee's destination, newest first, masked")
+            .answers::<History>(200),
+        get("/api/v1/payees/{id}/tax-year", read, tax_year)
+            .says("What a payee was paid in a calendar year, by vendor and currency")
+            .filters::<YearQuery>()
+            .answers::<YearJson>(200),
         put("/api/v1/payees/{id}/payout-profile", manage, set_profile)
             .says("Set where a partner or account is paid; a Stripe account is read before this answers")
             .takes::<ProfileChange>()
+            .answers::<ProfileJson>(200),
+        post("/api/v1/payees/{id}/payout-profile/clear", manage, clear_shared)
+            .says("As a second person, say that a destination rightly belongs to several payees")
+            .takes::<Reason>()
             .answers::<ProfileJson>(200),
         put("/api/v1/payees/{id}/tax-report", manage, file_tax)
             .says("File a tax report; the number is kept encrypted and answered masked")
             .takes::<TaxChange>()
             .answers::<TaxJson>(200),
+        post("/api/v1/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+            .says("Answer the whole tax number once, and keep who saw it and why")
+            .takes::<Reason>()
+            .answers::<Revealed>(200),
     ]
 }
 
@@ -58,6 +86,10 @@ struct ProfileJson {
     not_payable_why: Option<String>,
     currencies: Option<Vec<String>>,
     changed_at: Option<String>,
+    /// Another payee has the same destination, and nobody has cleared it: both are on hold.
+    shared: bool,
+    /// What to know of the destination before trusting it.
+    warning: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -68,6 +100,8 @@ struct TaxChange {
     signed_on: String,
     tin: Option<String>,
     name: String,
+    /// Whether the certification was ticked; left out by whoever has the signed form before him.
+    certified: Option<bool>,
 }
 
 /// A tax report; the number is masked.
@@ -122,6 +156,8 @@ fn profile_json(profile: &Profile) -> ProfileJson {
         not_payable_why: profile.not_payable_why.clone(),
         currencies: profile.currencies.as_ref().map(codes),
         changed_at: profile.changed_at.map(rfc3339),
+        shared: profile.shared,
+        warning: profile.destination.warning(),
     }
 }
 
@@ -132,19 +168,198 @@ async fn file_tax(
     Json(change): Json<TaxChange>,
 ) -> Result<axum::Json<TaxJson>, Fault> {
     let payee = find(&app, &id).await?;
-    let TaxChange { form, signed_on, tin, name } = change;
-    let tax = verbs::file_tax_report(&app, &actor, payee, &TaxEntry { form, signed_on, tin, name }).await?;
-    Ok(axum::Json(tax_json(&tax)))
+    let TaxChange { form, signed_on, tin, name, certified } = change;
+    let entry = TaxEntry { form, signed_on, tin, name, certified };
+    Ok(axum::Json(tax_json(&tax::file(&app, &actor, payee, &entry).await?)))
 }
 
-fn tax_json(tax: &Tax) -> TaxJson {
+fn tax_json(tax: &Filed) -> TaxJson {
     TaxJson {
         payee: tax.payee.to_string(),
-        form: tax.form.clone(),
+        form: tax.form.as_str().to_owned(),
         name: tax.name.clone(),
         signed_on: tax.signed_on.clone(),
         tin: tax.masked_tin.clone(),
         // The last day it holds is the one before it ends.
         expires_on: tax.expires_at.map(|end| date(end - 1)),
     }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Reason)]
+struct Reason {
+    reason: String,
+}
+
+/// A payee with everything that decides whether he can be paid.
+#[derive(Serialize, ToSchema)]
+struct PayeeView {
+    #[serde(flatten)]
+    payee: PayeeJson,
+    country: Option<String>,
+    /// `active`, `on_hold` or `closed`: his own or his company's, whichever is stricter.
+    standing: &'static str,
+    payout_profile: Option<ProfileJson>,
+    tax_report: Option<TaxJson>,
+    /// Why nothing can be paid to him now, whatever the amount.
+    blockers: Vec<BlockerJson>,
+}
+
+/// The changes of a payee's destination.
+#[derive(Serialize, ToSchema)]
+struct History {
+    data: Vec<MovedJson>,
+}
+
+/// One change of a destination, masked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProfileChangeRow)]
+struct MovedJson {
+    at: String,
+    /// The person or key that did it.
+    actor: Option<String>,
+    /// From where: the address and browser of a page, an API key, the command line.
+    came_from: Option<String>,
+    old: Option<String>,
+    new: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct YearQuery {
+    /// The calendar year; this one when not named
+    year: Option<String>,
+}
+
+/// What a payee was paid in a calendar year (UTC).
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaxYear)]
+struct YearJson {
+    payee: String,
+    year: i32,
+    totals: Vec<YearTotal>,
+    /// What stayed with the payee in US dollars; nothing is converted.
+    reportable: MoneyJson,
+    /// From this total on it is reported.
+    threshold: MoneyJson,
+    over_threshold: bool,
+}
+
+/// A year's payments through one vendor in one currency.
+#[derive(Serialize, ToSchema)]
+struct YearTotal {
+    /// `stripe`, `paypal` or `outside`.
+    vendor: &'static str,
+    currency: String,
+    /// What left us, dated by when it left.
+    paid: MoneyJson,
+    /// What came back, dated by when it came back.
+    returned: MoneyJson,
+    net: MoneyJson,
+}
+
+/// A tax number in full. It is answered once and not kept.
+#[derive(Serialize, ToSchema)]
+struct Revealed {
+    tin: String,
+}
+
+/// The payee, when whoever asks may see him.
+async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
+    let payee = payees::find(db, id).await?.ok_or_else(Fault::missing)?;
+    let own = match partners::visible(actor) {
+        Visible::All => return Ok(payee),
+        Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
+        Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
+    };
+    if own.contains(&payee.to_string()) { Ok(payee) } else { Err(Fault::missing()) }
+}
+
+async fn show(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<PayeeView>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let named = payees::names(&mut db, &[payee]).await?.remove(&payee);
+    let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let profile = payees::profile_of(&mut db, payee).await?;
+    let blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
+    Ok(axum::Json(PayeeView {
+        payee: PayeeJson::of(payee, named.as_ref()),
+        country: facts.country,
+        standing: facts.standing.as_str(),
+        payout_profile: profile.as_ref().map(profile_json),
+        tax_report: store::tax::of(&mut db, payee).await?.as_ref().map(tax_json),
+        blockers: blockers.iter().map(BlockerJson::from).collect(),
+    }))
+}
+
+async fn history(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+) -> Result<axum::Json<History>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let ours = matches!(partners::visible(&actor), Visible::All);
+    let row = |moved: Moved| MovedJson {
+        at: rfc3339(moved.at),
+        // Where our own people sit is not for partners.
+        actor: Some(moved.actor).filter(|by| ours || *by == actor.id.to_string()),
+        came_from: moved.came_from.filter(|_| ours),
+        old: moved.old,
+        new: moved.new,
+    };
+    let changes = payees::changes(&mut db, payee, 200).await?;
+    Ok(axum::Json(History { data: changes.into_iter().map(row).collect() }))
+}
+
+async fn tax_year(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Query(wanted): Query<YearQuery>,
+) -> Result<axum::Json<YearJson>, Fault> {
+    let mut db = app.store.read().await?;
+    let payee = seen(&mut db, &actor, &id).await?;
+    let view = tax::year_view(&mut db, payee, tax::wanted(wanted.year.as_deref(), app.clock.now())?).await?;
+    let total = |total: &store::tax::Total| YearTotal {
+        vendor: total.vendor.map_or("outside", Vendor::as_str),
+        currency: total.paid.currency.code().to_owned(),
+        paid: total.paid.into(),
+        returned: total.returned.into(),
+        net: total.net().into(),
+    };
+    Ok(axum::Json(YearJson {
+        payee: payee.to_string(),
+        year: view.year,
+        totals: view.totals.iter().map(total).collect(),
+        reportable: view.reportable.into(),
+        threshold: view.line.into(),
+        over_threshold: view.over(),
+    }))
+}
+
+async fn clear_shared(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<axum::Json<ProfileJson>, Fault> {
+    let payee = find(&app, &id).await?;
+    Ok(axum::Json(profile_json(&verbs::clear_shared(&app, &actor, payee, &why.reason).await?)))
+}
+
+async fn reveal(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    Json(why): Json<Reason>,
+) -> Result<(Extension<NotKept>, axum::Json<Revealed>), Fault> {
+    let payee = find(&app, &id).await?;
+    let tin = tax::reveal(&app, &actor, payee, &why.reason).await?;
+    Ok((Extension(NotKept), axum::Json(Revealed { tin })))
 }

@@ -12,7 +12,7 @@ use payout::access::Permission;
 
 use super::{etag, if_match};
 use crate::app::App;
-use crate::ops::settings::{self, Amount, Document};
+use crate::ops::settings::{self, Amount, Document, TaxThreshold};
 use crate::web::fault::Fault;
 use crate::web::session::Who;
 use crate::web::strict::Json;
@@ -45,6 +45,7 @@ struct Change {
     fees_paid_by: Option<String>,
     cooling_off_hours: Option<u32>,
     earning_thresholds: Option<Vec<Amount>>,
+    tax_thresholds: Option<Vec<TaxThreshold>>,
     #[schema(value_type = Option<Object>)]
     limits: Option<Value>,
     fiscal_year_start: Option<String>,
@@ -62,6 +63,7 @@ impl Change {
             fees_paid_by: self.fees_paid_by.clone().unwrap_or(before.fees_paid_by),
             cooling_off_hours: self.cooling_off_hours.unwrap_or(before.cooling_off_hours),
             earning_thresholds: self.earning_thresholds.clone().unwrap_or(before.earning_thresholds),
+            tax_thresholds: self.tax_thresholds.clone().unwrap_or(before.tax_thresholds),
             limits: self.limits.clone().unwrap_or(before.limits),
             fiscal_year_start: self.fiscal_year_start.clone().unwrap_or(before.fiscal_year_start),
             internal_recipients: self.internal_recipients.clone().unwrap_or(before.internal_recipients),

@@ -28,6 +28,7 @@ fn operator(house: &House) -> Actor {
         role: Role::Admin,
         partner: None,
         may_write: true,
+        came_from: "a test".to_owned(),
     }
 }
 

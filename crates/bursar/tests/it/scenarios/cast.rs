@@ -381,6 +381,7 @@ fn profile(world: &World, payee: Payee, destination: Destination) -> Profile {
         set_at: now,
         changed_at: None,
         checked_at: Some(now),
+        shared: false,
         destination,
     }
 }

@@ -2,7 +2,7 @@
 
 use bursar::ops::batches::Choose;
 use bursar::ops::pay::Seen;
-use bursar::ops::{OpsError, batches, claims, pay, transactions};
+use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::work::ask;
 use payout::ids::{BatchId, TransactionId};
@@ -118,6 +118,11 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
         ("take", [name, rewards @ ..]) => {
             let rewards = cast.reward_ids(rewards)?;
             Ok(batches::remove(app, actor, cast.batch(name)?, &rewards, None).await.map(|_| ())?)
+        }
+        ("clear", [who, by @ ..]) if cast.payees.contains_key(*who) => {
+            let by = if *by == ["myself"] { actor } else { &world.other };
+            payees::clear_shared(app, by, cast.payee(who)?, "asked them both").await?;
+            Ok(())
         }
         ("clear", [name]) => {
             Ok(batches::remove_blocked(app, actor, cast.batch(name)?, None).await.map(|_| ())?)

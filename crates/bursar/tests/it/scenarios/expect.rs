@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bursar::ops::{batches, rewards as reward_verbs};
+use bursar::ops::{batches, rewards as reward_verbs, tax};
 use bursar::store::transactions::{self, Filter, Transaction};
-use bursar::store::{claims, ledger, rewards};
+use bursar::store::{claims, ledger, payees, rewards};
 use payout::eligibility::Blocker;
+use payout::ledger::Payee;
+use payout::money::Vendor;
 use payout::transaction::Leg;
 use simulator::Holder;
 
@@ -73,6 +75,20 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let expected = vendor::units(vendor, check::money(value, currency)?);
             if found == expected { Ok(()) } else { Err(format!("it is {found} in minor units")) }
         }
+        ("profile", [who, expected @ ..]) => profile(world, cast.payee(who)?, expected).await,
+        ("changes", [who, count]) => {
+            let mut db = world.app.store.read().await.unwrap();
+            let changes = payees::changes(&mut db, cast.payee(who)?, 100).await.unwrap();
+            same(&[count], &[&changes.len().to_string()])
+        }
+        ("told", [who, notice, count]) => {
+            let found = check::notices(world, &cast.payee(who)?.to_string()).await;
+            same(&[count], &[&found.iter().filter(|name| name == notice).count().to_string()])
+        }
+        ("year", [who, year, way, value, currency @ ..]) => {
+            let year = year.parse().map_err(|_| "which year?")?;
+            taxed(world, cast.payee(who)?, year, way, &[&[*value], currency].concat()).await
+        }
         _ => Err("this line cannot be read".to_owned()),
     }
 }
@@ -90,6 +106,33 @@ pub async fn blockers(world: &World, cast: &Cast, name: &str) -> Result<Vec<Bloc
             Ok(reward_verbs::blockers(&mut db, &found, world.now()).await.unwrap())
         }
         (None, None) => Err(format!("nothing is called {name}")),
+    }
+}
+
+/// What a payee was paid in a year through a vendor or `outside`, less what came back.
+async fn taxed(world: &World, payee: Payee, year: i32, way: &str, money: &[&str]) -> Outcome {
+    let [value, currency @ ..] = money else { return Err("how much?".to_owned()) };
+    let currency = currency.first().copied().unwrap_or("USD");
+    let mut db = world.app.store.read().await.unwrap();
+    let view = tax::year_view(&mut db, payee, year).await.map_err(|error| format!("{error:?}"))?;
+    let of_it = view.totals.iter().filter(|total| {
+        let vendor = total.vendor.map_or("outside", Vendor::as_str);
+        vendor == way && total.paid.currency.code() == currency
+    });
+    let found: i64 = of_it.map(|total| total.net().minor).sum();
+    let right = found == check::money(value, currency)?.minor;
+    if right { Ok(()) } else { Err(format!("it is {:?}", view.totals)) }
+}
+
+async fn profile(world: &World, payee: Payee, expected: &[&str]) -> Outcome {
+    let mut db = world.app.store.read().await.unwrap();
+    let profile = payees::profile_of(&mut db, payee).await.unwrap().ok_or("there is none")?;
+    let why = profile.not_payable_why.unwrap_or_default();
+    match expected {
+        ["ready"] if why.is_empty() && !profile.shared => Ok(()),
+        ["shared"] if profile.shared => Ok(()),
+        ["not-ready", words @ ..] if !why.is_empty() && why.contains(&words.join(" ")) => Ok(()),
+        _ => Err(format!("shared: {}; not ready because: {why:?}", profile.shared)),
     }
 }
 

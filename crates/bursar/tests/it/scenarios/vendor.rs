@@ -30,6 +30,10 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         ("mend", [who]) => world.simulator.mend(destination(world, cast, who).await?.address()),
         ("drain", [who]) => world.simulator.drain(destination(world, cast, who).await?.address(), "USD"),
+        ("close-bank", [who, currency]) => {
+            world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
+        }
+        ("disconnect", [who]) => world.simulator.disconnect(destination(world, cast, who).await?.address()),
         ("heal", []) => world.simulator.heal(),
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
         ("forget", ["token"]) => world.simulator.forget_token(),

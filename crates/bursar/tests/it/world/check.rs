@@ -33,6 +33,14 @@ pub async fn violations(world: &World) -> Vec<String> {
     told
 }
 
+/// The names of the notices that were written about somebody.
+pub async fn notices(world: &World, subject: &str) -> Vec<String> {
+    let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
+    let sql = format!("SELECT notice FROM outbox WHERE subject = '{subject}' ORDER BY created_at, id");
+    let rows = database.fetch_all(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 /// What is not finished: nothing, once everything has healed. What waits for a person is finished.
 pub async fn unfinished(world: &World) -> Vec<String> {
     let mut db = world.app.store.read().await.unwrap();

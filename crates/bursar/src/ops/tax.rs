@@ -1,0 +1,202 @@
+//! Tax reports: filed, and their numbers revealed to whoever says why; and what a year's payments come to. The forms and
+//! numbers themselves are judged by `payout::tax`.
+
+use std::collections::HashMap;
+
+use payout::Refusal;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use payout::tax::{self as rules, Entry, Form};
+use serde_json::json;
+
+use super::batches::BatchView;
+use super::payees::{given, note};
+use super::{OpsError, Result, settings};
+use crate::app::{Actor, App};
+use crate::clock;
+use crate::store::tax::{self, Filed, Span, Total};
+use crate::store::{Db, StoreError, payees};
+use crate::transact;
+
+/// Somewhere on earth it is tomorrow already for so long before it is in UTC.
+const EARLIEST_ZONE_US: i64 = 14 * 3_600_000_000;
+
+/// A tax report as it is entered.
+#[derive(Clone, Debug)]
+pub struct TaxEntry {
+    /// `w9`, `w8ben` or `w8bene`.
+    pub form: String,
+    /// `YYYY-MM-DD`.
+    pub signed_on: String,
+    /// The tax number; of the United States for a W-9, free text otherwise.
+    pub tin: Option<String>,
+    /// The name on the form.
+    pub name: String,
+    /// Whether the certification was ticked; `None` where the signed form itself lies before whoever enters it.
+    pub certified: Option<bool>,
+}
+
+/// Files a payee's tax report; the number is kept encrypted and answered masked. One that is out of date already is kept
+/// and shows as expired.
+///
+/// # Errors
+/// [`OpsError::Refused`] naming the field that does not fit; [`OpsError::Missing`] when there is no such payee.
+pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> Result<Filed> {
+    let told = "The form is w9, w8ben or w8bene.";
+    let form = Form::parse(&entry.form).ok_or_else(|| Refusal::new("unknown_form", told).at("form"))?;
+    let tin = entry.tin.as_deref().map(str::trim).filter(|tin| !tin.is_empty());
+    let (name, signed_on) = (entry.name.trim(), entry.signed_on.as_str());
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let named = payees::names(tx, &[payee]).await?.remove(&payee).ok_or(OpsError::Missing)?;
+        let today = clock::date(now + EARLIEST_ZONE_US);
+        let judged = Entry { form, name, signed_on, tin, certified: entry.certified };
+        judged.check(named.country.as_deref(), &today)?;
+        let filed = Filed {
+            payee,
+            form,
+            name: name.to_owned(),
+            signed_on: signed_on.to_owned(),
+            sealed_tin: tin.map(|tin| app.master_key.seal(&app.clock, &sealed_as(payee), tin)),
+            masked_tin: tin.map(rules::masked),
+            expires_at: form.last_day(signed_on).and_then(|day| end_of(&day)),
+            filed: (now, actor.id.to_string()),
+        };
+        tax::put(tx, &filed).await?;
+        let detail = json!({ "form": form.as_str(), "signed_on": filed.signed_on, "from": actor.came_from });
+        note(tx, now, &actor.id.to_string(), "tax_report_filed", payee, &detail);
+        Ok(filed)
+    })
+}
+
+/// The first moment after a day.
+fn end_of(day: &str) -> Option<i64> {
+    clock::start_of_date(day).map(|start| start + 86_400_000_000)
+}
+
+/// What the sealed number is bound to, so that it opens in no other payee's row.
+fn sealed_as(payee: Payee) -> String {
+    format!("tin:{payee}")
+}
+
+/// The whole tax number, for whoever says why he must see it. That he saw it, and why, stays in the audit trail.
+///
+/// # Errors
+/// [`OpsError::Missing`] when no number is on file; [`OpsError::Refused`] without a reason.
+pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<String> {
+    let reason = given(reason, "Say why you must see the number; it is kept beside your name.")?;
+    transact!(app, |tx| {
+        let filed = tax::of(tx, payee).await?.ok_or(OpsError::Missing)?;
+        let sealed = filed.sealed_tin.ok_or(OpsError::Missing)?;
+        let opened = app.master_key.open(&sealed_as(payee), &sealed);
+        let told = "a tax number does not open with this master key";
+        let tin = opened.ok_or_else(|| OpsError::Internal(StoreError::Corrupt(told.to_owned())))?;
+        let detail = json!({ "form": filed.form.as_str(), "reason": reason, "from": actor.came_from });
+        note(tx, app.clock.now(), &actor.id.to_string(), "tax_number_revealed", payee, &detail);
+        Ok(tin)
+    })
+}
+
+/// A calendar year in UTC, as payments are dated.
+#[must_use]
+pub fn year(year: i32) -> Option<Span> {
+    let (first, last) = (format!("{year:04}-01-01"), format!("{year:04}-12-31"));
+    Some(Span { moments: (clock::start_of_date(&first)?, end_of(&last)?), days: (first, last) })
+}
+
+/// The calendar year of a moment.
+#[must_use]
+pub fn year_of(now: i64) -> i32 {
+    clock::date(now).get(..4).and_then(|year| year.parse().ok()).unwrap_or(1970)
+}
+
+/// The year that is asked for, or the one of this moment.
+///
+/// # Errors
+/// When it is no year of four figures.
+pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
+    let Some(year) = year else { return Ok(year_of(now)) };
+    let told = "Write the year with four figures, like 2026.";
+    let read = year.parse().ok().filter(|year| (1970..=9999).contains(year));
+    read.ok_or_else(|| Refusal::new("invalid", told).at("year"))
+}
+
+/// What a payee was paid in a year, and the line from which on that is reported.
+#[derive(Clone, Debug)]
+pub struct YearView {
+    /// The year.
+    pub year: i32,
+    /// By vendor and currency.
+    pub totals: Vec<Total>,
+    /// What stayed with him in US dollars; nothing is converted.
+    pub reportable: Money,
+    /// From here on it is reported.
+    pub line: Money,
+}
+
+impl YearView {
+    /// It is reported.
+    #[must_use]
+    pub fn over(&self) -> bool {
+        self.reportable.minor >= self.line.minor
+    }
+}
+
+/// A payee's year.
+///
+/// # Errors
+/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+pub async fn year_view(db: &mut Db, payee: Payee, of: i32) -> Result<YearView> {
+    let span = year(of).ok_or(OpsError::Missing)?;
+    let totals = tax::totals(db, &[payee], &span).await?;
+    let rules = settings::load(db).await?;
+    let line = rules::threshold(of, &rules.tax_thresholds);
+    let reportable = Money::new(totals.iter().map(usd).fold(0, i64::saturating_add), Currency::USD);
+    Ok(YearView { year: of, totals, reportable, line })
+}
+
+fn usd(total: &Total) -> i64 {
+    if total.paid.currency == Currency::USD { total.net().minor } else { 0 }
+}
+
+/// A payee whom a batch takes over the line of its year.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing {
+    /// Who.
+    pub payee: Payee,
+    /// What he was paid this year so far.
+    pub so_far: Money,
+    /// What the batch pays him.
+    pub adds: Money,
+    /// The line.
+    pub line: Money,
+}
+
+/// Whom a batch takes over the tax reporting line of this year: in US dollars only, and only while US Tax Tracking is on.
+/// A batch that was paid already is in the books and crosses nothing any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
+    let rules = settings::load(db).await?;
+    let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);
+    let adds: HashMap<Payee, Money> = claims.map(|claim| (claim.payee, claim.net)).collect();
+    if !rules.us_tax_tracking || adds.is_empty() || !view.batch.open() {
+        return Ok(Vec::new());
+    }
+    let this_year = year_of(now);
+    let Some(span) = year(this_year) else { return Ok(Vec::new()) };
+    let line = rules::threshold(this_year, &rules.tax_thresholds);
+    let mut of: Vec<Payee> = adds.keys().copied().collect();
+    of.sort_unstable();
+    let mut so_far: HashMap<Payee, i64> = HashMap::new();
+    for total in tax::totals(db, &of, &span).await? {
+        *so_far.entry(total.payee).or_default() += usd(&total);
+    }
+    let crossing = |payee: Payee| {
+        let so_far = Money::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
+        let adds = adds.get(&payee).copied()?;
+        rules::crosses(so_far, adds, line).then_some(Crossing { payee, so_far, adds, line })
+    };
+    Ok(of.into_iter().filter_map(crossing).collect())
+}

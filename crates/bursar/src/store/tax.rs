@@ -1,0 +1,155 @@
+//! Tax reports as they are filed, and what payees were paid in a year. Deciding what may be filed is for `payout::tax`.
+
+use std::collections::BTreeMap;
+
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::tax::Form;
+use sqlx::Row as _;
+
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
+
+/// A tax report as it is kept; the number itself is sealed.
+#[derive(Clone, Debug)]
+pub struct Filed {
+    /// Whose.
+    pub payee: Payee,
+    /// Which form.
+    pub form: Form,
+    /// The name on it.
+    pub name: String,
+    /// When it was signed, `YYYY-MM-DD`.
+    pub signed_on: String,
+    /// The encrypted number.
+    pub sealed_tin: Option<String>,
+    /// The last four figures.
+    pub masked_tin: Option<String>,
+    /// When it runs out.
+    pub expires_at: Option<i64>,
+    /// When and by whom it was filed.
+    pub filed: (i64, String),
+}
+
+/// Writes a tax report, replacing the former one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put(tx: &mut Tx, tax: &Filed) -> Result<()> {
+    let sql = "INSERT INTO tax_report (payee, form, name, signed_on, sealed_tin, masked_tin, expires_at, \
+               filed_at, filed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+               ON CONFLICT (payee) DO UPDATE SET form = excluded.form, name = excluded.name, \
+               signed_on = excluded.signed_on, sealed_tin = excluded.sealed_tin, \
+               masked_tin = excluded.masked_tin, expires_at = excluded.expires_at, \
+               filed_at = excluded.filed_at, filed_by = excluded.filed_by";
+    let query = sqlx::query(sql).bind(tax.payee.to_string()).bind(tax.form.as_str()).bind(tax.name.clone());
+    let query = query.bind(tax.signed_on.clone()).bind(tax.sealed_tin.clone()).bind(tax.masked_tin.clone());
+    tx.run(query.bind(tax.expires_at).bind(tax.filed.0).bind(tax.filed.1.clone())).await?;
+    Ok(())
+}
+
+/// The tax report of a payee, if one is on file.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
+    let sql = "SELECT form, name, signed_on, sealed_tin, masked_tin, expires_at, filed_at, filed_by \
+               FROM tax_report WHERE payee = $1";
+    let Some(row) = db.optional(sqlx::query(sql).bind(payee.to_string())).await? else { return Ok(None) };
+    let form: String = row.try_get(0)?;
+    Ok(Some(Filed {
+        payee,
+        form: word(Form::parse(&form), &form)?,
+        name: row.try_get(1)?,
+        signed_on: row.try_get(2)?,
+        sealed_tin: row.try_get(3)?,
+        masked_tin: row.try_get(4)?,
+        expires_at: row.try_get(5)?,
+        filed: (row.try_get(6)?, row.try_get(7)?),
+    }))
+}
+
+/// What a payee was paid in a span of time in one currency, one way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Total {
+    /// Who.
+    pub payee: Payee,
+    /// Through whom; `None` for what was paid outside Bursar.
+    pub vendor: Option<Vendor>,
+    /// What left us for him, dated by when it left.
+    pub paid: Money,
+    /// What of it came back, dated by when it came back.
+    pub returned: Money,
+}
+
+impl Total {
+    /// What stayed with him.
+    #[must_use]
+    pub fn net(&self) -> Money {
+        Money::new(self.paid.minor.saturating_sub(self.returned.minor), self.paid.currency)
+    }
+}
+
+/// A span of time: its first moment and the first after it, and the dates of its first and last day.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Microseconds UTC, the first of it and the first after it.
+    pub moments: (i64, i64),
+    /// `YYYY-MM-DD`, both in it.
+    pub days: (String, String),
+}
+
+/// What payees were paid: by payee, then vendor and currency. The books are read, not the transactions: money counts
+/// from the moment it left our balance, stops counting when it came back or waits at the vendor, and what was marked as
+/// paid outside counts on the date that was named.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
+    // Fees are not the payee's, and what waits in his balance after his bank refused it is ours.
+    let sql = "SELECT t.payee, t.vendor, p.currency, \
+               CAST(SUM(CASE WHEN p.amount_minor < 0 THEN -p.amount_minor ELSE 0 END) AS BIGINT), \
+               CAST(SUM(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END) AS BIGINT) \
+               FROM payout_transaction t JOIN journal j ON j.subject = t.id \
+               JOIN posting p ON p.journal_id = j.id {where} GROUP BY t.payee, t.vendor, p.currency";
+    let outside = "SELECT t.payee, '', t.currency, CAST(SUM(t.amount_minor) AS BIGINT), CAST(0 AS BIGINT) \
+                   FROM payout_transaction t {where} GROUP BY t.payee, t.currency";
+    let mut found: BTreeMap<(Payee, Option<Vendor>, Currency), Total> = BTreeMap::new();
+    for some in payees.chunks(MOST_VALUES - 4) {
+        let ids = || some.iter().map(|payee| Value::from(payee.to_string()));
+        let mut moved = Where::default();
+        moved.among("t.payee", ids());
+        moved.and(
+            "j.movement IN ('post', 'park', 'unpark', 'reverse') AND j.at >= ? AND j.at < ?",
+            [Value::from(span.moments.0), Value::from(span.moments.1)],
+        );
+        moved.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
+        let mut marked = Where::default();
+        marked.among("t.payee", ids());
+        marked.and(
+            "t.outside_on >= ? AND t.outside_on <= ?",
+            [Value::from(span.days.0.as_str()), Value::from(span.days.1.as_str())],
+        );
+        let mut rows = db.all(moved.query(sql)).await?;
+        rows.extend(db.all(marked.query(outside)).await?);
+        for row in rows {
+            let total = total(&row)?;
+            found.insert((total.payee, total.vendor, total.paid.currency), total);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn total(row: &sqlx::any::AnyRow) -> Result<Total> {
+    let (payee, vendor, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let currency = word(Currency::parse(&code).ok(), &code)?;
+    let vendor = match vendor.as_str() {
+        "" => None,
+        named => Some(word(Vendor::parse(named), named)?),
+    };
+    Ok(Total {
+        payee: word(Payee::parse(&payee), &payee)?,
+        vendor,
+        paid: Money::new(row.try_get(3)?, currency),
+        returned: Money::new(row.try_get(4)?, currency),
+    })
+}
