@@ -1,6 +1,8 @@
 //! The pages as a browser without JavaScript meets them: cookies, forms with what is hidden in them, and where they
 //! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
 
+mod payees;
+
 use std::collections::BTreeMap;
 
 use axum::Router;
@@ -381,6 +383,9 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
         "/claims",
         "/transactions",
         "/transactions?needs_attention=true",
+        "/partners",
+        "/partners/ana",
+        "/accounts/A-1",
         "/settings/payouts",
     ];
     for role in [Role::Admin, Role::ProgramManager, Role::Preparer, Role::Payer, Role::Auditor] {
@@ -419,9 +424,15 @@ async fn a_partner_sees_his_own_and_nothing_else() {
     let page = ana.read("/portal/rewards").await;
     page.says("Closed deal 7,500 JPY Submitted");
     assert!(!page.body.contains("Bo &#60;b&#62; Ek") && !page.body.contains("RW-000001<"), "not Bo's");
-    for path in
-        ["/rewards", "/rewards/RW-000001", "/claims", "/transactions", "/settings/payouts", "/activity"]
-    {
+    for path in [
+        "/rewards",
+        "/rewards/RW-000001",
+        "/claims",
+        "/transactions",
+        "/partners",
+        "/partners/bo",
+        "/activity",
+    ] {
         let status = ana.get(path).await.status;
         assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{path}: {status}");
     }

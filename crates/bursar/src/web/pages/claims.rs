@@ -17,6 +17,7 @@ use payout::money::{Currency, Money, Vendor};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
+use super::partners;
 use super::transactions::needing_attention;
 use super::words::{Cash, Chip, Value, When, Why, batch_chip, how_many, whys};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
@@ -49,6 +50,8 @@ pub struct Row {
     pub key: String,
     /// The payee's name.
     pub name: String,
+    /// His page.
+    pub page: String,
     /// Individual or Organization.
     pub kind: &'static str,
     /// How many rewards, in words.
@@ -80,6 +83,7 @@ impl Row {
         Self {
             key: format!("{} {}", claim.payee, claim.total.currency),
             name,
+            page: partners::address(claim.payee),
             kind: payee_kind(claim.payee),
             rewards: how_many(claim.reward_count, "reward", "rewards"),
             total: Cash(claim.total),
@@ -91,6 +95,34 @@ impl Row {
             more: claim.rewards.len().saturating_sub(ON_A_PAGE),
         }
     }
+}
+
+/// A claim that takes its payee's year over the tax reporting line.
+pub struct Crosses {
+    /// His name and his page.
+    pub name: (String, String),
+    /// What he was paid this year.
+    pub so_far: Cash,
+    /// What this claim pays.
+    pub adds: Cash,
+    /// The line.
+    pub line: Cash,
+}
+
+/// Whom a batch takes over the tax reporting line.
+#[must_use]
+pub fn crossing(view: &BatchView) -> Vec<Crosses> {
+    let crosses = |claim: &ClaimView| {
+        let crossing = claim.crossing?;
+        let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
+        Some(Crosses {
+            name: (name, partners::address(claim.payee)),
+            so_far: Cash(crossing.so_far),
+            adds: Cash(crossing.adds),
+            line: Cash(crossing.line),
+        })
+    };
+    view.claims.iter().filter_map(crosses).collect()
 }
 
 /// Individual or Organization.
@@ -131,6 +163,7 @@ struct Active {
     blocked: usize,
     totals: Vec<Cash>,
     stops: Vec<Why>,
+    crossing: Vec<Crosses>,
     release: Option<Release>,
     digest: String,
     pages: Option<(usize, usize)>,
@@ -279,6 +312,7 @@ async fn shown(
         claims: claims.into_iter().skip((at - 1) * ON_A_PAGE).take(ON_A_PAGE).map(Row::of).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
         stops: whys(&stops),
+        crossing: crossing(view),
         release: needs_release.then(|| Release {
             may: visit.may(Permission::Pay) && !prepared,
             asked: view.batch.release_asked_at.map(When),

@@ -40,6 +40,8 @@ pub enum Place {
     PayoutSettings,
     /// What people were told.
     Outbox,
+    /// Everybody who can be paid.
+    Partners,
     /// Who did what.
     Activity,
 }
@@ -222,6 +224,7 @@ impl Visit {
         ];
         let audits = self.may(Permission::Audit);
         let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
+        let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
         Frame {
             title: title.into(),
             me: (self.actor.name.clone(), role(self.actor.role)),
@@ -229,7 +232,7 @@ impl Visit {
             told: self.told.clone(),
             rewards: if reads { rewards } else { Vec::new() },
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
-            others: activity.into_iter().collect(),
+            others: partners.into_iter().chain(activity).collect(),
         }
     }
 

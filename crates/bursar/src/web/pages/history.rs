@@ -48,6 +48,8 @@ impl Line {
         match subject.split('_').next() {
             Some("rwd") => format!("/rewards/{subject}"),
             Some("bat") => format!("/claims/{subject}"),
+            Some("ptn") => format!("/partners/{subject}"),
+            Some("acc") => format!("/accounts/{subject}"),
             Some("ptx") => format!("/transactions/{subject}"),
             Some(_) | None => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());

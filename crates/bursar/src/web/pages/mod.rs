@@ -12,7 +12,10 @@ mod live;
 mod login;
 mod notices;
 mod outbox;
+mod partners;
 mod pay;
+mod payee;
+mod payee_forms;
 mod portal;
 mod prepare;
 mod reward;
@@ -50,6 +53,9 @@ pub fn routes() -> Vec<Route> {
         live::routes(),
         transactions::routes(),
         transaction::routes(),
+        partners::routes(),
+        payee::routes(),
+        payee_forms::routes(),
         settings::routes(),
         invite::routes(),
         notices::routes(),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::money::{Currency, Money, Vendor};
 
-use super::claims::{Row, balances, is_draft, stops};
+use super::claims::{Crosses, Row, balances, crossing, is_draft, stops};
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Cash, Why, how_many, whys};
 use super::{history, live};
@@ -69,6 +69,7 @@ struct PayPage {
     digest: String,
     once: String,
     stops: Vec<Why>,
+    crossing: Vec<Crosses>,
     blocked: Vec<Row>,
     may_prepare: bool,
     fee_note: &'static str,
@@ -103,6 +104,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         digest: view.digest.clone(),
         once: web.app.clock.secret(),
         stops: whys(&stops),
+        crossing: crossing(view),
         blocked: blocked.take(50).map(Row::of).collect(),
         may_prepare: visit.may(Permission::Prepare),
         fee_note: fee_note(&mut db).await?,

@@ -1,0 +1,233 @@
+//! Partners: everybody who can be paid, a person or a company, with what decides whether he is. One payee is in `payee`.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::PayeeStanding;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+
+use super::frame::{Frame, Place, Visit};
+use super::words::Chip;
+use crate::app::App;
+use crate::store::directory::{self, Filter, Listed, ProfileState, TaxState};
+use crate::web::fault::Fault;
+use crate::web::form::{ListQuery, sealed};
+use crate::web::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![get("/partners", Need::May(Permission::Read), list)]
+}
+
+/// The page of a payee.
+#[must_use]
+pub fn address(payee: Payee) -> String {
+    match payee {
+        Payee::Partner(id) => format!("/partners/{id}"),
+        Payee::Account(id) => format!("/accounts/{id}"),
+    }
+}
+
+/// The chip of a standing.
+#[must_use]
+pub fn standing_chip(standing: PayeeStanding) -> Chip {
+    match standing {
+        PayeeStanding::Active => Chip { tone: "good", words: "Active" },
+        PayeeStanding::OnHold => Chip { tone: "warn", words: "On hold" },
+        PayeeStanding::Closed => Chip { tone: "bad", words: "Closed" },
+    }
+}
+
+/// The chip of a payout profile.
+#[must_use]
+pub fn profile_chip(state: ProfileState) -> Chip {
+    match state {
+        ProfileState::Missing => Chip { tone: "", words: "Not chosen" },
+        ProfileState::NotReady => Chip { tone: "warn", words: "Not ready" },
+        ProfileState::Shared => Chip { tone: "bad", words: "Shared" },
+        ProfileState::Ready => Chip { tone: "good", words: "Ready" },
+    }
+}
+
+/// The chip of a tax report.
+#[must_use]
+pub fn tax_chip(state: TaxState) -> Chip {
+    match state {
+        TaxState::Missing => Chip { tone: "", words: "None" },
+        TaxState::Expired => Chip { tone: "warn", words: "Out of date" },
+        TaxState::OnFile => Chip { tone: "good", words: "On file" },
+    }
+}
+
+/// A choice of the page: its word in the address, its words on the page.
+type Choice = (&'static str, &'static str);
+
+const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("closed", "Closed")];
+const PROFILES: [Choice; 4] =
+    [("missing", "Not chosen"), ("not_ready", "Not ready"), ("shared", "Shared"), ("ready", "Ready")];
+const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    /// `companies` for accounts.
+    kind: Option<String>,
+    q: Option<String>,
+    /// A company: an id of ours or the caller's.
+    account: Option<String>,
+    standing: Option<String>,
+    profile: Option<String>,
+    tax: Option<String>,
+}
+
+impl Ask {
+    fn companies(&self) -> bool {
+        self.kind.as_deref() == Some("companies")
+    }
+
+    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        let words = [
+            ("kind", &self.kind),
+            ("q", &self.q),
+            ("account", &self.account),
+            ("standing", &self.standing),
+            ("profile", &self.profile),
+            ("tax", &self.tax),
+        ];
+        for (name, value) in words {
+            if let Some(value) = value {
+                text.append_pair(name, value);
+            }
+        }
+        text
+    }
+
+    /// What it means to the database, or the word that means nothing.
+    fn filter(&self, now: i64, after: Option<(String, String)>) -> Result<Filter, String> {
+        let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
+        let standing = self.standing.as_deref().map(|word| PayeeStanding::parse(word).ok_or(odd(word)));
+        let profile = self.profile.as_deref().map(|word| match word {
+            "missing" => Ok(ProfileState::Missing),
+            "not_ready" => Ok(ProfileState::NotReady),
+            "shared" => Ok(ProfileState::Shared),
+            "ready" => Ok(ProfileState::Ready),
+            word => Err(odd(word)),
+        });
+        let tax = self.tax.as_deref().map(|word| match word {
+            "missing" => Ok(TaxState::Missing),
+            "expired" => Ok(TaxState::Expired),
+            "on_file" => Ok(TaxState::OnFile),
+            word => Err(odd(word)),
+        });
+        Ok(Filter {
+            companies: self.companies(),
+            q: self.q.clone(),
+            account: self.account.clone(),
+            standing: standing.transpose()?,
+            profile: profile.transpose()?,
+            tax: tax.transpose()?,
+            after,
+            now,
+        })
+    }
+}
+
+struct Row {
+    address: String,
+    name: String,
+    external_id: String,
+    account: Option<(String, String)>,
+    country: String,
+    destination: Option<(&'static str, String)>,
+    profile: Chip,
+    tax: Chip,
+    form: &'static str,
+    standing: Chip,
+}
+
+impl Row {
+    fn of(listed: Listed, now: i64) -> Self {
+        let profile = match (&listed.destination, listed.shared, listed.payable) {
+            (None, _, _) => ProfileState::Missing,
+            (Some(_), true, _) => ProfileState::Shared,
+            (Some(_), false, true) => ProfileState::Ready,
+            (Some(_), false, false) => ProfileState::NotReady,
+        };
+        let tax = match listed.tax {
+            None => TaxState::Missing,
+            Some((_, Some(end))) if end <= now => TaxState::Expired,
+            Some(_) => TaxState::OnFile,
+        };
+        let is_partner = matches!(listed.payee, Payee::Partner(_));
+        Self {
+            address: address(listed.payee),
+            name: listed.name,
+            external_id: listed.external_id,
+            account: is_partner.then_some(listed.account),
+            country: listed.country.unwrap_or_default(),
+            destination: listed.destination.map(|(vendor, masked)| (Vendor::label(vendor), masked)),
+            profile: profile_chip(profile),
+            tax: tax_chip(tax),
+            form: listed.tax.map_or("", |(form, _)| form.label()),
+            standing: standing_chip(listed.standing),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "partners.html")]
+struct ListPage {
+    frame: Frame,
+    ask: Ask,
+    /// The selects: name, words, choices, what is chosen.
+    selects: Vec<(&'static str, &'static str, &'static [Choice], String)>,
+    problem: Option<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    narrowed: bool,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
+    let (found, problem) = match ask.filter(now, after) {
+        Ok(filter) => {
+            let mut db = app.store.read().await?;
+            (directory::list(&mut db, &filter, paging.limit + 1).await?, None)
+        }
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
+        let place = sealed(&[&last.name, &last.payee.to_string()]);
+        format!("/partners?{}", ask.query().append_pair("after", &place).finish())
+    });
+    let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
+    let page = ListPage {
+        frame: visit.frame("Partners", Place::Partners),
+        selects: vec![
+            ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
+            ("profile", "Payout profile", &PROFILES, chosen(&ask.profile)),
+            ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
+        ],
+        problem,
+        rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
+        next,
+        narrowed: [&ask.q, &ask.account, &ask.standing, &ask.profile, &ask.tax]
+            .iter()
+            .any(|word| word.is_some()),
+        ask,
+    };
+    visit.show(&page)
+}

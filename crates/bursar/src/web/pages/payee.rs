@@ -1,0 +1,392 @@
+//! One payee, a partner or a company: whether we deal with him, where he is paid and since when, his tax report, what he
+//! was paid in a year, and every reason why he is not paid now. What is deliberately not here: the forms (`payee_forms`).
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use payout::access::Permission;
+use payout::eligibility::PayeeStanding;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+
+use super::frame::{Frame, Place, Visit};
+use super::history::{self, Line};
+use super::partners::{address, profile_chip, standing_chip, tax_chip};
+use super::transactions;
+use super::words::{Cash, Chip, When, Why, how_many, when, whys};
+use crate::app::App;
+use crate::clock;
+use crate::ops::payees as verbs;
+use crate::ops::tax::{self as taxes, YearView};
+use crate::ops::{batches, settings};
+use crate::store::batches::PoolFilter;
+use crate::store::directory::{ProfileState, TaxState};
+use crate::store::payees::{self, Profile};
+use crate::store::programs::{self, Named};
+use crate::store::tax::Filed;
+use crate::store::transactions::Filter;
+use crate::store::{self, Db};
+use crate::web::fault::Fault;
+use crate::web::form::Query;
+use crate::web::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get("/partners/{id}", reads, partner), get("/accounts/{id}", reads, account)]
+}
+
+/// How many changes, payments and lines of history stand on the page.
+const SHOWN: i64 = 10;
+
+/// Who the payee is.
+struct Person {
+    name: String,
+    external_id: String,
+    country: Option<String>,
+    email: Option<String>,
+    language: Option<String>,
+    /// A partner's company: its id and name.
+    company: Option<(String, String)>,
+    own: PayeeStanding,
+    note: Option<String>,
+    is_company: bool,
+}
+
+/// His payout profile.
+struct ProfilePart {
+    vendor: &'static str,
+    masked: String,
+    chip: Chip,
+    why_not: Option<String>,
+    warning: Option<String>,
+    currencies: Option<String>,
+    set: When,
+    changed: Option<When>,
+    waits_until: Option<When>,
+    checked: Option<When>,
+    /// Who has the same destination: names and addresses.
+    shared_with: Vec<(String, String)>,
+}
+
+/// A change of his destination.
+struct Moved {
+    at: When,
+    who: String,
+    came_from: String,
+    old: Option<String>,
+    new: String,
+}
+
+/// His tax report.
+struct TaxPart {
+    form: &'static str,
+    chip: Chip,
+    name: String,
+    signed_on: String,
+    tin: Option<String>,
+    last_day: Option<String>,
+    filed: When,
+    by: String,
+    /// It is a form for payees of another country.
+    misfit: bool,
+}
+
+/// What he was paid in a year.
+struct YearPart {
+    year: i32,
+    rows: Vec<(&'static str, Cash, Cash, Cash)>,
+    reportable: Cash,
+    line: Cash,
+    over: bool,
+    others: Vec<i32>,
+}
+
+/// What somebody typed into a form that was refused.
+#[derive(Clone, Default)]
+pub struct Typed {
+    /// `stripe` or `paypal`.
+    pub vendor: String,
+    /// The destination.
+    pub address: String,
+    /// The name on the tax form.
+    pub name: String,
+    /// When it was signed.
+    pub signed_on: String,
+    /// What stands above the page.
+    pub wrong: Option<String>,
+    /// The form that stays open: `profile` or `tax`.
+    pub open: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "payee.html")]
+struct PayeePage {
+    frame: Frame,
+    id: String,
+    person: Person,
+    standing: Chip,
+    /// Why he is not paid now, and how much waits.
+    whys: Vec<Why>,
+    waiting: String,
+    sums: Vec<Cash>,
+    profile: Option<ProfilePart>,
+    changes: Vec<Moved>,
+    tax: Option<TaxPart>,
+    year: YearPart,
+    tracking: bool,
+    payments: Vec<transactions::Row>,
+    history: Vec<Line>,
+    typed: Typed,
+    today: String,
+    may_manage: bool,
+    may_reveal: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// The calendar year whose totals are shown.
+    year: Option<String>,
+}
+
+async fn partner(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::partner(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), Typed::default()).await
+}
+
+async fn account(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let found = programs::account(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), Typed::default()).await
+}
+
+/// The page of a payee, with what was typed where a form was refused.
+///
+/// # Errors
+/// When there is no such payee, or no such year.
+pub async fn show(
+    db: &mut Db,
+    app: &App,
+    visit: &Visit,
+    payee: Payee,
+    year: Option<&str>,
+    typed: Typed,
+) -> Result<Response, Fault> {
+    let now = app.clock.now();
+    let person = person(db, payee).await?;
+    let facts = payees::facts(db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let rules = settings::load(db).await?;
+    let (mut blockers, mut sums) = (verbs::blockers(db, payee, now).await?, Vec::new());
+    let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
+    let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
+    let adds = open.iter().chain(closed.iter().map(|(candidate, _)| candidate)).filter_map(|one| one.adds);
+    let waiting = how_many(open.len() + closed.len(), "approved reward", "approved rewards");
+    adds.for_each(|money| add(&mut sums, money));
+    let own = blockers.clone();
+    blockers.extend(closed.into_iter().flat_map(|(_, blockers)| blockers).filter(|one| !own.contains(one)));
+    let filter = Filter { payees: Some(vec![payee.to_string()]), ..Filter::default() };
+    let payments = store::transactions::list(db, &filter, SHOWN).await?;
+    let profile = payees::profile_of(db, payee).await?;
+    let filed = store::tax::of(db, payee).await?;
+    let year = taxes::year_view(db, payee, taxes::wanted(year, now)?).await?;
+    let status = if typed.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = PayeePage {
+        frame: visit.frame(person.name.clone(), Place::Partners),
+        id: payee.to_string(),
+        standing: standing_chip(facts.standing),
+        whys: whys(&blockers),
+        waiting,
+        sums: sums.into_iter().map(Cash).collect(),
+        profile: match &profile {
+            Some(profile) => Some(profile_part(db, profile, rules.cooling_off_us(), now).await?),
+            None => None,
+        },
+        changes: changes(db, payee).await?,
+        tax: match filed {
+            Some(filed) => Some(tax_part(db, filed, person.country.as_deref(), now).await?),
+            None => None,
+        },
+        year: year_part(&year, taxes::year_of(now)),
+        tracking: rules.us_tax_tracking,
+        payments: transactions::rows(db, payments).await?,
+        history: history::of(db, &payee.to_string(), SHOWN).await?,
+        typed,
+        today: clock::date(now),
+        may_manage: visit.may(Permission::ManagePartners),
+        may_reveal: visit.may(Permission::Administer),
+        person,
+    };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+fn add(sums: &mut Vec<Money>, money: Money) {
+    match sums.iter_mut().find(|sum| sum.currency == money.currency) {
+        Some(sum) => sum.minor = sum.minor.saturating_add(money.minor),
+        None => sums.push(money),
+    }
+}
+
+async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
+    let id = payee.to_string();
+    match payee {
+        Payee::Partner(_) => {
+            let found = programs::partner(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            let of = found.account.0.to_string();
+            let company = programs::account(db, Named::Either(&of)).await?.ok_or_else(Fault::missing)?;
+            Ok(Person {
+                name: found.name,
+                external_id: found.external_id,
+                country: found.country,
+                email: Some(found.email),
+                language: found.language,
+                company: Some((of, company.name)),
+                own: found.standing,
+                note: found.note,
+                is_company: false,
+            })
+        }
+        Payee::Account(_) => {
+            let found = programs::account(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            Ok(Person {
+                name: found.name,
+                external_id: found.external_id,
+                country: found.country,
+                email: found.owner_email,
+                language: None,
+                company: None,
+                own: found.standing,
+                note: found.note,
+                is_company: true,
+            })
+        }
+    }
+}
+
+async fn profile_part(
+    db: &mut Db,
+    profile: &Profile,
+    cooling_off_us: i64,
+    now: i64,
+) -> Result<ProfilePart, Fault> {
+    let state = match (profile.shared, profile.payable_at) {
+        (true, _) => ProfileState::Shared,
+        (false, Some(_)) => ProfileState::Ready,
+        (false, None) => ProfileState::NotReady,
+    };
+    let sharing = payees::sharing(db, profile.payee).await?;
+    let names = payees::names(db, &sharing).await?;
+    let named =
+        |payee: &Payee| (names.get(payee).map(|one| one.name.clone()).unwrap_or_default(), address(*payee));
+    let until = profile.changed_at.map(|at| at.saturating_add(cooling_off_us));
+    let currencies = profile.currencies.as_ref().map(|list| match list.len() {
+        0 => "no bank account in any currency".to_owned(),
+        1..=12 => list.iter().map(|one| one.code()).collect::<Vec<_>>().join(", "),
+        many => format!("{many} currencies"),
+    });
+    Ok(ProfilePart {
+        vendor: profile.destination.vendor().label(),
+        masked: profile.destination.masked(),
+        chip: profile_chip(state),
+        why_not: profile.not_payable_why.clone(),
+        warning: profile.destination.warning(),
+        currencies,
+        set: When(profile.set_at),
+        changed: when(profile.changed_at),
+        waits_until: when(until.filter(|until| now < *until)),
+        checked: when(profile.checked_at),
+        shared_with: sharing.iter().map(named).collect(),
+    })
+}
+
+async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
+    let found = payees::changes(db, payee, SHOWN).await?;
+    let names = history::names(db, found.iter().map(|change| change.actor.as_str())).await?;
+    let moved = |change: payees::Moved| Moved {
+        at: When(change.at),
+        who: names.get(&change.actor).cloned().unwrap_or_default(),
+        came_from: change.came_from.unwrap_or_else(|| "an unknown place".to_owned()),
+        old: change.old,
+        new: change.new,
+    };
+    Ok(found.into_iter().map(moved).collect())
+}
+
+async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) -> Result<TaxPart, Fault> {
+    let expired = filed.expires_at.is_some_and(|end| end <= now);
+    let by = history::names(db, std::iter::once(filed.filed.1.as_str())).await?;
+    Ok(TaxPart {
+        form: filed.form.label(),
+        chip: tax_chip(if expired { TaxState::Expired } else { TaxState::OnFile }),
+        name: filed.name,
+        signed_on: filed.signed_on,
+        tin: filed.masked_tin,
+        last_day: filed.expires_at.map(|end| clock::date(end - 1)),
+        filed: When(filed.filed.0),
+        by: by.get(&filed.filed.1).cloned().unwrap_or_default(),
+        misfit: !filed.form.fits(country),
+    })
+}
+
+fn year_part(view: &YearView, this_year: i32) -> YearPart {
+    let row = |total: &store::tax::Total| {
+        let way = total.vendor.map_or("Outside Bursar", Vendor::label);
+        (way, Cash(total.paid), Cash(total.returned), Cash(total.net()))
+    };
+    YearPart {
+        year: view.year,
+        rows: view.totals.iter().map(row).collect(),
+        reportable: Cash(view.reportable),
+        line: Cash(view.line),
+        over: view.over(),
+        others: (this_year - 2..=this_year).rev().filter(|year| *year != view.year).collect(),
+    }
+}
+
+impl PayeePage {
+    fn path(&self) -> String {
+        let kind = if self.person.is_company { "accounts" } else { "partners" };
+        format!("/{kind}/{}", self.id)
+    }
+
+    fn vendor_typed(&self, vendor: &Vendor) -> bool {
+        self.typed.vendor == vendor.as_str()
+    }
+
+    /// Standings that he could have instead: the word of the form and that of the button.
+    fn deeds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let all = [
+            ("active", "Take off hold", "first"),
+            ("on_hold", "Put on hold", ""),
+            ("closed", "Close", "bad"),
+        ];
+        let opening = ("active", "Open again", "first");
+        let others = all.into_iter().filter(|(word, ..)| *word != self.person.own.as_str());
+        let closed = self.person.own == PayeeStanding::Closed;
+        others.map(|deed| if closed && deed.0 == "active" { opening } else { deed }).collect()
+    }
+
+    /// His company's standing is the stricter one.
+    fn by_company(&self) -> bool {
+        self.standing.words != standing_chip(self.person.own).words
+    }
+
+    fn usd(&self) -> Currency {
+        Currency::USD
+    }
+}
