@@ -289,18 +289,6 @@ pub enum TaxReport {
     Until(Option<i64>),
 }
 
-/// Whether a tax form is of the right kind for a payee: a W-9 is for the United States and a W-8 for everywhere else, and
-/// a W-8BEN is for a person. Where the country is not known, the form is taken at its word.
-#[must_use]
-pub fn form_fits(form: &str, payee: Payee, country: Option<&str>) -> bool {
-    let inside = country.map(|country| country == "US");
-    match form {
-        "w9" => inside != Some(false),
-        "w8ben" => inside != Some(true) && matches!(payee, Payee::Partner(_)),
-        _ => inside != Some(true),
-    }
-}
-
 /// What is known of a payee.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PayeeFacts {
@@ -580,25 +568,6 @@ mod tests {
         assert_eq!(payee(&unfit, &tracking, &vendors, 0), [Code::TaxReportMissing]);
         let expired = PayeeFacts { tax: TaxReport::Until(Some(5)), profile: None, ..good };
         assert_eq!(payee(&expired, &strict, &vendors, 5), [Code::ProfileMissing, Code::TaxReportExpired]);
-    }
-
-    #[test]
-    fn a_form_is_for_a_country_and_a_kind_of_payee() {
-        let partner = Payee::Partner(PartnerId::fresh(0, 1));
-        let account = Payee::Account(crate::ids::AccountId::fresh(0, 1));
-        let rows = [
-            ("w9", partner, Some("US"), true),
-            ("w9", account, Some("DE"), false),
-            ("w9", partner, None, true),
-            ("w8ben", partner, Some("DE"), true),
-            ("w8ben", partner, Some("US"), false),
-            ("w8ben", account, Some("DE"), false),
-            ("w8bene", account, Some("DE"), true),
-            ("w8bene", account, Some("US"), false),
-        ];
-        for (form, payee, country, fits) in rows {
-            assert_eq!(form_fits(form, payee, country), fits, "{form} {country:?}");
-        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! to the forms W-9, W-8BEN and W-8BEN-E of the United States' Internal Revenue Service.
 
 use crate::Refusal;
+use crate::ledger::Payee;
 use crate::money::{Currency, Money};
 use crate::spelling::spelled;
 
@@ -39,14 +40,16 @@ impl Form {
         }
     }
 
-    /// Whether it is a form for a payee of this country; any is where the country is not known. The territories belong
-    /// to the United States for a W-9, and their companies may be foreign for a W-8.
+    /// Whether it is of the right kind for a payee: a W-9 is for the United States and a W-8 for everywhere else, and a
+    /// W-8BEN is for a person. Where the country is not known, the form is taken at its word. The territories belong to the
+    /// United States for a W-9, and their companies may be foreign for a W-8.
     #[must_use]
-    pub fn fits(self, country: Option<&str>) -> bool {
-        match (self, country) {
-            (_, None) => true,
-            (Self::W9, Some(country)) => country == "US" || TERRITORIES.contains(&country),
-            (Self::W8Ben | Self::W8BenE, Some(country)) => country != "US",
+    pub fn fits(self, payee: Payee, country: Option<&str>) -> bool {
+        let inside = country.map(|country| country == "US");
+        match self {
+            Self::W9 => country.is_none_or(|country| country == "US" || TERRITORIES.contains(&country)),
+            Self::W8Ben => inside != Some(true) && matches!(payee, Payee::Partner(_)),
+            Self::W8BenE => inside != Some(true),
         }
     }
 
@@ -84,14 +87,14 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Whether it can be filed for a payee of this country, when the latest date anywhere on earth is `today`.
+    /// Whether it can be filed for a payee in this country, when the latest date anywhere on earth is `today`.
     ///
     /// # Errors
     /// The first field that does not fit, with its sentence.
-    pub fn check(&self, country: Option<&str>, today: &str) -> Result<(), Refusal> {
+    pub fn check(&self, payee: Payee, country: Option<&str>, today: &str) -> Result<(), Refusal> {
         let refuse = |field, code, sentence: String| Err(Refusal::new(code, sentence).at(field));
-        if !self.form.fits(country) {
-            return refuse("form", "wrong_form", wrong_form(self.form, country.unwrap_or_default()));
+        if !self.form.fits(payee, country) {
+            return refuse("form", "wrong_form", wrong_form(self.form, country));
         }
         let name = self.name.trim();
         if name.is_empty() || name.chars().count() > MOST_NAME || name.contains(char::is_control) {
@@ -129,17 +132,21 @@ impl Entry<'_> {
     }
 }
 
-fn wrong_form(form: Form, country: &str) -> String {
-    match form {
-        Form::W9 => format!(
-            "A W-9 is for payees of the United States, and this one's country is {country}. File a W-8BEN for a person \
-             or a W-8BEN-E for a company, or correct the country first."
+fn wrong_form(form: Form, country: Option<&str>) -> String {
+    match (form, country) {
+        (Form::W9, country) => format!(
+            "A W-9 is for payees of the United States, and this one's country is {}. File a W-8BEN for a person or a \
+             W-8BEN-E for a company, or correct the country first.",
+            country.unwrap_or("another")
         ),
-        Form::W8Ben | Form::W8BenE => format!(
+        (Form::W8Ben | Form::W8BenE, Some("US")) => format!(
             "A {} is for payees outside the United States, and this one's country is US. File a W-9, or correct the \
              country first.",
             form.label()
         ),
+        (Form::W8Ben | Form::W8BenE, _) => {
+            "A W-8BEN is for a person, and this payee is a company. File a W-8BEN-E.".to_owned()
+        }
     }
 }
 
@@ -240,7 +247,16 @@ fn day(text: &str) -> Option<(i32, u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{AccountId, PartnerId};
     use proptest::prelude::*;
+
+    fn person() -> Payee {
+        Payee::Partner(PartnerId::fresh(0, 1))
+    }
+
+    fn company() -> Payee {
+        Payee::Account(AccountId::fresh(0, 1))
+    }
 
     const GOOD: Entry<'_> = Entry {
         form: Form::W9,
@@ -265,7 +281,7 @@ mod tests {
             (Entry { tin: Some(&long), ..foreign }, Some("DE"), "tin", "at most 50"),
         ];
         for (entry, country, field, because) in rows {
-            let refusal = entry.check(country, "2026-03-02").unwrap_err();
+            let refusal = entry.check(person(), country, "2026-03-02").unwrap_err();
             assert_eq!(refusal.field, Some(field));
             assert!(refusal.sentence.contains(because), "{}", refusal.sentence);
         }
@@ -278,7 +294,29 @@ mod tests {
             (foreign, None),
             (Entry { tin: Some("DE 12/345"), ..foreign }, Some("DE")),
         ] {
-            assert_eq!(entry.check(country, "2026-03-02"), Ok(()), "{entry:?} {country:?}");
+            assert_eq!(entry.check(person(), country, "2026-03-02"), Ok(()), "{entry:?} {country:?}");
+        }
+        let refusal = foreign.check(company(), Some("DE"), "2026-03-02").unwrap_err();
+        assert!(refusal.sentence.contains("W-8BEN-E"), "{}", refusal.sentence);
+    }
+
+    #[test]
+    fn a_form_is_for_a_country_and_a_kind_of_payee() {
+        let rows = [
+            (Form::W9, person(), Some("US"), true),
+            (Form::W9, person(), Some("PR"), true),
+            (Form::W9, company(), Some("DE"), false),
+            (Form::W9, person(), None, true),
+            (Form::W8Ben, person(), Some("DE"), true),
+            (Form::W8Ben, person(), Some("US"), false),
+            (Form::W8Ben, company(), Some("DE"), false),
+            (Form::W8Ben, company(), None, false),
+            (Form::W8BenE, company(), Some("DE"), true),
+            (Form::W8BenE, company(), Some("PR"), true),
+            (Form::W8BenE, company(), Some("US"), false),
+        ];
+        for (form, payee, country, fits) in rows {
+            assert_eq!(form.fits(payee, country), fits, "{form:?} {country:?}");
         }
     }
 

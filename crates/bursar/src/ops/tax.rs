@@ -51,7 +51,7 @@ pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> R
         let named = payees::names(tx, &[payee]).await?.remove(&payee).ok_or(OpsError::Missing)?;
         let today = clock::date(now + EARLIEST_ZONE_US);
         let judged = Entry { form, name, signed_on, tin, certified: entry.certified };
-        judged.check(named.country.as_deref(), &today)?;
+        judged.check(payee, named.country.as_deref(), &today)?;
         let filed = Filed {
             payee,
             form,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::eligibility::PayeeStanding;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Money, Vendor};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
@@ -339,7 +339,7 @@ async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) ->
         last_day: filed.expires_at.map(|end| clock::date(end - 1)),
         filed: When(filed.filed.0),
         by: by.get(&filed.filed.1).cloned().unwrap_or_default(),
-        misfit: !filed.form.fits(country),
+        misfit: !filed.form.fits(filed.payee, country),
     })
 }
 
@@ -381,12 +381,12 @@ impl PayeePage {
         others.map(|deed| if closed && deed.0 == "active" { opening } else { deed }).collect()
     }
 
-    /// His company's standing is the stricter one.
-    fn by_company(&self) -> bool {
+    /// Something else than his own standing keeps him: his company's, or a shared destination.
+    fn not_his_own(&self) -> bool {
         self.standing.words != standing_chip(self.person.own).words
     }
 
-    fn usd(&self) -> Currency {
-        Currency::USD
+    fn shared(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| !profile.shared_with.is_empty())
     }
 }

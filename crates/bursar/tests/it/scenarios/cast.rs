@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use bursar::ops::OpsError;
 use bursar::ops::pay::Seen;
-use bursar::ops::payees::{self, TaxEntry};
 use bursar::ops::rewards::{self as reward_verbs, Draft, Verdict, Which};
 use bursar::ops::settings::{Amount, Document};
+use bursar::ops::tax::{self, TaxEntry};
 use bursar::store::payees::Profile;
 use bursar::store::programs::{self, Account, Activity, Partner, Program, Worth};
 use bursar::store::rewards::{Filter, View};
@@ -167,8 +167,9 @@ impl Cast {
             signed_on: signed_on.to_owned(),
             tin: Some("123-45-6789".to_owned()),
             name: who.to_owned(),
+            certified: None,
         };
-        let filed = payees::file_tax_report(&world.app, &world.actor, self.payee(who)?, &entry).await;
+        let filed = tax::file(&world.app, &world.actor, self.payee(who)?, &entry).await;
         filed.map(|_| ()).map_err(odd)
     }
 

@@ -75,19 +75,8 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let expected = vendor::units(vendor, check::money(value, currency)?);
             if found == expected { Ok(()) } else { Err(format!("it is {found} in minor units")) }
         }
-        ("profile", [who, expected @ ..]) => profile(world, cast.payee(who)?, expected).await,
-        ("changes", [who, count]) => {
-            let mut db = world.app.store.read().await.unwrap();
-            let changes = payees::changes(&mut db, cast.payee(who)?, 100).await.unwrap();
-            same(&[count], &[&changes.len().to_string()])
-        }
-        ("told", [who, notice, count]) => {
-            let found = check::notices(world, &cast.payee(who)?.to_string()).await;
-            same(&[count], &[&found.iter().filter(|name| name == notice).count().to_string()])
-        }
-        ("year", [who, year, way, value, currency @ ..]) => {
-            let year = year.parse().map_err(|_| "which year?")?;
-            taxed(world, cast.payee(who)?, year, way, &[&[*value], currency].concat()).await
+        ("profile" | "changes" | "told" | "year", [who, rest @ ..]) => {
+            of_payee(world, cast.payee(who)?, first, rest).await
         }
         _ => Err("this line cannot be read".to_owned()),
     }
@@ -106,6 +95,27 @@ pub async fn blockers(world: &World, cast: &Cast, name: &str) -> Result<Vec<Bloc
             Ok(reward_verbs::blockers(&mut db, &found, world.now()).await.unwrap())
         }
         (None, None) => Err(format!("nothing is called {name}")),
+    }
+}
+
+/// What must be so of a payee.
+async fn of_payee(world: &World, payee: Payee, first: &str, rest: &[&str]) -> Outcome {
+    match (first, rest) {
+        ("profile", expected) => profile(world, payee, expected).await,
+        ("changes", [count]) => {
+            let mut db = world.app.store.read().await.unwrap();
+            let changes = payees::changes(&mut db, payee, 100).await.unwrap();
+            same(&[count], &[&changes.len().to_string()])
+        }
+        ("told", [notice, count]) => {
+            let found = check::notices(world, &payee.to_string()).await;
+            same(&[count], &[&found.iter().filter(|name| name == notice).count().to_string()])
+        }
+        ("year", [year, way, money @ ..]) => {
+            let year = year.parse().map_err(|_| "which year?")?;
+            taxed(world, payee, year, way, money).await
+        }
+        _ => Err("this line cannot be read".to_owned()),
     }
 }
 
