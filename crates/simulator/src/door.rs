@@ -4,9 +4,9 @@
 //! the server closes without having sent anything; later, and it closes in the middle.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::{StreamExt, stream};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 use crate::faults::{Call, Fault, FaultKind};
+use crate::stripe::onboarding;
 use crate::{SECOND, Simulator, Vendor, paypal, stripe};
 
 /// Both vendors refuse larger bodies; 15,000 PayPal items fit well.
@@ -98,7 +99,7 @@ pub(crate) fn router(simulator: Simulator) -> Router {
         .route("/_sim/ca.pem", get(ca))
         .route("/_sim/advance", post(advance))
         .route("/_sim/forget-token", post(forget_token))
-        .route("/_sim/onboard/{account}", get(onboard))
+        .route("/_sim/onboard/{link}", get(onboard).post(onboarded))
         .fallback(serve)
         .with_state(simulator)
 }
@@ -297,21 +298,26 @@ async fn forget_token(State(simulator): State<Simulator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-#[derive(Deserialize)]
-struct Onboarding {
-    return_url: Option<String>,
+/// Stripe's hosted onboarding, as much of it as there is.
+async fn onboard(State(simulator): State<Simulator>, Path(link): Path<String>) -> Response {
+    let now = simulator.now();
+    let step = onboarding::open(&mut simulator.world(), &link, now);
+    show(step)
 }
 
-/// What Stripe's hosted onboarding comes to: the account is complete, and the partner is sent back.
-async fn onboard(
-    State(simulator): State<Simulator>,
-    axum::extract::Path(account): axum::extract::Path<String>,
-    axum::extract::Query(onboarding): axum::extract::Query<Onboarding>,
-) -> Response {
+async fn onboarded(State(simulator): State<Simulator>, Path(link): Path<String>, body: Bytes) -> Response {
+    let mut fields = url::form_urlencoded::parse(&body);
+    let finished = fields.any(|(name, value)| name == "action" && value == "finish");
     let now = simulator.now();
-    stripe::account::complete(&mut simulator.world(), &account, now);
-    match onboarding.return_url {
-        Some(url) => axum::response::Redirect::to(&url).into_response(),
-        None => "The account is complete.".into_response(),
+    let step = onboarding::leave(&mut simulator.world(), &link, finished, now);
+    show(step)
+}
+
+fn show(step: onboarding::Step) -> Response {
+    match step {
+        onboarding::Step::Form { account } => Html(onboarding::form(&account)).into_response(),
+        onboarding::Step::To(url) => Redirect::to(&url).into_response(),
+        onboarding::Step::Done => "The account is complete.".into_response(),
+        onboarding::Step::Gone => (StatusCode::GONE, "This link does not work any more.").into_response(),
     }
 }

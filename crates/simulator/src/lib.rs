@@ -37,7 +37,7 @@
 //!
 //! # Not here
 //!
-//! Card payments, onboarding forms, automatic schedules other than daily, currency conversion, Accounts v2;
+//! Card payments, what an onboarding form really asks, automatic schedules other than daily, currency conversion, Accounts v2;
 //! and anything about who is paid and why: this crate knows its callers only by their requests.
 
 mod books;

@@ -1,7 +1,7 @@
 //! Connected accounts: made on first sight or by a call, with a bank account in every currency.
 //!
-//! Not here: identity, persons, documents. An account made by a call is complete as soon as its onboarding
-//! link has been visited.
+//! Not here: identity, persons, documents. An account made by a call is complete as soon as its hosted onboarding
+//! was finished (`stripe::onboarding`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +45,8 @@ pub(crate) struct Account {
     pub(crate) deleted: bool,
     /// Whether onboarding is finished.
     submitted: bool,
+    /// Whether it was begun.
+    begun: bool,
     mended: bool,
     scene: Option<Scene>,
     country: String,
@@ -69,6 +71,7 @@ impl Account {
             interval: "daily".to_owned(),
             deleted: false,
             submitted: true,
+            begun: false,
             mended: false,
             scene: Scene::of_account(id),
             country: "US".to_owned(),
@@ -90,7 +93,19 @@ impl Account {
 
     fn show(&self) -> Value {
         let enabled = self.payouts_enabled();
-        let due = if enabled { json!([]) } else { json!(["individual.verification.document"]) };
+        let due = match (enabled, self.submitted, self.begun) {
+            (true, _, _) => json!([]),
+            (false, true, _) => json!(["individual.verification.document"]),
+            (false, false, true) => json!(["external_account", "individual.verification.document"]),
+            (false, false, false) => {
+                json!([
+                    "external_account",
+                    "individual.first_name",
+                    "individual.dob.day",
+                    "tos_acceptance.date"
+                ])
+            }
+        };
         let disabled = (!enabled).then_some("requirements.past_due");
         json!({
             "id": self.id,
@@ -247,18 +262,15 @@ pub(crate) fn external_accounts(world: &mut World, call: &Call<'_>, id: &str) ->
     Ok(list_of(&format!("/v1/accounts/{id}/external_accounts"), rows, more))
 }
 
-/// A link that completes the account when it is visited, and leads back.
-pub(crate) fn link(world: &mut World, call: &Call<'_>) -> Outcome {
-    let id = call.form.required("account")?.to_owned();
-    call.form.required("type")?;
-    known(world, call, &id)?;
-    let mut url = format!("{}/_sim/onboard/{id}", call.base);
-    if let Some(back) = call.form.get("return_url") {
-        let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
-        url = format!("{url}?return_url={back}");
+/// Notes that somebody has begun an account's onboarding and left it.
+pub(crate) fn begin(world: &mut World, id: &str, now: i64) {
+    let Some(account) = world.stripe.account(id, now) else { return };
+    if account.submitted || std::mem::replace(&mut account.begun, true) {
+        return;
     }
-    let created = call.now / SECOND;
-    Ok(json!({"object": "account_link", "created": created, "expires_at": created + 300, "url": url}))
+    let shown = account.show();
+    let before = Some(json!({"requirements": {}}));
+    emit(world, &Cause::itself(now), Some(id), "account.updated", id, &shown, before);
 }
 
 /// Finishes an account's onboarding.

@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub(crate) mod balance;
 pub(crate) mod event;
 mod form;
+pub(crate) mod onboarding;
 pub(crate) mod payout;
 mod refusal;
 mod transfer;
@@ -42,6 +43,7 @@ pub(crate) struct Stripe {
     movements: Table<balance::Movement>,
     events: Table<event::Event>,
     endpoints: Vec<event::Endpoint>,
+    links: Vec<onboarding::Link>,
     kept: Kept,
     limits: HashMap<&'static str, (i64, u32)>,
     opening_minor: i64,
@@ -87,6 +89,7 @@ impl Stripe {
             movements: Table::default(),
             events: Table::default(),
             endpoints: Vec::new(),
+            links: Vec::new(),
             kept: Kept::default(),
             limits: HashMap::new(),
             opening_minor: options.opening_minor,
@@ -237,7 +240,7 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
         ("GET", ["accounts", id, "capabilities"]) => account::capabilities(world, call, id),
         ("GET", ["accounts", id, "capabilities", "transfers"]) => account::capability(world, call, id),
         ("GET", ["accounts", id, "external_accounts"]) => account::external_accounts(world, call, id),
-        ("POST", ["account_links"]) => account::link(world, call),
+        ("POST", ["account_links"]) => onboarding::link(world, call),
         ("GET", ["balance"]) => balance::read(world, call),
         ("GET", ["balance_settings"]) => balance::settings(world, call),
         ("POST", ["balance_settings"]) => balance::change_settings(world, call),

@@ -295,9 +295,23 @@ async fn an_account_is_payable_after_onboarding() {
     assert_eq!(created.body["payouts_enabled"], false);
     let id = created.text("/id").to_owned();
     let form = [("account", id.as_str()), ("type", "account_onboarding")];
+    let client = crate::play::client();
     let link = play.post("/v1/account_links", &form, &[]).await;
-    let visited = crate::play::client().get(link.text("/url")).send().await.unwrap();
-    assert_eq!(visited.status(), 200);
+    let leave = async |action: &str| {
+        let link = play.post("/v1/account_links", &form, &[]).await;
+        let url = link.text("/url");
+        assert_eq!(client.get(url).send().await.unwrap().status(), 200);
+        assert_eq!(client.get(url).send().await.unwrap().status(), 410, "a link works once");
+        let post = client.post(url).header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(post.body(format!("action={action}")).send().await.unwrap().status(), 200);
+    };
+    leave("leave").await;
+    let half = play.get(&format!("/v1/accounts/{id}"), &[]).await;
+    assert_eq!(half.body["details_submitted"], false);
+    assert_eq!(half.body["requirements"]["currently_due"][0], "external_account");
+    play.later(301 * SECOND);
+    assert_eq!(client.get(link.text("/url")).send().await.unwrap().status(), 410, "and for five minutes");
+    leave("finish").await;
     let account = play.get(&format!("/v1/accounts/{id}"), &[]).await;
     assert_eq!(
         (account.text("/capabilities/transfers"), &account.body["payouts_enabled"]),

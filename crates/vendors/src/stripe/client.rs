@@ -223,6 +223,17 @@ impl Stripe {
             .ok_or_else(|| ReadError::Unreadable(format!("{:?} is not the id of an account", body.id)))
     }
 
+    /// The country of the platform's own account, two capital letters. An account of another country needs the recipient
+    /// agreement.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn platform_country(&self) -> Result<Option<String>, ReadError> {
+        let mut body: AccountBody = self.get(&["account"], &[], None).await?;
+        body.external_accounts = None;
+        Ok(body.state(&[]).country)
+    }
+
     /// A fresh link to Stripe's hosted onboarding.
     ///
     /// # Errors
