@@ -96,6 +96,8 @@ notices! {
     ProfileChanged = "payout_profile_changed", [Partner, Named, Internal], "Payout profile changed";
     /// An address is asked whether it is the payee's.
     ProfileConfirm = "payout_profile_confirm", [Named], "Confirm a payout address";
+    /// A partner is invited to the portal.
+    PortalInvitation = "portal_invitation", [Named], "Invitation to the portal";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.
@@ -126,6 +128,6 @@ impl Notice {
     /// It carries a link that only its receiver may follow.
     #[must_use]
     pub fn carries_secret(self) -> bool {
-        self == Self::ProfileConfirm
+        matches!(self, Self::ProfileConfirm | Self::PortalInvitation)
     }
 }

@@ -38,6 +38,61 @@ pub fn explain(code: &str) -> Explanation {
     })
 }
 
+/// What Stripe's name for a detail of a connected account that it still needs means (`requirements.currently_due`).
+/// A name that is not known is shown as it is.
+#[must_use]
+pub fn requirement(field: &str) -> &str {
+    let last = field.rsplit('.').next().unwrap_or(field);
+    let of = |starts: &[&str]| starts.iter().any(|start| field.starts_with(start));
+    if field == "external_account" {
+        return "a bank account or debit card";
+    }
+    if of(&["tos_acceptance"]) {
+        return "consent to its terms";
+    }
+    if field.contains("verification") {
+        return "a document that proves who it is";
+    }
+    if field.contains(".dob.") {
+        return "a date of birth";
+    }
+    if field.contains("address") {
+        return "an address";
+    }
+    match last {
+        "id_number" | "ssn_last_4" | "tax_id" | "vat_id" | "personal_id_number" => "a tax or identity number",
+        "first_name" | "last_name" | "name" => "a name",
+        "email" => "an e-mail address",
+        "phone" => "a telephone number",
+        "mcc" | "url" | "product_description" => "what the business does",
+        "owners_provided" | "directors_provided" | "executives_provided" => {
+            "the people who own or lead the company"
+        }
+        _ if of(&["representative", "owners", "directors", "executives", "relationship", "person_"]) => {
+            "details of the people who own or lead the company"
+        }
+        _ if of(&["company", "business_profile", "business_type"]) => "details of the company",
+        _ => field,
+    }
+}
+
+/// What Stripe's reason for restricting a connected account means (`requirements.disabled_reason`).
+#[must_use]
+pub fn restriction(code: &str) -> &str {
+    match code {
+        "requirements.past_due" => "details that Stripe asked for are missing",
+        "requirements.pending_verification" => {
+            "Stripe is checking the details; nothing need be done meanwhile"
+        }
+        "action_required.requested_capabilities" => "the form at Stripe is not finished",
+        "under_review" | "listed" => "Stripe is looking at the account",
+        "platform_paused" => "payments to this account were paused by us",
+        "other" => "Stripe restricts the account",
+        _ if code.starts_with("rejected.") => "Stripe has refused the account",
+        _ => code,
+    }
+}
+
 fn stripe(code: &str) -> Option<Explanation> {
     Some(match code {
         "account_closed" | "bank_account_unusable" => {

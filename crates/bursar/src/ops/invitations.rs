@@ -4,15 +4,16 @@
 use payout::Refusal;
 use payout::access::Role;
 use payout::ids::PersonId;
+use payout::notice::Notice;
 use serde_json::json;
 
 use super::people::{begin_session, hashed, note};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
-use crate::store::Tx;
 use crate::store::people::{self, Person};
 use crate::store::programs::{self, Named, Partner};
+use crate::store::{self, Tx};
 use crate::transact;
 
 /// How long an invitation can be taken up: it travels by mail and may lie over a holiday.
@@ -53,6 +54,9 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
         people::add_link(tx, &token_hash(&token), person.id, now + INVITATION_US).await?;
         let email = person.email.clone().unwrap_or_default();
         let link = format!("{}/portal/join/{token}", app.base_url);
+        let detail = json!({ "to": email, "link": link }).to_string();
+        let notice = (Notice::PortalInvitation, partner.id.to_string(), detail);
+        store::outbox::write(tx, &app.clock, now, [notice]).await?;
         let detail = json!({ "partner": partner.external_id, "role": role.as_str() });
         note(tx, now, &actor.id.to_string(), "partner_invited", person.id, detail);
         Ok(Invitation { person: person.id, email, role, link, expires_at: now + INVITATION_US })
