@@ -41,6 +41,9 @@ pub(super) struct Options {
     log: String,
 }
 
+/// With it everybody in the demonstration signs in, and proves again who he is.
+const PASSWORD: &str = "demo demo demo";
+
 /// The running demonstration. Its data are gone when it is dropped.
 struct Demo {
     app: App,
@@ -129,15 +132,19 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
 /// Prints where to look, and logins that work once.
 async fn greet(app: &App, json: bool) -> Outcome {
     let mut links = Vec::new();
-    for (role, partner) in
-        [(Role::Admin, None), (Role::Payer, None), (Role::Partner, Some("demo-partner-01"))]
-    {
+    // The partner administrator has not said yet how he is paid himself, so that there is something to set up.
+    for (role, partner) in [
+        (Role::Admin, None),
+        (Role::Payer, None),
+        (Role::Partner, Some("demo-partner-01")),
+        (Role::PartnerAdmin, Some("demo-partner-09")),
+    ] {
         let new = NewPerson {
             email: format!("{}@demo.example", role.as_str()),
             name: format!("Demo {}", role.as_str()),
             role,
             partner: partner.map(str::to_owned),
-            password: None,
+            password: Some(PASSWORD.to_owned()),
         };
         links.push((role.as_str(), people::add(app, &new).await.map_err(words)?));
     }
@@ -152,8 +159,11 @@ async fn greet(app: &App, json: bool) -> Outcome {
     }
     output::say(&format!("Bursar runs at {} on temporary data, with simulated vendors.", app.base_url));
     for (role, link) in links {
-        output::say(&format!("  sign in as {role:<8} {link}"));
+        output::say(&format!("  sign in as {role:<13} {link}"));
     }
-    output::say(&format!("  API key             {key}"));
+    output::say(&format!(
+        "  password                 {PASSWORD} (before something that matters it is asked for again)"
+    ));
+    output::say(&format!("  API key                  {key}"));
     Ok(())
 }

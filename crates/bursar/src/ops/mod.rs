@@ -10,6 +10,7 @@ pub mod import;
 pub mod invitations;
 pub mod limits;
 pub mod notices;
+pub mod onboarding;
 pub mod partners;
 pub mod pay;
 pub mod payees;

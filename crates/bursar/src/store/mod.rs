@@ -16,6 +16,7 @@ pub mod invariants;
 pub mod ledger;
 pub mod mails;
 pub mod meta;
+pub mod onboarding;
 pub mod outbox;
 pub mod payees;
 pub mod people;

@@ -5,6 +5,7 @@ use payout::Refusal;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
+use payout::reason::{requirement, restriction};
 use vendors::ReadError;
 use vendors::paypal;
 use vendors::stripe::{
@@ -138,7 +139,8 @@ fn refused(field: &'static str, sentence: &str) -> OpsError {
     Refusal::new("vendor_refused", sentence).at(field).into()
 }
 
-fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> OpsError {
+/// A vendor's refusal, or its silence, as whoever asked is told it.
+pub(super) fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> OpsError {
     let name = vendor.label();
     match error {
         ReadError::Credentials(words) => {
@@ -187,7 +189,10 @@ pub async fn set_profile(
 }
 
 /// Reads an account, and puts it on the manual schedule: on any other, Stripe would sweep a transfer away by itself.
-async fn account(client: &Stripe, address: &str) -> std::result::Result<ConnectedAccountState, ReadError> {
+pub(super) async fn account(
+    client: &Stripe,
+    address: &str,
+) -> std::result::Result<ConnectedAccountState, ReadError> {
     let id = ConnectedAccount::parse(address).ok_or(ReadError::Missing)?;
     let state = client.account(&id).await?;
     if state.schedule_interval.as_deref() != Some("manual") {
@@ -196,18 +201,20 @@ async fn account(client: &Stripe, address: &str) -> std::result::Result<Connecte
     Ok(state)
 }
 
-/// Payable as Stripe sees it, or what stands in the way in Stripe's words.
-fn standing(state: &ConnectedAccountState) -> Standing {
+/// Payable as Stripe sees it, or what stands in the way: Stripe's words, made plain where they are known.
+pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
     if state.transfers_active && state.payouts_enabled {
         return Standing::Payable(Some(state.currencies.clone()));
     }
     let what = if state.transfers_active { "payouts are not enabled" } else { "transfers are not active" };
-    let why = state.disabled_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let due = match state.currently_due.is_empty() {
+    let why = state.disabled_reason.as_deref().map(|code| format!(" ({})", restriction(code)));
+    let mut needs: Vec<&str> = state.currently_due.iter().map(|field| requirement(field)).collect();
+    needs.dedup();
+    let due = match needs.is_empty() {
         true => String::new(),
-        false => format!("; Stripe still needs: {}", state.currently_due.join(", ")),
+        false => format!("; Stripe still needs: {}", needs.join(", ")),
     };
-    Standing::NotYet(format!("{what}{why}{due}"))
+    Standing::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
 }
 
 /// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end

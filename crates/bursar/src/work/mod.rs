@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod intake;
 mod mailer;
 pub mod notify;
+pub mod onboard;
 pub mod pace;
 pub mod reconcile;
 mod send;

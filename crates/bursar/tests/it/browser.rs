@@ -1,6 +1,9 @@
 //! The pages in a real browser: headless Chromium signs in, our script runs under our content security policy, and the
 //! page is what it is without it, only handier. What is deliberately not here: what a page says; that is in `pages`.
 
+mod driver;
+mod portal;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,6 +15,15 @@ use crate::pages::furnish;
 use crate::world::World;
 
 const KNOWN: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/// The browser there is; `None` after saying that there is none.
+fn known() -> Option<&'static str> {
+    let found = KNOWN.into_iter().find(|path| Path::new(path).exists());
+    if found.is_none() {
+        need::absent("browser", "there is no Chromium");
+    }
+    found
+}
 
 /// The page at `address` as the browser has it after its scripts have run, in a profile of its own.
 async fn seen(browser: &'static str, profile: &Path, address: String) -> String {
@@ -32,9 +44,7 @@ async fn seen(browser: &'static str, profile: &Path, address: String) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_script_runs_and_the_page_stands_without_it() {
-    let Some(browser) = KNOWN.into_iter().find(|path| Path::new(path).exists()) else {
-        return need::absent("browser", "there is no Chromium");
-    };
+    let Some(browser) = known() else { return };
     let world = World::open("browser", 10).await;
     furnish(&world).await;
     let new = NewPerson {

@@ -1,6 +1,8 @@
 //! The partners' portal, as a browser without JavaScript meets it. What is deliberately not here: how it looks, and the
 //! walk through the hosted onboarding in a real browser (`browser`).
 
+mod profile;
+
 use axum::http::StatusCode;
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::invitations;

@@ -1,6 +1,7 @@
 //! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is
 //! deliberately not here: the forms that change it (`prepare`) and Pay itself (`pay`).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use askama::Template;
@@ -26,7 +27,7 @@ use crate::ops::{limits, settings};
 use crate::store::batches::{self, Candidate, PoolFilter};
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
-use crate::store::{Db, payees};
+use crate::store::{Db, payees, portal};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::{Need, Route, Web, get};
@@ -66,6 +67,8 @@ pub struct Row {
     pub destination: String,
     /// Why it cannot be paid.
     pub whys: Vec<Why>,
+    /// The payee has asked to be paid.
+    pub requested: bool,
     /// Its first rewards: id, number, what each adds.
     pub shown: Vec<(RewardId, String, Cash)>,
     /// How many more it has.
@@ -91,6 +94,7 @@ impl Row {
             vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
             destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
             whys: whys(&claim.blockers),
+            requested: false,
             shown: shown.collect(),
             more: claim.rewards.len().saturating_sub(ON_A_PAGE),
         }
@@ -143,6 +147,7 @@ struct Pooled {
     activity: String,
     value: Value,
     expires: Option<String>,
+    requested: bool,
 }
 
 /// What stops the same payee's rewards in the same way.
@@ -230,12 +235,15 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
         }
         None => None,
     };
-    let (open, closed) = verbs::pool_blockers(&mut db, &PoolFilter::default(), now).await?;
+    let (mut open, closed) = verbs::pool_blockers(&mut db, &PoolFilter::default(), now).await?;
+    // Whoever has asked to be paid is looked at first.
+    let wishes = portal::requests(&mut db).await?;
+    open.sort_by_key(|one| !one.payee.is_some_and(|payee| wishes.contains_key(&payee)));
     let (open_count, closed_count) = (open.len(), closed.len());
     let (under_way, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
         frame: visit.frame("Review Claims", Place::Claims),
-        open: pooled(&mut db, open).await?,
+        open: pooled(&mut db, open, &wishes).await?,
         closed: stopped(&mut db, closed).await?,
         open_count,
         closed_told: how_many(closed_count, "reward", "rewards"),
@@ -294,9 +302,14 @@ async fn shown(
     let me = visit.actor.id.to_string();
     let prepared = view.batch.created.0 == me || view.batch.changed.0 == me;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
-    // What somebody must look at comes first.
+    // What somebody must look at comes first, then whoever has asked to be paid.
+    let wishes = portal::requests(db).await?;
+    let asked = |claim: &ClaimView| wishes.contains_key(&claim.payee);
     let name = |claim: &ClaimView| claim.named.as_ref().map(|named| named.name.clone());
-    claims.sort_by_cached_key(|claim| (claim.blockers.is_empty(), name(claim), claim.total.currency));
+    claims.sort_by_cached_key(|claim| {
+        (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
+    });
+    let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim) };
     let pages = claims.len().div_ceil(ON_A_PAGE).max(1);
     let at = usize::try_from(page.unwrap_or(1)).unwrap_or(1).clamp(1, pages);
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
@@ -309,7 +322,7 @@ async fn shown(
             how_many(rewards, "reward", "rewards")
         ),
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
-        claims: claims.into_iter().skip((at - 1) * ON_A_PAGE).take(ON_A_PAGE).map(Row::of).collect(),
+        claims: claims.into_iter().skip((at - 1) * ON_A_PAGE).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
         stops: whys(&stops),
         crossing: crossing(view),
@@ -323,7 +336,11 @@ async fn shown(
     })
 }
 
-async fn pooled(db: &mut Db, found: Vec<Candidate>) -> Result<Vec<Pooled>, Fault> {
+async fn pooled(
+    db: &mut Db,
+    found: Vec<Candidate>,
+    wishes: &HashMap<Payee, i64>,
+) -> Result<Vec<Pooled>, Fault> {
     let found: Vec<Candidate> = found.into_iter().take(ON_A_PAGE).collect();
     let ids: Vec<RewardId> = found.iter().map(|candidate| candidate.id).collect();
     let of: Vec<Payee> = found.iter().filter_map(|candidate| candidate.payee).collect();
@@ -340,6 +357,7 @@ async fn pooled(db: &mut Db, found: Vec<Candidate>) -> Result<Vec<Pooled>, Fault
             activity: reward.activity.name.clone(),
             value: Value(reward.entered.worth),
             expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
+            requested: candidate.payee.is_some_and(|payee| wishes.contains_key(&payee)),
         })
     };
     Ok(found.into_iter().filter_map(pooled).collect())

@@ -8,8 +8,10 @@ mod frame;
 mod home;
 mod own;
 mod payouts;
+mod profile;
 mod rewards;
 mod statement;
+mod tax;
 mod why;
 pub mod words;
 
@@ -32,6 +34,8 @@ pub fn routes() -> Vec<Route> {
         rewards::routes(),
         payouts::routes(),
         statement::routes(),
+        profile::routes(),
+        tax::routes(),
         own::routes(),
     ];
     std::iter::once(get("/", Need::Login, begin)).chain(pages.into_iter().flatten()).collect()

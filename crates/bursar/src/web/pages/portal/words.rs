@@ -1,7 +1,11 @@
 //! The portal's own words, a table per language. A language without one of them does not compile. What is deliberately
 //! not here: the sentences of gates and reasons, which `payout` owns and every face shows as they are.
 
+mod de;
 mod en;
+mod es;
+mod fr;
+mod ja;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -78,10 +82,10 @@ impl Language {
         static PSEUDO: LazyLock<Words> = LazyLock::new(|| en::WORDS.map(disguised));
         match self {
             Self::English => &en::WORDS,
-            Self::German => &en::WORDS,
-            Self::French => &en::WORDS,
-            Self::Spanish => &en::WORDS,
-            Self::Japanese => &en::WORDS,
+            Self::German => &de::WORDS,
+            Self::French => &fr::WORDS,
+            Self::Spanish => &es::WORDS,
+            Self::Japanese => &ja::WORDS,
             Self::Pseudo => &PSEUDO,
         }
     }
@@ -198,6 +202,17 @@ table! {
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
     is_success, is_failed, is_bank_refused, is_coming_back, is_returned, is_closed,
+    // The payout profile
+    profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
+    change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
+    via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready, stripe_unused, stripe_checking,
+    stripe_unfinished, state_refused, country, country_help,
+    via_paypal, paypal_told, paypal_address, paypal_send, paypal_sent, paypal_waiting,
+    confirm, confirm_told, confirm_not_you, confirm_button, confirm_gone, confirmed,
+    // The tax report
+    tax_under, tax_none, tax_on_file, tax_until, tax_expired, tax_number, tax_not_needed, tax_which, tax_us, tax_entity,
+    yes, no, person, entity, tax_show, tax_form, tax_name, tax_tin_us, tax_tin_foreign, tax_signed, tax_certify_w9,
+    tax_certify_w8, tax_sign, tax_filed, tax_advice,
     // One's own login
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
     sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since,
@@ -266,7 +281,6 @@ mod tests {
 
     #[test]
     fn every_text_has_the_holes_of_the_english_one_and_words_of_its_own() {
-        // Names, and words that are the same in the other language.
         let english = en::WORDS.each();
         for language in Language::OFFERED.into_iter().chain([Language::Pseudo]) {
             let table = language.words().each();
@@ -276,8 +290,9 @@ mod tests {
                 assert_eq!(holes(text), holes(original), "{name} in {}", language.name());
                 same += usize::from(text == original);
             }
-            let most = if language == Language::English { table.len() } else { table.len() / 16 };
-            let _ = (same, most);
+            // A few are the same: names, and words that two languages share.
+            let most = if language == Language::English { table.len() } else { 4 };
+            assert!(same <= most, "{same} texts of {} are the English ones", language.name());
         }
     }
 

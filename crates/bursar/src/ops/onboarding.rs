@@ -1,0 +1,230 @@
+//! How a payee's own wish becomes his payout profile: a connected account intended before Stripe is asked for it, the
+//! one-time way back from Stripe's pages, a PayPal address confirmed by whoever reads its mails. What is deliberately not
+//! here: asking Stripe (`work::onboard`) and the profile itself (`ops::payees`).
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::notice::Notice;
+use payout::payee::Destination;
+use serde_json::json;
+
+use super::payees::{self, Standing};
+use super::{OpsError, Result, people, settings};
+use crate::app::{Actor, App};
+use crate::secrets::token_hash;
+use crate::store::onboarding::{self as store, Intended, Unconfirmed};
+use crate::store::payees::Profile;
+use crate::store::{self as all, Db, Tx, audit};
+use crate::transact;
+
+/// How long somebody may stay on Stripe's pages before the way back is closed. Nothing is lost then but the way.
+const STATE_US: i64 = 4 * 3_600_000_000;
+/// How long an address can be confirmed.
+const CONFIRM_US: i64 = 24 * 3_600_000_000;
+
+/// Why somebody may not set up a payout profile in the portal, if he may not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Barred {
+    /// Payouts are switched off.
+    Off,
+    /// Another role has to.
+    Role,
+    /// No vendor can be chosen.
+    NoVendor,
+}
+
+/// The vendors a payee may choose, or why he may choose none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, Barred>> {
+    let (document, _) = settings::read(db).await?;
+    if !document.enabled {
+        return Ok(Err(Barred::Off));
+    }
+    if !document.profile_roles.iter().any(|allowed| allowed == role.as_str()) {
+        return Ok(Err(Barred::Role));
+    }
+    let connected = all::vendors::facts(db).await?.connected;
+    let selected = document.vendors.iter().filter_map(|vendor| Vendor::parse(vendor));
+    let vendors: Vec<Vendor> = selected.filter(|vendor| connected.contains(vendor)).collect();
+    Ok(if vendors.is_empty() { Err(Barred::NoVendor) } else { Ok(vendors) })
+}
+
+/// The same as a refusal, where the vendor is not one of them.
+async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<()> {
+    match choice(db, actor.role).await? {
+        Ok(vendors) if vendors.contains(&vendor) => Ok(()),
+        Ok(_) | Err(_) => {
+            let told =
+                format!("{} cannot be chosen by you at the moment. Nothing was changed.", vendor.label());
+            Err(Refusal::new("vendor_not_offered", told).into())
+        }
+    }
+}
+
+/// What Stripe is told of a new connected account.
+#[derive(Clone, Debug)]
+pub struct Particulars {
+    /// Two letters.
+    pub country: String,
+    /// Where Stripe writes to.
+    pub email: String,
+    /// `recipient` for a payee of another country than ours, `full` for one of the same.
+    pub service_agreement: &'static str,
+}
+
+/// Writes down that a connected account is to be made for a payee, unless there is one already: then that is answered,
+/// with what Stripe was told of it, so that the same question can be asked again under the same key.
+///
+/// # Errors
+/// A refusal when he may not choose Stripe or his country is none.
+pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) -> Result<Intended> {
+    if !super::partners::is_country(&told.country) {
+        let sentence = "Write the country in two capital letters, such as US or DE.";
+        return Err(Refusal::new("unknown_country", sentence).at("country").into());
+    }
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        check_choice(tx, actor, Vendor::Stripe).await?;
+        let before = store::newest(tx, payee).await?;
+        if let Some(open) = before.clone().filter(|one| one.refused_at.is_none()) {
+            return Ok(open);
+        }
+        let number = before.map_or(1, |one| one.number + 1);
+        let new = Intended {
+            number,
+            key: format!("ac:{payee}:{number}"),
+            country: told.country.clone(),
+            email: told.email.clone(),
+            business_type: match payee {
+                Payee::Partner(_) => "individual".to_owned(),
+                Payee::Account(_) => "company".to_owned(),
+            },
+            service_agreement: told.service_agreement.to_owned(),
+            account: None,
+            refused_at: None,
+        };
+        if !store::intend(tx, payee, &new, &actor.id.to_string(), now).await? {
+            let told = "This was begun twice at the same moment. Nothing is lost: press it again.";
+            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
+        }
+        note(tx, now, actor, "stripe_account_intended", payee, &json!({ "country": new.country }));
+        Ok(new)
+    })
+}
+
+/// Writes down which account Stripe has made.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn made(app: &App, actor: &Actor, payee: Payee, number: i64, account: &Destination) -> Result<()> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        store::made(tx, payee, number, account.address(), now).await?;
+        note(tx, now, actor, "stripe_account_made", payee, &json!({ "account": account.masked() }));
+        Ok(())
+    })
+}
+
+/// Writes down that Stripe refused to make the account, or no longer knows it: the next wish makes another.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &str) -> Result<()> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        store::refused(tx, payee, number, why, now).await?;
+        note(tx, now, actor, "stripe_account_refused", payee, &json!({ "why": why }));
+        Ok(())
+    })
+}
+
+/// Opens a way back from Stripe's pages for this session and payee; the word that the way back must carry.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_state(app: &App, session_hash: &str, payee: Payee, account: &str) -> Result<String> {
+    let (now, state) = (app.clock.now(), app.clock.secret());
+    transact!(app, |tx| {
+        let span = (now, now + STATE_US);
+        store::open_state(tx, &token_hash(&state), session_hash, payee, account, span).await?;
+        Ok(())
+    })?;
+    Ok(state)
+}
+
+/// Uses a way back up; the account it was for, or `None` when it is not this session's and payee's, or no longer open.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn use_state(app: &App, session_hash: &str, payee: Payee, state: &str) -> Result<Option<String>> {
+    let now = app.clock.now();
+    transact!(app, |tx| { Ok(store::use_state(tx, &token_hash(state), session_hash, payee, now).await?) })
+}
+
+/// Notes the PayPal address a payee wishes to be paid to, and writes to it. It counts once whoever reads its mails has
+/// confirmed it; until then the payee is paid as before.
+///
+/// # Errors
+/// The rule the address breaks; a refusal when he may not choose PayPal.
+pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) -> Result<Destination> {
+    let destination = Destination::paypal(email.trim())?;
+    let token = app.clock.secret();
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        check_choice(tx, actor, Vendor::PayPal).await?;
+        let profile = all::payees::profile_of(tx, payee).await?;
+        if profile.is_some_and(|known| known.destination == destination && known.payable_at.is_some()) {
+            let told = "This is the address that is paid already. Nothing was changed.";
+            return Err(Refusal::new("same_destination", told).at("paypal_email").into());
+        }
+        let new = Unconfirmed {
+            payee,
+            address: destination.address().to_owned(),
+            person: actor.id,
+            expires_at: now + CONFIRM_US,
+        };
+        store::ask_to_confirm(tx, &token_hash(&token), &new, now).await?;
+        let link = format!("{}/portal/confirm/{token}", app.base_url);
+        let detail = json!({ "to": new.address, "link": link }).to_string();
+        let notice = (Notice::ProfileConfirm, payee.to_string(), detail);
+        all::outbox::write(tx, &app.clock, now, [notice]).await?;
+        note(tx, now, actor, "payout_address_entered", payee, &json!({ "new": destination.masked() }));
+        Ok(())
+    })?;
+    Ok(destination)
+}
+
+/// What can be confirmed with this token; looking does not use it up.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn to_confirm(app: &App, token: &str) -> Result<Option<Unconfirmed>> {
+    Ok(store::to_confirm(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?)
+}
+
+/// Confirms an address: from now on the payee is paid to it, as whoever entered it wished. `None` when the token is used,
+/// too old, or one before the newest.
+///
+/// # Errors
+/// When the address cannot be the payee's destination.
+pub async fn confirm(app: &App, token: &str) -> Result<Option<Profile>> {
+    let now = app.clock.now();
+    let found = transact!(app, |tx| {
+        let Some(found) = store::confirm(tx, &token_hash(token), now).await? else { return Ok(None) };
+        let person = all::people::by_id(tx, found.person).await?;
+        // Whoever was shut out meanwhile changes nothing any more.
+        Ok(person.filter(|person| person.disabled_at.is_none()).map(|person| (found, people::actor(&person))))
+    })?;
+    let Some((found, actor)) = found else { return Ok(None) };
+    let destination = Destination::paypal(&found.address)?;
+    payees::set_profile(app, &actor, found.payee, destination, Standing::Payable(None)).await.map(Some)
+}
+
+fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, payee: Payee, detail: &serde_json::Value) {
+    let (actor, subject) = (actor.id.to_string(), payee.to_string());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+}

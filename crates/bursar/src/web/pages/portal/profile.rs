@@ -1,0 +1,397 @@
+//! The payout profile: to whom (Individual or Organization), through which vendor and where to. A new destination at
+//! Stripe is set up on Stripe's own pages, one at PayPal is confirmed by mail; a change asks for the password again. What
+//! is deliberately not here: what a change sets off (notices, cooling-off), which the verb does.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use payout::ledger::Payee;
+use payout::money::Vendor;
+use payout::payee::Destination;
+
+use super::PARTNERS;
+use super::frame::{Frame, Guest, Place, Whose, day, moment};
+use super::words::{Language, Words};
+use crate::app::App;
+use crate::ops::onboarding::{self, Barred};
+use crate::ops::payees::Standing;
+use crate::ops::{OpsError, settings};
+use crate::store::payees::Profile;
+use crate::store::{self, Db, payees};
+use crate::web::fault::Fault;
+use crate::web::form::{Form, Query};
+use crate::web::pages::frame::Told;
+use crate::web::pages::words::Chip;
+use crate::web::session::{is_fresh, prove_first};
+use crate::web::{Need, Route, Web, get, post};
+use crate::work::onboard::{self, Found, Journey};
+
+/// The rows of the route table.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/portal/profile", PARTNERS, choose),
+        get("/portal/profile/{whose}", PARTNERS, show),
+        post("/portal/profile/{whose}/paypal", PARTNERS, paypal),
+        post("/portal/profile/{whose}/stripe", PARTNERS, stripe),
+        get("/portal/profile/{whose}/stripe/again", PARTNERS, stripe_again),
+        get("/portal/profile/{whose}/stripe/return", PARTNERS, stripe_return),
+        post("/portal/profile/{whose}/stripe/check", PARTNERS, stripe_check),
+        get("/portal/confirm/{token}", Need::Open, confirm_form),
+        post("/portal/confirm/{token}", Need::Open, confirm),
+    ]
+}
+
+fn page_of(whose: Whose) -> String {
+    format!("/portal/profile/{}", whose.as_str())
+}
+
+/// A payout profile as its owner sees it.
+struct Current {
+    vendor: &'static str,
+    destination: String,
+    chip: Chip,
+    why: Option<String>,
+    cooling: Option<String>,
+}
+
+impl Current {
+    fn of(profile: &Profile, cooling_off_us: i64, t: &Words, now: i64) -> Self {
+        let until = profile.changed_at.map(|at| (at, at + cooling_off_us)).filter(|(_, until)| now < *until);
+        let cooling =
+            until.map(|(at, until)| t.cooling.replace("{day}", &day(at)).replace("{until}", &moment(until)));
+        Self {
+            vendor: profile.destination.vendor().label(),
+            destination: profile.destination.masked(),
+            chip: match profile.payable_at {
+                Some(_) => Chip { tone: "good", words: t.ready },
+                None => Chip { tone: "warn", words: t.not_ready },
+            },
+            why: profile.not_payable_why.clone(),
+            cooling,
+        }
+    }
+}
+
+struct Card {
+    kind: &'static str,
+    name: String,
+    address: String,
+    current: Option<Current>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/profiles.html")]
+struct ProfilesPage {
+    frame: Frame,
+    cards: Vec<Card>,
+    company: Option<String>,
+}
+
+fn kind(whose: Whose, t: &Words) -> &'static str {
+    match whose {
+        Whose::Me => t.individual,
+        Whose::Company => t.organization,
+    }
+}
+
+/// Who looks after the company, for whoever does not.
+async fn who_can(db: &mut Db, guest: &Guest) -> Result<String, Fault> {
+    let names = store::onboarding::administrators(db, guest.account.id).await?;
+    Ok(match names.is_empty() {
+        true => guest.t().company_nobody.to_owned(),
+        false => guest.t().company_ask.replace("{names}", &names.join(", ")),
+    })
+}
+
+async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let mut cards = Vec::new();
+    for (whose, payee) in guest.payees() {
+        let profile = payees::profile_of(&mut db, payee).await?;
+        cards.push(Card {
+            kind: kind(whose, t),
+            name: guest.named(whose),
+            address: page_of(whose),
+            current: profile.map(|profile| Current::of(&profile, cooling_off_us, t, now)),
+        });
+    }
+    let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
+    guest.show(&ProfilesPage { frame: guest.frame(t.profile, Place::Profile), cards, company })
+}
+
+#[derive(Template)]
+#[template(path = "portal/profile.html")]
+struct ProfilePage {
+    frame: Frame,
+    kind: &'static str,
+    name: String,
+    address: String,
+    current: Option<Current>,
+    stripe: bool,
+    paypal: bool,
+    barred: Option<String>,
+    /// A connected account was begun and is not what the payee is paid to.
+    begun: bool,
+    on_stripe: bool,
+    country: String,
+    waiting: Option<String>,
+    typed: String,
+    wrong: Option<String>,
+}
+
+async fn show(State(app): State<App>, guest: Guest, Path(whose): Path<String>) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    page(&app, &guest, whose, payee, None).await
+}
+
+/// The page, with an address that was refused and why.
+async fn page(
+    app: &App,
+    guest: &Guest,
+    whose: Whose,
+    payee: Payee,
+    refused: Option<(String, String)>,
+) -> Result<Response, Fault> {
+    let (t, now) = (guest.t(), app.clock.now());
+    let mut db = app.store.read().await?;
+    let profile = payees::profile_of(&mut db, payee).await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let choice = onboarding::choice(&mut db, guest.actor().role).await?;
+    let offers = |vendor| choice.as_ref().is_ok_and(|vendors| vendors.contains(&vendor));
+    let (stripe, paypal) = (offers(Vendor::Stripe), offers(Vendor::PayPal));
+    let barred = match &choice {
+        Ok(_) => None,
+        Err(Barred::Off) => Some(t.barred_off.to_owned()),
+        Err(Barred::NoVendor) => Some(t.barred_vendor.to_owned()),
+        Err(Barred::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
+    };
+    let made = store::onboarding::newest(&mut db, payee).await?;
+    let made = made.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
+    let used = profile.as_ref().map(|profile| profile.destination.address());
+    let waiting = store::onboarding::waiting(&mut db, payee, now).await?;
+    let waiting = waiting.and_then(|one| {
+        let masked = Destination::paypal(&one.address).ok()?.masked();
+        Some(t.paypal_waiting.replace("{address}", &masked).replace("{until}", &moment(one.expires_at)))
+    });
+    let (typed, wrong) = refused.map_or_else(Default::default, |(typed, wrong)| (typed, Some(wrong)));
+    let country = match whose {
+        Whose::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
+        Whose::Company => guest.account.country.clone(),
+    };
+    let page = ProfilePage {
+        kind: kind(whose, t),
+        name: guest.named(whose),
+        address: page_of(whose),
+        begun: made.is_some() && made.as_deref() != used,
+        on_stripe: made.is_some() && made.as_deref() == used,
+        current: profile.map(|profile| Current::of(&profile, cooling_off_us, t, now)),
+        country: country.unwrap_or_default(),
+        frame: guest.frame(t.profile, Place::Profile),
+        stripe,
+        paypal,
+        barred,
+        waiting,
+        typed,
+        wrong,
+    };
+    guest.show(&page)
+}
+
+/// Whether the payee has a destination already: a change of it is made by nobody but himself, just now.
+async fn must_prove(app: &App, guest: &Guest, payee: Payee) -> Result<bool, Fault> {
+    let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
+    Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    #[serde(default)]
+    paypal_email: String,
+}
+
+async fn paypal(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(sent): Form<Address>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    match onboarding::enter_address(&app, guest.actor(), payee, &sent.paypal_email).await {
+        Ok(entered) => {
+            let told = guest.t().paypal_sent.replace("{address}", &entered.masked());
+            Ok(Told::good(told).on(&page_of(whose)))
+        }
+        Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
+            page(&app, &guest, whose, payee, Some((sent.paypal_email, refusal.sentence))).await
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Country {
+    #[serde(default)]
+    country: String,
+}
+
+async fn stripe(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(sent): Form<Country>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    let country = sent.country.trim().to_ascii_uppercase();
+    let begun =
+        onboard::begin(&web.work, &journey(&guest, whose, payee), &country, &guest.partner.email).await;
+    away(begun, whose)
+}
+
+fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
+    Journey { actor: guest.actor(), session_hash: &guest.session.token_hash, payee, page: page_of(whose) }
+}
+
+/// To Stripe's pages, or back to ours with what Stripe said.
+fn away(link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
+    match link {
+        Ok(url) => Ok(Redirect::to(&url).into_response()),
+        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    #[serde(default)]
+    state: String,
+}
+
+async fn stripe_again(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    match onboard::again(&web.work, &journey(&guest, whose, payee), &back.state).await {
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
+        link => away(link, whose),
+    }
+}
+
+fn refused_way(guest: &Guest, whose: Whose) -> Response {
+    Told::bad(guest.t().state_refused).on(&page_of(whose))
+}
+
+async fn stripe_return(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(back): Query<Back>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    match onboard::returned(&web.work, &journey(&guest, whose, payee), &back.state).await {
+        Ok(found) => Ok(how_it_stands(&guest, &found).on(&page_of(whose))),
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
+        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+    }
+}
+
+/// What Stripe says of the account, in words.
+fn how_it_stands(guest: &Guest, found: &Found) -> Told {
+    let t = guest.t();
+    match (&found.standing, found.in_use) {
+        (Standing::Payable(_), true) => Told::good(t.stripe_ready),
+        (Standing::Payable(_), false) => Told::warn(t.stripe_unused),
+        (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing([why.clone()]),
+        (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing([why.clone()]),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn stripe_check(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
+    let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
+    let told = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
+        Ok(Some(found)) => how_it_stands(&guest, &found),
+        Ok(None) => Told::bad(guest.t().profile_none),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&page_of(whose)))
+}
+
+#[derive(Template)]
+#[template(path = "portal/confirm.html")]
+struct ConfirmPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+    /// What is confirmed, in words; nothing when the link is no good.
+    told: Option<String>,
+    done: bool,
+}
+
+/// The link is opened where the mail is read, signed in or not. Looking at it does not use it up.
+async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Fault> {
+    let found = onboarding::to_confirm(app, token).await?;
+    let mut db = app.store.read().await?;
+    let (mut language, mut told) = (Language::English, None);
+    if let Some(found) = found {
+        let person = store::people::by_id(&mut db, found.person).await?;
+        let partner = person.and_then(|person| person.partner).map(|id| id.to_string());
+        if let Some(id) = partner {
+            let partner = store::programs::partner(&mut db, store::programs::Named::Either(&id)).await?;
+            let spoken = partner.and_then(|partner| partner.language);
+            language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
+        }
+        let names = payees::names(&mut db, &[found.payee]).await?;
+        let name = names.get(&found.payee).map(|named| named.name.clone()).unwrap_or_default();
+        let words = language.words().confirm_told.replace("{address}", &found.address);
+        told = Some(words.replace("{name}", &name));
+    }
+    let t = language.words();
+    let version = crate::web::pages::frame::assets_version();
+    Ok(ConfirmPage { title: t.confirm, language, t, version, told, done: false })
+}
+
+fn answered(page: &ConfirmPage) -> Result<Response, Fault> {
+    let good = page.told.is_some() || page.done;
+    let status = if good { axum::http::StatusCode::OK } else { axum::http::StatusCode::GONE };
+    Ok((status, crate::web::pages::frame::html(page)?).into_response())
+}
+
+async fn confirm_form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+    answered(&confirm_page(&app, &token).await?)
+}
+
+async fn confirm(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+    let mut page = confirm_page(&app, &token).await?;
+    page.done = onboarding::confirm(&app, &token).await?.is_some();
+    page.told = None;
+    answered(&page)
+}

@@ -1,0 +1,201 @@
+//! Setting a payee up at Stripe: the connected account made, its hosted onboarding reached by a link that works once, and
+//! the account read again when the browser comes back. Coming back proves nothing: what Stripe says of the account does.
+//! What is deliberately not here: what is written down (`ops::onboarding`, `ops::payees`), each before or after a call.
+
+use payout::Refusal;
+use payout::ledger::Payee;
+use payout::payee::Destination;
+use vendors::ReadError;
+use vendors::stripe::account::NewAccount;
+use vendors::stripe::{ConnectedAccount, Stripe};
+
+use super::Work;
+use super::connect::{self, account as read_account, standing, told};
+use crate::app::Actor;
+use crate::ops::onboarding::{self as verbs, Particulars};
+use crate::ops::payees::{self as payee_verbs, Standing};
+use crate::ops::{OpsError, Result};
+use crate::store;
+use crate::store::onboarding::Intended;
+
+/// A partner's browser on its way to Stripe and back.
+pub struct Journey<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// His session, to which the way back belongs.
+    pub session_hash: &'a str,
+    /// Whose account.
+    pub payee: Payee,
+    /// The page of ours that leads there and to which he returns.
+    pub page: String,
+}
+
+/// How an account was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Everything Stripe's form asks was filled in.
+    pub submitted: bool,
+    /// What Stripe says of it.
+    pub standing: Standing,
+    /// It is where the payee is paid.
+    pub in_use: bool,
+}
+
+/// Makes the payee's connected account unless there is one, and answers the address of Stripe's pages for it, which works
+/// once and for some minutes.
+///
+/// # Errors
+/// Stripe's own words when it refuses; [`OpsError::Unreachable`] when it does not answer, and then asking again goes on
+/// where this stopped.
+pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &str) -> Result<String> {
+    let stripe = client(work).await?;
+    let ours = stripe.platform_country().await.map_err(|error| unread(&error))?;
+    let service_agreement = if ours.as_deref() == Some(country) { "full" } else { "recipient" };
+    let particulars = Particulars { country: country.to_owned(), email: email.to_owned(), service_agreement };
+    let intended = verbs::intend(&work.app, journey.actor, journey.payee, &particulars).await?;
+    let account = match &intended.account {
+        Some(account) => ConnectedAccount::parse(account),
+        None => Some(make(work, &stripe, journey, &intended).await?),
+    };
+    let account = account.ok_or_else(|| unread(&ReadError::Missing))?;
+    match link(work, &stripe, journey, &account).await {
+        Err(LinkError::Stripe(error @ (ReadError::Missing | ReadError::Refused { .. }))) => {
+            let why = error.to_string();
+            verbs::refused(&work.app, journey.actor, journey.payee, intended.number, &why).await?;
+            Err(unread(&error))
+        }
+        Err(LinkError::Stripe(error)) => Err(unread(&error)),
+        Err(LinkError::Ours(error)) => Err(error),
+        Ok(url) => Ok(url),
+    }
+}
+
+async fn client(work: &Work) -> Result<Stripe> {
+    let connected = work.clients.stripe().await?;
+    connected.map(|connected| connected.client).ok_or_else(|| {
+        let told = "Stripe is not connected at the moment. Nothing was changed.";
+        Refusal::new("vendor_not_connected", told).into()
+    })
+}
+
+fn unread(error: &ReadError) -> OpsError {
+    told("stripe_account", payout::money::Vendor::Stripe, error)
+}
+
+async fn make(
+    work: &Work,
+    stripe: &Stripe,
+    journey: &Journey<'_>,
+    intended: &Intended,
+) -> Result<ConnectedAccount> {
+    let payee = journey.payee.to_string();
+    let new = NewAccount {
+        key: &intended.key,
+        payee: &payee,
+        country: &intended.country,
+        email: &intended.email,
+        business_type: &intended.business_type,
+        recipient: intended.service_agreement == "recipient",
+    };
+    match stripe.create_account(&new).await {
+        Ok(account) => {
+            let made = Destination::stripe(account.as_str())?;
+            verbs::made(&work.app, journey.actor, journey.payee, intended.number, &made).await?;
+            Ok(account)
+        }
+        Err(error @ ReadError::Refused { .. }) => {
+            let why = error.to_string();
+            verbs::refused(&work.app, journey.actor, journey.payee, intended.number, &why).await?;
+            Err(unread(&error))
+        }
+        Err(error) => Err(unread(&error)),
+    }
+}
+
+enum LinkError {
+    Stripe(ReadError),
+    Ours(OpsError),
+}
+
+/// A fresh link, whose ways back are ours and carry a word that is good for this session and payee, once.
+async fn link(
+    work: &Work,
+    stripe: &Stripe,
+    journey: &Journey<'_>,
+    account: &ConnectedAccount,
+) -> std::result::Result<String, LinkError> {
+    let opened = verbs::open_state(&work.app, journey.session_hash, journey.payee, account.as_str()).await;
+    let state = opened.map_err(LinkError::Ours)?;
+    let back = |way: &str| format!("{}{}/stripe/{way}?state={state}", work.app.base_url, journey.page);
+    let link = stripe.account_link(account, &back("again"), &back("return")).await;
+    link.map(|link| link.url).map_err(LinkError::Stripe)
+}
+
+/// The browser comes back because its link was used or too old: a fresh one, if the way back is its own.
+///
+/// # Errors
+/// As [`begin`]; [`OpsError::Refused`] for a way back that is not open to this session.
+pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<String> {
+    let account = used(work, journey, state).await?;
+    let stripe = client(work).await?;
+    link(work, &stripe, journey, &account).await.map_err(|error| match error {
+        LinkError::Stripe(error) => unread(&error),
+        LinkError::Ours(error) => error,
+    })
+}
+
+/// The browser comes back from the form, finished or not: the account is read, and is where the payee is paid if he has
+/// no other destination, or if Stripe would pay to it now.
+///
+/// # Errors
+/// [`OpsError::Refused`] for a way back that is not open to this session; [`OpsError::Unreachable`].
+pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result<Found> {
+    let account = used(work, journey, state).await?;
+    settle(work, journey.actor, journey.payee, &account, true).await
+}
+
+async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<ConnectedAccount> {
+    let account = verbs::use_state(&work.app, journey.session_hash, journey.payee, state).await?;
+    account.as_deref().and_then(ConnectedAccount::parse).ok_or_else(|| {
+        let told = "This way back was used already, is too old, or is another's. Nothing was changed.";
+        Refusal::new("state_refused", told).into()
+    })
+}
+
+/// Reads the payee's connected account; `None` when none was made. With `adopt` it becomes where he is paid, as
+/// [`returned`] says.
+///
+/// # Errors
+/// [`OpsError::Unreachable`] when Stripe does not answer.
+pub async fn look(work: &Work, actor: &Actor, payee: Payee, adopt: bool) -> Result<Option<Found>> {
+    let newest = store::onboarding::newest(&mut work.app.store.read().await?, payee).await?;
+    let made = newest.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
+    match made.as_deref().and_then(ConnectedAccount::parse) {
+        Some(account) => settle(work, actor, payee, &account, adopt).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn settle(
+    work: &Work,
+    actor: &Actor,
+    payee: Payee,
+    account: &ConnectedAccount,
+    adopt: bool,
+) -> Result<Found> {
+    let stripe = client(work).await?;
+    let state = read_account(&stripe, account.as_str()).await.map_err(|error| unread(&error))?;
+    let (submitted, standing) = (state.details_submitted, standing(&state));
+    let destination = Destination::stripe(account.as_str())?;
+    let profile = store::payees::profile_of(&mut work.app.store.read().await?, payee).await?;
+    let payable = matches!(standing, Standing::Payable(_));
+    let in_use = profile.as_ref().is_some_and(|profile| profile.destination == destination);
+    if in_use {
+        let vendor = destination.vendor();
+        payee_verbs::note_standing(&work.app, vendor, destination.address(), &standing).await?;
+    } else if adopt && (payable || (submitted && profile.is_none())) {
+        connect::set_profile(work, actor, payee, destination).await?;
+        return Ok(Found { submitted, standing, in_use: true });
+    }
+    Ok(Found { submitted, standing, in_use })
+}

@@ -1,0 +1,137 @@
+//! A browser that presses buttons: headless Chromium behind its own driver, spoken to in W3C WebDriver over loopback.
+//! What is deliberately not here: waiting for scripts. Our pages are whole when they are loaded.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::need;
+
+const DRIVERS: [&str; 2] = ["/usr/bin/chromedriver", "/usr/local/bin/chromedriver"];
+/// What WebDriver calls an element's id.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// One browser with one window.
+pub struct Driven {
+    driver: Child,
+    host: String,
+    session: String,
+}
+
+impl Driven {
+    /// A browser of this width in CSS pixels; `None` after saying that there is none.
+    pub async fn open(browser: &str, width: u32) -> Option<Self> {
+        let Some(program) = DRIVERS.into_iter().find(|path| Path::new(path).exists()) else {
+            need::absent("browser", "there is no chromedriver");
+            return None;
+        };
+        let mut driver = Command::new(program)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let started = lines.map(Result::unwrap).find_map(|line| {
+            let port = line.split("successfully on port ").nth(1)?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        let host = format!("127.0.0.1:{}", started.unwrap());
+        let options = json!({
+            "binary": browser,
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"],
+            "mobileEmulation": {"deviceMetrics": {"width": width, "height": 900, "pixelRatio": 1, "mobile": false}},
+        });
+        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
+        let mut driven = Self { driver, host, session: "/session".to_owned() };
+        let begun = driven.call("POST", "", &wanted).await;
+        driven.session = format!("/session/{}", begun["sessionId"].as_str().unwrap());
+        Some(driven)
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let head = format!(
+            "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
+            self.session,
+            self.host,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&self.host).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (_, text) = text.split_once("\r\n\r\n").unwrap();
+        let mut answer: Value = serde_json::from_str(text).unwrap();
+        assert!(answer["value"]["error"].is_null(), "{method} {path}: {text}");
+        answer["value"].take()
+    }
+
+    /// Goes to an address.
+    pub async fn go(&self, address: &str) {
+        self.call("POST", "/url", &json!({ "url": address })).await;
+    }
+
+    /// Where it is.
+    pub async fn at(&self) -> String {
+        self.call("GET", "/url", &Value::Null).await.as_str().unwrap().to_owned()
+    }
+
+    /// Presses the button or link with these words.
+    pub async fn press(&self, words: &str) {
+        let path = format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']");
+        let found = self.call("POST", "/element", &json!({"using": "xpath", "value": path})).await;
+        let id = found[ELEMENT].as_str().unwrap().to_owned();
+        self.call("POST", &format!("/element/{id}/click"), &json!({})).await;
+    }
+
+    /// Types into the field with this id, whatever stood there before.
+    pub async fn write(&self, field: &str, text: &str) {
+        let found = json!({"using": "css selector", "value": format!("#{field}")});
+        let found = self.call("POST", "/element", &found).await;
+        let id = found[ELEMENT].as_str().unwrap().to_owned();
+        self.call("POST", &format!("/element/{id}/clear"), &json!({})).await;
+        self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
+    }
+
+    /// What a script answers.
+    pub async fn ask(&self, script: &str) -> Value {
+        self.call("POST", "/execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// The words of the page, as they are seen.
+    pub async fn words(&self) -> String {
+        let words = self.ask("return document.body.innerText").await;
+        words.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The page must say this.
+    pub async fn says(&self, text: &str) {
+        let words = self.words().await;
+        assert!(words.contains(text), "{} does not say {text:?}:\n{words}", self.at().await);
+    }
+
+    /// Keeps a picture of the page, where `BURSAR_TEST_PICTURES` names a folder for it.
+    pub async fn picture(&self, name: &str) {
+        use base64::Engine as _;
+        let Ok(folder) = std::env::var("BURSAR_TEST_PICTURES") else { return };
+        let height = self.ask("return document.documentElement.scrollHeight").await;
+        let width = self.ask("return window.innerWidth").await;
+        self.call("POST", "/window/rect", &json!({"width": width, "height": height})).await;
+        let taken = self.call("GET", "/screenshot", &Value::Null).await;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(taken.as_str().unwrap()).unwrap();
+        std::fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+    }
+
+    /// Closes it.
+    pub async fn close(mut self) {
+        self.call("DELETE", "", &Value::Null).await;
+        self.driver.kill().unwrap();
+        self.driver.wait().unwrap();
+    }
+}
