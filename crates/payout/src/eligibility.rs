@@ -45,6 +45,21 @@ spelled! {
     }
 }
 
+impl Who {
+    /// Who must act, in words.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Partner => "The partner must act",
+            Self::Preparer => "The preparer must act",
+            Self::Payer => "The payer must act",
+            Self::Admin => "An administrator must act",
+            Self::Vendor => "The vendor must act",
+            Self::Nobody => "Nobody needs to act",
+        }
+    }
+}
+
 macro_rules! blockers {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $scope:ident, $who:ident, $message:literal, $remedy:literal;)+) => {
         spelled! {
@@ -382,14 +397,6 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
 #[must_use]
 pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, net: Money) -> Option<String> {
     let profile = facts.profile.as_ref();
-    if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
-        let told = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
-        return told.map(|note| format!("The note on it: {}.", note.trim_end_matches('.')));
-    }
-    if code == Code::ProfileIncomplete {
-        let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));
-        return told.map(|(vendor, why)| format!("{}: {}.", vendor.label(), why.trim_end_matches('.')));
-    }
     if code == Code::BelowThreshold {
         let least = settings.threshold(total.currency);
         return least.map(|least| format!("It is {total}; the threshold is {least}."));
@@ -397,6 +404,21 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
     if code == Code::AboveVendorMax {
         let most = profile.and_then(|profile| settings.maximum(profile.vendor, net.currency));
         return most.map(|most| format!("It is {net}; the most is {most}."));
+    }
+    note_on_payee(code, facts)
+}
+
+/// The same for a gate of the payee himself.
+#[must_use]
+pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
+    let profile = facts.profile.as_ref();
+    if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
+        let told = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+        return told.map(|note| format!("The note on it: {}.", note.trim_end_matches('.')));
+    }
+    if code == Code::ProfileIncomplete {
+        let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));
+        return told.map(|(vendor, why)| format!("{}: {}.", vendor.label(), why.trim_end_matches('.')));
     }
     None
 }

@@ -9,6 +9,7 @@ mod people;
 mod serve;
 mod simulator;
 mod verify;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Command {
     ApiKey(people::Keys),
     /// Import a CSV file
     Import(import::Options),
+    /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
+    Why(why::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
     /// Look at the audit trail
@@ -151,6 +154,7 @@ async fn run(command: Command) -> Outcome {
         Command::User(users) => people::users(users).await,
         Command::ApiKey(keys) => people::keys(keys).await,
         Command::Import(options) => import::run(options).await,
+        Command::Why(options) => why::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
     }

@@ -530,7 +530,9 @@ pub(super) fn no_draft(batch: &Batch) -> OpsError {
         )
     } else {
         let sentence = format!(
-            "Pay was pressed for {} already, so it can no longer be changed. Follow its transactions.",
+            "{} {} It is {}.",
+            Code::AlreadyPaying.message(),
+            Code::AlreadyPaying.remedy(),
             batch.number
         );
         Refusal::new(Code::AlreadyPaying.as_str(), sentence)

@@ -115,6 +115,14 @@ impl Gates {
         self.payees.get(&payee).and_then(|facts| facts.profile.as_ref())
     }
 
+    /// Everything that stands between a payee and being paid, whatever the amount.
+    pub(crate) fn payee(&self, payee: Payee, now: i64) -> Vec<Blocker> {
+        let facts = self.payees.get(&payee);
+        let note = |code| facts.and_then(|facts| eligibility::note_on_payee(code, facts));
+        let codes = self.payee_codes(payee, now).into_iter();
+        codes.map(|code| Blocker::new(code, payee).noting(note(code))).collect()
+    }
+
     /// The payee's own gates, whatever the amount.
     pub(crate) fn payee_codes(&self, payee: Payee, now: i64) -> Vec<Code> {
         match self.payees.get(&payee) {

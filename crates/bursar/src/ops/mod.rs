@@ -25,6 +25,7 @@ pub mod tax;
 pub mod transactions;
 pub mod vendors;
 pub mod verify;
+pub mod why;
 
 use payout::Refusal;
 use payout::eligibility::Blocker;

@@ -13,6 +13,10 @@ use crate::transact;
 
 pub use crate::store::vendors::facts;
 
+/// What is noted of a connected account that Stripe does not know as ours: it belongs to another account of ours, or the
+/// payee has taken the connection back. Either way he must connect again.
+pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longer connected to us";
+
 /// What is kept of a connection under the master key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "vendor", rename_all = "lowercase")]

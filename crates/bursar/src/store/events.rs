@@ -256,6 +256,87 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
     Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }
 
+/// An event as it is listed.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Our id.
+    pub id: String,
+    /// From whom.
+    pub vendor: Vendor,
+    /// The vendor's id.
+    pub event_id: String,
+    /// The vendor's word.
+    pub event_type: String,
+    /// The object it is about.
+    pub object_id: Option<String>,
+    /// When it came.
+    pub received_at: i64,
+    /// The number of the transaction it is about.
+    pub transaction: Option<i64>,
+    /// Since when it waits for an object that we do not know.
+    pub parked_at: Option<i64>,
+    /// When it was dealt with, and what it changed.
+    pub applied: Option<(i64, String)>,
+}
+
+/// Which events are listed.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those of a vendor.
+    pub vendor: Option<Vendor>,
+    /// Those whose type contains this.
+    pub kind: Option<String>,
+    /// Those that are about no payment of ours.
+    pub without_payment: bool,
+}
+
+/// Events, newest first; `before` is where a page before ended: the time and id of its last row.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest(
+    db: &mut Db,
+    filter: &Filter,
+    before: Option<(i64, String)>,
+    limit: i64,
+) -> Result<Vec<Listed>> {
+    let mut conditions = Where::default();
+    if let Some(vendor) = filter.vendor {
+        conditions.and("e.vendor = ?", [Value::from(vendor.as_str())]);
+    }
+    if let Some(kind) = &filter.kind {
+        conditions.and("e.event_type LIKE ?", [Value::from(format!("%{kind}%"))]);
+    }
+    if filter.without_payment {
+        conditions.and("e.transaction_id IS NULL", []);
+    }
+    if let Some((at, id)) = before {
+        conditions.and("(e.received_at, e.id) < (?, ?)", [Value::from(at), Value::from(id)]);
+    }
+    let sql = format!(
+        "SELECT e.id, e.vendor, e.event_id, e.event_type, e.object_id, e.received_at, t.number, e.parked_at, \
+         e.applied_at, e.effect FROM vendor_event e \
+         LEFT JOIN payout_transaction t ON t.id = e.transaction_id {{where}} \
+         ORDER BY e.received_at DESC, e.id DESC LIMIT {limit}"
+    );
+    let read = |row: &AnyRow| {
+        let vendor: String = row.try_get(1)?;
+        let (at, effect): (Option<i64>, Option<String>) = (row.try_get(8)?, row.try_get(9)?);
+        Ok(Listed {
+            id: row.try_get(0)?,
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            event_id: row.try_get(2)?,
+            event_type: row.try_get(3)?,
+            object_id: row.try_get(4)?,
+            received_at: row.try_get(5)?,
+            transaction: row.try_get(6)?,
+            parked_at: row.try_get(7)?,
+            applied: at.map(|at| (at, effect.unwrap_or_default())),
+        })
+    };
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
 /// What the events that were dealt with were found to mean, newest first: for the page that shows them.
 ///
 /// # Errors

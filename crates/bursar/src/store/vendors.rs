@@ -128,3 +128,27 @@ pub async fn facts(db: &mut Db) -> Result<VendorFacts> {
         connected: all.iter().map(|connection| connection.vendor).collect(),
     })
 }
+
+/// The payees whose profile at a vendor is not payable for this reason, by name: kind, the caller's own id, name.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payees_stopped(
+    db: &mut Db,
+    vendor: Vendor,
+    why: &str,
+    limit: i64,
+) -> Result<Vec<(&'static str, String, String)>> {
+    let sql = "SELECT a.id, p.external_id, p.name, a.external_id, a.name FROM payout_profile f \
+               LEFT JOIN partner p ON p.id = f.payee LEFT JOIN account a ON a.id = f.payee \
+               WHERE f.payable_at IS NULL AND f.not_payable_why = $2 AND f.vendor = $1 \
+               ORDER BY COALESCE(p.name, a.name), f.payee LIMIT $3";
+    let query = sqlx::query(sql).bind(vendor.as_str()).bind(why.to_owned()).bind(limit);
+    let read = |row: &sqlx::any::AnyRow| {
+        let account = row.try_get::<Option<String>, _>(0)?.is_some();
+        let (kind, id, name) = if account { ("account", 3, 4) } else { ("partner", 1, 2) };
+        let text = |column| row.try_get::<Option<String>, _>(column);
+        Ok((kind, text(id)?.unwrap_or_default(), text(name)?.unwrap_or_default()))
+    };
+    db.all(query).await?.iter().map(read).collect()
+}

@@ -34,6 +34,7 @@ use payout::eligibility::{Blocker, Code};
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{self, Begun, Mark, Reply};
 use crate::ops::people::Session;
+use crate::ops::settings;
 use crate::work::Work;
 use fault::{Fault, Scene};
 use form::Posted;
@@ -251,6 +252,10 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
         let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
         permit(door.need, actor, &request).map_err(refuse)?;
     }
+    if page {
+        let path = request.uri().path().to_owned();
+        payouts_are_on(&door.web.app, &path).await.map_err(refuse)?;
+    }
     request.extensions_mut().insert(BodyLimit(door.body_limit));
     if request.method() != Method::POST {
         return Ok((request, None));
@@ -269,6 +274,24 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     };
     let (Some((key, hash)), Some(actor)) = (key, actor) else { return Ok((request, None)) };
     take_key(&door.web.app, request, &actor, &key, &hash).await
+}
+
+/// The pages that are there only while payouts are switched on. The API stays: whoever follows a payment that is under
+/// way must not lose sight of it.
+const OF_PAYOUTS: [&str; 3] = ["/claims", "/transactions", "/dashboard"];
+
+async fn payouts_are_on(app: &App, path: &str) -> Result<(), Fault> {
+    let below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !OF_PAYOUTS.iter().any(|root| below(root)) {
+        return Ok(());
+    }
+    if settings::load(&mut app.store.read().await?).await?.enabled {
+        return Ok(());
+    }
+    let code = Code::ModuleDisabled;
+    let told = format!("{} {}", code.message(), code.remedy());
+    Err(Fault::new(StatusCode::NOT_FOUND, code.as_str(), told))
 }
 
 fn sign_in_first(request: &Request, page: bool) -> Response {

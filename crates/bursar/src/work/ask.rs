@@ -9,8 +9,8 @@ use payout::law::NotNow;
 use payout::money::{Money, Vendor, from_units};
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
-use vendors::paypal::batch as paypal_batch;
-use vendors::stripe::{ConnectedAccount, payout as bank};
+use vendors::paypal::{self, batch as paypal_batch};
+use vendors::stripe::{ConnectedAccount, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, payout as bank};
 
 use super::{Work, settle};
 use crate::ops::pay::Balances;
@@ -33,6 +33,48 @@ pub async fn balances(work: &Work) -> Balances {
         Some((Vendor::Stripe, money))
     });
     Balances(rows.collect())
+}
+
+/// An address of ours that a vendor delivers events to, as the vendor has it.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Where it delivers.
+    pub address: String,
+    /// The vendor has it, and has not disabled it.
+    pub works: bool,
+    /// The events that Bursar needs.
+    pub needed: &'static [&'static str],
+    /// Those of them that it would not send.
+    pub missing: Vec<&'static str>,
+}
+
+/// The addresses that a vendor delivers to, asked now; `None` when it cannot be asked.
+pub async fn hooks(work: &Work, vendor: Vendor) -> Option<Vec<Hook>> {
+    let base = &work.app.base_url;
+    match vendor {
+        Vendor::Stripe => {
+            let found = work.clients.stripe().await.ok()??.client.webhook_endpoints().await.ok()?;
+            let hook = |path: &str, needed: &'static [&'static str]| {
+                let address = format!("{base}{path}");
+                let one = found.iter().find(|one| one.url == address);
+                let works = one.is_some_and(|one| one.status != "disabled");
+                let missing = one.map_or_else(|| needed.to_vec(), |one| one.missing(needed));
+                Hook { address, works, needed, missing }
+            };
+            Some(vec![
+                hook("/webhooks/stripe", NEEDED_EVENTS_PLATFORM),
+                hook("/webhooks/stripe-connect", NEEDED_EVENTS_CONNECT),
+            ])
+        }
+        Vendor::PayPal => {
+            let found = work.clients.paypal().await.ok()??.client.webhooks().await.ok()?;
+            let address = format!("{base}/webhooks/paypal");
+            let needed = paypal::NEEDED_EVENTS;
+            let one = found.iter().find(|one| one.url == address);
+            let missing = one.map_or_else(|| needed.to_vec(), |one| one.missing(needed));
+            Some(vec![Hook { works: one.is_some(), address, needed, missing }])
+        }
+    }
 }
 
 /// Asks the vendor about a payment now and applies what it says.

@@ -258,9 +258,9 @@ pub(super) async fn refresh_accounts(work: &Work, now: i64) -> Done {
     for address in due {
         let said = match account(&stripe.client, &address).await {
             Ok(state) => standing(&state),
-            Err(ReadError::Missing | ReadError::Refused { .. }) => Standing::NotYet(
-                "Stripe does not know this account, or it is no longer connected to us".to_owned(),
-            ),
+            Err(ReadError::Missing | ReadError::Refused { .. }) => {
+                Standing::NotYet(connections::NOT_OURS.to_owned())
+            }
             Err(ReadError::Credentials(why)) => {
                 connections::pause(app, Vendor::Stripe, &why).await?;
                 return Ok(done);

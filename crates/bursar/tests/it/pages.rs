@@ -490,20 +490,114 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let world = World::open("pages_settings", 8).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let page = browser.read("/settings/payouts").await;
-    let (csrf, version) = (page.hidden("csrf"), page.hidden("version"));
-    let on =
-        [("csrf", csrf.as_str()), ("version", &version), ("enabled", "yes"), ("cooling_off_hours", "24")];
+    let csrf = page.hidden("csrf");
+    // Both sections are shown before either is saved.
+    let seen = |page: &Page, section: &str| {
+        let form = page.body.split(&format!("name=\"section\" value=\"{section}\"")).nth(1).unwrap();
+        form.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let (methods, amounts) = (seen(&page, "methods"), seen(&page, "amounts"));
+    let on = [("csrf", csrf.as_str()), ("section", "methods"), ("seen", &methods), ("enabled", "yes")];
     let wrong = browser.post("/settings/payouts", &on).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     wrong.says("Payout method must be selected. Nothing was saved.");
-    let both =
-        [&on[..], &[("vendor", "stripe"), ("vendor", "paypal"), ("thresholds", "50 USD\n5000 JPY")]].concat();
-    let saved = browser.post_on("/settings/payouts", &both).await;
-    saved.says("The payout settings are saved.");
+    let saved = browser.post_on("/settings/payouts", &[&on[..], &[("vendor", "stripe")]].concat()).await;
+    saved.says("The payout methods are saved.");
+    let typed = |thresholds| {
+        [
+            ("csrf", csrf.as_str()),
+            ("section", "amounts"),
+            ("seen", &amounts),
+            ("fees_paid_by", "partner"),
+            ("thresholds", thresholds),
+        ]
+    };
+    let wrong = browser.post("/settings/payouts", &typed("50 USD\n5.001 EUR")).await;
+    wrong.says("Nothing was saved.");
+    assert!(wrong.body.contains(">50 USD\n5.001 EUR</textarea>"), "what was typed is kept");
+    assert!(wrong.body.contains("aria-invalid"), "the field is marked");
+    let saved = browser.post_on("/settings/payouts", &typed("50 USD\n5000 JPY")).await;
+    saved.says("Thresholds and fees are saved.");
     saved.says("50.00 USD 5000 JPY");
-    let bad_key = [("csrf", csrf.as_str()), ("mode", "test")];
-    browser.post_on("/settings/vendors/stripe", &bad_key).await.says("Nothing was changed.");
+    let stale = browser.post("/settings/payouts", &typed("60 USD")).await;
+    stale.says("Somebody changed this section since you read it.");
+    assert!(stale.body.contains(">60 USD</textarea>"), "what was typed is kept");
+    assert!(stale.body.contains("value=\"stripe\" checked"), "the other sections are as they are");
+
+    saved.says("4 of 4 needed events enabled");
+    let bad_key = [("csrf", csrf.as_str()), ("mode", "live"), ("secret_key", "sk_test_wrong")];
+    let refused = browser.post("/settings/vendors/stripe", &bad_key).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("Nothing was changed.");
+    assert!(!refused.body.contains("sk_test_wrong"), "a secret never stands on a page");
     let good_key = [("csrf", csrf.as_str()), ("secret_key", "sk_test_sim"), ("mode", "test")];
     browser.post_on("/settings/vendors/stripe", &good_key).await.says("Stripe is connected");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn while_payouts_are_off_their_pages_are_not_there() {
+    let world = World::open("pages_off", 14).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    browser.read("/rewards").await.says("Review Claims");
+    world.set(|it| bursar::ops::settings::Document { enabled: false, ..it }).await;
+    for path in ["/claims", "/claims/PB-2026-0001/pay", "/transactions", "/transactions/PT-000001"] {
+        let gone = browser.get(path).await;
+        assert_eq!(gone.status, StatusCode::NOT_FOUND, "{path}");
+        gone.says("Payouts are switched off. Switch payouts on in Payout Settings.");
+    }
+    let page = browser.read("/rewards").await;
+    assert!(!page.body.contains("href=\"/claims\""), "hidden in the menu");
+    browser.read("/settings/payouts").await.says("Payouts are off");
+    browser.read("/events").await.says("Vendor events");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_second_person_releases_and_a_change_voids_it() {
+    let world = World::open("pages_release", 15).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let limits = serde_json::json!({"per_batch": [{"value": "100.00", "currency": "USD"}]});
+    let usd = bursar::ops::settings::Amount { value: "9000.00".into(), currency: "USD".into() };
+    world
+        .set(move |it| bursar::ops::settings::Document {
+            two_person_release: true,
+            earning_thresholds: vec![usd.clone()],
+            limits: limits.clone(),
+            ..it
+        })
+        .await;
+    let mut pat = Browser::of(&world, Role::Payer, "pat").await;
+    let mut kim = Browser::of(&world, Role::Payer, "kim").await;
+    let page = pat.read("/claims").await;
+    page.says("10 rewards The payee&#39;s total is under the earning threshold.");
+    page.says("3 rewards The payee has not chosen how to be paid.");
+    let (csrf, theirs) = (page.hidden("csrf"), kim.read("/claims").await.hidden("csrf"));
+    let mut db = world.app.store.read().await.unwrap();
+    let of =
+        bursar::store::rewards::find(&mut db, "RW-000001").await.unwrap().unwrap().entered.id.to_string();
+    drop(db);
+    let page = pat.post_on("/claims/add", &[("csrf", &csrf), ("id", &of)]).await;
+    page.says("The threshold is 9000.00 USD.");
+    page.says("the limit per payout is 100.00 USD.");
+    world.set(|it| bursar::ops::settings::Document { limits: serde_json::json!({}), ..it }).await;
+    let claim = page.body.split("name=\"claim\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let path = "/claims/PB-2026-0001";
+    let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves")];
+    let page = pat.post_on(&format!("{path}/override"), &fields).await;
+    page.says("Threshold overridden “he leaves” pat,");
+    page.says("Ask for the release");
+    pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked the payers");
+    let look = kim.read(path).await;
+    let fields = [("csrf", theirs.as_str()), ("digest", &look.hidden("digest"))];
+    let released = kim.post_on(&format!("{path}/release"), &fields).await;
+    released.says("kim released this payout exactly as it stands");
+    let pay = pat.read(&format!("{path}/pay")).await;
+    pay.says("Paid although under the threshold 1");
+    let fields = [("csrf", csrf.as_str()), ("claim", claim), ("reason", "he leaves us")];
+    let page = pat.post_on(&format!("{path}/override"), &fields).await;
+    page.says("the release is void and another one is needed.");
     world.close().await;
 }

@@ -257,6 +257,27 @@ impl Stage {
         }
     }
 
+    /// Plays one line.
+    pub async fn one(&mut self, line: &str) -> Outcome {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (first, rest) = words.split_first().ok_or("an empty line")?;
+        self.line(first, rest).await.map_err(|told| format!("{line}: {told}"))
+    }
+
+    /// The number that people see of a reward, a batch, or somebody's newest payment.
+    pub async fn number(&self, name: &str) -> Result<String, String> {
+        let mut db = self.world.app.store.read().await.unwrap();
+        if let Some(id) = self.cast.rewards.get(name) {
+            let found = bursar::store::rewards::find(&mut db, &id.to_string()).await.unwrap();
+            return Ok(found.ok_or("it is gone")?.number());
+        }
+        if let Some(id) = self.cast.batches.get(name) {
+            return Ok(bursar::store::batches::find(&mut db, &id.to_string()).await.unwrap().number);
+        }
+        drop(db);
+        Ok(self.cast.transaction(&self.world, name).await?.label())
+    }
+
     async fn line(&mut self, first: &str, rest: &[&str]) -> Outcome {
         if commands::is_one(first) {
             return commands::run(&self.world, &mut self.cast, first, rest)

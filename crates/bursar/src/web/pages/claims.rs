@@ -69,6 +69,10 @@ pub struct Row {
     pub whys: Vec<Why>,
     /// The payee has asked to be paid.
     pub requested: bool,
+    /// It is under its earning threshold, which somebody may override.
+    pub under: bool,
+    /// Why it is paid although it is, who decided it, and when.
+    pub overridden: Option<(String, String, When)>,
     /// Its first rewards: id, number, what each adds.
     pub shown: Vec<(RewardId, String, Cash)>,
     /// How many more it has.
@@ -76,9 +80,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// A claim, with its first rewards.
+    /// A claim, with its first rewards. `names` are those of whoever overrode a threshold.
     #[must_use]
-    pub fn of(claim: &ClaimView) -> Self {
+    pub fn of(claim: &ClaimView, names: &HashMap<String, String>) -> Self {
         let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
         let shown = claim.rewards.iter().take(ON_A_PAGE).map(|(id, number, minor)| {
             (*id, format!("RW-{number:06}"), Cash(Money::new(*minor, claim.total.currency)))
@@ -95,6 +99,10 @@ impl Row {
             destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
             whys: whys(&claim.blockers),
             requested: false,
+            under: claim.blockers.iter().any(|one| one.code == Code::BelowThreshold),
+            overridden: claim.overridden.as_ref().map(|one| {
+                (one.reason.clone(), names.get(&one.actor).cloned().unwrap_or_default(), When(one.at))
+            }),
             shown: shown.collect(),
             more: claim.rewards.len().saturating_sub(ON_A_PAGE),
         }
@@ -127,6 +135,15 @@ pub fn crossing(view: &BatchView) -> Vec<Crosses> {
         })
     };
     view.claims.iter().filter_map(crosses).collect()
+}
+
+/// The names of whoever overrode a threshold in a batch.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Fault> {
+    let actors = view.claims.iter().filter_map(|claim| claim.overridden.as_ref());
+    Ok(history::names(db, actors.map(|one| one.actor.as_str())).await?)
 }
 
 /// Individual or Organization.
@@ -170,6 +187,8 @@ struct Active {
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     release: Option<Release>,
+    /// Who released it as it is, and when.
+    released: Option<(String, When)>,
     digest: String,
     pages: Option<(usize, usize)>,
     history: Vec<Line>,
@@ -179,8 +198,10 @@ struct Active {
 struct Release {
     /// Whoever looks at the page may release it.
     may: bool,
-    /// Somebody was asked.
-    asked: Option<When>,
+    /// The payers were asked: by whom, when.
+    asked: Option<(String, When)>,
+    /// Since when a release is void, because something was changed after it.
+    void: Option<When>,
 }
 
 #[derive(Template)]
@@ -192,6 +213,8 @@ struct ClaimsPage {
     open_count: usize,
     closed: Vec<Stopped>,
     closed_told: String,
+    /// How many rewards each gate stops, most first.
+    gates: Vec<(String, &'static str)>,
     under_way: String,
     attention: Option<String>,
     recent: Vec<(String, Chip, When)>,
@@ -240,6 +263,7 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
     let wishes = portal::requests(&mut db).await?;
     open.sort_by_key(|one| !one.payee.is_some_and(|payee| wishes.contains_key(&payee)));
     let (open_count, closed_count) = (open.len(), closed.len());
+    let gates = gates(&closed);
     let (under_way, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
         frame: visit.frame("Review Claims", Place::Claims),
@@ -247,6 +271,7 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
         closed: stopped(&mut db, closed).await?,
         open_count,
         closed_told: how_many(closed_count, "reward", "rewards"),
+        gates,
         under_way,
         attention,
         recent: recent(&mut db).await?,
@@ -301,6 +326,8 @@ async fn shown(
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
     let prepared = view.batch.created.0 == me || view.batch.changed.0 == me;
+    let (release, released) = release(db, visit, view, needs_release, prepared).await?;
+    let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
     // What somebody must look at comes first, then whoever has asked to be paid.
     let wishes = portal::requests(db).await?;
@@ -309,7 +336,7 @@ async fn shown(
     claims.sort_by_cached_key(|claim| {
         (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
     });
-    let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim) };
+    let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim, &names) };
     let pages = claims.len().div_ceil(ON_A_PAGE).max(1);
     let at = usize::try_from(page.unwrap_or(1)).unwrap_or(1).clamp(1, pages);
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
@@ -326,14 +353,34 @@ async fn shown(
         totals: view.totals.iter().copied().map(Cash).collect(),
         stops: whys(&stops),
         crossing: crossing(view),
-        release: needs_release.then(|| Release {
-            may: visit.may(Permission::Pay) && !prepared,
-            asked: view.batch.release_asked_at.map(When),
-        }),
+        release,
+        released,
         digest: view.digest.clone(),
         pages: (pages > 1).then_some((at, pages)),
         history: history::of(db, &view.batch.id.to_string(), 12).await?,
     })
+}
+
+/// How the release stands: what is still needed, or who gave it.
+async fn release(
+    db: &mut Db,
+    visit: &Visit,
+    view: &BatchView,
+    needed: bool,
+    prepared: bool,
+) -> Result<(Option<Release>, Option<(String, When)>), Fault> {
+    let batch = &view.batch;
+    let actors = [batch.release_asked_by.as_deref(), batch.released.as_ref().map(|(by, ..)| by.as_str())];
+    let names = history::names(db, actors.into_iter().flatten()).await?;
+    let name = |by: &String| names.get(by).cloned().unwrap_or_default();
+    let stands = batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
+    let overtaken = batch.released.as_ref().filter(|_| stands.is_none()).map(|(.., at)| *at);
+    let release = needed.then(|| Release {
+        may: visit.may(Permission::Pay) && !prepared,
+        asked: batch.release_asked_by.as_ref().map(name).zip(batch.release_asked_at.map(When)),
+        void: batch.release_voided_at.or(overtaken).map(When),
+    });
+    Ok((release, stands.map(|(by, _, at)| (name(by), When(*at)))))
 }
 
 async fn pooled(
@@ -361,6 +408,20 @@ async fn pooled(
         })
     };
     Ok(found.into_iter().filter_map(pooled).collect())
+}
+
+/// How many rewards each gate stops, and its words; most first.
+pub(super) fn gates(closed: &[(Candidate, Vec<Blocker>)]) -> Vec<(String, &'static str)> {
+    let mut counts: HashMap<Code, usize> = HashMap::new();
+    for (_, blockers) in closed {
+        let mut codes: Vec<Code> = blockers.iter().map(|blocker| blocker.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes.into_iter().for_each(|code| *counts.entry(code).or_default() += 1);
+    }
+    let mut rows: Vec<(Code, usize)> = counts.into_iter().collect();
+    rows.sort_unstable_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+    rows.into_iter().map(|(code, count)| (how_many(count, "reward", "rewards"), code.message())).collect()
 }
 
 /// What cannot be added, one line for all of a payee's rewards in a currency that the same gates stop.

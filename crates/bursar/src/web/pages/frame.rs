@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -15,9 +15,9 @@ use sha2::{Digest as _, Sha256};
 
 use payout::access::{Permission, Role, allows};
 
-use crate::app::Actor;
-use crate::ops::OpsError;
+use crate::app::{Actor, App};
 use crate::ops::people::Session;
+use crate::ops::{OpsError, settings};
 use crate::web::fault::Fault;
 use crate::web::session::unauthenticated;
 
@@ -66,6 +66,8 @@ pub struct Frame {
     pub csrf: String,
     /// What the last form did.
     pub told: Option<Told>,
+    /// Payouts are switched on.
+    pub pays: bool,
     /// The lines below Rewards.
     pub rewards: Vec<Entry>,
     /// The head of those lines.
@@ -188,18 +190,22 @@ pub struct Visit {
     pub actor: Actor,
     csrf: String,
     told: Option<Told>,
+    /// Payouts are switched on; while they are not, their pages are hidden.
+    pays: bool,
 }
 
-impl<S: Sync> FromRequestParts<S> for Visit {
+impl<S: Sync> FromRequestParts<S> for Visit
+where
+    App: FromRef<S>,
+{
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?;
-        Ok(Self {
-            actor: session.actor.clone(),
-            csrf: session.csrf.clone(),
-            told: Told::read(&parts.headers),
-        })
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
+        let app = App::from_ref(state);
+        let pays = settings::load(&mut app.store.read().await?).await?.enabled;
+        let told = Told::read(&parts.headers);
+        Ok(Self { actor: session.actor, csrf: session.csrf, told, pays })
     }
 }
 
@@ -215,13 +221,14 @@ impl Visit {
     pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
         let entry = |words, address, of| Entry { words, address, here: of == place };
         let reads = self.may(Permission::Read);
-        let rewards = vec![
+        let mut rewards = vec![
             entry("Rewards", "/rewards", Place::Rewards),
             entry("Review Claims", "/claims", Place::Claims),
             entry("Payout Dashboard", "/transactions", Place::Transactions),
             entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
             entry("Outbox", "/outbox", Place::Outbox),
         ];
+        rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/transactions"));
         let audits = self.may(Permission::Audit);
         let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
         let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
@@ -231,6 +238,7 @@ impl Visit {
             csrf: self.csrf.clone(),
             told: self.told.clone(),
             rewards: if reads { rewards } else { Vec::new() },
+            pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
             others: partners.into_iter().chain(activity).collect(),
         }

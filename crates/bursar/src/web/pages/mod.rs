@@ -4,7 +4,9 @@
 
 mod asked;
 mod claims;
+mod connections;
 mod entry;
+mod events;
 mod frame;
 mod history;
 mod invite;
@@ -60,6 +62,8 @@ pub fn routes() -> Vec<Route> {
         invite::routes(),
         notices::routes(),
         outbox::routes(),
+        connections::routes(),
+        events::routes(),
         history::routes(),
     ];
     routes.extend(pages.into_iter().flatten());

@@ -15,11 +15,12 @@ use super::claims::{Crosses, Row, balances, crossing, is_draft, stops};
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Cash, Why, how_many, whys};
 use super::{history, live};
-use crate::ops::batches::{self as verbs, BatchView};
+use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
 use crate::ops::pay::{self, Balances, Paid, Seen};
 use crate::ops::{OpsError, settings};
-use crate::store::Db;
+use crate::store::claims::Skipped;
+use crate::store::{Db, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -71,6 +72,10 @@ struct PayPage {
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     blocked: Vec<Row>,
+    /// Claims that are paid although they are under their threshold.
+    overridden: Vec<Row>,
+    /// Claims that were taken out because they could not be paid: name, total, why.
+    skipped: Vec<(String, Cash, Vec<Why>)>,
     may_prepare: bool,
     fee_note: &'static str,
 }
@@ -94,6 +99,8 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     let payments = how_many(view.claims.len(), "payment", "payments");
     let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
+    let overridden = view.claims.iter().filter(|claim| claim.overridden.is_some());
+    let names = super::claims::names_of_overriders(&mut db, view).await?;
     let page = PayPage {
         frame: visit.frame(format!("Pay {}", view.batch.number), Place::Claims),
         number: view.batch.number.clone(),
@@ -105,11 +112,31 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         once: web.app.clock.secret(),
         stops: whys(&stops),
         crossing: crossing(view),
-        blocked: blocked.take(50).map(Row::of).collect(),
+        blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
+        overridden: overridden.take(50).map(|claim| Row::of(claim, &names)).collect(),
+        skipped: skipped(&mut db, view).await?,
         may_prepare: visit.may(Permission::Prepare),
         fee_note: fee_note(&mut db).await?,
     };
     visit.show(&page)
+}
+
+/// The claims that the batch goes on without; one that is in it again is none.
+async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec<Why>)>, Fault> {
+    let mut rows = crate::store::claims::skipped_in(db, view.batch.id, 200).await?;
+    rows.retain(|row| {
+        let again =
+            |claim: &ClaimView| (claim.payee, claim.total.currency) == (row.payee, row.total.currency);
+        !view.claims.iter().any(again)
+    });
+    rows.dedup_by_key(|row| (row.payee, row.total.currency));
+    let of: Vec<_> = rows.iter().map(|row| row.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let row = |row: Skipped| {
+        let name = names.get(&row.payee).map_or_else(String::new, |named| named.name.clone());
+        (name, Cash(row.total), row.codes.into_iter().map(Why::of).collect())
+    };
+    Ok(rows.into_iter().take(50).map(row).collect())
 }
 
 async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {

@@ -8,11 +8,14 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::ids::{BatchId, RewardId};
+use payout::ledger::Payee;
+use payout::money::Currency;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Cash, how_many};
 use crate::app::App;
 use crate::ops::batches::{self as verbs, BatchView, Choose};
+use crate::ops::claims;
 use crate::ops::notices::{self, remind::Reminded};
 use crate::store::batches::{self, PoolFilter};
 use crate::web::fault::Fault;
@@ -32,6 +35,7 @@ pub fn routes() -> Vec<Route> {
         post("/claims/{number}/delete", prepares, delete),
         post("/claims/{number}/ask-release", prepares, ask_release),
         post("/claims/{number}/release", pays, release),
+        post("/claims/{number}/override", prepares, override_threshold),
     ]
 }
 
@@ -211,6 +215,33 @@ async fn release(
     let id = id_of(&app, &number).await?;
     let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
         Ok(_) => Told::good(format!("{number} is released and can be paid, unless somebody changes it.")),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/claims/{number}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overridden {
+    claim: String,
+    reason: Option<String>,
+}
+
+async fn override_threshold(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Form(sent): Form<Overridden>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let parts = sent.claim.split_once(' ');
+    let of = parts.and_then(|(payee, code)| Some((Payee::parse(payee)?, Currency::parse(code).ok()?)));
+    let of = of.ok_or_else(Fault::missing)?;
+    let reason = sent.reason.unwrap_or_default();
+    let told = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
+        Ok(_) => Told::good(
+            "The claim is paid with this total although it is under its threshold. The reason is kept.",
+        ),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/claims/{number}")))

@@ -1,26 +1,26 @@
-//! Payout Settings: the switches, and the vendors' connections. A connection is proved at the vendor before it is saved;
-//! what is refused comes back in the vendor's words and leaves the rest as it was. Secrets go in and never come out.
+//! Payout Settings: the rules of paying, in sections that are saved each alone. The vendors' connections stand beside
+//! them in `connections`.
+//!
+//! A section's form carries a tag of what the section was when it was shown, so that two people may save two sections at
+//! once, and neither overwrites unseen what the other has changed. What is refused comes back as it was typed.
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use payout::Refusal;
 use payout::access::Permission;
-use payout::money::Vendor;
 
+use super::connections::{self, Connected, Refused};
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Cash, When, count, when};
 use crate::ops::OpsError;
-use crate::ops::settings::{self, Amount, Document};
-use crate::store;
-use crate::store::vendors::Connection;
+use crate::ops::settings::{self, Amount, Document, LimitsDocument, VendorAmount};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, Web, get, post};
-use crate::work::{ask, connect};
 
 /// The rows of the route table.
 #[must_use]
@@ -29,187 +29,320 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/settings/payouts", Need::May(Permission::Read), show),
         post("/settings/payouts", administers, save),
-        post("/settings/vendors/stripe", administers, stripe),
-        post("/settings/vendors/paypal", administers, paypal),
     ]
 }
 
-const PAGE: &str = "/settings/payouts";
+pub(super) const PAGE: &str = "/settings/payouts";
 
-/// A vendor's connection as it is shown.
-struct Joined {
-    mode: String,
-    last_four: String,
-    since: When,
-    rejected: Option<(When, String)>,
-    last_event: Option<When>,
-    bad_signatures: String,
+/// A part of the settings that is saved by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Methods,
+    Amounts,
+    Limits,
+    Safeguards,
+    Partners,
+    Company,
 }
 
-impl Joined {
-    fn of(connection: &Connection) -> Self {
-        Self {
-            mode: connection.mode.clone(),
-            last_four: connection.last_four.clone(),
-            since: When(connection.connected_at),
-            rejected: when(connection.rejected_at)
-                .map(|at| (at, connection.rejected_why.clone().unwrap_or_default())),
-            last_event: when(connection.last_event_at),
-            bad_signatures: count(connection.bad_signatures),
+impl Section {
+    const ALL: [Self; 6] =
+        [Self::Methods, Self::Amounts, Self::Limits, Self::Safeguards, Self::Partners, Self::Company];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Methods => "methods",
+            Self::Amounts => "amounts",
+            Self::Limits => "limits",
+            Self::Safeguards => "safeguards",
+            Self::Partners => "partners",
+            Self::Company => "company",
         }
     }
+
+    fn saved(self) -> &'static str {
+        match self {
+            Self::Methods => "The payout methods are saved.",
+            Self::Amounts => "Thresholds and fees are saved.",
+            Self::Limits => "The limits are saved.",
+            Self::Safeguards => "The safeguards are saved.",
+            Self::Partners => "What partners need is saved.",
+            Self::Company => "Year and recipients are saved.",
+        }
+    }
+
+    /// Tells whether the section was changed since: a hash over its values.
+    fn tag(self, of: &Document) -> String {
+        let values = match self {
+            Self::Methods => serde_json::json!([of.enabled, of.vendors]),
+            Self::Amounts => serde_json::json!([of.fees_paid_by, of.earning_thresholds]),
+            Self::Limits => of.limits.clone(),
+            Self::Safeguards => serde_json::json!([of.cooling_off_hours, of.two_person_release]),
+            Self::Partners => serde_json::json!([of.us_tax_tracking, of.profile_roles]),
+            Self::Company => serde_json::json!([of.fiscal_year_start, of.internal_recipients]),
+        };
+        let hash = Sha256::digest(values.to_string());
+        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Everything that can be typed on the page, as texts; a form holds the part of its section.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Typed {
+    section: String,
+    seen: String,
+    enabled: Option<String>,
+    vendor: Vec<String>,
+    fees_paid_by: String,
+    thresholds: String,
+    per_payment: String,
+    per_batch: String,
+    per_day: String,
+    per_person_per_day: String,
+    two_person_release: Option<String>,
+    cooling_off_hours: String,
+    us_tax_tracking: Option<String>,
+    profile_role: Vec<String>,
+    fiscal_year_start: String,
+    internal_recipients: String,
+}
+
+fn lines(amounts: &[Amount]) -> String {
+    let lines = amounts.iter().map(|one| format!("{} {}", one.value, one.currency));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+impl Typed {
+    fn of(document: &Document) -> Self {
+        let limits = document.written_limits().unwrap_or_default();
+        let ticked = |on: bool| on.then(|| "yes".to_owned());
+        let most = |one: &VendorAmount| format!("{} {} {}", one.vendor, one.value, one.currency);
+        Self {
+            section: String::new(),
+            seen: String::new(),
+            enabled: ticked(document.enabled),
+            vendor: document.vendors.clone(),
+            fees_paid_by: document.fees_paid_by.clone(),
+            thresholds: lines(&document.earning_thresholds),
+            per_payment: limits.per_payment.iter().map(most).collect::<Vec<_>>().join("\n"),
+            per_batch: lines(&limits.per_batch),
+            per_day: lines(&limits.per_day),
+            per_person_per_day: lines(&limits.per_person_per_day),
+            two_person_release: ticked(document.two_person_release),
+            cooling_off_hours: document.cooling_off_hours.to_string(),
+            us_tax_tracking: ticked(document.us_tax_tracking),
+            profile_role: document.profile_roles.clone(),
+            fiscal_year_start: document.fiscal_year_start.clone(),
+            internal_recipients: document.internal_recipients.join("\n"),
+        }
+    }
+
+    /// What is on the page: what was typed in its own section, how it is in the others.
+    fn beside(&self, document: &Document, section: Section) -> Self {
+        let (mut shown, typed) = (Self::of(document), self.clone());
+        match section {
+            Section::Methods => (shown.enabled, shown.vendor) = (typed.enabled, typed.vendor),
+            Section::Amounts => {
+                (shown.fees_paid_by, shown.thresholds) = (typed.fees_paid_by, typed.thresholds);
+            }
+            Section::Limits => {
+                (shown.per_payment, shown.per_batch) = (typed.per_payment, typed.per_batch);
+                (shown.per_day, shown.per_person_per_day) = (typed.per_day, typed.per_person_per_day);
+            }
+            Section::Safeguards => {
+                shown.two_person_release = typed.two_person_release;
+                shown.cooling_off_hours = typed.cooling_off_hours;
+            }
+            Section::Partners => {
+                (shown.us_tax_tracking, shown.profile_role) = (typed.us_tax_tracking, typed.profile_role);
+            }
+            Section::Company => {
+                shown.fiscal_year_start = typed.fiscal_year_start;
+                shown.internal_recipients = typed.internal_recipients;
+            }
+        }
+        shown
+    }
+
+    fn over(&self, before: Document, section: Section) -> Result<Document, Refusal> {
+        Ok(match section {
+            Section::Methods => {
+                Document { enabled: self.enabled.is_some(), vendors: self.vendor.clone(), ..before }
+            }
+            Section::Amounts => Document {
+                fees_paid_by: self.fees_paid_by.clone(),
+                earning_thresholds: amounts(&self.thresholds, "earning_thresholds")?,
+                ..before
+            },
+            Section::Limits => {
+                let limits = LimitsDocument {
+                    per_payment: vendor_amounts(&self.per_payment)?,
+                    per_batch: amounts(&self.per_batch, "limits.per_batch")?,
+                    per_day: amounts(&self.per_day, "limits.per_day")?,
+                    per_person_per_day: amounts(&self.per_person_per_day, "limits.per_person_per_day")?,
+                };
+                Document { limits: serde_json::json!(limits), ..before }
+            }
+            Section::Safeguards => {
+                let hours = self.cooling_off_hours.trim().parse().map_err(|_| {
+                    let told = "Write the cooling-off in whole hours, like 72; 0 switches it off.";
+                    Refusal::new("invalid", told).at("cooling_off_hours")
+                })?;
+                Document {
+                    cooling_off_hours: hours,
+                    two_person_release: self.two_person_release.is_some(),
+                    ..before
+                }
+            }
+            Section::Partners => Document {
+                us_tax_tracking: self.us_tax_tracking.is_some(),
+                profile_roles: self.profile_role.clone(),
+                ..before
+            },
+            Section::Company => Document {
+                fiscal_year_start: self.fiscal_year_start.trim().to_owned(),
+                internal_recipients: filled(&self.internal_recipients).map(str::to_owned).collect(),
+                ..before
+            },
+        })
+    }
+}
+
+/// The lines that hold something.
+fn filled(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn amounts(text: &str, field: &'static str) -> Result<Vec<Amount>, Refusal> {
+    let amount = |line: &str| {
+        let told = format!("“{line}” cannot be read. Write one amount on a line, like 50.00 USD.");
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some(value), Some(currency), None) => {
+                Ok(Amount { value: value.to_owned(), currency: currency.to_owned() })
+            }
+            (_, _, _) => Err(Refusal::new("invalid", told).at(field)),
+        }
+    };
+    filled(text).map(amount).collect()
+}
+
+fn vendor_amounts(text: &str) -> Result<Vec<VendorAmount>, Refusal> {
+    let amount = |line: &str| {
+        let told = format!("“{line}” cannot be read. Write one limit on a line, like paypal 5000.00 USD.");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [vendor, value, currency] => Ok(VendorAmount {
+                vendor: vendor.to_lowercase(),
+                value: (*value).to_owned(),
+                currency: (*currency).to_owned(),
+            }),
+            _ => Err(Refusal::new("invalid", told).at("limits.per_payment")),
+        }
+    };
+    filled(text).map(amount).collect()
+}
+
+/// What is wrong, where, and in which section.
+#[derive(Clone)]
+struct Wrong {
+    section: &'static str,
+    field: &'static str,
+    sentence: String,
 }
 
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct SettingsPage {
     frame: Frame,
-    document: Document,
-    thresholds: String,
-    version: i64,
-    wrong: Option<String>,
-    stripe: Option<Joined>,
-    paypal: Option<Joined>,
-    balances: Vec<Cash>,
+    on: bool,
+    typed: Typed,
+    tags: Vec<(&'static str, String)>,
+    wrong: Option<Wrong>,
+    vendors: Vec<Connected>,
     base_url: String,
     may: bool,
 }
 
 impl SettingsPage {
     fn has(&self, vendor: &str) -> bool {
-        self.document.vendors.iter().any(|known| known == vendor)
+        self.typed.vendor.iter().any(|known| known == vendor)
+    }
+
+    fn role(&self, role: &str) -> bool {
+        self.typed.profile_role.iter().any(|known| known == role)
+    }
+
+    fn tag(&self, section: &str) -> &str {
+        self.tags.iter().find(|(of, _)| *of == section).map_or("", |(_, tag)| tag)
+    }
+
+    /// What is wrong in a section.
+    fn wrong_in(&self, section: &str) -> Option<&str> {
+        self.wrong.as_ref().filter(|wrong| wrong.section == section).map(|wrong| wrong.sentence.as_str())
+    }
+
+    fn bad(&self, field: &str) -> bool {
+        self.wrong.as_ref().is_some_and(|wrong| wrong.field == field)
     }
 }
 
 async fn show(State(web): State<Web>, visit: Visit) -> Result<Response, Fault> {
-    let (document, version) = settings::read(&mut web.app.store.read().await?).await?;
-    page(&web, &visit, document, version, None).await
+    page(&web, &visit, None, None).await
+}
+
+/// The page, with what was refused in one of its sections or at one of the vendors.
+pub(super) async fn page_after(web: &Web, visit: &Visit, refused: Refused) -> Result<Response, Fault> {
+    page(web, visit, None, Some(refused)).await
 }
 
 async fn page(
     web: &Web,
     visit: &Visit,
-    document: Document,
-    version: i64,
-    wrong: Option<String>,
+    refused: Option<(Typed, Section, Refusal)>,
+    at_vendor: Option<Refused>,
 ) -> Result<Response, Fault> {
-    let all = store::vendors::all(&mut web.app.store.read().await?).await?;
-    let joined = |vendor| all.iter().find(|one| one.vendor == vendor).map(Joined::of);
-    let balances = match joined(Vendor::Stripe) {
-        Some(_) => tokio::time::timeout(std::time::Duration::from_secs(2), ask::balances(&web.work)).await,
-        None => Ok(crate::ops::pay::Balances::default()),
+    let (document, _) = settings::read(&mut web.app.store.read().await?).await?;
+    let failed = refused.is_some() || at_vendor.is_some();
+    let (typed, wrong) = match refused {
+        None => (Typed::of(&document), None),
+        Some((typed, section, refusal)) => {
+            let sentence = format!("{}. Nothing was saved.", refusal.sentence.trim_end_matches('.'));
+            let field = refusal.field.unwrap_or("");
+            let wrong = Wrong { section: section.as_str(), field, sentence };
+            (typed.beside(&document, section), Some(wrong))
+        }
     };
-    let amounts = document.earning_thresholds.iter().map(|one| format!("{} {}", one.value, one.currency));
     let page = SettingsPage {
         frame: visit.frame("Payout Settings", Place::PayoutSettings),
-        thresholds: amounts.collect::<Vec<_>>().join("\n"),
-        stripe: joined(Vendor::Stripe),
-        paypal: joined(Vendor::PayPal),
-        balances: balances.unwrap_or_default().0.into_iter().map(|(_, money)| Cash(money)).collect(),
+        on: document.enabled,
+        typed,
+        tags: Section::ALL.into_iter().map(|section| (section.as_str(), section.tag(&document))).collect(),
+        wrong,
+        vendors: connections::all(web, at_vendor).await?,
         base_url: web.app.base_url.clone(),
         may: visit.may(Permission::Administer),
-        document,
-        version,
-        wrong,
     };
-    let status = if page.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if failed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, visit.show(&page)?).into_response())
 }
 
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Typed {
-    enabled: Option<String>,
-    #[serde(default)]
-    vendor: Vec<String>,
-    us_tax_tracking: Option<String>,
-    two_person_release: Option<String>,
-    fees_paid_by: Option<String>,
-    cooling_off_hours: Option<String>,
-    thresholds: Option<String>,
-    version: Option<i64>,
-}
-
-impl Typed {
-    fn over(&self, before: Document) -> Result<Document, Refusal> {
-        let hours = self.cooling_off_hours.as_deref().unwrap_or("0").trim().parse();
-        let hours = hours.map_err(|_| {
-            Refusal::new("invalid", "Write the cooling-off in whole hours.").at("cooling_off_hours")
-        })?;
-        let lines = self.thresholds.as_deref().unwrap_or("").lines().map(str::trim);
-        let amounts = lines.filter(|line| !line.is_empty()).map(|line| {
-            let told = "Write one threshold on a line, like 50.00 USD.";
-            let (value, currency) =
-                line.split_once(' ').ok_or_else(|| Refusal::new("invalid", told).at("earning_thresholds"))?;
-            Ok(Amount { value: value.to_owned(), currency: currency.trim().to_owned() })
-        });
-        Ok(Document {
-            enabled: self.enabled.is_some(),
-            vendors: self.vendor.clone(),
-            us_tax_tracking: self.us_tax_tracking.is_some(),
-            two_person_release: self.two_person_release.is_some(),
-            fees_paid_by: self.fees_paid_by.clone().unwrap_or(before.fees_paid_by),
-            cooling_off_hours: hours,
-            earning_thresholds: amounts.collect::<Result<_, Refusal>>()?,
-            ..before
-        })
-    }
-}
-
 async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
-    let saved = settings::save(&web.app, &visit.actor, typed.version, |before| typed.over(before)).await;
-    match saved {
-        Ok(_) => Ok(Told::good("The payout settings are saved.").on(PAGE)),
-        Err(OpsError::Refused(refusal)) => {
-            // What was typed stays on the page as far as it can be read, beside what is wrong with it.
-            let (before, version) = settings::read(&mut web.app.store.read().await?).await?;
-            let document = typed.over(before.clone()).unwrap_or(before);
-            let wrong = format!("{}. Nothing was saved.", refusal.sentence.trim_end_matches('.'));
-            page(&web, &visit, document, version, Some(wrong)).await
+    let section = Section::ALL.into_iter().find(|section| section.as_str() == typed.section);
+    let section = section.ok_or_else(Fault::missing)?;
+    let saved = settings::save(&web.app, &visit.actor, None, |before| {
+        if typed.seen != section.tag(&before) {
+            let told = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
+            return Err(Refusal::new("precondition_failed", told));
+        }
+        typed.over(before, section)
+    });
+    match saved.await {
+        Ok(_) => Ok(Told::good(section.saved()).on(&format!("{PAGE}#{}", section.as_str()))),
+        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
+            page(&web, &visit, Some((typed, section, refusal)), None).await
         }
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StripeKey {
-    secret_key: Option<String>,
-    mode: Option<String>,
-}
-
-async fn stripe(
-    State(web): State<Web>,
-    visit: Visit,
-    Form(sent): Form<StripeKey>,
-) -> Result<Response, Fault> {
-    let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "test" };
-    let key = sent.secret_key.unwrap_or_default();
-    let told = match connect::stripe(&web.work, &visit.actor, key.trim(), mode).await {
-        Ok(()) => Told::good("Stripe is connected: the key is good and its webhooks are registered."),
-        Err(error) => Told::refused(error)?,
-    };
-    Ok(told.on(PAGE))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PayPalKey {
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    mode: Option<String>,
-}
-
-async fn paypal(
-    State(web): State<Web>,
-    visit: Visit,
-    Form(sent): Form<PayPalKey>,
-) -> Result<Response, Fault> {
-    let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "sandbox" };
-    let (id, secret) = (sent.client_id.unwrap_or_default(), sent.client_secret.unwrap_or_default());
-    let told = match connect::paypal(&web.work, &visit.actor, id.trim(), secret.trim(), mode).await {
-        Ok(()) => Told::good("PayPal is connected: the credentials are good and the webhook is registered."),
-        Err(error) => Told::refused(error)?,
-    };
-    Ok(told.on(PAGE))
 }

@@ -15,13 +15,13 @@ use payout::transaction::{AttemptState, Leg};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{self, Cash, Chip, When, detail, meaning, plain, status_chip, when};
+use super::words::{Cash, Chip, When, detail, meaning, plain, status_chip, when};
 use crate::app::App;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
-use crate::store::{Db, batches, mails, payees};
+use crate::store::{self, Db, batches, mails, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -103,6 +103,8 @@ struct ShowPage {
     settled: Option<When>,
     asked: Option<(When, String)>,
     ask_at: Option<When>,
+    /// While it is unsettled: when the vendor's last event came, and what of its webhooks is wrong.
+    webhooks: Option<(Option<When>, Vec<String>)>,
     released: Option<When>,
     outside: Option<(String, String)>,
     refresh: Deed,
@@ -116,14 +118,40 @@ struct ShowPage {
     mails: Vec<outbox::Row>,
 }
 
-async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+    let app = &web.app;
     let mut db = app.store.read().await?;
     let transaction = transactions::find(&mut db, &number).await?;
     if transaction.label() != number {
         return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
     }
-    let page = page(&mut db, &app, &visit, &transaction).await?;
+    let mut page = page(&mut db, app, &visit, &transaction).await?;
+    if !transaction.state.settled() {
+        let known = store::vendors::all(&mut db).await?;
+        drop(db);
+        let last = known.iter().find(|one| one.vendor == transaction.terms.vendor);
+        let last = last.and_then(|one| one.last_event_at).map(When);
+        let long = app.clock.now() - transaction.state_at > LONG_US;
+        page.webhooks =
+            Some((last, if long { wrong_webhooks(&web, &transaction).await } else { Vec::new() }));
+    }
     visit.show(&page)
+}
+
+/// After this long without news it is worth asking the vendor whether its webhooks are as they should be.
+const LONG_US: i64 = 10 * 60 * 1_000_000;
+
+/// What is wrong with the vendor's webhooks, in sentences; nothing when it cannot be asked in time.
+async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
+    let vendor = transaction.terms.vendor;
+    let asking = tokio::time::timeout(std::time::Duration::from_secs(2), ask::hooks(&web.work, vendor));
+    let Ok(Some(hooks)) = asking.await else { return Vec::new() };
+    let told = |hook: ask::Hook| match (hook.works, hook.missing.is_empty()) {
+        (true, true) => None,
+        (false, _) => Some(format!("{} is not registered at {}, or disabled.", hook.address, vendor.label())),
+        (true, false) => Some(format!("Not enabled at {}: {}.", vendor.label(), hook.missing.join(", "))),
+    };
+    hooks.into_iter().filter_map(told).collect()
 }
 
 async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) -> Result<ShowPage, Fault> {
@@ -160,6 +188,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         settled: when(transaction.settled_at),
         asked: transaction.asked.clone().map(|(at, what)| (When(at), what)),
         ask_at: when(transaction.ask_at),
+        webhooks: None,
         released: when(transaction.released_at),
         outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
         refresh,
@@ -185,7 +214,7 @@ fn reason(transaction: &Transaction) -> Option<Reason> {
         message: message.unwrap_or_else(|| "The vendor gave only a code.".to_owned()),
         said,
         code,
-        who: words::who(explained.who),
+        who: explained.who.label(),
         remedy: explained.remedy,
     })
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use askama::filters::HtmlSafe;
 
 use payout::batch::BatchStatus;
-use payout::eligibility::{Blocker, Code, Who};
+use payout::eligibility::{Blocker, Code};
 use payout::money::Money;
 use payout::reward::Shown;
 use payout::transaction::{Detail, State, Status};
@@ -208,19 +208,6 @@ pub fn meaning(state: State) -> &'static str {
     }
 }
 
-/// Who must act.
-#[must_use]
-pub fn who(who: Who) -> &'static str {
-    match who {
-        Who::Partner => "The partner must act",
-        Who::Preparer => "The preparer must act",
-        Who::Payer => "The payer must act",
-        Who::Admin => "An administrator must act",
-        Who::Vendor => "The vendor must act",
-        Who::Nobody => "Nobody needs to act",
-    }
-}
-
 /// One reason why something cannot be paid, told once for all that it concerns.
 pub struct Why {
     /// What stands in the way.
@@ -237,7 +224,7 @@ impl Why {
     /// The reason behind a code.
     #[must_use]
     pub fn of(code: Code) -> Self {
-        Self { message: code.message().to_owned(), who: who(code.who()), remedy: code.remedy(), times: 1 }
+        Self { message: code.message().to_owned(), who: code.who().label(), remedy: code.remedy(), times: 1 }
     }
 }
 

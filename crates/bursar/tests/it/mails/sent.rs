@@ -264,7 +264,8 @@ async fn two_workers_send_each_mail_once() {
     let now = world.now();
     for _ in 0..4 {
         let (one, two) = tokio::join!(notify::once(&world.works[0], now), notify::once(&world.works[1], now));
-        (one.unwrap(), two.unwrap());
+        one.unwrap();
+        two.unwrap();
     }
     let mut ids: Vec<String> =
         server.taken().iter().map(|mail| mail.header("Message-ID").to_owned()).collect();
