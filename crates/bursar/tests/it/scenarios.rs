@@ -48,7 +48,7 @@
 //!
 //! # Time and the loops
 //!
-//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `all`; `by 2` names the worker, `together` lets all
+//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the worker, `together` lets all
 //! work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`: time passes in growing
 //! steps, webhooks are delivered and every loop works · `die between commit and send` (or `send and record`): the first
 //! worker's process dies at that point of its next tick, and another is started · `start dispatch by 2`, `rest 300`
@@ -75,6 +75,8 @@
 //! | `told ana payout_profile_changed 2` | so many notices of that name were written about him |
 //! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
 //! | `events parked 1` | so many events are for objects that we do not know |
+//! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about his newest transaction were written, or none of them |
+//! | `told batch_final`, `untold payments_stuck` | these notices were given, or none of them |
 //! | `unfinished` | something is left to do at the end, and the scenario has shown what |
 //!
 //! `ana/EUR` is his transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
@@ -162,6 +164,8 @@ scenarios![
     storm_of_429,
     tax_year,
     the_module_is_switched_off,
+    told_of_what_happens,
+    told_that_it_is_stuck,
     token_expires,
     two_people,
     two_workers,

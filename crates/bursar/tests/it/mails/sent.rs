@@ -355,7 +355,7 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
     browser
         .read("/settings/notices")
         .await
-        .says("Payment failed the partner, the account's owner, the internal recipients");
+        .says("Payment failed the partner, the account&#39;s owner, the internal recipients");
     world.close().await;
 }
 
@@ -424,5 +424,36 @@ async fn who_is_told_what() {
             bursar::mail::Parts::of(bursar::mail::Language::En, &mail.title, &mail.body, &app.base_url);
         assert!(!parts.text.contains("old@example.com") && !parts.text.contains("{{"), "{}", parts.text);
     }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn partners_are_reminded_at_most_once_in_three_days() {
+    let world = World::open("mail_remind", 6).await;
+    furnish(&world).await;
+    approve(&world, 12).await;
+    let mut browser = Browser::of(&world, Role::Preparer, "prep").await;
+    let csrf = browser.read("/claims").await.hidden("csrf");
+    let mut remind = async || browser.post_on("/claims/remind", &[("csrf", &csrf)]).await;
+    remind().await.says("1 payee reminded.");
+    remind().await.says("0 payees reminded; 1 payee had a reminder within the last three days.");
+    world.tick(0, Loop::Notify).await;
+    let reminders = async || {
+        let all = all_mails(&world).await;
+        all.into_iter().filter(|mail| mail.notice == Notice::Reminder).collect::<Vec<Mail>>()
+    };
+    let told = reminders().await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].recipient, "cy@example.com");
+    let code = payout::eligibility::Code::ProfileMissing;
+    assert!(
+        told[0].body.contains(code.message()) && told[0].body.contains(code.remedy()),
+        "{}",
+        told[0].body
+    );
+    assert!(told[0].body.contains(" USD"), "{}", told[0].body);
+    world.pass(3 * 86_400 * SECOND + SECOND);
+    world.tick(0, Loop::Notify).await;
+    assert_eq!(reminders().await.len(), 1, "nobody is reminded by itself");
     world.close().await;
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bursar::ops::{batches, rewards as reward_verbs, tax};
 use bursar::store::transactions::{self, Filter, Transaction};
-use bursar::store::{claims, ledger, payees, rewards};
+use bursar::store::{claims, ledger, mails, outbox, payees, rewards};
 use payout::eligibility::Blocker;
 use payout::ledger::Payee;
 use payout::money::Vendor;
+use payout::notice::Notice;
 use payout::transaction::Leg;
 use simulator::Holder;
 
@@ -50,6 +51,25 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let rows = claims::skipped_of(&mut db, payee, None, 100).await.unwrap();
             let found: Vec<&str> = rows.iter().flat_map(|row| &row.codes).map(|code| code.as_str()).collect();
             same(expected, &found)
+        }
+        ("mailed" | "unmailed", [who, notices @ ..]) => {
+            let about = Some(cast.transaction(world, who).await?.id.to_string());
+            let mut db = world.app.store.read().await.unwrap();
+            let filter = mails::Filter { about, ..mails::Filter::default() };
+            let found = mails::list(&mut db, &filter, 100).await.unwrap();
+            let found: Vec<&str> = found.iter().map(|mail| mail.notice.as_str()).collect();
+            let wrong = notices.iter().find(|notice| found.contains(notice) != (first == "mailed"));
+            wrong.map_or(Ok(()), |notice| Err(format!("{notice}: there are {found:?}")))
+        }
+        ("told" | "untold", notices) => {
+            let mut db = world.app.store.read().await.unwrap();
+            for notice in notices {
+                let of = Notice::parse(notice).ok_or("there is no such notice")?;
+                if outbox::newest(&mut db, of).await.unwrap().is_some() != (first == "told") {
+                    return Err(format!("{notice} is not {first}"));
+                }
+            }
+            Ok(())
         }
         ("tally", expected) => tally(&all(world).await, expected),
         ("attempts", [who, expected @ ..]) => {

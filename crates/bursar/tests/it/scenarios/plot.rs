@@ -59,6 +59,7 @@ impl Stage {
             "intake" => Some(Loop::Intake),
             "settle" => Some(Loop::Settle),
             "reconcile" => Some(Loop::Reconcile),
+            "notify" => Some(Loop::Notify),
             "all" => None,
             _ => return Err(format!("there is no loop {which}")),
         };
