@@ -393,7 +393,8 @@ async fn who_is_told_what() {
     payer.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
     let batch =
         bursar::store::batches::find(&mut app.store.read().await.unwrap(), "PB-2026-0001").await.unwrap();
-    notices::expand(app, world.now()).await.unwrap();
+    while notices::expand(app, world.now()).await.unwrap() > 0 {}
+    world.pass(SECOND);
     let payee = bursar::store::payees::find(&mut app.store.read().await.unwrap(), "ana")
         .await
         .unwrap()

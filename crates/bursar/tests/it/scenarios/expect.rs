@@ -52,25 +52,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let found: Vec<&str> = rows.iter().flat_map(|row| &row.codes).map(|code| code.as_str()).collect();
             same(expected, &found)
         }
-        ("mailed" | "unmailed", [who, notices @ ..]) => {
-            let about = Some(cast.transaction(world, who).await?.id.to_string());
-            let mut db = world.app.store.read().await.unwrap();
-            let filter = mails::Filter { about, ..mails::Filter::default() };
-            let found = mails::list(&mut db, &filter, 100).await.unwrap();
-            let found: Vec<&str> = found.iter().map(|mail| mail.notice.as_str()).collect();
-            let wrong = notices.iter().find(|notice| found.contains(notice) != (first == "mailed"));
-            wrong.map_or(Ok(()), |notice| Err(format!("{notice}: there are {found:?}")))
-        }
-        ("told" | "untold", notices) => {
-            let mut db = world.app.store.read().await.unwrap();
-            for notice in notices {
-                let of = Notice::parse(notice).ok_or("there is no such notice")?;
-                if outbox::newest(&mut db, of).await.unwrap().is_some() != (first == "told") {
-                    return Err(format!("{notice} is not {first}"));
-                }
-            }
-            Ok(())
-        }
+        ("mailed" | "unmailed" | "told" | "untold", _) => told(world, cast, first, rest).await,
         ("tally", expected) => tally(&all(world).await, expected),
         ("attempts", [who, expected @ ..]) => {
             attempts(world, &cast.transaction(world, who).await?, expected).await
@@ -100,6 +82,35 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         _ => Err("this line cannot be read".to_owned()),
     }
+}
+
+/// Which notices were given, and which mails about a payment were written.
+async fn told(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
+    let wanted = matches!(first, "mailed" | "told");
+    let (who, notices) = match (first, rest) {
+        ("mailed" | "unmailed", [who, notices @ ..]) => (Some(*who), notices),
+        _ => (None, rest),
+    };
+    let about = match who {
+        Some(who) => Some(cast.transaction(world, who).await?.id.to_string()),
+        None => None,
+    };
+    let mut db = world.app.store.read().await.unwrap();
+    for word in notices {
+        let notice = Notice::parse(word).ok_or("there is no such notice")?;
+        let found = match &about {
+            Some(about) => {
+                let (notice, about) = (Some(notice), Some(about.clone()));
+                let filter = mails::Filter { notice, about, ..mails::Filter::default() };
+                !mails::list(&mut db, &filter, 1).await.unwrap().is_empty()
+            }
+            None => outbox::newest(&mut db, notice).await.unwrap().is_some(),
+        };
+        if found != wanted {
+            return Err(format!("{word} is not {first}"));
+        }
+    }
+    Ok(())
 }
 
 /// Everything that stands between a reward, or a batch, and its payment.
