@@ -3,7 +3,7 @@
 
 use payout::access::Role;
 use payout::ledger::Payee;
-use payout::notice::Notice;
+use payout::notice::{Audience, Notice};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -96,6 +96,18 @@ pub struct Mail {
     pub answer: Option<String>,
     /// When the mail server took it.
     pub sent_at: Option<i64>,
+}
+
+impl Mail {
+    /// The address for people to see. One that a notice names by itself is a destination, and those are shown masked.
+    #[must_use]
+    pub fn shown_recipient(&self) -> String {
+        let named = self.notice.audience().contains(&Audience::Named) && self.recipient_name.is_empty();
+        match self.recipient.split_once('@').filter(|_| named) {
+            Some((name, host)) => format!("{}…@{host}", name.chars().take(1).collect::<String>()),
+            None => self.recipient.clone(),
+        }
+    }
 }
 
 const COLUMNS: &str = "id, outbox_id, notice, about, recipient, recipient_name, language, title, body, \

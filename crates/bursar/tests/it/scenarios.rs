@@ -76,7 +76,7 @@
 //! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
 //! | `events parked 1` | so many events are for objects that we do not know |
 //! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about his newest transaction were written, or none of them |
-//! | `told batch_final`, `untold payments_stuck` | these notices were given, or none of them |
+//! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
 //! | `unfinished` | something is left to do at the end, and the scenario has shown what |
 //!
 //! `ana/EUR` is his transaction in that currency, `ana@B1` that of that batch. After the last line everything must be

@@ -52,6 +52,7 @@ struct MailJson {
     notice: &'static str,
     /// The id of what it is about.
     about: String,
+    /// Masked where it is a payee's destination.
     recipient: String,
     language: String,
     /// Its subject line.
@@ -68,10 +69,10 @@ struct MailJson {
 impl From<Mail> for MailJson {
     fn from(mail: Mail) -> Self {
         Self {
+            recipient: mail.shown_recipient(),
             id: mail.id,
             notice: mail.notice.as_str(),
             about: mail.about,
-            recipient: mail.recipient,
             language: mail.language,
             subject: mail.title,
             state: mail.state.as_str(),

@@ -55,9 +55,9 @@ impl Row {
     #[must_use]
     pub fn of(mail: Mail) -> Self {
         Self {
+            recipient: mail.shown_recipient(),
             id: mail.id,
             title: mail.title,
-            recipient: mail.recipient,
             notice: mail.notice.label(),
             chip: chip(mail.state),
             at: When(mail.created_at),
@@ -173,6 +173,7 @@ struct MailPage {
     notice: &'static str,
     notice_word: &'static str,
     recipient: String,
+    address: String,
     name: String,
     language: &'static str,
     template: String,
@@ -195,6 +196,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     let language = Language::of(Some(&mail.language));
     let parts = parts(&app, &visit.actor, &mail);
     let suppressed = mails::suppression(&mut db, &mail.recipient).await?;
+    let recipient = mail.shown_recipient();
     let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
     let page = MailPage {
         frame: visit.frame("Outbox", Place::Outbox),
@@ -222,7 +224,8 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
         may: visit.may(Permission::Administer),
         id: mail.id,
         title: mail.title,
-        recipient: mail.recipient,
+        recipient,
+        address: mail.recipient,
         name: mail.recipient_name,
         answer: mail.answer,
     };

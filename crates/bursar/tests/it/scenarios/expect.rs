@@ -52,7 +52,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let found: Vec<&str> = rows.iter().flat_map(|row| &row.codes).map(|code| code.as_str()).collect();
             same(expected, &found)
         }
-        ("mailed" | "unmailed" | "told" | "untold", _) => told(world, cast, first, rest).await,
+        ("mailed" | "unmailed" | "announced" | "unannounced", _) => announced(world, cast, first, rest).await,
         ("tally", expected) => tally(&all(world).await, expected),
         ("attempts", [who, expected @ ..]) => {
             attempts(world, &cast.transaction(world, who).await?, expected).await
@@ -85,8 +85,8 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
 }
 
 /// Which notices were given, and which mails about a payment were written.
-async fn told(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
-    let wanted = matches!(first, "mailed" | "told");
+async fn announced(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Outcome {
+    let wanted = matches!(first, "mailed" | "announced");
     let (who, notices) = match (first, rest) {
         ("mailed" | "unmailed", [who, notices @ ..]) => (Some(*who), notices),
         _ => (None, rest),
