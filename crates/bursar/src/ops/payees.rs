@@ -260,7 +260,7 @@ pub async fn set_standing(
 /// When the database does not answer.
 pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker>> {
     let gates = Gates::read(db, [payee]).await?;
-    Ok(gates.payee_codes(payee, now).into_iter().map(|code| Blocker::new(code, payee)).collect())
+    Ok(gates.payee(payee, now))
 }
 
 /// A reason that was given.

@@ -286,7 +286,11 @@ async fn show(
     let named = payees::names(&mut db, &[payee]).await?.remove(&payee);
     let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
     let profile = payees::profile_of(&mut db, payee).await?;
-    let blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
+    let mut blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
+    if !matches!(partners::visible(&actor), Visible::All) {
+        // Our own remarks are not for partners.
+        blockers.iter_mut().for_each(|blocker| blocker.note = None);
+    }
     Ok(axum::Json(PayeeView {
         payee: PayeeJson::of(payee, named.as_ref()),
         country: facts.country,

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use payout::access::Permission;
-use payout::eligibility::PayeeStanding;
+use payout::eligibility::{Code, PayeeStanding};
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 
@@ -123,6 +123,14 @@ pub struct Typed {
     pub open: &'static str,
 }
 
+/// A claim of his that a payout went on without.
+struct Passed {
+    batch: String,
+    at: When,
+    total: Cash,
+    whys: Vec<&'static str>,
+}
+
 #[derive(Template)]
 #[template(path = "payee.html")]
 struct PayeePage {
@@ -140,6 +148,7 @@ struct PayeePage {
     year: YearPart,
     tracking: bool,
     payments: Vec<transactions::Row>,
+    passed: Vec<Passed>,
     history: Vec<Line>,
     typed: Typed,
     today: String,
@@ -198,8 +207,12 @@ pub async fn show(
     let adds = open.iter().chain(closed.iter().map(|(candidate, _)| candidate)).filter_map(|one| one.adds);
     let waiting = how_many(open.len() + closed.len(), "approved reward", "approved rewards");
     adds.for_each(|money| add(&mut sums, money));
-    let own = blockers.clone();
-    blockers.extend(closed.into_iter().flat_map(|(_, blockers)| blockers).filter(|one| !own.contains(one)));
+    for one in closed.into_iter().flat_map(|(_, blockers)| blockers) {
+        // The same gate of the payee stops each of his rewards, and is told once.
+        if !blockers.iter().any(|known| (known.code, &known.subject) == (one.code, &one.subject)) {
+            blockers.push(one);
+        }
+    }
     let filter = Filter { payees: Some(vec![payee.to_string()]), ..Filter::default() };
     let payments = store::transactions::list(db, &filter, SHOWN).await?;
     let profile = payees::profile_of(db, payee).await?;
@@ -225,6 +238,7 @@ pub async fn show(
         year: year_part(&year, taxes::year_of(now)),
         tracking: rules.us_tax_tracking,
         payments: transactions::rows(db, payments).await?,
+        passed: passed(db, payee).await?,
         history: history::of(db, &payee.to_string(), SHOWN).await?,
         typed,
         today: clock::date(now),
@@ -325,6 +339,18 @@ async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
         new: change.new,
     };
     Ok(found.into_iter().map(moved).collect())
+}
+
+/// The payouts that went on without him, newest first.
+async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
+    let found = store::claims::skipped_of(db, payee, None, SHOWN).await?;
+    let line = |one: store::claims::Skipped| Passed {
+        batch: one.number,
+        at: When(one.at),
+        total: Cash(one.total),
+        whys: one.codes.into_iter().map(Code::message).collect(),
+    };
+    Ok(found.into_iter().map(line).collect())
 }
 
 async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) -> Result<TaxPart, Fault> {
