@@ -67,6 +67,9 @@ pub struct PayoutLine {
     pub status: String,
     pub failure_code: Option<String>,
     pub automatic: bool,
+    /// The groups of the transfers whose money an automatic payout took.
+    #[serde(default)]
+    pub settles: Vec<String>,
     pub metadata: BTreeMap<String, String>,
     pub key: Option<String>,
     pub created_at: i64,
@@ -186,7 +189,8 @@ impl MoneyRequest {
 
 impl Books {
     /// The movements made for `transaction`: Stripe's by `transfer_group` or `metadata[transaction]`,
-    /// PayPal's by `sender_item_id`. One flow per vendor and currency; none when no money ever moved.
+    /// PayPal's by `sender_item_id`; an automatic payout by the transfers it took. One flow per vendor and
+    /// currency; none when no money ever moved.
     pub fn flows(&self, transaction: &str) -> Vec<Flow> {
         let mut flows: BTreeMap<(Vendor, String), [i64; 3]> = BTreeMap::new();
         let mut add = |vendor: Vendor, currency: &str, parts: [i64; 3]| {
@@ -208,6 +212,13 @@ impl Books {
             // A payout without an account takes the money from our own balance.
             let left = if line.account.is_none() { paid } else { 0 };
             add(Vendor::Stripe, &line.currency, [left, 0, paid]);
+        }
+        let swept = |line: &&PayoutLine| line.settles.iter().any(|group| group == transaction);
+        if self.payouts.iter().filter(swept).any(|line| line.status == "paid") {
+            let ours = |line: &&TransferLine| line.transfer_group.as_deref() == Some(transaction);
+            for line in self.transfers.iter().filter(ours) {
+                add(Vendor::Stripe, &line.currency, [0, 0, line.amount]);
+            }
         }
         let items = self.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(transaction));
         for line in items.filter(|line| line.left) {
@@ -264,7 +275,7 @@ impl Books {
         Books {
             transfers: stripe.transfers.rows().iter().map(|row| row.line()).collect(),
             reversals: stripe.reversals.rows().iter().map(|row| row.line()).collect(),
-            payouts: stripe.payouts.rows().iter().map(|row| row.line()).collect(),
+            payouts: stripe.payouts.rows().iter().map(|row| row.line(stripe)).collect(),
             batches: batches.map(|batch| batch.line(items)).collect(),
             items: items.iter().map(|item| item.line(&world.paypal)).collect(),
             balances: balances(world),

@@ -261,6 +261,12 @@ impl Simulator {
         self.world().stripe.drain(account, &currency.to_ascii_lowercase());
     }
 
+    /// Puts a connected Stripe account back on the daily schedule: at midnight Stripe pays out what it holds.
+    pub fn pay_daily(&self, account: &str) {
+        let now = self.now();
+        stripe::account::pay_daily(&mut self.world(), account, now);
+    }
+
     /// Ends a destination's scene: its bank details were replaced, its restriction lifted, its money claimed.
     pub fn mend(&self, destination: &str) {
         let now = self.now();

@@ -17,7 +17,7 @@ use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
-use super::{Death, Done, Work, send};
+use super::{Death, Done, Work, send, swept};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
@@ -57,9 +57,9 @@ pub async fn once(work: &Work, now: i64) -> Done {
 }
 
 /// A queued attempt that may be sent, with what is needed to build its request.
-struct Ready {
-    attempt: Attempt,
-    transaction: Transaction,
+pub(super) struct Ready {
+    pub(super) attempt: Attempt,
+    pub(super) transaction: Transaction,
     transfer: Option<String>,
 }
 
@@ -71,6 +71,7 @@ type Waiting = (AttemptId, TransactionId, Option<&'static str>);
 struct Sorted {
     ready: Vec<Ready>,
     stopped: Vec<(Attempt, Code)>,
+    settled: Vec<(Attempt, Heard)>,
     waiting: BTreeMap<i64, Vec<Waiting>>,
 }
 
@@ -105,7 +106,9 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
     let gates = gates.within(&mut db, &batches).await?;
     let paused = paused(&store::vendors::all(&mut db).await?, now);
-    let transfers = transfers_of(&mut db, &queued).await?;
+    let reversals = queued.iter().filter(|attempt| attempt.leg == Leg::Reversal);
+    let reversals: Vec<TransactionId> = reversals.map(|attempt| attempt.transaction).collect();
+    let transfers = transfers_of(&mut db, &reversals).await?;
     drop(db);
     let (mut sorted, mut payouts) = (Sorted::default(), Vec::new());
     let later = now + work.app.config.longest_wait_us();
@@ -189,11 +192,12 @@ pub(super) async fn closed_gates(
     Ok(closed)
 }
 
-/// The transfer of each transaction, which a reversal names.
-async fn transfers_of(db: &mut store::Db, queued: &[Attempt]) -> Result<HashMap<TransactionId, String>> {
-    let reversals = queued.iter().filter(|attempt| attempt.leg == Leg::Reversal);
-    let ids: Vec<TransactionId> = reversals.map(|attempt| attempt.transaction).collect();
-    let attempts = transactions::attempts(db, &ids).await?;
+/// The transfer of each transaction, by Stripe's id.
+pub(super) async fn transfers_of(
+    db: &mut store::Db,
+    ids: &[TransactionId],
+) -> Result<HashMap<TransactionId, String>> {
+    let attempts = transactions::attempts(db, ids).await?;
     let transfers =
         attempts.into_iter().filter(|attempt| attempt.leg == Leg::Transfer && !attempt.state.ended());
     Ok(transfers.filter_map(|attempt| Some((attempt.transaction, attempt.vendor_id?))).collect())
@@ -237,7 +241,12 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
             Ok(balance) => {
-                share(waiting, &balance, &spoken_for, sorted, now + work.app.config.longest_wait_us())
+                let later = now + work.app.config.longest_wait_us();
+                let gone = share(waiting, &balance, &spoken_for, sorted, later);
+                let (settled, still) = swept::look(work, &stripe.client, gone).await?;
+                sorted.settled.extend(settled);
+                let waits = sorted.waiting.entry(later).or_default();
+                waits.extend(still.iter().map(|one| (one.attempt.id, one.transaction.id, None)));
             }
             Err(error) => {
                 if let ReadError::Credentials(why) = &error {
@@ -269,15 +278,16 @@ async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
     Ok(spoken_for)
 }
 
-/// Gives what is available to the payouts of one account, oldest first.
+/// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
+/// hold at all, neither now nor later: it has gone some other way.
 fn share(
     waiting: Vec<Ready>,
     balance: &vendors::stripe::balance::Balance,
     spoken_for: &HashMap<(String, Currency), i64>,
     sorted: &mut Sorted,
     later: i64,
-) {
-    let mut left: HashMap<Currency, i64> = HashMap::new();
+) -> Vec<Ready> {
+    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Ready>) = (HashMap::new(), Vec::new());
     for ready in waiting {
         let net = ready.transaction.terms.net;
         let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
@@ -288,10 +298,13 @@ fn share(
         if *left >= units {
             *left -= units;
             sorted.ready.push(ready);
+        } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
+            gone.push(ready);
         } else {
             sorted.waiting.entry(later).or_default().push((ready.attempt.id, ready.transaction.id, None));
         }
     }
+    gone
 }
 
 /// Writes intentions, stops and waits; answers how many attempts it moved.
@@ -304,6 +317,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         for (attempt, code) in sorted.stopped.iter().filter(|(attempt, _)| queued.contains(&attempt.id)) {
             heard.push(stop(attempt, *code));
         }
+        let settled = sorted.settled.iter().filter(|(attempt, _)| queued.contains(&attempt.id));
+        heard.extend(settled.map(|(_, fact)| fact.clone()));
         let ready = sorted.ready.iter().filter(|ready| queued.contains(&ready.attempt.id));
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
             ready.partition(|ready| ready.attempt.leg == Leg::Item);
@@ -340,7 +355,9 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
 /// the same ones: what he has sent must neither be sent again in a batch of another key nor be stopped.
 async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<HashSet<AttemptId>> {
     let ready = sorted.ready.iter().map(|ready| &ready.attempt);
-    let moving: Vec<&Attempt> = ready.chain(sorted.stopped.iter().map(|(attempt, _)| attempt)).collect();
+    let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);
+    let settled = sorted.settled.iter().map(|(attempt, _)| attempt);
+    let moving: Vec<&Attempt> = ready.chain(stopped).chain(settled).collect();
     let of: Vec<TransactionId> = moving.iter().map(|attempt| attempt.transaction).collect();
     transactions::lock(tx, &of).await?;
     let now = transactions::attempts(tx, &of).await?.into_iter();

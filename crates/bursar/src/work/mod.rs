@@ -19,6 +19,7 @@ pub mod reconcile;
 mod send;
 pub mod settle;
 pub mod sweep;
+mod swept;
 pub mod verdict;
 
 use std::collections::HashMap;

@@ -156,6 +156,7 @@ scenarios![
     return_to_pool,
     return_to_pool_refused,
     safe_mode,
+    paid_out_by_stripes_schedule,
     settled_by_hand,
     shared_destination,
     stored_500_all_done,
@@ -305,8 +306,8 @@ impl Stage {
                 _,
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
-                "vendor" | "heal" | "balance" | "mend" | "drain" | "close-bank" | "disconnect" | "forget"
-                | "reconnect" | "webhook" | "safe-mode",
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "daily" | "close-bank" | "disconnect"
+                | "forget" | "reconnect" | "webhook" | "safe-mode",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {

@@ -322,6 +322,14 @@ pub(crate) fn set_interval(world: &mut World, call: &Call<'_>, interval: &str) -
     Ok(())
 }
 
+/// Puts a connected account back on the daily schedule, as somebody could at Stripe.
+pub(crate) fn pay_daily(world: &mut World, id: &str, now: i64) {
+    if let Some(account) = world.stripe.account(id, now) {
+        account.interval = "daily".to_owned();
+    }
+    plan_sweeps(world, id, now);
+}
+
 fn plan_sweeps(world: &mut World, id: &str, now: i64) {
     let purses = world.stripe.accounts.get(id).map(|account| account.purses.clone());
     let holding = purses.into_iter().flatten().filter(|(_, purse)| purse.available + purse.pending > 0);

@@ -195,6 +195,15 @@ impl Movement {
 }
 
 impl Stripe {
+    /// The groups of the transfers whose money an automatic payout took.
+    pub(crate) fn groups_taken_by(&self, payout: &str) -> Vec<String> {
+        let taken = self.movements.listed(&format!("payout={payout}"));
+        let sources = taken.iter().map(|position| &self.movements.at(*position).source);
+        sources
+            .filter_map(|source| self.transfers.rows().iter().find_map(|row| row.group_of_payment(source)))
+            .collect()
+    }
+
     /// Marks what an automatic payout pays out: everything of this purse that none has paid out before.
     pub(crate) fn sweep_movements(&mut self, account: &str, currency: &str, payout: &str, now: i64) {
         let listed = self.movements.listed(&format!("account={account}")).to_vec();

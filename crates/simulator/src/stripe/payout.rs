@@ -13,7 +13,7 @@ use super::account::{Account, bank_id};
 use super::balance::{Movement, Place, check_amount};
 use super::event::{Cause, emit};
 use super::refusal::Refusal;
-use super::{Call, Outcome, PLATFORM, page_of};
+use super::{Call, Outcome, PLATFORM, Stripe, page_of};
 use crate::books::PayoutLine;
 use crate::scene::Scene;
 use crate::table::Dated;
@@ -397,7 +397,7 @@ impl Payout {
         })
     }
 
-    pub(crate) fn line(&self) -> PayoutLine {
+    pub(crate) fn line(&self, stripe: &Stripe) -> PayoutLine {
         PayoutLine {
             id: self.id.clone(),
             account: (self.account != PLATFORM).then(|| self.account.clone()),
@@ -406,6 +406,7 @@ impl Payout {
             status: self.status.to_owned(),
             failure_code: self.failure.map(|failure| failure.code.to_owned()),
             automatic: self.automatic,
+            settles: stripe.groups_taken_by(&self.id),
             metadata: self.metadata.clone(),
             key: self.key.clone(),
             created_at: self.created_at,

@@ -288,6 +288,11 @@ impl Transfer {
         })
     }
 
+    /// The group, when this is the transfer that a connected account sees as `payment`.
+    pub(crate) fn group_of_payment(&self, payment: &str) -> Option<String> {
+        self.group.clone().filter(|_| self.destination_payment == payment)
+    }
+
     pub(crate) fn line(&self) -> TransferLine {
         TransferLine {
             id: self.id.clone(),

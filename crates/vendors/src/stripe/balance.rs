@@ -28,6 +28,14 @@ impl Balance {
     pub fn available_units(&self, currency: Currency) -> Option<i64> {
         self.available.iter().find(|funds| funds.currency == currency).map(|funds| funds.units)
     }
+
+    /// Units that are there, to be moved now or later; `None` when the answer does not name the currency.
+    #[must_use]
+    pub fn held_units(&self, currency: Currency) -> Option<i64> {
+        let pending: i64 =
+            self.pending.iter().filter(|funds| funds.currency == currency).map(|funds| funds.units).sum();
+        self.available_units(currency).map(|available| available.saturating_add(pending))
+    }
 }
 
 /// One entry of a balance.

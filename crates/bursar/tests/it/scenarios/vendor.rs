@@ -34,6 +34,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
         }
         ("disconnect", [who]) => world.simulator.disconnect(destination(world, cast, who).await?.address()),
+        ("daily", [who]) => world.simulator.pay_daily(destination(world, cast, who).await?.address()),
         ("heal", []) => world.simulator.heal(),
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
         ("forget", ["token"]) => world.simulator.forget_token(),

@@ -143,7 +143,8 @@ async fn of_the_vendors(db: &mut Db, books: &Books, all: &[Transaction], told: &
         told.push(format!("I03: the transfer {} belongs to no transaction", line.id));
     }
     for line in &books.payouts {
-        if !known(line.metadata.get("transaction").map(String::as_str)) {
+        let swept = !line.settles.is_empty() && line.settles.iter().all(|group| known(Some(group)));
+        if !swept && !known(line.metadata.get("transaction").map(String::as_str)) {
             told.push(format!("I03: the payout {} belongs to no transaction", line.id));
         }
     }
