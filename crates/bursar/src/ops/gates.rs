@@ -7,7 +7,7 @@ use payout::batch;
 use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
 use payout::ids::BatchId;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::Money;
 use payout::payee::Destination;
 use payout::settings::Settings;
 
@@ -84,17 +84,6 @@ impl Gates {
             Blocker::new(code, payee).noting(note)
         };
         codes.into_iter().map(blocker).collect()
-    }
-
-    /// Everything that stands between a payee and any payment.
-    pub(crate) fn payee(&self, payee: Payee, now: i64) -> Vec<Blocker> {
-        let (facts, nothing) = (self.payees.get(&payee), Money::new(0, Currency::USD));
-        let blocker = |code| {
-            let note =
-                facts.and_then(|facts| eligibility::note(code, facts, &self.settings, nothing, nothing));
-            Blocker::new(code, payee).noting(note)
-        };
-        self.payee_codes(payee, now).into_iter().map(blocker).collect()
     }
 
     /// Every gate of a payment that is about to be sent, but those of the vendor's credentials.
