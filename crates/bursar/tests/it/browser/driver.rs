@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::need;
@@ -64,10 +64,19 @@ impl Driven {
         );
         let mut stream = TcpStream::connect(&self.host).await.unwrap();
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (_, text) = text.split_once("\r\n\r\n").unwrap();
-        let mut answer: Value = serde_json::from_str(text).unwrap();
+        // The driver says how long its answer is, and leaves the connection open.
+        let mut stream = tokio::io::BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while stream.read_line(&mut line).await.unwrap() > 2 {
+            if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = told.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut bytes = vec![0; length];
+        stream.read_exact(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
         assert!(answer["value"]["error"].is_null(), "{method} {path}: {text}");
         answer["value"].take()
     }

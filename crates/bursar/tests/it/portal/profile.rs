@@ -233,7 +233,7 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     furnish(&world).await;
     world.set(|it| Document { us_tax_tracking: true, ..it }).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
-    cy.read("/portal").await.says("The payee's tax report is not on file.");
+    cy.read("/portal").await.says("tax report is not on file.");
     assert_eq!(cy.get("/portal/tax").await.to, "/portal/tax/me");
     assert_eq!(cy.get("/portal/tax/company").await.status, StatusCode::NOT_FOUND);
     let page = cy.read("/portal/tax/me").await;
