@@ -580,7 +580,7 @@ async fn a_second_person_releases_and_a_change_voids_it() {
         bursar::store::rewards::find(&mut db, "RW-000001").await.unwrap().unwrap().entered.id.to_string();
     drop(db);
     let page = pat.post_on("/claims/add", &[("csrf", &csrf), ("id", &of)]).await;
-    page.says("The threshold is 9000.00 USD.");
+    page.says("the threshold is 9000.00 USD.");
     page.says("the limit per payout is 100.00 USD.");
     world.set(|it| bursar::ops::settings::Document { limits: serde_json::json!({}), ..it }).await;
     let claim = page.body.split("name=\"claim\" value=\"").nth(1).unwrap().split('"').next().unwrap();
