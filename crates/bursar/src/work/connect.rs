@@ -144,7 +144,10 @@ pub(super) fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> Op
     let name = vendor.label();
     match error {
         ReadError::Credentials(words) => {
-            let sentence = format!("{name} does not accept these credentials: {words}. Nothing was changed.");
+            let sentence = format!(
+                "{name} does not accept these credentials: {}. Nothing was changed.",
+                words.trim_end_matches('.')
+            );
             Refusal::new("vendor_credentials_rejected", sentence).at(field).into()
         }
         ReadError::Missing => {

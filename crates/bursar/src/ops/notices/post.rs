@@ -84,8 +84,9 @@ pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<(
 }
 
 fn wait_us(tries: i64) -> i64 {
-    let doubled = 1_i64.checked_shl(u32::try_from(tries - 1).unwrap_or(0)).unwrap_or(i64::MAX);
-    MINUTE_US.saturating_mul(doubled.clamp(1, LONGEST_WAIT_MINUTES))
+    // After ten doublings it is the longest wait anyway, and a shift of 63 would be negative.
+    let doublings = (tries - 1).clamp(0, 10);
+    MINUTE_US.saturating_mul((1 << doublings).min(LONGEST_WAIT_MINUTES))
 }
 
 /// A text without the addresses in it: what only its receiver may follow is not kept, nor shown to anybody else.

@@ -187,7 +187,7 @@ fn tax_json(tax: &Filed) -> TaxJson {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Reason)]
+#[schema(as = RevealReason)]
 struct Reason {
     reason: String,
 }

@@ -119,9 +119,27 @@ impl Driven {
         words.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The page must say this.
+    /// The browser must come to this address.
+    pub async fn comes_to(&self, address: &str) {
+        for _ in 0..50 {
+            if self.at().await == address {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(self.at().await, address, "{}", self.words().await);
+    }
+
+    /// The page must say this, now or when it has come: a click does not wait for the page it leads to.
     pub async fn says(&self, text: &str) {
-        let words = self.words().await;
+        let mut words = self.words().await;
+        for _ in 0..50 {
+            if words.contains(text) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            words = self.words().await;
+        }
         assert!(words.contains(text), "{} does not say {text:?}:\n{words}", self.at().await);
     }
 

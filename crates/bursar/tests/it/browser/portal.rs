@@ -28,12 +28,12 @@ async fn set_up(browser: &Driven, world: &World, whose: &str) {
     browser.press("Set up with Stripe").await;
     browser.says("This plays the vendor's hosted onboarding.").await;
     browser.press("Leave half way").await;
-    assert_eq!(browser.at().await, page);
+    browser.comes_to(&page).await;
     browser.says("Something is still missing at Stripe.").await;
     browser.says("Not set up yet.").await;
     browser.press("Continue at Stripe").await;
     browser.press("Finish").await;
-    assert_eq!(browser.at().await, page);
+    browser.comes_to(&page).await;
     browser.says("Stripe says that your account is ready. You are paid to it from now on.").await;
     browser.says("Ready to be paid").await;
 }
