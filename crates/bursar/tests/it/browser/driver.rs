@@ -46,7 +46,9 @@ impl Driven {
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"],
             "mobileEmulation": {"deviceMetrics": {"width": width, "height": 900, "pixelRatio": 1, "mobile": false}},
         });
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
+        // Elements are waited for, because a click does not wait for the page it leads to.
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": options, "timeouts": {"implicit": 5_000}}}});
         let mut driven = Self { driver, host, session: "/session".to_owned() };
         let begun = driven.call("POST", "", &wanted).await;
         driven.session = format!("/session/{}", begun["sessionId"].as_str().unwrap());
