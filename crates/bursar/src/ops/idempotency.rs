@@ -101,8 +101,7 @@ pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Re
 /// [`OpsError::Conflict`] when the lease was taken over: then the other request has the effect, and this one must not.
 pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Result<()> {
     let Some(once) = once else { return Ok(()) };
-    let (mark, reply) = (&once.mark, (once.reply)(outcome));
-    if idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, answer(&reply)).await? {
+    if write(tx, &once.mark, true, &(once.reply)(outcome)).await? {
         return Ok(());
     }
     Err(OpsError::Conflict(Refusal::new(
@@ -117,7 +116,7 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
 /// When the database does not answer.
 pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
     transact!(app, |tx| {
-        idempotency::given(tx, &mark.person, &mark.key, mark.lease_until, answer(reply)).await?;
+        write(tx, mark, false, reply).await?;
         Ok(())
     })
 }
@@ -150,6 +149,7 @@ pub async fn sweep(app: &App, now: i64) -> Result<u64> {
     })
 }
 
-fn answer(reply: &Reply) -> (i64, &str, &str) {
-    (i64::from(reply.status), &reply.content_type, &reply.body)
+async fn write(tx: &mut Tx, mark: &Mark, first: bool, reply: &Reply) -> Result<bool> {
+    let answer = (i64::from(reply.status), reply.content_type.as_str(), reply.body.as_str());
+    Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, first, answer).await?)
 }

@@ -61,7 +61,9 @@ pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_lease: i64, lea
     Ok(tx.run(query).await? == 1)
 }
 
-/// Writes the first answer; false when the mark is no longer ours or has an answer.
+/// Writes the answer; false when the mark is no longer ours. The `first` answer, which goes with the effect, is also
+/// false where there is one already; the one that was given in the end is written over it: between the two, a reversal
+/// may have been answered, or the rest of the object been read.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -70,32 +72,15 @@ pub async fn answer(
     person: &str,
     key: &str,
     lease: i64,
+    first: bool,
     answer: (i64, &str, &str),
 ) -> Result<bool> {
     let sql = "UPDATE idempotency SET status = $1, content_type = $2, body = $3 \
-               WHERE person_id = $4 AND key = $5 AND lease_until = $6 AND status IS NULL";
+               WHERE person_id = $4 AND key = $5 AND lease_until = $6 AND (status IS NULL OR $7 = 0)";
     let (status, content_type, body) = answer;
     let query = sqlx::query(sql).bind(status).bind(content_type.to_owned()).bind(body.to_owned());
-    Ok(tx.run(query.bind(person.to_owned()).bind(key.to_owned()).bind(lease)).await? == 1)
-}
-
-/// Writes the answer as it was given, over the one that was written with the effect: between the two, a reversal may have
-/// been answered, or the rest of the object been read. False when the mark is no longer ours.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn given(
-    tx: &mut Tx,
-    person: &str,
-    key: &str,
-    lease: i64,
-    answer: (i64, &str, &str),
-) -> Result<bool> {
-    let sql = "UPDATE idempotency SET status = $1, content_type = $2, body = $3 \
-               WHERE person_id = $4 AND key = $5 AND lease_until = $6";
-    let (status, content_type, body) = answer;
-    let query = sqlx::query(sql).bind(status).bind(content_type.to_owned()).bind(body.to_owned());
-    Ok(tx.run(query.bind(person.to_owned()).bind(key.to_owned()).bind(lease)).await? == 1)
+    let query = query.bind(person.to_owned()).bind(key.to_owned()).bind(lease).bind(i64::from(first));
+    Ok(tx.run(query).await? == 1)
 }
 
 /// Takes a running mark away, so that the request can be tried again.

@@ -11,16 +11,18 @@ use bursar::ops::people::{self, NewKey};
 use bursar::ops::settings::Document;
 use bursar::ops::{OpsError, limits, why};
 use bursar::store::batches::PoolFilter;
+use bursar::store::mails::{self, Filter};
 use payout::access::Role;
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Scope, Who};
 use payout::ids::{BatchId, RewardId};
 use payout::money::{Currency, Money};
+use payout::notice::Notice;
 use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::pages::Browser;
 use crate::scenarios::Stage;
-use crate::world::World;
+use crate::world::{Loop, World};
 
 const CROWD: usize = 50;
 
@@ -105,6 +107,14 @@ struct Gate {
     remedy: Vec<String>,
 }
 
+impl Gate {
+    /// Whose rewards it is about.
+    fn partner(&self) -> &str {
+        let line = self.closing.iter().find_map(|line| line.strip_prefix("partner ")).unwrap();
+        line.split_whitespace().next().unwrap()
+    }
+}
+
 fn every_gate() -> Vec<Gate> {
     let mut gates: Vec<Gate> = Vec::new();
     let mut opening = false;
@@ -129,16 +139,29 @@ fn every_gate() -> Vec<Gate> {
     gates
 }
 
-/// A face, and where on it a gate of this thing stands. Mails and the portal have their own.
+/// A face, and where on it a gate of this thing stands.
 #[derive(Clone, Copy, Debug)]
 enum Face {
     Page,
     Api,
     CommandLine,
+    Portal,
+    Mail,
 }
 
 impl Face {
-    const ALL: [Self; 3] = [Self::Page, Self::Api, Self::CommandLine];
+    const ALL: [Self; 5] = [Self::Page, Self::Api, Self::CommandLine, Self::Portal, Self::Mail];
+
+    /// Whether this face tells of such gates: a partner sees what keeps his own rewards waiting, and is reminded only of
+    /// what he can do something about.
+    fn tells(self, gate: &Gate) -> bool {
+        let own = gate.name.starts_with('R') && gate.code.scope() == Scope::Claim;
+        match self {
+            Self::Page | Self::Api | Self::CommandLine => true,
+            Self::Portal => own || gate.code == Code::RewardInHoldPeriod,
+            Self::Mail => own && gate.code.who() == Who::Partner,
+        }
+    }
 
     /// What the face says of a thing by its number.
     async fn says(self, stage: &Stage, gate: &Gate, number: &str) -> String {
@@ -170,6 +193,20 @@ impl Face {
                     found.push(Blocker::new(gate.code, number));
                 }
                 lines(&found).join(" ")
+            }
+            (Self::Portal, _) => {
+                let mut browser = Browser::of_partner(world, Role::Partner, gate.partner()).await;
+                plain(&browser.read("/portal/rewards").await.words())
+            }
+            (Self::Mail, _) => {
+                let mut browser = Browser::of(world, Role::Admin, "reminds").await;
+                let csrf = browser.read("/claims").await.hidden("csrf");
+                browser.post_on("/claims/remind", &[("csrf", &csrf)]).await;
+                world.tick(0, Loop::Notify).await;
+                let filter = Filter { notice: Some(Notice::Reminder), ..Filter::default() };
+                let mails =
+                    mails::list(&mut world.app.store.read().await.unwrap(), &filter, 10).await.unwrap();
+                mails.into_iter().map(|mail| mail.body).collect::<Vec<_>>().join(" ")
             }
         }
     }
@@ -220,7 +257,7 @@ async fn walk(stage: &mut Stage, gate: &Gate) -> Result<(), String> {
         stage.one(line).await?;
     }
     let number = stage.number(&gate.name).await?;
-    for face in Face::ALL {
+    for face in Face::ALL.into_iter().filter(|face| face.tells(gate)) {
         let says = face.says(stage, gate, &number).await;
         // Off, the module hides its pages: they say this instead of what would stand on them.
         for words in [gate.code.message(), gate.code.remedy()] {

@@ -524,6 +524,15 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     assert!(stale.body.contains(">60 USD</textarea>"), "what was typed is kept");
     assert!(stale.body.contains("value=\"stripe\" checked"), "the other sections are as they are");
 
+    let tag = seen(&saved, "partners");
+    let typed =
+        |lines| [("csrf", csrf.as_str()), ("section", "partners"), ("seen", &tag), ("tax_thresholds", lines)];
+    let wrong = browser.post("/settings/payouts", &typed("next year 1 USD")).await;
+    wrong.says("Write one year on a line, like 2027 2000.00 USD.");
+    let partners = browser.post_on("/settings/payouts", &typed("2027 3000 USD")).await;
+    partners.says("What partners need is saved.");
+    partners.says("2027 3000");
+
     saved.says("4 of 4 needed events enabled");
     let bad_key = [("csrf", csrf.as_str()), ("mode", "live"), ("secret_key", "sk_test_wrong")];
     let refused = browser.post("/settings/vendors/stripe", &bad_key).await;

@@ -136,6 +136,10 @@ async fn nobody_sees_what_is_anothers() {
         format!("/portal/payouts/PT-{number}/statement"),
         "/portal/payouts/PT-999999".to_owned(),
         "/portal/statements/x".to_owned(),
+        // What is his company's is for its administrators.
+        "/portal/profile/company".to_owned(),
+        "/portal/tax/company".to_owned(),
+        "/portal/profile/anybody".to_owned(),
     ] {
         assert_eq!(ana.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
     }

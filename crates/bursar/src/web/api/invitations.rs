@@ -1,8 +1,8 @@
 //! `POST /partners/{external_id}/invite`: a login of the portal for a partner.
 
-use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json as JsonAnswer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use crate::ops::{OpsError, invitations};
 use crate::web::fault::Fault;
 use crate::web::session::Who;
 use crate::web::strict::Json;
-use crate::web::{Need, Route, post};
+use crate::web::{Need, NotKept, Route, post};
 
 /// The rows of the route table.
 #[must_use]
@@ -53,7 +53,7 @@ async fn invite(
     Who(actor): Who,
     Path(id): Path<String>,
     Json(sent): Json<Invite>,
-) -> Result<(StatusCode, JsonAnswer<InvitationJson>), Fault> {
+) -> Result<(StatusCode, Extension<NotKept>, JsonAnswer<InvitationJson>), Fault> {
     let role = Role::parse(sent.role.as_deref().unwrap_or(Role::Partner.as_str())).ok_or_else(|| {
         let told = "A partner is invited as partner or as partner_admin.";
         OpsError::from(Refusal::new("unknown_value", told).at("role"))
@@ -65,5 +65,5 @@ async fn invite(
         link: made.link,
         expires_at: rfc3339(made.expires_at),
     };
-    Ok((StatusCode::CREATED, JsonAnswer(answer)))
+    Ok((StatusCode::CREATED, Extension(NotKept), JsonAnswer(answer)))
 }

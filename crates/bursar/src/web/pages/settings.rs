@@ -17,7 +17,7 @@ use payout::access::Permission;
 use super::connections::{self, Connected, Refused};
 use super::frame::{Frame, Place, Told, Visit};
 use crate::ops::OpsError;
-use crate::ops::settings::{self, Amount, Document, LimitsDocument, VendorAmount};
+use crate::ops::settings::{self, Amount, Document, LimitsDocument, TaxThreshold, VendorAmount};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, Web, get, post};
@@ -78,7 +78,10 @@ impl Section {
             Self::Amounts => serde_json::json!([of.fees_paid_by, of.earning_thresholds]),
             Self::Limits => of.limits.clone(),
             Self::Safeguards => serde_json::json!([of.cooling_off_hours, of.two_person_release]),
-            Self::Partners => serde_json::json!([of.us_tax_tracking, of.profile_roles]),
+            Self::Partners => {
+                let lines: Vec<String> = of.tax_thresholds.iter().map(tax_line).collect();
+                serde_json::json!([of.us_tax_tracking, of.profile_roles, lines])
+            }
             Self::Company => serde_json::json!([of.fiscal_year_start, of.internal_recipients]),
         };
         let hash = Sha256::digest(values.to_string());
@@ -104,6 +107,7 @@ struct Typed {
     cooling_off_hours: String,
     us_tax_tracking: Option<String>,
     profile_role: Vec<String>,
+    tax_thresholds: String,
     fiscal_year_start: String,
     internal_recipients: String,
 }
@@ -133,6 +137,7 @@ impl Typed {
             cooling_off_hours: document.cooling_off_hours.to_string(),
             us_tax_tracking: ticked(document.us_tax_tracking),
             profile_role: document.profile_roles.clone(),
+            tax_thresholds: document.tax_thresholds.iter().map(tax_line).collect::<Vec<_>>().join("\n"),
             fiscal_year_start: document.fiscal_year_start.clone(),
             internal_recipients: document.internal_recipients.join("\n"),
         }
@@ -156,6 +161,7 @@ impl Typed {
             }
             Section::Partners => {
                 (shown.us_tax_tracking, shown.profile_role) = (typed.us_tax_tracking, typed.profile_role);
+                shown.tax_thresholds = typed.tax_thresholds;
             }
             Section::Company => {
                 shown.fiscal_year_start = typed.fiscal_year_start;
@@ -198,6 +204,7 @@ impl Typed {
             Section::Partners => Document {
                 us_tax_tracking: self.us_tax_tracking.is_some(),
                 profile_roles: self.profile_role.clone(),
+                tax_thresholds: tax_lines(&self.tax_thresholds)?,
                 ..before
             },
             Section::Company => Document {
@@ -242,6 +249,25 @@ fn vendor_amounts(text: &str) -> Result<Vec<VendorAmount>, Refusal> {
         }
     };
     filled(text).map(amount).collect()
+}
+
+fn tax_line(one: &TaxThreshold) -> String {
+    format!("{} {} {}", one.year, one.value, one.currency)
+}
+
+fn tax_lines(text: &str) -> Result<Vec<TaxThreshold>, Refusal> {
+    let threshold = |line: &str| {
+        let told = format!("“{line}” cannot be read. Write one year on a line, like 2027 2000.00 USD.");
+        let mut words = line.split_whitespace();
+        let year = words.next().and_then(|year| year.parse().ok());
+        match (year, words.next(), words.next(), words.next()) {
+            (Some(year), Some(value), Some(currency), None) => {
+                Ok(TaxThreshold { year, value: value.to_owned(), currency: currency.to_owned() })
+            }
+            (_, _, _, _) => Err(Refusal::new("invalid", told).at("tax_thresholds")),
+        }
+    };
+    filled(text).map(threshold).collect()
 }
 
 /// What is wrong, where, and in which section.
