@@ -408,13 +408,17 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named() {
         type Spoil = fn(&mut Document);
-        let rows: [(Spoil, &str); 13] = [
+        let rows: [(Spoil, &str); 14] = [
             (|it| it.enabled = true, "vendors"),
             (|it| it.vendors = vec!["bank".into()], "vendors"),
             (|it| it.cooling_off_hours = 10_000, "cooling_off_hours"),
             (|it| it.fees_paid_by = "nobody".into(), "fees_paid_by"),
             (|it| it.fiscal_year_start = "13-01".into(), "fiscal_year_start"),
             (|it| it.internal_recipients = vec!["a".into()], "internal_recipients"),
+            (
+                |it| it.internal_recipients = vec!["a@example.com\r\nBcc: b@example.com".into()],
+                "internal_recipients",
+            ),
             (|it| it.limits = json!({"per_payment": [1]}), "limits.per_payment"),
             (|it| it.limits = json!({"per_week": []}), "limits"),
             (|it| it.limits = json!([1]), "limits"),
