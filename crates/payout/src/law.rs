@@ -214,6 +214,8 @@ pub enum NotNow {
     Contradicted,
     /// There is no attempt that waits for a person.
     NothingInDoubt,
+    /// It was taken up again, and its request may be on its way to the vendor.
+    StillAsking,
 }
 
 impl NotNow {
@@ -226,6 +228,7 @@ impl NotNow {
             Self::RecallFirst => "recall_first",
             Self::Contradicted => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
+            Self::StillAsking => "still_asking",
         }
     }
 
@@ -244,6 +247,9 @@ impl NotNow {
             }
             Self::Contradicted => {
                 "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Mark it as paid outside if the vendor did pay it; settle it by hand as not made if the vendor took it back."
+            }
+            Self::StillAsking => {
+                "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
             }
             Self::NothingInDoubt => {
                 "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."

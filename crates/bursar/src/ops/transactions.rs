@@ -191,8 +191,11 @@ async fn heard(tx: &mut Tx, app: &App, attempt: &Attempt, finding: &Finding, how
         }
         Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", how)), None, None),
     };
-    if let Some(carrier) = &attempt.submission {
-        store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await?;
+    // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
+    if let Some(carrier) = &attempt.submission
+        && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
+    {
+        return Err(not_now(NotNow::StillAsking));
     }
     Ok(Heard {
         transaction: attempt.transaction,

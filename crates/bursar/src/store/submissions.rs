@@ -349,14 +349,15 @@ pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64>
 }
 
 /// Ends a submission that waits for a person, by what he found: the vendor has it under this id, or never carried it
-/// out. It is neither sent nor looked for any more.
+/// out. It is neither sent nor looked for any more. Answers 0 when it was taken up again meanwhile and may be on the wire,
+/// or when the vendor is known to have it and it is called not carried out.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE WHEN $2 = '' THEN 'refused' ELSE 'accepted' END, \
                vendor_id = CASE WHEN $2 = '' THEN vendor_id ELSE $2 END, ended_at = $3 \
-               WHERE id = $1 AND state = 'needs_review'";
+               WHERE id = $1 AND (state IN ('needs_review', 'refused') OR (state = 'accepted' AND $2 <> ''))";
     let vendor_id = vendor_id.unwrap_or_default().to_owned();
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(vendor_id).bind(now)).await
 }
