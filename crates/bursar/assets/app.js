@@ -19,6 +19,19 @@ window.addEventListener("pageshow", (event) => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
+// With Shift, a tick counts for every row since the last one.
+let ticked = null;
+document.addEventListener("click", (event) => {
+  const box = event.target;
+  if (!box.matches || !box.matches("tbody input[type=checkbox]")) return;
+  if (event.shiftKey && ticked && ticked.form === box.form && ticked.name === box.name) {
+    const boxes = [...box.form.querySelectorAll(`tbody input[name="${box.name}"]`)];
+    const ends = [boxes.indexOf(ticked), boxes.indexOf(box)].sort((a, b) => a - b);
+    for (const between of boxes.slice(ends[0], ends[1] + 1)) between.checked = box.checked;
+  }
+  ticked = box;
+});
+
 // A list whose choice is made goes there at once.
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-go]")) event.target.form.requestSubmit();
@@ -60,6 +73,50 @@ document.addEventListener("click", (event) => {
 // What can only be chosen where this runs is shown where this runs.
 for (const part of document.querySelectorAll("[data-js]")) part.hidden = false;
 
+// Single keys, where the reader has not switched them off. None of them pays or deletes.
+const places = { r: "/rewards", c: "/claims", d: "/dashboard/summary", p: "/partners", s: "/settings/payouts" };
+let going = 0;
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog");
+  if (!("keys" in document.body.dataset) || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const went = Date.now() - going < 1500;
+  going = 0;
+  if (went && places[event.key]) {
+    location.href = places[event.key];
+  } else if (event.key === "g") {
+    going = Date.now();
+  } else if (event.key === "/") {
+    document.getElementById("search")?.focus();
+  } else if (event.key === "?") {
+    document.getElementById("keys")?.showModal();
+  } else if (!row(event.key)) {
+    return;
+  }
+  event.preventDefault();
+});
+
+// j and k move from row to row, x ticks the row and e edits it. The row is where the focus is.
+function row(key) {
+  const rows = [...document.querySelectorAll("main table.rows tbody tr, main details.claim > summary")];
+  const at = rows.findIndex((one) => one.contains(document.activeElement));
+  const here = rows[at];
+  if (key === "j" || key === "k") {
+    const next = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + (key === "j" ? 1 : -1)))];
+    const link = next?.matches("summary") ? next : next?.querySelector(".first a, a, input");
+    link?.focus();
+    link?.scrollIntoView({ block: "nearest" });
+    return Boolean(link);
+  }
+  if (key === "x") {
+    const box = here?.querySelector("input[type=checkbox]");
+    box?.click();
+    return Boolean(box);
+  }
+  const edit = key === "e" && here?.querySelector('a[href*="/edit"]');
+  if (edit) edit.click();
+  return Boolean(edit);
+}
+
 // A live page: the server says that something changed, the page is fetched again and its live parts are swapped.
 const live = document.querySelector("[data-live]");
 if (live && window.EventSource) {
@@ -100,4 +157,8 @@ function put(fresh) {
     part.innerHTML = other.innerHTML;
     if (at) document.getElementById(at)?.focus();
   }
+  // What changed is said once and politely, in the words of the page itself.
+  const said = document.getElementById("live");
+  const told = document.querySelector("[data-said]");
+  if (said && told) said.textContent = told.textContent;
 }

@@ -59,6 +59,9 @@ pub struct Config {
     /// Whoever sends this token may read /metrics; not set, only loopback may
     #[arg(long, env = "BURSAR_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
+    /// This is the demonstration, which also shows the parts that pages are made of.
+    #[arg(skip)]
+    pub demonstrates: bool,
 }
 
 impl Config {

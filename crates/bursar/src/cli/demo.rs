@@ -109,6 +109,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         log_format: String::new(),
         poll_seconds: 2,
         metrics_token: None,
+        demonstrates: true,
     };
     let app = open(config, None).await?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;

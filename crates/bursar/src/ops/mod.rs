@@ -15,6 +15,7 @@ pub mod partners;
 pub mod pay;
 pub mod payees;
 pub mod people;
+pub mod preferences;
 pub mod programs;
 pub mod record;
 pub mod requests;

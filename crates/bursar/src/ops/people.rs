@@ -10,6 +10,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::{password_hash, password_matches, token_hash};
 use crate::store::people::{self, Person};
+use crate::store::preferences::Preferences;
 use crate::store::{Tx, audit, programs};
 use crate::transact;
 
@@ -31,6 +32,8 @@ pub struct Session {
     pub token_hash: String,
     /// When he last gave his password, or came by a one-time link.
     pub proved_at: i64,
+    /// How pages look to him.
+    pub preferences: Preferences,
 }
 
 /// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
@@ -50,11 +53,12 @@ pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
 pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
     let hash = token_hash(token);
     let found = people::in_session(&mut app.store.read().await?, &hash, app.clock.now()).await?;
-    Ok(found.map(|(person, csrf, proved_at)| Session {
-        actor: actor(&person),
-        csrf,
+    Ok(found.map(|found| Session {
+        actor: actor(&found.person),
+        csrf: found.csrf,
         token_hash: hash,
-        proved_at: proved_at.unwrap_or(0),
+        proved_at: found.proved_at.unwrap_or(0),
+        preferences: found.preferences,
     }))
 }
 

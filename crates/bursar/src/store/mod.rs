@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod payees;
 pub mod people;
 pub mod portal;
+pub mod preferences;
 pub mod programs;
 pub mod rewards;
 pub mod settings;

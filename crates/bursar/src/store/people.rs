@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use payout::access::Role;
 use payout::ids::{PartnerId, PersonId};
 
+use super::preferences::{self, Preferences};
 use super::{Db, Result, Tx, word};
 
 /// A person or an API key: whoever acts.
@@ -166,20 +167,38 @@ async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn in_session(
-    db: &mut Db,
-    token_hash: &str,
-    now: i64,
-) -> Result<Option<(Person, String, Option<i64>)>> {
+pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<SignedIn>> {
     let mut conditions = super::Where::default();
     conditions.and("s.token_hash = ?", [token_hash.into()]);
     conditions.and("s.expires_at > ?", [now.into()]);
     conditions.and("p.disabled_at IS NULL", []);
     let sql = format!(
-        "SELECT {COLUMNS}, s.csrf, s.proved_at FROM session s JOIN person p ON p.id = s.person_id {{where}}"
+        "SELECT {COLUMNS}, s.csrf, s.proved_at, f.theme, f.zone, f.shortcuts_off_at FROM session s JOIN person p ON p.id = s.person_id \
+         LEFT JOIN preference f ON f.person_id = p.id {{where}}"
     );
     let row = db.optional(conditions.query(&sql)).await?;
-    row.map(|row| Ok((read(&row)?, row.try_get("csrf")?, row.try_get("proved_at")?))).transpose()
+    let read = |row: AnyRow| {
+        Ok(SignedIn {
+            person: read(&row)?,
+            csrf: row.try_get("csrf")?,
+            proved_at: row.try_get("proved_at")?,
+            preferences: preferences::read(&row)?,
+        })
+    };
+    row.map(read).transpose()
+}
+
+/// Whoever holds a session, with what every page needs of him.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub person: Person,
+    /// The word that every form of the session carries.
+    pub csrf: String,
+    /// When he last gave his password, or came by a one-time link.
+    pub proved_at: Option<i64>,
+    /// How pages look to him.
+    pub preferences: Preferences,
 }
 
 /// A session as its owner is shown it.

@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::MethodRouter;
+use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -167,7 +168,10 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
     let response = match identify(app, &path, &mut request).await {
         // No name holds NUL, and PostgreSQL does not take it.
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let zone = zone_of(&request);
+            pages::in_zone(zone, next.run(request)).await
+        }
         Err(fault) => fault.into_response(),
     };
     let mut response = fault::render(response, &scene);
@@ -176,6 +180,13 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
     tracing::info!(%method, route, status, took_us, request_id = scene.request_id, "answered");
     health::count(&method, &route, status, took_us);
     response
+}
+
+/// The zone that whoever is signed in reads times in.
+fn zone_of(request: &Request) -> TimeZone {
+    let chosen =
+        request.extensions().get::<Session>().and_then(|session| session.preferences.zone.as_deref());
+    chosen.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
 }
 
 /// Pages are for people; everything else is for programs.

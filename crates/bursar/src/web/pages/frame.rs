@@ -18,6 +18,7 @@ use payout::access::{Permission, Role, allows};
 use crate::app::{Actor, App};
 use crate::ops::people::Session;
 use crate::ops::{OpsError, settings};
+use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
 use crate::web::session::unauthenticated;
 
@@ -44,6 +45,8 @@ pub enum Place {
     Partners,
     /// Who did what.
     Activity,
+    /// A page that is in no menu.
+    Elsewhere,
 }
 
 /// A line of the menu.
@@ -66,6 +69,10 @@ pub struct Frame {
     pub csrf: String,
     /// What the last form did.
     pub told: Option<Told>,
+    /// `light` or `dark`; nothing where the system decides.
+    pub theme: &'static str,
+    /// Single keys do something.
+    pub shortcuts: bool,
     /// Payouts are switched on.
     pub pays: bool,
     /// The lines below Rewards.
@@ -81,6 +88,23 @@ impl Frame {
     #[must_use]
     pub fn assets(&self) -> &'static str {
         assets_version()
+    }
+
+    /// What single keys do, as the script has it, and the words for it.
+    #[must_use]
+    pub fn keys(&self) -> [(&'static str, &'static str); 10] {
+        [
+            ("/", "Search"),
+            ("?", "These keys"),
+            ("g r", "Go to Rewards"),
+            ("g c", "Go to Review Claims"),
+            ("g d", "Go to Payout Dashboard"),
+            ("g p", "Go to Partners"),
+            ("g s", "Go to Payout Settings"),
+            ("j k", "The next or the previous row; Enter opens it"),
+            ("x", "Tick the row; with Shift and a click, all rows between"),
+            ("e", "Edit the row"),
+        ]
     }
 }
 
@@ -190,6 +214,7 @@ pub struct Visit {
     pub actor: Actor,
     csrf: String,
     told: Option<Told>,
+    preferences: Preferences,
     /// Payouts are switched on; while they are not, their pages are hidden.
     pays: bool,
 }
@@ -205,7 +230,7 @@ where
         let app = App::from_ref(state);
         let pays = settings::load(&mut app.store.read().await?).await?.enabled;
         let told = Told::read(&parts.headers);
-        Ok(Self { actor: session.actor, csrf: session.csrf, told, pays })
+        Ok(Self { actor: session.actor, csrf: session.csrf, told, preferences: session.preferences, pays })
     }
 }
 
@@ -237,11 +262,22 @@ impl Visit {
             me: (self.actor.name.clone(), role(self.actor.role)),
             csrf: self.csrf.clone(),
             told: self.told.clone(),
+            theme: match self.preferences.theme {
+                Theme::System => "",
+                chosen @ (Theme::Light | Theme::Dark) => chosen.as_str(),
+            },
+            shortcuts: self.preferences.shortcuts_off_at.is_none(),
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
             others: partners.into_iter().chain(activity).collect(),
         }
+    }
+
+    /// How pages look to him.
+    #[must_use]
+    pub fn preferences(&self) -> &Preferences {
+        &self.preferences
     }
 
     /// What the last form did, if it has not been told yet.

@@ -12,6 +12,7 @@ mod history;
 mod invite;
 mod live;
 mod login;
+mod me;
 mod notices;
 mod outbox;
 mod partners;
@@ -23,6 +24,7 @@ mod prepare;
 mod reward;
 mod rewards;
 mod settings;
+mod styleguide;
 mod transaction;
 mod transactions;
 mod words;
@@ -31,6 +33,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Need, Route, get};
 use crate::web::fault;
+pub use words::in_zone;
 
 /// The routes of the pages.
 #[must_use]
@@ -65,6 +68,8 @@ pub fn routes() -> Vec<Route> {
         connections::routes(),
         events::routes(),
         history::routes(),
+        me::routes(),
+        styleguide::routes(),
     ];
     routes.extend(pages.into_iter().flatten());
     routes

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use askama::filters::HtmlSafe;
+use jiff::tz::TimeZone;
 
 use payout::batch::BatchStatus;
 use payout::eligibility::{Blocker, Code};
@@ -14,7 +15,18 @@ use payout::transaction::{Detail, State, Status};
 
 use crate::store::programs::Worth;
 
-/// A moment: `23 Nov 2026, 05:20 UTC`, which a narrow column may break only behind the date.
+tokio::task_local! {
+    /// The zone of whoever reads. The gate sets it around every request, so that no page can forget it.
+    static ZONE: TimeZone;
+}
+
+/// Answers a request with every [`When`] of it told in this zone.
+pub async fn in_zone<T>(zone: TimeZone, answer: impl Future<Output = T>) -> T {
+    ZONE.scope(zone, answer).await
+}
+
+/// A moment in the reader's zone: `23 Nov 2026, 06:20 CET`, which a narrow column may break only behind the date. UTC is
+/// at hand: pointing at it tells it, and a program reads it.
 #[derive(Clone, Copy)]
 pub struct When(pub i64);
 
@@ -23,8 +35,18 @@ impl HtmlSafe for When {}
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let told = told.strftime("%-d\u{a0}%b\u{a0}%Y, %H:%M\u{a0}UTC");
-        write!(f, "<time datetime=\"{}\">{told}</time>", crate::clock::rfc3339(self.0))
+        let zone = ZONE.try_with(Clone::clone).unwrap_or(TimeZone::UTC);
+        let here = told.to_zoned(zone.clone());
+        let here = here.strftime("%-d\u{a0}%b\u{a0}%Y, %H:%M\u{a0}%Z");
+        let utc = crate::clock::rfc3339(self.0);
+        if zone == TimeZone::UTC {
+            return write!(f, "<time datetime=\"{utc}\">{here}</time>");
+        }
+        write!(
+            f,
+            "<time datetime=\"{utc}\" title=\"{}\">{here}</time>",
+            told.strftime("%-d %b %Y, %H:%M:%S UTC")
+        )
     }
 }
 
@@ -293,5 +315,11 @@ mod tests {
     fn a_moment_names_its_zone() {
         let at = crate::clock::start_of_date("2026-11-23").unwrap() + 5 * 3_600_000_000;
         assert!(When(at).to_string().ends_with(">23\u{a0}Nov\u{a0}2026, 05:00\u{a0}UTC</time>"));
+        let told = ZONE.sync_scope(TimeZone::get("Asia/Tokyo").unwrap(), || When(at).to_string());
+        let utc = "title=\"23 Nov 2026, 05:00:00 UTC\"";
+        assert!(
+            told.ends_with(">23\u{a0}Nov\u{a0}2026, 14:00\u{a0}JST</time>") && told.contains(utc),
+            "{told}"
+        );
     }
 }

@@ -1,0 +1,32 @@
+//! What somebody prefers pages to look like. Nothing of it changes what they say.
+
+use payout::Refusal;
+use serde_json::json;
+
+use super::people::note;
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::preferences::{self, Preferences};
+use crate::transact;
+
+/// Keeps what whoever asks prefers.
+///
+/// # Errors
+/// When there is no such zone.
+pub async fn save(app: &App, actor: &Actor, preferences: &Preferences) -> Result<()> {
+    let unknown = preferences.zone.as_deref().filter(|name| jiff::tz::TimeZone::get(name).is_err());
+    if let Some(name) = unknown {
+        let told = format!("There is no time zone “{name}”; choose one of the list, like Europe/Berlin.");
+        return Err(OpsError::Refused(Refusal::new("unknown_zone", told).at("zone")));
+    }
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        preferences::save(tx, actor.id, preferences).await?;
+        let detail = json!({
+            "theme": preferences.theme.as_str(), "zone": preferences.zone,
+            "shortcuts": if preferences.shortcuts_off_at.is_some() { "off" } else { "on" },
+        });
+        note(tx, now, &actor.id.to_string(), "preferences_chosen", actor.id, detail);
+        Ok(())
+    })
+}

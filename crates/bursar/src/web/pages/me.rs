@@ -1,0 +1,118 @@
+//! What whoever is signed in chooses for himself: light or dark, the zone of times, single keys. Nothing of it changes
+//! what a page says.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use super::frame::{Frame, Place, Told, Visit};
+use crate::app::App;
+use crate::ops::preferences;
+use crate::store::preferences::{Preferences, Theme};
+use crate::web::fault::Fault;
+use crate::web::form::Form;
+use crate::web::{Need, Route, get, post};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reads = Need::May(Permission::Read);
+    vec![get(PAGE, reads, show), post("/me/preferences", reads, prefer)]
+}
+
+const PAGE: &str = "/me";
+
+#[derive(Template)]
+#[template(path = "me.html")]
+struct MePage {
+    frame: Frame,
+    themes: [(&'static str, &'static str, bool); 3],
+    zones: Vec<(String, bool)>,
+}
+
+async fn show(visit: Visit) -> Result<Response, Fault> {
+    let mine = visit.preferences();
+    let theme = |theme: Theme| {
+        let words = match theme {
+            Theme::System => "As my system has it",
+            Theme::Light => "Light",
+            Theme::Dark => "Dark",
+        };
+        (theme.as_str(), words, theme == mine.theme)
+    };
+    let page = MePage {
+        frame: visit.frame("Preferences", Place::Elsewhere),
+        themes: Theme::ALL.map(theme),
+        zones: zones(mine.zone.as_deref()),
+    };
+    visit.show(&page)
+}
+
+/// The zones that people live in, by name.
+fn zones(chosen: Option<&str>) -> Vec<(String, bool)> {
+    let known = jiff::tz::db().available().map(|name| name.to_string());
+    let mut names: Vec<String> = known.filter(|name| is_of_a_place(name)).collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .map(|name| {
+            let here = chosen == Some(name.as_str());
+            (name, here)
+        })
+        .collect()
+}
+
+/// `Europe/Berlin`, but not `Etc/GMT+1`, `SystemV/AST4` or `EST5EDT`.
+fn is_of_a_place(name: &str) -> bool {
+    const CONTINENTS: [&str; 10] = [
+        "Africa",
+        "America",
+        "Antarctica",
+        "Arctic",
+        "Asia",
+        "Atlantic",
+        "Australia",
+        "Europe",
+        "Indian",
+        "Pacific",
+    ];
+    name.split_once('/').is_some_and(|(continent, _)| CONTINENTS.contains(&continent))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    theme: String,
+    zone: Option<String>,
+    shortcuts: Option<String>,
+}
+
+async fn prefer(State(app): State<App>, visit: Visit, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
+    let off_at = visit.preferences().shortcuts_off_at.unwrap_or_else(|| app.clock.now());
+    let chosen = Preferences {
+        theme: Theme::parse(&sent.theme).unwrap_or_default(),
+        zone: sent.zone.filter(|zone| !zone.is_empty()),
+        shortcuts_off_at: sent.shortcuts.is_none().then_some(off_at),
+    };
+    let told = match preferences::save(&app, &visit.actor, &chosen).await {
+        Ok(()) => Told::good("Your preferences are kept."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_those_of_places() {
+        let zones = zones(Some("Europe/Berlin"));
+        assert!(zones.contains(&("Europe/Berlin".to_owned(), true)));
+        assert!(zones.contains(&("America/Argentina/Ushuaia".to_owned(), false)));
+        assert!(!zones.iter().any(|(name, _)| name.starts_with("Etc/") || !name.contains('/')));
+    }
+}
