@@ -376,6 +376,21 @@ impl State {
             && self != Self::Recalling
     }
 
+    /// Promised to a vendor and not known to have left our balance.
+    #[must_use]
+    pub fn in_flight(self) -> bool {
+        matches!(
+            self,
+            Self::Queued
+                | Self::Sending
+                | Self::Unknown
+                | Self::Review
+                | Self::Processing
+                | Self::OnHold
+                | Self::Unclaimed
+        )
+    }
+
     /// The states people see under one status: what a filter by status asks the database for.
     pub fn of(status: Status) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |state| state.status() == status)

@@ -4,6 +4,7 @@
 
 pub mod batches;
 pub mod claims;
+pub mod dashboard;
 mod gates;
 pub mod idempotency;
 pub mod import;

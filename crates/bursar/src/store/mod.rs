@@ -9,7 +9,9 @@ pub mod audit;
 pub mod batches;
 mod bulk;
 pub mod claims;
+pub mod dashboard;
 pub mod directory;
+pub mod earnings;
 pub mod events;
 pub mod idempotency;
 pub mod invariants;
@@ -24,6 +26,7 @@ pub mod portal;
 pub mod preferences;
 pub mod programs;
 pub mod rewards;
+pub mod scope;
 pub mod settings;
 pub mod submissions;
 pub mod tax;
@@ -379,6 +382,11 @@ pub(crate) struct Where {
 }
 
 impl Where {
+    /// Conditions of a statement that itself names these values as `$1…`.
+    pub(crate) fn beside(values: impl IntoIterator<Item = Value>) -> Self {
+        Self { conditions: Vec::new(), values: values.into_iter().collect() }
+    }
+
     /// Adds a condition; each `?` in it stands for the next of `values`.
     pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         let mut text = String::new();

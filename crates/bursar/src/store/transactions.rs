@@ -11,6 +11,7 @@ use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::scope::Scope;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A transaction as it is kept.
@@ -181,8 +182,12 @@ pub struct Filter {
     pub vendor: Option<Vendor>,
     /// To one of these payees.
     pub payees: Option<Vec<String>>,
-    /// To individuals (`Some(true)`) or organizations.
-    pub individual: Option<bool>,
+    /// To whom else it is narrowed.
+    pub scope: Scope,
+    /// Failed for this reason: its code, or how it stands where the vendor gave none.
+    pub reason: Option<String>,
+    /// Came back after it had succeeded.
+    pub after_success: bool,
     /// Of this batch.
     pub batch: Option<BatchId>,
     /// Pressed from this moment on.
@@ -202,6 +207,22 @@ pub struct Filter {
 /// # Errors
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
+    let conditions = narrowed(filter);
+    let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(transaction).collect()
+}
+
+/// How many transactions there are, counted up to `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
+    let sql =
+        format!("SELECT COUNT(*) FROM (SELECT id FROM payout_transaction {{where}} LIMIT {limit}) counted");
+    Ok(db.one(narrowed(filter).query(&sql)).await?.try_get(0)?)
+}
+
+fn narrowed(filter: &Filter) -> Where {
     let mut conditions = Where::default();
     if let Some(states) = &filter.states {
         conditions.among("state", states.iter().map(|state| Value::from(state.as_str())));
@@ -209,15 +230,20 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
     if let Some(payees) = &filter.payees {
         conditions.among("payee", payees.iter().map(|payee| Value::from(payee.as_str())));
     }
+    filter.scope.narrow(&mut conditions);
     if let Some(vendor) = filter.vendor {
         conditions.and("vendor = ?", [Value::from(vendor.as_str())]);
     }
-    if let Some(individual) = filter.individual {
-        let kind = if individual { "ptn_%" } else { "acc_%" };
-        conditions.and("payee LIKE ?", [Value::from(kind)]);
-    }
     if let Some(batch) = filter.batch {
         conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    }
+    if let Some(code) = &filter.reason {
+        conditions.and("COALESCE(reason_code, state) = ?", [Value::from(code.as_str())]);
+    }
+    if filter.after_success {
+        let succeeded = "EXISTS (SELECT 1 FROM timeline l WHERE l.transaction_id = payout_transaction.id \
+                         AND l.effect IN ('payout_paid', 'item_paid'))";
+        conditions.and(succeeded, []);
     }
     let moments = [
         ("created_at >= ?", filter.from),
@@ -235,8 +261,7 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
     if let Some(after) = &filter.after {
         conditions.and("id < ?", [Value::from(after.as_str())]);
     }
-    let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
-    db.all(conditions.query(&sql)).await?.iter().map(transaction).collect()
+    conditions
 }
 
 /// Several transactions by id, in any order; missing ones are left out.

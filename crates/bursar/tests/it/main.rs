@@ -13,6 +13,7 @@
 mod api;
 mod browser;
 mod canary;
+mod dashboard;
 mod gates;
 mod mails;
 mod need;

@@ -79,7 +79,9 @@ async fn no_list_for(
     let (near, far): (Vec<&Piece>, Vec<&Piece>) = lists.partition(|list| list.file == condition.file);
     let mut whys = Vec::new();
     for list in if near.is_empty() { far } else { near } {
-        let sql = store.filled(list, &format!("WHERE {}", numbered(&condition.text))).unwrap_or_default();
+        // What a statement names itself comes before what its conditions are given.
+        let condition = numbered(&condition.text, highest_parameter(&list.text));
+        let sql = store.filled(list, &format!("WHERE {condition}")).unwrap_or_default();
         whys.push(refusal(database, &sql).await?);
     }
     Some(whys)
@@ -277,11 +279,11 @@ fn highest_parameter(sql: &str) -> usize {
     sql.split('$').skip(1).filter_map(|rest| digits(rest).parse().ok()).max().unwrap_or(0)
 }
 
-/// A condition with its marks numbered.
-fn numbered(condition: &str) -> String {
+/// A condition with its marks numbered, from the one after `taken`.
+fn numbered(condition: &str, taken: usize) -> String {
     let mut parts = condition.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.enumerate().fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
+    parts.enumerate().fold(first, |text, (place, part)| format!("{text}${}{part}", taken + place + 1))
 }
 
 #[test]
@@ -325,6 +327,6 @@ fn g(sql: &str) {
     ];
     assert_eq!(filled, expected.map(|one| one.map(str::to_owned).map_err(str::to_owned)));
     let conditions: Vec<String> =
-        written.conditions.iter().map(|condition| numbered(&condition.text)).collect();
+        written.conditions.iter().map(|condition| numbered(&condition.text, 0)).collect();
     assert_eq!(conditions, ["paid_at > $1 OR id = $2", "paid_at IS NULL"]);
 }

@@ -3,6 +3,7 @@
 
 mod batches;
 mod books;
+pub mod dashboard;
 mod imports;
 mod invitations;
 mod outbox;
@@ -44,6 +45,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(batches::routes());
     routes.extend(transactions::routes());
     routes.extend(books::routes());
+    routes.extend(dashboard::routes());
     routes.extend(outbox::routes());
     routes
 }

@@ -12,6 +12,7 @@ use payout::ids::{BatchId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::reason::explain;
+use payout::reward::PaymentType;
 use payout::transaction::{State as Stands, Status};
 
 use super::batches::{PayeeJson, key_required, payment_type};
@@ -304,7 +305,7 @@ async fn whole(db: &mut Db, transaction: &Transaction) -> Result<WholeJson, Faul
 }
 
 /// Whose payments somebody may see: everybody's, or his own and, for the administrator of an account, his account's.
-async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
+pub(super) async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
     match actor.role {
         Role::Partner | Role::PartnerAdmin => {
             let Some(partner) = actor.partner else { return Ok(Some(Vec::new())) };
@@ -352,7 +353,9 @@ async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Faul
         );
     }
     if let Some(kind) = &query.payment_type {
-        filter.individual = Some(kind == "individual");
+        let told = "The payment type is individual or organization.";
+        let unknown = || bad("/payment_type", "unknown_payment_type", told);
+        filter.scope.payment_type = Some(PaymentType::parse(kind).ok_or_else(unknown)?);
     }
     if let Some(batch) = &query.batch {
         filter.batch = Some(

@@ -1,0 +1,290 @@
+//! What the dashboard shows, put together for pages, API and files alike: the summary by currency, and what payees earned
+//! and were paid in a year. What is deliberately not here: the statements (`store::dashboard`, `store::earnings`), and
+//! what a year's threshold is (`payout::tax`).
+
+use std::collections::{BTreeMap, HashMap};
+
+use payout::eligibility::TaxReport;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use payout::tax as rules;
+use payout::transaction::Status;
+
+use super::tax::year;
+use super::{OpsError, Result, settings};
+use crate::store::dashboard::{self as store, Failure, Median, Month, Range, Standing, Top, Waiting};
+use crate::store::earnings::{self, Earning, NetPlace};
+use crate::store::payees::{self, Named};
+use crate::store::scope::Scope;
+use crate::store::{Db, tax::Span};
+
+/// How many there are and what they come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sum {
+    /// How many.
+    pub count: i64,
+    /// What they come to.
+    pub amount: Money,
+}
+
+impl Sum {
+    fn add(&mut self, one: &Standing) {
+        self.count += one.count;
+        self.amount.minor = self.amount.minor.saturating_add(one.amount.minor);
+    }
+}
+
+/// Where the money of one currency is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Card {
+    /// What left our balance at the vendors.
+    pub paid: Money,
+    /// What of it came back, or lies refused at the vendor.
+    pub returned: Money,
+    /// What was marked as paid outside.
+    pub outside: Money,
+    /// Promised to a vendor, and not known to have left.
+    pub in_flight: Sum,
+    /// Left our balance, and on its way to a bank; it counts as paid.
+    pub to_bank: Sum,
+    /// Failed or come back, and waiting for somebody to decide.
+    pub failed: Sum,
+    /// Approved and in no payment.
+    pub waiting: Waiting,
+}
+
+impl Card {
+    fn empty(currency: Currency) -> Self {
+        let zero = Money::new(0, currency);
+        let none = Sum { count: 0, amount: zero };
+        let waiting = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
+        Self {
+            paid: zero,
+            returned: zero,
+            outside: zero,
+            in_flight: none,
+            to_bank: none,
+            failed: none,
+            waiting,
+        }
+    }
+
+    /// Its currency.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.paid.currency
+    }
+
+    /// What stayed with payees.
+    #[must_use]
+    pub fn net(&self) -> Money {
+        let sum = self.paid.minor.saturating_sub(self.returned.minor);
+        Money::new(sum.saturating_add(self.outside.minor), self.currency())
+    }
+}
+
+/// The summary.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Where the money is, by currency.
+    pub cards: Vec<Card>,
+    /// What was paid and came back, by month and currency, oldest first.
+    pub months: Vec<Month>,
+    /// Payments that failed, by reason.
+    pub failures: Vec<Failure>,
+    /// From Pay to Success, by vendor.
+    pub medians: Vec<Median>,
+    /// To whom most was paid, by currency.
+    pub top: Vec<Top>,
+    /// What those are called.
+    pub names: HashMap<Payee, Named>,
+}
+
+/// The summary of what is in scope. A range is about the day on which money moved, Pay was pressed or a reward approved,
+/// each where it is counted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Summary> {
+    let months = store::months(db, scope, range).await?;
+    let mut cards: BTreeMap<Currency, Card> = BTreeMap::new();
+    let mut card = |currency: Currency, change: &dyn Fn(&mut Card)| {
+        change(cards.entry(currency).or_insert_with(|| Card::empty(currency)));
+    };
+    for month in &months {
+        card(month.paid.currency, &|card| {
+            card.paid.minor = card.paid.minor.saturating_add(month.paid.minor);
+            card.returned.minor = card.returned.minor.saturating_add(month.returned.minor);
+            card.outside.minor = card.outside.minor.saturating_add(month.outside.minor);
+        });
+    }
+    for one in store::standing(db, scope, range).await? {
+        card(one.amount.currency, &|card| match one.state.status() {
+            Status::Failed | Status::PayoutFailed => card.failed.add(&one),
+            Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Success => {
+                if one.state.in_flight() { card.in_flight.add(&one) } else { card.to_bank.add(&one) }
+            }
+        });
+    }
+    for waiting in store::waiting(db, scope, range, now).await? {
+        card(waiting.amount.currency, &|card| card.waiting = waiting);
+    }
+    let top = store::top(db, scope, range).await?;
+    let of: Vec<Payee> = top.iter().map(|one| one.payee).collect();
+    Ok(Summary {
+        cards: cards.into_values().collect(),
+        months,
+        failures: store::failures(db, scope, range).await?,
+        medians: store::medians(db, scope, range).await?,
+        names: payees::names(db, &of).await?,
+        top,
+    })
+}
+
+/// Where a page of earnings begins: behind this place of its sort.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// By name: the name and id of the last payee.
+    Name(Option<(String, String)>),
+    /// By net, the most first within each currency: the last row's place.
+    Net(Option<NetPlace>),
+}
+
+/// What one payee earned and was paid in a year, in one currency.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What he is called.
+    pub named: Option<Named>,
+    /// The amounts.
+    pub earning: Earning,
+    /// How his tax report stands now.
+    pub tax: TaxReport,
+    /// Whether what stayed with him is reported for the year; `None` but in US dollars, because nothing is converted.
+    pub over: Option<bool>,
+}
+
+/// What everybody in scope earned and was paid in a year, in one currency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct YearTotal {
+    /// Approved.
+    pub earned: Money,
+    /// Left us.
+    pub paid: Money,
+    /// Came back.
+    pub returned: Money,
+    /// Marked as paid outside.
+    pub outside: Money,
+}
+
+impl YearTotal {
+    /// What stayed with payees.
+    #[must_use]
+    pub fn net(&self) -> Money {
+        let sum = self.paid.minor.saturating_sub(self.returned.minor);
+        Money::new(sum.saturating_add(self.outside.minor), self.paid.currency)
+    }
+}
+
+/// A page of a year's earnings.
+#[derive(Clone, Debug)]
+pub struct Earnings {
+    /// From this total on, a payee's year is reported.
+    pub line: Money,
+    /// A line for each payee and currency.
+    pub lines: Vec<Line>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Place>,
+}
+
+/// A page of what payees earned and were paid in a calendar year, of at most `limit` payees by name, or `limit` lines by
+/// net. By net only those are listed to whom something was paid.
+///
+/// # Errors
+/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+pub async fn earnings(db: &mut Db, scope: &Scope, of: i32, from: &Place, limit: i64) -> Result<Earnings> {
+    let span = year(of).ok_or(OpsError::Missing)?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (earnings, next) = match from {
+        Place::Name(after) => {
+            let mut named = earnings::by_name(db, scope, &span, after.as_ref(), limit + 1).await?;
+            let more = named.len() > most;
+            named.truncate(most);
+            let last = named.last().filter(|_| more);
+            let next = last.map(|(payee, name)| Place::Name(Some((name.clone(), payee.to_string()))));
+            (in_turn(db, &span, &named).await?, next)
+        }
+        Place::Net(after) => {
+            let mut ranked = earnings::by_net(db, scope, &span, after.as_ref(), limit + 1).await?;
+            let more = ranked.len() > most;
+            ranked.truncate(most);
+            let place = |(payee, net): &(Payee, Money)| {
+                Place::Net(Some((net.currency.code().to_owned(), net.minor, payee.to_string())))
+            };
+            let next = ranked.last().filter(|_| more).map(place);
+            (ranked_ones(db, &span, &ranked).await?, next)
+        }
+    };
+    let rules = settings::load(db).await?;
+    let line = rules::threshold(of, &rules.tax_thresholds);
+    Ok(Earnings { lines: lines(db, earnings, line).await?, line, next })
+}
+
+/// All the earnings of these payees, in their order.
+async fn in_turn(db: &mut Db, span: &Span, named: &[(Payee, String)]) -> Result<Vec<Earning>> {
+    let payees: Vec<Payee> = named.iter().map(|(payee, _)| *payee).collect();
+    let mut by_payee: HashMap<Payee, Vec<Earning>> = HashMap::new();
+    for ((payee, _), earning) in earnings::of(db, &payees, span).await? {
+        by_payee.entry(payee).or_default().push(earning);
+    }
+    Ok(payees.iter().filter_map(|payee| by_payee.remove(payee)).flatten().collect())
+}
+
+/// The earnings of these payees in these currencies.
+async fn ranked_ones(db: &mut Db, span: &Span, ranked: &[(Payee, Money)]) -> Result<Vec<Earning>> {
+    let mut payees: Vec<Payee> = ranked.iter().map(|(payee, _)| *payee).collect();
+    payees.sort_unstable();
+    payees.dedup();
+    let mut found = earnings::of(db, &payees, span).await?;
+    Ok(ranked.iter().filter_map(|(payee, net)| found.remove(&(*payee, net.currency))).collect())
+}
+
+async fn lines(db: &mut Db, earnings: Vec<Earning>, line: Money) -> Result<Vec<Line>> {
+    let mut payees: Vec<Payee> = earnings.iter().map(|earning| earning.payee).collect();
+    payees.dedup();
+    let names = payees::names(db, &payees).await?;
+    let facts = payees::facts(db, &payees).await?;
+    let told = |earning: Earning| {
+        let net = earning.net();
+        Line {
+            named: names.get(&earning.payee).cloned(),
+            tax: facts.get(&earning.payee).map_or(TaxReport::Missing, |facts| facts.tax),
+            over: (net.currency == line.currency).then_some(net.minor >= line.minor),
+            earning,
+        }
+    };
+    Ok(earnings.into_iter().map(told).collect())
+}
+
+/// What everybody in scope earned and was paid in a calendar year, by currency.
+///
+/// # Errors
+/// [`OpsError::Missing`] for a year that the calendar does not have; otherwise when the database does not answer.
+pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<YearTotal>> {
+    let span = year(of).ok_or(OpsError::Missing)?;
+    let mut found: BTreeMap<Currency, YearTotal> = BTreeMap::new();
+    let empty = |currency| {
+        let zero = Money::new(0, currency);
+        YearTotal { earned: zero, paid: zero, returned: zero, outside: zero }
+    };
+    for earned in earnings::earned(db, scope, &span).await? {
+        found.insert(earned.currency, YearTotal { earned, ..empty(earned.currency) });
+    }
+    let range = Range { from: Some(span.moments.0), to: Some(span.moments.1) };
+    for month in store::months(db, scope, range).await? {
+        let sum = found.entry(month.paid.currency).or_insert_with(|| empty(month.paid.currency));
+        sum.paid.minor = sum.paid.minor.saturating_add(month.paid.minor);
+        sum.returned.minor = sum.returned.minor.saturating_add(month.returned.minor);
+        sum.outside.minor = sum.outside.minor.saturating_add(month.outside.minor);
+    }
+    Ok(found.into_values().collect())
+}

@@ -1,0 +1,198 @@
+//! Read models of what payees earned and were paid in a calendar year, each with whom and in which currency. What one
+//! payee was paid is `tax`; here are the lists of all of them.
+
+use std::collections::BTreeMap;
+
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::scope::Scope;
+use super::tax::{self, Span, Total};
+use super::{Db, MOST_VALUES, Result, Value, Where, word};
+
+/// What one payee earned and was paid in one currency.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Earning {
+    /// Who.
+    pub payee: Payee,
+    /// What was approved for him, by the day of approval; clawbacks count against it.
+    pub earned: Money,
+    /// What he was paid, by vendor; what was paid outside has none.
+    pub totals: Vec<Total>,
+}
+
+impl Earning {
+    fn nothing(payee: Payee, currency: Currency) -> Self {
+        Self { payee, earned: Money::new(0, currency), totals: Vec::new() }
+    }
+
+    fn sum(&self, of: impl Fn(&Total) -> i64) -> Money {
+        Money::new(self.totals.iter().map(of).fold(0, i64::saturating_add), self.earned.currency)
+    }
+
+    /// What left us for him, dated by when it left.
+    #[must_use]
+    pub fn paid(&self) -> Money {
+        self.sum(|total| total.paid.minor)
+    }
+
+    /// What of it came back, dated by when it came back.
+    #[must_use]
+    pub fn returned(&self) -> Money {
+        self.sum(|total| total.returned.minor)
+    }
+
+    /// What stayed with him.
+    #[must_use]
+    pub fn net(&self) -> Money {
+        self.sum(|total| total.net().minor)
+    }
+}
+
+fn payee(row: &AnyRow, column: usize) -> Result<Payee> {
+    let id: String = row.try_get(column)?;
+    word(Payee::parse(&id), &id)
+}
+
+fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
+    let code: String = row.try_get(column)?;
+    word(Currency::parse(&code).ok(), &code)
+}
+
+/// The payees of a page by name: those who earned or were paid anything in the year, each with his name. `after` is the
+/// name and id of the last one of the page before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_name(
+    db: &mut Db,
+    scope: &Scope,
+    span: &Span,
+    after: Option<&(String, String)>,
+    limit: i64,
+) -> Result<Vec<(Payee, String)>> {
+    let mut conditions = Where::beside([
+        span.moments.0.into(),
+        span.moments.1.into(),
+        span.days.0.as_str().into(),
+        span.days.1.as_str().into(),
+    ]);
+    scope.narrow(&mut conditions);
+    if let Some((name, id)) = after {
+        conditions.and("(name, payee) > (?, ?)", [name.as_str().into(), id.as_str().into()]);
+    }
+    let in_the_year = "(EXISTS (SELECT 1 FROM reward r WHERE r.payee = n.payee AND r.status = 'approved' \
+                       AND r.currency IS NOT NULL AND r.decided_at >= $1 AND r.decided_at < $2) \
+                       OR EXISTS (SELECT 1 FROM payout_transaction t JOIN journal j ON j.subject = t.id \
+                       WHERE t.payee = n.payee AND j.movement IN ('post', 'park', 'unpark', 'reverse') \
+                       AND j.at >= $1 AND j.at < $2) \
+                       OR EXISTS (SELECT 1 FROM payout_transaction t WHERE t.payee = n.payee \
+                       AND t.outside_on >= $3 AND t.outside_on <= $4))";
+    conditions.and(in_the_year, []);
+    let sql = format!(
+        "SELECT payee, name FROM (SELECT id AS payee, name FROM partner UNION ALL SELECT id, name FROM account) n \
+         {{where}} ORDER BY name, payee LIMIT {limit}"
+    );
+    let read = |row: &AnyRow| Ok((payee(row, 0)?, row.try_get(1)?));
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// Where a page by net ended: the currency, the net and the payee of its last row.
+pub type NetPlace = (String, i64, String);
+
+/// The payees of a page by net, the most first within each currency: those to whom anything was paid in the year.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_net(
+    db: &mut Db,
+    scope: &Scope,
+    span: &Span,
+    after: Option<&NetPlace>,
+    limit: i64,
+) -> Result<Vec<(Payee, Money)>> {
+    let mut conditions = Where::beside([
+        span.moments.0.into(),
+        span.moments.1.into(),
+        span.days.0.as_str().into(),
+        span.days.1.as_str().into(),
+    ]);
+    scope.narrow(&mut conditions);
+    if let Some((code, net, id)) = after {
+        let further = "(currency > ? OR (currency = ? AND (net < ? OR (net = ? AND payee > ?))))";
+        let code = || Value::from(code.as_str());
+        conditions.and(further, [code(), code(), (*net).into(), (*net).into(), id.as_str().into()]);
+    }
+    let sql = format!(
+        "SELECT payee, currency, net FROM (SELECT payee, currency, CAST(SUM(minor) AS BIGINT) AS net FROM (\
+         SELECT t.payee AS payee, p.currency AS currency, -p.amount_minor AS minor FROM journal j \
+         JOIN posting p ON p.journal_id = j.id JOIN payout_transaction t ON t.id = j.subject \
+         WHERE j.movement IN ('post', 'park', 'unpark', 'reverse') AND j.at >= $1 AND j.at < $2 \
+         AND (p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%') \
+         UNION ALL SELECT payee, currency, amount_minor FROM payout_transaction \
+         WHERE outside_on >= $3 AND outside_on <= $4) moved GROUP BY payee, currency) sums \
+         {{where}} ORDER BY currency, net DESC, payee LIMIT {limit}"
+    );
+    let read = |row: &AnyRow| Ok((payee(row, 0)?, Money::new(row.try_get(2)?, currency(row, 1)?)));
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// What these payees earned and were paid in the year: by payee, then currency.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(Payee, Currency), Earning>> {
+    let mut found: BTreeMap<(Payee, Currency), Earning> = BTreeMap::new();
+    for some in payees.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        approved_in(&mut conditions, span);
+        let sql = "SELECT payee, currency, \
+                   CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+                   FROM reward {where} GROUP BY payee, currency";
+        for row in db.all(conditions.query(sql)).await? {
+            let (payee, currency) = (payee(&row, 0)?, currency(&row, 1)?);
+            let earning = Earning::nothing(payee, currency);
+            let earned = Money::new(row.try_get(2)?, currency);
+            found.insert((payee, currency), Earning { earned, ..earning });
+        }
+    }
+    for total in tax::totals(db, payees, span).await? {
+        let (payee, currency) = (total.payee, total.paid.currency);
+        let earning = found.entry((payee, currency)).or_insert_with(|| Earning::nothing(payee, currency));
+        earning.totals.push(total);
+    }
+    Ok(found)
+}
+
+/// What everybody in scope earned in the year, by currency.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn earned(db: &mut Db, scope: &Scope, span: &Span) -> Result<Vec<Money>> {
+    let mut conditions = Where::default();
+    approved_in(&mut conditions, span);
+    scope.narrow(&mut conditions);
+    let sql = "SELECT currency, \
+               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               FROM reward {where} GROUP BY currency ORDER BY currency";
+    let read = |row: &AnyRow| Ok(Money::new(row.try_get(1)?, currency(row, 0)?));
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+fn approved_in(conditions: &mut Where, span: &Span) {
+    conditions.and("status = 'approved' AND currency IS NOT NULL", []);
+    let values = [span.moments.0.into(), span.moments.1.into()];
+    conditions.and("decided_at >= ? AND decided_at < ?", values);
+}
+
+/// When the first payment was made, if any was: no year before it has anything to show.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn first_payment(db: &mut Db) -> Result<Option<i64>> {
+    let sql = "SELECT MIN(created_at) FROM payout_transaction";
+    Ok(db.one(sqlx::query(sql)).await?.try_get(0)?)
+}
