@@ -84,7 +84,7 @@ impl Card {
 }
 
 /// The summary.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Where the money is, by currency.
     pub cards: Vec<Card>,

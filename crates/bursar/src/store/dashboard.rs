@@ -55,7 +55,9 @@ pub struct Month {
 }
 
 impl Month {
-    fn nothing(month: &str, currency: Currency) -> Self {
+    /// A month in which nothing moved.
+    #[must_use]
+    pub fn nothing(month: &str, currency: Currency) -> Self {
         let zero = Money::new(0, currency);
         Self { month: month.to_owned(), paid: zero, returned: zero, outside: zero }
     }

@@ -130,7 +130,7 @@ async fn nothing_planted_comes_out() {
     world.tick(0, Loop::Notify).await;
     for path in [
         "/claims",
-        "/transactions",
+        "/dashboard/transactions",
         "/activity",
         "/settings/payouts",
         "/outbox",
@@ -143,7 +143,7 @@ async fn nothing_planted_comes_out() {
         "/audit",
         "/outbox",
         "/partners",
-        "/transactions",
+        "/dashboard/transactions",
         "/settings/payout",
         "/settings/vendors",
         "/rewards",

@@ -1,6 +1,8 @@
 //! The dashboard: what it adds up, for whom, and how it is narrowed. The world here has payments that succeeded, failed
 //! and came back, in three currencies and two months. How the pages look is for `browser`.
 
+mod pages;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -178,7 +180,14 @@ async fn the_summary_adds_up_to_the_books() {
         assert_eq!(owed, -sum(&["payable:"]), "{code} owed");
     }
     drop(db);
+    world.close().await;
+}
 
+#[tokio::test]
+async fn the_summary_tells_months_reasons_and_who_was_paid_most() {
+    let world = World::open("dashboard_parts", 80).await;
+    furnish(&world).await;
+    let api = Api::of(&world, Role::Auditor, None).await;
     let summary = api.get("summary").await;
     let months: Vec<String> = summary["months"]
         .as_array()

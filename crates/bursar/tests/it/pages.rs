@@ -381,8 +381,10 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
         "/rewards?view=eligible",
         "/rewards/RW-000001",
         "/claims",
-        "/transactions",
-        "/transactions?needs_attention=true",
+        "/dashboard/summary",
+        "/dashboard/transactions",
+        "/dashboard/transactions?needs_attention=true",
+        "/dashboard/earnings",
         "/partners",
         "/partners/ana",
         "/accounts/A-1",
@@ -428,7 +430,7 @@ async fn a_partner_sees_his_own_and_nothing_else() {
         "/rewards",
         "/rewards/RW-000001",
         "/claims",
-        "/transactions",
+        "/dashboard/transactions",
         "/partners",
         "/partners/bo",
         "/activity",
@@ -551,7 +553,8 @@ async fn while_payouts_are_off_their_pages_are_not_there() {
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     browser.read("/rewards").await.says("Review Claims");
     world.set(|it| bursar::ops::settings::Document { enabled: false, ..it }).await;
-    for path in ["/claims", "/claims/PB-2026-0001/pay", "/transactions", "/transactions/PT-000001"] {
+    for path in ["/claims", "/claims/PB-2026-0001/pay", "/dashboard/transactions", "/transactions/PT-000001"]
+    {
         let gone = browser.get(path).await;
         assert_eq!(gone.status, StatusCode::NOT_FOUND, "{path}");
         gone.says("Payouts are switched off. Switch payouts on in Payout Settings.");

@@ -354,7 +354,7 @@ async fn of_vendor(
 
 async fn of_payments(facts: &mut Facts, db: &mut Db, detail: &Value, base: &str) -> store::Result<()> {
     let ids = texts(&detail["transactions"]);
-    facts.links.1 = format!("{base}/transactions?stuck=true");
+    facts.links.1 = format!("{base}/dashboard/transactions?stuck=true");
     let mut rows = Vec::new();
     for id in ids.iter().take(SHOWN) {
         let transaction = transactions::find(db, id).await?;

@@ -35,8 +35,8 @@ pub enum Place {
     Rewards,
     /// The batch being prepared.
     Claims,
-    /// What became of payments.
-    Transactions,
+    /// What became of payments, and what they come to.
+    Dashboard,
     /// How payouts are made.
     PayoutSettings,
     /// What people were told.
@@ -249,11 +249,11 @@ impl Visit {
         let mut rewards = vec![
             entry("Rewards", "/rewards", Place::Rewards),
             entry("Review Claims", "/claims", Place::Claims),
-            entry("Payout Dashboard", "/transactions", Place::Transactions),
+            entry("Payout Dashboard", "/dashboard/summary", Place::Dashboard),
             entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
             entry("Outbox", "/outbox", Place::Outbox),
         ];
-        rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/transactions"));
+        rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/dashboard/summary"));
         let audits = self.may(Permission::Audit);
         let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
         let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));

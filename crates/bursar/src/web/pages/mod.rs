@@ -3,8 +3,10 @@
 //! deliberately not here: deciding and writing; a form awaits one verb and goes to a page that tells what it did.
 
 mod asked;
+mod chart;
 mod claims;
 mod connections;
+mod dashboard;
 mod entry;
 mod events;
 mod frame;
@@ -13,6 +15,7 @@ mod invite;
 mod live;
 mod login;
 mod me;
+mod meant;
 mod notices;
 mod outbox;
 mod partners;
@@ -56,6 +59,7 @@ pub fn routes() -> Vec<Route> {
         prepare::routes(),
         pay::routes(),
         live::routes(),
+        dashboard::routes(),
         transactions::routes(),
         transaction::routes(),
         partners::routes(),

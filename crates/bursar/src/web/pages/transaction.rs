@@ -167,7 +167,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction);
     Ok(ShowPage {
-        frame: visit.frame(transaction.label(), Place::Transactions),
+        frame: visit.frame(transaction.label(), Place::Dashboard),
         number: transaction.label(),
         chip: status_chip(transaction.state.status()),
         detail: detail(transaction.state),

@@ -1,11 +1,10 @@
-//! What became of payments: the list with its views, newest first. One payment is in `transaction`.
+//! What became of payments: the dashboard's tab of them, with its views, newest first. One payment is in `transaction`.
 
 use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::ids::BatchId;
@@ -14,6 +13,8 @@ use payout::money::Vendor;
 use payout::reason::explain;
 use payout::transaction::{State as Stands, Status};
 
+use super::dashboard::asked::{Ask, Narrowed, Tab};
+use super::dashboard::{Choice, Shared, choices};
 use super::frame::{Frame, Place, Visit};
 use super::words::{Cash, Chip, When, detail, status_chip};
 use crate::app::App;
@@ -26,89 +27,97 @@ use crate::web::{Need, Route, get};
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![get("/transactions", Need::May(Permission::Read), list)]
+    vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
 }
 
 /// Without an end for this long, a payment is stuck.
 const STUCK_US: i64 = 3 * 86_400_000_000;
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Ask {
-    status: Option<String>,
-    vendor: Option<String>,
-    /// A batch's number.
-    batch: Option<String>,
-    /// A payee: an id of ours or the caller's.
-    payee: Option<String>,
-    /// Failed, come back, unclaimed, on hold, or with a person.
-    needs_attention: Option<bool>,
-    /// Without an end for three days.
-    stuck: Option<bool>,
-    /// Not ended yet.
-    under_way: Option<bool>,
+/// More than so many are not counted.
+const MOST_COUNTED: i64 = 999;
+
+/// The views, as addresses and people name them.
+const VIEWS: [(&str, &str); 5] = [
+    ("", "All"),
+    ("needs_attention", "Needs attention"),
+    ("stuck", "Stuck"),
+    ("after_success", "Returned after success"),
+    ("under_way", "Under way"),
+];
+
+/// What a view shows.
+fn view(name: &str, now: i64) -> Filter {
+    let under_way = || Some(Stands::ALL.iter().copied().filter(|state| !state.settled()).collect());
+    match name {
+        "needs_attention" => needing_attention(),
+        "stuck" => Filter {
+            states: under_way(),
+            open: true,
+            unmoved_since: Some(now - STUCK_US),
+            ..Filter::default()
+        },
+        "after_success" => Filter {
+            states: Some(Stands::of(Status::PayoutFailed).collect()),
+            after_success: true,
+            ..Filter::default()
+        },
+        "under_way" => Filter { states: under_way(), open: true, ..Filter::default() },
+        _ => Filter::default(),
+    }
 }
 
-impl Ask {
-    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
-        let mut text = url::form_urlencoded::Serializer::new(String::new());
-        let words = [
-            ("status", &self.status),
-            ("vendor", &self.vendor),
-            ("batch", &self.batch),
-            ("payee", &self.payee),
-        ];
-        for (name, value) in words {
-            if let Some(value) = value {
-                text.append_pair(name, value);
+/// What the filters of this tab mean to the database; what cannot be read is told.
+async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
+    let mut filter = view(ask.view().unwrap_or(""), now);
+    (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
+    let mut note = |name, words: &str| ask.note(Tab::Transactions, narrowed, name, words);
+    let mut problems = Vec::new();
+    if let Some(word) = &ask.status {
+        match Status::parse(word) {
+            Some(status) => {
+                let within = |state: &Stands| filter.states.as_ref().is_none_or(|all| all.contains(state));
+                filter.states = Some(Stands::of(status).filter(within).collect());
+                note("status", status.label());
             }
+            None => problems.push(format!("There is no status “{word}”.")),
         }
-        let ticks =
-            [("needs_attention", self.needs_attention), ("stuck", self.stuck), ("under_way", self.under_way)];
-        for (name, _) in ticks.into_iter().filter(|(_, tick)| *tick == Some(true)) {
-            text.append_pair(name, "true");
-        }
-        text
     }
-
-    /// What it means to the database, or what cannot be read.
-    async fn filter(&self, db: &mut Db, now: i64) -> Result<Result<Filter, String>, Fault> {
-        let mut filter = Filter::default();
-        if self.needs_attention == Some(true) {
-            filter = needing_attention();
+    if let Some(word) = &ask.vendor {
+        filter.vendor = Vendor::parse(word);
+        match filter.vendor {
+            Some(vendor) => note("vendor", vendor.label()),
+            None => problems.push(format!("There is no vendor “{word}”.")),
         }
-        if self.stuck == Some(true) || self.under_way == Some(true) {
-            filter.states = Some(Stands::ALL.iter().copied().filter(|state| !state.settled()).collect());
-            filter.open = true;
-            filter.unmoved_since = self.stuck.and_then(|stuck| stuck.then_some(now - STUCK_US));
-        }
-        if let Some(word) = &self.status {
-            let Some(status) = Status::parse(word) else {
-                return Ok(Err(format!("There is no status “{word}”.")));
-            };
-            filter.states = Some(Stands::of(status).collect());
-        }
-        if let Some(word) = &self.vendor {
-            let Some(vendor) = Vendor::parse(word) else {
-                return Ok(Err(format!("There is no vendor “{word}”.")));
-            };
-            filter.vendor = Some(vendor);
-        }
-        if let Some(number) = &self.batch {
-            match batches::find(db, number).await {
-                Ok(batch) => filter.batch = Some(batch.id),
-                Err(StoreError::Missing) => return Ok(Err(format!("There is no batch “{number}”."))),
-                Err(error) => return Err(error.into()),
+    }
+    if let Some(number) = &ask.batch {
+        match batches::find(db, number).await {
+            Ok(batch) => {
+                filter.batch = Some(batch.id);
+                note("batch", &batch.number);
             }
+            Err(StoreError::Missing) => problems.push(format!("There is no batch “{number}”.")),
+            Err(error) => return Err(error.into()),
         }
-        if let Some(id) = &self.payee {
-            let Some(payee) = payees::find(db, id).await? else {
-                return Ok(Err(format!("There is no partner or account “{id}”.")));
-            };
-            filter.payees = Some(vec![payee.to_string()]);
-        }
-        Ok(Ok(filter))
     }
+    if let Some(id) = &ask.payee {
+        match payees::find(db, id).await? {
+            Some(payee) => {
+                filter.payees = Some(vec![payee.to_string()]);
+                let named = payees::names(db, &[payee]).await?.remove(&payee);
+                note("payee", named.as_ref().map_or(id.as_str(), |named| &named.name));
+            }
+            None => problems.push(format!("There is no partner or account “{id}”.")),
+        }
+    }
+    if let Some(code) = &ask.reason {
+        let failed = |state: &Stands| matches!(state.status(), Status::Failed | Status::PayoutFailed);
+        let within = |state: &Stands| filter.states.as_ref().is_none_or(|all| all.contains(state));
+        filter.states = Some(Stands::ALL.iter().copied().filter(failed).filter(within).collect());
+        filter.reason = Some(code.clone());
+        note("reason", code);
+    }
+    narrowed.problems.extend(problems);
+    Ok(filter)
 }
 
 /// What somebody must look at: failed, come back, unclaimed, on hold, or not to be found out by Bursar itself.
@@ -197,24 +206,15 @@ fn aside(transaction: &Transaction) -> String {
 #[template(path = "transactions.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
-    /// The views: words, address, whether it is this one.
-    views: Vec<(&'static str, &'static str, bool)>,
-    statuses: Vec<(&'static str, &'static str)>,
-    problem: Option<String>,
+    shared: Shared,
+    /// The views: address, words, whether it is this one.
+    views: Vec<(String, String, bool)>,
+    statuses: Vec<Choice>,
+    vendors: Vec<Choice>,
     rows: Vec<Row>,
+    first: Option<String>,
     next: Option<String>,
     narrowed: bool,
-}
-
-impl ListPage {
-    fn is_status(&self, status: &str) -> bool {
-        self.ask.status.as_deref() == Some(status)
-    }
-
-    fn is_vendor(&self, vendor: &Vendor) -> bool {
-        self.ask.vendor.as_deref() == Some(vendor.as_str())
-    }
 }
 
 async fn list(
@@ -223,40 +223,60 @@ async fn list(
     ListQuery(ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
+    let now = app.clock.now();
+    let mut narrowed = ask.narrow(&mut db, Tab::Transactions, now).await?;
+    let filter = filter(&mut db, &ask, &mut narrowed, now).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let (found, problem) = match ask.filter(&mut db, app.clock.now()).await? {
-        Ok(filter) => {
-            let filter = Filter { after, ..filter };
-            (transactions::list(&mut db, &filter, paging.limit + 1).await?, None)
-        }
-        Err(problem) => (Vec::new(), Some(problem)),
+    let found = match narrowed.problems.is_empty() {
+        true => transactions::list(&mut db, &Filter { after, ..filter }, paging.limit + 1).await?,
+        false => Vec::new(),
     };
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     let found: Vec<Transaction> = found.into_iter().take(limit).collect();
-    let next = found.last().filter(|_| more).map(|last| {
-        let place = sealed(&[&last.id.to_string()]);
-        format!("/transactions?{}", ask.query().append_pair("after", &place).finish())
-    });
-    let here = ask.query().finish();
-    let view = |words, address: &'static str| {
-        let query = address.split_once('?').map_or("", |(_, query)| query);
-        (words, address, query == here)
-    };
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| ask.address(Tab::Transactions, &[("after", &sealed(&[&last.id.to_string()]))]));
+    let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
+    let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
     let page = ListPage {
-        frame: visit.frame("Payments", Place::Transactions),
-        views: vec![
-            view("All", "/transactions"),
-            view("Needs attention", "/transactions?needs_attention=true"),
-            view("Under way", "/transactions?under_way=true"),
-            view("Stuck", "/transactions?stuck=true"),
-        ],
-        statuses: Status::ALL.iter().map(|status| (status.as_str(), status.label())).collect(),
-        problem,
+        frame: visit.frame("Payments", Place::Dashboard),
+        views: views(&mut db, &ask, &narrowed, now).await?,
+        statuses: choices(statuses, ask.status.as_deref()),
+        vendors: choices(vendors, ask.vendor.as_deref()),
         rows: rows(&mut db, found).await?,
+        first: paging.after.is_some().then(|| ask.address(Tab::Transactions, &[])),
         next,
-        narrowed: !here.is_empty(),
-        ask,
+        narrowed: !ask.query(Tab::Transactions, &[]).is_empty(),
+        shared: Shared::of(Tab::Transactions, ask, narrowed),
     };
     visit.show(&page)
+}
+
+/// The views with the filters that are on, and how many payments somebody must look at among those.
+async fn views(
+    db: &mut Db,
+    ask: &Ask,
+    narrowed: &Narrowed,
+    now: i64,
+) -> Result<Vec<(String, String, bool)>, Fault> {
+    let mut views = Vec::new();
+    for (name, words) in VIEWS {
+        let mut words = words.to_owned();
+        if matches!(name, "needs_attention" | "stuck") {
+            let (scope, range) = (narrowed.scope.clone(), narrowed.range);
+            let filter = Filter { scope, from: range.from, to: range.to, ..view(name, now) };
+            let counted = transactions::count(db, &filter, MOST_COUNTED + 1).await?;
+            let more = if counted > MOST_COUNTED { "+" } else { "" };
+            words = format!("{words} ({}{more})", counted.min(MOST_COUNTED));
+        }
+        let mut otherwise: Vec<(&str, &str)> = VIEWS.iter().skip(1).map(|(view, _)| (*view, "")).collect();
+        otherwise.retain(|(view, _)| *view != name);
+        if !name.is_empty() {
+            otherwise.push((name, "true"));
+        }
+        views.push((ask.address(Tab::Transactions, &otherwise), words, ask.view().unwrap_or("") == name));
+    }
+    Ok(views)
 }

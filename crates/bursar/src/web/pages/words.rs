@@ -69,6 +69,12 @@ impl fmt::Display for Cash {
     }
 }
 
+/// An amount in digits alone, for where its currency stands already.
+#[must_use]
+pub fn bare(money: Money) -> String {
+    grouped(&money.decimal())
+}
+
 /// What a reward is worth: money or points.
 #[derive(Clone, Copy)]
 pub struct Value(pub Worth);

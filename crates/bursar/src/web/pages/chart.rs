@@ -1,0 +1,125 @@
+//! A chart of bars as an image of lines that grow from the left: a label and a value in words above each bar, so that
+//! colour and length never stand alone. It is as wide as its place, and its text as large as other text. What is
+//! deliberately not here: the table that stands beside every chart with the same figures.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+/// One bar, and a second one below it where there is something to set against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// What it is about.
+    pub label: String,
+    /// How much, in words.
+    pub value: String,
+    /// How much; nothing is drawn of what is not above zero.
+    pub first: i64,
+    /// What is set against it: drawn below it, thinner and hatched.
+    pub second: i64,
+}
+
+/// A chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    /// Tells it apart from the other charts of its page.
+    pub id: String,
+    /// What it is called.
+    pub title: String,
+    /// What it shows, for whoever does not see it.
+    pub told: String,
+    /// Its bars, from above.
+    pub bars: Vec<Bar>,
+}
+
+/// A bar with its words, in pixels.
+const ROW: usize = 46;
+
+impl HtmlSafe for Chart {}
+
+impl fmt::Display for Chart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, height) = (escaped(&self.id), self.bars.len() * ROW);
+        let most = self.bars.iter().map(|bar| bar.first.max(bar.second)).max().unwrap_or(0);
+        write!(
+            f,
+            "<svg class=\"chart\" role=\"img\" width=\"100%\" height=\"{height}\" \
+             aria-labelledby=\"{id}-title {id}-told\"><title id=\"{id}-title\">{}</title>\
+             <desc id=\"{id}-told\">{}</desc><defs><pattern id=\"{id}-hatch\" width=\"6\" height=\"6\" \
+             patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+             <rect class=\"second\" width=\"3\" height=\"6\"/></pattern></defs>",
+            escaped(&self.title),
+            escaped(&self.told)
+        )?;
+        for (place, bar) in self.bars.iter().enumerate() {
+            let top = place * ROW;
+            write!(
+                f,
+                "<svg width=\"62%\" height=\"{ROW}\" y=\"{top}\"><text y=\"15\">{}</text></svg>\
+                 <text class=\"value\" x=\"100%\" y=\"{}\">{}</text>",
+                escaped(&bar.label),
+                top + 15,
+                escaped(&bar.value)
+            )?;
+            write!(f, "<rect class=\"rest\" y=\"{}\" width=\"100%\" height=\"10\"/>", top + 21)?;
+            if let Some(width) = share(bar.first, most) {
+                write!(f, "<rect class=\"first\" y=\"{}\" width=\"{width}\" height=\"10\"/>", top + 21)?;
+            }
+            if let Some(width) = share(bar.second, most) {
+                write!(
+                    f,
+                    "<rect class=\"against\" y=\"{}\" width=\"{width}\" height=\"6\" fill=\"url(#{id}-hatch)\"/>",
+                    top + 33
+                )?;
+            }
+        }
+        f.write_str("</svg>")
+    }
+}
+
+/// A part of the most as `12.3%`, in whole thousandths; at least one, so that what is there is seen.
+fn share(value: i64, most: i64) -> Option<String> {
+    if value <= 0 || most <= 0 {
+        return None;
+    }
+    let thousandths = (i128::from(value) * 1000 / i128::from(most)).max(4);
+    Some(format!("{}.{}%", thousandths / 10, thousandths % 10))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_part_of_the_longest() {
+        for (value, most, width) in [
+            (100, 100, Some("100.0%")),
+            (1, 3, Some("33.3%")),
+            (1, i64::MAX, Some("0.4%")),
+            (i64::MAX, i64::MAX, Some("100.0%")),
+            (0, 5, None),
+            (-7, 5, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(share(value, most).as_deref(), width, "{value} of {most}");
+        }
+    }
+
+    #[test]
+    fn it_says_in_words_what_it_draws() {
+        let bar =
+            |first, second| Bar { label: "A <b> & Co".to_owned(), value: "7".to_owned(), first, second };
+        let (id, title) = ("paid".to_owned(), "Paid".to_owned());
+        let chart = Chart { id, title, told: "By month.".to_owned(), bars: vec![bar(7, 0), bar(7, 3)] };
+        let svg = chart.to_string();
+        assert!(svg.contains("role=\"img\"") && svg.contains("<title id=\"paid-title\">Paid</title>"));
+        assert!(svg.contains("<desc id=\"paid-told\">By month.</desc>"));
+        assert!(svg.contains("A &#60;b&#62; &#38; Co") && !svg.contains("<b>"));
+        assert_eq!(svg.matches("class=\"against\"").count(), 1, "a bar of nothing is not drawn");
+        assert!(!svg.contains("style="));
+    }
+}

@@ -1,0 +1,89 @@
+//! The days that the words of a date range mean: calendar months, and quarters and years as the fiscal year begins. All
+//! days are UTC, and both ends belong to the range.
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+/// The ranges that have a name, as addresses and people say them.
+pub const PRESETS: [(&str, &str); 5] = [
+    ("this_month", "This month"),
+    ("last_month", "Last month"),
+    ("this_quarter", "This quarter"),
+    ("this_fiscal_year", "This fiscal year"),
+    ("last_fiscal_year", "Last fiscal year"),
+];
+
+/// The first and the last day of a range that has a name. `today` is `YYYY-MM-DD`, the fiscal year begins on `start`,
+/// `MM-DD`.
+#[must_use]
+pub fn days(preset: &str, today: &str, start: &str) -> Option<(String, String)> {
+    let today: Date = today.parse().ok()?;
+    let (first, last) = match preset {
+        "this_month" => (today.first_of_month(), today.last_of_month()),
+        "last_month" => {
+            let last = today.first_of_month().yesterday().ok()?;
+            (last.first_of_month(), last)
+        }
+        "this_quarter" => quarter(today, start)?,
+        "this_fiscal_year" => fiscal_year(today, start)?,
+        "last_fiscal_year" => fiscal_year(fiscal_year(today, start)?.0.yesterday().ok()?, start)?,
+        _ => return None,
+    };
+    Some((first.to_string(), last.to_string()))
+}
+
+/// The fiscal year that a day lies in.
+fn fiscal_year(day: Date, start: &str) -> Option<(Date, Date)> {
+    let this = begins(day.year(), start)?;
+    let year = if day < this { day.year().checked_sub(1)? } else { day.year() };
+    Some((begins(year, start)?, begins(year.checked_add(1)?, start)?.yesterday().ok()?))
+}
+
+/// The quarter of the fiscal year that a day lies in: each is counted from the year's beginning, so that a year that
+/// begins on the 31st has its quarters end with their months.
+fn quarter(day: Date, start: &str) -> Option<(Date, Date)> {
+    let (first, last) = fiscal_year(day, start)?;
+    let begin = |number: i32| first.checked_add((3 * number).months()).ok();
+    let begins = (0..4).filter_map(begin).filter(|begin| *begin <= day);
+    let this = begins.max()?;
+    let next = (1..4).filter_map(begin).find(|begin| *begin > day);
+    Some((this, next.map_or(Some(last), |next| next.yesterday().ok())?))
+}
+
+/// The day on which the fiscal year of a year begins; the last of February where the 29th is not there.
+fn begins(year: i16, start: &str) -> Option<Date> {
+    let (month, day) = start.split_once('-')?;
+    let (month, day) = (month.parse().ok()?, day.parse().ok()?);
+    let first = Date::new(year, month, 1).ok()?;
+    Date::new(year, month, day).ok().or(Some(first.last_of_month()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_follows_the_beginning_of_the_fiscal_year() {
+        for (preset, today, start, first, last) in [
+            ("this_month", "2026-02-14", "04-06", "2026-02-01", "2026-02-28"),
+            ("last_month", "2026-01-01", "04-06", "2025-12-01", "2025-12-31"),
+            ("this_quarter", "2026-05-10", "01-01", "2026-04-01", "2026-06-30"),
+            ("this_quarter", "2026-12-31", "01-01", "2026-10-01", "2026-12-31"),
+            ("this_quarter", "2026-04-05", "04-06", "2026-01-06", "2026-04-05"),
+            ("this_quarter", "2026-04-06", "04-06", "2026-04-06", "2026-07-05"),
+            ("this_quarter", "2026-11-29", "08-31", "2026-08-31", "2026-11-29"),
+            ("this_quarter", "2026-11-30", "08-31", "2026-11-30", "2027-02-27"),
+            ("this_fiscal_year", "2026-04-05", "04-06", "2025-04-06", "2026-04-05"),
+            ("this_fiscal_year", "2026-04-06", "04-06", "2026-04-06", "2027-04-05"),
+            ("last_fiscal_year", "2026-04-06", "04-06", "2025-04-06", "2026-04-05"),
+            ("last_fiscal_year", "2026-04-05", "04-06", "2024-04-06", "2025-04-05"),
+            ("this_fiscal_year", "2026-07-01", "01-01", "2026-01-01", "2026-12-31"),
+            ("this_fiscal_year", "2027-03-01", "02-29", "2027-02-28", "2028-02-28"),
+        ] {
+            let expected = Some((first.to_owned(), last.to_owned()));
+            assert_eq!(days(preset, today, start), expected, "{preset} on {today} from {start}");
+        }
+        assert_eq!(days("next_year", "2026-04-06", "04-06"), None);
+        assert_eq!(days("this_quarter", "2026-04-06", "soon"), None);
+    }
+}
