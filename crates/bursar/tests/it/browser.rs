@@ -2,6 +2,8 @@
 //! page is what it is without it, only handier. What is deliberately not here: what a page says; that is in `pages`.
 
 mod driver;
+mod inspection;
+mod payday;
 mod portal;
 
 use std::path::Path;

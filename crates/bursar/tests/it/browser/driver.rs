@@ -1,5 +1,5 @@
-//! A browser that presses buttons: headless Chromium behind its own driver, spoken to in W3C WebDriver over loopback.
-//! What is deliberately not here: waiting for scripts. Our pages are whole when they are loaded.
+//! A browser that presses buttons: headless Chromium behind its own driver, spoken to in W3C WebDriver over loopback, by
+//! mouse or by keyboard alone, with or without scripts. What is deliberately not here: what is pressed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -14,6 +14,11 @@ use crate::need;
 const DRIVERS: [&str; 2] = ["/usr/bin/chromedriver", "/usr/local/bin/chromedriver"];
 /// What WebDriver calls an element's id.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The keys of WebDriver that have no letter.
+const TAB: char = '\u{E004}';
+const ENTER: char = '\u{E007}';
+/// More stops than any page has.
+const MOST_STOPS: usize = 400;
 
 /// One browser with one window.
 pub struct Driven {
@@ -48,7 +53,7 @@ impl Driven {
         });
         // Elements are waited for, because a click does not wait for the page it leads to.
         let wanted = json!({"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": options, "timeouts": {"implicit": 5_000}}}});
+            "goog:chromeOptions": options, "timeouts": {"implicit": 5_000, "script": 60_000}}}});
         let mut driven = Self { driver, host, session: "/session".to_owned() };
         let begun = driven.call("POST", "", &wanted).await;
         driven.session = format!("/session/{}", begun["sessionId"].as_str().unwrap());
@@ -95,10 +100,8 @@ impl Driven {
 
     /// Presses the button or link with these words.
     pub async fn press(&self, words: &str) {
-        let path = format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']");
-        let found = self.call("POST", "/element", &json!({"using": "xpath", "value": path})).await;
-        let id = found[ELEMENT].as_str().unwrap().to_owned();
-        self.call("POST", &format!("/element/{id}/click"), &json!({})).await;
+        self.click(&format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']"))
+            .await;
     }
 
     /// Types into the field with this id, whatever stood there before.
@@ -108,6 +111,90 @@ impl Driven {
         let id = found[ELEMENT].as_str().unwrap().to_owned();
         self.call("POST", &format!("/element/{id}/clear"), &json!({})).await;
         self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
+    }
+
+    /// Ticks the box, or chooses the button, with these words.
+    pub async fn tick(&self, words: &str) {
+        let box_of = format!(
+            "//input[@aria-label='{words}'] | //label[contains(normalize-space(), '{words}')]/descendant::input"
+        );
+        self.click(&box_of).await;
+    }
+
+    async fn click(&self, path: &str) {
+        let found = self.call("POST", "/element", &json!({"using": "xpath", "value": path})).await;
+        let id = found[ELEMENT].as_str().unwrap().to_owned();
+        // As a person scrolls to what he wants to press, when something that stays in place lies over it.
+        let scroll = json!({"script": "arguments[0].scrollIntoView({block: 'center'})", "args": [found]});
+        self.call("POST", "/execute/sync", &scroll).await;
+        self.call("POST", &format!("/element/{id}/click"), &json!({})).await;
+    }
+
+    /// Types keys, one after the other.
+    pub async fn keys(&self, keys: impl IntoIterator<Item = char>) {
+        let each = keys.into_iter().flat_map(|key| {
+            [
+                json!({"type": "keyDown", "value": key.to_string()}),
+                json!({"type": "keyUp", "value": key.to_string()}),
+            ]
+        });
+        let actions =
+            json!({"actions": [{"type": "key", "id": "keys", "actions": each.collect::<Vec<_>>()}]});
+        self.call("POST", "/actions", &actions).await;
+    }
+
+    /// Goes by the Tab key to what has such words, and sees that the focus can be seen there.
+    async fn reach(&self, words: &str, is: impl Fn(&str) -> bool) {
+        const HERE: &str = "const at = document.activeElement; const words = at.getAttribute('aria-label') \
+            || at.labels?.[0]?.innerText || at.innerText || ''; \
+            return [at.matches(':focus-visible'), words.trim().replace(/\\s+/g, ' ')]";
+        for _ in 0..MOST_STOPS {
+            self.keys([TAB]).await;
+            let here = self.ask(HERE).await;
+            if is(here[1].as_str().unwrap()) {
+                assert_eq!(here[0], true, "the focus on {words:?} cannot be seen");
+                return;
+            }
+        }
+        panic!("no key leads to {words:?} on {}:\n{}", self.at().await, self.words().await);
+    }
+
+    /// The same as [`Driven::press`], by keyboard.
+    pub async fn press_by_key(&self, words: &str) {
+        self.reach(words, |here| here == words).await;
+        self.keys([ENTER]).await;
+    }
+
+    /// The same as [`Driven::tick`], by keyboard.
+    pub async fn tick_by_key(&self, words: &str) {
+        self.reach(words, |here| here.contains(words)).await;
+        self.keys([' ']).await;
+    }
+
+    /// From here on no page runs a script of its own.
+    pub async fn without_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    }
+
+    /// Shows the page in this width of CSS pixels, light or dark, and without movement.
+    pub async fn look(&self, width: u32, dark: bool) {
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]});
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Asks what no page can be asked for.
+    pub async fn devtools(&self, command: &str, told: Value) -> Value {
+        self.call("POST", "/goog/cdp/execute", &json!({"cmd": command, "params": told})).await
+    }
+
+    /// What a script answers that takes its time: it is given `done` to call.
+    pub async fn await_answer(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[0]; {script}");
+        self.call("POST", "/execute/async", &json!({"script": script, "args": []})).await
     }
 
     /// What a script answers.
@@ -145,15 +232,18 @@ impl Driven {
         assert!(words.contains(text), "{} does not say {text:?}:\n{words}", self.at().await);
     }
 
-    /// Keeps a picture of the page, where `BURSAR_TEST_PICTURES` names a folder for it.
+    /// Keeps a picture of the whole page, where `BURSAR_TEST_PICTURES` names a folder for it.
     pub async fn picture(&self, name: &str) {
         use base64::Engine as _;
         let Ok(folder) = std::env::var("BURSAR_TEST_PICTURES") else { return };
-        let height = self.ask("return document.documentElement.scrollHeight").await;
-        let width = self.ask("return window.innerWidth").await;
-        self.call("POST", "/window/rect", &json!({"width": width, "height": height})).await;
-        let taken = self.call("GET", "/screenshot", &Value::Null).await;
-        let bytes = base64::engine::general_purpose::STANDARD.decode(taken.as_str().unwrap()).unwrap();
+        let size = self.devtools("Page.getLayoutMetrics", json!({})).await;
+        let clip = json!({"x": 0, "y": 0, "scale": 1, "width": size["cssLayoutViewport"]["clientWidth"],
+            "height": size["cssContentSize"]["height"]});
+        let told = json!({"captureBeyondViewport": true, "clip": clip});
+        let taken = self.devtools("Page.captureScreenshot", told).await;
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
     }
 

@@ -1,0 +1,189 @@
+//! Every page there is, read off the route table: axe finds nothing that keeps somebody out, in light and dark, on a small
+//! telephone and on a desk; nothing is wider than the screen; and a picture of each is kept. A route whose address has a
+//! part that nobody filled here fails the test, so that no page is forgotten.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bursar::ops::batches::{self, Choose};
+use bursar::ops::import;
+use bursar::ops::people::{self, NewPerson};
+use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::store::batches::PoolFilter;
+use bursar::store::mails;
+use bursar::store::rewards::{Filter, View};
+use bursar::web::{Need, Route, table};
+use bursar::work::notify;
+use payout::access::{Permission, Role};
+use serde_json::{Value, json};
+
+use super::driver::Driven;
+use crate::need;
+use crate::pages::{PASSWORD, approve_all, furnish};
+use crate::world::{SECOND, World};
+
+/// What is no page that anybody looks at, and why.
+const NO_PAGES: [(&str, &str); 11] = [
+    ("/assets/", "what pages load"),
+    ("/login/{token}", "a link that signs in and leads on"),
+    ("/claims/{number}/events", "a stream"),
+    ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
+    ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
+    ("/portal/confirm/{token}", "a link that works once; the portal's tests follow it"),
+    ("/portal/profile/{whose}/stripe/return", "the way back from the vendor"),
+    ("/portal/profile/{whose}/stripe/again", "the way back from the vendor"),
+    ("/healthz", "for machines"),
+    ("/readyz", "for machines"),
+    ("/metrics", "for machines"),
+];
+
+/// The widths in CSS pixels, and dark or light.
+const LOOKS: [(u32, bool); 4] = [(1280, false), (1280, true), (320, true), (320, false)];
+
+/// The pages of the route table as addresses, for staff and for partners.
+fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
+    let is_page = |route: &Route| {
+        route.method == "GET"
+            && !route.path.starts_with("/api/")
+            && !NO_PAGES
+                .iter()
+                .any(|(path, _)| route.path == *path || (path.ends_with('/') && route.path.starts_with(path)))
+    };
+    let (mut staff, mut partners) = (Vec::new(), Vec::new());
+    for route in table().into_iter().filter(is_page) {
+        let address = fill.get(route.path).cloned().unwrap_or_else(|| {
+            assert!(!route.path.contains('{'), "say in `fill` which {} is looked at", route.path);
+            route.path.to_owned()
+        });
+        match route.need {
+            Need::May(Permission::ReadOwn) => partners.push(address),
+            Need::Open | Need::Login | Need::May(_) | Need::MayOrOwn(_) => staff.push(address),
+        }
+    }
+    (staff, partners)
+}
+
+/// What there is to look at: three payments of which one failed, a draft beside them, mails.
+async fn fill(world: &World) -> BTreeMap<&'static str, String> {
+    furnish(world).await;
+    approve_all(world).await;
+    super::payday::pay_whatever_can_be_paid(world).await;
+    let (app, actor) = (&world.app, &world.actor);
+    let more = "external_id,activity,owner,value,currency\nR-20,deal,ana,20,USD\nR-21,deal,bo,21,EUR\n";
+    import::rewards(app, actor, more.as_bytes(), false, None).await.unwrap();
+    let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), 2);
+    decide_many(app, actor, &which, &Verdict::Approve, None).await.unwrap();
+    batches::form(app, actor, &Choose::AllEligible(PoolFilter::default()), true, None).await.unwrap();
+    while notify::once(&world.works[0], world.now()).await.unwrap() > 0 {}
+    let mails = mails::list(&mut world.app.store.read().await.unwrap(), &mails::Filter::default(), 1).await;
+    let mail = mails.unwrap().first().map(|mail| mail.id.clone()).unwrap();
+    BTreeMap::from([
+        ("/rewards/{number}", "/rewards/RW-000001".to_owned()),
+        ("/rewards/{number}/edit", "/rewards/RW-000002/edit".to_owned()),
+        ("/rewards/{number}/delete", "/rewards/RW-000002/delete".to_owned()),
+        ("/claims/{number}", "/claims/PB-2026-0002".to_owned()),
+        ("/claims/{number}/delete", "/claims/PB-2026-0002/delete".to_owned()),
+        ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),
+        ("/transactions/{number}", "/transactions/PT-000001".to_owned()),
+        ("/partners/{id}", "/partners/ana".to_owned()),
+        ("/partners/{id}/invite", "/partners/ana/invite".to_owned()),
+        ("/accounts/{id}", "/accounts/A-1".to_owned()),
+        ("/settings/notices/{notice}/{language}", "/settings/notices/reward_approved/de".to_owned()),
+        ("/outbox/{mail}", format!("/outbox/{mail}")),
+        ("/portal/payouts/{number}", "/portal/payouts/PT-000001".to_owned()),
+        ("/portal/payouts/{number}/statement", "/portal/payouts/PT-000001/statement".to_owned()),
+        ("/portal/statements/{year}", "/portal/statements/2026".to_owned()),
+        ("/portal/profile/{whose}", "/portal/profile/me".to_owned()),
+        ("/portal/tax/{whose}", "/portal/tax/company".to_owned()),
+    ])
+}
+
+/// Axe's own script; `None` after saying that it is not there.
+fn axe() -> Option<String> {
+    let named = std::env::var("BURSAR_TEST_AXE").ok().filter(|path| !path.is_empty());
+    let script = named.map(PathBuf::from).and_then(|path| std::fs::read_to_string(path).ok());
+    if script.is_none() {
+        need::absent("axe", "BURSAR_TEST_AXE does not name axe-core's axe.min.js");
+    }
+    script
+}
+
+/// What is wrong with the page that is shown, in this look.
+async fn wrong(browser: &Driven, width: u32, with_axe: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    let wide = browser.ask("return document.documentElement.scrollWidth").await;
+    if wide.as_u64().unwrap() > u64::from(width) {
+        told.push(format!("it is {wide} wide"));
+    }
+    let heads = browser.ask("return document.querySelectorAll('h1').length").await;
+    if heads != 1 {
+        told.push(format!("it has {heads} first headings"));
+    }
+    let elsewhere = "return performance.getEntriesByType('resource').map((one) => one.name)\
+                     .filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))";
+    let loaded = browser.ask(elsewhere).await;
+    if loaded != json!([]) {
+        told.push(format!("it loads {loaded}"));
+    }
+    if with_axe {
+        let run = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})\
+                   .then((found) => done(found.violations.flatMap((one) => one.nodes.slice(0, 2)\
+                   .map((node) => `${one.id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`))))";
+        let found = browser.await_answer(run).await;
+        told.extend(found.as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned));
+    }
+    told
+}
+
+async fn inspect(world: &World, browser: &Driven, addresses: &[String], with_axe: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    for address in addresses {
+        browser.look(1280, false).await;
+        browser.go(&format!("{}{address}", world.app.base_url)).await;
+        for (width, dark) in LOOKS {
+            browser.look(width, dark).await;
+            let look = format!("{width}{}", if dark { "-dark" } else { "" });
+            let wrong = wrong(browser, width, with_axe).await;
+            told.extend(wrong.into_iter().map(|wrong| format!("{address} ({look}): {wrong}")));
+            let name = address.trim_start_matches('/').replace(['/', '?', '&', '='], "-");
+            browser.picture(&format!("{}-{look}", if name.is_empty() { "home" } else { &name })).await;
+        }
+    }
+    told
+}
+
+async fn sign_in(world: &World, browser: &Driven, role: Role, partner: Option<&str>) {
+    let new = NewPerson {
+        email: format!("{}@example.com", role.as_str()),
+        name: "Pat Person".to_owned(),
+        role,
+        partner: partner.map(str::to_owned),
+        password: Some(PASSWORD.to_owned()),
+    };
+    browser.go(&people::add(&world.app, &new).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_kept_out_of_any_page() {
+    let Some(chromium) = super::known() else { return };
+    let script = axe();
+    let world = World::open("browser_all", 85).await;
+    let fill = fill(&world).await;
+    world.pass(SECOND);
+    let (staff, partners) = addresses(&fill);
+    assert!(staff.len() > 20 && partners.len() > 5, "{staff:?} {partners:?}");
+    let mut told = Vec::new();
+    for (role, partner, addresses) in
+        [(Role::Admin, None, staff), (Role::PartnerAdmin, Some("ana"), partners)]
+    {
+        let Some(browser) = Driven::open(chromium, 1280).await else { return world.close().await };
+        if let Some(script) = &script {
+            browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+        }
+        sign_in(&world, &browser, role, partner).await;
+        told.extend(inspect(&world, &browser, &addresses, script.is_some()).await);
+        browser.close().await;
+    }
+    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    world.close().await;
+}

@@ -1,0 +1,214 @@
+//! A pay day in a real browser, from rewards that wait to a failure that was mended and sent again: by mouse, without
+//! JavaScript, and by keyboard alone. And two people who work on the same things at once.
+
+use bursar::ops::batches::{self, Choose};
+use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::people::{self, NewPerson};
+use bursar::store::batches::PoolFilter;
+use bursar::store::payees;
+use bursar::store::transactions::{self, Filter};
+use bursar::work::connect;
+use payout::access::Role;
+use payout::payee::Destination;
+use payout::transaction::State;
+
+use super::driver::Driven;
+use crate::pages::furnish;
+use crate::world::{SECOND, World, check};
+
+/// The bank account behind it was closed; `mend` opens it again.
+const CLOSED: &str = "acct_sim_closed_cy";
+
+/// With what somebody works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hand {
+    Mouse,
+    MouseWithoutScripts,
+    Keyboard,
+}
+
+/// Somebody at work.
+struct Clerk {
+    browser: Driven,
+    hand: Hand,
+}
+
+impl Clerk {
+    /// Signs in as a payer who may review too, on the page that a link leads to.
+    async fn sit_down(world: &World, chromium: &str, hand: Hand, name: &str) -> Option<Self> {
+        let browser = Driven::open(chromium, 1280).await?;
+        if hand == Hand::MouseWithoutScripts {
+            browser.without_scripts().await;
+        }
+        let new = NewPerson {
+            email: format!("{name}@example.com"),
+            name: name.to_owned(),
+            role: Role::Admin,
+            partner: None,
+            password: None,
+        };
+        browser.go(&people::add(&world.app, &new).await.unwrap()).await;
+        browser.says("Pending Rewards").await;
+        Some(Self { browser, hand })
+    }
+
+    async fn press(&self, words: &str) {
+        match self.hand {
+            Hand::Mouse | Hand::MouseWithoutScripts => self.browser.press(words).await,
+            Hand::Keyboard => self.browser.press_by_key(words).await,
+        }
+    }
+
+    async fn tick(&self, words: &str) {
+        match self.hand {
+            Hand::Mouse | Hand::MouseWithoutScripts => self.browser.tick(words).await,
+            Hand::Keyboard => self.browser.tick_by_key(words).await,
+        }
+    }
+
+    async fn sees(&self, text: &str) {
+        self.browser.says(text).await;
+    }
+
+    /// What the live page comes to say: by itself where scripts run, else when it is loaded again.
+    async fn watches_until(&self, world: &World, text: &str) {
+        world.app.nudge.tell_watchers();
+        if self.hand == Hand::MouseWithoutScripts {
+            self.browser.go(&self.browser.at().await).await;
+        }
+        self.sees(text).await;
+    }
+}
+
+/// Lets the loops work and the vendors answer until a payment has had time to end.
+async fn time_passes(world: &World) {
+    for _ in 0..8 {
+        world.tick_all(0).await;
+        world.deliver().await;
+        world.pass(10 * SECOND);
+    }
+}
+
+/// Cy is paid to a bank account that was closed.
+async fn pay_cy_to_a_closed_account(world: &World) {
+    let cy = payees::find(&mut world.app.store.read().await.unwrap(), "cy").await.unwrap().unwrap();
+    let closed = Destination::stripe(CLOSED).unwrap();
+    connect::set_profile(&world.works[0], &world.actor, cy, closed).await.unwrap();
+}
+
+/// Pays whatever passes every gate; Cy's payment fails.
+pub async fn pay_whatever_can_be_paid(world: &World) {
+    let (app, actor) = (&world.app, &world.actor);
+    pay_cy_to_a_closed_account(world).await;
+    let everything = Choose::AllEligible(PoolFilter::default());
+    let view = batches::form(app, actor, &everything, true, None).await.unwrap();
+    let seen = Seen { digest: view.digest, totals: view.totals };
+    pay::pay(app, actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
+    time_passes(world).await;
+}
+
+/// Approves three rewards, puts them into a batch and presses Pay.
+async fn pay_three(clerk: &Clerk) {
+    for number in ["RW-000001", "RW-000002", "RW-000003"] {
+        clerk.tick(&format!("Tick {number}")).await;
+    }
+    clerk.press("Approve selected").await;
+    clerk.sees("3 rewards approved.").await;
+    clerk.press("Review Claims").await;
+    clerk.press("Add all 3 eligible").await;
+    clerk.sees("PB-2026-0001 now holds 3 rewards in 3 claims.").await;
+    clerk.press("Pay").await;
+    clerk.sees("3 payments for 3 rewards. Nothing is sent before you press Pay.").await;
+    clerk.tick("I have checked").await;
+    clerk.press("Pay 601.50 USD").await;
+    clerk.sees("0 of 3 payments succeeded, 3 under way.").await;
+}
+
+async fn pay_day(hand: Hand, name: &str, seed: u64) {
+    let Some(chromium) = super::known() else { return };
+    let world = World::open(name, seed).await;
+    furnish(&world).await;
+    pay_cy_to_a_closed_account(&world).await;
+    let Some(clerk) = Clerk::sit_down(&world, chromium, hand, "pat").await else {
+        return world.close().await;
+    };
+    pay_three(&clerk).await;
+    time_passes(&world).await;
+    clerk.watches_until(&world, "All 3 payments have ended: 2 succeeded, 1 did not.").await;
+
+    let failed = Filter { states: Some(vec![State::PayoutFailed]), ..Filter::default() };
+    let failed = transactions::list(&mut world.app.store.read().await.unwrap(), &failed, 2).await.unwrap();
+    assert_eq!(failed.len(), 1);
+    clerk.press(&failed[0].label()).await;
+    clerk.sees("The payout to the bank failed.").await;
+    clerk.sees("account_closed").await;
+    world.simulator.mend(CLOSED);
+    time_passes(&world).await;
+    clerk.press("Resubmit").await;
+    clerk.sees("Payout Ready").await;
+    clerk.press("PB-2026-0001").await;
+    clerk.sees("2 of 3 payments succeeded, 1 under way.").await;
+    time_passes(&world).await;
+    clerk.watches_until(&world, "All 3 payments succeeded.").await;
+    assert_eq!(check::violations(&world).await, Vec::<String>::new());
+    clerk.browser.close().await;
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pay_day_by_mouse() {
+    pay_day(Hand::Mouse, "payday_mouse", 81).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pay_day_without_javascript() {
+    pay_day(Hand::MouseWithoutScripts, "payday_plain", 82).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pay_day_by_keyboard_alone() {
+    pay_day(Hand::Keyboard, "payday_keys", 83).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_pay_at_once() {
+    let Some(chromium) = super::known() else { return };
+    let world = World::open("payday_two", 84).await;
+    furnish(&world).await;
+    pay_cy_to_a_closed_account(&world).await;
+    let Some(pat) = Clerk::sit_down(&world, chromium, Hand::Mouse, "pat").await else {
+        return world.close().await;
+    };
+    let kim = Clerk::sit_down(&world, chromium, Hand::Mouse, "kim").await.unwrap();
+    // Both look at the same list; the second decision meets what the first has done.
+    pat.tick("Tick RW-000001").await;
+    pat.tick("Tick RW-000002").await;
+    kim.tick("Tick RW-000001").await;
+    kim.tick("Tick RW-000003").await;
+    pat.press("Approve selected").await;
+    pat.sees("2 rewards approved.").await;
+    kim.press("Approve selected").await;
+    kim.sees("1 reward approved. 1 was skipped").await;
+
+    // Both look at the same payout; whoever presses second is told that it was paid, and nothing is paid twice.
+    let at = |path: &str| format!("{}{path}", world.app.base_url);
+    pat.browser.go(&at("/claims")).await;
+    pat.press("Add all 3 eligible").await;
+    pat.sees("PB-2026-0001 now holds 3 rewards").await;
+    for clerk in [&pat, &kim] {
+        clerk.browser.go(&at("/claims/PB-2026-0001/pay")).await;
+        clerk.tick("I have checked").await;
+    }
+    kim.press("Pay 601.50 USD").await;
+    kim.sees("0 of 3 payments succeeded, 3 under way.").await;
+    pat.press("Pay 601.50 USD").await;
+    pat.sees("was paid").await;
+    time_passes(&world).await;
+    let all =
+        transactions::list(&mut world.app.store.read().await.unwrap(), &Filter::default(), 9).await.unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!(check::violations(&world).await, Vec::<String>::new());
+    pat.browser.close().await;
+    kim.browser.close().await;
+    world.close().await;
+}
