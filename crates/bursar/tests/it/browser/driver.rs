@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +18,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// The keys of WebDriver that have no letter.
 const TAB: char = '\u{E004}';
 const ENTER: char = '\u{E007}';
+/// Longer than a browser takes for anything.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// More stops than any page has.
 const MOST_STOPS: usize = 400;
 
@@ -61,6 +64,11 @@ impl Driven {
     }
 
     async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await;
+        answer.unwrap_or_else(|_| panic!("the browser does not answer: {method} {path}"))
+    }
+
+    async fn exchange(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if method == "POST" { body.to_string() } else { String::new() };
         let head = format!(
             "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -171,9 +179,11 @@ impl Driven {
         self.keys([' ']).await;
     }
 
-    /// From here on no page runs a script of its own.
+    /// From here on no page gets our script. Pages have no other; and a browser that runs none at all could not be asked
+    /// what it shows.
     pub async fn without_scripts(&self) {
-        self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setBlockedURLs", json!({"urls": ["*/assets/app.js*"]})).await;
     }
 
     /// Shows the page in this width of CSS pixels, light or dark, and without movement.
@@ -214,7 +224,7 @@ impl Driven {
             if self.at().await == address {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(self.at().await, address, "{}", self.words().await);
     }
@@ -226,7 +236,7 @@ impl Driven {
             if words.contains(text) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             words = self.words().await;
         }
         assert!(words.contains(text), "{} does not say {text:?}:\n{words}", self.at().await);
@@ -248,9 +258,18 @@ impl Driven {
     }
 
     /// Closes it.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         self.call("DELETE", "", &Value::Null).await;
-        self.driver.kill().unwrap();
-        self.driver.wait().unwrap();
+    }
+}
+
+impl Drop for Driven {
+    /// A test that failed leaves no browser behind either: the driver, asked to stop, ends the browsers it began.
+    fn drop(&mut self) {
+        let stopped = Command::new("kill").arg(self.driver.id().to_string()).status();
+        assert!(
+            stopped.is_ok() && self.driver.wait().is_ok() || std::thread::panicking(),
+            "the driver goes on"
+        );
     }
 }
