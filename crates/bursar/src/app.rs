@@ -47,6 +47,8 @@ pub struct Nudge {
     pub sweep: Notify,
     /// Something is to be mailed.
     pub notify: Notify,
+    /// A file is to be checked or entered.
+    pub imports: Notify,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.

@@ -95,6 +95,8 @@ id!(/// An event a vendor told us of.
     EventId, "evt_");
 id!(/// A person or an API key: whoever acts.
     PersonId, "per_");
+id!(/// A file that is imported.
+    ImportId, "imp_");
 
 #[cfg(test)]
 mod tests {

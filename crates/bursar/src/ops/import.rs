@@ -6,6 +6,9 @@
 //! when the rows are stored; this module hands back what to ask.
 
 mod catalogue;
+mod error_file;
+mod layout;
+pub mod runs;
 mod table;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};
@@ -25,10 +28,13 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Partner, Worth};
 use crate::store::rewards::{self, Entered};
-use crate::store::{self, Db, audit};
+use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
-const COLUMNS: &[&str] = &[
+/// Names of columns.
+type Columns = &'static [&'static str];
+
+const COLUMNS: Columns = &[
     "external_id",
     "activity",
     "owner",
@@ -40,7 +46,7 @@ const COLUMNS: &[&str] = &[
     "expires_on",
     "note",
 ];
-const REQUIRED: &[&str] = &["external_id", "activity", "owner", "value", "currency"];
+const REQUIRED: Columns = &["external_id", "activity", "owner", "value", "currency"];
 
 /// Imports rewards, or with `dry_run` only says what an import would do.
 ///
@@ -58,34 +64,39 @@ pub async fn rewards(
         let mut db = app.store.read().await?;
         return Ok(sorted(&mut db, app, actor, &table).await?.1);
     }
-    let now = app.clock.now();
     let report = transact!(app, |tx| {
-        let (mut entered, report) = sorted(tx, app, actor, &table).await?;
-        let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
-        let first = store::next_numbers(tx, "reward", count).await?;
-        // Among rewards of the same moment the id decides the order of lists: let it be the file's.
-        let mut ids: Vec<RewardId> = entered.iter().map(|reward| reward.id).collect();
-        ids.sort_unstable();
-        for ((number, id), reward) in (first..).zip(ids).zip(&mut entered) {
-            (reward.number, reward.id) = (number, id);
-        }
-        if rewards::insert(tx, &entered).await? != entered.len() as u64 {
-            // Somebody entered one of these ids a moment ago: the whole is looked at again.
-            return Err(meanwhile());
-        }
-        for reward in &entered {
-            tx.audit(audit::Entry {
-                at: now,
-                actor: actor.id.to_string(),
-                action: "reward_entered",
-                subject: reward.id.to_string(),
-                detail: json!({"external_id": reward.external_id, "by": "import"}).to_string(),
-            });
-        }
+        let report = enter(tx, app, actor, &table).await?;
         finish(tx, once, &report).await?;
         Ok(report)
     })?;
     app.nudge.tell_watchers();
+    Ok(report)
+}
+
+/// Enters the good rows of a table.
+async fn enter(tx: &mut Tx, app: &App, actor: &Actor, table: &Table) -> Result<Report> {
+    let (mut entered, report) = sorted(tx, app, actor, table).await?;
+    let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
+    let first = store::next_numbers(tx, "reward", count).await?;
+    // Among rewards of the same moment the id decides the order of lists: let it be the file's.
+    let mut ids: Vec<RewardId> = entered.iter().map(|reward| reward.id).collect();
+    ids.sort_unstable();
+    for ((number, id), reward) in (first..).zip(ids).zip(&mut entered) {
+        (reward.number, reward.id) = (number, id);
+    }
+    if rewards::insert(tx, &entered).await? != entered.len() as u64 {
+        // Somebody entered one of these ids a moment ago: the whole is looked at again.
+        return Err(meanwhile());
+    }
+    for reward in &entered {
+        tx.audit(audit::Entry {
+            at: reward.created_at,
+            actor: actor.id.to_string(),
+            action: "reward_entered",
+            subject: reward.id.to_string(),
+            detail: json!({"external_id": reward.external_id, "by": "import"}).to_string(),
+        });
+    }
     Ok(report)
 }
 

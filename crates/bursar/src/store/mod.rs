@@ -14,6 +14,7 @@ pub mod directory;
 pub mod earnings;
 pub mod events;
 pub mod idempotency;
+pub mod imports;
 pub mod invariants;
 pub mod ledger;
 pub mod mails;

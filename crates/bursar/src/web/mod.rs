@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod pages;
 pub mod session;
 pub mod strict;
+mod upload;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub enum Need {
     Login,
     /// Whoever has the permission.
     May(Permission),
+    /// Whoever has one of the permissions.
+    MayAny(&'static [Permission]),
     /// Whoever has the permission, and partners for what is their own: the handler shows them nothing else.
     MayOrOwn(Permission),
 }
@@ -77,6 +80,7 @@ impl Need {
         match self {
             Self::Open | Self::Login => true,
             Self::May(permission) => allows(role, permission),
+            Self::MayAny(permissions) => permissions.iter().any(|permission| allows(role, *permission)),
             Self::MayOrOwn(permission) => allows(role, permission) || allows(role, Permission::ReadOwn),
         }
     }
@@ -92,6 +96,8 @@ pub struct Route {
     pub need: Need,
     /// The most bytes of its body.
     pub body_limit: usize,
+    /// Its form may come with a file.
+    pub takes_file: bool,
     /// How the API's description tells it; pages are not described.
     pub told: openapi::Told,
     handler: MethodRouter<Web>,
@@ -103,7 +109,8 @@ macro_rules! verbs {
         pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
             let handler = axum::routing::$name(handler);
             let told = openapi::Told::default();
-            Route { method: Method::$method, path, need, body_limit: strict::BODY_LIMIT, told, handler }
+            let (method, body_limit) = (Method::$method, strict::BODY_LIMIT);
+            Route { method, path, need, body_limit, takes_file: false, told, handler }
         }
     )+};
 }
@@ -115,6 +122,13 @@ impl Route {
     #[must_use]
     pub fn up_to(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// The same, taking a form that comes with a file.
+    #[must_use]
+    pub fn with_file(mut self) -> Self {
+        self.takes_file = true;
         self
     }
 }
@@ -139,7 +153,8 @@ pub fn router(work: Work) -> Router {
     let web = Web { app, work, intake, logins: LoginLimit::default(), description };
     let mut router = Router::new();
     for route in routes {
-        let door = Door { web: web.clone(), need: route.need, body_limit: route.body_limit };
+        let (need, body_limit, takes_file) = (route.need, route.body_limit, route.takes_file);
+        let door = Door { web: web.clone(), need, body_limit, takes_file };
         router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
     }
     router
@@ -241,6 +256,7 @@ struct Door {
     web: Web,
     need: Need,
     body_limit: usize,
+    takes_file: bool,
 }
 
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
@@ -272,7 +288,7 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
         return Ok((request, None));
     }
     let (request, key) = match page {
-        true => open_form(request, door.need).await.map_err(refuse)?,
+        true => open_form(request, door).await.map_err(refuse)?,
         false => match request.headers().get("idempotency-key").cloned() {
             Some(key) => {
                 let key = readable_key(&key).map_err(refuse)?;
@@ -345,27 +361,42 @@ async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {
 }
 
 /// A page's form: its session's word must be in it. Its one-time key is taken out with it.
-async fn open_form(request: Request, need: Need) -> Result<(Request, Option<(String, String)>), Fault> {
+async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option<(String, String)>), Fault> {
     let kind = strict::content_type(request.headers());
-    if kind != "application/x-www-form-urlencoded" && !kind.is_empty() {
+    let with_file = door.takes_file && kind == upload::KIND;
+    if kind != "application/x-www-form-urlencoded" && !kind.is_empty() && !with_file {
         let told = "Send this as a form.";
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
+    // What anybody may post, signing in, acts for no session and so needs no word of one.
+    let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
     let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    let (mut request, bytes) = buffered(request).await?;
-    let mut tree = Tree::from_pairs(&bytes);
+    let known = |word: &str| {
+        let ours = |session: &Session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into();
+        !from_elsewhere && session.as_ref().is_none_or(ours)
+    };
+    let (mut tree, hash) = if with_file {
+        let sent = upload::read(&mut request, door.body_limit, known).await?;
+        let hash = request_hash(&request, &sent.said);
+        request.extensions_mut().insert(sent.file);
+        (sent.fields, hash)
+    } else {
+        let (same, bytes) = buffered(request).await?;
+        request = same;
+        (Tree::from_pairs(&bytes), request_hash(&request, &bytes))
+    };
     let word = tree.take_word("csrf").unwrap_or_default();
     let once = tree.take_word("once");
-    // What anybody may post, signing in, acts for no session and so needs no word of one.
-    let session = request.extensions().get::<Session>().filter(|_| need != Need::Open);
-    let known = session.is_none_or(|session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into());
-    if from_elsewhere || !known {
-        let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
-        return Err(Fault::new(StatusCode::FORBIDDEN, "form_expired", told));
+    if !known(&word) {
+        return Err(form_expired());
     }
-    let hash = request_hash(&request, &bytes);
     request.extensions_mut().insert(Posted(tree));
     Ok((request, once.map(|once| (format!("form:{once}"), hash))))
+}
+
+fn form_expired() -> Fault {
+    let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
+    Fault::new(StatusCode::FORBIDDEN, "form_expired", told)
 }
 
 fn readable_key(value: &HeaderValue) -> Result<String, Fault> {

@@ -3,13 +3,15 @@
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says; `reconcile` looks for what got no answer; `notify` turns notices into mails and sends them;
-//! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What
-//! is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
+//! `imports` checks and enters files that people have uploaded; `sweep` forgets what need not be kept. `ask` and
+//! `connect` are the look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`,
+//! and `verdict` for answers) and writing (`ops::record`).
 
 pub mod ask;
 pub mod clients;
 pub mod connect;
 pub mod dispatch;
+pub mod imports;
 pub mod intake;
 mod mailer;
 pub mod notify;
@@ -141,6 +143,7 @@ pub fn start(work: Work) -> Loops {
     run!("reconcile", reconcile::once, reconcile);
     run!("sweep", sweep::once, sweep);
     run!("notify", notify::once, notify);
+    run!("imports", imports::once, imports);
     Loops { tasks, stop }
 }
 

@@ -18,7 +18,7 @@ use bursar::config::Config;
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
 use bursar::store::Store;
-use bursar::work::{Work, connect, dispatch, intake, notify, reconcile, settle};
+use bursar::work::{Work, connect, dispatch, imports, intake, notify, reconcile, settle};
 use clap::{Args as _, Command, FromArgMatches as _};
 use futures::StreamExt as _;
 use payout::access::Role;
@@ -66,6 +66,7 @@ pub enum Loop {
     Settle,
     Reconcile,
     Notify,
+    Imports,
 }
 
 impl Loop {
@@ -189,6 +190,7 @@ impl World {
                 Loop::Settle => settle::once(work, now).await,
                 Loop::Reconcile => reconcile::once(work, now).await,
                 Loop::Notify => notify::once(work, now).await,
+                Loop::Imports => imports::once(work, now).await,
             };
             let done = done.unwrap_or_else(|error| panic!("{which:?} failed: {error:?}"));
             if done == 0 {

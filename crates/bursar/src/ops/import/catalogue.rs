@@ -10,8 +10,8 @@ use payout::payee::Destination;
 use payout::reward::RewardType;
 use serde_json::json;
 
-use super::points;
 use super::table::{Report, Row, RowError, Table, problem, refused};
+use super::{Columns, points};
 use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::ops::idempotency::{Once, finish};
@@ -24,11 +24,15 @@ use crate::transact;
 /// A destination that a file names for a payee, still to be set: its line, whose, and where to.
 pub type ToConnect = (u64, Payee, Destination);
 
-const ACCOUNTS: &[&str] = &["external_id", "name", "country", "owner_email", "vendor", "destination"];
-const PARTNERS: &[&str] =
+pub(super) const ACCOUNTS: Columns =
+    &["external_id", "name", "country", "owner_email", "vendor", "destination"];
+pub(super) const ACCOUNTS_REQUIRED: Columns = &["external_id", "name"];
+pub(super) const PARTNERS: Columns =
     &["external_id", "account", "name", "email", "country", "language", "vendor", "destination"];
-const ACTIVITIES: &[&str] =
+pub(super) const PARTNERS_REQUIRED: Columns = &["external_id", "account", "name", "email"];
+pub(super) const ACTIVITIES: Columns =
     &["external_id", "program", "program_type", "name", "default_value", "default_currency"];
+pub(super) const ACTIVITIES_REQUIRED: Columns = &["external_id", "program", "name"];
 
 /// Imports accounts; answers also the destinations to set.
 ///
@@ -41,31 +45,43 @@ pub async fn accounts(
     dry_run: bool,
     once: Option<&Once<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
-    let table = Table::read(file, ACCOUNTS, &["external_id", "name"])?;
-    let now = app.clock.now();
+    let table = Table::read(file, ACCOUNTS, ACCOUNTS_REQUIRED)?;
     transact!(app, |tx| {
-        let known = programs::accounts_named(tx, &table.distinct("external_id")).await?;
-        let known: HashMap<String, Account> =
-            known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
-        let mut sorted = Sorted::new(&table);
-        for row in &table.rows {
-            sorted.take(row, |row| {
-                let before = known.get(row.required("external_id")?);
-                let destination = destination(row)?;
-                let account = account(row, before, app, now)?;
-                let destination = destination.map(|to| (Payee::Account(account.id), to));
-                Ok((before == Some(&account), account, destination))
-            });
-        }
-        if !dry_run {
-            programs::save_accounts(tx, &sorted.changed).await?;
-            for account in &sorted.changed {
-                note(tx, now, actor, "account_saved", &account.id.to_string(), &account.external_id);
-            }
-        }
-        finish(tx, once, &sorted.report).await?;
-        Ok((sorted.report, if dry_run { Vec::new() } else { sorted.to_connect }))
+        let (report, to_connect) = accounts_of(tx, app, actor, &table, dry_run).await?;
+        finish(tx, once, &report).await?;
+        Ok((report, if dry_run { Vec::new() } else { to_connect }))
     })
+}
+
+/// Saves the good rows of a table of accounts, unless `dry_run`; answers every destination they name.
+pub(super) async fn accounts_of(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    table: &Table,
+    dry_run: bool,
+) -> Result<(Report, Vec<ToConnect>)> {
+    let now = app.clock.now();
+    let known = programs::accounts_named(tx, &table.distinct("external_id")).await?;
+    let known: HashMap<String, Account> =
+        known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
+    let mut sorted = Sorted::new(table);
+    for row in &table.rows {
+        sorted.take(row, |row| {
+            let before = known.get(row.required("external_id")?);
+            let destination = destination(row)?;
+            let account = account(row, before, app, now)?;
+            let destination = destination.map(|to| (Payee::Account(account.id), to));
+            Ok((before == Some(&account), account, destination))
+        });
+    }
+    if !dry_run {
+        programs::save_accounts(tx, &sorted.changed).await?;
+        for account in &sorted.changed {
+            note(tx, now, actor, "account_saved", &account.id.to_string(), &account.external_id);
+        }
+    }
+    Ok((sorted.report, sorted.to_connect))
 }
 
 fn account(
@@ -99,34 +115,46 @@ pub async fn partners(
     dry_run: bool,
     once: Option<&Once<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
-    let table = Table::read(file, PARTNERS, &["external_id", "account", "name", "email"])?;
-    let now = app.clock.now();
+    let table = Table::read(file, PARTNERS, PARTNERS_REQUIRED)?;
     transact!(app, |tx| {
-        let known = programs::partners_named(tx, &table.distinct("external_id")).await?;
-        let known: HashMap<String, Partner> =
-            known.into_iter().map(|partner| (partner.external_id.clone(), partner)).collect();
-        let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
-        let companies: HashMap<String, AccountId> =
-            companies.into_iter().map(|account| (account.external_id, account.id)).collect();
-        let mut sorted = Sorted::new(&table);
-        for row in &table.rows {
-            sorted.take(row, |row| {
-                let before = known.get(row.required("external_id")?);
-                let destination = destination(row)?;
-                let partner = partner(row, before, &companies, app, now)?;
-                let destination = destination.map(|to| (Payee::Partner(partner.id), to));
-                Ok((before == Some(&partner), partner, destination))
-            });
-        }
-        if !dry_run {
-            programs::save_partners(tx, &sorted.changed).await?;
-            for partner in &sorted.changed {
-                note(tx, now, actor, "partner_saved", &partner.id.to_string(), &partner.external_id);
-            }
-        }
-        finish(tx, once, &sorted.report).await?;
-        Ok((sorted.report, if dry_run { Vec::new() } else { sorted.to_connect }))
+        let (report, to_connect) = partners_of(tx, app, actor, &table, dry_run).await?;
+        finish(tx, once, &report).await?;
+        Ok((report, if dry_run { Vec::new() } else { to_connect }))
     })
+}
+
+/// Saves the good rows of a table of partners, unless `dry_run`; answers every destination they name.
+pub(super) async fn partners_of(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    table: &Table,
+    dry_run: bool,
+) -> Result<(Report, Vec<ToConnect>)> {
+    let now = app.clock.now();
+    let known = programs::partners_named(tx, &table.distinct("external_id")).await?;
+    let known: HashMap<String, Partner> =
+        known.into_iter().map(|partner| (partner.external_id.clone(), partner)).collect();
+    let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
+    let companies: HashMap<String, AccountId> =
+        companies.into_iter().map(|account| (account.external_id, account.id)).collect();
+    let mut sorted = Sorted::new(table);
+    for row in &table.rows {
+        sorted.take(row, |row| {
+            let before = known.get(row.required("external_id")?);
+            let destination = destination(row)?;
+            let partner = partner(row, before, &companies, app, now)?;
+            let destination = destination.map(|to| (Payee::Partner(partner.id), to));
+            Ok((before == Some(&partner), partner, destination))
+        });
+    }
+    if !dry_run {
+        programs::save_partners(tx, &sorted.changed).await?;
+        for partner in &sorted.changed {
+            note(tx, now, actor, "partner_saved", &partner.id.to_string(), &partner.external_id);
+        }
+    }
+    Ok((sorted.report, sorted.to_connect))
 }
 
 fn partner(
@@ -168,34 +196,46 @@ pub async fn activities(
     dry_run: bool,
     once: Option<&Once<Report>>,
 ) -> Result<Report> {
-    let table = Table::read(file, ACTIVITIES, &["external_id", "program", "name"])?;
-    let now = app.clock.now();
+    let table = Table::read(file, ACTIVITIES, ACTIVITIES_REQUIRED)?;
     transact!(app, |tx| {
-        let known = programs::all_activities(tx).await?;
-        let known: HashMap<String, Activity> =
-            known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
-        let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
-        let mut sorted = Sorted::new(&table);
-        for row in &table.rows {
-            sorted.take(row, |row| {
-                let before = known.get(row.required("external_id")?);
-                let activity = activity(row, before, &mut runs, app, now)?;
-                Ok((before == Some(&activity), activity, None))
-            });
-        }
-        if !dry_run {
-            for program in &runs.made {
-                programs::save_program(tx, program).await?;
-                note(tx, now, actor, "program_saved", &program.id.to_string(), &program.external_id);
-            }
-            for activity in &sorted.changed {
-                programs::save_activity(tx, activity).await?;
-                note(tx, now, actor, "activity_saved", &activity.id.to_string(), &activity.external_id);
-            }
-        }
-        finish(tx, once, &sorted.report).await?;
-        Ok(sorted.report)
+        let report = activities_of(tx, app, actor, &table, dry_run).await?;
+        finish(tx, once, &report).await?;
+        Ok(report)
     })
+}
+
+/// Saves the good rows of a table of activities, unless `dry_run`.
+pub(super) async fn activities_of(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    table: &Table,
+    dry_run: bool,
+) -> Result<Report> {
+    let now = app.clock.now();
+    let known = programs::all_activities(tx).await?;
+    let known: HashMap<String, Activity> =
+        known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
+    let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
+    let mut sorted = Sorted::new(table);
+    for row in &table.rows {
+        sorted.take(row, |row| {
+            let before = known.get(row.required("external_id")?);
+            let activity = activity(row, before, &mut runs, app, now)?;
+            Ok((before == Some(&activity), activity, None))
+        });
+    }
+    if !dry_run {
+        for program in &runs.made {
+            programs::save_program(tx, program).await?;
+            note(tx, now, actor, "program_saved", &program.id.to_string(), &program.external_id);
+        }
+        for activity in &sorted.changed {
+            programs::save_activity(tx, activity).await?;
+            note(tx, now, actor, "activity_saved", &activity.id.to_string(), &activity.external_id);
+        }
+    }
+    Ok(sorted.report)
 }
 
 /// The programmes there are, and those that the file makes.

@@ -1,8 +1,12 @@
-//! A CSV file as rows with named columns, and what is reported of it.
+//! A CSV file as rows with named columns, and what is reported of it. Which column a header stands for is its own name
+//! here, or what somebody has said of it (`layout`).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use payout::Refusal;
+
+use super::layout::{Layout, Places};
 
 /// Why one row was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +82,8 @@ pub(super) fn refused(row: &Row, refusal: &Refusal) -> RowError {
 pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     unreadable: Vec<RowError>,
+    /// The last line on which a row begins.
+    pub(super) last_line: u64,
 }
 
 impl Table {
@@ -90,20 +96,48 @@ impl Table {
         columns: &'static [&'static str],
         required: &[&str],
     ) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(file).map_err(|error| not_utf8(file, error.valid_up_to()))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| unreadable(&error))?;
-        let places = places(header, columns, required)?;
-        let width = header.len();
-        let mut table = Self { rows: Vec::new(), unreadable: Vec::new() };
-        let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
-        for record in reader.records() {
-            let record = record.map_err(|error| unreadable(&error))?;
-            let line = lines.at(record.position().map_or(0, csv::Position::byte));
+        let text = text(file)?;
+        let mut records = Records::of(text, b',')?;
+        let places = places(&records.header, columns, required)?;
+        Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX)
+    }
+
+    /// Reads some rows of a text, in which a person has said what the headers stand for.
+    ///
+    /// # Errors
+    /// When it cannot be read as CSV.
+    pub(super) fn mapped(
+        text: &str,
+        layout: &Layout,
+        places: &Places,
+        some: Range<usize>,
+    ) -> Result<Self, Refusal> {
+        let mut records = Records::of(text, layout.delimiter())?;
+        let clean = if layout.is_ours() { bare } else { as_it_is };
+        Self::of(&mut records, places.columns, &places.at, clean, some)
+    }
+
+    fn of(
+        records: &mut Records,
+        columns: &'static [&'static str],
+        places: &[Option<usize>],
+        clean: fn(&str) -> &str,
+        some: Range<usize>,
+    ) -> Result<Self, Refusal> {
+        let width = records.header.len();
+        let mut table = Self { rows: Vec::new(), unreadable: Vec::new(), last_line: 1 };
+        let mut place = 0;
+        while place < some.end {
+            let Some((line, record)) = records.next()? else { break };
+            place += 1;
+            if place <= some.start {
+                continue;
+            }
+            table.last_line = line;
             if record.len() == width {
-                let field =
-                    |place: &Option<usize>| place.and_then(|at| record.get(at)).unwrap_or("").to_owned();
+                let field = |place: &Option<usize>| {
+                    clean(place.and_then(|at| record.get(at)).unwrap_or("")).to_owned()
+                };
                 table.rows.push(Row { line, columns, fields: places.iter().map(field).collect() });
             } else {
                 let told = format!("The row has {} fields and the header {width}.", record.len());
@@ -123,6 +157,65 @@ impl Table {
         let values: BTreeSet<&str> = self.rows.iter().map(|row| row.get(column)).collect();
         values.into_iter().filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
+}
+
+/// The rows of a text, one after the other, each with the line on which it begins.
+pub(super) struct Records<'a> {
+    reader: csv::Reader<&'a [u8]>,
+    lines: Lines<'a>,
+    pub(super) header: csv::StringRecord,
+    record: csv::StringRecord,
+}
+
+impl<'a> Records<'a> {
+    /// # Errors
+    /// When the header cannot be read.
+    pub(super) fn of(text: &'a str, delimiter: u8) -> Result<Self, Refusal> {
+        let mut builder = csv::ReaderBuilder::new();
+        let mut reader = builder.flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| unreadable(&error))?.clone();
+        let lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+        Ok(Self { reader, lines, header, record: csv::StringRecord::new() })
+    }
+
+    /// # Errors
+    /// When the text cannot be read on.
+    pub(super) fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>, Refusal> {
+        if !self.reader.read_record(&mut self.record).map_err(|error| unreadable(&error))? {
+            return Ok(None);
+        }
+        let line = self.lines.at(self.record.position().map_or(0, csv::Position::byte));
+        Ok(Some((line, &self.record)))
+    }
+}
+
+/// The text of a file, without its byte-order mark.
+///
+/// # Errors
+/// When it is not UTF-8, or holds what no text holds.
+pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
+    let text = std::str::from_utf8(file).map_err(|error| not_utf8(file, error.valid_up_to()))?;
+    match text.find('\0') {
+        Some(at) => Err(not_utf8(file, at)),
+        None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+    }
+}
+
+/// What is put before a field that a spreadsheet would take for a formula.
+pub(super) const APOSTROPHE: char = '\'';
+
+/// Whether a spreadsheet would take it for a formula, were it no plain number.
+pub(super) fn looks_like_formula(field: &str) -> bool {
+    field.starts_with(['=', '+', '-', '@', '\t', '\r'])
+}
+
+fn as_it_is(field: &str) -> &str {
+    field
+}
+
+/// A field of a file that we wrote, without the apostrophe that we may have put before it.
+fn bare(field: &str) -> &str {
+    field.strip_prefix(APOSTROPHE).filter(|rest| looks_like_formula(rest)).unwrap_or(field)
 }
 
 /// Counts lines. The reader's own count is one behind after a line that ends in CR LF.
@@ -175,8 +268,10 @@ fn places(
 fn not_utf8(file: &[u8], at: usize) -> Refusal {
     let before = file.get(..at).unwrap_or(&[]);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let begins = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (place, byte) = (at - begins + 1, file.get(at).copied().unwrap_or_default());
     let told = format!(
-        "The file is not UTF-8 (line {line} holds a byte that is not), so nothing was imported. Save it as \"CSV UTF-8\" and import it again."
+        "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which no UTF-8 text holds there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
     );
     Refusal::new("not_utf8", told).at("file")
 }

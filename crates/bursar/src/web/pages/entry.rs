@@ -1,4 +1,5 @@
-//! Rewards that come in by hand: one by a form, many by a file. What was typed comes back with what is wrong with it.
+//! Rewards that come in by hand, one by one. What was typed comes back with what is wrong with it. What is deliberately
+//! not here: files (`imports`).
 
 use askama::Template;
 use axum::extract::State;
@@ -12,10 +13,9 @@ use payout::money::{Currency, Money, MoneyError};
 use payout::reward::PaymentType;
 
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::how_many;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::import::{self, Report};
+use crate::ops::import;
 use crate::ops::rewards::{self as verbs, Draft, end_of_date};
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue, Named, Worth};
@@ -27,16 +27,8 @@ use crate::web::{Need, Route, get, post};
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let reviews = Need::May(Permission::Review);
-    vec![
-        get("/rewards/new", reviews, new_form),
-        post("/rewards/new", reviews, new),
-        get("/rewards/import", reviews, import_form),
-        post("/rewards/import", reviews, import_file).up_to(MOST_FILE_BYTES),
-    ]
+    vec![get("/rewards/new", reviews, new_form), post("/rewards/new", reviews, new)]
 }
-
-/// A file as a form sends it takes up to three bytes for one.
-const MOST_FILE_BYTES: usize = 96 << 20;
 
 /// What was typed.
 #[derive(Clone, Default, Deserialize)]
@@ -184,60 +176,4 @@ async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fau
         earned_on: typed.earned_on.clone(),
         expires_at,
     }))
-}
-
-#[derive(Template)]
-#[template(path = "reward_import.html")]
-struct ImportPage {
-    frame: Frame,
-    file: String,
-    report: Option<Report>,
-    previewed: bool,
-    refused: Option<String>,
-}
-
-impl ImportPage {
-    /// What became of the file, or would.
-    fn told(&self, report: &Report) -> String {
-        let rows = |number: u64| how_many(usize::try_from(number).unwrap_or(usize::MAX), "row", "rows");
-        let verb = if self.previewed { "would be entered" } else { "entered" };
-        let refused = how_many(report.rejected.len(), "row", "rows");
-        format!(
-            "{} {verb}, {} there already with the same content, {refused} refused.",
-            rows(report.accepted),
-            rows(report.duplicates)
-        )
-    }
-}
-
-async fn import_form(visit: Visit) -> Result<Response, Fault> {
-    let frame = visit.frame("Import rewards", Place::Rewards);
-    visit.show(&ImportPage { frame, file: String::new(), report: None, previewed: false, refused: None })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sent {
-    file: Option<String>,
-    action: Option<String>,
-}
-
-async fn import_file(
-    State(app): State<App>,
-    visit: Visit,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Fault> {
-    let file = sent.file.unwrap_or_default();
-    let previewed = sent.action.as_deref() != Some("import");
-    let outcome = import::rewards(&app, &visit.actor, file.as_bytes(), previewed, None).await;
-    let (report, refused) = match outcome {
-        Ok(report) => (Some(report), None),
-        Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => (None, Some(refusal.sentence)),
-        Err(error) => return Err(error.into()),
-    };
-    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = visit.frame("Import rewards", Place::Rewards);
-    // After an import the file is done with; after a preview it is there to be imported.
-    let file = if previewed || refused.is_some() { file } else { String::new() };
-    Ok((status, visit.show(&ImportPage { frame, file, report, previewed, refused })?).into_response())
 }

@@ -43,6 +43,8 @@ pub enum Place {
     Outbox,
     /// Everybody who can be paid.
     Partners,
+    /// Files of rewards, partners, accounts and activities.
+    Imports,
     /// Who did what.
     Activity,
     /// A page that is in no menu.
@@ -256,6 +258,8 @@ impl Visit {
         rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/dashboard/summary"));
         let audits = self.may(Permission::Audit);
         let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
+        let imports = super::imports::LOOKS.admits(self.actor.role);
+        let imports = imports.then(|| entry("Imports", "/imports", Place::Imports));
         let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
         Frame {
             title: title.into(),
@@ -270,7 +274,7 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
-            others: partners.into_iter().chain(activity).collect(),
+            others: partners.into_iter().chain(imports).chain(activity).collect(),
         }
     }
 

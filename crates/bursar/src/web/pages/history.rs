@@ -51,6 +51,7 @@ impl Line {
             Some("ptn") => format!("/partners/{subject}"),
             Some("acc") => format!("/accounts/{subject}"),
             Some("ptx") => format!("/transactions/{subject}"),
+            Some("imp") => format!("/imports/{subject}"),
             Some(_) | None => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 format!("/activity?{}", query.append_pair("subject", subject).finish())

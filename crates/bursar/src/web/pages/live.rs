@@ -183,8 +183,13 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
 
 async fn events(State(app): State<App>, Path(number): Path<String>) -> Result<Response, Fault> {
     batches::find(&mut app.store.read().await?, &number).await?;
+    Ok(stream(&app))
+}
+
+/// Tells a live page that something changed, for as long as one stream lives.
+pub fn stream(app: &App) -> Response {
     let stream = changes(app.nudge.changed.subscribe(), PACE).take_until(tokio::time::sleep(STREAM_LIFE));
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 
 /// Says the number of the last change at once and after every change, at a pace. A page that missed some sees by the

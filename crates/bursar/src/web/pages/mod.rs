@@ -11,6 +11,8 @@ mod entry;
 mod events;
 mod frame;
 mod history;
+mod import;
+mod imports;
 mod invite;
 mod live;
 mod login;
@@ -65,6 +67,8 @@ pub fn routes() -> Vec<Route> {
         partners::routes(),
         payee::routes(),
         payee_forms::routes(),
+        imports::routes(),
+        import::routes(),
         settings::routes(),
         invite::routes(),
         notices::routes(),

@@ -1,0 +1,284 @@
+//! How a file is written, and which of our columns each of its headers stands for: guessed by name, remembered from the
+//! last time, said by a person. What is deliberately not here: the rows (`table`).
+
+use std::collections::HashMap;
+
+use payout::Refusal;
+use serde::{Deserialize, Serialize};
+
+use super::table::Records;
+use super::{COLUMNS, Columns, REQUIRED, catalogue};
+use crate::store::imports::What;
+
+/// The first column of a file that we wrote: why each of its rows was refused.
+pub(super) const REASON: &str = "reason";
+
+/// How a file is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Layout {
+    /// What parts its fields.
+    delimiter: char,
+    /// Its headers, in order.
+    pub headers: Vec<String>,
+}
+
+impl Layout {
+    /// Reads it from a text; answers also how many rows there are.
+    ///
+    /// # Errors
+    /// When there is no header, or no row below it.
+    pub(super) fn of(text: &str) -> Result<(Self, i64), Refusal> {
+        let delimiter = delimiter(text);
+        let mut records = Records::of(text, u8::try_from(delimiter).unwrap_or(b','))?;
+        let headers: Vec<String> = records.header.iter().map(|name| name.trim().to_owned()).collect();
+        if headers.iter().all(String::is_empty) {
+            let told = "The file has no header. Its first line must name the columns. Nothing was imported.";
+            return Err(Refusal::new("missing_header", told).at("file"));
+        }
+        let mut rows = 0;
+        while records.next()?.is_some() {
+            rows += 1;
+        }
+        if rows == 0 {
+            let told = "The file has a header and no rows below it, so there is nothing to import.";
+            return Err(Refusal::new("no_rows", told).at("file"));
+        }
+        Ok((Self { delimiter, headers }, rows))
+    }
+
+    pub(super) fn delimiter(&self) -> u8 {
+        u8::try_from(self.delimiter).unwrap_or(b',')
+    }
+
+    /// Whether we wrote it: it is the file of the rows that were refused, mended or not.
+    pub(super) fn is_ours(&self) -> bool {
+        self.headers.first().is_some_and(|name| name == REASON)
+    }
+
+    /// What parts its fields, in words.
+    #[must_use]
+    pub fn delimiter_words(&self) -> &'static str {
+        match self.delimiter() {
+            b';' => "semicolons",
+            b'\t' => "tabs",
+            _ => "commas",
+        }
+    }
+
+    /// What a header is called, where it may have no name.
+    #[must_use]
+    pub fn name(&self, place: usize) -> String {
+        match self.headers.get(place).map(String::as_str) {
+            None | Some("") => format!("column {} (no name)", place + 1),
+            Some(name) => name.to_owned(),
+        }
+    }
+}
+
+/// What parts the fields of a text: whatever its first line has most of outside of quotes.
+fn delimiter(text: &str) -> char {
+    let mut quoted = false;
+    let mut counts = [(',', 0), (';', 0), ('\t', 0)];
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            '\n' | '\r' if !quoted => break,
+            _ if quoted => {}
+            letter => counts.iter_mut().filter(|(it, _)| *it == letter).for_each(|(_, count)| *count += 1),
+        }
+    }
+    // Of equals the first counts.
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(',', |(letter, _)| *letter)
+}
+
+/// The columns of a kind of file.
+#[must_use]
+pub fn columns(what: What) -> Columns {
+    match what {
+        What::Rewards => COLUMNS,
+        What::Partners => catalogue::PARTNERS,
+        What::Accounts => catalogue::ACCOUNTS,
+        What::Activities => catalogue::ACTIVITIES,
+    }
+}
+
+/// Those of them that a file must have.
+#[must_use]
+pub fn required(what: What) -> Columns {
+    match what {
+        What::Rewards => REQUIRED,
+        What::Partners => catalogue::PARTNERS_REQUIRED,
+        What::Accounts => catalogue::ACCOUNTS_REQUIRED,
+        What::Activities => catalogue::ACTIVITIES_REQUIRED,
+    }
+}
+
+/// Where each of our columns stands in a file.
+pub(super) struct Places {
+    pub(super) columns: Columns,
+    pub(super) at: Vec<Option<usize>>,
+}
+
+/// Where our columns stand, when each header stands for what is `chosen` for it.
+///
+/// # Errors
+/// When two headers stand for one column, or none for one that is required.
+pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> Result<Places, Refusal> {
+    if chosen.len() != layout.headers.len() {
+        let told = "This form is of another file. Load the page again.";
+        return Err(Refusal::new("changed_meanwhile", told).at("columns"));
+    }
+    let columns = columns(what);
+    if let Some(name) = chosen.iter().flatten().find(|name| !columns.contains(&name.as_str())) {
+        let told = format!("There is no column {name:?}; there are: {}.", columns.join(", "));
+        return Err(Refusal::new("unknown_column", told).at("columns"));
+    }
+    let mut at = Vec::with_capacity(columns.len());
+    for column in columns {
+        let mut standing =
+            chosen.iter().enumerate().filter(|(_, it)| it.as_deref() == Some(*column)).map(|(at, _)| at);
+        let (first, second) = (standing.next(), standing.next());
+        if let (Some(first), Some(second)) = (first, second) {
+            let (one, other) = (layout.name(first), layout.name(second));
+            let told = format!("Both “{one}” and “{other}” stand for {column}. Leave one of them out.");
+            return Err(Refusal::new("duplicate_column", told).at("columns"));
+        }
+        at.push(first);
+    }
+    let absent = |name: &&'static str| !chosen.iter().flatten().any(|it| it == *name);
+    let missing: Vec<&str> = required(what).iter().copied().filter(absent).collect();
+    if !missing.is_empty() {
+        let told = format!(
+            "No column of the file stands for {}, and an import of {} needs it. Choose the column that holds it, or add it to the file.",
+            missing.join(", "),
+            what.as_str()
+        );
+        return Err(Refusal::new("missing_column", told).at("columns"));
+    }
+    Ok(Places { columns, at })
+}
+
+/// A header as it is compared: without case, spaces and marks.
+pub(super) fn plain(header: &str) -> String {
+    header.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// What each header probably stands for: what it stood for the last time, else by its name, else by another name that
+/// people give to such a column. No column is guessed twice.
+pub(super) fn guess(
+    what: What,
+    layout: &Layout,
+    remembered: &[(String, Option<String>)],
+) -> Vec<Option<String>> {
+    let columns = columns(what);
+    let headers: Vec<String> = layout.headers.iter().map(|header| plain(header)).collect();
+    let remembered: HashMap<&str, Option<&str>> =
+        remembered.iter().map(|(header, field)| (header.as_str(), field.as_deref())).collect();
+    let mut guessed: Vec<Option<&str>> = vec![None; headers.len()];
+    let mut take = |of: &dyn Fn(&str) -> Option<&'static str>, leave: bool| {
+        for (at, header) in headers.iter().enumerate() {
+            let known = leave && remembered.contains_key(header.as_str());
+            if guessed[at].is_some() || header.is_empty() || known {
+                continue;
+            }
+            guessed[at] = of(header).filter(|column| !guessed.contains(&Some(column)));
+        }
+    };
+    let column = |name: &str| columns.iter().copied().find(|column| *column == name);
+    take(&|header| remembered.get(header).copied().flatten().and_then(column), false);
+    take(&|header| columns.iter().copied().find(|column| plain(column) == header), true);
+    take(&|header| columns.iter().copied().find(|column| other_names(what, column).contains(&header)), true);
+    guessed.into_iter().map(|column| column.map(str::to_owned)).collect()
+}
+
+/// Other names that people give to a column, as [`plain`] writes them.
+fn other_names(what: What, column: &str) -> &'static [&'static str] {
+    match (what, column) {
+        (What::Rewards, "external_id") => {
+            &["id", "rewardid", "externalreference", "recordid", "dealid", "crmid"]
+        }
+        (What::Rewards, "activity") => &["rewardactivity", "activityid", "activityname"],
+        (What::Rewards, "owner") => {
+            &["partner", "partnerid", "partneruser", "ownerid", "user", "userid", "payee"]
+        }
+        (What::Rewards, "value") => &["amount", "reward", "rewardvalue", "rewardamount", "sum"],
+        (What::Rewards, "currency") => &["currencycode", "ccy", "isocurrency"],
+        (What::Rewards, "payment_type") => &["paidto", "payto"],
+        (What::Rewards, "form_reference") => {
+            &["form", "formdata", "reference", "opportunity", "opportunityid"]
+        }
+        (What::Rewards, "earned_on") => &["earned", "earneddate", "dateearned", "date", "rewarddate"],
+        (What::Rewards, "expires_on") => &["expires", "expiry", "expirydate", "expirationdate"],
+        (What::Rewards, "note") => &["notes", "comment", "comments", "remark", "description", "memo"],
+        (What::Accounts, "external_id") => &["id", "accountid", "companyid"],
+        (What::Accounts, "name") => &["company", "account", "accountname", "companyname"],
+        (What::Accounts, "owner_email") => &["owner", "accountowner", "accountowneremail", "email"],
+        (What::Partners, "external_id") => &["id", "partnerid", "userid"],
+        (What::Partners, "account") => &["accountid", "company", "companyid"],
+        (What::Partners, "name") => &["fullname", "partnername", "partner"],
+        (What::Partners, "email") => &["mail", "emailaddress", "address"],
+        (What::Partners, "language") => &["lang", "locale"],
+        (What::Accounts | What::Partners, "country") => &["countrycode"],
+        (What::Accounts | What::Partners, "vendor") => &["payoutmethod", "paidthrough", "method"],
+        (What::Accounts | What::Partners, "destination") => {
+            &["payoutdestination", "paypal", "paypaladdress", "stripeaccount"]
+        }
+        (What::Activities, "external_id") => &["id", "activityid"],
+        (What::Activities, "program") => &["programme", "programname"],
+        (What::Activities, "program_type") => &["type", "rewardtype", "programmetype"],
+        (What::Activities, "name") => &["activity", "activityname", "rewardactivity"],
+        (What::Activities, "default_value") => &["value", "amount", "defaultamount"],
+        (What::Activities, "default_currency") => &["currency", "currencycode"],
+        (What::Rewards | What::Partners | What::Accounts | What::Activities, _) => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(header: &str) -> Layout {
+        Layout::of(&format!("{header}\n1\n")).unwrap().0
+    }
+
+    #[test]
+    fn what_parts_the_fields_is_recognised() {
+        for (header, words, count) in [
+            ("a,b,c", "commas", 3),
+            ("a;b;c,d", "semicolons", 3),
+            ("a\tb", "tabs", 2),
+            ("\"a;b;c\",d", "commas", 2),
+            ("alone", "commas", 1),
+        ] {
+            let layout = layout(header);
+            assert_eq!((layout.delimiter_words(), layout.headers.len()), (words, count), "{header}");
+        }
+        assert_eq!(Layout::of("").unwrap_err().code, "missing_header");
+        assert_eq!(Layout::of("a,b\n").unwrap_err().code, "no_rows");
+    }
+
+    #[test]
+    fn headers_are_guessed_and_remembered() {
+        let file = layout("Deal ID;Reward Activity;Partner;Amount;Currency;value;Region");
+        let guessed = |remembered: &[(String, Option<String>)]| {
+            let guessed = guess(What::Rewards, &file, remembered);
+            guessed.into_iter().map(|column| column.unwrap_or_default()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(guessed(&[]), "external_id activity owner  currency value ");
+        let remembered = [("amount".to_owned(), Some("value".to_owned())), ("value".to_owned(), None)];
+        assert_eq!(guessed(&remembered), "external_id activity owner value currency  ");
+    }
+
+    #[test]
+    fn a_mapping_that_cannot_be_meant_is_refused_by_name() {
+        let file = layout("a,b");
+        let told = |chosen: [Option<&str>; 2]| {
+            let chosen = chosen.map(|column| column.map(str::to_owned));
+            places(What::Accounts, &file, &chosen).map(|places| places.at).map_err(|it| it.sentence)
+        };
+        assert!(told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” stand for name"));
+        assert!(told([None, Some("name")]).unwrap_err().contains("stands for external_id"));
+        let places = told([Some("name"), Some("external_id")]).unwrap();
+        assert_eq!(places[..2], [Some(1), Some(0)]);
+    }
+}

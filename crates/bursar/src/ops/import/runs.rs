@@ -1,0 +1,632 @@
+//! A file on its way in by the pages: uploaded, its columns named, checked, entered, done. Checking and entering go in
+//! bounded units that a worker leases; each unit of rewards is one database transaction that holds its rows and how far
+//! the import has come, so a process that dies goes on where it stood.
+//!
+//! What is deliberately not here: what a row means (`import`, `catalogue`), and asking a vendor about the destinations a
+//! file names (`work::imports`).
+
+use std::collections::HashSet;
+
+use payout::Refusal;
+use payout::access::{Permission, allows};
+use payout::ids::{ImportId, PersonId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+pub use super::layout::{Layout, columns, required};
+
+use super::layout::{guess, places, plain};
+use super::table::{Table, text};
+use super::{Report, RowError, ToConnect, catalogue, enter, error_file, sorted};
+use crate::app::{Actor, App};
+use crate::ops::idempotency::{Once, finish};
+use crate::ops::{OpsError, Result, people};
+use crate::store::imports::{self, Counts, Import, ImportState, Refused, What};
+use crate::store::people as persons;
+use crate::store::programs;
+use crate::store::rewards::Entered;
+use crate::store::{self, Db, Tx, audit};
+use crate::transact;
+
+/// How many rewards one unit enters. Also: a file with no more rows than this is checked while whoever sent it waits.
+const UNIT: i64 = 2_000;
+/// How long a worker may take for a unit before another one begins it anew.
+const LEASE_US: i64 = 120_000_000;
+/// How often a unit is begun before a person must look.
+const MOST_TRIES: i64 = 5;
+/// How long a file is kept.
+const KEPT_US: i64 = 30 * 86_400_000_000;
+/// How many rows of a file are shown as they will be entered.
+const SHOWN: usize = 10;
+/// The longest name of a file that is kept, in letters.
+const MOST_NAME: usize = 120;
+
+/// Who may import what.
+#[must_use]
+pub fn permission(what: What) -> Permission {
+    match what {
+        What::Rewards => Permission::Review,
+        What::Partners | What::Accounts | What::Activities => Permission::ManagePartners,
+    }
+}
+
+/// The first rows as they will be entered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Our columns.
+    pub columns: Vec<String>,
+    /// The line of each row, and its fields.
+    pub rows: Vec<(u64, Vec<String>)>,
+}
+
+/// Keeps a file that was uploaded, to be looked at.
+///
+/// # Errors
+/// When it cannot be read as a whole: not UTF-8, without a header or rows.
+pub async fn upload(
+    app: &App,
+    actor: &Actor,
+    what: What,
+    name: &str,
+    file: &[u8],
+    once: Option<&Once<Import>>,
+) -> Result<Import> {
+    let body = text(file)?;
+    let (layout, total) = Layout::of(body)?;
+    let (now, size) = (app.clock.now(), i64::try_from(file.len()).unwrap_or(i64::MAX));
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
+    transact!(app, |tx| {
+        let import = Import {
+            id: ImportId::fresh(now, app.clock.chance()),
+            number: store::next_numbers(tx, "import", 1).await?,
+            what,
+            file_name: if name.is_empty() { "pasted rows".to_owned() } else { name.clone() },
+            size,
+            layout: written(&layout)?,
+            mapping: None,
+            sample: None,
+            state: ImportState::Uploaded,
+            total,
+            done: 0,
+            counts: Counts::default(),
+            connected_line: 0,
+            created_at: now,
+            created_by: actor.id.to_string(),
+            came_from: actor.came_from.clone(),
+            checked_at: None,
+            started: None,
+            finished_at: None,
+            canceled_at: None,
+            failed: None,
+            forgotten_at: None,
+            fence: 0,
+            tries: 0,
+        };
+        imports::insert(tx, &import, body).await?;
+        let what = what.as_str();
+        let told = json!({"number": import.number(), "what": what, "file": import.file_name, "rows": total});
+        note(tx, now, &import.created_by, "import_uploaded", &import, &told);
+        finish(tx, once, &import).await?;
+        Ok(import)
+    })
+}
+
+fn note(
+    tx: &mut Tx,
+    at: i64,
+    actor: &str,
+    action: &'static str,
+    import: &Import,
+    detail: &serde_json::Value,
+) {
+    let (actor, subject) = (actor.to_owned(), import.id.to_string());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+}
+
+fn written(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| corrupt(&error))
+}
+
+fn corrupt(error: &serde_json::Error) -> OpsError {
+    OpsError::Internal(store::StoreError::Corrupt(error.to_string()))
+}
+
+/// How a file is written.
+///
+/// # Errors
+/// When what is stored cannot be read.
+pub fn layout(import: &Import) -> Result<Layout> {
+    serde_json::from_str(&import.layout).map_err(|error| corrupt(&error))
+}
+
+/// Its first rows as they will be entered, once it is checked.
+///
+/// # Errors
+/// When what is stored cannot be read.
+pub fn sample(import: &Import) -> Result<Sample> {
+    let sample = import.sample.as_deref().map(serde_json::from_str).transpose();
+    Ok(sample.map_err(|error| corrupt(&error))?.unwrap_or_default())
+}
+
+/// What each header stands for: as somebody has said, else as is guessed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mapping(db: &mut Db, import: &Import) -> Result<Vec<Option<String>>> {
+    if let Some(mapping) = &import.mapping {
+        return serde_json::from_str(mapping).map_err(|error| corrupt(&error));
+    }
+    let remembered = imports::headers(db, import.what).await?;
+    Ok(guess(import.what, &layout(import)?, &remembered))
+}
+
+/// The first rows of a file as they stand in it.
+///
+/// # Errors
+/// When the file was forgotten.
+pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec<Vec<String>>> {
+    let body = body(db, import).await?;
+    let mut records = super::table::Records::of(&body, layout(import)?.delimiter())?;
+    let mut rows = Vec::new();
+    while rows.len() < most
+        && let Some((_, record)) = records.next()?
+    {
+        rows.push(record.iter().map(str::to_owned).collect());
+    }
+    Ok(rows)
+}
+
+async fn body(db: &mut Db, import: &Import) -> Result<String> {
+    let body = imports::body(db, import.id).await?;
+    body.ok_or_else(|| {
+        let told = "The file was kept for 30 days and is forgotten. Upload it again.";
+        Refusal::new("file_forgotten", told).into()
+    })
+}
+
+/// Says what the headers stand for, and has the file checked. A small one is checked before this answers.
+///
+/// # Errors
+/// When it cannot be meant so, or is no longer the time for it.
+pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> Result<()> {
+    let now = app.clock.now();
+    let import = transact!(app, |tx| {
+        let before = imports::find(tx, named).await?;
+        let stopped = before.state == ImportState::Failed && before.started.is_none();
+        if !matches!(before.state, ImportState::Uploaded | ImportState::Checked) && !stopped {
+            return Err(not_now(&before));
+        }
+        let layout = layout(&before)?;
+        places(before.what, &layout, chosen)?;
+        let headers: Vec<(String, Option<String>)> =
+            layout.headers.iter().map(|header| plain(header)).zip(chosen.iter().cloned()).collect();
+        let mut headers: Vec<_> = headers.into_iter().filter(|(header, _)| !header.is_empty()).collect();
+        headers.sort();
+        headers.dedup_by(|one, other| one.0 == other.0);
+        imports::remember_headers(tx, before.what, &headers, now).await?;
+        let mapping = Some(written(&chosen)?);
+        let state = ImportState::Checking;
+        let import = Import { mapping, sample: None, state, failed: None, tries: 0, ..before.clone() };
+        // While whoever sent it waits, no worker takes it.
+        let free_at = if import.total <= UNIT { now + LEASE_US } else { now };
+        save(tx, &before, import, free_at).await
+    })?;
+    if import.total <= UNIT {
+        advance(app, &import).await?;
+    }
+    app.nudge.imports.notify_one();
+    Ok(())
+}
+
+/// Has the rows entered, as the check that `seen` names has shown them. Also: goes on with an import that stopped.
+///
+/// # Errors
+/// When it is not checked, or was changed since it was shown.
+pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<Import> {
+    let now = app.clock.now();
+    let import = transact!(app, |tx| {
+        let before = imports::find(tx, named).await?;
+        let stopped = before.state == ImportState::Failed && before.started.is_some();
+        if before.state != ImportState::Checked && !stopped {
+            return Err(not_now(&before));
+        }
+        if before.fence != seen {
+            let told =
+                "Somebody changed this import since you looked at it, so nothing was done. Look again.";
+            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
+        }
+        let started = Some((now, actor.id.to_string()));
+        let state = ImportState::Importing;
+        let mut import = Import { state, started, failed: None, tries: 0, ..before.clone() };
+        if !stopped {
+            // What the check counted is counted anew, as it is entered.
+            import.counts = Counts::default();
+            imports::clear_refused(tx, before.id).await?;
+        }
+        let told = json!({"number": import.number(), "what": import.what.as_str(), "rows": import.total});
+        note(tx, now, &actor.id.to_string(), "import_started", &import, &told);
+        save(tx, &before, import, now).await
+    })?;
+    app.nudge.imports.notify_one();
+    Ok(import)
+}
+
+/// Stops an import. What was entered stays.
+///
+/// # Errors
+/// When it has ended.
+pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
+    let now = app.clock.now();
+    let mut tries = 0;
+    let import = loop {
+        let canceled = transact!(app, |tx| {
+            let before = imports::find(tx, named).await?;
+            if matches!(before.state, ImportState::Done | ImportState::Canceled) {
+                return Err(not_now(&before));
+            }
+            let state = ImportState::Canceled;
+            let import = Import { state, canceled_at: Some(now), ..before.clone() };
+            let told = json!({"number": import.number(), "done": import.done, "rows": import.total});
+            note(tx, now, &actor.id.to_string(), "import_canceled", &import, &told);
+            save(tx, &before, import, now).await
+        });
+        match canceled {
+            // A unit ended at the same moment; the next has hardly begun.
+            Err(OpsError::Conflict(_)) if tries < MOST_TRIES => tries += 1,
+            canceled => break canceled?,
+        }
+    };
+    app.nudge.tell_watchers();
+    Ok(import)
+}
+
+fn not_now(import: &Import) -> OpsError {
+    let told = match import.state {
+        ImportState::Uploaded => "Say first what the columns of the file are.",
+        ImportState::Checking => "The file is still being checked. Wait until it is.",
+        ImportState::Checked => "The file is checked already and can be imported.",
+        ImportState::Importing => "The file is being imported already.",
+        ImportState::Done => "This import is done. Upload the file again for another one.",
+        ImportState::Failed => "This import stopped. Look at its page for why.",
+        ImportState::Canceled => "This import was canceled. Upload the file again for another one.",
+    };
+    OpsError::Conflict(Refusal::new("import_state", told))
+}
+
+/// Writes how an import stands, unless somebody else did meanwhile.
+async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Result<Import> {
+    if imports::save(tx, before, &import, free_at).await? {
+        return Ok(Import { fence: before.fence + 1, ..import });
+    }
+    let told = "Somebody changed this import at the same moment, so nothing was done. Look again.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
+}
+
+/// Takes the import that has waited longest, for one unit of work.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(app: &App, now: i64) -> Result<Option<Import>> {
+    // A writer would wait for others only to find nothing.
+    if !imports::any_due(&mut app.store.read().await?, now).await? {
+        return Ok(None);
+    }
+    transact!(app, |tx| { Ok(imports::lease(tx, now, now + LEASE_US).await?) })
+}
+
+/// Does one unit of a leased import. Answers the destinations that are left to be set, once its rows are all entered;
+/// then the import stays leased.
+///
+/// # Errors
+/// When the database does not answer. What cannot go on for another reason stops the import and says why.
+pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
+    if import.tries > MOST_TRIES {
+        let told = "It was begun several times and could not go on. Bursar's own log says why.";
+        fail(app, import, told).await?;
+        return Ok(Vec::new());
+    }
+    match unit(app, import).await {
+        Ok(to_connect) => return Ok(to_connect),
+        Err(OpsError::Refused(refusal)) => fail(app, import, &refusal.sentence).await?,
+        // Somebody canceled it, or entered one of its rows at the same moment: it is looked at again.
+        Err(OpsError::Conflict(_)) => release(app, import, app.clock.now()).await?,
+        Err(error) => return Err(error),
+    }
+    Ok(Vec::new())
+}
+
+async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
+    let body = body(&mut app.store.read().await?, import).await?;
+    match import.state {
+        ImportState::Checking => check(app, import, &body).await.map(|()| Vec::new()),
+        ImportState::Importing if import.done >= import.total => left_to_connect(app, import, &body).await,
+        ImportState::Importing => enter_some(app, import, &body).await.map(|()| Vec::new()),
+        ImportState::Uploaded
+        | ImportState::Checked
+        | ImportState::Done
+        | ImportState::Failed
+        | ImportState::Canceled => Ok(Vec::new()),
+    }
+}
+
+/// Some rows of the file, as its columns were named.
+fn table(import: &Import, body: &str, some: std::ops::Range<i64>) -> Result<Table> {
+    let layout = layout(import)?;
+    let mapping = import.mapping.as_deref().unwrap_or("[]");
+    let chosen: Vec<Option<String>> = serde_json::from_str(mapping).map_err(|error| corrupt(&error))?;
+    let places = places(import.what, &layout, &chosen)?;
+    let place = |at: i64| usize::try_from(at).unwrap_or(usize::MAX);
+    Ok(Table::mapped(body, &layout, &places, place(some.start)..place(some.end))?)
+}
+
+/// Looks what an import would do.
+async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
+    let table = table(import, body, 0..i64::MAX)?;
+    let actor = on_behalf(app, import).await?;
+    let (report, entered) = match import.what {
+        What::Rewards => {
+            let mut db = app.store.read().await?;
+            let (entered, report) = sorted(&mut db, app, &actor, &table).await?;
+            (report, entered)
+        }
+        What::Partners | What::Accounts | What::Activities => {
+            let (report, _) =
+                transact!(app, |tx| { catalogued(tx, app, &actor, import.what, &table, true).await })?;
+            (report, Vec::new())
+        }
+    };
+    let sample = match import.what {
+        What::Rewards => rewards_sample(&mut app.store.read().await?, &table, &entered).await?,
+        What::Partners | What::Accounts | What::Activities => catalogue_sample(import, &table, &report),
+    };
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        imports::clear_refused(tx, import.id).await?;
+        imports::note_refused(tx, import.id, &refused(&report)).await?;
+        let checked = Import {
+            counts: counts(&report),
+            sample: Some(written(&sample)?),
+            state: ImportState::Checked,
+            checked_at: Some(now),
+            tries: 0,
+            ..import.clone()
+        };
+        save(tx, import, checked, now).await?;
+        Ok(())
+    })
+}
+
+/// Enters the next rows: some rewards, or the whole of another file, in which a later row may contradict an earlier one.
+async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
+    let actor = on_behalf(app, import).await?;
+    let end = match import.what {
+        What::Rewards => import.total.min(import.done + UNIT),
+        What::Partners | What::Accounts | What::Activities => import.total,
+    };
+    let table = table(import, body, import.done..end)?;
+    let now = app.clock.now();
+    let connects = transact!(app, |tx| {
+        let (report, to_connect) = match import.what {
+            What::Rewards => (enter(tx, app, &actor, &table).await?, Vec::new()),
+            What::Partners | What::Accounts | What::Activities => {
+                catalogued(tx, app, &actor, import.what, &table, false).await?
+            }
+        };
+        imports::note_refused(tx, import.id, &refused(&report)).await?;
+        let (had, more) = (import.counts, counts(&report));
+        let counts = Counts {
+            accepted: had.accepted + more.accepted,
+            duplicates: had.duplicates + more.duplicates,
+            rejected: had.rejected + more.rejected,
+        };
+        let further = Import { done: end, counts, tries: 0, ..import.clone() };
+        if end < import.total || !to_connect.is_empty() {
+            save(tx, import, further, now).await?;
+        } else {
+            done(tx, import, further, now).await?;
+        }
+        Ok(!to_connect.is_empty())
+    })?;
+    if connects {
+        app.nudge.imports.notify_one();
+    }
+    app.nudge.tell_watchers();
+    Ok(())
+}
+
+/// Its last row is done.
+async fn done(tx: &mut Tx, before: &Import, import: Import, now: i64) -> Result<()> {
+    let counts = import.counts;
+    let told = json!({
+        "number": import.number(), "accepted": counts.accepted, "duplicates": counts.duplicates,
+        "rejected": counts.rejected,
+    });
+    let by = import.started.as_ref().map_or(import.created_by.clone(), |(_, by)| by.clone());
+    note(tx, now, &by, "import_finished", &import, &told);
+    let done = Import { state: ImportState::Done, finished_at: Some(now), ..import };
+    save(tx, before, done, now).await?;
+    Ok(())
+}
+
+async fn catalogued(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    what: What,
+    table: &Table,
+    dry_run: bool,
+) -> Result<(Report, Vec<ToConnect>)> {
+    match what {
+        What::Partners => catalogue::partners_of(tx, app, actor, table, dry_run).await,
+        What::Accounts => catalogue::accounts_of(tx, app, actor, table, dry_run).await,
+        What::Activities => Ok((catalogue::activities_of(tx, app, actor, table, dry_run).await?, Vec::new())),
+        What::Rewards => Ok((Report::default(), Vec::new())),
+    }
+}
+
+/// The destinations that the file names and that are still to be set. When there are none, the import is done.
+async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<ToConnect>> {
+    let table = table(import, body, 0..i64::MAX)?;
+    let actor = on_behalf(app, import).await?;
+    let now = app.clock.now();
+    let cursor = u64::try_from(import.connected_line).unwrap_or_default();
+    transact!(app, |tx| {
+        let (_, to_connect) = catalogued(tx, app, &actor, import.what, &table, true).await?;
+        let left: Vec<ToConnect> = to_connect.into_iter().filter(|(line, ..)| *line > cursor).collect();
+        if left.is_empty() {
+            done(tx, import, import.clone(), now).await?;
+        }
+        Ok(left)
+    })
+}
+
+/// The destination on a line was set, or could not be; the import stays leased.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when the import was canceled meanwhile.
+pub async fn connected(app: &App, import: &Import, line: u64, refusal: Option<&str>) -> Result<Import> {
+    let now = app.clock.now();
+    let line = i64::try_from(line).unwrap_or(i64::MAX);
+    transact!(app, |tx| {
+        let mut further = Import { connected_line: line, tries: 0, ..import.clone() };
+        if let Some(told) = refusal {
+            further.counts.rejected += 1;
+            let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
+            let detail = format!("The row is saved, but where to pay was not set: {told}");
+            imports::note_refused(tx, import.id, &[Refused { line, field, code, detail }]).await?;
+        }
+        save(tx, import, further, now + LEASE_US).await
+    })
+}
+
+/// Lets a leased import be taken again from `free_at` on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn release(app: &App, import: &Import, free_at: i64) -> Result<()> {
+    transact!(app, |tx| {
+        imports::save(tx, import, import, free_at).await?;
+        Ok(())
+    })
+}
+
+async fn fail(app: &App, import: &Import, why: &str) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let failed = Some((now, why.to_owned()));
+        let stopped = Import { state: ImportState::Failed, failed, ..import.clone() };
+        // Where somebody canceled it meanwhile, it did not stop by itself.
+        if imports::save(tx, import, &stopped, now).await? {
+            let told = json!({"number": stopped.number(), "why": why});
+            note(tx, now, "imports", "import_failed", &stopped, &told);
+        }
+        Ok(())
+    })
+}
+
+/// Whoever has asked for the import, as long as he may.
+///
+/// # Errors
+/// When he may no longer.
+pub async fn on_behalf(app: &App, import: &Import) -> Result<Actor> {
+    let by = import.started.as_ref().map_or(import.created_by.as_str(), |(_, by)| by);
+    let Some(id) = PersonId::parse(by) else { return Err(OpsError::Missing) };
+    let person = persons::by_id(&mut app.store.read().await?, id).await?;
+    let came_from = import.came_from.clone();
+    let Some(person) = person else {
+        // People are never taken out: he was at the machine.
+        let (role, name) = (payout::access::Role::Admin, String::new());
+        return Ok(Actor { id, name, role, partner: None, may_write: true, came_from });
+    };
+    if person.disabled_at.is_some() || !allows(person.role, permission(import.what)) {
+        let told = "Whoever asked for it may no longer do so. Upload the file again.";
+        return Err(Refusal::new("permission_denied", told).into());
+    }
+    Ok(Actor { came_from, ..people::actor(&person) })
+}
+
+fn counts(report: &Report) -> Counts {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Counts {
+        accepted: count(report.accepted),
+        duplicates: count(report.duplicates),
+        rejected: count(report.rejected.len() as u64),
+    }
+}
+
+fn refused(report: &Report) -> Vec<Refused> {
+    let row = |error: &RowError| Refused {
+        line: i64::try_from(error.line).unwrap_or(i64::MAX),
+        field: error.column.to_owned(),
+        code: error.code.to_owned(),
+        detail: error.detail.clone(),
+    };
+    report.rejected.iter().map(row).collect()
+}
+
+/// The first rewards as they will be entered: with the names and values that their row left to the activity.
+async fn rewards_sample(db: &mut Db, table: &Table, entered: &[Entered]) -> Result<Sample> {
+    let columns = ["external_id", "activity", "owner", "value", "payment_type", "form_reference"];
+    let columns = columns.into_iter().chain(["earned_on", "expires_on", "note"]);
+    let shown = entered.iter().take(SHOWN);
+    let shown = shown.filter_map(|one| {
+        table.rows.iter().find(|row| row.get("external_id") == one.external_id).map(|row| (row, one))
+    });
+    let shown: Vec<_> = shown.collect();
+    let owners: Vec<String> = shown.iter().map(|(row, _)| row.get("owner").to_owned()).collect();
+    let partners = programs::partners_named(db, &owners).await?;
+    let activities = programs::all_activities(db).await?;
+    let rows = shown.into_iter().map(|(row, one)| {
+        let owner = partners.iter().find(|partner| partner.id == one.owner);
+        let activity = activities.iter().find(|activity| activity.id == one.activity);
+        let fields = vec![
+            one.external_id.clone(),
+            activity.map_or_else(String::new, |activity| activity.name.clone()),
+            owner.map_or_else(String::new, |partner| partner.name.clone()),
+            match one.worth {
+                programs::Worth::Cash(money) => money.to_string(),
+                programs::Worth::Points(points) => format!("{points} points"),
+            },
+            one.payment_type.map_or("", |kind| kind.as_str()).to_owned(),
+            one.form_reference.clone().unwrap_or_default(),
+            one.earned_on.clone().unwrap_or_default(),
+            row.get("expires_on").to_owned(),
+            one.note.clone().unwrap_or_default(),
+        ];
+        (row.line, fields)
+    });
+    Ok(Sample { columns: columns.map(str::to_owned).collect(), rows: rows.collect() })
+}
+
+/// The first rows of another file that are not refused. Where somebody is paid is shown on his own page, masked.
+fn catalogue_sample(import: &Import, table: &Table, report: &Report) -> Sample {
+    let shown = columns(import.what).iter().filter(|column| **column != "destination");
+    let columns: Vec<String> = shown.map(|column| (*column).to_owned()).collect();
+    let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();
+    let good = table.rows.iter().filter(|row| !refused.contains(&row.line));
+    let fields = |row: &super::table::Row| columns.iter().map(|column| row.get(column).to_owned()).collect();
+    let rows = good.take(SHOWN).map(|row| (row.line, fields(row))).collect();
+    Sample { columns, rows }
+}
+
+/// The rows that were refused, as a file that can be mended and uploaded again.
+///
+/// # Errors
+/// When the file was forgotten.
+pub async fn refused_file(db: &mut Db, import: &Import) -> Result<String> {
+    let body = body(db, import).await?;
+    let refused = imports::refused(db, import.id, i64::MAX).await?;
+    Ok(error_file::write(&body, &layout(import)?, &refused)?)
+}
+
+/// Forgets the files that were kept for long enough.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget(app: &App, now: i64) -> Result<u64> {
+    if !imports::any_kept(&mut app.store.read().await?, now - KEPT_US).await? {
+        return Ok(0);
+    }
+    transact!(app, |tx| { Ok(imports::forget_files(tx, now - KEPT_US, now).await?) })
+}

@@ -1,0 +1,499 @@
+//! Files that are imported by the pages: how far each has come, the file itself, its refused rows, and which of our
+//! columns a header stood for the last time. What is deliberately not here: reading a file (`ops::import`).
+
+use payout::ids::ImportId;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Rewards.
+    Rewards,
+    /// Partners.
+    Partners,
+    /// Accounts.
+    Accounts,
+    /// Activities, and the programmes they belong to.
+    Activities,
+}
+
+impl What {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Rewards, Self::Partners, Self::Accounts, Self::Activities];
+
+    /// The spelling in the database and in addresses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewards => "rewards",
+            Self::Partners => "partners",
+            Self::Accounts => "accounts",
+            Self::Activities => "activities",
+        }
+    }
+
+    /// Reads [`What::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|what| what.as_str() == text)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rewards => "Rewards",
+            Self::Partners => "Partners",
+            Self::Accounts => "Accounts",
+            Self::Activities => "Activities",
+        }
+    }
+}
+
+/// How an import stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ImportState {
+    /// The file is here; nobody has said yet what its columns are.
+    Uploaded,
+    /// Its rows are being looked at.
+    Checking,
+    /// It is known what an import would do.
+    Checked,
+    /// Its rows are being entered.
+    Importing,
+    /// Every row is entered or refused.
+    Done,
+    /// It stopped and needs a person.
+    Failed,
+    /// Somebody stopped it.
+    Canceled,
+}
+
+impl ImportState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Uploaded,
+        Self::Checking,
+        Self::Checked,
+        Self::Importing,
+        Self::Done,
+        Self::Failed,
+        Self::Canceled,
+    ];
+
+    /// The spelling in the database and in addresses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Checking => "checking",
+            Self::Checked => "checked",
+            Self::Importing => "importing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Reads [`ImportState::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Uploaded => "Columns to be named",
+            Self::Checking => "Being checked",
+            Self::Checked => "Ready to import",
+            Self::Importing => "Being imported",
+            Self::Done => "Done",
+            Self::Failed => "Stopped",
+            Self::Canceled => "Canceled",
+        }
+    }
+
+    /// A worker has something to do for it.
+    #[must_use]
+    pub fn moving(self) -> bool {
+        matches!(self, Self::Checking | Self::Importing)
+    }
+}
+
+/// What became of a file's rows, or would.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Entered.
+    pub accepted: i64,
+    /// There already, with the same content.
+    pub duplicates: i64,
+    /// Refused.
+    pub rejected: i64,
+}
+
+/// A file that is imported.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The id.
+    pub id: ImportId,
+    /// `IM-000012` without its prefix.
+    pub number: i64,
+    /// What it holds.
+    pub what: What,
+    /// What the file was called.
+    pub file_name: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// How it is written, as JSON.
+    pub layout: String,
+    /// What its headers stand for, as JSON, once somebody has said so.
+    pub mapping: Option<String>,
+    /// Its first rows as they will be entered, as JSON, once it is checked.
+    pub sample: Option<String>,
+    /// How it stands.
+    pub state: ImportState,
+    /// How many rows it has.
+    pub total: i64,
+    /// How many of them are entered or refused.
+    pub done: i64,
+    /// What became of them, or would.
+    pub counts: Counts,
+    /// The last line whose payout destination was set.
+    pub connected_line: i64,
+    /// When it was uploaded.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// From where.
+    pub came_from: String,
+    /// When it was checked.
+    pub checked_at: Option<i64>,
+    /// When somebody pressed Import, and who.
+    pub started: Option<(i64, String)>,
+    /// When its last row was done.
+    pub finished_at: Option<i64>,
+    /// When somebody stopped it.
+    pub canceled_at: Option<i64>,
+    /// When it stopped by itself, and why.
+    pub failed: Option<(i64, String)>,
+    /// When the file was forgotten.
+    pub forgotten_at: Option<i64>,
+    /// What tells the worker that holds it from one that slept.
+    pub fence: i64,
+    /// How often it was taken up since something of it was done.
+    pub tries: i64,
+}
+
+impl Import {
+    /// The number people see.
+    #[must_use]
+    pub fn number(&self) -> String {
+        format!("IM-{:06}", self.number)
+    }
+}
+
+const COLUMNS: &str = "id, number, what, file_name, size_count, layout, mapping, sample, state, total_count, done_count, \
+                       accepted_count, duplicate_count, rejected_count, connected_line, created_at, created_by, \
+                       came_from, checked_at, started_at, started_by, finished_at, canceled_at, failed_at, failed_why, \
+                       forgotten_at, fence, tries";
+
+fn import(row: &AnyRow) -> Result<Import> {
+    let (id, what, state): (String, String, String) = (row.try_get(0)?, row.try_get(2)?, row.try_get(8)?);
+    let started: (Option<i64>, Option<String>) = (row.try_get(19)?, row.try_get(20)?);
+    let failed: (Option<i64>, Option<String>) = (row.try_get(23)?, row.try_get(24)?);
+    Ok(Import {
+        id: word(ImportId::parse(&id), &id)?,
+        number: row.try_get(1)?,
+        what: word(What::parse(&what), &what)?,
+        file_name: row.try_get(3)?,
+        size: row.try_get(4)?,
+        layout: row.try_get(5)?,
+        mapping: row.try_get(6)?,
+        sample: row.try_get(7)?,
+        state: word(ImportState::parse(&state), &state)?,
+        total: row.try_get(9)?,
+        done: row.try_get(10)?,
+        counts: Counts {
+            accepted: row.try_get(11)?,
+            duplicates: row.try_get(12)?,
+            rejected: row.try_get(13)?,
+        },
+        connected_line: row.try_get(14)?,
+        created_at: row.try_get(15)?,
+        created_by: row.try_get(16)?,
+        came_from: row.try_get(17)?,
+        checked_at: row.try_get(18)?,
+        started: started.0.zip(started.1),
+        finished_at: row.try_get(21)?,
+        canceled_at: row.try_get(22)?,
+        failed: failed.0.zip(failed.1),
+        forgotten_at: row.try_get(25)?,
+        fence: row.try_get(26)?,
+        tries: row.try_get(27)?,
+    })
+}
+
+/// Keeps a file that was just uploaded.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
+    let sql = "INSERT INTO import_run (id, number, what, file_name, size_count, layout, state, total_count, done_count, \
+               accepted_count, duplicate_count, rejected_count, connected_line, created_at, created_by, came_from, \
+               lease_until, fence, tries) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, 0, $9, $10, $11, 0, 0, 0)";
+    let query = sqlx::query(sql)
+        .bind(it.id.to_string())
+        .bind(it.number)
+        .bind(it.what.as_str())
+        .bind(it.file_name.clone())
+        .bind(it.size)
+        .bind(it.layout.clone())
+        .bind(it.state.as_str())
+        .bind(it.total)
+        .bind(it.created_at)
+        .bind(it.created_by.clone())
+        .bind(it.came_from.clone());
+    tx.run(query).await?;
+    let sql = "INSERT INTO import_file (import_id, body) VALUES ($1, $2)";
+    tx.run(sqlx::query(sql).bind(it.id.to_string()).bind(body.to_owned())).await?;
+    Ok(())
+}
+
+/// Which imports of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this kind.
+    pub what: Option<What>,
+    /// Which stand so.
+    pub state: Option<ImportState>,
+    /// Before this number.
+    pub before: Option<i64>,
+}
+
+/// A page of the list, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Import>> {
+    let mut conditions = Where::default();
+    if let Some(what) = filter.what {
+        conditions.and("what = ?", [what.as_str().into()]);
+    }
+    if let Some(state) = filter.state {
+        conditions.and("state = ?", [state.as_str().into()]);
+    }
+    if let Some(before) = filter.before {
+        conditions.and("number < ?", [before.into()]);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM import_run {{where}} ORDER BY number DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(import).collect()
+}
+
+/// An import by its number or id.
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none.
+pub async fn find(db: &mut Db, named: &str) -> Result<Import> {
+    let mut conditions = Where::default();
+    match named.strip_prefix("IM-").and_then(|digits| digits.parse::<i64>().ok()) {
+        Some(number) => conditions.and("number = ?", [number.into()]),
+        None => conditions.and("id = ?", [named.into()]),
+    }
+    import(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM import_run {{where}}"))).await?)
+}
+
+/// The file, as long as it is kept.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn body(db: &mut Db, id: ImportId) -> Result<Option<String>> {
+    let sql = "SELECT body FROM import_file WHERE import_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Whether an import waits for a worker.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_due(db: &mut Db, now: i64) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM import_run WHERE state IN ('checking', 'importing') AND lease_until <= $1 LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
+}
+
+/// Takes the import that has waited longest for a worker; nobody else gets it before `until`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> {
+    let sql = format!(
+        "UPDATE import_run SET lease_until = $1, fence = fence + 1, tries = tries + 1 \
+         WHERE id IN (SELECT id FROM import_run WHERE state IN ('checking', 'importing') AND lease_until <= $2 \
+                      ORDER BY lease_until, number LIMIT 1) \
+           AND state IN ('checking', 'importing') AND lease_until <= $2 RETURNING {COLUMNS}"
+    );
+    let row = tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(until).bind(now)).await?;
+    row.as_ref().map(import).transpose()
+}
+
+/// Writes how an import stands now, where it still stands as it was read and is held by the same worker; says whether it
+/// did. The next worker may take it from `free_at` on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save(tx: &mut Tx, before: &Import, it: &Import, free_at: i64) -> Result<bool> {
+    let sql = "UPDATE import_run SET mapping = $1, sample = $2, state = $3, done_count = $4, accepted_count = $5, \
+               duplicate_count = $6, rejected_count = $7, connected_line = $8, checked_at = $9, started_at = $10, \
+               started_by = $11, finished_at = $12, canceled_at = $13, failed_at = $14, failed_why = $15, \
+               tries = $16, lease_until = $17, fence = fence + 1 WHERE id = $18 AND state = $19 AND fence = $20";
+    let (started_at, started_by) = it.started.clone().unzip();
+    let (failed_at, failed_why) = it.failed.clone().unzip();
+    let query = sqlx::query(sql)
+        .bind(it.mapping.clone())
+        .bind(it.sample.clone())
+        .bind(it.state.as_str())
+        .bind(it.done)
+        .bind(it.counts.accepted)
+        .bind(it.counts.duplicates)
+        .bind(it.counts.rejected)
+        .bind(it.connected_line)
+        .bind(it.checked_at)
+        .bind(started_at)
+        .bind(started_by)
+        .bind(it.finished_at)
+        .bind(it.canceled_at)
+        .bind(failed_at)
+        .bind(failed_why)
+        .bind(it.tries)
+        .bind(free_at)
+        .bind(it.id.to_string())
+        .bind(before.state.as_str())
+        .bind(before.fence);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// A row that was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The line on which it begins; the header is line 1.
+    pub line: i64,
+    /// The column; empty when the row as a whole is wrong.
+    pub field: String,
+    /// Stable, snake_case.
+    pub code: String,
+    /// What is wrong and what to write instead.
+    pub detail: String,
+}
+
+/// The refused rows of an import, by line; of as many as `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refused>> {
+    let sql = "SELECT line_number, field, code, detail FROM import_refused WHERE import_id = $1 \
+               ORDER BY line_number LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(id.to_string()).bind(limit)).await?;
+    let read = |row: &AnyRow| {
+        Ok(Refused {
+            line: row.try_get(0)?,
+            field: row.try_get(1)?,
+            code: row.try_get(2)?,
+            detail: row.try_get(3)?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes rows that were refused; what was said of the same line before is replaced.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Result<()> {
+    let sql = "INSERT INTO import_refused (import_id, line_number, field, code, detail) VALUES {rows} \
+               ON CONFLICT (import_id, line_number) DO UPDATE SET field = excluded.field, code = excluded.code, \
+               detail = excluded.detail";
+    let row = |it: &Refused| -> [Value; 5] {
+        let (field, code, detail) = (it.field.as_str(), it.code.as_str(), it.detail.as_str());
+        [id.to_string().into(), it.line.into(), field.into(), code.into(), detail.into()]
+    };
+    let rows: Rows = refused.iter().map(row).collect();
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Forgets which rows were refused: they are looked at anew.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn clear_refused(tx: &mut Tx, id: ImportId) -> Result<()> {
+    let sql = "DELETE FROM import_refused WHERE import_id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await?;
+    Ok(())
+}
+
+/// What headers of such files stood for the last time: our column, or nothing where it was left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<String>)>> {
+    let sql = "SELECT header, field FROM import_header WHERE what = $1";
+    let rows = db.all(sqlx::query(sql).bind(what.as_str())).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Remembers what headers stand for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn remember_headers(
+    tx: &mut Tx,
+    what: What,
+    headers: &[(String, Option<String>)],
+    now: i64,
+) -> Result<()> {
+    let sql = "INSERT INTO import_header (what, header, field, saved_at) VALUES {rows} \
+               ON CONFLICT (what, header) DO UPDATE SET field = excluded.field, saved_at = excluded.saved_at";
+    let row = |(header, field): &(String, Option<String>)| -> [Value; 4] {
+        [what.as_str().into(), header.as_str().into(), field.clone().into(), now.into()]
+    };
+    tx.bulk(sql, &[], headers.iter().map(row).collect()).await?;
+    Ok(())
+}
+
+/// Whether a file is still kept that was uploaded before then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_kept(db: &mut Db, before: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM import_run WHERE forgotten_at IS NULL AND created_at < $1 LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(before)).await?.is_some())
+}
+
+/// Forgets the files of imports uploaded before then, with their refused rows. What was not finished is canceled: without
+/// its file it cannot go on. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_files(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
+    for sql in [
+        "DELETE FROM import_file WHERE import_id IN \
+         (SELECT id FROM import_run WHERE forgotten_at IS NULL AND created_at < $1)",
+        "DELETE FROM import_refused WHERE import_id IN \
+         (SELECT id FROM import_run WHERE forgotten_at IS NULL AND created_at < $1)",
+    ] {
+        tx.run(sqlx::query(sql).bind(before)).await?;
+    }
+    let sql = "UPDATE import_run SET state = 'canceled', canceled_at = $1, fence = fence + 1 \
+               WHERE forgotten_at IS NULL AND created_at < $2 AND state NOT IN ('done', 'canceled')";
+    tx.run(sqlx::query(sql).bind(now).bind(before)).await?;
+    let sql = "UPDATE import_run SET forgotten_at = $1, sample = NULL \
+               WHERE forgotten_at IS NULL AND created_at < $2";
+    tx.run(sqlx::query(sql).bind(now).bind(before)).await
+}

@@ -1,0 +1,51 @@
+//! Files that people have uploaded: one unit of one import in each pass, and then the payout destinations that the file
+//! names, each of which a vendor may have to be asked about.
+
+use super::{Done, Work, connect};
+use crate::ops::OpsError;
+use crate::ops::import::{ToConnect, runs};
+use crate::store::imports::Import;
+
+/// How many destinations one pass sets.
+const AT_ONCE: usize = 20;
+/// How long a vendor that does not answer is left alone.
+const REST_US: i64 = 10_000_000;
+/// How often it is asked for one destination.
+const MOST_TRIES: i64 = 4;
+
+/// One pass.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let Some(import) = runs::lease(&work.app, now).await? else { return Ok(0) };
+    let to_connect = runs::advance(&work.app, &import).await?;
+    if !to_connect.is_empty() {
+        match set_profiles(work, import, to_connect).await {
+            // Somebody canceled it meanwhile.
+            Ok(()) | Err(OpsError::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(1)
+}
+
+async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect>) -> crate::ops::Result<()> {
+    let actor = runs::on_behalf(&work.app, &import).await?;
+    for (line, payee, destination) in to_connect.into_iter().take(AT_ONCE) {
+        let told = match connect::set_profile(work, &actor, payee, destination).await {
+            Ok(_) => None,
+            Err(OpsError::Unreachable(_)) if import.tries < MOST_TRIES => {
+                return runs::release(&work.app, &import, work.app.clock.now() + REST_US).await;
+            }
+            Err(
+                OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal),
+            ) => Some(refusal.sentence),
+            Err(OpsError::Blocked(blockers)) => blockers.first().map(|blocker| blocker.message().to_owned()),
+            Err(OpsError::Missing) => Some("The payee is not there any more.".to_owned()),
+            Err(error @ OpsError::Internal(_)) => return Err(error),
+        };
+        import = runs::connected(&work.app, &import, line, told.as_deref()).await?;
+    }
+    runs::release(&work.app, &import, work.app.clock.now()).await
+}

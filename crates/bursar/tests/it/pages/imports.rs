@@ -1,0 +1,295 @@
+//! Files by the pages, without JavaScript: uploaded, columns named, checked, entered, the refused rows mended and sent
+//! again; workers that die, sleep or are told to stop; forms that are forged or too large.
+
+use axum::http::StatusCode;
+use bursar::ops::import::runs;
+use bursar::ops::people;
+use bursar::store::imports::{self as store, ImportState};
+use bursar::store::rewards;
+use bursar::work::{imports, sweep};
+use payout::access::Role;
+
+use super::{Browser, Page, furnish};
+use crate::world::{DAY, Loop, SECOND, World};
+
+/// Uploads a file and answers the page it leads to.
+async fn upload(browser: &mut Browser, what: &str, file: &[u8]) -> Page {
+    let form = browser.read(&format!("/imports/new?what={what}")).await;
+    let (csrf, once) = (form.hidden("csrf"), form.hidden("once"));
+    let parts = [
+        ("csrf", None, csrf.as_bytes()),
+        ("once", None, once.as_bytes()),
+        ("what", None, what.as_bytes()),
+        ("file", Some("q3.csv"), file),
+        ("pasted", None, b""),
+    ];
+    browser.send_parts("/imports/new", &parts).await
+}
+
+/// Uploads a file and has its columns taken as they are guessed; answers its number.
+async fn checked(browser: &mut Browser, what: &str, file: &str) -> String {
+    let sent = upload(browser, what, file.as_bytes()).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+    let columns = browser.read(&sent.to).await;
+    let mapping = chosen(&columns);
+    let sent = name_columns(browser, &columns, &sent.to, &mapping).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+    sent.to.rsplit('/').next().unwrap().to_owned()
+}
+
+/// What each column of the file stands for, as the page says.
+fn chosen(page: &Page) -> Vec<String> {
+    let selects =
+        page.body.split("name=\"stands_for\"").skip(1).map(|rest| rest.split("</select>").next().unwrap());
+    let chosen =
+        selects.map(|select| select.split(" selected>").next().filter(|before| before.len() < select.len()));
+    chosen
+        .map(|before| {
+            before.map_or("-", |before| before.trim_end_matches('"').rsplit('"').next().unwrap()).to_owned()
+        })
+        .collect()
+}
+
+async fn name_columns(browser: &mut Browser, page: &Page, path: &str, mapping: &[String]) -> Page {
+    let csrf = page.hidden("csrf");
+    let mut fields = vec![("csrf", csrf.as_str())];
+    fields.extend(mapping.iter().map(|column| ("stands_for", column.as_str())));
+    browser.post(path, &fields).await
+}
+
+/// Presses Import.
+async fn start(browser: &mut Browser, number: &str) -> Page {
+    let page = browser.read(&format!("/imports/{number}")).await;
+    let fields = [("csrf", page.hidden("csrf")), ("seen", page.hidden("seen"))];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browser.post_on(&format!("/imports/{number}/start"), &fields).await
+}
+
+async fn rewards_there(world: &World) -> usize {
+    let ids: Vec<String> = (0..6_000).map(|number| format!("L-{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    rewards::known(&mut world.app.store.read().await.unwrap(), &ids).await.unwrap().len()
+}
+
+/// A file of rewards that are all good.
+fn many(count: usize) -> String {
+    let rows: String = (0..count).map(|number| format!("L-{number},deal,ana,1.00,USD\n")).collect();
+    format!("external_id,activity,owner,value,currency\n{rows}")
+}
+
+#[tokio::test]
+async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
+    let world = World::open("imports_again", 71).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let file = "\u{feff}Deal;Partner;Reward Activity;Amount;Currency;Memo;Region\r\n\
+                F-1;ana;deal;1.00;USD;;EMEA\r\n\
+                F-2;nobody;deal;2.00;USD;=HYPERLINK(1);EMEA\r\n\
+                F-3;bo;quiz;;;;\r\n\
+                F-4;bo;deal;-3.00;USD;\"@a; b\";APAC\r\n\
+                F-5;bo;deal\r\n\
+                R-11;ana;deal;7500;JPY;;\r\n";
+    let sent = upload(&mut browser, "rewards", file.as_bytes()).await;
+    assert_eq!(sent.to, "/imports/IM-000001/columns");
+    let columns = browser.read(&sent.to).await;
+    columns.says("q3.csv: 6 rows of rewards, fields parted by semicolons.");
+    columns.says("F-1 · F-2 · F-3");
+    let mut mapping = chosen(&columns);
+    assert_eq!(mapping, ["-", "owner", "activity", "value", "currency", "note", "-"]);
+
+    let wrong = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    wrong.says("No column of the file stands for external_id, and an import of rewards needs it.");
+    mapping[0] = "external_id".to_owned();
+    let page = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
+    let page = browser.read(&page.to).await;
+    page.says("2 rows would be entered, 1 row there already with the same content, 3 rows refused.");
+    page.says("Left out of the file: Region.");
+    page.says("3 owner There is no partner with this external id");
+    page.says("6 the whole row The row has 3 fields and the header 7.");
+    page.says("4 F-3 Quiz Bo &#60;b&#62; Ek 350 points");
+    assert_eq!(rewards_there(&world).await, 0, "a check enters nothing");
+
+    start(&mut browser, "IM-000001").await.says("Being imported");
+    assert_eq!(world.tick(0, Loop::Imports).await, 1);
+    let done = browser.read("/imports/IM-000001").await;
+    done.says("2 rows entered, 1 row there already with the same content, 3 rows refused.");
+    done.says("Import finished by pat");
+    let refused = browser.read("/imports/IM-000001/refused.csv").await.body;
+    let lines: Vec<&str> = refused.lines().collect();
+    assert_eq!(lines[0], "\u{feff}reason;Deal;Partner;Reward Activity;Amount;Currency;Memo;Region");
+    assert!(lines[1].ends_with(";F-2;nobody;deal;2.00;USD;'=HYPERLINK(1);EMEA"), "{refused}");
+    assert!(lines[2].ends_with(";F-4;bo;deal;-3.00;USD;\"'@a; b\";APAC"), "{refused}");
+
+    // Mended and uploaded again, it needs no naming of columns, and the apostrophes that we put are gone.
+    let mended = refused.replace("nobody", "ana").replace("-3.00", "3.00");
+    let number = checked(&mut browser, "rewards", &mended).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("2 rows would be entered, 0 rows there already with the same content, 1 row refused.");
+    page.says("=HYPERLINK(1)");
+    assert!(!page.body.contains("&#39;=HYPERLINK"), "what was written is entered");
+    browser.read("/imports?what=rewards&state=done").await.says("IM-000001 Rewards q3.csv Done 2 1 3");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
+    let mut world = World::open("imports_dies", 72).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let number = checked(&mut browser, "rewards", &many(4_500)).await;
+    browser.read(&format!("/imports/{number}")).await.says("The 4,500 rows are being checked.");
+    assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
+    start(&mut browser, &number).await.says("0 of 4,500 rows are done.");
+
+    // One unit is entered; the process that takes the next one up dies with it.
+    assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
+    assert_eq!(rewards_there(&world).await, 2_000);
+    let asleep = runs::lease(&world.app, world.now()).await.unwrap().unwrap();
+    world.replace(0);
+    assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 0, "its lease still holds");
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("2,000 of 4,500 rows are done.");
+    assert!(page.body.contains("http-equiv=\"refresh\""), "it follows without JavaScript");
+
+    world.pass(200 * SECOND);
+    assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
+    assert_eq!(rewards_there(&world).await, 4_000);
+    // The one that only slept is too late: its unit is rolled back whole.
+    assert!(runs::advance(&world.app, &asleep).await.unwrap().is_empty());
+    assert_eq!(rewards_there(&world).await, 4_000);
+    world.tick(0, Loop::Imports).await;
+    assert_eq!(rewards_there(&world).await, 4_500);
+    let done = browser.read(&format!("/imports/{number}")).await;
+    done.says("4,500 rows entered, 0 rows there already with the same content, 0 rows refused.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_was_entered_before_it_was_canceled_stays() {
+    let world = World::open("imports_cancel", 73).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let number = checked(&mut browser, "rewards", &many(2_100)).await;
+    world.tick(0, Loop::Imports).await;
+    let page = start(&mut browser, &number).await;
+    imports::once(&world.works[0], world.now()).await.unwrap();
+    let csrf = page.hidden("csrf");
+    let canceled = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
+    canceled.says("It was canceled after 2,000 of 2,100 rows. 2,000 rows entered before that; they stay.");
+    assert_eq!(world.tick(0, Loop::Imports).await, 0);
+    assert_eq!(rewards_there(&world).await, 2_000);
+    let again = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
+    again.says("This import was canceled.");
+
+    // Whoever asked for it and was shut out meanwhile imports nothing more.
+    let number = checked(&mut browser, "rewards", &many(2_100)).await;
+    world.tick(0, Loop::Imports).await;
+    start(&mut browser, &number).await;
+    people::disable(&world.app, "pat@example.com").await.unwrap();
+    world.tick(0, Loop::Imports).await;
+    assert_eq!(rewards_there(&world).await, 2_000);
+    let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
+    auditor.read(&format!("/imports/{number}")).await.says("Whoever asked for it may no longer do so.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_forged_or_broken_form_stores_nothing() {
+    let world = World::open("imports_forged", 74).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = browser.read("/imports/new").await.hidden("csrf");
+    let file = many(1);
+    let what = ("what", None, &b"rewards"[..]);
+    let (word, wrong) = (("csrf", None, csrf.as_bytes()), ("csrf", None, &b"forged"[..]));
+    let file = ("file", Some("q.csv"), file.as_bytes());
+    for parts in [vec![what, file], vec![wrong, what, file], vec![what, file, word]] {
+        let refused = browser.send_parts("/imports/new", &parts).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        refused.says("This form is not from your session, so nothing was done.");
+    }
+    let two = browser.send_parts("/imports/new", &[word, what, file, file]).await;
+    two.says("Send one file at a time.");
+    let large = vec![b'x'; (32 << 20) + 1];
+    let large = browser.send_parts("/imports/new", &[word, what, ("file", Some("q.csv"), &large)]).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    large.says("The file is larger than the 32 MB that are taken at once, so nothing was stored.");
+    let elsewhere = browser.send_parts("/rewards/new", &[word, what]).await;
+    assert_eq!(elsewhere.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "other forms take no files");
+
+    for (file, told) in [
+        (&b"external_id,note\nCRM-1,ok\nCRM-2,Caf\xe9\n"[..], "byte 10 of line 3 is 0xE9"),
+        (b"e\0x\0t\0", "Save it as \"CSV UTF-8\""),
+        (b"", "Choose a file, or paste its rows."),
+        (b"external_id,activity\n", "no rows below it"),
+    ] {
+        let file = ("file", Some(if file.is_empty() { "" } else { "q.csv" }), file);
+        let refused = browser.send_parts("/imports/new", &[word, what, file]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+        assert!(refused.words().replace("&#34;", "\"").contains(told), "{told}: {}", refused.words());
+    }
+    browser.read("/imports").await.says("Nothing was imported by these pages yet.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn partners_come_with_where_they_are_paid() {
+    let world = World::open("imports_partners", 75).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let file = "id,company,full name,e-mail,country,language,vendor,destination\n\
+                dee,A-1,Dee Fox,dee@example.com,US,en,paypal,dee@example.com\n\
+                eve,A-1,Eve Orr,eve@example.com,US,en,stripe,acct_of_eve\n\
+                fay,A-9,Fay Poe,fay@example.com,US,en,,\n\
+                dee,A-1,Dee Other,dee@example.com,US,en,,\n\
+                gus,A-1,Gus Lee,gus@example.com,US,en,stripe,acct_of_eve\n";
+    let number = checked(&mut browser, "partners", file).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("3 rows would be saved, 0 rows there already with the same content, 2 rows refused.");
+    assert!(!page.body.contains("acct_of_eve"), "where somebody is paid is not shown");
+    start(&mut browser, &number).await;
+    world.tick(0, Loop::Imports).await;
+    let done = browser.read(&format!("/imports/{number}")).await;
+    done.says("3 rows saved, 0 rows there already with the same content, 3 rows refused.");
+    done.says("6 destination The row is saved, but where to pay was not set: This Stripe account is linked to another");
+    done.says("5 external_id This external id stands on an earlier line with other content");
+    browser.read("/partners/dee").await.says("d…@example.com");
+
+    // Rewards are reviewed by others than those who prepare and pay; what they may not import they do not see.
+    for (role, sees) in [(Role::Preparer, false), (Role::Payer, false), (Role::Auditor, true)] {
+        let mut other = Browser::of(&world, role, role.as_str()).await;
+        assert_eq!(other.get("/rewards").await.body.contains("href=\"/imports\""), sees);
+        assert_eq!(other.get("/imports").await.status == StatusCode::OK, sees);
+        let csrf = other.read("/rewards").await.hidden("csrf");
+        let refused =
+            other.post(&format!("/imports/{number}/start"), &[("csrf", &csrf), ("seen", "1")]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let file = other.get(&format!("/imports/{number}/refused.csv")).await;
+        assert_eq!(file.status, StatusCode::FORBIDDEN);
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn files_are_forgotten_after_thirty_days() {
+    let world = World::open("imports_forgotten", 76).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let file = "external_id,activity,owner,value,currency\nL-1,deal,nobody,1.00,USD\n";
+    let number = checked(&mut browser, "rewards", file).await;
+    browser.read(&format!("/imports/{number}")).await.says("There is nothing to enter");
+    world.pass(29 * DAY);
+    assert_eq!(runs::forget(&world.app, world.now()).await.unwrap(), 0);
+    world.pass(2 * DAY);
+    sweep::once(&world.works[0], world.now()).await.unwrap();
+    assert_eq!(runs::forget(&world.app, world.now()).await.unwrap(), 0, "once");
+    let mut browser = Browser::of(&world, Role::ProgramManager, "kim").await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("It was canceled before anything was entered.");
+    page.says("The file and its refused rows were kept for 30 days and forgotten");
+    assert_eq!(browser.get(&format!("/imports/{number}/refused.csv")).await.status, StatusCode::NOT_FOUND);
+    let import = store::find(&mut world.app.store.read().await.unwrap(), &number).await.unwrap();
+    assert_eq!((import.state, import.counts.rejected), (ImportState::Canceled, 1));
+    world.close().await;
+}
