@@ -27,6 +27,7 @@ pub mod tax;
 pub mod transactions;
 pub mod vendors;
 pub mod verify;
+pub mod views;
 pub mod why;
 
 use payout::Refusal;

@@ -118,7 +118,20 @@ impl Api {
     }
 
     async fn answer(&self, path: &str) -> (StatusCode, Value) {
-        let request = Request::get(format!("/api/v1/dashboard/{path}"));
+        self.ask(&format!("dashboard/{path}")).await
+    }
+
+    /// The payees of a list of transactions, by name.
+    async fn payees(&self, query: &str) -> String {
+        let (_, body) = self.ask(&format!("transactions?{query}")).await;
+        let rows = body["data"].as_array().unwrap_or_else(|| panic!("{query} {body:#}"));
+        let mut names: Vec<&str> = rows.iter().map(|row| row["payee"]["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
+
+    async fn ask(&self, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(format!("/api/v1/{path}"));
         let request = request.header("authorization", format!("Bearer {}", self.key));
         let answer = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let status = answer.status();
@@ -307,6 +320,33 @@ async fn filters_narrow_alone_and_together() {
         "a year has no dates"
     );
     assert_eq!(api.answer("summary?year=2026").await.0, StatusCode::BAD_REQUEST, "dates have no year");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn transactions_are_narrowed_as_the_page_narrows_them() {
+    let world = World::open("dashboard_list", 81).await;
+    furnish(&world).await;
+    let api = Api::of(&world, Role::Auditor, None).await;
+    for (query, payees) in [
+        ("needs_attention=true", "Bo Ek, Cem Ray"),
+        ("after_success=true", "Cem Ray"),
+        ("under_way=true", "Dee Ray"),
+        ("stuck=true", ""),
+        ("reason=transfers_not_allowed", "Bo Ek"),
+        ("reason=transfers_not_allowed&status=success", ""),
+        ("partner=ana", "Ana Lima, Ana Lima, Ana Lima"),
+        ("partner=ana&from=2026-04-01", "Ana Lima"),
+        ("partner=nobody", ""),
+        ("account=A-2&status=success", "Dee Ray, Eve Oz"),
+        ("account=A-1&payment_type=organization", "Acme"),
+        ("account=A-1&payee=eve", ""),
+    ] {
+        assert_eq!(api.payees(query).await, payees, "{query}");
+    }
+    let company = Api::of(&world, Role::PartnerAdmin, Some("bo")).await;
+    assert_eq!(company.payees("needs_attention=true").await, "Bo Ek");
+    assert_eq!(company.payees("account=A-2").await, "");
     world.close().await;
 }
 

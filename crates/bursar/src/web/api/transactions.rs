@@ -13,7 +13,7 @@ use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::reason::explain;
 use payout::reward::PaymentType;
-use payout::transaction::{State as Stands, Status};
+use payout::transaction::Status;
 
 use super::batches::{PayeeJson, key_required, payment_type};
 use super::{MoneyJson, Page};
@@ -21,6 +21,7 @@ use crate::app::{Actor, App};
 use crate::clock::{rfc3339, start_of_date};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::transactions::{self as verbs};
+use crate::ops::views;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
 use crate::store::{Db, payees};
@@ -76,12 +77,20 @@ struct ListQuery {
     payee: Option<String>,
     /// An account, for itself and its users.
     account: Option<String>,
+    /// What is paid to this partner himself.
+    partner: Option<String>,
     payment_type: Option<String>,
     batch: Option<String>,
     /// Failed, returned, unclaimed, or with a person.
     needs_attention: Option<bool>,
     /// Without an end for three days.
     stuck: Option<bool>,
+    /// Come back after it had succeeded.
+    after_success: Option<bool>,
+    /// Not ended yet.
+    under_way: Option<bool>,
+    /// The code of the reason for which it failed.
+    reason: Option<String>,
     /// From this UTC date on.
     from: Option<String>,
     /// Up to and with this UTC date.
@@ -316,9 +325,6 @@ pub(super) async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<
     }
 }
 
-/// Without an end for this long, a payment is stuck.
-const STUCK_US: i64 = 3 * 86_400_000_000;
-
 fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
     Fault::field(crate::web::fault::FieldError {
         pointer: pointer.to_owned(),
@@ -328,23 +334,21 @@ fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
 }
 
 async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Fault> {
-    let mut filter = Filter { after: query.after.clone(), ..Filter::default() };
+    let mut filter = match query {
+        ListQuery { needs_attention: Some(true), .. } => views::needing_attention(),
+        ListQuery { stuck: Some(true), .. } => views::stuck(now),
+        ListQuery { after_success: Some(true), .. } => views::after_success(),
+        ListQuery { under_way: Some(true), .. } => views::under_way(),
+        ListQuery { .. } => Filter::default(),
+    };
+    filter.after.clone_from(&query.after);
     if let Some(status) = &query.status {
         let status = Status::parse(status)
             .ok_or_else(|| bad("/status", "unknown_status", "There is no such status."))?;
-        filter.states = Some(Stands::of(status).collect());
+        views::narrow(&mut filter, |state| state.status() == status);
     }
-    if query.needs_attention == Some(true) {
-        let needs = |state: &Stands| {
-            matches!(state.status(), Status::Failed | Status::PayoutFailed)
-                || matches!(state, Stands::Unclaimed | Stands::OnHold | Stands::Review | Stands::PayoutReview)
-        };
-        filter.states = Some(Stands::ALL.iter().copied().filter(needs).collect());
-        filter.open = true;
-    }
-    if query.stuck == Some(true) {
-        filter.states = Some(Stands::ALL.iter().copied().filter(|state| !state.settled()).collect());
-        filter.unmoved_since = Some(now - STUCK_US);
+    if let Some(code) = &query.reason {
+        views::because(&mut filter, code);
     }
     if let Some(vendor) = &query.vendor {
         filter.vendor = Some(
@@ -369,22 +373,23 @@ async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Faul
             .ok_or_else(|| bad(pointer, "invalid_date", "Write the date like 2026-01-31."))?;
         if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
     }
-    let mut wanted: Option<Vec<String>> = None;
     if let Some(payee) = &query.payee {
-        wanted = Some(payees::find(db, payee).await?.map(|payee| payee.to_string()).into_iter().collect());
+        let found = payees::find(db, payee).await?;
+        filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
     }
+    // Nobody's payments are what there is of somebody who does not exist.
     if let Some(account) = &query.account {
-        let found = payees::find(db, account).await?;
-        let of_account = match found {
-            Some(Payee::Account(id)) => payees::of_account(db, id).await?,
-            Some(Payee::Partner(_)) | None => Vec::new(),
-        };
-        wanted = Some(match wanted {
-            Some(wanted) => wanted.into_iter().filter(|one| of_account.contains(one)).collect(),
-            None => of_account,
-        });
+        match payees::find(db, account).await? {
+            Some(Payee::Account(id)) => filter.scope.account = Some(id),
+            Some(Payee::Partner(_)) | None => filter.payees = Some(Vec::new()),
+        }
     }
-    filter.payees = wanted;
+    if let Some(partner) = &query.partner {
+        match payees::find(db, partner).await? {
+            Some(Payee::Partner(id)) => filter.scope.partner = Some(id),
+            Some(Payee::Account(_)) | None => filter.payees = Some(Vec::new()),
+        }
+    }
     Ok(filter)
 }
 
@@ -396,12 +401,7 @@ async fn list(
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
     let mut db = app.store.read().await?;
     let mut filter = filter(&mut db, &query, app.clock.now()).await?;
-    if let Some(own) = own_payees(&mut db, &actor).await? {
-        filter.payees = Some(match filter.payees {
-            Some(wanted) => wanted.into_iter().filter(|one| own.contains(one)).collect(),
-            None => own,
-        });
-    }
+    filter.scope.own = own_payees(&mut db, &actor).await?;
     let rows = transactions::list(&mut db, &filter, limit + 1).await?;
     let of: Vec<Payee> = rows.iter().map(|row| row.terms.payee).collect();
     let names = payees::names(&mut db, &of).await?;

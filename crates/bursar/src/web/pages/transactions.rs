@@ -11,13 +11,14 @@ use payout::ids::BatchId;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::reason::explain;
-use payout::transaction::{State as Stands, Status};
+use payout::transaction::Status;
 
 use super::dashboard::asked::{Ask, Narrowed, Tab};
 use super::dashboard::{Choice, Shared, choices};
 use super::frame::{Frame, Place, Visit};
 use super::words::{Cash, Chip, When, detail, status_chip};
 use crate::app::App;
+use crate::ops::views;
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::fault::Fault;
@@ -29,9 +30,6 @@ use crate::web::{Need, Route, get};
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
 }
-
-/// Without an end for this long, a payment is stuck.
-const STUCK_US: i64 = 3 * 86_400_000_000;
 
 /// More than so many are not counted.
 const MOST_COUNTED: i64 = 999;
@@ -47,21 +45,11 @@ const VIEWS: [(&str, &str); 5] = [
 
 /// What a view shows.
 fn view(name: &str, now: i64) -> Filter {
-    let under_way = || Some(Stands::ALL.iter().copied().filter(|state| !state.settled()).collect());
     match name {
-        "needs_attention" => needing_attention(),
-        "stuck" => Filter {
-            states: under_way(),
-            open: true,
-            unmoved_since: Some(now - STUCK_US),
-            ..Filter::default()
-        },
-        "after_success" => Filter {
-            states: Some(Stands::of(Status::PayoutFailed).collect()),
-            after_success: true,
-            ..Filter::default()
-        },
-        "under_way" => Filter { states: under_way(), open: true, ..Filter::default() },
+        "needs_attention" => views::needing_attention(),
+        "stuck" => views::stuck(now),
+        "after_success" => views::after_success(),
+        "under_way" => views::under_way(),
         _ => Filter::default(),
     }
 }
@@ -75,8 +63,7 @@ async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Re
     if let Some(word) = &ask.status {
         match Status::parse(word) {
             Some(status) => {
-                let within = |state: &Stands| filter.states.as_ref().is_none_or(|all| all.contains(state));
-                filter.states = Some(Stands::of(status).filter(within).collect());
+                views::narrow(&mut filter, |state| state.status() == status);
                 note("status", status.label());
             }
             None => problems.push(format!("There is no status “{word}”.")),
@@ -110,28 +97,11 @@ async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Re
         }
     }
     if let Some(code) = &ask.reason {
-        let failed = |state: &Stands| matches!(state.status(), Status::Failed | Status::PayoutFailed);
-        let within = |state: &Stands| filter.states.as_ref().is_none_or(|all| all.contains(state));
-        filter.states = Some(Stands::ALL.iter().copied().filter(failed).filter(within).collect());
-        filter.reason = Some(code.clone());
+        views::because(&mut filter, code);
         note("reason", code);
     }
     narrowed.problems.extend(problems);
     Ok(filter)
-}
-
-/// What somebody must look at: failed, come back, unclaimed, on hold, or not to be found out by Bursar itself.
-#[must_use]
-pub fn needing_attention() -> Filter {
-    let needs = |state: &Stands| {
-        matches!(state.status(), Status::Failed | Status::PayoutFailed)
-            || matches!(state, Stands::Unclaimed | Stands::OnHold | Stands::Review | Stands::PayoutReview)
-    };
-    Filter {
-        states: Some(Stands::ALL.iter().copied().filter(needs).collect()),
-        open: true,
-        ..Filter::default()
-    }
 }
 
 /// A payment as a row.
@@ -242,7 +212,7 @@ async fn list(
     let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
     let page = ListPage {
         frame: visit.frame("Payments", Place::Dashboard),
-        views: views(&mut db, &ask, &narrowed, now).await?,
+        views: counted(&mut db, &ask, &narrowed, now).await?,
         statuses: choices(statuses, ask.status.as_deref()),
         vendors: choices(vendors, ask.vendor.as_deref()),
         rows: rows(&mut db, found).await?,
@@ -255,28 +225,28 @@ async fn list(
 }
 
 /// The views with the filters that are on, and how many payments somebody must look at among those.
-async fn views(
+async fn counted(
     db: &mut Db,
     ask: &Ask,
     narrowed: &Narrowed,
     now: i64,
 ) -> Result<Vec<(String, String, bool)>, Fault> {
-    let mut views = Vec::new();
+    let mut all = Vec::new();
     for (name, words) in VIEWS {
         let mut words = words.to_owned();
         if matches!(name, "needs_attention" | "stuck") {
             let (scope, range) = (narrowed.scope.clone(), narrowed.range);
             let filter = Filter { scope, from: range.from, to: range.to, ..view(name, now) };
-            let counted = transactions::count(db, &filter, MOST_COUNTED + 1).await?;
-            let more = if counted > MOST_COUNTED { "+" } else { "" };
-            words = format!("{words} ({}{more})", counted.min(MOST_COUNTED));
+            let many = transactions::count(db, &filter, MOST_COUNTED + 1).await?;
+            let more = if many > MOST_COUNTED { "+" } else { "" };
+            words = format!("{words} ({}{more})", many.min(MOST_COUNTED));
         }
         let mut otherwise: Vec<(&str, &str)> = VIEWS.iter().skip(1).map(|(view, _)| (*view, "")).collect();
         otherwise.retain(|(view, _)| *view != name);
         if !name.is_empty() {
             otherwise.push((name, "true"));
         }
-        views.push((ask.address(Tab::Transactions, &otherwise), words, ask.view().unwrap_or("") == name));
+        all.push((ask.address(Tab::Transactions, &otherwise), words, ask.view().unwrap_or("") == name));
     }
-    Ok(views)
+    Ok(all)
 }
