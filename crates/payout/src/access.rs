@@ -1,5 +1,6 @@
 //! Who may do what. One policy, asked by every page, call and command.
 
+use crate::Refusal;
 use crate::spelling::spelled;
 
 spelled! {
@@ -56,4 +57,130 @@ pub fn allows(role: Role, permission: Permission) -> bool {
         Role::PartnerAdmin | Role::Partner => &[Permission::ReadOwn],
     };
     granted.contains(&permission)
+}
+
+impl Role {
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Admin => "Administrator",
+            Self::ProgramManager => "Program manager",
+            Self::Preparer => "Preparer",
+            Self::Payer => "Payer",
+            Self::Auditor => "Auditor",
+            Self::PartnerAdmin => "Partner administrator",
+            Self::Partner => "Partner",
+        }
+    }
+
+    /// What it is for, in a line, for whoever chooses one.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Admin => "everything, people and settings included",
+            Self::ProgramManager => "reviews rewards, enters partners and programs",
+            Self::Preparer => "prepares payouts",
+            Self::Payer => "prepares, releases and pays payouts",
+            Self::Auditor => "reads everything, changes nothing",
+            Self::PartnerAdmin => "a partner who sees his whole account",
+            Self::Partner => "a partner who sees what is his own",
+        }
+    }
+
+    /// The role belongs to a partner.
+    #[must_use]
+    pub fn is_partners(self) -> bool {
+        matches!(self, Self::Partner | Self::PartnerAdmin)
+    }
+}
+
+/// Whose rights are to be taken or changed, as far as the rules ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// His role now; `None` when he is shut out.
+    pub role: Option<Role>,
+    /// It is whoever asks.
+    pub is_oneself: bool,
+    /// How many other administrators can sign in.
+    pub other_admins: usize,
+}
+
+/// Whether somebody may be given another role, or none by being shut out. Nobody shuts himself out or gives away his
+/// own administrator's role, and one administrator always stays.
+///
+/// # Errors
+/// The rule that it would break.
+pub fn may_become(held: Held, after: Option<Role>) -> Result<(), Refusal> {
+    let stays_admin = after == Some(Role::Admin);
+    if held.is_oneself && after.is_none() {
+        let told = "You cannot shut yourself out. Another administrator can.";
+        return Err(Refusal::new("own_login", told));
+    }
+    if held.role != Some(Role::Admin) || stays_admin {
+        return Ok(());
+    }
+    if held.is_oneself {
+        let told = "You cannot give away your own administrator's role. Another administrator can take it.";
+        return Err(Refusal::new("own_role", told).at("role"));
+    }
+    if held.other_admins == 0 {
+        let told = "This is the last administrator who can sign in. Make another one first.";
+        return Err(Refusal::new("last_admin", told).at("role"));
+    }
+    Ok(())
+}
+
+/// Whether a login may change from one role to another: a partner's login stays a partner's, and ours stays ours.
+///
+/// # Errors
+/// When it would change sides.
+pub fn may_change_role(from: Role, to: Role) -> Result<(), Refusal> {
+    if from.is_partners() == to.is_partners() {
+        return Ok(());
+    }
+    let told = match from.is_partners() {
+        true => "A partner's login stays a partner's. Invite a colleague with an address of his own.",
+        false => "A colleague does not become a partner. Invite the partner from his own page.",
+    };
+    Err(Refusal::new("wrong_role", told).at("role"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_administrator_always_stays() {
+        let held = |role, is_oneself, other_admins| Held { role, is_oneself, other_admins };
+        let (admin, payer) = (Some(Role::Admin), Some(Role::Payer));
+        let rows = [
+            (held(admin, true, 3), None, "own_login"),
+            (held(payer, true, 3), None, "own_login"),
+            (held(admin, true, 3), payer, "own_role"),
+            (held(admin, true, 0), admin, ""),
+            (held(admin, false, 0), None, "last_admin"),
+            (held(admin, false, 0), payer, "last_admin"),
+            (held(admin, false, 1), None, ""),
+            (held(admin, false, 1), payer, ""),
+            (held(payer, false, 0), None, ""),
+            (held(payer, true, 0), admin, ""),
+            // Whoever is shut out already is no administrator to lose.
+            (held(None, false, 0), payer, ""),
+        ];
+        for (held, after, code) in rows {
+            let told = may_become(held, after).err().map_or("", |refusal| refusal.code);
+            assert_eq!(told, code, "{held:?} → {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_stays_on_its_side() {
+        for from in Role::ALL {
+            for to in Role::ALL {
+                let same = from.is_partners() == to.is_partners();
+                assert_eq!(may_change_role(*from, *to).is_ok(), same, "{from:?} → {to:?}");
+            }
+        }
+    }
 }

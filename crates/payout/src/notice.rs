@@ -98,6 +98,8 @@ notices! {
     ProfileConfirm = "payout_profile_confirm", [Named], "Confirm a payout address";
     /// A partner is invited to the portal.
     PortalInvitation = "portal_invitation", [Named], "Invitation to the portal";
+    /// A colleague is invited to sign in.
+    LoginInvitation = "login_invitation", [Named], "Invitation of a colleague";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.
@@ -128,6 +130,6 @@ impl Notice {
     /// It carries a link that only its receiver may follow.
     #[must_use]
     pub fn carries_secret(self) -> bool {
-        matches!(self, Self::ProfileConfirm | Self::PortalInvitation)
+        matches!(self, Self::ProfileConfirm | Self::PortalInvitation | Self::LoginInvitation)
     }
 }

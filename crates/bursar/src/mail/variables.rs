@@ -71,7 +71,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentUnclaimed
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
-        Notice::ProfileConfirm | Notice::PortalInvitation => &[],
+        Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => &[],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),

@@ -1,5 +1,6 @@
 //! How a partner comes to a login of his own: an administrator invites him, he opens the one-time link, says his password
-//! and is in. What is deliberately not here: what he may see then (`payout::access` and the pages).
+//! and is in. Colleagues take theirs up in the same way (`people::team` invites them). What is deliberately not here: what
+//! each may see then (`payout::access` and the pages).
 
 use payout::Refusal;
 use payout::access::Role;
@@ -17,7 +18,7 @@ use crate::store::{self, Tx};
 use crate::transact;
 
 /// How long an invitation can be taken up: it travels by mail and may lie over a holiday.
-const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
+pub(super) const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
 
 /// An invitation as it is shown to whoever made it, this once.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
     let (fresh, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
     transact!(app, |tx| {
         let partner = programs::partner(tx, Named::Either(partner)).await?.ok_or(OpsError::Missing)?;
-        let person = login_of(tx, &partner, role, fresh, now).await?;
+        let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), person.id, now + INVITATION_US).await?;
         let email = person.email.clone().unwrap_or_default();
@@ -64,7 +65,13 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
 }
 
 /// The login the partner has, in its new role, or a new one.
-async fn login_of(tx: &mut Tx, partner: &Partner, role: Role, fresh: PersonId, now: i64) -> Result<Person> {
+async fn login_of(
+    tx: &mut Tx,
+    partner: &Partner,
+    role: Role,
+    fresh: PersonId,
+    (by, now): (&str, i64),
+) -> Result<Person> {
     if let Some(person) = people::of_partner(tx, partner.id).await?.into_iter().next() {
         if person.disabled_at.is_some() {
             let told = "This partner's login was shut out, so no link is made for it.";
@@ -83,8 +90,9 @@ async fn login_of(tx: &mut Tx, partner: &Partner, role: Role, fresh: PersonId, n
         partner: Some(partner.id),
         password_hash: None,
         disabled_at: None,
+        last_seen_at: None,
     };
-    if people::insert(tx, &person, None, now).await? {
+    if people::insert(tx, &person, None, by, now).await? {
         return Ok(person);
     }
     let told =
@@ -92,15 +100,24 @@ async fn login_of(tx: &mut Tx, partner: &Partner, role: Role, fresh: PersonId, n
     Err(Refusal::new("email_taken", told).at("email").into())
 }
 
+/// Which door an invitation opens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// The partners' portal.
+    Portal,
+    /// The house itself, for colleagues.
+    House,
+}
+
 /// Whose invitation this is, while it can be taken up. Looking at it does not use it up: programs that scan mails for
 /// dangerous links open them before people do.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting(app: &App, token: &str) -> Result<Option<Person>> {
+pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
     let found =
         people::waiting_link(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?;
-    Ok(found.filter(|person| person.partner.is_some()))
+    Ok(found.filter(|person| person.partner.is_some() == (door == Door::Portal)))
 }
 
 /// Takes an invitation up: sets the password and answers the token of a session; `None` when the invitation is unknown,
@@ -108,8 +125,14 @@ pub async fn waiting(app: &App, token: &str) -> Result<Option<Person>> {
 ///
 /// # Errors
 /// When the password is too short.
-pub async fn accept(app: &App, token: &str, password: &str, device: &str) -> Result<Option<String>> {
-    if waiting(app, token).await?.is_none() {
+pub async fn accept(
+    app: &App,
+    door: Door,
+    token: &str,
+    password: &str,
+    device: &str,
+) -> Result<Option<String>> {
+    if waiting(app, door, token).await?.is_none() {
         return Ok(None);
     }
     let hash = hashed(app, password)?;

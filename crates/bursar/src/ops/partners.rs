@@ -50,8 +50,9 @@ pub async fn save_account(
         check_email(after.owner_email.as_deref(), "owner_email")?;
         after.updated_at = now;
         programs::save_accounts(tx, std::slice::from_ref(&after)).await?;
-        let detail =
-            json!({"external_id": external_id, "name": after.name, "standing": after.standing.as_str()});
+        let told = |it: &Account| json!({"name": it.name, "country": it.country, "owner": it.owner_email});
+        let before_told = before.as_ref().map_or_else(|| json!({}), told);
+        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "account_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })
@@ -84,7 +85,13 @@ pub async fn save_partner(
         check_country(after.country.as_deref())?;
         after.updated_at = now;
         programs::save_partners(tx, std::slice::from_ref(&after)).await?;
-        let detail = json!({"external_id": external_id, "standing": after.standing.as_str()});
+        // A partner's address is personal, and what stands here stays: enough of it to see that it changed.
+        let told = |it: &Partner| {
+            json!({"name": it.name, "email": masked(&it.email), "account": it.account.1, "country": it.country,
+                   "language": it.language})
+        };
+        let before_told = before.as_ref().map_or_else(|| json!({}), told);
+        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "partner_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })
@@ -105,6 +112,12 @@ pub async fn choose_language(app: &App, actor: &Actor, partner: PartnerId, code:
         note(tx, now, actor, "language_chosen", &after.id.to_string(), &json!({ "language": code }));
         Ok(())
     })
+}
+
+/// An address of which only its owner knows the whole: `a…@example.com`.
+fn masked(address: &str) -> String {
+    let (name, host) = address.split_once('@').unwrap_or((address, ""));
+    format!("{}…@{host}", name.chars().take(1).collect::<String>())
 }
 
 /// Reads a standing.

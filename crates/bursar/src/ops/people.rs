@@ -1,8 +1,12 @@
-//! People and API keys: who may come in, and how. What is deliberately not here: what each may do
-//! (`payout::access`), and how many times one may try (`web::session` slows down guessing).
+//! People and API keys: who may come in, and how: signing in and out, proving who one is, one's own password. Entering
+//! people is in `logins`, what an administrator does about them in `team`, API keys in `keys`. What is deliberately not
+//! here: what each may do (`payout::access`), and how many times one may try (`web::session` slows down guessing).
+
+mod keys;
+mod logins;
+pub mod team;
 
 use payout::Refusal;
-use payout::access::Role;
 use payout::ids::PersonId;
 use serde_json::json;
 
@@ -11,13 +15,18 @@ use crate::app::{Actor, App};
 use crate::secrets::{password_hash, password_matches, token_hash};
 use crate::store::people::{self, Person};
 use crate::store::preferences::Preferences;
-use crate::store::{Tx, audit, programs};
+use crate::store::{Tx, audit};
 use crate::transact;
+
+pub use keys::{NewKey, by_key, create_key, make_key, revoke};
+pub use logins::{NewPerson, add, disable, first_administrator, link_for, reset};
 
 /// How long a session lasts.
 const SESSION_US: i64 = 12 * 3_600_000_000;
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
+/// How exactly it is known when somebody was last here.
+const SEEN_US: i64 = 5 * 60 * 1_000_000;
 /// What stands in history for the command line, which acts without a session.
 pub const OPERATOR: &str = "operator";
 
@@ -36,16 +45,6 @@ pub struct Session {
     pub preferences: Preferences,
 }
 
-/// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
-    let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
-    let found = found.filter(|person| person.disabled_at.is_none());
-    Ok(found.map(|person| (actor(&person), person.scopes.split(',').any(|scope| scope == "read"))))
-}
-
 /// Whoever holds this session's token.
 ///
 /// # Errors
@@ -53,6 +52,9 @@ pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
 pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
     let hash = token_hash(token);
     let found = people::in_session(&mut app.store.read().await?, &hash, app.clock.now()).await?;
+    if let Some(found) = &found {
+        note_seen(app, &found.person);
+    }
     Ok(found.map(|found| Session {
         actor: actor(&found.person),
         csrf: found.csrf,
@@ -60,6 +62,23 @@ pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
         proved_at: found.proved_at.unwrap_or(0),
         preferences: found.preferences,
     }))
+}
+
+/// Notes that somebody is here, at most once in five minutes, and beside what he asks for: nobody waits for a line that
+/// only says when he was last seen, and nothing is lost with it.
+fn note_seen(app: &App, person: &Person) {
+    let (now, id) = (app.clock.now(), person.id);
+    let before = now - SEEN_US;
+    if person.last_seen_at.is_some_and(|at| at >= before) {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let noted = transact!(app, |tx| { Ok(people::seen(tx, id, now, before).await?) });
+        if let Err(error) = noted {
+            tracing::info!(?error, "it could not be noted when somebody was last here");
+        }
+    });
 }
 
 /// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `device` is what his
@@ -185,76 +204,6 @@ pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-/// A person to enter.
-#[derive(Clone, Debug)]
-pub struct NewPerson {
-    /// Where he signs in with.
-    pub email: String,
-    /// The name shown in history.
-    pub name: String,
-    /// What he may do.
-    pub role: Role,
-    /// The partner he is, by our caller's id; for the partner roles, and for them only.
-    pub partner: Option<String>,
-    /// His password; without one he is given a one-time link.
-    pub password: Option<String>,
-}
-
-/// Enters a person and answers a one-time link for him.
-///
-/// # Errors
-/// When the address is taken or strange, the password too short, or the role does not fit the partner.
-pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
-    let email = new.email.trim().to_lowercase();
-    if !email.contains('@') || email.contains(char::is_whitespace) {
-        return Err(Refusal::new("invalid_email", "This is not an e-mail address.").at("email").into());
-    }
-    let hash = new.password.as_deref().map(|password| hashed(app, password)).transpose()?;
-    let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.chance());
-    let token = app.clock.secret();
-    transact!(app, |tx| {
-        let person = Person {
-            id,
-            kind: "person".to_owned(),
-            name: new.name.clone(),
-            email: Some(email.clone()),
-            role: new.role,
-            scopes: "read,write".to_owned(),
-            partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
-            password_hash: hash.clone(),
-            disabled_at: None,
-        };
-        if !people::insert(tx, &person, None, now).await? {
-            let told = "Somebody signs in with this address already; reset him instead.";
-            return Err(Refusal::new("email_taken", told).at("email").into());
-        }
-        people::add_link(tx, &token_hash(&token), id, now + LINK_US).await?;
-        note(tx, now, OPERATOR, "person_added", id, json!({"role": new.role.as_str()}));
-        Ok(())
-    })?;
-    Ok(link(app, &token))
-}
-
-/// The partner roles belong to a partner, the others to none.
-async fn partner_of(
-    tx: &mut Tx,
-    role: Role,
-    partner: Option<&str>,
-) -> Result<Option<payout::ids::PartnerId>> {
-    let is_partner = matches!(role, Role::Partner | Role::PartnerAdmin);
-    let refuse = |told: &str| Err(Refusal::new("wrong_partner", told).at("partner").into());
-    match (is_partner, partner) {
-        (false, None) => Ok(None),
-        (false, Some(_)) => refuse("Only the roles partner and partner_admin belong to a partner."),
-        (true, None) => refuse("The roles partner and partner_admin need the partner they belong to."),
-        (true, Some(external_id)) => match programs::partner_id(tx, external_id).await? {
-            Some(id) => Ok(Some(id)),
-            None => refuse("There is no such partner; enter him first."),
-        },
-    }
-}
-
 pub(super) fn hashed(app: &App, password: &str) -> Result<String> {
     if password.chars().count() < 12 {
         let told = "A password has at least twelve characters.";
@@ -265,132 +214,6 @@ pub(super) fn hashed(app: &App, password: &str) -> Result<String> {
             "a password could not be hashed: {error}"
         )))
     })
-}
-
-/// Gives a person another password, or without one a one-time link; ends his sessions either way.
-///
-/// # Errors
-/// When nobody signs in with this address, or the password is too short.
-pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<String> {
-    let hash = password.map(|password| hashed(app, password)).transpose()?;
-    let now = app.clock.now();
-    let token = app.clock.secret();
-    transact!(app, |tx| {
-        let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
-        people::set_password(tx, person.id, hash.as_deref()).await?;
-        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
-        note(tx, now, OPERATOR, "person_reset", person.id, json!({}));
-        Ok(())
-    })?;
-    Ok(link(app, &token))
-}
-
-/// Shuts a person or an API key out at once.
-///
-/// # Errors
-/// When there is nobody of this address or id.
-pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
-    let now = app.clock.now();
-    transact!(app, |tx| {
-        let person = match PersonId::parse(email_or_id) {
-            Some(id) => people::by_id(tx, id).await?,
-            None => people::by_email(tx, &email_or_id.trim().to_lowercase()).await?,
-        };
-        let person = person.ok_or(OpsError::Missing)?;
-        if people::disable(tx, person.id, now).await? == 1 {
-            note(tx, now, OPERATOR, "person_disabled", person.id, json!({}));
-        }
-        Ok(())
-    })
-}
-
-/// An API key to make.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// The name shown in history.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// The partner it acts for, by our caller's id; for the partner roles, and for them only.
-    pub partner: Option<String>,
-    /// It may read.
-    pub may_read: bool,
-    /// It may write.
-    pub may_write: bool,
-}
-
-/// Makes an API key and answers it; it is not stored and cannot be shown again.
-///
-/// # Errors
-/// When the role does not fit the partner, or it may do nothing.
-pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
-    let scopes = match (new.may_read, new.may_write) {
-        (true, true) => "read,write",
-        (true, false) => "read",
-        (false, true) => "write",
-        (false, false) => {
-            return Err(Refusal::new("no_scope", "Name read, write or both.").at("scopes").into());
-        }
-    };
-    let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.chance());
-    let key = format!("brs_{}", app.clock.secret());
-    transact!(app, |tx| {
-        let person = Person {
-            id,
-            kind: "api_key".to_owned(),
-            name: new.name.clone(),
-            email: None,
-            role: new.role,
-            scopes: scopes.to_owned(),
-            partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
-            password_hash: None,
-            disabled_at: None,
-        };
-        people::insert(tx, &person, Some(&token_hash(&key)), now).await?;
-        note(tx, now, OPERATOR, "api_key_created", id, json!({"role": new.role.as_str(), "scopes": scopes}));
-        Ok(())
-    })?;
-    Ok(key)
-}
-
-/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for him.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn first_administrator(app: &App) -> Result<Option<String>> {
-    if people::has_administrator(&mut app.store.read().await?).await? {
-        return Ok(None);
-    }
-    let new = NewPerson {
-        email: "admin@localhost".to_owned(),
-        name: "Administrator".to_owned(),
-        role: Role::Admin,
-        partner: None,
-        password: None,
-    };
-    match add(app, &new).await {
-        Ok(link) => Ok(Some(link)),
-        // He was entered before, and disabled: whoever runs Bursar decides, not a restart.
-        Err(OpsError::Refused(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A one-time link for somebody who can sign in already; for the demonstration.
-///
-/// # Errors
-/// When nobody signs in with this address.
-pub async fn link_for(app: &App, email: &str) -> Result<String> {
-    let now = app.clock.now();
-    let token = app.clock.secret();
-    transact!(app, |tx| {
-        let person = people::by_email(tx, email).await?.ok_or(OpsError::Missing)?;
-        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
-        note(tx, now, OPERATOR, "login_link_made", person.id, json!({}));
-        Ok(())
-    })?;
-    Ok(link(app, &token))
 }
 
 fn link(app: &App, token: &str) -> String {

@@ -44,7 +44,12 @@ pub async fn save_program(
         }
         after.updated_at = now;
         programs::save_program(tx, &after).await?;
-        let detail = json!({"external_id": external_id, "hold_days": after.hold_days});
+        let told = |it: &Program| {
+            json!({"name": it.name, "type": it.reward_type.as_str(), "manager": it.manager_email,
+                   "hold_days": it.hold_days})
+        };
+        let before_told = before.as_ref().map_or_else(|| json!({}), told);
+        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "program_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })
@@ -78,7 +83,15 @@ pub async fn save_activity(
         check_worth(after.worth, program.reward_type)?;
         after.updated_at = now;
         programs::save_activity(tx, &after).await?;
-        let detail = json!({"external_id": external_id, "program": after.program.1});
+        let told = |it: &Activity| {
+            let value = it.worth.map(|worth| match worth {
+                Worth::Cash(money) => money.to_string(),
+                Worth::Points(points) => format!("{points} points"),
+            });
+            json!({"name": it.name, "program": it.program.1, "value": value, "active": it.inactive_at.is_none()})
+        };
+        let before_told = before.as_ref().map_or_else(|| json!({}), told);
+        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "activity_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })

@@ -1,5 +1,7 @@
 //! The audit trail: append-only, each row hashing the one before it, written in the same transaction as the change.
 
+use std::collections::HashMap;
+
 use sha2::{Digest, Sha256};
 use sqlx::Row as _;
 
@@ -122,6 +124,104 @@ pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64)
          ORDER BY seq DESC LIMIT {limit}"
     );
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// What the activity log is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Who: people's or keys' ids, or the names of loops; any of them.
+    pub actors: Option<Vec<String>>,
+    /// What was done.
+    pub action: Option<String>,
+    /// The id of what it was done to.
+    pub subject: Option<String>,
+    /// From this moment on.
+    pub from: Option<i64>,
+    /// Before this moment.
+    pub to: Option<i64>,
+    /// Older than the row of this moment and place in the chain.
+    pub before: Option<(i64, i64)>,
+}
+
+/// The rows of a filter, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> {
+    let mut conditions = super::Where::default();
+    match filter.actors.as_deref() {
+        None => {}
+        Some([actor]) => conditions.and("actor = ?", [actor.as_str().into()]),
+        Some(actors) => conditions.among("actor", actors.iter().map(|actor| Value::from(actor.as_str()))),
+    }
+    if let Some(action) = &filter.action {
+        conditions.and("action = ?", [action.as_str().into()]);
+    }
+    if let Some(subject) = &filter.subject {
+        conditions.and("subject = ?", [subject.as_str().into()]);
+    }
+    if let Some(from) = filter.from {
+        conditions.and("at >= ?", [from.into()]);
+    }
+    if let Some(to) = filter.to {
+        conditions.and("at < ?", [to.into()]);
+    }
+    if let Some((at, seq)) = filter.before {
+        conditions.and("(at, seq) < (?, ?)", [at.into(), seq.into()]);
+    }
+    let sql = format!(
+        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+         ORDER BY at DESC, seq DESC LIMIT {limit}"
+    );
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// Every kind of change that was ever noted, by going from one to the next in the index.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "WITH RECURSIVE kind (action) AS (SELECT MIN(action) FROM audit UNION ALL \
+               SELECT (SELECT MIN(a.action) FROM audit a WHERE a.action > k.action) FROM kind k \
+               WHERE k.action IS NOT NULL) SELECT action FROM kind WHERE action IS NOT NULL";
+    db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// What the things of these ids are called: numbers of what is counted, names of the others. What has been deleted has
+/// none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>> {
+    let tables = [
+        ("rwd_", "SELECT id, CAST(number AS TEXT) FROM reward {where}"),
+        ("ptx_", "SELECT id, CAST(number AS TEXT) FROM payout_transaction {where}"),
+        ("bat_", "SELECT id, number FROM batch {where}"),
+        ("ptn_", "SELECT id, name FROM partner {where}"),
+        ("acc_", "SELECT id, name FROM account {where}"),
+        ("prg_", "SELECT id, name FROM program {where}"),
+        ("act_", "SELECT id, name FROM activity {where}"),
+        ("per_", "SELECT id, name FROM person {where}"),
+    ];
+    let mut called = HashMap::new();
+    for (prefix, sql) in tables {
+        let of_kind: Vec<&String> = ids.iter().filter(|id| id.starts_with(prefix)).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let mut conditions = super::Where::default();
+        conditions.among("id", of_kind.into_iter().map(|id| Value::from(id.as_str())));
+        for row in db.all(conditions.query(sql)).await? {
+            let (id, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let name = match (prefix, name.parse::<i64>()) {
+                ("rwd_", Ok(number)) => format!("RW-{number:06}"),
+                ("ptx_", Ok(number)) => format!("PT-{number:06}"),
+                _ => name,
+            };
+            called.insert(id, name);
+        }
+    }
+    Ok(called)
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Row> {

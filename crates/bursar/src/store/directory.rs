@@ -7,7 +7,7 @@ use payout::tax::Form;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Value, Where, word};
+use super::{Db, Result, Value, Where, search, word};
 
 /// A payee as a line of the list.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Listed {
     pub shared: bool,
     /// The tax form on file, and until when it holds.
     pub tax: Option<(Form, Option<i64>)>,
+    /// When it was entered.
+    pub created_at: i64,
 }
 
 /// How a payout profile stands.
@@ -58,13 +60,31 @@ pub enum TaxState {
     OnFile,
 }
 
+/// How the list is sorted; equal ones stand by id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sort {
+    /// By name, from A on.
+    #[default]
+    Name,
+    /// By name, from Z on.
+    NameBack,
+    /// The newest first.
+    Newest,
+    /// The oldest first.
+    Oldest,
+}
+
 /// What the list is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Companies rather than partners.
     pub companies: bool,
-    /// The name, the caller's id or the partner's address contains this.
+    /// A word of the name, the caller's id or the partner's address begins with this.
     pub q: Option<String>,
+    /// In this country; an empty one stands for none.
+    pub country: Option<String>,
+    /// Paid through this vendor.
+    pub vendor: Option<Vendor>,
     /// Of this company: our id or the caller's.
     pub account: Option<String>,
     /// Their own standing.
@@ -73,22 +93,30 @@ pub struct Filter {
     pub profile: Option<ProfileState>,
     /// How the tax report stands at `now`.
     pub tax: Option<TaxState>,
-    /// After this name and id.
+    /// How it is sorted.
+    pub sort: Sort,
+    /// After this name, or moment of entry, and id.
     pub after: Option<(String, String)>,
     /// Microseconds UTC.
     pub now: i64,
 }
 
-/// Payees by name.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+/// What a filter asks of each row.
+fn narrowed(filter: &Filter) -> Where {
     let mut conditions = Where::default();
     if let Some(q) = &filter.q {
-        let like = Value::from(format!("%{}%", q.to_lowercase().replace(['%', '_', '\\'], "")));
-        let any = "(lower(p.name) LIKE ? OR lower(p.external_id) LIKE ?)";
-        conditions.and(any, [like.clone(), like]);
+        let (from, to) = search::range(q).unwrap_or_default();
+        let begins =
+            "p.id IN (SELECT w.subject FROM search_word w WHERE w.beginning >= ? AND w.beginning < ?)";
+        conditions.and(begins, [from.into(), to.into()]);
+    }
+    match filter.country.as_deref() {
+        None => {}
+        Some("") => conditions.and("p.country IS NULL", []),
+        Some(country) => conditions.and("p.country = ?", [country.into()]),
+    }
+    if let Some(vendor) = filter.vendor {
+        conditions.and("f.vendor = ?", [vendor.as_str().into()]);
     }
     if let Some(account) = filter.account.as_deref() {
         conditions.and("(a.id = ? OR a.external_id = ?)", [account.into(), account.into()]);
@@ -115,9 +143,31 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
             conditions.and(holds, [filter.now.into()]);
         }
     }
-    if let Some((name, id)) = &filter.after {
-        conditions.and("(p.name, p.id) > (?, ?)", [name.as_str().into(), id.as_str().into()]);
+    if let Some((place, id)) = &filter.after {
+        let (text, number) = (Value::from(place.as_str()), Value::from(place.parse::<i64>().unwrap_or(0)));
+        let id = Value::from(id.as_str());
+        match filter.sort {
+            Sort::Name => conditions.and("(p.name, p.id) > (?, ?)", [text, id]),
+            Sort::NameBack => conditions.and("(p.name, p.id) < (?, ?)", [text, id]),
+            Sort::Newest => conditions.and("(p.created_at, p.id) < (?, ?)", [number, id]),
+            Sort::Oldest => conditions.and("(p.created_at, p.id) > (?, ?)", [number, id]),
+        }
     }
+    conditions
+}
+
+/// Payees in the order that is asked for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+    let conditions = narrowed(filter);
+    let order = match filter.sort {
+        Sort::Name => "p.name, p.id",
+        Sort::NameBack => "p.name DESC, p.id DESC",
+        Sort::Newest => "p.created_at DESC, p.id DESC",
+        Sort::Oldest => "p.created_at, p.id",
+    };
     // A company stands beside itself, so that both lists are one text.
     let whose = match filter.companies {
         true => "account p JOIN account a ON a.id = p.id",
@@ -126,11 +176,27 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
     let sql = format!(
         "SELECT p.id, p.external_id, p.name, a.id, a.name, p.country, p.standing, a.standing, f.vendor, \
          f.masked, f.payable_at, \
-         (SELECT COUNT(*) FROM shared_unseen u WHERE u.payee = p.id), t.form, t.expires_at FROM {whose} \
+         (SELECT COUNT(*) FROM shared_unseen u WHERE u.payee = p.id), t.form, t.expires_at, p.created_at \
+         FROM {whose} \
          LEFT JOIN payout_profile f ON f.payee = p.id LEFT JOIN tax_report t ON t.payee = p.id {{where}} \
-         ORDER BY p.name, p.id LIMIT {limit}"
+         ORDER BY {order} LIMIT {limit}"
     );
     db.all(conditions.query(&sql)).await?.iter().map(listed).collect()
+}
+
+/// The countries that partners (or accounts) are in, by going from one to the next in the index.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn countries(db: &mut Db, companies: bool) -> Result<Vec<String>> {
+    let partners = "WITH RECURSIVE one (country) AS (SELECT MIN(country) FROM partner UNION ALL \
+                    SELECT (SELECT MIN(p.country) FROM partner p WHERE p.country > o.country) FROM one o \
+                    WHERE o.country IS NOT NULL) SELECT country FROM one WHERE country IS NOT NULL";
+    let accounts = "WITH RECURSIVE one (country) AS (SELECT MIN(country) FROM account UNION ALL \
+                    SELECT (SELECT MIN(a.country) FROM account a WHERE a.country > o.country) FROM one o \
+                    WHERE o.country IS NOT NULL) SELECT country FROM one WHERE country IS NOT NULL";
+    let rows = db.all(sqlx::query(if companies { accounts } else { partners })).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 fn listed(row: &AnyRow) -> Result<Listed> {
@@ -155,5 +221,6 @@ fn listed(row: &AnyRow) -> Result<Listed> {
         payable: row.try_get::<Option<i64>, _>(10)?.is_some(),
         shared: row.try_get::<i64, _>(11)? > 0,
         tax: form.map(|form| (form, expires_at)),
+        created_at: row.try_get(14)?,
     })
 }

@@ -28,6 +28,8 @@ pub mod preferences;
 pub mod programs;
 pub mod rewards;
 pub mod scope;
+pub mod roster;
+pub mod search;
 pub mod settings;
 pub mod submissions;
 pub mod tax;
@@ -152,6 +154,7 @@ impl Store {
         // Advisory locks are not to be had on every PostgreSQL-compatible database; the table's own key serves.
         migrator.set_locking(false);
         migrator.run(&store.writer).await.map_err(|error| StoreError::Conflict(error.to_string()))?;
+        search::fill(&store).await?;
         Ok(store)
     }
 

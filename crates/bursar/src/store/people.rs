@@ -30,10 +30,12 @@ pub struct Person {
     pub password_hash: Option<String>,
     /// When it was shut out.
     pub disabled_at: Option<i64>,
+    /// When it was last here, to about five minutes.
+    pub last_seen_at: Option<i64>,
 }
 
-const COLUMNS: &str =
-    "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at";
+const COLUMNS: &str = "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at, \
+                       p.last_seen_at";
 
 /// The API key of this hash, disabled ones included.
 ///
@@ -66,15 +68,6 @@ async fn one(db: &mut Db, condition: &str, value: &str) -> Result<Option<Person>
     db.optional(conditions.query(&sql)).await?.map(|row| read(&row)).transpose()
 }
 
-/// Everybody and every key, the newest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn all(db: &mut Db) -> Result<Vec<Person>> {
-    let sql = format!("SELECT {COLUMNS} FROM person p {{where}} ORDER BY p.id DESC");
-    db.all(super::Where::default().query(&sql)).await?.iter().map(read).collect()
-}
-
 /// Whether somebody could sign in, or call, as an administrator.
 ///
 /// # Errors
@@ -85,13 +78,21 @@ pub async fn has_administrator(db: &mut Db) -> Result<bool> {
     Ok(db.optional(sqlx::query(sql)).await?.is_some())
 }
 
-/// Enters a person (`key_hash` empty) or an API key (`key_hash` given). False when the address is taken.
+/// What an API key is stored as: its hash, and its end, by which people tell it from others.
+pub struct KeyMark {
+    /// The hash.
+    pub hash: String,
+    /// The end.
+    pub hint: String,
+}
+
+/// Enters a person (`key` empty) or an API key (`key` given), made by `by`. False when the address is taken.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn insert(tx: &mut Tx, person: &Person, key_hash: Option<&str>, now: i64) -> Result<bool> {
-    let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
+    let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
+               made_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
     let query = sqlx::query(sql)
         .bind(person.id.to_string())
         .bind(person.kind.clone())
@@ -101,7 +102,9 @@ pub async fn insert(tx: &mut Tx, person: &Person, key_hash: Option<&str>, now: i
         .bind(person.scopes.clone())
         .bind(person.partner.map(|partner| partner.to_string()))
         .bind(person.password_hash.clone())
-        .bind(key_hash.map(str::to_owned))
+        .bind(key.map(|key| key.hash.clone()))
+        .bind(key.map(|key| key.hint.clone()))
+        .bind(by.to_owned())
         .bind(now);
     Ok(tx.run(query).await? == 1)
 }
@@ -115,6 +118,51 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
     end_sessions(tx, id).await?;
     Ok(done)
+}
+
+/// Lets a person in again; 0 when he was not out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enable(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    let sql = "UPDATE person SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
+/// The administrators who can sign in, held until the end of the transaction: of two that take each other's role at the
+/// same moment, the second sees what the first did.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold_administrators(tx: &mut Tx) -> Result<Vec<PersonId>> {
+    let sql = "UPDATE person SET role = 'admin' WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL \
+               RETURNING id";
+    let rows = tx.all(sqlx::query(sql)).await?;
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(PersonId::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// How many administrators can sign in beside this one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
+    let sql = "SELECT id FROM person \
+               WHERE role = 'admin' AND kind = 'person' AND disabled_at IS NULL AND id <> $1 LIMIT 100";
+    Ok(db.all(sqlx::query(sql).bind(id.to_string())).await?.len())
+}
+
+/// Notes when somebody was last here, unless that is known to be later than `before`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn seen(tx: &mut Tx, id: PersonId, now: i64, before: i64) -> Result<u64> {
+    let sql =
+        "UPDATE person SET last_seen_at = $1 WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
+    tx.run(sqlx::query(sql).bind(now).bind(id.to_string()).bind(before)).await
 }
 
 /// The people, not the keys, who sign in as this partner, the oldest first.
@@ -158,7 +206,11 @@ pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64>
     tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await
 }
 
-async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
+/// Ends every session of somebody; how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
@@ -336,5 +388,6 @@ fn read(row: &AnyRow) -> Result<Person> {
         partner: partner.map(|id| word(PartnerId::parse(&id), &id)).transpose()?,
         password_hash: row.try_get("password_hash")?,
         disabled_at: row.try_get("disabled_at")?,
+        last_seen_at: row.try_get("last_seen_at")?,
     })
 }

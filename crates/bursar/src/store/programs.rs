@@ -8,6 +8,7 @@ use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
 use payout::money::{Currency, Money};
 use payout::reward::RewardType;
 
+use super::search::{self, Words};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A partner company.
@@ -369,7 +370,15 @@ pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<u64> {
             account.updated_at.into(),
         ]);
     }
-    tx.bulk(sql, &[], rows).await
+    let saved = tx.bulk(sql, &[], rows).await?;
+    let words = accounts.iter().map(|account| Words {
+        subject: account.id.to_string(),
+        name: account.name.clone(),
+        external_id: account.external_id.clone(),
+        email: None,
+    });
+    search::write(tx, &words.collect::<Vec<_>>()).await?;
+    Ok(saved)
 }
 
 /// Enters partners, or gives those already known by the caller's id their new contents.
@@ -398,7 +407,15 @@ pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<u64> {
             partner.updated_at.into(),
         ]);
     }
-    tx.bulk(sql, &[], rows).await
+    let saved = tx.bulk(sql, &[], rows).await?;
+    let words = partners.iter().map(|partner| Words {
+        subject: partner.id.to_string(),
+        name: partner.name.clone(),
+        external_id: partner.external_id.clone(),
+        email: Some(partner.email.clone()),
+    });
+    search::write(tx, &words.collect::<Vec<_>>()).await?;
+    Ok(saved)
 }
 
 /// Enters a programme, or gives the one already known by the caller's id its new contents.

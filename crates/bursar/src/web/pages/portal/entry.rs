@@ -11,7 +11,8 @@ use payout::access::Role;
 
 use super::words::{Language, Words};
 use crate::app::App;
-use crate::ops::{OpsError, invitations, people};
+use crate::ops::invitations::{self, Door};
+use crate::ops::{OpsError, people};
 use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
@@ -92,7 +93,7 @@ async fn join_page(
     token: &str,
     why: Option<fn(&Words) -> String>,
 ) -> Result<JoinPage, Fault> {
-    let person = invitations::waiting(app, token).await?;
+    let person = invitations::waiting(app, Door::Portal, token).await?;
     let mut language = asked(headers);
     if let Some(id) = person.as_ref().and_then(|person| person.partner) {
         let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
@@ -134,7 +135,7 @@ async fn join(
     let refused: fn(&Words) -> String = if sent.password != sent.again {
         |t| t.not_the_same.to_owned()
     } else {
-        match invitations::accept(app, &token, &sent.password, &device).await {
+        match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
             Ok(Some(session)) => return Ok(welcome(app, &session, Some("/portal"))),
             Ok(None) => |t| t.join_gone.to_owned(),
             Err(OpsError::Refused(_)) => |t| t.password_rule.to_owned(),

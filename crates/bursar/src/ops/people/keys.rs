@@ -1,0 +1,112 @@
+//! API keys: made once, shown once, taken away at once.
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ids::PersonId;
+use serde_json::json;
+
+use super::logins::partner_of;
+use super::{OPERATOR, actor, note, note_seen};
+use crate::app::{Actor, App};
+use crate::ops::{OpsError, Result};
+use crate::secrets::token_hash;
+use crate::store::people::{self, KeyMark, Person};
+use crate::transact;
+
+/// So many letters of a key's end are kept, to tell it from others.
+const HINT: usize = 4;
+
+/// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
+    let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
+    let found = found.filter(|person| person.disabled_at.is_none());
+    if let Some(person) = &found {
+        note_seen(app, person);
+    }
+    Ok(found.map(|person| (actor(&person), person.scopes.split(',').any(|scope| scope == "read"))))
+}
+
+/// An API key to make.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The name shown in history.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The partner it acts for, by our caller's id; for the partner roles, and for them only.
+    pub partner: Option<String>,
+    /// It may read.
+    pub may_read: bool,
+    /// It may write.
+    pub may_write: bool,
+}
+
+/// Makes an API key from the command line and answers it.
+///
+/// # Errors
+/// As [`make_key`].
+pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
+    make_key(app, OPERATOR, new).await
+}
+
+/// Makes an API key and answers it; it is not stored and cannot be shown again. `by` is who makes it.
+///
+/// # Errors
+/// When it has no name, the role does not fit the partner, or it may do nothing.
+pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
+    let name = new.name.trim();
+    if name.is_empty() || name.chars().count() > 100 {
+        let told = "Name the key after what uses it, in at most 100 letters.";
+        return Err(Refusal::new("missing", told).at("name").into());
+    }
+    let scopes = match (new.may_read, new.may_write) {
+        (true, true) => "read,write",
+        (true, false) => "read",
+        (false, true) => "write",
+        (false, false) => {
+            return Err(Refusal::new("no_scope", "Name read, write or both.").at("scopes").into());
+        }
+    };
+    let now = app.clock.now();
+    let id = PersonId::fresh(now, app.clock.chance());
+    let key = format!("brs_{}", app.clock.secret());
+    transact!(app, |tx| {
+        let person = Person {
+            id,
+            kind: "api_key".to_owned(),
+            name: name.to_owned(),
+            email: None,
+            role: new.role,
+            scopes: scopes.to_owned(),
+            partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
+            password_hash: None,
+            disabled_at: None,
+            last_seen_at: None,
+        };
+        let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
+        let mark = KeyMark { hash: token_hash(&key), hint };
+        people::insert(tx, &person, Some(&mark), by, now).await?;
+        note(tx, now, by, "api_key_created", id, json!({"role": new.role.as_str(), "scopes": scopes}));
+        Ok(())
+    })?;
+    Ok(key)
+}
+
+/// Takes an API key away: the next call with it is refused, and it never comes back.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is no such key.
+pub async fn revoke(app: &App, by: &Actor, id: PersonId) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let key = people::by_id(tx, id).await?.filter(|one| one.kind == "api_key");
+        let key = key.ok_or(OpsError::Missing)?;
+        if people::disable(tx, key.id, now).await? == 1 {
+            note(tx, now, &by.id.to_string(), "api_key_revoked", key.id, json!({}));
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,164 @@
+//! Entering people who sign in, and giving them another password or none: what the command line does, and what the pages
+//! of an administrator (`team`) share with it.
+
+use payout::Refusal;
+use payout::access::Role;
+use payout::ids::{PartnerId, PersonId};
+use serde_json::json;
+
+use super::{LINK_US, OPERATOR, hashed, link, note};
+use crate::app::App;
+use crate::ops::{OpsError, Result};
+use crate::secrets::token_hash;
+use crate::store::people::{self, Person};
+use crate::store::{Tx, programs};
+use crate::transact;
+
+/// A person to enter.
+#[derive(Clone, Debug)]
+pub struct NewPerson {
+    /// Where he signs in with.
+    pub email: String,
+    /// The name shown in history.
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+    /// The partner he is, by our caller's id; for the partner roles, and for them only.
+    pub partner: Option<String>,
+    /// His password; without one he is given a one-time link.
+    pub password: Option<String>,
+}
+
+/// Enters a person and answers a one-time link for him.
+///
+/// # Errors
+/// When the address is taken or strange, the password too short, or the role does not fit the partner.
+pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
+    let email = address(&new.email)?;
+    let hash = new.password.as_deref().map(|password| hashed(app, password)).transpose()?;
+    let now = app.clock.now();
+    let id = PersonId::fresh(now, app.clock.chance());
+    let token = app.clock.secret();
+    transact!(app, |tx| {
+        let person = Person {
+            id,
+            kind: "person".to_owned(),
+            name: new.name.clone(),
+            email: Some(email.clone()),
+            role: new.role,
+            scopes: "read,write".to_owned(),
+            partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
+            password_hash: hash.clone(),
+            disabled_at: None,
+            last_seen_at: None,
+        };
+        if !people::insert(tx, &person, None, OPERATOR, now).await? {
+            let told = "Somebody signs in with this address already; reset him instead.";
+            return Err(Refusal::new("email_taken", told).at("email").into());
+        }
+        people::add_link(tx, &token_hash(&token), id, now + LINK_US).await?;
+        note(tx, now, OPERATOR, "person_added", id, json!({"role": new.role.as_str()}));
+        Ok(())
+    })?;
+    Ok(link(app, &token))
+}
+
+/// An address to sign in with, as it is kept.
+pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
+    let email = typed.trim().to_lowercase();
+    if !email.contains('@') || email.contains(char::is_whitespace) {
+        return Err(Refusal::new("invalid_email", "This is not an e-mail address.").at("email"));
+    }
+    Ok(email)
+}
+
+/// The partner roles belong to a partner, the others to none.
+pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -> Result<Option<PartnerId>> {
+    let is_partner = matches!(role, Role::Partner | Role::PartnerAdmin);
+    let refuse = |told: &str| Err(Refusal::new("wrong_partner", told).at("partner").into());
+    match (is_partner, partner) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => refuse("Only the roles partner and partner_admin belong to a partner."),
+        (true, None) => refuse("The roles partner and partner_admin need the partner they belong to."),
+        (true, Some(external_id)) => match programs::partner_id(tx, external_id).await? {
+            Some(id) => Ok(Some(id)),
+            None => refuse("There is no such partner; enter him first."),
+        },
+    }
+}
+
+/// Gives a person another password, or without one a one-time link; ends his sessions either way.
+///
+/// # Errors
+/// When nobody signs in with this address, or the password is too short.
+pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<String> {
+    let hash = password.map(|password| hashed(app, password)).transpose()?;
+    let now = app.clock.now();
+    let token = app.clock.secret();
+    transact!(app, |tx| {
+        let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+        people::set_password(tx, person.id, hash.as_deref()).await?;
+        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
+        note(tx, now, OPERATOR, "person_reset", person.id, json!({}));
+        Ok(())
+    })?;
+    Ok(link(app, &token))
+}
+
+/// Shuts a person or an API key out at once.
+///
+/// # Errors
+/// When there is nobody of this address or id.
+pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let person = match PersonId::parse(email_or_id) {
+            Some(id) => people::by_id(tx, id).await?,
+            None => people::by_email(tx, &email_or_id.trim().to_lowercase()).await?,
+        };
+        let person = person.ok_or(OpsError::Missing)?;
+        if people::disable(tx, person.id, now).await? == 1 {
+            note(tx, now, OPERATOR, "person_disabled", person.id, json!({}));
+        }
+        Ok(())
+    })
+}
+
+/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for him.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn first_administrator(app: &App) -> Result<Option<String>> {
+    if people::has_administrator(&mut app.store.read().await?).await? {
+        return Ok(None);
+    }
+    let new = NewPerson {
+        email: "admin@localhost".to_owned(),
+        name: "Administrator".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        password: None,
+    };
+    match add(app, &new).await {
+        Ok(link) => Ok(Some(link)),
+        // He was entered before, and disabled: whoever runs Bursar decides, not a restart.
+        Err(OpsError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A one-time link for somebody who can sign in already; for the demonstration.
+///
+/// # Errors
+/// When nobody signs in with this address.
+pub async fn link_for(app: &App, email: &str) -> Result<String> {
+    let now = app.clock.now();
+    let token = app.clock.secret();
+    transact!(app, |tx| {
+        let person = people::by_email(tx, email).await?.ok_or(OpsError::Missing)?;
+        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
+        note(tx, now, OPERATOR, "login_link_made", person.id, json!({}));
+        Ok(())
+    })?;
+    Ok(link(app, &token))
+}

@@ -1,0 +1,191 @@
+//! What an administrator does about those who sign in: inviting a colleague, another role, shutting out and letting in
+//! again, a fresh link. The rules of who may lose what are `payout::access`; that whoever does it has just proved who he
+//! is, the pages see to.
+
+use payout::Refusal;
+use payout::access::{Held, Role, may_become, may_change_role};
+use payout::ids::PersonId;
+use payout::notice::Notice;
+use serde_json::json;
+
+use super::logins::address;
+use super::note;
+use crate::app::{Actor, App};
+use crate::ops::invitations::{INVITATION_US, Invitation};
+use crate::ops::{OpsError, Result};
+use crate::secrets::token_hash;
+use crate::store::people::{self, Person};
+use crate::store::{self, Tx};
+use crate::transact;
+
+/// A colleague to invite.
+#[derive(Clone, Debug)]
+pub struct Colleague {
+    /// Where he will sign in with.
+    pub email: String,
+    /// The name shown in history.
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+}
+
+/// Invites a colleague: enters him, and answers the one-time link by which he chooses his password. It is mailed to him
+/// where mails are sent.
+///
+/// # Errors
+/// When the address is taken or strange, he has no name, or the role is a partner's.
+pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitation> {
+    let (email, name) = (address(&new.email)?, new.name.trim());
+    if name.is_empty() || name.chars().count() > 100 {
+        let told = "Write the name that history will show, in at most 100 letters.";
+        return Err(Refusal::new("missing", told).at("name").into());
+    }
+    if new.role.is_partners() {
+        let told = "A partner is invited from his own page.";
+        return Err(Refusal::new("wrong_role", told).at("role").into());
+    }
+    let now = app.clock.now();
+    let (id, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
+    let by = actor.id.to_string();
+    let invited = transact!(app, |tx| {
+        let person = Person {
+            id,
+            kind: "person".to_owned(),
+            name: name.to_owned(),
+            email: Some(email.clone()),
+            role: new.role,
+            scopes: "read,write".to_owned(),
+            partner: None,
+            password_hash: None,
+            disabled_at: None,
+            last_seen_at: None,
+        };
+        if !people::insert(tx, &person, None, &by, now).await? {
+            let told = "Somebody signs in with this address already. Give him a new link instead.";
+            return Err(Refusal::new("email_taken", told).at("email").into());
+        }
+        note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
+        give_link(tx, app, &person, &token, now).await
+    })?;
+    app.nudge.notify.notify_one();
+    Ok(invited)
+}
+
+/// Gives somebody a fresh link by which he chooses another password; his older links end, his password stays until he
+/// takes the link up.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal for whoever is shut out.
+pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invitation> {
+    let (now, token) = (app.clock.now(), app.clock.secret());
+    let made = transact!(app, |tx| {
+        let person = signs_in(tx, id).await?;
+        if person.disabled_at.is_some() {
+            let told = "This login is shut out, so no link is made for it. Let it in again first.";
+            return Err(Refusal::new("login_disabled", told).into());
+        }
+        people::drop_links(tx, id).await?;
+        note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
+        give_link(tx, app, &person, &token, now).await
+    })?;
+    app.nudge.notify.notify_one();
+    Ok(made)
+}
+
+async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i64) -> Result<Invitation> {
+    let expires_at = now + INVITATION_US;
+    people::add_link(tx, &token_hash(token), person.id, expires_at).await?;
+    let email = person.email.clone().unwrap_or_default();
+    let (notice, about, door) = match person.partner {
+        Some(partner) => (Notice::PortalInvitation, partner.to_string(), "/portal/join"),
+        None => (Notice::LoginInvitation, person.id.to_string(), "/join"),
+    };
+    let link = format!("{}{door}/{token}", app.base_url);
+    let detail = json!({ "to": email, "link": link }).to_string();
+    store::outbox::write(tx, &app.clock, now, [(notice, about, detail)]).await?;
+    Ok(Invitation { person: person.id, email, role: person.role, link, expires_at })
+}
+
+/// Gives somebody another role.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal for one's own administrator's role, the last administrator's, and a role
+/// of the other side.
+pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let held = held(tx, actor, id).await?;
+        let person = signs_in(tx, id).await?;
+        may_change_role(person.role, role)?;
+        may_become(held, Some(role))?;
+        if person.role != role {
+            people::set_role(tx, id, role).await?;
+            let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
+            note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
+        }
+        Ok(())
+    })
+}
+
+/// Shuts somebody out at once: his sessions and links end.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal for oneself and for the last administrator.
+pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let held = held(tx, actor, id).await?;
+        signs_in(tx, id).await?;
+        may_become(held, None)?;
+        people::drop_links(tx, id).await?;
+        if people::disable(tx, id, now).await? == 1 {
+            note(tx, now, &actor.id.to_string(), "person_disabled", id, json!({}));
+        }
+        Ok(())
+    })
+}
+
+/// Lets somebody in again, with the role and password he had.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody.
+pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        signs_in(tx, id).await?;
+        if people::enable(tx, id).await? == 1 {
+            note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
+        }
+        Ok(())
+    })
+}
+
+/// Ends every session of somebody; how many.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody.
+pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        signs_in(tx, id).await?;
+        let ended = people::end_sessions(tx, id).await?;
+        note(tx, now, &actor.id.to_string(), "sessions_ended", id, json!({ "sessions": ended }));
+        Ok(ended)
+    })
+}
+
+/// Somebody who signs in: no API key.
+async fn signs_in(tx: &mut Tx, id: PersonId) -> Result<Person> {
+    people::by_id(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
+}
+
+/// What somebody holds. The administrators are held first, so that what is read after them cannot change any more.
+async fn held(tx: &mut Tx, actor: &Actor, id: PersonId) -> Result<Held> {
+    let admins = people::hold_administrators(tx).await?;
+    let person = signs_in(tx, id).await?;
+    Ok(Held {
+        role: person.disabled_at.is_none().then_some(person.role),
+        is_oneself: actor.id == id,
+        other_admins: admins.iter().filter(|admin| **admin != id).count(),
+    })
+}

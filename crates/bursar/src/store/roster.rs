@@ -1,0 +1,132 @@
+//! People and API keys as an administrator lists them. What is deliberately not here: who they are when they act
+//! (`people`).
+
+use payout::access::Role;
+use payout::ids::{PartnerId, PersonId};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Value, Where, word};
+
+/// Which of them a list shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Kind {
+    /// Our own people.
+    #[default]
+    Ours,
+    /// The logins of partners.
+    Partners,
+    /// API keys.
+    Keys,
+}
+
+/// A person or a key as a line of its list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The id.
+    pub id: PersonId,
+    /// The name shown in history.
+    pub name: String,
+    /// Where a person signs in with.
+    pub email: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// `read`, `write` or both, with a comma between.
+    pub scopes: String,
+    /// The partner it is: his id and name.
+    pub partner: Option<(PartnerId, String)>,
+    /// He has a password; without one he has not come yet.
+    pub has_password: bool,
+    /// The end of a key.
+    pub hint: Option<String>,
+    /// Who made it: a person's id or the command line.
+    pub made_by: Option<String>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it was shut out.
+    pub disabled_at: Option<i64>,
+    /// When it was last here, to about five minutes.
+    pub last_seen_at: Option<i64>,
+}
+
+/// What a list is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Which list.
+    pub kind: Kind,
+    /// The name or the address contains this.
+    pub q: Option<String>,
+    /// With this role.
+    pub role: Option<Role>,
+    /// Only who may come in, or only who may not.
+    pub disabled: Option<bool>,
+    /// Older than this one.
+    pub before: Option<String>,
+}
+
+const LISTED: &str = "SELECT p.id, p.name, p.email, p.role, p.scopes, p.partner_id, t.name AS partner_name, \
+                      CASE WHEN p.password_hash IS NULL THEN NULL ELSE p.created_at END AS password_at, p.key_hint, \
+                      p.made_by, p.created_at, p.disabled_at, p.last_seen_at \
+                      FROM person p LEFT JOIN partner t ON t.id = p.partner_id {where}";
+
+/// People or keys, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+    let mut conditions = Where::default();
+    let kind = match filter.kind {
+        Kind::Ours => "p.kind = 'person' AND p.partner_id IS NULL",
+        Kind::Partners => "p.kind = 'person' AND p.partner_id IS NOT NULL",
+        Kind::Keys => "p.kind = 'api_key'",
+    };
+    conditions.and(kind, []);
+    if let Some(q) = &filter.q {
+        let like = Value::from(format!("%{}%", q.to_lowercase().replace(['%', '_', '\\'], "")));
+        conditions.and("(lower(p.name) LIKE ? OR p.email LIKE ?)", [like.clone(), like]);
+    }
+    if let Some(role) = filter.role {
+        conditions.and("p.role = ?", [role.as_str().into()]);
+    }
+    match filter.disabled {
+        Some(true) => conditions.and("p.disabled_at IS NOT NULL", []),
+        Some(false) => conditions.and("p.disabled_at IS NULL", []),
+        None => {}
+    }
+    if let Some(before) = &filter.before {
+        conditions.and("p.id < ?", [before.as_str().into()]);
+    }
+    let sql = format!("{LISTED} ORDER BY p.id DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(listed).collect()
+}
+
+/// One of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn one(db: &mut Db, id: PersonId) -> Result<Option<Listed>> {
+    let mut conditions = Where::default();
+    conditions.and("p.id = ?", [id.to_string().into()]);
+    db.optional(conditions.query(LISTED)).await?.map(|row| listed(&row)).transpose()
+}
+
+fn listed(row: &AnyRow) -> Result<Listed> {
+    let (id, role): (String, String) = (row.try_get("id")?, row.try_get("role")?);
+    let partner: Option<String> = row.try_get("partner_id")?;
+    let partner = partner.map(|id| word(PartnerId::parse(&id), &id)).transpose()?;
+    let partner_name: Option<String> = row.try_get("partner_name")?;
+    Ok(Listed {
+        id: word(PersonId::parse(&id), &id)?,
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: word(Role::parse(&role), &role)?,
+        scopes: row.try_get("scopes")?,
+        partner: partner.zip(partner_name),
+        has_password: row.try_get::<Option<i64>, _>("password_at")?.is_some(),
+        hint: row.try_get("key_hint")?,
+        made_by: row.try_get("made_by")?,
+        created_at: row.try_get("created_at")?,
+        disabled_at: row.try_get("disabled_at")?,
+        last_seen_at: row.try_get("last_seen_at")?,
+    })
+}

@@ -1,0 +1,209 @@
+//! What people are found by: beginnings of the words of partners and accounts, and the vendors' ids of payments.
+//!
+//! A search is for how something begins, from any of its words on, so that an index answers it among any number:
+//! `lim` and `ana li` find Ana Lima, `nal` does not. What is deliberately not here: what has a number or an id of our
+//! own, which is looked up where it lives.
+
+use payout::ids::TransactionId;
+use payout::ledger::Payee;
+use sqlx::Row as _;
+
+use super::{Db, Result, Rows, Store, Tx, Where, meta, word};
+use crate::letters::folded;
+
+/// How many letters of a beginning are kept; who types more is answered by these.
+const MOST_LETTERS: usize = 48;
+/// From how many words of one text a search may begin.
+const MOST_WORDS: usize = 6;
+/// How the beginnings are written. Another way of writing them gets another number, and all are written anew.
+const WAY: &str = "1";
+/// How many are written anew at a time.
+const AT_ONCE: usize = 1_000;
+
+/// A beginning as it is stored and looked for.
+fn key(folded: &str) -> String {
+    let kept = folded.chars().take(MOST_LETTERS).collect::<String>();
+    kept.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a text reads like from each of its first words on.
+fn beginnings(text: &str, most: usize) -> Vec<String> {
+    let folded = folded(text);
+    let starts = std::iter::once(0).chain(folded.match_indices(' ').map(|(at, _)| at + 1));
+    starts.take(most).map(|at| key(&folded[at..])).filter(|key| !key.is_empty()).collect()
+}
+
+/// What a payee is found by.
+pub(super) struct Words {
+    /// A partner's or an account's id.
+    pub(super) subject: String,
+    /// Its name.
+    pub(super) name: String,
+    /// The caller's id.
+    pub(super) external_id: String,
+    /// A partner's address.
+    pub(super) email: Option<String>,
+}
+
+impl Words {
+    fn keys(&self) -> Vec<String> {
+        let mut keys = beginnings(&self.name, MOST_WORDS);
+        keys.extend(beginnings(&self.external_id, MOST_WORDS));
+        if let Some(email) = &self.email {
+            keys.extend(beginnings(email, 1));
+            // Whoever has an address of this house; what stands behind its first dot tells nobody apart.
+            keys.extend(email.split_once('@').and_then(|(_, house)| beginnings(house, 1).pop()));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// Writes what these are found by, in place of what they were found by before.
+pub(super) async fn write(tx: &mut Tx, all: &[Words]) -> Result<()> {
+    let ids = all.iter().map(|one| one.subject.clone());
+    tx.among("DELETE FROM search_word WHERE subject IN ({ids})", &[], ids).await?;
+    let mut rows = Rows::default();
+    for one in all {
+        one.keys().into_iter().for_each(|key| rows.push([key.into(), one.subject.as_str().into()]));
+    }
+    let sql = "INSERT INTO search_word (beginning, subject) VALUES {rows} ON CONFLICT DO NOTHING";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Writes what everybody is found by where that was never done, or in another way: no statement can fold letters
+/// alike on both databases.
+pub(super) async fn fill(store: &Store) -> Result<()> {
+    let name = "search_way";
+    if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(WAY) {
+        return Ok(());
+    }
+    let partners = "SELECT id, name, external_id, email FROM partner WHERE id > $1 ORDER BY id LIMIT $2";
+    let accounts = "SELECT id, name, external_id, NULL FROM account WHERE id > $1 ORDER BY id LIMIT $2";
+    for sql in [partners, accounts] {
+        let mut after = String::new();
+        loop {
+            let mut tx = store.begin().await?;
+            let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+            let rows = tx.all(sqlx::query(sql).bind(after.clone()).bind(limit)).await?;
+            let read = |row: &sqlx::any::AnyRow| -> Result<Words> {
+                let (subject, name) = (row.try_get(0)?, row.try_get(1)?);
+                let email = row.try_get::<Option<String>, _>(3)?;
+                Ok(Words { subject, name, external_id: row.try_get(2)?, email })
+            };
+            let some = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+            write(&mut tx, &some).await?;
+            tx.commit().await?;
+            match some.last() {
+                Some(last) => after.clone_from(&last.subject),
+                None => break,
+            }
+        }
+    }
+    let mut tx = store.begin().await?;
+    meta::set(&mut tx, name, WAY).await?;
+    tx.commit().await
+}
+
+/// The range of what begins so: from the first to before the second. Behind every hexadecimal digit comes `g`.
+#[must_use]
+pub(super) fn range(text: &str) -> Option<(String, String)> {
+    let from = key(&folded(text));
+    let to = format!("{from}g");
+    (!from.is_empty()).then_some((from, to))
+}
+
+/// Partners (or accounts) of which a word begins so, the shortest match first, at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payees(db: &mut Db, text: &str, companies: bool, limit: usize) -> Result<Vec<Payee>> {
+    let Some((from, to)) = range(text) else { return Ok(Vec::new()) };
+    let prefix = if companies { "acc_" } else { "ptn_" };
+    let mut found: Vec<Payee> = Vec::new();
+    let (mut from, mut after) = (from, String::new());
+    // One may match by several words; so it may take more than one page until there are enough.
+    for _ in 0..8 {
+        let mut conditions = Where::default();
+        conditions.and("w.beginning < ?", [to.as_str().into()]);
+        conditions.and("(w.beginning, w.subject) > (?, ?)", [from.as_str().into(), after.as_str().into()]);
+        let range = match companies {
+            true => "w.subject < 'b'",
+            false => "w.subject > 'p'",
+        };
+        conditions.and(range, []);
+        let sql = "SELECT w.beginning, w.subject FROM search_word w {where} ORDER BY w.beginning, w.subject LIMIT 200";
+        let rows = db.all(conditions.query(sql)).await?;
+        for row in &rows {
+            let subject: String = row.try_get(1)?;
+            let payee = word(Payee::parse(&subject).filter(|_| subject.starts_with(prefix)), &subject)?;
+            if !found.contains(&payee) {
+                found.push(payee);
+            }
+            (from, after) = (row.try_get(0)?, subject);
+        }
+        if rows.len() < 200 || found.len() >= limit {
+            break;
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The payments that a vendor, or we towards a vendor, know by this: a transfer, a payout, an item or a batch of them,
+/// an event, an idempotency key.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn transactions(db: &mut Db, text: &str, limit: i64) -> Result<Vec<TransactionId>> {
+    let sql = "SELECT transaction_id FROM attempt WHERE vendor_id = $1 \
+               UNION SELECT a.transaction_id FROM submission s JOIN attempt a ON a.submission_id = s.id \
+               WHERE s.vendor_id = $1 OR s.key = $1 \
+               UNION SELECT transaction_id FROM vendor_event \
+               WHERE vendor IN ('stripe', 'paypal') AND event_id = $1 AND transaction_id IS NOT NULL \
+               ORDER BY 1 LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(text.to_owned()).bind(limit)).await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The payees who are paid to exactly this: an account at Stripe, an address at PayPal.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn paid_to(db: &mut Db, address: &str, limit: i64) -> Result<Vec<Payee>> {
+    let sql = "SELECT payee FROM payout_profile WHERE address = $1 ORDER BY payee LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(address.to_owned()).bind(limit)).await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(Payee::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_may_begin_at_any_word() {
+        let found_by = |text: &str, typed: &str| {
+            let (from, to) = range(typed).unwrap();
+            beginnings(text, MOST_WORDS).iter().any(|key| *key >= from && *key < to)
+        };
+        for typed in ["a", "ana", "Ana L", "lim", "LIMA", "ana-lima"] {
+            assert!(found_by("Ana Lima", typed), "{typed}");
+        }
+        for typed in ["nal", "lima ana", "analima", "ana  limo"] {
+            assert!(!found_by("Ana Lima", typed), "{typed}");
+        }
+        assert!(found_by("\u{682a}\u{5f0f} \u{6771}\u{4eac}", "\u{6771}"));
+        assert_eq!(range(" -- "), None, "nothing to look for");
+        assert_eq!(key(&"x".repeat(500)).len(), 2 * MOST_LETTERS);
+    }
+}
