@@ -202,6 +202,7 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
         ("prg_", "SELECT id, name FROM program {where}"),
         ("act_", "SELECT id, name FROM activity {where}"),
         ("per_", "SELECT id, name FROM person {where}"),
+        ("imp_", "SELECT id, file_name FROM import_run {where}"),
     ];
     let mut called = HashMap::new();
     for (prefix, sql) in tables {

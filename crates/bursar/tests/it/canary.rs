@@ -136,6 +136,12 @@ async fn nothing_planted_comes_out() {
         "/outbox",
         "/settings/notices",
         "/rewards",
+        "/partners",
+        "/people",
+        "/people?of=partners",
+        "/keys",
+        "/programs",
+        "/search?q=ana",
     ] {
         seen.note(format!("the page {path}"), browser.read(path).await.body);
     }

@@ -18,6 +18,7 @@ mod gates;
 mod mails;
 mod need;
 mod pages;
+mod people;
 mod portal;
 mod scenarios;
 mod sim;

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use payout::access::{Permission, Role, allows};
+use payout::access::{Permission, allows};
 
 use crate::app::{Actor, App};
 use crate::ops::people::Session;
@@ -45,8 +45,12 @@ pub enum Place {
     Partners,
     /// Files of rewards, partners, accounts and activities.
     Imports,
+    /// What earns rewards.
+    Programs,
     /// Who did what.
     Activity,
+    /// Who signs in, and API keys.
+    People,
     /// A page that is in no menu.
     Elsewhere,
 }
@@ -261,9 +265,12 @@ impl Visit {
         let imports = super::imports::LOOKS.admits(self.actor.role);
         let imports = imports.then(|| entry("Imports", "/imports", Place::Imports));
         let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
+        let programs = reads.then(|| entry("Programs", "/programs", Place::Programs));
+        let administers = self.may(Permission::Administer);
+        let people = administers.then(|| entry("People and keys", "/people", Place::People));
         Frame {
             title: title.into(),
-            me: (self.actor.name.clone(), role(self.actor.role)),
+            me: (self.actor.name.clone(), self.actor.role.label()),
             csrf: self.csrf.clone(),
             told: self.told.clone(),
             theme: match self.preferences.theme {
@@ -274,7 +281,7 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
-            others: partners.into_iter().chain(imports).chain(activity).collect(),
+            others: [partners, programs, imports, activity, people].into_iter().flatten().collect(),
         }
     }
 
@@ -317,18 +324,6 @@ impl Visit {
 pub fn html(page: &impl Template) -> Result<Response, Fault> {
     let text = page.render().map_err(|error| Fault::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "Administrator",
-        Role::ProgramManager => "Program manager",
-        Role::Preparer => "Preparer",
-        Role::Payer => "Payer",
-        Role::Auditor => "Auditor",
-        Role::PartnerAdmin => "Partner administrator",
-        Role::Partner => "Partner",
-    }
 }
 
 /// The style sheet.

@@ -1,31 +1,15 @@
-//! The audit trail as people read it: who, what, when; on the page of the thing it is about, and as a list of its own.
+//! The audit trail on the page of the thing it is about: who, what, when. The whole of it is `activity`.
 
 use std::collections::HashMap;
 
-use askama::Template;
-use axum::extract::State;
-use axum::response::Response;
-use serde::Deserialize;
-use serde_json::Value;
-
-use payout::access::Permission;
 use payout::ids::PersonId;
 
-use super::frame::{Frame, Place, Visit};
+use super::particulars::particulars;
 use super::words::{When, plain};
-use crate::app::App;
 use crate::ops::people::OPERATOR;
 use crate::store::audit::{self, Row};
 use crate::store::{self, Db, people};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, sealed};
-use crate::web::{Need, Route, get};
-
-/// The rows of the route table.
-#[must_use]
-pub fn routes() -> Vec<Route> {
-    vec![get("/activity", Need::May(Permission::Audit), activity)]
-}
 
 /// A line of history.
 pub struct Line {
@@ -35,29 +19,8 @@ pub struct Line {
     pub who: String,
     /// What was done.
     pub what: String,
-    /// The id of what it was done to.
-    pub subject: String,
     /// The particulars.
     pub detail: String,
-}
-
-impl Line {
-    /// The page of what it is about, or everything done to what has no page.
-    fn address(&self) -> String {
-        let subject = &self.subject;
-        match subject.split('_').next() {
-            Some("rwd") => format!("/rewards/{subject}"),
-            Some("bat") => format!("/claims/{subject}"),
-            Some("ptn") => format!("/partners/{subject}"),
-            Some("acc") => format!("/accounts/{subject}"),
-            Some("ptx") => format!("/transactions/{subject}"),
-            Some("imp") => format!("/imports/{subject}"),
-            Some(_) | None => {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
-                format!("/activity?{}", query.append_pair("subject", subject).finish())
-            }
-        }
-    }
 }
 
 /// The newest lines about one thing.
@@ -75,8 +38,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Fault> {
         at: When(row.at),
         who: names.get(&row.actor).cloned().unwrap_or_default(),
         what: plain(&row.action),
-        detail: detail(&row.detail),
-        subject: row.subject,
+        detail: particulars(&row.detail).join(" · "),
     };
     Ok(rows.into_iter().map(line).collect())
 }
@@ -107,79 +69,4 @@ pub async fn names(
 
 fn at_the_machine() -> String {
     "Command line".to_owned()
-}
-
-/// The particulars in a few words. What a machine wrote for machines, such as settings before and after, is left to the
-/// API's audit trail.
-fn detail(json: &str) -> String {
-    let Ok(Value::Object(fields)) = serde_json::from_str(json) else { return String::new() };
-    let words = fields.iter().filter_map(|(name, value)| {
-        let value = match value {
-            Value::String(text) if !text.is_empty() => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                return None;
-            }
-        };
-        Some(format!("{}: {value}", plain(name).to_lowercase()))
-    });
-    words.collect::<Vec<_>>().join(" · ")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    /// The id of one thing.
-    subject: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "activity.html")]
-struct ActivityPage {
-    frame: Frame,
-    subject: Option<String>,
-    lines: Vec<Line>,
-    next: Option<String>,
-}
-
-async fn activity(
-    State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
-    let after = paging.after_parts::<1>()?.and_then(|[seq]| seq.parse().ok());
-    let mut db = app.store.read().await?;
-    let mut rows =
-        audit::newest(&mut db, ask.subject.as_deref(), after.unwrap_or(i64::MAX), paging.limit + 1).await?;
-    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| {
-        let mut text = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(subject) = &ask.subject {
-            text.append_pair("subject", subject);
-        }
-        format!("/activity?{}", text.append_pair("after", &sealed(&[&last.seq.to_string()])).finish())
-    });
-    let page = ActivityPage {
-        frame: visit.frame("Activity", Place::Activity),
-        subject: ask.subject,
-        lines: lines(&mut db, rows).await?,
-        next,
-    };
-    visit.show(&page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::detail;
-
-    #[test]
-    fn particulars_are_a_few_words() {
-        assert_eq!(
-            detail(r#"{"rewards":3,"old":null,"reason":"a copy","n":{"x":1}}"#),
-            "reason: a copy · rewards: 3"
-        );
-        assert_eq!(detail("{}"), "");
-    }
 }

@@ -2,11 +2,14 @@
 //! handlers. Every page is an address whose query string holds its state, and works without JavaScript. What is
 //! deliberately not here: deciding and writing; a form awaits one verb and goes to a page that tells what it did.
 
+mod activity;
 mod asked;
+mod catalogue;
 mod chart;
 mod claims;
 mod connections;
 mod dashboard;
+mod device;
 mod entry;
 mod events;
 mod frame;
@@ -20,14 +23,19 @@ mod me;
 mod meant;
 mod notices;
 mod outbox;
+mod particulars;
+mod partner_entry;
 mod partners;
 mod pay;
 mod payee;
 mod payee_forms;
+mod people;
 mod portal;
 mod prepare;
+mod programs;
 mod reward;
 mod rewards;
+mod search;
 mod settings;
 mod styleguide;
 mod transaction;
@@ -75,7 +83,11 @@ pub fn routes() -> Vec<Route> {
         outbox::routes(),
         connections::routes(),
         events::routes(),
-        history::routes(),
+        activity::routes(),
+        people::routes(),
+        partner_entry::routes(),
+        programs::routes(),
+        search::routes(),
         me::routes(),
         styleguide::routes(),
     ];

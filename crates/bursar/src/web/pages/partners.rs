@@ -11,9 +11,10 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Visit};
-use super::words::Chip;
+use super::words::{Chip, When};
 use crate::app::App;
-use crate::store::directory::{self, Filter, Listed, ProfileState, TaxState};
+use crate::store::directory::{self, Filter, Listed, ProfileState, Sort, TaxState};
+use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
 use crate::web::{Need, Route, get};
@@ -67,9 +68,19 @@ pub fn tax_chip(state: TaxState) -> Chip {
 /// A choice of the page: its word in the address, its words on the page.
 type Choice = (&'static str, &'static str);
 
+/// A select: its name, its words, its choices, what is chosen.
+type Select = (&'static str, &'static str, &'static [Choice], String);
+
 const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("closed", "Closed")];
 const PROFILES: [Choice; 4] =
     [("missing", "Not chosen"), ("not_ready", "Not ready"), ("shared", "Shared"), ("ready", "Ready")];
+const SORTS: [Choice; 4] = [
+    ("name", "Name, from A on"),
+    ("-name", "Name, from Z on"),
+    ("-created", "Newest first"),
+    ("created", "Oldest first"),
+];
+const VENDORS: [Choice; 2] = [("stripe", "Stripe"), ("paypal", "PayPal")];
 const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
 
 #[derive(Deserialize, Default)]
@@ -83,11 +94,32 @@ struct Ask {
     standing: Option<String>,
     profile: Option<String>,
     tax: Option<String>,
+    /// Two letters, or `none`.
+    country: Option<String>,
+    vendor: Option<String>,
+    #[serde(skip)]
+    sort: Option<String>,
 }
 
 impl Ask {
     fn companies(&self) -> bool {
         self.kind.as_deref() == Some("companies")
+    }
+
+    fn sort(&self) -> Result<Sort, String> {
+        match self.sort.as_deref() {
+            None | Some("name") => Ok(Sort::Name),
+            Some("-name") => Ok(Sort::NameBack),
+            Some("-created") => Ok(Sort::Newest),
+            Some("created") => Ok(Sort::Oldest),
+            Some(word) => Err(format!("There is nothing called “{word}” to sort by.")),
+        }
+    }
+
+    fn narrowed(&self) -> bool {
+        let words =
+            [&self.q, &self.account, &self.standing, &self.profile, &self.tax, &self.country, &self.vendor];
+        words.iter().any(|word| word.is_some())
     }
 
     fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
@@ -99,6 +131,9 @@ impl Ask {
             ("standing", &self.standing),
             ("profile", &self.profile),
             ("tax", &self.tax),
+            ("country", &self.country),
+            ("vendor", &self.vendor),
+            ("sort", &self.sort),
         ];
         for (name, value) in words {
             if let Some(value) = value {
@@ -125,9 +160,13 @@ impl Ask {
             "on_file" => Ok(TaxState::OnFile),
             word => Err(odd(word)),
         });
+        let vendor = self.vendor.as_deref().map(|word| Vendor::parse(word).ok_or(odd(word)));
         Ok(Filter {
             companies: self.companies(),
             q: self.q.clone(),
+            country: self.country.as_deref().map(|word| if word == "none" { "" } else { word }.to_owned()),
+            vendor: vendor.transpose()?,
+            sort: self.sort()?,
             account: self.account.clone(),
             standing: standing.transpose()?,
             profile: profile.transpose()?,
@@ -149,6 +188,7 @@ struct Row {
     tax: Chip,
     form: &'static str,
     standing: Chip,
+    entered: When,
 }
 
 impl Row {
@@ -176,7 +216,18 @@ impl Row {
             tax: tax_chip(tax),
             form: listed.tax.map_or("", |(form, _)| form.label()),
             standing: standing_chip(listed.standing),
+            entered: When(listed.created_at),
         }
+    }
+}
+
+impl ListPage {
+    fn country(&self, code: &str) -> bool {
+        self.ask.country.as_deref() == Some(code)
+    }
+
+    fn sorted(&self, word: &str) -> bool {
+        self.ask.sort.as_deref().unwrap_or("name") == word
     }
 }
 
@@ -185,8 +236,11 @@ impl Row {
 struct ListPage {
     frame: Frame,
     ask: Ask,
-    /// The selects: name, words, choices, what is chosen.
-    selects: Vec<(&'static str, &'static str, &'static [Choice], String)>,
+    selects: Vec<Select>,
+    countries: Vec<String>,
+    /// The name of the only company whose partners are shown.
+    account: Option<String>,
+    may_manage: bool,
     problem: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
@@ -196,8 +250,9 @@ struct ListPage {
 async fn list(
     State(app): State<App>,
     visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
+    ListQuery(mut ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
+    ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
     let (found, problem) = match ask.filter(now, after) {
@@ -210,24 +265,37 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
-        let place = sealed(&[&last.name, &last.payee.to_string()]);
+        let by_age = matches!(ask.sort(), Ok(Sort::Newest | Sort::Oldest));
+        let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
+        let place = sealed(&[&place, &last.payee.to_string()]);
         format!("/partners?{}", ask.query().append_pair("after", &place).finish())
     });
-    let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
+    let mut db = app.store.read().await?;
+    let account = match &ask.account {
+        Some(id) => programs::account(&mut db, Named::Either(id)).await?.map(|account| account.name),
+        None => None,
+    };
     let page = ListPage {
         frame: visit.frame("Partners", Place::Partners),
-        selects: vec![
-            ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
-            ("profile", "Payout profile", &PROFILES, chosen(&ask.profile)),
-            ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
-        ],
+        countries: directory::countries(&mut db, ask.companies()).await?,
+        account: account.or_else(|| ask.account.clone()),
+        may_manage: visit.may(Permission::ManagePartners),
+        selects: selects(&ask),
         problem,
         rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
         next,
-        narrowed: [&ask.q, &ask.account, &ask.standing, &ask.profile, &ask.tax]
-            .iter()
-            .any(|word| word.is_some()),
+        narrowed: ask.narrowed(),
         ask,
     };
     visit.show(&page)
+}
+
+fn selects(ask: &Ask) -> Vec<Select> {
+    let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
+    vec![
+        ("vendor", "Paid through", &VENDORS, chosen(&ask.vendor)),
+        ("profile", "Payout profile", &PROFILES, chosen(&ask.profile)),
+        ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
+        ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
+    ]
 }

@@ -13,6 +13,7 @@ use crate::ops::{partners, people};
 use crate::store::people as stored;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
+use crate::web::pages::device::browser;
 use crate::web::pages::frame::Told;
 use crate::web::session::{is_fresh, prove_first};
 use crate::web::{Route, Web, get, post};
@@ -61,29 +62,6 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
         sessions: sessions.into_iter().map(device).collect(),
     };
     guest.show(&page)
-}
-
-/// What a browser calls itself, in two words; the whole of it is of no use to people.
-fn browser(agent: &str) -> Option<String> {
-    let first = |names: &[(&str, &'static str)]| {
-        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
-    };
-    // The order counts: most browsers also claim to be those below them.
-    let name =
-        first(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
-    let system = first(&[
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Android", "Android"),
-        ("Windows", "Windows"),
-        ("Mac OS", "macOS"),
-        ("Linux", "Linux"),
-    ]);
-    match (name, system) {
-        (Some(name), Some(system)) => Some(format!("{name}, {system}")),
-        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
-        (None, None) => None,
-    }
 }
 
 #[derive(Deserialize)]
@@ -147,16 +125,4 @@ async fn language(State(app): State<App>, guest: Guest, Form(sent): Form<Chosen>
     let Some(language) = Language::parse(&sent.language) else { return Err(Fault::missing()) };
     partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
     Ok(Told::good(language.words().language_saved).on("/portal"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_browser_is_named_in_two_words() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36";
-        assert_eq!(browser(chrome).as_deref(), Some("Chrome, Linux"));
-        assert_eq!(browser("curl/8"), None);
-    }
 }

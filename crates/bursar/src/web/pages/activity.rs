@@ -1,0 +1,296 @@
+//! The activity log: who did what to what, newest first, and whether the chain of it holds.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::Permission;
+
+use super::frame::{Frame, Place, Visit};
+use super::history;
+use super::particulars::particulars;
+use super::words::{When, count, plain};
+use crate::app::App;
+use crate::clock::start_of_date;
+use crate::ops::people::OPERATOR;
+use crate::ops::verify::{self, Stretch};
+use crate::store::audit::{self, Filter, Row};
+use crate::store::roster::{self, Kind};
+use crate::store::{self, Db};
+use crate::web::fault::Fault;
+use crate::web::form::{ListQuery, Query, sealed};
+use crate::web::{Need, Route, get};
+
+/// The rows of the route table.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let audits = Need::May(Permission::Audit);
+    vec![get("/activity", audits, list), get("/activity/chain", audits, chain)]
+}
+
+/// What Bursar does by itself is noted under the names of its loops; people choose it as one.
+const BURSAR: &str = "bursar";
+const LOOPS: [&str; 7] = ["dispatch", "intake", "settle", "reconcile", "sweep", "notify", "onboard"];
+/// So many people are offered to choose from; others are chosen on their own pages.
+const MOST_OFFERED: i64 = 100;
+/// So many rows of the chain are walked for one page.
+const STRETCH: i64 = 20_000;
+const DAY_US: i64 = 86_400 * 1_000_000;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ask {
+    /// A person's or key's id, `operator`, or `bursar`.
+    actor: Option<String>,
+    /// What was done.
+    action: Option<String>,
+    /// The id of one thing.
+    subject: Option<String>,
+    /// The first day (UTC).
+    from: Option<String>,
+    /// The last day (UTC).
+    to: Option<String>,
+}
+
+impl Ask {
+    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        let words = [
+            ("actor", &self.actor),
+            ("action", &self.action),
+            ("subject", &self.subject),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        for (name, value) in words {
+            if let Some(value) = value {
+                text.append_pair(name, value);
+            }
+        }
+        text
+    }
+
+    /// What it means to the database, or what it cannot mean.
+    fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
+        let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
+            let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
+            typed.as_deref().map(|day| start_of_date(day).ok_or_else(|| told(day))).transpose()
+        };
+        let (from, last) = (day(&self.from)?, day(&self.to)?);
+        if from.zip(last).is_some_and(|(from, last)| last < from) {
+            return Err("The last day is before the first, so nothing can lie between them.".to_owned());
+        }
+        let actors = self.actor.as_deref().map(|actor| match actor {
+            BURSAR => LOOPS.map(str::to_owned).to_vec(),
+            actor => vec![actor.to_owned()],
+        });
+        Ok(Filter {
+            actors,
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            from,
+            to: last.map(|last| last + DAY_US),
+            before,
+        })
+    }
+
+    fn narrowed(&self) -> bool {
+        [&self.actor, &self.action, &self.subject, &self.from, &self.to].iter().any(|word| word.is_some())
+    }
+}
+
+/// A choice of a select: its word, its words, whether it is chosen.
+type Choice = (String, String, bool);
+
+struct Line {
+    at: When,
+    who: String,
+    what: String,
+    /// What it is about: its words, and where it leads.
+    about: (String, String),
+    details: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "activity.html")]
+struct ActivityPage {
+    frame: Frame,
+    ask: Ask,
+    actors: Vec<Choice>,
+    actions: Vec<Choice>,
+    problem: Option<String>,
+    lines: Vec<Line>,
+    next: Option<String>,
+    /// What the only subject is called.
+    about: Option<String>,
+    rows: String,
+}
+
+async fn list(
+    State(app): State<App>,
+    visit: Visit,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let before = paging.after_parts::<2>()?.and_then(|[at, seq]| Some((at.parse().ok()?, seq.parse().ok()?)));
+    let (mut rows, problem) = match ask.filter(before) {
+        Ok(filter) => (audit::list(&mut db, &filter, paging.limit + 1).await?, None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|last| {
+        let place = sealed(&[&last.at.to_string(), &last.seq.to_string()]);
+        format!("/activity?{}", ask.query().append_pair("after", &place).finish())
+    });
+    let about = match &ask.subject {
+        None => None,
+        Some(id) => {
+            Some(called(&mut db, std::slice::from_ref(id)).await?.remove(id).unwrap_or_else(|| id.clone()))
+        }
+    };
+    let page = ActivityPage {
+        frame: visit.frame("Activity log", Place::Activity),
+        actors: actors(&mut db, ask.actor.as_deref()).await?,
+        actions: actions(&mut db, ask.action.as_deref()).await?,
+        problem,
+        lines: lines(&mut db, rows, visit.may(Permission::Administer)).await?,
+        next,
+        about,
+        rows: count(store::counted(&mut db, "audit").await?),
+        ask,
+    };
+    visit.show(&page)
+}
+
+/// Everybody who may have done something; whoever is chosen is among them.
+async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+    let mut choices = vec![
+        (OPERATOR.to_owned(), "Command line".to_owned(), chosen == Some(OPERATOR)),
+        (BURSAR.to_owned(), "Bursar itself".to_owned(), chosen == Some(BURSAR)),
+    ];
+    for (kind, aside) in [(Kind::Ours, ""), (Kind::Keys, " (API key)")] {
+        let some = roster::Filter { kind, ..roster::Filter::default() };
+        let found = roster::list(db, &some, MOST_OFFERED).await?;
+        let mut found: Vec<Choice> = found
+            .into_iter()
+            .map(|one| {
+                (one.id.to_string(), format!("{}{aside}", one.name), chosen == Some(&one.id.to_string()))
+            })
+            .collect();
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        choices.extend(found);
+    }
+    if let Some(id) = chosen.filter(|_| !choices.iter().any(|(_, _, here)| *here)) {
+        let name = history::names(db, std::iter::once(id)).await?.remove(id);
+        choices.push((id.to_owned(), name.unwrap_or_else(|| id.to_owned()), true));
+    }
+    Ok(choices)
+}
+
+async fn actions(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+    let found = audit::actions(db).await?;
+    Ok(found.into_iter().map(|word| (word.clone(), plain(&word), chosen == Some(word.as_str()))).collect())
+}
+
+async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Line>, Fault> {
+    let names = history::names(db, rows.iter().map(|row| row.actor.as_str())).await?;
+    let mut ids: Vec<String> = rows.iter().map(|row| row.subject.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let called = called(db, &ids).await?;
+    let line = |row: Row| Line {
+        at: When(row.at),
+        who: names.get(&row.actor).cloned().unwrap_or_default(),
+        what: plain(&row.action),
+        about: (
+            called.get(&row.subject).cloned().unwrap_or_else(|| row.subject.clone()),
+            address(&row.subject, called.contains_key(&row.subject), opens_people),
+        ),
+        details: particulars(&row.detail),
+    };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+/// What the things of these ids are called.
+async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+    let mut called = audit::called(db, ids).await?;
+    for id in ids.iter().filter(|id| !id.contains('_')) {
+        let name = match id.as_str() {
+            "settings:payout" => "Payout Settings".to_owned(),
+            "stripe" | "paypal" => {
+                payout::money::Vendor::parse(id).map_or_else(String::new, |it| it.label().to_owned())
+            }
+            "claims" => "Review Claims".to_owned(),
+            other => other.to_owned(),
+        };
+        called.insert(id.clone(), name);
+    }
+    Ok(called)
+}
+
+/// The page of what a row is about, or everything done to what has none, or none any more.
+fn address(subject: &str, there: bool, opens_people: bool) -> String {
+    let own = match subject.split('_').next().filter(|_| there) {
+        Some("rwd") => Some(format!("/rewards/{subject}")),
+        Some("bat") => Some(format!("/claims/{subject}")),
+        Some("ptn") => Some(format!("/partners/{subject}")),
+        Some("acc") => Some(format!("/accounts/{subject}")),
+        Some("ptx") => Some(format!("/transactions/{subject}")),
+        Some("imp") => Some(format!("/imports/{subject}")),
+        Some("prg") => Some(format!("/programs/{subject}")),
+        Some("act") => Some(format!("/activities/{subject}/edit")),
+        Some("per") if opens_people => Some(format!("/people/{subject}")),
+        Some("settings:payout" | "stripe" | "paypal") => Some("/settings/payouts".to_owned()),
+        Some("claims") => Some("/claims".to_owned()),
+        Some(_) | None => None,
+    };
+    own.unwrap_or_else(|| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        format!("/activity?{}", query.append_pair("subject", subject).finish())
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct From {
+    /// The first row to walk.
+    from: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "activity_chain.html")]
+struct ChainPage {
+    frame: Frame,
+    stretch: Stretch,
+    total: i64,
+    /// Where to go on.
+    next: Option<i64>,
+}
+
+impl ChainPage {
+    fn first(&self) -> String {
+        count(self.stretch.first)
+    }
+
+    fn last(&self) -> String {
+        count(self.stretch.last)
+    }
+
+    fn total(&self) -> String {
+        count(self.total)
+    }
+}
+
+async fn chain(State(app): State<App>, visit: Visit, Query(ask): Query<From>) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let total = store::counted(&mut db, "audit").await?;
+    let stretch = verify::stretch(&mut db, ask.from.unwrap_or(1), STRETCH).await?;
+    let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
+    let frame = visit.frame("The chain of the activity log", Place::Activity);
+    visit.show(&ChainPage { frame, stretch, total, next })
+}

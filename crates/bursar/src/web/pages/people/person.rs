@@ -1,0 +1,213 @@
+//! One person who signs in: his role, whether he may come in, where he is signed in, and a fresh link for him.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use payout::access::{Held, Permission, Role, may_become};
+use payout::ids::PersonId;
+
+use super::super::device::browser;
+use super::super::frame::{Frame, Place, Told, Visit};
+use super::super::history::{self, Line};
+use super::super::words::{Chip, When, how_many, when};
+use super::{ADMINISTERS, chip, our_roles};
+use crate::app::App;
+use crate::ops::invitations::Invitation;
+use crate::ops::people::{Session, team};
+use crate::store::people;
+use crate::store::roster::{self, Listed};
+use crate::web::fault::Fault;
+use crate::web::form::Form;
+use crate::web::session::{SignedIn, is_fresh, prove_first};
+use crate::web::{Route, get, post};
+
+/// The rows of the route table.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/people/{id}", ADMINISTERS, show),
+        post("/people/{id}/role", ADMINISTERS, change_role),
+        post("/people/{id}/disable", ADMINISTERS, shut_out),
+        post("/people/{id}/enable", ADMINISTERS, let_in),
+        post("/people/{id}/sessions", ADMINISTERS, end_sessions),
+        post("/people/{id}/link", ADMINISTERS, fresh_link),
+    ]
+}
+
+/// How many lines of history stand on the page.
+const SHOWN: i64 = 20;
+
+#[derive(Template)]
+#[template(path = "person.html")]
+struct PersonPage {
+    frame: Frame,
+    one: Listed,
+    chip: Chip,
+    /// The roles he could have.
+    roles: Vec<Role>,
+    made_by: Option<String>,
+    created: When,
+    seen: Option<When>,
+    /// The browsers he is signed in with.
+    sessions: Vec<(String, When)>,
+    /// Whoever looks has just proved who he is.
+    fresh: bool,
+    /// Why his role stays as it is.
+    no_role: Option<String>,
+    /// Why he is not shut out.
+    no_out: Option<String>,
+    /// A link that was just made, and until when it works.
+    made: Option<(String, When)>,
+    history: Vec<Line>,
+}
+
+fn read(id: &str) -> Result<PersonId, Fault> {
+    PersonId::parse(id).ok_or_else(Fault::missing)
+}
+
+fn address(id: PersonId) -> String {
+    format!("/people/{id}")
+}
+
+async fn show(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    page(&app, &session, &visit, read(&id)?, None).await
+}
+
+async fn page(
+    app: &App,
+    session: &Session,
+    visit: &Visit,
+    id: PersonId,
+    made: Option<Invitation>,
+) -> Result<Response, Fault> {
+    let (mut db, now) = (app.store.read().await?, app.clock.now());
+    let one = roster::one(&mut db, id).await?.filter(|one| one.hint.is_none() && one.email.is_some());
+    let one = one.ok_or_else(Fault::missing)?;
+    let held = Held {
+        role: one.disabled_at.is_none().then_some(one.role),
+        is_oneself: visit.actor.id == id,
+        other_admins: people::other_administrators(&mut db, id).await?,
+    };
+    let why_not = |after| may_become(held, after).err().map(|refusal| refusal.sentence);
+    let sessions = people::sessions(&mut db, id, now).await?.into_iter().map(|one| {
+        let named = one.device.as_deref().and_then(browser);
+        (named.unwrap_or_else(|| "An unnamed browser".to_owned()), When(one.created_at))
+    });
+    let makers = history::names(&mut db, one.made_by.iter().map(String::as_str)).await?;
+    let partners = one.role.is_partners();
+    let page = PersonPage {
+        frame: visit.frame(one.name.clone(), Place::People),
+        chip: chip(&one),
+        roles: if partners { vec![Role::Partner, Role::PartnerAdmin] } else { our_roles() },
+        made_by: one.made_by.as_ref().and_then(|by| makers.get(by).cloned()),
+        created: When(one.created_at),
+        seen: when(one.last_seen_at),
+        sessions: sessions.collect(),
+        fresh: is_fresh(session, now),
+        no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
+        no_out: why_not(None),
+        made: made.map(|made| (made.link, When(made.expires_at))),
+        history: match visit.may(Permission::Audit) {
+            true => history::of(&mut db, &id.to_string(), SHOWN).await?,
+            false => Vec::new(),
+        },
+        one,
+    };
+    visit.show(&page)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleSent {
+    #[serde(default)]
+    role: String,
+}
+
+async fn change_role(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<RoleSent>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    let Some(role) = Role::parse(&sent.role) else {
+        return Ok(Told::bad("Choose a role.").on(&address(id)));
+    };
+    let told = match team::change_role(&app, &visit.actor, id, role).await {
+        Ok(()) => Told::good(format!("The role is {} now.", role.label().to_lowercase())),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn shut_out(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match team::shut_out(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("Shut out: signed out everywhere, and no link works any more."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn let_in(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    team::let_in(&app, &visit.actor, id).await?;
+    Ok(Told::good("Let in again, with the role and the password from before.").on(&address(id)))
+}
+
+async fn end_sessions(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let ended = team::end_sessions(&app, &visit.actor, id).await?;
+    let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
+    Ok(Told::good(format!("{ended} ended.")).on(&address(id)))
+}
+
+async fn fresh_link(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    match team::fresh_link(&app, &visit.actor, id).await {
+        Ok(made) => page(&app, &session, &visit, id, Some(made)).await,
+        Err(error) => Ok(Told::refused(error)?.on(&address(id))),
+    }
+}

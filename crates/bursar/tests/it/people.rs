@@ -1,0 +1,301 @@
+//! People and API keys as an administrator runs them on pages, the activity log that tells of it, search, and the forms of
+//! the catalogue. What is deliberately not here: how partners are invited (`portal`), and what each API route admits (`api`).
+
+mod activity;
+mod catalogue;
+mod search;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bursar::ops::people::{self, team};
+use payout::access::Role;
+use payout::ids::PersonId;
+use tower::ServiceExt as _;
+
+use crate::pages::{Browser, Page};
+use crate::world::{DAY, SECOND, World};
+
+const MINUTE: i64 = 60 * SECOND;
+
+/// Who has this name on the page of people.
+async fn id_of(browser: &mut Browser, name: &str) -> String {
+    let list = browser.read("/people").await;
+    let row = list.body.split("<tr role=\"row\">").skip(1).find(|row| row.contains(&format!(">{name}</a>")));
+    row.unwrap_or_else(|| panic!("no {name}"))
+        .split("/people/")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+fn link_on(page: &Page, door: &str) -> String {
+    let rest = page.body.split(door).nth(1).unwrap_or_else(|| panic!("no link in\n{}", page.body));
+    format!("{door}{}", rest.split('<').next().unwrap())
+}
+
+/// What the API answers to a key.
+async fn answer_to(world: &World, key: &str, method: &str, path: &str) -> StatusCode {
+    let request =
+        Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+    let request =
+        request.header("content-type", "application/json").body(Body::from("{\"name\":\"Acme\"}")).unwrap();
+    bursar::web::router(world.works[0].clone()).oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn only_an_administrator_runs_people_and_keys() {
+    let world = World::open("people_doors", 161).await;
+    crate::pages::furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let id = id_of(&mut pat, "pat").await;
+    let reads = ["/people", "/people/new", "/keys", "/keys/new"].map(str::to_owned);
+    let writes = ["role", "disable", "enable", "sessions", "link"].map(|deed| format!("/people/{id}/{deed}"));
+    for role in Role::ALL.iter().filter(|role| **role != Role::Admin) {
+        let mut browser = Browser::of(&world, *role, role.as_str()).await;
+        for path in reads.iter().chain([&format!("/people/{id}")]) {
+            let status = browser.get(path).await.status;
+            assert!(
+                status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND,
+                "{role:?} {path} {status}"
+            );
+        }
+        let form = if role.is_partners() { "/portal/account" } else { "/me" };
+        let csrf = browser.read(form).await.hidden("csrf");
+        for path in writes.iter().chain([&"/people/new".to_owned(), &"/keys/new".to_owned()]) {
+            let sent = browser.post(path, &[("csrf", &csrf), ("role", "payer")]).await;
+            assert_eq!(sent.status, StatusCode::FORBIDDEN, "{role:?} {path}");
+        }
+    }
+    pat.read("/people").await.says("pat pat@example.com Administrator");
+    pat.read("/people?of=partners").await.says("Ana Lima");
+    pat.read("/people?role=payer").await.says("payer@example.com");
+    pat.read("/people?q=nobody").await.says("Nobody is like this.");
+    pat.read("/people?role=king").await.says("There is nothing called “king” to filter by.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_colleague_is_invited_comes_and_is_shut_out() {
+    let world = World::open("people_invite", 162).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/people/new").await.hidden("csrf");
+    let form = |name: &'static str, email: &'static str, role: &'static str| {
+        [("csrf", csrf.clone()), ("name", name.into()), ("email", email.into()), ("role", role.into())]
+    };
+    let rows = [
+        ("", "kim@example.com", "payer", "Write the name that history will show"),
+        ("Kim", "kim", "payer", "This is not an e-mail address."),
+        ("Kim", "pat@example.com", "payer", "Somebody signs in with this address already."),
+        ("Kim", "kim@example.com", "partner", "A partner is invited from his own page."),
+        ("Kim", "kim@example.com", "king", "Choose what he may do."),
+    ];
+    for (name, email, role, told) in rows {
+        let fields = form(name, email, role);
+        let refused =
+            pat.post("/people/new", &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        refused.says(told);
+        assert!(refused.body.contains(&format!("value=\"{email}\"")), "what was typed stays");
+    }
+    let fields = form("Kim Oh", "Kim@example.com", "payer");
+    let made = pat.post("/people/new", &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    made.says("kim@example.com is invited as payer.");
+    let link = link_on(&made, "/join/");
+    assert!(!pat.read("/people/new").await.body.contains("/join/"), "the link is shown once");
+    assert_eq!(world.tick(0, crate::world::Loop::Notify).await, 1, "the invitation is mailed");
+
+    let mut kim = Browser::new(&world);
+    assert_eq!(
+        kim.get(&link.replace("/join/", "/portal/join/")).await.status,
+        StatusCode::GONE,
+        "another door"
+    );
+    kim.read(&link).await.says("Choose a password");
+    let both = |one, two| [("password", one), ("again", two)];
+    kim.post(&link, &both("a long password 1", "a long password 2")).await.says("are not the same");
+    kim.post(&link, &both("short", "short")).await.says("at least twelve characters");
+    assert_eq!(kim.post(&link, &both("a long password 1", "a long password 1")).await.to, "/");
+    kim.read("/rewards").await.says("Kim Oh Payer");
+    assert_eq!(kim.get(&link).await.status, StatusCode::GONE);
+
+    let id = id_of(&mut pat, "Kim Oh").await;
+    let page = pat.read(&format!("/people/{id}")).await;
+    page.says("An unnamed browser, since");
+    let deed = |deed: &str| format!("/people/{id}/{deed}");
+    let word = [("csrf", csrf.as_str())];
+    pat.post_on(&deed("role"), &[word[0], ("role", "auditor")]).await.says("The role is auditor now.");
+    kim.read("/rewards").await.says("Kim Oh Auditor");
+    pat.post_on(&deed("role"), &[word[0], ("role", "partner")])
+        .await
+        .says("A colleague does not become a partner.");
+    pat.post_on(&deed("sessions"), &word).await.says("1 session ended.");
+    assert!(kim.get("/rewards").await.to.starts_with("/login"));
+    let again = pat.post(&deed("link"), &word).await;
+    let again = link_on(&again, "/join/");
+    pat.post_on(&deed("disable"), &word).await.says("Shut out: signed out everywhere");
+    assert_eq!(kim.get(&again).await.status, StatusCode::GONE, "links end too");
+    let fields = [("email", "kim@example.com"), ("password", "a long password 1")];
+    assert_eq!(kim.post("/login", &fields).await.to, "/login?why=wrong");
+    pat.post_on(&deed("link"), &word).await.says("This login is shut out, so no link is made for it.");
+    pat.post_on(&deed("enable"), &word).await.says("Let in again");
+    assert_eq!(kim.post("/login", &fields).await.to, "/");
+    let history = pat.read(&format!("/people/{id}")).await;
+    for line in ["Role changed by pat", "payer → auditor", "Person disabled by pat", "Person enabled by pat"]
+    {
+        history.says(line);
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_his_own_role_and_an_administrator_stays() {
+    let world = World::open("people_last", 163).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let mut kim = Browser::of(&world, Role::Admin, "kim").await;
+    let (mine, theirs) = (id_of(&mut pat, "pat").await, id_of(&mut pat, "kim").await);
+    let page = pat.read(&format!("/people/{mine}")).await;
+    page.says("You cannot shut yourself out.");
+    page.says("You cannot give away your own administrator&#39;s role.");
+    let csrf = page.hidden("csrf");
+    let to = |role| [("csrf", csrf.as_str()), ("role", role)];
+    pat.post_on(&format!("/people/{mine}/role"), &to("payer")).await.says("You cannot give away your own");
+    pat.post_on(&format!("/people/{mine}/disable"), &to("")[..1]).await.says("You cannot shut yourself out.");
+    pat.post_on(&format!("/people/{theirs}/role"), &to("payer")).await.says("The role is payer now.");
+    assert_eq!(kim.get("/people").await.status, StatusCode::FORBIDDEN, "at once");
+
+    // Whoever asks is no administrator any more by the time he is heard: then the last one stays.
+    let last = PersonId::parse(&mine).unwrap();
+    for deed in [
+        team::shut_out(&world.app, &world.actor, last).await,
+        team::change_role(&world.app, &world.actor, last, Role::Payer).await,
+    ] {
+        let Err(bursar::ops::OpsError::Refused(refusal)) = deed else { panic!("the last one went") };
+        assert_eq!(refusal.code, "last_admin");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn two_administrators_cannot_take_each_others_role_at_once() {
+    let world = World::open("people_race", 164).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    Browser::of(&world, Role::Admin, "kim").await;
+    let ids = [id_of(&mut pat, "pat").await, id_of(&mut pat, "kim").await];
+    let [pat, kim] = ids.map(|id| PersonId::parse(&id).unwrap());
+    let acting = |id| bursar::app::Actor { id, ..world.actor.clone() };
+    let (one, other) = (acting(pat), acting(kim));
+    let (first, second) = tokio::join!(
+        team::change_role(&world.app, &one, kim, Role::Payer),
+        team::change_role(&world.app, &other, pat, Role::Payer),
+    );
+    assert_eq!([first, second].iter().filter(|done| done.is_ok()).count(), 1);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn granting_asks_for_the_password_again() {
+    let world = World::open("people_fresh", 165).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    Browser::of(&world, Role::Payer, "kim").await;
+    let id = id_of(&mut pat, "kim").await;
+    world.pass(11 * MINUTE);
+    for path in ["/people/new", "/keys/new"] {
+        let path = path.to_owned();
+        let asked = pat.get(&path).await;
+        assert_eq!(asked.to, format!("/prove?next={}", path.replace('/', "%2F")));
+    }
+    let page = pat.read(&format!("/people/{id}")).await;
+    page.says("Give it now");
+    let csrf = page.hidden("csrf");
+    for (path, back) in [
+        (format!("/people/{id}/role"), format!("/people/{id}")),
+        (format!("/people/{id}/link"), format!("/people/{id}")),
+        ("/people/new".to_owned(), "/people/new".to_owned()),
+        ("/keys/new".to_owned(), "/keys/new".to_owned()),
+    ] {
+        let fields = [("csrf", csrf.as_str()), ("role", "admin")];
+        let sent = pat.post(&path, if path.ends_with("link") { &fields[..1] } else { &fields }).await;
+        assert_eq!(sent.to, format!("/prove?next={}", back.replace('/', "%2F")), "{path}");
+    }
+    // Taking away needs no password: whoever sees something wrong acts at once.
+    pat.post_on(&format!("/people/{id}/disable"), &[("csrf", &csrf)]).await.says("Shut out");
+    let proof = [("csrf", csrf.as_str()), ("password", crate::pages::PASSWORD), ("next", "/people/new")];
+    pat.post_on("/prove", &proof).await.says("Invite a colleague");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
+    let world = World::open("people_keys", 166).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/keys/new").await.hidden("csrf");
+    let base = [("csrf", csrf.as_str()), ("name", "CRM sync"), ("role", "auditor")];
+    pat.post("/keys/new", &base).await.says("Name read, write or both.");
+    pat.post("/keys/new", &[base[0], base[2], ("read", "yes")]).await.says("Name the key after what uses it");
+    let partners = [base[0], base[1], ("role", "partner"), ("read", "yes"), ("partner", "nobody")];
+    pat.post("/keys/new", &partners).await.says("There is no such partner; enter him first.");
+    let made = pat.post("/keys/new", &[&base[..], &[("read", "yes")]].concat()).await;
+    made.says("it is kept only as a hash and is never shown again.");
+    let key = format!("brs_{}", made.body.split("brs_").nth(1).unwrap().split('<').next().unwrap());
+    assert_eq!(answer_to(&world, &key, "GET", "/api/v1/rewards").await, StatusCode::OK);
+    assert_eq!(answer_to(&world, &key, "PUT", "/api/v1/accounts/x").await, StatusCode::FORBIDDEN);
+
+    let list = pat.read("/keys").await;
+    let end = &key[key.len() - 4..];
+    list.says(&format!("CRM sync brs_…{end} Auditor read"));
+    list.says("by pat Works");
+    assert!(!list.body.contains(&key[4..20]));
+    let id = list.body.split("/keys/per_").nth(1).unwrap().split('/').next().unwrap();
+    let path = format!("/keys/per_{id}/revoke");
+    assert_eq!(
+        pat.get(&format!("/people/per_{id}")).await.status,
+        StatusCode::NOT_FOUND,
+        "a key is no person"
+    );
+    pat.read(&path).await.says("Revoke CRM sync?");
+    pat.post_on(&path, &[("csrf", &csrf)]).await.says("The key is revoked.");
+    assert_eq!(answer_to(&world, &key, "GET", "/api/v1/rewards").await, StatusCode::UNAUTHORIZED);
+    pat.read("/keys").await.says("No key works at the moment.");
+    pat.read("/keys?revoked=yes").await.says("Revoked");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn when_somebody_was_last_here_is_known_to_five_minutes() {
+    let world = World::open("people_seen", 167).await;
+    let new = people::NewKey {
+        name: "k".into(),
+        role: Role::Admin,
+        partner: None,
+        may_read: true,
+        may_write: true,
+    };
+    let key = people::create_key(&world.app, &new).await.unwrap();
+    let seen = async || {
+        // It is noted beside the request, so the line may come a moment later.
+        for _ in 0..100 {
+            let hash = bursar::secrets::token_hash(&key);
+            let mut db = world.app.store.read().await.unwrap();
+            let at = bursar::store::people::by_key_hash(&mut db, &hash).await.unwrap().unwrap().last_seen_at;
+            if at.is_some_and(|at| world.now() - at < 5 * MINUTE) {
+                return at;
+            }
+            drop(db);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("it was never noted");
+    };
+    let began = world.now();
+    answer_to(&world, &key, "GET", "/api/v1/rewards").await;
+    assert_eq!(seen().await, Some(began));
+    world.pass(4 * MINUTE);
+    answer_to(&world, &key, "GET", "/api/v1/rewards").await;
+    assert_eq!(seen().await, Some(began), "no write for each call");
+    world.pass(DAY);
+    answer_to(&world, &key, "GET", "/api/v1/rewards").await;
+    assert_eq!(seen().await, Some(world.now()));
+    world.close().await;
+}
