@@ -45,6 +45,8 @@ pub struct Nudge {
     pub reconcile: Notify,
     /// Something may be forgotten.
     pub sweep: Notify,
+    /// An export is to be made.
+    pub exports: Notify,
     /// Something is to be mailed.
     pub notify: Notify,
     /// A file is to be checked or entered.

@@ -5,6 +5,7 @@
 pub mod batches;
 pub mod claims;
 pub mod dashboard;
+pub mod exports;
 mod gates;
 pub mod idempotency;
 pub mod import;
@@ -23,6 +24,7 @@ pub mod requests;
 pub mod rewards;
 pub mod safe_mode;
 pub mod settings;
+pub mod statements;
 pub mod tax;
 pub mod transactions;
 pub mod vendors;

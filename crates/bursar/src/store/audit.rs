@@ -225,6 +225,18 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
     Ok(called)
 }
 
+/// How many rows there are, of one subject if it is named.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, subject: Option<&str>) -> Result<i64> {
+    let mut conditions = super::Where::default();
+    if let Some(subject) = subject {
+        conditions.and("subject = ?", [Value::from(subject)]);
+    }
+    Ok(db.one(conditions.query("SELECT COUNT(*) FROM audit {where}")).await?.try_get(0)?)
+}
+
 fn read(row: &sqlx::any::AnyRow) -> Result<Row> {
     Ok(Row {
         seq: row.try_get(0)?,

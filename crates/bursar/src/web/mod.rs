@@ -5,6 +5,7 @@
 //! SQL.
 
 pub mod api;
+pub mod exported;
 pub mod fault;
 pub mod form;
 pub mod health;

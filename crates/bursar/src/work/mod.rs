@@ -3,14 +3,15 @@
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says; `reconcile` looks for what got no answer; `notify` turns notices into mails and sends them;
-//! `imports` checks and enters files that people have uploaded; `sweep` forgets what need not be kept. `ask` and
-//! `connect` are the look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`,
-//! and `verdict` for answers) and writing (`ops::record`).
+//! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
+//! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
+//! deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
 pub mod ask;
 pub mod clients;
 pub mod connect;
 pub mod dispatch;
+pub mod exports;
 pub mod imports;
 pub mod intake;
 mod mailer;
@@ -144,6 +145,7 @@ pub fn start(work: Work) -> Loops {
     run!("sweep", sweep::once, sweep);
     run!("notify", notify::once, notify);
     run!("imports", imports::once, imports);
+    run!("exports", exports::once, exports);
     Loops { tasks, stop }
 }
 

@@ -2,19 +2,23 @@
 //! PayPal. They go in by the doors they really use; then mails, logs, pages, the audit trail, error answers and the
 //! database's own bytes are read.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use bursar::documents::journal::Layout;
+use bursar::documents::{Kind, columns};
 use bursar::mail::{Language, Parts};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::store::mails::{self, Filter};
+use calamine::{Reader, Xlsx};
 use payout::access::Role;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::exports;
 use crate::pages::{Browser, furnish};
 use crate::world::{Loop, World};
 
@@ -105,6 +109,29 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
     seen.note("what the form of Stripe told", told.body);
 }
 
+/// Every export with every column there is, as text, and the rows of the spreadsheets; the statement on paper.
+async fn take_everything(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen) {
+    for kind in Kind::ALL {
+        let columns: Vec<&str> = columns::headings(kind).iter().map(|head| head.name).collect();
+        let path = format!("/exports/{}?columns={}", kind.as_str(), columns.join(","));
+        let csv = call(world, key, "GET", &path, &Value::Null).await;
+        assert!(csv.starts_with("200"), "{path}: {csv}");
+        seen.note(format!("the export {path}"), csv);
+        let sheet = exports::get(world, key, &format!("{path}&format=xlsx")).await;
+        let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(sheet.body)).unwrap();
+        let cells = book.worksheet_range(kind.label()).unwrap();
+        let text: Vec<String> = cells.cells().map(|(.., cell)| cell.to_string()).collect();
+        seen.note(format!("the spreadsheet {path}"), text.join("\n"));
+    }
+    for layout in Layout::ALL {
+        let path = format!("/exports/journal?layout={}", layout.as_str());
+        seen.note(format!("the export {path}"), call(world, key, "GET", &path, &Value::Null).await);
+    }
+    let (status, paper) = browser.bytes("/payees/ana/statements/2026.pdf").await;
+    assert_eq!(status, 200);
+    seen.note("the statement", paper);
+}
+
 #[tokio::test]
 async fn nothing_planted_comes_out() {
     let log = Log::default();
@@ -156,6 +183,7 @@ async fn nothing_planted_comes_out() {
     ] {
         seen.note(format!("the answer of {path}"), call(&world, &key, "GET", path, &Value::Null).await);
     }
+    take_everything(&world, &key, &mut browser, &mut seen).await;
     let all = mails::list(&mut world.app.store.read().await.unwrap(), &Filter::default(), 500).await.unwrap();
     assert!(
         all.iter().any(|mail| mail.notice == payout::notice::Notice::ProfileChanged),

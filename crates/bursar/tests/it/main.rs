@@ -14,6 +14,7 @@ mod api;
 mod browser;
 mod canary;
 mod dashboard;
+mod exports;
 mod gates;
 mod mails;
 mod need;

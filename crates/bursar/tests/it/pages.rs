@@ -129,6 +129,14 @@ impl Browser {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Takes a file, which need not be text.
+    pub async fn bytes(&mut self, path: &str) -> (StatusCode, Vec<u8>) {
+        let request = Request::get(path).header(header::COOKIE, self.cookie()).body(Body::empty()).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        (status, to_bytes(answer.into_body(), 1 << 24).await.unwrap().to_vec())
+    }
+
     /// Looks at a page that must be there.
     pub async fn read(&mut self, path: &str) -> Page {
         let page = self.get(path).await;
@@ -409,6 +417,12 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
         "/partners/ana",
         "/accounts/A-1",
         "/settings/payouts",
+        "/settings/journal",
+        "/exports",
+        "/exports/new?of=rewards",
+        "/exports/new?of=transactions",
+        "/exports/new?of=earnings",
+        "/exports/new?of=journal&layout=xero&group=day",
     ];
     for role in [Role::Admin, Role::ProgramManager, Role::Preparer, Role::Payer, Role::Auditor] {
         let mut browser = Browser::of(&world, role, role.as_str()).await;

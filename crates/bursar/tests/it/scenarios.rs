@@ -251,6 +251,7 @@ impl Stage {
         if !self.unfinished {
             told.extend(check::unfinished(&self.world).await);
         }
+        told.extend(crate::exports::unbalanced(&self.world).await);
         let parked = check::parked(&self.world).await;
         if parked != self.parked {
             told.push(format!("{parked} events are parked, {} were expected", self.parked));

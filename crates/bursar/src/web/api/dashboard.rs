@@ -349,7 +349,10 @@ fn wrong(name: &str, code: &'static str, detail: &str) -> Fault {
 }
 
 /// Whose money is meant. An account or partner that whoever asks may not see is answered like one that does not exist.
-async fn scope(
+///
+/// # Errors
+/// The parameter that says nothing.
+pub async fn scope(
     db: &mut Db,
     actor: &Actor,
     payment_type: Option<&str>,

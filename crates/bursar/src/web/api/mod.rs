@@ -4,6 +4,7 @@
 mod batches;
 mod books;
 pub mod dashboard;
+mod exports;
 mod imports;
 mod invitations;
 mod outbox;
@@ -17,6 +18,9 @@ mod settings;
 mod skipped;
 mod transactions;
 mod vendors;
+
+pub use dashboard::scope as whose;
+pub use transactions::{ListQuery as PaymentsAsk, filter as payments_filter};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -46,6 +50,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(transactions::routes());
     routes.extend(books::routes());
     routes.extend(dashboard::routes());
+    routes.extend(exports::routes());
     routes.extend(outbox::routes());
     routes
 }

@@ -65,9 +65,10 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// What narrows a list of transactions, and where a page of it begins.
 #[derive(Deserialize, IntoParams, Default)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub struct ListQuery {
     limit: Option<i64>,
     after: Option<String>,
     /// One of the six statuses.
@@ -333,7 +334,11 @@ fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
     })
 }
 
-async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Fault> {
+/// What is meant.
+///
+/// # Errors
+/// The parameter that says nothing.
+pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Fault> {
     let mut filter = match query {
         ListQuery { needs_attention: Some(true), .. } => views::needing_attention(),
         ListQuery { stuck: Some(true), .. } => views::stuck(now),

@@ -51,6 +51,8 @@ pub enum Place {
     Activity,
     /// Who signs in, and API keys.
     People,
+    /// What was taken out as a file.
+    Exports,
     /// A page that is in no menu.
     Elsewhere,
 }
@@ -268,6 +270,7 @@ impl Visit {
         let programs = reads.then(|| entry("Programs", "/programs", Place::Programs));
         let administers = self.may(Permission::Administer);
         let people = administers.then(|| entry("People and keys", "/people", Place::People));
+        let exports = reads.then(|| entry("Exports", "/exports", Place::Exports));
         Frame {
             title: title.into(),
             me: (self.actor.name.clone(), self.actor.role.label()),
@@ -281,7 +284,7 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
-            others: [partners, programs, imports, activity, people].into_iter().flatten().collect(),
+            others: [partners, programs, imports, exports, activity, people].into_iter().flatten().collect(),
         }
     }
 

@@ -12,11 +12,14 @@ mod dashboard;
 mod device;
 mod entry;
 mod events;
+mod export_new;
+mod exports;
 mod frame;
 mod history;
 mod import;
 mod imports;
 mod invite;
+mod journal_accounts;
 mod live;
 mod login;
 mod me;
@@ -37,6 +40,7 @@ mod reward;
 mod rewards;
 mod search;
 mod settings;
+mod statement;
 mod styleguide;
 mod transaction;
 mod transactions;
@@ -88,6 +92,10 @@ pub fn routes() -> Vec<Route> {
         partner_entry::routes(),
         programs::routes(),
         search::routes(),
+        exports::routes(),
+        export_new::routes(),
+        journal_accounts::routes(),
+        statement::routes(),
         me::routes(),
         styleguide::routes(),
     ];

@@ -23,10 +23,13 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 11] = [
+const NO_PAGES: [(&str, &str); 14] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that signs in and leads on"),
     ("/claims/{number}/events", "a stream"),
+    ("/exports/{number}/events", "a stream"),
+    ("/exports/{number}/file", "a file to keep"),
+    ("/payees/{id}/statements/{file}", "a file to keep"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
     ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/confirm/{token}", "a link that works once; the portal's tests follow it"),
@@ -75,6 +78,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     decide_many(app, actor, &which, &Verdict::Approve, None).await.unwrap();
     batches::form(app, actor, &Choose::AllEligible(PoolFilter::default()), true, None).await.unwrap();
     while notify::once(&world.works[0], world.now()).await.unwrap() > 0 {}
+    crate::exports::take_the_books(world).await;
     let mails = mails::list(&mut world.app.store.read().await.unwrap(), &mails::Filter::default(), 1).await;
     let mail = mails.unwrap().first().map(|mail| mail.id.clone()).unwrap();
     BTreeMap::from([
@@ -88,6 +92,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/partners/{id}", "/partners/ana".to_owned()),
         ("/partners/{id}/invite", "/partners/ana/invite".to_owned()),
         ("/accounts/{id}", "/accounts/A-1".to_owned()),
+        ("/exports/{number}", "/exports/EX-000001".to_owned()),
         ("/settings/notices/{notice}/{language}", "/settings/notices/reward_approved/de".to_owned()),
         ("/outbox/{mail}", format!("/outbox/{mail}")),
         ("/portal/payouts/{number}", "/portal/payouts/PT-000001".to_owned()),

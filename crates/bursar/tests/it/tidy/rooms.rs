@@ -113,6 +113,16 @@ const ROOMS: &[Room] = &[
     Room { under: "crates/bursar/src/", never: &["lettre"], except: &["crates/bursar/src/work/mailer.rs"] },
     Room { under: "crates/bursar/src/", never: &["minijinja", "mrml"], except: &["crates/bursar/src/mail/"] },
     Room {
+        under: "crates/bursar/src/",
+        never: &["krilla", "rust_xlsxwriter"],
+        except: &["crates/bursar/src/documents/"],
+    },
+    Room {
+        under: "crates/bursar/src/documents/",
+        never: &["crate::ops", "crate::work", "crate::web"],
+        except: &[],
+    },
+    Room {
         under: "crates/bursar/src/mail/",
         never: &["crate::store", "crate::ops", "crate::clock"],
         except: &[],

@@ -16,9 +16,11 @@ use super::home::span;
 use super::payouts::{Line, covered, fee, one_of_his};
 use super::words::Amount;
 use crate::app::App;
+use crate::ops::statements::{self, Receiver};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, payees};
 use crate::web::fault::Fault;
+use crate::web::pages::statement as staff;
 use crate::web::{Route, get};
 
 /// The rows of the route table.
@@ -88,7 +90,23 @@ async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -
     guest.show(&page)
 }
 
+/// The same on paper, for himself and for whomever he looks after.
+async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Fault> {
+    let year = staff::year(file)?;
+    let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
+    let receiver = names.join(", ");
+    let receiver = Receiver {
+        payees: guest.payees().into_iter().map(|(_, payee)| payee).collect(),
+        company: Some(company(guest, &receiver)).filter(|company| !company.is_empty()),
+        name: receiver,
+    };
+    Ok(staff::answer(statements::of_year(app, guest.actor(), receiver, year).await?, year))
+}
+
 async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>) -> Result<Response, Fault> {
+    if year.ends_with(".pdf") {
+        return on_paper(&app, &guest, &year).await;
+    }
     if year.len() != 4 || !year.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::missing());
     }

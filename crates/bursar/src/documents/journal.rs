@@ -1,0 +1,376 @@
+//! The books for an accounting program: entries that balance, in debits and credits, in the shapes that QuickBooks
+//! Online, Xero and NetSuite import, and in a shape of our own. Nothing is rounded: amounts are the ledger's.
+//!
+//! Every entry is of one currency: a journal of the ledger that held two would become two entries. What is owed to the
+//! payees is one account, and the payee stands beside it as the name. What is deliberately not here: exchange rates, tax,
+//! and charts of accounts; names of accounts are given by the operator ([`Names`]).
+
+use std::collections::BTreeMap;
+
+use payout::money::{Currency, Money, Vendor};
+use serde::{Deserialize, Serialize};
+
+use super::{Cell, Heading};
+use crate::clock::date;
+
+/// Who reads the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// Anybody: every column there is.
+    Generic,
+    /// QuickBooks Online, *Import data, Journal entries*.
+    QuickBooks,
+    /// Xero, *Manual journals, Import*.
+    Xero,
+    /// NetSuite, *Import CSV records, Journal entry*.
+    NetSuite,
+}
+
+impl Layout {
+    /// All, in the order pages offer them.
+    pub const ALL: [Self; 4] = [Self::Generic, Self::QuickBooks, Self::Xero, Self::NetSuite];
+
+    /// The spelling in the database, the API and addresses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::QuickBooks => "quickbooks",
+            Self::Xero => "xero",
+            Self::NetSuite => "netsuite",
+        }
+    }
+
+    /// Reads [`Layout::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layout| layout.as_str() == text)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Generic => "Generic",
+            Self::QuickBooks => "QuickBooks Online",
+            Self::Xero => "Xero",
+            Self::NetSuite => "NetSuite",
+        }
+    }
+
+    /// The columns, in order.
+    #[must_use]
+    pub fn headings(self) -> &'static [Heading] {
+        match self {
+            Self::Generic => &GENERIC,
+            Self::QuickBooks => &QUICKBOOKS,
+            Self::Xero => &XERO,
+            Self::NetSuite => &NETSUITE,
+        }
+    }
+}
+
+const fn column(name: &'static str, words: &'static str) -> Heading {
+    Heading { name, words, usual: true }
+}
+
+const fn named(name: &'static str) -> Heading {
+    Heading { name, words: name, usual: true }
+}
+
+/// Our own columns.
+pub const GENERIC: [Heading; 12] = [
+    column("entry", "Entry"),
+    column("date", "Date"),
+    column("account", "Account"),
+    column("name", "Payee"),
+    column("debit", "Debit"),
+    column("credit", "Credit"),
+    column("currency", "Currency"),
+    column("movement", "Movement"),
+    column("about", "About"),
+    column("ledger_account", "Account in Bursar"),
+    Heading { name: "payee_id", words: "Your id of the payee", usual: false },
+    Heading { name: "at", words: "Time", usual: false },
+];
+const QUICKBOOKS: [Heading; 9] = [
+    named("JournalNo"),
+    named("JournalDate"),
+    named("Currency"),
+    named("Memo"),
+    named("AccountName"),
+    named("Debits"),
+    named("Credits"),
+    named("Description"),
+    named("Name"),
+];
+const XERO: [Heading; 8] = [
+    named("*Narration"),
+    named("*Date"),
+    named("Description"),
+    named("*AccountCode"),
+    named("*TaxRate"),
+    named("*Amount"),
+    named("TrackingName1"),
+    named("TrackingOption1"),
+];
+const NETSUITE: [Heading; 8] = [
+    named("External ID"),
+    named("Date"),
+    named("Currency"),
+    named("Account"),
+    named("Debit"),
+    named("Credit"),
+    named("Memo"),
+    named("Name"),
+];
+
+/// What the accounts of the ledger are called in the operator's accounting program.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Names {
+    /// By the ledger's name; `payable` stands for those of all payees.
+    pub accounts: BTreeMap<String, String>,
+    /// The tax rate that every line names, which Xero demands.
+    pub xero_tax_rate: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let accounts = Self::known().into_iter().map(|(key, _, usual)| (key, usual)).collect();
+        Self { accounts, xero_tax_rate: "Tax Exempt".to_owned() }
+    }
+}
+
+impl Names {
+    /// The accounts there are: the ledger's name, what it is, and what it is called where nobody says otherwise.
+    #[must_use]
+    pub fn known() -> Vec<(String, String, String)> {
+        let mut known = vec![
+            row("reward_expense", "What rewards have cost", "Partner Rewards"),
+            row("payable", "What is owed to payees", "Partner Rewards Payable"),
+        ];
+        for vendor in Vendor::ALL {
+            let (word, label) = (vendor.as_str(), vendor.label());
+            known.extend([
+                row(
+                    &format!("in_flight:{word}"),
+                    &format!("Promised to {label}, not known to have left"),
+                    &format!("{label} Payouts in Flight"),
+                ),
+                row(
+                    &format!("vendor_balance:{word}"),
+                    &format!("Our balance at {label}"),
+                    &format!("{label} Balance"),
+                ),
+                row(&format!("vendor_fees:{word}"), &format!("What {label} took"), &format!("{label} Fees")),
+                row(
+                    &format!("returned:{word}"),
+                    &format!("Ours, waiting in a payee's balance at {label}"),
+                    &format!("{label} Returned Payouts"),
+                ),
+            ]);
+        }
+        known.push(row("paid_outside", "Paid by somebody outside Bursar", "Paid outside Bursar"));
+        known
+    }
+
+    /// What an account of the ledger is called.
+    #[must_use]
+    pub fn of<'a>(&'a self, ledger_account: &'a str) -> &'a str {
+        let key = if ledger_account.starts_with("payable:") { "payable" } else { ledger_account };
+        self.accounts.get(key).map_or(key, String::as_str)
+    }
+}
+
+fn row(key: &str, what: &str, usual: &str) -> (String, String, String) {
+    (key.to_owned(), what.to_owned(), usual.to_owned())
+}
+
+/// A line of an entry, with everything any layout tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// Names the entry: the same on all its lines, another on every other entry's, and the same whenever it is exported.
+    pub entry: String,
+    /// When it was written; of a day's sum, the beginning of the day.
+    pub at: i64,
+    /// Why the money moved; empty for a day's sum.
+    pub movement: String,
+    /// The number of the reward or payment it is about; empty for a day's sum.
+    pub about: String,
+    /// As the ledger calls it.
+    pub ledger_account: String,
+    /// Whose it is: name and the caller's id.
+    pub payee: Option<(String, String)>,
+    /// Debit positive, credit negative.
+    pub money: Money,
+}
+
+impl Line {
+    fn sided(&self) -> (Cell, Cell) {
+        let amount = |minor| Cell::Amount(Money::new(minor, self.money.currency));
+        match self.money.minor {
+            minor if minor < 0 => (Cell::Empty, amount(minor.saturating_neg())),
+            minor => (amount(minor), Cell::Empty),
+        }
+    }
+
+    fn memo(&self) -> String {
+        let parts = [word(&self.movement), self.about.as_str()];
+        let told = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        if told.is_empty() { format!("Bursar, sums of {}", date(self.at)) } else { format!("Bursar: {told}") }
+    }
+
+    fn name(&self) -> Cell {
+        self.payee.as_ref().map_or(Cell::Empty, |(name, _)| Cell::text(name.as_str()))
+    }
+
+    /// The line as a row of a file.
+    #[must_use]
+    pub fn cells(&self, layout: Layout, names: &Names, chosen: &[String]) -> Vec<Cell> {
+        let (debit, credit) = self.sided();
+        let account = Cell::text(names.of(&self.ledger_account));
+        let currency = Cell::text(self.money.currency.code());
+        match layout {
+            Layout::Generic => chosen.iter().map(|name| self.generic(name, names)).collect(),
+            Layout::QuickBooks => vec![
+                Cell::text(self.entry.as_str()),
+                Cell::text(by_slashes(self.at, true)),
+                currency,
+                Cell::text(self.memo()),
+                account,
+                debit,
+                credit,
+                Cell::text(self.memo()),
+                self.name(),
+            ],
+            // Lines with the same narration and date become one journal, so the entry is part of the narration.
+            Layout::Xero => vec![
+                Cell::text(format!("{} ({}, {})", self.memo(), self.entry, self.money.currency)),
+                Cell::text(by_slashes(self.at, false)),
+                self.payee
+                    .as_ref()
+                    .map_or_else(|| Cell::text(self.memo()), |(name, _)| Cell::text(name.as_str())),
+                account,
+                Cell::text(names.xero_tax_rate.as_str()),
+                Cell::Amount(self.money),
+                Cell::Empty,
+                Cell::Empty,
+            ],
+            Layout::NetSuite => vec![
+                Cell::text(self.entry.as_str()),
+                Cell::text(by_slashes(self.at, true)),
+                currency,
+                account,
+                debit,
+                credit,
+                Cell::text(self.memo()),
+                self.name(),
+            ],
+        }
+    }
+
+    fn generic(&self, column: &str, names: &Names) -> Cell {
+        let (debit, credit) = self.sided();
+        match column {
+            "entry" => Cell::text(self.entry.as_str()),
+            "date" => Cell::Day(date(self.at)),
+            "account" => Cell::text(names.of(&self.ledger_account)),
+            "name" => self.name(),
+            "debit" => debit,
+            "credit" => credit,
+            "currency" => Cell::text(self.money.currency.code()),
+            "movement" => Cell::text(word(&self.movement)),
+            "about" => Cell::text(self.about.as_str()),
+            "ledger_account" => Cell::text(self.ledger_account.as_str()),
+            "payee_id" => self.payee.as_ref().map_or(Cell::Empty, |(_, id)| Cell::text(id.as_str())),
+            "at" => Cell::Moment(self.at),
+            _ => Cell::Empty,
+        }
+    }
+}
+
+/// The name of a journal's entry in one currency.
+#[must_use]
+pub fn entry_of(journal: &str, currency: Currency) -> String {
+    format!("{}-{currency}", journal.trim_start_matches("jrn_"))
+}
+
+/// The name of a day's entry in one currency.
+#[must_use]
+pub fn entry_of_day(at: i64, currency: Currency) -> String {
+    format!("BURSAR-{}-{currency}", date(at))
+}
+
+/// `MM/DD/YYYY`, or `DD/MM/YYYY`.
+fn by_slashes(at: i64, month_first: bool) -> String {
+    let day = date(at);
+    let mut parts = day.split('-');
+    let mut next = || parts.next().unwrap_or_default();
+    let (year, month, day) = (next(), next(), next());
+    if month_first { format!("{month}/{day}/{year}") } else { format!("{day}/{month}/{year}") }
+}
+
+/// A movement in words.
+fn word(movement: &str) -> &str {
+    match movement {
+        "approve" => "Reward approved",
+        "unapprove" => "Approval taken back",
+        "reserve" => "Payment promised",
+        "void" => "Payment not made",
+        "post" => "Payment left",
+        "fee" => "Vendor fee",
+        "park" => "Payment waits at the vendor",
+        "unpark" => "Payment sent once more",
+        "recall" => "Waiting money called back",
+        "reverse" => "Payment came back",
+        "outside" => "Paid outside",
+        "clawback" => "Clawback",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(minor: i64) -> Line {
+        Line {
+            entry: "01ABC-USD".to_owned(),
+            at: 1_772_445_600_000_000,
+            movement: "approve".to_owned(),
+            about: "RW-000001".to_owned(),
+            ledger_account: "payable:ptn_1".to_owned(),
+            payee: Some(("Ana Lima".to_owned(), "ana".to_owned())),
+            money: Money::new(minor, Currency::USD),
+        }
+    }
+
+    fn told(layout: Layout, minor: i64) -> String {
+        let names = Names::default();
+        let rows = [line(minor).cells(layout, &names, &["entry".to_owned(), "credit".to_owned()])];
+        String::from_utf8(super::super::csv::written(&rows)).unwrap().trim_end().to_owned()
+    }
+
+    #[test]
+    fn every_program_gets_its_own_shape() {
+        assert_eq!(
+            told(Layout::QuickBooks, -42_000),
+            "01ABC-USD,03/02/2026,USD,Bursar: Reward approved RW-000001,Partner Rewards Payable,,420.00,\
+             Bursar: Reward approved RW-000001,Ana Lima"
+        );
+        assert_eq!(
+            told(Layout::Xero, -42_000),
+            "\"Bursar: Reward approved RW-000001 (01ABC-USD, USD)\",02/03/2026,Ana Lima,Partner Rewards Payable,\
+             Tax Exempt,-420.00,,"
+        );
+        assert_eq!(
+            told(Layout::NetSuite, 42_000),
+            "01ABC-USD,03/02/2026,USD,Partner Rewards Payable,420.00,,Bursar: Reward approved RW-000001,Ana Lima"
+        );
+        assert_eq!(told(Layout::Generic, -42_000), "01ABC-USD,420.00");
+        for layout in Layout::ALL.into_iter().filter(|layout| *layout != Layout::Generic) {
+            assert_eq!(line(1).cells(layout, &Names::default(), &[]).len(), layout.headings().len());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What files say that leave the house: which columns an export has and how each is read, how a cell is written in CSV
+//! and in a spreadsheet, what accounting programs expect, and the statement as a PDF. What is deliberately not here:
+//! reading the database (`ops::exports` gathers the rows), and who may take what (the route table).
+
+pub mod columns;
+pub mod csv;
+pub mod journal;
+pub mod pdf;
+pub mod statement;
+pub mod xlsx;
+
+use payout::money::{Currency, Money};
+use serde_json::{Value, json};
+
+/// What can be exported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Rewards.
+    Rewards,
+    /// Payments.
+    Transactions,
+    /// What each payee earned and was paid in a tax year.
+    Earnings,
+    /// The books.
+    Journal,
+    /// Who did what.
+    Audit,
+}
+
+impl Kind {
+    /// All, in the order pages offer them.
+    pub const ALL: [Self; 5] =
+        [Self::Rewards, Self::Transactions, Self::Earnings, Self::Journal, Self::Audit];
+
+    /// The spelling in the database, the API and addresses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewards => "rewards",
+            Self::Transactions => "transactions",
+            Self::Earnings => "earnings",
+            Self::Journal => "journal",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// Reads [`Kind::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rewards => "Rewards",
+            Self::Transactions => "Payments",
+            Self::Earnings => "Earnings",
+            Self::Journal => "Accounting journal",
+            Self::Audit => "Activity log",
+        }
+    }
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Text, RFC 4180.
+    Csv,
+    /// A spreadsheet.
+    Xlsx,
+}
+
+impl Format {
+    /// The spelling in the database, the API, addresses and names of files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
+        }
+    }
+
+    /// Reads [`Format::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Csv, Self::Xlsx].into_iter().find(|format| format.as_str() == text)
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        }
+    }
+}
+
+/// What stands in a cell. A kind of value, not a text: CSV and spreadsheets write each in their own way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cell {
+    /// Nothing.
+    Empty,
+    /// Words, which nobody may mistake for a formula.
+    Text(String),
+    /// An amount; its currency stands in a column of its own.
+    Amount(Money),
+    /// A whole number.
+    Count(i64),
+    /// Microseconds UTC.
+    Moment(i64),
+    /// A date, `YYYY-MM-DD`.
+    Day(String),
+}
+
+impl Cell {
+    /// Words, where there are any.
+    #[must_use]
+    pub fn text(words: impl Into<String>) -> Self {
+        let words = words.into();
+        if words.is_empty() { Self::Empty } else { Self::Text(words) }
+    }
+
+    /// Words that may be absent.
+    #[must_use]
+    pub fn maybe(words: Option<&String>) -> Self {
+        words.map_or(Self::Empty, |words| Self::text(words.as_str()))
+    }
+
+    /// A moment that may not have come.
+    #[must_use]
+    pub fn at(moment: Option<i64>) -> Self {
+        moment.map_or(Self::Empty, Self::Moment)
+    }
+
+    /// As rows wait in the database to be put into a spreadsheet.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Empty => Value::Null,
+            Self::Text(words) => json!(["t", words]),
+            Self::Amount(money) => json!(["a", money.minor, money.currency.code()]),
+            Self::Count(number) => json!(["n", number]),
+            Self::Moment(at) => json!(["m", at]),
+            Self::Day(day) => json!(["d", day]),
+        }
+    }
+
+    /// Reads [`Cell::json`].
+    #[must_use]
+    pub fn read(value: &Value) -> Option<Self> {
+        if value.is_null() {
+            return Some(Self::Empty);
+        }
+        let words = || value.get(1)?.as_str().map(str::to_owned);
+        let number = || value.get(1)?.as_i64();
+        match value.get(0)?.as_str()? {
+            "t" => words().map(Self::Text),
+            "d" => words().map(Self::Day),
+            "n" => number().map(Self::Count),
+            "m" => number().map(Self::Moment),
+            "a" => {
+                let currency = Currency::parse(value.get(2)?.as_str()?).ok()?;
+                Some(Self::Amount(Money::new(number()?, currency)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The head of a column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heading {
+    /// For programs: in CSV, and to choose it by.
+    pub name: &'static str,
+    /// For people: in spreadsheets, and in the chooser.
+    pub words: &'static str,
+    /// It is exported where nobody chose.
+    pub usual: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_waits_in_the_database_and_comes_back_as_it_was() {
+        let yen = Money::new(-7_500, Currency::parse("JPY").unwrap());
+        let cells = [
+            Cell::Empty,
+            Cell::Text("=1+1 \"é\"".to_owned()),
+            Cell::Amount(yen),
+            Cell::Count(-3),
+            Cell::Moment(1_772_445_600_000_000),
+            Cell::Day("2026-03-02".to_owned()),
+        ];
+        for cell in cells {
+            assert_eq!(Cell::read(&cell.json()), Some(cell));
+        }
+        assert_eq!(Cell::read(&json!(["x", 1])), None);
+    }
+}

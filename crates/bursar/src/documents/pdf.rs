@@ -1,0 +1,289 @@
+//! Marks on pages as a PDF, with a structure that a screen reader can follow: a title, paragraphs, one table. The same
+//! marks make the same bytes. What is deliberately not here: what a document says and where, which its own file lays out.
+//!
+//! The typeface is DejaVu Sans (`assets/fonts`), which has Latin, Greek, Cyrillic, Arabic, Hebrew and more; a letter it has
+//! not is drawn as a box.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::LazyLock;
+
+use krilla::SerializeSettings;
+use krilla::color::rgb;
+use krilla::geom::{PathBuilder, Point, Rect};
+use krilla::metadata::Metadata;
+use krilla::num::NormalizedF32;
+use krilla::page::PageSettings;
+use krilla::paint::Fill;
+use krilla::surface::Surface;
+use krilla::tagging::{
+    Artifact, ArtifactType, ContentTag, Identifier, TableHeaderScope, Tag, TagGroup, TagTree,
+};
+use krilla::text::{Font, TextDirection};
+use ttf_parser::Face;
+
+/// A length on paper: hundredths of a point, of which 72 are an inch. Whole numbers, like everything that is reckoned here.
+pub type Length = i32;
+
+/// A4, upright.
+pub const WIDTH: Length = 59_500;
+/// A4, upright.
+pub const HEIGHT: Length = 84_200;
+
+const TYPEFACE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
+/// What stands for a letter that the typeface has not.
+const BOX: char = '\u{25a1}';
+
+static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(TYPEFACE, 0).ok());
+
+/// What a mark is to a reader who does not see it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// What the document is called.
+    Title,
+    /// A paragraph before the table.
+    Before(usize),
+    /// The head of a column.
+    Head(usize),
+    /// A cell of the table: row and column.
+    Cell(usize, usize),
+    /// A paragraph after the table.
+    After(usize),
+    /// Repeated on every page, and no part of what is read.
+    Repeated,
+}
+
+/// Words at a place: their left end and the line they stand on, from the top left of the page.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// From the left.
+    pub x: Length,
+    /// From the top.
+    pub y: Length,
+    /// The size of the letters.
+    pub size: Length,
+    /// The words.
+    pub text: String,
+    /// Paler than the rest.
+    pub pale: bool,
+    /// What they are.
+    pub role: Role,
+}
+
+/// A page: words, and the heights at which a line goes across.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The words.
+    pub marks: Vec<Mark>,
+    /// Lines across, each between two places from the left.
+    pub rules: Vec<(Length, Length, Length)>,
+}
+
+/// The text with a box for every letter that the typeface has not.
+#[must_use]
+pub fn drawable(text: &str) -> String {
+    let has = |letter: char| FACE.as_ref().is_some_and(|face| face.glyph_index(letter).is_some());
+    let drawn = |letter: char| match letter {
+        letter if letter.is_control() => ' ',
+        letter if has(letter) => letter,
+        _ => BOX,
+    };
+    text.chars().map(drawn).collect()
+}
+
+/// How wide words are.
+#[must_use]
+pub fn width(text: &str, size: Length) -> Length {
+    let Some(face) = FACE.as_ref() else { return 0 };
+    let advance =
+        |letter| face.glyph_index(letter).and_then(|glyph| face.glyph_hor_advance(glyph)).unwrap_or(0);
+    let units: i64 = text.chars().map(|letter| i64::from(advance(letter))).sum();
+    let wide = units.saturating_mul(i64::from(size)) / i64::from(face.units_per_em().max(1));
+    Length::try_from(wide).unwrap_or(Length::MAX)
+}
+
+/// Words in lines that are no wider than `most`: broken between words, and inside one only where it is wider itself.
+#[must_use]
+pub fn lines(text: &str, size: Length, most: Length) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last().cloned().unwrap_or_default();
+        let longer = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
+        if width(&longer, size) <= most {
+            lines.pop();
+            lines.push(longer);
+            continue;
+        }
+        if last.is_empty() {
+            lines.pop();
+        }
+        lines.extend(pieces(word, size, most));
+    }
+    lines
+}
+
+/// A word in pieces that each fit.
+fn pieces(word: &str, size: Length, most: Length) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for letter in word.chars() {
+        let mut longer = pieces.last().cloned().unwrap_or_default();
+        let empty = longer.is_empty();
+        longer.push(letter);
+        if empty || width(&longer, size) <= most {
+            pieces.pop();
+            pieces.push(longer);
+        } else {
+            pieces.push(letter.to_string());
+        }
+    }
+    pieces
+}
+
+/// The pages as a PDF.
+///
+/// # Errors
+/// When it cannot be made, which would be our fault.
+pub fn written(title: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
+    let font = Font::new(TYPEFACE.into(), 0).ok_or("the typeface cannot be read")?;
+    let mut document = krilla::Document::new_with(SerializeSettings::default());
+    let mut read = Read::default();
+    for page in pages {
+        let size = PageSettings::from_wh(points(WIDTH), points(HEIGHT)).ok_or("a page of no size")?;
+        let mut drawn = document.start_page_with(size);
+        let mut surface = drawn.surface();
+        for (from, to, y) in &page.rules {
+            rule(&mut surface, *from, *to, *y);
+        }
+        for mark in &page.marks {
+            let identifier = draw(&mut surface, &font, mark);
+            read.note(mark.role, identifier);
+        }
+        surface.finish();
+        drawn.finish();
+    }
+    document.set_metadata(
+        Metadata::new().title(title.to_owned()).language("en".to_owned()).creator("Bursar".to_owned()),
+    );
+    document.set_tag_tree(read.tree());
+    document.finish().map_err(|error| format!("{error:?}"))
+}
+
+fn draw(surface: &mut Surface<'_>, font: &Font, mark: &Mark) -> Option<Identifier> {
+    let shade = if mark.pale { rgb::Color::new(0x5b, 0x60, 0x68) } else { rgb::Color::new(0x14, 0x17, 0x1c) };
+    surface.set_fill(Some(Fill {
+        paint: shade.into(),
+        opacity: NormalizedF32::ONE,
+        rule: Default::default(),
+    }));
+    let repeated = mark.role == Role::Repeated;
+    let tag = match repeated {
+        true => ContentTag::Artifact(Artifact::with_kind(ArtifactType::PaginationOther)),
+        false => ContentTag::Other,
+    };
+    let identifier = surface.start_tagged(tag);
+    let at = Point::from_xy(points(mark.x), points(mark.y));
+    surface.draw_text(at, font.clone(), points(mark.size), &mark.text, false, TextDirection::Auto);
+    surface.end_tagged();
+    (!repeated).then_some(identifier)
+}
+
+fn rule(surface: &mut Surface<'_>, from: Length, to: Length, y: Length) {
+    let grey = rgb::Color::new(0xc9, 0xcd, 0xd3);
+    surface.set_fill(Some(Fill {
+        paint: grey.into(),
+        opacity: NormalizedF32::ONE,
+        rule: Default::default(),
+    }));
+    surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Layout)));
+    if let Some(line) = Rect::from_ltrb(points(from), points(y), points(to), points(y + 50)) {
+        let mut path = PathBuilder::new();
+        path.push_rect(line);
+        if let Some(path) = path.finish() {
+            surface.draw_path(&path);
+        }
+    }
+    surface.end_tagged();
+}
+
+/// Written out and read again rather than divided: nothing is reckoned with floating point numbers.
+fn points(length: Length) -> f32 {
+    let (sign, length) = if length < 0 { ("-", length.unsigned_abs()) } else { ("", length.unsigned_abs()) };
+    format!("{sign}{}.{:02}", length / 100, length % 100).parse().unwrap_or_default()
+}
+
+/// What was drawn, in the order in which it is read.
+#[derive(Default)]
+struct Read {
+    parts: BTreeMap<Role, Vec<Identifier>>,
+}
+
+impl Read {
+    fn note(&mut self, role: Role, identifier: Option<Identifier>) {
+        if let Some(identifier) = identifier {
+            self.parts.entry(role).or_default().push(identifier);
+        }
+    }
+
+    fn tree(self) -> TagTree {
+        let mut tree = TagTree::new().with_lang(Some("en".to_owned()));
+        let (mut head, mut heads, mut after) = (TagGroup::new(Tag::TR), 0, Vec::new());
+        let mut rows: Vec<(usize, TagGroup)> = Vec::new();
+        // Roles are in the order in which they are read: title, before, heads, cells row by row, after.
+        for (role, identifiers) in self.parts {
+            match role {
+                Role::Title => tree.push(group(TagGroup::new(Tag::Hn(NonZeroU16::MIN, None)), identifiers)),
+                Role::Before(_) => tree.push(group(TagGroup::new(Tag::P), identifiers)),
+                Role::Head(_) => {
+                    heads += 1;
+                    head.push(group(TagGroup::new(Tag::TH(TableHeaderScope::Column)), identifiers));
+                }
+                Role::Cell(of, _) => {
+                    if rows.last().is_none_or(|(at, _)| *at != of) {
+                        rows.push((of, TagGroup::new(Tag::TR)));
+                    }
+                    if let Some((_, row)) = rows.last_mut() {
+                        row.push(group(TagGroup::new(Tag::TD), identifiers));
+                    }
+                }
+                Role::After(_) => after.push(group(TagGroup::new(Tag::P), identifiers)),
+                Role::Repeated => {}
+            }
+        }
+        if heads > 0 {
+            let mut table = TagGroup::new(Tag::Table);
+            table.push(head);
+            rows.into_iter().for_each(|(_, row)| table.push(row));
+            tree.push(table);
+        }
+        after.into_iter().for_each(|part| tree.push(part));
+        tree
+    }
+}
+
+fn group(mut group: TagGroup, identifiers: Vec<Identifier>) -> TagGroup {
+    identifiers.into_iter().for_each(|identifier| group.push(identifier));
+    group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_broken_where_they_fit_and_no_letter_is_lost() {
+        let name = "Bartholomew ".repeat(8) + &"x".repeat(120);
+        let broken = lines(&name, 1_000, 10_000);
+        assert!(broken.len() > 8);
+        assert!(broken.iter().all(|line| width(line, 1_000) <= 10_000), "{broken:?}");
+        let letters = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        assert_eq!(letters(&broken.concat()), letters(&name));
+        assert_eq!(lines("", 1_000, 10_000), [""]);
+    }
+
+    #[test]
+    fn a_letter_that_the_typeface_has_not_is_a_box() {
+        assert_eq!(drawable("Łukasz Ωμέγα Иван"), "Łukasz Ωμέγα Иван");
+        assert_eq!(drawable("田\u{7}a"), "□ a");
+        assert_eq!(points(-1_205).to_string(), "-12.05");
+    }
+}

@@ -1,0 +1,144 @@
+//! A spreadsheet of one sheet, written row after row: a row that was written is kept on disk, not in memory.
+//!
+//! A spreadsheet knows no numbers but floating point ones. Nothing is reckoned with them here: the exact decimal is read
+//! as the nearest number, and up to fifteen digits that number shows the same decimal again. A longer amount is written
+//! as words, so that no digit is lost unseen.
+
+use std::collections::HashMap;
+
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
+
+use super::Cell;
+use crate::clock::{date, rfc3339};
+
+/// So many digits come back from a floating point number as they went in.
+const MOST_DIGITS: usize = 15;
+/// The most characters of a cell.
+const MOST_CHARACTERS: usize = 32_767;
+/// The most rows of a spreadsheet that we write; Excel itself ends at about a million.
+pub const MOST_ROWS: i64 = 200_000;
+
+/// What went wrong: there is no room on the disk, or a rule of spreadsheets was broken, which would be our fault.
+pub type Error = XlsxError;
+
+/// A sheet that is being written.
+pub struct Sheet {
+    book: Workbook,
+    row: u32,
+    /// How amounts are shown, by the digits of their currency.
+    amounts: HashMap<u32, Format>,
+    count: Format,
+    moment: Format,
+    day: Format,
+}
+
+impl Sheet {
+    /// A sheet with these columns. `at` is when it was made: the same rows make the same bytes.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn new(title: &str, columns: &[&str], at: i64) -> Result<Self, Error> {
+        let mut book = Workbook::new();
+        let made = ExcelDateTime::from_timestamp(at.div_euclid(1_000_000))?;
+        book.set_properties(
+            &DocProperties::new().set_title(title).set_author("Bursar").set_creation_datetime(&made),
+        );
+        let sheet = book.add_worksheet_with_constant_memory()?;
+        sheet.set_name(title)?;
+        sheet.set_freeze_panes(1, 0)?;
+        for (place, words) in (0u16..).zip(columns) {
+            let width = u16::try_from(words.chars().count()).unwrap_or(u16::MAX).clamp(12, 28) + 4;
+            sheet.set_column_width(place, f64::from(width))?;
+        }
+        let bold = Format::new().set_bold();
+        for (place, words) in (0u16..).zip(columns) {
+            sheet.write_string_with_format(0, place, *words, &bold)?;
+        }
+        Ok(Self {
+            book,
+            row: 1,
+            amounts: HashMap::new(),
+            count: Format::new().set_num_format("0"),
+            moment: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"),
+            day: Format::new().set_num_format("yyyy-mm-dd"),
+        })
+    }
+
+    /// Writes a row below the others.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn add(&mut self, cells: &[Cell]) -> Result<(), Error> {
+        let row = self.row;
+        for (place, cell) in (0u16..).zip(cells) {
+            if let Cell::Amount(money) = cell {
+                let digits = money.currency.digits();
+                self.amounts.entry(digits).or_insert_with(|| Format::new().set_num_format(shown(digits)));
+            }
+            let sheet = self.book.worksheet_from_index(0)?;
+            match cell {
+                Cell::Empty => {}
+                Cell::Text(words) => text(sheet, row, place, words)?,
+                Cell::Amount(money) => {
+                    let format = self.amounts.get(&money.currency.digits()).unwrap_or(&self.count);
+                    number(sheet, row, place, &money.decimal(), format)?;
+                }
+                Cell::Count(count) => number(sheet, row, place, &count.to_string(), &self.count)?,
+                Cell::Moment(at) => match ExcelDateTime::from_timestamp(at.div_euclid(1_000_000)) {
+                    Ok(moment) => {
+                        sheet.write_datetime_with_format(row, place, &moment, &self.moment)?;
+                    }
+                    Err(_) => text(sheet, row, place, &rfc3339(*at))?,
+                },
+                Cell::Day(day) => match ExcelDateTime::parse_from_str(day) {
+                    Ok(date) => {
+                        sheet.write_datetime_with_format(row, place, &date, &self.day)?;
+                    }
+                    Err(_) => text(sheet, row, place, day)?,
+                },
+            }
+        }
+        self.row += 1;
+        Ok(())
+    }
+
+    /// The whole file.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn finish(mut self) -> Result<Vec<u8>, Error> {
+        self.book.save_to_buffer()
+    }
+}
+
+/// What a file is called: by what it holds and the day it was made.
+#[must_use]
+pub fn name(what: &str, number: &str, at: i64, ending: &str) -> String {
+    format!("bursar-{what}-{}-{}.{ending}", date(at), number.to_lowercase())
+}
+
+fn shown(digits: u32) -> &'static str {
+    match digits {
+        0 => "#,##0",
+        2 => "#,##0.00",
+        _ => "#,##0.000",
+    }
+}
+
+/// A cell of words is never read as a formula: its kind says that it is words.
+fn text(sheet: &mut Worksheet, row: u32, place: u16, words: &str) -> Result<(), Error> {
+    let fitting: String = words.chars().take(MOST_CHARACTERS).collect();
+    sheet.write_string(row, place, fitting)?;
+    Ok(())
+}
+
+fn number(sheet: &mut Worksheet, row: u32, place: u16, decimal: &str, format: &Format) -> Result<(), Error> {
+    let digits = decimal.bytes().filter(u8::is_ascii_digit).count();
+    match decimal.parse::<f64>() {
+        Ok(nearest) if digits <= MOST_DIGITS => {
+            sheet.write_number_with_format(row, place, nearest, format)?;
+            Ok(())
+        }
+        Ok(_) | Err(_) => text(sheet, row, place, decimal),
+    }
+}

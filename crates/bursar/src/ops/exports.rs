@@ -1,0 +1,397 @@
+//! Taking data out as files: an export is written down with who took what before its first byte leaves. A small one is
+//! made at once; a large one in the background, a bounded piece at a time, by whichever node comes first; what the API is
+//! asked for is answered as it is read and not kept.
+//!
+//! What is deliberately not here: what a file looks like (`documents`), and who may have one (the route table).
+
+pub mod accounts;
+pub mod earnings;
+pub mod rows;
+pub mod scope;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use payout::Refusal;
+use serde_json::{Value, json};
+
+pub use self::rows::{AT_ONCE, Gathered, count, gather};
+pub use self::scope::{Asked, Scope};
+use super::idempotency::{Once, finish};
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::documents::{Cell, Format, csv, xlsx};
+use crate::store::exports::{self, Part, Run, State};
+use crate::store::{StoreError, Tx, audit, next_numbers};
+use crate::transact;
+
+/// So many rows are made into a file while somebody waits; more are made in the background.
+pub const SMALL: i64 = 5_000;
+/// For so long a file is kept.
+pub const KEPT_DAYS: i64 = 7;
+const DAY_US: i64 = 86_400_000_000;
+/// A piece of work takes seconds; whoever has not come back after this has died.
+const LEASE_US: i64 = 120_000_000;
+/// A part of a file, before it is written in base 64.
+const PART_BYTES: usize = 512 * 1024;
+
+/// Makes a small export at once, or begins a large one in the background.
+///
+/// # Errors
+/// When it would be too long for a spreadsheet, or has no column.
+pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<Run>>) -> Result<Run> {
+    let now = app.clock.now();
+    let expected = check(app, asked, now).await?;
+    if expected > SMALL {
+        return queue(app, actor, asked, expected, once).await;
+    }
+    let (bytes, rows_done) = whole(app, asked, now).await?;
+    transact!(app, |tx| {
+        let run = Run {
+            rows_done,
+            bytes: counted(bytes.len()),
+            finished_at: Some(now),
+            kept_until: Some(now.saturating_add(KEPT_DAYS * DAY_US)),
+            ..new_run(tx, app, actor, asked, State::Ready, expected, now).await?
+        };
+        exports::insert(tx, &run).await?;
+        put_file(tx, &run.id, &bytes).await?;
+        note(tx, actor, now, "export_made", &run, asked);
+        finish(tx, once, &run).await?;
+        Ok(run)
+    })
+}
+
+/// Begins an export in the background.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn queue(
+    app: &App,
+    actor: &Actor,
+    asked: &Asked,
+    expected: i64,
+    once: Option<&Once<Run>>,
+) -> Result<Run> {
+    let now = app.clock.now();
+    let run = transact!(app, |tx| {
+        let run = new_run(tx, app, actor, asked, State::Gathering, expected, now).await?;
+        exports::insert(tx, &run).await?;
+        note(tx, actor, now, "export_begun", &run, asked);
+        finish(tx, once, &run).await?;
+        Ok(run)
+    })?;
+    app.nudge.exports.notify_one();
+    Ok(run)
+}
+
+/// Writes down that an export is about to be answered, which is not kept.
+///
+/// # Errors
+/// When it would be too long for a spreadsheet, or has no column.
+pub async fn send(app: &App, actor: &Actor, asked: &Asked) -> Result<Run> {
+    let now = app.clock.now();
+    let expected = check(app, asked, now).await?;
+    transact!(app, |tx| {
+        let fresh = new_run(tx, app, actor, asked, State::Sent, expected, now).await?;
+        let run = Run { rows_done: expected, finished_at: Some(now), ..fresh };
+        exports::insert(tx, &run).await?;
+        note(tx, actor, now, "export_sent", &run, asked);
+        Ok(run)
+    })
+}
+
+/// Writes down that somebody downloads a file that is kept.
+///
+/// # Errors
+/// [`OpsError::Missing`] when it is not kept any more.
+pub async fn note_download(app: &App, actor: &Actor, run: &Run) -> Result<()> {
+    if !run.is_kept() {
+        return Err(OpsError::Missing);
+    }
+    let now = app.clock.now();
+    let detail = json!({"number": run.label(), "of": run.kind, "format": run.format, "rows": run.rows_done});
+    transact!(app, |tx| {
+        let (actor, subject) = (actor.id.to_string(), run.id.clone());
+        let (at, action) = (now, "export_downloaded");
+        tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+        Ok(())
+    })
+}
+
+/// Whether it can be made, and how many rows it will have.
+async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
+    if asked.heads().is_empty() {
+        return Err(Refusal::new("missing", "Choose at least one column.").at("columns").into());
+    }
+    if asked.scope.is_fixed() && asked.format != Format::Csv {
+        let told =
+            "Accounting programs import this as CSV; a spreadsheet is there for the generic layout only.";
+        return Err(Refusal::new("csv_only", told).at("format").into());
+    }
+    let expected = rows::count(&mut app.store.read().await?, &asked.scope, now).await?;
+    if asked.format == Format::Xlsx && expected > xlsx::MOST_ROWS {
+        return Err(too_long(expected).into());
+    }
+    Ok(expected)
+}
+
+fn too_long(rows: i64) -> Refusal {
+    let most = xlsx::MOST_ROWS;
+    let told =
+        format!("These are {rows} rows, and a spreadsheet takes at most {most}. Narrow them, or take CSV.");
+    Refusal::new("too_many_rows", told).at("format")
+}
+
+async fn new_run(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    asked: &Asked,
+    state: State,
+    rows_expected: i64,
+    now: i64,
+) -> Result<Run> {
+    Ok(Run {
+        id: format!("exp_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+        number: next_numbers(tx, "export", 1).await?,
+        kind: asked.scope.kind().as_str().to_owned(),
+        format: asked.format.as_str().to_owned(),
+        asked: asked.json().to_string(),
+        told: asked.told.clone(),
+        state,
+        rows_expected,
+        rows_done: 0,
+        bytes: 0,
+        parts: 0,
+        place: None,
+        by: (actor.id.to_string(), actor.name.clone()),
+        created_at: now,
+        finished_at: None,
+        failed: None,
+        kept_until: None,
+        forgotten_at: None,
+        fence: 0,
+    })
+}
+
+fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, asked: &Asked) {
+    let columns: Vec<&str> = asked.heads().iter().map(|head| head.name).collect();
+    let detail = json!({
+        "number": run.label(),
+        "of": run.kind,
+        "format": run.format,
+        "filters": asked.told,
+        "columns": columns,
+        "rows": run.rows_expected,
+    });
+    let (actor, subject) = (actor.id.to_string(), run.id.clone());
+    tx.audit(audit::Entry { at, actor, action, subject, detail: detail.to_string() });
+}
+
+/// The beginning of a CSV file.
+#[must_use]
+pub fn opening(asked: &Asked) -> Vec<u8> {
+    let mark = if asked.marked { csv::MARK } else { &[] };
+    [mark, &csv::head(asked.heads().iter().map(|head| head.name))].concat()
+}
+
+/// What a spreadsheet is begun with.
+///
+/// # Errors
+/// When the disk does not take it.
+fn sheet(asked: &Asked, at: i64) -> Result<xlsx::Sheet> {
+    let words: Vec<&str> = asked.heads().iter().map(|head| head.words).collect();
+    xlsx::Sheet::new(asked.scope.kind().label(), &words, at).map_err(|error| broken(&error))
+}
+
+fn broken(error: &xlsx::Error) -> OpsError {
+    OpsError::Internal(StoreError::Corrupt(format!("a spreadsheet: {error}")))
+}
+
+/// The whole file in memory, and how many rows it has: for small ones, and for spreadsheets, which have an end.
+///
+/// # Errors
+/// When it turns out longer than a spreadsheet takes.
+pub async fn whole(app: &App, asked: &Asked, now: i64) -> Result<(Vec<u8>, i64)> {
+    let (mut place, mut rows, mut bytes) = (None::<String>, 0i64, opening(asked));
+    let mut sheet = if asked.format == Format::Xlsx { Some(sheet(asked, now)?) } else { None };
+    loop {
+        let some = gather(&mut app.store.read().await?, asked, place.as_deref(), now).await?;
+        rows = rows.saturating_add(counted(some.rows.len()));
+        match &mut sheet {
+            None => bytes.extend(csv::written(&some.rows)),
+            Some(_) if rows > xlsx::MOST_ROWS => return Err(too_long(rows).into()),
+            Some(sheet) => {
+                for row in &some.rows {
+                    sheet.add(row).map_err(|error| broken(&error))?;
+                }
+            }
+        }
+        place = some.next;
+        if place.is_none() {
+            break;
+        }
+    }
+    match sheet {
+        None => Ok((bytes, rows)),
+        Some(sheet) => Ok((finished(sheet).await?, rows)),
+    }
+}
+
+/// Packing takes a while; other requests go on meanwhile.
+async fn finished(sheet: xlsx::Sheet) -> Result<Vec<u8>> {
+    let packed = tokio::task::spawn_blocking(move || sheet.finish()).await;
+    let packed = packed.map_err(|error| OpsError::Internal(StoreError::Corrupt(error.to_string())))?;
+    packed.map_err(|error| broken(&error))
+}
+
+async fn put_file(tx: &mut Tx, id: &str, bytes: &[u8]) -> Result<()> {
+    for (place, part) in (0i64..).zip(bytes.chunks(PART_BYTES)) {
+        exports::put_part(tx, id, Part::File, place, BASE64.encode(part)).await?;
+    }
+    Ok(())
+}
+
+/// A part of a file that is kept; `None` after the last.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn part(app: &App, run: &Run, place: i64) -> Result<Option<Vec<u8>>> {
+    let text = exports::part(&mut app.store.read().await?, &run.id, Part::File, place).await?;
+    let Some(text) = text else { return Ok(None) };
+    let bytes = BASE64.decode(text).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(Some(bytes))
+}
+
+/// Takes the export that has waited longest, for one piece of work.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(app: &App, now: i64) -> Result<Option<Run>> {
+    if !exports::anything_due(&mut app.store.read().await?, now).await? {
+        return Ok(None);
+    }
+    transact!(app, |tx| { Ok(exports::lease(tx, now, now.saturating_add(LEASE_US)).await?) })
+}
+
+/// One piece of work on a leased export: gathers the next rows, or packs what was gathered.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when another lease was given meanwhile: then nothing of it is written.
+pub async fn step(app: &App, run: &Run, now: i64) -> Result<Run> {
+    let kept: Option<Value> = serde_json::from_str(&run.asked).ok();
+    let asked = kept.as_ref().and_then(Asked::read);
+    let asked = asked.ok_or_else(|| StoreError::Corrupt(format!("what {} was asked", run.label())))?;
+    match run.state {
+        State::Gathering => gather_some(app, run, &asked, now).await,
+        State::Packing => pack(app, run, &asked, now).await,
+        State::Ready | State::Sent | State::Failed => Ok(run.clone()),
+    }
+}
+
+async fn gather_some(app: &App, run: &Run, asked: &Asked, now: i64) -> Result<Run> {
+    let some = gather(&mut app.store.read().await?, asked, run.place.as_deref(), run.created_at).await?;
+    let rows_done = run.rows_done.saturating_add(counted(some.rows.len()));
+    let mut after = Run { rows_done, place: some.next, ..run.clone() };
+    let (of, body) = match asked.format {
+        Format::Csv => {
+            let mut bytes = if run.parts == 0 { opening(asked) } else { Vec::new() };
+            bytes.extend(csv::written(&some.rows));
+            after.bytes = run.bytes.saturating_add(counted(bytes.len()));
+            (Part::File, BASE64.encode(bytes))
+        }
+        Format::Xlsx if rows_done > xlsx::MOST_ROWS => return Err(too_long(rows_done).into()),
+        Format::Xlsx => {
+            let cells = |row: &Vec<Cell>| Value::Array(row.iter().map(Cell::json).collect());
+            (Part::Rows, Value::Array(some.rows.iter().map(cells).collect()).to_string())
+        }
+    };
+    let place = run.parts;
+    after.parts = place.saturating_add(1);
+    if after.place.is_none() {
+        match asked.format {
+            Format::Csv => made(&mut after, now),
+            Format::Xlsx => after.state = State::Packing,
+        }
+    }
+    transact!(app, |tx| {
+        exports::put_part(tx, &run.id, of, place, body.clone()).await?;
+        advance(tx, &after).await?;
+        Ok(after.clone())
+    })
+}
+
+fn made(run: &mut Run, now: i64) {
+    run.state = State::Ready;
+    run.finished_at = Some(now);
+    run.kept_until = Some(now.saturating_add(KEPT_DAYS * DAY_US));
+}
+
+async fn pack(app: &App, run: &Run, asked: &Asked, now: i64) -> Result<Run> {
+    let mut sheet = sheet(asked, run.created_at)?;
+    for place in 0..run.parts {
+        let text = exports::part(&mut app.store.read().await?, &run.id, Part::Rows, place).await?;
+        let corrupt = || StoreError::Corrupt(format!("part {place} of {}", run.label()));
+        let rows: Vec<Vec<Value>> =
+            text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(corrupt)?;
+        for row in rows {
+            let cells: Option<Vec<Cell>> = row.iter().map(Cell::read).collect();
+            sheet.add(&cells.ok_or_else(corrupt)?).map_err(|error| broken(&error))?;
+        }
+    }
+    let bytes = finished(sheet).await?;
+    let mut after = Run { bytes: counted(bytes.len()), ..run.clone() };
+    made(&mut after, now);
+    transact!(app, |tx| {
+        exports::drop_parts(tx, &run.id, Part::Rows).await?;
+        put_file(tx, &run.id, &bytes).await?;
+        advance(tx, &after).await?;
+        Ok(after.clone())
+    })
+}
+
+/// Writes how far it has come, unless the lease went to somebody else meanwhile.
+async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
+    if exports::advance(tx, run).await? == 1 {
+        return Ok(());
+    }
+    let told = "Another worker went on with this export meanwhile, so nothing was written.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
+}
+
+/// Gives an export up that cannot be made. What was gathered of it is thrown away with the next files.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn give_up(app: &App, run: &Run, why: &str, now: i64) -> Result<()> {
+    let failed = Some((now, why.to_owned()));
+    let after = Run { state: State::Failed, failed, kept_until: Some(now), ..run.clone() };
+    transact!(app, |tx| {
+        advance(tx, &after).await?;
+        let detail = json!({"number": run.label(), "why": why}).to_string();
+        let (actor, subject) = ("exports".to_owned(), run.id.clone());
+        tx.audit(audit::Entry { at: now, actor, action: "export_failed", subject, detail });
+        Ok(())
+    })
+}
+
+/// Throws away files whose time is over; how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget(app: &App, now: i64) -> Result<usize> {
+    let overdue = exports::overdue(&mut app.store.read().await?, now, 20).await?;
+    for id in &overdue {
+        transact!(app, |tx| {
+            exports::drop_parts(tx, id, Part::File).await?;
+            exports::drop_parts(tx, id, Part::Rows).await?;
+            exports::mark_forgotten(tx, id, now).await?;
+            Ok(())
+        })?;
+    }
+    Ok(overdue.len())
+}
+
+fn counted(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

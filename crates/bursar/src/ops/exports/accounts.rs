@@ -1,0 +1,79 @@
+//! What the accounts of the ledger are called in the operator's accounting program: a setting of its own, because whoever
+//! keeps the books changes it, and it moves no money.
+
+use payout::Refusal;
+use serde_json::json;
+
+use crate::app::{Actor, App};
+use crate::documents::journal::Names;
+use crate::ops::Result;
+use crate::ops::settings::stale;
+use crate::store::{self, Db, StoreError, audit};
+use crate::transact;
+
+const NAME: &str = "journal_accounts";
+/// Longer names are taken by none of the programs.
+const MOST_CHARACTERS: usize = 100;
+
+/// The names in force.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names(db: &mut Db) -> store::Result<Names> {
+    Ok(read(db).await?.0)
+}
+
+/// The names as they are kept, and their version (0 before they are first saved). A ledger account that has no name yet
+/// has the usual one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(db: &mut Db) -> store::Result<(Names, i64)> {
+    let Some((text, version)) = store::settings::get(db, NAME).await? else {
+        return Ok((Names::default(), 0));
+    };
+    let kept: Names = serde_json::from_str(&text)
+        .map_err(|error| StoreError::Corrupt(format!("names of accounts: {error}")))?;
+    let mut names = Names { xero_tax_rate: kept.xero_tax_rate, ..Names::default() };
+    names.accounts.extend(kept.accounts);
+    Ok((names, version))
+}
+
+/// Saves the names over the version that was seen.
+///
+/// # Errors
+/// The account whose name cannot be, or `precondition_failed` when somebody else saved meanwhile.
+pub async fn save(app: &App, actor: &Actor, seen: i64, names: &Names) -> Result<()> {
+    let known = Names::known();
+    for (key, what, _) in &known {
+        let name = names.accounts.get(key).map_or("", |name| name.trim());
+        check(what, name)?;
+    }
+    check("Tax rate for Xero", names.xero_tax_rate.trim())?;
+    let trimmed =
+        known.iter().filter_map(|(key, ..)| Some((key.clone(), names.accounts.get(key)?.trim().to_owned())));
+    let after = Names { accounts: trimmed.collect(), xero_tax_rate: names.xero_tax_rate.trim().to_owned() };
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let (before, version) = read(tx).await?;
+        let text = serde_json::to_string(&after).unwrap_or_default();
+        if version != seen || !store::settings::put(tx, NAME, &text, version, now).await? {
+            return Err(stale());
+        }
+        let detail = json!({"before": before, "after": after}).to_string();
+        let (actor, subject) = (actor.id.to_string(), "settings:journal".to_owned());
+        tx.audit(audit::Entry { at: now, actor, action: "settings_changed", subject, detail });
+        Ok(())
+    })
+}
+
+fn check(what: &str, name: &str) -> std::result::Result<(), Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::new("missing", format!("{what}: give the account a name.")).at("accounts"));
+    }
+    if name.chars().count() > MOST_CHARACTERS || name.chars().any(char::is_control) {
+        let told = format!("{what}: a name is one line of at most {MOST_CHARACTERS} characters.");
+        return Err(Refusal::new("invalid", told).at("accounts"));
+    }
+    Ok(())
+}

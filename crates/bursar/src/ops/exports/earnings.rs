@@ -1,0 +1,85 @@
+//! What each payee earned and was paid in a tax year, as rows of an export: the lines of the dashboard, one for each payee
+//! and currency, by name.
+
+use payout::eligibility::TaxReport;
+use payout::money::Money;
+
+use super::rows::{AT_ONCE, Gathered, place};
+use crate::clock::date;
+use crate::documents::columns::{self, EarningsRow, share};
+use crate::ops::dashboard::{self, Line, Place};
+use crate::ops::{OpsError, Result, tax};
+use crate::store::scope::Scope;
+use crate::store::{Db, earnings};
+
+/// So many payees are read at once.
+const PAYEES_AT_ONCE: i64 = AT_ONCE / 4;
+/// Between a name and an id: no name holds it.
+const BETWEEN: char = '\u{1f}';
+
+/// How many payees it will be; most have one currency, and so one row.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, year: i32, whose: &Scope) -> Result<i64> {
+    let span = tax::year(year).ok_or(OpsError::Missing)?;
+    let all = earnings::by_name(db, whose, &span, None, i64::MAX).await?;
+    Ok(i64::try_from(all.len()).unwrap_or(i64::MAX))
+}
+
+/// The next payees' rows.
+///
+/// # Errors
+/// [`OpsError::Missing`] for a year that the calendar does not have.
+pub async fn gather(
+    db: &mut Db,
+    year: i32,
+    whose: &Scope,
+    after: Option<String>,
+    chosen: &[String],
+    now: i64,
+) -> Result<Gathered> {
+    let after = after.as_deref().and_then(|place| place.split_once(BETWEEN));
+    let from = Place::Name(after.map(|(name, id)| (name.to_owned(), id.to_owned())));
+    let some = dashboard::earnings(db, whose, year, &from, PAYEES_AT_ONCE).await?;
+    let next = match some.next {
+        Some(Place::Name(Some((name, id)))) => Some(place(0, &format!("{name}{BETWEEN}{id}"))),
+        Some(Place::Name(None) | Place::Net(_)) | None => None,
+    };
+    let rows = some.lines.iter().map(|line| columns::earnings(&row(line, year, now), chosen)).collect();
+    Ok(Gathered { rows, next })
+}
+
+fn row(line: &Line, year: i32, now: i64) -> EarningsRow {
+    let earning = &line.earning;
+    let mut by = [Money::new(0, earning.earned.currency); 3];
+    for total in &earning.totals {
+        by[share(total.vendor)] = total.net();
+    }
+    EarningsRow {
+        year,
+        payee: earning.payee,
+        named: line.named.clone(),
+        earned: earning.earned,
+        paid: earning.paid(),
+        returned: earning.returned(),
+        net: earning.net(),
+        by,
+        report: report(line.tax, now),
+        line: match line.over {
+            Some(true) => "over",
+            Some(false) => "under",
+            None => "",
+        },
+    }
+}
+
+fn report(tax: TaxReport, now: i64) -> String {
+    match tax {
+        TaxReport::Missing => "none on file".to_owned(),
+        TaxReport::Unfit => "not the form for this payee".to_owned(),
+        TaxReport::Until(Some(at)) if at <= now => format!("ran out on {}", date(at)),
+        TaxReport::Until(Some(at)) => format!("on file until {}", date(at)),
+        TaxReport::Until(None) => "on file".to_owned(),
+    }
+}

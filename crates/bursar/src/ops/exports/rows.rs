@@ -1,0 +1,254 @@
+//! Gathering the rows of an export, some at a time: each call reads one page of a list and says where the next begins, so
+//! that an export of any length takes no more memory than a page, and goes on where it stopped.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use payout::eligibility::Blocker;
+use payout::ids::BatchId;
+use payout::ledger::Payee;
+use payout::money::Money;
+use serde_json::json;
+
+use super::accounts;
+use super::scope::{Asked, Scope};
+use crate::clock::{date, start_of_date};
+use crate::documents::columns::{self, RewardRow, TransactionRow};
+use crate::documents::journal::{Line, entry_of, entry_of_day};
+use crate::documents::{Cell, Heading};
+use crate::ops::rewards::{after, pool};
+use crate::ops::{OpsError, Result};
+use crate::store::journal::{self, Filter as JournalFilter};
+use crate::store::rewards::{self, Filter as RewardFilter, Sort, Window};
+use crate::store::transactions::{self, Filter as TransactionFilter};
+use crate::store::{Db, StoreError, audit, batches, payees};
+
+/// So many rows are gathered at once.
+pub const AT_ONCE: i64 = 2_000;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Some rows, and where the next begin; `None` after the last.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The cells of the chosen columns.
+    pub rows: Vec<Vec<Cell>>,
+    /// What to ask for next.
+    pub next: Option<String>,
+}
+
+/// The next rows of an export, as they are told at `now`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -> Result<Gathered> {
+    let place = Place::read(place)?;
+    let chosen: Vec<String> = asked.heads().iter().map(|head: &Heading| head.name.to_owned()).collect();
+    match &asked.scope {
+        Scope::Rewards { filter, eligible, sort, descending } => {
+            let window = Window { sort: *sort, descending: *descending, after: place.0, limit: AT_ONCE };
+            of_rewards(db, filter, *eligible, &window, &chosen, now).await
+        }
+        Scope::Transactions(filter) => of_transactions(db, filter, place.id(), &chosen).await,
+        Scope::Earnings { year, whose } => {
+            super::earnings::gather(db, *year, whose, place.id(), &chosen, now).await
+        }
+        Scope::Journal { filter, layout, by_day } => {
+            let (lines, next) = match by_day {
+                true => day(db, filter, place.0.map(|(at, _)| at)).await?,
+                false => entries(db, filter, place.0).await?,
+            };
+            let names = accounts::names(db).await?;
+            let rows = lines.iter().map(|line| line.cells(*layout, &names, &chosen)).collect();
+            Ok(Gathered { rows, next })
+        }
+        Scope::Audit { subject } => of_audit(db, subject.as_deref(), place.0, &chosen).await,
+    }
+}
+
+/// How many rows it will be; of a journal by days, how many postings they are the sums of.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
+    Ok(match scope {
+        Scope::Rewards { filter, eligible: None, .. } => rewards::count(db, filter, now).await?,
+        Scope::Rewards { filter, eligible: Some(eligible), .. } => {
+            let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: i64::MAX };
+            i64::try_from(pool(db, filter, &window, *eligible, now).await?.len()).unwrap_or(i64::MAX)
+        }
+        Scope::Transactions(filter) => transactions::count(db, filter, i64::MAX).await?,
+        Scope::Earnings { year, whose } => super::earnings::count(db, *year, whose).await?,
+        Scope::Journal { filter, .. } => journal::count(db, filter).await?,
+        Scope::Audit { subject } => audit::count(db, subject.as_deref()).await?,
+    })
+}
+
+/// A place in a list: a number and an id, of which some lists need only one.
+struct Place(Option<(i64, String)>);
+
+impl Place {
+    fn read(text: Option<&str>) -> Result<Self> {
+        let Some(text) = text else { return Ok(Self(None)) };
+        let read = || -> Option<(i64, String)> { serde_json::from_str(text).ok() };
+        let read = read().ok_or_else(|| OpsError::Internal(StoreError::Corrupt(text.to_owned())))?;
+        Ok(Self(Some(read)))
+    }
+
+    fn id(self) -> Option<String> {
+        self.0.map(|(_, id)| id)
+    }
+}
+
+/// Writes a place down.
+pub(super) fn place(number: i64, id: &str) -> String {
+    json!([number, id]).to_string()
+}
+
+fn is_full(count: usize) -> bool {
+    i64::try_from(count).is_ok_and(|count| count >= AT_ONCE)
+}
+
+async fn of_rewards(
+    db: &mut Db,
+    filter: &RewardFilter,
+    eligible: Option<bool>,
+    window: &Window,
+    chosen: &[String],
+    now: i64,
+) -> Result<Gathered> {
+    let found: Vec<(rewards::Reward, Vec<Blocker>)> = match eligible {
+        Some(eligible) => pool(db, filter, window, eligible, now).await?,
+        None => {
+            let found = rewards::list(db, filter, window, now).await?;
+            found.into_iter().map(|reward| (reward, Vec::new())).collect()
+        }
+    };
+    let last = found.last().filter(|_| is_full(found.len())).map(|(reward, _)| after(reward, window.sort));
+    let row = |(reward, blockers): (rewards::Reward, Vec<Blocker>)| {
+        let mut whys: Vec<String> = blockers.iter().map(Blocker::message).collect();
+        whys.dedup();
+        columns::reward(&RewardRow { reward, blockers: whys.join(" "), now }, chosen)
+    };
+    let rows = found.into_iter().map(row).collect();
+    Ok(Gathered { rows, next: last.map(|(key, id)| place(key, &id)) })
+}
+
+async fn of_transactions(
+    db: &mut Db,
+    filter: &TransactionFilter,
+    after: Option<String>,
+    chosen: &[String],
+) -> Result<Gathered> {
+    let filter = TransactionFilter { after, ..filter.clone() };
+    let found = transactions::list(db, &filter, AT_ONCE).await?;
+    let next = found.last().filter(|_| is_full(found.len())).map(|last| place(0, &last.id.to_string()));
+    let of: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let mut numbers: HashMap<BatchId, String> = HashMap::new();
+    for one in &found {
+        if let Entry::Vacant(unknown) = numbers.entry(one.batch) {
+            unknown.insert(batches::find(db, &one.batch.to_string()).await?.number);
+        }
+    }
+    let row = |transaction: transactions::Transaction| {
+        let named = names.get(&transaction.terms.payee).cloned();
+        let batch = numbers.get(&transaction.batch).cloned().unwrap_or_default();
+        columns::transaction(&TransactionRow { transaction, named, batch }, chosen)
+    };
+    Ok(Gathered { rows: found.into_iter().map(row).collect(), next })
+}
+
+async fn of_audit(
+    db: &mut Db,
+    subject: Option<&str>,
+    before: Option<(i64, String)>,
+    chosen: &[String],
+) -> Result<Gathered> {
+    let before = before.map_or(i64::MAX, |(seq, _)| seq);
+    let found = audit::newest(db, subject, before, AT_ONCE).await?;
+    let next = found.last().filter(|_| is_full(found.len())).map(|last| place(last.seq, ""));
+    Ok(Gathered { rows: found.iter().map(|row| columns::audit(row, chosen)).collect(), next })
+}
+
+/// The lines of the next journals, one entry for each journal and currency, and where to go on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn entries(
+    db: &mut Db,
+    filter: &JournalFilter,
+    after: Option<(i64, String)>,
+) -> Result<(Vec<Line>, Option<String>)> {
+    let (posted, next) = journal::entries(db, filter, after, AT_ONCE / 4).await?;
+    let mut subjects: Vec<String> = posted.iter().map(|one| one.subject.clone()).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let numbers = journal::numbers(db, &subjects).await?;
+    let names = payees_of(db, posted.iter().map(|one| one.account.as_str())).await?;
+    let mut lines: Vec<Line> = posted
+        .into_iter()
+        .map(|one| Line {
+            entry: entry_of(&one.journal, one.money.currency),
+            at: one.at,
+            movement: one.movement,
+            about: numbers.get(&one.subject).cloned().unwrap_or(one.subject),
+            payee: names.get(&one.account).cloned(),
+            ledger_account: one.account,
+            money: one.money,
+        })
+        .collect();
+    // A journal of two currencies is two entries, and the lines of an entry stand together.
+    lines.sort_by(|one, other| (one.at, &one.entry).cmp(&(other.at, &other.entry)));
+    Ok((lines, next.map(|(at, id)| place(at, &id))))
+}
+
+/// The sums of the next day on which anything was written, one entry for each currency, and where to go on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn day(
+    db: &mut Db,
+    filter: &JournalFilter,
+    from: Option<i64>,
+) -> Result<(Vec<Line>, Option<String>)> {
+    let rest = JournalFilter { from: from.or(filter.from), ..filter.clone() };
+    let Some(first) = journal::first(db, &rest).await? else { return Ok((Vec::new(), None)) };
+    let begins = start_of_date(&date(first)).unwrap_or(first);
+    let ends = begins.saturating_add(DAY_US);
+    let of_day = JournalFilter {
+        from: Some(rest.from.map_or(begins, |from| from.max(begins))),
+        before: Some(filter.before.map_or(ends, |before| before.min(ends))),
+        currency: filter.currency.clone(),
+    };
+    let sums = journal::sums(db, &of_day).await?;
+    let names = payees_of(db, sums.iter().map(|(account, _)| account.as_str())).await?;
+    let line = |(account, money): (String, Money)| Line {
+        entry: entry_of_day(begins, money.currency),
+        at: begins,
+        movement: String::new(),
+        about: String::new(),
+        payee: names.get(&account).cloned(),
+        ledger_account: account,
+        money,
+    };
+    Ok((sums.into_iter().map(line).collect(), Some(place(ends, ""))))
+}
+
+/// Name and the caller's id of the payees behind accounts like `payable:ptn_…`.
+async fn payees_of<'a>(
+    db: &mut Db,
+    accounts: impl Iterator<Item = &'a str>,
+) -> Result<HashMap<String, (String, String)>> {
+    let mut of: Vec<(String, Payee)> = accounts
+        .filter_map(|account| Some((account.to_owned(), Payee::parse(account.strip_prefix("payable:")?)?)))
+        .collect();
+    of.sort_unstable();
+    of.dedup();
+    let ids: Vec<Payee> = of.iter().map(|(_, payee)| *payee).collect();
+    let names = payees::names(db, &ids).await?;
+    let named = |(account, payee): (String, Payee)| {
+        let named = names.get(&payee)?;
+        Some((account, (named.name.clone(), named.external_id.clone())))
+    };
+    Ok(of.into_iter().filter_map(named).collect())
+}

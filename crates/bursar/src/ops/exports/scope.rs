@@ -1,0 +1,423 @@
+//! What is exported, and how it is kept while an export is made in the background. Every filter of a list is named here:
+//! one that is added to a list does not compile until it is kept too, so that no export is silently wider than the list it
+//! was asked from.
+
+use payout::ids::{AccountId, BatchId, PartnerId};
+use payout::money::Vendor;
+use payout::reward::{PaymentType, RewardType, Shown};
+use payout::transaction::State;
+use serde_json::{Value, json};
+
+use crate::documents::journal::Layout;
+use crate::documents::{Format, Heading, Kind, columns};
+use crate::store::journal::Filter as JournalFilter;
+use crate::store::rewards::{Filter as RewardFilter, Sort, View, Visible};
+use crate::store::scope::Scope as Whose;
+use crate::store::transactions::Filter as TransactionFilter;
+
+/// Which rows.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Rewards, in the order of the list.
+    Rewards {
+        /// What narrows the list.
+        filter: Box<RewardFilter>,
+        /// Only what passes every gate, or only what does not.
+        eligible: Option<bool>,
+        /// Sorted by this.
+        sort: Sort,
+        /// The largest first.
+        descending: bool,
+    },
+    /// Payments, newest first.
+    Transactions(Box<TransactionFilter>),
+    /// What each payee earned and was paid in a tax year.
+    Earnings {
+        /// The year.
+        year: i32,
+        /// Whose.
+        whose: Whose,
+    },
+    /// The books.
+    Journal {
+        /// Which journals.
+        filter: JournalFilter,
+        /// Who reads the file.
+        layout: Layout,
+        /// One entry for each day and currency instead of one for each journal.
+        by_day: bool,
+    },
+    /// The activity log, newest first.
+    Audit {
+        /// Of this subject only.
+        subject: Option<String>,
+    },
+}
+
+/// What somebody asked to have exported.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which rows.
+    pub scope: Scope,
+    /// How the file is written.
+    pub format: Format,
+    /// CSV that begins with the mark by which Excel knows UTF-8.
+    pub marked: bool,
+    /// The columns, by name.
+    pub columns: Vec<String>,
+    /// The filters in words, for people.
+    pub told: String,
+}
+
+impl Scope {
+    /// What it is of.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Rewards { .. } => Kind::Rewards,
+            Self::Transactions(_) => Kind::Transactions,
+            Self::Earnings { .. } => Kind::Earnings,
+            Self::Journal { .. } => Kind::Journal,
+            Self::Audit { .. } => Kind::Audit,
+        }
+    }
+
+    /// The columns there are.
+    #[must_use]
+    pub fn headings(&self) -> Vec<Heading> {
+        match self {
+            Self::Journal { layout, .. } => layout.headings().to_vec(),
+            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit { .. } => {
+                columns::headings(self.kind())
+            }
+        }
+    }
+
+    /// Its columns are what a program demands, and nobody chooses among them.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        matches!(self, Self::Journal { layout, .. } if *layout != Layout::Generic)
+    }
+
+    /// What the file is called after.
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self {
+            Self::Journal { layout, .. } => format!("journal-{}", layout.as_str()),
+            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit { .. } => {
+                self.kind().as_str().to_owned()
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// The heads of the columns, in the order of the file.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Heading> {
+        let all = self.scope.headings();
+        let find = |name: &String| all.iter().find(|heading| heading.name == name.as_str()).copied();
+        if self.scope.is_fixed() { all } else { self.columns.iter().filter_map(find).collect() }
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let scope = match &self.scope {
+            Scope::Rewards { filter, eligible, sort, descending } => {
+                let mut kept = rewards(filter);
+                kept["eligible"] = json!(eligible);
+                kept["sort"] = json!(sort_word(*sort));
+                kept["descending"] = json!(descending);
+                kept
+            }
+            Scope::Transactions(filter) => transactions(filter),
+            Scope::Earnings { year, whose } => json!({"year": year, "whose": people(whose)}),
+            Scope::Journal { filter: JournalFilter { from, before, currency }, layout, by_day } => json!({
+                "from": from, "before": before, "currency": currency, "layout": layout.as_str(), "by_day": by_day,
+            }),
+            Scope::Audit { subject } => json!({"subject": subject}),
+        };
+        json!({
+            "of": self.scope.kind().as_str(),
+            "scope": scope,
+            "format": self.format.as_str(),
+            "marked": self.marked,
+            "columns": self.columns,
+            "told": self.told,
+        })
+    }
+
+    /// Reads [`Asked::json`]; `None` when this program cannot have written it.
+    #[must_use]
+    pub fn read(kept: &Value) -> Option<Self> {
+        let scope = &kept["scope"];
+        let scope = match Kind::parse(kept["of"].as_str()?)? {
+            Kind::Rewards => Scope::Rewards {
+                filter: Box::new(read_rewards(scope)?),
+                eligible: scope["eligible"].as_bool(),
+                sort: [Sort::CreatedAt, Sort::Number, Sort::Value]
+                    .into_iter()
+                    .find(|sort| Some(sort_word(*sort)) == scope["sort"].as_str())?,
+                descending: scope["descending"].as_bool()?,
+            },
+            Kind::Transactions => Scope::Transactions(Box::new(read_transactions(scope)?)),
+            Kind::Earnings => Scope::Earnings {
+                year: i32::try_from(scope["year"].as_i64()?).ok()?,
+                whose: read_people(&scope["whose"])?,
+            },
+            Kind::Journal => Scope::Journal {
+                filter: JournalFilter {
+                    from: scope["from"].as_i64(),
+                    before: scope["before"].as_i64(),
+                    currency: text(&scope["currency"]),
+                },
+                layout: Layout::parse(scope["layout"].as_str()?)?,
+                by_day: scope["by_day"].as_bool()?,
+            },
+            Kind::Audit => Scope::Audit { subject: text(&scope["subject"]) },
+        };
+        Some(Self {
+            scope,
+            format: Format::parse(kept["format"].as_str()?)?,
+            marked: kept["marked"].as_bool()?,
+            columns: words(&kept["columns"])?,
+            told: text(&kept["told"])?,
+        })
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn words(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(text).collect()
+}
+
+/// The words of a list, each read; `None` when one of them cannot be.
+fn each<T>(value: &Value, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(|word| parse(word.as_str()?)).collect()
+}
+
+/// A word that may be absent: the outer `None` when it is there and cannot be read.
+fn maybe<T>(value: &Value, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    value.as_str().map_or(Some(None), |word| parse(word).map(Some))
+}
+
+fn sort_word(sort: Sort) -> &'static str {
+    match sort {
+        Sort::CreatedAt => "created_at",
+        Sort::Number => "number",
+        Sort::Value => "value",
+    }
+}
+
+const VIEWS: [(View, &str); 7] = [
+    (View::Pending, "pending"),
+    (View::All, "all"),
+    (View::Pool, "pool"),
+    (View::InPayout, "in_payout"),
+    (View::Paid, "paid"),
+    (View::Rejected, "rejected"),
+    (View::Expiring, "expiring"),
+];
+
+fn rewards(filter: &RewardFilter) -> Value {
+    let RewardFilter {
+        view,
+        visible,
+        statuses,
+        owner,
+        account,
+        program,
+        activity,
+        batch,
+        reward_type,
+        payment_type,
+        currency,
+        value_min,
+        value_max,
+        created_from,
+        created_before,
+        q,
+    } = filter;
+    let (sees, whose) = match visible {
+        Visible::All => ("all", None),
+        Visible::Of(partner) => ("own", Some(partner.to_string())),
+        Visible::CompanyOf(partner) => ("company", Some(partner.to_string())),
+    };
+    json!({
+        "view": VIEWS.iter().find(|(known, _)| known == view).map(|(_, word)| word),
+        "sees": sees,
+        "whose": whose,
+        "statuses": statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
+        "owner": owner,
+        "account": account,
+        "program": program,
+        "activity": activity,
+        "batch": batch,
+        "reward_type": reward_type.map(RewardType::as_str),
+        "payment_type": payment_type.map(PaymentType::as_str),
+        "currency": currency,
+        "value_min": value_min,
+        "value_max": value_max,
+        "created_from": created_from,
+        "created_before": created_before,
+        "q": q,
+    })
+}
+
+fn read_rewards(kept: &Value) -> Option<RewardFilter> {
+    let whose = || PartnerId::parse(kept["whose"].as_str()?);
+    Some(RewardFilter {
+        view: VIEWS.iter().find(|(_, word)| Some(*word) == kept["view"].as_str())?.0,
+        visible: match kept["sees"].as_str()? {
+            "all" => Visible::All,
+            "own" => Visible::Of(whose()?),
+            "company" => Visible::CompanyOf(whose()?),
+            _ => return None,
+        },
+        statuses: each(&kept["statuses"], Shown::parse)?,
+        owner: text(&kept["owner"]),
+        account: text(&kept["account"]),
+        program: text(&kept["program"]),
+        activity: text(&kept["activity"]),
+        batch: text(&kept["batch"]),
+        reward_type: maybe(&kept["reward_type"], RewardType::parse)?,
+        payment_type: maybe(&kept["payment_type"], PaymentType::parse)?,
+        currency: text(&kept["currency"]),
+        value_min: kept["value_min"].as_i64(),
+        value_max: kept["value_max"].as_i64(),
+        created_from: kept["created_from"].as_i64(),
+        created_before: kept["created_before"].as_i64(),
+        q: text(&kept["q"]),
+    })
+}
+
+fn people(whose: &Whose) -> Value {
+    let Whose { own, payment_type, account, partner } = whose;
+    json!({
+        "own": own,
+        "payment_type": payment_type.map(PaymentType::as_str),
+        "account": account.map(|account| account.to_string()),
+        "partner": partner.map(|partner| partner.to_string()),
+    })
+}
+
+fn read_people(kept: &Value) -> Option<Whose> {
+    Some(Whose {
+        own: words(&kept["own"]),
+        payment_type: maybe(&kept["payment_type"], PaymentType::parse)?,
+        account: maybe(&kept["account"], AccountId::parse)?,
+        partner: maybe(&kept["partner"], PartnerId::parse)?,
+    })
+}
+
+fn transactions(filter: &TransactionFilter) -> Value {
+    let TransactionFilter {
+        states,
+        vendor,
+        payees,
+        scope,
+        reason,
+        after_success,
+        batch,
+        from,
+        to,
+        unmoved_since,
+        open,
+        // Where a page begins is no filter.
+        after: _,
+    } = filter;
+    json!({
+        "states": states.as_ref().map(|states| states.iter().map(|state| state.as_str()).collect::<Vec<_>>()),
+        "vendor": vendor.map(Vendor::as_str),
+        "payees": payees,
+        "whose": people(scope),
+        "reason": reason,
+        "after_success": after_success,
+        "batch": batch.map(|batch| batch.to_string()),
+        "from": from,
+        "to": to,
+        "unmoved_since": unmoved_since,
+        "open": open,
+    })
+}
+
+fn read_transactions(kept: &Value) -> Option<TransactionFilter> {
+    let states = &kept["states"];
+    Some(TransactionFilter {
+        states: if states.is_null() { None } else { Some(each(states, State::parse)?) },
+        vendor: maybe(&kept["vendor"], Vendor::parse)?,
+        payees: words(&kept["payees"]),
+        scope: read_people(&kept["whose"])?,
+        reason: text(&kept["reason"]),
+        after_success: kept["after_success"].as_bool()?,
+        batch: maybe(&kept["batch"], BatchId::parse)?,
+        from: kept["from"].as_i64(),
+        to: kept["to"].as_i64(),
+        unmoved_since: kept["unmoved_since"].as_i64(),
+        open: kept["open"].as_bool()?,
+        after: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(scope: Scope) -> Asked {
+        let columns = vec!["number".to_owned()];
+        Asked { scope, format: Format::Xlsx, marked: true, columns, told: "all of them".to_owned() }
+    }
+
+    #[test]
+    fn what_is_asked_comes_back_as_it_was_kept() {
+        let reward = RewardFilter {
+            view: View::Pool,
+            statuses: vec![Shown::Approved, Shown::Paid],
+            owner: Some("ana".to_owned()),
+            reward_type: Some(RewardType::Cash),
+            currency: Some("USD".to_owned()),
+            value_min: Some(1),
+            q: Some("RW-1".to_owned()),
+            ..RewardFilter::default()
+        };
+        let whose =
+            Whose { payment_type: Some(PaymentType::Individual), own: Some(Vec::new()), ..Whose::default() };
+        let payment = TransactionFilter {
+            states: Some(State::ALL.iter().copied().take(3).collect()),
+            vendor: Some(Vendor::PayPal),
+            payees: Some(Vec::new()),
+            scope: whose.clone(),
+            reason: Some("blocked".to_owned()),
+            open: true,
+            ..TransactionFilter::default()
+        };
+        let scopes = [
+            Scope::Rewards {
+                filter: Box::new(reward),
+                eligible: Some(false),
+                sort: Sort::Value,
+                descending: true,
+            },
+            Scope::Transactions(Box::new(payment)),
+            Scope::Earnings { year: 2026, whose },
+            Scope::Journal {
+                filter: JournalFilter { from: Some(1), before: None, currency: Some("JPY".to_owned()) },
+                layout: Layout::Xero,
+                by_day: true,
+            },
+            Scope::Audit { subject: None },
+        ];
+        for scope in scopes {
+            let asked = asked(scope);
+            let kept = asked.json();
+            assert_eq!(format!("{:?}", Asked::read(&kept).unwrap()), format!("{asked:?}"));
+        }
+        let mut wrong = asked(Scope::Audit { subject: None }).json();
+        wrong["of"] = json!("secrets");
+        assert!(Asked::read(&wrong).is_none());
+    }
+}

@@ -1,0 +1,111 @@
+//! A payee's year on paper: which payments stand on it, and the file. It is written down who took one, as of every other
+//! file. What is deliberately not here: how it looks (`documents::statement`).
+
+use payout::ledger::Payee;
+use payout::transaction::Status;
+use serde_json::json;
+
+use super::{OpsError, Result, tax};
+use crate::app::{Actor, App};
+use crate::clock::date;
+use crate::documents::statement::{Payment, Statement, pdf};
+use crate::store::tax::Span;
+use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::{Db, StoreError, audit};
+use crate::transact;
+
+/// So many payments are read at once.
+const AT_ONCE: i64 = 1_000;
+
+/// Who the statement is for.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Whose payments.
+    pub payees: Vec<Payee>,
+    /// What he is called.
+    pub name: String,
+    /// His company, unless it is the receiver itself.
+    pub company: Option<String>,
+}
+
+/// The statement of a year as a PDF.
+///
+/// # Errors
+/// [`OpsError::Missing`] for a year that the calendar does not have.
+pub async fn of_year(app: &App, actor: &Actor, receiver: Receiver, year: i32) -> Result<Vec<u8>> {
+    let now = app.clock.now();
+    let span = tax::year(year).ok_or(OpsError::Missing)?;
+    let found = payments(&mut app.store.read().await?, &receiver.payees, &span).await?;
+    let ids: Vec<String> = receiver.payees.iter().map(ToString::to_string).collect();
+    let statement = Statement {
+        payee: receiver.name,
+        company: receiver.company,
+        year,
+        as_of: date(now),
+        payments: found.iter().map(payment).collect(),
+    };
+    // Thousands of lines take a moment to set; other requests go on meanwhile.
+    let made = tokio::task::spawn_blocking(move || pdf(&statement)).await.map_err(|error| error.to_string());
+    let bytes = made
+        .and_then(|made| made)
+        .map_err(|error| OpsError::Internal(StoreError::Corrupt(format!("a statement: {error}"))))?;
+    let detail = json!({"year": year, "payments": found.len()}).to_string();
+    transact!(app, |tx| {
+        for id in &ids {
+            let (actor, subject, detail) = (actor.id.to_string(), id.clone(), detail.clone());
+            tx.audit(audit::Entry { at: now, actor, action: "statement_taken", subject, detail });
+        }
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
+/// Whatever left us for some payees in a span of time, or was marked as paid outside in it, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Transaction>> {
+    let (from, to) = span.moments;
+    let in_it = |one: &Transaction| match &one.outside {
+        Some((_, on, _)) => *span.days.0 <= **on && **on <= *span.days.1,
+        None => one.left_at.is_some_and(|at| (from..to).contains(&at)),
+    };
+    let payees = Some(payees.iter().map(ToString::to_string).collect());
+    let mut filter = Filter { payees, ..Filter::default() };
+    let mut found = Vec::new();
+    loop {
+        let some = transactions::list(db, &filter, AT_ONCE).await?;
+        filter.after = some.last().map(|last| last.id.to_string());
+        let more = some.len() as u64 == AT_ONCE.unsigned_abs();
+        found.extend(some.into_iter().filter(in_it));
+        if !more {
+            break;
+        }
+    }
+    found.sort_by_key(|one| (day_of(one), one.number));
+    Ok(found)
+}
+
+fn day_of(one: &Transaction) -> String {
+    one.outside.as_ref().map_or_else(|| date(one.left_at.unwrap_or(one.created_at)), |(_, on, _)| on.clone())
+}
+
+fn payment(one: &Transaction) -> Payment {
+    let status = one.state.status();
+    Payment {
+        number: one.label(),
+        day: day_of(one),
+        to: match &one.outside {
+            Some((.., reference)) => format!("outside: {reference}"),
+            None => format!("{} {}", one.terms.vendor.label(), one.destination.masked()),
+        },
+        amount: one.terms.amount,
+        fee: payout::money::Money::new(
+            one.terms.amount.minor.saturating_sub(one.terms.net.minor),
+            one.terms.net.currency,
+        ),
+        net: one.terms.net,
+        status: if one.outside.is_some() { "Paid outside".to_owned() } else { status.label().to_owned() },
+        counts: one.outside.is_some() || status == Status::Success,
+    }
+}

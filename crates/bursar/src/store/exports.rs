@@ -1,0 +1,273 @@
+//! What was exported: each run, and the parts of the files that are kept for some days.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Tx, Value, Where, word};
+
+/// How far an export has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Its rows are being gathered, some at a time.
+    Gathering,
+    /// All rows are there; the file is to be made of them.
+    Packing,
+    /// The file can be downloaded, while it is kept.
+    Ready,
+    /// It was answered as it was asked for, and is not kept.
+    Sent,
+    /// It could not be made.
+    Failed,
+}
+
+impl State {
+    /// The spelling in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gathering => "gathering",
+            Self::Packing => "packing",
+            Self::Ready => "ready",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Gathering, Self::Packing, Self::Ready, Self::Sent, Self::Failed];
+        all.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// An export.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// `exp_…`.
+    pub id: String,
+    /// `EX-000012` without its prefix.
+    pub number: i64,
+    /// What: rewards, transactions and so on.
+    pub kind: String,
+    /// `csv` or `xlsx`.
+    pub format: String,
+    /// Filters, columns and the rest of what was asked, as JSON.
+    pub asked: String,
+    /// The filters in words.
+    pub told: String,
+    /// How far it has come.
+    pub state: State,
+    /// How many rows there were when it was asked for.
+    pub rows_expected: i64,
+    /// How many are in it.
+    pub rows_done: i64,
+    /// The size of the file.
+    pub bytes: i64,
+    /// How many parts are written of what is being written.
+    pub parts: i64,
+    /// Where the next rows begin.
+    pub place: Option<String>,
+    /// Who took it: id and name.
+    pub by: (String, String),
+    /// When it was asked for. Everything in it is told as of then.
+    pub created_at: i64,
+    /// When the file was whole.
+    pub finished_at: Option<i64>,
+    /// When and why it was given up.
+    pub failed: Option<(i64, String)>,
+    /// Until when the file is kept.
+    pub kept_until: Option<i64>,
+    /// When the file was thrown away.
+    pub forgotten_at: Option<i64>,
+    /// Goes up with every lease, so that whoever slept through his writes nothing.
+    pub fence: i64,
+}
+
+impl Run {
+    /// The number people see.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("EX-{:06}", self.number)
+    }
+
+    /// The file can be downloaded.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.state == State::Ready && self.forgotten_at.is_none()
+    }
+}
+
+const COLUMNS: &str = "id, number, kind, format, asked, told, state, rows_expected, rows_done, bytes, parts, place, \
+                       made_by, made_by_name, created_at, finished_at, failed_at, failed_why, kept_until, \
+                       forgotten_at, fence";
+
+fn run(row: &AnyRow) -> Result<Run> {
+    let state: String = row.try_get(6)?;
+    let (failed_at, failed_why): (Option<i64>, Option<String>) = (row.try_get(16)?, row.try_get(17)?);
+    Ok(Run {
+        id: row.try_get(0)?,
+        number: row.try_get(1)?,
+        kind: row.try_get(2)?,
+        format: row.try_get(3)?,
+        asked: row.try_get(4)?,
+        told: row.try_get(5)?,
+        state: word(State::parse(&state), &state)?,
+        rows_expected: row.try_get(7)?,
+        rows_done: row.try_get(8)?,
+        bytes: row.try_get(9)?,
+        parts: row.try_get(10)?,
+        place: row.try_get(11)?,
+        by: (row.try_get(12)?, row.try_get(13)?),
+        created_at: row.try_get(14)?,
+        finished_at: row.try_get(15)?,
+        failed: failed_at.zip(failed_why),
+        kept_until: row.try_get(18)?,
+        forgotten_at: row.try_get(19)?,
+        fence: row.try_get(20)?,
+    })
+}
+
+/// Writes a new export.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, run: &Run) -> Result<()> {
+    let sql = "INSERT INTO export_run (id, number, kind, format, asked, told, state, rows_expected, rows_done, bytes, \
+               parts, made_by, made_by_name, created_at, finished_at, kept_until, lease_until, fence) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0)";
+    let query = sqlx::query(sql).bind(run.id.clone()).bind(run.number).bind(run.kind.clone());
+    let query = query.bind(run.format.clone()).bind(run.asked.clone()).bind(run.told.clone());
+    let query = query.bind(run.state.as_str()).bind(run.rows_expected).bind(run.rows_done);
+    let query = query.bind(run.bytes).bind(run.parts).bind(run.by.0.clone()).bind(run.by.1.clone());
+    tx.run(query.bind(run.created_at).bind(run.finished_at).bind(run.kept_until)).await?;
+    Ok(())
+}
+
+/// An export by its number.
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none.
+pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
+    let mut conditions = Where::default();
+    conditions.and("number = ?", [number.into()]);
+    run(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM export_run {{where}}"))).await?)
+}
+
+/// Exports, newest first, of these kinds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) -> Result<Vec<Run>> {
+    let mut conditions = Where::default();
+    conditions.among("kind", kinds.iter().map(|kind| Value::from(*kind)));
+    if let Some(before) = before {
+        conditions.and("number < ?", [before.into()]);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM export_run {{where}} ORDER BY number DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(run).collect()
+}
+
+/// Whether an export waits for the next piece of work on it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
+    let sql =
+        "SELECT id FROM export_run WHERE state IN ('gathering', 'packing') AND lease_until <= $1 LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
+}
+
+/// Takes the oldest export that is not finished, for one piece of work.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
+    let sql = format!(
+        "UPDATE export_run SET lease_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
+         WHERE state IN ('gathering', 'packing') AND lease_until <= $1 ORDER BY number LIMIT 1) \
+         AND lease_until <= $1 RETURNING {COLUMNS}"
+    );
+    tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until))
+        .await?
+        .as_ref()
+        .map(run)
+        .transpose()
+}
+
+/// Writes how far a leased export has come and gives it back. Zero rows when another lease was given meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn advance(tx: &mut Tx, run: &Run) -> Result<u64> {
+    let sql = "UPDATE export_run SET state = $3, rows_done = $4, bytes = $5, parts = $6, place = $7, finished_at = $8, \
+               failed_at = $9, failed_why = $10, kept_until = $11, lease_until = 0 WHERE id = $1 AND fence = $2";
+    let query = sqlx::query(sql).bind(run.id.clone()).bind(run.fence).bind(run.state.as_str());
+    let query = query.bind(run.rows_done).bind(run.bytes).bind(run.parts).bind(run.place.clone());
+    let (failed_at, failed_why) = run.failed.clone().unzip();
+    tx.run(query.bind(run.finished_at).bind(failed_at).bind(failed_why).bind(run.kept_until)).await
+}
+
+/// What a part is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Rows that wait to be put into a spreadsheet.
+    Rows,
+    /// The file.
+    File,
+}
+
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Writes a part of an export.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_part(tx: &mut Tx, id: &str, of: Part, place: i64, body: String) -> Result<()> {
+    let sql = "INSERT INTO export_part (run_id, kind, place, body) VALUES ($1, $2, $3, $4)";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place).bind(body)).await?;
+    Ok(())
+}
+
+/// A part of an export.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn part(db: &mut Db, id: &str, of: Part, place: i64) -> Result<Option<String>> {
+    let sql = "SELECT body FROM export_part WHERE run_id = $1 AND kind = $2 AND place = $3";
+    let row = db.optional(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str()).bind(place)).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Throws away every part of a kind.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop_parts(tx: &mut Tx, id: &str, of: Part) -> Result<u64> {
+    let sql = "DELETE FROM export_part WHERE run_id = $1 AND kind = $2";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(of.as_str())).await
+}
+
+/// Some exports whose files are kept no longer.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn overdue(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM export_run WHERE kept_until <= $1 AND forgotten_at IS NULL ORDER BY kept_until LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(now).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Notes that a file was thrown away.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_forgotten(tx: &mut Tx, id: &str, now: i64) -> Result<u64> {
+    let sql = "UPDATE export_run SET forgotten_at = $2 WHERE id = $1 AND forgotten_at IS NULL";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await
+}

@@ -1,0 +1,34 @@
+//! Making large exports, a piece at a time, and throwing files away when their time is over. A worker that dies leaves
+//! what it had gathered; when its lease has lapsed another goes on from there. What is deliberately not here: what a piece
+//! is (`ops::exports`).
+
+use super::{Done, Work};
+use crate::ops::{OpsError, exports};
+use crate::store::StoreError;
+
+/// One pass: one piece of the export that has waited longest.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    let app = &work.app;
+    let forgotten = exports::forget(app, now).await?;
+    let Some(run) = exports::lease(app, now).await? else { return Ok(forgotten) };
+    let why = match exports::step(app, &run, now).await {
+        Ok(_) => return Ok(forgotten + 1),
+        Err(OpsError::Conflict(_)) => {
+            tracing::info!(export = run.label(), "another worker went on with an export meanwhile");
+            return Ok(forgotten + 1);
+        }
+        Err(OpsError::Refused(refusal)) => refusal.sentence,
+        Err(OpsError::Missing) => "What it was asked of is not there.".to_owned(),
+        // It would be found in the same state the next time.
+        Err(OpsError::Internal(StoreError::Corrupt(what))) => {
+            tracing::error!(export = run.label(), what, "an export cannot be made");
+            "Something that is stored cannot be read. The log names it.".to_owned()
+        }
+        Err(error) => return Err(error),
+    };
+    exports::give_up(app, &run, &why, now).await?;
+    Ok(forgotten + 1)
+}
