@@ -20,7 +20,6 @@ mod transactions;
 mod vendors;
 
 pub use dashboard::scope as whose;
-pub use transactions::{ListQuery as PaymentsAsk, filter as payments_filter};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

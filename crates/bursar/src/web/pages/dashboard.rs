@@ -70,6 +70,14 @@ impl Shared {
         more.iter().any(|filter| filter.is_some())
     }
 
+    /// Where what is shown is taken out as a file.
+    #[must_use]
+    pub fn export(&self, of: &str) -> String {
+        let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
+        let query = tab.map(|tab| self.ask.query(tab, &[])).unwrap_or_default();
+        format!("/exports/new?of={of}&{query}")
+    }
+
     /// What a tab shows of what is asked.
     #[must_use]
     pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {

@@ -10,18 +10,19 @@ use serde::Deserialize;
 use payout::access::Permission;
 
 use super::asked::Ask;
+use super::dashboard::asked::{Ask as DashboardAsk, Tab};
 use super::exports::size;
 use super::frame::{Frame, Place, Told, Visit};
+use super::transactions;
 use super::words::count;
 use crate::app::App;
 use crate::documents::journal::Layout;
 use crate::documents::{Heading, Kind};
 use crate::ops::exports::{self as verbs, Asked, SMALL, Scope};
 use crate::ops::idempotency::Reply;
+use crate::store::Db;
 use crate::store::exports::{Run, State as Stands};
-use crate::store::{Db, StoreError, batches};
-use crate::web::api::{PaymentsAsk, payments_filter};
-use crate::web::exported::{AuditAsk, EarningsAsk, JournalAsk, Manner, told, wrong};
+use crate::web::exported::{AuditAsk, JournalAsk, Manner, told};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::strict::{Tree, read};
@@ -59,6 +60,10 @@ async fn wanted(
     let mut tree = Tree::from_pairs(query.as_bytes());
     // Where a page of the list began says nothing about the whole of it.
     let _ = (tree.take_word("after"), tree.take_word("limit"), tree.take_word("of"));
+    if kind != Kind::Rewards {
+        // The order of a list is its own; rewards keep it in the file.
+        let _ = tree.take_word("sort");
+    }
     let (scope, told) = match kind {
         Kind::Rewards => {
             let ask: Ask = read(&tree).map_err(Fault::field)?;
@@ -73,23 +78,25 @@ async fn wanted(
             (Scope::Rewards { filter, eligible: ask.eligible(), sort, descending }, words.join(", "))
         }
         Kind::Transactions => {
-            let words = told(&tree);
-            let tree = with_batch_id(db, tree.clone()).await?;
-            let ask: PaymentsAsk = read(&tree).map_err(Fault::field)?;
-            (Scope::Transactions(Box::new(payments_filter(db, &ask, now).await?)), words)
+            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
+            let mut narrowed = ask.narrow(db, Tab::Transactions, now).await?;
+            let filter = transactions::filter(db, &ask, &mut narrowed, now).await?;
+            if !narrowed.problems.is_empty() {
+                return Ok(Err(narrowed.problems.join(" ")));
+            }
+            let view = ask.view().map(|view| view.replace('_', " "));
+            let words = view.into_iter().chain(narrowed.on.into_iter().map(|(words, _)| words));
+            (Scope::Transactions(Box::new(filter)), all_or(words.collect()))
         }
         Kind::Earnings => {
-            let ask: EarningsAsk = read(&tree).map_err(Fault::field)?;
-            let scope = ask.scope(db, &visit.actor, now).await?;
-            let words = match &scope {
-                Scope::Earnings { year, .. } if ask.year.is_none() => format!("year: {year}"),
-                Scope::Earnings { .. }
-                | Scope::Rewards { .. }
-                | Scope::Transactions(_)
-                | Scope::Journal { .. }
-                | Scope::Audit { .. } => told(&tree),
-            };
-            (scope, words)
+            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
+            let narrowed = ask.narrow(db, Tab::Earnings, now).await?;
+            if !narrowed.problems.is_empty() {
+                return Ok(Err(narrowed.problems.join(" ")));
+            }
+            let mut words = vec![format!("Earning Year: {}", narrowed.year)];
+            words.extend(narrowed.on.into_iter().map(|(words, _)| words));
+            (Scope::Earnings { year: narrowed.year, whose: narrowed.scope }, words.join(", "))
         }
         Kind::Journal => {
             let ask: JournalAsk = read(&tree).map_err(Fault::field)?;
@@ -103,18 +110,9 @@ async fn wanted(
     Ok(Ok(Wanted { scope, told, query: written(&tree) }))
 }
 
-/// The list of payments names a batch by its number, the API by its id.
-async fn with_batch_id(db: &mut Db, mut tree: Tree) -> Result<Tree, Fault> {
-    let Some(named) = tree.take_word("batch") else { return Ok(tree) };
-    let id = match batches::find(db, &named).await {
-        Ok(batch) => batch.id.to_string(),
-        Err(StoreError::Missing) => return Err(wrong("batch", &format!("There is no batch “{named}”."))),
-        Err(error) => return Err(error.into()),
-    };
-    if let Tree::Object(fields) = &mut tree {
-        fields.push(("batch".to_owned(), Tree::Word(id)));
-    }
-    Ok(tree)
+/// The filters in words.
+fn all_or(words: Vec<String>) -> String {
+    if words.is_empty() { "All".to_owned() } else { words.join(", ") }
 }
 
 /// A query as it is written in an address.
@@ -212,8 +210,9 @@ async fn form(State(app): State<App>, visit: Visit, uri: Uri) -> Result<Response
         year: word("year"),
         list: match kind {
             Kind::Rewards => "/rewards",
-            Kind::Transactions => "/transactions",
-            Kind::Earnings | Kind::Journal => "",
+            Kind::Transactions => Tab::Transactions.path(),
+            Kind::Earnings => Tab::Earnings.path(),
+            Kind::Journal => "",
             Kind::Audit => "/activity",
         },
         once: app.clock.secret(),

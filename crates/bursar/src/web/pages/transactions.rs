@@ -55,7 +55,7 @@ fn view(name: &str, now: i64) -> Filter {
 }
 
 /// What the filters of this tab mean to the database; what cannot be read is told.
-async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
+pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
     let mut filter = view(ask.view().unwrap_or(""), now);
     (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
     let mut note = |name, words: &str| ask.note(Tab::Transactions, narrowed, name, words);
