@@ -148,6 +148,14 @@ pub struct Filter {
 /// # Errors
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+         ORDER BY at DESC, seq DESC LIMIT {limit}"
+    );
+    db.all(narrowed(filter).query(&sql)).await?.iter().map(read).collect()
+}
+
+fn narrowed(filter: &Filter) -> super::Where {
     let mut conditions = super::Where::default();
     match filter.actors.as_deref() {
         None => {}
@@ -169,11 +177,7 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> 
     if let Some((at, seq)) = filter.before {
         conditions.and("(at, seq) < (?, ?)", [at.into(), seq.into()]);
     }
-    let sql = format!(
-        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
-         ORDER BY at DESC, seq DESC LIMIT {limit}"
-    );
-    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+    conditions
 }
 
 /// Every kind of change that was ever noted, by going from one to the next in the index.
@@ -203,6 +207,7 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
         ("act_", "SELECT id, name FROM activity {where}"),
         ("per_", "SELECT id, name FROM person {where}"),
         ("imp_", "SELECT id, file_name FROM import_run {where}"),
+        ("exp_", "SELECT id, CAST(number AS TEXT) FROM export_run {where}"),
     ];
     let mut called = HashMap::new();
     for (prefix, sql) in tables {
@@ -217,6 +222,7 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
             let name = match (prefix, name.parse::<i64>()) {
                 ("rwd_", Ok(number)) => format!("RW-{number:06}"),
                 ("ptx_", Ok(number)) => format!("PT-{number:06}"),
+                ("exp_", Ok(number)) => format!("EX-{number:06}"),
                 _ => name,
             };
             called.insert(id, name);
@@ -225,16 +231,13 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
     Ok(called)
 }
 
-/// How many rows there are, of one subject if it is named.
+/// How many rows a filter finds.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn count(db: &mut Db, subject: Option<&str>) -> Result<i64> {
-    let mut conditions = super::Where::default();
-    if let Some(subject) = subject {
-        conditions.and("subject = ?", [Value::from(subject)]);
-    }
-    Ok(db.one(conditions.query("SELECT COUNT(*) FROM audit {where}")).await?.try_get(0)?)
+pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
+    let query = narrowed(filter).query("SELECT COUNT(*) FROM audit {where}");
+    Ok(db.one(query).await?.try_get(0)?)
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Row> {

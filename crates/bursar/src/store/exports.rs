@@ -152,6 +152,16 @@ pub async fn find(db: &mut Db, number: i64) -> Result<Run> {
     run(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM export_run {{where}}"))).await?)
 }
 
+/// An export by its id.
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none.
+pub async fn by_id(db: &mut Db, id: &str) -> Result<Run> {
+    let mut conditions = Where::default();
+    conditions.and("id = ?", [id.into()]);
+    run(&db.one(conditions.query(&format!("SELECT {COLUMNS} FROM export_run {{where}}"))).await?)
+}
+
 /// Exports, newest first, of these kinds.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use crate::documents::{Format, csv, xlsx};
 use crate::ops::exports::{self, Asked, Scope};
 use crate::ops::tax;
 use crate::store::Db;
+use crate::store::audit::Filter as AuditFilter;
 use crate::store::exports::Run;
 use crate::store::journal::Filter as JournalFilter;
 
@@ -163,17 +164,7 @@ impl JournalAsk {
     /// # Errors
     /// The word that says nothing.
     pub fn scope(&self) -> Result<Scope, Fault> {
-        let day = |name: &str, text: Option<&String>| match text {
-            None => Ok(None),
-            Some(text) => match start_of_date(text) {
-                Some(day) => Ok(Some(day)),
-                None => Err(wrong(name, "Write the date like 2026-01-31.")),
-            },
-        };
-        let (from, to) = (day("from", self.from.as_ref())?, day("to", self.to.as_ref())?);
-        if from.zip(to).is_some_and(|(from, to)| from > to) {
-            return Err(wrong("to", "The last day is before the first."));
-        }
+        let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
         let currency = match &self.currency {
             None => None,
             Some(code) => {
@@ -191,7 +182,7 @@ impl JournalAsk {
             Some("day") => true,
             Some(_) => return Err(wrong("group", "Write entry or day.")),
         };
-        let filter = JournalFilter { from, before: to.map(|day| day.saturating_add(DAY_US)), currency };
+        let filter = JournalFilter { from, before, currency };
         Ok(Scope::Journal { filter, layout, by_day })
     }
 }
@@ -200,16 +191,50 @@ impl JournalAsk {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditAsk {
+    /// The id of whoever did it
+    pub actor: Option<String>,
+    /// What was done, like `export_made`
+    pub action: Option<String>,
     /// The id of what was changed
     pub subject: Option<String>,
+    /// From this UTC date on
+    pub from: Option<String>,
+    /// Up to and with this UTC date
+    pub to: Option<String>,
 }
 
 impl AuditAsk {
     /// What is meant.
-    #[must_use]
-    pub fn scope(&self) -> Scope {
-        Scope::Audit { subject: self.subject.clone() }
+    ///
+    /// # Errors
+    /// A date that is none.
+    pub fn scope(&self) -> Result<Scope, Fault> {
+        let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
+        Ok(Scope::Audit(Box::new(AuditFilter {
+            actors: self.actor.clone().map(|actor| vec![actor]),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            from,
+            to: before,
+            before: None,
+        })))
     }
+}
+
+/// The first moment of a span of days, and the first after it.
+fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Fault> {
+    let day = |name: &str, text: Option<&String>| match text {
+        None => Ok(None),
+        Some(text) => match start_of_date(text) {
+            Some(day) => Ok(Some(day)),
+            None => Err(wrong(name, "Write the date like 2026-01-31.")),
+        },
+    };
+    let (from, to) = (day("from", from)?, day("to", to)?);
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(wrong("to", "The last day is before the first."));
+    }
+    Ok((from, to.map(|day| day.saturating_add(DAY_US))))
 }
 
 /// A word of a query that cannot be.

@@ -61,7 +61,7 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
             let rows = lines.iter().map(|line| line.cells(*layout, &names, &chosen)).collect();
             Ok(Gathered { rows, next })
         }
-        Scope::Audit { subject } => of_audit(db, subject.as_deref(), place.0, &chosen).await,
+        Scope::Audit(filter) => of_audit(db, filter, place.0, &chosen).await,
     }
 }
 
@@ -79,7 +79,7 @@ pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
         Scope::Transactions(filter) => transactions::count(db, filter, i64::MAX).await?,
         Scope::Earnings { year, whose } => super::earnings::count(db, *year, whose).await?,
         Scope::Journal { filter, .. } => journal::count(db, filter).await?,
-        Scope::Audit { subject } => audit::count(db, subject.as_deref()).await?,
+        Scope::Audit(filter) => audit::count(db, filter).await?,
     })
 }
 
@@ -160,13 +160,14 @@ async fn of_transactions(
 
 async fn of_audit(
     db: &mut Db,
-    subject: Option<&str>,
-    before: Option<(i64, String)>,
+    filter: &audit::Filter,
+    place_before: Option<(i64, String)>,
     chosen: &[String],
 ) -> Result<Gathered> {
-    let before = before.map_or(i64::MAX, |(seq, _)| seq);
-    let found = audit::newest(db, subject, before, AT_ONCE).await?;
-    let next = found.last().filter(|_| is_full(found.len())).map(|last| place(last.seq, ""));
+    let before = place_before.and_then(|(at, seq)| Some((at, seq.parse().ok()?)));
+    let found = audit::list(db, &audit::Filter { before, ..filter.clone() }, AT_ONCE).await?;
+    let next =
+        found.last().filter(|_| is_full(found.len())).map(|last| place(last.at, &last.seq.to_string()));
     Ok(Gathered { rows: found.iter().map(|row| columns::audit(row, chosen)).collect(), next })
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::documents::journal::Layout;
 use crate::documents::{Format, Heading, Kind, columns};
+use crate::store::audit::Filter as AuditFilter;
 use crate::store::journal::Filter as JournalFilter;
 use crate::store::rewards::{Filter as RewardFilter, Sort, View, Visible};
 use crate::store::scope::Scope as Whose;
@@ -48,10 +49,7 @@ pub enum Scope {
         by_day: bool,
     },
     /// The activity log, newest first.
-    Audit {
-        /// Of this subject only.
-        subject: Option<String>,
-    },
+    Audit(Box<AuditFilter>),
 }
 
 /// What somebody asked to have exported.
@@ -78,7 +76,7 @@ impl Scope {
             Self::Transactions(_) => Kind::Transactions,
             Self::Earnings { .. } => Kind::Earnings,
             Self::Journal { .. } => Kind::Journal,
-            Self::Audit { .. } => Kind::Audit,
+            Self::Audit(_) => Kind::Audit,
         }
     }
 
@@ -87,7 +85,7 @@ impl Scope {
     pub fn headings(&self) -> Vec<Heading> {
         match self {
             Self::Journal { layout, .. } => layout.headings().to_vec(),
-            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit { .. } => {
+            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit(_) => {
                 columns::headings(self.kind())
             }
         }
@@ -104,7 +102,7 @@ impl Scope {
     pub fn word(&self) -> String {
         match self {
             Self::Journal { layout, .. } => format!("journal-{}", layout.as_str()),
-            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit { .. } => {
+            Self::Rewards { .. } | Self::Transactions(_) | Self::Earnings { .. } | Self::Audit(_) => {
                 self.kind().as_str().to_owned()
             }
         }
@@ -136,7 +134,7 @@ impl Asked {
             Scope::Journal { filter: JournalFilter { from, before, currency }, layout, by_day } => json!({
                 "from": from, "before": before, "currency": currency, "layout": layout.as_str(), "by_day": by_day,
             }),
-            Scope::Audit { subject } => json!({"subject": subject}),
+            Scope::Audit(filter) => audit(filter),
         };
         json!({
             "of": self.scope.kind().as_str(),
@@ -175,7 +173,7 @@ impl Asked {
                 layout: Layout::parse(scope["layout"].as_str()?)?,
                 by_day: scope["by_day"].as_bool()?,
             },
-            Kind::Audit => Scope::Audit { subject: text(&scope["subject"]) },
+            Kind::Audit => Scope::Audit(Box::new(read_audit(scope))),
         };
         Some(Self {
             scope,
@@ -295,6 +293,23 @@ fn read_rewards(kept: &Value) -> Option<RewardFilter> {
     })
 }
 
+fn audit(filter: &AuditFilter) -> Value {
+    // Where a page begins is no filter.
+    let AuditFilter { actors, action, subject, from, to, before: _ } = filter;
+    json!({"actors": actors, "action": action, "subject": subject, "from": from, "to": to})
+}
+
+fn read_audit(kept: &Value) -> AuditFilter {
+    AuditFilter {
+        actors: words(&kept["actors"]),
+        action: text(&kept["action"]),
+        subject: text(&kept["subject"]),
+        from: kept["from"].as_i64(),
+        to: kept["to"].as_i64(),
+        before: None,
+    }
+}
+
 fn people(whose: &Whose) -> Value {
     let Whose { own, payment_type, account, partner } = whose;
     json!({
@@ -409,14 +424,14 @@ mod tests {
                 layout: Layout::Xero,
                 by_day: true,
             },
-            Scope::Audit { subject: None },
+            Scope::Audit(Box::default()),
         ];
         for scope in scopes {
             let asked = asked(scope);
             let kept = asked.json();
             assert_eq!(format!("{:?}", Asked::read(&kept).unwrap()), format!("{asked:?}"));
         }
-        let mut wrong = asked(Scope::Audit { subject: None }).json();
+        let mut wrong = asked(Scope::Audit(Box::default())).json();
         wrong["of"] = json!("secrets");
         assert!(Asked::read(&wrong).is_none());
     }

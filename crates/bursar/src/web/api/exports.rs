@@ -94,5 +94,5 @@ async fn audit(
     Who(actor): Who,
     query: ExportQuery<AuditAsk>,
 ) -> Result<Response, Fault> {
-    answer(&app, &actor, query.manner.asked(query.filters.scope(), query.told)?).await
+    answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
 }

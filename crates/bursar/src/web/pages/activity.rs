@@ -33,16 +33,18 @@ pub fn routes() -> Vec<Route> {
 
 /// What Bursar does by itself is noted under the names of its loops; people choose it as one.
 const BURSAR: &str = "bursar";
-const LOOPS: [&str; 7] = ["dispatch", "intake", "settle", "reconcile", "sweep", "notify", "onboard"];
+const LOOPS: [&str; 8] =
+    ["dispatch", "intake", "settle", "reconcile", "sweep", "notify", "onboard", "exports"];
 /// So many people are offered to choose from; others are chosen on their own pages.
 const MOST_OFFERED: i64 = 100;
 /// So many rows of the chain are walked for one page.
 const STRETCH: i64 = 20_000;
 const DAY_US: i64 = 86_400 * 1_000_000;
 
+/// The query string of the list.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+pub struct Ask {
     /// A person's or key's id, `operator`, or `bursar`.
     actor: Option<String>,
     /// What was done.
@@ -74,7 +76,10 @@ impl Ask {
     }
 
     /// What it means to the database, or what it cannot mean.
-    fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
+    ///
+    /// # Errors
+    /// What it cannot mean, in words.
+    pub fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
         let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
             let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
             typed.as_deref().map(|day| start_of_date(day).ok_or_else(|| told(day))).transpose()
@@ -95,6 +100,11 @@ impl Ask {
             to: last.map(|last| last + DAY_US),
             before,
         })
+    }
+
+    /// Where what is shown is taken out as a file.
+    fn export(&self) -> String {
+        format!("/exports/new?of=audit&{}", self.query().finish())
     }
 
     fn narrowed(&self) -> bool {
@@ -242,6 +252,7 @@ fn address(subject: &str, there: bool, opens_people: bool) -> String {
         Some("acc") => Some(format!("/accounts/{subject}")),
         Some("ptx") => Some(format!("/transactions/{subject}")),
         Some("imp") => Some(format!("/imports/{subject}")),
+        Some("exp") => Some(format!("/exports/{subject}")),
         Some("prg") => Some(format!("/programs/{subject}")),
         Some("act") => Some(format!("/activities/{subject}/edit")),
         Some("per") if opens_people => Some(format!("/people/{subject}")),

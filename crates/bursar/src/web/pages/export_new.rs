@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 
+use super::activity::Ask as ActivityAsk;
 use super::asked::Ask;
 use super::dashboard::asked::{Ask as DashboardAsk, Tab};
 use super::exports::size;
@@ -22,7 +23,7 @@ use crate::ops::exports::{self as verbs, Asked, SMALL, Scope};
 use crate::ops::idempotency::Reply;
 use crate::store::Db;
 use crate::store::exports::{Run, State as Stands};
-use crate::web::exported::{AuditAsk, JournalAsk, Manner, told};
+use crate::web::exported::{JournalAsk, Manner, told};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::strict::{Tree, read};
@@ -103,8 +104,11 @@ async fn wanted(
             (ask.scope()?, told(&tree))
         }
         Kind::Audit => {
-            let ask: AuditAsk = read(&tree).map_err(Fault::field)?;
-            (ask.scope(), told(&tree))
+            let ask: ActivityAsk = read(&tree).map_err(Fault::field)?;
+            match ask.filter(None) {
+                Ok(filter) => (Scope::Audit(Box::new(filter)), told(&tree)),
+                Err(problem) => return Ok(Err(problem)),
+            }
         }
     };
     Ok(Ok(Wanted { scope, told, query: written(&tree) }))

@@ -143,11 +143,14 @@ async fn list(
     visit.show(&page)
 }
 
-/// The export of a number, if whoever asks may see it.
+/// The export of a number or an id, if whoever asks may see it.
 async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
-    let number =
-        label.strip_prefix("EX-").and_then(|digits| digits.parse().ok()).ok_or_else(Fault::missing)?;
-    let run = match exports::find(db, number).await {
+    let number: Option<i64> = label.strip_prefix("EX-").and_then(|digits| digits.parse().ok());
+    let found = match number {
+        Some(number) => exports::find(db, number).await,
+        None => exports::by_id(db, label).await,
+    };
+    let run = match found {
         Ok(run) => run,
         Err(StoreError::Missing) => return Err(Fault::missing()),
         Err(error) => return Err(error.into()),
@@ -183,7 +186,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
 fn asked(run: &Run) -> Asked {
     let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(Asked::read);
     kept.unwrap_or_else(|| Asked {
-        scope: verbs::Scope::Audit { subject: None },
+        scope: verbs::Scope::Audit(Box::default()),
         format: Format::parse(&run.format).unwrap_or(Format::Csv),
         marked: false,
         columns: Vec::new(),

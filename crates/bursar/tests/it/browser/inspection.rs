@@ -60,7 +60,9 @@ fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
         });
         match route.need {
             Need::May(Permission::ReadOwn) => partners.push(address),
-            Need::Open | Need::Login | Need::May(_) | Need::MayOrOwn(_) => staff.push(address),
+            Need::Open | Need::Login | Need::May(_) | Need::MayAny(_) | Need::MayOrOwn(_) => {
+                staff.push(address)
+            }
         }
     }
     (staff, partners)
