@@ -51,21 +51,6 @@ function count(form) {
 }
 for (const form of document.forms) count(form);
 
-// A file is read here and sent as text, so that it needs no other way of sending.
-document.addEventListener("change", async (event) => {
-  const chosen = event.target.matches("input[data-into]") && event.target.files[0];
-  if (!chosen) return;
-  const into = document.getElementById(event.target.dataset.into);
-  const told = document.getElementById(event.target.dataset.told);
-  try {
-    into.value = new TextDecoder("utf-8", { fatal: true }).decode(await chosen.arrayBuffer());
-    told.textContent = `${chosen.name} is read. Check it below, then import it.`;
-  } catch {
-    into.value = "";
-    told.textContent = `${chosen.name} is not UTF-8, so nothing was read. Save it as UTF-8 and choose it again.`;
-  }
-});
-
 document.addEventListener("click", (event) => {
   if (event.target.matches("[data-print]")) window.print();
 });

@@ -9,6 +9,7 @@ mod catalogue;
 mod error_file;
 mod layout;
 pub mod runs;
+mod sample;
 mod table;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};

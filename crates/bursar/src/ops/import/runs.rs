@@ -5,17 +5,17 @@
 //! What is deliberately not here: what a row means (`import`, `catalogue`), and asking a vendor about the destinations a
 //! file names (`work::imports`).
 
-use std::collections::HashSet;
-
 use payout::Refusal;
 use payout::access::{Permission, allows};
 use payout::ids::{ImportId, PersonId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 pub use super::layout::{Layout, columns, required};
+pub use super::sample::Sample;
 
 use super::layout::{guess, places, plain};
+use super::sample::{of_catalogue, of_rewards};
 use super::table::{Table, text};
 use super::{Report, RowError, ToConnect, catalogue, enter, error_file, sorted};
 use crate::app::{Actor, App};
@@ -23,8 +23,6 @@ use crate::ops::idempotency::{Once, finish};
 use crate::ops::{OpsError, Result, people};
 use crate::store::imports::{self, Counts, Import, ImportState, Refused, What};
 use crate::store::people as persons;
-use crate::store::programs;
-use crate::store::rewards::Entered;
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
@@ -36,8 +34,6 @@ const LEASE_US: i64 = 120_000_000;
 const MOST_TRIES: i64 = 5;
 /// How long a file is kept.
 const KEPT_US: i64 = 30 * 86_400_000_000;
-/// How many rows of a file are shown as they will be entered.
-const SHOWN: usize = 10;
 /// The longest name of a file that is kept, in letters.
 const MOST_NAME: usize = 120;
 
@@ -48,15 +44,6 @@ pub fn permission(what: What) -> Permission {
         What::Rewards => Permission::Review,
         What::Partners | What::Accounts | What::Activities => Permission::ManagePartners,
     }
-}
-
-/// The first rows as they will be entered.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Sample {
-    /// Our columns.
-    pub columns: Vec<String>,
-    /// The line of each row, and its fields.
-    pub rows: Vec<(u64, Vec<String>)>,
 }
 
 /// Keeps a file that was uploaded, to be looked at.
@@ -207,7 +194,9 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
         imports::remember_headers(tx, before.what, &headers, now).await?;
         let mapping = Some(written(&chosen)?);
         let state = ImportState::Checking;
-        let import = Import { mapping, sample: None, state, failed: None, tries: 0, ..before.clone() };
+        let (counts, failed) = (Counts::default(), None);
+        let unchecked = Import { mapping, sample: None, counts, checked_at: None, ..before.clone() };
+        let import = Import { state, failed, tries: 0, ..unchecked };
         // While whoever sent it waits, no worker takes it.
         let free_at = if import.total <= UNIT { now + LEASE_US } else { now };
         save(tx, &before, import, free_at).await
@@ -377,8 +366,8 @@ async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
         }
     };
     let sample = match import.what {
-        What::Rewards => rewards_sample(&mut app.store.read().await?, &table, &entered).await?,
-        What::Partners | What::Accounts | What::Activities => catalogue_sample(import, &table, &report),
+        What::Rewards => of_rewards(&mut app.store.read().await?, &table, &entered).await?,
+        What::Partners | What::Accounts | What::Activities => of_catalogue(import.what, &table, &report),
     };
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -563,51 +552,6 @@ fn refused(report: &Report) -> Vec<Refused> {
         detail: error.detail.clone(),
     };
     report.rejected.iter().map(row).collect()
-}
-
-/// The first rewards as they will be entered: with the names and values that their row left to the activity.
-async fn rewards_sample(db: &mut Db, table: &Table, entered: &[Entered]) -> Result<Sample> {
-    let columns = ["external_id", "activity", "owner", "value", "payment_type", "form_reference"];
-    let columns = columns.into_iter().chain(["earned_on", "expires_on", "note"]);
-    let shown = entered.iter().take(SHOWN);
-    let shown = shown.filter_map(|one| {
-        table.rows.iter().find(|row| row.get("external_id") == one.external_id).map(|row| (row, one))
-    });
-    let shown: Vec<_> = shown.collect();
-    let owners: Vec<String> = shown.iter().map(|(row, _)| row.get("owner").to_owned()).collect();
-    let partners = programs::partners_named(db, &owners).await?;
-    let activities = programs::all_activities(db).await?;
-    let rows = shown.into_iter().map(|(row, one)| {
-        let owner = partners.iter().find(|partner| partner.id == one.owner);
-        let activity = activities.iter().find(|activity| activity.id == one.activity);
-        let fields = vec![
-            one.external_id.clone(),
-            activity.map_or_else(String::new, |activity| activity.name.clone()),
-            owner.map_or_else(String::new, |partner| partner.name.clone()),
-            match one.worth {
-                programs::Worth::Cash(money) => money.to_string(),
-                programs::Worth::Points(points) => format!("{points} points"),
-            },
-            one.payment_type.map_or("", |kind| kind.as_str()).to_owned(),
-            one.form_reference.clone().unwrap_or_default(),
-            one.earned_on.clone().unwrap_or_default(),
-            row.get("expires_on").to_owned(),
-            one.note.clone().unwrap_or_default(),
-        ];
-        (row.line, fields)
-    });
-    Ok(Sample { columns: columns.map(str::to_owned).collect(), rows: rows.collect() })
-}
-
-/// The first rows of another file that are not refused. Where somebody is paid is shown on his own page, masked.
-fn catalogue_sample(import: &Import, table: &Table, report: &Report) -> Sample {
-    let shown = columns(import.what).iter().filter(|column| **column != "destination");
-    let columns: Vec<String> = shown.map(|column| (*column).to_owned()).collect();
-    let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();
-    let good = table.rows.iter().filter(|row| !refused.contains(&row.line));
-    let fields = |row: &super::table::Row| columns.iter().map(|column| row.get(column).to_owned()).collect();
-    let rows = good.take(SHOWN).map(|row| (row.line, fields(row))).collect();
-    Sample { columns, rows }
 }
 
 /// The rows that were refused, as a file that can be mended and uploaded again.

@@ -258,6 +258,7 @@ struct ColumnsPage {
     delimiter: &'static str,
     headers: Vec<Header>,
     columns: Vec<(&'static str, bool)>,
+    required: &'static [&'static str],
     refused: Option<String>,
 }
 
@@ -302,6 +303,7 @@ async fn columns_page(
         delimiter: layout.delimiter_words(),
         headers: mapping.into_iter().enumerate().map(header).collect(),
         columns: verbs::columns(import.what).iter().map(|name| (*name, required.contains(name))).collect(),
+        required,
         refused,
         file: import.file_name,
     };

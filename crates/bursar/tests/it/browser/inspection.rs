@@ -23,13 +23,16 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 14] = [
+const NO_PAGES: [(&str, &str); 17] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that signs in and leads on"),
     ("/claims/{number}/events", "a stream"),
     ("/exports/{number}/events", "a stream"),
     ("/exports/{number}/file", "a file to keep"),
     ("/payees/{id}/statements/{file}", "a file to keep"),
+    ("/imports/{number}/events", "a stream"),
+    ("/imports/{number}/refused.csv", "a file to mend"),
+    ("/rewards/import", "leads to the import of rewards"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
     ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/confirm/{token}", "a link that works once; the portal's tests follow it"),
@@ -83,7 +86,10 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     crate::exports::take_the_books(world).await;
     let mails = mails::list(&mut world.app.store.read().await.unwrap(), &mails::Filter::default(), 1).await;
     let mail = mails.unwrap().first().map(|mail| mail.id.clone()).unwrap();
+    crate::pages::imports::leave_some(world).await;
     BTreeMap::from([
+        ("/imports/{number}", "/imports/IM-000001".to_owned()),
+        ("/imports/{number}/columns", "/imports/IM-000002/columns".to_owned()),
         ("/rewards/{number}", "/rewards/RW-000001".to_owned()),
         ("/rewards/{number}/edit", "/rewards/RW-000002/edit".to_owned()),
         ("/rewards/{number}/delete", "/rewards/RW-000002/delete".to_owned()),

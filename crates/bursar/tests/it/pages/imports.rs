@@ -4,13 +4,25 @@
 use axum::http::StatusCode;
 use bursar::ops::import::runs;
 use bursar::ops::people;
-use bursar::store::imports::{self as store, ImportState};
+use bursar::store::imports::{self as store, Filter, ImportState, What};
 use bursar::store::rewards;
 use bursar::work::{imports, sweep};
 use payout::access::Role;
 
 use super::{Browser, Page, furnish};
 use crate::world::{DAY, Loop, SECOND, World};
+
+/// Leaves two imports to look at: one that is checked and has refused rows, one whose columns are to be named.
+pub async fn leave_some(world: &World) {
+    let (app, actor) = (&world.app, &world.actor);
+    let file = "external_id,activity,owner,value,currency,Region\nF-1,deal,ana,1.00,USD,EMEA\nF-2,deal,nobody,2.00,USD,EMEA\n";
+    for _ in 0..2 {
+        runs::upload(app, actor, What::Rewards, "q3.csv", file.as_bytes(), None).await.unwrap();
+    }
+    let mapping = ["external_id", "activity", "owner", "value", "currency", ""];
+    let mapping = mapping.map(|column| Some(column.to_owned()).filter(|column| !column.is_empty()));
+    runs::name_columns(app, "IM-000001", &mapping).await.unwrap();
+}
 
 /// Uploads a file and answers the page it leads to.
 async fn upload(browser: &mut Browser, what: &str, file: &[u8]) -> Page {
@@ -209,6 +221,11 @@ async fn a_forged_or_broken_form_stores_nothing() {
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
         refused.says("This form is not from your session, so nothing was done.");
     }
+    // Pressing twice uploads once.
+    let once = ("once", None, &b"the same form"[..]);
+    let first = browser.send_parts("/imports/new", &[word, once, what, file]).await;
+    let second = browser.send_parts("/imports/new", &[word, once, what, file]).await;
+    assert_eq!((first.to.as_str(), second.to.as_str()), ("/imports/IM-000001/columns", first.to.as_str()));
     let two = browser.send_parts("/imports/new", &[word, what, file, file]).await;
     two.says("Send one file at a time.");
     let large = vec![b'x'; (32 << 20) + 1];
@@ -229,7 +246,9 @@ async fn a_forged_or_broken_form_stores_nothing() {
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
         assert!(refused.words().replace("&#34;", "\"").contains(told), "{told}: {}", refused.words());
     }
-    browser.read("/imports").await.says("Nothing was imported by these pages yet.");
+    let mut db = world.app.store.read().await.unwrap();
+    assert_eq!(store::list(&mut db, &Filter::default(), 9).await.unwrap().len(), 1, "only the good one");
+    drop(db);
     world.close().await;
 }
 

@@ -1,0 +1,71 @@
+//! The first rows of a file as they will be entered, to be looked at before they are.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Report;
+use super::layout::columns;
+use super::table::{Row, Table};
+use crate::ops::Result;
+use crate::store::Db;
+use crate::store::imports::What;
+use crate::store::programs;
+use crate::store::rewards::Entered;
+
+/// How many rows are shown.
+const SHOWN: usize = 10;
+
+/// The first rows as they will be entered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Our columns.
+    pub columns: Vec<String>,
+    /// The line of each row, and its fields.
+    pub rows: Vec<(u64, Vec<String>)>,
+}
+
+/// The first rewards as they will be entered: with the names and values that their row left to the activity.
+pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) -> Result<Sample> {
+    let columns = ["external_id", "activity", "owner", "value", "payment_type", "form_reference"];
+    let columns = columns.into_iter().chain(["earned_on", "expires_on", "note"]);
+    let shown = entered.iter().take(SHOWN);
+    let shown = shown.filter_map(|one| {
+        table.rows.iter().find(|row| row.get("external_id") == one.external_id).map(|row| (row, one))
+    });
+    let shown: Vec<_> = shown.collect();
+    let owners: Vec<String> = shown.iter().map(|(row, _)| row.get("owner").to_owned()).collect();
+    let partners = programs::partners_named(db, &owners).await?;
+    let activities = programs::all_activities(db).await?;
+    let rows = shown.into_iter().map(|(row, one)| {
+        let owner = partners.iter().find(|partner| partner.id == one.owner);
+        let activity = activities.iter().find(|activity| activity.id == one.activity);
+        let fields = vec![
+            one.external_id.clone(),
+            activity.map_or_else(String::new, |activity| activity.name.clone()),
+            owner.map_or_else(String::new, |partner| partner.name.clone()),
+            match one.worth {
+                programs::Worth::Cash(money) => money.to_string(),
+                programs::Worth::Points(points) => format!("{points} points"),
+            },
+            one.payment_type.map_or("", |kind| kind.as_str()).to_owned(),
+            one.form_reference.clone().unwrap_or_default(),
+            one.earned_on.clone().unwrap_or_default(),
+            row.get("expires_on").to_owned(),
+            one.note.clone().unwrap_or_default(),
+        ];
+        (row.line, fields)
+    });
+    Ok(Sample { columns: columns.map(str::to_owned).collect(), rows: rows.collect() })
+}
+
+/// The first rows of another file that are not refused. Where somebody is paid is shown on his own page, masked.
+pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample {
+    let shown = columns(what).iter().filter(|column| **column != "destination");
+    let columns: Vec<String> = shown.map(|column| (*column).to_owned()).collect();
+    let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();
+    let good = table.rows.iter().filter(|row| !refused.contains(&row.line));
+    let fields = |row: &Row| columns.iter().map(|column| row.get(column).to_owned()).collect();
+    let rows = good.take(SHOWN).map(|row| (row.line, fields(row))).collect();
+    Sample { columns, rows }
+}
