@@ -40,6 +40,8 @@ spelled! {
         Administer = "administer",
         /// Read the audit trail and check the invariants.
         Audit = "audit",
+        /// Read word for word what vendors were sent and said.
+        Evidence = "evidence",
         /// Read what is one's own.
         ReadOwn = "read_own",
     }
@@ -53,7 +55,7 @@ pub fn allows(role: Role, permission: Permission) -> bool {
         Role::ProgramManager => &[Permission::Read, Permission::Review, Permission::ManagePartners],
         Role::Preparer => &[Permission::Read, Permission::Prepare],
         Role::Payer => &[Permission::Read, Permission::Prepare, Permission::Pay],
-        Role::Auditor => &[Permission::Read, Permission::Audit],
+        Role::Auditor => &[Permission::Read, Permission::Audit, Permission::Evidence],
         Role::PartnerAdmin | Role::Partner => &[Permission::ReadOwn],
     };
     granted.contains(&permission)

@@ -154,6 +154,16 @@ pub fn estimated_fee(vendor: Vendor, amount: Money) -> Money {
     Money::new(minor, amount.currency)
 }
 
+/// When a payment through this vendor is expected to arrive, counted from Pay. An expectation, not a promise: Stripe makes
+/// money available to some accounts a day later, and banks take business days; PayPal credits a receiver who has an account.
+#[must_use]
+pub fn expected_arrival(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Stripe => "expected within 2 to 5 business days",
+        Vendor::PayPal => "expected within minutes, if the receiver has a PayPal account",
+    }
+}
+
 /// What the vendor is told to pay: the amount, less the fee where the payee bears it.
 #[must_use]
 pub fn net(amount: Money, fee: Money, borne_by: FeesPaidBy) -> Money {

@@ -18,6 +18,9 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
     if attempt.ended() {
         return echo_of_an_ended_attempt(state, attempt, fact);
     }
+    if fact.leg() == Leg::Cancel {
+        return canceling(state, attempt, fact);
+    }
     match fact {
         Fact::Sent(leg) => sent(state, *leg),
         Fact::Unknown(leg) => doubtful(state, *leg, AttemptState::Unknown),
@@ -38,7 +41,38 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::ItemReturned(_) => item_came_back(state, State::Returned, terms, None),
         Fact::ItemRefunded { fee } => item_came_back(state, State::Refunded, terms, *fee),
         Fact::ItemReversed { fee } => item_came_back(state, State::Reversed, terms, *fee),
+        Fact::CancelMade => still(state),
     }
+}
+
+/// Calling an unclaimed item back moves nothing and changes no state, whatever becomes of it: what the item itself says
+/// when it is fetched does.
+fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
+    let (next, from): (AttemptState, &[AttemptState]) = match fact {
+        Fact::Sent(_) => (AttemptState::Sending, &[AttemptState::Queued]),
+        Fact::Unknown(_) => (AttemptState::Unknown, &[AttemptState::Queued, AttemptState::Sending]),
+        Fact::Review(_) => {
+            (AttemptState::Review, &[AttemptState::Queued, AttemptState::Sending, AttemptState::Unknown])
+        }
+        Fact::Refused(..) => (AttemptState::Failed, AttemptState::ALL),
+        Fact::CancelMade => (AttemptState::Returned, AttemptState::ALL),
+        Fact::TransferMade
+        | Fact::PayoutMade
+        | Fact::PayoutPaid
+        | Fact::PayoutFailed(_)
+        | Fact::PayoutCanceled(_)
+        | Fact::ReversalMade
+        | Fact::ItemPending
+        | Fact::ItemPaid { .. }
+        | Fact::ItemFailed(_)
+        | Fact::ItemUnclaimed(_)
+        | Fact::ItemOnHold(_)
+        | Fact::ItemReturned(_)
+        | Fact::ItemBlocked(_)
+        | Fact::ItemRefunded { .. }
+        | Fact::ItemReversed { .. } => return still(state),
+    };
+    if from.contains(&attempt) { still(state).attempt(next) } else { still(state) }
 }
 
 /// An attempt is over and its money accounted for. To hear again that it ended is an echo; to hear that it paid after
@@ -54,7 +88,7 @@ fn sent(state: State, leg: Leg) -> Step {
         (State::Queued, Leg::Transfer | Leg::Item) => to(State::Sending).attempt(AttemptState::Sending),
         (State::Transferred, Leg::Payout) => to(State::PayoutSending).attempt(AttemptState::Sending),
         (State::Recalling, Leg::Reversal) => to(State::Recalling).attempt(AttemptState::Sending),
-        (_, Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item) => still(state),
+        (_, Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel) => still(state),
     }
 }
 
@@ -67,6 +101,7 @@ fn doubtful(state: State, leg: Leg, attempt: AttemptState) -> Step {
         Leg::Transfer | Leg::Item => rank(state).zip(rank(first)).map(|ranks| (ranks, first)),
         Leg::Payout => payout_rank(state).zip(payout_rank(payout)).map(|ranks| (ranks, payout)),
         Leg::Reversal => return doubtful_reversal(state, attempt),
+        Leg::Cancel => return still(state),
     };
     match next {
         Some(((before, after), next)) if before < after => {
@@ -97,7 +132,7 @@ fn refused(state: State, leg: Leg, terms: &Terms) -> Step {
             .books(terms.park())
             .tell(Notice::PaymentReturned),
         Leg::Reversal if state == State::Recalling => to(State::PayoutFailed).attempt(AttemptState::Failed),
-        Leg::Transfer | Leg::Item | Leg::Payout | Leg::Reversal => still(state),
+        Leg::Transfer | Leg::Item | Leg::Payout | Leg::Reversal | Leg::Cancel => still(state),
     }
 }
 
@@ -216,6 +251,10 @@ pub enum NotNow {
     NothingInDoubt,
     /// It was taken up again, and its request may be on its way to the vendor.
     StillAsking,
+    /// Only what nobody has claimed can be called back.
+    NotUnclaimed,
+    /// It is being called back already.
+    CancelUnderWay,
 }
 
 impl NotNow {
@@ -229,6 +268,8 @@ impl NotNow {
             Self::Contradicted => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
             Self::StillAsking => "still_asking",
+            Self::NotUnclaimed => "not_unclaimed",
+            Self::CancelUnderWay => "cancel_under_way",
         }
     }
 
@@ -250,6 +291,12 @@ impl NotNow {
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
+            }
+            Self::NotUnclaimed => {
+                "Only a PayPal payment that nobody has claimed yet can be called back. Nothing was changed."
+            }
+            Self::CancelUnderWay => {
+                "PayPal is being asked already to give it back. It stays unclaimed here until PayPal says that the money is back."
             }
             Self::NothingInDoubt => {
                 "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."
@@ -285,6 +332,38 @@ pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
         | State::InTransit
         | State::Success
         | State::Recalling => Err(NotNow::NotTerminal),
+    }
+}
+
+/// Asks PayPal to give back what nobody has claimed. The payment stays unclaimed, and so in flight, until the item itself
+/// says that it was returned.
+///
+/// # Errors
+/// [`NotNow::NotUnclaimed`] in every other state.
+pub fn cancel_unclaimed(state: State) -> Result<Step, NotNow> {
+    match state {
+        State::Unclaimed => Ok(still(state).begin(Leg::Cancel)),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => Err(NotNow::NotUnclaimed),
     }
 }
 

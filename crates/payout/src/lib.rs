@@ -12,11 +12,13 @@ pub mod money;
 pub mod notice;
 pub mod payee;
 pub mod reason;
+pub mod remedy;
 pub mod reward;
 pub mod settings;
 mod spelling;
 pub mod tax;
 pub mod transaction;
+pub mod unusual;
 
 /// Why something that was asked is not done: safe to show to whoever asked.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -26,6 +26,8 @@ pub struct Settings {
     pub vendor_maximums: Vec<(Vendor, Money)>,
     /// The most that several payments may come to.
     pub limits: Limits,
+    /// A payout's total above these, one per currency, is typed by whoever pays it on a page.
+    pub typed_total_above: Vec<Money>,
 }
 
 /// The most that payments may come to together, one per currency in each list; a currency that is not named has no
@@ -53,6 +55,7 @@ impl Default for Settings {
             tax_thresholds: Vec::new(),
             vendor_maximums: Vec::new(),
             limits: Limits::default(),
+            typed_total_above: Vec::new(),
         }
     }
 }
@@ -68,6 +71,13 @@ impl Settings {
     #[must_use]
     pub fn threshold(&self, currency: Currency) -> Option<Money> {
         self.earning_thresholds.iter().copied().find(|money| money.currency == currency)
+    }
+
+    /// Whether whoever pays this total on a page types it.
+    #[must_use]
+    pub fn is_typed(&self, total: Money) -> bool {
+        let mut rows = self.typed_total_above.iter();
+        rows.any(|above| above.currency == total.currency && total.minor > above.minor)
     }
 
     /// The most a payment in this currency may be through this vendor.

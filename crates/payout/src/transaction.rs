@@ -19,11 +19,14 @@ pub enum Leg {
     Reversal,
     /// PayPal: one item of a batch.
     Item,
+    /// PayPal: calling back an item that nobody has claimed. It moves no money by itself: only the item, fetched, says
+    /// that the money is back.
+    Cancel,
 }
 
 impl Leg {
     /// Every leg.
-    pub const ALL: [Self; 4] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Item];
+    pub const ALL: [Self; 5] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Item, Self::Cancel];
 
     /// The spelling in the database and the API.
     #[must_use]
@@ -33,6 +36,7 @@ impl Leg {
             Self::Payout => "payout",
             Self::Reversal => "reversal",
             Self::Item => "item",
+            Self::Cancel => "cancel",
         }
     }
 
@@ -42,7 +46,7 @@ impl Leg {
         Self::ALL.into_iter().find(|leg| leg.as_str() == text)
     }
 
-    /// What the leg is called at the beginning of a submission's key: `tr:`, `po:`, `rv:`, `pb:`.
+    /// What the leg is called at the beginning of a submission's key: `tr:`, `po:`, `rv:`, `pb:`, `ca:`.
     #[must_use]
     pub fn key_prefix(self) -> &'static str {
         match self {
@@ -50,6 +54,7 @@ impl Leg {
             Self::Payout => "po",
             Self::Reversal => "rv",
             Self::Item => "pb",
+            Self::Cancel => "ca",
         }
     }
 
@@ -130,6 +135,8 @@ pub enum Fact {
         /// What PayPal took for itself, when it said so.
         fee: Option<Money>,
     },
+    /// PayPal has called the unclaimed item back. That its money is with us is another fact: [`Fact::ItemReturned`].
+    CancelMade,
 }
 
 impl Fact {
@@ -152,6 +159,7 @@ impl Fact {
             | Self::ItemBlocked(_)
             | Self::ItemRefunded { .. }
             | Self::ItemReversed { .. } => Leg::Item,
+            Self::CancelMade => Leg::Cancel,
         }
     }
 
@@ -174,6 +182,7 @@ impl Fact {
             | Self::PayoutMade
             | Self::PayoutPaid
             | Self::ReversalMade
+            | Self::CancelMade
             | Self::ItemPending
             | Self::ItemPaid { .. }
             | Self::ItemRefunded { .. }
@@ -204,6 +213,7 @@ impl Fact {
             Self::ItemBlocked(_) => "item_blocked",
             Self::ItemRefunded { .. } => "item_refunded",
             Self::ItemReversed { .. } => "item_reversed",
+            Self::CancelMade => "cancel_made",
         }
     }
 }

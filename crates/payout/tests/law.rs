@@ -356,3 +356,38 @@ proptest! {
         }
     }
 }
+
+/// Whatever becomes of calling an unclaimed item back, nothing moves by it and no state changes; only the attempt does,
+/// and only forwards.
+#[test]
+fn calling_back_moves_nothing_by_itself() {
+    let reason = || Reason::new("code", "words");
+    let facts = [
+        Fact::Sent(Leg::Cancel),
+        Fact::Unknown(Leg::Cancel),
+        Fact::Review(Leg::Cancel),
+        Fact::Refused(Leg::Cancel, reason()),
+        Fact::CancelMade,
+    ];
+    let ends = [
+        AttemptState::Sending,
+        AttemptState::Unknown,
+        AttemptState::Review,
+        AttemptState::Failed,
+        AttemptState::Returned,
+    ];
+    for state in State::ALL.iter().copied() {
+        assert_eq!(law::cancel_unclaimed(state).is_ok(), state == State::Unclaimed);
+        for (fact, end) in facts.iter().zip(ends) {
+            let mut standing = AttemptState::Queued;
+            for _ in 0..2 {
+                let step = law::on(state, standing, &terms(Vendor::PayPal), fact);
+                assert_eq!((step.state, step.journals.len(), step.contradiction), (state, 0, false));
+                standing = step.attempt.unwrap_or(standing);
+                assert_eq!(standing, end, "{state:?} {fact:?}");
+            }
+            let ended = law::on(state, AttemptState::Returned, &terms(Vendor::PayPal), fact);
+            assert!(ended.is_empty(state), "{state:?} {fact:?} after its end");
+        }
+    }
+}

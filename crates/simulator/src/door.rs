@@ -167,6 +167,11 @@ fn call_of(vendor: Vendor, incoming: &Incoming) -> Option<Call> {
             Some(Call::Reversal)
         }
         ("POST", Vendor::PayPal, "/v1/payments/payouts") => Some(Call::Batch),
+        ("POST", Vendor::PayPal, _)
+            if path.starts_with("/v1/payments/payouts-item/") && path.ends_with("/cancel") =>
+        {
+            Some(Call::Cancel)
+        }
         ("POST", Vendor::PayPal, "/v1/oauth2/token") => Some(Call::Token),
         _ => None,
     }

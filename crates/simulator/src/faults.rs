@@ -37,6 +37,8 @@ pub enum Call {
     Reversal,
     /// `POST /v1/payments/payouts`.
     Batch,
+    /// `POST /v1/payments/payouts-item/{id}/cancel`.
+    Cancel,
     /// `POST /v1/oauth2/token`.
     Token,
     /// Any GET of the vendor's API; fetching a webhook certificate is not one.

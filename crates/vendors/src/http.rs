@@ -60,6 +60,25 @@ pub enum Answer {
     Got(Received),
 }
 
+/// Keeps the last answer to a money request, for whoever must be able to show what a vendor said. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(Arc<Mutex<Option<Received>>>);
+
+impl Kept {
+    /// Keeps an answer, if there is one.
+    pub(crate) fn keep(&self, answer: &Answer) {
+        if let Answer::Got(received) = answer {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(received.clone());
+        }
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn take(&self) -> Option<Received> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// A complete answer.
 #[derive(Clone, Debug)]
 pub struct Received {

@@ -16,11 +16,13 @@ pub enum MoneyKind {
     Reversal,
     /// PayPal: many items at once, `POST /v1/payments/payouts`.
     Batch,
+    /// PayPal: an unclaimed item back, `POST /v1/payments/payouts-item/{id}/cancel`.
+    Cancel,
 }
 
 impl MoneyKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Batch];
+    pub const ALL: [Self; 5] = [Self::Transfer, Self::Payout, Self::Reversal, Self::Batch, Self::Cancel];
 
     /// The spelling in the database.
     #[must_use]
@@ -30,6 +32,7 @@ impl MoneyKind {
             Self::Payout => "payout",
             Self::Reversal => "reversal",
             Self::Batch => "batch",
+            Self::Cancel => "cancel",
         }
     }
 
@@ -48,6 +51,10 @@ impl MoneyKind {
                 .and_then(|rest| rest.strip_suffix("/reversals"))
                 .is_some_and(is_plain_id),
             Self::Batch => path == "/v1/payments/payouts",
+            Self::Cancel => path
+                .strip_prefix("/v1/payments/payouts-item/")
+                .and_then(|rest| rest.strip_suffix("/cancel"))
+                .is_some_and(is_plain_id),
         }
     }
 }
@@ -95,19 +102,19 @@ impl MoneyRequest {
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return bad("a key is 1 to 255 visible ASCII characters");
         }
-        if body.is_empty() {
-            return bad("it has no body");
+        if body.is_empty() != (kind == MoneyKind::Cancel) {
+            return bad("every request but a cancellation has a body");
         }
         match (kind, account.as_deref()) {
             (MoneyKind::Payout, Some(id)) if !id.starts_with("acct_") || !is_plain_id(id) => {
                 bad("its connected account must begin with acct_")
             }
             (MoneyKind::Payout, None) => bad("without a connected account it would pay our own bank"),
-            (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch, Some(_)) => {
+            (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch | MoneyKind::Cancel, Some(_)) => {
                 bad("only a payout acts as a connected account")
             }
             (MoneyKind::Payout, Some(_))
-            | (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch, None) => {
+            | (MoneyKind::Transfer | MoneyKind::Reversal | MoneyKind::Batch | MoneyKind::Cancel, None) => {
                 Ok(Self { kind, path, account, key, body })
             }
         }

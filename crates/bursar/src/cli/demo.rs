@@ -155,7 +155,9 @@ async fn greet(app: &App, json: bool) -> Outcome {
     if json {
         let logins: serde_json::Map<String, serde_json::Value> =
             links.into_iter().map(|(role, link)| (role.to_owned(), link.into())).collect();
-        output::json(&serde_json::json!({ "base_url": app.base_url, "api_key": key, "logins": logins }));
+        output::json(&serde_json::json!({
+            "base_url": app.base_url, "api_key": key, "logins": logins, "password": PASSWORD
+        }));
         return Ok(());
     }
     output::say(&format!("Bursar runs at {} on temporary data, with simulated vendors.", app.base_url));

@@ -5,6 +5,7 @@
 pub mod batches;
 pub mod claims;
 pub mod dashboard;
+pub mod evidence;
 pub mod exports;
 mod gates;
 pub mod idempotency;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod statements;
 pub mod tax;
 pub mod transactions;
+pub mod unusual;
 pub mod vendors;
 pub mod verify;
 pub mod views;

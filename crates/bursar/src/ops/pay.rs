@@ -10,7 +10,7 @@ use payout::transaction::Terms;
 
 use super::batches::{BatchView, batch_changed, no_draft, view_draft};
 use super::idempotency::{self, Once};
-use super::{OpsError, Result, batches as prepare, claims, limits, settings};
+use super::{OpsError, Result, batches as prepare, claims, limits, settings, tax, unusual};
 use crate::app::{Actor, App};
 use crate::store::transactions::{Line, New};
 use crate::store::{self, Tx, audit, batches, transactions};
@@ -126,15 +126,31 @@ async fn pay_in(
     }
     let rules = settings::load(tx).await?;
     limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &actor.id.to_string(), now).await?;
+    // Read before this batch is part of the past itself.
+    let noticed = noticed(tx, &view, now).await?;
     let written = write(tx, app, actor, &view, now).await?;
     if !batches::mark_paid(tx, id, &actor.id.to_string(), &view.digest, now).await? {
         return Err(no_draft(&view.batch));
     }
-    let detail = serde_json::json!({ "digest": view.digest, "transactions": written }).to_string();
+    let detail = serde_json::json!({ "digest": view.digest, "transactions": written, "unusual": noticed });
+    let detail = detail.to_string();
     let (actor, subject) = (actor.id.to_string(), id.to_string());
     tx.audit(audit::Entry { at: now, actor, action: "batch_paid", subject, detail });
     let batch = prepare::view(tx, &id.to_string(), now).await?;
     Ok(Paid { batch, transactions: written })
+}
+
+/// What whoever pressed Pay was shown as unusual, for the audit row: the claims that do not look like what their payees
+/// were paid before, and those that take their payees over the tax reporting line.
+async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::Value> {
+    let mut noticed = unusual::kept(&unusual::of(tx, view, now).await?);
+    let crossings = tax::crossings(tx, view, now).await?;
+    if !crossings.is_empty() {
+        let shown: Vec<String> =
+            crossings.iter().take(unusual::SHOWN).map(|one| one.payee.to_string()).collect();
+        noticed["crosses_tax_line"] = serde_json::json!({ "count": crossings.len(), "shown": shown });
+    }
+    Ok(noticed)
 }
 
 /// The digest covers everything; the totals are compared as well so that the difference can be told.

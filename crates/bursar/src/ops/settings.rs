@@ -90,6 +90,9 @@ pub struct Document {
     /// Limits of the operator: the most that is paid at once, in a payout, on a day.
     #[schema(value_type = LimitsDocument)]
     pub limits: Value,
+    /// A payout's total above these, one per currency, is typed by whoever pays it on a page.
+    #[serde(default)]
+    pub typed_total_above: Vec<Amount>,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
     /// Who is told of what happens, beside those it concerns.
@@ -111,6 +114,7 @@ impl Default for Document {
             earning_thresholds: Vec::new(),
             tax_thresholds: Vec::new(),
             limits: json!({}),
+            typed_total_above: Vec::new(),
             fiscal_year_start: "01-01".to_owned(),
             internal_recipients: Vec::new(),
             profile_roles: vec!["partner".to_owned(), "partner_admin".to_owned()],
@@ -220,7 +224,13 @@ impl Document {
             tax_thresholds: self.tax_lines()?,
             vendor_maximums: self.maximums()?,
             limits: self.sum_limits()?,
+            typed_total_above: self.typed_totals()?,
         })
+    }
+
+    fn typed_totals(&self) -> std::result::Result<Vec<Money>, Refusal> {
+        let told = "There is one total to be typed for each currency.";
+        one_per_currency(&self.typed_total_above, "typed_total_above", told)
     }
 
     fn check_the_rest(&self) -> std::result::Result<(), Refusal> {
@@ -340,6 +350,7 @@ impl Document {
     /// The same with every amount's digits written out, as all answers print them.
     fn written_out(mut self) -> std::result::Result<Self, Refusal> {
         self.earning_thresholds = self.thresholds()?.into_iter().map(Amount::from).collect();
+        self.typed_total_above = self.typed_totals()?.into_iter().map(Amount::from).collect();
         let (maximums, sums) = (self.maximums()?, self.sum_limits()?);
         let written = |list: Vec<Money>| list.into_iter().map(Amount::from).collect::<Vec<_>>();
         let limits = LimitsDocument {
@@ -408,7 +419,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named() {
         type Spoil = fn(&mut Document);
-        let rows: [(Spoil, &str); 14] = [
+        let rows: [(Spoil, &str); 15] = [
             (|it| it.enabled = true, "vendors"),
             (|it| it.vendors = vec!["bank".into()], "vendors"),
             (|it| it.cooling_off_hours = 10_000, "cooling_off_hours"),
@@ -422,6 +433,10 @@ mod tests {
             (|it| it.limits = json!({"per_payment": [1]}), "limits.per_payment"),
             (|it| it.limits = json!({"per_week": []}), "limits"),
             (|it| it.limits = json!([1]), "limits"),
+            (
+                |it| it.typed_total_above = vec![Amount { value: "-1".into(), currency: "USD".into() }],
+                "typed_total_above",
+            ),
             (|it| it.limits = json!({"per_day": [{"value": 5, "currency": "USD"}]}), "limits.per_day"),
             (|it| it.limits = json!({"per_batch": [{"value": "-5", "currency": "USD"}]}), "limits.per_batch"),
             (

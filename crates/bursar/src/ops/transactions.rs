@@ -4,7 +4,7 @@
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
-use payout::transaction::{AttemptState, Fact, Reason, State};
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
 use super::idempotency::{self, Once};
 use super::record::{self, Heard};
@@ -67,6 +67,39 @@ pub async fn return_to_pool(
     app.nudge.dispatch.notify_one();
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// Asks PayPal to give back what nobody has claimed: an attempt of its own, committed before anything is sent. The books
+/// move when the item itself is fetched and says that it was returned; the caller waits for it with `work::ask`.
+///
+/// # Errors
+/// [`OpsError::Conflict`] unless it is unclaimed, and while it is being called back already.
+pub async fn cancel_unclaimed(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    let after = transact!(app, |tx| {
+        let transaction = locked(tx, id).await?;
+        let step = law::cancel_unclaimed(transaction.state).map_err(not_now)?;
+        if transactions::attempts(tx, &[id]).await?.iter().any(canceling) {
+            return Err(not_now(NotNow::CancelUnderWay));
+        }
+        record::command(tx, app, &actor.id.to_string(), id, step, "cancel_asked").await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.dispatch.notify_one();
+    app.nudge.tell_watchers();
+    Ok(after)
+}
+
+/// Whether an attempt is a cancellation that has not ended.
+#[must_use]
+pub fn canceling(attempt: &Attempt) -> bool {
+    attempt.leg == Leg::Cancel && !attempt.state.ended()
 }
 
 /// Closes a failed payment that was made some other way.

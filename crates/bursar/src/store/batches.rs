@@ -366,6 +366,15 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transact
     db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
 }
 
+/// A number that goes up with every change of a batch's transactions, whichever process makes it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
+    let sql = "SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM payout_transaction WHERE batch_id = $1";
+    Ok(db.one(sqlx::query(sql).bind(id.to_string())).await?.try_get(0)?)
+}
+
 /// What the vendors were told to pay for a batch, by how its transactions stand and by currency.
 ///
 /// # Errors

@@ -643,6 +643,8 @@ pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<
 /// A line as it is read back.
 #[derive(Clone, Debug)]
 pub struct ReadLine {
+    /// What tells it from the others of its transaction.
+    pub id: String,
     /// When.
     pub at: i64,
     /// Where it came from.
@@ -660,8 +662,7 @@ pub struct ReadLine {
 /// # Errors
 /// When the database does not answer.
 pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
-    let sql =
-        "SELECT at, source, effect, detail, event_id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
+    let sql = "SELECT at, source, effect, detail, event_id, id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
     let read = |row: &AnyRow| {
         Ok(ReadLine {
             at: row.try_get(0)?,
@@ -669,6 +670,7 @@ pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
             effect: row.try_get(2)?,
             detail: row.try_get(3)?,
             event_id: row.try_get(4)?,
+            id: row.try_get(5)?,
         })
     };
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()

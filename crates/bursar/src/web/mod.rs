@@ -41,6 +41,7 @@ use crate::ops::settings;
 use crate::work::Work;
 use fault::{Fault, Scene};
 use form::Posted;
+use pages::proof;
 use session::{LoginLimit, MayRead};
 use strict::{BodyLimit, Tree};
 
@@ -101,6 +102,8 @@ pub struct Route {
     pub takes_file: bool,
     /// How the API's description tells it; pages are not described.
     pub told: openapi::Told,
+    /// What it does in a few words, where whoever does it must have proved just now who he is.
+    pub proved: Option<&'static str>,
     handler: MethodRouter<Web>,
 }
 
@@ -111,7 +114,7 @@ macro_rules! verbs {
             let handler = axum::routing::$name(handler);
             let told = openapi::Told::default();
             let (method, body_limit) = (Method::$method, strict::BODY_LIMIT);
-            Route { method, path, need, body_limit, takes_file: false, told, handler }
+            Route { method, path, need, body_limit, takes_file: false, told, proved: None, handler }
         }
     )+};
 }
@@ -130,6 +133,14 @@ impl Route {
     #[must_use]
     pub fn with_file(mut self) -> Self {
         self.takes_file = true;
+        self
+    }
+
+    /// The same, for a form that moves money: it asks for the password again when the last proof is no longer fresh.
+    /// `deed` says what it does, like *Pay this payout*. An API key is a person of its own and needs no step-up.
+    #[must_use]
+    pub fn proved(mut self, deed: &'static str) -> Self {
+        self.proved = Some(deed);
         self
     }
 }
@@ -154,8 +165,9 @@ pub fn router(work: Work) -> Router {
     let web = Web { app, work, intake, logins: LoginLimit::default(), description };
     let mut router = Router::new();
     for route in routes {
-        let (need, body_limit, takes_file) = (route.need, route.body_limit, route.takes_file);
-        let door = Door { web: web.clone(), need, body_limit, takes_file };
+        let (need, body_limit) = (route.need, route.body_limit);
+        let (takes_file, proved) = (route.takes_file, route.proved);
+        let door = Door { web: web.clone(), need, body_limit, takes_file, proved };
         router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
     }
     router
@@ -258,6 +270,7 @@ struct Door {
     need: Need,
     body_limit: usize,
     takes_file: bool,
+    proved: Option<&'static str>,
 }
 
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
@@ -288,9 +301,16 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     if request.method() != Method::POST {
         return Ok((request, None));
     }
-    let (request, key) = match page {
-        true => open_form(request, door).await.map_err(refuse)?,
-        false => match request.headers().get("idempotency-key").cloned() {
+    let (request, key) = match (page, door.proved) {
+        (true, Some(deed)) => {
+            let (request, sent) = proof::take(request).await.map_err(refuse)?;
+            let (request, key) = open_form(request, door).await.map_err(refuse)?;
+            let asked = proof::Asked::of(&request, deed);
+            proof::ask(&door.web, &asked, sent).await?;
+            (request, key)
+        }
+        (true, None) => open_form(request, door).await.map_err(refuse)?,
+        (false, _) => match request.headers().get("idempotency-key").cloned() {
             Some(key) => {
                 let key = readable_key(&key).map_err(refuse)?;
                 let (request, bytes) = buffered(request).await.map_err(refuse)?;

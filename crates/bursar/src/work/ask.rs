@@ -7,7 +7,7 @@ use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::NotNow;
 use payout::money::{Money, Vendor, from_units};
-use payout::transaction::{AttemptState, Fact, Leg};
+use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::paypal::{self, batch as paypal_batch};
 use vendors::stripe::{ConnectedAccount, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, payout as bank};
@@ -18,7 +18,7 @@ use crate::ops::transactions::Finding;
 use crate::ops::{OpsError, Result, transactions as verbs};
 use crate::store::transactions::{self, Attempt, Transaction};
 
-/// How long a face waits for a reversal before it says "not known yet".
+/// How long a face waits for a reversal or a cancellation before it says "not known yet".
 const REVERSAL: Duration = Duration::from_secs(10);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
@@ -113,6 +113,38 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
     }
 }
 
+/// Waits for the cancellation of an unclaimed payment to be answered and its item to be fetched, for ten seconds at the
+/// most. Answers the payment, and why PayPal refused when it did.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn cancellation(work: &Work, id: TransactionId) -> Result<(Transaction, Option<String>)> {
+    let look = async || {
+        let mut db = work.app.store.read().await?;
+        let transaction = transactions::find(&mut db, &id.to_string()).await?;
+        let attempts = transactions::attempts(&mut db, &[id]).await?;
+        let newest = attempts.into_iter().filter(|one| one.leg == Leg::Cancel).max_by_key(|one| one.number);
+        Ok::<_, OpsError>((transaction, newest))
+    };
+    let refusal = |newest: Option<Attempt>| {
+        newest.filter(|one| one.state == AttemptState::Failed).map(|one| one.reason_code.unwrap_or_default())
+    };
+    let waiting = async {
+        loop {
+            let (transaction, newest) = look().await?;
+            let refused = newest.as_ref().is_some_and(|one| one.state == AttemptState::Failed);
+            if transaction.state != State::Unclaimed || refused {
+                return Ok((transaction, refusal(newest)));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(REVERSAL, waiting).await {
+        Ok(outcome) => outcome,
+        Err(_) => look().await.map(|(transaction, newest)| (transaction, refusal(newest))),
+    }
+}
+
 /// Reads the object that a person has found at the vendor for a payment that waits for him, and proves that it is about
 /// this payment: amount, currency and destination.
 ///
@@ -130,6 +162,8 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
     };
     let read = match waiting.leg {
         Leg::Item => paypal_item(work, &transaction, vendor_id).await?,
+        // What became of a cancellation is what the item says; there is no object of its own.
+        Leg::Cancel => Ok(None),
         Leg::Transfer | Leg::Payout | Leg::Reversal => {
             stripe_object(work, &transaction, waiting.leg, &attempts, vendor_id).await?
         }
@@ -191,7 +225,7 @@ async fn stripe_object(
                 made(ours.then_some(Fact::ReversalMade))
             })
         }
-        Leg::Item => Ok(None),
+        Leg::Item | Leg::Cancel => Ok(None),
     })
 }
 

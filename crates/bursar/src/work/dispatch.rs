@@ -60,7 +60,8 @@ pub async fn once(work: &Work, now: i64) -> Done {
 pub(super) struct Ready {
     pub(super) attempt: Attempt,
     pub(super) transaction: Transaction,
-    transfer: Option<String>,
+    /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
+    back: Option<String>,
 }
 
 /// An attempt that waits, its transaction, and the gate it waits at.
@@ -82,7 +83,7 @@ struct Sorted {
 pub async fn intend(work: &Work, now: i64) -> Done {
     let mut moved = 0;
     for (legs, limit) in [
-        ([Leg::Transfer, Leg::Reversal, Leg::Payout].as_slice(), send::at_once(work)),
+        ([Leg::Transfer, Leg::Reversal, Leg::Payout, Leg::Cancel].as_slice(), send::at_once(work)),
         ([Leg::Item].as_slice(), PAYPAL_AT_ONCE),
     ] {
         let mut db = work.app.store.read().await?;
@@ -106,18 +107,22 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
     let gates = gates.within(&mut db, &batches).await?;
     let paused = paused(&store::vendors::all(&mut db).await?, now);
-    let reversals = queued.iter().filter(|attempt| attempt.leg == Leg::Reversal);
-    let reversals: Vec<TransactionId> = reversals.map(|attempt| attempt.transaction).collect();
-    let transfers = transfers_of(&mut db, &reversals).await?;
+    let backs = queued.iter().filter(|attempt| takes_back(attempt.leg));
+    let backs: Vec<TransactionId> = backs.map(|attempt| attempt.transaction).collect();
+    let made = transfers_of(&mut db, &backs).await?;
     drop(db);
     let (mut sorted, mut payouts) = (Sorted::default(), Vec::new());
     let later = now + work.app.config.longest_wait_us();
     for attempt in queued {
         let Some(transaction) = found.get(&attempt.transaction).cloned() else { continue };
+        if attempt.leg == Leg::Cancel && transaction.state != State::Unclaimed {
+            sorted.settled.push((attempt.clone(), too_late_to_cancel(&attempt)));
+            continue;
+        }
         match gate(&attempt, &transaction, &gates, &paused, now) {
             BeforeSend::Open => {
-                let transfer = transfers.get(&transaction.id).cloned();
-                let ready = Ready { attempt, transaction, transfer };
+                let back = made.get(&transaction.id).cloned();
+                let ready = Ready { attempt, transaction, back };
                 if ready.attempt.leg == Leg::Payout { payouts.push(ready) } else { sorted.ready.push(ready) }
             }
             BeforeSend::Wait(code) => {
@@ -149,13 +154,28 @@ fn gate(
     if paused.contains(&transaction.terms.vendor) {
         return BeforeSend::Wait(Code::VendorCredentialsRejected);
     }
-    if attempt.leg == Leg::Reversal {
+    if takes_back(attempt.leg) {
         return BeforeSend::Open;
     }
     let codes = gates.before_send(transaction, now);
     let profile = gates.profile(transaction.terms.payee);
     let same = profile.is_some_and(|profile| profile.fingerprint == transaction.destination.fingerprint());
     eligibility::before_send(&codes, same, false)
+}
+
+/// Whether a leg takes our own money back instead of paying.
+fn takes_back(leg: Leg) -> bool {
+    match leg {
+        Leg::Reversal | Leg::Cancel => true,
+        Leg::Transfer | Leg::Payout | Leg::Item => false,
+    }
+}
+
+/// Its item was claimed, or came back, while the cancellation waited to be sent.
+fn too_late_to_cancel(attempt: &Attempt) -> Heard {
+    let reason = Reason::new("no_longer_unclaimed", "");
+    let told = "nothing was sent: the payment is not unclaimed any more";
+    heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
 }
 
 /// The gates that are closed now for what these submissions carry, by submission; those with every gate open are left
@@ -192,14 +212,17 @@ pub(super) async fn closed_gates(
     Ok(closed)
 }
 
-/// The transfer of each transaction, by Stripe's id.
+/// The transfer or PayPal item of each transaction that is not over, by the vendor's id.
 pub(super) async fn transfers_of(
     db: &mut store::Db,
     ids: &[TransactionId],
 ) -> Result<HashMap<TransactionId, String>> {
     let attempts = transactions::attempts(db, ids).await?;
-    let transfers =
-        attempts.into_iter().filter(|attempt| attempt.leg == Leg::Transfer && !attempt.state.ended());
+    let made = |attempt: &Attempt| match attempt.leg {
+        Leg::Transfer | Leg::Item => !attempt.state.ended(),
+        Leg::Payout | Leg::Reversal | Leg::Cancel => false,
+    };
+    let transfers = attempts.into_iter().filter(made);
     Ok(transfers.filter_map(|attempt| Some((attempt.transaction, attempt.vendor_id?))).collect())
 }
 
@@ -323,7 +346,11 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
             ready.partition(|ready| ready.attempt.leg == Leg::Item);
         for ready in legs {
-            match stripe_request(ready) {
+            let request = match ready.attempt.leg {
+                Leg::Cancel => cancel_request(ready),
+                Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item => stripe_request(ready),
+            };
+            match request {
                 Ok(request) => {
                     intention(app, &request, ready.transaction.batch, &[ready], now, &mut heard, &mut new)
                 }
@@ -409,6 +436,12 @@ fn intention(
     new.push(submission);
 }
 
+fn cancel_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest> {
+    let (of, number) = (ready.transaction.id, ready.attempt.number);
+    let item = ready.back.as_deref().ok_or_else(|| BadRequest("there is no item to cancel".to_owned()))?;
+    vendors::paypal::batch::cancel_request(&format!("{}:{of}:{number}", Leg::Cancel.key_prefix()), item)
+}
+
 fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest> {
     let transaction = ready.transaction.id.to_string();
     let attempt = ready.attempt.id.to_string();
@@ -436,10 +469,8 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
             statement_descriptor: &description,
         }),
         Leg::Reversal => {
-            let transfer = ready
-                .transfer
-                .as_deref()
-                .ok_or_else(|| BadRequest("there is no transfer to reverse".into()))?;
+            let transfer =
+                ready.back.as_deref().ok_or_else(|| BadRequest("there is no transfer to reverse".into()))?;
             transfer::reversal_request(&transfer::ReversalOrder {
                 key: &key,
                 transaction: &transaction,
@@ -448,7 +479,7 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
                 amount,
             })
         }
-        Leg::Item => Err(BadRequest("a PayPal item is not sent to Stripe".to_owned())),
+        Leg::Item | Leg::Cancel => Err(BadRequest("this is not sent to Stripe".to_owned())),
     }
 }
 

@@ -43,7 +43,7 @@ impl Pace {
         match kind {
             MoneyKind::Transfer | MoneyKind::Reversal => self.stripe_endpoint.until_ready().await,
             MoneyKind::Payout => self.stripe_payouts.until_ready().await,
-            MoneyKind::Batch => self.paypal_batches.until_ready().await,
+            MoneyKind::Batch | MoneyKind::Cancel => self.paypal_batches.until_ready().await,
         }
     }
 

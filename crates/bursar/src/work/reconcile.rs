@@ -41,7 +41,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
         MoneyKind::Payout => payout(&stripe.client, of, &request, &expect).await,
         MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
-        MoneyKind::Batch => Ok(Found::Unclear("a PayPal batch at Stripe".to_owned())),
+        MoneyKind::Batch | MoneyKind::Cancel => Ok(Found::Unclear("a PayPal request at Stripe".to_owned())),
     };
     match found {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),

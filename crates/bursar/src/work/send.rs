@@ -9,6 +9,7 @@ use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
 use tokio::sync::mpsc;
+use vendors::http::{Kept, Received};
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::BatchAccepted;
 use vendors::stripe::{Stripe, payout as bank};
@@ -23,7 +24,7 @@ use crate::ops::vendors as connections;
 use crate::ops::{OpsError, Result};
 use crate::store::submissions::{self, New, Submission, SubmissionState};
 use crate::store::transactions::{self, Attempt};
-use crate::store::{self, Tx, events};
+use crate::store::{self, Tx, events, evidence};
 use crate::transact;
 
 /// How long a lease lasts. It is longer than a request can take, so nobody else sends while we do.
@@ -33,6 +34,8 @@ const NEEDED_US: i64 = 22_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
 const AT_ONCE_PACED: i64 = 60;
+/// The most bytes that are kept of an answer.
+const LONGEST_KEPT: usize = 16_384;
 /// How many answers are recorded in one database transaction.
 const RECORDED_AT_ONCE: usize = 64;
 /// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
@@ -51,6 +54,8 @@ struct Answered {
     /// What the accepted object says of itself already, for a payout that was paid at once.
     fact: Option<Fact>,
     sent_at: i64,
+    /// The answer as it came, if one did.
+    raw: Option<Received>,
 }
 
 /// Sends what is due; answers how many answers it recorded.
@@ -124,7 +129,7 @@ async fn stop_at_gates(
             None => open.push(submission),
             Some(closed) => {
                 let judged = stop(work, &submission, &closed, now);
-                stopped.push(Answered { submission, judged, fact: None, sent_at: 0 });
+                stopped.push(Answered { submission, judged, fact: None, sent_at: 0, raw: None });
             }
         }
     }
@@ -172,26 +177,32 @@ impl Wire<'_> {
         if lease_ends - sent_at < NEEDED_US {
             return unsent(submission, sent_at);
         }
-        if let Some(judged) = verdict::too_old_to_send(&submission, sent_at) {
-            return Answered { submission, judged, fact: None, sent_at: 0 };
+        // A cancellation can be sent at any age: it names one item, which can be called back only once.
+        let old = verdict::too_old_to_send(&submission, sent_at);
+        if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
+            return Answered { submission, judged, fact: None, sent_at: 0, raw: None };
         }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
-            return Answered { submission, judged, fact: None, sent_at };
+            return Answered { submission, judged, fact: None, sent_at, raw: None };
         };
+        let kept = Kept::default();
         let (judged, fact) = match (submission.vendor, &self.stripe, &self.paypal) {
             (Vendor::Stripe, Some(stripe), _) => {
-                to_stripe(self.work, &stripe.client, &submission, &request).await
+                to_stripe(self.work, &stripe.client.keeping(&kept), &submission, &request).await
+            }
+            (Vendor::PayPal, _, Some(paypal)) if kind == Some(MoneyKind::Cancel) => {
+                (cancel(self.work, &paypal.client.keeping(&kept), &submission, &request).await, None)
             }
             (Vendor::PayPal, _, Some(paypal)) => {
-                to_paypal(self.work, &paypal.client, &submission, &request).await
+                to_paypal(self.work, &paypal.client.keeping(&kept), &submission, &request).await
             }
             (Vendor::Stripe | Vendor::PayPal, _, _) => {
                 let again = sent_at + self.work.app.config.longest_wait_us();
                 return unsent(submission, again);
             }
         };
-        Answered { submission, judged, fact, sent_at }
+        Answered { submission, judged, fact, sent_at, raw: kept.take() }
     }
 }
 
@@ -205,7 +216,7 @@ fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
 fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
     let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
-    Answered { sent_at: 0, judged, fact: None, submission }
+    Answered { sent_at: 0, judged, fact: None, submission, raw: None }
 }
 
 async fn to_stripe(
@@ -220,7 +231,9 @@ async fn to_stripe(
             stripe.send_payout(request).await.map(|made| (made.id.clone(), bank::fact(&made)))
         }
         MoneyKind::Reversal => stripe.send_reversal(request).await.map(|made| (made.id, None)),
-        MoneyKind::Batch => return (Judged::review(of, "a PayPal batch is not sent to Stripe"), None),
+        MoneyKind::Batch | MoneyKind::Cancel => {
+            return (Judged::review(of, "what is for PayPal is not sent to Stripe"), None);
+        }
     };
     let now = work.app.clock.now();
     match outcome {
@@ -254,6 +267,21 @@ async fn to_paypal(
         Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),
     };
     (judged, None)
+}
+
+/// Asks for an unclaimed item back, then fetches it: whatever the answer was, the item says what became of it.
+async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
+    let outcome = paypal.send_cancel(request).await;
+    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
+    match &outcome {
+        Outcome::Unknown(doubt) if !doubt.why.may_have_executed() => {
+            return verdict::paypal_doubt(of, doubt, now, longest);
+        }
+        Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => {}
+    }
+    let item = vendors::paypal::batch::canceled_item(request);
+    let fetched = paypal.item(item).await.map(|item| item.status);
+    verdict::cancellation(of, item, &outcome, &fetched, (work.app.clock.now(), longest))
 }
 
 /// PayPal has a batch under our key. It is ours only if it holds what we sent, item for item.
@@ -305,23 +333,48 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
         let outcomes: Vec<submissions::Outcome> =
             answered.iter().map(|answer| outcome(answer, now)).collect();
         let held = submissions::record(tx, &outcomes).await?;
+        evidence::keep(tx, &raw_answers(app, &answered, &held, now)).await?;
         let attempts = transactions::attempts_of_submissions(tx, &held).await?;
         let mut by_submission: HashMap<&str, Vec<&Attempt>> = HashMap::new();
         for attempt in &attempts {
             by_submission.entry(attempt.submission.as_deref().unwrap_or("")).or_default().push(attempt);
         }
-        let mut heard = Vec::new();
+        let (mut heard, mut canceled_of) = (Vec::new(), Vec::new());
         for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
+            // What a cancellation has led to, the item says.
+            let canceled = carried.iter().filter(|one| one.leg == Leg::Cancel);
+            canceled_of.extend(canceled.map(|one| one.transaction));
         }
+        transactions::ask_now(tx, &canceled_of, now).await?;
         Ok(record::record(tx, app, "dispatch", &heard).await?.to_dispatch)
     })?;
     if dispatched {
         app.nudge.dispatch.notify_one();
     }
     app.nudge.intake.notify_one();
+    app.nudge.settle.notify_one();
     Ok(())
+}
+
+/// The answers as they came, of the submissions that were still held.
+fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> Vec<evidence::New> {
+    let one = |answer: &Answered| {
+        let raw = answer.raw.as_ref().filter(|_| held.contains(&answer.submission.id))?;
+        let request_id = raw.header("request-id").or_else(|| raw.header("paypal-debug-id"));
+        let body = raw.body.get(..LONGEST_KEPT).unwrap_or(&raw.body);
+        Some(evidence::New {
+            id: payout::ids::encode(payout::ids::fresh(now, app.clock.chance())),
+            submission: answer.submission.id.clone(),
+            at: now,
+            status: i64::from(raw.status),
+            request_id: request_id.map(str::to_owned),
+            // PostgreSQL does not take NUL in a text.
+            body: String::from_utf8_lossy(body).replace('\0', ""),
+        })
+    };
+    answered.iter().filter_map(one).collect()
 }
 
 /// What an answer means for the vendor as a whole: a pause, patience, an alarm.
@@ -425,7 +478,7 @@ async fn consequences(
             }
             let accepted = |one: &&Attempt| {
                 let fact = answer.fact.clone().unwrap_or_else(|| accepted_fact(one.leg));
-                tell(one, fact, (one.leg != Leg::Item).then_some(id.as_str()))
+                tell(one, fact, has_an_id_of_its_own(one.leg).then_some(id.as_str()))
             };
             carried.iter().map(accepted).collect()
         }
@@ -446,12 +499,22 @@ async fn consequences(
     })
 }
 
+/// The id of an accepted submission is that of its attempt, save that a PayPal batch carries many items, and a
+/// cancellation makes no object.
+fn has_an_id_of_its_own(leg: Leg) -> bool {
+    match leg {
+        Leg::Transfer | Leg::Payout | Leg::Reversal => true,
+        Leg::Item | Leg::Cancel => false,
+    }
+}
+
 fn accepted_fact(leg: Leg) -> Fact {
     match leg {
         Leg::Transfer => Fact::TransferMade,
         Leg::Payout => Fact::PayoutMade,
         Leg::Reversal => Fact::ReversalMade,
         Leg::Item => Fact::ItemPending,
+        Leg::Cancel => Fact::CancelMade,
     }
 }
 
@@ -516,7 +579,7 @@ pub(super) fn new_submission(app: &App, request: &MoneyRequest, batch: BatchId, 
         id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
         key: request.key().to_owned(),
         vendor: match request.kind() {
-            MoneyKind::Batch => Vendor::PayPal,
+            MoneyKind::Batch | MoneyKind::Cancel => Vendor::PayPal,
             MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Reversal => Vendor::Stripe,
         },
         kind: request.kind().as_str(),
@@ -545,5 +608,5 @@ pub(super) async fn look(work: &Work, now: i64) -> Done {
 
 async fn look_for(work: &Work, submission: Submission) -> Answered {
     let (judged, fact) = super::reconcile::look_at_stripe(work, &submission).await;
-    Answered { submission, judged, fact, sent_at: 0 }
+    Answered { submission, judged, fact, sent_at: 0, raw: None }
 }

@@ -6,7 +6,8 @@
 
 use payout::money::Vendor;
 use payout::transaction::Reason;
-use vendors::{Doubt, Rejection, Why};
+use vendors::paypal::batch::Item;
+use vendors::{Doubt, Outcome, ReadError, Rejection, Why};
 
 use crate::store::submissions::Submission;
 
@@ -291,6 +292,49 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
     Judged { refusals, looked_at: Some(now), ..Judged::new(of, again, "refused", told_of(rejection)) }
 }
 
+/// What became of a cancellation, by PayPal's answer and the item's status as it was fetched afterwards. The item alone
+/// ends it: a lost answer is not a failure, and an acceptance is no proof. While it is unclaimed still, the same request
+/// goes again, which is harmless, unless PayPal has definitely refused it.
+#[must_use]
+pub fn cancellation(
+    of: &Submission,
+    item: &str,
+    outcome: &Outcome<Item>,
+    fetched: &Result<String, ReadError>,
+    (now, longest): (i64, i64),
+) -> Judged {
+    let again =
+        |why: Why, detail: String| paypal_doubt_at_any_age(of, &Doubt::new(why, detail), now, longest);
+    let status = match fetched {
+        Ok(status) => status.as_str(),
+        Err(error) => {
+            let judged = again(Why::NoAnswer, format!("the item {item} could not be read: {error}"));
+            return Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged };
+        }
+    };
+    match (status, outcome) {
+        ("RETURNED", _) => Judged::accepted(of, item, "accepted"),
+        ("UNCLAIMED", Outcome::Rejected(rejection)) => {
+            let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
+            Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection))
+        }
+        ("UNCLAIMED", Outcome::Accepted(_)) => {
+            again(Why::NoAnswer, "PayPal took it, but the item is unclaimed still".to_owned())
+        }
+        ("UNCLAIMED", Outcome::Unknown(doubt)) => again(doubt.why, doubt.detail.clone()),
+        (status, Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_)) => {
+            let reason =
+                Reason::new("no_longer_unclaimed", format!("PayPal says that the item is {status}."));
+            Judged::new(of, Verdict::Refused(reason), "refused", format!("the item is {status}"))
+        }
+    }
+}
+
+/// A doubt that no age turns into a matter for a person.
+fn paypal_doubt_at_any_age(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
+    paypal_doubt(&Submission { first_sent_at: Some(now), ..of.clone() }, doubt, now, longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -455,5 +499,52 @@ mod tests {
     fn a_clashing_key_that_is_not_found_is_never_failed() {
         let of = Submission { last: Some((Why::KeyClash.as_str().into(), "400".into())), ..submission() };
         assert_eq!(stripe_absent(&of, 0).verdict, Verdict::Review);
+    }
+
+    #[test]
+    fn only_the_fetched_item_ends_a_cancellation() {
+        let item = |status: &str| Item {
+            payout_item_id: "I".into(),
+            payout_batch_id: None,
+            sender_batch_id: None,
+            transaction_id: None,
+            sender_item_id: None,
+            status: status.into(),
+            amount: None,
+            fee: None,
+            receiver: None,
+            error: None,
+            time_processed: None,
+        };
+        let of = Submission { vendor: Vendor::PayPal, doubts: 1, ..submission() };
+        let (late, gone) = (40 * 24 * 60 * MINUTE, || Err(ReadError::Unreachable("gone".into())));
+        let accepted = || Outcome::Accepted(item("RETURNED"));
+        let refused = || Outcome::Rejected(rejection());
+        let lost = || Outcome::Unknown(Doubt::new(Why::NoAnswer, "lost"));
+        let again = || Verdict::Again { at: late + S / 2, doubtful: true };
+        let made = || Verdict::Accepted("I".into());
+        let too_late = || {
+            let told = "PayPal says that the item is SUCCESS.";
+            Verdict::Refused(Reason::new("no_longer_unclaimed", told))
+        };
+        let rows = [
+            (accepted(), Ok("RETURNED"), made()),
+            (refused(), Ok("RETURNED"), made()),
+            (lost(), Ok("RETURNED"), made()),
+            (accepted(), Ok("UNCLAIMED"), again()),
+            (refused(), Ok("UNCLAIMED"), Verdict::Refused(Reason::new("account_closed", "Closed."))),
+            (lost(), Ok("UNCLAIMED"), again()),
+            (accepted(), Ok("SUCCESS"), too_late()),
+            (refused(), Ok("SUCCESS"), too_late()),
+            (lost(), Ok("SUCCESS"), too_late()),
+            (accepted(), gone(), again()),
+            (refused(), gone(), again()),
+            (lost(), gone(), again()),
+        ];
+        for (outcome, fetched, expected) in rows {
+            let fetched = fetched.map(str::to_owned);
+            let judged = cancellation(&of, "I", &outcome, &fetched, (late, MINUTE));
+            assert_eq!(judged.verdict, expected, "{outcome:?} {fetched:?}");
+        }
     }
 }

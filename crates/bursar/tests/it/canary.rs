@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::exports;
+use crate::pages::paying::{evidence, pay, prepare};
 use crate::pages::{Browser, furnish};
-use crate::world::{Loop, World};
+use crate::world::{DAY, Loop, World};
 
 const TIN: &str = "912-55-4321";
 const STRIPE_KEY: &str = "sk_test_canary0123456789abcdef";
@@ -172,6 +173,20 @@ async fn nothing_planted_comes_out() {
     ] {
         seen.note(format!("the page {path}"), browser.read(path).await.body);
     }
+    world.pass(4 * DAY);
+    let mut auditor = Browser::of(&world, Role::Admin, "kim").await;
+    let path = prepare(&mut auditor).await;
+    pay(&world, &mut auditor, &path).await;
+    let mut opened = 0;
+    for number in ["PT-000001", "PT-000002", "PT-000003"] {
+        for (path, page) in evidence(&mut auditor, number).await {
+            seen.note(format!("the page {path}"), page.body);
+            opened += 1;
+        }
+        let page = auditor.read(&format!("/transactions/{number}")).await;
+        seen.note(format!("the page of {number}"), page.body);
+    }
+    assert!(opened > 6, "{opened}");
     for path in [
         "/audit",
         "/outbox",

@@ -3,6 +3,7 @@
 
 pub mod imports;
 mod payees;
+pub mod paying;
 
 use std::collections::BTreeMap;
 
@@ -121,6 +122,15 @@ impl Browser {
     fn cookie(&self) -> String {
         let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Opens a stream, as a browser that comes back to it or not.
+    pub async fn open(&mut self, path: &str, last_event: Option<&str>) -> axum::response::Response {
+        let mut request = Request::get(path).header(header::COOKIE, self.cookie());
+        if let Some(last) = last_event {
+            request = request.header("last-event-id", last);
+        }
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Looks at a page.

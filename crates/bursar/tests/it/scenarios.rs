@@ -27,7 +27,7 @@
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of every
 //! blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` ·
 //! `clear ana` (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) ·
-//! `return ana` (to the pool) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
+//! `return ana` (to the pool) · `cancel ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
 //! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
 //! refused, or there may be nothing to do) ·
 //! `race pay B1 | delete B1` (both at once, and exactly one may succeed).
@@ -37,7 +37,7 @@
 //! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or somebody who is paid through one; FAULT is
 //! `answer lost`, `cut in body`, `stored 500`, `executed 500`, `503`, `429 retry-after 60`, `lock timeout`, `in use`, `401`,
 //! `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`, `reordered`, `early`,
-//! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `token`, `read` or `any`, and the
+//! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`, `read` or `any`, and the
 //! vendor's first money call where it is not written.
 //! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
@@ -170,6 +170,10 @@ scenarios![
     token_expires,
     two_people,
     two_workers,
+    unclaimed_cancel_answer_lost,
+    unclaimed_cancel_killed,
+    unclaimed_canceled,
+    unclaimed_claimed_before_cancel,
     unclaimed_then_returned,
     under_the_threshold,
     vendor_away_for_a_day,

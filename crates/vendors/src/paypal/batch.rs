@@ -172,6 +172,39 @@ pub fn read(answer: &Answer, request: &MoneyRequest) -> Outcome<BatchAccepted> {
     }
 }
 
+/// `POST /v1/payments/payouts-item/{id}/cancel`: only an unclaimed item can be called back, and only once, so that sending
+/// it again is harmless.
+///
+/// # Errors
+/// [`BadRequest`] when the id cannot stand in an address.
+pub fn cancel_request(key: &str, payout_item_id: &str) -> Result<MoneyRequest, BadRequest> {
+    let path = format!("/v1/payments/payouts-item/{payout_item_id}/cancel");
+    MoneyRequest::from_stored(MoneyKind::Cancel, path, None, key.into(), Vec::new())
+}
+
+/// The item that a cancellation is about.
+#[must_use]
+pub fn canceled_item(request: &MoneyRequest) -> &str {
+    request.path().split('/').nth(4).unwrap_or_default()
+}
+
+/// Reads the answer to a cancellation. Even an acceptance only says that PayPal took it; the item that is fetched
+/// afterwards says whether the money is back.
+#[must_use]
+pub fn read_cancel(answer: &Answer, request: &MoneyRequest) -> Outcome<Item> {
+    classify::paypal(answer, |body| {
+        let item: Item = classify::json::<ItemAnswer>(body)?.into();
+        let asked = canceled_item(request);
+        if item.payout_item_id == asked {
+            return Ok(item);
+        }
+        Err(Misread::Mismatch(format!(
+            "asked for the item {asked}, the answer is about {}",
+            item.payout_item_id
+        )))
+    })
+}
+
 /// What a fetched item says. A status that PayPal invents later says nothing.
 #[must_use]
 pub fn item_fact(item: &Item) -> Option<Fact> {

@@ -9,7 +9,7 @@ use url::Url;
 use super::batch::{self, Batch, BatchAccepted, Item, ItemAnswer, PageBody};
 use super::token::{Clock, Tokens};
 use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
-use crate::http::{Answer, HeaderName, HeaderValue, Http, Method, Received, Request};
+use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Received, Request};
 use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why, classify};
 
 /// The largest page that PayPal gives.
@@ -21,6 +21,7 @@ pub struct PayPal {
     http: Http,
     base: Url,
     tokens: Tokens,
+    kept: Option<Kept>,
 }
 
 impl std::fmt::Debug for PayPal {
@@ -42,7 +43,23 @@ impl PayPal {
         client_secret: &str,
         clock: Clock,
     ) -> Result<Self, BadRequest> {
-        Ok(Self { http, base, tokens: Tokens::new(client_id, client_secret, clock)? })
+        Ok(Self { http, base, tokens: Tokens::new(client_id, client_secret, clock)?, kept: None })
+    }
+
+    /// The same client, which keeps the answers to money requests.
+    #[must_use]
+    pub fn keeping(&self, kept: &Kept) -> Self {
+        Self { kept: Some(kept.clone()), ..self.clone() }
+    }
+
+    async fn exchange_money(&self, request: &MoneyRequest) -> Result<Answer, ReadError> {
+        let mut url = self.base.clone();
+        url.set_path(request.path());
+        let answer = self.exchange(Method::POST, &url, Some(request.key()), request.body()).await?;
+        if let Some(kept) = &self.kept {
+            kept.keep(&answer);
+        }
+        Ok(answer)
     }
 
     /// Sends a batch.
@@ -51,9 +68,7 @@ impl PayPal {
             let detail = format!("{request:?} is not a batch");
             return Outcome::Unknown(Doubt::new(Why::NotSent, detail));
         }
-        let mut url = self.base.clone();
-        url.set_path(request.path());
-        match self.exchange(Method::POST, &url, Some(request.key()), request.body()).await {
+        match self.exchange_money(request).await {
             Ok(answer) => batch::read(&answer, request),
             Err(error) => Outcome::Unknown(without_token(error)),
         }
@@ -110,13 +125,14 @@ impl PayPal {
         self.get::<ItemAnswer>(&["payments", "payouts-item", payout_item_id], &[]).await.map(Item::from)
     }
 
-    /// Cancels an unclaimed item. The money is back only when the item says RETURNED.
-    pub async fn cancel_item(&self, payout_item_id: &str) -> Outcome<Item> {
-        let url = self.url(&["payments", "payouts-item", payout_item_id, "cancel"], &[]);
-        match self.exchange(Method::POST, &url, None, b"").await {
-            Ok(answer) => {
-                classify::paypal(&answer, |body| classify::json::<ItemAnswer>(body).map(Item::from))
-            }
+    /// Calls an unclaimed item back. The money is back only when the item, fetched, says RETURNED.
+    pub async fn send_cancel(&self, request: &MoneyRequest) -> Outcome<Item> {
+        if request.kind() != MoneyKind::Cancel {
+            let detail = format!("{request:?} is not a cancellation");
+            return Outcome::Unknown(Doubt::new(Why::NotSent, detail));
+        }
+        match self.exchange_money(request).await {
+            Ok(answer) => batch::read_cancel(&answer, request),
             Err(error) => Outcome::Unknown(without_token(error)),
         }
     }

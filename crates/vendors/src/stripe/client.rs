@@ -12,7 +12,7 @@ use super::transfer::{self, Reversal, Transfer};
 use super::webhook::{NewWebhookEndpoint, WebhookEndpoint};
 use super::{ConnectedAccount, ConnectedAccountState, Expect, VERSION, form};
 use crate::classify;
-use crate::http::{HeaderName, HeaderValue, Http, Method, Request};
+use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Request};
 use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
 /// No list is longer than this many pages of a hundred; a vendor that says otherwise goes round in a circle.
@@ -24,6 +24,7 @@ pub struct Stripe {
     http: Http,
     base: Url,
     authorization: HeaderValue,
+    kept: Option<Kept>,
 }
 
 impl std::fmt::Debug for Stripe {
@@ -58,13 +59,27 @@ impl Stripe {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {secret_key}"))
             .map_err(|_| BadRequest("the Stripe secret key holds characters that no key has".into()))?;
         authorization.set_sensitive(true);
-        Ok(Self { http, base, authorization })
+        Ok(Self { http, base, authorization, kept: None })
+    }
+
+    /// The same client, which keeps the answers to money requests.
+    #[must_use]
+    pub fn keeping(&self, kept: &Kept) -> Self {
+        Self { kept: Some(kept.clone()), ..self.clone() }
+    }
+
+    async fn send(&self, wire: Request) -> Answer {
+        let answer = self.http.send(wire).await;
+        if let Some(kept) = &self.kept {
+            kept.keep(&answer);
+        }
+        answer
     }
 
     /// Sends a transfer.
     pub async fn send_transfer(&self, request: &MoneyRequest) -> Outcome<Transfer> {
         match self.prepare(request, MoneyKind::Transfer) {
-            Ok((wire, expect)) => transfer::read(&self.http.send(wire).await, &expect),
+            Ok((wire, expect)) => transfer::read(&self.send(wire).await, &expect),
             Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
         }
     }
@@ -72,7 +87,7 @@ impl Stripe {
     /// Sends a bank payout as its connected account.
     pub async fn send_payout(&self, request: &MoneyRequest) -> Outcome<Payout> {
         match self.prepare(request, MoneyKind::Payout) {
-            Ok((wire, expect)) => payout::read(&self.http.send(wire).await, &expect),
+            Ok((wire, expect)) => payout::read(&self.send(wire).await, &expect),
             Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
         }
     }
@@ -80,7 +95,7 @@ impl Stripe {
     /// Sends the reversal of a transfer.
     pub async fn send_reversal(&self, request: &MoneyRequest) -> Outcome<Reversal> {
         match self.prepare(request, MoneyKind::Reversal) {
-            Ok((wire, expect)) => transfer::read_reversal(&self.http.send(wire).await, &expect),
+            Ok((wire, expect)) => transfer::read_reversal(&self.send(wire).await, &expect),
             Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
         }
     }

@@ -57,7 +57,7 @@ impl Expect {
                 let transfer = request.path().split('/').nth(3).ok_or_else(bad)?;
                 (text("metadata[currency]")?, Some(transfer.into()))
             }
-            MoneyKind::Batch => return Err(bad()),
+            MoneyKind::Batch | MoneyKind::Cancel => return Err(bad()),
         };
         Ok(Self { amount_units, currency, destination })
     }

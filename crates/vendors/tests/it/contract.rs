@@ -178,7 +178,7 @@ async fn call_every_paypal_endpoint(paypal: &PayPal) {
     }
     paypal.batch("B1").await.unwrap();
     paypal.item("I1").await.unwrap();
-    assert!(matches!(paypal.cancel_item("I1").await, vendors::Outcome::Accepted(_)));
+    assert!(matches!(paypal.send_cancel(&cancel("I1")).await, vendors::Outcome::Accepted(_)));
     paypal.webhooks().await.unwrap();
     let hook = "https://us.example/webhooks/paypal";
     assert_eq!(paypal.create_webhook(hook, NEEDED_EVENTS).await, Ok("W1".into()));
@@ -277,4 +277,9 @@ fn coerce(value: &Value, schema: &Value) -> Value {
         }
         _ => value.clone(),
     }
+}
+
+/// The request that calls an item back.
+fn cancel(item: &str) -> vendors::MoneyRequest {
+    vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }

@@ -50,7 +50,7 @@ fn every_case_translates_as_written() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut failures = String::new();
     let mut cases = 0;
-    for vendor in ["stripe", "paypal"] {
+    for vendor in ["stripe", "paypal", "paypal_cancel"] {
         let mut folders: Vec<PathBuf> = fs::read_dir(root.join(vendor))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -127,6 +127,7 @@ fn request(order: &Instruction) -> MoneyRequest {
             transfer: &order.transfer,
             amount: stripe(),
         }),
+        MoneyKind::Cancel => paypal::batch::cancel_request(key, &order.destination),
         MoneyKind::Batch => {
             let items: Vec<paypal::batch::ItemOrder<'_>> = order
                 .items
@@ -148,7 +149,7 @@ fn request(order: &Instruction) -> MoneyRequest {
 /// The request as it leaves, credentials hidden.
 fn wire(request: &MoneyRequest) -> String {
     let base = "https://vendor.example".parse().unwrap();
-    let out: Request = if request.kind() == MoneyKind::Batch {
+    let out: Request = if matches!(request.kind(), MoneyKind::Batch | MoneyKind::Cancel) {
         paypal::PayPal::money(&base, request, HeaderValue::from_static("Bearer token")).unwrap()
     } else {
         let http = vendors::http::Http::new().unwrap();
@@ -188,6 +189,8 @@ fn outcome(request: &MoneyRequest, answer: &Answer) -> String {
         MoneyKind::Transfer => transfer::read(answer, &expect()).map(|object| object.id),
         MoneyKind::Payout => stripe_payout::read(answer, &expect()).map(|object| object.id),
         MoneyKind::Reversal => transfer::read_reversal(answer, &expect()).map(|object| object.id),
+        MoneyKind::Cancel => paypal::batch::read_cancel(answer, request)
+            .map(|item| format!("{} {}", item.payout_item_id, item.status)),
         MoneyKind::Batch => paypal::batch::read(answer, request).map(|accepted| match accepted {
             paypal::batch::BatchAccepted::Created { payout_batch_id, status } => {
                 format!("created {payout_batch_id} {status}")

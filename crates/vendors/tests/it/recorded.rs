@@ -43,7 +43,7 @@ async fn recorded_paypal_answers_are_read() {
             ("GET", path) if path.starts_with("/v1/payments/payouts-item/") => {
                 format!("{:?}", paypal.item(&id).await.map(|item| batch::item_fact(&item)))
             }
-            ("POST", path) if path.ends_with("/cancel") => match paypal.cancel_item("I").await {
+            ("POST", path) if path.ends_with("/cancel") => match paypal.send_cancel(&cancel("I")).await {
                 Outcome::Accepted(item) => format!("Ok({:?})", batch::item_fact(&item)),
                 Outcome::Rejected(rejection) => format!("Refused({})", rejection.code),
                 Outcome::Unknown(doubt) => panic!("{method} {path}: {doubt:?}"),
@@ -252,4 +252,9 @@ async fn an_account_is_payable_only_where_its_bank_is() {
     assert_eq!((pays("EUR"), pays("GBP"), pays("USD"), pays("JPY")), (true, true, false, false));
     assert_eq!(state.schedule_interval.as_deref(), Some("daily"));
     assert!(matches!(stripe.set_manual_schedule(&id).await, Err(ReadError::Unreadable(_))));
+}
+
+/// The request that calls an item back.
+fn cancel(item: &str) -> vendors::MoneyRequest {
+    vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }

@@ -277,9 +277,9 @@ async fn partners_are_paid_through_paypal_and_only_items_decide() {
         assert_eq!(item.amount, Money::parse("3.50", Currency::parse("USD").unwrap()).ok());
         assert_eq!(&stage.paypal.item(&item.payout_item_id).await.unwrap().status, &item.status);
     }
-    let returned = accepted(stage.paypal.cancel_item(&read.items[1].payout_item_id).await);
+    let returned = accepted(stage.paypal.send_cancel(&cancel(&read.items[1].payout_item_id)).await);
     assert!(matches!(batch::item_fact(&returned), Some(Fact::ItemReturned(_))), "{returned:?}");
-    let paid = refusal(stage.paypal.cancel_item(&read.items[0].payout_item_id).await);
+    let paid = refusal(stage.paypal.send_cancel(&cancel(&read.items[0].payout_item_id)).await);
     assert_eq!(paid.code, "ITEM_INCORRECT_STATUS");
     assert_eq!(stage.paypal.item("NOSUCHITEM").await, Err(ReadError::Missing));
 }
@@ -403,4 +403,9 @@ async fn paypal_deliveries_verify_with_the_served_certificate() {
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+}
+
+/// The request that calls an item back.
+fn cancel(item: &str) -> vendors::MoneyRequest {
+    vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }

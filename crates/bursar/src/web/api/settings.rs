@@ -48,6 +48,7 @@ struct Change {
     tax_thresholds: Option<Vec<TaxThreshold>>,
     #[schema(value_type = Option<Object>)]
     limits: Option<Value>,
+    typed_total_above: Option<Vec<Amount>>,
     fiscal_year_start: Option<String>,
     internal_recipients: Option<Vec<String>>,
     profile_roles: Option<Vec<String>>,
@@ -65,6 +66,7 @@ impl Change {
             earning_thresholds: self.earning_thresholds.clone().unwrap_or(before.earning_thresholds),
             tax_thresholds: self.tax_thresholds.clone().unwrap_or(before.tax_thresholds),
             limits: self.limits.clone().unwrap_or(before.limits),
+            typed_total_above: self.typed_total_above.clone().unwrap_or(before.typed_total_above),
             fiscal_year_start: self.fiscal_year_start.clone().unwrap_or(before.fiscal_year_start),
             internal_recipients: self.internal_recipients.clone().unwrap_or(before.internal_recipients),
             profile_roles: self.profile_roles.clone().unwrap_or(before.profile_roles),

@@ -54,6 +54,10 @@ pub fn routes() -> Vec<Route> {
             .says("Free a failed payment's rewards; a Stripe transfer is reversed first")
             .answers::<WholeJson>(200)
             .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/cancel-unclaimed", pays, cancel_unclaimed)
+            .says("Call back what nobody has claimed; 202 while PayPal has not said that the money is back")
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/settle-by-hand", pays, settle_by_hand)
             .says("Settle what needs a person: `made` (its object is read at the vendor) or `not_made`")
             .takes::<ByHandJson>()
@@ -490,6 +494,34 @@ async fn return_to_pool(
     let told =
         format!("The vendor refused to give the transfer back, so the rewards stay where they are: {words}");
     Err(Fault::new(StatusCode::CONFLICT, "reversal_refused", told))
+}
+
+async fn cancel_unclaimed(
+    State(web): State<Web>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+) -> Result<Response, Fault> {
+    let id = find(&web.app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, asked));
+    verbs::cancel_unclaimed(&web.app, &actor, id, once.as_ref()).await?;
+    match ask::cancellation(&web.work, id).await? {
+        (after, None) if after.state == payout::transaction::State::Unclaimed => {
+            answer(&web.app, StatusCode::ACCEPTED, &after).await
+        }
+        (after, None) => answer(&web.app, StatusCode::OK, &after).await,
+        (_, Some(code)) => {
+            let told = format!(
+                "PayPal did not give it back ({code}). Read the payment again: it may have been claimed."
+            );
+            Err(Fault::new(StatusCode::CONFLICT, "cancel_refused", told))
+        }
+    }
+}
+
+/// What is kept of a cancellation: that it was asked for.
+fn asked(transaction: &Transaction) -> Reply {
+    Reply::json(StatusCode::ACCEPTED, &json(transaction, None))
 }
 
 async fn mark_paid_outside(

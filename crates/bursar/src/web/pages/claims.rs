@@ -7,10 +7,9 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
 use payout::access::Permission;
-use payout::batch::BatchStatus;
+use payout::batch::{BatchStatus, expected_arrival};
 use payout::eligibility::{Blocker, Code};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
@@ -19,12 +18,13 @@ use payout::money::{Currency, Money, Vendor};
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners;
+use super::pool::Wanted;
 use super::words::{Cash, Chip, Value, When, Why, batch_chip, how_many, whys};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
 use crate::ops::{limits, settings};
-use crate::store::batches::{self, Candidate, PoolFilter};
+use crate::store::batches::{self, Candidate};
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
 use crate::store::{Db, payees, portal};
@@ -65,6 +65,8 @@ pub struct Row {
     pub vendor: &'static str,
     /// Where to, masked.
     pub destination: String,
+    /// When it is expected to arrive.
+    pub arrives: &'static str,
     /// Why it cannot be paid.
     pub whys: Vec<Why>,
     /// The payee has asked to be paid.
@@ -97,6 +99,7 @@ impl Row {
             net: (claim.net != claim.total).then_some((Cash(claim.fee), Cash(claim.net))),
             vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
             destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
+            arrives: claim.vendor().map_or("", expected_arrival),
             whys: whys(&claim.blockers),
             requested: false,
             under: claim.blockers.iter().any(|one| one.code == Code::BelowThreshold),
@@ -190,7 +193,7 @@ struct Active {
     /// Who released it as it is, and when.
     released: Option<(String, When)>,
     digest: String,
-    pages: Option<(usize, usize)>,
+    pages: Pages,
     history: Vec<Line>,
 }
 
@@ -209,6 +212,11 @@ struct Release {
 struct ClaimsPage {
     frame: Frame,
     active: Option<Active>,
+    /// The filters of the pool, as they were asked, and those that are on with the address without each.
+    wanted: Wanted,
+    on: Vec<(String, String)>,
+    problems: Vec<String>,
+    pool_pages: Pages,
     open: Vec<Pooled>,
     open_count: usize,
     closed: Vec<Stopped>,
@@ -221,49 +229,80 @@ struct ClaimsPage {
     may_prepare: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    page: Option<u32>,
+/// Where a list stands that has more than one page: the page, of how many, and the ones beside it.
+struct Turned {
+    at: usize,
+    of: usize,
+    before: Option<String>,
+    after: Option<String>,
 }
 
-async fn active(State(web): State<Web>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+type Pages = Option<Turned>;
+
+/// The page of `count` rows that was asked for, and how to turn it.
+fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
+    let of = count.div_ceil(ON_A_PAGE).max(1);
+    let at = usize::try_from(asked.unwrap_or(1)).unwrap_or(1).clamp(1, of);
+    let beside = |page: usize| (1..=of).contains(&page).then(|| address(&page.to_string()));
+    let (before, after) = (beside(at.saturating_sub(1)), beside(at + 1));
+    ((at - 1) * ON_A_PAGE, (of > 1).then_some(Turned { at, of, before, after }))
+}
+
+async fn active(
+    State(web): State<Web>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Fault> {
     let mut db = web.app.store.read().await?;
     let draft = batches::open_draft(&mut db).await?;
     drop(db);
-    page(&web, visit, draft.map(|draft| draft.number), ask.page).await
+    page(&web, visit, draft.map(|draft| draft.number), "/claims", wanted).await
 }
 
 async fn one(
     State(web): State<Web>,
     visit: Visit,
     Path(number): Path<String>,
-    Query(ask): Query<Ask>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Response, Fault> {
     let batch = batches::find(&mut web.app.store.read().await?, &number).await?;
     if batch.paid.is_some() || batch.deleted_at.is_some() {
         return Ok(Redirect::to(&format!("/claims/{}/pay", batch.number)).into_response());
     }
-    page(&web, visit, Some(batch.number), ask.page).await
+    let path = format!("/claims/{}", batch.number);
+    page(&web, visit, Some(batch.number), &path, wanted).await
 }
 
-async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>) -> Result<Response, Fault> {
+async fn page(
+    web: &Web,
+    visit: Visit,
+    number: Option<String>,
+    path: &str,
+    wanted: Wanted,
+) -> Result<Response, Fault> {
     let (app, now) = (&web.app, web.app.clock.now());
     let mut db = app.store.read().await?;
     let active = match number {
         Some(number) => {
             let view = verbs::view(&mut db, &number, now).await?;
             let balances = balances(&web.work, &view).await;
-            Some(shown(&mut db, &visit, &view, &balances, page, now).await?)
+            Some(shown(&mut db, &visit, &view, &balances, (path, &wanted), now).await?)
         }
         None => None,
     };
-    let (mut open, closed) = verbs::pool_blockers(&mut db, &PoolFilter::default(), now).await?;
+    let (filter, problems) = wanted.read(&mut db).await?;
+    let (mut open, mut closed) = verbs::pool_blockers(&mut db, &filter, now).await?;
+    if !problems.is_empty() {
+        (open, closed) = (Vec::new(), Vec::new());
+    }
     // Whoever has asked to be paid is looked at first.
     let wishes = portal::requests(&mut db).await?;
     open.sort_by_key(|one| !one.payee.is_some_and(|payee| wishes.contains_key(&payee)));
     let (open_count, closed_count) = (open.len(), closed.len());
     let gates = gates(&closed);
+    let (from, pool_pages) =
+        turned(open_count, wanted.pool, |page| wanted.address(path, &[("pool", page)]) + "#add");
+    open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
     let (under_way, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
         frame: visit.frame("Review Claims", Place::Claims),
@@ -276,6 +315,10 @@ async fn page(web: &Web, visit: Visit, number: Option<String>, page: Option<u32>
         attention,
         recent: recent(&mut db).await?,
         may_prepare: visit.may(Permission::Prepare),
+        on: wanted.on(path),
+        wanted,
+        problems,
+        pool_pages,
         active,
     };
     visit.show(&page)
@@ -319,7 +362,7 @@ async fn shown(
     visit: &Visit,
     view: &BatchView,
     balances: &Balances,
-    page: Option<u32>,
+    (path, wanted): (&str, &Wanted),
     now: i64,
 ) -> Result<Active, Fault> {
     let stops = stops(db, visit, view, balances, now).await?;
@@ -337,8 +380,7 @@ async fn shown(
         (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
     });
     let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim, &names) };
-    let pages = claims.len().div_ceil(ON_A_PAGE).max(1);
-    let at = usize::try_from(page.unwrap_or(1)).unwrap_or(1).clamp(1, pages);
+    let (from, pages) = turned(claims.len(), wanted.page, |page| wanted.address(path, &[("page", page)]));
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     Ok(Active {
         number: view.batch.number.clone(),
@@ -349,14 +391,14 @@ async fn shown(
             how_many(rewards, "reward", "rewards")
         ),
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
-        claims: claims.into_iter().skip((at - 1) * ON_A_PAGE).take(ON_A_PAGE).map(row).collect(),
+        claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
         stops: whys(&stops),
         crossing: crossing(view),
         release,
         released,
         digest: view.digest.clone(),
-        pages: (pages > 1).then_some((at, pages)),
+        pages,
         history: history::of(db, &view.batch.id.to_string(), 12).await?,
     })
 }
@@ -370,17 +412,32 @@ async fn release(
     prepared: bool,
 ) -> Result<(Option<Release>, Option<(String, When)>), Fault> {
     let batch = &view.batch;
-    let actors = [batch.release_asked_by.as_deref(), batch.released.as_ref().map(|(by, ..)| by.as_str())];
-    let names = history::names(db, actors.into_iter().flatten()).await?;
+    let names = history::names(db, batch.release_asked_by.as_deref().into_iter()).await?;
     let name = |by: &String| names.get(by).cloned().unwrap_or_default();
-    let stands = batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
-    let overtaken = batch.released.as_ref().filter(|_| stands.is_none()).map(|(.., at)| *at);
     let release = needed.then(|| Release {
         may: visit.may(Permission::Pay) && !prepared,
         asked: batch.release_asked_by.as_ref().map(name).zip(batch.release_asked_at.map(When)),
-        void: batch.release_voided_at.or(overtaken).map(When),
+        void: void_since(view),
     });
-    Ok((release, stands.map(|(by, _, at)| (name(by), When(*at)))))
+    Ok((release, released(db, view).await?))
+}
+
+/// Since when a release that was given is void, because something was changed after it.
+#[must_use]
+pub fn void_since(view: &BatchView) -> Option<When> {
+    let overtaken = view.batch.released.as_ref().filter(|(_, of, _)| *of != view.digest).map(|(.., at)| *at);
+    view.batch.release_voided_at.or(overtaken).map(When)
+}
+
+/// Who released a batch exactly as it stands, and when.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Fault> {
+    let stands = view.batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
+    let Some((by, _, at)) = stands else { return Ok(None) };
+    let names = history::names(db, std::iter::once(by.as_str())).await?;
+    Ok(Some((names.get(by).cloned().unwrap_or_default(), When(*at))))
 }
 
 async fn pooled(
@@ -388,7 +445,6 @@ async fn pooled(
     found: Vec<Candidate>,
     wishes: &HashMap<Payee, i64>,
 ) -> Result<Vec<Pooled>, Fault> {
-    let found: Vec<Candidate> = found.into_iter().take(ON_A_PAGE).collect();
     let ids: Vec<RewardId> = found.iter().map(|candidate| candidate.id).collect();
     let of: Vec<Payee> = found.iter().filter_map(|candidate| candidate.payee).collect();
     let read = rewards::named(db, &ids).await?;
@@ -487,7 +543,7 @@ impl ClaimsPage {
         let rewards = how_many(self.open_count, "reward", "rewards");
         match self.open.len() == self.open_count {
             true => rewards,
-            false => format!("the first {} of {rewards}", self.open.len()),
+            false => format!("{} of {rewards}", self.open.len()),
         }
     }
 }

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use futures::{Stream, StreamExt as _};
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, status_after_pay};
+use payout::ids::BatchId;
 use payout::money::{Currency, Money};
 use payout::transaction::{State as Stands, Status};
 
@@ -27,6 +30,7 @@ use crate::store::Db;
 use crate::store::batches::{self, Batch};
 use crate::store::transactions::{self, Filter};
 use crate::web::fault::Fault;
+use crate::web::form::Query;
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -39,6 +43,8 @@ pub fn routes() -> Vec<Route> {
 const STREAM_LIFE: Duration = Duration::from_secs(20);
 /// The least time between two tellings: a page need not be fetched for each of a thousand payments.
 const PACE: Duration = Duration::from_millis(700);
+/// How often it is looked whether another process has changed something.
+const ELSEWHERE: Duration = Duration::from_secs(3);
 /// How many payments of one kind stand on the page.
 const MOST: i64 = 100;
 
@@ -58,6 +64,8 @@ struct LivePage {
     deleted: Option<When>,
     paid: Option<(String, When)>,
     moving: bool,
+    /// The number of the last change that the page shows.
+    seen: i64,
     told: String,
     /// Succeeded, ended otherwise and under way, in thousandths of the whole.
     bar: [usize; 3],
@@ -78,6 +86,8 @@ impl LivePage {
 /// # Errors
 /// When the database does not answer.
 pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
+    // Read before anything else: what changes after it is told to the page by the stream.
+    let seen = batches::change_number(db, batch.id).await?;
     let states = batches::states(db, batch.id).await?;
     let states: Vec<(Stands, usize)> =
         states.into_iter().map(|(state, count)| (state, usize::try_from(count).unwrap_or(0))).collect();
@@ -108,6 +118,7 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         deleted: batch.deleted_at.map(When),
         paid,
         moving: moving > 0,
+        seen,
         told: told(all, good, bad, moving),
         bar: [share(good), share(bad), 1_000 - share(good) - share(bad)],
         counts: counts(&states),
@@ -181,9 +192,75 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     Ok(groups)
 }
 
-async fn events(State(app): State<App>, Path(number): Path<String>) -> Result<Response, Fault> {
-    batches::find(&mut app.store.read().await?, &number).await?;
-    Ok(stream(&app))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// The number of the change that the page has seen.
+    seen: Option<i64>,
+}
+
+/// Tells of changes from the one that was seen last: by a browser that comes back, in its `Last-Event-ID`, else by the page.
+/// When nothing is under way and nothing new is to be told, 204 tells the browser not to come back.
+async fn events(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    Query(ask): Query<Ask>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let batch = batches::find(&mut db, &number).await?.id;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let seen: Option<i64> = last.or(ask.seen);
+    let at_rest = batches::states(&mut db, batch).await?.iter().all(|(state, _)| state.settled());
+    if at_rest && seen == Some(batches::change_number(&mut db, batch).await?) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    drop(db);
+    let watch = Watch { changed: app.nudge.changed.subscribe(), app, batch, told: None, seen };
+    let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// Somebody's stream of a batch's change numbers.
+struct Watch {
+    app: App,
+    changed: watch::Receiver<u64>,
+    batch: BatchId,
+    told: Option<i64>,
+    /// What the page has seen, until that is told: then it knows by the next number that it must look again.
+    seen: Option<i64>,
+}
+
+impl Watch {
+    /// The next number: what the page has seen first, then the one of now, then each that is another, at a pace. Without a
+    /// database the stream ends, and the browser comes back by itself.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        let number = match self.seen.take() {
+            Some(seen) => seen,
+            None => self.another().await?,
+        };
+        self.told = Some(number);
+        let event = Event::default().id(number.to_string()).event("changed");
+        Some((Ok(event.retry(Duration::from_secs(1)).data(number.to_string())), self))
+    }
+
+    async fn another(&mut self) -> Option<i64> {
+        loop {
+            self.changed.borrow_and_update();
+            let mut db = self.app.store.read().await.ok()?;
+            let number = batches::change_number(&mut db, self.batch).await.ok()?;
+            drop(db);
+            if self.told != Some(number) {
+                return Some(number);
+            }
+            tokio::time::sleep(PACE).await;
+            // Another process may have changed it, of which no bell rings here.
+            let rung = tokio::time::timeout(ELSEWHERE, self.changed.changed()).await;
+            if matches!(rung, Ok(Err(_))) {
+                return None;
+            }
+        }
+    }
 }
 
 /// Tells a live page that something changed, for as long as one stream lives.

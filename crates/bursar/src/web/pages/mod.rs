@@ -12,6 +12,7 @@ mod dashboard;
 mod device;
 mod entry;
 mod events;
+mod evidence;
 mod export_new;
 mod exports;
 mod frame;
@@ -29,13 +30,16 @@ mod outbox;
 mod particulars;
 mod partner_entry;
 mod partners;
+mod password;
 mod pay;
 mod payee;
 mod payee_forms;
 mod people;
+mod pool;
 mod portal;
 mod prepare;
 mod programs;
+pub mod proof;
 mod reward;
 mod rewards;
 mod search;
@@ -65,6 +69,7 @@ pub fn routes() -> Vec<Route> {
     ];
     let pages = [
         login::routes(),
+        password::routes(),
         portal::routes(),
         rewards::routes(),
         entry::routes(),
@@ -76,6 +81,7 @@ pub fn routes() -> Vec<Route> {
         dashboard::routes(),
         transactions::routes(),
         transaction::routes(),
+        evidence::routes(),
         partners::routes(),
         payee::routes(),
         payee_forms::routes(),

@@ -9,15 +9,19 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use payout::access::Permission;
+use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
+use payout::settings::Settings;
+use payout::unusual::Kind;
 
-use super::claims::{Crosses, Row, balances, crossing, is_draft, stops};
+use super::claims::{Crosses, Row, balances, crossing, is_draft, released, stops, void_since};
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Cash, Why, how_many, whys};
+use super::words::{Cash, When, Why, how_many, whys};
 use super::{history, live};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
 use crate::ops::pay::{self, Balances, Paid, Seen};
+use crate::ops::unusual::{self, Unusual};
 use crate::ops::{OpsError, settings};
 use crate::store::claims::Skipped;
 use crate::store::{Db, payees};
@@ -31,7 +35,7 @@ use crate::work::ask;
 pub fn routes() -> Vec<Route> {
     vec![
         get("/claims/{number}/pay", Need::May(Permission::Read), show),
-        post("/claims/{number}/pay", Need::May(Permission::Pay), press),
+        post("/claims/{number}/pay", Need::May(Permission::Pay), press).proved("Pay this payout"),
     ]
 }
 
@@ -42,6 +46,10 @@ struct Part {
     total: Cash,
     fee: Cash,
     net: Cash,
+    /// What the vendor takes from our balance: what is paid, and the fee.
+    needed: Cash,
+    /// The vendor tells its fees before they are billed.
+    fee_known: bool,
     balance: Balance,
 }
 
@@ -51,10 +59,27 @@ enum Balance {
     NotTold,
     /// It could not be read.
     Unknown,
-    /// It covers what is needed.
-    Covers(Cash),
+    /// It covers what is needed: what there is, what is left afterwards.
+    Covers(Cash, Cash),
     /// It does not: what there is, what is needed.
     Short(Cash, Cash),
+}
+
+/// Claims that are unusual in the same way.
+struct Alike {
+    words: &'static str,
+    rule: &'static str,
+    count: usize,
+    rows: Vec<Odd>,
+}
+
+/// What is unusual about one claim.
+struct Odd {
+    name: String,
+    page: String,
+    total: Cash,
+    why: String,
+    at: Option<When>,
 }
 
 #[derive(Template)]
@@ -67,9 +92,16 @@ struct PayPage {
     totals: Vec<Cash>,
     /// The totals as the form sends them back.
     seen: Vec<String>,
+    /// The totals that are typed by whoever pays them.
+    to_type: Vec<Money>,
     digest: String,
+    /// Who released it exactly as it stands, and when; or since when a release is void.
+    released: Option<(String, When)>,
+    void: Option<When>,
     once: String,
     stops: Vec<Why>,
+    /// What is unusual, kind by kind.
+    unusual: Vec<Alike>,
     crossing: Vec<Crosses>,
     blocked: Vec<Row>,
     /// Claims that are paid although they are under their threshold.
@@ -108,9 +140,13 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         parts: parts(view, balances),
         totals: view.totals.iter().copied().map(Cash).collect(),
         seen: view.totals.iter().map(ToString::to_string).collect(),
+        to_type: to_type(&settings::load(&mut db).await?, &view.totals),
         digest: view.digest.clone(),
+        released: released(&mut db, view).await?,
+        void: void_since(view),
         once: web.app.clock.secret(),
         stops: whys(&stops),
+        unusual: alike(&mut db, view, web.app.clock.now()).await?,
         crossing: crossing(view),
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
         overridden: overridden.take(50).map(|claim| Row::of(claim, &names)).collect(),
@@ -119,6 +155,32 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         fee_note: fee_note(&mut db).await?,
     };
     visit.show(&page)
+}
+
+/// What is unusual about the claims, kind by kind.
+async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fault> {
+    let found = unusual::of(db, view, now).await?;
+    let name = |payee: Payee| {
+        let claim = view.claims.iter().find(|claim| claim.payee == payee);
+        claim.and_then(|claim| claim.named.as_ref()).map(|named| named.name.clone()).unwrap_or_default()
+    };
+    let row = |one: &Unusual| Odd {
+        name: name(one.payee),
+        page: super::partners::address(one.payee),
+        total: Cash(one.total),
+        why: one.finding.sentence(),
+        at: one.finding.at().map(When),
+    };
+    let alike = |kind: &Kind| {
+        let of_kind: Vec<&Unusual> = found.iter().filter(|one| one.finding.kind() == *kind).collect();
+        Alike {
+            words: kind.label(),
+            rule: kind.rule(),
+            count: of_kind.len(),
+            rows: of_kind.into_iter().take(unusual::SHOWN).map(row).collect(),
+        }
+    };
+    Ok(Kind::ALL.iter().map(alike).filter(|alike| alike.count > 0).collect())
 }
 
 /// The claims that the batch goes on without; one that is in it again is none.
@@ -166,15 +228,17 @@ fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
     let short = balances.short(view);
     let part = |(vendor, currency, payments, [total, fee, net]): (Vendor, Currency, usize, [i64; 3])| {
         let money = |minor| Money::new(minor, currency);
+        let needed = net.saturating_add(fee);
         let lacking = short.iter().find(|(at, needed, _)| (*at, needed.currency) == (vendor, currency));
         let balance = match (vendor, balances.of(vendor, money(0)), lacking) {
             (Vendor::PayPal, None, _) => Balance::NotTold,
             (_, _, Some((_, needed, has))) => Balance::Short(Cash(*has), Cash(*needed)),
-            (_, Some(has), None) => Balance::Covers(Cash(has)),
+            (_, Some(has), None) => Balance::Covers(Cash(has), Cash(money(has.minor.saturating_sub(needed)))),
             (Vendor::Stripe, None, None) => Balance::Unknown,
         };
-        let (total, fee, net) = (Cash(money(total)), Cash(money(fee)), Cash(money(net)));
-        Part { vendor: vendor.label(), payments, total, fee, net, balance }
+        let [total, fee, net, needed] = [total, fee, net, needed].map(|minor| Cash(money(minor)));
+        let fee_known = vendor == Vendor::PayPal;
+        Part { vendor: vendor.label(), payments, total, fee, net, needed, fee_known, balance }
     };
     sums.into_iter().map(part).collect()
 }
@@ -187,6 +251,9 @@ struct Promise {
     #[serde(default)]
     total: Vec<String>,
     checked: Option<String>,
+    /// What was typed for the totals that are typed, once for each.
+    #[serde(default)]
+    typed: Vec<String>,
 }
 
 /// The totals that were seen, as the page wrote them.
@@ -197,6 +264,31 @@ fn totals(words: &[String]) -> Vec<Money> {
         Money::parse(amount, currency).ok()
     };
     words.iter().filter_map(read).collect()
+}
+
+/// The totals that are typed by whoever pays them.
+fn to_type(rules: &Settings, totals: &[Money]) -> Vec<Money> {
+    totals.iter().copied().filter(|total| rules.is_typed(*total)).collect()
+}
+
+/// What is wrong with what was typed, currency by currency. The amount must be the total; commas between its digits are
+/// no matter. Where only one is asked for, its currency may be left out.
+fn not_typed(totals: &[Money], typed: &[String]) -> Vec<String> {
+    let means = |text: &String, total: &Money| {
+        let text = text.replace([',', '\u{a0}'], "");
+        let (amount, code) = match text.trim().split_once(' ') {
+            Some((amount, code)) => (amount, code.trim().to_uppercase()),
+            None if totals.len() == 1 => (text.trim(), total.currency.code().to_owned()),
+            None => return false,
+        };
+        code == total.currency.code() && Money::parse(amount, total.currency) == Ok(*total)
+    };
+    let missing = totals.iter().filter(|total| !typed.iter().any(|text| means(text, total)));
+    let told = |total: &Money| match typed.is_empty() {
+        true => format!("{}: type {total}.", total.currency),
+        false => format!("{}: the total is {total}, which is not what was typed.", total.currency),
+    };
+    missing.map(told).collect()
 }
 
 fn paid(paid: &Paid) -> Reply {
@@ -215,8 +307,15 @@ async fn press(
         let told = "Tick that you have checked the totals. Nothing was paid.";
         return Ok(Told::bad(told).on(&here));
     }
-    let batch = crate::store::batches::find(&mut web.app.store.read().await?, &number).await?;
+    let mut db = web.app.store.read().await?;
+    let batch = crate::store::batches::find(&mut db, &number).await?;
     let seen = Seen { digest: sent.digest, totals: totals(&sent.total) };
+    let wrong = not_typed(&to_type(&settings::load(&mut db).await?, &seen.totals), &sent.typed);
+    if batch.open() && !wrong.is_empty() {
+        let told = "A large total is typed before it is paid. Nothing was paid.";
+        return Ok(Told::bad(told).listing(wrong).on(&here));
+    }
+    drop(db);
     let balances = ask::balances(&web.work).await;
     let once = key.once(paid);
     match pay::pay(&web.app, &visit.actor, batch.id, &seen, &balances, once.as_ref()).await {
@@ -286,6 +385,23 @@ async fn refused(web: &Web, visit: Visit, number: &str, balances: &Balances) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_typed_total_is_the_total_or_nothing_is_paid() {
+        let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
+        let (usd, jpy) = (money(1_234_550, "USD"), money(900_000, "JPY"));
+        let typed = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for right in ["12345.50", "12,345.50", "12345.5 usd", " 12,345.50 USD "] {
+            assert!(not_typed(&[usd], &typed(&[right])).is_empty(), "{right}");
+        }
+        for wrong in ["12345", "12345.51", "12345.50 EUR", "", "yes", "1234550", "-12345.50"] {
+            assert_eq!(not_typed(&[usd], &typed(&[wrong])).len(), 1, "{wrong}");
+        }
+        assert_eq!(not_typed(&[usd], &[]), ["USD: type 12345.50 USD."]);
+        assert!(not_typed(&[usd, jpy], &typed(&["900000 JPY", "12345.50 USD"])).is_empty());
+        assert_eq!(not_typed(&[usd, jpy], &typed(&["900000", "12345.50 USD"])).len(), 1);
+        assert!(not_typed(&[], &[]).is_empty());
+    }
 
     #[test]
     fn totals_are_read_as_they_were_written() {

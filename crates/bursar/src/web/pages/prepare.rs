@@ -12,12 +12,13 @@ use payout::ledger::Payee;
 use payout::money::Currency;
 
 use super::frame::{Frame, Place, Told, Visit};
+use super::pool::Wanted;
 use super::words::{Cash, how_many};
 use crate::app::App;
 use crate::ops::batches::{self as verbs, BatchView, Choose};
 use crate::ops::claims;
 use crate::ops::notices::{self, remind::Reminded};
-use crate::store::batches::{self, PoolFilter};
+use crate::store::batches;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, get, post};
@@ -34,7 +35,7 @@ pub fn routes() -> Vec<Route> {
         get("/claims/{number}/delete", prepares, delete_form),
         post("/claims/{number}/delete", prepares, delete),
         post("/claims/{number}/ask-release", prepares, ask_release),
-        post("/claims/{number}/release", pays, release),
+        post("/claims/{number}/release", pays, release).proved("Release this payout"),
         post("/claims/{number}/override", prepares, override_threshold),
     ]
 }
@@ -45,14 +46,42 @@ struct Added {
     #[serde(default)]
     id: Vec<String>,
     all: Option<String>,
+    owner: Option<String>,
+    account: Option<String>,
+    program: Option<String>,
+    activity: Option<String>,
+    payment_type: Option<String>,
+    currency: Option<String>,
+}
+
+impl Added {
+    /// The filters of the list that the form stands under.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            owner: self.owner.clone(),
+            account: self.account.clone(),
+            program: self.program.clone(),
+            activity: self.activity.clone(),
+            payment_type: self.payment_type.clone(),
+            currency: self.currency.clone(),
+            ..Wanted::default()
+        }
+    }
 }
 
 async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> Result<Response, Fault> {
     let ids: Vec<RewardId> = sent.id.iter().filter_map(|id| RewardId::parse(id)).collect();
+    let back = sent.wanted().address("/claims", &[]);
     let choose = match sent.all {
-        Some(_) => Choose::AllEligible(PoolFilter::default()),
+        Some(_) => {
+            let (filter, problems) = sent.wanted().read(&mut app.store.read().await?).await?;
+            if !problems.is_empty() {
+                return Ok(Told::bad("Nothing was added.").listing(problems).on(&back));
+            }
+            Choose::AllEligible(filter)
+        }
         None if ids.is_empty() => {
-            return Ok(Told::bad("No reward is ticked, so nothing was added.").on("/claims"));
+            return Ok(Told::bad("No reward is ticked, so nothing was added.").on(&back));
         }
         None => Choose::Named(ids),
     };
@@ -60,7 +89,7 @@ async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> R
         Ok(view) => Told::good(format!("{} now holds {}.", view.batch.number, held(&view))),
         Err(error) => Told::refused(error)?,
     };
-    Ok(told.on("/claims"))
+    Ok(told.on(&back))
 }
 
 /// Whoever was reminded lately is not reminded again, and the page says so.

@@ -77,7 +77,9 @@ impl Section {
             Self::Methods => serde_json::json!([of.enabled, of.vendors]),
             Self::Amounts => serde_json::json!([of.fees_paid_by, of.earning_thresholds]),
             Self::Limits => of.limits.clone(),
-            Self::Safeguards => serde_json::json!([of.cooling_off_hours, of.two_person_release]),
+            Self::Safeguards => {
+                serde_json::json!([of.cooling_off_hours, of.two_person_release, of.typed_total_above])
+            }
             Self::Partners => {
                 let lines: Vec<String> = of.tax_thresholds.iter().map(tax_line).collect();
                 serde_json::json!([of.us_tax_tracking, of.profile_roles, lines])
@@ -105,6 +107,7 @@ struct Typed {
     per_person_per_day: String,
     two_person_release: Option<String>,
     cooling_off_hours: String,
+    typed_total_above: String,
     us_tax_tracking: Option<String>,
     profile_role: Vec<String>,
     tax_thresholds: String,
@@ -135,6 +138,7 @@ impl Typed {
             per_person_per_day: lines(&limits.per_person_per_day),
             two_person_release: ticked(document.two_person_release),
             cooling_off_hours: document.cooling_off_hours.to_string(),
+            typed_total_above: lines(&document.typed_total_above),
             us_tax_tracking: ticked(document.us_tax_tracking),
             profile_role: document.profile_roles.clone(),
             tax_thresholds: document.tax_thresholds.iter().map(tax_line).collect::<Vec<_>>().join("\n"),
@@ -158,6 +162,7 @@ impl Typed {
             Section::Safeguards => {
                 shown.two_person_release = typed.two_person_release;
                 shown.cooling_off_hours = typed.cooling_off_hours;
+                shown.typed_total_above = typed.typed_total_above;
             }
             Section::Partners => {
                 (shown.us_tax_tracking, shown.profile_role) = (typed.us_tax_tracking, typed.profile_role);
@@ -198,6 +203,7 @@ impl Typed {
                 Document {
                     cooling_off_hours: hours,
                     two_person_release: self.two_person_release.is_some(),
+                    typed_total_above: amounts(&self.typed_total_above, "typed_total_above")?,
                     ..before
                 }
             }

@@ -10,17 +10,19 @@ use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
 use payout::money::Money;
 use payout::reason::explain;
-use payout::transaction::{AttemptState, Leg};
+use payout::remedy;
+use payout::transaction::{AttemptState, Leg, State as Stands};
 
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, detail, meaning, plain, status_chip, when};
+use super::words::{Cash, Chip, When, detail, how_many, meaning, plain, status_chip, when};
 use crate::app::App;
+use crate::ops::evidence;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
+use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self, Db, batches, mails, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
@@ -34,10 +36,15 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/transactions/{number}", reads, show),
         post("/transactions/{number}/refresh", pays, refresh),
-        post("/transactions/{number}/resubmit", pays, resubmit),
-        post("/transactions/{number}/return-to-pool", pays, return_to_pool),
-        post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside),
-        post("/transactions/{number}/settle-by-hand", pays, settle_by_hand),
+        post("/transactions/{number}/resubmit", pays, resubmit).proved("Resubmit this payment"),
+        post("/transactions/{number}/return-to-pool", pays, return_to_pool)
+            .proved("Return its rewards to the pool"),
+        post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside)
+            .proved("Mark this payment as paid outside"),
+        post("/transactions/{number}/cancel-unclaimed", pays, cancel_unclaimed)
+            .proved("Cancel this unclaimed payment"),
+        post("/transactions/{number}/settle-by-hand", pays, settle_by_hand)
+            .proved("Settle this payment by hand"),
     ]
 }
 
@@ -77,6 +84,8 @@ struct LineRow {
     effect: String,
     detail: Option<String>,
     event: Option<String>,
+    /// Where what lies behind it can be read.
+    raw: Option<String>,
 }
 
 #[derive(Template)]
@@ -111,10 +120,17 @@ struct ShowPage {
     deeds: Vec<Deed>,
     outside_deed: Deed,
     by_hand: Option<Deed>,
+    /// Calling back what nobody has claimed.
+    cancel: Option<Deed>,
+    /// Until when it comes back by itself, and in how many days that is.
+    unclaimed: Option<(When, String)>,
+    /// What can be done, the usual first: the words and who does it.
+    choices: Vec<(&'static str, &'static str)>,
     today: String,
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
     timeline: Vec<LineRow>,
+    may_read_raw: bool,
     mails: Vec<outbox::Row>,
 }
 
@@ -165,6 +181,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, terms.amount.currency)))
     });
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
+    let rows = evidence::of(db, transaction).await?;
     let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction);
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Dashboard),
@@ -195,10 +212,14 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
         by_hand: by_hand(app, visit, transaction, &attempts),
+        cancel: cancel(app, visit, transaction, &attempts),
+        unclaimed: unclaimed(transaction, app.clock.now()),
+        choices: choices(transaction),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
         rewards: covered.collect(),
-        timeline: transactions::timeline(db, transaction.id).await?.into_iter().map(line).collect(),
+        timeline: rows.into_iter().map(|row| line(&transaction.label(), row)).collect(),
+        may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
 }
@@ -254,6 +275,49 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
     ]
 }
 
+/// PayPal waits so long for a receiver (vendors' documentation: 30 days).
+const CLAIMED_WITHIN_US: i64 = 30 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
+
+/// When PayPal gives back by itself what nobody claims, and how far off that is.
+fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, String)> {
+    if transaction.state != Stands::Unclaimed {
+        return None;
+    }
+    let until = transaction.state_at.saturating_add(CLAIMED_WITHIN_US);
+    let days = usize::try_from((until - now).max(0).saturating_add(DAY_US - 1) / DAY_US).unwrap_or(0);
+    let left = match days {
+        0 => "any time now".to_owned(),
+        days => format!("{} left", how_many(days, "day", "days")),
+    };
+    Some((When(until), left))
+}
+
+/// What can be done, as the rules list it. What is closed needs nothing.
+fn choices(transaction: &Transaction) -> Vec<(&'static str, &'static str)> {
+    let choices = match (transaction.closed(), transaction.contradicted_at) {
+        (true, None) => &[],
+        (_, Some(_)) => remedy::contradicted(),
+        (false, None) => remedy::choices(transaction.state),
+    };
+    choices.iter().map(|choice| (choice.words, choice.who.label())).collect()
+}
+
+/// Calling back is shown only while nobody has claimed the money.
+fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
+    let under_way =
+        attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
+    let not_his = "Your role does not allow this. A payer or an administrator can.";
+    let not_his = (!visit.may(Permission::Pay)).then(|| not_his.to_owned());
+    (transaction.state == Stands::Unclaimed).then(|| Deed {
+        path: "cancel-unclaimed",
+        words: "Cancel at PayPal",
+        told: "Asks PayPal to give the money back. It stays unclaimed here until PayPal says that it is back; then it can be resubmitted or returned to the pool. If the receiver claims it first, it is paid.",
+        why_not: not_his.or(under_way),
+        once: app.clock.secret(),
+    })
+}
+
 /// Settling by hand is shown only where something waits for a person.
 fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
     let waits = attempts.iter().any(|one| one.state == AttemptState::Review);
@@ -285,6 +349,7 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
             Leg::Payout => "Payout to the payee's bank",
             Leg::Reversal => "Transfer fetched back",
             Leg::Item => "PayPal payment",
+            Leg::Cancel => "Unclaimed payment called back",
         },
         number: attempt.number,
         chip: Chip { tone, words },
@@ -297,7 +362,8 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
     }
 }
 
-fn line(line: ReadLine) -> LineRow {
+fn line(number: &str, row: evidence::Row) -> LineRow {
+    let line = row.line;
     LineRow {
         at: When(line.at),
         source: match line.source.as_str() {
@@ -312,6 +378,7 @@ fn line(line: ReadLine) -> LineRow {
         effect: plain(&line.effect),
         detail: line.detail,
         event: line.event_id,
+        raw: row.raw.then(|| format!("/transactions/{number}/evidence/{}", row.id)),
     }
 }
 
@@ -368,6 +435,38 @@ async fn return_to_pool(
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))
+}
+
+async fn cancel_unclaimed(
+    State(web): State<Web>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
+    let id = id_of(&web.app, &number).await?;
+    let asked = verbs::cancel_unclaimed(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
+    let told = match asked {
+        Ok(_) => called_back(&ask::cancellation(&web.work, id).await?),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// What became of calling an unclaimed payment back.
+fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
+    match (after.state, refused) {
+        (Stands::Returned, _) => Told::good("PayPal has given the money back. It can be paid again now."),
+        (Stands::Unclaimed, Some(code)) => {
+            Told::bad(format!("PayPal refused to give it back ({code}). It is unclaimed still."))
+        }
+        (Stands::Unclaimed, None) => Told::warn(
+            "PayPal is asked to give it back and has not said yet that it has. This page shows it when it does; nothing else needs to be done.",
+        ),
+        (state, _) => Told::warn(format!(
+            "It was too late to call it back: the payment is {} now.",
+            state.status().label()
+        )),
+    }
 }
 
 /// How fetching the money back from a Stripe balance went.

@@ -12,9 +12,9 @@ use super::Outcome;
 use super::cast::Cast;
 use crate::world::World;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
-    "return", "outside", "refresh", "settle",
+    "return", "outside", "refresh", "settle", "cancel",
 ];
 
 /// Whether a line is a command.
@@ -163,6 +163,7 @@ enum Bound {
     Delete(BatchId),
     Resubmit(TransactionId),
     Return(TransactionId),
+    Cancel(TransactionId),
     Outside(TransactionId, String, String),
     Refresh(TransactionId),
     /// By the object of that transaction at the vendor; without one, as not made.
@@ -187,6 +188,7 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
         }
         ("delete", [name]) => Bound::Delete(cast.batch(name)?),
         ("resubmit", [who]) => Bound::Resubmit(about(who).await?),
+        ("cancel", [who]) => Bound::Cancel(about(who).await?),
         ("return", [who]) => Bound::Return(about(who).await?),
         ("outside", [who, reference, on]) => {
             Bound::Outside(about(who).await?, (*reference).to_owned(), (*on).to_owned())
@@ -214,6 +216,9 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
         }
         Bound::Resubmit(id) => {
             transactions::resubmit(app, actor, id, None).await?;
+        }
+        Bound::Cancel(id) => {
+            transactions::cancel_unclaimed(app, actor, id, None).await?;
         }
         Bound::Return(id) => {
             transactions::return_to_pool(app, actor, id, None).await?;

@@ -1,0 +1,67 @@
+//! What is unusual about the claims of a batch, as whoever pays it is shown, and as Pay keeps it in its audit row. The
+//! rules are `payout::unusual`.
+
+use payout::ledger::Payee;
+use payout::money::Money;
+use payout::unusual::{Finding, Kind, Past, findings};
+use serde_json::{Value, json};
+
+use super::Result;
+use super::batches::{BatchView, ClaimView};
+use crate::store::{Db, past};
+
+/// How many of one kind are shown, and kept with Pay; the rest are counted.
+pub const SHOWN: usize = 50;
+
+/// What is unusual about one claim.
+#[derive(Clone, Debug)]
+pub struct Unusual {
+    /// Whose claim.
+    pub payee: Payee,
+    /// What it pays.
+    pub total: Money,
+    /// What is unusual.
+    pub finding: Finding,
+}
+
+/// Everything unusual about a draft's claims, by kind, the largest first. A payee without a destination is blocked
+/// anyway.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>> {
+    let mut payees: Vec<Payee> = view.claims.iter().map(|claim| claim.payee).collect();
+    payees.sort_unstable();
+    payees.dedup();
+    let past = past::of(db, &payees, now).await?;
+    let none = Past::default();
+    let of_claim = |claim: &ClaimView| {
+        let past = past.get(&claim.payee).unwrap_or(&none);
+        let to = claim.destination.as_ref().map(|to| to.fingerprint().to_owned());
+        let found = to.map(|to| findings(claim.total, &to, past)).unwrap_or_default();
+        let (payee, total) = (claim.payee, claim.total);
+        found.into_iter().map(move |finding| Unusual { payee, total, finding })
+    };
+    let mut found: Vec<Unusual> = view.claims.iter().flat_map(of_claim).collect();
+    found.sort_by_key(|one| (one.finding.kind(), std::cmp::Reverse(one.total.minor)));
+    Ok(found)
+}
+
+/// What Pay keeps of it: how many of each kind, and those that were shown.
+#[must_use]
+pub fn kept(found: &[Unusual]) -> Value {
+    let mut kinds = serde_json::Map::new();
+    for kind in Kind::ALL {
+        let of_kind: Vec<&Unusual> = found.iter().filter(|one| one.finding.kind() == *kind).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let shown = of_kind.iter().take(SHOWN).map(|one| {
+            let (payee, total) = (one.payee.to_string(), one.total.to_string());
+            json!({ "payee": payee, "total": total, "why": one.finding.sentence() })
+        });
+        let shown: Vec<Value> = shown.collect();
+        kinds.insert(kind.as_str().to_owned(), json!({ "count": of_kind.len(), "shown": shown }));
+    }
+    Value::Object(kinds)
+}

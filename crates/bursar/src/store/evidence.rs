@@ -1,0 +1,128 @@
+//! What vendors said, as it came: their answers to money requests, and the events about a payment. Requests are kept with
+//! their submissions. What is deliberately not here: who may read it, and masking (`ops::evidence`).
+
+use payout::ids::TransactionId;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where};
+
+/// An answer to keep.
+pub struct New {
+    /// Its id.
+    pub id: String,
+    /// The submission it answers.
+    pub submission: String,
+    /// When it was recorded.
+    pub at: i64,
+    /// The HTTP status.
+    pub status: i64,
+    /// The id under which the vendor's support finds it.
+    pub request_id: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// Keeps answers.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep(tx: &mut Tx, new: &[New]) -> Result<()> {
+    let mut rows = Rows::default();
+    for one in new {
+        rows.push([
+            one.id.as_str().into(),
+            one.submission.as_str().into(),
+            one.at.into(),
+            one.status.into(),
+            one.request_id.clone().into(),
+            one.body.as_str().into(),
+        ]);
+    }
+    let sql = "INSERT INTO vendor_answer (id, submission_id, at, status, request_id, body) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// An answer as it was kept.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its id.
+    pub id: String,
+    /// The submission it answers.
+    pub submission: String,
+    /// When it was recorded.
+    pub at: i64,
+    /// The HTTP status.
+    pub status: i64,
+    /// The id under which the vendor's support finds it.
+    pub request_id: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// The answers to these submissions, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn answers(db: &mut Db, submissions: &[String]) -> Result<Vec<Answer>> {
+    let mut found = Vec::new();
+    for some in submissions.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("submission_id", some.iter().map(|id| Value::from(id.as_str())));
+        let sql = "SELECT id, submission_id, at, status, request_id, body FROM vendor_answer {where} \
+                   ORDER BY at, id";
+        found.extend(db.all(conditions.query(sql)).await?);
+    }
+    let read = |row: &AnyRow| {
+        Ok(Answer {
+            id: row.try_get(0)?,
+            submission: row.try_get(1)?,
+            at: row.try_get(2)?,
+            status: row.try_get(3)?,
+            request_id: row.try_get(4)?,
+            body: row.try_get(5)?,
+        })
+    };
+    found.iter().map(read).collect()
+}
+
+/// An event about a payment, as it came.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Our id.
+    pub id: String,
+    /// The vendor's id.
+    pub event_id: String,
+    /// The vendor's word for what happened.
+    pub event_type: String,
+    /// When it came.
+    pub received_at: i64,
+    /// What it changed, once it was dealt with.
+    pub effect: Option<String>,
+    /// The bytes as they came.
+    pub body: String,
+    /// The headers that were verified, as JSON.
+    pub headers: String,
+}
+
+/// The events about a payment, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
+    let sql = "SELECT id, event_id, event_type, received_at, effect, body, headers FROM vendor_event \
+               WHERE transaction_id = $1 ORDER BY received_at, id LIMIT 500";
+    let read = |row: &AnyRow| {
+        Ok(Event {
+            id: row.try_get(0)?,
+            event_id: row.try_get(1)?,
+            event_type: row.try_get(2)?,
+            received_at: row.try_get(3)?,
+            effect: row.try_get(4)?,
+            body: row.try_get(5)?,
+            headers: row.try_get(6)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(of.to_string())).await?.iter().map(read).collect()
+}

@@ -1,0 +1,87 @@
+//! What payees were paid before, read in sets: what a payment is measured by before Pay is pressed. What is deliberately
+//! not here: what of it is unusual (`payout::unusual`).
+
+use std::collections::HashMap;
+
+use payout::ledger::Payee;
+use payout::money::{Currency, Money};
+use payout::unusual::{AVERAGE_DAYS, DUPLICATE_DAYS, PaidTo, Past, Recent};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Value, Where, word};
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The past of these payees; whoever was never paid is not among them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, Past>> {
+    let mut past: HashMap<Payee, Past> = HashMap::new();
+    for some in payees.chunks(MOST_VALUES - 20) {
+        for (payee, to) in paid_to(db, some).await? {
+            past.entry(payee).or_default().destinations.push(to);
+        }
+        for (payee, recent) in recent(db, some, now - DUPLICATE_DAYS * DAY_US).await? {
+            past.entry(payee).or_default().recent.push(recent);
+        }
+        for (payee, completed) in completed(db, some, now - AVERAGE_DAYS * DAY_US).await? {
+            past.entry(payee).or_default().completed.push(completed);
+        }
+    }
+    Ok(past)
+}
+
+fn among(payees: &[Payee]) -> Where {
+    let mut conditions = Where::default();
+    conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
+    conditions
+}
+
+async fn paid_to(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo)>> {
+    let mut conditions = among(payees);
+    conditions.and("state = 'success'", []);
+    let sql = "SELECT payee, fingerprint, MAX(masked), MAX(created_at) FROM payout_transaction {where} \
+               GROUP BY payee, fingerprint";
+    let read = |row: &AnyRow| {
+        let to = PaidTo { fingerprint: row.try_get(1)?, masked: row.try_get(2)?, last_at: row.try_get(3)? };
+        Ok((payee(row)?, to))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// What is released has given its rewards back: paying them again is what is wanted. What failed and still holds them
+/// counts, because it can be sent again: then a reward that somebody has entered anew would be paid twice.
+async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, Recent)>> {
+    let mut conditions = among(payees);
+    conditions.and("released_at IS NULL AND created_at >= ?", [Value::from(since)]);
+    let sql = "SELECT payee, currency, amount_minor, MAX(number), MAX(created_at) FROM payout_transaction \
+               {where} GROUP BY payee, currency, amount_minor";
+    let read = |row: &AnyRow| {
+        let number: i64 = row.try_get(3)?;
+        let amount = Money::new(row.try_get(2)?, currency(row)?);
+        Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, (i64, Money))>> {
+    let mut conditions = among(payees);
+    conditions.and("state = 'success' AND created_at >= ?", [Value::from(since)]);
+    let sql = "SELECT payee, currency, COUNT(*), CAST(SUM(amount_minor) AS BIGINT) FROM payout_transaction \
+               {where} GROUP BY payee, currency";
+    let read =
+        |row: &AnyRow| Ok((payee(row)?, (row.try_get(2)?, Money::new(row.try_get(3)?, currency(row)?))));
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+fn payee(row: &AnyRow) -> Result<Payee> {
+    let payee: String = row.try_get(0)?;
+    word(Payee::parse(&payee), &payee)
+}
+
+fn currency(row: &AnyRow) -> Result<Currency> {
+    let code: String = row.try_get(1)?;
+    word(Currency::parse(&code).ok(), &code)
+}

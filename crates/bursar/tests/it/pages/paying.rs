@@ -1,0 +1,428 @@
+//! The pages that move money: what is unusual, the password that is asked again, and what is kept of both.
+
+use axum::http::{Method, StatusCode};
+use bursar::ops::import;
+use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::settings::{Amount, Document};
+use bursar::store::rewards::{Filter, View};
+use bursar::store::{audit, payees};
+use bursar::work::connect;
+use futures::StreamExt as _;
+use payout::access::{Permission, Role};
+use payout::payee::Destination;
+
+use super::{Browser, PASSWORD, Page, approve_all, furnish};
+use crate::world::{DAY, SECOND, World};
+
+const MINUTE: i64 = 60 * SECOND;
+
+/// The fields of the form on the Pay page, as a browser would send them.
+pub fn promise(page: &Page) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("checked", "yes".to_owned())];
+    fields.extend(["csrf", "once", "digest"].map(|name| (name, page.hidden(name))));
+    fields.extend(page.all_hidden("total").into_iter().map(|total| ("total", total)));
+    fields
+}
+
+/// The same fields as they are posted.
+pub fn sent<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    fields.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// Puts everything eligible into a payout; where it is paid.
+pub async fn prepare(browser: &mut Browser) -> String {
+    let csrf = browser.read("/claims").await.hidden("csrf");
+    let formed = browser.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
+    let number = formed.body.split("PB-2026-").nth(1).unwrap().get(..4).unwrap();
+    format!("/claims/PB-2026-{number}/pay")
+}
+
+/// Pays it, and lets the vendors finish.
+pub async fn pay(world: &World, browser: &mut Browser, path: &str) {
+    let mut fields = promise(&browser.read(path).await);
+    fields.push(("password", PASSWORD.to_owned()));
+    let paid = browser.post(path, &sent(&fields)).await;
+    assert_eq!((paid.status, paid.to.as_str()), (StatusCode::SEE_OTHER, path), "{}", paid.body);
+    for _ in 0..20 {
+        world.tick_all(0).await;
+        world.pass(MINUTE);
+        world.deliver().await;
+    }
+    world.tick_all(0).await;
+}
+
+/// Rewards of Ana, approved.
+pub async fn earned(world: &World, name: &str, amounts: &[&str]) {
+    let mut file = String::from("external_id,activity,owner,value,currency\n");
+    for (place, amount) in amounts.iter().enumerate() {
+        file += &format!("{name}-{place},deal,ana,{amount},USD\n");
+    }
+    let report = import::rewards(&world.app, &world.actor, file.as_bytes(), false, None).await.unwrap();
+    assert_eq!(report.accepted, amounts.len() as u64);
+    let count = i64::try_from(amounts.len()).unwrap();
+    let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), count);
+    decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
+}
+
+#[test]
+fn every_form_that_moves_money_asks_for_a_fresh_proof() {
+    let pays = |route: &bursar::web::Route| {
+        route.method == Method::POST
+            && !route.path.starts_with("/api/")
+            && route.need == bursar::web::Need::May(Permission::Pay)
+    };
+    let without: Vec<&str> = bursar::web::table()
+        .iter()
+        .filter(|one| pays(one) && one.proved.is_none())
+        .map(|one| one.path)
+        .collect();
+    assert_eq!(without, ["/transactions/{number}/refresh"], "asking the vendor moves nothing");
+}
+
+#[tokio::test]
+async fn paying_asks_for_the_password_again_after_ten_minutes() {
+    let world = World::open("pages_step_up", 51).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let path = prepare(&mut browser).await;
+    let page = browser.read(&path).await;
+    let fields = promise(&page);
+    world.pass(10 * MINUTE + SECOND);
+
+    let asked = browser.post(&path, &sent(&fields)).await;
+    assert_eq!(asked.status, StatusCode::OK);
+    asked.says("Nothing was done yet.");
+    for (name, value) in &fields {
+        assert!(asked.all_hidden(name).contains(value), "{name} comes along");
+    }
+    browser.read(&path).await.says("Nothing is sent before you press Pay.");
+
+    let with = |password: &str| [fields.clone(), vec![("password", password.to_owned())]].concat();
+    let wrong = browser.post(&path, &sent(&with("not the password at all"))).await;
+    wrong.says("This is not your password. Try again.");
+    assert!(!wrong.body.contains("not the password at all"));
+    let right = browser.post(&path, &sent(&with(PASSWORD))).await;
+    assert_eq!((right.status, right.to.as_str()), (StatusCode::SEE_OTHER, path.as_str()));
+    // Pressing again answers the same and pays nothing twice.
+    assert_eq!(browser.post(&path, &sent(&with(PASSWORD))).await.to, path);
+    browser.read(&path).await.says("Pay was pressed by pat");
+
+    // What somebody has typed is not lost.
+    let number = browser.read("/dashboard/transactions").await.body;
+    let number = number.split("/transactions/PT-").nth(1).unwrap().get(..6).unwrap().to_owned();
+    world.pass(11 * MINUTE);
+    let form = format!("/transactions/PT-{number}/mark-paid-outside");
+    let csrf = page.hidden("csrf");
+    let typed = [("csrf", csrf.as_str()), ("reference", "wire “77”"), ("paid_on", "2026-03-02")];
+    let asked = browser.post(&form, &typed).await;
+    assert_eq!(asked.hidden("reference"), "wire “77”");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
+    let world = World::open("pages_no_password", 52).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    bursar::ops::people::reset(&world.app, "pat@example.com", None).await.unwrap();
+    let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
+    browser.get(link.strip_prefix(&world.app.base_url).unwrap()).await;
+    let path = prepare(&mut browser).await;
+    let fields = promise(&browser.read(&path).await);
+    world.pass(11 * MINUTE);
+    browser.post(&path, &sent(&fields)).await.says("You have no password yet.");
+    browser.read("/password").await.says("more than ten minutes since you signed in");
+    let chosen = |csrf: &str, again: &str| {
+        vec![
+            ("csrf", csrf.to_owned()),
+            ("password", "another long one".to_owned()),
+            ("again", again.to_owned()),
+        ]
+    };
+    let csrf = fields.iter().find(|(name, _)| *name == "csrf").unwrap().1.clone();
+    browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await.says("one-time link first");
+
+    let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
+    browser.get(link.strip_prefix(&world.app.base_url).unwrap()).await;
+    let csrf = browser.read("/password").await.hidden("csrf");
+    browser.post("/password", &sent(&chosen(&csrf, "another long two"))).await.says("not the same");
+    let changed = browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await;
+    assert_eq!(changed.to, "/");
+    world.pass(11 * MINUTE);
+    let mut fields = promise(&browser.read(&path).await);
+    fields.push(("password", "another long one".to_owned()));
+    assert_eq!(browser.post(&path, &sent(&fields)).await.to, path);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
+    let world = World::open("pages_unusual", 53).await;
+    furnish(&world).await;
+    let none = Verdict::Reject { reason: "not these".to_owned(), shown: false };
+    decide_many(&world.app, &world.actor, &Which::All(Box::default(), 12), &none, None).await.unwrap();
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    for (name, amount) in [("one", "100.00"), ("two", "120.00"), ("three", "140.00")] {
+        earned(&world, name, &[amount]).await;
+        let path = prepare(&mut browser).await;
+        let first = browser.read(&path).await.words().contains("First payment to this destination 1");
+        assert_eq!(first, name == "one");
+        pay(&world, &mut browser, &path).await;
+    }
+    world.pass(DAY);
+    let mut browser = Browser::of(&world, Role::Payer, "lee").await;
+    earned(&world, "same", &["120.00"]).await;
+    let path = prepare(&mut browser).await;
+    let same = browser.read(&path).await;
+    same.says("What is unusual");
+    same.says("Same amount as a recent payment 1");
+    same.says("PT-000002 was for the same amount.");
+    same.says("and looked at what is unusual");
+    assert!(!same.words().contains("First payment to this destination"));
+
+    // Another address, and much more than ever: after the cooling-off it can be paid, and is looked at.
+    let csrf = same.hidden("csrf");
+    let rewards = browser.read("/claims").await.all_hidden("id");
+    browser.post_on(&path.replace("/pay", "/remove"), &[("csrf", &csrf), ("id", &rewards[0])]).await;
+    earned(&world, "much", &["400.01"]).await;
+    let ana = payees::find(&mut world.app.store.read().await.unwrap(), "ana").await.unwrap().unwrap();
+    let moved = Destination::paypal("elsewhere@example.com").unwrap();
+    connect::set_profile(&world.works[0], &world.actor, ana, moved).await.unwrap();
+    world.pass(4 * DAY);
+    browser = Browser::of(&world, Role::Payer, "kim").await;
+    let path = prepare(&mut browser).await;
+    let page = browser.read(&path).await;
+    page.says("Destination changed since the last payment 1");
+    page.says("The last payment went to a…@example.com.");
+    page.says("First payment to this destination 1");
+    page.says("Far above the payee&#39;s average 1");
+    page.says("3 payments of the last 12 months were 120.00 USD on average.");
+    pay(&world, &mut browser, &path).await;
+
+    let number = path.split('/').nth(2).unwrap();
+    let mut db = world.app.store.read().await.unwrap();
+    let batch = bursar::store::batches::find(&mut db, number).await.unwrap();
+    let kept = audit::newest(&mut db, Some(&batch.id.to_string()), i64::MAX, 50).await.unwrap();
+    let kept = kept.iter().find(|row| row.action == "batch_paid").unwrap();
+    let detail: serde_json::Value = serde_json::from_str(&kept.detail).unwrap();
+    for kind in ["destination_changed", "first_payment", "far_above_average"] {
+        assert_eq!(detail["unusual"][kind]["count"], 1, "{detail}");
+    }
+    world.close().await;
+}
+
+/// The pages that tell word for word what lies behind a payment's timeline.
+pub async fn evidence(browser: &mut Browser, number: &str) -> Vec<(String, Page)> {
+    let page = browser.read(&format!("/transactions/{number}")).await;
+    let start = format!("href=\"/transactions/{number}/evidence/");
+    let rows: Vec<&str> =
+        page.body.split(&start).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let mut pages = Vec::new();
+    for row in rows {
+        let path = format!("/transactions/{number}/evidence/{row}");
+        let page = browser.read(&path).await;
+        pages.push((path, page));
+    }
+    pages
+}
+
+#[tokio::test]
+async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
+    let world = World::open("pages_evidence", 54).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let mut payer = Browser::of(&world, Role::Payer, "pat").await;
+    let path = prepare(&mut payer).await;
+    pay(&world, &mut payer, &path).await;
+    let mut auditor = Browser::of(&world, Role::Auditor, "kim").await;
+    let pages = evidence(&mut auditor, "PT-000002").await;
+    let with = |title: &str| {
+        let found = pages.iter().find(|(_, page)| page.body.contains(&format!("<h1>{title}</h1>")));
+        found.unwrap_or_else(|| panic!("no {title} among {}", pages.len()))
+    };
+    let (request, page) = with("Request to PayPal");
+    page.says("POST /v1/payments/payouts");
+    page.says("(1 item of another payment is not shown)");
+    page.says("…@example.com");
+    with("Answer of PayPal").1.says("Status 201");
+    let (_, webhook) = with("Webhook of PayPal");
+    webhook.says("paypal-transmission-sig: (checked when it came; not shown)");
+    for (path, page) in &pages {
+        for address in ["ana@example.com", "bo@example.com"] {
+            assert!(!page.body.contains(address), "{path} holds {address}");
+        }
+    }
+    auditor.read("/activity").await.says("Evidence read");
+
+    let seen = payer.read("/transactions/PT-000002").await;
+    seen.says("Kept word for word; administrators and auditors can open it.");
+    assert!(!seen.body.contains("/evidence/"));
+    assert_eq!(payer.get(request).await.status, StatusCode::FORBIDDEN);
+    let elsewhere = request.replace("PT-000002", "PT-000001");
+    assert_eq!(auditor.get(&elsewhere).await.status, StatusCode::NOT_FOUND);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_nobody_claims_counts_down_and_is_called_back() {
+    let world = World::open("pages_unclaimed", 55).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let bo = payees::find(&mut world.app.store.read().await.unwrap(), "bo").await.unwrap().unwrap();
+    let nobody = Destination::paypal("sim-unclaimed-bo@example.com").unwrap();
+    connect::set_profile(&world.works[0], &world.actor, bo, nobody).await.unwrap();
+    world.pass(4 * DAY);
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let path = prepare(&mut browser).await;
+    pay(&world, &mut browser, &path).await;
+    let list = browser.read("/dashboard/transactions").await;
+    let row = list.body.split("<tr").find(|row| row.contains("Bo ") && row.contains("USD")).unwrap();
+    let number = row.split("/transactions/PT-").nth(1).unwrap().get(..6).unwrap().to_owned();
+    let page = format!("/transactions/PT-{number}");
+    let shown = browser.read(&page).await;
+    shown.says("Unclaimed: it comes back by itself on");
+    shown.says("( 30 days left )");
+    shown.says("Ask the partner to open or confirm his PayPal account with exactly this address");
+    world.pass(3 * DAY);
+    let mut browser = Browser::of(&world, Role::Payer, "kim").await;
+    let shown = browser.read(&page).await;
+    shown.says("( 27 days left )");
+    let csrf = shown.hidden("csrf");
+    let form = format!("{page}/cancel-unclaimed");
+    let fields = [("csrf", csrf.as_str())];
+    let (answered, ()) = tokio::join!(browser.post(&form, &fields), async {
+        // The loops of the program, which do not run in this test.
+        for _ in 0..8 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            world.tick_all(0).await;
+        }
+    });
+    assert_eq!(answered.to, page);
+    let after = browser.read(&page).await;
+    after.says("PayPal has given the money back.");
+    after.says("If he keeps this address, resubmit");
+    let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
+    again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_large_total_is_typed_before_it_is_paid() {
+    let world = World::open("pages_typed_total", 56).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let above =
+        |value: &str, currency: &str| Amount { value: value.to_owned(), currency: currency.to_owned() };
+    world
+        .set(|it| Document { typed_total_above: vec![above("1000", "USD"), above("7500", "JPY")], ..it })
+        .await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let path = prepare(&mut browser).await;
+    let page = browser.read(&path).await;
+    page.says("Type the total in USD");
+    assert!(!page.words().contains("Type the total in JPY"), "exactly the amount is not above it");
+    let total = page.all_hidden("total").into_iter().find(|total| total.ends_with("USD")).unwrap();
+    let typed = |text: Option<&str>, once: &str| {
+        let mut fields = promise(&page);
+        fields.retain(|(name, _)| *name != "once");
+        fields.push(("once", once.to_owned()));
+        fields.extend(text.map(|text| ("typed", text.to_owned())));
+        fields
+    };
+    let none = browser.post_on(&path, &sent(&typed(None, "one"))).await;
+    none.says("A large total is typed before it is paid. Nothing was paid.");
+    none.says(&format!("USD: type {total}."));
+    let wrong = browser.post_on(&path, &sent(&typed(Some("1.00"), "two"))).await;
+    wrong.says(&format!("USD: the total is {total}, which is not what was typed."));
+    let right = browser.post(&path, &sent(&typed(Some(&total), "three"))).await;
+    assert_eq!(right.to, path);
+    browser.read(&path).await.says("Pay was pressed by pat");
+    world.close().await;
+}
+
+/// The numbers that the stream of a live page tells before it waits for another change; none when it need not come back.
+async fn told(browser: &mut Browser, path: &str, last: Option<&str>) -> Option<Vec<String>> {
+    let answer = browser.open(path, last).await;
+    if answer.status() == StatusCode::NO_CONTENT {
+        return None;
+    }
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut stream = answer.into_body().into_data_stream();
+    let mut text = String::new();
+    while let Ok(Some(part)) =
+        tokio::time::timeout(std::time::Duration::from_millis(300), stream.next()).await
+    {
+        text.push_str(&String::from_utf8_lossy(&part.unwrap()));
+    }
+    Some(text.lines().filter_map(|line| line.strip_prefix("id: ").map(str::to_owned)).collect())
+}
+
+#[tokio::test]
+async fn a_page_that_was_away_is_told_at_once_what_it_missed() {
+    let world = World::open("pages_stream", 57).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let path = prepare(&mut browser).await;
+    let promised = promise(&browser.read(&path).await);
+    browser.post(&path, &sent(&promised)).await;
+    let page = browser.read(&path).await;
+    let stream = page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let seen = stream.split("seen=").nth(1).unwrap().to_owned();
+
+    // What the page shows is what is there: the same number and nothing more.
+    assert_eq!(told(&mut browser, &stream, None).await, Some(vec![seen.clone()]));
+    world.tick_all(0).await;
+    // It has missed something: the number it knows, then the one of now.
+    let missed = told(&mut browser, &stream, None).await.unwrap();
+    assert_eq!((missed.len(), &missed[0]), (2, &seen));
+    let now = missed[1].clone();
+    assert!(now.parse::<i64>().unwrap() > seen.parse::<i64>().unwrap());
+    // A browser that comes back says in its own way what it has.
+    assert_eq!(told(&mut browser, &stream, Some(&now)).await, Some(vec![now.clone()]));
+    assert_eq!(told(&mut browser, &stream, Some(&seen)).await, Some(vec![seen.clone(), now.clone()]));
+    for _ in 0..20 {
+        world.pass(MINUTE);
+        world.deliver().await;
+        world.tick_all(0).await;
+    }
+    let ended = told(&mut browser, &stream, Some(&now)).await.unwrap();
+    assert_eq!(
+        told(&mut browser, &stream, ended.last().map(String::as_str)).await,
+        None,
+        "nothing more comes"
+    );
+    let page = browser.read(&path).await;
+    page.says("succeeded.");
+    assert!(!page.body.contains("data-live"), "nothing is under way any more");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
+    let world = World::open("pages_pool", 58).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    let many: Vec<String> = (0..60).map(|number| format!("{number}.01")).skip(1).collect();
+    earned(&world, "many", &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut browser = Browser::of(&world, Role::Payer, "pat").await;
+    let page = browser.read("/claims").await;
+    page.says("50 of 67 rewards");
+    page.says("Page 1 of 2");
+    browser.read("/claims?pool=2").await.says("17 of 67 rewards");
+    browser.read("/claims?owner=bo&currency=JPY").await.says("No approved reward can be added now.");
+    browser.read("/claims?owner=nobody").await.says("No single partner has the id or the name “nobody”.");
+    let bo = browser.read("/claims?owner=Bo").await;
+    bo.says("Owner: Bo");
+    bo.says("Add all 4 eligible of this filter");
+    let csrf = bo.hidden("csrf");
+    let fields = [("csrf", csrf.as_str()), ("all", "yes"), ("owner", "Bo")];
+    let sent = browser.post("/claims/add", &fields).await;
+    assert_eq!(sent.to, "/claims?owner=Bo");
+    let added = browser.read(&sent.to).await;
+    added.says("now holds 4 rewards in 1 claim.");
+    added.says("expected within minutes, if the receiver has a PayPal account");
+    world.close().await;
+}

@@ -1,0 +1,298 @@
+//! What can be done about a payment, by how it stands: the real options in plain words, the usual one first, each with who
+//! does it. What is deliberately not here: why it stands so (`reason`), and what a deed does (`law`).
+
+use crate::eligibility::Who;
+use crate::spelling::spelled;
+use crate::transaction::State;
+
+spelled! {
+    /// What an option asks for.
+    Deed {
+        /// Nothing: it goes on by itself.
+        Wait = "wait",
+        /// Asking the vendor now.
+        Refresh = "refresh",
+        /// Something outside Bursar: at the partner's, at the vendor's.
+        Outside = "outside",
+        /// Sending what failed again.
+        Resubmit = "resubmit",
+        /// Freeing the rewards for another payout.
+        ReturnToPool = "return_to_pool",
+        /// Closing it because the payee was paid some other way.
+        MarkPaidOutside = "mark_paid_outside",
+        /// Saying what was found at the vendor.
+        SettleByHand = "settle_by_hand",
+        /// Calling back what nobody has claimed.
+        CancelUnclaimed = "cancel_unclaimed",
+    }
+}
+
+/// An option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// What it asks for.
+    pub deed: Deed,
+    /// What it is, in a sentence or two.
+    pub words: &'static str,
+    /// Who does it.
+    pub who: Who,
+}
+
+const fn choice(deed: Deed, who: Who, words: &'static str) -> Choice {
+    Choice { deed, words, who }
+}
+
+const ASK_NOW: Choice = choice(
+    Deed::Refresh,
+    Who::Payer,
+    "Refresh asks the vendor now. Bursar also asks by itself, whether webhooks arrive or not.",
+);
+const OUTSIDE: Choice = choice(
+    Deed::MarkPaidOutside,
+    Who::Payer,
+    "If the payee was paid some other way, mark it as paid outside with that payment's reference.",
+);
+const OTHER_DESTINATION: Choice = choice(
+    Deed::ReturnToPool,
+    Who::Payer,
+    "If he is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
+);
+
+/// The options of a payment that stands so, the usual one first.
+#[must_use]
+pub fn choices(state: State) -> &'static [Choice] {
+    match state {
+        State::Queued => QUEUED,
+        State::Sending | State::PayoutSending => SENDING,
+        State::Processing => PROCESSING,
+        State::InTransit => IN_TRANSIT,
+        State::Transferred => TRANSFERRED,
+        State::Unknown | State::PayoutUnknown => UNKNOWN,
+        State::Review | State::PayoutReview => REVIEW,
+        State::OnHold => ON_HOLD,
+        State::Unclaimed => UNCLAIMED,
+        State::Success => SUCCESS,
+        State::Failed => FAILED,
+        State::PayoutFailed => BANK_REFUSED,
+        State::PayoutCanceled => CANCELED,
+        State::Recalling => RECALLING,
+        State::Recalled => RECALLED,
+        State::Returned => RETURNED,
+        State::Blocked => BLOCKED,
+        State::Refunded => REFUNDED,
+        State::Reversed => REVERSED,
+    }
+}
+
+/// The options where the vendor contradicts what is final here, whatever the state.
+#[must_use]
+pub fn contradicted() -> &'static [Choice] {
+    const {
+        &[
+            choice(
+                Deed::Outside,
+                Who::Payer,
+                "Compare the vendor's own page with the timeline below before anything else: it may have been paid after all.",
+            ),
+            choice(
+                Deed::MarkPaidOutside,
+                Who::Payer,
+                "If the vendor did pay it, mark it as paid outside with the vendor's reference.",
+            ),
+            choice(
+                Deed::SettleByHand,
+                Who::Payer,
+                "If the vendor took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool.",
+            ),
+        ]
+    }
+}
+
+const QUEUED: &[Choice] = &[choice(
+    Deed::Wait,
+    Who::Nobody,
+    "Wait: it is sent within seconds, or as soon as the gate above opens.",
+)];
+
+const SENDING: &[Choice] = &[choice(Deed::Wait, Who::Nobody, "Wait: the request is on its way."), ASK_NOW];
+
+const PROCESSING: &[Choice] = &[choice(Deed::Wait, Who::Vendor, "Wait: PayPal is working on it."), ASK_NOW];
+
+const IN_TRANSIT: &[Choice] =
+    &[choice(Deed::Wait, Who::Vendor, "Wait: the bank payout takes some business days."), ASK_NOW];
+
+const TRANSFERRED: &[Choice] = &[choice(
+    Deed::Wait,
+    Who::Vendor,
+    "Wait: the bank payout is made as soon as Stripe makes the money available, which can take a day.",
+)];
+
+const ON_HOLD: &[Choice] = &[
+    choice(Deed::Wait, Who::Vendor, "Wait: PayPal reviews it, and may ask the partner or us for something."),
+    ASK_NOW,
+];
+
+const SUCCESS: &[Choice] = &[choice(
+    Deed::Wait,
+    Who::Nobody,
+    "Nothing: it is paid. A bank can still send it back for some days; Bursar keeps looking and tells you.",
+)];
+
+const RECALLING: &[Choice] = &[choice(
+    Deed::Wait,
+    Who::Vendor,
+    "Wait: Stripe is asked to give the transfer back; its rewards are free when it has.",
+)];
+
+const RECALLED: &[Choice] = &[choice(
+    Deed::Outside,
+    Who::Preparer,
+    "The money is back with us and its rewards are in the pool: pay them in another payout.",
+)];
+
+const UNKNOWN: &[Choice] = &[
+    choice(
+        Deed::Wait,
+        Who::Nobody,
+        "Wait: Bursar asks again under the same key, which cannot pay twice, until it knows. Do not pay it another way meanwhile.",
+    ),
+    ASK_NOW,
+];
+
+const REVIEW: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Payer,
+        "Look for the payment at the vendor by the key of its last attempt; ask the vendor where that is not enough.",
+    ),
+    choice(
+        Deed::SettleByHand,
+        Who::Payer,
+        "Settle it by hand with what you found. If it was made, its object is read at the vendor before anything is recorded.",
+    ),
+    choice(Deed::Refresh, Who::Payer, "Refresh lets Bursar look for it once more."),
+];
+
+const UNCLAIMED: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Partner,
+        "Ask the partner to open or confirm his PayPal account with exactly this address: then the money is his at once.",
+    ),
+    choice(Deed::Wait, Who::Vendor, "Wait: what nobody claims comes back by itself after 30 days."),
+    choice(
+        Deed::CancelUnclaimed,
+        Who::Payer,
+        "If the address is wrong, cancel it at PayPal. Only when PayPal says that the money is back can it be paid again.",
+    ),
+    ASK_NOW,
+];
+
+const FAILED: &[Choice] = &[
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Put right what the reason names, then resubmit: nothing was paid, and the new attempt has a new key.",
+    ),
+    OTHER_DESTINATION,
+    OUTSIDE,
+];
+
+const BANK_REFUSED: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Partner,
+        "Ask the partner to correct his bank details at Stripe. The money lies in his Stripe balance and is not lost.",
+    ),
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Then resubmit: only the bank payout is made again, never a second transfer.",
+    ),
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "If he is to be paid some other way, return it to the pool: Stripe is asked to give the transfer back first.",
+    ),
+];
+
+const CANCELED: &[Choice] = &[
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "If it should be paid, resubmit: the money lies in the payee's Stripe balance, and only the bank payout is made again.",
+    ),
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "If it should not, return it to the pool: Stripe is asked to give the transfer back first.",
+    ),
+];
+
+const RETURNED: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Partner,
+        "Ask the partner to open or confirm his PayPal account with this address, or to give another destination.",
+    ),
+    choice(Deed::Resubmit, Who::Payer, "If he keeps this address, resubmit: a new attempt with a new key."),
+    OTHER_DESTINATION,
+    OUTSIDE,
+];
+
+const BLOCKED: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Admin,
+        "Ask PayPal why it stopped the payment, before paying this payee any other way.",
+    ),
+    OTHER_DESTINATION,
+    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing stands in the way any more, resubmit."),
+    OUTSIDE,
+];
+
+const REFUNDED: &[Choice] = &[
+    choice(Deed::Outside, Who::Payer, "Ask the partner why he sent the money back."),
+    OTHER_DESTINATION,
+    choice(Deed::Resubmit, Who::Payer, "If he wants it after all at the same address, resubmit."),
+    OUTSIDE,
+];
+
+const REVERSED: &[Choice] = &[
+    choice(Deed::Outside, Who::Admin, "Ask PayPal why it took the money back from the partner."),
+    OTHER_DESTINATION,
+    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing stands in the way any more, resubmit."),
+    OUTSIDE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PartnerId;
+    use crate::law;
+    use crate::ledger::Payee;
+    use crate::money::{Currency, Money, Vendor};
+    use crate::transaction::Terms;
+
+    /// The table promises nothing that the law refuses, and forgets nothing that it allows.
+    #[test]
+    fn what_is_offered_is_what_the_law_allows() {
+        let amount = Money::new(100, Currency::USD);
+        let payee = Payee::Partner(PartnerId::fresh(0, 1));
+        for state in State::ALL.iter().copied() {
+            let terms = Terms { payee, vendor: Vendor::PayPal, amount, net: amount };
+            let offers = |deed| choices(state).iter().any(|choice| choice.deed == deed);
+            assert!(!choices(state).is_empty(), "{state:?}");
+            // Its rewards were freed in the same moment, so it is closed.
+            if state != State::Recalled {
+                assert_eq!(offers(Deed::Resubmit), law::resubmit(state, &terms).is_ok(), "{state:?}");
+                assert_eq!(offers(Deed::ReturnToPool), law::return_to_pool(state).is_ok(), "{state:?}");
+                let outside = law::mark_paid_outside(state, &terms).is_ok();
+                assert_eq!(offers(Deed::MarkPaidOutside), outside, "{state:?}");
+            }
+            let waits_for_a_person = matches!(state, State::Review | State::PayoutReview);
+            assert_eq!(offers(Deed::SettleByHand), waits_for_a_person, "{state:?}");
+            assert_eq!(offers(Deed::CancelUnclaimed), state == State::Unclaimed, "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What is unusual about a payment, judged by what its payee was paid before: whoever presses Pay looks at it once more.
+//! A warning, never a blocker. What is deliberately not here: the tax reporting line (`tax`), and reading the past.
+
+use crate::money::Money;
+use crate::spelling::spelled;
+
+/// So many payments make an average that says something.
+const ENOUGH: i64 = 3;
+/// A payment of more than so many times the average is far above it.
+const TIMES: i64 = 3;
+/// The average is of the payments of so many days.
+pub const AVERAGE_DAYS: i64 = 365;
+/// The same amount again within so many days may be paid twice by mistake.
+pub const DUPLICATE_DAYS: i64 = 30;
+
+spelled! {
+    /// A kind of what is unusual, in the order in which it is shown.
+    Kind {
+        /// The same amount went to the same payee lately.
+        NearDuplicate = "near_duplicate",
+        /// The money goes elsewhere than the payee's last payment.
+        DestinationChanged = "destination_changed",
+        /// Nothing was ever paid to this destination.
+        FirstPayment = "first_payment",
+        /// Much more than the payee usually gets.
+        FarAboveAverage = "far_above_average",
+    }
+}
+
+impl Kind {
+    /// The words above a list of it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NearDuplicate => "Same amount as a recent payment",
+            Self::DestinationChanged => "Destination changed since the last payment",
+            Self::FirstPayment => "First payment to this destination",
+            Self::FarAboveAverage => "Far above the payee's average",
+        }
+    }
+
+    /// The rule, for whoever asks why something stands in the list.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::NearDuplicate => {
+                "The payee was paid, or is being paid, exactly this amount in this currency within the last 30 days."
+            }
+            Self::DestinationChanged => {
+                "The payee's last completed payment went to another account or address."
+            }
+            Self::FirstPayment => "No payment to this account or address was ever completed.",
+            Self::FarAboveAverage => {
+                "More than three times the average of the payee's completed payments in this currency within the last 12 months, of which there are at least three."
+            }
+        }
+    }
+}
+
+/// One thing that is unusual, with what it is measured by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finding {
+    /// The same amount was paid lately.
+    NearDuplicate {
+        /// The number of that payment.
+        number: String,
+        /// When Pay was pressed for it.
+        at: i64,
+    },
+    /// The last payment went elsewhere.
+    DestinationChanged {
+        /// Where it went, masked.
+        before: String,
+        /// When Pay was pressed for it.
+        at: i64,
+    },
+    /// Nothing was paid to this destination yet.
+    FirstPayment,
+    /// Much more than usual.
+    FarAboveAverage {
+        /// The average, without what is less than a minor unit.
+        average: Money,
+        /// Of how many payments.
+        payments: i64,
+    },
+}
+
+impl Finding {
+    /// Of which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NearDuplicate { .. } => Kind::NearDuplicate,
+            Self::DestinationChanged { .. } => Kind::DestinationChanged,
+            Self::FirstPayment => Kind::FirstPayment,
+            Self::FarAboveAverage { .. } => Kind::FarAboveAverage,
+        }
+    }
+
+    /// Why it is unusual. When the earlier payment was made is told beside it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::NearDuplicate { number, .. } => format!("{number} was for the same amount."),
+            Self::DestinationChanged { before, .. } => format!("The last payment went to {before}."),
+            Self::FirstPayment => "Nothing was paid to this destination yet.".to_owned(),
+            Self::FarAboveAverage { average, payments } => {
+                format!("{payments} payments of the last 12 months were {average} on average.")
+            }
+        }
+    }
+
+    /// The moment of the earlier payment it is measured by, where there is one.
+    #[must_use]
+    pub fn at(&self) -> Option<i64> {
+        match self {
+            Self::NearDuplicate { at, .. } | Self::DestinationChanged { at, .. } => Some(*at),
+            Self::FirstPayment | Self::FarAboveAverage { .. } => None,
+        }
+    }
+}
+
+/// A destination to which payments of a payee were completed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PaidTo {
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// As people see it.
+    pub masked: String,
+    /// When Pay was pressed for the last of them.
+    pub last_at: i64,
+}
+
+/// A payment of the last [`DUPLICATE_DAYS`] that reached its payee or may reach him yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recent {
+    /// Its number.
+    pub number: String,
+    /// What it pays.
+    pub amount: Money,
+    /// When Pay was pressed.
+    pub at: i64,
+}
+
+/// What a payee was paid before.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Past {
+    /// Where to.
+    pub destinations: Vec<PaidTo>,
+    /// Lately.
+    pub recent: Vec<Recent>,
+    /// In the last [`AVERAGE_DAYS`], per currency: how many completed payments, and their sum.
+    pub completed: Vec<(i64, Money)>,
+}
+
+/// Everything that is unusual about paying `amount` to the destination of this fingerprint, in the order of [`Kind`].
+#[must_use]
+pub fn findings(amount: Money, fingerprint: &str, past: &Past) -> Vec<Finding> {
+    let same = past.recent.iter().filter(|one| one.amount == amount).max_by_key(|one| one.at);
+    let duplicate = same.map(|one| Finding::NearDuplicate { number: one.number.clone(), at: one.at });
+    let last = past.destinations.iter().max_by_key(|one| one.last_at);
+    let moved = last.filter(|last| last.fingerprint != fingerprint);
+    let moved =
+        moved.map(|last| Finding::DestinationChanged { before: last.masked.clone(), at: last.last_at });
+    let known = past.destinations.iter().any(|one| one.fingerprint == fingerprint);
+    let first = (!known).then_some(Finding::FirstPayment);
+    let mut found: Vec<Finding> = duplicate.into_iter().chain(moved).chain(first).collect();
+    found.extend(far_above(amount, past));
+    found
+}
+
+/// Compared without dividing: `amount > 3 × sum ÷ payments`.
+fn far_above(amount: Money, past: &Past) -> Option<Finding> {
+    let (payments, sum) = past.completed.iter().copied().find(|(_, sum)| sum.currency == amount.currency)?;
+    let far = i128::from(amount.minor) * i128::from(payments) > i128::from(TIMES) * i128::from(sum.minor);
+    (payments >= ENOUGH && far).then(|| Finding::FarAboveAverage {
+        average: Money::new(sum.minor.checked_div(payments).unwrap_or(0), sum.currency),
+        payments,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    fn usd(minor: i64) -> Money {
+        Money::new(minor, Currency::USD)
+    }
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, Currency::parse("EUR").unwrap())
+    }
+
+    fn to(fingerprint: &str, last_at: i64) -> PaidTo {
+        PaidTo { fingerprint: fingerprint.into(), masked: format!("…{fingerprint}"), last_at }
+    }
+
+    fn recent(number: &str, amount: Money, at: i64) -> Recent {
+        Recent { number: number.into(), amount, at }
+    }
+
+    #[test]
+    fn what_is_unusual_and_what_is_not() {
+        let usual = Past {
+            destinations: vec![to("a", 5), to("b", 9)],
+            recent: vec![recent("PT-1", usd(100), 3), recent("PT-2", usd(100), 7)],
+            completed: vec![(3, usd(300)), (2, eur(2))],
+        };
+        let duplicate = || Finding::NearDuplicate { number: "PT-2".into(), at: 7 };
+        let moved = || Finding::DestinationChanged { before: "…b".into(), at: 9 };
+        let far = |minor, payments| Finding::FarAboveAverage { average: usd(minor), payments };
+        let rows: [(&str, Money, &str, Past, Vec<Finding>); 10] = [
+            ("the usual", usd(101), "b", usual.clone(), vec![]),
+            ("the newest of the same amount", usd(100), "b", usual.clone(), vec![duplicate()]),
+            ("the same figure of another currency", eur(100), "b", usual.clone(), vec![]),
+            ("back to where it went once", usd(101), "a", usual.clone(), vec![moved()]),
+            ("to a new place", usd(101), "c", usual.clone(), vec![moved(), Finding::FirstPayment]),
+            ("nobody was paid before", usd(101), "c", Past::default(), vec![Finding::FirstPayment]),
+            ("exactly three times", usd(300), "b", usual.clone(), vec![]),
+            ("a little more", usd(301), "b", usual.clone(), vec![far(100, 3)]),
+            ("two payments are no average", eur(1_000), "b", usual.clone(), vec![]),
+            (
+                "an average between two minor units",
+                usd(11),
+                "b",
+                Past { completed: vec![(3, usd(10))], recent: vec![], ..usual.clone() },
+                vec![far(3, 3)],
+            ),
+        ];
+        for (what, amount, fingerprint, past, expected) in rows {
+            assert_eq!(findings(amount, fingerprint, &past), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_largest_amounts_are_compared_without_overflow() {
+        let past = Past { completed: vec![(i64::MAX, usd(i64::MAX))], ..Past::default() };
+        assert_eq!(findings(usd(i64::MAX), "a", &past).len(), 2);
+    }
+}
