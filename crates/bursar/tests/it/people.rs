@@ -299,3 +299,17 @@ async fn when_somebody_was_last_here_is_known_to_five_minutes() {
     assert_eq!(seen().await, Some(world.now()));
     world.close().await;
 }
+
+#[tokio::test]
+async fn ones_own_sessions() {
+    let world = World::open("people_me", 168).await;
+    let mut pat = Browser::of(&world, Role::Payer, "pat").await;
+    let mut elsewhere = Browser::new(&world);
+    let login = |password| [("email", "pat@example.com"), ("password", password)];
+    pat.read("/me").await.says("You are signed in nowhere else.");
+    assert_eq!(elsewhere.post("/login", &login(crate::pages::PASSWORD)).await.to, "/");
+    let csrf = pat.read("/me").await.hidden("csrf");
+    pat.post_on("/me/sessions", &[("csrf", &csrf)]).await.says("Signed out everywhere but here.");
+    assert!(elsewhere.get("/rewards").await.to.starts_with("/login"));
+    world.close().await;
+}

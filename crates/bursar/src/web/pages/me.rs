@@ -1,5 +1,5 @@
-//! What whoever is signed in chooses for himself: light or dark, the zone of times, single keys. Nothing of it changes
-//! what a page says.
+//! What whoever is signed in chooses for himself: light or dark, the zone of times, single keys, none of which changes what
+//! a page says; and where he is signed in. His password is changed in `password`.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,18 +9,25 @@ use serde::Deserialize;
 use payout::access::Permission;
 
 use super::frame::{Frame, Place, Told, Visit};
+use super::own_login;
+use super::words::When;
 use crate::app::App;
-use crate::ops::preferences;
+use crate::ops::{people, preferences};
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
+use crate::web::session::SignedIn;
 use crate::web::{Need, Route, get, post};
 
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let reads = Need::May(Permission::Read);
-    vec![get(PAGE, reads, show), post("/me/preferences", reads, prefer)]
+    vec![
+        get(PAGE, reads, show),
+        post("/me/preferences", reads, prefer),
+        post("/me/sessions", reads, sign_out_elsewhere),
+    ]
 }
 
 const PAGE: &str = "/me";
@@ -31,9 +38,15 @@ struct MePage {
     frame: Frame,
     themes: [(&'static str, &'static str, bool); 3],
     zones: Vec<(String, bool)>,
+    /// Where he is signed in: the browser, since when, and whether it is this one.
+    devices: Vec<(String, When, bool)>,
 }
 
-async fn show(visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+    let devices = own_login::devices(&mut app.store.read().await?, &session, app.clock.now()).await?;
+    let device = |one: own_login::Device| {
+        (one.name.unwrap_or_else(|| "An unnamed browser".to_owned()), When(one.since), one.here)
+    };
     let mine = visit.preferences();
     let theme = |theme: Theme| {
         let words = match theme {
@@ -47,6 +60,7 @@ async fn show(visit: Visit) -> Result<Response, Fault> {
         frame: visit.frame("Preferences", Place::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
+        devices: devices.into_iter().map(device).collect(),
     };
     visit.show(&page)
 }
@@ -102,6 +116,19 @@ async fn prefer(State(app): State<App>, visit: Visit, Form(sent): Form<Chosen>) 
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn sign_out_elsewhere(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    people::sign_out_elsewhere(&app, &session).await?;
+    Ok(Told::good("Signed out everywhere but here.").on(PAGE))
 }
 
 #[cfg(test)]

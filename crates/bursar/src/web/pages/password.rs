@@ -4,11 +4,11 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
 use payout::access::Role;
 
 use super::frame::{Told, assets_version, html};
+use super::own_login::{Changed, Passwords, change_password};
 use crate::ops::OpsError;
 use crate::ops::people::{self, Session};
 use crate::web::fault::Fault;
@@ -46,39 +46,21 @@ async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Respon
     html(&PasswordPage { version: assets_version(), csrf: session.csrf, has_password, too_late, why })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Passwords {
-    #[serde(default)]
-    current: String,
-    #[serde(default)]
-    password: String,
-    #[serde(default)]
-    again: String,
-}
-
 async fn change(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Fault> {
-    let refused = match people::has_password(&web.app, session.actor.id).await? {
-        true if !web.logins.allows(&session.actor.id.to_string()) => {
-            Some("Too many tries. Wait a minute, then try again.")
+    let why = match change_password(&web, &session, &sent).await? {
+        Changed::Done => {
+            return Ok(Told::good("Your password is changed; your other sessions have ended.").on("/"));
         }
-        true if !people::prove(&web.app, &session, &sent.current).await? => {
-            Some("This is not your password. Nothing was changed.")
-        }
-        false if !is_fresh(&session, web.app.clock.now()) => Some("Sign in with a new one-time link first."),
-        true | false if sent.password != sent.again => Some("The two are not the same. Nothing was changed."),
-        true | false => None,
+        Changed::Slow => "Too many tries. Wait a minute, then try again.".to_owned(),
+        Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
+        Changed::ProveFirst => "Sign in with a new one-time link first.".to_owned(),
+        Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),
+        Changed::Refused(OpsError::Refused(refusal)) => refusal.sentence,
+        Changed::Refused(error) => return Err(error.into()),
     };
-    if let Some(why) = refused {
-        return page(&web, session, Some(why.to_owned())).await;
-    }
-    match people::change_password(&web.app, &session, &sent.password).await {
-        Ok(()) => Ok(Told::good("Your password is changed; your other sessions have ended.").on("/")),
-        Err(OpsError::Refused(refusal)) => page(&web, session, Some(refusal.sentence)).await,
-        Err(error) => Err(error.into()),
-    }
+    page(&web, session, Some(why)).await
 }

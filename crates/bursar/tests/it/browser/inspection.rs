@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::import;
-use bursar::ops::people::{self, NewPerson};
+use bursar::ops::people::team::{self, Colleague};
+use bursar::ops::people::{self, NewKey, NewPerson};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::store::batches::PoolFilter;
 use bursar::store::mails;
@@ -23,7 +24,7 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 17] = [
+const NO_PAGES: [(&str, &str); 18] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that signs in and leads on"),
     ("/claims/{number}/events", "a stream"),
@@ -34,6 +35,7 @@ const NO_PAGES: [(&str, &str); 17] = [
     ("/imports/{number}/refused.csv", "a file to mend"),
     ("/rewards/import", "leads to the import of rewards"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
+    ("/join/{token}", "a link that works once; the tests of people follow it"),
     ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/confirm/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/profile/{whose}/stripe/return", "the way back from the vendor"),
@@ -87,6 +89,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     let mails = mails::list(&mut world.app.store.read().await.unwrap(), &mails::Filter::default(), 1).await;
     let mail = mails.unwrap().first().map(|mail| mail.id.clone()).unwrap();
     crate::pages::imports::leave_some(world).await;
+    let (person, key) = somebody_and_a_key(world).await;
     BTreeMap::from([
         ("/imports/{number}", "/imports/IM-000001".to_owned()),
         ("/imports/{number}/columns", "/imports/IM-000002/columns".to_owned()),
@@ -98,9 +101,16 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),
         ("/transactions/{number}", "/transactions/PT-000001".to_owned()),
         ("/partners/{id}", "/partners/ana".to_owned()),
+        ("/partners/{id}/edit", "/partners/ana/edit".to_owned()),
         ("/partners/{id}/invite", "/partners/ana/invite".to_owned()),
         ("/accounts/{id}", "/accounts/A-1".to_owned()),
         ("/exports/{number}", "/exports/EX-000001".to_owned()),
+        ("/accounts/{id}/edit", "/accounts/A-1/edit".to_owned()),
+        ("/programs/{id}", "/programs/Growth".to_owned()),
+        ("/programs/{id}/edit", "/programs/Growth/edit".to_owned()),
+        ("/activities/{id}/edit", "/activities/deal/edit".to_owned()),
+        ("/people/{id}", format!("/people/{person}")),
+        ("/keys/{id}/revoke", format!("/keys/{key}/revoke")),
         ("/settings/notices/{notice}/{language}", "/settings/notices/reward_approved/de".to_owned()),
         ("/outbox/{mail}", format!("/outbox/{mail}")),
         ("/portal/payouts/{number}", "/portal/payouts/PT-000001".to_owned()),
@@ -109,6 +119,22 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/portal/profile/{whose}", "/portal/profile/me".to_owned()),
         ("/portal/tax/{whose}", "/portal/tax/company".to_owned()),
     ])
+}
+
+/// A colleague and an API key, by their ids.
+async fn somebody_and_a_key(world: &World) -> (String, String) {
+    let kim = Colleague { email: "kim@example.com".to_owned(), name: "Kim Oh".to_owned(), role: Role::Payer };
+    let kim = team::invite(&world.app, &world.actor, &kim).await.unwrap();
+    let new = NewKey {
+        name: "CRM".to_owned(),
+        role: Role::Auditor,
+        partner: None,
+        may_read: true,
+        may_write: false,
+    };
+    let key = people::create_key(&world.app, &new).await.unwrap();
+    let key = people::by_key(&world.app, &key).await.unwrap().unwrap().0;
+    (kim.person.to_string(), key.id.to_string())
 }
 
 /// Axe's own script; `None` after saying that it is not there.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use payout::access::{Held, Permission, Role, may_become};
 use payout::ids::PersonId;
 
-use super::super::device::browser;
 use super::super::frame::{Frame, Place, Told, Visit};
 use super::super::history::{self, Line};
+use super::super::own_login::browser;
 use super::super::words::{Chip, When, how_many, when};
 use super::{ADMINISTERS, chip, our_roles};
 use crate::app::App;

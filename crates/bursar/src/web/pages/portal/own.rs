@@ -13,9 +13,9 @@ use crate::ops::{partners, people};
 use crate::store::people as stored;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
-use crate::web::pages::device::browser;
 use crate::web::pages::frame::Told;
-use crate::web::session::{is_fresh, prove_first};
+use crate::web::pages::own_login::{self, Changed, Passwords, change_password};
+use crate::web::session::prove_first;
 use crate::web::{Route, Web, get, post};
 
 /// The rows of the route table.
@@ -49,12 +49,12 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let t = guest.t();
     let mut db = app.store.read().await?;
     let me = stored::by_id(&mut db, guest.actor().id).await?;
-    let sessions = stored::sessions(&mut db, guest.actor().id, app.clock.now()).await?;
-    let device = |one: stored::Session| Device {
-        device: one.device.as_deref().and_then(browser).unwrap_or_else(|| t.unknown_device.to_owned()),
-        since: t.since.replace("{moment}", &moment(one.created_at)),
-        here: one.token_hash == guest.session.token_hash,
+    let device = |one: own_login::Device| Device {
+        device: one.name.unwrap_or_else(|| t.unknown_device.to_owned()),
+        since: t.since.replace("{moment}", &moment(one.since)),
+        here: one.here,
     };
+    let sessions = own_login::devices(&mut db, &guest.session, app.clock.now()).await?;
     let page = OwnPage {
         frame: guest.frame(t.account, Place::Own),
         email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
@@ -64,39 +64,19 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     guest.show(&page)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Passwords {
-    #[serde(default)]
-    current: String,
-    #[serde(default)]
-    password: String,
-    #[serde(default)]
-    again: String,
-}
-
 async fn password(
     State(web): State<Web>,
     guest: Guest,
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Fault> {
-    let (app, t) = (&web.app, guest.t());
-    if people::has_password(app, guest.actor().id).await? {
-        if !web.logins.allows(&guest.actor().id.to_string()) {
-            return Ok(Told::bad(t.login_slow).on(PAGE));
-        }
-        if !people::prove(app, &guest.session, &sent.current).await? {
-            return Ok(Told::bad(t.password_wrong).on(PAGE));
-        }
-    } else if !is_fresh(&guest.session, app.clock.now()) {
-        return Ok(prove_first(PAGE));
-    }
-    if sent.password != sent.again {
-        return Ok(Told::bad(t.not_the_same).on(PAGE));
-    }
-    let told = match people::change_password(app, &guest.session, &sent.password).await {
-        Ok(()) => Told::good(t.password_changed),
-        Err(error) => Told::refused(error)?,
+    let t = guest.t();
+    let told = match change_password(&web, &guest.session, &sent).await? {
+        Changed::Done => Told::good(t.password_changed),
+        Changed::Slow => Told::bad(t.login_slow),
+        Changed::Wrong => Told::bad(t.password_wrong),
+        Changed::NotTheSame => Told::bad(t.not_the_same),
+        Changed::ProveFirst => return Ok(prove_first(PAGE)),
+        Changed::Refused(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))
 }

@@ -1,0 +1,124 @@
+//! One's own login, for our own people and for partners alike: changing the password, and where one is signed in. What is
+//! deliberately not here: the pages (`me`, `portal::own`), which have words of their own.
+
+use serde::Deserialize;
+
+use crate::ops::OpsError;
+use crate::ops::people::{self, Session};
+use crate::store::{Db, people as stored};
+use crate::web::Web;
+use crate::web::fault::Fault;
+use crate::web::session::is_fresh;
+
+/// The form that changes a password.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passwords {
+    #[serde(default)]
+    current: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    again: String,
+}
+
+/// What became of it.
+pub enum Changed {
+    /// It is another one now.
+    Done,
+    /// Too many tries.
+    Slow,
+    /// The present one was wrong.
+    Wrong,
+    /// There is none yet, and he must prove first who he is.
+    ProveFirst,
+    /// The two new ones differ.
+    NotTheSame,
+    /// It cannot be one.
+    Refused(OpsError),
+}
+
+/// Changes the password of whoever holds a session.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> Result<Changed, Fault> {
+    let (app, id) = (&web.app, session.actor.id);
+    if people::has_password(app, id).await? {
+        if !web.logins.allows(&id.to_string()) {
+            return Ok(Changed::Slow);
+        }
+        if !people::prove(app, session, &sent.current).await? {
+            return Ok(Changed::Wrong);
+        }
+    } else if !is_fresh(session, app.clock.now()) {
+        return Ok(Changed::ProveFirst);
+    }
+    if sent.password != sent.again {
+        return Ok(Changed::NotTheSame);
+    }
+    match people::change_password(app, session, &sent.password).await {
+        Ok(()) => Ok(Changed::Done),
+        Err(error) => Ok(Changed::Refused(error)),
+    }
+}
+
+/// A browser somebody is signed in with.
+pub struct Device {
+    /// What it calls itself, if that can be told.
+    pub name: Option<String>,
+    /// When he signed in.
+    pub since: i64,
+    /// It is the one that asks.
+    pub here: bool,
+}
+
+/// Where whoever holds a session is signed in, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Fault> {
+    let found = stored::sessions(db, session.actor.id, now).await?;
+    let device = |one: stored::Session| Device {
+        name: one.device.as_deref().and_then(browser),
+        since: one.created_at,
+        here: one.token_hash == session.token_hash,
+    };
+    Ok(found.into_iter().map(device).collect())
+}
+
+/// Its name and system, in two words; the whole of what it says is of no use to people.
+#[must_use]
+pub fn browser(agent: &str) -> Option<String> {
+    let first = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    // The order counts: most browsers also claim to be those below them.
+    let name =
+        first(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
+    let system = first(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (name, system) {
+        (Some(name), Some(system)) => Some(format!("{name}, {system}")),
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_named_in_two_words() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36";
+        assert_eq!(browser(chrome).as_deref(), Some("Chrome, Linux"));
+        assert_eq!(browser("curl/8"), None);
+    }
+}
