@@ -80,7 +80,7 @@ fn chip(run: &Run) -> Chip {
         Stands::Gathering | Stands::Packing => ("wait", "Being made"),
         Stands::Ready if run.forgotten_at.is_some() => ("", "No longer kept"),
         Stands::Ready => ("good", "Ready"),
-        Stands::Sent => ("good", "Sent by the API"),
+        Stands::Sent => ("good", "Sent"),
         Stands::Failed => ("bad", "Failed"),
     };
     Chip { tone, words }
