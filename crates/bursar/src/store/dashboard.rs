@@ -92,16 +92,20 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
     conditions.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
-    // Without a payee to look for, the payments need not be read.
-    let whose = match scope.is_everybody() {
-        true => "",
-        false => "JOIN payout_transaction t ON t.id = j.subject",
+    conditions.and("p.journal_id = j.id", []);
+    // Of everybody the payments need not be read, and SQLite is told where to begin: with the few movements that count,
+    // not with every posting there is. Of some it may begin with their payments.
+    let moved = match scope.is_everybody() {
+        true => "journal j CROSS JOIN posting p",
+        false => {
+            "journal j JOIN payout_transaction t ON t.id = j.subject JOIN posting p ON p.journal_id = j.id"
+        }
     };
     let sql = format!(
         "SELECT j.at / 86400000000, p.currency, \
          CAST(SUM(CASE WHEN p.amount_minor < 0 THEN -p.amount_minor ELSE 0 END) AS BIGINT), \
          CAST(SUM(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END) AS BIGINT) \
-         FROM journal j JOIN posting p ON p.journal_id = j.id {whose} {{where}} \
+         FROM {moved} {{where}} \
          GROUP BY j.at / 86400000000, p.currency"
     );
     for row in db.all(conditions.query(&sql)).await? {
@@ -188,30 +192,26 @@ pub struct Waiting {
 /// When the database does not answer.
 pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Vec<Waiting>> {
     let mut found: BTreeMap<Currency, Waiting> = BTreeMap::new();
-    // Two lists of rewards, because each has an index of its own.
-    for pool in [true, false] {
-        let mut conditions = Where::beside([now.into()]);
-        conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
-        conditions.and(if pool { "batch_id IS NULL" } else { "batch_id IS NOT NULL" }, []);
-        conditions.and("currency IS NOT NULL", []);
-        range.narrow(&mut conditions, "decided_at >= ?", "decided_at < ?");
-        scope.narrow(&mut conditions);
-        // Being in a batch stops the clock of a reward that expires.
-        let sql = "SELECT currency, CASE WHEN batch_id IS NULL AND expires_at <= $1 THEN 'expired' ELSE '' END, \
-                   COUNT(*), \
-                   CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
-                   FROM reward {where} GROUP BY 1, 2";
-        for row in db.all(conditions.query(sql)).await? {
-            let currency = currency(&row, 0)?;
-            let zero = Money::new(0, currency);
-            let nothing = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
-            let sum = found.entry(currency).or_insert(nothing);
-            let (count, minor): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
-            if row.try_get::<String, _>(1)?.is_empty() {
-                (sum.count, sum.amount.minor) = (sum.count + count, sum.amount.minor.saturating_add(minor));
-            } else {
-                (sum.expired_count, sum.expired.minor) = (count, minor);
-            }
+    let mut conditions = Where::beside([now.into()]);
+    conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
+    conditions.and("currency IS NOT NULL", []);
+    range.narrow(&mut conditions, "decided_at >= ?", "decided_at < ?");
+    scope.narrow(&mut conditions);
+    // Being in a batch stops the clock of a reward that expires.
+    let sql = "SELECT currency, CASE WHEN batch_id IS NULL AND expires_at <= $1 THEN 'expired' ELSE '' END, \
+               COUNT(*), \
+               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               FROM reward {where} GROUP BY 1, 2";
+    for row in db.all(conditions.query(sql)).await? {
+        let currency = currency(&row, 0)?;
+        let zero = Money::new(0, currency);
+        let nothing = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
+        let sum = found.entry(currency).or_insert(nothing);
+        let (count, amount) = (row.try_get(2)?, Money::new(row.try_get(3)?, currency));
+        if row.try_get::<String, _>(1)?.is_empty() {
+            (sum.count, sum.amount) = (count, amount);
+        } else {
+            (sum.expired_count, sum.expired) = (count, amount);
         }
     }
     Ok(found.into_values().collect())
@@ -301,15 +301,24 @@ pub async fn top(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Top>> {
     let mut conditions = Where::default();
     conditions.and("j.movement IN ('post', 'park', 'unpark', 'reverse')", []);
     conditions.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
+    conditions.and("p.journal_id = j.id AND t.id = j.subject", []);
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
-    let sql = "SELECT payee, currency, net FROM (SELECT payee, currency, net, \
-               ROW_NUMBER() OVER (PARTITION BY currency ORDER BY net DESC, payee) AS place FROM (\
-               SELECT t.payee AS payee, p.currency AS currency, CAST(-SUM(p.amount_minor) AS BIGINT) AS net \
-               FROM journal j JOIN posting p ON p.journal_id = j.id JOIN payout_transaction t ON t.id = j.subject \
-               {where} GROUP BY t.payee, p.currency) sums) ranked \
-               WHERE place <= 5 AND net > 0 ORDER BY currency, place";
+    // As for the months.
+    let moved = match scope.is_everybody() {
+        true => "journal j CROSS JOIN payout_transaction t CROSS JOIN posting p",
+        false => {
+            "journal j JOIN payout_transaction t ON t.id = j.subject JOIN posting p ON p.journal_id = j.id"
+        }
+    };
+    let sql = format!(
+        "SELECT payee, currency, net FROM (SELECT payee, currency, net, \
+         ROW_NUMBER() OVER (PARTITION BY currency ORDER BY net DESC, payee) AS place FROM (\
+         SELECT t.payee AS payee, p.currency AS currency, CAST(-SUM(p.amount_minor) AS BIGINT) AS net \
+         FROM {moved} {{where}} GROUP BY t.payee, p.currency) sums) ranked \
+         WHERE place <= 5 AND net > 0 ORDER BY currency, place"
+    );
     let read =
         |row: &AnyRow| Ok(Top { payee: payee(row, 0)?, net: Money::new(row.try_get(2)?, currency(row, 1)?) });
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
