@@ -232,8 +232,10 @@ impl Lines<'_> {
         while let Some(letter) = self.text.get(self.at)
             && (self.at < byte || matches!(letter, b'\r' | b'\n'))
         {
-            self.line += u64::from(*letter == b'\n');
             self.at += 1;
+            // A carriage return ends a line too, where no line feed follows that does.
+            let ends = *letter == b'\n' || (*letter == b'\r' && self.text.get(self.at) != Some(&b'\n'));
+            self.line += u64::from(ends);
         }
         self.line
     }
@@ -305,6 +307,9 @@ mod tests {
         let table = read(b"\xef\xbb\xbfb,a\r\n\"x\r\ny\",1\r\n2\r\nz,3\r\n").unwrap();
         let rows: Vec<_> = table.rows.iter().map(|row| (row.line, row.get("a"), row.get("b"))).collect();
         assert_eq!(rows, [(2, "1", "x\r\ny"), (5, "3", "z")]);
+        let old = read(b"a,b\r1,2\r3\r5,6\r").unwrap();
+        let lines: Vec<u64> = old.rows.iter().map(|row| row.line).chain([old.unreadable[0].line]).collect();
+        assert_eq!(lines, [2, 4, 3]);
         assert_eq!(table.rows[0].get("c"), "");
         assert_eq!(table.report().rejected[0].line, 4);
     }
