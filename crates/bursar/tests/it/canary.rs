@@ -198,7 +198,7 @@ async fn nothing_planted_comes_out() {
     ] {
         seen.note(format!("the answer of {path}"), call(&world, &key, "GET", path, &Value::Null).await);
     }
-    take_everything(&world, &key, &mut browser, &mut seen).await;
+    take_everything(&world, &key, &mut auditor, &mut seen).await;
     let all = mails::list(&mut world.app.store.read().await.unwrap(), &Filter::default(), 500).await.unwrap();
     assert!(
         all.iter().any(|mail| mail.notice == payout::notice::Notice::ProfileChanged),

@@ -72,10 +72,7 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
 pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
     Ok(match scope {
         Scope::Rewards { filter, eligible: None, .. } => rewards::count(db, filter, now).await?,
-        Scope::Rewards { filter, eligible: Some(eligible), .. } => {
-            let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: i64::MAX };
-            i64::try_from(pool(db, filter, &window, *eligible, now).await?.len()).unwrap_or(i64::MAX)
-        }
+        Scope::Rewards { filter, eligible, .. } => of_pool(db, filter, *eligible, now).await?,
         Scope::Transactions(filter) => transactions::count(db, filter, i64::MAX).await?,
         Scope::Earnings { year, whose } => super::earnings::count(db, *year, whose).await?,
         Scope::Journal { filter, .. } => journal::count(db, filter).await?,
@@ -106,6 +103,20 @@ pub(super) fn place(number: i64, id: &str) -> String {
 
 fn is_full(count: usize) -> bool {
     i64::try_from(count).is_ok_and(|count| count >= AT_ONCE)
+}
+
+/// Which of the pool pass every gate is for no statement to count, so it is walked.
+async fn of_pool(db: &mut Db, filter: &RewardFilter, eligible: Option<bool>, now: i64) -> Result<i64> {
+    let (mut all, mut after) = (0, None);
+    loop {
+        let window = Window { sort: Sort::CreatedAt, descending: true, after, limit: AT_ONCE };
+        let some = of_rewards(db, filter, eligible, &window, &[], now).await?;
+        all += some.rows.len();
+        after = Place::read(some.next.as_deref())?.0;
+        if after.is_none() {
+            return Ok(i64::try_from(all).unwrap_or(i64::MAX));
+        }
+    }
 }
 
 async fn of_rewards(
