@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bursar::ops::batches::{self, Choose};
+use bursar::ops::evidence;
 use bursar::ops::import;
 use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, NewKey, NewPerson};
@@ -13,6 +14,7 @@ use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::store::batches::PoolFilter;
 use bursar::store::mails;
 use bursar::store::rewards::{Filter, View};
+use bursar::store::transactions;
 use bursar::web::{Need, Route, table};
 use bursar::work::notify;
 use payout::access::{Permission, Role};
@@ -100,6 +102,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/claims/{number}/delete", "/claims/PB-2026-0002/delete".to_owned()),
         ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),
         ("/transactions/{number}", "/transactions/PT-000001".to_owned()),
+        ("/transactions/{number}/evidence/{row}", first_evidence(world, "PT-000001").await),
         ("/partners/{id}", "/partners/ana".to_owned()),
         ("/partners/{id}/edit", "/partners/ana/edit".to_owned()),
         ("/partners/{id}/invite", "/partners/ana/invite".to_owned()),
@@ -135,6 +138,14 @@ async fn somebody_and_a_key(world: &World) -> (String, String) {
     let key = people::create_key(&world.app, &new).await.unwrap();
     let key = people::by_key(&world.app, &key).await.unwrap().unwrap().0;
     (kim.person.to_string(), key.id.to_string())
+}
+
+/// The first row of a payment's evidence that can be read word for word.
+async fn first_evidence(world: &World, number: &str) -> String {
+    let mut db = world.app.store.read().await.unwrap();
+    let transaction = transactions::find(&mut db, number).await.unwrap();
+    let rows = evidence::of(&mut db, &transaction).await.unwrap();
+    format!("/transactions/{number}/evidence/{}", rows.iter().find(|row| row.raw).unwrap().id)
 }
 
 /// Axe's own script; `None` after saying that it is not there.
