@@ -7,9 +7,11 @@
 
 mod batch;
 mod event;
+mod lists;
 mod load;
 mod meter;
 mod report;
+mod seed;
 mod send;
 mod settle;
 mod webhooks;
@@ -36,6 +38,25 @@ struct Arguments {
     /// Only this database: sqlite or postgres
     #[arg(long)]
     only: Option<String>,
+    /// Only this: webhooks, payments or lists
+    #[arg(long)]
+    measure: Option<String>,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What is done instead of measuring.
+#[derive(clap::Subcommand)]
+enum Instead {
+    /// Fill an empty database with rewards, to look at lists in it; its books are empty, so nothing of it can be paid
+    Seed {
+        /// How many rewards
+        #[arg(long, default_value_t = 1_000_000)]
+        rewards: usize,
+        /// sqlite://… or postgres://…
+        #[arg(long)]
+        database: String,
+    },
 }
 
 /// How much of everything.
@@ -49,10 +70,16 @@ pub struct Sizes {
     pub rewards: usize,
     /// Payees they belong to, and so payments; half of them at each vendor.
     pub payees: usize,
+    /// Rewards in the lists.
+    pub listed: usize,
+    /// Requests for each list.
+    pub requests: usize,
 }
 
-const FULL: Sizes = Sizes { events: 8_000, rounds: 3, rewards: 100_000, payees: 10_000 };
-const QUICK: Sizes = Sizes { events: 400, rounds: 1, rewards: 5_000, payees: 500 };
+const FULL: Sizes =
+    Sizes { events: 8_000, rounds: 3, rewards: 100_000, payees: 10_000, listed: 1_000_000, requests: 480 };
+const QUICK: Sizes =
+    Sizes { events: 400, rounds: 1, rewards: 5_000, payees: 500, listed: 50_000, requests: 48 };
 
 /// The threads on which things run, named so that their processor time can be told apart.
 pub struct Threads {
@@ -79,7 +106,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         vendors: Builder::new_multi_thread().worker_threads(1).thread_name("vendors").enable_all().build()?,
     };
     let bursar = Builder::new_multi_thread().thread_name("bursar").enable_all().build()?;
+    if let Some(Instead::Seed { rewards, database }) = &arguments.instead {
+        return bursar.block_on(seed::fill(database, *rewards));
+    }
     let sizes = if arguments.quick { QUICK } else { FULL };
+    let measures = |name: &str| arguments.measure.as_deref().is_none_or(|only| only == name);
     report::preface(arguments.quick)?;
     for engine in Engine::ALL {
         if arguments.only.as_deref().is_some_and(|only| only != engine.name()) {
@@ -89,18 +120,35 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             output::say(&format!("\n{}: skipped: {why}", engine.label()));
             continue;
         }
-        bursar.block_on(measure(engine, &threads, sizes))?;
+        report::heading(engine);
+        if measures("webhooks") {
+            bursar.block_on(webhooks(engine, &threads, sizes))?;
+        }
+        if measures("payments") {
+            bursar.block_on(payments(engine, &threads, sizes))?;
+        }
+        if measures("lists") {
+            bursar.block_on(lists(engine, &threads, sizes))?;
+        }
     }
     Ok(())
 }
 
-/// Two worlds, so that a hundred thousand stored events do not lie beside the payments.
-async fn measure(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
-    report::heading(engine);
+// A world for each, so that a hundred thousand stored events do not lie beside the payments.
+
+async fn webhooks(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
     let world = World::open(engine, "intake", threads).await?;
     webhooks::measure(&world, threads, sizes).await?;
-    world.close().await?;
+    world.close().await
+}
 
+async fn lists(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
+    let world = World::open(engine, "lists", threads).await?;
+    lists::measure(&world, threads, sizes).await?;
+    world.close().await
+}
+
+async fn payments(engine: Engine, threads: &Threads, sizes: Sizes) -> Result<(), Failure> {
     let world = World::open(engine, "pay", threads).await?;
     let payees = batch::people(&world, sizes).await?;
     batch::measure(&world, &payees, sizes).await?;

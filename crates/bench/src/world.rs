@@ -86,6 +86,8 @@ pub struct World {
     pub web_at: SocketAddr,
     /// Where the vendors listen.
     pub vendors_at: SocketAddr,
+    /// The database's address.
+    pub url: String,
     ahead: Arc<AtomicI64>,
     schema: Option<(String, String)>,
     /// The database server's process, when it runs on this machine.
@@ -131,8 +133,19 @@ impl World {
         });
         let work = Work::new(app.clone(), None)?;
         serve(web, bursar::web::router(work.clone()));
-        let world =
-            Self { app, work, simulator, actor, web_at, vendors_at, ahead, schema, server, _folder: folder };
+        let world = Self {
+            app,
+            work,
+            simulator,
+            actor,
+            web_at,
+            vendors_at,
+            url: database_url,
+            ahead,
+            schema,
+            server,
+            _folder: folder,
+        };
         world.connect().await.map_err(failed)?;
         Ok(world)
     }
