@@ -238,6 +238,44 @@ pub fn delete(standing: Standing) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// How long a decision about many rewards can be taken back, in microseconds.
+pub const UNDO_US: i64 = 10 * 60 * 1_000_000;
+
+/// May a decision about many rewards be taken back?
+///
+/// # Errors
+/// Once only, and not later than [`UNDO_US`] after it.
+pub fn undo(decided_at: i64, undone: bool, now: i64) -> Result<(), Refusal> {
+    if undone {
+        return Err(Refusal::new("already_undone", "This decision was undone already."));
+    }
+    if now > decided_at.saturating_add(UNDO_US) {
+        return Err(Refusal::new(
+            "too_late",
+            "More than ten minutes have passed, so this decision stays. Edit, void or decide about single rewards instead.",
+        ));
+    }
+    Ok(())
+}
+
+/// May a reward of such a decision be given back the status it had? `unchanged` says that it is still in the version
+/// that the decision left.
+///
+/// # Errors
+/// Not when it is in a batch, in flight or paid, nor when anything about it was changed since.
+pub fn give_back(placed: bool, unchanged: bool) -> Result<(), Refusal> {
+    if placed {
+        return Err(Refusal::new(
+            "reward_in_payout",
+            "It is in a payout since, so the decision about it stays. Take it out of the batch first.",
+        ));
+    }
+    if !unchanged {
+        return Err(Refusal::new("changed_since", "Somebody has changed it since, so it stays as it is."));
+    }
+    Ok(())
+}
+
 fn decidable(standing: Standing, what: &str) -> Result<(), Refusal> {
     if matches!(standing.status, RewardStatus::Submitted | RewardStatus::InReview) && !standing.placed {
         return Ok(());
@@ -272,5 +310,28 @@ fn with_reason(reason: &str, what: &str) -> Result<(), Refusal> {
         .at("reason"))
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code<T>(answer: Result<T, Refusal>) -> Option<&'static str> {
+        answer.err().map(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn a_decision_about_many_is_taken_back_once_and_within_ten_minutes() {
+        assert_eq!(code(undo(1_000, false, 1_000 + UNDO_US)), None);
+        assert_eq!(code(undo(1_000, false, 1_001 + UNDO_US)), Some("too_late"));
+        assert_eq!(code(undo(1_000, true, 1_001)), Some("already_undone"));
+        assert_eq!(code(give_back(false, true)), None);
+        assert_eq!(code(give_back(false, false)), Some("changed_since"));
+        assert_eq!(
+            code(give_back(true, false)),
+            Some("reward_in_payout"),
+            "what is being paid is told first"
+        );
     }
 }

@@ -24,6 +24,7 @@ pub mod record;
 pub mod requests;
 pub mod rewards;
 pub mod safe_mode;
+pub mod saved_views;
 pub mod settings;
 pub mod statements;
 pub mod tax;

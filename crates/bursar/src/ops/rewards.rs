@@ -1,12 +1,14 @@
 //! Rewards: entering, editing, deleting and clawing back, one at a time; reviewing one or many is in [`review`], what
-//! stands between a reward and its payment in [`gates`]. What is deliberately not here: files (`ops::import`), batches
-//! and payments.
+//! stands between a reward and its payment in [`gates`], taking back what was decided about many in [`undo`]. What is
+//! deliberately not here: files (`ops::import`), batches and payments.
 
 mod gates;
 mod review;
+mod undo;
 
-pub use gates::{after, blockers, pool};
-pub use review::{Done, Verdict, Which, decide, decide_many};
+pub use gates::{Pooled, blockers, pool};
+pub use review::{Done, Kept, Verdict, Which, decide, decide_and_keep, decide_many};
+pub use undo::{Undone, give_back, undo};
 
 use payout::Refusal;
 use payout::ids::RewardId;

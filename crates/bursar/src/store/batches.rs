@@ -247,6 +247,8 @@ pub struct PoolFilter {
     pub payment_type: Option<String>,
     /// The payee.
     pub payee: Option<String>,
+    /// Any of these payees.
+    pub payees: Option<Vec<Payee>>,
 }
 
 /// Reads rewards for their gates, by payee and currency.
@@ -292,6 +294,9 @@ fn pool(filter: &PoolFilter) -> Where {
         if let Some(value) = value {
             conditions.and(condition, [Value::from(value.as_str())]);
         }
+    }
+    if let Some(payees) = &filter.payees {
+        conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
     }
     conditions
 }

@@ -10,6 +10,7 @@ pub mod batches;
 mod bulk;
 pub mod claims;
 pub mod dashboard;
+pub mod decisions;
 pub mod directory;
 pub mod earnings;
 pub mod events;
@@ -32,6 +33,7 @@ pub mod preferences;
 pub mod programs;
 pub mod rewards;
 pub mod roster;
+pub mod saved_views;
 pub mod scope;
 pub mod search;
 pub mod settings;
@@ -386,13 +388,15 @@ pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
 #[derive(Default)]
 pub(crate) struct Where {
     conditions: Vec<String>,
+    /// From this one on they are out of a planner's sight.
+    unseen: Option<usize>,
     values: Vec<Value>,
 }
 
 impl Where {
     /// Conditions of a statement that itself names these values as `$1…`.
     pub(crate) fn beside(values: impl IntoIterator<Item = Value>) -> Self {
-        Self { conditions: Vec::new(), values: values.into_iter().collect() }
+        Self { values: values.into_iter().collect(), ..Self::default() }
     }
 
     /// Adds a condition; each `?` in it stands for the next of `values`.
@@ -421,8 +425,17 @@ impl Where {
         self.and(&format!("{column} IN ({list})"), [values]);
     }
 
+    /// What is added from here on stands inside `CASE`, so that no planner chooses an index for it.
+    pub(crate) fn unseen(&mut self) {
+        self.unseen = Some(self.conditions.len());
+    }
+
     /// The statement with `{where}` replaced, ready to run.
-    pub(crate) fn query(self, sql: &str) -> Query {
+    pub(crate) fn query(mut self, sql: &str) -> Query {
+        let unseen = self.unseen.map(|from| self.conditions.split_off(from)).unwrap_or_default();
+        if !unseen.is_empty() {
+            self.conditions.push(format!("CASE WHEN {} THEN 1 ELSE 0 END = 1", unseen.join(" AND ")));
+        }
         let clause = match self.conditions.is_empty() {
             true => String::new(),
             false => format!("WHERE {}", self.conditions.join(" AND ")),

@@ -32,12 +32,28 @@ pub async fn write(
     now: i64,
     notices: impl IntoIterator<Item = (Notice, String, String)>,
 ) -> Result<()> {
+    write_due(tx, clock, now, 0, notices).await
+}
+
+/// The same, to be told from `due` on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn write_due(
+    tx: &mut Tx,
+    clock: &Clock,
+    now: i64,
+    due: i64,
+    notices: impl IntoIterator<Item = (Notice, String, String)>,
+) -> Result<()> {
     let mut rows = Rows::default();
     for (notice, subject, detail) in notices {
         let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.chance())));
-        rows.push([id.into(), notice.as_str().into(), subject.into(), detail.into(), now.into()]);
+        let notice = notice.as_str();
+        rows.push([id.into(), notice.into(), subject.into(), detail.into(), now.into(), due.into()]);
     }
-    tx.bulk("INSERT INTO outbox (id, notice, subject, detail, created_at) VALUES {rows}", &[], rows).await?;
+    let sql = "INSERT INTO outbox (id, notice, subject, detail, created_at, due_at) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
     Ok(())
 }
 

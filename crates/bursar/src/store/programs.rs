@@ -235,6 +235,8 @@ pub async fn all_activities(db: &mut Db) -> Result<Vec<Activity>> {
 pub struct Filter {
     /// The name, the caller's id or the e-mail address contains this.
     pub q: Option<String>,
+    /// The name is this one, in capitals or not.
+    pub name: Option<String>,
     /// Of this account: partners.
     pub account: Option<String>,
     /// Of this programme: activities.
@@ -255,6 +257,9 @@ impl Filter {
                 searched.iter().map(|column| format!("lower({table}.{column}) LIKE ?")).collect();
             let values = searched.iter().map(|_| Value::from(like.as_str()));
             conditions.and(&format!("({})", any.join(" OR ")), values.collect::<Vec<_>>());
+        }
+        if let Some(name) = &self.name {
+            conditions.and(&format!("lower({table}.name) = lower(?)"), [name.as_str().into()]);
         }
         if let Some(after) = &self.after {
             conditions.and(&format!("{table}.id > ?"), [after.as_str().into()]);

@@ -1,5 +1,10 @@
-//! Rewards: reading them one by one and by lists that stay fast at any depth, entering many at once, and recording what
-//! was decided. Being put into batches and payments is in [`super::batches`] and [`super::transactions`].
+//! Rewards: reading them one by one, entering many at once, and recording what was decided; lists are in [`list`].
+//! Being put into batches and payments is in [`super::batches`] and [`super::transactions`].
+
+mod list;
+mod terms;
+
+pub use list::{Count, Filter, Listed, Place, Sort, View, Visible, Window, count, count_up_to, keys, list};
 
 use std::collections::HashMap;
 
@@ -8,6 +13,8 @@ use payout::ledger::Payee;
 use payout::reward::{Entry, PaymentType, Placement, RewardStatus, RewardType, Shown};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+
+use list::{narrowed, page};
 
 use super::programs::Worth;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
@@ -130,144 +137,6 @@ impl Reward {
     }
 }
 
-/// What somebody may see of rewards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Visible {
-    /// All of them.
-    #[default]
-    All,
-    /// Those he earned himself.
-    Of(PartnerId),
-    /// Those of his whole company.
-    CompanyOf(PartnerId),
-}
-
-/// The lists there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum View {
-    /// Submitted and in review.
-    Pending,
-    /// Every reward.
-    All,
-    /// Approved cash in no batch and no payment. Which of it passes every gate is not for SQL to say.
-    Pool,
-    /// In a batch or a payment, not paid.
-    InPayout,
-    /// Paid.
-    Paid,
-    /// Rejected.
-    Rejected,
-    /// Approved, and expiring within 30 days.
-    Expiring,
-}
-
-/// How a list is sorted; the id decides among equals.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sort {
-    /// By the time of entry.
-    CreatedAt,
-    /// By number.
-    Number,
-    /// By value, minor units of whatever currency.
-    Value,
-}
-
-/// What narrows a list. References are our ids or the caller's.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    /// Which of the lists.
-    pub view: View,
-    /// What whoever asks may see.
-    pub visible: Visible,
-    /// Any of these, as people see them.
-    pub statuses: Vec<Shown>,
-    /// The partner who earned it.
-    pub owner: Option<String>,
-    /// His company.
-    pub account: Option<String>,
-    /// The programme.
-    pub program: Option<String>,
-    /// The activity.
-    pub activity: Option<String>,
-    /// The batch, by id or number.
-    pub batch: Option<String>,
-    /// Money or points.
-    pub reward_type: Option<RewardType>,
-    /// Who is paid.
-    pub payment_type: Option<PaymentType>,
-    /// The currency's code.
-    pub currency: Option<String>,
-    /// At least so many minor units.
-    pub value_min: Option<i64>,
-    /// At most so many.
-    pub value_max: Option<i64>,
-    /// Entered at or after.
-    pub created_from: Option<i64>,
-    /// Entered before.
-    pub created_before: Option<i64>,
-    /// A number, or the caller's id.
-    pub q: Option<String>,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self {
-            view: View::All,
-            visible: Visible::All,
-            statuses: Vec::new(),
-            owner: None,
-            account: None,
-            program: None,
-            activity: None,
-            batch: None,
-            reward_type: None,
-            payment_type: None,
-            currency: None,
-            value_min: None,
-            value_max: None,
-            created_from: None,
-            created_before: None,
-            q: None,
-        }
-    }
-}
-
-/// Which rows of a list, in which order.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// Sorted by this.
-    pub sort: Sort,
-    /// The largest first.
-    pub descending: bool,
-    /// After the row with this key and id.
-    pub after: Option<(i64, String)>,
-    /// So many.
-    pub limit: i64,
-}
-
-const MONTH_US: i64 = 30 * 86_400_000_000;
-const POOL: &str = "status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
-
-/// The names are joined to the few rows of a page, never to the table: the page is found through one index first.
-const PAGE: &str = "SELECT r.*, g.external_id AS program_xid, g.name AS program_name, \
-    c.external_id AS activity_xid, c.name AS activity_name, o.external_id AS owner_xid, o.name AS owner_name, \
-    a.external_id AS account_xid, a.name AS account_name, b.number AS batch_number, t.number AS transaction_number \
-    FROM (SELECT * FROM reward {where} ORDER BY {ORDER} LIMIT {limit}) r \
-    JOIN program g ON g.id = r.program_id JOIN activity c ON c.id = r.activity_id \
-    JOIN partner o ON o.id = r.owner_id JOIN account a ON a.id = r.account_id \
-    LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id";
-
-/// For each sort its column, and the order upwards and downwards.
-const ORDER: &[(&str, &str, &str)] = &[
-    ("created_at", "created_at, id", "created_at DESC, id DESC"),
-    ("number", "number, id", "number DESC, id DESC"),
-    ("value_minor", "value_minor, id", "value_minor DESC, id DESC"),
-];
-
-fn page(conditions: Where, order: &str, limit: i64) -> super::Query {
-    conditions.query(&PAGE.replace("{ORDER}", order).replace("{limit}", &limit.to_string()))
-}
-
 /// One reward, by its id, its number (`RW-000231`) or the caller's id.
 ///
 /// # Errors
@@ -279,7 +148,7 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
         (None, Some(number)) => conditions.and("(number = ? OR external_id = ?)", [number.into(), id.into()]),
         (None, None) => conditions.and("external_id = ?", [id.into()]),
     }
-    db.optional(page(conditions, ORDER[0].0, 1)).await?.as_ref().map(read).transpose()
+    db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
 
 /// One reward, by the caller's id alone: it may look like a number of another one.
@@ -289,7 +158,7 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
 pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     conditions.and("external_id = ?", [external_id.into()]);
-    db.optional(page(conditions, ORDER[0].0, 1)).await?.as_ref().map(read).transpose()
+    db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
 
 /// The rewards of these ids, in no order.
@@ -301,7 +170,7 @@ pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| id.to_string().into()));
-        for row in db.all(page(conditions, ORDER[0].0, 1_000)).await? {
+        for row in db.all(page(conditions, 1_000)).await? {
             found.push(read(&row)?);
         }
     }
@@ -311,166 +180,6 @@ pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
 /// Reads `RW-000231` as 231.
 fn number(text: &str) -> Option<i64> {
     text.strip_prefix("RW-")?.parse().ok()
-}
-
-/// A page of a list.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Vec<Reward>> {
-    let (conditions, order) = windowed(filter, window, now);
-    let mut rows: Vec<Reward> =
-        db.all(page(conditions, order, window.limit)).await?.iter().map(read).collect::<Result<_>>()?;
-    // The joins keep the page's rows but promise nothing about their order.
-    rows.sort_by_key(|reward| (sort_key(reward, window.sort), reward.entered.id));
-    if window.descending {
-        rows.reverse();
-    }
-    Ok(rows)
-}
-
-/// The same with nothing but sort keys and ids: for whoever picks from a list by what SQL cannot say.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn keys(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Vec<(i64, RewardId)>> {
-    let (conditions, order) = windowed(filter, window, now);
-    let limit = window.limit;
-    let sql = "SELECT id, created_at, number, value_minor FROM reward {where} ORDER BY {ORDER} LIMIT {limit}";
-    let sql = sql.replace("{ORDER}", order).replace("{limit}", &limit.to_string());
-    let key = match window.sort {
-        Sort::CreatedAt => "created_at",
-        Sort::Number => "number",
-        Sort::Value => "value_minor",
-    };
-    let rows = db.all(conditions.query(&sql)).await?;
-    rows.iter().map(|row| Ok((row.try_get(key)?, parsed(row, "id", RewardId::parse)?))).collect()
-}
-
-fn windowed(filter: &Filter, window: &Window, now: i64) -> (Where, &'static str) {
-    let mut conditions = narrowed(filter, now);
-    let (column, upwards, downwards) = match window.sort {
-        Sort::CreatedAt => ORDER[0],
-        Sort::Number => ORDER[1],
-        Sort::Value => ORDER[2],
-    };
-    if let Some((key, id)) = &window.after {
-        let than = if window.descending { "<" } else { ">" };
-        conditions.and(&format!("({column}, id) {than} (?, ?)"), [(*key).into(), id.as_str().into()]);
-    }
-    (conditions, if window.descending { downwards } else { upwards })
-}
-
-/// What a list sorts a reward by.
-#[must_use]
-pub fn sort_key(reward: &Reward, sort: Sort) -> i64 {
-    match sort {
-        Sort::CreatedAt => reward.entered.created_at,
-        Sort::Number => reward.entered.number,
-        Sort::Value => reward.entered.worth.minor(),
-    }
-}
-
-/// How many rewards a filter finds.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn count(db: &mut Db, filter: &Filter, now: i64) -> Result<i64> {
-    let query = narrowed(filter, now).query("SELECT COUNT(*) FROM reward {where}");
-    Ok(db.one(query).await?.try_get(0)?)
-}
-
-fn narrowed(filter: &Filter, now: i64) -> Where {
-    let mut conditions = Where::default();
-    match filter.view {
-        View::All => {}
-        View::Pending => conditions.and("status IN ('submitted', 'in_review')", []),
-        View::Pool => conditions.and(&format!("{POOL} AND reward_type = 'cash'"), []),
-        View::InPayout => conditions.and("batch_id IS NOT NULL AND paid_at IS NULL", []),
-        View::Paid => conditions.and("paid_at IS NOT NULL", []),
-        View::Rejected => conditions.and("status = 'rejected'", []),
-        View::Expiring => conditions.and(
-            &format!("{POOL} AND expires_at > ? AND expires_at <= ?"),
-            [now.into(), now.saturating_add(MONTH_US).into()],
-        ),
-    }
-    match filter.visible {
-        Visible::All => {}
-        Visible::Of(partner) => conditions.and("owner_id = ?", [partner.to_string().into()]),
-        Visible::CompanyOf(partner) => conditions
-            .and("account_id = (SELECT account_id FROM partner WHERE id = ?)", [partner.to_string().into()]),
-    }
-    if !filter.statuses.is_empty() {
-        let any: Vec<&str> = filter.statuses.iter().map(|status| status_condition(*status)).collect();
-        let times = any.join(" ").matches('?').count();
-        conditions.and(&format!("({})", any.join(" OR ")), vec![Value::from(now); times]);
-    }
-    belongs(&mut conditions, filter);
-    let equal = [
-        ("reward_type = ?", filter.reward_type.map(RewardType::as_str)),
-        ("payment_type = ?", filter.payment_type.map(PaymentType::as_str)),
-        ("currency = ?", filter.currency.as_deref()),
-    ];
-    for (condition, value) in equal {
-        if let Some(value) = value {
-            conditions.and(condition, [value.into()]);
-        }
-    }
-    let bounds = [
-        ("value_minor >= ?", filter.value_min),
-        ("value_minor <= ?", filter.value_max),
-        ("created_at >= ?", filter.created_from),
-        ("created_at < ?", filter.created_before),
-    ];
-    for (condition, value) in bounds {
-        if let Some(value) = value {
-            conditions.and(condition, [value.into()]);
-        }
-    }
-    conditions
-}
-
-fn belongs(conditions: &mut Where, filter: &Filter) {
-    let references = [
-        ("owner_id = (SELECT id FROM partner WHERE id = ? OR external_id = ?)", &filter.owner),
-        ("account_id = (SELECT id FROM account WHERE id = ? OR external_id = ?)", &filter.account),
-        ("program_id = (SELECT id FROM program WHERE id = ? OR external_id = ?)", &filter.program),
-        ("activity_id = (SELECT id FROM activity WHERE id = ? OR external_id = ?)", &filter.activity),
-        ("batch_id = (SELECT id FROM batch WHERE id = ? OR number = ?)", &filter.batch),
-    ];
-    for (condition, value) in references {
-        if let Some(value) = value {
-            conditions.and(condition, [value.as_str().into(), value.as_str().into()]);
-        }
-    }
-    if let Some(q) = &filter.q {
-        match number(&q.to_uppercase()).or_else(|| q.parse().ok()) {
-            Some(number) => {
-                conditions.and("(number = ? OR external_id = ?)", [number.into(), q.as_str().into()]);
-            }
-            None => conditions.and("external_id = ?", [q.as_str().into()]),
-        }
-    }
-}
-
-/// The stored columns behind a status that people see. Each `?` is now.
-fn status_condition(status: Shown) -> &'static str {
-    match status {
-        Shown::Submitted => "status = 'submitted'",
-        Shown::InReview => "status = 'in_review'",
-        Shown::Rejected => "status = 'rejected'",
-        Shown::Void => "status = 'void'",
-        Shown::InPayout => "(batch_id IS NOT NULL AND paid_at IS NULL)",
-        Shown::Paid => "paid_at IS NOT NULL",
-        Shown::Approved => {
-            "(status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL \
-             AND (expires_at IS NULL OR expires_at > ?))"
-        }
-        Shown::Expired => {
-            "(status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL \
-             AND expires_at <= ?)"
-        }
-    }
 }
 
 /// What decides about a reward, read for many at once.

@@ -21,9 +21,9 @@ use crate::app::{Actor, App};
 use crate::ops::people::{self, Session};
 
 /// The cookie's name.
-const COOKIE: &str = "bursar_session";
+pub const COOKIE: &str = "bursar_session";
 /// How long the cookie lasts, as the session does: twelve hours.
-const COOKIE_SECONDS: u32 = 12 * 3_600;
+pub const COOKIE_SECONDS: u32 = 12 * 3_600;
 /// How much of where somebody came from is kept, in characters.
 const MOST_CAME_FROM: usize = 200;
 

@@ -4,6 +4,7 @@
 pub mod imports;
 mod payees;
 pub mod paying;
+mod rewards;
 
 use std::collections::BTreeMap;
 
@@ -306,7 +307,7 @@ async fn deciding_about_one_and_about_many() {
     let next = browser.post_on("/rewards/RW-000005/decide", &fields).await;
     next.says("RW-000005 is approved.");
     let stale = [("csrf", csrf.as_str()), ("version", "1"), ("action", "void"), ("reason", "x")];
-    browser.post_on("/rewards/RW-000005/decide", &stale).await.says("This was changed since you read it");
+    browser.post("/rewards/RW-000005/decide", &stale).await.says("RW-000005 was changed meanwhile");
     let rejected = browser.read("/rewards?view=rejected").await;
     rejected.says("2 rewards");
     browser.read("/rewards?view=not_eligible").await;

@@ -16,7 +16,7 @@ use crate::clock::{date, start_of_date};
 use crate::documents::columns::{self, RewardRow, TransactionRow};
 use crate::documents::journal::{Line, entry_of, entry_of_day};
 use crate::documents::{Cell, Heading};
-use crate::ops::rewards::{after, pool};
+use crate::ops::rewards::pool;
 use crate::ops::{OpsError, Result};
 use crate::store::journal::{self, Filter as JournalFilter};
 use crate::store::rewards::{self, Filter as RewardFilter, Sort, Window};
@@ -127,21 +127,23 @@ async fn of_rewards(
     chosen: &[String],
     now: i64,
 ) -> Result<Gathered> {
-    let found: Vec<(rewards::Reward, Vec<Blocker>)> = match eligible {
-        Some(eligible) => pool(db, filter, window, eligible, now).await?,
+    let (found, next) = match eligible {
+        Some(eligible) => {
+            let page = pool(db, filter, window, eligible, now).await?;
+            (page.rows, page.next)
+        }
         None => {
-            let found = rewards::list(db, filter, window, now).await?;
-            found.into_iter().map(|reward| (reward, Vec::new())).collect()
+            let page = rewards::list(db, filter, window, now).await?;
+            (page.rewards.into_iter().map(|reward| (reward, Vec::new())).collect(), page.next)
         }
     };
-    let last = found.last().filter(|_| is_full(found.len())).map(|(reward, _)| after(reward, window.sort));
     let row = |(reward, blockers): (rewards::Reward, Vec<Blocker>)| {
         let mut whys: Vec<String> = blockers.iter().map(Blocker::message).collect();
         whys.dedup();
         columns::reward(&RewardRow { reward, blockers: whys.join(" "), now }, chosen)
     };
     let rows = found.into_iter().map(row).collect();
-    Ok(Gathered { rows, next: last.map(|(key, id)| place(key, &id)) })
+    Ok(Gathered { rows, next: next.map(|(key, id)| place(key, &id)) })
 }
 
 async fn of_transactions(

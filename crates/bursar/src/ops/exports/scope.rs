@@ -238,6 +238,10 @@ fn rewards(filter: &RewardFilter) -> Value {
         value_max,
         created_from,
         created_before,
+        expires_from,
+        expires_before,
+        decided_from,
+        decided_before,
         q,
     } = filter;
     let (sees, whose) = match visible {
@@ -262,6 +266,10 @@ fn rewards(filter: &RewardFilter) -> Value {
         "value_max": value_max,
         "created_from": created_from,
         "created_before": created_before,
+        "expires_from": expires_from,
+        "expires_before": expires_before,
+        "decided_from": decided_from,
+        "decided_before": decided_before,
         "q": q,
     })
 }
@@ -289,6 +297,10 @@ fn read_rewards(kept: &Value) -> Option<RewardFilter> {
         value_max: kept["value_max"].as_i64(),
         created_from: kept["created_from"].as_i64(),
         created_before: kept["created_before"].as_i64(),
+        expires_from: kept["expires_from"].as_i64(),
+        expires_before: kept["expires_before"].as_i64(),
+        decided_from: kept["decided_from"].as_i64(),
+        decided_before: kept["decided_before"].as_i64(),
         q: text(&kept["q"]),
     })
 }

@@ -1,6 +1,6 @@
 //! What stands between rewards and their payment: asked of one reward, or of the whole pool.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use payout::eligibility::{self, Blocker, RewardFacts};
 use payout::ids::RewardId;
@@ -10,11 +10,11 @@ use payout::money::Money;
 use super::owed;
 use crate::ops::{Result, batches};
 use crate::store::Db;
-use crate::store::batches::PoolFilter;
-use crate::store::rewards::{self, Filter, Reward, Sort, View, Window};
+use crate::store::batches::{self as store, Pick, PoolFilter};
+use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
 
-/// How many rows of the pool are looked through at a time for those that are wanted.
-const WALKED_AT_ONCE: i64 = 5_000;
+/// How many rewards of the pool are looked at for a page at first, and then further each time.
+const STEPS: [i64; 3] = [80, 320, 1_200];
 
 /// Every gate that stands between a reward and its payment.
 ///
@@ -59,44 +59,67 @@ async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Re
     Ok(gates.claim(payee, total, net, false, now))
 }
 
+/// A page of the pool.
+#[derive(Clone, Debug)]
+pub struct Pooled {
+    /// Its rewards, each with what stands between it and its payment.
+    pub rows: Vec<(Reward, Vec<Blocker>)>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Place>,
+    /// So many rewards of the pool were looked at and too few found; there may be more further on, or none.
+    pub looked_at: Option<i64>,
+}
+
 /// A page of the pool: the rewards that pass every gate, or those that do not, each with its blockers.
+///
+/// No index knows the gates, so the pool is looked through in the order of the list, as far as a page has time for.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn pool(
-    db: &mut Db,
-    filter: &Filter,
-    window: &Window,
-    eligible: bool,
-    now: i64,
-) -> Result<Vec<(Reward, Vec<Blocker>)>> {
-    // A claim is a payee's whole pool in a currency, so the gates are asked about the pool before it is narrowed.
-    let (open, blocked) = batches::pool_blockers(db, &PoolFilter::default(), now).await?;
-    let mut wanted: HashMap<RewardId, Vec<Blocker>> = match eligible {
-        true => open.into_iter().map(|candidate| (candidate.id, Vec::new())).collect(),
-        false => blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers)).collect(),
-    };
+pub async fn pool(db: &mut Db, filter: &Filter, window: &Window, eligible: bool, now: i64) -> Result<Pooled> {
     let filter = Filter { view: View::Pool, ..filter.clone() };
-    let mut walk = Window { limit: WALKED_AT_ONCE, ..window.clone() };
     let most = usize::try_from(window.limit).unwrap_or(usize::MAX);
-    let mut picked = Vec::new();
-    while picked.len() < most && !wanted.is_empty() {
-        let keys = rewards::keys(db, &filter, &walk, now).await?;
-        walk.after = keys.last().map(|(key, id)| (*key, id.to_string()));
-        picked.extend(keys.iter().filter_map(|(_, id)| Some((*id, wanted.remove(id)?))));
-        if keys.len() as u64 != WALKED_AT_ONCE.unsigned_abs() {
+    let mut picked: Vec<(Place, Vec<Blocker>)> = Vec::new();
+    let (mut after, mut looked_at) = (window.after.clone(), 0);
+    let mut stopped = None;
+    for step in STEPS {
+        let part = Window { limit: step, after: after.take(), ..window.clone() };
+        let (keys, next) = rewards::keys(db, &filter, &part, now).await?;
+        looked_at += i64::try_from(keys.len()).unwrap_or(0);
+        let ids: Vec<RewardId> = keys.iter().map(|(_, id)| *id).collect();
+        let mut judged = judged(db, &ids, now).await?;
+        picked.extend(keys.into_iter().filter_map(|(key, id)| {
+            let blockers = judged.remove(&id)?;
+            (blockers.is_empty() == eligible).then(|| ((key, id.to_string()), blockers))
+        }));
+        (after, stopped) = (next.clone(), next);
+        if picked.len() > most || after.is_none() {
             break;
         }
     }
+    let more = picked.len() > most;
     picked.truncate(most);
-    let ids: Vec<RewardId> = picked.iter().map(|(id, _)| *id).collect();
-    let found = rewards::named(db, &ids).await?;
-    let mut found: HashMap<RewardId, Reward> = found.into_iter().map(|it| (it.entered.id, it)).collect();
-    Ok(picked.into_iter().filter_map(|(id, blockers)| Some((found.remove(&id)?, blockers))).collect())
+    let last = picked.last().filter(|_| more).map(|(place, _)| place.clone());
+    let rows = named(db, picked).await?;
+    let looked_at = (!more && stopped.is_some()).then_some(looked_at);
+    Ok(Pooled { rows, next: last.or(stopped), looked_at })
 }
 
-/// Where a list goes on after this reward.
-#[must_use]
-pub fn after(reward: &Reward, sort: Sort) -> (i64, String) {
-    (rewards::sort_key(reward, sort), reward.entered.id.to_string())
+async fn named(db: &mut Db, picked: Vec<(Place, Vec<Blocker>)>) -> Result<Vec<(Reward, Vec<Blocker>)>> {
+    let ids: Vec<RewardId> = picked.iter().filter_map(|((_, id), _)| RewardId::parse(id)).collect();
+    let found = rewards::named(db, &ids).await?;
+    let mut found: HashMap<String, Reward> =
+        found.into_iter().map(|reward| (reward.entered.id.to_string(), reward)).collect();
+    Ok(picked.into_iter().filter_map(|((_, id), blockers)| Some((found.remove(&id)?, blockers))).collect())
+}
+
+/// What stands between these rewards of the pool and their payment.
+async fn judged(db: &mut Db, ids: &[RewardId], now: i64) -> Result<HashMap<RewardId, Vec<Blocker>>> {
+    let candidates = store::candidates(db, Pick::Named(ids)).await?;
+    let payees: BTreeSet<Payee> = candidates.iter().filter_map(|candidate| candidate.payee).collect();
+    // A claim is a payee's whole pool in a currency, so the gates are asked about all that is his.
+    let filter = PoolFilter { payees: Some(payees.into_iter().collect()), ..PoolFilter::default() };
+    let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
+    let open = open.into_iter().map(|candidate| (candidate.id, Vec::new()));
+    Ok(open.chain(blocked.into_iter().map(|(candidate, blockers)| (candidate.id, blockers))).collect())
 }

@@ -13,7 +13,7 @@ use crate::clock::start_of_date;
 use crate::ops::idempotency::{Once, finish};
 use crate::ops::{OpsError, Result};
 use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
-use crate::store::{Tx, ledger, outbox};
+use crate::store::{Tx, decisions, ledger, outbox};
 use crate::transact;
 
 /// What a reviewer decides.
@@ -47,6 +47,16 @@ impl Verdict {
             Self::Reject { reason, .. } => reward::reject(standing, reason),
             Self::Review => reward::review(standing),
             Self::Void { reason, .. } => reward::void(standing, reason),
+        }
+    }
+
+    /// What a reward becomes.
+    fn status(&self) -> RewardStatus {
+        match self {
+            Self::Approve => RewardStatus::Approved,
+            Self::Reject { .. } => RewardStatus::Rejected,
+            Self::Review => RewardStatus::InReview,
+            Self::Void { .. } => RewardStatus::Void,
         }
     }
 
@@ -99,7 +109,7 @@ pub async fn decide(
         }
         // A clawback that is voided had lowered what is owed; its value is owed again.
         let clawback = found.entered.entry == Entry::Clawback;
-        record(tx, app, actor, verdict, &mut allowed, clawback).await?;
+        record(tx, app, actor, verdict, &mut allowed, clawback, 0).await?;
         let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         let outcome = Created { reward, existed: true, now };
         finish(tx, once, &outcome).await?;
@@ -138,37 +148,112 @@ pub async fn decide_many(
     verdict: &Verdict,
     once: Option<&Once<Done>>,
 ) -> Result<Done> {
-    let now = app.clock.now();
     let done = transact!(app, |tx| {
-        let (briefs, unknown) = match which {
-            Which::Ids(ids) => {
-                let briefs = rewards::briefs(tx, ids).await?;
-                let known: std::collections::HashSet<RewardId> =
-                    briefs.iter().map(|brief| brief.id).collect();
-                let unknown =
-                    ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
-                (briefs, unknown)
-            }
-            Which::All(filter, expected) => {
-                let briefs = rewards::briefs_of(tx, filter, now).await?;
-                if i64::try_from(briefs.len()).ok() != Some(*expected) {
-                    return Err(count_changed(*expected, briefs.len()));
-                }
-                (briefs, Vec::new())
-            }
-        };
-        let (mut allowed, refused) = judge(briefs, actor, verdict);
-        record(tx, app, actor, verdict, &mut allowed, false).await?;
-        let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
-        let done = Done {
-            done: allowed.into_iter().map(|brief| brief.id).collect(),
-            skipped: refused.chain(unknown).collect(),
-        };
+        let done = decide_all(tx, app, actor, which, verdict, None).await?;
         finish(tx, once, &done).await?;
         Ok(done)
     })?;
     app.nudge.tell_watchers();
     Ok(done)
+}
+
+/// A decision that was kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+}
+
+/// The same, kept so that its result can be looked at and, for a while, taken back; nobody is told of it before that
+/// while is over. `list` is the query string of the list it comes from.
+///
+/// # Errors
+/// As [`decide_many`].
+pub async fn decide_and_keep(
+    app: &App,
+    actor: &Actor,
+    which: &Which,
+    verdict: &Verdict,
+    list: &str,
+    once: Option<&Once<Kept>>,
+) -> Result<Kept> {
+    let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.chance())));
+    let kept = transact!(app, |tx| {
+        decide_all(tx, app, actor, which, verdict, Some((&id, list))).await?;
+        let kept = Kept { id: id.clone() };
+        finish(tx, once, &kept).await?;
+        Ok(kept)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(kept)
+}
+
+async fn decide_all(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    which: &Which,
+    verdict: &Verdict,
+    keep: Option<(&str, &str)>,
+) -> Result<Done> {
+    let now = app.clock.now();
+    let (briefs, unknown) = match which {
+        Which::Ids(ids) => {
+            let briefs = rewards::briefs(tx, ids).await?;
+            let known: std::collections::HashSet<RewardId> = briefs.iter().map(|brief| brief.id).collect();
+            let unknown = ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
+            (briefs, unknown)
+        }
+        Which::All(filter, expected) => {
+            let briefs = rewards::briefs_of(tx, filter, now).await?;
+            if i64::try_from(briefs.len()).ok() != Some(*expected) {
+                return Err(count_changed(*expected, briefs.len()));
+            }
+            (briefs, Vec::new())
+        }
+    };
+    let (mut allowed, refused) = judge(briefs, actor, verdict);
+    let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
+    let done = Done {
+        done: allowed.iter().map(|brief| brief.id).collect(),
+        skipped: refused.chain(unknown).collect(),
+    };
+    let told_from = match keep {
+        Some((id, list)) => {
+            write_down(tx, now, actor, verdict, &done, (id, list)).await?;
+            now.saturating_add(reward::UNDO_US + 1)
+        }
+        None => 0,
+    };
+    record(tx, app, actor, verdict, &mut allowed, false, told_from).await?;
+    Ok(done)
+}
+
+/// Keeps what a decision is about to change.
+async fn write_down(
+    tx: &mut Tx,
+    now: i64,
+    actor: &Actor,
+    verdict: &Verdict,
+    done: &Done,
+    (id, list): (&str, &str),
+) -> Result<()> {
+    let many = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let decision = decisions::Decision {
+        id: id.to_owned(),
+        verdict: verdict.status(),
+        reason: verdict.reason().0.map(str::to_owned),
+        at: now,
+        by: actor.id.to_string(),
+        list: list.to_owned(),
+        done: many(done.done.len()),
+        skipped: many(done.skipped.len()),
+        undone: None,
+    };
+    decisions::insert(tx, &decision).await?;
+    decisions::keep(tx, id, done.done.iter().copied()).await?;
+    decisions::pass_over(tx, id, &done.skipped).await?;
+    Ok(())
 }
 
 fn count_changed(expected: i64, found: usize) -> OpsError {
@@ -208,16 +293,12 @@ async fn record(
     verdict: &Verdict,
     briefs: &mut [Brief],
     clawback: bool,
+    told_from: i64,
 ) -> Result<()> {
     let now = app.clock.now();
     briefs.sort_by_key(|brief| brief.id);
     let (reason, shown) = verdict.reason();
-    let status = match verdict {
-        Verdict::Approve => RewardStatus::Approved,
-        Verdict::Reject { .. } => RewardStatus::Rejected,
-        Verdict::Review => RewardStatus::InReview,
-        Verdict::Void { .. } => RewardStatus::Void,
-    };
+    let status = verdict.status();
     let decision = Decision {
         status,
         reason: reason.map(str::to_owned),
@@ -243,7 +324,7 @@ async fn record(
     if let Some(notice) = verdict.notice() {
         let detail = json!({"reason": reason.filter(|_| shown)}).to_string();
         let told = briefs.iter().map(|brief| (notice, brief.id.to_string(), detail.clone()));
-        outbox::write(tx, &app.clock, now, told).await?;
+        outbox::write_due(tx, &app.clock, now, told_from, told).await?;
     }
     for brief in briefs.iter() {
         let detail = json!({"from": brief.status.as_str(), "reason": reason});

@@ -358,7 +358,7 @@ async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
                 activity: next(),
                 currency: filter.currency,
                 payment_type: filter.payment_type,
-                payee: None,
+                ..PoolFilter::default()
             }))
         }
         (Some(_) | None, _) => Err(Fault::field(FieldError {

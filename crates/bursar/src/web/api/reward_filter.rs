@@ -46,6 +46,14 @@ pub struct RewardFilter {
     pub created_from: Option<String>,
     /// A date, its whole day included, or an RFC 3339 time
     pub created_to: Option<String>,
+    /// A date, or an RFC 3339 time
+    pub expires_from: Option<String>,
+    /// A date, its whole day included, or an RFC 3339 time
+    pub expires_to: Option<String>,
+    /// When it was approved, rejected or voided: a date, or an RFC 3339 time
+    pub decided_from: Option<String>,
+    /// A date, its whole day included, or an RFC 3339 time
+    pub decided_to: Option<String>,
     /// A number or your id
     pub q: Option<String>,
 }
@@ -81,7 +89,7 @@ pub fn window(paging: &Paging) -> Result<Window, Fault> {
             Some((key.parse().ok().filter(|_| of == word).ok_or_else(stale)?, id))
         }
     };
-    Ok(Window { sort, descending, after, limit: paging.limit + 1 })
+    Ok(Window { sort, descending, after, limit: paging.limit })
 }
 
 /// The sort in the words of the query; the newest first where it names none.
@@ -116,18 +124,13 @@ impl RewardFilter {
             currency: self.currency()?.map(|currency| currency.code().to_owned()),
             value_min: self.value("value_min", self.value_min.as_deref())?,
             value_max: self.value("value_max", self.value_max.as_deref())?,
-            created_from: self
-                .created_from
-                .as_deref()
-                .map(|at| moment(at, "/created_from"))
-                .transpose()
-                .map_err(Fault::field)?,
-            created_before: self
-                .created_to
-                .as_deref()
-                .map(|at| expiry(at, "/created_to"))
-                .transpose()
-                .map_err(Fault::field)?,
+            created_from: from("/created_from", self.created_from.as_deref())?,
+            created_before: before("/created_to", self.created_to.as_deref())?,
+            // An expiry is kept as the first moment after its last day.
+            expires_from: from("/expires_from", self.expires_from.as_deref())?.map(|at| at + 1),
+            expires_before: before("/expires_to", self.expires_to.as_deref())?.map(|at| at + 1),
+            decided_from: from("/decided_from", self.decided_from.as_deref())?,
+            decided_before: before("/decided_to", self.decided_to.as_deref())?,
             q: self.q.as_deref().map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned),
         };
         Ok((filter, eligible))
@@ -155,6 +158,14 @@ impl RewardFilter {
         };
         minor.map(Some).map_err(|error| Fault::field(money_error(format!("/{name}"), error)))
     }
+}
+
+fn from(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
+    at.map(|at| moment(at, pointer)).transpose().map_err(Fault::field)
+}
+
+fn before(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
+    at.map(|at| expiry(at, pointer)).transpose().map_err(Fault::field)
 }
 
 fn view(word: Option<&str>) -> Result<(View, Option<bool>), Fault> {

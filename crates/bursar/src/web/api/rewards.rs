@@ -204,18 +204,19 @@ async fn list(
     let mut db = app.store.read().await?;
     let (filter, eligible) = wanted.read(&actor)?;
     let window = window(&paging)?;
-    let rows = match eligible {
-        None => rewards::list(&mut db, &filter, &window, now).await?,
+    let (rows, next) = match eligible {
+        None => {
+            let listed = rewards::list(&mut db, &filter, &window, now).await?;
+            (listed.rewards, listed.next)
+        }
         Some(eligible) => {
             let pool = verbs::pool(&mut db, &filter, &window, eligible, now).await?;
-            pool.into_iter().map(|(reward, _)| reward).collect()
+            (pool.rows.into_iter().map(|(reward, _)| reward).collect(), pool.next)
         }
     };
-    let key = |reward: &Reward| {
-        let (key, id) = verbs::after(reward, window.sort);
-        sealed(&[sort_word(&paging), &key.to_string(), &id])
-    };
-    Ok(JsonAnswer(Page::of(rows, paging.limit, key, |reward| seen_by(&actor, &reward, now))))
+    let next = next.map(|(key, id)| sealed(&[sort_word(&paging), &key.to_string(), &id]));
+    let data = rows.into_iter().map(|reward| seen_by(&actor, &reward, now)).collect();
+    Ok(JsonAnswer(Page { data, has_more: next.is_some(), next }))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -7,9 +7,10 @@ use payout::money::{Currency, Money};
 use payout::reward::{PaymentType, RewardType, Shown};
 
 use crate::clock::start_of_date;
+use crate::ops::rewards::{self as verbs, Pooled};
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue, Named};
-use crate::store::rewards::{Filter, Sort, View};
+use crate::store::rewards::{self, Filter, Sort, View, Window};
 use crate::web::fault::Fault;
 
 /// The views, as addresses and people name them.
@@ -32,16 +33,16 @@ const DAY_US: i64 = 86_400_000_000;
 pub struct Ask {
     view: Option<String>,
     /// The sort, `-` for the largest first.
-    sort: Option<String>,
+    pub sort: Option<String>,
     /// A number, or the caller's id.
     pub q: Option<String>,
     /// The partner who earned it: an id, or a name.
     pub owner: Option<String>,
     /// His company: an id, or a name.
     pub account: Option<String>,
-    /// The programme's external id.
+    /// The programme: an id, or a name.
     pub program: Option<String>,
-    /// The activity's external id.
+    /// The activity: an id, or a name.
     pub activity: Option<String>,
     /// `cash` or `points`.
     #[serde(rename = "type")]
@@ -60,9 +61,24 @@ pub struct Ask {
     pub created_from: Option<String>,
     /// Entered on this day or earlier.
     pub created_to: Option<String>,
+    /// Expiring at the end of this day or later.
+    pub expires_from: Option<String>,
+    /// Expiring at the end of this day or earlier.
+    pub expires_to: Option<String>,
+    /// Approved, rejected or voided on this day or later.
+    pub decided_from: Option<String>,
+    /// Approved, rejected or voided on this day or earlier.
+    pub decided_to: Option<String>,
     /// The batch's number.
     pub batch: Option<String>,
+    /// The columns that are shown.
+    pub columns: Vec<String>,
+    /// The saved view that this is.
+    pub saved: Option<String>,
 }
+
+/// What is asked of how the list looks, not of what is in it.
+const LOOKS: [&str; 4] = ["view", "sort", "columns", "saved"];
 
 /// What the query string means.
 #[derive(Default)]
@@ -75,6 +91,25 @@ pub struct Narrowed {
     pub problems: Vec<String>,
     /// Whom a name may mean, with the address that means him.
     pub candidates: Vec<(String, String)>,
+}
+
+/// A page of what is asked for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn listed(
+    db: &mut Db,
+    ask: &Ask,
+    filter: &Filter,
+    window: &Window,
+    now: i64,
+) -> Result<Pooled, Fault> {
+    if let Some(eligible) = ask.eligible() {
+        return Ok(verbs::pool(db, filter, window, eligible, now).await?);
+    }
+    let listed = rewards::list(db, filter, window, now).await?;
+    let rows = listed.rewards.into_iter().map(|reward| (reward, Vec::new())).collect();
+    Ok(Pooled { rows, next: listed.next, looked_at: listed.looked_at })
 }
 
 impl Ask {
@@ -111,7 +146,33 @@ impl Ask {
     /// Whether any filter is on.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
-        self.pairs().iter().any(|(name, _)| !matches!(*name, "view" | "sort"))
+        self.pairs().iter().any(|(name, _)| !LOOKS.contains(name))
+    }
+
+    /// How many filters are on.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        self.pairs().iter().filter(|(name, _)| !LOOKS.contains(name)).count()
+    }
+
+    /// What a form of the list sends along so that it is still asked, but for what the form itself asks.
+    #[must_use]
+    pub fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
+        let pairs = self.pairs().into_iter();
+        pairs.filter(|(name, _)| *name != "saved" && !names.contains(name)).collect()
+    }
+
+    /// What is asked about the look alone: for a form that asks about everything else.
+    #[must_use]
+    pub fn looks(&self) -> Vec<(&'static str, &str)> {
+        let pairs = self.pairs().into_iter();
+        pairs.filter(|(name, _)| LOOKS.contains(name) && !["saved", "view"].contains(name)).collect()
+    }
+
+    /// The saved view that is asked for instead of one of ours.
+    #[must_use]
+    pub fn opens(&self) -> Option<&str> {
+        self.view.as_deref().filter(|view| view.starts_with("sv_"))
     }
 
     /// Everything that is asked, by name.
@@ -130,19 +191,33 @@ impl Ask {
             ("value_max", &self.value_max),
             ("created_from", &self.created_from),
             ("created_to", &self.created_to),
+            ("expires_from", &self.expires_from),
+            ("expires_to", &self.expires_to),
+            ("decided_from", &self.decided_from),
+            ("decided_to", &self.decided_to),
             ("batch", &self.batch),
             ("sort", &self.sort),
+            ("saved", &self.saved),
         ];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        single.chain(self.status.iter().map(|status| ("status", status.as_str()))).collect()
+        let several = self.status.iter().map(|status| ("status", status.as_str()));
+        let columns = self.columns.iter().map(|column| ("columns", column.as_str()));
+        single.chain(several).chain(columns).collect()
     }
 
-    /// The query string, with some of it said otherwise; an empty word takes a name out.
+    /// The query string, with some of it said otherwise; an empty word takes a name out. What is said otherwise is not
+    /// the saved view any more, unless it is only another page of it.
     #[must_use]
     pub fn query(&self, otherwise: &[(&str, &str)]) -> String {
+        self.query_without(otherwise, None)
+    }
+
+    fn query_without(&self, otherwise: &[(&str, &str)], without: Option<(&str, &str)>) -> String {
+        let turned = without.is_none() && otherwise.iter().all(|(name, _)| *name == "after");
         let mut text = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs() {
-            if !otherwise.iter().any(|(other, _)| *other == name) {
+            let said = otherwise.iter().any(|(other, _)| *other == name) || without == Some((name, value));
+            if !said && (turned || name != "saved") {
                 text.append_pair(name, value);
             }
         }
@@ -150,6 +225,12 @@ impl Ask {
             text.append_pair(name, value);
         }
         text.finish()
+    }
+
+    /// What a saved view keeps: everything but which saved view it is.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        self.query(&[("saved", "")])
     }
 
     /// The list's address, with some of what is asked said otherwise.
@@ -180,19 +261,18 @@ impl Ask {
             _ => View::All,
         };
         narrowed.filter.q.clone_from(&self.q);
-        narrowed.filter.program.clone_from(&self.program);
-        narrowed.filter.activity.clone_from(&self.activity);
         narrowed.filter.batch.clone_from(&self.batch);
         self.read_words(&mut narrowed);
         self.read_values(&mut narrowed);
         self.read_dates(&mut narrowed);
-        narrowed.filter.owner = self.partner(db, &mut narrowed).await?;
-        narrowed.filter.account = self.company(db, &mut narrowed).await?;
-        for (name, value) in self.pairs() {
-            if !matches!(name, "view" | "sort") {
-                let words = format!("{}: {value}", label(name));
-                narrowed.on.push((words, self.address(&[(name, "")])));
-            }
+        narrowed.filter.owner = self.find(db, &mut narrowed, Thing::Owner).await?;
+        narrowed.filter.account = self.find(db, &mut narrowed, Thing::Account).await?;
+        narrowed.filter.program = self.find(db, &mut narrowed, Thing::Program).await?;
+        narrowed.filter.activity = self.find(db, &mut narrowed, Thing::Activity).await?;
+        for (name, value) in self.pairs().into_iter().filter(|(name, _)| !LOOKS.contains(name)) {
+            let words = format!("{}: {}", label(name), in_words(name, value));
+            let address = format!("/rewards?{}", self.query_without(&[], Some((name, value))));
+            narrowed.on.push((words, address));
         }
         Ok(narrowed)
     }
@@ -256,33 +336,39 @@ impl Ask {
             }
             start
         };
-        let (from, to) = (day(&self.created_from), day(&self.created_to));
-        narrowed.filter.created_from = from;
-        narrowed.filter.created_before = to.map(|start| start + DAY_US);
+        let created = (day(&self.created_from), day(&self.created_to));
+        let expires = (day(&self.expires_from), day(&self.expires_to));
+        let decided = (day(&self.decided_from), day(&self.decided_to));
+        let filter = &mut narrowed.filter;
+        let end = |day: Option<i64>| day.map(|start| start + DAY_US);
+        (filter.created_from, filter.created_before) = (created.0, end(created.1));
+        // What expires on a day is kept with the first moment of the next.
+        (filter.expires_from, filter.expires_before) =
+            (expires.0.map(|at| at + 1), end(expires.1).map(|at| at + 1));
+        (filter.decided_from, filter.decided_before) = (decided.0, end(decided.1));
     }
 
-    /// The partner that is meant: by id, or by a name that only one has.
-    async fn partner(&self, db: &mut Db, narrowed: &mut Narrowed) -> Result<Option<String>, Fault> {
-        let Some(text) = &self.owner else { return Ok(None) };
-        if programs::partner(db, Named::Either(text)).await?.is_some() {
-            return Ok(Some(text.clone()));
+    /// The one that is meant: by id, or by a name that only one has.
+    async fn find(
+        &self,
+        db: &mut Db,
+        narrowed: &mut Narrowed,
+        thing: Thing,
+    ) -> Result<Option<String>, Fault> {
+        let (name, what) = thing.names();
+        let asked = self.pairs().into_iter().find(|(other, _)| *other == name);
+        let Some(text) = asked.map(|(_, value)| value.to_owned()) else { return Ok(None) };
+        if thing.is_known(db, &text).await? {
+            return Ok(Some(text));
         }
-        let filter = Catalogue { q: Some(text.clone()), limit: 11, ..Catalogue::default() };
-        let found = programs::partners(db, &filter).await?;
-        let found = found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id));
-        Ok(self.meant(narrowed, "owner", "partner", found.collect()))
-    }
-
-    /// The account that is meant.
-    async fn company(&self, db: &mut Db, narrowed: &mut Narrowed) -> Result<Option<String>, Fault> {
-        let Some(text) = &self.account else { return Ok(None) };
-        if programs::account(db, Named::Either(text)).await?.is_some() {
-            return Ok(Some(text.clone()));
+        // A name in full is found by an index; a part of one is looked for in all of them.
+        let exactly = Catalogue { name: Some(text.clone()), limit: 11, ..Catalogue::default() };
+        let mut found = thing.all(db, &exactly).await?;
+        if found.is_empty() {
+            let part = Catalogue { q: Some(text), limit: 11, ..Catalogue::default() };
+            found = thing.all(db, &part).await?;
         }
-        let filter = Catalogue { q: Some(text.clone()), limit: 11, ..Catalogue::default() };
-        let found = programs::accounts(db, &filter).await?;
-        let found = found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id));
-        Ok(self.meant(narrowed, "account", "account", found.collect()))
+        Ok(self.meant(narrowed, name, what, found))
     }
 
     fn meant(
@@ -311,6 +397,62 @@ impl Ask {
     }
 }
 
+/// What a reward belongs to, and a list can be narrowed to.
+#[derive(Clone, Copy)]
+enum Thing {
+    Owner,
+    Account,
+    Program,
+    Activity,
+}
+
+impl Thing {
+    /// In addresses, and in words.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Owner => ("owner", "partner"),
+            Self::Account => ("account", "account"),
+            Self::Program => ("program", "program"),
+            Self::Activity => ("activity", "reward activity"),
+        }
+    }
+
+    async fn is_known(self, db: &mut Db, id: &str) -> Result<bool, Fault> {
+        Ok(match self {
+            Self::Owner => programs::partner(db, Named::Either(id)).await?.is_some(),
+            Self::Account => programs::account(db, Named::Either(id)).await?.is_some(),
+            Self::Program => programs::program(db, Named::Either(id)).await?.is_some(),
+            Self::Activity => programs::activity(db, Named::Either(id)).await?.is_some(),
+        })
+    }
+
+    /// Our id, the name and the caller's id of each.
+    async fn all(self, db: &mut Db, filter: &Catalogue) -> Result<Vec<(String, String, String)>, Fault> {
+        macro_rules! of {
+            ($found:expr) => {
+                $found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id)).collect()
+            };
+        }
+        Ok(match self {
+            Self::Owner => of!(programs::partners(db, filter).await?),
+            Self::Account => of!(programs::accounts(db, filter).await?),
+            Self::Program => of!(programs::programs(db, filter).await?),
+            Self::Activity => of!(programs::activities(db, filter).await?),
+        })
+    }
+}
+
+/// What a filter is set to, as people say it.
+fn in_words(name: &str, value: &str) -> String {
+    let words = match name {
+        "type" => RewardType::parse(value).map(RewardType::label),
+        "payment_type" => PaymentType::parse(value).map(PaymentType::label),
+        "status" => Shown::parse(value).map(Shown::label),
+        _ => None,
+    };
+    words.unwrap_or(value).to_owned()
+}
+
 fn label(name: &str) -> &'static str {
     match name {
         "q" => "Number or id",
@@ -325,6 +467,10 @@ fn label(name: &str) -> &'static str {
         "value_max" => "Value to",
         "created_from" => "Created from",
         "created_to" => "Created to",
+        "expires_from" => "Expires from",
+        "expires_to" => "Expires to",
+        "decided_from" => "Decided from",
+        "decided_to" => "Decided to",
         "status" => "Status",
         "batch" => "Batch",
         _ => "Filter",

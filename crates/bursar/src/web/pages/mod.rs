@@ -7,8 +7,11 @@ mod asked;
 mod catalogue;
 mod chart;
 mod claims;
+mod columns;
+mod conflict;
 mod connections;
 mod dashboard;
+mod decided;
 mod entry;
 mod events;
 mod evidence;
@@ -42,6 +45,7 @@ mod programs;
 pub mod proof;
 mod reward;
 mod rewards;
+mod saved;
 mod search;
 mod settings;
 mod statement;
@@ -72,6 +76,8 @@ pub fn routes() -> Vec<Route> {
         password::routes(),
         portal::routes(),
         rewards::routes(),
+        decided::routes(),
+        saved::routes(),
         entry::routes(),
         reward::routes(),
         claims::routes(),

@@ -3,6 +3,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -12,7 +13,8 @@ use payout::eligibility::{Blocker, Code};
 use payout::money::Money;
 use payout::reward::{self as rules, Entry, Standing};
 
-use super::asked::Ask;
+use super::asked::{Ask, listed};
+use super::conflict::{self, Clash, Side, is_clash};
 use super::frame::{Frame, Place, Told, Visit};
 use super::history::{self, Line};
 use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
@@ -21,7 +23,7 @@ use crate::clock;
 use crate::ops::rewards::{self as verbs, Edit, Verdict, end_of_date};
 use crate::store::Db;
 use crate::store::programs::Worth;
-use crate::store::rewards::{self, Reward, Window, sort_key};
+use crate::store::rewards::{self, Reward, Window};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::strict::{Tree, read};
@@ -235,14 +237,8 @@ async fn decide(
     Path(number): Path<String>,
     Form(sent): Form<Decision>,
 ) -> Result<Response, Fault> {
-    let (reason, shown) = (sent.reason.unwrap_or_default(), sent.shown.is_some());
-    let (verdict, word) = match sent.action.as_str() {
-        "approve" => (Verdict::Approve, "approved"),
-        "reject" => (Verdict::Reject { reason, shown }, "rejected"),
-        "void" => (Verdict::Void { reason, shown }, "voided"),
-        _ => (Verdict::Review, "taken into review"),
-    };
-    let query = sent.back.unwrap_or_default();
+    let (verdict, word) = sent.verdict();
+    let query = sent.back.clone().unwrap_or_default();
     let here = with_query(&format!("/rewards/{number}"), &query);
     // The next one is looked for from where this one stands in the list before it leaves it.
     let next = match sent.next {
@@ -259,7 +255,71 @@ async fn decide(
             };
             Ok(told.on(&on))
         }
+        Err(error) if is_clash(&error) => {
+            let mut db = app.store.read().await?;
+            let reward = find(&mut db, &number).await?;
+            let clash = sent.clash(&reward, standing(&reward, &visit), app.clock.now());
+            conflict::show(&mut db, &visit, &reward, clash).await
+        }
         Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
+}
+
+impl Decision {
+    fn verdict(&self) -> (Verdict, &'static str) {
+        let (reason, shown) = (self.reason.clone().unwrap_or_default(), self.shown.is_some());
+        match self.action.as_str() {
+            "approve" => (Verdict::Approve, "approved"),
+            "reject" => (Verdict::Reject { reason, shown }, "rejected"),
+            "void" => (Verdict::Void { reason, shown }, "voided"),
+            _ => (Verdict::Review, "taken into review"),
+        }
+    }
+
+    /// What was decided here, beside what somebody else has made of the reward.
+    fn clash(&self, reward: &Reward, standing: Standing, now: i64) -> Clash {
+        let reason = self.reason.clone().unwrap_or_default();
+        let (wanted, again, answer) = match self.action.as_str() {
+            "approve" => ("Approved", "Approve it all the same", rules::approve(standing)),
+            "reject" => ("Rejected", "Reject it all the same", rules::reject(standing, &reason)),
+            "void" => ("Void", "Void it all the same", rules::void(standing, &reason)),
+            _ => ("In Review", "Take it into review all the same", rules::review(standing)),
+        };
+        let shown = |shown: bool| if shown { "yes" } else { "no" }.to_owned();
+        let is = &reward.entered;
+        let mut lines = vec![
+            Side { field: "Status", typed: wanted.to_owned(), now: reward.shown(now).label().to_owned() },
+            Side { field: "Reason", typed: reason.clone(), now: is.reason.clone().unwrap_or_default() },
+            Side {
+                field: "Reason shown to the partner",
+                typed: shown(self.shown.is_some()),
+                now: shown(reward.reason_shown_at.is_some()),
+            },
+        ];
+        let value = in_words(is.worth);
+        lines.push(Side { field: "Value", typed: "(not typed)".to_owned(), now: value });
+        let mut fields = vec![
+            ("action", self.action.clone()),
+            ("reason", reason),
+            ("version", reward.version.to_string()),
+            ("back", self.back.clone().unwrap_or_default()),
+        ];
+        let ticks = [("shown", &self.shown), ("next", &self.next)];
+        fields.extend(ticks.into_iter().filter_map(|(name, tick)| Some((name, tick.clone()?))));
+        Clash {
+            action: format!("/rewards/{}/decide", reward.number()),
+            lines,
+            fields,
+            again,
+            why_not: why_not(answer),
+        }
+    }
+}
+
+fn in_words(worth: Worth) -> String {
+    match worth {
+        Worth::Cash(money) => money.to_string(),
+        Worth::Points(points) => format!("{points} points"),
     }
 }
 
@@ -267,18 +327,22 @@ fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The number of the reward that follows this one in the list, or of the list's first where it is the last.
+/// The number of the reward that follows this one in the list, or of the list's first where it is the last. One that
+/// has left the list meanwhile is not among what follows.
 async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
     let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
     let mut db = app.store.read().await?;
     let this = find(&mut db, number).await?;
-    let filter = ask.narrow(&mut db).await?.filter;
+    let narrowed = ask.narrow(&mut db).await?;
+    if !narrowed.problems.is_empty() {
+        return Ok(None);
+    }
     let (sort, descending) = ask.sort();
-    let place = Some((sort_key(&this, sort), this.entered.id.to_string()));
+    let place = Some((sort.key(&this), this.entered.id.to_string()));
     for after in [place, None] {
         let window = Window { sort, descending, after, limit: 2 };
-        let found = rewards::list(&mut db, &filter, &window, app.clock.now()).await?;
-        if let Some(next) = found.iter().find(|reward| reward.entered.id != this.entered.id) {
+        let found = listed(&mut db, &ask, &narrowed.filter, &window, app.clock.now()).await?.rows;
+        if let Some((next, _)) = found.iter().find(|(reward, _)| reward.entered.id != this.entered.id) {
             return Ok(Some(next.number()));
         }
     }
@@ -305,27 +369,31 @@ async fn edit_form(
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
     let reward = find(&mut app.store.read().await?, &number).await?;
-    let standing = standing(&reward, &visit);
-    let (amount, unit) = match reward.entered.worth {
-        Worth::Cash(money) => (money.decimal(), money.currency.code()),
-        Worth::Points(points) => (points.to_string(), "points"),
-    };
-    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
-    let why_not = match reward.entered.entry {
-        Entry::Clawback => Some(clawback.to_owned()),
-        Entry::Earned => why_not(rules::edit_value(standing)),
-    };
+    edit_page(&visit, &reward, &Edited::of(&reward))
+}
+
+fn edit_page(visit: &Visit, reward: &Reward, shown: &Edited) -> Result<Response, Fault> {
+    let standing = standing(reward, visit);
+    let unit = reward.entered.worth.currency().map_or("points", |currency| currency.code());
     visit.show(&EditPage {
         frame: visit.frame(format!("Edit {}", reward.number()), Place::Rewards),
         number: reward.number(),
-        why_not,
+        why_not: edit_why_not(reward, standing),
         takes_approval_back: standing.status == rules::RewardStatus::Approved,
-        amount,
+        amount: shown.amount.clone().unwrap_or_default(),
         unit,
-        expires_on: reward.entered.expires_at.map(|at| clock::date(at - 1)).unwrap_or_default(),
-        note: reward.entered.note.clone().unwrap_or_default(),
-        version: reward.version,
+        expires_on: shown.expires_on.clone().unwrap_or_default(),
+        note: shown.note.clone().unwrap_or_default(),
+        version: shown.version.unwrap_or(reward.version),
     })
+}
+
+fn edit_why_not(reward: &Reward, standing: Standing) -> Option<String> {
+    let clawback = "A clawback is not edited. Void it with a reason and enter another.";
+    match reward.entered.entry {
+        Entry::Clawback => Some(clawback.to_owned()),
+        Entry::Earned => why_not(rules::edit_value(standing)),
+    }
 }
 
 #[derive(Deserialize)]
@@ -338,6 +406,42 @@ struct Edited {
 }
 
 impl Edited {
+    /// The form as it is before anybody types.
+    fn of(reward: &Reward) -> Self {
+        let amount = match reward.entered.worth {
+            Worth::Cash(money) => money.decimal(),
+            Worth::Points(points) => points.to_string(),
+        };
+        Self {
+            amount: Some(amount),
+            expires_on: reward.entered.expires_at.map(|at| clock::date(at - 1)),
+            note: reward.entered.note.clone(),
+            version: Some(reward.version),
+        }
+    }
+
+    /// What was typed here, beside what somebody else has made of the reward.
+    fn clash(&self, reward: &Reward, standing: Standing) -> Clash {
+        let is = Self::of(reward);
+        let pairs = [
+            ("Value", "amount", &self.amount, &is.amount),
+            ("Expires on", "expires_on", &self.expires_on, &is.expires_on),
+            ("Note", "note", &self.note, &is.note),
+        ];
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let lines =
+            pairs.iter().map(|(field, _, typed, now)| Side { field, typed: text(typed), now: text(now) });
+        let mut fields: Vec<_> = pairs.iter().map(|(_, name, typed, _)| (*name, text(typed))).collect();
+        fields.push(("version", reward.version.to_string()));
+        Clash {
+            action: format!("/rewards/{}/edit", reward.number()),
+            lines: lines.collect(),
+            fields,
+            again: "Apply mine again",
+            why_not: edit_why_not(reward, standing),
+        }
+    }
+
     fn read(&self, before: Worth) -> Result<Edit, Refusal> {
         let amount = self.amount.as_deref().unwrap_or("");
         let refuse = |error: payout::money::MoneyError| Refusal::new(error.code(), error.sentence());
@@ -361,10 +465,12 @@ async fn edit(
     Form(sent): Form<Edited>,
 ) -> Result<Response, Fault> {
     let reward = find(&mut app.store.read().await?, &number).await?;
-    let again = format!("/rewards/{number}/edit");
     let edit = match sent.read(reward.entered.worth) {
         Ok(edit) => edit,
-        Err(refusal) => return Ok(Told::bad(refusal.sentence).on(&again)),
+        Err(refusal) => {
+            let page = edit_page(&visit.telling(Told::bad(refusal.sentence)), &reward, &sent)?;
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+        }
     };
     match verbs::edit(&app, &visit.actor, &number, sent.version, &edit).await {
         Ok(after) if after.entered.status != reward.entered.status => {
@@ -374,7 +480,16 @@ async fn edit(
         Ok(after) => {
             Ok(Told::good(format!("{} is changed.", after.number())).on(&format!("/rewards/{number}")))
         }
-        Err(error) => Ok(Told::refused(error)?.on(&again)),
+        Err(error) if is_clash(&error) => {
+            let mut db = app.store.read().await?;
+            let reward = find(&mut db, &number).await?;
+            let clash = sent.clash(&reward, standing(&reward, &visit));
+            conflict::show(&mut db, &visit, &reward, clash).await
+        }
+        Err(error) => {
+            let page = edit_page(&visit.telling(Told::refused(error)?), &reward, &sent)?;
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
     }
 }
 

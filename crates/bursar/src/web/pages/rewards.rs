@@ -1,36 +1,37 @@
-//! The list of rewards: its views, filters and sorts, and deciding about many rewards at once.
+//! The list of rewards: its views, filters, sorts and columns. Deciding about many rewards at once is in
+//! [`super::decided`], saving what is shown in [`super::saved`].
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
-
 use payout::access::Permission;
 use payout::ids::RewardId;
 use payout::reward::{PaymentType, RewardType, Shown};
 
-use super::asked::{Ask, Narrowed, VIEWS};
-use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Chip, Value, When, count, how_many, reward_chip, whys};
+use super::asked::{Ask, Narrowed, VIEWS, listed};
+use super::columns::{Column, chosen, unknown};
+use super::frame::{Frame, Place, Visit};
+use super::saved;
+use super::words::{Chip, Value, When, count, how_many, reward_chip, when, whys};
 use crate::app::App;
-use crate::ops::rewards::{self as verbs, Done, Verdict, Which};
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
-use crate::store::rewards::{self, Reward, Sort, View, Window};
+use crate::store::rewards::{self, Count, Reward, View, Window};
+use crate::store::saved_views::{self as views, SavedView};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, Paging, sealed};
-use crate::web::strict::{Tree, read};
-use crate::web::{Need, Route, get, post};
+use crate::web::form::{ListQuery, Paging, sealed};
+use crate::web::{Need, Route, get};
+
+/// How far the rewards that match are counted for a page.
+const COUNTED: i64 = 10_000;
+/// Among more choices than these nobody finds his own: then a name is typed.
+const CHOICES: i64 = 40;
 
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
-    vec![
-        get("/rewards", reads, list),
-        get("/rewards/settings", reads, settings),
-        post("/rewards/decide", reviews, decide),
-    ]
+    let reads = Need::May(Permission::Read);
+    vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
 }
 
 #[derive(Template)]
@@ -50,7 +51,9 @@ struct Row {
     owner: String,
     account: String,
     kind: &'static str,
+    payment: &'static str,
     value: Value,
+    currency: String,
     clawback: bool,
     program: String,
     activity: String,
@@ -58,6 +61,10 @@ struct Row {
     /// Where the status is not the whole story: the batch, or why it is not eligible.
     aside: Option<String>,
     created: When,
+    expires: String,
+    decided: Option<When>,
+    external_id: String,
+    batch: Option<String>,
 }
 
 /// A choice of a filter.
@@ -72,38 +79,71 @@ struct Choice {
 struct ListPage {
     frame: Frame,
     ask: Ask,
-    title: &'static str,
-    views: Vec<Choice>,
+    title: String,
+    /// The views to choose from, in their groups.
+    views: Vec<(&'static str, Vec<Choice>)>,
+    /// The filters that are a choice among few.
     selects: Vec<(&'static str, &'static str, Vec<Choice>)>,
+    /// The filters that are typed: name, words, what is typed, of what kind, and an example.
+    inputs: Vec<Input>,
+    statuses: Vec<Choice>,
     on: Vec<(String, String)>,
     problems: Vec<String>,
     candidates: Vec<(String, String)>,
+    /// Every column, and whether it is shown.
+    all_columns: Vec<Choice>,
+    columns: Vec<Column>,
     heads: Vec<Head>,
     rows: Vec<Row>,
     next: Option<String>,
     first: Option<String>,
     deciding: bool,
-    /// How many match in all, where all can be decided about.
-    matching: Option<i64>,
+    /// How many match in all.
+    matching: Count,
+    /// So many were looked at and too few found.
+    looked_at: Option<i64>,
     may_review: bool,
     empty: (&'static str, &'static str),
     /// The query string of this list, to come back to, and the same behind a question mark where there is one.
     back: String,
     here: String,
+    /// What is saved of it.
+    kept: String,
+    once: String,
+}
+
+/// A filter that is typed.
+struct Input {
+    name: &'static str,
+    words: &'static str,
+    value: String,
+    kind: &'static str,
+    hint: &'static str,
 }
 
 impl ListPage {
     fn told(&self) -> String {
         let rows = how_many(self.rows.len(), "reward", "rewards");
         match (self.matching, &self.next) {
-            (Some(matching), Some(_)) => format!("{rows} of {}", count(matching)),
-            (None, Some(_)) => format!("{rows}, and there are more"),
+            (Count::Exactly(matching), Some(_)) => format!("{rows} of {}", count(matching)),
+            (Count::MoreThan(many), Some(_)) => format!("{rows} of more than {}", count(many)),
+            (Count::Unknown, Some(_)) => format!("{rows}, and there may be more"),
             (_, None) => rows,
         }
     }
 
-    fn all(&self) -> String {
-        count(self.matching.unwrap_or_default())
+    /// How many all are that match, where they were counted; more are counted when they are to be decided about.
+    fn all(&self) -> Option<(i64, String)> {
+        match self.matching {
+            Count::Exactly(all) => Some((all, count(all))),
+            Count::MoreThan(_) | Count::Unknown => None,
+        }
+    }
+
+    /// Why the page is not full although the list goes on.
+    fn stopped(&self) -> Option<String> {
+        let looked = count(self.looked_at?);
+        Some(format!("{looked} rewards were looked at for these filters; what matches may lie further on."))
     }
 }
 
@@ -120,76 +160,104 @@ struct Head {
 async fn list(
     State(app): State<App>,
     visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
+    ListQuery(mut ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
+    // Whoever reads the pages of a list reads its sort with them.
+    ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let mut db = app.store.read().await?;
-    let narrowed = ask.narrow(&mut db).await?;
-    let (rows, next) = match narrowed.problems.is_empty() {
+    if let Some(id) = ask.opens() {
+        return saved::open(&mut db, &visit.actor, id).await;
+    }
+    let mut narrowed = ask.narrow(&mut db).await?;
+    narrowed.problems.extend(unknown(&ask.columns).map(|name| format!("There is no column “{name}”.")));
+    let (rows, next, looked_at) = match narrowed.problems.is_empty() {
         true => rows(&mut db, &ask, &narrowed, &paging, now).await?,
-        false => (Vec::new(), None),
+        false => (Vec::new(), None, None),
     };
     let may_review = visit.may(Permission::Review);
     let deciding =
         may_review && !rows.is_empty() && matches!(narrowed.filter.view, View::Pending | View::All);
-    let matching = match deciding && narrowed.filter.view == View::Pending {
-        true => Some(rewards::count(&mut db, &narrowed.filter, now).await?),
-        false => None,
+    let matching = match next.is_some() && ask.eligible().is_none() {
+        true => rewards::count_up_to(&mut db, &narrowed.filter, COUNTED, now).await?,
+        false => Count::Unknown,
     };
-    let (title, back) = (ask.view().1, ask.query(&[]));
+    let found = views::of(&mut db, visit.actor.id).await?;
+    let opened = found.iter().find(|view| Some(view.id.as_str()) == ask.saved.as_deref());
+    let title = opened.map_or_else(|| ask.view().1.to_owned(), |view| view.name.clone());
+    let (back, columns) = (ask.query(&[]), chosen(&ask.columns));
+    let (selects, typed) = selects(&mut db, &ask).await?;
     let page = ListPage {
-        frame: visit.frame(title, Place::Rewards),
+        frame: visit.frame(&title, Place::Rewards),
         title,
-        views: choices(VIEWS.iter().map(|(view, words)| (*view, *words)), Some(ask.view().0)),
-        selects: selects(&mut db, &ask).await?,
+        views: menu(&ask, &found, &visit),
+        selects,
+        inputs: inputs(&ask).into_iter().chain(typed).collect(),
+        statuses: statuses(&ask),
         on: narrowed.on,
         problems: narrowed.problems,
         candidates: narrowed.candidates,
-        heads: heads(&ask),
+        all_columns: Column::ALL.iter().skip(1).map(|column| of_column(*column, &columns)).collect(),
+        heads: columns.iter().map(|column| head(&ask, *column)).collect(),
+        columns,
         rows,
         next: next.map(|next| ask.address_at(&next)),
         first: paging.after.is_some().then(|| ask.address(&[])),
         deciding,
         matching,
+        looked_at,
         may_review,
         empty: empty(narrowed.filter.view, &ask),
         here: if back.is_empty() { String::new() } else { format!("?{back}") },
         back,
+        kept: ask.kept(),
+        once: app.clock.secret(),
         ask,
     };
     visit.show(&page)
 }
 
+/// The views of this house, one's own, and what others share.
+fn menu(ask: &Ask, found: &[SavedView], visit: &Visit) -> Vec<(&'static str, Vec<Choice>)> {
+    let here = ask.saved.as_deref();
+    let known = here.is_some_and(|here| found.iter().any(|view| view.id == here));
+    let ours = VIEWS.iter().map(|(view, words)| (*view, *words));
+    let of = |mine: bool| {
+        let views = found.iter().filter(|view| (view.person == visit.actor.id) == mine);
+        choices(views.map(|view| (view.id.as_str(), view.name.as_str())), here)
+    };
+    let groups = vec![
+        ("Views", choices(ours, (!known).then(|| ask.view().0))),
+        ("My views", of(true)),
+        ("Shared views", of(false)),
+    ];
+    groups.into_iter().filter(|(_, views)| !views.is_empty()).collect()
+}
+
+fn of_column(column: Column, shown: &[Column]) -> Choice {
+    let (value, words) = (column.name().to_owned(), column.words().to_owned());
+    Choice { value, words, chosen: shown.contains(&column) }
+}
+
+/// The rows, where the next page begins, and how far was looked where too little was found.
 async fn rows(
     db: &mut Db,
     ask: &Ask,
     narrowed: &Narrowed,
     paging: &Paging,
     now: i64,
-) -> Result<(Vec<Row>, Option<String>), Fault> {
+) -> Result<(Vec<Row>, Option<String>, Option<i64>), Fault> {
     let (sort, descending) = ask.sort();
     let after = paging.after_parts::<2>()?;
     let after = after.and_then(|[key, id]| Some((key.parse().ok()?, id)));
-    let window = Window { sort, descending, after, limit: paging.limit + 1 };
-    let mut found = match ask.eligible() {
-        Some(eligible) => verbs::pool(db, &narrowed.filter, &window, eligible, now).await?,
-        None => {
-            let rows = rewards::list(db, &narrowed.filter, &window, now).await?;
-            rows.into_iter().map(|reward| (reward, Vec::new())).collect()
-        }
-    };
-    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|(last, _)| {
-        let (key, id) = verbs::after(last, sort);
-        sealed(&[&key.to_string(), &id])
-    });
-    let rows = found.into_iter().map(|(reward, blockers)| {
+    let window = Window { sort, descending, after, limit: paging.limit };
+    let found = listed(db, ask, &narrowed.filter, &window, now).await?;
+    let next = found.next.map(|(key, id)| sealed(&[&key.to_string(), &id]));
+    let rows = found.rows.into_iter().map(|(reward, blockers)| {
         let reasons: Vec<String> = whys(&blockers).into_iter().map(|why| why.message).collect();
         row(reward, Some(reasons.join(" ")).filter(|reasons| !reasons.is_empty()), now)
     });
-    Ok((rows.collect(), next))
+    Ok((rows.collect(), next, found.looked_at))
 }
 
 fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
@@ -198,15 +266,23 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
         (None, Some((_, number))) => Some(number.clone()),
         (None, None) => None,
     };
+    let chip = reward_chip(reward.shown(now));
+    let entered = reward.entered;
     Row {
-        id: reward.entered.id,
-        number: reward.number(),
-        chip: reward_chip(reward.shown(now)),
-        kind: reward.entered.reward_type.label(),
-        value: Value(reward.entered.worth),
-        clawback: reward.entered.entry == payout::reward::Entry::Clawback,
+        id: entered.id,
+        number: format!("RW-{:06}", entered.number),
+        chip,
+        kind: entered.reward_type.label(),
+        payment: entered.payment_type.map_or("Not applicable", PaymentType::label),
+        value: Value(entered.worth),
+        currency: entered.worth.currency().map_or("Not applicable", |currency| currency.code()).to_owned(),
+        clawback: entered.entry == payout::reward::Entry::Clawback,
         aside: why.or(placed),
-        created: When(reward.entered.created_at),
+        created: When(entered.created_at),
+        expires: entered.expires_at.map_or_else(|| "Never".to_owned(), |at| crate::clock::date(at - 1)),
+        decided: when(entered.decided_at),
+        external_id: entered.external_id,
+        batch: reward.batch.map(|(_, number)| number),
         owner: reward.owner.name,
         account: reward.account.name,
         program: reward.program.name,
@@ -223,50 +299,78 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option
     all.into_iter().map(choice).collect()
 }
 
-/// The filters that are a choice among few.
-async fn selects(db: &mut Db, ask: &Ask) -> Result<Vec<(&'static str, &'static str, Vec<Choice>)>, Fault> {
-    let all = Catalogue { limit: 500, ..Catalogue::default() };
-    let programs = programs::programs(db, &all).await?;
-    let activities = programs::activities(db, &all).await?;
-    let programs = programs.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
-    let activities = activities.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
-    let kinds = RewardType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
-    let payments = PaymentType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
-    let statuses = Shown::ALL.iter().map(|status| (status.as_str(), status.label()));
-    Ok(vec![
-        ("program", "Program", choices(programs, ask.program.as_deref())),
-        ("activity", "Reward Activity", choices(activities, ask.activity.as_deref())),
-        ("type", "Reward Type", choices(kinds, ask.reward_type.as_deref())),
-        ("payment_type", "Payment Type", choices(payments, ask.payment_type.as_deref())),
-        ("status", "Status", choices(statuses, ask.status.first().map(String::as_str))),
-    ])
-}
-
-fn heads(ask: &Ask) -> Vec<Head> {
-    let (sort, descending) = ask.sort();
-    let plain = |words| Head { words, right: false, sorted: None, address: None };
-    let sortable = |words, by, name: &str| {
-        let here = sort == by;
-        // The first press sorts the usual way round: the newest and the largest first.
-        let down = if here { !descending } else { true };
-        let wanted = if down { format!("-{name}") } else { name.to_owned() };
-        Head {
-            words,
-            right: by == Sort::Value,
-            sorted: here.then_some(if descending { "descending" } else { "ascending" }),
-            address: Some(ask.address(&[("sort", &wanted)])),
-        }
+/// The filters that are typed.
+fn inputs(ask: &Ask) -> Vec<Input> {
+    let input = |name, words, value: &Option<String>, kind, hint| {
+        let value = value.clone().unwrap_or_default();
+        Input { name, words, value, kind, hint }
     };
     vec![
-        sortable("Number", Sort::Number, "number"),
-        plain("Owner"),
-        plain("Reward Type"),
-        sortable("Value", Sort::Value, "value"),
-        plain("Program"),
-        plain("Reward Activity"),
-        plain("Status"),
-        sortable("Created On", Sort::CreatedAt, "created_at"),
+        input("owner", "Owner", &ask.owner, "text", "Name or id"),
+        input("account", "Account", &ask.account, "text", "Name or id"),
+        input("currency", "Currency", &ask.currency, "text", "Three letters, like USD"),
+        input("value_min", "Value from", &ask.value_min, "text", "Beside a currency"),
+        input("value_max", "Value to", &ask.value_max, "text", "Beside a currency"),
+        input("created_from", "Created from (UTC)", &ask.created_from, "date", ""),
+        input("created_to", "Created to (UTC)", &ask.created_to, "date", ""),
+        input("expires_from", "Expires from (UTC)", &ask.expires_from, "date", ""),
+        input("expires_to", "Expires to (UTC)", &ask.expires_to, "date", ""),
+        input("decided_from", "Approved/rejected from (UTC)", &ask.decided_from, "date", ""),
+        input("decided_to", "Approved/rejected to (UTC)", &ask.decided_to, "date", ""),
+        input("batch", "Batch", &ask.batch, "text", "Like PB-2026-0042"),
     ]
+}
+
+/// Every status, of which several can be ticked.
+fn statuses(ask: &Ask) -> Vec<Choice> {
+    let choice = |status: &Shown| Choice {
+        value: status.as_str().to_owned(),
+        words: status.label().to_owned(),
+        chosen: ask.status.iter().any(|asked| asked == status.as_str()),
+    };
+    Shown::ALL.iter().map(choice).collect()
+}
+
+type Selects = Vec<(&'static str, &'static str, Vec<Choice>)>;
+
+/// The filters that are a choice among few, and those that would be if they were few.
+async fn selects(db: &mut Db, ask: &Ask) -> Result<(Selects, Vec<Input>), Fault> {
+    let all = Catalogue { limit: CHOICES + 1, ..Catalogue::default() };
+    let programs = programs::programs(db, &all).await?;
+    let activities = programs::activities(db, &all).await?;
+    let of_programs = programs.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
+    let of_activities = activities.iter().map(|one| (one.external_id.as_str(), one.name.as_str()));
+    let kinds = RewardType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
+    let payments = PaymentType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
+    let mut selects = vec![
+        ("program", "Program", choices(of_programs, ask.program.as_deref())),
+        ("activity", "Reward Activity", choices(of_activities, ask.activity.as_deref())),
+        ("type", "Reward Type", choices(kinds, ask.reward_type.as_deref())),
+        ("payment_type", "Payment Type", choices(payments, ask.payment_type.as_deref())),
+    ];
+    let many = |choices: &[Choice]| choices.len() as u64 > CHOICES.unsigned_abs();
+    let typed = selects.extract_if(.., |(_, _, choices)| many(choices)).map(|(name, words, _)| {
+        let value = if name == "program" { &ask.program } else { &ask.activity };
+        Input { name, words, value: value.clone().unwrap_or_default(), kind: "text", hint: "Name or id" }
+    });
+    let typed = typed.collect();
+    Ok((selects, typed))
+}
+
+fn head(ask: &Ask, column: Column) -> Head {
+    let (words, right) = (column.words(), column == Column::Value);
+    let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
+    let (sort, descending) = ask.sort();
+    let here = sort == by;
+    // The first press sorts the usual way round: the newest and the largest first.
+    let down = if here { !descending } else { true };
+    let wanted = if down { format!("-{name}") } else { name.to_owned() };
+    Head {
+        words,
+        right,
+        sorted: here.then_some(if descending { "descending" } else { "ascending" }),
+        address: Some(ask.address(&[("sort", &wanted)])),
+    }
 }
 
 fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
@@ -296,77 +400,5 @@ fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
         (View::Expiring, None) => {
             ("No approved reward expires in the next 30 days.", "There is nothing to do.")
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Decision {
-    action: String,
-    #[serde(default)]
-    id: Vec<String>,
-    all: Option<String>,
-    expected_count: Option<i64>,
-    reason: Option<String>,
-    shown: Option<String>,
-    /// The query string of the list, to go back to and, for all that match, to find them by.
-    back: Option<String>,
-}
-
-async fn decide(State(app): State<App>, visit: Visit, Form(sent): Form<Decision>) -> Result<Response, Fault> {
-    let query = sent.back.clone().unwrap_or_default();
-    let back = format!("/rewards?{query}");
-    let reason = sent.reason.clone().unwrap_or_default();
-    let verdict = match sent.action.as_str() {
-        "approve" => Verdict::Approve,
-        _ if reason.trim().is_empty() => {
-            let told = "Give a reason to reject rewards; it is kept with them. Nothing was done.";
-            return Ok(Told::bad(told).on(&back));
-        }
-        _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
-    };
-    let which = match &sent.all {
-        Some(_) => {
-            let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
-            let narrowed = ask.narrow(&mut app.store.read().await?).await?;
-            Which::All(Box::new(narrowed.filter), sent.expected_count.unwrap_or(-1))
-        }
-        None => Which::Ids(sent.id.iter().filter_map(|id| RewardId::parse(id)).collect()),
-    };
-    if matches!(&which, Which::Ids(ids) if ids.is_empty()) {
-        return Ok(Told::bad("No reward is ticked, so nothing was done.").on(&back));
-    }
-    let told = match verbs::decide_many(&app, &visit.actor, &which, &verdict, None).await {
-        Ok(done) => summary(&app, &done, &verdict).await?,
-        Err(error) => Told::refused(error)?,
-    };
-    Ok(told.on(&back))
-}
-
-/// What was done about many, and which were skipped and why.
-async fn summary(app: &App, done: &Done, verdict: &Verdict) -> Result<Told, Fault> {
-    let word = if *verdict == Verdict::Approve { "approved" } else { "rejected" };
-    let words = format!("{} {word}.", how_many(done.done.len(), "reward", "rewards"));
-    if done.skipped.is_empty() {
-        return Ok(Told::good(words));
-    }
-    let skipped: Vec<RewardId> = done.skipped.iter().take(200).map(|(id, _)| *id).collect();
-    let found = rewards::named(&mut app.store.read().await?, &skipped).await?;
-    let number = |id: RewardId| {
-        let known = found.iter().find(|reward| reward.entered.id == id);
-        known.map_or_else(|| id.to_string(), Reward::number)
-    };
-    let items =
-        done.skipped.iter().take(200).map(|(id, code)| format!("{}: {}", number(*id), skipped_why(code)));
-    let words = format!("{words} {} skipped:", how_many(done.skipped.len(), "was", "were"));
-    Ok(Told::warn(words).listing(items))
-}
-
-fn skipped_why(code: &str) -> &'static str {
-    match code {
-        "own_reward" => "it is yours, and nobody approves a reward of his own; ask another reviewer.",
-        "not_pending" => "it is not Submitted or In Review any more.",
-        "not_found" => "it was deleted meanwhile.",
-        _ => "the rules do not allow it; open it to see why.",
     }
 }

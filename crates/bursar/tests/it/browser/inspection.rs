@@ -10,7 +10,7 @@ use bursar::ops::evidence;
 use bursar::ops::import;
 use bursar::ops::people::team::{self, Colleague};
 use bursar::ops::people::{self, NewKey, NewPerson};
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{Verdict, Which, decide_and_keep};
 use bursar::store::batches::PoolFilter;
 use bursar::store::mails;
 use bursar::store::rewards::{Filter, View};
@@ -84,7 +84,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     let more = "external_id,activity,owner,value,currency\nR-20,deal,ana,20,USD\nR-21,deal,bo,21,EUR\n";
     import::rewards(app, actor, more.as_bytes(), false, None).await.unwrap();
     let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), 2);
-    decide_many(app, actor, &which, &Verdict::Approve, None).await.unwrap();
+    let decided = decide_and_keep(app, actor, &which, &Verdict::Approve, "", None).await.unwrap();
     batches::form(app, actor, &Choose::AllEligible(PoolFilter::default()), true, None).await.unwrap();
     while notify::once(&world.works[0], world.now()).await.unwrap() > 0 {}
     crate::exports::take_the_books(world).await;
@@ -98,6 +98,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/rewards/{number}", "/rewards/RW-000001".to_owned()),
         ("/rewards/{number}/edit", "/rewards/RW-000002/edit".to_owned()),
         ("/rewards/{number}/delete", "/rewards/RW-000002/delete".to_owned()),
+        ("/rewards/decisions/{id}", format!("/rewards/decisions/{}", decided.id)),
         ("/claims/{number}", "/claims/PB-2026-0002".to_owned()),
         ("/claims/{number}/delete", "/claims/PB-2026-0002/delete".to_owned()),
         ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),

@@ -289,7 +289,7 @@ async fn decisions_are_collected_for_an_hour() {
         all.iter().filter(|mail| mail.notice == Notice::RewardApproved).count()
     };
     for (place, id) in ids.iter().enumerate() {
-        browser.post_on("/rewards/decide", &[("csrf", &csrf), ("action", "approve"), ("id", id)]).await;
+        browser.post(&format!("/rewards/{id}/decide"), &[("csrf", &csrf), ("action", "approve")]).await;
         world.pass(60 * SECOND);
         world.tick(0, Loop::Notify).await;
         assert_eq!(count().await, 1, "after {}", place + 1);
@@ -331,7 +331,7 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
     let stale = browser.post_on(path, &fields("x")).await;
     stale.says("This was changed since you read it");
     let ids = browser.read("/rewards?view=pending&owner=cy").await.all_hidden("id");
-    browser.post_on("/rewards/decide", &[("csrf", &csrf), ("action", "approve"), ("id", &ids[0])]).await;
+    browser.post(&format!("/rewards/{}/decide", ids[0]), &[("csrf", &csrf), ("action", "approve")]).await;
     world.pass(SECOND);
     world.tick(0, Loop::Notify).await;
     let mail = all_mails(&world).await.pop().unwrap();

@@ -15,7 +15,6 @@ use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day};
 use super::why::{self, Reason, Waiting};
 use crate::app::App;
-use crate::ops::rewards::after;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Filter, Reward, Sort, Window};
 use crate::web::fault::Fault;
@@ -62,17 +61,13 @@ async fn list(
 ) -> Result<Response, Fault> {
     let filter = Filter { visible: guest.visible(), ..Filter::default() };
     let place = paging.after_parts::<2>()?.and_then(|[key, id]| Some((key.parse().ok()?, id)));
-    let window = Window { sort: Sort::CreatedAt, descending: true, after: place, limit: paging.limit + 1 };
+    let window = Window { sort: Sort::CreatedAt, descending: true, after: place, limit: paging.limit };
     let now = app.clock.now();
     let mut db = app.store.read().await?;
-    let mut found = rewards::list(&mut db, &filter, &window, now).await?;
-    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| {
-        let (key, id) = after(last, Sort::CreatedAt);
-        format!("/portal/rewards?after={}", sealed(&[&key.to_string(), &id]))
-    });
+    let listed = rewards::list(&mut db, &filter, &window, now).await?;
+    let found = listed.rewards;
+    let next =
+        listed.next.map(|(key, id)| format!("/portal/rewards?after={}", sealed(&[&key.to_string(), &id])));
     let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
     let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
     let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();

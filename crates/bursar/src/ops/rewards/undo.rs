@@ -1,0 +1,104 @@
+//! Taking back a decision about many rewards: each that is still as the decision left it becomes what it was, in the
+//! books too, or nothing does. Which of them can be is said by `payout::reward`.
+
+use payout::Refusal;
+use payout::ids::RewardId;
+use payout::ledger::Journal;
+use payout::reward::{self, RewardStatus};
+use serde_json::json;
+
+use super::{changed_meanwhile, note, owed};
+use crate::app::{Actor, App};
+use crate::ops::{OpsError, Result};
+use crate::store::decisions::{self, Kept, Now, Which};
+use crate::store::{audit, ledger};
+use crate::transact;
+
+/// What became of a decision that was taken back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Undone {
+    /// So many rewards are what they were.
+    pub given_back: usize,
+    /// So many are not, because they were changed since.
+    pub left: usize,
+    /// So many notices had not been sent yet and never will be.
+    pub untold: u64,
+}
+
+/// Why a reward of a decision cannot be given back what it was.
+///
+/// # Errors
+/// In a payout, changed or deleted since.
+pub fn give_back(kept: &Kept) -> std::result::Result<&Now, Refusal> {
+    let Some(now) = &kept.now else { return Err(Refusal::new("changed_since", "It was deleted since.")) };
+    reward::give_back(now.placed, kept.version == Some(now.version)).map(|()| now)
+}
+
+/// Takes a decision about many rewards back.
+///
+/// # Errors
+/// Too late, done already, or one of its rewards is in a payout: then it stays as a whole.
+pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
+    let now = app.clock.now();
+    let undone = transact!(app, |tx| {
+        let decision = decisions::find(tx, id).await?;
+        reward::undo(decision.at, decision.undone.is_some(), now)?;
+        let kept = decisions::kept(tx, id, Which::Done(None), None).await?;
+        no_payout(&kept)?;
+        let free: Vec<(&Kept, &Now)> =
+            kept.iter().filter_map(|one| Some((one, give_back(one).ok()?))).collect();
+        if free.is_empty() {
+            return Err(Refusal::new("changed_since", "Nothing of it is as it was left.").into());
+        }
+        let ids: Vec<RewardId> = free.iter().map(|(one, _)| one.id).collect();
+        let by = actor.id.to_string();
+        let given = decisions::give_back(tx, id, &ids, now).await?;
+        if given != ids.len() as u64 || !decisions::mark_undone(tx, id, &by, now).await? {
+            return Err(changed_meanwhile());
+        }
+        let approved = free.iter().filter(|(_, now)| now.status == RewardStatus::Approved);
+        let entries: Vec<(String, Journal)> = approved
+            .filter_map(|(one, now)| {
+                let (payee, money) = owed(now.payee, now.worth)?;
+                Some((one.id.to_string(), Journal::unapprove(payee, money)))
+            })
+            .collect();
+        ledger::write(tx, now, &app.clock, &entries).await?;
+        let untold = decisions::untell(tx, decision.at, &ids, now).await?;
+        for (one, was) in &free {
+            let to = one.before.map(RewardStatus::as_str);
+            let detail = json!({"decision": id, "from": was.status.as_str(), "to": to});
+            note(tx, now, actor, "reward_decision_undone", one.id, detail);
+        }
+        let left = kept.len() - ids.len();
+        let detail = json!({"given_back": ids.len(), "left": left}).to_string();
+        tx.audit(audit::Entry {
+            at: now,
+            actor: by,
+            action: "decision_undone",
+            subject: id.to_owned(),
+            detail,
+        });
+        Ok(Undone { given_back: ids.len(), left, untold })
+    })?;
+    app.nudge.tell_watchers();
+    Ok(undone)
+}
+
+/// What is being paid was approved by somebody who meant it: then the whole decision stays, until it is taken out.
+fn no_payout(kept: &[Kept]) -> Result<()> {
+    let placed: Vec<String> = kept
+        .iter()
+        .filter_map(|one| one.now.as_ref().filter(|now| now.placed))
+        .map(|now| format!("RW-{:06}", now.number))
+        .collect();
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let named = placed.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+    let more = if placed.len() > 20 { format!(" and {} more", placed.len() - 20) } else { String::new() };
+    let told = format!(
+        "{named}{more}: in a payout since, so nothing was undone. Take what is there out of the batch first, or decide about single rewards."
+    );
+    Err(OpsError::Conflict(Refusal::new("reward_in_payout", told)))
+}

@@ -1,0 +1,117 @@
+//! Saved views of the list of rewards: keeping, renaming, sharing and deleting them. What a view finds is the list's.
+
+use payout::Refusal;
+use payout::access::{Permission, allows};
+use serde_json::json;
+
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::saved_views::{self as views, SavedView};
+use crate::store::{Db, Tx, audit};
+use crate::transact;
+
+const MOST: i64 = 50;
+const LONGEST: usize = 60;
+
+/// Keeps a query of the list under a name; another of his own of this name makes place for it. Answers its id.
+///
+/// # Errors
+/// A name that is none, or too many of them.
+pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: bool) -> Result<String> {
+    let now = app.clock.now();
+    let name = named(name)?;
+    transact!(app, |tx| {
+        if views::count(tx, actor.id).await? >= MOST {
+            let told = format!("You have {MOST} saved views, which is all there can be. Delete one first.");
+            return Err(Refusal::new("too_many", told).into());
+        }
+        let view = SavedView {
+            id: format!("sv_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+            person: actor.id,
+            person_name: actor.name.clone(),
+            name: name.clone(),
+            query: query.to_owned(),
+            shared_at: shared.then_some(now),
+        };
+        let id = views::save(tx, &view, now).await?;
+        note(tx, now, actor, "view_saved", &id, &view);
+        Ok(id)
+    })
+}
+
+/// Gives one of his own views another name, and shares it or not.
+///
+/// # Errors
+/// When it is not his, or another of his has this name.
+pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool) -> Result<()> {
+    let now = app.clock.now();
+    let name = named(name)?;
+    transact!(app, |tx| {
+        let view = find(tx, actor, id).await?;
+        if !may_rename(actor, &view) {
+            return Err(Refusal::new("not_yours", "Only whoever saved a view renames it.").into());
+        }
+        let others = views::of(tx, actor.id).await?;
+        if others.iter().any(|other| other.person == actor.id && other.id != id && other.name == name) {
+            let told = format!("Another view of yours is called “{name}”; choose another name.");
+            return Err(Refusal::new("name_taken", told).at("name").into());
+        }
+        let shared_at = shared.then_some(view.shared_at.unwrap_or(now));
+        if !views::rename(tx, id, &name, shared_at, now).await? {
+            return Err(OpsError::Missing);
+        }
+        note(tx, now, actor, "view_renamed", id, &SavedView { name: name.clone(), shared_at, ..view });
+        Ok(())
+    })
+}
+
+/// Deletes one of his own views; an administrator deletes shared ones too.
+///
+/// # Errors
+/// When it is not his to delete.
+pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let view = find(tx, actor, id).await?;
+        if !may_delete(actor, &view) {
+            let told = "Only whoever saved a view deletes it, or an administrator.";
+            return Err(Refusal::new("not_yours", told).into());
+        }
+        if !views::delete(tx, id).await? {
+            return Err(OpsError::Missing);
+        }
+        note(tx, now, actor, "view_deleted", id, &view);
+        Ok(())
+    })
+}
+
+/// Whether it is his to rename.
+#[must_use]
+pub fn may_rename(actor: &Actor, view: &SavedView) -> bool {
+    view.person == actor.id
+}
+
+/// Whether it is his to delete.
+#[must_use]
+pub fn may_delete(actor: &Actor, view: &SavedView) -> bool {
+    may_rename(actor, view) || (view.shared_at.is_some() && allows(actor.role, Permission::Administer))
+}
+
+async fn find(db: &mut Db, actor: &Actor, id: &str) -> Result<SavedView> {
+    views::find(db, id, actor.id).await?.ok_or(OpsError::Missing)
+}
+
+fn named(name: &str) -> std::result::Result<String, Refusal> {
+    let name = name.trim();
+    if (1..=LONGEST).contains(&name.chars().count()) {
+        return Ok(name.to_owned());
+    }
+    let told = format!("Give the view a name of at most {LONGEST} characters.");
+    Err(Refusal::new("invalid_name", told).at("name"))
+}
+
+fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, id: &str, view: &SavedView) {
+    let shared = if view.shared_at.is_some() { "with everybody" } else { "with nobody" };
+    let detail = json!({"name": view.name, "query": view.query, "shared": shared}).to_string();
+    tx.audit(audit::Entry { at, actor: actor.id.to_string(), action, subject: id.to_owned(), detail });
+}

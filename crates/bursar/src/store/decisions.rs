@@ -1,0 +1,250 @@
+//! Decisions about many rewards at once: what was decided, what each reward was before, and what can still be taken
+//! back. What the decision itself changes is in [`super::rewards`].
+
+use payout::ids::{PartnerId, RewardId};
+use payout::ledger::Payee;
+use payout::reward::RewardStatus;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::programs::Worth;
+use super::{Db, Result, Rows, Tx, Value, Where, word};
+
+/// A decision about many rewards.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Its id, `dec_…`.
+    pub id: String,
+    /// What the rewards became.
+    pub verdict: RewardStatus,
+    /// Why, where a reason was given.
+    pub reason: Option<String>,
+    /// When.
+    pub at: i64,
+    /// Who.
+    pub by: String,
+    /// The query string of the list it was taken from.
+    pub list: String,
+    /// How many were decided about.
+    pub done: i64,
+    /// How many were passed over.
+    pub skipped: i64,
+    /// When and by whom it was taken back.
+    pub undone: Option<(i64, String)>,
+}
+
+/// One reward of a decision, as it was decided about and as it is now.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Which.
+    pub id: RewardId,
+    /// Why it was passed over.
+    pub skipped: Option<String>,
+    /// What it was before.
+    pub before: Option<RewardStatus>,
+    /// The version that the decision left.
+    pub version: Option<i64>,
+    /// When this one was taken back.
+    pub undone_at: Option<i64>,
+    /// How it is now; none when it was deleted.
+    pub now: Option<Now>,
+}
+
+/// How a reward is now.
+#[derive(Clone, Debug)]
+pub struct Now {
+    /// The number people see, without its prefix.
+    pub number: i64,
+    /// Who earned it.
+    pub owner: PartnerId,
+    /// His name.
+    pub owner_name: String,
+    /// Who is paid; cash only.
+    pub payee: Option<Payee>,
+    /// How much.
+    pub worth: Worth,
+    /// What is decided.
+    pub status: RewardStatus,
+    /// In a batch, in flight or paid.
+    pub placed: bool,
+    /// Counts its changes.
+    pub version: i64,
+}
+
+/// Writes what was decided. Before the rewards change, [`keep`] writes what they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
+    let sql = "INSERT INTO decision (id, verdict, reason, decided_at, decided_by, list, done_count, skipped_count) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let query = sqlx::query(sql)
+        .bind(decision.id.clone())
+        .bind(decision.verdict.as_str())
+        .bind(decision.reason.clone())
+        .bind(decision.at)
+        .bind(decision.by.clone())
+        .bind(decision.list.clone())
+        .bind(decision.done)
+        .bind(decision.skipped);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Writes down what these rewards are, which are about to be decided about, and the version they will then have.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep(tx: &mut Tx, decision: &str, rewards: impl IntoIterator<Item = RewardId>) -> Result<u64> {
+    let sql = "INSERT INTO decision_reward (decision_id, reward_id, version, before_status, before_reason, \
+               before_shown_at, before_decided_at, before_decided_by, before_held_until) \
+               SELECT $1, id, version + 1, status, reason, reason_shown_at, decided_at, decided_by, held_until \
+               FROM reward WHERE id IN ({ids})";
+    tx.among(sql, &[decision.into()], rewards.into_iter().map(|id| id.to_string())).await
+}
+
+/// Writes down which rewards were passed over, and why.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pass_over(tx: &mut Tx, decision: &str, skipped: &[(RewardId, &str)]) -> Result<u64> {
+    let sql = "INSERT INTO decision_reward (decision_id, reward_id, skipped) VALUES {rows} \
+               ON CONFLICT (decision_id, reward_id) DO NOTHING";
+    let rows: Rows =
+        skipped.iter().map(|(id, why)| [decision.into(), id.to_string().into(), (*why).into()]).collect();
+    tx.bulk(sql, &[], rows).await
+}
+
+/// A decision.
+///
+/// # Errors
+/// [`super::StoreError::Missing`] when there is none of this id.
+pub async fn find(db: &mut Db, id: &str) -> Result<Decision> {
+    let sql = "SELECT id, verdict, reason, decided_at, decided_by, list, done_count, skipped_count, undone_at, \
+               undone_by FROM decision WHERE id = $1";
+    let row = db.one(sqlx::query(sql).bind(id.to_owned())).await?;
+    let verdict: String = row.try_get(1)?;
+    let (undone_at, undone_by): (Option<i64>, Option<String>) = (row.try_get(8)?, row.try_get(9)?);
+    Ok(Decision {
+        id: row.try_get(0)?,
+        verdict: word(RewardStatus::parse(&verdict), &verdict)?,
+        reason: row.try_get(2)?,
+        at: row.try_get(3)?,
+        by: row.try_get(4)?,
+        list: row.try_get(5)?,
+        done: row.try_get(6)?,
+        skipped: row.try_get(7)?,
+        undone: undone_at.zip(undone_by),
+    })
+}
+
+/// Which rewards of a decision are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// Those it was about, by id, after this one.
+    Done(Option<&'a str>),
+    /// Those that were passed over, by id, after this one.
+    Skipped(Option<&'a str>),
+}
+
+/// Rewards of a decision, as they were and as they are; all of them without a limit.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn kept(db: &mut Db, decision: &str, which: Which<'_>, limit: Option<i64>) -> Result<Vec<Kept>> {
+    let mut conditions = Where::default();
+    conditions.and("d.decision_id = ?", [decision.into()]);
+    let after = match which {
+        Which::Done(after) => {
+            conditions.and("d.skipped IS NULL", []);
+            after
+        }
+        Which::Skipped(after) => {
+            conditions.and("d.skipped IS NOT NULL", []);
+            after
+        }
+    };
+    if let Some(after) = after {
+        conditions.and("d.reward_id > ?", [after.into()]);
+    }
+    let limit = limit.unwrap_or(i64::MAX);
+    let sql = format!(
+        "SELECT d.reward_id, d.skipped, d.before_status, d.version, d.undone_at, r.number, r.owner_id, o.name, \
+         r.payee, r.value_minor, r.currency, r.status, r.batch_id, r.transaction_id, r.paid_at, r.version \
+         FROM decision_reward d LEFT JOIN reward r ON r.id = d.reward_id \
+         LEFT JOIN partner o ON o.id = r.owner_id {{where}} ORDER BY d.reward_id LIMIT {limit}"
+    );
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+fn read(row: &AnyRow) -> Result<Kept> {
+    let text = |column: usize| row.try_get::<Option<String>, _>(column);
+    let status = |column| -> Result<Option<RewardStatus>> {
+        text(column)?.map(|status| word(RewardStatus::parse(&status), &status)).transpose()
+    };
+    let id: String = row.try_get(0)?;
+    let number: Option<i64> = row.try_get(5)?;
+    Ok(Kept {
+        id: word(RewardId::parse(&id), &id)?,
+        skipped: text(1)?,
+        before: status(2)?,
+        version: row.try_get(3)?,
+        undone_at: row.try_get(4)?,
+        now: number.map(|number| read_now(row, number)).transpose()?,
+    })
+}
+
+fn read_now(row: &AnyRow, number: i64) -> Result<Now> {
+    let text = |column: usize| row.try_get::<Option<String>, _>(column);
+    let (owner, status): (String, String) = (row.try_get(6)?, row.try_get(11)?);
+    let paid_at: Option<i64> = row.try_get(14)?;
+    Ok(Now {
+        number,
+        owner: word(PartnerId::parse(&owner), &owner)?,
+        owner_name: row.try_get(7)?,
+        payee: text(8)?.map(|payee| word(Payee::parse(&payee), &payee)).transpose()?,
+        worth: Worth::read(row.try_get(9)?, text(10)?.as_deref())?,
+        status: word(RewardStatus::parse(&status), &status)?,
+        placed: text(12)?.is_some() || text(13)?.is_some() || paid_at.is_some(),
+        version: row.try_get(15)?,
+    })
+}
+
+/// Gives every reward of a decision that is still as the decision left it back what it was; answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i64) -> Result<u64> {
+    // That it was approved once stays: the books tell of it, so it is never deleted.
+    let sql = "UPDATE reward SET status = d.before_status, reason = d.before_reason, \
+               reason_shown_at = d.before_shown_at, decided_at = d.before_decided_at, \
+               decided_by = d.before_decided_by, held_until = d.before_held_until, version = reward.version + 1 \
+               FROM decision_reward d WHERE d.decision_id = $1 AND d.reward_id = reward.id \
+               AND reward.id IN ({ids}) AND CASE WHEN reward.version = d.version AND d.skipped IS NULL \
+               AND reward.batch_id IS NULL AND reward.transaction_id IS NULL AND reward.paid_at IS NULL \
+               THEN 1 ELSE 0 END = 1";
+    let ids = || rewards.iter().map(ToString::to_string);
+    let given = tx.among(sql, &[decision.into()], ids()).await?;
+    let sql = "UPDATE decision_reward SET undone_at = $2 WHERE decision_id = $1 AND reward_id IN ({ids})";
+    tx.among(sql, &[decision.into(), at.into()], ids()).await?;
+    Ok(given)
+}
+
+/// Notes that a decision was taken back, if nobody has done so yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_undone(tx: &mut Tx, id: &str, by: &str, at: i64) -> Result<bool> {
+    let sql = "UPDATE decision SET undone_at = $2, undone_by = $3 WHERE id = $1 AND undone_at IS NULL";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(at).bind(by.to_owned())).await? == 1)
+}
+
+/// Takes back what was to be told of these rewards and lies in the outbox still; answers how many notices that were.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn untell(tx: &mut Tx, decided_at: i64, rewards: &[RewardId], at: i64) -> Result<u64> {
+    let sql = "UPDATE outbox SET expanded_at = $1 WHERE expanded_at IS NULL AND due_at > $2 \
+               AND notice IN ('reward_approved', 'reward_rejected') AND created_at = $2 AND subject IN ({ids})";
+    tx.among(sql, &[at.into(), Value::from(decided_at)], rewards.iter().map(ToString::to_string)).await
+}

@@ -1,0 +1,477 @@
+//! Lists of rewards that stay fast among a million of them, at any depth, for whatever is asked.
+//!
+//! A list is read by one index, chosen here and not by the databases, which know too little of what lies in the table
+//! and guess badly: SQLite has no statistics, PostgreSQL's may be old. How much each term of a filter finds is counted
+//! up to a bound. The rarest is taken: its rows are walked in the order of the sort, or, where its index has another
+//! order and they are few, all gathered and sorted. Whatever else is asked stands where a planner cannot see it.
+//! A walk that finds too little ends after so many rows, and tells where it would go on: a page takes what it takes,
+//! not what the table holds.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use payout::ids::{PartnerId, RewardId};
+use payout::reward::{PaymentType, RewardType, Shown};
+
+use super::terms::{Column, Term, terms};
+use super::{Reward, parsed, read};
+use crate::store::{Db, Query, Result, Where};
+
+/// What somebody may see of rewards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Visible {
+    /// All of them.
+    #[default]
+    All,
+    /// Those he earned himself.
+    Of(PartnerId),
+    /// Those of his whole company.
+    CompanyOf(PartnerId),
+}
+
+/// The lists there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// Submitted and in review.
+    Pending,
+    /// Every reward.
+    All,
+    /// Approved cash in no batch and no payment. Which of it passes every gate is not for SQL to say.
+    Pool,
+    /// In a batch or a payment, not paid.
+    InPayout,
+    /// Paid.
+    Paid,
+    /// Rejected.
+    Rejected,
+    /// Approved, and expiring within 30 days.
+    Expiring,
+}
+
+/// How a list is sorted; the id decides among equals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// By the time of entry.
+    CreatedAt,
+    /// By number.
+    Number,
+    /// By value, minor units of whatever currency.
+    Value,
+}
+
+/// What narrows a list. References are our ids or the caller's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Filter {
+    /// Which of the lists.
+    pub view: View,
+    /// What whoever asks may see.
+    pub visible: Visible,
+    /// Any of these, as people see them.
+    pub statuses: Vec<Shown>,
+    /// The partner who earned it.
+    pub owner: Option<String>,
+    /// His company.
+    pub account: Option<String>,
+    /// The programme.
+    pub program: Option<String>,
+    /// The activity.
+    pub activity: Option<String>,
+    /// The batch, by id or number.
+    pub batch: Option<String>,
+    /// Money or points.
+    pub reward_type: Option<RewardType>,
+    /// Who is paid.
+    pub payment_type: Option<PaymentType>,
+    /// The currency's code.
+    pub currency: Option<String>,
+    /// At least so many minor units.
+    pub value_min: Option<i64>,
+    /// At most so many.
+    pub value_max: Option<i64>,
+    /// Entered at or after.
+    pub created_from: Option<i64>,
+    /// Entered before.
+    pub created_before: Option<i64>,
+    /// Expiring at or after.
+    pub expires_from: Option<i64>,
+    /// Expiring before.
+    pub expires_before: Option<i64>,
+    /// Approved, rejected or voided at or after.
+    pub decided_from: Option<i64>,
+    /// Approved, rejected or voided before.
+    pub decided_before: Option<i64>,
+    /// A number, or the caller's id.
+    pub q: Option<String>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            view: View::All,
+            visible: Visible::All,
+            statuses: Vec::new(),
+            owner: None,
+            account: None,
+            program: None,
+            activity: None,
+            batch: None,
+            reward_type: None,
+            payment_type: None,
+            currency: None,
+            value_min: None,
+            value_max: None,
+            created_from: None,
+            created_before: None,
+            expires_from: None,
+            expires_before: None,
+            decided_from: None,
+            decided_before: None,
+            q: None,
+        }
+    }
+}
+
+/// Where in a list: the sort's key and the id of a row.
+pub type Place = (i64, String);
+
+/// Which rows of a list, in which order.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Sorted by this.
+    pub sort: Sort,
+    /// The largest first.
+    pub descending: bool,
+    /// After this place.
+    pub after: Option<Place>,
+    /// So many.
+    pub limit: i64,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its rows.
+    pub rewards: Vec<Reward>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Place>,
+    /// So many rows were looked at and too few found; there may be more further on, or none.
+    pub looked_at: Option<i64>,
+}
+
+/// How many rewards a filter finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// So many.
+    Exactly(i64),
+    /// More than these.
+    MoreThan(i64),
+    /// Counting would take too long.
+    Unknown,
+}
+
+/// What a term finds at most to be called rare: as many rows are gathered and sorted.
+const FEW: i64 = 5_000;
+/// How far a walk looks for rows at first, and then further each time; in all, about as long as a person waits for
+/// without noticing.
+const STEPS: [i64; 4] = [300, 1_500, 5_000, 14_000];
+
+/// The names are joined to the few rows of a page, never to the table: the page is found through one index first.
+const PAGE: &str = "SELECT r.*, g.external_id AS program_xid, g.name AS program_name, \
+    c.external_id AS activity_xid, c.name AS activity_name, o.external_id AS owner_xid, o.name AS owner_name, \
+    a.external_id AS account_xid, a.name AS account_name, b.number AS batch_number, t.number AS transaction_number \
+    FROM (SELECT * FROM reward {where} ORDER BY {ORDER} LIMIT {limit}) r \
+    JOIN program g ON g.id = r.program_id JOIN activity c ON c.id = r.activity_id \
+    JOIN partner o ON o.id = r.owner_id JOIN account a ON a.id = r.account_id \
+    LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id";
+
+/// What a list is sorted by, upwards and downwards: each sort by an index, each again where it is to sort what was
+/// gathered and no index may be chosen for it, and the orders of the indexes of single terms.
+const ORDER: &[&str] = &[
+    "created_at, id",
+    "created_at DESC, id DESC",
+    "number",
+    "number DESC",
+    "value_minor, id",
+    "value_minor DESC, id DESC",
+    "created_at + 0, id",
+    "created_at + 0 DESC, id DESC",
+    "number + 0",
+    "number + 0 DESC",
+    "value_minor + 0, id",
+    "value_minor + 0 DESC, id DESC",
+    "expires_at, id",
+    "decided_at, id",
+];
+/// The keys of the sorts.
+const KEY: &[&str] = &["created_at", "number", "value_minor"];
+
+/// The statement of a page of rewards.
+pub(super) fn page(conditions: Where, limit: i64) -> Query {
+    conditions.query(&PAGE.replace("{ORDER}", ORDER[0]).replace("{limit}", &limit.to_string()))
+}
+
+impl Sort {
+    fn place(self) -> usize {
+        match self {
+            Self::CreatedAt => 0,
+            Self::Number => 1,
+            Self::Value => 2,
+        }
+    }
+
+    /// What a list sorts a reward by.
+    #[must_use]
+    pub fn key(self, reward: &Reward) -> i64 {
+        match self {
+            Self::CreatedAt => reward.entered.created_at,
+            Self::Number => reward.entered.number,
+            Self::Value => reward.entered.worth.minor(),
+        }
+    }
+}
+
+impl Window {
+    fn order(&self, gathers: bool) -> &'static str {
+        let place = self.sort.place() * 2 + usize::from(self.descending) + if gathers { 6 } else { 0 };
+        ORDER.get(place).copied().unwrap_or(ORDER[0])
+    }
+
+    /// Behind this place, and up to that one.
+    fn put(&self, to: &mut Where, after: Option<&Place>, end: Option<&Place>) {
+        let (than, up_to) = if self.descending { ("<", ">=") } else { (">", "<=") };
+        for (sign, place) in [(than, after), (up_to, end)] {
+            let Some((key, id)) = place else { continue };
+            match self.sort {
+                Sort::CreatedAt => {
+                    to.and(&format!("(created_at, id) {sign} (?, ?)"), [(*key).into(), id.as_str().into()]);
+                }
+                Sort::Number => to.and(&format!("number {sign} ?"), [(*key).into()]),
+                Sort::Value => {
+                    to.and(&format!("(value_minor, id) {sign} (?, ?)"), [(*key).into(), id.as_str().into()]);
+                }
+            }
+        }
+    }
+}
+
+/// How a list is read.
+struct Way {
+    /// The term whose index is read; the sort's own index where there is none.
+    drive: Option<Term>,
+    /// The other terms.
+    rest: Vec<Term>,
+    /// Everything that the drive finds is gathered and sorted.
+    gathers: bool,
+    /// The drive finds few.
+    few: bool,
+    /// It finds nothing at all.
+    nothing: bool,
+}
+
+impl Way {
+    async fn find(db: &mut Db, filter: &Filter, sort: Sort, now: i64) -> Result<Self> {
+        let terms = terms(filter, now);
+        let way = |drive: Option<usize>, found: Option<i64>| {
+            let (mut rest, few) = (terms.clone(), found.is_some_and(|found| found <= FEW));
+            let drive = drive.map(|place| rest.remove(place));
+            let gathers = drive.as_ref().is_some_and(|drive| !drive.walks(sort));
+            Self { drive, rest, gathers, few, nothing: found == Some(0) }
+        };
+        if let Some(named) = terms.iter().position(|term| matches!(term, Term::Named(..))) {
+            return Ok(way(Some(named), Some(1)));
+        }
+        if terms.is_empty() || (terms.len() == 1 && terms.iter().all(|term| term.walks(sort))) {
+            return Ok(way((!terms.is_empty()).then_some(0), None));
+        }
+        let mut rarest: Option<(i64, usize)> = None;
+        for (place, term) in terms.iter().enumerate() {
+            let Some(column) = term.column() else { continue };
+            let found = probe(db, term, column, now).await?;
+            rarest = rarest.into_iter().chain([(found, place)]).min();
+        }
+        match rarest {
+            Some((found, place)) if found <= FEW => Ok(way(Some(place), Some(found))),
+            Some(_) | None => {
+                let walking = |narrow: bool| {
+                    terms.iter().position(|term| term.walks(sort) && (term.is_narrow() || !narrow))
+                };
+                Ok(way(walking(true).or_else(|| walking(false)), None))
+            }
+        }
+    }
+
+    /// The conditions, with those bounds of the walk.
+    fn conditions(&self, window: &Window, bounds: [Option<&Place>; 2], all: bool, now: i64) -> Where {
+        let mut conditions = Where::default();
+        if let Some(drive) = &self.drive {
+            drive.put(&mut conditions, now);
+        }
+        let [after, end] = bounds;
+        let seen = |term: &&Term| !self.gathers && term.bounds(window.sort);
+        if !self.gathers {
+            self.rest.iter().filter(seen).for_each(|term| term.put(&mut conditions, now));
+            window.put(&mut conditions, after, end);
+        }
+        if all {
+            conditions.unseen();
+            self.rest.iter().filter(|term| !seen(term)).for_each(|term| term.put(&mut conditions, now));
+            if self.gathers {
+                window.put(&mut conditions, after, end);
+            }
+        }
+        conditions
+    }
+
+    /// Whether a walk may pass rows that are not wanted.
+    fn passes(&self, window: &Window) -> bool {
+        !self.few && self.rest.iter().any(|term| !term.bounds(window.sort))
+    }
+}
+
+/// How many rewards a term finds, counted up to where it is not rare any more.
+async fn probe(db: &mut Db, term: &Term, column: Column, now: i64) -> Result<i64> {
+    let order = match column {
+        Column::CreatedAt => ORDER[0],
+        Column::Value => ORDER[4],
+        Column::Expiry => ORDER[12],
+        Column::Decision => ORDER[13],
+    };
+    let mut conditions = Where::default();
+    term.put(&mut conditions, now);
+    counted(db, conditions, order, FEW + 1).await
+}
+
+async fn counted(db: &mut Db, conditions: Where, order: &str, limit: i64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM (SELECT id FROM reward {where} ORDER BY {ORDER} LIMIT {limit}) found";
+    let sql = sql.replace("{ORDER}", order).replace("{limit}", &limit.to_string());
+    Ok(db.one(conditions.query(&sql)).await?.try_get(0)?)
+}
+
+/// Rows of a list as a statement selects them, one more than asked for where there are more, and how far a walk went
+/// that ended without finding enough.
+async fn rows(
+    db: &mut Db,
+    sql: &str,
+    filter: &Filter,
+    window: &Window,
+    now: i64,
+) -> Result<(Vec<AnyRow>, Option<(Place, i64)>)> {
+    let way = Way::find(db, filter, window.sort, now).await?;
+    let mut found = Vec::new();
+    if way.nothing {
+        return Ok((found, None));
+    }
+    let sql = sql.replace("{ORDER}", window.order(way.gathers));
+    let (mut after, mut looked_at) = (window.after.clone(), 0);
+    for step in STEPS {
+        let end = match way.passes(window) {
+            true => end_of_step(db, &way, window, after.as_ref(), step, now).await?,
+            false => None,
+        };
+        let wanted = window.limit + 1 - i64::try_from(found.len()).unwrap_or(0);
+        let conditions = way.conditions(window, [after.as_ref(), end.as_ref()], true, now);
+        found.extend(db.all(conditions.query(&sql.replace("{limit}", &wanted.to_string()))).await?);
+        if found.len() as u64 > window.limit.unsigned_abs() {
+            return Ok((found, None));
+        }
+        let Some(end) = end else { return Ok((found, None)) };
+        looked_at += step;
+        after = Some(end);
+    }
+    Ok((found, after.map(|place| (place, looked_at))))
+}
+
+/// The place so many rows further in the walk, if it goes on as long.
+async fn end_of_step(
+    db: &mut Db,
+    way: &Way,
+    window: &Window,
+    after: Option<&Place>,
+    step: i64,
+    now: i64,
+) -> Result<Option<Place>> {
+    let sql = "SELECT id, {KEY} FROM reward {where} ORDER BY {ORDER} LIMIT 1 OFFSET {limit}";
+    let sql = sql.replace("{KEY}", KEY[window.sort.place()]).replace("{ORDER}", window.order(false));
+    let sql = sql.replace("{limit}", &(step - 1).to_string());
+    let row = db.optional(way.conditions(window, [after, None], false, now).query(&sql)).await?;
+    Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get(1)?, row.try_get(0)?))).transpose()?)
+}
+
+/// A page of a list.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, filter: &Filter, window: &Window, now: i64) -> Result<Listed> {
+    let (found, stopped) = rows(db, PAGE, filter, window, now).await?;
+    let mut rewards: Vec<Reward> = found.iter().map(read).collect::<Result<_>>()?;
+    let key = |reward: &Reward| (window.sort.key(reward), reward.entered.id);
+    // The joins keep the page's rows but promise nothing about their order.
+    rewards.sort_by_key(key);
+    if window.descending {
+        rewards.reverse();
+    }
+    let limit = usize::try_from(window.limit).unwrap_or(usize::MAX);
+    let more = rewards.len() > limit;
+    rewards.truncate(limit);
+    let last =
+        rewards.last().filter(|_| more).map(|last| (window.sort.key(last), last.entered.id.to_string()));
+    let looked_at = stopped.as_ref().map(|(_, looked_at)| *looked_at);
+    Ok(Listed { rewards, next: last.or(stopped.map(|(place, _)| place)), looked_at })
+}
+
+/// The same with nothing but places: for whoever picks from a list by what SQL cannot say. The last says whether the
+/// list may go on behind them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys(
+    db: &mut Db,
+    filter: &Filter,
+    window: &Window,
+    now: i64,
+) -> Result<(Vec<(i64, RewardId)>, Option<Place>)> {
+    let sql = "SELECT id, created_at, number, value_minor FROM reward {where} ORDER BY {ORDER} LIMIT {limit}";
+    let (found, stopped) = rows(db, sql, filter, window, now).await?;
+    let key = KEY[window.sort.place()];
+    let read = |row: &AnyRow| Ok((row.try_get(key)?, parsed(row, "id", RewardId::parse)?));
+    let mut keys: Vec<(i64, RewardId)> = found.iter().map(read).collect::<Result<_>>()?;
+    let limit = usize::try_from(window.limit).unwrap_or(usize::MAX);
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let last = keys.last().filter(|_| more).map(|(key, id)| (*key, id.to_string()));
+    Ok((keys, last.or(stopped.map(|(place, _)| place))))
+}
+
+/// How many rewards a filter finds, counted as far as `most`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> Result<Count> {
+    let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: 0 };
+    let way = Way::find(db, filter, window.sort, now).await?;
+    if way.nothing {
+        return Ok(Count::Exactly(0));
+    }
+    if way.passes(&window) {
+        return Ok(Count::Unknown);
+    }
+    let conditions = way.conditions(&window, [None, None], true, now);
+    let found = counted(db, conditions, window.order(way.gathers), most + 1).await?;
+    Ok(if found > most { Count::MoreThan(most) } else { Count::Exactly(found) })
+}
+
+/// How many rewards a filter finds, however long that takes.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, filter: &Filter, now: i64) -> Result<i64> {
+    let query = narrowed(filter, now).query("SELECT COUNT(*) FROM reward {where}");
+    Ok(db.one(query).await?.try_get(0)?)
+}
+
+/// Every condition of a filter, for a statement that goes through all that it finds.
+pub(super) fn narrowed(filter: &Filter, now: i64) -> Where {
+    let mut conditions = Where::default();
+    terms(filter, now).iter().for_each(|term| term.put(&mut conditions, now));
+    conditions
+}

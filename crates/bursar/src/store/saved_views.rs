@@ -1,0 +1,108 @@
+//! Saved views of the list of rewards: a query string under a name, its saver's own or shared with everybody who reads.
+
+use payout::ids::PersonId;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Tx, Where, word};
+
+/// A saved view.
+#[derive(Clone, Debug)]
+pub struct SavedView {
+    /// Its id, `sv_…`.
+    pub id: String,
+    /// Whoever saved it.
+    pub person: PersonId,
+    /// His name.
+    pub person_name: String,
+    /// What it is called.
+    pub name: String,
+    /// The query string of the list.
+    pub query: String,
+    /// Since when it is shared.
+    pub shared_at: Option<i64>,
+}
+
+const VIEW: &str = "SELECT v.id, v.person_id, p.name, v.name, v.query, v.shared_at FROM saved_view v \
+                    JOIN person p ON p.id = v.person_id";
+
+/// The views somebody finds: his own and those that are shared, by name.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<SavedView>> {
+    let mut conditions = Where::default();
+    conditions.and("(v.person_id = ? OR v.shared_at IS NOT NULL)", [person.to_string().into()]);
+    let query = conditions.query(&format!("{VIEW} {{where}} ORDER BY v.name, v.id LIMIT 500"));
+    db.all(query).await?.iter().map(read).collect()
+}
+
+/// A view, if whoever asks may see it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut Db, id: &str, person: PersonId) -> Result<Option<SavedView>> {
+    let mut conditions = Where::default();
+    conditions.and("v.id = ?", [id.into()]);
+    conditions.and("(v.person_id = ? OR v.shared_at IS NOT NULL)", [person.to_string().into()]);
+    let query = conditions.query(&format!("{VIEW} {{where}}"));
+    db.optional(query).await?.as_ref().map(read).transpose()
+}
+
+/// How many views somebody has saved.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, person: PersonId) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM saved_view WHERE person_id = $1";
+    Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
+}
+
+/// Keeps a view, in the place of his own of the same name; answers its id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save(tx: &mut Tx, view: &SavedView, at: i64) -> Result<String> {
+    let sql = "INSERT INTO saved_view (id, person_id, name, query, shared_at, created_at, updated_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (person_id, name) DO UPDATE SET \
+               query = excluded.query, shared_at = excluded.shared_at, updated_at = excluded.updated_at \
+               RETURNING id";
+    let query = sqlx::query(sql)
+        .bind(view.id.clone())
+        .bind(view.person.to_string())
+        .bind(view.name.clone())
+        .bind(view.query.clone())
+        .bind(view.shared_at)
+        .bind(at);
+    Ok(tx.one(query).await?.try_get(0)?)
+}
+
+/// Gives a view another name, and shares it or not; false when it is gone.
+///
+/// # Errors
+/// When the database does not answer, or another of his has this name.
+pub async fn rename(tx: &mut Tx, id: &str, name: &str, shared_at: Option<i64>, at: i64) -> Result<bool> {
+    let sql = "UPDATE saved_view SET name = $2, shared_at = $3, updated_at = $4 WHERE id = $1";
+    let query = sqlx::query(sql).bind(id.to_owned()).bind(name.to_owned()).bind(shared_at).bind(at);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// Deletes a view; false when it is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool> {
+    Ok(tx.run(sqlx::query("DELETE FROM saved_view WHERE id = $1").bind(id.to_owned())).await? == 1)
+}
+
+fn read(row: &AnyRow) -> Result<SavedView> {
+    let person: String = row.try_get(1)?;
+    Ok(SavedView {
+        id: row.try_get(0)?,
+        person: word(PersonId::parse(&person), &person)?,
+        person_name: row.try_get(2)?,
+        name: row.try_get(3)?,
+        query: row.try_get(4)?,
+        shared_at: row.try_get(5)?,
+    })
+}

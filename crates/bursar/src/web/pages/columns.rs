@@ -1,0 +1,145 @@
+//! The columns of the list of rewards: which there are, which are shown, and in which order, which is always the same.
+
+use crate::store::rewards::Sort;
+
+/// A column of the list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    Number,
+    Owner,
+    Type,
+    Value,
+    Program,
+    Activity,
+    Status,
+    Created,
+    Account,
+    PaymentType,
+    Currency,
+    Expires,
+    Decided,
+    ExternalId,
+    Batch,
+}
+
+/// How many of the first are shown where nobody chooses.
+const USUAL: usize = 8;
+
+impl Column {
+    /// Every column in its order.
+    pub const ALL: [Self; 15] = [
+        Self::Number,
+        Self::Owner,
+        Self::Type,
+        Self::Value,
+        Self::Program,
+        Self::Activity,
+        Self::Status,
+        Self::Created,
+        Self::Account,
+        Self::PaymentType,
+        Self::Currency,
+        Self::Expires,
+        Self::Decided,
+        Self::ExternalId,
+        Self::Batch,
+    ];
+
+    /// In addresses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Owner => "owner",
+            Self::Type => "type",
+            Self::Value => "value",
+            Self::Program => "program",
+            Self::Activity => "activity",
+            Self::Status => "status",
+            Self::Created => "created",
+            Self::Account => "account",
+            Self::PaymentType => "payment_type",
+            Self::Currency => "currency",
+            Self::Expires => "expires",
+            Self::Decided => "decided",
+            Self::ExternalId => "external_id",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// At its head.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Number => "Number",
+            Self::Owner => "Owner",
+            Self::Type => "Reward Type",
+            Self::Value => "Value",
+            Self::Program => "Program",
+            Self::Activity => "Reward Activity",
+            Self::Status => "Status",
+            Self::Created => "Created On",
+            Self::Account => "Account",
+            Self::PaymentType => "Payment Type",
+            Self::Currency => "Currency",
+            Self::Expires => "Expires On",
+            Self::Decided => "Approved/Rejected On",
+            Self::ExternalId => "External id",
+            Self::Batch => "Batch",
+        }
+    }
+
+    /// The sort that its head leads to.
+    #[must_use]
+    pub fn sort(self) -> Option<(Sort, &'static str)> {
+        match self {
+            Self::Number => Some((Sort::Number, "number")),
+            Self::Value => Some((Sort::Value, "value")),
+            Self::Created => Some((Sort::CreatedAt, "created_at")),
+            Self::Owner
+            | Self::Type
+            | Self::Program
+            | Self::Activity
+            | Self::Status
+            | Self::Account
+            | Self::PaymentType
+            | Self::Currency
+            | Self::Expires
+            | Self::Decided
+            | Self::ExternalId
+            | Self::Batch => None,
+        }
+    }
+}
+
+/// The columns of these names, or the usual ones where none is named; the number, by which a row is opened, always.
+#[must_use]
+pub fn chosen(names: &[String]) -> Vec<Column> {
+    let named: Vec<&str> = names.iter().flat_map(|names| names.split(',')).collect();
+    match named.is_empty() {
+        true => Column::ALL[..USUAL].to_vec(),
+        false => {
+            let wanted = |column: &Column| *column == Column::Number || named.contains(&column.name());
+            Column::ALL.into_iter().filter(wanted).collect()
+        }
+    }
+}
+
+/// What is named and is no column.
+pub fn unknown(names: &[String]) -> impl Iterator<Item = &str> {
+    let known = |name: &&str| Column::ALL.iter().any(|column| column.name() == *name);
+    names.iter().flat_map(|names| names.split(',')).filter(move |name| !known(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_one_order_and_the_number_is_never_hidden() {
+        let names = ["batch,status".to_owned(), "owner".to_owned()];
+        assert_eq!(chosen(&names), [Column::Number, Column::Owner, Column::Status, Column::Batch]);
+        assert_eq!(chosen(&[]).len(), USUAL);
+        assert_eq!(unknown(&["owner,colour".to_owned()]).collect::<Vec<_>>(), ["colour"]);
+    }
+}
