@@ -210,6 +210,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     for kind in ["destination_changed", "first_payment", "far_above_average"] {
         assert_eq!(detail["unusual"][kind]["count"], 1, "{detail}");
     }
+    drop(db);
     world.close().await;
 }
 
