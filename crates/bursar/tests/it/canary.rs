@@ -133,6 +133,51 @@ async fn take_everything(world: &World, key: &str, browser: &mut Browser, seen: 
     seen.note("the statement", paper);
 }
 
+async fn look_at_pages(browser: &mut Browser, seen: &mut Seen) {
+    for path in [
+        "/claims",
+        "/dashboard/transactions",
+        "/activity",
+        "/settings/payouts",
+        "/outbox",
+        "/settings/notices",
+        "/rewards",
+        "/partners",
+        "/people",
+        "/people?of=partners",
+        "/keys",
+        "/programs",
+        "/search?q=ana",
+    ] {
+        seen.note(format!("the page {path}"), browser.read(path).await.body);
+    }
+}
+
+async fn look_at_payments(auditor: &mut Browser, seen: &mut Seen) {
+    let mut opened = 0;
+    for number in ["PT-000001", "PT-000002", "PT-000003"] {
+        for (path, page) in evidence(auditor, number).await {
+            seen.note(format!("the page {path}"), page.body);
+            opened += 1;
+        }
+        let page = auditor.read(&format!("/transactions/{number}")).await;
+        seen.note(format!("the page of {number}"), page.body);
+    }
+    assert!(opened > 6, "{opened}");
+}
+
+fn look_at_what_is_stored(world: &World) {
+    // A destination must be stored, or nobody could be paid; the others are there only encrypted.
+    if let Some(file) = world.app.config.database_url.strip_prefix("sqlite://") {
+        let mut stored = Seen::default();
+        for name in [file.to_owned(), format!("{file}-wal")] {
+            stored.note(name.clone(), std::fs::read(&name).unwrap_or_default());
+        }
+        let leaks = stored.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET]);
+        assert!(leaks.is_empty(), "{leaks:#?}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_planted_comes_out() {
     let log = Log::default();
@@ -156,37 +201,12 @@ async fn nothing_planted_comes_out() {
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     world.tick_all(0).await;
     world.tick(0, Loop::Notify).await;
-    for path in [
-        "/claims",
-        "/dashboard/transactions",
-        "/activity",
-        "/settings/payouts",
-        "/outbox",
-        "/settings/notices",
-        "/rewards",
-        "/partners",
-        "/people",
-        "/people?of=partners",
-        "/keys",
-        "/programs",
-        "/search?q=ana",
-    ] {
-        seen.note(format!("the page {path}"), browser.read(path).await.body);
-    }
+    look_at_pages(&mut browser, &mut seen).await;
     world.pass(4 * DAY);
     let mut auditor = Browser::of(&world, Role::Admin, "kim").await;
     let path = prepare(&mut auditor).await;
     pay(&world, &mut auditor, &path).await;
-    let mut opened = 0;
-    for number in ["PT-000001", "PT-000002", "PT-000003"] {
-        for (path, page) in evidence(&mut auditor, number).await {
-            seen.note(format!("the page {path}"), page.body);
-            opened += 1;
-        }
-        let page = auditor.read(&format!("/transactions/{number}")).await;
-        seen.note(format!("the page of {number}"), page.body);
-    }
-    assert!(opened > 6, "{opened}");
+    look_at_payments(&mut auditor, &mut seen).await;
     for path in [
         "/audit",
         "/outbox",
@@ -216,14 +236,6 @@ async fn nothing_planted_comes_out() {
     let leaks = seen.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET, PAYPAL_ADDRESS]);
     assert!(leaks.is_empty(), "{leaks:#?}");
 
-    // A destination must be stored, or nobody could be paid; the others are there only encrypted.
-    if let Some(file) = world.app.config.database_url.strip_prefix("sqlite://") {
-        let mut stored = Seen::default();
-        for name in [file.to_owned(), format!("{file}-wal")] {
-            stored.note(name.clone(), std::fs::read(&name).unwrap_or_default());
-        }
-        let leaks = stored.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET]);
-        assert!(leaks.is_empty(), "{leaks:#?}");
-    }
+    look_at_what_is_stored(&world);
     world.close().await;
 }
