@@ -105,7 +105,7 @@ pub struct Filter {
 fn narrowed(filter: &Filter) -> Where {
     let mut conditions = Where::default();
     if let Some(q) = &filter.q {
-        let (from, to) = search::range(q).unwrap_or_default();
+        let (from, to) = search::range(q, filter.companies).unwrap_or_default();
         let begins =
             "p.id IN (SELECT w.subject FROM search_word w WHERE w.beginning >= ? AND w.beginning < ?)";
         conditions.and(begins, [from.into(), to.into()]);
