@@ -36,7 +36,7 @@ async fn a_statement_lists_the_year_and_is_his_own() {
         "it has a structure that can be read aloud"
     );
     match words(&one) {
-        None => println!("skipped: pdftotext is not here"),
+        None => crate::need::absent("pdf", "there is no pdftotext"),
         Some(words) => {
             for text in [
                 "Statement of payments 2026",
