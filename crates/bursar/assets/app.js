@@ -2,6 +2,10 @@
 // second press and some ticking of boxes.
 "use strict";
 
+document.addEventListener("input", (event) => {
+  if (event.target.form) event.target.form.dataset.typed = "yes";
+});
+
 // A form that was sent is not sent again by an impatient second press.
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -137,7 +141,8 @@ if (live && window.EventSource) {
 function put(fresh) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (!other || other.innerHTML === part.innerHTML) continue;
+    // What somebody is typing is not taken from under him.
+    if (!other || other.innerHTML === part.innerHTML || part.querySelector("form[data-typed]")) continue;
     const at = part.contains(document.activeElement) ? document.activeElement.id : "";
     part.innerHTML = other.innerHTML;
     if (at) document.getElementById(at)?.focus();

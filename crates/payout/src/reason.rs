@@ -21,8 +21,7 @@ const fn told(message: &'static str, remedy: &'static str, who: Who) -> Explanat
 }
 
 const NEW_BANK: &str = "Ask the partner to correct his bank details at Stripe, then resubmit: only the bank payout is made again.";
-const NEW_RECEIVER: &str =
-    "Ask the partner to put his PayPal account right or to give another destination, then resubmit.";
+const NEW_RECEIVER: &str = "Ask the partner to put his PayPal account right, then resubmit. If he is to be paid elsewhere, return it to the pool: a payment goes only where it was promised to go.";
 const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 
 /// Explains a reason's code.

@@ -43,11 +43,14 @@ async fn recorded_paypal_answers_are_read() {
             ("GET", path) if path.starts_with("/v1/payments/payouts-item/") => {
                 format!("{:?}", paypal.item(&id).await.map(|item| batch::item_fact(&item)))
             }
-            ("POST", path) if path.ends_with("/cancel") => match paypal.send_cancel(&cancel("I")).await {
-                Outcome::Accepted(item) => format!("Ok({:?})", batch::item_fact(&item)),
-                Outcome::Rejected(rejection) => format!("Refused({})", rejection.code),
-                Outcome::Unknown(doubt) => panic!("{method} {path}: {doubt:?}"),
-            },
+            ("POST", path) if path.ends_with("/cancel") => {
+                let item = path.split('/').nth(4).unwrap();
+                match paypal.send_cancel(&cancel(item)).await {
+                    Outcome::Accepted(item) => format!("Ok({:?})", batch::item_fact(&item)),
+                    Outcome::Rejected(rejection) => format!("Refused({})", rejection.code),
+                    Outcome::Unknown(doubt) => panic!("{method} {path}: {doubt:?}"),
+                }
+            }
             _ => continue,
         };
         assert!(told.starts_with("Ok(") || told.starts_with("Refused("), "{method} {path} {status}: {told}");

@@ -114,6 +114,8 @@ struct ShowPage {
     ask_at: Option<When>,
     /// While it is unsettled: when the vendor's last event came, and what of its webhooks is wrong.
     webhooks: Option<(Option<When>, Vec<String>)>,
+    /// While it is unsettled: the number of its batch's last change, after which the page is told of others.
+    seen: Option<i64>,
     released: Option<When>,
     outside: Option<(String, String)>,
     refresh: Deed,
@@ -206,6 +208,10 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         asked: transaction.asked.clone().map(|(at, what)| (When(at), what)),
         ask_at: when(transaction.ask_at),
         webhooks: None,
+        seen: match transaction.state.settled() {
+            true => None,
+            false => Some(batches::change_number(db, transaction.batch).await?),
+        },
         released: when(transaction.released_at),
         outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
         refresh,

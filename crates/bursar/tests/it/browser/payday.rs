@@ -146,9 +146,9 @@ async fn pay_day(hand: Hand, name: &str, seed: u64) {
     time_passes(&world).await;
     clerk.press("Resubmit").await;
     clerk.sees("Payout Ready").await;
-    clerk.press("PB-2026-0001").await;
-    clerk.sees("2 of 3 payments succeeded, 1 under way.").await;
     time_passes(&world).await;
+    clerk.watches_until(&world, "The payment is complete.").await;
+    clerk.press("PB-2026-0001").await;
     clerk.watches_until(&world, "All 3 payments succeeded.").await;
     assert_eq!(check::violations(&world).await, Vec::<String>::new());
     clerk.browser.close().await;
