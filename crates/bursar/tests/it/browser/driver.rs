@@ -247,7 +247,8 @@ impl Driven {
         use base64::Engine as _;
         let Ok(folder) = std::env::var("BURSAR_TEST_PICTURES") else { return };
         let size = self.devtools("Page.getLayoutMetrics", json!({})).await;
-        let clip = json!({"x": 0, "y": 0, "scale": 1, "width": size["cssLayoutViewport"]["clientWidth"],
+        let width = self.ask("return window.innerWidth").await;
+        let clip = json!({"x": 0, "y": 0, "scale": 1, "width": width,
             "height": size["cssContentSize"]["height"]});
         let told = json!({"captureBeyondViewport": true, "clip": clip});
         let taken = self.devtools("Page.captureScreenshot", told).await;
