@@ -14,7 +14,7 @@ use crate::store::batches::{self as store, Pick, PoolFilter};
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
 
 /// How many rewards of the pool are looked at for a page at first, and then further each time.
-const STEPS: [i64; 3] = [80, 320, 1_200];
+const STEPS: [i64; 2] = [80, 320];
 
 /// Every gate that stands between a reward and its payment.
 ///
