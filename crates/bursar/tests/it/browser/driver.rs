@@ -37,18 +37,8 @@ impl Driven {
             need::absent("browser", "there is no chromedriver");
             return None;
         };
-        let mut driver = Command::new(program)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let started = lines.map(Result::unwrap).find_map(|line| {
-            let port = line.split("successfully on port ").nth(1)?;
-            Some(port.trim_end_matches('.').to_owned())
-        });
-        let host = format!("127.0.0.1:{}", started.unwrap());
+        let (driver, port) = started(program);
+        let host = format!("127.0.0.1:{port}");
         let options = json!({
             "binary": browser,
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"],
@@ -262,6 +252,29 @@ impl Driven {
     pub async fn close(self) {
         self.call("DELETE", "", &Value::Null).await;
     }
+}
+
+/// A driver, and the port it listens on. Drivers that are begun in the same moment may choose the same port; whoever comes
+/// second gives up at once and is begun again.
+fn started(program: &str) -> (Child, String) {
+    for _ in 0..10 {
+        let mut driver = Command::new(program)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.map(Result::unwrap).find_map(|line| {
+            let port = line.split("successfully on port ").nth(1)?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        match port {
+            Some(port) => return (driver, port),
+            None => driver.wait().unwrap(),
+        };
+    }
+    panic!("{program} does not start");
 }
 
 impl Drop for Driven {
