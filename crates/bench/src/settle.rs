@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bursar::store::events;
 use bursar::store::transactions::{self, Filter};
 use bursar::work::{intake, settle};
+use payout::money;
 use payout::transaction::State;
 use simulator::{Delivery, Vendor};
 
@@ -56,7 +57,10 @@ async fn drain(world: &World, floor: &Measured, events: usize, payments: usize) 
     }
     while backlog(world).await? > 0 {
         let began = meter::now_us();
-        settle::once(&world.work, world.app.clock.now()).await.map_err(failed)?;
+        let (work, now) = (&world.work, world.app.clock.now());
+        let (stripe, paypal) =
+            (settle::once(work, money::Vendor::Stripe, now), settle::once(work, money::Vendor::PayPal, now));
+        tokio::try_join!(stripe, paypal).map_err(failed)?;
         asking.push(meter::now_us() - began);
     }
     let (linked_us, asked_us): (u64, u64) = (linking.iter().sum(), asking.iter().sum());

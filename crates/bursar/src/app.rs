@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use payout::access::Role;
 use payout::ids::{PartnerId, PersonId};
@@ -32,29 +32,46 @@ pub struct Inner {
     pub nudge: Nudge,
 }
 
-/// One bell per loop.
+/// A bell that several loops listen to: each of them wakes once, at once or the next time it would sleep.
+#[derive(Default)]
+pub struct Bell(watch::Sender<u64>);
+
+impl Bell {
+    /// Wakes every loop that listens.
+    pub fn ring(&self) {
+        self.0.send_modify(|rung| *rung = rung.wrapping_add(1));
+    }
+
+    /// Hears what is rung from now on.
+    #[must_use]
+    pub fn listen(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+/// One bell per kind of loop.
 #[derive(Default)]
 pub struct Nudge {
     /// Something is to be sent.
-    pub dispatch: Notify,
+    pub dispatch: Bell,
     /// An event was stored.
-    pub intake: Notify,
+    pub intake: Bell,
     /// A vendor is to be asked.
-    pub settle: Notify,
+    pub settle: Bell,
     /// Something is to be looked for.
-    pub reconcile: Notify,
+    pub reconcile: Bell,
     /// Something may be forgotten.
-    pub sweep: Notify,
+    pub sweep: Bell,
     /// An export is to be made.
-    pub exports: Notify,
+    pub exports: Bell,
     /// Something is to be mailed.
-    pub notify: Notify,
+    pub notify: Bell,
     /// A file is to be checked or entered.
-    pub imports: Notify,
+    pub imports: Bell,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.
-    pub changed: tokio::sync::watch::Sender<u64>,
+    pub changed: watch::Sender<u64>,
 }
 
 impl Nudge {

@@ -23,6 +23,8 @@ pub struct Books {
     pub items: Vec<ItemLine>,
     pub balances: Vec<Balance>,
     pub requests: Vec<MoneyRequest>,
+    /// How many questions were asked, by vendor and the beginning of the path: `stripe /v1/payouts`.
+    pub questions: BTreeMap<String, u64>,
     pub webhooks: Vec<WebhookLine>,
 }
 
@@ -280,6 +282,7 @@ impl Books {
             items: items.iter().map(|item| item.line(&world.paypal)).collect(),
             balances: balances(world),
             requests: world.requests.clone(),
+            questions: world.questions.clone(),
             webhooks: world.outbox.log.clone(),
         }
     }

@@ -141,6 +141,14 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
     };
     // What the call itself made due has happened before it is answered.
     world.advance(incoming.now);
+    if call == Some(Call::Read) && !served_to_anyone {
+        let start = incoming.path.split('/').take(3).collect::<Vec<_>>().join("/");
+        let whose = match vendor {
+            Vendor::Stripe => "stripe",
+            Vendor::PayPal => "paypal",
+        };
+        *world.questions.entry(format!("{whose} {start}")).or_default() += 1;
+    }
     if matches!(call, Some(Call::Transfer | Call::Payout | Call::Reversal | Call::Batch)) {
         let noted = match vendor {
             Vendor::Stripe => stripe::money_request(incoming, answer.executed),

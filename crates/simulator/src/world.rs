@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) stripe: Stripe,
     pub(crate) paypal: PayPal,
     pub(crate) requests: Vec<MoneyRequest>,
+    pub(crate) questions: BTreeMap<String, u64>,
 }
 
 /// Something that will happen by itself.
@@ -71,6 +72,7 @@ impl World {
             stripe: Stripe::new(&options),
             paypal: PayPal::new(&options),
             requests: Vec::new(),
+            questions: BTreeMap::new(),
             options,
         }
     }

@@ -80,7 +80,7 @@ pub async fn queue(
         finish(tx, once, &run).await?;
         Ok(run)
     })?;
-    app.nudge.exports.notify_one();
+    app.nudge.exports.ring();
     Ok(run)
 }
 

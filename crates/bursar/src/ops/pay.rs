@@ -98,7 +98,7 @@ pub async fn pay(
         claims::note_stopped(app, id).await?;
     }
     let paid = paid?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(paid)
 }

@@ -102,7 +102,7 @@ pub async fn set_profile(
         let shared = !payees::sharing(tx, payee).await?.is_empty();
         Ok(Profile { shared, ..profile })
     })?;
-    app.nudge.settle.notify_one();
+    app.nudge.settle.ring();
     Ok(profile)
 }
 
@@ -180,7 +180,7 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
         }
         Ok(Profile { shared: false, ..profile })
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     Ok(profile)
 }
 
@@ -250,7 +250,7 @@ pub async fn set_standing(
         note(tx, now, &actor.id.to_string(), "payee_standing_changed", payee, &detail);
         Ok(())
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     Ok(())
 }
 

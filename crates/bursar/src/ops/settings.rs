@@ -178,7 +178,7 @@ pub async fn save(
         });
         Ok((after, version + 1))
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     Ok(saved)
 }
 

@@ -33,7 +33,7 @@ pub async fn resubmit(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(sent)
 }
@@ -64,7 +64,7 @@ pub async fn return_to_pool(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(after)
 }
@@ -91,7 +91,7 @@ pub async fn cancel_unclaimed(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.notify_one();
+    app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(after)
 }
@@ -153,9 +153,9 @@ pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
         store::submissions::take_up_again(tx, &carriers, now).await?;
         Ok(transactions::ask_now(tx, &[id], now).await?)
     })?;
-    app.nudge.settle.notify_one();
-    app.nudge.dispatch.notify_one();
-    app.nudge.reconcile.notify_one();
+    app.nudge.settle.ring();
+    app.nudge.dispatch.ring();
+    app.nudge.reconcile.ring();
     Ok(())
 }
 
@@ -210,8 +210,8 @@ pub async fn settle_by_hand(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.notify_one();
-    app.nudge.settle.notify_one();
+    app.nudge.dispatch.ring();
+    app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(after)
 }

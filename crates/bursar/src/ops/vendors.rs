@@ -110,8 +110,8 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, mode: &st
         Ok(())
     })?;
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-    app.nudge.dispatch.notify_one();
-    app.nudge.settle.notify_one();
+    app.nudge.dispatch.ring();
+    app.nudge.settle.ring();
     Ok(())
 }
 

@@ -180,15 +180,22 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Leases submissions that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence goes up, so
-/// that a worker that slept through its lease cannot record over a newer one.
+/// Leases submissions of a vendor that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence
+/// goes up, so that a worker that slept through its lease cannot record over a newer one.
 ///
 /// A lease that was not given back means that its holder died, and may have sent before: that is a doubt, whatever he
 /// learnt. The age of the key counts from the first lease to send under it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn lease(tx: &mut Tx, looking: bool, now: i64, until: i64, limit: i64) -> Result<Vec<Submission>> {
+pub async fn lease(
+    tx: &mut Tx,
+    vendor: Vendor,
+    looking: bool,
+    now: i64,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<Submission>> {
     let (states, sends) = match looking {
         true => ("'looking'", ""),
         false => (
@@ -201,12 +208,12 @@ pub async fn lease(tx: &mut Tx, looking: bool, now: i64, until: i64, limit: i64)
     // stands inside CASE, where PostgreSQL cannot see it: it would go through all that is due for each that is taken.
     let sql = format!(
         "UPDATE submission SET lease_until = $2, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
-         WHERE state IN ('intended', 'unknown', 'looking') AND state IN ({states}) \
+         WHERE vendor = $3 AND state IN ('intended', 'unknown', 'looking') AND state IN ({states}) \
          AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT {limit}) \
          AND CASE WHEN state IN ({states}) AND lease_until <= $1 THEN 1 ELSE 0 END = 1 RETURNING {COLUMNS}"
     );
-    let rows = tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until)).await?;
-    rows.iter().map(submission).collect()
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+    tx.all(query).await?.iter().map(submission).collect()
 }
 
 /// Holds leases a little longer; answers how many are still held.

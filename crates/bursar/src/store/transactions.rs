@@ -341,14 +341,14 @@ pub async fn attempts_of_submissions(db: &mut Db, submissions: &[String]) -> Res
     Ok(found)
 }
 
-/// Queued attempts whose time has come, oldest first, of one kind of leg.
+/// Queued attempts of one leg whose time has come, oldest first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn queued(db: &mut Db, legs: &[Leg], now: i64, limit: i64) -> Result<Vec<Attempt>> {
+pub async fn queued(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<Attempt>> {
     let mut conditions = Where::default();
     conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
-    conditions.among("leg", legs.iter().map(|leg| Value::from(leg.as_str())));
+    conditions.and("leg = ?", [Value::from(leg.as_str())]);
     let query = conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY next_at, id LIMIT {limit}"));
     db.all(query).await?.iter().map(attempt).collect()
 }
@@ -700,17 +700,24 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }
 
-/// Leases transactions whose vendor is to be asked, so that two workers do not ask about the same one.
+/// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn lease_to_ask(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<TransactionId>> {
+pub async fn lease_to_ask(
+    tx: &mut Tx,
+    vendor: Vendor,
+    now: i64,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<TransactionId>> {
     let sql = format!(
         "UPDATE payout_transaction SET ask_lease_until = $2 WHERE id IN (SELECT id FROM payout_transaction \
-         WHERE ask_at IS NOT NULL AND ask_at <= $1 AND ask_lease_until <= $1 ORDER BY ask_at LIMIT {limit}) \
-         AND ask_lease_until <= $1 RETURNING id"
+         WHERE vendor = $3 AND ask_at IS NOT NULL AND ask_at <= $1 AND ask_lease_until <= $1 \
+         ORDER BY ask_at LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
     );
-    let rows = tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until)).await?;
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+    let rows = tx.all(query).await?;
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(TransactionId::parse(&id), &id)

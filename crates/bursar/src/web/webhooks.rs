@@ -166,7 +166,7 @@ async fn write(app: App, messages: Arc<Mutex<mpsc::Receiver<Message>>>) {
             noted.extend(last);
             metrics::counter!("bursar_event_commits_total").increment(1);
             metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
-            app.nudge.intake.notify_one();
+            app.nudge.intake.ring();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Setting up what lies at a vendor: our own connection with its webhooks, and payees' destinations. Each asks the vendor
 //! first and then calls one verb; a vendor that cannot be reached changes nothing.
 
+use futures::StreamExt as _;
 use payout::Refusal;
 use payout::ledger::Payee;
 use payout::money::Vendor;
@@ -12,6 +13,7 @@ use vendors::stripe::{
     ConnectedAccount, ConnectedAccountState, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe,
 };
 
+use super::calls::Calls;
 use super::{Done, Work};
 use crate::app::Actor;
 use crate::ops::payees::{self as payee_verbs, Standing};
@@ -23,6 +25,8 @@ use crate::transact;
 
 /// How many accounts one pass reads again.
 const ACCOUNTS_AT_ONCE: i64 = 50;
+/// How many of them are on the wire at a time.
+const READS_AT_ONCE: usize = 8;
 
 /// Proves a Stripe key, registers both webhook endpoints, and saves.
 ///
@@ -220,9 +224,18 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
     Standing::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
 }
 
+/// One pass: tries the credentials of paused vendors again and reads accounts again that changed; answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn once(work: &Work, now: i64) -> Done {
+    probe_paused(work, now).await?;
+    refresh_accounts(work, now).await
+}
+
 /// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end
 /// by itself when the vendor takes them again, even where nothing is queued that could find it out.
-pub(super) async fn probe_paused(work: &Work, now: i64) -> Result<()> {
+async fn probe_paused(work: &Work, now: i64) -> Result<()> {
     let mut db = work.app.store.read().await?;
     let all = store::vendors::all(&mut db).await?;
     drop(db);
@@ -231,11 +244,11 @@ pub(super) async fn probe_paused(work: &Work, now: i64) -> Result<()> {
     for connection in resting {
         let answer = match connection.vendor {
             Vendor::Stripe => match work.clients.stripe().await? {
-                Some(stripe) => stripe.client.balance(None).await.map(drop),
+                Some(stripe) => work.ask(Vendor::Stripe, stripe.client.balance(None)).await.map(drop),
                 None => continue,
             },
             Vendor::PayPal => match work.clients.paypal().await? {
-                Some(paypal) => paypal.client.webhooks().await.map(drop),
+                Some(paypal) => work.ask(Vendor::PayPal, paypal.client.webhooks()).await.map(drop),
                 None => continue,
             },
         };
@@ -248,18 +261,27 @@ pub(super) async fn probe_paused(work: &Work, now: i64) -> Result<()> {
 }
 
 /// Reads the accounts again that Stripe told us of; answers how many.
-pub(super) async fn refresh_accounts(work: &Work, now: i64) -> Done {
+async fn refresh_accounts(work: &Work, now: i64) -> Done {
     let app = &work.app;
+    let most = work.reach.room(Vendor::Stripe, Calls::Reads, now, ACCOUNTS_AT_ONCE);
+    if most == 0 {
+        return Ok(0);
+    }
     let mut db = app.store.read().await?;
-    let due = store::payees::to_check(&mut db, Vendor::Stripe, now, ACCOUNTS_AT_ONCE).await?;
+    let due = store::payees::to_check(&mut db, Vendor::Stripe, now, most).await?;
     drop(db);
     if due.is_empty() {
         return Ok(0);
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(0) };
-    let mut done = 0;
-    for address in due {
-        let said = match account(&stripe.client, &address).await {
+    let client = &stripe.client;
+    let reads = futures::stream::iter(due).map(|address| async move {
+        let state = work.ask(Vendor::Stripe, account(client, &address)).await;
+        (address, state)
+    });
+    let (mut done, mut reads) = (0, reads.buffer_unordered(READS_AT_ONCE));
+    while let Some((address, state)) = reads.next().await {
+        let said = match state {
             Ok(state) => standing(&state),
             Err(ReadError::Missing | ReadError::Refused { .. }) => {
                 Standing::NotYet(connections::NOT_OURS.to_owned())

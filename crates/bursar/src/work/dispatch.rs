@@ -17,6 +17,7 @@ use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
+use super::calls::Calls;
 use super::{Death, Done, Work, send, swept};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
@@ -38,22 +39,48 @@ const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
 /// The wait after a look at a vendor failed before anything was sent.
 const LOOK_AGAIN_US: i64 = 2_000_000;
 
-/// One pass: intends what is queued, sends what is due, records the answers.
+/// One pass for one vendor: intends what is queued, sends what is due, records the answers.
 ///
 /// # Errors
 /// When the database does not answer; what is committed is driven on by the next pass.
-pub async fn once(work: &Work, now: i64) -> Done {
-    let mut db = work.app.store.read().await?;
-    let safe = safe_mode::on(&mut db).await?;
-    drop(db);
-    if safe {
+pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+    if rests(work).await? {
         return Ok(0);
     }
-    let intended = intend(work, now).await?;
+    let legs: &[(Leg, i64)] = match vendor {
+        Vendor::Stripe => &[(Leg::Transfer, send::at_once(work)), (Leg::Reversal, send::at_once(work))],
+        Vendor::PayPal => &[(Leg::Cancel, send::at_once(work)), (Leg::Item, PAYPAL_AT_ONCE)],
+    };
+    let intended = intend(work, legs, now).await?;
     if intended > 0 && work.dies_now(Death::BetweenCommitAndSend) {
         return Ok(0);
     }
-    Ok(intended + send::due(work, work.app.clock.now()).await?)
+    Ok(intended + send::due(work, vendor, work.app.clock.now()).await?)
+}
+
+/// One pass of the bank payouts: reads what connected balances hold and intends the payouts whose money is there. They
+/// have a loop of their own because each needs a question, and what needs none must not wait for it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn funds(work: &Work, now: i64) -> Done {
+    if rests(work).await? {
+        return Ok(0);
+    }
+    let room = work.reach.room(Vendor::Stripe, Calls::Reads, now, send::at_once(work));
+    let intended = intend(work, &[(Leg::Payout, room)], now).await?;
+    if intended > 0 {
+        if work.dies_now(Death::BetweenCommitAndSend) {
+            return Ok(0);
+        }
+        work.app.nudge.dispatch.ring();
+    }
+    Ok(intended)
+}
+
+/// Nothing is sent in safe mode.
+async fn rests(work: &Work) -> Result<bool> {
+    Ok(safe_mode::on(&mut work.app.store.read().await?).await?)
 }
 
 /// A queued attempt that may be sent, with what is needed to build its request.
@@ -76,18 +103,15 @@ struct Sorted {
     waiting: BTreeMap<i64, Vec<Waiting>>,
 }
 
-/// Commits the intentions of what is queued; answers how many attempts it moved.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn intend(work: &Work, now: i64) -> Done {
+/// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
+async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
     let mut moved = 0;
-    for (legs, limit) in [
-        ([Leg::Transfer, Leg::Reversal, Leg::Payout, Leg::Cancel].as_slice(), send::at_once(work)),
-        ([Leg::Item].as_slice(), PAYPAL_AT_ONCE),
-    ] {
+    for (leg, limit) in legs {
+        if *limit == 0 {
+            continue;
+        }
         let mut db = work.app.store.read().await?;
-        let queued = transactions::queued(&mut db, legs, now, limit).await?;
+        let queued = transactions::queued(&mut db, *leg, now, *limit).await?;
         drop(db);
         if !queued.is_empty() {
             let sorted = sort(work, queued, now).await?;
@@ -246,15 +270,10 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
     }
     let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
-        let (client, pace) = (stripe.client.clone(), work.pace.clone());
+        let client = stripe.client.clone();
         async move {
-            if let Some(pace) = pace {
-                pace.read_turn().await;
-            }
             let balance = match ConnectedAccount::parse(&account) {
-                Some(account) => tokio::time::timeout(READ_IN, client.balance(Some(&account)))
-                    .await
-                    .unwrap_or_else(|_| Err(ReadError::Unreachable("the balance took too long".to_owned()))),
+                Some(account) => work.ask(Vendor::Stripe, in_time(client.balance(Some(&account)))).await,
                 None => Err(ReadError::Missing),
             };
             (waiting, balance)
@@ -281,6 +300,13 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         }
     }
     Ok(())
+}
+
+async fn in_time<T>(
+    question: impl Future<Output = std::result::Result<T, ReadError>>,
+) -> std::result::Result<T, ReadError> {
+    let late = |_| Err(ReadError::Unreachable("the balance took too long".to_owned()));
+    tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
 }
 
 /// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the

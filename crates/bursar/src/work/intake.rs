@@ -77,7 +77,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         Ok(waiting.len())
     })?;
     if done > 0 {
-        app.nudge.settle.notify_one();
+        app.nudge.settle.ring();
     }
     Ok(done)
 }

@@ -2,12 +2,15 @@
 //! bounded piece of work and can be dropped and begun again at any moment.
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
-//! records what it says; `reconcile` looks for what got no answer; `notify` turns notices into mails and sends them;
+//! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
+//! connected balances for bank payouts, and `connect` accounts that changed; `reconcile` looks for what got no answer;
+//! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
 //! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
 //! deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
 pub mod ask;
+mod calls;
 pub mod clients;
 pub mod connect;
 pub mod dispatch;
@@ -25,15 +28,16 @@ pub mod sweep;
 mod swept;
 pub mod verdict;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use payout::money::Vendor;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use vendors::ReadError;
 
 use crate::app::App;
+use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
 use pace::Pace;
@@ -49,8 +53,8 @@ pub struct Work {
     mailer: Option<Mailer>,
     /// How fast to send; `None` sends as fast as it can, for the benchmark.
     pub pace: Option<Arc<Pace>>,
-    /// Until when a vendor asked for patience.
-    holds: Arc<Mutex<HashMap<Vendor, i64>>>,
+    /// Whether a vendor may be called now.
+    reach: Arc<Reach>,
     /// Where the simulation lets this process die.
     dies: Arc<Mutex<Option<Death>>>,
 }
@@ -72,33 +76,35 @@ impl Work {
     pub fn new(app: App, pace: Option<Arc<Pace>>) -> Result<Self, String> {
         let clients = Clients::new(app.clone())?;
         let mailer = Mailer::new(&app)?;
-        Ok(Self { app, clients, mailer, pace, holds: Arc::default(), dies: Arc::default() })
+        Ok(Self { app, clients, mailer, pace, reach: Arc::default(), dies: Arc::default() })
     }
 
-    /// Lets the process die at the next such point, for the simulation: the loop stops there and drops what it holds.
+    /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
     pub fn die_at(&self, point: Death) {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
     fn dies_now(&self, point: Death) -> bool {
-        let mut dies = self.dies.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = *dies == Some(point);
-        if now {
-            *dies = None;
+        *self.dies.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
+    }
+
+    /// Asks a vendor a question, at our pace and with the patience it asked for. While it does not answer, one question at
+    /// a time is asked; the others are not, and come back unreachable.
+    async fn ask<T>(
+        &self,
+        vendor: Vendor,
+        question: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
+        if !self.reach.begin(vendor, Calls::Reads, self.app.clock.now()) {
+            let told = format!("{} is being waited for; it is asked again soon", vendor.label());
+            return Err(ReadError::Unreachable(told));
         }
-        now
-    }
-
-    /// A vendor asked for patience: nothing is sent to it before then.
-    fn hold(&self, vendor: Vendor, until: i64) {
-        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = holds.entry(vendor).or_insert(until);
-        *held = until.max(*held);
-    }
-
-    fn held(&self, vendor: Vendor, now: i64) -> bool {
-        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        holds.get(&vendor).is_some_and(|until| *until > now)
+        if let Some(pace) = &self.pace {
+            pace.read_turn(vendor).await;
+        }
+        let answer = question.await;
+        self.reach.learn(vendor, &answer, self.app.clock.now());
+        answer
     }
 }
 
@@ -121,26 +127,31 @@ const IDLE: Duration = Duration::from_millis(500);
 pub fn start(work: Work) -> Loops {
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
     macro_rules! run {
-        ($name:literal, $once:path, $bell:ident) => {{
+        ($name:literal, $once:path, $bell:ident $(, $vendor:expr)?) => {{
             let (work, stop) = (work.clone(), stop.clone());
+            let mut bell = work.app.nudge.$bell.listen();
             tasks.spawn(async move {
                 while !stop.is_cancelled() {
                     let now = work.app.clock.now();
-                    if outcome(&work, $name, $once(&work, now).await) {
+                    if outcome(&work, $name, $once(&work, $($vendor,)? now).await) {
                         continue;
                     }
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = work.app.nudge.$bell.notified() => {}
+                        _ = bell.changed() => {}
                         () = tokio::time::sleep(IDLE) => {}
                     }
                 }
             });
         }};
     }
-    run!("dispatch", dispatch::once, dispatch);
+    run!("dispatch_stripe", dispatch::once, dispatch, Vendor::Stripe);
+    run!("dispatch_paypal", dispatch::once, dispatch, Vendor::PayPal);
+    run!("funds", dispatch::funds, dispatch);
     run!("intake", intake::once, intake);
-    run!("settle", settle::once, settle);
+    run!("settle_stripe", settle::once, settle, Vendor::Stripe);
+    run!("settle_paypal", settle::once, settle, Vendor::PayPal);
+    run!("accounts", connect::once, settle);
     run!("reconcile", reconcile::once, reconcile);
     run!("sweep", sweep::once, sweep);
     run!("notify", notify::once, notify);

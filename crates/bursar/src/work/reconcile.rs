@@ -20,7 +20,14 @@ pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let safe = safe_mode::on(&mut db).await?;
     drop(db);
-    if safe { Ok(0) } else { send::look(work, now).await }
+    if safe {
+        return Ok(0);
+    }
+    let mut looked = 0;
+    for vendor in Vendor::ALL {
+        looked += send::look(work, vendor, now).await?;
+    }
+    Ok(looked)
 }
 
 /// What a look through Stripe says of a submission: there, not there, or not to be found out.
@@ -34,16 +41,17 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     let Some((request, expect)) = stored(of) else {
         return (Judged::review(of, "the stored request cannot be read back"), None);
     };
-    if let Some(pace) = &work.pace {
-        pace.read_turn().await;
-    }
-    let found = match request.kind() {
-        MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
-        MoneyKind::Payout => payout(&stripe.client, of, &request, &expect).await,
-        MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
-        MoneyKind::Batch | MoneyKind::Cancel => Ok(Found::Unclear("a PayPal request at Stripe".to_owned())),
+    let looking = async {
+        match request.kind() {
+            MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
+            MoneyKind::Payout => payout(&stripe.client, of, &request, &expect).await,
+            MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
+            MoneyKind::Batch | MoneyKind::Cancel => {
+                Ok(Found::Unclear("a PayPal request at Stripe".to_owned()))
+            }
+        }
     };
-    match found {
+    match work.ask(Vendor::Stripe, looking).await {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
         Ok(Found::Absent) => (verdict::stripe_absent(of, now), None),
         Ok(Found::Unclear(why)) => (Judged::review(of, why), None),

@@ -13,8 +13,9 @@ use vendors::http::{Kept, Received};
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::BatchAccepted;
 use vendors::stripe::{Stripe, payout as bank};
-use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError};
+use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
+use super::calls::Calls;
 use super::clients::Connected;
 use super::verdict::{self, Judged, Verdict};
 use super::{Death, Done, Work, dispatch};
@@ -31,6 +32,8 @@ use crate::transact;
 const LEASE_US: i64 = 30_000_000;
 /// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
 const NEEDED_US: i64 = 22_000_000;
+/// The wait of what is not sent because its vendor does not answer.
+const AGAIN_US: i64 = 1_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
 const AT_ONCE_PACED: i64 = 60;
@@ -62,21 +65,27 @@ struct Answered {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn due(work: &Work, now: i64) -> Done {
-    let (app, most) = (&work.app, at_once(work));
-    let leased =
-        transact!(app, |tx| { Ok(submissions::lease(tx, false, now, now + LEASE_US, most).await?) })?;
-    let (held, leased): (Vec<_>, Vec<_>) = leased.into_iter().partition(|one| work.held(one.vendor, now));
-    let mut done = give_back(work, held, now).await?;
-    if leased.is_empty() {
-        return Ok(done);
+pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
+    let app = &work.app;
+    let most = work.reach.room(vendor, Calls::Money, now, at_once(work));
+    if most == 0 {
+        return Ok(0);
     }
     let lease_ends = now + LEASE_US;
+    let leased =
+        transact!(app, |tx| { Ok(submissions::lease(tx, vendor, false, now, lease_ends, most).await?) })?;
+    if leased.is_empty() {
+        return Ok(0);
+    }
     let (stopped, leased) = stop_at_gates(work, leased, now).await?;
-    done += stopped.len();
+    let done = stopped.len();
     record_answers(work, stopped).await?;
     // The clients are found before anything is sent: a request on the wire must hold no connection to the database.
-    let wire = Wire { work, stripe: work.clients.stripe().await?, paypal: work.clients.paypal().await? };
+    let (stripe, paypal) = match vendor {
+        Vendor::Stripe => (work.clients.stripe().await?, None),
+        Vendor::PayPal => (None, work.clients.paypal().await?),
+    };
+    let wire = Wire { work, stripe, paypal };
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission, lease_ends));
     let mut answers = sends.buffer_unordered(ON_THE_WIRE);
     let (answered, waiting) = mpsc::unbounded_channel();
@@ -103,14 +112,6 @@ async fn record_as_they_come(work: &Work, mut waiting: mpsc::UnboundedReceiver<A
         record_answers(work, std::mem::take(&mut some)).await?;
     }
     Ok(done)
-}
-
-/// Submissions of a vendor that asked for patience are not sent; they are due again when it ends.
-async fn give_back(work: &Work, held: Vec<Submission>, now: i64) -> Done {
-    let again = now + 1_000_000;
-    let answered = held.into_iter().map(|submission| unsent(submission, again));
-    record_answers(work, answered.collect()).await?;
-    Ok(0)
 }
 
 /// Asks the gates once more, just before the first byte, of everything that was certainly not carried out yet: an
@@ -186,6 +187,9 @@ impl Wire<'_> {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
             return Answered { submission, judged, fact: None, sent_at, raw: None };
         };
+        if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
+            return unsent(submission, sent_at + AGAIN_US);
+        }
         let kept = Kept::default();
         let (judged, fact) = match (submission.vendor, &self.stripe, &self.paypal) {
             (Vendor::Stripe, Some(stripe), _) => {
@@ -202,7 +206,31 @@ impl Wire<'_> {
                 return unsent(submission, again);
             }
         };
+        self.learn(&submission, &judged);
         Answered { submission, judged, fact, sent_at, raw: kept.take() }
+    }
+
+    /// Whether the vendor answered at all, for its breaker.
+    fn learn(&self, submission: &Submission, judged: &Judged) {
+        let reach = &self.work.reach;
+        match Why::parse(&judged.why) {
+            Some(Why::NotSent | Why::NoAnswer) => {
+                reach.silent(submission.vendor, Calls::Money, self.work.app.clock.now());
+            }
+            Some(
+                Why::ServerError
+                | Why::StoredServerError
+                | Why::InUse
+                | Why::RateLimited
+                | Why::LockTimeout
+                | Why::Credentials
+                | Why::KeyClash
+                | Why::Unreadable
+                | Why::Mismatch
+                | Why::TryLater,
+            )
+            | None => reach.answered(submission.vendor, Calls::Money),
+        }
     }
 }
 
@@ -351,10 +379,10 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
         Ok(record::record(tx, app, "dispatch", &heard).await?.to_dispatch)
     })?;
     if dispatched {
-        app.nudge.dispatch.notify_one();
+        app.nudge.dispatch.ring();
     }
-    app.nudge.intake.notify_one();
-    app.nudge.settle.notify_one();
+    app.nudge.intake.ring();
+    app.nudge.settle.ring();
     Ok(())
 }
 
@@ -384,7 +412,7 @@ async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
         connections::pause(&work.app, vendor, &judged.detail).await?;
     }
     if let Some(until) = judged.hold_until {
-        work.hold(vendor, until);
+        work.reach.hold(vendor, Calls::Money, until);
     }
     if judged.alarm {
         tracing::error!(
@@ -591,14 +619,18 @@ pub(super) fn new_submission(app: &App, request: &MoneyRequest, batch: BatchId, 
     }
 }
 
-/// Looks for submissions that got no believable answer; answers how many looks it recorded.
+/// Looks for submissions to a vendor that got no believable answer; answers how many looks it recorded.
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn look(work: &Work, now: i64) -> Done {
+pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
-    let leased =
-        transact!(app, |tx| { Ok(submissions::lease(tx, true, now, now + LEASE_US, AT_ONCE).await?) })?;
+    let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
+    if most == 0 {
+        return Ok(0);
+    }
+    let until = now + LEASE_US;
+    let leased = transact!(app, |tx| { Ok(submissions::lease(tx, vendor, true, now, until, most).await?) })?;
     let looks = futures::stream::iter(leased).map(|submission| look_for(work, submission));
     let answered: Vec<Answered> = looks.buffer_unordered(8).collect().await;
     let done = answered.len();

@@ -7,12 +7,14 @@ use futures::StreamExt as _;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, State};
+use tokio::sync::mpsc;
 use vendors::ReadError;
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
-use super::{Done, Work, connect};
+use super::calls::Calls;
+use super::{Done, Work};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -24,6 +26,10 @@ use crate::transact;
 const AT_ONCE: i64 = 500;
 /// How many questions are on the wire at a time.
 const READS_AT_ONCE: usize = 16;
+/// How many PayPal batches are read at a time.
+const BATCHES_AT_ONCE: usize = 4;
+/// How many answers are recorded in one database transaction.
+const RECORDED_AT_ONCE: usize = 64;
 /// How long a question may take before another worker asks it.
 const LEASE_US: i64 = 60_000_000;
 /// A success is watched this long: a bank can send it back for about five business days.
@@ -39,23 +45,29 @@ struct Said {
     unreachable: bool,
 }
 
+/// Where answers are told as they come. Nobody listens any more only when recording has failed, which ends the pass.
+type Tell = mpsc::UnboundedSender<Said>;
+
 /// The items to be asked about, by PayPal's id of their batch.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
-/// One pass: asks about the payments that are due, and reads accounts again that changed.
+/// One pass for one vendor: asks about the payments that are due.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
-    let due =
-        transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, now, now + LEASE_US, AT_ONCE).await?) })?;
-    let asked = about(work, &due, now, "poll").await?;
-    connect::probe_paused(work, now).await?;
-    Ok(asked + connect::refresh_accounts(work, now).await?)
+    let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
+    if most == 0 {
+        return Ok(0);
+    }
+    let until = now + LEASE_US;
+    let due = transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, vendor, now, until, most).await?) })?;
+    about(work, &due, now, "poll").await
 }
 
-/// Asks about these payments now and records what the vendor says; answers how many facts changed something.
+/// Asks about these payments now and records what the vendor says, in sets as the answers come; answers how many facts
+/// changed something.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -87,10 +99,23 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
             None => silent.push(nothing_to_ask(transaction.id)),
         }
     }
-    let mut said = silent;
-    said.extend(ask_stripe(work, stripe, source).await?);
-    said.extend(ask_paypal(work, paypal, source).await?);
-    record_said(work, ids, said, now).await
+    let (tell, told) = mpsc::unbounded_channel();
+    silent.into_iter().for_each(|said| drop(tell.send(said)));
+    let asking = async move {
+        let (stripe, paypal) =
+            (ask_stripe(work, stripe, source, &tell), ask_paypal(work, paypal, source, &tell));
+        futures::try_join!(stripe, paypal).map(drop)
+    };
+    futures::try_join!(asking, record_as_told(work, told, now)).map(|((), changed)| changed)
+}
+
+/// Records answers until the last is there: a question that hangs must not keep back what was answered meanwhile.
+async fn record_as_told(work: &Work, mut told: mpsc::UnboundedReceiver<Said>, asked_at: i64) -> Done {
+    let (mut changed, mut some) = (0, Vec::new());
+    while told.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
+        changed += record_said(work, std::mem::take(&mut some), asked_at).await?;
+    }
+    Ok(changed)
 }
 
 fn nothing_to_ask(transaction: TransactionId) -> Said {
@@ -123,34 +148,29 @@ async fn ask_stripe(
     work: &Work,
     ask: Vec<(Transaction, Attempt)>,
     source: &'static str,
-) -> Result<Vec<Said>> {
+    out: &Tell,
+) -> Result<()> {
     if ask.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let Some(stripe) = work.clients.stripe().await? else {
-        return Ok(ask
-            .iter()
-            .map(|(transaction, _)| unreachable(transaction.id, "Stripe is not connected"))
-            .collect());
+        ask.iter().for_each(|(of, _)| drop(out.send(unreachable(of.id, "Stripe is not connected"))));
+        return Ok(());
     };
     let asks = futures::stream::iter(ask).map(|(transaction, attempt)| {
-        let (client, pace) = (stripe.client.clone(), work.pace.clone());
+        let client = stripe.client.clone();
         async move {
-            if let Some(pace) = pace {
-                pace.read_turn().await;
-            }
             let account = ConnectedAccount::parse(transaction.destination.address());
             let payout = match (account, attempt.vendor_id.as_deref()) {
-                (Some(account), Some(id)) => client.payout(&account, id).await,
+                (Some(account), Some(id)) => work.ask(Vendor::Stripe, client.payout(&account, id)).await,
                 (_, _) => Err(ReadError::Missing),
             };
             (transaction, attempt, payout)
         }
     });
     let mut asks = asks.buffer_unordered(READS_AT_ONCE);
-    let mut said = Vec::new();
     while let Some((transaction, attempt, payout)) = asks.next().await {
-        said.push(match payout {
+        let said = match payout {
             Ok(payout) => {
                 // One that Stripe made by its own schedule pays several at once; it was matched by what it took.
                 let same = payout.automatic || payout.money() == Some(transaction.terms.net);
@@ -158,9 +178,10 @@ async fn ask_stripe(
                 believed(&transaction, "Stripe", &payout.status, same, fact)
             }
             Err(error) => failed_to_ask(work, Vendor::Stripe, transaction.id, &error).await?,
-        });
+        };
+        drop(out.send(said));
     }
-    Ok(said)
+    Ok(())
 }
 
 /// An answer counts only when it is about the payment we asked for: the same amount, in the same currency, to the same
@@ -192,38 +213,50 @@ async fn failed_to_ask(
     if let ReadError::Credentials(why) = error {
         connections::pause(&work.app, vendor, why).await?;
     }
-    if let ReadError::RateLimited { retry_after_s: Some(seconds) } = error {
-        let patience = i64::try_from(*seconds).unwrap_or(60) * 1_000_000;
-        work.hold(vendor, work.app.clock.now() + patience);
-    }
     Ok(unreachable(transaction, &error.to_string()))
 }
 
-async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str) -> Result<Vec<Said>> {
+async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell) -> Result<()> {
     if ask.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let Some(paypal) = work.clients.paypal().await? else {
         let all = ask.into_values().flatten();
-        return Ok(all.map(|(of, _)| unreachable(of.id, "PayPal is not connected")).collect());
+        all.for_each(|(of, _)| drop(out.send(unreachable(of.id, "PayPal is not connected"))));
+        return Ok(());
     };
-    let mut said = Vec::new();
-    for (batch_id, due) in ask {
-        let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|(_, attempt)| attempt.vendor_id.is_some());
-        if few && let Some(of_items) = ask_items(work, &paypal.client, &due, source).await? {
-            said.extend(of_items);
-            continue;
-        }
-        match paypal.client.batch(&batch_id).await {
-            Ok(batch) => said.extend(of_batch(&batch, &due, source)),
-            Err(error) => {
-                for (of, _) in &due {
-                    said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?);
-                }
+    let client = &paypal.client;
+    let asks = futures::stream::iter(ask)
+        .map(|(batch, due)| async move { ask_batch(work, client, &batch, &due, source).await });
+    let mut asks = asks.buffer_unordered(BATCHES_AT_ONCE);
+    while let Some(said) = asks.next().await {
+        said?.into_iter().for_each(|one| drop(out.send(one)));
+    }
+    Ok(())
+}
+
+/// What PayPal says of some items of one batch: asked for one by one when they are few.
+async fn ask_batch(
+    work: &Work,
+    client: &PayPal,
+    batch: &str,
+    due: &[(Transaction, Attempt)],
+    source: &'static str,
+) -> Result<Vec<Said>> {
+    let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|(_, attempt)| attempt.vendor_id.is_some());
+    if few && let Some(said) = ask_items(work, client, due, source).await? {
+        return Ok(said);
+    }
+    match work.ask(Vendor::PayPal, client.batch(batch)).await {
+        Ok(batch) => Ok(of_batch(&batch, due, source)),
+        Err(error) => {
+            let mut said = Vec::new();
+            for (of, _) in due {
+                said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?);
             }
+            Ok(said)
         }
     }
-    Ok(said)
 }
 
 /// Asks for a few items one by one; `None` when one of them is not decided, because then only its batch can say whether
@@ -236,7 +269,8 @@ async fn ask_items(
 ) -> Result<Option<Vec<Said>>> {
     let mut said = Vec::new();
     for (of, attempt) in due {
-        match client.item(attempt.vendor_id.as_deref().unwrap_or_default()).await {
+        let item = client.item(attempt.vendor_id.as_deref().unwrap_or_default());
+        match work.ask(Vendor::PayPal, item).await {
             Ok(item) => match paypal_batch::item_fact(&item) {
                 None | Some(Fact::ItemPending) => return Ok(None),
                 fact => said.push(of_item(of, attempt, &item, fact, source)),
@@ -290,8 +324,10 @@ fn of_batch(batch: &Batch, due: &[(Transaction, Attempt)], source: &'static str)
 }
 
 /// Writes down what was said. The events that were linked before the question was asked are settled by its answer.
-async fn record_said(work: &Work, ids: &[TransactionId], said: Vec<Said>, asked_at: i64) -> Done {
+async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let app = &work.app;
+    let ids: Vec<TransactionId> = said.iter().map(|one| one.transaction).collect();
+    let ids = ids.as_slice();
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
         // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
@@ -325,7 +361,7 @@ async fn record_said(work: &Work, ids: &[TransactionId], said: Vec<Said>, asked_
         Ok(recorded)
     })?;
     if recorded.to_dispatch {
-        app.nudge.dispatch.notify_one();
+        app.nudge.dispatch.ring();
     }
     if recorded.changed > 0 {
         app.nudge.tell_watchers();

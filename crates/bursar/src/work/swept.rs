@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use payout::ids::TransactionId;
+use payout::money::Vendor;
 use payout::transaction::Fact;
 use vendors::ReadError;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
@@ -31,7 +32,7 @@ pub(super) async fn look(
     let Some(account) = account else { return Ok((Vec::new(), gone)) };
     let ids: Vec<TransactionId> = gone.iter().map(|one| one.transaction.id).collect();
     let transfers = transfers_of(&mut work.app.store.read().await?, &ids).await?;
-    let mut taken = match taken(stripe, &account, &gone, &transfers).await {
+    let mut taken = match work.ask(Vendor::Stripe, taken(stripe, &account, &gone, &transfers)).await {
         Ok(taken) => taken,
         Err(error) => {
             tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");

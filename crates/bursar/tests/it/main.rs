@@ -16,6 +16,7 @@ mod canary;
 mod dashboard;
 mod exports;
 mod gates;
+mod loops;
 mod mails;
 mod need;
 mod pages;

@@ -18,11 +18,12 @@ use bursar::config::Config;
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
 use bursar::store::Store;
-use bursar::work::{Work, connect, dispatch, imports, intake, notify, reconcile, settle};
+use bursar::work::{Done, Work, connect, dispatch, imports, intake, notify, reconcile, settle};
 use clap::{Args as _, Command, FromArgMatches as _};
 use futures::StreamExt as _;
 use payout::access::Role;
 use payout::ids::PersonId;
+use payout::money::Vendor;
 use simulator::{Delivery, Options, Simulator};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 use tokio::net::TcpListener;
@@ -185,9 +186,9 @@ impl World {
         for _ in 0..200 {
             let now = self.now();
             let done = match which {
-                Loop::Dispatch => dispatch::once(work, now).await,
+                Loop::Dispatch => dispatching(work, now).await,
                 Loop::Intake => intake::once(work, now).await,
-                Loop::Settle => settle::once(work, now).await,
+                Loop::Settle => settling(work, now).await,
                 Loop::Reconcile => reconcile::once(work, now).await,
                 Loop::Notify => notify::once(work, now).await,
                 Loop::Imports => imports::once(work, now).await,
@@ -261,6 +262,24 @@ impl World {
             run(server, format!("DROP SCHEMA {schema} CASCADE")).await;
         }
     }
+}
+
+/// Everything that sends: both vendors, and the bank payouts whose money is there.
+pub async fn dispatching(work: &Work, now: i64) -> Done {
+    let mut done = 0;
+    for vendor in Vendor::ALL {
+        done += dispatch::once(work, vendor, now).await?;
+    }
+    Ok(done + dispatch::funds(work, now).await?)
+}
+
+/// Everything that asks: both vendors about payments, and about accounts.
+async fn settling(work: &Work, now: i64) -> Done {
+    let mut done = 0;
+    for vendor in Vendor::ALL {
+        done += settle::once(work, vendor, now).await?;
+    }
+    Ok(done + connect::once(work, now).await?)
 }
 
 /// A Monday morning.

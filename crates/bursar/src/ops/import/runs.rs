@@ -204,7 +204,7 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
     if import.total <= UNIT {
         advance(app, &import).await?;
     }
-    app.nudge.imports.notify_one();
+    app.nudge.imports.ring();
     Ok(())
 }
 
@@ -237,7 +237,7 @@ pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<I
         note(tx, now, &actor.id.to_string(), "import_started", &import, &told);
         save(tx, &before, import, now).await
     })?;
-    app.nudge.imports.notify_one();
+    app.nudge.imports.ring();
     Ok(import)
 }
 
@@ -418,7 +418,7 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
         Ok(!to_connect.is_empty())
     })?;
     if connects {
-        app.nudge.imports.notify_one();
+        app.nudge.imports.ring();
     }
     app.nudge.tell_watchers();
     Ok(())

@@ -130,7 +130,7 @@ pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
         });
         Ok(())
     })?;
-    app.nudge.notify.notify_one();
+    app.nudge.notify.ring();
     Ok(())
 }
 
@@ -204,7 +204,7 @@ pub async fn test(
         mails::insert(tx, vec![mail.clone()]).await?;
         Ok(mail)
     })?;
-    app.nudge.notify.notify_one();
+    app.nudge.notify.ring();
     Ok(mail)
 }
 

@@ -68,6 +68,6 @@ pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Rem
         }
         Ok(reminded)
     })?;
-    app.nudge.notify.notify_one();
+    app.nudge.notify.ring();
     Ok(reminded)
 }

@@ -67,7 +67,7 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
         note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
         give_link(tx, app, &person, &token, now).await
     })?;
-    app.nudge.notify.notify_one();
+    app.nudge.notify.ring();
     Ok(invited)
 }
 
@@ -88,7 +88,7 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
         note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
         give_link(tx, app, &person, &token, now).await
     })?;
-    app.nudge.notify.notify_one();
+    app.nudge.notify.ring();
     Ok(made)
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bursar::store::transactions::{self, Filter};
-use bursar::work::{Death, dispatch};
+use bursar::work::Death;
 
 use super::{Outcome, Stage};
-use crate::world::{DAY, Loop, SECOND, World, check};
+use crate::world::{DAY, Loop, SECOND, World, check, dispatching};
 
 /// How many requests and webhooks a failure shows, and how many lines of a timeline.
 const SHOWN: usize = 16;
@@ -38,7 +38,7 @@ impl Stage {
                 self.world.pass(SECOND);
                 let now = self.world.now();
                 self.running.push(tokio::spawn(async move {
-                    dispatch::once(&work, now).await.unwrap();
+                    dispatching(&work, now).await.unwrap();
                 }));
             }
             ("rest", [millis]) => tokio::time::sleep(Duration::from_millis(number(millis)? as u64)).await,

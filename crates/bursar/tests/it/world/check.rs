@@ -55,10 +55,12 @@ pub async fn unfinished(world: &World) -> Vec<String> {
     for (state, count) in submissions::open(&mut db).await.unwrap() {
         told.push(format!("{count} submissions are left {state}"));
     }
-    let queued = transactions::queued(&mut db, &Leg::ALL, i64::MAX, 1_000).await.unwrap();
-    told.extend(
-        queued.iter().map(|one| format!("a {} of {} is left queued", one.leg.as_str(), one.transaction)),
-    );
+    for leg in Leg::ALL {
+        let queued = transactions::queued(&mut db, leg, i64::MAX, 1_000).await.unwrap();
+        told.extend(
+            queued.iter().map(|one| format!("a {} of {} is left queued", one.leg.as_str(), one.transaction)),
+        );
+    }
     let (waiting, linked, _) = events::backlog(&mut db).await.unwrap();
     if (waiting, linked) != (0, 0) {
         told.push(format!("{waiting} events are left unread and {linked} unapplied"));

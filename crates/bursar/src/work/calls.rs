@@ -1,0 +1,185 @@
+//! Whether a vendor may be called now: the patience it asked for, and a circuit breaker. When several calls in a row got no
+//! answer, only one at a time is made until one is answered, so that a vendor that hangs costs one request's time-out
+//! instead of everybody's. What is remembered here is a courtesy of this process: nothing is decided about money by it.
+//!
+//! What is deliberately not here: how fast a vendor that answers is called (`pace`), and what an answer means.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use payout::money::Vendor;
+use vendors::ReadError;
+
+/// The two kinds of calls, each with a patience and a breaker of its own: questions that are refused must not hold up
+/// payments.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Calls {
+    /// Requests that move money.
+    Money,
+    /// Questions.
+    Reads,
+}
+
+/// So many calls in a row without an answer open the breaker.
+const SILENT: u32 = 5;
+/// No second probe is made while one may still be on the wire.
+const PROBE_US: i64 = 20_000_000;
+/// The wait after the first probe without an answer; it doubles, up to [`LONGEST_US`].
+const FIRST_WAIT_US: i64 = 1_000_000;
+const LONGEST_US: i64 = 30_000_000;
+
+#[derive(Default)]
+struct Line {
+    /// The vendor asked for patience until then.
+    held_until: i64,
+    /// How many calls in a row got no answer.
+    silent: u32,
+    /// With an open breaker: when the next probe may be made.
+    probe_at: i64,
+}
+
+impl Line {
+    fn open(&self) -> bool {
+        self.silent >= SILENT
+    }
+}
+
+/// How each vendor can be reached, by kind of call.
+#[derive(Default)]
+pub(super) struct Reach(Mutex<HashMap<(Vendor, Calls), Line>>);
+
+impl Reach {
+    fn with<T>(&self, vendor: Vendor, calls: Calls, act: impl FnOnce(&mut Line) -> T) -> T {
+        act(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((vendor, calls)).or_default())
+    }
+
+    /// The vendor asked for patience. What it asks of payments holds for questions too; what it asks of questions does
+    /// not hold up payments.
+    pub(super) fn hold(&self, vendor: Vendor, calls: Calls, until: i64) {
+        let also = match calls {
+            Calls::Money => &[Calls::Money, Calls::Reads][..],
+            Calls::Reads => &[Calls::Reads][..],
+        };
+        for calls in also {
+            self.with(vendor, *calls, |line| line.held_until = line.held_until.max(until));
+        }
+    }
+
+    /// How many calls may be begun now, at most `most`: none while the vendor asked for patience or a probe is on its way,
+    /// one as a probe.
+    pub(super) fn room(&self, vendor: Vendor, calls: Calls, now: i64, most: i64) -> i64 {
+        self.with(vendor, calls, |line| match (line.held_until > now, line.open()) {
+            (true, _) => 0,
+            (false, false) => most,
+            (false, true) => i64::from(line.probe_at <= now).min(most),
+        })
+    }
+
+    /// Asks to begin one call. `false`: not now.
+    pub(super) fn begin(&self, vendor: Vendor, calls: Calls, now: i64) -> bool {
+        self.with(vendor, calls, |line| {
+            if line.held_until > now || (line.open() && line.probe_at > now) {
+                return false;
+            }
+            if line.open() {
+                line.probe_at = now.saturating_add(PROBE_US);
+            }
+            true
+        })
+    }
+
+    /// A call was answered, whatever the answer was.
+    pub(super) fn answered(&self, vendor: Vendor, calls: Calls) {
+        let was_open = self.with(vendor, calls, |line| {
+            let was_open = line.open();
+            line.silent = 0;
+            was_open
+        });
+        if was_open {
+            tracing::info!(vendor = vendor.as_str(), ?calls, "the vendor answers again");
+        }
+    }
+
+    /// A call got no answer.
+    pub(super) fn silent(&self, vendor: Vendor, calls: Calls, now: i64) {
+        let just_opened = self.with(vendor, calls, |line| {
+            line.silent = line.silent.saturating_add(1);
+            let probes = line.silent.saturating_sub(SILENT).min(16);
+            line.probe_at = now.saturating_add((FIRST_WAIT_US << probes).min(LONGEST_US));
+            line.silent == SILENT
+        });
+        if just_opened {
+            tracing::warn!(
+                vendor = vendor.as_str(),
+                ?calls,
+                "the vendor has not answered several calls in a row; it is called one at a time until it does"
+            );
+        }
+    }
+
+    /// What the answer to a question says of the vendor as a whole.
+    pub(super) fn learn<T>(&self, vendor: Vendor, answer: &Result<T, ReadError>, now: i64) {
+        match answer {
+            Err(ReadError::Unreachable(_)) => self.silent(vendor, Calls::Reads, now),
+            Err(ReadError::RateLimited { retry_after_s }) => {
+                self.answered(vendor, Calls::Reads);
+                let seconds = retry_after_s.unwrap_or(1);
+                let patience = i64::try_from(seconds).unwrap_or(60).saturating_mul(1_000_000);
+                self.hold(vendor, Calls::Reads, now.saturating_add(patience));
+            }
+            Ok(_)
+            | Err(
+                ReadError::Missing
+                | ReadError::Credentials(_)
+                | ReadError::Refused { .. }
+                | ReadError::Unreadable(_),
+            ) => self.answered(vendor, Calls::Reads),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    #[test]
+    fn an_open_breaker_lets_one_probe_through_until_one_is_answered() {
+        let reach = Reach::default();
+        for _ in 0..SILENT {
+            assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 0, 60), 60);
+            assert!(reach.begin(Vendor::Stripe, Calls::Money, 0));
+            reach.silent(Vendor::Stripe, Calls::Money, 0);
+        }
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 0, 60), 0);
+        assert!(!reach.begin(Vendor::Stripe, Calls::Money, 0));
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, SECOND, 60), 1);
+        assert!(reach.begin(Vendor::Stripe, Calls::Money, SECOND), "the probe");
+        assert!(!reach.begin(Vendor::Stripe, Calls::Money, 2 * SECOND), "the probe is still on the wire");
+        assert_eq!(reach.room(Vendor::PayPal, Calls::Money, 0, 60), 60, "the other vendor's");
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, 0, 60), 60, "the other kind");
+        reach.answered(Vendor::Stripe, Calls::Money);
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 2 * SECOND, 60), 60);
+    }
+
+    #[test]
+    fn probes_come_at_growing_distances_up_to_half_a_minute() {
+        let reach = Reach::default();
+        (0..SILENT + 40).for_each(|_| reach.silent(Vendor::PayPal, Calls::Reads, 0));
+        assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US - 1, 60), 0);
+        assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US, 60), 1);
+    }
+
+    #[test]
+    fn questions_wait_when_payments_must_and_not_the_other_way_round() {
+        let reach = Reach::default();
+        let limited: Result<(), ReadError> = Err(ReadError::RateLimited { retry_after_s: Some(30) });
+        reach.learn(Vendor::Stripe, &limited, 0);
+        assert!(!reach.begin(Vendor::Stripe, Calls::Reads, 29 * SECOND));
+        assert!(reach.begin(Vendor::Stripe, Calls::Money, 0));
+        reach.hold(Vendor::Stripe, Calls::Money, 60 * SECOND);
+        assert!(!reach.begin(Vendor::Stripe, Calls::Reads, 59 * SECOND));
+        assert!(reach.begin(Vendor::Stripe, Calls::Reads, 60 * SECOND));
+    }
+}
