@@ -19,7 +19,8 @@ pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<
         refused.iter().map(|row| (u64::try_from(row.line).unwrap_or_default(), row)).collect();
     // A file of ours has the reasons of the last time in its first column.
     let skip = usize::from(layout.is_ours());
-    let clean = |field: &str| if layout.is_ours() { field.to_owned() } else { safe(field) };
+    // Ours or not, its cells are what its sender wrote: anybody can call their first column as we call ours.
+    let clean = |field: &str| safe(field);
     let mut records = Records::of(text, layout.delimiter())?;
     let mut builder = csv::WriterBuilder::new();
     let mut file = builder.flexible(true).delimiter(layout.delimiter()).from_writer(Vec::new());
@@ -82,5 +83,13 @@ mod tests {
         assert!(layout.is_ours() && rows == 3);
         let file = write(again, &layout, &[refused(2, "note")]).unwrap();
         assert_eq!(file, "\u{feff}reason;id;value;note\nnote: No.;2;-5.00;'=1+1\n");
+        // Another's file that looks like ours is no way to bring a formula in.
+        let theirs = "reason;id;=note\nold;1;\"=HYPERLINK(\"\"http://evil.example\"\")\"\n";
+        let (layout, _) = Layout::of(theirs).unwrap();
+        let file = write(theirs, &layout, &[refused(2, "id")]).unwrap();
+        assert_eq!(
+            file,
+            "\u{feff}reason;id;'=note\nid: No.;1;\"'=HYPERLINK(\"\"http://evil.example\"\")\"\n"
+        );
     }
 }

@@ -206,7 +206,7 @@ pub(super) const APOSTROPHE: char = '\'';
 
 /// Whether a spreadsheet would take it for a formula, were it no plain number.
 pub(super) fn looks_like_formula(field: &str) -> bool {
-    field.starts_with(['=', '+', '-', '@', '\t', '\r'])
+    field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 fn as_it_is(field: &str) -> &str {
