@@ -8,13 +8,14 @@
 //! below it moves a request to another connection only when the one it had chosen died before a byte of the
 //! request was written. And the bytes and the key would be the same.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use url::Url;
+
+use crate::certificates::Certificates;
 
 pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
@@ -27,14 +28,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const MAX_BODY_BYTES: usize = 8 << 20;
 /// The longest certificate file that is read, in bytes.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
-/// PayPal uses a handful; a full cache is emptied, because only a stranger could have filled it.
-const MAX_CERTIFICATES: usize = 64;
 
 /// A connection pool with its limits. Cloning shares it.
 #[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
-    certificates: Arc<Mutex<HashMap<Url, Arc<[u8]>>>>,
+    certificates: Certificates,
 }
 
 /// One request, complete with credentials. `Debug` shows neither headers nor body.
@@ -124,7 +123,7 @@ impl Http {
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
-        Ok(Self { client, certificates: Arc::default() })
+        Ok(Self { client, certificates: Certificates::default() })
     }
 
     /// Sends one request and waits for its whole answer.
@@ -132,31 +131,7 @@ impl Http {
         self.exchange(request, MAX_BODY_BYTES).await
     }
 
-    /// The certificate file at an address that was allowed before (see
-    /// [`crate::signature::paypal::cert_url`]). Files are kept by address: PayPal never changes one.
-    ///
-    /// # Errors
-    /// When there is no 200, or it is longer than [`MAX_CERTIFICATE_BYTES`].
-    pub async fn fetch_certificate(&self, url: &Url) -> Result<Arc<[u8]>, String> {
-        if let Some(known) = self.cache().get(url) {
-            return Ok(Arc::clone(known));
-        }
-        let request =
-            Request { method: Method::GET, url: url.clone(), headers: Vec::new(), body: Vec::new() };
-        let pem: Arc<[u8]> = match self.exchange(request, MAX_CERTIFICATE_BYTES).await {
-            Answer::Got(Received { status: 200, body, .. }) => body.into(),
-            Answer::Got(received) => return Err(format!("{url} answered {}", received.status)),
-            Answer::NotSent(detail) | Answer::Lost(detail) => return Err(format!("{url}: {detail}")),
-        };
-        let mut cache = self.cache();
-        if cache.len() >= MAX_CERTIFICATES {
-            cache.clear();
-        }
-        cache.insert(url.clone(), Arc::clone(&pem));
-        Ok(pem)
-    }
-
-    async fn exchange(&self, request: Request, limit: usize) -> Answer {
+    pub(crate) async fn exchange(&self, request: Request, limit: usize) -> Answer {
         let mut outgoing = self.client.request(request.method, request.url).body(request.body);
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);
@@ -180,8 +155,8 @@ impl Http {
         }
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<Url, Arc<[u8]>>> {
-        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 }
 

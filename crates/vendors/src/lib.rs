@@ -5,6 +5,7 @@
 //! whoever calls, from the [`Outcome`], and no function of this crate ever turns an answer it does not
 //! understand into a failure.
 
+pub mod certificates;
 pub mod http;
 pub mod paypal;
 pub mod signature;

@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use vendors::certificates::NoCertificate;
 use vendors::signature::paypal::{PaypalHeaders, Roots};
 use vendors::signature::{self, SignatureError};
 
@@ -54,13 +55,59 @@ const NOTED_US: i64 = 1_000_000;
 /// What a writer is handed.
 enum Message {
     Store(Box<New>, oneshot::Sender<bool>),
-    BadSignature(Vendor),
+    /// Bad signatures were counted, and nothing else may come to note them with.
+    NoteBad,
+}
+
+/// Signatures that did not fit, counted in memory: anybody can send them, and none may cost a commit. They are noted with
+/// whatever is committed next, or by themselves once in [`BAD_NOTED_US`].
+#[derive(Default)]
+struct BadSignatures {
+    counted: [AtomicUsize; Vendor::ALL.len()],
+    noted_at: AtomicI64,
+}
+
+/// How often bad signatures are noted when nothing else is.
+const BAD_NOTED_US: i64 = 10_000_000;
+
+impl BadSignatures {
+    /// Counts one; whether it is time to note them.
+    fn count(&self, vendor: Vendor, now: i64) -> bool {
+        if let Some(counted) = self.of(vendor) {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        let noted_at = self.noted_at.load(Ordering::Relaxed);
+        now - noted_at >= BAD_NOTED_US
+            && self.noted_at.compare_exchange(noted_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes what was counted.
+    fn take(&self) -> Vec<(Vendor, usize)> {
+        let all = Vendor::ALL.iter().zip(&self.counted);
+        all.map(|(vendor, counted)| (*vendor, counted.swap(0, Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// Puts back what could not be noted.
+    fn put_back(&self, taken: &[(Vendor, usize)]) {
+        for (vendor, count) in taken {
+            if let Some(counted) = self.of(*vendor) {
+                counted.fetch_add(*count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn of(&self, vendor: Vendor) -> Option<&AtomicUsize> {
+        Vendor::ALL.iter().position(|one| *one == vendor).and_then(|at| self.counted.get(at))
+    }
 }
 
 /// The way to the writers, and the secrets against which signatures are checked.
 #[derive(Clone)]
 pub struct Intake {
     writer: mpsc::Sender<Message>,
+    bad: Arc<BadSignatures>,
     secrets: Arc<Mutex<Option<Secrets>>>,
 }
 
@@ -80,10 +127,11 @@ impl Intake {
     pub fn start(app: App) -> Self {
         let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
         let messages = Arc::new(Mutex::new(messages));
+        let bad = Arc::<BadSignatures>::default();
         for _ in 0..app.store.writers() {
-            tokio::spawn(write(app.clone(), messages.clone()));
+            tokio::spawn(write(app.clone(), messages.clone(), bad.clone()));
         }
-        Self { writer, secrets: Arc::default() }
+        Self { writer, bad, secrets: Arc::default() }
     }
 
     /// Stores an event; answers after the commit.
@@ -136,21 +184,25 @@ impl Intake {
 }
 
 /// Takes what waits, commits it together, then answers. A failed commit is answered 503 and the vendor sends again.
-async fn write(app: App, messages: Arc<Mutex<mpsc::Receiver<Message>>>) {
+async fn write(app: App, messages: Arc<Mutex<mpsc::Receiver<Message>>>, bad: Arc<BadSignatures>) {
     let (mut some, mut noted) = (Vec::with_capacity(AT_ONCE), Noted::new());
     while messages.lock().await.recv_many(&mut some, AT_ONCE).await > 0 {
-        let (mut new, mut waiting, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new, mut waiting) = (Vec::new(), Vec::new());
         for message in some.drain(..) {
             match message {
                 Message::Store(event, answer) => {
                     new.push(*event);
                     waiting.push(answer);
                 }
-                Message::BadSignature(vendor) => bad.push(vendor),
+                Message::NoteBad => {}
             }
         }
-        let last = to_note(&noted, &new);
-        let stored = commit(&app, &new, &bad, &last).await;
+        let (last, taken) = (to_note(&noted, &new), bad.take());
+        let stored = commit(&app, &new, &taken, &last).await;
+        match &stored {
+            Ok(()) => tell_of_bad(&taken),
+            Err(_) => bad.put_back(&taken),
+        }
         if let Err(error) = &stored {
             tracing::error!(
                 ?error,
@@ -186,14 +238,21 @@ fn to_note(noted: &Noted, new: &[New]) -> Noted {
     last
 }
 
-async fn commit(app: &App, new: &[New], bad: &[Vendor], last: &Noted) -> crate::ops::Result<()> {
+/// One line for many: whoever sends them must not fill the log either.
+fn tell_of_bad(counted: &[(Vendor, usize)]) {
+    for (vendor, count) in counted {
+        let vendor = vendor.as_str();
+        tracing::warn!(vendor, count, "webhooks whose signatures do not fit were refused");
+    }
+}
+
+async fn commit(app: &App, new: &[New], bad: &[(Vendor, usize)], last: &Noted) -> crate::ops::Result<()> {
     transact!(app, |tx| {
         events::store(tx, new).await?;
+        for (vendor, count) in bad {
+            store::vendors::count_bad_signatures(tx, *vendor, *count).await?;
+        }
         for vendor in Vendor::ALL {
-            let of_vendor = bad.iter().filter(|one| **one == vendor).count();
-            if of_vendor > 0 {
-                store::vendors::count_bad_signatures(tx, vendor, of_vendor).await?;
-            }
             if let Some(at) = last.get(&vendor) {
                 store::vendors::note_event(tx, vendor, *at).await?;
             }
@@ -246,8 +305,13 @@ async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fa
     let headers = request.headers().clone();
     let body = strict::body(request).await?;
     let now = web.app.clock.now();
-    let verified = verify_paypal(&web, &headers, &body, now).await;
-    verified.map_err(|error| refuse(&web, Vendor::PayPal, &error))?;
+    verify_paypal(&web, &headers, &body, now).await.map_err(|unverified| match unverified {
+        Unverified::Signature(error) => refuse(&web, Vendor::PayPal, &error),
+        Unverified::Later => {
+            let told = "Too many deliveries name certificates that are not known yet; send this one again.";
+            Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(60)
+        }
+    })?;
     let event = vendors::paypal::event::parse(&body).map_err(|why| unreadable(&why))?;
     let kept: serde_json::Map<String, serde_json::Value> = headers
         .iter()
@@ -270,21 +334,45 @@ async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fa
     Ok(received())
 }
 
-async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) -> Result<(), SignatureError> {
-    let secrets = web.intake.secrets(&web.app).await.map_err(|_| SignatureError::NotConfigured)?;
-    let Some((webhook_id, mode)) = secrets.paypal else { return Err(SignatureError::NotConfigured) };
+/// Why a delivery is not taken.
+enum Unverified {
+    Signature(SignatureError),
+    /// Its certificate cannot be asked for now.
+    Later,
+}
+
+impl From<SignatureError> for Unverified {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+impl From<NoCertificate> for Unverified {
+    fn from(error: NoCertificate) -> Self {
+        match error {
+            NoCertificate::Failed(_) => SignatureError::Header("paypal-cert-url").into(),
+            NoCertificate::Later => Self::Later,
+        }
+    }
+}
+
+async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) -> Result<(), Unverified> {
+    let not_configured = SignatureError::NotConfigured;
+    let secrets = web.intake.secrets(&web.app).await.map_err(|_| not_configured.clone())?;
+    let Some((webhook_id, mode)) = secrets.paypal else { return Err(not_configured.into()) };
     let told = PaypalHeaders::find(|name| headers.get(name).and_then(|value| value.to_str().ok()))?;
-    let base = clients::base(&web.app, Vendor::PayPal, &mode).map_err(|_| SignatureError::NotConfigured)?;
+    // Whatever can be seen to be wrong is, before anything is asked of PayPal for it.
+    signature::paypal::precheck(&told, &webhook_id, now)?;
+    let base = clients::base(&web.app, Vendor::PayPal, &mode).map_err(|_| not_configured.clone())?;
     // The address is checked before anything is fetched from it.
     let url = signature::paypal::cert_url(told.cert_url, &base)?;
     let extra = match &web.app.config.paypal_cert_ca {
-        Some(path) => Some(tokio::fs::read(path).await.map_err(|_| SignatureError::NotConfigured)?),
+        Some(path) => Some(tokio::fs::read(path).await.map_err(|_| not_configured.clone())?),
         None => None,
     };
-    let roots = Roots::for_base(&base, extra.as_deref()).map_err(|_| SignatureError::NotConfigured)?;
-    let certificate = web.work.clients.http().fetch_certificate(&url).await;
-    let certificate = certificate.map_err(|_| SignatureError::Header("paypal-cert-url"))?;
-    signature::paypal::verify(&told, body, &webhook_id, &certificate, &roots, now)
+    let roots = Roots::for_base(&base, extra.as_deref()).map_err(|_| not_configured)?;
+    let certificate = web.work.clients.http().fetch_certificate(&url, now).await?;
+    Ok(signature::paypal::verify(&told, body, &webhook_id, &certificate, &roots, now)?)
 }
 
 /// No secret is our own fault and may be mended, so the vendor is asked to come again; anything else is a 400, which
@@ -294,9 +382,11 @@ fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
         let told = "No webhook secret is configured for this vendor, so its events are not taken. Connect it in Payout Settings.";
         return Fault::new(StatusCode::SERVICE_UNAVAILABLE, "webhook_not_configured", told).retry_after(60);
     }
-    tracing::warn!(vendor = vendor.as_str(), %error, "a webhook whose signature does not fit was refused");
-    // A full queue loses only the count.
-    let _ = web.intake.writer.try_send(Message::BadSignature(vendor));
+    tracing::debug!(vendor = vendor.as_str(), %error, "a webhook whose signature does not fit was refused");
+    if web.intake.bad.count(vendor, web.app.clock.now()) {
+        // A full queue notes them with what it holds.
+        let _ = web.intake.writer.try_send(Message::NoteBad);
+    }
     Fault::bad_request("bad_signature", format!("The signature does not fit ({error}); nothing was stored."))
 }
 

@@ -23,6 +23,8 @@ pub const MAX_AGE: i64 = 3 * 86_400 * 1_000_000;
 const MAX_AHEAD: i64 = 300 * 1_000_000;
 /// A leaf and a few intermediates; more is an attempt to keep us busy.
 const MAX_CHAIN: usize = 8;
+/// How long an RSA signature by a key of 2048 to 8192 bits is, in bytes.
+const SIGNATURE_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 const CERTIFICATES: &str = "/v1/notifications/certs/";
 const LIVE_HOSTS: [&str; 2] = ["api-m.paypal.com", "api.paypal.com"];
 const SANDBOX_HOSTS: [&str; 2] = ["api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
@@ -118,6 +120,32 @@ pub fn cert_url(text: &str, base: &Url) -> Result<Url, SignatureError> {
     if plain && named && (at_paypal || (!own && same_as_base)) { Ok(url) } else { Err(refused) }
 }
 
+/// What can be checked of a delivery before its certificate is there: the algorithm, the time and the form of the
+/// signature. Nothing is asked of PayPal for what fails here.
+///
+/// # Errors
+/// [`SignatureError`]; without a webhook id nothing is ever believed.
+pub fn precheck(headers: &PaypalHeaders<'_>, webhook_id: &str, now: i64) -> Result<Vec<u8>, SignatureError> {
+    if webhook_id.is_empty() {
+        return Err(SignatureError::NotConfigured);
+    }
+    if !headers.auth_algo.eq_ignore_ascii_case("SHA256withRSA") {
+        return Err(SignatureError::Header("paypal-auth-algo"));
+    }
+    let time: jiff::Timestamp =
+        headers.transmission_time.parse().map_err(|_| SignatureError::Header("paypal-transmission-time"))?;
+    let signature = STANDARD
+        .decode(headers.transmission_sig)
+        .map_err(|_| SignatureError::Header("paypal-transmission-sig"))?;
+    if !SIGNATURE_BYTES.contains(&signature.len()) {
+        return Err(SignatureError::Header("paypal-transmission-sig"));
+    }
+    if !(-MAX_AHEAD..=MAX_AGE).contains(&now.saturating_sub(time.as_microsecond())) {
+        return Err(SignatureError::Stale);
+    }
+    Ok(signature)
+}
+
 /// Checks a delivery: fresh, signed with SHA-256 and RSA by the key of a certificate that is valid at `now`
 /// (microseconds UTC), chains to `roots` and belongs to a name below `paypal.com`, over our own webhook id
 /// and the CRC-32 of the exact body (PayPal documentation, webhook notifications).
@@ -132,20 +160,7 @@ pub fn verify(
     roots: &Roots,
     now: i64,
 ) -> Result<(), SignatureError> {
-    if webhook_id.is_empty() {
-        return Err(SignatureError::NotConfigured);
-    }
-    if !headers.auth_algo.eq_ignore_ascii_case("SHA256withRSA") {
-        return Err(SignatureError::Header("paypal-auth-algo"));
-    }
-    let time: jiff::Timestamp =
-        headers.transmission_time.parse().map_err(|_| SignatureError::Header("paypal-transmission-time"))?;
-    let signature = STANDARD
-        .decode(headers.transmission_sig)
-        .map_err(|_| SignatureError::Header("paypal-transmission-sig"))?;
-    if !(-MAX_AHEAD..=MAX_AGE).contains(&now.saturating_sub(time.as_microsecond())) {
-        return Err(SignatureError::Stale);
-    }
+    let signature = precheck(headers, webhook_id, now)?;
     let chain = certificates(cert_pem)?;
     let (leaf, intermediates) = chain.split_first().ok_or_else(|| distrust("no certificate"))?;
     belongs_to_paypal(leaf)?;

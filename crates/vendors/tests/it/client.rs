@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use payout::money::{Currency, Money, Vendor};
 use serde_json::json;
 use url::Url;
+use vendors::certificates::NoCertificate;
 use vendors::http::{Http, MAX_BODY_BYTES};
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::{BatchAccepted, BatchOrder, ItemOrder};
@@ -303,11 +304,46 @@ async fn certificates_are_fetched_once_and_have_a_limit() {
     .await;
     let http = Http::new().unwrap();
     for _ in 0..3 {
-        assert_eq!(*http.fetch_certificate(&base.join("/good").unwrap()).await.unwrap(), *b"pem");
+        assert_eq!(*http.fetch_certificate(&base.join("/good").unwrap(), 0).await.unwrap(), *b"pem");
     }
     assert_eq!(log.lock().unwrap().len(), 1);
-    http.fetch_certificate(&base.join("/long").unwrap()).await.unwrap_err();
-    http.fetch_certificate(&base.join("/moved").unwrap()).await.unwrap_err();
+    http.fetch_certificate(&base.join("/long").unwrap(), 0).await.unwrap_err();
+    http.fetch_certificate(&base.join("/moved").unwrap(), 0).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn strangers_cannot_have_certificates_asked_for_without_end() {
+    const MINUTE: i64 = 60_000_000;
+    let (base, log) = server::start(|asked| match &*asked.path {
+        "/good" => Reply::Whole(200, "pem".into()),
+        _ => Reply::Whole(404, String::new()),
+    })
+    .await;
+    let http = Http::new().unwrap();
+    let asked = || log.lock().unwrap().len();
+    let ask = async |name: &str, now| http.fetch_certificate(&base.join(name).unwrap(), now).await;
+    for _ in 0..5 {
+        assert!(matches!(ask("/missing", 0).await, Err(NoCertificate::Failed(_))));
+    }
+    assert_eq!(asked(), 1, "what failed is remembered");
+    ask("/missing", MINUTE).await.unwrap_err();
+    assert_eq!(asked(), 2, "for a minute");
+
+    let names: Vec<String> = (0..200).map(|number| format!("/forged-{number}")).collect();
+    let mut asking = tokio::task::JoinSet::new();
+    for name in &names {
+        let (http, url) = (http.clone(), base.join(name).unwrap());
+        asking.spawn(async move { http.fetch_certificate(&url, MINUTE).await });
+    }
+    let all = asking.join_all().await;
+    assert_eq!(asked(), 11, "ten new names in a minute");
+    assert!(all.iter().filter(|one| **one == Err(NoCertificate::Later)).count() >= 190);
+    assert_eq!(ask("/good", MINUTE).await, Err(NoCertificate::Later));
+    assert_eq!(*ask("/good", 2 * MINUTE).await.unwrap(), *b"pem");
+    for name in &names {
+        let _ = ask(name, 2 * MINUTE).await;
+    }
+    assert_eq!(*ask("/good", 2 * MINUTE).await.unwrap(), *b"pem", "what is known is there at once");
 }
 
 #[test]

@@ -388,7 +388,8 @@ async fn paypal_deliveries_verify_with_the_served_certificate() {
     assert!(due.iter().any(|delivery| delivery.event_type == "PAYMENT.PAYOUTS-ITEM.SUCCEEDED"), "{due:?}");
     for delivery in &due {
         let headers = PaypalHeaders::find(|name| find(&delivery.headers, name)).unwrap();
-        let pem = http.fetch_certificate(&cert_url(headers.cert_url, &stage.base).unwrap()).await.unwrap();
+        let pem =
+            http.fetch_certificate(&cert_url(headers.cert_url, &stage.base).unwrap(), now).await.unwrap();
         let check =
             |body: &[u8], webhook: &str, roots: &Roots| verify(&headers, body, webhook, &pem, roots, now);
         assert_eq!(check(&delivery.body, &webhook, &roots), Ok(()));
