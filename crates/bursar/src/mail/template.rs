@@ -94,7 +94,48 @@ impl Template {
             if facts.get("for_partner").is_some() {
                 facts["for_partner"] = json!(for_partner);
             }
-            self.render(Language::En, &facts)?;
+            self.fill(notice, Language::En, &facts)?;
+        }
+        Ok(())
+    }
+
+    /// Fills it in for a notice. Where its link opens a login, the link comes out nowhere but where a button leads: only
+    /// there is it hidden from others than its reader. What comes out with another link must be the same but for that, so
+    /// no part of it gets anywhere by some other way.
+    ///
+    /// # Errors
+    /// As [`Template::render`], and when the link stands elsewhere.
+    pub fn fill(&self, notice: Notice, language: Language, facts: &Value) -> Result<Rendered, Broken> {
+        let rendered = self.render(language, facts)?;
+        let Some(link) = facts[LINK].as_str().filter(|_| notice.carries_secret()) else {
+            return Ok(rendered);
+        };
+        self.keeps_the_link()?;
+        let other: String = link.chars().map(|letter| if letter == 'x' { 'y' } else { 'x' }).collect();
+        let mut otherwise = facts.clone();
+        otherwise[LINK] = json!(other);
+        let (subject, lines) = with_bare_buttons(&rendered, link);
+        let (other_subject, other_lines) = with_bare_buttons(&self.render(language, &otherwise)?, &other);
+        if subject != other_subject {
+            return Err(Broken::of("subject", None, LINK_ELSEWHERE));
+        }
+        if lines != other_lines {
+            return Err(Broken::of("body", None, LINK_ELSEWHERE));
+        }
+        Ok(rendered)
+    }
+
+    /// Whether it names the link nowhere but where a button leads, as far as can be seen without filling it in.
+    fn keeps_the_link(&self) -> Result<(), Broken> {
+        let environment = environment();
+        let buttons_aside: Vec<String> = self.body.lines().map(without_its_address).collect();
+        let body = buttons_aside.join("\n");
+        for (field, source) in [("subject", &self.subject), ("body", &body)] {
+            let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+            if template.undeclared_variables(false).contains(LINK) {
+                let line = source.lines().position(|line| line.contains(LINK)).map(|line| line + 1);
+                return Err(Broken::of(field, line, LINK_ELSEWHERE));
+            }
         }
         Ok(())
     }
@@ -111,6 +152,29 @@ impl Template {
         let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
         let body = evaluated("body", &self.body, &facts, MOST_RENDERED.1)?;
         Ok(Rendered { subject, body: body.trim().to_owned() })
+    }
+}
+
+/// The variable that may be a secret.
+const LINK: &str = "link";
+const LINK_ELSEWHERE: &str = "`link` opens the reader's login, so it may stand only where a button leads, on a line of its own like `> Choose a password | {{ link }}`, and never in the subject";
+
+/// A mail with its link taken out of where buttons lead; elsewhere it stays as it is.
+fn with_bare_buttons(rendered: &Rendered, link: &str) -> (String, Vec<String>) {
+    let bare = |line: &str| match line.strip_prefix("> ").and_then(|line| line.split_once(" | ")) {
+        Some((words, address)) if address.trim() == link => format!("> {words} | "),
+        Some(_) | None => line.to_owned(),
+    };
+    (rendered.subject.clone(), rendered.body.lines().map(bare).collect())
+}
+
+/// A button's line without where it leads, when that is the link and nothing else; any other line as it is.
+fn without_its_address(line: &str) -> String {
+    let parts = line.strip_prefix("> ").and_then(|rest| rest.split_once(" | "));
+    let address = parts.and_then(|(_, address)| address.trim().strip_prefix("{{")?.strip_suffix("}}"));
+    match (parts, address.map(str::trim)) {
+        (Some((words, _)), Some(LINK)) => format!("> {words} | "),
+        (Some(_) | None, _) => line.to_owned(),
     }
 }
 

@@ -196,7 +196,7 @@ impl Press<'_> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(templates::in_force(db, notice, language).await?),
         };
-        match template.render(language, values) {
+        match template.fill(notice, language, values) {
             Ok(rendered) => return Ok((rendered, *version)),
             Err(broken) => {
                 tracing::error!(

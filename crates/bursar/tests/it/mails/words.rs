@@ -113,6 +113,36 @@ fn the_variables_are_those_of_the_sample() {
 }
 
 #[test]
+fn a_link_that_opens_a_login_stands_in_a_button_and_nowhere_else() {
+    let check = |subject: &str, body: &str| {
+        let template = Template { subject: subject.to_owned(), body: body.to_owned() };
+        template.check(Notice::LoginInvitation).map_err(|broken| (broken.field, broken.line))
+    };
+    let button = "Hello.\n\n> Choose a password | {{ link }}";
+    assert_eq!(check("Welcome, {{ name }}", button), Ok(()));
+    assert_eq!(
+        check("Welcome", "{% if link %}Hello.{% endif %}\n\n> Go | {{ link }}"),
+        Err(("body", Some(1)))
+    );
+    assert_eq!(check("Your link {{ link }}", button), Err(("subject", Some(1))));
+    for body in [
+        "open this address: {{ link }}",
+        "> {{ link }} | {{ link }}",
+        "> Go | {{ link }}?x",
+        "> Go | {{ link[8:] }}",
+        "- {{ link }}",
+        "= Link | {{ link }}",
+        "{% for letter in link %}{{ letter }} {% endfor %}",
+        "Go: {% if name %}\n> Go | {{ link }}{% endif %}",
+    ] {
+        assert!(check("Welcome", body).is_err(), "{body}");
+    }
+    // Where the link is no secret, it may stand anywhere.
+    let template = Template { subject: "See {{ link }}".to_owned(), body: "{{ link }}".to_owned() };
+    assert_eq!(template.check(Notice::RewardApproved), Ok(()));
+}
+
+#[test]
 fn what_a_template_may_not_be() {
     let rows = [
         ("{{ tin }}", "Line 1 of the body: there is no `tin` in this notice"),
