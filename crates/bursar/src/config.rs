@@ -1,6 +1,8 @@
 //! The configuration: every setting an environment variable and a flag of `serve`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -59,6 +61,10 @@ pub struct Config {
     /// Whoever sends this token may read /metrics; not set, only loopback may
     #[arg(long, env = "BURSAR_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
+    /// The proxies before Bursar whose word is taken for whom they pass requests on for, like `127.0.0.1,10.0.0.0/8`;
+    /// not set, nobody's is
+    #[arg(long, env = "BURSAR_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Range>,
     /// This is the demonstration, which also shows the parts that pages are made of.
     #[arg(skip)]
     pub demonstrates: bool,
@@ -75,5 +81,68 @@ impl Config {
     #[must_use]
     pub fn longest_wait_us(&self) -> i64 {
         self.poll_us().min(60_000_000)
+    }
+}
+
+/// Addresses that belong together, as a proxy's are named: `10.0.0.0/8`, `::1`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let told = || format!("{text:?} is not an address such as 127.0.0.1 or 10.0.0.0/8");
+        let (address, bits) =
+            text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| told())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| told())?;
+        if bits <= most { Ok(Self { address, bits }) } else { Err(told()) }
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+impl Range {
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn holds(self, address: IpAddr) -> bool {
+        let same = |ours: u128, theirs: u128, all: u32| {
+            let apart = all - self.bits;
+            apart == 128 || ours >> apart == theirs >> apart
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                same(ours.to_bits().into(), theirs.to_bits().into(), 32)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => same(ours.to_bits(), theirs.to_bits(), 128),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_an_address_or_many() {
+        let holds =
+            |range: &str, address: &str| range.parse::<Range>().unwrap().holds(address.parse().unwrap());
+        assert!(holds("127.0.0.1", "127.0.0.1") && !holds("127.0.0.1", "127.0.0.2"));
+        assert!(holds("10.0.0.0/8", "10.9.9.9") && !holds("10.0.0.0/8", "11.0.0.0"));
+        assert!(holds("0.0.0.0/0", "203.0.113.9") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("::/0", "2001:db8::7") && holds("2001:db8::/32", "2001:db8::7"));
+        for wrong in ["", "10.0.0.0/33", "localhost", "10.0.0.0/x"] {
+            assert!(wrong.parse::<Range>().is_err(), "{wrong}");
+        }
     }
 }

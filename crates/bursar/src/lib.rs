@@ -13,5 +13,6 @@ pub mod mail;
 pub mod ops;
 pub mod secrets;
 pub mod store;
+pub mod turns;
 pub mod web;
 pub mod work;

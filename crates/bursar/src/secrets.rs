@@ -1,8 +1,9 @@
 //! The master key, what it seals (vendor credentials, tax ids), and the hashes that stand for secrets we only compare.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
+use crate::turns::{Busy, Turns};
 
 /// The key that encrypts secrets in the database. It lies beside the database, never in it and never in a backup.
 #[derive(Clone)]
@@ -29,27 +31,40 @@ impl MasterKey {
         Self(Arc::new(XChaCha20Poly1305::new(&Key::from(bytes))))
     }
 
-    /// Reads the key file, or makes one that only its owner can read.
+    /// Reads the key file; `None` when there is none.
     ///
     /// # Errors
-    /// When the file cannot be read or made, or does not hold a key.
-    pub fn from_file(path: &Path, clock: &Clock) -> std::io::Result<Self> {
-        if !path.exists() {
-            let mut bytes = [0u8; 32];
-            bytes[..16].copy_from_slice(&clock.chance().to_be_bytes());
-            bytes[16..].copy_from_slice(&clock.chance().to_be_bytes());
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(path)?;
-            file.write_all(STANDARD.encode(bytes).as_bytes())?;
-            file.sync_all()?;
+    /// When it cannot be read, others on the machine can read it too, or it does not hold a key.
+    pub fn read(path: &Path) -> std::io::Result<Option<Self>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if is_open_to_others(path)? {
+            let file = path.display();
+            let told = format!(
+                "others on this machine can read it, and with it every secret in the database. Run `chmod 600 {file}`; if somebody may have read it, change the vendors' keys too"
+            );
+            return Err(std::io::Error::other(told));
         }
-        let text = std::fs::read_to_string(path)?;
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let told = || std::io::Error::other(format!("{} does not hold a master key", path.display()));
-        bytes.map(Self::new).ok_or_else(told)
+        let told = || std::io::Error::other("it does not hold a master key");
+        bytes.map(|bytes| Some(Self::new(bytes))).ok_or_else(told)
+    }
+
+    /// Makes a key, in a file that only its owner can read.
+    ///
+    /// # Errors
+    /// When the file cannot be made, or is there already.
+    pub fn make(path: &Path, clock: &Clock) -> std::io::Result<Self> {
+        let mut bytes = [0u8; 32];
+        bytes[..16].copy_from_slice(&clock.chance().to_be_bytes());
+        bytes[16..].copy_from_slice(&clock.chance().to_be_bytes());
+        let mut file = for_its_owner().create_new(true).open(path)?;
+        file.write_all(STANDARD.encode(bytes).as_bytes())?;
+        file.sync_all()?;
+        Ok(Self::new(bytes))
     }
 
     /// Encrypts `plain` so that it opens only where `context` is named again: a secret cannot be moved to another row.
@@ -75,10 +90,74 @@ impl MasterKey {
     }
 }
 
+/// How a file is made that only its owner may read or write.
+#[must_use]
+pub fn for_its_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Takes a file that is there from everybody but its owner.
+///
+/// # Errors
+/// When it is somebody else's.
+pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    if path.exists() && is_open_to_others(path)? {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode)?;
+    }
+    Ok(())
+}
+
+/// Whether anybody but its owner may read or write a file.
+fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?) & 0o077 != 0);
+    #[cfg(not(unix))]
+    return std::fs::metadata(path).map(|_| false);
+}
+
 /// What is stored in place of a token or key that carries enough chance of its own.
 #[must_use]
 pub fn token_hash(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many slow hashes are made at a time, and how many may wait. Each takes a core for tens of milliseconds and 19 MiB:
+/// without a bound, strangers who guess would take all there are.
+pub struct Hashing(Turns);
+
+/// For whoever has not signed in.
+static STRANGERS: LazyLock<Hashing> = LazyLock::new(|| Hashing(Turns::of_cores(MOST_WAITING)));
+/// For whoever has: proving again, and choosing a password. They never wait behind strangers.
+static KNOWN: LazyLock<Hashing> = LazyLock::new(|| Hashing(Turns::of_cores(MOST_WAITING)));
+const MOST_WAITING: usize = 64;
+
+impl Hashing {
+    /// That of people who have not signed in; the cores are the machine's, so there is one for the process.
+    #[must_use]
+    pub fn of_strangers() -> &'static Self {
+        &STRANGERS
+    }
+
+    /// That of people who have.
+    #[must_use]
+    pub fn of_the_known() -> &'static Self {
+        &KNOWN
+    }
+
+    /// Does the work on a thread that may take long, when its turn has come.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many wait already.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let _turn = self.0.take().await?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+    }
 }
 
 /// Hashes a password the slow way.

@@ -109,6 +109,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         log_format: String::new(),
         poll_seconds: 2,
         metrics_token: None,
+        trusted_proxies: Vec::new(),
         demonstrates: true,
     };
     let app = open(config, None).await?;

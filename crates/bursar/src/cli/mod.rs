@@ -20,7 +20,7 @@ use payout::ids::PersonId;
 use crate::app::{Actor, App, Inner, Nudge};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ops::OpsError;
+use crate::ops::{OpsError, master_key};
 use crate::secrets::MasterKey;
 use crate::store::Store;
 
@@ -37,7 +37,7 @@ enum Command {
     /// Run the whole: pages, API, webhooks and the loops that pay
     Serve(WithConfig),
     /// Prepare the database and the master key, and stop
-    Init(WithJson),
+    Init(Init),
     /// Show what Bursar does, on temporary data and simulated vendors
     Demo(demo::Options),
     /// Play Stripe and PayPal on a port of their own
@@ -77,6 +77,19 @@ struct WithJson {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Init {
+    #[command(flatten)]
+    config: Config,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// The key this database was sealed with is lost: take the one in the key file, or a new one. What the lost one
+    /// sealed, vendors' credentials and tax numbers, must be entered again
+    #[arg(long)]
+    key_is_lost: bool,
 }
 
 #[derive(Subcommand)]
@@ -145,7 +158,12 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(with) => serve::run(with.config).await,
-        Command::Init(with) => serve::init(with.config, with.json).await,
+        Command::Init(init) => {
+            if init.key_is_lost {
+                replace_lost_key(&init.config).await?;
+            }
+            serve::init(init.config, init.json).await
+        }
         Command::Config { command: ConfigCommand::Check(with) } => {
             serve::check(&with.config, with.json).await
         }
@@ -160,23 +178,62 @@ async fn run(command: Command) -> Outcome {
     }
 }
 
-/// Opens the database and the master key; makes both on the first start.
+/// Opens the database and the master key; makes both on the first start, and never another key for a database that has
+/// one.
 async fn open(config: Config, base_url: Option<String>) -> Result<App, Failure> {
-    let clock = Clock::system();
-    let told = |error: &dyn std::fmt::Display| {
-        let file = config.master_key_file.display();
-        Failure(format!("the master key file {file} cannot be used: {error}"))
-    };
-    let master_key = MasterKey::from_file(&config.master_key_file, &clock).map_err(|error| told(&error))?;
-    let store = Store::open(&config.database_url).await.map_err(|error| {
-        Failure(format!(
-            "the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."
-        ))
-    })?;
+    let (store, clock) = (open_store(&config).await?, Clock::system());
+    let master_key = master_key_of(&config, &store, &clock).await?;
     let base_url =
         config.base_url.clone().or(base_url).unwrap_or_else(|| format!("http://{}", config.listen));
     let base_url = base_url.trim_end_matches('/').to_owned();
     Ok(App::new(Inner { store, clock, config, base_url, master_key, nudge: Nudge::default() }))
+}
+
+async fn open_store(config: &Config) -> Result<Store, Failure> {
+    Store::open(&config.database_url).await.map_err(|error| {
+        Failure(format!(
+            "the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."
+        ))
+    })
+}
+
+/// The master key, where it is the one the database was sealed with.
+async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<MasterKey, Failure> {
+    let file = config.master_key_file.display();
+    let unusable =
+        |error: std::io::Error| Failure(format!("the master key file {file} cannot be used: {error}."));
+    let asks = master_key::asks(store).await.map_err(words)?;
+    let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If that key is lost for good, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
+    let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
+        Some(key) => key,
+        None if asks == master_key::Asks::Nothing => {
+            MasterKey::make(&config.master_key_file, clock).map_err(unusable)?
+        }
+        None => {
+            return Err(Failure(format!(
+                "there is no master key file at {file}, and this database was sealed with one. {lost}"
+            )));
+        }
+    };
+    if asks.opens_with(&key) && master_key::note(store, clock, &key).await.map_err(words)? {
+        return Ok(key);
+    }
+    Err(Failure(format!("the key in {file} is not the one this database was sealed with. {lost}")))
+}
+
+/// Takes the key that is there, or a new one, because the one before is lost.
+async fn replace_lost_key(config: &Config) -> Outcome {
+    let (store, clock) = (open_store(config).await?, Clock::system());
+    let file = config.master_key_file.display();
+    let unusable =
+        |error: std::io::Error| Failure(format!("the master key file {file} cannot be used: {error}."));
+    let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
+        Some(key) => key,
+        None => MasterKey::make(&config.master_key_file, &clock).map_err(unusable)?,
+    };
+    master_key::replace(&store, &clock, &key).await.map_err(words)?;
+    store.close().await;
+    Ok(())
 }
 
 /// Whoever sits at the command line of the machine itself.

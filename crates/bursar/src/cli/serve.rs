@@ -1,7 +1,7 @@
 //! `serve`, `init` and `config check`.
 
 use std::future::IntoFuture as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub(super) async fn run(config: Config) -> Outcome {
             "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}"
         ));
     }
+    warn_of_plain_http(&app.base_url);
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
@@ -50,6 +51,20 @@ pub(super) async fn run(config: Config) -> Outcome {
     app.store.close().await;
     tracing::info!("stopped; nothing was lost");
     Ok(())
+}
+
+/// Sessions and passwords would travel readable.
+fn warn_of_plain_http(base_url: &str) {
+    let Ok(url) = url::Url::parse(base_url) else { return };
+    let host = url.host_str().unwrap_or_default();
+    let here =
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if url.scheme() != "https" && !here {
+        tracing::warn!(
+            base_url,
+            "the base URL is not https: passwords and sessions travel so that others can read them. Put a proxy with a certificate before Bursar and set BURSAR_BASE_URL to its https address"
+        );
+    }
 }
 
 pub(super) async fn bind(listen: &str) -> Result<TcpListener, Failure> {
@@ -152,11 +167,19 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ("BURSAR_LOG", config.log.clone()),
         ("BURSAR_LOG_FORMAT", config.log_format.clone()),
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),
+        ("BURSAR_TRUSTED_PROXIES", trusted_proxies(config)),
         (
             "BURSAR_METRICS_TOKEN",
             masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
         ),
     ]
+}
+
+fn trusted_proxies(config: &Config) -> String {
+    match config.trusted_proxies.as_slice() {
+        [] => "(not set: nobody's word is taken for whom a request is passed on for)".to_owned(),
+        ranges => ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    }
 }
 
 /// What must still be set up. Looks only: nothing is made here.
@@ -185,9 +208,43 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     Ok(missing)
 }
 
-fn without_password(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?))) {
-        Some((scheme, (_, place))) => format!("{scheme}://…@{place}"),
-        None => url.to_owned(),
+/// The address of the database without what opens it: the password, and whatever a query says beside harmless words.
+fn without_password(address: &str) -> String {
+    const HARMLESS: [&str; 4] = ["sslmode", "application_name", "mode", "cache"];
+    if address.starts_with("sqlite:") {
+        return address.to_owned();
+    }
+    let Ok(mut url) = url::Url::parse(address) else { return "(set, but it cannot be read)".to_owned() };
+    if url.password().is_some() && url.set_password(Some("…")).is_err() {
+        return "(set)".to_owned();
+    }
+    let told = url.query_pairs().map(|(name, value)| match HARMLESS.contains(&name.as_ref()) {
+        true => format!("{name}={value}"),
+        false => format!("{name}=…"),
+    });
+    let told: Vec<String> = told.collect();
+    url.set_query(None);
+    let url = url.to_string().replace("%E2%80%A6", "…");
+    if told.is_empty() { url } else { format!("{url}?{}", told.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_the_database_is_masked() {
+        let rows = [
+            ("sqlite://bursar.db", "sqlite://bursar.db"),
+            ("postgres://bursar@db/bursar", "postgres://bursar@db/bursar"),
+            (
+                "postgres://bursar:p@ssw0rd-SECRET@db.internal/bursar?password=QUERYSECRET&sslmode=require",
+                "postgres://bursar:…@db.internal/bursar?password=…&sslmode=require",
+            ),
+            ("postgres:// no address", "(set, but it cannot be read)"),
+        ];
+        for (address, told) in rows {
+            assert_eq!(without_password(address), told);
+        }
     }
 }

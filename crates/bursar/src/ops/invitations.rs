@@ -12,7 +12,7 @@ use super::people::{begin_session, hashed, note};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
-use crate::store::people::{self, Person};
+use crate::store::people::{self, LinkFor, Person};
 use crate::store::programs::{self, Named, Partner};
 use crate::store::{self, Tx};
 use crate::transact;
@@ -52,7 +52,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
         let partner = programs::partner(tx, Named::Either(partner)).await?.ok_or(OpsError::Missing)?;
         let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;
-        people::add_link(tx, &token_hash(&token), person.id, now + INVITATION_US).await?;
+        people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Join), now + INVITATION_US).await?;
         let email = person.email.clone().unwrap_or_default();
         let link = format!("{}/portal/join/{token}", app.base_url);
         let detail = json!({ "to": email, "link": link }).to_string();
@@ -135,10 +135,12 @@ pub async fn accept(
     if waiting(app, door, token).await?.is_none() {
         return Ok(None);
     }
-    let hash = hashed(app, password)?;
+    let hash = hashed(app, password).await?;
     let now = app.clock.now();
     let person = transact!(app, |tx| {
-        let Some(id) = people::use_link(tx, &token_hash(token), now).await? else { return Ok(None) };
+        let Some(id) = people::use_link(tx, &token_hash(token), LinkFor::Join, now).await? else {
+            return Ok(None);
+        };
         people::set_password(tx, id, Some(&hash)).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "invitation_accepted", id, json!({}));

@@ -12,6 +12,7 @@ pub mod idempotency;
 pub mod import;
 pub mod invitations;
 pub mod limits;
+pub mod master_key;
 pub mod notices;
 pub mod onboarding;
 pub mod partners;

@@ -12,11 +12,12 @@ use serde_json::json;
 
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::secrets::{password_hash, password_matches, token_hash};
-use crate::store::people::{self, Person};
+use crate::secrets::{Hashing, password_hash, password_matches, token_hash};
+use crate::store::people::{self, LinkFor, Person};
 use crate::store::preferences::Preferences;
 use crate::store::{Tx, audit};
 use crate::transact;
+use crate::turns::Busy;
 
 pub use keys::{NewKey, by_key, create_key, make_key, revoke};
 pub use logins::{NewPerson, add, disable, first_administrator, link_for, reset};
@@ -89,19 +90,23 @@ fn note_seen(app: &App, person: &Person) {
 pub async fn sign_in(app: &App, email: &str, password: &str, device: &str) -> Result<Option<String>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
-    let matches = is_password(found.as_ref(), password).await;
+    let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
     let Some(person) = found.filter(|_| matches) else { return Ok(None) };
     begin_session(app, person.id, device).await.map(Some)
 }
 
 /// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
-async fn is_password(of: Option<&Person>, password: &str) -> bool {
+async fn is_password(hashing: &Hashing, of: Option<&Person>, password: &str) -> Result<bool> {
     let hash = of.and_then(|person| person.password_hash.clone());
     let password = password.to_owned();
-    let matches = tokio::task::spawn_blocking(move || {
-        password_matches(&password, hash.as_deref().unwrap_or(NOBODYS_HASH)) && hash.is_some()
-    });
-    matches.await.unwrap_or(false)
+    let matches = hashing
+        .run(move || password_matches(&password, hash.as_deref().unwrap_or(NOBODYS_HASH)) && hash.is_some());
+    matches.await.map_err(too_busy)
+}
+
+fn too_busy(_: Busy) -> OpsError {
+    let told = "More people sign in at this moment than Bursar can check at once, so nothing was looked at. Try again in a few seconds.";
+    OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
 /// Takes note that whoever holds a session has given his password again; false for a wrong one.
@@ -110,7 +115,7 @@ async fn is_password(of: Option<&Person>, password: &str) -> bool {
 /// When the database does not answer.
 pub async fn prove(app: &App, session: &Session, password: &str) -> Result<bool> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
-    if !is_password(person.as_ref(), password).await {
+    if !is_password(Hashing::of_the_known(), person.as_ref(), password).await? {
         return Ok(false);
     }
     let now = app.clock.now();
@@ -136,7 +141,7 @@ pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
 /// # Errors
 /// When the password is too short.
 pub async fn change_password(app: &App, session: &Session, password: &str) -> Result<()> {
-    let hash = hashed(app, password)?;
+    let hash = hashed(app, password).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         people::keep_password(tx, id, &hash).await?;
@@ -171,7 +176,7 @@ const NOBODYS_HASH: &str =
 pub async fn sign_in_by_link(app: &App, token: &str, device: &str) -> Result<Option<String>> {
     let now = app.clock.now();
     let hash = token_hash(token);
-    let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, now).await?) })?;
+    let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, LinkFor::Login, now).await?) })?;
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
@@ -204,12 +209,14 @@ pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
     })
 }
 
-pub(super) fn hashed(app: &App, password: &str) -> Result<String> {
+pub(super) async fn hashed(app: &App, password: &str) -> Result<String> {
     if password.chars().count() < 12 {
         let told = "A password has at least twelve characters.";
         return Err(Refusal::new("password_too_short", told).at("password").into());
     }
-    password_hash(&app.clock, password).map_err(|error| {
+    let (clock, password) = (app.clock.clone(), password.to_owned());
+    let hash = Hashing::of_the_known().run(move || password_hash(&clock, &password)).await;
+    hash.map_err(too_busy)?.map_err(|error| {
         OpsError::Internal(crate::store::StoreError::Corrupt(format!(
             "a password could not be hashed: {error}"
         )))

@@ -75,7 +75,7 @@ fn end_of(day: &str) -> Option<i64> {
 }
 
 /// What the sealed number is bound to, so that it opens in no other payee's row.
-fn sealed_as(payee: Payee) -> String {
+pub(super) fn sealed_as(payee: Payee) -> String {
     format!("tin:{payee}")
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Db, Result, Tx};
+use super::{Db, Result, StoreError, Tx};
 
 /// A value by its name.
 ///
@@ -23,6 +23,16 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     tx.run(sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned())).await?;
     Ok(())
+}
+
+/// Sets a value unless there is one; answers the one there is then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep_first(tx: &mut Tx, name: &str, value: &str) -> Result<String> {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    tx.run(sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned())).await?;
+    get(tx, name).await?.ok_or(StoreError::Missing)
 }
 
 /// Takes a value away.

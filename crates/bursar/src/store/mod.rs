@@ -44,9 +44,11 @@ pub mod transactions;
 pub mod vendors;
 pub mod watch;
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
 use bulk::MOST_VALUES;
@@ -165,6 +167,7 @@ impl Store {
     }
 
     async fn open_sqlite(url: &str) -> Result<Self> {
+        keep_to_owner(url)?;
         let url = if url.contains('?') { format!("{url}&mode=rwc") } else { format!("{url}?mode=rwc") };
         let pool = |connections| {
             AnyPoolOptions::new()
@@ -280,6 +283,29 @@ impl Store {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// The database holds what nobody else on the machine may read. SQLite gives the files beside it the mode it has itself.
+fn keep_to_owner(url: &str) -> Result<()> {
+    let options: SqliteConnectOptions = url.parse()?;
+    let path = options.get_filename();
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Ok(());
+    }
+    match crate::secrets::for_its_owner().create_new(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            for beside in ["", "-wal", "-shm"] {
+                let mut file = path.as_os_str().to_owned();
+                file.push(beside);
+                if let Err(error) = crate::secrets::give_to_owner(Path::new(&file)) {
+                    tracing::warn!(?file, %error, "others on this machine may be able to read this file of the database");
+                }
+            }
+            Ok(())
+        }
+        Err(error) => Err(StoreError::Conflict(format!("{}: {error}", path.display()))),
     }
 }
 

@@ -327,13 +327,37 @@ pub async fn end_session(tx: &mut Tx, token_hash: &str) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE token_hash = $1").bind(token_hash.to_owned())).await
 }
 
-/// Enters a one-time login link.
+/// What a one-time link is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkFor {
+    /// Signing in at once.
+    Login,
+    /// Choosing a password first. It travels by mail, so opening it does nothing.
+    Join,
+}
+
+impl LinkFor {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Join => "join",
+        }
+    }
+}
+
+/// Enters a one-time link.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn add_link(tx: &mut Tx, token_hash: &str, id: PersonId, expires_at: i64) -> Result<()> {
-    let sql = "INSERT INTO login_link (token_hash, person_id, expires_at) VALUES ($1, $2, $3)";
-    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(id.to_string()).bind(expires_at)).await?;
+pub async fn add_link(
+    tx: &mut Tx,
+    token_hash: &str,
+    (id, purpose): (PersonId, LinkFor),
+    expires_at: i64,
+) -> Result<()> {
+    let sql = "INSERT INTO login_link (token_hash, person_id, purpose, expires_at) VALUES ($1, $2, $3, $4)";
+    let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(id.to_string());
+    tx.run(query.bind(purpose.as_str()).bind(expires_at)).await?;
     Ok(())
 }
 
@@ -359,13 +383,22 @@ pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Uses a link up and answers whose it was; `None` when it is unknown, used or too old.
+/// Uses a link up and answers whose it was; `None` when it is unknown, used, too old or for something else.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn use_link(tx: &mut Tx, token_hash: &str, now: i64) -> Result<Option<PersonId>> {
-    let sql = "UPDATE login_link SET used_at = $1 \
-               WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1 RETURNING person_id";
+pub async fn use_link(tx: &mut Tx, token_hash: &str, purpose: LinkFor, now: i64) -> Result<Option<PersonId>> {
+    let sql = match purpose {
+        LinkFor::Login => {
+            "UPDATE login_link SET used_at = $1 \
+             WHERE token_hash = $2 AND purpose = 'login' AND used_at IS NULL AND expires_at > $1 RETURNING person_id"
+        }
+        // Whoever could sign in at once may as well choose a password.
+        LinkFor::Join => {
+            "UPDATE login_link SET used_at = $1 \
+             WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1 RETURNING person_id"
+        }
+    };
     let row = tx.optional(sqlx::query(sql).bind(now).bind(token_hash.to_owned())).await?;
     row.map(|row| {
         let id: String = row.try_get(0)?;

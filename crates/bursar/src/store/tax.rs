@@ -6,6 +6,7 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use payout::tax::Form;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
@@ -66,6 +67,21 @@ pub async fn of(db: &mut Db, payee: Payee) -> Result<Option<Filed>> {
         expires_at: row.try_get(5)?,
         filed: (row.try_get(6)?, row.try_get(7)?),
     }))
+}
+
+/// The newest numbers as they are sealed, each with whose it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn newest_sealed(db: &mut Db, most: i64) -> Result<Vec<(Payee, String)>> {
+    let sql = "SELECT payee, sealed_tin FROM tax_report WHERE sealed_tin IS NOT NULL \
+               ORDER BY filed_at DESC LIMIT $1";
+    let rows = db.all(sqlx::query(sql).bind(most)).await?;
+    let read = |row: &AnyRow| {
+        let payee: String = row.try_get(0)?;
+        Ok((word(Payee::parse(&payee), &payee)?, row.try_get(1)?))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// What a payee was paid in a span of time in one currency, one way.

@@ -43,10 +43,17 @@ pub struct Manner {
 
 impl Manner {
     /// Takes the words that are about the file out of a query.
-    #[must_use]
-    pub fn take(tree: &mut Tree) -> Self {
-        let bom = tree.take_word("bom").map(|word| matches!(word.as_str(), "true" | "yes" | "1"));
-        Self { format: tree.take_word("format"), bom, columns: tree.take_word("columns") }
+    ///
+    /// # Errors
+    /// Where a yes or no is meant and something else stands.
+    pub fn take(tree: &mut Tree) -> Result<Self, Fault> {
+        let bom = match tree.take_word("bom").as_deref() {
+            None => None,
+            Some("true" | "yes" | "1") => Some(true),
+            Some("false" | "no" | "0") => Some(false),
+            Some(_) => return Err(wrong("bom", "Write true or false.")),
+        };
+        Ok(Self { format: tree.take_word("format"), bom, columns: tree.take_word("columns") })
     }
 
     /// The whole of what is asked.
@@ -90,8 +97,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let mut tree = Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes());
-        let manner = Manner::take(&mut tree);
+        let mut tree = Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes()).map_err(Fault::field)?;
+        let manner = Manner::take(&mut tree)?;
         let filters = read(&tree).map_err(Fault::field)?;
         Ok(Self { filters, manner, told: told(&tree) })
     }

@@ -5,10 +5,13 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use payout::Refusal;
 use payout::eligibility::Blocker;
 
+use super::api::BlockerJson;
+use super::tries::Wait;
 use crate::ops::OpsError;
 use crate::store::StoreError;
 
@@ -98,9 +101,13 @@ impl Fault {
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let first = errors.first();
         let code = first.map_or("invalid", |error| error.code);
-        let detail = first.map_or_else(String::new, |error| format!("{}: {}", error.pointer, error.detail));
+        let detail = first.map_or_else(String::new, |error| match error.pointer.as_str() {
+            "" => error.detail.clone(),
+            pointer => format!("{pointer}: {}", error.detail),
+        });
         let status = match code {
-            "unknown_field" | "duplicate_key" => StatusCode::BAD_REQUEST,
+            "unknown_field" | "duplicate_key" | "too_many_fields" | "name_too_long" | "value_too_long"
+            | "too_deep" => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let mut fault = Self::new(status, code, detail);
@@ -121,6 +128,15 @@ impl Fault {
         tracing::error!(%error, "a request failed inside");
         let told = "Bursar failed inside, and nothing was changed. Try again; if it stays, give the request id to whoever runs Bursar.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", told)
+    }
+
+    /// Somebody tries too often.
+    #[must_use]
+    pub fn slow_down(Wait(seconds): Wait) -> Self {
+        let told = format!(
+            "There were too many tries, so this one was not looked at. Nothing is locked: wait {seconds} seconds, then try again."
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
     }
 
     /// The same with one more member.
@@ -175,6 +191,9 @@ impl From<OpsError> for Fault {
                 fault
             }
             OpsError::Missing => Self::missing(),
+            OpsError::Conflict(refusal) if refusal.code == "slow_down" => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, refusal.code, refusal.sentence).retry_after(5)
+            }
             OpsError::Conflict(refusal) => Self::new(StatusCode::CONFLICT, refusal.code, refusal.sentence),
             OpsError::Unreachable(refusal) => {
                 Self::new(StatusCode::BAD_GATEWAY, refusal.code, refusal.sentence)
@@ -264,6 +283,34 @@ fn bare(status: StatusCode) -> Fault {
         status if status.is_server_error() => Fault::internal(&status),
         status => Fault::new(status, "bad_request", "What was sent cannot be read."),
     }
+}
+
+/// A problem as the description tells it; [`problem`] writes it.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[allow(dead_code, reason = "the description reads the fields")]
+pub struct ProblemJson {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    instance: String,
+    /// Stable, snake_case.
+    code: String,
+    errors: Vec<ProblemFieldJson>,
+    blockers: Vec<BlockerJson>,
+    request_id: String,
+}
+
+/// What is wrong with one field.
+#[derive(ToSchema)]
+#[schema(as = ProblemField)]
+#[allow(dead_code, reason = "the description reads the fields")]
+struct ProblemFieldJson {
+    /// A JSON pointer to it.
+    pointer: String,
+    code: String,
+    detail: String,
 }
 
 fn problem(fault: &Fault, scene: &Scene) -> Response {

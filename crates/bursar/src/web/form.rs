@@ -21,7 +21,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        read(&query_of(parts)).map(Self).map_err(Fault::field)
+        query_of(parts).and_then(|tree| read(&tree)).map(Self).map_err(Fault::field)
     }
 }
 
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let mut tree = query_of(parts);
+        let mut tree = query_of(parts).map_err(Fault::field)?;
         let paging = Paging::take(&mut tree).map_err(Fault::field)?;
         read(&tree).map(|filter| Self(filter, paging)).map_err(Fault::field)
     }
@@ -80,10 +80,14 @@ impl Paging {
     /// When `after` comes from another list or sort.
     pub fn after_parts<const N: usize>(&self) -> Result<Option<[String; N]>, Fault> {
         let Some(parts) = self.after.clone() else { return Ok(None) };
-        parts.try_into().map(Some).map_err(|_| {
-            let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
-            Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
-        })
+        parts.try_into().map(Some).map_err(|_| self.elsewhere())
+    }
+
+    /// `after` is not of this list.
+    #[must_use]
+    pub fn elsewhere(&self) -> Fault {
+        let detail = "This page belongs to another list or sort; begin again without `after`.".to_owned();
+        Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
     }
 }
 
@@ -98,7 +102,7 @@ fn opened(word: &str) -> Option<Vec<String>> {
     Some(text.split('\u{1f}').map(str::to_owned).collect())
 }
 
-fn query_of(parts: &Parts) -> Tree {
+fn query_of(parts: &Parts) -> Result<Tree, FieldError> {
     Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes())
 }
 

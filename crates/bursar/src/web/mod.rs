@@ -5,14 +5,17 @@
 //! SQL.
 
 pub mod api;
+mod client;
 pub mod exported;
 pub mod fault;
 pub mod form;
+mod headers;
 pub mod health;
 pub mod openapi;
 pub mod pages;
 pub mod session;
 pub mod strict;
+pub mod tries;
 mod upload;
 pub mod webhooks;
 
@@ -22,7 +25,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, MatchedPath, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::MethodRouter;
@@ -38,12 +41,14 @@ use crate::app::{Actor, App};
 use crate::ops::idempotency::{self, Begun, Mark, Reply};
 use crate::ops::people::Session;
 use crate::ops::settings;
+use crate::turns::{Busy, Turns};
 use crate::work::Work;
 use fault::{Fault, Scene};
 use form::Posted;
 use pages::proof;
-use session::{LoginLimit, MayRead};
+use session::MayRead;
 use strict::{BodyLimit, Tree};
+use tries::Tries;
 
 /// What handlers share. Most take `State<App>`.
 #[derive(Clone, FromRef)]
@@ -55,7 +60,9 @@ pub struct Web {
     /// The way to the writer of events.
     pub intake: webhooks::Intake,
     /// What slows down guessing of passwords.
-    pub logins: LoginLimit,
+    pub tries: Tries,
+    /// Whose turn it is to do what is heavy.
+    pub heavy: Arc<Turns>,
     /// The description of the API, made once from the route table.
     pub description: Arc<str>,
 }
@@ -102,6 +109,8 @@ pub struct Route {
     pub takes_file: bool,
     /// How the API's description tells it; pages are not described.
     pub told: openapi::Told,
+    /// It takes much memory or time, so only so many run at once.
+    pub heavy: bool,
     /// What it does in a few words, where whoever does it must have proved just now who he is.
     pub proved: Option<&'static str>,
     handler: MethodRouter<Web>,
@@ -113,10 +122,19 @@ macro_rules! verbs {
         pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
             let handler = axum::routing::$name(handler);
             let told = openapi::Told::default();
-            let (method, body_limit) = (Method::$method, strict::BODY_LIMIT);
-            Route { method, path, need, body_limit, takes_file: false, told, proved: None, handler }
+            let (method, body_limit) = (Method::$method, usual_limit(path, need));
+            Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, handler }
         }
     )+};
+}
+
+/// How large a body is where the route does not say: forms are small, and smallest where nobody has signed in.
+fn usual_limit(path: &str, need: Need) -> usize {
+    match (is_page(path), need == Need::Open) {
+        (false, _) => strict::BODY_LIMIT,
+        (true, false) => strict::FORM_LIMIT,
+        (true, true) => strict::OPEN_FORM_LIMIT,
+    }
 }
 
 verbs!(get = GET, post = POST, put = PUT, patch = PATCH, delete = DELETE);
@@ -133,6 +151,13 @@ impl Route {
     #[must_use]
     pub fn with_file(mut self) -> Self {
         self.takes_file = true;
+        self
+    }
+
+    /// The same, for what takes much memory or time: a large file in or out.
+    #[must_use]
+    pub fn heavy(mut self) -> Self {
+        self.heavy = true;
         self
     }
 
@@ -162,12 +187,19 @@ pub fn router(work: Work) -> Router {
     let intake = webhooks::Intake::start(app.clone());
     let routes = table();
     let description = openapi::describe(&routes, &app.base_url).into();
-    let web = Web { app, work, intake, logins: LoginLimit::default(), description };
+    let web = Web {
+        app,
+        work,
+        intake,
+        tries: Tries::default(),
+        heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
+        description,
+    };
     let mut router = Router::new();
     for route in routes {
         let (need, body_limit) = (route.need, route.body_limit);
-        let (takes_file, proved) = (route.takes_file, route.proved);
-        let door = Door { web: web.clone(), need, body_limit, takes_file, proved };
+        let (takes_file, heavy, proved) = (route.takes_file, route.heavy, route.proved);
+        let door = Door { web: web.clone(), need, body_limit, takes_file, heavy, proved };
         router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
     }
     router
@@ -192,8 +224,13 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
     request.extensions_mut().insert(scene.clone());
     // The template of the path, never the path: a one-time login link is a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
-    let response = match identify(app, &path, &mut request).await {
+    let method = method_name(request.method());
+    headers::open_cookies(app, request.headers_mut());
+    let known = match method {
+        OTHER_METHOD => Err(not_implemented()),
+        _ => identify(app, &path, &mut request).await,
+    };
+    let response = match known {
         // No name holds NUL, and PostgreSQL does not take it.
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
         Ok(()) => {
@@ -203,11 +240,29 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
         Err(fault) => fault.into_response(),
     };
     let mut response = fault::render(response, &scene);
-    add_headers(response.headers_mut(), &path, &scene.request_id);
+    headers::close_cookies(app, response.headers_mut());
+    headers::add(app, response.headers_mut(), &path, &scene.request_id);
     let (status, took_us) = (response.status().as_u16(), app.clock.now() - began);
-    tracing::info!(%method, route, status, took_us, request_id = scene.request_id, "answered");
-    health::count(&method, &route, status, took_us);
+    tracing::info!(method, route, status, took_us, request_id = scene.request_id, "answered");
+    health::count(method, &route, status, took_us);
     response
+}
+
+/// What counts and logs call every method that no route has: anybody can make one up, of any length.
+const OTHER_METHOD: &str = "other";
+
+/// A method by its name, from a closed list.
+fn method_name(method: &Method) -> &'static str {
+    const ANSWERED: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    const NAMES: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    let found = ANSWERED.iter().zip(NAMES).find(|(known, _)| *known == method);
+    found.map_or(OTHER_METHOD, |(_, name)| name)
+}
+
+fn not_implemented() -> Fault {
+    let told = "Bursar answers to GET, HEAD, POST, PUT, PATCH and DELETE only. Nothing was done.";
+    Fault::new(StatusCode::NOT_IMPLEMENTED, "method_not_implemented", told)
 }
 
 /// The zone that whoever is signed in reads times in.
@@ -241,28 +296,6 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
     Ok(())
 }
 
-fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
-    const RULES: [(HeaderName, &str); 4] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-        ),
-    ];
-    for (name, value) in RULES {
-        // What is shown in a frame has stricter rules of its own.
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        headers.insert("x-request-id", value);
-    }
-}
-
 /// What stands before a route's handler.
 #[derive(Clone)]
 struct Door {
@@ -270,10 +303,32 @@ struct Door {
     need: Need,
     body_limit: usize,
     takes_file: bool,
+    heavy: bool,
     proved: Option<&'static str>,
 }
 
+/// The network that whoever has not signed in comes from; an extension of the forms anybody may send.
+#[derive(Clone, Copy, Debug)]
+pub struct ComesFrom(pub Option<client::Network>);
+
+/// How many heavy requests run at once, and how many may wait.
+const HEAVY_AT_ONCE: usize = 4;
+const HEAVY_WAITING: usize = 16;
+
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    // Only whoever may come in at all waits for a turn, and before what they send is read.
+    let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
+        match door.web.heavy.take().await {
+            Ok(turn) => Some(turn),
+            Err(Busy) => {
+                let told = "Others read or write large files at this moment, so this was not begun. Try again in a minute.";
+                let busy = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told);
+                return busy.retry_after(30).into_response();
+            }
+        }
+    } else {
+        None
+    };
     match admit(&door, request).await {
         Ok((request, None)) => next.run(request).await,
         Ok((request, Some(mark))) => {
@@ -300,6 +355,13 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     request.extensions_mut().insert(BodyLimit(door.body_limit));
     if request.method() != Method::POST {
         return Ok((request, None));
+    }
+    if page && door.need == Need::Open {
+        // Before a byte of what a stranger sends is read.
+        let from = ComesFrom(client::network(&request, &door.web.app.config.trusted_proxies));
+        let (tries, now) = (&door.web.tries, door.web.app.clock.now());
+        tries.knock(from.0, now).map_err(|wait| refuse(Fault::slow_down(wait)))?;
+        request.extensions_mut().insert(from);
     }
     let (request, key) = match (page, door.proved) {
         (true, Some(deed)) => {
@@ -391,7 +453,7 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
     }
     // What anybody may post, signing in, acts for no session and so needs no word of one.
     let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
-    let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let from_elsewhere = headers::from_elsewhere(&door.web.app, request.headers());
     let known = |word: &str| {
         let ours = |session: &Session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into();
         !from_elsewhere && session.as_ref().is_none_or(ours)
@@ -404,12 +466,17 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
     } else {
         let (same, bytes) = buffered(request).await?;
         request = same;
-        (Tree::from_pairs(&bytes), request_hash(&request, &bytes))
+        (Tree::from_pairs(&bytes).map_err(Fault::field)?, request_hash(&request, &bytes))
     };
     let word = tree.take_word("csrf").unwrap_or_default();
     let once = tree.take_word("once");
     if !known(&word) {
         return Err(form_expired());
+    }
+    if once.as_ref().is_some_and(|once| once.len() > MOST_KEY_BYTES) {
+        let told =
+            "The form's one-time key is longer than any of ours, so nothing was done. Load the page again.";
+        return Err(Fault::bad_request("idempotency_key_invalid", told));
     }
     request.extensions_mut().insert(Posted(tree));
     Ok((request, once.map(|once| (format!("form:{once}"), hash))))
@@ -420,8 +487,12 @@ fn form_expired() -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "form_expired", told)
 }
 
+/// The longest key under which a request acts once.
+const MOST_KEY_BYTES: usize = 255;
+
 fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
-    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && !key.starts_with("form:"));
+    let fits = |key: &&str| (1..=MOST_KEY_BYTES).contains(&key.len()) && !key.starts_with("form:");
+    let key = value.to_str().ok().filter(fits);
     key.map(str::to_owned).ok_or_else(|| {
         let told = "An Idempotency-Key is 1 to 255 visible ASCII characters.";
         Fault::bad_request("idempotency_key_invalid", told)
@@ -471,7 +542,10 @@ async fn take_key(
     }
 }
 
-/// On an answer that holds a secret: it is not kept, so that the secret does not lie in the database.
+/// The longest refusal that is kept under a key.
+const MOST_KEPT_BYTES: usize = 256 << 10;
+
+/// On an answer that is not kept: it holds a secret, which would lie in the database, or says only what would be done.
 #[derive(Clone, Copy, Debug)]
 pub struct NotKept;
 
@@ -479,7 +553,7 @@ pub struct NotKept;
 async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
     let in_use =
         response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
-    let secret = response.extensions().get::<NotKept>().is_some();
+    let not_kept = response.extensions().get::<NotKept>().is_some();
     let response = match scene {
         Some(scene) => fault::render(response, scene),
         None => response,
@@ -490,7 +564,10 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
         return Fault::internal(&"an answer broke off").into_response();
     };
     let reply = Reply::of(&parts.headers, status, &bytes);
-    let kept = match status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use || secret {
+    // Nothing was done when it was refused, so asking again may find out again what a long answer said.
+    let too_long = bytes.len() > MOST_KEPT_BYTES && status.is_client_error();
+    let may_differ = status.is_server_error() || status == StatusCode::UNAUTHORIZED || in_use;
+    let kept = match may_differ || not_kept || too_long {
         true => idempotency::forget(app, mark).await,
         false => idempotency::keep(app, mark, &reply).await,
     };

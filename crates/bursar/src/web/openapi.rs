@@ -16,6 +16,8 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, ToSchema};
 
+use super::api::Page;
+use super::fault::ProblemJson;
 use super::{Need, Route, Web};
 
 /// What the description says of a route.
@@ -26,6 +28,7 @@ pub struct Told {
     takes: Option<(&'static str, RefOr<Schema>)>,
     answers: Vec<(u16, Option<RefOr<Schema>>)>,
     schemas: Vec<(String, RefOr<Schema>)>,
+    needs_key: bool,
 }
 
 impl Told {
@@ -100,6 +103,24 @@ impl Route {
         self
     }
 
+    /// Answers with a page of these as JSON.
+    #[must_use]
+    pub fn answers_page<T: ToSchema>(mut self) -> Self
+    where
+        Page<T>: ToSchema,
+    {
+        // The page refers to what is on it by name.
+        let _ = self.told.refer::<T>();
+        self.answers::<Page<T>>(200)
+    }
+
+    /// Is done only under an `Idempotency-Key`.
+    #[must_use]
+    pub fn needs_key(mut self) -> Self {
+        self.told.needs_key = true;
+        self
+    }
+
     /// Answers with a status and nothing else.
     #[must_use]
     pub fn answers_nothing(mut self, status: u16) -> Self {
@@ -129,6 +150,11 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("brs_…").build(),
         ),
     );
+    let mut problem = Told::default();
+    let _ = problem.refer::<ProblemJson>();
+    for (name, schema) in problem.schemas {
+        components = components.schema(name, schema);
+    }
     for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
         let item = PathItem::new(method_of(&route.method), operation(route));
         match paths.paths.get_mut(route.path) {
@@ -178,7 +204,7 @@ fn operation(route: &Route) -> Operation {
             route.method.as_str().to_lowercase(),
             route.path.replace('/', "_")
         )))
-        .parameters(Some(in_path.chain(route.told.query.iter().cloned())));
+        .parameters(Some(in_path.chain(route.told.query.iter().cloned()).chain(key_of(route))));
     if route.need != Need::Open {
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("api_key", []));
     }
@@ -195,10 +221,25 @@ fn operation(route: &Route) -> Operation {
         }
         operation = operation.response(status.to_string(), response.build());
     }
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let problem = ResponseBuilder::new()
         .description("What went wrong: code, detail, errors by field, blockers, request id")
-        .content("application/problem+json", ContentBuilder::new().build());
+        .content("application/problem+json", problem);
     operation.response("default", problem.build()).build()
+}
+
+/// The header under which a POST is done once.
+fn key_of(route: &Route) -> Option<Parameter> {
+    if route.method != Method::POST || route.need == Need::Open {
+        return None;
+    }
+    let word = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    let told = "A word of your choice, new for each request and the same when you repeat it";
+    let mut key = parameter("Idempotency-Key", ParameterIn::Header, word, told);
+    if route.told.needs_key {
+        key.required = Required::True;
+    }
+    Some(key)
 }
 
 /// The description and the page that renders it.
@@ -244,5 +285,42 @@ mod tests {
             }
         }
         assert!(known.len() > 20);
+    }
+
+    #[test]
+    fn everything_that_is_named_is_there_and_pages_are_told_as_pages() {
+        let routes = crate::web::table();
+        let text = super::describe(&routes, "https://bursar.example");
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for name in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(schemas.contains_key(name), "{name} is referred to and not described");
+        }
+        for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
+            let told = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+            let names: Vec<&str> = told["parameters"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["name"].as_str().unwrap())
+                .collect();
+            let different: std::collections::BTreeSet<&&str> = names.iter().collect();
+            assert_eq!(different.len(), names.len(), "{} {}: {names:?}", route.method, route.path);
+            assert!(
+                told["responses"]["default"]["content"]["application/problem+json"]["schema"].is_object()
+            );
+            if names.contains(&"after") {
+                let page = &told["responses"]["200"]["content"]["application/json"]["schema"];
+                let page = match page["$ref"].as_str() {
+                    Some(name) => &schemas[name.rsplit('/').next().unwrap()],
+                    None => page,
+                };
+                for part in ["data", "has_more", "next"] {
+                    assert!(page["properties"][part].is_object(), "{}: {page}", route.path);
+                }
+            }
+            let below = route.path.starts_with("/api/v1") && route.method == "POST";
+            assert_eq!(names.contains(&"Idempotency-Key"), below, "{} {}", route.method, route.path);
+        }
     }
 }

@@ -2,21 +2,19 @@
 //! deliberately not here: the pages with the forms (`web::pages`), and what each role may do (the route table).
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
+use axum::extract::{ConnectInfo, Extension, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
 
 use payout::access::Role;
 
 use super::fault::Fault;
 use super::form::Form;
-use super::{Need, Route, Web, get, post};
+use super::tries::Wait;
+use super::{ComesFrom, Need, Route, Web, get, pages, post};
 use crate::app::{Actor, App};
 use crate::ops::people::{self, Session};
 
@@ -79,12 +77,16 @@ pub async fn by_api_key(app: &App, headers: &HeaderMap) -> Result<(Actor, MayRea
 /// # Errors
 /// When the database does not answer.
 pub async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Fault> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    match pairs.into_iter().find(|(name, _)| *name == COOKIE) {
-        Some((_, token)) if !token.is_empty() => Ok(people::by_session(app, token).await?),
-        Some(_) | None => Ok(None),
+    match cookie(headers, COOKIE) {
+        Some(token) => Ok(people::by_session(app, token).await?),
+        None => Ok(None),
     }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
 /// Where a request comes from, for the history of what matters: the address of whoever holds the connection, whom he says
@@ -101,35 +103,6 @@ pub fn came_from(request: &Request) -> String {
         told = format!("{told}, {browser}");
     }
     told.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
-}
-
-/// Slows down guessing: ten tries for an address, then one a minute; and a bound on the slow hashes made at a time.
-#[derive(Clone)]
-pub struct LoginLimit {
-    each: Arc<DefaultKeyedRateLimiter<String>>,
-    all: Arc<DefaultDirectRateLimiter>,
-}
-
-impl Default for LoginLimit {
-    fn default() -> Self {
-        const TEN: NonZeroU32 = NonZeroU32::new(10).unwrap();
-        const ONE: NonZeroU32 = NonZeroU32::MIN;
-        Self {
-            each: Arc::new(RateLimiter::keyed(Quota::per_minute(ONE).allow_burst(TEN))),
-            all: Arc::new(RateLimiter::direct(Quota::per_second(TEN).allow_burst(TEN))),
-        }
-    }
-}
-
-impl LoginLimit {
-    /// Whether somebody may try now: an address, a session's owner, whatever is guessed at.
-    #[must_use]
-    pub fn allows(&self, email: &str) -> bool {
-        if self.each.len() > 10_000 {
-            self.each.retain_recent();
-        }
-        self.all.check().is_ok() && self.each.check_key(&email.trim().to_lowercase()).is_ok()
-    }
 }
 
 /// The routes of signing in and out. `GET /login`, the form, is a page.
@@ -153,30 +126,70 @@ struct Credentials {
     next: Option<String>,
 }
 
+/// The longest address there is (RFC 5321).
+const MOST_EMAIL_BYTES: usize = 254;
+
 async fn sign_in(
     State(web): State<Web>,
+    Extension(ComesFrom(network)): Extension<ComesFrom>,
+    headers: HeaderMap,
     Device(device): Device,
     Form(sent): Form<Credentials>,
 ) -> Result<Response, Fault> {
-    // Where he signs in is where he is told that it did not work.
-    let portal = sent.next.as_deref().is_some_and(is_portal);
-    let page = if portal { PORTAL_LOGIN } else { "/login" };
-    if !web.logins.allows(&sent.email) {
-        return Ok(Redirect::to(&format!("{page}?why=slow_down")).into_response());
+    let (app, now) = (&web.app, web.app.clock.now());
+    if sent.email.len() > MOST_EMAIL_BYTES {
+        let told = "No e-mail address is as long as this one. Check it and sign in again.";
+        return Err(Fault::bad_request("invalid_email", told));
     }
-    let Some(token) = people::sign_in(&web.app, &sent.email, &sent.password, &device).await? else {
+    // Where they sign in is where they are told that it did not work.
+    let portal = sent.next.as_deref().is_some_and(is_portal);
+    let email = sent.email.trim().to_lowercase();
+    let known = cookie(&headers, KNOWN).filter(|shown| is_known(app, &email, shown));
+    if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
+        let page = pages::login_again(portal, &headers, sent.next)?;
+        return Ok(too_many(page, wait));
+    }
+    let Some(token) = people::sign_in(app, &email, &sent.password, &device).await? else {
+        let page = if portal { PORTAL_LOGIN } else { "/login" };
         return Ok(Redirect::to(&format!("{page}?why=wrong")).into_response());
     };
-    Ok(welcome(&web.app, &token, sent.next.as_deref()))
+    let mut response = welcome(&token, sent.next.as_deref());
+    if known.is_none() {
+        let shown = app.master_key.seal(&app.clock, KNOWN, &email);
+        set_cookie(&mut response, KNOWN, &shown, KNOWN_SECONDS);
+    }
+    Ok(response)
+}
+
+/// What a browser shows that has signed in to a login before: its address, sealed. It opens nothing; it only lets its
+/// owner try a password while somebody elsewhere guesses at it.
+const KNOWN: &str = "bursar_known";
+const KNOWN_SECONDS: u32 = 180 * 86_400;
+
+fn is_known(app: &App, email: &str, shown: &str) -> bool {
+    app.master_key.open(KNOWN, shown).is_some_and(|known| known == email)
+}
+
+/// An answer to too many tries, with when to come back.
+#[must_use]
+pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
+    *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    page
 }
 
 async fn sign_in_by_link(
     State(app): State<App>,
+    method: Method,
     Device(device): Device,
     Path(token): Path<String>,
 ) -> Result<Response, Fault> {
+    if method == Method::HEAD {
+        // Programs that look whether a link leads anywhere must not use it up.
+        return Ok(StatusCode::OK.into_response());
+    }
     Ok(match people::sign_in_by_link(&app, &token, &device).await? {
-        Some(session) => welcome(&app, &session, None),
+        Some(session) => welcome(&session, None),
         None => Redirect::to("/login?why=link").into_response(),
     })
 }
@@ -185,7 +198,7 @@ async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result
     people::sign_out(&app, &session).await?;
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
-    set_cookie(&app, &mut response, "", 0);
+    set_cookie(&mut response, COOKIE, "", 0);
     Ok(response)
 }
 
@@ -229,16 +242,16 @@ async fn prove(
     Form(sent): Form<Proof>,
 ) -> Result<Response, Fault> {
     let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
-    let back = |why: &str| {
-        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-        Redirect::to(&format!("/prove?why={why}&next={next}")).into_response()
-    };
-    if !web.logins.allows(&session.actor.id.to_string()) {
-        return Ok(back("slow_down"));
+    if let Err(wait) = web.tries.prove(&session.token_hash, web.app.clock.now()) {
+        let page = pages::prove_again(&web.app, session, next.to_owned()).await?;
+        return Ok(too_many(page, wait));
     }
     match people::prove(&web.app, &session, &sent.password).await? {
         true => Ok(Redirect::to(next).into_response()),
-        false => Ok(back("wrong")),
+        false => {
+            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            Ok(Redirect::to(&format!("/prove?why=wrong&next={next}")).into_response())
+        }
     }
 }
 
@@ -256,9 +269,9 @@ impl<S: Sync> FromRequestParts<S> for Device {
 
 /// Signs a browser in and goes on to `next`, or home.
 #[must_use]
-pub fn welcome(app: &App, token: &str, next: Option<&str>) -> Response {
+pub fn welcome(token: &str, next: Option<&str>) -> Response {
     let mut response = Redirect::to(next.filter(|next| is_ours(next)).unwrap_or("/")).into_response();
-    set_cookie(app, &mut response, token, COOKIE_SECONDS);
+    set_cookie(&mut response, COOKIE, token, COOKIE_SECONDS);
     response
 }
 
@@ -270,11 +283,10 @@ pub fn is_ours(next: &str) -> bool {
         && !next.contains(|letter: char| letter.is_control() || letter == '\\')
 }
 
-fn set_cookie(app: &App, response: &mut Response, token: &str, seconds: u32) {
-    let secure = if app.base_url.starts_with("https:") { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: u32) {
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
+        response.headers_mut().append(header::SET_COOKIE, value);
     }
 }
 

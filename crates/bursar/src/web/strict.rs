@@ -2,6 +2,8 @@
 //! pointer to the place, never guessed at. JSON bodies, query strings and forms all become a [`Tree`] and are read from
 //! it by the same code, so that a filter means the same wherever it is written.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use axum::body::Bytes;
@@ -17,6 +19,19 @@ use super::fault::{Fault, FieldError};
 
 /// The most bytes of a body, where a route does not say otherwise.
 pub const BODY_LIMIT: usize = 1 << 20;
+/// The most bytes of a form.
+pub const FORM_LIMIT: usize = 64 << 10;
+/// The most bytes of a form that anybody may send: an address, a password, where to go next.
+pub const OPEN_FORM_LIMIT: usize = 16 << 10;
+/// The most names of a query or form and the most keys of one JSON object. Reading costs work for each of them, and
+/// nobody means so many.
+pub const MOST_FIELDS: usize = 2_000;
+/// The longest name of a field, in bytes.
+const MOST_NAME_BYTES: usize = 255;
+/// The longest value of a field, in bytes.
+const MOST_VALUE_BYTES: usize = 64 << 10;
+/// How deep JSON may be nested.
+const MOST_DEPTH: usize = 32;
 
 /// How many bytes of a body the route takes; an extension of its requests.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +55,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         }
         let tree: Tree = serde_json::from_slice(&bytes)
             .map_err(|error| Fault::bad_request("malformed_json", format!("This is not JSON: {error}.")))?;
-        if let Some(pointer) = doubled(&tree) {
-            let detail = "This key stands twice in the same object.".to_owned();
-            return Err(Fault::field(FieldError { pointer, code: "duplicate_key", detail }));
+        if let Some(unsound) = unsound(&tree, 0) {
+            return Err(Fault::field(unsound));
         }
         read(&tree).map(Self).map_err(Fault::field)
     }
@@ -100,21 +114,46 @@ pub enum Tree {
 
 impl Tree {
     /// The tree of a query string or form: empty parameters are left out, repeated ones become a list.
-    #[must_use]
-    pub fn from_pairs(encoded: &[u8]) -> Self {
+    ///
+    /// # Errors
+    /// When there are more fields than anybody means, or one is too long.
+    pub fn from_pairs(encoded: &[u8]) -> Result<Self, FieldError> {
+        Self::gathered(url::form_urlencoded::parse(encoded))
+    }
+
+    /// The same of pairs that were taken apart. Each is looked up by its hash, and reading ends at the first that is one
+    /// too many: what a stranger sends costs no more work than its length.
+    fn gathered<'a>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Result<Self, FieldError> {
         let mut fields: Vec<(String, Self)> = Vec::new();
-        for (name, value) in url::form_urlencoded::parse(encoded) {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (count, (name, value)) in pairs.enumerate() {
+            if count >= MOST_FIELDS {
+                return Err(too_many_fields());
+            }
+            if name.len() > MOST_NAME_BYTES {
+                return Err(name_too_long());
+            }
+            if value.len() > MOST_VALUE_BYTES {
+                return Err(value_too_long().under(&name));
+            }
             if value.is_empty() {
                 continue;
             }
             let value = Self::Word(value.into_owned());
-            match fields.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, Self::List(list))) => list.push(value),
-                Some((_, one)) => *one = Self::List(vec![one.clone(), value]),
-                None => fields.push((name.into_owned(), value)),
+            let known = places.get(name.as_ref()).and_then(|at| fields.get_mut(*at));
+            let Some((_, known)) = known else {
+                places.insert(name.clone().into_owned(), fields.len());
+                fields.push((name.into_owned(), value));
+                continue;
+            };
+            if let Self::List(list) = known {
+                list.push(value);
+            } else {
+                let first = std::mem::replace(known, Self::Null);
+                *known = Self::List(vec![first, value]);
             }
         }
-        Self::Object(fields)
+        Ok(Self::Object(fields))
     }
 
     /// Takes a single word out of it.
@@ -133,18 +172,60 @@ impl Tree {
     }
 }
 
-/// The first key that stands twice in one object.
-fn doubled(tree: &Tree) -> Option<String> {
+/// The first place where JSON is not what a request may be: a key twice in one object, or more, longer or deeper than
+/// anybody means. Each key is looked at once.
+fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
     match tree {
-        Tree::Object(fields) => fields.iter().enumerate().find_map(|(at, (name, value))| {
-            let again = fields[..at].iter().any(|(earlier, _)| earlier == name);
-            let under = |rest: String| format!("/{}{rest}", escaped(name));
-            if again { Some(under(String::new())) } else { doubled(value).map(under) }
-        }),
-        Tree::List(items) => {
-            items.iter().enumerate().find_map(|(at, item)| doubled(item).map(|rest| format!("/{at}{rest}")))
+        Tree::Object(_) | Tree::List(_) if depth >= MOST_DEPTH => {
+            let told = format!("This is nested more than {MOST_DEPTH} deep.");
+            Some(FieldError::here("too_deep", told))
         }
+        Tree::Object(fields) if fields.len() > MOST_FIELDS => Some(too_many_fields()),
+        Tree::Object(fields) => {
+            let mut seen = HashSet::with_capacity(fields.len());
+            fields.iter().find_map(|(name, value)| {
+                if name.len() > MOST_NAME_BYTES {
+                    return Some(name_too_long());
+                }
+                if !seen.insert(name.as_str()) {
+                    let told = "This key stands twice in the same object.".to_owned();
+                    return Some(FieldError::here("duplicate_key", told).under(name));
+                }
+                unsound(value, depth + 1).map(|error| error.under(name))
+            })
+        }
+        Tree::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(at, item)| unsound(item, depth + 1).map(|error| error.under(&at.to_string()))),
+        Tree::Text(text) | Tree::Word(text) if text.len() > MOST_VALUE_BYTES => Some(value_too_long()),
         Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Word(_) => None,
+    }
+}
+
+fn too_many_fields() -> FieldError {
+    let told = format!("There are more than {MOST_FIELDS} fields here, so none was read.");
+    FieldError::here("too_many_fields", told)
+}
+
+fn name_too_long() -> FieldError {
+    let told = format!("The name of a field is longer than {MOST_NAME_BYTES} bytes.");
+    FieldError::here("name_too_long", told)
+}
+
+fn value_too_long() -> FieldError {
+    FieldError::here("value_too_long", format!("This is longer than {MOST_VALUE_BYTES} bytes."))
+}
+
+impl FieldError {
+    /// What is wrong with the place itself; [`FieldError::under`] says where it is.
+    fn here(code: &'static str, detail: String) -> Self {
+        Self { pointer: String::new(), code, detail }
+    }
+
+    fn under(mut self, name: &str) -> Self {
+        self.pointer = format!("/{}{}", escaped(name), self.pointer);
+        self
     }
 }
 
@@ -230,9 +311,8 @@ impl Wrong {
         Self(FieldError { pointer, code, detail })
     }
 
-    fn under(mut self, name: &str) -> Self {
-        self.0.pointer = format!("/{}{}", escaped(name), self.0.pointer);
-        self
+    fn under(self, name: &str) -> Self {
+        Self(self.0.under(name))
     }
 }
 
@@ -506,10 +586,14 @@ mod tests {
 
     fn json(text: &str) -> Result<Sent, (String, &'static str)> {
         let tree: Tree = serde_json::from_str(text).unwrap();
-        if let Some(pointer) = doubled(&tree) {
-            return Err((pointer, "duplicate_key"));
+        if let Some(error) = unsound(&tree, 0) {
+            return Err((error.pointer, error.code));
         }
         read(&tree).map_err(|error| (error.pointer, error.code))
+    }
+
+    fn form(text: &str) -> Result<Sent, FieldError> {
+        read(&Tree::from_pairs(text.as_bytes())?)
     }
 
     #[test]
@@ -543,12 +627,45 @@ mod tests {
 
     #[test]
     fn a_form_says_the_same_in_words() {
-        let sent: Sent = read(&Tree::from_pairs(b"name=a&ids=x&limit=5&kind=one&note=")).unwrap();
+        let sent = form("name=a&ids=x&limit=5&kind=one&note=").unwrap();
         assert_eq!((sent.limit, sent.kind, sent.note), (Some(5), Some(Kind::One), Change::Keep));
         assert_eq!(sent.ids, ["x"]);
-        let sent: Sent = read(&Tree::from_pairs(b"name=a&ids=x&ids=y")).unwrap();
+        let sent = form("name=a&ids=x&ids=y").unwrap();
         assert_eq!(sent.ids, ["x", "y"]);
-        let wrong = read::<Sent>(&Tree::from_pairs(b"name=a&limit=five")).unwrap_err();
+        let wrong = form("name=a&limit=five").unwrap_err();
         assert_eq!((wrong.pointer.as_str(), wrong.code), ("/limit", "wrong_type"));
+    }
+
+    #[test]
+    fn a_form_is_read_no_further_than_its_first_field_too_many() {
+        let sent: String = (0..150_000).map(|number| format!("{number:x}=1&")).collect();
+        let mut looked_at = 0;
+        let pairs = url::form_urlencoded::parse(sent.as_bytes()).inspect(|_| looked_at += 1);
+        assert_eq!(Tree::gathered(pairs).unwrap_err().code, "too_many_fields");
+        assert_eq!(looked_at, MOST_FIELDS + 1);
+
+        let empty = "a=&".repeat(MOST_FIELDS + 1);
+        assert_eq!(Tree::from_pairs(empty.as_bytes()).unwrap_err().code, "too_many_fields");
+        let again = "ids=x&".repeat(MOST_FIELDS);
+        assert_eq!(form(&format!("name=a&{}", &again[6..])).unwrap().ids.len(), MOST_FIELDS - 1);
+        let name = format!("{}=1", "n".repeat(MOST_NAME_BYTES + 1));
+        assert_eq!(Tree::from_pairs(name.as_bytes()).unwrap_err().code, "name_too_long");
+        let value = form(&format!("name={}", "v".repeat(MOST_VALUE_BYTES + 1))).unwrap_err();
+        assert_eq!((value.pointer.as_str(), value.code), ("/name", "value_too_long"));
+    }
+
+    #[test]
+    fn json_of_many_keys_is_refused_and_deep_json_too() {
+        let many: String = (0..100_000).map(|number| format!("\"{number:x}\":1,")).collect();
+        let wrong = |text: &str| json(text).unwrap_err();
+        assert_eq!(wrong(&format!("{{{many}\"a\":1}}")), (String::new(), "too_many_fields"));
+        let inner = format!("{{\"name\":\"a\",\"value\":{{{many}\"a\":1}}}}");
+        assert_eq!(wrong(&inner), ("/value".to_owned(), "too_many_fields"));
+        let deep = format!("{}{}", "[".repeat(MOST_DEPTH + 1), "]".repeat(MOST_DEPTH + 1));
+        assert_eq!(wrong(&deep).1, "too_deep");
+        let text = format!("{{\"name\":\"{}\"}}", "v".repeat(MOST_VALUE_BYTES + 1));
+        assert_eq!(wrong(&text), ("/name".to_owned(), "value_too_long"));
+        let most: String = (1..MOST_FIELDS).map(|number| format!(",\"{number}\":1")).collect();
+        assert_eq!(wrong(&format!("{{\"name\":\"a\"{most}}}")), ("/1".to_owned(), "unknown_field"));
     }
 }

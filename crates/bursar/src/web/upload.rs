@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
 use super::form_expired;
-use super::strict::Tree;
+use super::strict::{MOST_FIELDS, Tree};
 
 /// The type of such a form.
 pub const KIND: &str = "multipart/form-data";
@@ -59,6 +59,9 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     let (mut file, mut said) = (Upload::default(), Sha256::new());
     let (mut is_known, mut too_early) = (false, false);
     while let Some(field) = form.next_field().await.map_err(|error| told(&error, limit))? {
+        if fields.len() > MOST_FIELDS {
+            return Err(Fault::bad_request("too_many_fields", "This form has more fields than it can have."));
+        }
         let name = field.name().unwrap_or_default().to_owned();
         let Some(file_name) = field.file_name().map(str::to_owned) else {
             let text = field.text().await.map_err(|error| told(&error, limit))?;
@@ -86,7 +89,8 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     }
     let fields = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     said.update(&fields);
-    Ok(Sent { fields: Tree::from_pairs(fields.as_bytes()), file, said: said.finalize().to_vec() })
+    let fields = Tree::from_pairs(fields.as_bytes()).map_err(Fault::field)?;
+    Ok(Sent { fields, file, said: said.finalize().to_vec() })
 }
 
 /// The bytes of a part; none of them when they are only read past.

@@ -5,6 +5,7 @@ mod imports;
 mod once;
 mod payees;
 mod rewards;
+mod strangers;
 
 use std::sync::Arc;
 
@@ -65,13 +66,18 @@ impl Answer {
 
 impl House {
     pub async fn open(name: &str) -> Self {
+        Self::open_at(name, "http://127.0.0.1:8080", &["--metrics-token=tell-me"]).await
+    }
+
+    /// The same at another address and with other flags of `serve`.
+    pub async fn open_at(name: &str, base_url: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, handle) = Clock::standing_at(start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000, 7);
         let app = App::new(Inner {
             store: Store::open(&database(name, &folder).await).await.unwrap(),
             clock,
-            config: config(),
-            base_url: "http://127.0.0.1:8080".to_owned(),
+            config: config(flags),
+            base_url: base_url.to_owned(),
             master_key: MasterKey::new([7; 32]),
             nudge: Nudge::default(),
         });
@@ -173,9 +179,16 @@ impl House {
     }
 }
 
-fn config() -> Config {
+/// The same request, from somebody's address.
+pub fn from(mut request: Request<Body>, address: &str) -> Request<Body> {
+    let peer = std::net::SocketAddr::new(address.parse().unwrap(), 4_711);
+    request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+    request
+}
+
+fn config(flags: &[&str]) -> Config {
     let command = Config::augment_args(Command::new("bursar"));
-    Config::from_arg_matches(&command.get_matches_from(["bursar", "--metrics-token=tell-me"])).unwrap()
+    Config::from_arg_matches(&command.get_matches_from([&["bursar"], flags].concat())).unwrap()
 }
 
 async fn database(name: &str, folder: &tempfile::TempDir) -> String {

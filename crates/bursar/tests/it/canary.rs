@@ -10,11 +10,14 @@ use axum::http::Request;
 use bursar::documents::journal::Layout;
 use bursar::documents::{Kind, columns};
 use bursar::mail::{Language, Parts};
+use bursar::ops::payees::set_standing;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::store::mails::{self, Filter};
+use bursar::store::payees;
 use calamine::{Reader, Xlsx};
 use payout::access::Role;
+use payout::eligibility::PayeeStanding;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -176,6 +179,57 @@ fn look_at_what_is_stored(world: &World) {
         let leaks = stored.holding(&[TIN, STRIPE_KEY, PAYPAL_SECRET]);
         assert!(leaks.is_empty(), "{leaks:#?}");
     }
+}
+
+/// What our people noted about a payee is theirs: a partner who reads of it is warned of an inquiry.
+const NOTE: &str = "suspected fraud, police case 4711";
+
+#[tokio::test]
+async fn no_partner_reads_what_we_noted() {
+    let world = World::open("canary_note", 78).await;
+    furnish(&world).await;
+    let which = Which::All(Box::default(), 12);
+    decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
+    let key = |role, partner: Option<&str>| {
+        let partner = partner.map(str::to_owned);
+        NewKey { name: "k".to_owned(), role, partner, may_read: true, may_write: true }
+    };
+    let ours = people::create_key(&world.app, &key(Role::Admin, None)).await.unwrap();
+    let mut ids: Vec<String> = (1..=12).map(|number| format!("RW-{number:06}")).collect();
+    for name in ["ana", "bo", "A-1"] {
+        let payee = payees::find(&mut world.app.store.read().await.unwrap(), name).await.unwrap().unwrap();
+        set_standing(&world.app, &world.actor, payee, PayeeStanding::OnHold, NOTE).await.unwrap();
+        ids.extend([name.to_owned(), payee.to_string()]);
+    }
+    let mut seen = Seen::default();
+    let reads = bursar::web::table().into_iter().filter(|route| {
+        route.method == "GET"
+            && matches!(route.need, bursar::web::Need::MayOrOwn(_) | bursar::web::Need::Login)
+    });
+    let reads: Vec<&str> = reads.filter_map(|route| route.path.strip_prefix("/api/v1")).collect();
+    let mut told = 0;
+    for role in [Role::Partner, Role::PartnerAdmin] {
+        let theirs = people::create_key(&world.app, &key(role, Some("ana"))).await.unwrap();
+        for path in &reads {
+            for id in if path.contains('{') { ids.as_slice() } else { &ids[..1] } {
+                let path = path.replace("{id}", id);
+                let answer = call(&world, &theirs, "GET", &path, &Value::Null).await;
+                told += usize::from(answer.contains("partner_on_hold"));
+                seen.note(format!("{role:?} {path}"), answer);
+            }
+        }
+        let mut browser = Browser::of(&world, role, role.as_str()).await;
+        for path in ["/portal", "/portal/rewards", "/portal/payouts", "/portal/profile", "/portal/profile/me"]
+        {
+            seen.note(format!("{role:?} {path}"), browser.get(path).await.body);
+        }
+    }
+    assert!(told > 2, "partners are told that they are on hold");
+    let inside = call(&world, &ours, "GET", "/payees/ana", &Value::Null).await;
+    assert!(inside.contains(NOTE), "our own people read why: {inside}");
+    let leaks = seen.holding(&[NOTE, "4711"]);
+    assert!(leaks.is_empty(), "{leaks:#?}");
+    world.close().await;
 }
 
 #[tokio::test]

@@ -288,6 +288,19 @@ async fn who_may_take_what_and_that_he_took_it() {
     world.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn yes_and_no_are_said_plainly() {
+    let world = World::open("exports_yes", 313).await;
+    let key = key(&world, Role::Admin).await;
+    for of in ["rewards", "transactions", "earnings", "journal", "audit"] {
+        for (word, status) in [("true", 200), ("no", 200), ("AAA", 422), ("2", 422)] {
+            let answer = get(&world, &key, &format!("/exports/{of}?bom={word}")).await;
+            assert_eq!(answer.status.as_u16(), status, "{of} {word}: {}", answer.text());
+        }
+    }
+    world.close().await;
+}
+
 #[tokio::test]
 async fn accounts_are_named_by_an_administrator() {
     let world = World::open("exports_accounts", 34).await;

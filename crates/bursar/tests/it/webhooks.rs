@@ -2,8 +2,12 @@
 //! account or mode, about objects nobody knows, of types nobody needs. And what is taken is stored before it is
 //! acknowledged.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::body::Body;
 use axum::http::Request;
+use bursar::ops::people;
 use bursar::ops::vendors::Credentials;
 use bursar::store;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -111,6 +115,96 @@ async fn what_is_not_signed_as_it_should_be_is_refused_and_not_stored() {
         failures.iter().find(|one| one.vendor == payout::money::Vendor::Stripe).unwrap().bad_signatures;
     assert!(count >= 5, "the settings page tells of {count} signatures that did not fit");
     world.close().await;
+}
+
+/// A PayPal that counts what it is asked and knows nothing.
+async fn counting() -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let answer = async move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        axum::http::StatusCode::NOT_FOUND
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (base, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cannot_drive_calls_to_paypal_nor_writes() {
+    let (base, asked) = counting().await;
+    let flag = format!("--paypal-api-base={base}");
+    let house = House::open_at("paypal_forged", "http://127.0.0.1:8080", &[&flag]).await;
+    let actor = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
+    let credentials = Credentials::PayPal {
+        client_id: "id".to_owned(),
+        client_secret: "secret".to_owned(),
+        webhook_id: Some("WH-1".to_owned()),
+    };
+    bursar::ops::vendors::save(&house.app, &actor, &credentials, "sandbox").await.unwrap();
+    let bad = async || {
+        let all = store::vendors::all(&mut house.app.store.read().await.unwrap()).await.unwrap();
+        all[0].bad_signatures
+    };
+    let forged = async |name: &str, algo: &str, time: &str, signature: &str| {
+        let request = Request::post("/webhooks/paypal")
+            .header("paypal-transmission-id", "1")
+            .header("paypal-transmission-time", time)
+            .header("paypal-transmission-sig", signature)
+            .header("paypal-cert-url", format!("{base}/v1/notifications/certs/{name}"))
+            .header("paypal-auth-algo", algo);
+        house.send(request.body(Body::from("{}")).unwrap()).await.status.as_u16()
+    };
+    let (algo, fresh) = ("SHA256withRSA", "2026-03-02T09:00:00Z");
+    let signature = base64_of(&[7; 256]);
+    for number in 0..60 {
+        let name = format!("CERT-{number}");
+        let of = [
+            ("none", fresh, signature.as_str()),
+            (algo, "1970-01-01T00:00:00Z", &signature),
+            (algo, fresh, "!!!"),
+        ];
+        for (algo, time, signature) in of {
+            assert_eq!(forged(&name, algo, time, signature).await, 400);
+        }
+        assert_eq!(forged(&name, algo, fresh, "c2hvcnQ=").await, 400);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "nothing is asked of PayPal for what is plainly wrong");
+    let written = bad().await;
+    assert!(written < 240, "{written}: each cost a write");
+
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        statuses.push(forged(&format!("NEW-{number}"), algo, fresh, &signature).await);
+    }
+    assert!(
+        asked.load(Ordering::Relaxed) <= 10,
+        "{} certificates were asked for",
+        asked.load(Ordering::Relaxed)
+    );
+    assert!(statuses.iter().filter(|status| **status == 503).count() >= 50, "{statuses:?}");
+    for _ in 0..20 {
+        assert_eq!(forged("NEW-0", algo, fresh, &signature).await, 400);
+    }
+    assert!(asked.load(Ordering::Relaxed) <= 10, "what failed is remembered");
+
+    house.clock.pass(10_000_000);
+    assert_eq!(forged("NEW-0", algo, fresh, "!!!").await, 400);
+    let counted = 240 + i64::try_from(statuses.iter().filter(|status| **status == 400).count()).unwrap() + 21;
+    for _ in 0..200 {
+        if bad().await == counted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{} of {counted} bad signatures are told of", bad().await);
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 #[tokio::test(flavor = "multi_thread")]

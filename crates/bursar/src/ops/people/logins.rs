@@ -10,7 +10,7 @@ use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
-use crate::store::people::{self, Person};
+use crate::store::people::{self, LinkFor, Person};
 use crate::store::{Tx, programs};
 use crate::transact;
 
@@ -35,7 +35,10 @@ pub struct NewPerson {
 /// When the address is taken or strange, the password too short, or the role does not fit the partner.
 pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
     let email = address(&new.email)?;
-    let hash = new.password.as_deref().map(|password| hashed(app, password)).transpose()?;
+    let hash = match &new.password {
+        Some(password) => Some(hashed(app, password).await?),
+        None => None,
+    };
     let now = app.clock.now();
     let id = PersonId::fresh(now, app.clock.chance());
     let token = app.clock.secret();
@@ -56,7 +59,7 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
             let told = "Somebody signs in with this address already; reset him instead.";
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
-        people::add_link(tx, &token_hash(&token), id, now + LINK_US).await?;
+        people::add_link(tx, &token_hash(&token), (id, LinkFor::Login), now + LINK_US).await?;
         note(tx, now, OPERATOR, "person_added", id, json!({"role": new.role.as_str()}));
         Ok(())
     })?;
@@ -92,13 +95,17 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
 /// # Errors
 /// When nobody signs in with this address, or the password is too short.
 pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<String> {
-    let hash = password.map(|password| hashed(app, password)).transpose()?;
+    let hash = match password {
+        Some(password) => Some(hashed(app, password).await?),
+        None => None,
+    };
     let now = app.clock.now();
     let token = app.clock.secret();
     transact!(app, |tx| {
         let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
         people::set_password(tx, person.id, hash.as_deref()).await?;
-        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
+        people::drop_links(tx, person.id).await?;
+        people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Login), now + LINK_US).await?;
         note(tx, now, OPERATOR, "person_reset", person.id, json!({}));
         Ok(())
     })?;
@@ -117,6 +124,8 @@ pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
             None => people::by_email(tx, &email_or_id.trim().to_lowercase()).await?,
         };
         let person = person.ok_or(OpsError::Missing)?;
+        // Let in again, nobody comes by a link from before.
+        people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({}));
         }
@@ -156,7 +165,7 @@ pub async fn link_for(app: &App, email: &str) -> Result<String> {
     let token = app.clock.secret();
     transact!(app, |tx| {
         let person = people::by_email(tx, email).await?.ok_or(OpsError::Missing)?;
-        people::add_link(tx, &token_hash(&token), person.id, now + LINK_US).await?;
+        people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Login), now + LINK_US).await?;
         note(tx, now, OPERATOR, "login_link_made", person.id, json!({}));
         Ok(())
     })?;

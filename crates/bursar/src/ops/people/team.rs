@@ -14,7 +14,7 @@ use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
-use crate::store::people::{self, Person};
+use crate::store::people::{self, LinkFor, Person};
 use crate::store::{self, Tx};
 use crate::transact;
 
@@ -94,7 +94,7 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
 
 async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i64) -> Result<Invitation> {
     let expires_at = now + INVITATION_US;
-    people::add_link(tx, &token_hash(token), person.id, expires_at).await?;
+    people::add_link(tx, &token_hash(token), (person.id, LinkFor::Join), expires_at).await?;
     let email = person.email.clone().unwrap_or_default();
     let (notice, about, door) = match person.partner {
         Some(partner) => (Notice::PortalInvitation, partner.to_string(), "/portal/join"),

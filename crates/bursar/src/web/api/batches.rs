@@ -1,7 +1,7 @@
 //! `/batches`: preparing a payout and paying it.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use crate::ops::{self, OpsError, claims};
 use crate::store::batches::{self, PoolFilter};
 use crate::store::payees;
 use crate::web::fault::{self, Fault, FieldError};
+use crate::web::form::{ListQuery, Query, sealed};
 use crate::web::session::Who;
 use crate::web::strict::Json;
 use crate::web::{Need, Route, Web, delete, get, post};
@@ -35,7 +36,7 @@ pub fn routes() -> Vec<Route> {
     let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
     let pays = Need::May(Permission::Pay);
     vec![
-        get("/api/v1/batches", read, list).says("Batches, newest first").by_pages().answers::<Listed>(200),
+        get("/api/v1/batches", read, list).says("Batches, newest first").by_pages().answers_page::<Listed>(),
         post("/api/v1/batches", prepare, form)
             .says("Form a batch, or add to the open draft")
             .filters::<FormQuery>()
@@ -68,6 +69,7 @@ pub fn routes() -> Vec<Route> {
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/pay", pays, pay_batch)
             .says("Pay: exactly what was shown, or nothing")
+            .needs_key()
             .takes::<PayJson>()
             .answers::<PaidJson>(202),
     ]
@@ -237,10 +239,7 @@ struct Listed {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<i64>,
-    after: Option<String>,
-}
+struct NoFilter {}
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -394,14 +393,17 @@ fn once(mark: Option<Extension<Mark>>, reply: fn(&BatchView) -> Reply) -> Option
 
 async fn list(
     State(app): State<App>,
-    Query(query): Query<ListQuery>,
+    ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
 ) -> Result<axum::Json<Page<Listed>>, Fault> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    let rows = batches::newest(&mut app.store.read().await?, query.after.as_deref(), limit + 1).await?;
+    let before = match paging.after_parts()? {
+        None => None,
+        Some([id]) => Some(BatchId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
+    };
+    let rows = batches::newest(&mut app.store.read().await?, before.as_deref(), paging.limit + 1).await?;
     Ok(axum::Json(Page::of(
         rows,
-        limit,
-        |row| row.id.to_string(),
+        paging.limit,
+        |row| sealed(&[&row.id.to_string()]),
         |row| Listed {
             id: row.id.to_string(),
             number: row.number,

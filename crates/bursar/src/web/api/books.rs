@@ -1,6 +1,6 @@
 //! What auditors ask: the ledger's balances, the audit trail, the invariants.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,6 +13,7 @@ use crate::clock::rfc3339;
 use crate::ops::verify::{self, Invariant};
 use crate::store::{StoreError, audit, ledger};
 use crate::web::fault::Fault;
+use crate::web::form::{ListQuery, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -26,7 +27,7 @@ pub fn routes() -> Vec<Route> {
             .says("The audit trail, newest first")
             .by_pages()
             .filters::<AuditQuery>()
-            .answers::<AuditJson>(200),
+            .answers_page::<AuditJson>(),
         get("/api/v1/verify", Need::May(Permission::Audit), check)
             .says("Check what must always hold")
             .answers::<Vec<InvariantJson>>(200),
@@ -62,8 +63,6 @@ async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Fault>
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    limit: Option<i64>,
-    after: Option<String>,
     /// The id of what was changed.
     subject: Option<String>,
 }
@@ -85,16 +84,18 @@ struct AuditJson {
 
 async fn trail(
     State(app): State<App>,
-    Query(query): Query<AuditQuery>,
+    ListQuery(query, paging): ListQuery<AuditQuery>,
 ) -> Result<axum::Json<Page<AuditJson>>, Fault> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    let before = query.after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(i64::MAX);
+    let before = match paging.after_parts()? {
+        None => i64::MAX,
+        Some([seq]) => seq.parse().map_err(|_| paging.elsewhere())?,
+    };
     let mut db = app.store.read().await?;
-    let rows = audit::newest(&mut db, query.subject.as_deref(), before, limit + 1).await?;
+    let rows = audit::newest(&mut db, query.subject.as_deref(), before, paging.limit + 1).await?;
     Ok(axum::Json(Page::of(
         rows,
-        limit,
-        |row| row.seq.to_string(),
+        paging.limit,
+        |row| sealed(&[&row.seq.to_string()]),
         |row| AuditJson {
             seq: row.seq,
             at: rfc3339(row.at),

@@ -25,6 +25,7 @@ pub fn routes() -> Vec<Route> {
             .says("Rewards as CSV or a spreadsheet, with the filters of the list")
             .filters::<RewardFilter>()
             .filters::<Manner>()
+            .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/transactions", reads, payments)
             .says(
@@ -32,21 +33,25 @@ pub fn routes() -> Vec<Route> {
             )
             .filters::<ListQuery>()
             .filters::<Manner>()
+            .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/earnings", reads, earnings)
             .says("What each payee was paid in a tax year, as CSV or a spreadsheet")
             .filters::<EarningsAsk>()
             .filters::<Manner>()
+            .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/journal", reads, journal)
             .says("The books, balanced per entry: generic, or as QuickBooks, Xero and NetSuite import them")
             .filters::<JournalAsk>()
             .filters::<Manner>()
+            .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/audit", audits, audit)
             .says("The audit trail as CSV or a spreadsheet")
             .filters::<AuditAsk>()
             .filters::<Manner>()
+            .heavy()
             .answers_nothing(200),
     ]
 }

@@ -1,5 +1,6 @@
 //! `POST /rewards/import`, and the same for accounts, partners and activities.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,7 @@ use crate::web::fault::Fault;
 use crate::web::form::{Key, Query};
 use crate::web::session::Who;
 use crate::web::strict::{body, content_type};
-use crate::web::{Need, Route, post};
+use crate::web::{Need, NotKept, Route, post};
 
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
@@ -26,6 +27,8 @@ pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)
             .up_to(FILE_LIMIT)
+            .heavy()
+            .needs_key()
             .says("Import rewards; each bad row is named, and the same file twice adds nothing")
             .filters::<Options>()
             .takes_csv()
@@ -47,8 +50,14 @@ pub struct ReportJson {
     accepted: u64,
     /// Rows that were there already, with the same content.
     duplicates: u64,
+    /// How many rows were refused.
+    rejected_count: usize,
+    /// The first thousand of them, each with why.
     rejected: Vec<RowErrorJson>,
 }
+
+/// The most refused rows that an answer names: whoever has more of them mends the file, not the rows.
+const MOST_NAMED: usize = 1_000;
 
 /// Why a row was refused.
 #[derive(Serialize, ToSchema)]
@@ -63,13 +72,18 @@ struct RowErrorJson {
 
 impl From<&Report> for ReportJson {
     fn from(report: &Report) -> Self {
-        let rejected = report.rejected.iter().map(|error| RowErrorJson {
+        let rejected = report.rejected.iter().take(MOST_NAMED).map(|error| RowErrorJson {
             line: error.line,
             column: error.column,
             code: error.code,
             detail: error.detail.clone(),
         });
-        Self { accepted: report.accepted, duplicates: report.duplicates, rejected: rejected.collect() }
+        Self {
+            accepted: report.accepted,
+            duplicates: report.duplicates,
+            rejected_count: report.rejected.len(),
+            rejected: rejected.collect(),
+        }
     }
 }
 
@@ -88,7 +102,8 @@ async fn rewards(
     let file = body(request).await?;
     let dry_run = options.dry_run.unwrap_or(false);
     let report = import::rewards(&app, &actor, &file, dry_run, key.once(reply).as_ref()).await?;
-    Ok(reply(&report).into_response())
+    let reply = reply(&report);
+    Ok(if dry_run { (Extension(NotKept), reply).into_response() } else { reply.into_response() })
 }
 
 fn reply(report: &Report) -> Reply {

@@ -29,9 +29,12 @@ use payout::money::{Currency, Money, MoneyError};
 
 use super::Route;
 use super::fault::FieldError;
+use crate::app::Actor;
 use crate::clock::start_of_date;
+use crate::ops::partners::visible;
 use crate::ops::rewards::end_of_date;
 use crate::store::programs::Worth;
+use crate::store::rewards::Visible;
 
 /// Every route of the API.
 #[must_use]
@@ -153,18 +156,23 @@ pub struct BlockerJson {
     remedy: &'static str,
 }
 
-impl From<&Blocker> for BlockerJson {
-    fn from(blocker: &Blocker) -> Self {
+/// What stands in the way, as `actor` may read it: partners read the code's own words, never what our people noted. There
+/// is no other way from a blocker to its JSON, so no route that partners share can forget it.
+#[must_use]
+pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
+    let ours = matches!(visible(actor), Visible::All);
+    let told = |blocker: &Blocker| {
         let code = blocker.code;
-        Self {
+        BlockerJson {
             code: code.as_str(),
             scope: code.scope().as_str(),
             subject: blocker.subject.clone(),
-            message: blocker.message(),
+            message: if ours { blocker.message() } else { code.message().to_owned() },
             who: code.who().as_str(),
             remedy: code.remedy(),
         }
-    }
+    };
+    blockers.iter().map(told).collect()
 }
 
 /// A moment: an RFC 3339 time, or the beginning of a date, UTC.

@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
             .says("Mails, newest first: what was told to whom, and what became of it")
             .by_pages()
             .filters::<Ask>()
-            .answers::<Page<MailJson>>(200),
+            .answers_page::<MailJson>(),
         get(TEMPLATE, reads, read)
             .says("The template of a notice in a language, with its ETag and what it may use")
             .answers::<TemplateJson>(200),

@@ -33,7 +33,7 @@ pub fn routes() -> Vec<Route> {
             .says("Accounts")
             .filters::<AccountFilter>()
             .by_pages()
-            .answers::<Page<AccountJson>>(200),
+            .answers_page::<AccountJson>(),
         get("/api/v1/accounts/{id}", READ, account)
             .says("One account, by its id or yours")
             .answers::<AccountJson>(200),
@@ -46,7 +46,7 @@ pub fn routes() -> Vec<Route> {
             .says("Partners")
             .filters::<PartnerFilter>()
             .by_pages()
-            .answers::<Page<PartnerJson>>(200),
+            .answers_page::<PartnerJson>(),
         get("/api/v1/partners/{id}", READ, partner)
             .says("One partner, by his id or yours")
             .answers::<PartnerJson>(200),
@@ -308,6 +308,21 @@ async fn list_partners(
     let mut db = app.store.read().await?;
     let mut filter = Filter { q: wanted.q, account: wanted.account, own: own(&actor), ..filter(&paging)? };
     if let Some(company) = company(&mut db, &actor).await? {
+        // Of their own company, and of no other: whoever names another one is shown nobody, not somebody else.
+        let named = match filter.account.take() {
+            Some(named) => {
+                programs::account(&mut db, Named::Either(&named)).await?.map(|it| it.id.to_string())
+            }
+            None => Some(company.clone()),
+        };
+        if named.as_ref() != Some(&company) {
+            return Ok(JsonAnswer(Page::of(
+                Vec::new(),
+                paging.limit,
+                |_: &Partner| String::new(),
+                |row| partner_for(&actor, row),
+            )));
+        }
         filter.own = None;
         filter.account = Some(company);
     }

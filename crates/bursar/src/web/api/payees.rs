@@ -13,7 +13,7 @@ use payout::money::Vendor;
 use payout::payee::Destination;
 
 use super::batches::PayeeJson;
-use super::{BlockerJson, MoneyJson};
+use super::{BlockerJson, MoneyJson, blockers_for};
 use crate::app::{Actor, App};
 use crate::clock::{date, rfc3339};
 use crate::ops::tax::{self, TaxEntry};
@@ -286,18 +286,14 @@ async fn show(
     let named = payees::names(&mut db, &[payee]).await?.remove(&payee);
     let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
     let profile = payees::profile_of(&mut db, payee).await?;
-    let mut blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
-    if !matches!(partners::visible(&actor), Visible::All) {
-        // Our own remarks are not for partners.
-        blockers.iter_mut().for_each(|blocker| blocker.note = None);
-    }
+    let blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
     Ok(axum::Json(PayeeView {
         payee: PayeeJson::of(payee, named.as_ref()),
         country: facts.country,
         standing: facts.standing.as_str(),
         payout_profile: profile.as_ref().map(profile_json),
         tax_report: store::tax::of(&mut db, payee).await?.as_ref().map(tax_json),
-        blockers: blockers.iter().map(BlockerJson::from).collect(),
+        blockers: blockers_for(&actor, &blockers),
     }))
 }
 

@@ -34,7 +34,7 @@ pub fn routes() -> Vec<Route> {
             .says("Reward programs")
             .filters::<ProgramFilter>()
             .by_pages()
-            .answers::<Page<ProgramJson>>(200),
+            .answers_page::<ProgramJson>(),
         get("/api/v1/programs/{id}", READ, program)
             .says("One program, by its id or yours")
             .answers::<ProgramJson>(200),
@@ -47,7 +47,7 @@ pub fn routes() -> Vec<Route> {
             .says("Reward activities")
             .filters::<ActivityFilter>()
             .by_pages()
-            .answers::<Page<ActivityJson>>(200),
+            .answers_page::<ActivityJson>(),
         get("/api/v1/activities/{id}", READ, activity)
             .says("One activity, by its id or yours")
             .answers::<ActivityJson>(200),

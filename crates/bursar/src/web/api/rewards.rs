@@ -14,7 +14,7 @@ use payout::reward::PaymentType;
 
 use super::reward_filter::{RewardFilter, RewardSort, sort_word, window};
 use super::reward_json::RewardJson;
-use super::{BlockerJson, MoneyJson, Page, ValueJson, etag, expiry, if_match};
+use super::{BlockerJson, MoneyJson, Page, ValueJson, blockers_for, etag, expiry, if_match};
 use crate::app::{Actor, App};
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
@@ -44,7 +44,7 @@ pub fn routes() -> Vec<Route> {
             .filters::<RewardFilter>()
             .filters::<RewardSort>()
             .by_pages()
-            .answers::<Page<RewardJson>>(200),
+            .answers_page::<RewardJson>(),
         post("/api/v1/rewards", REVIEW, create)
             .says("Enter a reward; the same external id with the same content answers the one that exists")
             .takes::<NewReward>()
@@ -451,8 +451,7 @@ async fn eligibility(
     let mut db = app.store.read().await?;
     let reward = visible_to(&mut db, &actor, &id).await?;
     let blockers = verbs::blockers(&mut db, &reward, app.clock.now()).await?;
-    let blockers: Vec<BlockerJson> = blockers.iter().map(BlockerJson::from).collect();
-    Ok(JsonAnswer(Eligibility { eligible: blockers.is_empty(), blockers }))
+    Ok(JsonAnswer(Eligibility { eligible: blockers.is_empty(), blockers: blockers_for(&actor, &blockers) }))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -22,7 +22,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)
             .says("The claims of a payee that payouts went on without, newest first, each with why")
             .by_pages()
-            .answers::<SkippedJson>(200),
+            .answers_page::<SkippedJson>(),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! `/transactions`: payments after Pay, and what can be done about those that failed.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
 use crate::store::{Db, payees};
 use crate::web::fault::Fault;
+use crate::web::form;
 use crate::web::session::Who;
 use crate::web::strict::Json;
 use crate::web::{Need, Route, Web, get, post};
@@ -40,12 +41,13 @@ pub fn routes() -> Vec<Route> {
             .says("Transactions, newest first")
             .by_pages()
             .filters::<ListQuery>()
-            .answers::<TransactionJson>(200),
+            .answers_page::<TransactionJson>(),
         get("/api/v1/transactions/{id}", read, show)
             .says("A transaction with its attempts, rewards and timeline")
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/resubmit", pays, resubmit)
             .says("Send a failed payment again, with a new key")
+            .needs_key()
             .answers::<WholeJson>(200),
         post("/api/v1/transactions/{id}/refresh", pays, refresh)
             .says("Ask the vendor now and apply what it says")
@@ -69,12 +71,10 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// What narrows a list of transactions, and where a page of it begins.
+/// What narrows a list of transactions.
 #[derive(Deserialize, IntoParams, Default)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
-    limit: Option<i64>,
-    after: Option<String>,
     /// One of the six statuses.
     status: Option<String>,
     vendor: Option<String>,
@@ -350,7 +350,6 @@ pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, 
         ListQuery { under_way: Some(true), .. } => views::under_way(),
         ListQuery { .. } => Filter::default(),
     };
-    filter.after.clone_from(&query.after);
     if let Some(status) = &query.status {
         let status = Status::parse(status)
             .ok_or_else(|| bad("/status", "unknown_status", "There is no such status."))?;
@@ -405,19 +404,22 @@ pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, 
 async fn list(
     State(app): State<App>,
     Who(actor): Who,
-    Query(query): Query<ListQuery>,
+    form::ListQuery(query, paging): form::ListQuery<ListQuery>,
 ) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
-    let limit = query.limit.unwrap_or(50).clamp(1, 200);
     let mut db = app.store.read().await?;
     let mut filter = filter(&mut db, &query, app.clock.now()).await?;
+    filter.after = match paging.after_parts()? {
+        None => None,
+        Some([id]) => Some(TransactionId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
+    };
     filter.scope.own = own_payees(&mut db, &actor).await?;
-    let rows = transactions::list(&mut db, &filter, limit + 1).await?;
+    let rows = transactions::list(&mut db, &filter, paging.limit + 1).await?;
     let of: Vec<Payee> = rows.iter().map(|row| row.terms.payee).collect();
     let names = payees::names(&mut db, &of).await?;
     Ok(axum::Json(Page::of(
         rows,
-        limit,
-        |row| row.id.to_string(),
+        paging.limit,
+        |row| form::sealed(&[&row.id.to_string()]),
         |row| json(&row, names.get(&row.terms.payee)),
     )))
 }

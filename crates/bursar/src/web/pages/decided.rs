@@ -72,7 +72,8 @@ async fn decide(
     };
     let which = match &sent.all {
         Some(_) => {
-            let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
+            let ask: Ask =
+                read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
             let mut db = app.store.read().await?;
             let narrowed = ask.narrow(&mut db).await?;
             if let Some(problem) = narrowed.problems.into_iter().next() {

@@ -58,7 +58,7 @@ async fn wanted(
     if kind == Kind::Audit && !visit.may(Permission::Audit) {
         return Err(Fault::forbidden());
     }
-    let mut tree = Tree::from_pairs(query.as_bytes());
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
     // Where a page of the list began says nothing about the whole of it.
     let _ = (tree.take_word("after"), tree.take_word("limit"), tree.take_word("of"));
     if kind != Kind::Rewards {
@@ -173,7 +173,7 @@ struct NewPage {
 
 async fn form(State(app): State<App>, visit: Visit, uri: Uri) -> Result<Response, Fault> {
     let query = uri.query().unwrap_or("").to_owned();
-    let mut tree = Tree::from_pairs(query.as_bytes());
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
     let of = tree.take_word("of").unwrap_or_else(|| Kind::Rewards.as_str().to_owned());
     let kind = Kind::parse(&of).ok_or_else(Fault::missing)?;
     let now = app.clock.now();

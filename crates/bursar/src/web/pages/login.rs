@@ -31,9 +31,17 @@ struct Ask {
     next: Option<String>,
 }
 
+/// The form again, after too many tries.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn again(next: Option<String>) -> Result<Response, Fault> {
+    let why = Some("Too many tries. Wait a minute, then try again.");
+    html(&Login { version: assets_version(), why, next: next.unwrap_or_default() })
+}
+
 async fn login(Query(ask): Query<Ask>) -> Result<Response, Fault> {
     let why = ask.why.as_deref().map(|why| match why {
-        "slow_down" => "Too many tries. Wait a minute, then try again.",
         "link" => {
             "This one-time link was used already or is too old. Sign in with your password, or ask for a new link."
         }
@@ -62,7 +70,8 @@ pub fn fault(told: &fault::Told, request_id: &str) -> Result<Response, Fault> {
         401 => "Sign in first",
         403 => "Not allowed",
         404 => "Nothing here",
-        409 | 412 => "Not done",
+        409 | 412 | 501 => "Not done",
+        429 => "Too many tries",
         400 | 415 | 422 => "This cannot be read",
         502 => "The vendor does not answer",
         503 => "Not now",

@@ -54,10 +54,12 @@ mod transaction;
 mod transactions;
 mod words;
 
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::{Need, Route, get};
-use crate::web::fault;
+use crate::web::fault::{self, Fault};
+pub use portal::prove_again;
 pub use words::in_zone;
 
 /// The routes of the pages.
@@ -113,6 +115,14 @@ pub fn routes() -> Vec<Route> {
     ];
     routes.extend(pages.into_iter().flatten());
     routes
+}
+
+/// The form to sign in, after too many tries: the partners' own, or ours.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_again(portal: bool, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
+    if portal { portal::login_again(headers, next) } else { login::again(next) }
 }
 
 /// The page of something that went wrong; the caller sets the status.

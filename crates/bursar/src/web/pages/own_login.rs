@@ -45,7 +45,7 @@ pub enum Changed {
 pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> Result<Changed, Fault> {
     let (app, id) = (&web.app, session.actor.id);
     if people::has_password(app, id).await? {
-        if !web.logins.allows(&id.to_string()) {
+        if web.tries.prove(&session.token_hash, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
         }
         if !people::prove(app, session, &sent.current).await? {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::frame::{assets_version, html};
 use crate::ops::people::{self, Session};
 use crate::web::fault::Fault;
-use crate::web::session::is_fresh;
+use crate::web::session::{is_fresh, too_many};
 use crate::web::{Web, buffered};
 
 /// The field of the password. It is taken out of a form before anything else reads or keeps it.
@@ -82,17 +82,19 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
         return Ok(());
     }
     let refuse = |fault: Fault| Box::new(fault.into_response());
-    let why = match &sent.password {
-        None => None,
-        Some(_) if !web.logins.allows(&session.actor.id.to_string()) => {
-            Some("Too many tries. Wait a minute, then try again.")
+    let (mut why, mut slow) = (None, None);
+    if let Some(password) = &sent.password {
+        match web.tries.prove(&session.token_hash, web.app.clock.now()) {
+            Err(wait) => {
+                (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
+            }
+            Ok(()) => match people::prove(&web.app, session, password).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => why = Some("This is not your password. Try again."),
+                Err(error) => return Err(refuse(error.into())),
+            },
         }
-        Some(password) => match people::prove(&web.app, session, password).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => Some("This is not your password. Try again."),
-            Err(error) => return Err(refuse(error.into())),
-        },
-    };
+    }
     let has_password = people::has_password(&web.app, session.actor.id).await;
     let page = ProofPage {
         version: assets_version(),
@@ -103,5 +105,9 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
         has_password: has_password.map_err(|error| refuse(error.into()))?,
         why,
     };
-    Err(Box::new(html(&page).unwrap_or_else(IntoResponse::into_response)))
+    let page = html(&page).unwrap_or_else(IntoResponse::into_response);
+    Err(Box::new(match slow {
+        Some(wait) => too_many(page, wait),
+        None => page,
+    }))
 }

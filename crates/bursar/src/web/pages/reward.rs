@@ -330,7 +330,7 @@ fn with_query(path: &str, query: &str) -> String {
 /// The number of the reward that follows this one in the list, or of the list's first where it is the last. One that
 /// has left the list meanwhile is not among what follows.
 async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
-    let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
+    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
     let mut db = app.store.read().await?;
     let this = find(&mut db, number).await?;
     let narrowed = ask.narrow(&mut db).await?;

@@ -94,7 +94,7 @@ struct Saved {
 async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Saved>) -> Result<Response, Fault> {
     let query = sent.query.unwrap_or_default();
     // Read and written again, so that nothing is kept that the list does not understand.
-    let ask: Ask = read(&Tree::from_pairs(query.as_bytes())).map_err(Fault::field)?;
+    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
     let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
     match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {
         Ok(id) => {

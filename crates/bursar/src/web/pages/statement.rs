@@ -18,7 +18,7 @@ use crate::web::{Need, Route, get};
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show)]
+    vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
 }
 
 /// The year that a file like `2026.pdf` is of.

@@ -157,3 +157,18 @@ async fn five_thousand_rows_are_previewed_entered_and_approved_by_the_set() {
     assert_ne!(house.get("/rewards?view=pending").await.ok()["data"], Value::Null);
     assert_eq!(house.balance("reward_expense").await, "12500000.00");
 }
+
+#[tokio::test]
+async fn an_answer_names_the_first_thousand_rows() {
+    let house = House::open("import_bounded").await;
+    house.furnish().await;
+    let file = format!("external_id,activity,owner,value,currency\n{}", "1\n".repeat(20_000));
+    let tried = import(&house, "k", "?dry_run=true", file.clone()).await;
+    let said = tried.body.to_string().len();
+    assert!(said < 256 << 10, "{said} bytes");
+    let tried = tried.ok();
+    assert_eq!((&tried["rejected_count"], &tried["accepted"]), (&json!(20_000), &json!(0)));
+    assert_eq!(tried["rejected"].as_array().unwrap().len(), 1_000);
+    let again = import(&house, "k", "?dry_run=true", file).await;
+    assert_eq!(again.header("idempotent-replayed"), "", "a dry run does nothing that must not be done twice");
+}

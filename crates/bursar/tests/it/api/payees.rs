@@ -270,3 +270,18 @@ async fn the_years_and_their_lines() {
     let now = house.get("/payees/ana/tax-year").await.ok();
     assert_eq!((&now["year"], &now["over_threshold"]), (&json!(2026), &json!(false)));
 }
+
+#[tokio::test]
+async fn a_filter_by_another_company_finds_nobody() {
+    let house = House::open("partners_filter").await;
+    house.furnish().await;
+    let key = house.key(Role::PartnerAdmin, Some("ana")).await;
+    let found = async |query: &str| {
+        let page = house.call_as(&key, "GET", &format!("/partners{query}"), Value::Null, &[]).await.ok();
+        page["data"].as_array().unwrap().len()
+    };
+    assert_eq!(found("").await, 2);
+    assert_eq!(found("?account=acme").await, 2);
+    assert_eq!(found("?account=bolt").await, 0, "their own company is not shown for another");
+    assert_eq!(found("?account=nobody").await, 0);
+}

@@ -64,7 +64,7 @@ async fn join(
         return page(&app, &token, Some("The two passwords are not the same.".to_owned())).await;
     }
     match invitations::accept(&app, Door::House, &token, &sent.password, &device).await {
-        Ok(Some(session)) => Ok(welcome(&app, &session, None)),
+        Ok(Some(session)) => Ok(welcome(&session, None)),
         Ok(None) => page(&app, &token, None).await,
         Err(OpsError::Refused(refusal)) => page(&app, &token, Some(refusal.sentence)).await,
         Err(error) => Err(error.into()),

@@ -11,8 +11,9 @@ use payout::access::Role;
 
 use super::words::{Language, Words};
 use crate::app::App;
+use crate::ops::OpsError;
 use crate::ops::invitations::{self, Door};
-use crate::ops::{OpsError, people};
+use crate::ops::people::{self, Session};
 use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
@@ -59,11 +60,25 @@ async fn login(headers: HeaderMap, Query(ask): Query<Ask>) -> Result<Response, F
     let chosen = ask.language.as_deref().and_then(Language::parse);
     let language = chosen.unwrap_or_else(|| asked(&headers));
     let t = language.words();
-    let why = ask.why.as_deref().map(|why| match why {
-        "slow_down" => t.login_slow,
-        "link" => t.login_link,
-        _ => t.login_wrong,
-    });
+    let why = ask.why.as_deref().map(|why| if why == "link" { t.login_link } else { t.login_wrong });
+    login_page(language, why, ask.next)
+}
+
+/// The form again, after too many tries.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_again(headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
+    let language = asked(headers);
+    login_page(language, Some(language.words().login_slow), next)
+}
+
+fn login_page(
+    language: Language,
+    why: Option<&'static str>,
+    next: Option<String>,
+) -> Result<Response, Fault> {
+    let t = language.words();
     html(&LoginPage {
         title: t.login,
         language,
@@ -71,7 +86,7 @@ async fn login(headers: HeaderMap, Query(ask): Query<Ask>) -> Result<Response, F
         t,
         version: assets_version(),
         why,
-        next: ask.next.unwrap_or_else(|| "/portal".to_owned()),
+        next: next.unwrap_or_else(|| "/portal".to_owned()),
     })
 }
 
@@ -136,7 +151,7 @@ async fn join(
         |t| t.not_the_same.to_owned()
     } else {
         match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
-            Ok(Some(session)) => return Ok(welcome(app, &session, Some("/portal"))),
+            Ok(Some(session)) => return Ok(welcome(&session, Some("/portal"))),
             Ok(None) => |t| t.join_gone.to_owned(),
             Err(OpsError::Refused(_)) => |t| t.password_rule.to_owned(),
             Err(error) => return Err(error.into()),
@@ -166,6 +181,26 @@ async fn prove(
     SignedIn(session): SignedIn,
     Query(ask): Query<Ask>,
 ) -> Result<Response, Fault> {
+    let next = ask.next.filter(|next| is_ours(next));
+    let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
+    let wrong: fn(&Words) -> &'static str = |t| t.password_wrong;
+    prove_page(&app, session, next, ask.why.map(|_| wrong)).await
+}
+
+/// The form again, after too many tries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Fault> {
+    prove_page(app, session, next, Some(|t| t.login_slow)).await
+}
+
+async fn prove_page(
+    app: &App,
+    session: Session,
+    next: String,
+    why: Option<fn(&Words) -> &'static str>,
+) -> Result<Response, Fault> {
     let mut language = Language::English;
     if let Some(id) = session.actor.partner {
         let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
@@ -173,18 +208,16 @@ async fn prove(
         language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
     }
     let t = language.words();
-    let next = ask.next.filter(|next| is_ours(next));
-    let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     html(&ProvePage {
         title: t.prove,
         language,
         t,
         version: assets_version(),
-        has_password: people::has_password(&app, session.actor.id).await?,
+        has_password: people::has_password(app, session.actor.id).await?,
         csrf: session.csrf,
         next,
         home: if partner { "/portal" } else { "/" },
-        why: ask.why.as_deref().map(|why| if why == "slow_down" { t.login_slow } else { t.password_wrong }),
+        why: why.map(|why| why(t)),
     })
 }

@@ -26,8 +26,8 @@ use crate::web::{Route, get};
 /// The rows of the route table.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/portal/payouts/{number}/statement", PARTNERS, one),
-        get("/portal/statements/{year}", PARTNERS, of_year),
+        get("/portal/payouts/{number}/statement", PARTNERS, one).heavy(),
+        get("/portal/statements/{year}", PARTNERS, of_year).heavy(),
     ]
 }
 

@@ -1,0 +1,92 @@
+//! Who is at the other end of a connection. Behind a proxy that is the proxy, and whom it passes a request on for is
+//! believed only of proxies that the operator named: anybody can write `X-Forwarded-For`. What is deliberately not here:
+//! who signs in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request};
+
+use crate::config::Range;
+
+/// A neighbourhood of addresses that one party usually holds: a /24, or a /64 of the newer ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// The one an address is in.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+/// The address a request comes from: the connection's, or, when a trusted proxy holds that, the last one on its list of
+/// whom it passes on for that is no trusted proxy itself.
+#[must_use]
+pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.holds(address));
+    let mut nearest = peer.ip().to_canonical();
+    let lines = request.headers().get_all("x-forwarded-for").iter();
+    let listed: Vec<&str> =
+        lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
+    for passed_on in listed.into_iter().rev() {
+        if !is_trusted(nearest) {
+            break;
+        }
+        // What is no address ends what can be believed.
+        let Ok(address) = passed_on.trim().parse::<IpAddr>() else { break };
+        nearest = address.to_canonical();
+    }
+    Some(nearest)
+}
+
+/// The network a request comes from, to count its tries by. Nobody's when it comes from this machine: then it is a proxy
+/// here that was not named, and one count would stand for everybody behind it.
+#[must_use]
+pub fn network(request: &Request, trusted: &[Range]) -> Option<Network> {
+    address(request, trusted).filter(|address| !address.is_loopback()).map(Network::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[test]
+    fn only_a_named_proxy_is_believed() {
+        let of = |peer: &str, passed_on: &str, trusted: &[&str]| {
+            let mut request =
+                Request::builder().header("x-forwarded-for", passed_on).body(Body::empty()).unwrap();
+            let peer: SocketAddr = peer.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let trusted: Vec<Range> = trusted.iter().map(|range| range.parse().unwrap()).collect();
+            address(&request, &trusted).unwrap().to_string()
+        };
+        let rows: [(&str, &str, &[&str], &str); 7] = [
+            ("198.51.100.1:9", "203.0.113.9", &[], "198.51.100.1"),
+            ("127.0.0.1:9", "203.0.113.9", &[], "127.0.0.1"),
+            ("127.0.0.1:9", "203.0.113.9", &["127.0.0.1"], "203.0.113.9"),
+            ("127.0.0.1:9", "1.2.3.4, 203.0.113.9", &["127.0.0.1"], "203.0.113.9"),
+            ("127.0.0.1:9", "203.0.113.9, 10.1.2.3", &["127.0.0.1", "10.0.0.0/8"], "203.0.113.9"),
+            ("[::1]:9", "nonsense", &["::1"], "::1"),
+            ("[::ffff:10.0.0.1]:9", "2001:db8::7", &["10.0.0.0/8"], "2001:db8::7"),
+        ];
+        for (peer, passed_on, trusted, expected) in rows {
+            assert_eq!(of(peer, passed_on, trusted), expected, "{peer} {passed_on} {trusted:?}");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_counted_together() {
+        let of = |address: &str| Network::of(address.parse().unwrap());
+        assert_eq!(of("203.0.113.9"), of("203.0.113.200"));
+        assert_eq!(of("::ffff:203.0.113.9"), of("203.0.113.200"));
+        assert_ne!(of("203.0.113.9"), of("203.0.112.9"));
+        assert_eq!(of("2001:db8:0:1::7"), of("2001:db8:0:1:ffff::9"));
+        assert_ne!(of("2001:db8:0:1::7"), of("2001:db8:0:2::7"));
+    }
+}

@@ -1,0 +1,114 @@
+//! What every answer says beside itself, in one table, and the names of our cookies. What is deliberately not here: the
+//! session behind a cookie.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use url::Url;
+
+use crate::app::App;
+use crate::config::STRIPE_API;
+
+/// The name of a cookie that no other host below the same domain can set, and no plain connection.
+const HOST_ONLY: &str = "__Host-";
+
+/// The same on every answer, unless it has stricter words of its own.
+const RULES: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+         magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+    ),
+];
+
+/// Puts the table's headers on an answer.
+pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
+    for (name, value) in RULES {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&content_policy(app, path)) {
+        // What is shown in a frame has stricter rules of its own.
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+    if is_https(app) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if !path.starts_with("/assets/") && !path.starts_with("/api/docs") {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", value);
+    }
+}
+
+fn content_policy(app: &App, path: &str) -> String {
+    let mut forms = "'self'".to_owned();
+    if path.starts_with("/portal/profile/") {
+        // The form that begins onboarding leads on to Stripe's own pages, and browsers ask where a form ends up.
+        let base =
+            app.config.stripe_api_base.as_deref().filter(|base| base.trim_end_matches('/') != STRIPE_API);
+        let stand_in = base.and_then(|base| Url::parse(base).ok());
+        let theirs = stand_in.map(|base| base.origin().ascii_serialization());
+        forms = format!("{forms} {}", theirs.as_deref().unwrap_or("https://*.stripe.com"));
+    }
+    format!(
+        "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+         form-action {forms}; frame-ancestors 'none'"
+    )
+}
+
+/// Whether people reach us encrypted.
+#[must_use]
+pub fn is_https(app: &App) -> bool {
+    app.base_url.starts_with("https:")
+}
+
+/// Takes our cookies out of the names they travel under. Over https only those count that nobody else can have set.
+pub fn open_cookies(app: &App, headers: &mut HeaderMap) {
+    if !is_https(app) {
+        return;
+    }
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let ours = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().strip_prefix(HOST_ONLY));
+    let opened = HeaderValue::from_str(&ours.collect::<Vec<_>>().join("; "));
+    headers.remove(header::COOKIE);
+    if let Ok(opened) = opened {
+        headers.insert(header::COOKIE, opened);
+    }
+}
+
+/// Gives our cookies the names they travel under.
+pub fn close_cookies(app: &App, headers: &mut HeaderMap) {
+    if !is_https(app) {
+        return;
+    }
+    let cookies: Vec<HeaderValue> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter_map(|value| {
+            HeaderValue::from_str(&format!("{HOST_ONLY}{}; Secure", value.to_str().ok()?)).ok()
+        })
+        .collect();
+    headers.remove(header::SET_COOKIE);
+    for cookie in cookies {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Whether a browser says that another site sent this form. A program says nothing of the kind, and has no session.
+#[must_use]
+pub fn from_elsewhere(app: &App, headers: &HeaderMap) -> bool {
+    let sent = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let site = sent(HeaderName::from_static("sec-fetch-site"));
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return true;
+    }
+    let Some(origin) = sent(header::ORIGIN) else { return false };
+    let ours = Url::parse(&app.base_url).map(|base| base.origin().ascii_serialization());
+    // Somebody may reach us under another name than the configured one; a browser tells no other site's name for ours.
+    let here = origin.split_once("://").is_some_and(|(_, host)| sent(header::HOST) == Some(host));
+    !here && ours.is_ok_and(|ours| ours != origin)
+}
