@@ -86,6 +86,13 @@ pub fn rfc3339(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
+/// The time that a `Date` header names, in microseconds UTC.
+#[must_use]
+pub fn http_date(text: &str) -> Option<i64> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
+}
+
 /// The first microsecond of a UTC date written `YYYY-MM-DD`; `None` when it is not one.
 #[must_use]
 pub fn start_of_date(date: &str) -> Option<i64> {

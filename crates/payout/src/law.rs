@@ -26,6 +26,8 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::Unknown(leg) => doubtful(state, *leg, AttemptState::Unknown),
         Fact::Review(leg) => doubtful(state, *leg, AttemptState::Review),
         Fact::Refused(leg, _) => refused(state, *leg, terms),
+        Fact::Withheld(leg) => withheld(state, attempt, *leg),
+        Fact::Unfunded(_) => unfunded(state),
         Fact::TransferMade => transfer_made(state, terms),
         Fact::PayoutMade => payout_made(state),
         Fact::PayoutPaid => payout_paid(state),
@@ -56,7 +58,9 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
         }
         Fact::Refused(..) => (AttemptState::Failed, AttemptState::ALL),
         Fact::CancelMade => (AttemptState::Returned, AttemptState::ALL),
-        Fact::TransferMade
+        Fact::Withheld(_)
+        | Fact::Unfunded(_)
+        | Fact::TransferMade
         | Fact::PayoutMade
         | Fact::PayoutPaid
         | Fact::PayoutFailed(_)
@@ -133,6 +137,46 @@ fn refused(state: State, leg: Leg, terms: &Terms) -> Step {
             .tell(Notice::PaymentReturned),
         Leg::Reversal if state == State::Recalling => to(State::PayoutFailed).attempt(AttemptState::Failed),
         Leg::Transfer | Leg::Item | Leg::Payout | Leg::Reversal | Leg::Cancel => still(state),
+    }
+}
+
+/// What was intended but certainly never sent waits again as it did before. Once it may have been sent there is no way
+/// back to waiting.
+fn withheld(state: State, attempt: AttemptState, leg: Leg) -> Step {
+    match (state, attempt, leg) {
+        (State::Sending, AttemptState::Sending, Leg::Transfer | Leg::Item) => {
+            to(State::Queued).attempt(AttemptState::Queued)
+        }
+        (_, _, Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel) => still(state),
+    }
+}
+
+/// The transferred money is not there to be paid out yet: it goes out later, by another attempt. No money has moved, and
+/// nobody is told that anything failed.
+fn unfunded(state: State) -> Step {
+    match state {
+        State::PayoutSending | State::PayoutUnknown | State::PayoutReview => {
+            to(State::Transferred).attempt(AttemptState::Failed).begin(Leg::Payout)
+        }
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => still(state),
     }
 }
 

@@ -96,6 +96,10 @@ pub enum Fact {
     Review(Leg),
     /// Definitely not carried out: the vendor refused, or a gate closed before the first byte.
     Refused(Leg, Reason),
+    /// Certainly not sent, because a gate closed that opens by itself: it is to be sent when it does.
+    Withheld(Leg),
+    /// The bank payout was refused only because the connected balance does not cover it yet.
+    Unfunded(Reason),
     /// Stripe made the transfer: the money left our balance.
     TransferMade,
     /// Stripe has the payout (`pending` or `in_transit`).
@@ -144,11 +148,17 @@ impl Fact {
     #[must_use]
     pub fn leg(&self) -> Leg {
         match self {
-            Self::Sent(leg) | Self::Unknown(leg) | Self::Review(leg) | Self::Refused(leg, _) => *leg,
+            Self::Sent(leg)
+            | Self::Unknown(leg)
+            | Self::Review(leg)
+            | Self::Refused(leg, _)
+            | Self::Withheld(leg) => *leg,
             Self::TransferMade => Leg::Transfer,
-            Self::PayoutMade | Self::PayoutPaid | Self::PayoutFailed(_) | Self::PayoutCanceled(_) => {
-                Leg::Payout
-            }
+            Self::PayoutMade
+            | Self::PayoutPaid
+            | Self::PayoutFailed(_)
+            | Self::PayoutCanceled(_)
+            | Self::Unfunded(_) => Leg::Payout,
             Self::ReversalMade => Leg::Reversal,
             Self::ItemPending
             | Self::ItemPaid { .. }
@@ -168,6 +178,7 @@ impl Fact {
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Refused(_, reason)
+            | Self::Unfunded(reason)
             | Self::PayoutFailed(reason)
             | Self::PayoutCanceled(reason)
             | Self::ItemFailed(reason)
@@ -176,6 +187,7 @@ impl Fact {
             | Self::ItemReturned(reason)
             | Self::ItemBlocked(reason) => Some(reason),
             Self::Sent(_)
+            | Self::Withheld(_)
             | Self::Unknown(_)
             | Self::Review(_)
             | Self::TransferMade
@@ -198,6 +210,8 @@ impl Fact {
             Self::Unknown(_) => "outcome_unknown",
             Self::Review(_) => "needs_review",
             Self::Refused(..) => "refused",
+            Self::Withheld(_) => "withheld",
+            Self::Unfunded(_) => "unfunded",
             Self::TransferMade => "transfer_made",
             Self::PayoutMade => "payout_made",
             Self::PayoutPaid => "payout_paid",

@@ -35,12 +35,14 @@ fn facts(vendor: Vendor) -> Vec<Fact> {
                 Fact::PayoutPaid,
                 Fact::PayoutFailed(reason()),
             ]);
+            facts.extend([Fact::Withheld(Leg::Transfer), Fact::Unfunded(reason())]);
             facts.extend([Fact::PayoutCanceled(reason()), Fact::ReversalMade]);
             facts
         }
         Vendor::PayPal => {
             let fee = Some(usd(200));
             let mut facts = answers(Leg::Item).to_vec();
+            facts.push(Fact::Withheld(Leg::Item));
             facts.extend([Fact::ItemPending, Fact::ItemPaid { fee }, Fact::ItemFailed(reason())]);
             facts.extend([Fact::ItemUnclaimed(reason()), Fact::ItemOnHold(reason())]);
             facts.extend([Fact::ItemReturned(reason()), Fact::ItemBlocked(reason())]);

@@ -121,7 +121,7 @@ async fn serve(State(simulator): State<Simulator>, request: Request) -> Response
     if !early.is_empty() {
         simulator.deliver(early, incoming.now).await;
     }
-    send(answer, travel)
+    send(answer, travel, incoming.now)
 }
 
 /// Takes the lock once: applies what is due, lets a fault strike, asks the vendor, notes a request for money.
@@ -215,8 +215,11 @@ fn html() -> Answer {
     Answer { status: 200, headers: vec![("content-type", "text/html".to_owned())], body, executed: false }
 }
 
-fn send(answer: Answer, travel: Travel) -> Response {
+fn send(answer: Answer, travel: Travel, now: i64) -> Response {
     let mut builder = Response::builder().status(answer.status);
+    if let Some(date) = dated(now) {
+        builder = builder.header(header::DATE, date);
+    }
     let mut typed = false;
     for (name, value) in &answer.headers {
         typed |= *name == "content-type";
@@ -237,6 +240,12 @@ fn send(answer: Answer, travel: Travel) -> Response {
         Travel::Slowly(millis) => drip(&answer.body, millis),
     };
     builder.body(body).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// The vendors' time as HTTP writes it.
+fn dated(now: i64) -> Option<String> {
+    let now = jiff::Timestamp::from_microsecond(now).ok()?;
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok()
 }
 
 /// A body that gives what it has, rests long enough for that to leave, and breaks.

@@ -305,7 +305,8 @@ impl Simulator {
         (self.clock)() + self.ahead.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn move_ahead(&self, micros: i64) {
+    /// Moves the vendors' clock ahead of whoever else is told the time, or behind it.
+    pub fn move_ahead(&self, micros: i64) {
         self.ahead.fetch_add(micros, Ordering::SeqCst);
         self.advance(self.now());
     }

@@ -34,6 +34,20 @@ pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 pub struct Http {
     client: reqwest::Client,
     certificates: Certificates,
+    watch: Option<Watch>,
+}
+
+/// Told when we asked, when we were answered, and the `Date` of the answer.
+pub type TellDate = Arc<dyn Fn(i64, i64, &str) + Send + Sync>;
+
+/// Whoever compares clocks: told, for every answer with a `Date`, our time (microseconds UTC) when the request was begun
+/// and when the answer's head was there, and the `Date` as it was written.
+#[derive(Clone)]
+pub struct Watch {
+    /// Tells our time.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Is told.
+    pub told: TellDate,
 }
 
 /// One request, complete with credentials. `Debug` shows neither headers nor body.
@@ -123,7 +137,13 @@ impl Http {
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
-        Ok(Self { client, certificates: Certificates::default() })
+        Ok(Self { client, watch: None, certificates: Certificates::default() })
+    }
+
+    /// The same, with somebody who compares clocks.
+    #[must_use]
+    pub fn watched(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Sends one request and waits for its whole answer.
@@ -136,12 +156,17 @@ impl Http {
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);
         }
+        let asked_at = self.watch.as_ref().map(|watch| (watch.clock)());
         let mut response = match outgoing.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => return Answer::NotSent(whole(&error)),
             Err(error) => return Answer::Lost(whole(&error)),
         };
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let date = headers.get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
+        if let (Some(watch), Some(asked_at), Some(date)) = (&self.watch, asked_at, date) {
+            (watch.told)(asked_at, (watch.clock)(), date);
+        }
         let mut body = Vec::new();
         loop {
             match response.chunk().await {

@@ -215,6 +215,10 @@ impl Case {
     fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Heard, now: i64) {
         let attempt = &mut self.attempts[place];
         attempt.state = next;
+        if next == AttemptState::Queued {
+            // Nothing of it was sent, and nothing carries it any more.
+            (attempt.submission, attempt.first_sent_at) = (None, None);
+        }
         attempt.reason_code =
             heard.fact.reason().map(|reason| reason.code.clone()).or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);

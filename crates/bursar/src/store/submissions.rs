@@ -183,8 +183,8 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
 /// Leases submissions of a vendor that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence
 /// goes up, so that a worker that slept through its lease cannot record over a newer one.
 ///
-/// A lease that was not given back means that its holder died, and may have sent before: that is a doubt, whatever he
-/// learnt. The age of the key counts from the first lease to send under it.
+/// A lease alone is no doubt: whoever held it may have died long before a byte left. Only what [`begin`] was called for
+/// and nobody recorded since may have been sent: that is a doubt, whatever the one before learnt.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -200,8 +200,7 @@ pub async fn lease(
         true => ("'looking'", ""),
         false => (
             "'intended', 'unknown'",
-            ", first_sent_at = COALESCE(first_sent_at, $1), \
-             doubts = doubts + CASE WHEN lease_until > 0 THEN 1 ELSE 0 END",
+            ", doubts = doubts + CASE WHEN sending_since IS NULL THEN 0 ELSE 1 END, sending_since = NULL",
         ),
     };
     // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less. The guard
@@ -214,6 +213,22 @@ pub async fn lease(
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
     tx.all(query).await?.iter().map(submission).collect()
+}
+
+/// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
+/// that are still held; the others must not be sent. The age of a key counts from the first time this was said of it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(tx: &mut Tx, held: &[(String, i64)], now: i64) -> Result<Vec<String>> {
+    let mut rows = Rows::default();
+    held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
+    let sql = "WITH v (id, fence) AS (VALUES {rows}) UPDATE submission SET sending_since = $1, \
+               first_sent_at = COALESCE(first_sent_at, $1) FROM v \
+               WHERE submission.id = v.id AND submission.fence = v.fence \
+               AND submission.state IN ('intended', 'unknown') RETURNING submission.id";
+    let begun = tx.bulk_returning(sql, &[now.into()], rows).await?;
+    begun.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Holds leases a little longer; answers how many are still held.
@@ -287,7 +302,7 @@ pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
                last_detail = v.detail, vendor_id = v.vendor_id, tries = v.tries, doubts = v.doubts, \
                same_errors = v.same_errors, refusals = v.refusals, looks = v.looks, looked_at = v.looked_at, \
                first_sent_at = v.first_sent_at, last_sent_at = v.last_sent_at, ended_at = v.ended_at, \
-               lease_until = 0 FROM v WHERE submission.id = v.id AND submission.fence = v.fence \
+               lease_until = 0, sending_since = NULL FROM v WHERE submission.id = v.id AND submission.fence = v.fence \
                AND submission.state IN ('intended', 'unknown', 'looking') RETURNING submission.id";
     let held = tx.bulk_returning(sql, &[], rows).await?;
     held.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -344,13 +359,14 @@ pub async fn open(db: &mut Db) -> Result<Vec<(String, i64)>> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Takes submissions that wait for a person up again: Stripe is looked through once more, PayPal is sent the same bytes.
+/// Takes submissions that wait for a person up again: Stripe is looked through once more, PayPal is sent the same bytes,
+/// if every gate is open. Whatever waits for a person may have been carried out, so that is a doubt.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64> {
     let sql = "UPDATE submission SET state = CASE vendor WHEN 'stripe' THEN 'looking' ELSE 'unknown' END, \
-               next_at = $1, looks = 0, looked_at = NULL, refusals = 0, ended_at = NULL \
+               next_at = $1, doubts = doubts + 1, looks = 0, looked_at = NULL, refusals = 0, ended_at = NULL \
                WHERE state = 'needs_review' AND id IN ({ids})";
     tx.among(sql, &[now.into()], ids.iter().cloned()).await
 }

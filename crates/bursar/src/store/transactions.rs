@@ -374,6 +374,16 @@ pub async fn let_wait(
     Ok(())
 }
 
+/// Lets the queued attempts of these transactions wait until then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn postpone(tx: &mut Tx, transactions: &[TransactionId], next_at: i64) -> Result<()> {
+    let sql = "UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND transaction_id IN ({ids})";
+    tx.among(sql, &[next_at.into()], transactions.iter().map(ToString::to_string)).await?;
+    Ok(())
+}
+
 /// A new transaction, as Pay writes it.
 pub struct New<'a> {
     /// Its id.

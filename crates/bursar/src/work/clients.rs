@@ -10,11 +10,12 @@ use vendors::http::Http;
 use vendors::paypal::PayPal;
 use vendors::stripe::Stripe;
 
+use super::skew::Skew;
 use crate::app::App;
 use crate::config::{PAYPAL_API, PAYPAL_SANDBOX_API, STRIPE_API};
-use crate::ops::vendors::Credentials;
+use crate::ops::vendors::{self as connections, Credentials};
+use crate::store;
 use crate::store::vendors::Connection;
-use crate::store::{self, StoreError};
 
 /// A vendor that can be talked to.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub struct Connected<C> {
 pub struct Clients {
     app: App,
     http: Http,
+    skew: Skew,
     made: Arc<Mutex<HashMap<Vendor, (String, Made)>>>,
 }
 
@@ -62,7 +64,18 @@ impl Clients {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, String> {
-        Ok(Self { app, http: Http::new()?, made: Arc::default() })
+        Ok(Self { app, http: Http::new()?, skew: Skew::default(), made: Arc::default() })
+    }
+
+    /// How far our clock is from the vendors'.
+    #[must_use]
+    pub fn skew(&self) -> &Skew {
+        &self.skew
+    }
+
+    /// The network, with an eye on this vendor's clock.
+    fn watched(&self, vendor: Vendor) -> Http {
+        self.http.clone().watched(self.skew.watch(&self.app.clock, vendor.as_str()))
     }
 
     /// The network, for fetching PayPal's certificates.
@@ -71,10 +84,10 @@ impl Clients {
         &self.http
     }
 
-    /// Stripe, if it is connected.
+    /// Stripe, if it is connected and its credentials open.
     ///
     /// # Errors
-    /// When the database does not answer, or the credentials do not open.
+    /// When the database does not answer.
     pub async fn stripe(&self) -> store::Result<Option<Connected<Stripe>>> {
         match self.get(Vendor::Stripe).await? {
             Some(Made::Stripe(connected)) => Ok(Some(connected)),
@@ -82,10 +95,10 @@ impl Clients {
         }
     }
 
-    /// PayPal, if it is connected.
+    /// PayPal, if it is connected and its credentials open.
     ///
     /// # Errors
-    /// When the database does not answer, or the credentials do not open.
+    /// When the database does not answer.
     pub async fn paypal(&self) -> store::Result<Option<Connected<PayPal>>> {
         match self.get(Vendor::PayPal).await? {
             Some(Made::PayPal(connected)) => Ok(Some(connected)),
@@ -100,15 +113,34 @@ impl Clients {
         let Some(connection) = all.into_iter().find(|connection| connection.vendor == vendor) else {
             return Ok(None);
         };
-        let mut made = self.made.lock().await;
+        let made = self.made.lock().await;
         if let Some((sealed, client)) = made.get(&vendor)
             && *sealed == connection.sealed
         {
             return Ok(Some(client.clone()));
         }
-        let client = self.make(&connection).map_err(StoreError::Corrupt)?;
-        made.insert(vendor, (connection.sealed, client.clone()));
+        drop(made);
+        let client = match self.make(&connection) {
+            Ok(client) => client,
+            Err(why) => {
+                self.cannot_be_made(&connection, &why).await;
+                return Ok(None);
+            }
+        };
+        self.made.lock().await.insert(vendor, (connection.sealed, client.clone()));
         Ok(Some(client))
+    }
+
+    /// Credentials that do not open are like credentials that the vendor refuses: the vendor is paused, somebody is told,
+    /// and nothing else stands still.
+    async fn cannot_be_made(&self, connection: &Connection, why: &str) {
+        let now = self.app.clock.now();
+        if connection.rejected_at.is_some() && connection.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        if let Err(error) = connections::pause(&self.app, connection.vendor, why).await {
+            tracing::error!(?error, "a vendor whose credentials do not open could not be paused");
+        }
     }
 
     fn make(&self, connection: &Connection) -> Result<Made, String> {
@@ -133,7 +165,7 @@ impl Clients {
     /// When the base or the key cannot be used.
     pub fn new_stripe(&self, secret_key: &str) -> Result<Stripe, String> {
         let base = base(&self.app, Vendor::Stripe, "")?;
-        Stripe::new(self.http.clone(), base, secret_key).map_err(|bad| bad.0)
+        Stripe::new(self.watched(Vendor::Stripe), base, secret_key).map_err(|bad| bad.0)
     }
 
     /// A PayPal client for credentials that are not saved yet.
@@ -144,6 +176,6 @@ impl Clients {
         let base = base(&self.app, Vendor::PayPal, mode)?;
         let clock = self.app.clock.clone();
         let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now());
-        PayPal::new(self.http.clone(), base, client_id, client_secret, now).map_err(|bad| bad.0)
+        PayPal::new(self.watched(Vendor::PayPal), base, client_id, client_secret, now).map_err(|bad| bad.0)
     }
 }

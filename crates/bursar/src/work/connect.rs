@@ -245,6 +245,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
         let answer = match connection.vendor {
             Vendor::Stripe => match work.clients.stripe().await? {
                 Some(stripe) => work.ask(Vendor::Stripe, stripe.client.balance(None)).await.map(drop),
+                // They do not open; that was noted.
                 None => continue,
             },
             Vendor::PayPal => match work.clients.paypal().await? {

@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod exports;
 pub mod imports;
 pub mod intake;
+mod last_gates;
 mod mailer;
 pub mod notify;
 pub mod onboard;
@@ -24,6 +25,7 @@ pub mod pace;
 pub mod reconcile;
 mod send;
 pub mod settle;
+pub mod skew;
 pub mod sweep;
 mod swept;
 pub mod verdict;
@@ -64,6 +66,10 @@ pub struct Work {
 pub enum Death {
     /// The intention is committed, no byte has left.
     BetweenCommitAndSend,
+    /// Submissions are leased, and nobody has said yet that they are about to be sent.
+    BetweenLeaseAndBegin,
+    /// It is committed that they are about to be sent, no byte has left.
+    BetweenBeginAndSend,
     /// The vendor has answered, nothing is recorded.
     BetweenSendAndRecord,
 }

@@ -9,8 +9,11 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::verdict::{self, Judged};
 use super::{Done, Work, send};
-use crate::ops::safe_mode;
+use crate::ops::{safe_mode, vendors as connections};
 use crate::store::submissions::Submission;
+use crate::store::transactions;
+
+const DAY_US: i64 = 86_400_000_000;
 
 /// One pass: looks for the submissions that are due to be looked for.
 ///
@@ -41,10 +44,17 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     let Some((request, expect)) = stored(of) else {
         return (Judged::review(of, "the stored request cannot be read back"), None);
     };
+    let since = match since(work, of, now).await {
+        Ok(since) => since,
+        Err(error) => {
+            tracing::warn!(?error, "the payment of what is looked for could not be read");
+            return unsure();
+        }
+    };
     let looking = async {
         match request.kind() {
             MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
-            MoneyKind::Payout => payout(&stripe.client, of, &request, &expect).await,
+            MoneyKind::Payout => payout(&stripe.client, of, since, &request, &expect).await,
             MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
             MoneyKind::Batch | MoneyKind::Cancel => {
                 Ok(Found::Unclear("a PayPal request at Stripe".to_owned()))
@@ -53,9 +63,17 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     };
     match work.ask(Vendor::Stripe, looking).await {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
+        // By a clock that is wrong, keys are of another age and lists begin elsewhere.
+        Ok(Found::Absent) if work.clients.skew().too_much(of.vendor.as_str()) => unsure(),
         Ok(Found::Absent) => (verdict::stripe_absent(of, now), None),
         Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
-        Err(ReadError::Credentials(why)) => (Judged { pause: true, detail: why, ..unsure().0 }, None),
+        Err(ReadError::Credentials(why)) => {
+            // What was said last of the submission stays said: it may be what ends it.
+            if let Err(error) = connections::pause(&work.app, Vendor::Stripe, &why).await {
+                tracing::error!(?error, "a vendor that refuses our credentials could not be paused");
+            }
+            unsure()
+        }
         Err(
             ReadError::Missing
             | ReadError::RateLimited { .. }
@@ -64,6 +82,16 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
             | ReadError::Unreadable(_),
         ) => unsure(),
     }
+}
+
+/// From when on payouts are looked through, in seconds: a day before the payment was promised. Ours is known by our key and
+/// our attempt; the time only keeps the list short, so it need not be near.
+async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64> {
+    let mut db = work.app.store.read().await?;
+    let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();
+    let promised = transactions::several(&mut db, &ids).await?.into_iter().map(|one| one.created_at).min();
+    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) - DAY_US) / 1_000_000)
 }
 
 fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
@@ -114,6 +142,7 @@ async fn transfer(
 async fn payout(
     stripe: &Stripe,
     of: &Submission,
+    since: i64,
     request: &MoneyRequest,
     expect: &Expect,
 ) -> Result<Found, ReadError> {
@@ -121,8 +150,6 @@ async fn payout(
     let Some(account) = request.account().and_then(ConnectedAccount::parse) else {
         return Ok(Found::Unclear("the payout names no account".to_owned()));
     };
-    // A minute earlier, because the two clocks need not agree.
-    let since = of.first_sent_at.unwrap_or(of.created_at) / 1_000_000 - 60;
     let all = stripe.payouts_since(&account, since).await?;
     let mut ours = all.into_iter().filter(|made| {
         made.metadata.get("attempt") == Some(&attempt)

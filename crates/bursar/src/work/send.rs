@@ -1,9 +1,13 @@
-//! The only code that calls a money endpoint: leases committed submissions, sends their exact bytes with no database
-//! transaction open, and records the verdict under the lease's fence.
+//! The only code that calls a money endpoint: leases committed submissions, asks the gates a last time, commits what is
+//! about to be sent, sends the exact bytes with no database transaction open, and records the verdict under the lease's
+//! fence. Not here: what a closed gate leads to (`last_gates`) and what an answer means (`verdict`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use payout::eligibility::{BeforeSend, Code};
 use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
@@ -18,7 +22,7 @@ use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 use super::calls::Calls;
 use super::clients::Connected;
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, dispatch};
+use super::{Death, Done, Work, dispatch, last_gates};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
@@ -34,6 +38,8 @@ const LEASE_US: i64 = 30_000_000;
 const NEEDED_US: i64 = 22_000_000;
 /// The wait of what is not sent because its vendor does not answer.
 const AGAIN_US: i64 = 1_000_000;
+/// How often a lease in use is made longer.
+const RENEWED_EACH: Duration = Duration::from_secs(10);
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
 const AT_ONCE_PACED: i64 = 60;
@@ -43,6 +49,8 @@ const LONGEST_KEPT: usize = 16_384;
 const RECORDED_AT_ONCE: usize = 64;
 /// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
 const ON_THE_WIRE: usize = 30;
+/// How many looks through Stripe are under way at a time.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// How many submissions one pass sends. Stripe's legs are intended at the same pace, so that what is intended is not
 /// long overtaken by what happens meanwhile.
@@ -50,8 +58,11 @@ pub(super) fn at_once(work: &Work) -> i64 {
     if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE }
 }
 
-/// What a vendor said to one submission.
-struct Answered {
+/// Stripe's word for a bank payout that the connected balance does not cover at this moment.
+const NOT_THERE_YET: &str = "balance_insufficient";
+
+/// What a vendor said to one submission, or what was decided about it before anything was sent.
+pub(super) struct Answered {
     submission: Submission,
     judged: Judged,
     /// What the accepted object says of itself already, for a payout that was paid at once.
@@ -59,6 +70,54 @@ struct Answered {
     sent_at: i64,
     /// The answer as it came, if one did.
     raw: Option<Received>,
+    /// The gates that its payments wait at.
+    waits: Vec<(TransactionId, Code)>,
+}
+
+impl Answered {
+    /// Decided, and nothing sent.
+    pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
+        Self { submission, judged, fact: None, sent_at: 0, raw: None, waits }
+    }
+}
+
+/// Leases that are in use: they are made longer until their answers are recorded.
+struct Leases {
+    ends: AtomicI64,
+    held: Mutex<HashMap<String, i64>>,
+}
+
+impl Leases {
+    fn of(leased: &[Submission], ends: i64) -> Self {
+        let held = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
+        Self { ends: AtomicI64::new(ends), held: Mutex::new(held) }
+    }
+
+    fn held(&self) -> Vec<(String, i64)> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().map(|(id, fence)| (id.clone(), *fence)).collect()
+    }
+
+    fn recorded(&self, ids: &[&str]) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|id, _| !ids.contains(&id.as_str()));
+    }
+
+    /// Never ends. Where a lease was lost to somebody else, none is taken for longer than it was: what is left of the pass
+    /// is not sent.
+    async fn renew(&self, work: &Work) {
+        loop {
+            tokio::time::sleep(RENEWED_EACH).await;
+            let (app, held) = (&work.app, self.held());
+            let until = app.clock.now() + LEASE_US;
+            let renewed = transact!(app, |tx| { Ok(submissions::renew(tx, &held, until).await?) });
+            match renewed {
+                Ok(count) if count == held.len() as u64 => self.ends.store(until, Ordering::Release),
+                Ok(_) => tracing::warn!("another worker took a submission over that was still in use here"),
+                Err(error) => tracing::warn!(?error, "leases in use could not be made longer"),
+            }
+        }
+    }
 }
 
 /// Sends what is due; answers how many answers it recorded.
@@ -71,93 +130,86 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     if most == 0 {
         return Ok(0);
     }
-    let lease_ends = now + LEASE_US;
-    let leased =
-        transact!(app, |tx| { Ok(submissions::lease(tx, vendor, false, now, lease_ends, most).await?) })?;
-    if leased.is_empty() {
-        return Ok(0);
-    }
-    let (stopped, leased) = stop_at_gates(work, leased, now).await?;
-    let done = stopped.len();
-    record_answers(work, stopped).await?;
-    // The clients are found before anything is sent: a request on the wire must hold no connection to the database.
+    // The client is found before anything is leased, and a request on the wire must hold no connection to the database.
     let (stripe, paypal) = match vendor {
         Vendor::Stripe => (work.clients.stripe().await?, None),
         Vendor::PayPal => (None, work.clients.paypal().await?),
     };
-    let wire = Wire { work, stripe, paypal };
-    let sends = futures::stream::iter(leased).map(|submission| wire.one(submission, lease_ends));
-    let mut answers = sends.buffer_unordered(ON_THE_WIRE);
-    let (answered, waiting) = mpsc::unbounded_channel();
-    let sending = async move {
+    let ends = now + LEASE_US;
+    let leased = transact!(app, |tx| { Ok(submissions::lease(tx, vendor, false, now, ends, most).await?) })?;
+    if leased.is_empty() {
+        return Ok(0);
+    }
+    let (stopped, leased) = last_gates::ask(work, leased, now).await?;
+    let done = stopped.len();
+    record_answers(work, stopped).await?;
+    if stripe.is_none() && paypal.is_none() {
+        give_back(work, leased, now + app.config.longest_wait_us()).await?;
+        return Ok(done);
+    }
+    if work.dies_now(Death::BetweenLeaseAndBegin) {
+        return Ok(done);
+    }
+    let leased = begin(work, leased).await?;
+    if work.dies_now(Death::BetweenBeginAndSend) {
+        return Ok(done);
+    }
+    let leases = Leases::of(&leased, ends);
+    let wire = Wire { work, stripe, paypal, leases: &leases };
+    let sends = futures::stream::iter(leased).map(|submission| wire.one(submission));
+    Ok(done + record_as_they_come(work, &leases, sends.buffer_unordered(ON_THE_WIRE)).await?)
+}
+
+/// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
+/// database that fails, has sent nothing. From then on it may have.
+async fn begin(work: &Work, leased: Vec<Submission>) -> Result<Vec<Submission>> {
+    if leased.is_empty() {
+        return Ok(leased);
+    }
+    let app = &work.app;
+    let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
+    let begun = transact!(app, |tx| { Ok(submissions::begin(tx, &held, app.clock.now()).await?) })?;
+    let begun: HashSet<String> = begun.into_iter().collect();
+    Ok(leased.into_iter().filter(|one| begun.contains(&one.id)).collect())
+}
+
+/// Records answers in sets as they come, while others are on the wire and every lease in use is made longer; answers how
+/// many it recorded.
+async fn record_as_they_come(
+    work: &Work,
+    leases: &Leases,
+    mut answers: impl Stream<Item = Answered> + Unpin,
+) -> Done {
+    let (answered, mut waiting) = mpsc::unbounded_channel();
+    let working = async move {
         while let Some(answer) = answers.next().await {
             let _ = answered.send(answer);
         }
     };
-    // Both go on side by side: answers are recorded in sets as they come, while others are on the wire.
-    tokio::select! {
-        recorded = record_as_they_come(work, waiting) => Ok(done + recorded?),
-        never = sending.then(|()| std::future::pending()) => never,
-    }
-}
-
-/// Records answers until the last is there; answers how many.
-async fn record_as_they_come(work: &Work, mut waiting: mpsc::UnboundedReceiver<Answered>) -> Done {
-    let (mut done, mut some) = (0, Vec::new());
-    while waiting.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
-        if work.dies_now(Death::BetweenSendAndRecord) {
-            return Ok(0);
-        }
-        done += some.len();
-        record_answers(work, std::mem::take(&mut some)).await?;
-    }
-    Ok(done)
-}
-
-/// Asks the gates once more, just before the first byte, of everything that was certainly not carried out yet: an
-/// intention may have waited for a vendor that was away while its payee was put on hold or moved. What is doubtful is
-/// driven on, whatever the gates say: it may be paid already.
-async fn stop_at_gates(
-    work: &Work,
-    leased: Vec<Submission>,
-    now: i64,
-) -> Result<(Vec<Answered>, Vec<Submission>)> {
-    let fresh: Vec<String> = leased.iter().filter(|one| one.doubts == 0).map(|one| one.id.clone()).collect();
-    let mut closed = dispatch::closed_gates(work, &fresh, now).await?;
-    let (mut stopped, mut open) = (Vec::new(), Vec::new());
-    for submission in leased {
-        match closed.remove(&submission.id) {
-            None => open.push(submission),
-            Some(closed) => {
-                let judged = stop(work, &submission, &closed, now);
-                stopped.push(Answered { submission, judged, fact: None, sent_at: 0, raw: None });
+    let recording = async {
+        let (mut done, mut some) = (0, Vec::new());
+        while waiting.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
+            if work.dies_now(Death::BetweenSendAndRecord) {
+                return Ok(0);
             }
+            done += some.len();
+            let ids: Vec<String> = some.iter().map(|one| one.submission.id.clone()).collect();
+            record_answers(work, std::mem::take(&mut some)).await?;
+            leases.recorded(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         }
+        Ok(done)
+    };
+    tokio::select! {
+        recorded = recording => recorded,
+        never = working.then(|()| std::future::pending()) => never,
+        () = leases.renew(work) => Ok(0),
     }
-    Ok((stopped, open))
 }
 
-/// What closed gates make of a submission. A payment alone waits where the gate opens by itself; in a PayPal batch it is
-/// taken out, so that it holds up nobody else.
-fn stop(work: &Work, of: &Submission, closed: &[(TransactionId, BeforeSend)], now: i64) -> Judged {
-    let reason = |code: Code| Reason::new(code.as_str(), "");
-    let ids = item_ids(of);
-    let code = closed.iter().find_map(|(_, gate)| match gate {
-        BeforeSend::Stop(code) | BeforeSend::Wait(code) => Some((*code, matches!(gate, BeforeSend::Wait(_)))),
-        BeforeSend::Open => None,
-    });
-    let Some((code, waits)) = code else { return verdict::waits(of, now) };
-    let alone = ids.len() <= 1;
-    if code == Code::VendorCredentialsRejected || (alone && waits) {
-        let (why, detail) = of.last.clone().unwrap_or_default();
-        return Judged { why, detail, ..verdict::waits(of, now + work.app.config.longest_wait_us()) };
-    }
-    if alone {
-        return verdict::stopped(of, Verdict::Refused(reason(code)), code.as_str());
-    }
-    let is_closed = |id: &String| closed.iter().any(|(of, _)| of.to_string() == *id);
-    let places = ids.iter().enumerate().filter(|(_, id)| is_closed(id)).map(|(at, _)| at).collect();
-    verdict::stopped(of, Verdict::RefusedFor(places, reason(code)), code.as_str())
+/// Submissions of a vendor that nobody can talk to are not sent; they are due again then.
+async fn give_back(work: &Work, held: Vec<Submission>, again: i64) -> Result<()> {
+    let answered = held.into_iter().map(|submission| unsent(submission, again));
+    record_answers(work, answered.collect()).await
 }
 
 /// The vendors as one pass sends to them.
@@ -165,27 +217,28 @@ struct Wire<'a> {
     work: &'a Work,
     stripe: Option<Connected<Stripe>>,
     paypal: Option<Connected<PayPal>>,
+    leases: &'a Leases,
 }
 
 impl Wire<'_> {
     /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
-    async fn one(&self, submission: Submission, lease_ends: i64) -> Answered {
+    async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
         if let (Some(pace), Some(kind)) = (&self.work.pace, kind) {
             pace.turn(kind).await;
         }
         let sent_at = self.work.app.clock.now();
-        if lease_ends - sent_at < NEEDED_US {
+        if self.leases.ends.load(Ordering::Acquire) - sent_at < NEEDED_US {
             return unsent(submission, sent_at);
         }
         // A cancellation can be sent at any age: it names one item, which can be called back only once.
         let old = verdict::too_old_to_send(&submission, sent_at);
         if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
-            return Answered { submission, judged, fact: None, sent_at: 0, raw: None };
+            return Answered::unsent(submission, judged, Vec::new());
         }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
-            return Answered { submission, judged, fact: None, sent_at, raw: None };
+            return Answered::unsent(submission, judged, Vec::new());
         };
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
             return unsent(submission, sent_at + AGAIN_US);
@@ -207,7 +260,7 @@ impl Wire<'_> {
             }
         };
         self.learn(&submission, &judged);
-        Answered { submission, judged, fact, sent_at, raw: kept.take() }
+        Answered { submission, judged, fact, sent_at, raw: kept.take(), waits: Vec::new() }
     }
 
     /// Whether the vendor answered at all, for its breaker.
@@ -244,7 +297,7 @@ fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
 fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
     let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
-    Answered { sent_at: 0, judged, fact: None, submission, raw: None }
+    Answered::unsent(submission, judged, Vec::new())
 }
 
 async fn to_stripe(
@@ -367,16 +420,26 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
         for attempt in &attempts {
             by_submission.entry(attempt.submission.as_deref().unwrap_or("")).or_default().push(attempt);
         }
-        let (mut heard, mut canceled_of) = (Vec::new(), Vec::new());
+        let (mut heard, mut canceled_of, mut at_gates) = (Vec::new(), Vec::new(), Vec::new());
         for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
             // What a cancellation has led to, the item says.
             let canceled = carried.iter().filter(|one| one.leg == Leg::Cancel);
             canceled_of.extend(canceled.map(|one| one.transaction));
+            for (of, code) in &answer.waits {
+                let waiting = carried.iter().filter(|one| one.transaction == *of);
+                at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
+            }
         }
         transactions::ask_now(tx, &canceled_of, now).await?;
-        Ok(record::record(tx, app, "dispatch", &heard).await?.to_dispatch)
+        let recorded = record::record(tx, app, "dispatch", &heard).await?;
+        let later = now + app.config.longest_wait_us();
+        transactions::let_wait(tx, &at_gates, later).await?;
+        let unfunded = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
+        let unfunded: Vec<TransactionId> = unfunded.map(|one| one.transaction).collect();
+        transactions::postpone(tx, &unfunded, later).await?;
+        Ok(recorded.to_dispatch)
     })?;
     if dispatched {
         app.nudge.dispatch.ring();
@@ -444,12 +507,16 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
 
 fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     let Answered { submission, judged, sent_at, .. } = answer;
-    let doubtful = matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_));
+    // What a person must find out about may have been carried out as well.
+    let doubtful =
+        matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
     let was_sent = *sent_at > 0;
     let doubts = submission.doubts + i64::from(was_sent && doubtful);
     let (state, next_at, vendor_id) = match &judged.verdict {
         Verdict::Accepted(id) => (SubmissionState::Accepted, now, Some(id.clone())),
-        Verdict::Refused(_) | Verdict::RefusedFor(..) => (SubmissionState::Refused, now, None),
+        Verdict::Refused(_) | Verdict::RefusedFor(..) | Verdict::Stopped(_) => {
+            (SubmissionState::Refused, now, None)
+        }
         Verdict::Again { at, .. } if doubts > 0 => (SubmissionState::Unknown, *at, None),
         Verdict::Again { at, .. } => (SubmissionState::Intended, *at, None),
         Verdict::Look(at) => (SubmissionState::Looking, *at, None),
@@ -510,7 +577,12 @@ async fn consequences(
             };
             carried.iter().map(accepted).collect()
         }
-        Verdict::Refused(reason) => all(&|leg| Fact::Refused(leg, reason.clone())),
+        Verdict::Refused(reason) => all(&|leg| match leg {
+            Leg::Payout if reason.code == NOT_THERE_YET => Fact::Unfunded(reason.clone()),
+            Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => {
+                Fact::Refused(leg, reason.clone())
+            }
+        }),
         Verdict::RefusedFor(places, reason) => {
             let ids = item_ids(&answer.submission);
             let bad: Vec<&str> = places.iter().filter_map(|at| ids.get(*at)).map(String::as_str).collect();
@@ -521,10 +593,39 @@ async fn consequences(
             heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
             heard
         }
+        Verdict::Stopped(closed) => {
+            let (mut heard, others) = at_closed_gates(carried, closed, &tell);
+            heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
+            heard
+        }
         Verdict::Again { doubtful: true, .. } | Verdict::Look(_) => all(&Fact::Unknown),
         Verdict::Again { doubtful: false, .. } => Vec::new(),
         Verdict::Review => all(&Fact::Review),
     })
+}
+
+/// What closed gates are for the attempts of a batch that was never sent, and the attempts that no gate is closed for.
+fn at_closed_gates<'a>(
+    carried: &[&'a Attempt],
+    closed: &[(TransactionId, BeforeSend)],
+    tell: &dyn Fn(&Attempt, Fact, Option<&str>) -> Heard,
+) -> (Vec<Heard>, Vec<&'a Attempt>) {
+    let (mut heard, mut others) = (Vec::new(), Vec::new());
+    for one in carried {
+        match closed.iter().find(|(of, _)| *of == one.transaction).map(|(_, gate)| *gate) {
+            Some(BeforeSend::Stop(code)) => {
+                let told = Some(format!("nothing was sent: {}", code.message()));
+                let fact = Fact::Refused(one.leg, Reason::new(code.as_str(), ""));
+                heard.push(Heard { detail: told, ..tell(one, fact, None) });
+            }
+            Some(BeforeSend::Wait(code)) => {
+                let told = Some(format!("nothing was sent, it waits: {}", code.message()));
+                heard.push(Heard { detail: told, ..tell(one, Fact::Withheld(one.leg), None) });
+            }
+            Some(BeforeSend::Open) | None => others.push(*one),
+        }
+    }
+    (heard, others)
 }
 
 /// The id of an accepted submission is that of its attempt, save that a PayPal batch carries many items, and a
@@ -547,7 +648,7 @@ fn accepted_fact(leg: Leg) -> Fact {
 }
 
 /// Our transactions in the order in which a PayPal batch's stored bytes name them.
-fn item_ids(submission: &Submission) -> Vec<String> {
+pub(super) fn item_ids(submission: &Submission) -> Vec<String> {
     vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
 }
 
@@ -631,14 +732,33 @@ pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     }
     let until = now + LEASE_US;
     let leased = transact!(app, |tx| { Ok(submissions::lease(tx, vendor, true, now, until, most).await?) })?;
+    let leases = Leases::of(&leased, until);
     let looks = futures::stream::iter(leased).map(|submission| look_for(work, submission));
-    let answered: Vec<Answered> = looks.buffer_unordered(8).collect().await;
-    let done = answered.len();
-    record_answers(work, answered).await?;
-    Ok(done)
+    record_as_they_come(work, &leases, looks.buffer_unordered(LOOKS_AT_ONCE)).await
 }
 
 async fn look_for(work: &Work, submission: Submission) -> Answered {
     let (judged, fact) = super::reconcile::look_at_stripe(work, &submission).await;
-    Answered { submission, judged, fact, sent_at: 0, raw: None }
+    Answered { fact, ..Answered::unsent(submission, judged, Vec::new()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::verdict::tests::submission;
+
+    /// PayPal says that it has the batch, to the first try that is on record: a database that was restored has forgotten
+    /// the tries before. So it may be paid, and no gate may ever call it failed.
+    #[test]
+    fn what_a_person_must_find_out_about_is_a_doubt_when_it_was_sent() {
+        let of = submission();
+        let review = |sent_at| Answered {
+            sent_at,
+            ..Answered::unsent(of.clone(), Judged::review(&of, "PayPal has it"), Vec::new())
+        };
+        for (sent_at, doubts) in [(7, 1), (0, 0)] {
+            let outcome = outcome(&review(sent_at), 9);
+            assert_eq!((outcome.state, outcome.counts[1]), (SubmissionState::Review, doubts));
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! same bytes while the key is young, then looked up, and what cannot be found out goes to a person. Nothing unknown is
 //! ever taken for failure.
 
+use payout::eligibility::BeforeSend;
+use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::Reason;
 use vendors::paypal::batch::Item;
@@ -27,6 +29,10 @@ const REFUSALS: i64 = 3;
 
 /// How a review begins whose cause may never end in failure.
 const CLASHED: &str = "the key was used with other bytes";
+/// Said of what a gate stopped; the gate's code stands behind it.
+const STOPPED: &str = "stopped";
+/// A moment of the past that lies further in the future than this was noted by a clock that was wrong.
+const CLOCK_WAS_WRONG_US: i64 = 3_600_000_000;
 
 /// What becomes of a submission. Times are microseconds UTC.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +43,8 @@ pub enum Verdict {
     Refused(Reason),
     /// Definitely not carried out, because of these items; the others go again.
     RefusedFor(Vec<usize>, Reason),
+    /// Never sent, because gates are closed for these; the others go again.
+    Stopped(Vec<(TransactionId, BeforeSend)>),
     /// The same bytes again at this time. `doubtful` when this try may have been carried out.
     Again {
         /// When.
@@ -108,7 +116,7 @@ impl Judged {
 /// it would be carried out again. What becomes of the submission instead; `None` while it may be sent.
 #[must_use]
 pub fn too_old_to_send(of: &Submission, now: i64) -> Option<Judged> {
-    let age = now - of.first_sent_at.unwrap_or(now);
+    let age = age(of, now);
     let (why, detail) = of.last.clone().unwrap_or_default();
     match of.vendor {
         _ if of.doubts == 0 => None,
@@ -120,10 +128,26 @@ pub fn too_old_to_send(of: &Submission, now: i64) -> Option<Judged> {
     }
 }
 
+/// How old a key is. One that was first used at a time that is still to come is of any age: a clock that was wrong has
+/// noted it.
+fn age(of: &Submission, now: i64) -> i64 {
+    match now - of.first_sent_at.unwrap_or(now) {
+        ahead if ahead < -CLOCK_WAS_WRONG_US => i64::MAX,
+        age => age,
+    }
+}
+
 /// Nothing was sent because a gate had closed, and nothing that was sent before was carried out.
 #[must_use]
 pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judged {
-    Judged::new(of, verdict, "stopped", code)
+    Judged::new(of, verdict, STOPPED, code)
+}
+
+/// A gate closed after a try that may have been carried out: it is not sent again but looked for, and where nothing is
+/// found it is the gate that stopped it.
+#[must_use]
+pub fn looks_instead(of: &Submission, code: &str, now: i64) -> Judged {
+    Judged { looks: 0, looked_at: None, ..Judged::new(of, Verdict::Look(now), STOPPED, code) }
 }
 
 /// Not sent now; due again at this time. Nothing was learnt.
@@ -171,8 +195,7 @@ fn repeats(of: &Submission, doubt: &Doubt) -> bool {
 }
 
 fn young(of: &Submission, now: i64, again: Verdict) -> Verdict {
-    let first = of.first_sent_at.unwrap_or(now);
-    if now - first < STRIPE_KEY_US { again } else { Verdict::Look(now) }
+    if age(of, now) < STRIPE_KEY_US { again } else { Verdict::Look(now) }
 }
 
 fn next_try(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> i64 {
@@ -217,12 +240,16 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     if why == Why::KeyClash.as_str() || detail.starts_with(CLASHED) {
         return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
-    if of.refusals > 0 {
+    let stopped = why == STOPPED;
+    if of.refusals > 0 && !stopped {
         return looked(Verdict::Refused(refusal_in(&detail)), of.looks + 1);
     }
     match of.looked_at {
         Some(first) if of.looks > 0 && now - first >= APART_US => {
-            let reason = Reason::new("not_found_at_vendor", detail.as_str());
+            let reason = match stopped {
+                true => Reason::new(detail.as_str(), ""),
+                false => Reason::new("not_found_at_vendor", detail.as_str()),
+            };
             looked(Verdict::Refused(reason), of.looks + 1)
         }
         Some(first) if of.looks > 0 => {
@@ -244,7 +271,7 @@ pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
 pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
     let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
-    let too_old = now - of.first_sent_at.unwrap_or(now) >= PAYPAL_KEY_US;
+    let too_old = age(of, now) >= PAYPAL_KEY_US;
     match doubt.why {
         Why::Credentials => {
             Judged { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
@@ -284,12 +311,19 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
     }
     let same =
         of.last.as_ref().is_some_and(|(why, detail)| why == "refused" && *detail == told_of(rejection));
-    let refusals = if same { of.refusals + 1 } else { 1 };
+    // It may be asked again before its time, when credentials are saved; only refusals that lie apart count.
+    let apart = of.looked_at.is_none_or(|last| now - last >= APART_US);
+    let refusals = match (same, apart) {
+        (false, _) => 1,
+        (true, true) => of.refusals + 1,
+        (true, false) => of.refusals,
+    };
     if refusals >= REFUSALS {
         return Judged::review(of, told_of(rejection));
     }
     let again = Verdict::Again { at: now + APART_US, doubtful: true };
-    Judged { refusals, looked_at: Some(now), ..Judged::new(of, again, "refused", told_of(rejection)) }
+    let looked_at = of.looked_at.filter(|_| same && !apart).or(Some(now));
+    Judged { refusals, looked_at, ..Judged::new(of, again, "refused", told_of(rejection)) }
 }
 
 /// What became of a cancellation, by PayPal's answer and the item's status as it was fetched afterwards. The item alone
@@ -336,7 +370,7 @@ fn paypal_doubt_at_any_age(of: &Submission, doubt: &Doubt, now: i64, longest: i6
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::submissions::SubmissionState;
     use payout::ids::BatchId;
@@ -344,7 +378,7 @@ mod tests {
     const S: i64 = 1_000_000;
     const MINUTE: i64 = 60 * S;
 
-    fn submission() -> Submission {
+    pub fn submission() -> Submission {
         Submission {
             id: "sub_1".into(),
             key: "tr:x:1".into(),
@@ -546,5 +580,63 @@ mod tests {
             let judged = cancellation(&of, "I", &outcome, &fetched, (late, MINUTE));
             assert_eq!(judged.verdict, expected, "{outcome:?} {fetched:?}");
         }
+    }
+
+    #[test]
+    fn what_a_gate_stopped_is_looked_for_twice_and_ends_with_its_code() {
+        let of = Submission { doubts: 1, refusals: 2, looks: 1, looked_at: Some(0), ..submission() };
+        let stopped = looks_instead(&of, "partner_on_hold", 9 * MINUTE);
+        assert_eq!((stopped.verdict, stopped.looks, stopped.looked_at), (Verdict::Look(9 * MINUTE), 0, None));
+        let said = Some((stopped.why, stopped.detail));
+        let of = Submission { looks: 0, looked_at: None, last: said, ..of };
+        let first = stripe_absent(&of, 9 * MINUTE);
+        assert_eq!(
+            first.verdict,
+            Verdict::Look(9 * MINUTE + APART_US),
+            "one look proves nothing, refused before or not"
+        );
+        let of = Submission {
+            looks: first.looks,
+            looked_at: first.looked_at,
+            last: Some((first.why, first.detail)),
+            ..of
+        };
+        let second = stripe_absent(&of, 9 * MINUTE + APART_US);
+        assert_eq!(second.verdict, Verdict::Refused(Reason::new("partner_on_hold", "")));
+    }
+
+    #[test]
+    fn refusals_that_follow_too_soon_count_once() {
+        let refused = |before: &Judged, at| {
+            let of = Submission {
+                doubts: 1,
+                vendor: Vendor::PayPal,
+                refusals: before.refusals,
+                looked_at: before.looked_at,
+                last: Some((before.why.clone(), before.detail.clone())),
+                ..submission()
+            };
+            paypal_refusal(&of, &rejection(), at)
+        };
+        let nothing = waits(&submission(), 0);
+        let first = refused(&nothing, MINUTE);
+        let soon = refused(&first, MINUTE + S);
+        assert_eq!(
+            (soon.refusals, soon.looked_at),
+            (1, Some(MINUTE)),
+            "credentials were saved, so it was asked early"
+        );
+        let second = refused(&soon, MINUTE + APART_US);
+        assert_eq!(second.refusals, 2);
+        assert_eq!(refused(&second, MINUTE + 2 * APART_US).verdict, Verdict::Review);
+    }
+
+    #[test]
+    fn a_key_from_the_future_is_of_any_age() {
+        let of = Submission { doubts: 1, first_sent_at: Some(5 * 60 * MINUTE), ..submission() };
+        let judged = too_old_to_send(&of, 0).map(|judged| judged.verdict);
+        assert_eq!(judged, Some(Verdict::Look(0)), "a clock was wrong");
+        let of = Submission { first_sent_at: Some(S), ..of };
+        assert_eq!(too_old_to_send(&of, 0), None, "clocks are set back a little now and then");
     }
 }

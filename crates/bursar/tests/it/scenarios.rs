@@ -41,6 +41,7 @@
 //! vendor's first money call where it is not written.
 //! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
+//! `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) ·
 //! `forget token` · `reconnect stripe` (credentials are saved again) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
 //! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
@@ -50,8 +51,8 @@
 //!
 //! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the worker, `together` lets all
 //! work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`: time passes in growing
-//! steps, webhooks are delivered and every loop works · `die between commit and send` (or `send and record`): the first
-//! worker's process dies at that point of its next tick, and another is started · `start dispatch by 2`, `rest 300`
+//! steps, webhooks are delivered and every loop works · `die between commit and send` (or `send and record`, `lease and begin`,
+//! `begin and send`): the first worker's process dies at that point of its next tick, and another is started · `start dispatch by 2`, `rest 300`
 //! (real milliseconds), `finish`: a loop that is under way while other lines are played.
 //!
 //! # What must be so
@@ -119,9 +120,11 @@ scenarios![
     bank_account_taken_away,
     batch_success_holds_failures,
     clawed_back,
+    clock_ahead,
     company_is_paid,
     connection_cut_in_the_body,
     credentials_refused,
+    credentials_refused_while_in_doubt,
     deleted_in_safe_mode,
     denied_batch,
     destination_changed_back,
@@ -129,8 +132,11 @@ scenarios![
     destination_changed_before_send,
     funds_not_available_yet,
     happy_path_at_both_vendors,
+    held_after_a_lost_answer,
     held_between_pay_and_send,
     held_between_transfer_and_payout,
+    held_while_in_doubt,
+    killed_before_anything_is_sent,
     killed_between_commit_and_send,
     killed_between_send_and_record,
     late_return_found_by_poll,
@@ -147,6 +153,7 @@ scenarios![
     pay_against_delete,
     pay_twice,
     payout_canceled,
+    payout_finds_no_funds,
     payout_failed_then_resubmitted,
     payout_refused_at_once,
     paypal_500s,
@@ -158,6 +165,7 @@ scenarios![
     safe_mode,
     paid_out_by_stripes_schedule,
     settled_by_hand,
+    several_gates_in_one_batch,
     shared_destination,
     stored_500_all_done,
     stored_500_at_the_payout,
@@ -312,7 +320,7 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "daily" | "close-bank" | "disconnect"
-                | "forget" | "reconnect" | "webhook" | "safe-mode",
+                | "forget" | "reconnect" | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {

@@ -26,7 +26,9 @@ impl Stage {
                 let point = match (*from, *to) {
                     ("commit", "send") => Death::BetweenCommitAndSend,
                     ("send", "record") => Death::BetweenSendAndRecord,
-                    _ => return Err("between commit and send, or send and record".to_owned()),
+                    ("lease", "begin") => Death::BetweenLeaseAndBegin,
+                    ("begin", "send") => Death::BetweenBeginAndSend,
+                    _ => return Err("between which two?".to_owned()),
                 };
                 self.world.works[0].die_at(point);
                 self.world.pass(SECOND);

@@ -36,6 +36,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         ("disconnect", [who]) => world.simulator.disconnect(destination(world, cast, who).await?.address()),
         ("daily", [who]) => world.simulator.pay_daily(destination(world, cast, who).await?.address()),
         ("heal", []) => world.simulator.heal(),
+        ("clock", ["ahead", seconds]) => ahead(world, seconds)?,
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
@@ -55,6 +56,13 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         _ => return Err("this line cannot be read".to_owned()),
     }
+    Ok(())
+}
+
+/// Our clock is so many seconds ahead of the vendors', which is to say that theirs is behind.
+fn ahead(world: &World, seconds: &str) -> Outcome {
+    let seconds: i64 = seconds.parse().map_err(|_| "by how many seconds?")?;
+    world.simulator.move_ahead(-seconds * SECOND);
     Ok(())
 }
 

@@ -1,0 +1,96 @@
+//! The gates, asked a last time before the first byte, and what a closed one leads to.
+//!
+//! An intention may have waited for a vendor that was away while its payee was put on hold or moved. What was certainly
+//! never carried out stops, or waits where the gate opens by itself. What may have been carried out is not sent again to
+//! somebody who is stopped by now: Stripe is looked through instead, which moves nothing, and PayPal, whose only look is
+//! to send the same bytes, becomes a matter for a person. Not here: the gates themselves (`payout::eligibility`).
+
+use payout::eligibility::{BeforeSend, Code};
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use payout::transaction::Reason;
+
+use super::send::{Answered, item_ids};
+use super::verdict::{self, Judged, Verdict};
+use super::{Work, dispatch};
+use crate::ops::Result;
+use crate::store::submissions::Submission;
+
+/// Parts what was leased into what a gate stops and what may be sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn ask(
+    work: &Work,
+    leased: Vec<Submission>,
+    now: i64,
+) -> Result<(Vec<Answered>, Vec<Submission>)> {
+    let ids: Vec<String> = leased.iter().map(|one| one.id.clone()).collect();
+    let mut closed = dispatch::closed_gates(work, &ids, now).await?;
+    let (mut stopped, mut open) = (Vec::new(), Vec::new());
+    for submission in leased {
+        match closed.remove(&submission.id) {
+            None => open.push(submission),
+            Some(closed) => {
+                let (judged, waits) = stop(&submission, closed, now, work.app.config.longest_wait_us());
+                stopped.push(Answered::unsent(submission, judged, waits));
+            }
+        }
+    }
+    Ok((stopped, open))
+}
+
+/// What closed gates make of a submission, and the gates that its payments are shown to wait at.
+fn stop(
+    of: &Submission,
+    closed: Vec<(TransactionId, BeforeSend)>,
+    now: i64,
+    longest: i64,
+) -> (Judged, Vec<(TransactionId, Code)>) {
+    let codes: Vec<(TransactionId, Code)> =
+        closed.iter().filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
+    let Some((_, first)) = codes.first().copied() else { return (verdict::waits(of, now), Vec::new()) };
+    // A vendor that refuses our credentials is asked nothing by anybody, and nothing is known that was not known before.
+    if codes.iter().any(|(_, code)| *code == Code::VendorCredentialsRejected) {
+        return (waits(of, now + longest), codes);
+    }
+    match (of.vendor, of.doubts > 0) {
+        (Vendor::Stripe, true) => (verdict::looks_instead(of, first.as_str(), now), codes),
+        (Vendor::PayPal, true) => {
+            let stopped = codes.len();
+            let told = format!(
+                "{first}: PayPal may have paid this batch already, and asking PayPal again would pay it now, while {stopped} of its {} payments must not be paid ({}). Find out at PayPal, or open the gate and refresh",
+                item_ids(of).len(),
+                first.message(),
+                first = first.as_str(),
+            );
+            (Judged { alarm: false, ..Judged::review(of, told) }, codes)
+        }
+        (Vendor::Stripe, false) => match closed.first().map(|(_, gate)| *gate) {
+            Some(BeforeSend::Wait(_)) => (waits(of, now + longest), codes),
+            Some(BeforeSend::Stop(_) | BeforeSend::Open) | None => {
+                let refused = Verdict::Refused(Reason::new(first.as_str(), ""));
+                (verdict::stopped(of, refused, first.as_str()), Vec::new())
+            }
+        },
+        // In a batch each is stopped by its own gate or waits for it, and holds up nobody else.
+        (Vendor::PayPal, false) => {
+            let waiting = closed.iter().filter(|(_, gate)| matches!(gate, BeforeSend::Wait(_)));
+            let waiting = waiting.filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
+            (verdict::stopped(of, Verdict::Stopped(closed), first.as_str()), waiting)
+        }
+    }
+}
+
+fn code(gate: BeforeSend) -> Option<Code> {
+    match gate {
+        BeforeSend::Stop(code) | BeforeSend::Wait(code) => Some(code),
+        BeforeSend::Open => None,
+    }
+}
+
+/// Nothing left us and nothing was learnt; what was said last stays said.
+fn waits(of: &Submission, again: i64) -> Judged {
+    let (why, detail) = of.last.clone().unwrap_or_default();
+    Judged { why, detail, ..verdict::waits(of, again) }
+}

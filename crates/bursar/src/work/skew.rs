@@ -1,0 +1,107 @@
+//! How far our clock is from the vendors': every answer of theirs says what time it is there.
+//!
+//! What was sent is looked for by time as well as by key, and keys age by our clock, so a clock that is wrong makes things
+//! seem absent that are there. Over half a minute an alarm is raised, over a minute nothing is called absent any more. Not
+//! here: setting a clock right, which only the machine can.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vendors::http::Watch;
+
+use crate::clock::Clock;
+
+/// From here on somebody should set the clock right.
+const ALARM_US: i64 = 30_000_000;
+/// From here on nothing is called absent.
+const TOO_MUCH_US: i64 = 60_000_000;
+/// A `Date` names a second and may be written at its beginning or its end.
+const SECOND_US: i64 = 1_000_000;
+
+/// What was measured last. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Skew(Arc<Mutex<HashMap<&'static str, i64>>>);
+
+impl Skew {
+    /// Whoever compares the clock with the one that is named.
+    #[must_use]
+    pub fn watch(&self, clock: &Clock, named: &'static str) -> Watch {
+        let (skew, clock) = (self.clone(), clock.clone());
+        Watch {
+            clock: Arc::new(move || clock.now()),
+            told: Arc::new(move |asked_at, answered_at, date| {
+                if let Some(theirs) = crate::clock::http_date(date) {
+                    skew.measured(named, between(asked_at, answered_at, theirs));
+                }
+            }),
+        }
+    }
+
+    fn measured(&self, named: &'static str, us: i64) {
+        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(named, us).unwrap_or(0);
+        if let Ok(seconds) = i32::try_from(us / SECOND_US) {
+            metrics::gauge!("bursar_clock_skew_seconds", "vendor" => named).set(f64::from(seconds));
+        }
+        if us.abs() > ALARM_US && before.abs() <= ALARM_US {
+            metrics::counter!("bursar_alarms_total").increment(1);
+            let seconds = us / SECOND_US;
+            tracing::error!(
+                vendor = named,
+                seconds,
+                "this machine's clock and the vendor's differ; set it right (NTP): over 60 seconds nothing that was lost is called absent, and payments in doubt stay so"
+            );
+        }
+    }
+
+    /// By how much our clock is ahead of a vendor's, in microseconds; behind it where it is negative. `None` before the
+    /// vendor has answered anything.
+    #[must_use]
+    pub fn of(&self, named: &str) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(named).copied()
+    }
+
+    /// Whether it differs so much from a vendor's that nothing may be called absent there.
+    #[must_use]
+    pub fn too_much(&self, named: &str) -> bool {
+        self.of(named).is_some_and(|us| us.abs() > TOO_MUCH_US)
+    }
+}
+
+/// The least that our clock must be off: the vendor wrote its second down somewhen between asking and answer, so a slow
+/// answer is no skew.
+fn between(asked_at: i64, answered_at: i64, theirs: i64) -> i64 {
+    let (ahead, behind) = (asked_at - (theirs + SECOND_US), theirs - answered_at);
+    if ahead > 0 { ahead } else { -behind.max(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = SECOND_US;
+
+    #[test]
+    fn a_slow_answer_is_no_skew_and_a_wrong_clock_is() {
+        let rows = [
+            (100 * S, 100 * S, 100 * S, 0),
+            (100 * S, 119 * S, 100 * S, 0),
+            (100 * S, 119 * S, 118 * S, 0),
+            (220 * S, 221 * S, 100 * S, 119 * S),
+            (100 * S, 101 * S, 191 * S, -90 * S),
+        ];
+        for (asked, answered, theirs, expected) in rows {
+            assert_eq!(between(asked, answered, theirs), expected, "{asked} {answered} {theirs}");
+        }
+    }
+
+    #[test]
+    fn a_minute_is_too_much() {
+        let skew = Skew::default();
+        assert!(!skew.too_much("stripe") && skew.of("stripe").is_none());
+        for (us, too_much) in [(60 * S, false), (61 * S, true), (-61 * S, true), (0, false)] {
+            skew.measured("stripe", us);
+            assert_eq!((skew.of("stripe"), skew.too_much("stripe")), (Some(us), too_much));
+            assert!(!skew.too_much("paypal"));
+        }
+    }
+}
