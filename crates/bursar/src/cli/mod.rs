@@ -4,6 +4,7 @@
 
 mod demo;
 mod import;
+mod listen;
 pub mod output;
 mod people;
 mod serve;

@@ -1,14 +1,12 @@
 //! `serve`, `init` and `config check`.
 
-use std::future::IntoFuture as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use super::listen::{self, Bounds};
 use super::{Failure, Outcome, open, output};
 use crate::config::Config;
 use crate::ops::people;
@@ -16,9 +14,6 @@ use crate::store;
 use crate::web;
 use crate::work::pace::Pace;
 use crate::work::{self, Work};
-
-/// How long open requests may go on after the stop was asked for.
-const REQUESTS: Duration = Duration::from_secs(4);
 
 /// Logs to standard error, so that standard output holds results alone.
 pub(super) fn log(filter: &str, format: &str) {
@@ -79,24 +74,7 @@ pub(super) async fn until_stopped(
     work: Work,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
-    let listener = listener.tap_io(|stream| {
-        // An answer is small and is waited for; without this it may be held back for the next one.
-        let _ = stream.set_nodelay(true);
-    });
-    let service = web::router(work).into_make_service_with_connect_info::<SocketAddr>();
-    let (asked, told) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async {
-        stop.await;
-        let _ = asked.send(());
-    });
-    let late = async {
-        let _ = told.await;
-        tokio::time::sleep(REQUESTS).await;
-    };
-    tokio::select! {
-        served = server.into_future() => served.map_err(Failure::from),
-        () = late => Ok(()),
-    }
+    listen::serve(listener, web::router(work), Bounds::USUAL, stop).await.map_err(Failure::from)
 }
 
 /// SIGTERM or an interrupt from the keyboard.

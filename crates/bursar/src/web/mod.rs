@@ -283,13 +283,14 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
         let (mut actor, may_read) = session::by_api_key(app, request.headers()).await?;
-        actor.came_from = format!("API key {} at {}", actor.name, session::came_from(request));
+        let from = session::came_from(request, &app.config.trusted_proxies);
+        actor.came_from = format!("API key {} at {from}", actor.name);
         request.extensions_mut().insert(actor);
         request.extensions_mut().insert(may_read);
     } else if is_page(path)
         && let Some(mut session) = session::by_cookie(app, request.headers()).await?
     {
-        session.actor.came_from = session::came_from(request);
+        session.actor.came_from = session::came_from(request, &app.config.trusted_proxies);
         request.extensions_mut().insert(session.actor.clone());
         request.extensions_mut().insert(session);
     }

@@ -14,8 +14,9 @@ use payout::access::Role;
 use super::fault::Fault;
 use super::form::Form;
 use super::tries::Wait;
-use super::{ComesFrom, Need, Route, Web, get, pages, post};
+use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
+use crate::config::Range;
 use crate::ops::people::{self, Session};
 
 /// The cookie's name.
@@ -89,14 +90,18 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
-/// Where a request comes from, for the history of what matters: the address of whoever holds the connection, whom he says
-/// he passes it on for, and the browser. All but the first can be made up, so nothing is decided by it.
+/// Where a request comes from, for the history of what matters: the address it comes from, as far as that can be known,
+/// whom an unknown proxy says it passes it on for, and the browser. All but the first can be made up, so nothing is decided
+/// by it.
 #[must_use]
-pub fn came_from(request: &Request) -> String {
+pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let mut told = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
-    if let Some(passed_on) = sent("x-forwarded-for") {
+    let from = client::address(request, trusted);
+    let mut told = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
+    // Whom a proxy that nobody named passes it on for is hearsay, and is told as such.
+    if let Some(passed_on) = sent("x-forwarded-for").filter(|_| from == peer.map(|peer| peer.to_canonical()))
+    {
         told = format!("{told}, for {passed_on}");
     }
     if let Some(browser) = sent("user-agent") {
@@ -293,6 +298,16 @@ fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn history_knows_whom_a_named_proxy_passes_on() {
+        let mut request = Request::new(axum::body::Body::empty());
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
+        let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        assert_eq!(came_from(&request, &[]), "127.0.0.1, for 203.0.113.9");
+        assert_eq!(came_from(&request, &["127.0.0.1".parse().unwrap()]), "203.0.113.9");
+    }
 
     #[test]
     fn only_our_own_paths_follow_a_login() {

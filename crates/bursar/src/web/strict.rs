@@ -5,10 +5,13 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use futures::stream::unfold;
+use futures::{Stream, StreamExt as _};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
@@ -83,12 +86,81 @@ pub async fn body(request: Request) -> Result<Bytes, Fault> {
     if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
-        let over =
-            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        match over {
-            true => too_large(),
-            false => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+    let mut bytes = Vec::new();
+    let mut chunks = std::pin::pin!(in_time(request.into_body(), limit));
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|broken| broken.fault())?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
+}
+
+/// How long nothing may come of a body.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long a body may take beside what its length allows.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What comes more slowly than this over the whole of a body, in bytes a second, is not waited for.
+const SLOWEST: u64 = 32 << 10;
+
+/// Why a body did not come whole.
+#[derive(Debug)]
+pub enum BrokenBody {
+    /// Its sender broke off.
+    Broken(axum::Error),
+    /// It came too slowly.
+    Slow,
+}
+
+impl BrokenBody {
+    /// The same, told.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body broke off before its end."),
+            Self::Slow => {
+                let told = "The body came too slowly, so nothing was done. Send it again.";
+                Fault::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", told)
+            }
+        }
+    }
+}
+
+impl fmt::Display for BrokenBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "it broke off: {error}"),
+            Self::Slow => f.write_str("it came too slowly"),
+        }
+    }
+}
+
+impl std::error::Error for BrokenBody {}
+
+/// How long nothing may come of a body, and how long it may take in all.
+#[derive(Clone, Copy)]
+struct Pace {
+    idle: Duration,
+    whole: Duration,
+}
+
+/// A body piece by piece, while it comes in time: whoever sends a byte now and then holds nothing for long.
+pub fn in_time(body: Body, limit: usize) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
+    pieces(body, Pace { idle: IDLE, whole: PATIENCE + Duration::from_secs(limit as u64 / SLOWEST) })
+}
+
+fn pieces(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
+    let end = tokio::time::Instant::now() + pace.whole;
+    unfold(Some(body.into_data_stream()), move |stream| async move {
+        let mut stream = stream?;
+        let next = end.min(tokio::time::Instant::now() + pace.idle);
+        match tokio::time::timeout_at(next, stream.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(stream))),
+            Ok(Some(Err(error))) => Some((Err(BrokenBody::Broken(error)), None)),
+            Err(_) => Some((Err(BrokenBody::Slow), None)),
         }
     })
 }
@@ -667,5 +739,25 @@ mod tests {
         assert_eq!(wrong(&text), ("/name".to_owned(), "value_too_long"));
         let most: String = (1..MOST_FIELDS).map(|number| format!(",\"{number}\":1")).collect();
         assert_eq!(wrong(&format!("{{\"name\":\"a\"{most}}}")), ("/1".to_owned(), "unknown_field"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_not_waited_for() {
+        let read = async |pause_ms: u64, count: usize| {
+            let every = futures::stream::iter(0..count).then(move |_| async move {
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                Ok::<_, std::convert::Infallible>(Bytes::from_static(b"x"))
+            });
+            let pace = Pace { idle: Duration::from_millis(500), whole: Duration::from_secs(2) };
+            let all: Vec<_> = pieces(Body::from_stream(every), pace).collect().await;
+            (
+                all.iter().filter(|one| one.is_ok()).count(),
+                all.iter().any(|one| matches!(one, Err(BrokenBody::Slow))),
+            )
+        };
+        assert_eq!(read(1, 3).await, (3, false));
+        assert_eq!(read(5_000, 1).await, (0, true), "nothing for too long");
+        let (came, slow) = read(50, 1_000).await;
+        assert!(came < 100 && slow, "{came}: a little now and then");
     }
 }

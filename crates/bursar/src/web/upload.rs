@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
 use super::form_expired;
-use super::strict::{MOST_FIELDS, Tree};
+use super::strict::{MOST_FIELDS, Tree, in_time};
 
 /// The type of such a form.
 pub const KIND: &str = "multipart/form-data";
@@ -54,7 +54,8 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     }
     let whole = SizeLimit::new().whole_stream(limit as u64);
     let constraints = Constraints::new().size_limit(whole);
-    let mut form = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
+    let body = Box::pin(in_time(body, limit));
+    let mut form = Multipart::with_constraints(body, boundary, constraints);
     let mut fields: Vec<(String, String)> = Vec::new();
     let (mut file, mut said) = (Upload::default(), Sha256::new());
     let (mut is_known, mut too_early) = (false, false);
@@ -105,7 +106,7 @@ async fn bytes(mut field: Field<'_>, keep: bool) -> multer::Result<Vec<u8>> {
 }
 
 async fn pass_over(body: Body) {
-    let mut stream = body.into_data_stream();
+    let mut stream = std::pin::pin!(in_time(body, PASSED_OVER));
     let mut passed = 0;
     while passed < PASSED_OVER
         && let Some(Ok(chunk)) = stream.next().await

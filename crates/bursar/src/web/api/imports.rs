@@ -21,6 +21,9 @@ use crate::web::{Need, NotKept, Route, post};
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
 
+/// The most lines of a file: each row takes memory while the whole is looked at.
+const MOST_LINES: usize = 200_000;
+
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
@@ -100,6 +103,12 @@ async fn rewards(
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
     let file = body(request).await?;
+    if file.iter().filter(|byte| **byte == b'\n').count() > MOST_LINES {
+        let told = format!(
+            "The file has more than {MOST_LINES} lines, so nothing was imported. Split it into several files, each with the header."
+        );
+        return Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows", told));
+    }
     let dry_run = options.dry_run.unwrap_or(false);
     let report = import::rewards(&app, &actor, &file, dry_run, key.once(reply).as_ref()).await?;
     let reply = reply(&report);

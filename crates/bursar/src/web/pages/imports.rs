@@ -36,7 +36,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/imports", LOOKS, list),
         get("/imports/new", IMPORTS, new_form),
-        post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file(),
+        post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file().heavy(),
         // Where the import of rewards was before there were others.
         get("/rewards/import", Need::May(Permission::Review), async || {
             Redirect::to("/imports/new?what=rewards")

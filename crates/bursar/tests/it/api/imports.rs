@@ -169,6 +169,8 @@ async fn an_answer_names_the_first_thousand_rows() {
     let tried = tried.ok();
     assert_eq!((&tried["rejected_count"], &tried["accepted"]), (&json!(20_000), &json!(0)));
     assert_eq!(tried["rejected"].as_array().unwrap().len(), 1_000);
+    let many = format!("external_id,activity,owner,value,currency\n{}", "1\n".repeat(200_001));
+    import(&house, "k2", "", many).await.refused(413, "too_many_rows");
     let again = import(&house, "k", "?dry_run=true", file).await;
     assert_eq!(again.header("idempotent-replayed"), "", "a dry run does nothing that must not be done twice");
 }

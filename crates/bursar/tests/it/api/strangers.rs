@@ -1,6 +1,6 @@
 //! Those who have not signed in: what they send costs little, fills nothing, and keeps nobody else out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -8,6 +8,7 @@ use bursar::ops::people::{self, NewPerson};
 use bursar::web::{Need, table};
 use payout::access::Role;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Answer, House, from};
 
