@@ -8,12 +8,13 @@ mod search;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bursar::ops::people::{self, team};
+use bursar::store::mails::{self, Filter};
 use payout::access::Role;
 use payout::ids::PersonId;
 use tower::ServiceExt as _;
 
 use crate::pages::{Browser, Page};
-use crate::world::{DAY, SECOND, World};
+use crate::world::{DAY, Loop, SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
 
@@ -312,4 +313,28 @@ async fn ones_own_sessions() {
     pat.post_on("/me/sessions", &[("csrf", &csrf)]).await.says("Signed out everywhere but here.");
     assert!(elsewhere.get("/rewards").await.to.starts_with("/login"));
     world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_a_link_that_a_mail_server_carries() {
+    for (name, flags, shown) in
+        [("links_here", &[][..], true), ("links_mailed", &[("smtp-url", "smtp://127.0.0.1:1")][..], false)]
+    {
+        let world = World::open_with(name, 164, flags).await;
+        let new = team::Colleague {
+            email: "kim@example.com".to_owned(),
+            name: "Kim".to_owned(),
+            role: Role::Payer,
+        };
+        team::invite(&world.app, &world.actor, &new).await.unwrap();
+        world.tick(0, Loop::Notify).await;
+        let mut db = world.app.store.read().await.unwrap();
+        let mail = mails::list(&mut db, &Filter::default(), 1).await.unwrap().remove(0);
+        drop(db);
+        let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+        for path in [format!("/outbox/{}", mail.id), format!("/outbox/{}/html", mail.id)] {
+            assert_eq!(pat.read(&path).await.body.contains("/join/"), shown, "{name} {path}");
+        }
+        world.close().await;
+    }
 }
