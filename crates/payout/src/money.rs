@@ -64,12 +64,14 @@ impl Currency {
         Self(at)
     };
 
-    /// Reads a code exactly as ISO writes it: three upper-case letters, no spaces.
+    /// Reads a code as ISO writes it, three letters without spaces. Vendors and pay files write them small as well;
+    /// they mean the same.
     ///
     /// # Errors
     /// [`MoneyError::UnknownCurrency`] for anything else.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
-        let place = CURRENCIES.binary_search_by_key(&code, |(known, _)| known);
+        let search = |code: &str| CURRENCIES.binary_search_by_key(&code, |(known, _)| known);
+        let place = search(code).or_else(|_| search(&code.to_ascii_uppercase()));
         place.ok().and_then(|at| u16::try_from(at).ok()).map(Self).ok_or(MoneyError::UnknownCurrency)
     }
 
@@ -116,6 +118,10 @@ pub enum MoneyError {
     NotANumber,
     /// A thousands mark or a decimal comma.
     ThousandsMark,
+    /// A blank or an invisible sign before or after the number.
+    Blank,
+    /// A number with its currency beside it, as a sign or in letters.
+    WithCurrency,
     /// An exponent.
     Exponent,
     /// More digits behind the point than the currency has.
@@ -136,6 +142,8 @@ impl MoneyError {
             Self::Signed => "signed_amount",
             Self::NotANumber => "not_a_number",
             Self::ThousandsMark => "thousands_mark",
+            Self::Blank => "blank_in_amount",
+            Self::WithCurrency => "currency_in_amount",
             Self::Exponent => "exponent",
             Self::TooManyDigits => "too_many_digits",
             Self::TooLarge => "too_large",
@@ -148,7 +156,7 @@ impl MoneyError {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::UnknownCurrency => {
-                "This is not a currency in which a reward can be paid; write its three capital letters, like USD, without spaces."
+                "This is not a currency in which a reward can be paid; write its three letters, like USD, without spaces."
             }
             Self::Empty => "An amount is missing; write it like 420.00.",
             Self::Signed => {
@@ -159,6 +167,12 @@ impl MoneyError {
             }
             Self::ThousandsMark => {
                 "Write the amount without thousands marks and with a decimal point, like 1000.50."
+            }
+            Self::Blank => {
+                "There is a blank or an invisible sign before or after the amount; take it out and write digits only, like 420.00."
+            }
+            Self::WithCurrency => {
+                "Write the number alone, like 420.00, without the sign or the letters of its currency; the currency stands by itself."
             }
             Self::Exponent => "Write the amount in full, without an exponent, like 1000.00.",
             Self::TooManyDigits => "The amount has more digits behind the point than its currency has.",
@@ -388,6 +402,9 @@ fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
     if text.starts_with(['-', '+', '\u{2212}']) {
         return Err(MoneyError::Signed);
     }
+    if let Some(error) = beside_the_number(text) {
+        return Err(error);
+    }
     if text.contains([',', '\'', ' ', '_', '\u{a0}', '\u{202f}']) || text.matches('.').count() > 1 {
         return Err(MoneyError::ThousandsMark);
     }
@@ -409,6 +426,29 @@ fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
         .try_fold(0i64, |sum, figure| sum.checked_mul(10)?.checked_add(i64::from(figure - b'0')))
         .filter(|minor| *minor <= Money::MAX_MINOR)
         .ok_or(MoneyError::TooLarge)
+}
+
+/// What stands before or after a number that does not belong to it.
+fn beside_the_number(text: &str) -> Option<MoneyError> {
+    let number = text.trim_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let in_number = |letter: char| {
+        letter.is_ascii_digit() || matches!(letter, '.' | ',' | '\'' | ' ' | '\u{a0}' | '\u{202f}')
+    };
+    if number.len() == text.len() || number.is_empty() || !number.chars().all(in_number) {
+        return None;
+    }
+    let beside = || text.chars().filter(|letter| !number.contains(*letter));
+    // Zero-width signs and the byte-order mark are seen by nobody.
+    let blank = |letter: char| {
+        letter.is_whitespace() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    let names_currency = |letter: char| {
+        letter.is_alphabetic() || matches!(letter, '$' | '£' | '¥' | '¢' | '\u{20a0}'..='\u{20cf}')
+    };
+    if beside().all(blank) {
+        return Some(MoneyError::Blank);
+    }
+    beside().all(|letter| blank(letter) || names_currency(letter)).then_some(MoneyError::WithCurrency)
 }
 
 #[cfg(test)]
@@ -459,7 +499,16 @@ mod tests {
             ("0x10", "USD", Err(MoneyError::NotANumber)),
             ("NaN", "USD", Err(MoneyError::NotANumber)),
             ("", "USD", Err(MoneyError::Empty)),
-            ("1", "usd", Err(MoneyError::UnknownCurrency)),
+            ("31.90 €", "EUR", Err(MoneyError::WithCurrency)),
+            ("420.00 USD", "USD", Err(MoneyError::WithCurrency)),
+            ("$1,200.00", "USD", Err(MoneyError::WithCurrency)),
+            (" 420.00", "USD", Err(MoneyError::Blank)),
+            ("420.00\u{a0}", "USD", Err(MoneyError::Blank)),
+            ("420.00\u{200b}", "USD", Err(MoneyError::Blank)),
+            ("(420.00)", "USD", Err(MoneyError::NotANumber)),
+            ("1,234.56", "USD", Err(MoneyError::ThousandsMark)),
+            ("1", "usd", Ok(100)),
+            ("1", "Jpy", Ok(1)),
             ("1", "usd ", Err(MoneyError::UnknownCurrency)),
             ("1", "XXX", Err(MoneyError::UnknownCurrency)),
             ("1", "XTS", Err(MoneyError::UnknownCurrency)),

@@ -100,8 +100,12 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
             .iter()
             .map(|row| serde_json::json!({ "line": row.line, "column": row.column, "code": row.code, "detail": row.detail }))
             .collect();
+        let lines = report.lines;
         output::json(&serde_json::json!({
             "accepted": report.accepted, "duplicates": report.duplicates, "rejected": rejected,
+            "lines": {
+                "total": lines.total, "header": lines.header, "blank": lines.blank, "continued": lines.continued,
+            },
         }));
         return;
     }
@@ -115,4 +119,5 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         report.duplicates,
         report.rejected.len()
     ));
+    output::say(&report.lines.to_string());
 }

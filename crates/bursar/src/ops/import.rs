@@ -8,11 +8,13 @@
 mod catalogue;
 mod error_file;
 mod layout;
+mod records;
 pub mod runs;
 mod sample;
 mod table;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};
+pub use records::Lines;
 pub use table::{Report, RowError};
 
 use std::collections::HashMap;

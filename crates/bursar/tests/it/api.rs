@@ -2,6 +2,7 @@
 
 mod doors;
 mod imports;
+mod lines;
 mod once;
 mod payees;
 mod rewards;

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use payout::Refusal;
 
 use super::layout::{Layout, REASON};
-use super::table::{APOSTROPHE, Records, looks_like_formula};
+use super::records::Records;
+use super::table::{APOSTROPHE, looks_like_formula};
 use crate::store::imports::Refused;
 
 /// Writes it. It begins with a byte-order mark, without which a spreadsheet takes it for another encoding and would save
@@ -29,17 +30,21 @@ pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<
     };
     let header = records.header.clone();
     let mut row: Vec<String> = vec![REASON.to_owned()];
-    row.extend(header.iter().skip(skip).map(clean));
+    row.extend(header.iter().skip(skip).map(|field| clean(field)));
     file.write_record(&row).map_err(|error| broken(&error))?;
-    while let Some((line, record)) = records.next()? {
-        let Some(refused) = reasons.get(&line) else { continue };
+    while let Some(record) = records.next() {
+        let Some(refused) = reasons.get(&record.line) else { continue };
         let reason = match refused.field.as_str() {
             "" => refused.detail.clone(),
             field => format!("{field}: {}", refused.detail),
         };
         row.clear();
         row.push(safe(&reason));
-        row.extend(record.iter().skip(skip).map(clean));
+        match &record.fields {
+            Ok(fields) => row.extend(fields.iter().skip(skip).map(|field| clean(field))),
+            // What its fields are nobody can tell. In one cell it is refused again, until somebody has written it anew.
+            Err(_) => row.push(safe(record.raw)),
+        }
         file.write_record(&row).map_err(|error| broken(&error))?;
     }
     let bytes = file.into_inner().map_err(|error| broken(&error.error()))?;

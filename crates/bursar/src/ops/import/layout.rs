@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
-use super::table::Records;
+use super::records::{Lines, Records};
 use super::{COLUMNS, Columns, REQUIRED, catalogue};
 use crate::store::imports::What;
 
@@ -20,6 +20,9 @@ pub struct Layout {
     delimiter: char,
     /// Its headers, in order.
     pub headers: Vec<String>,
+    /// Its lines. A file that was kept before lines were counted has none.
+    #[serde(default)]
+    pub lines: Option<Lines>,
 }
 
 impl Layout {
@@ -36,14 +39,14 @@ impl Layout {
             return Err(Refusal::new("missing_header", told).at("file"));
         }
         let mut rows = 0;
-        while records.next()?.is_some() {
+        while records.next().is_some() {
             rows += 1;
         }
         if rows == 0 {
             let told = "The file has a header and no rows below it, so there is nothing to import.";
             return Err(Refusal::new("no_rows", told).at("file"));
         }
-        Ok((Self { delimiter, headers }, rows))
+        Ok((Self { delimiter, headers, lines: Some(records.lines) }, rows))
     }
 
     pub(super) fn delimiter(&self) -> u8 {

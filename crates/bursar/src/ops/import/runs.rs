@@ -154,13 +154,9 @@ pub async fn mapping(db: &mut Db, import: &Import) -> Result<Vec<Option<String>>
 /// When the file was forgotten.
 pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec<Vec<String>>> {
     let body = body(db, import).await?;
-    let mut records = super::table::Records::of(&body, layout(import)?.delimiter())?;
-    let mut rows = Vec::new();
-    while rows.len() < most
-        && let Some((_, record)) = records.next()?
-    {
-        rows.push(record.iter().map(str::to_owned).collect());
-    }
+    let mut records = super::records::Records::of(&body, layout(import)?.delimiter())?;
+    let good = std::iter::from_fn(|| records.next()).filter_map(|record| record.fields.ok());
+    let rows = good.take(most).collect();
     Ok(rows)
 }
 
@@ -327,6 +323,7 @@ pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
 
 async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     let body = body(&mut app.store.read().await?, import).await?;
+    counted_as_now(import, &body)?;
     match import.state {
         ImportState::Checking => check(app, import, &body).await.map(|()| Vec::new()),
         ImportState::Importing if import.done >= import.total => left_to_connect(app, import, &body).await,
@@ -337,6 +334,16 @@ async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
         | ImportState::Failed
         | ImportState::Canceled => Ok(Vec::new()),
     }
+}
+
+/// A file that was kept by a version that counted its rows otherwise is not gone on with: what stands where is not what
+/// was shown.
+fn counted_as_now(import: &Import, body: &str) -> Result<()> {
+    if layout(import)?.lines.is_none() && Layout::of(body)?.1 != import.total {
+        let told = "Its quotation marks are read more strictly since Bursar was updated, and its rows are other ones than were shown. Upload the file again; what was entered is not entered twice.";
+        return Err(Refusal::new("changed_meanwhile", told).into());
+    }
+    Ok(())
 }
 
 /// Some rows of the file, as its columns were named.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use payout::Refusal;
 
 use super::layout::{Layout, Places};
+use super::records::{Lines, Records};
 
 /// Why one row was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +31,8 @@ pub struct Report {
     pub duplicates: u64,
     /// Rows refused, each with why.
     pub rejected: Vec<RowError>,
+    /// The lines of the file. Its rows are what the three above come to.
+    pub lines: Lines,
 }
 
 /// One row, its fields in the order of the known columns.
@@ -82,8 +85,7 @@ pub(super) fn refused(row: &Row, refusal: &Refusal) -> RowError {
 pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     unreadable: Vec<RowError>,
-    /// The last line on which a row begins.
-    pub(super) last_line: u64,
+    lines: Lines,
 }
 
 impl Table {
@@ -99,7 +101,7 @@ impl Table {
         let text = text(file)?;
         let mut records = Records::of(text, b',')?;
         let places = places(&records.header, columns, required)?;
-        Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX)
+        Ok(Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX))
     }
 
     /// Reads some rows of a text, in which a person has said what the headers stand for.
@@ -114,7 +116,7 @@ impl Table {
     ) -> Result<Self, Refusal> {
         let mut records = Records::of(text, layout.delimiter())?;
         let clean = if layout.is_ours() { bare } else { as_it_is };
-        Self::of(&mut records, places.columns, &places.at, clean, some)
+        Ok(Self::of(&mut records, places.columns, &places.at, clean, some))
     }
 
     fn of(
@@ -123,33 +125,41 @@ impl Table {
         places: &[Option<usize>],
         clean: fn(&str) -> &str,
         some: Range<usize>,
-    ) -> Result<Self, Refusal> {
+    ) -> Self {
         let width = records.header.len();
-        let mut table = Self { rows: Vec::new(), unreadable: Vec::new(), last_line: 1 };
-        let mut place = 0;
+        let (mut rows, mut unreadable, mut place) = (Vec::new(), Vec::new(), 0);
         while place < some.end {
-            let Some((line, record)) = records.next()? else { break };
+            let Some(record) = records.next() else { break };
             place += 1;
             if place <= some.start {
                 continue;
             }
-            table.last_line = line;
-            if record.len() == width {
-                let field = |place: &Option<usize>| {
-                    clean(place.and_then(|at| record.get(at)).unwrap_or("")).to_owned()
-                };
-                table.rows.push(Row { line, columns, fields: places.iter().map(field).collect() });
-            } else {
-                let told = format!("The row has {} fields and the header {width}.", record.len());
-                table.unreadable.push(RowError { line, column: "", code: "wrong_field_count", detail: told });
+            let line = record.line;
+            match record.fields {
+                Ok(fields) if fields.len() == width => {
+                    let field = |place: &Option<usize>| {
+                        clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str)).to_owned()
+                    };
+                    rows.push(Row { line, columns, fields: places.iter().map(field).collect() });
+                }
+                Ok(fields) => {
+                    let detail = format!("The row has {} fields and the header {width}.", fields.len());
+                    unreadable.push(RowError { line, column: "", code: "wrong_field_count", detail });
+                }
+                Err((at, fault)) => {
+                    let column = places.iter().position(|place| *place == Some(at));
+                    let column = column.and_then(|known| columns.get(known)).copied().unwrap_or("");
+                    let detail = fault.sentence().to_owned();
+                    unreadable.push(RowError { line, column, code: fault.code(), detail });
+                }
             }
         }
-        Ok(table)
+        Self { rows, unreadable, lines: records.lines }
     }
 
     /// The report to begin with: the rows that could not be read.
     pub(super) fn report(&self) -> Report {
-        Report { rejected: self.unreadable.clone(), ..Report::default() }
+        Report { rejected: self.unreadable.clone(), lines: self.lines, ..Report::default() }
     }
 
     /// The different values of a column.
@@ -159,46 +169,37 @@ impl Table {
     }
 }
 
-/// The rows of a text, one after the other, each with the line on which it begins.
-pub(super) struct Records<'a> {
-    reader: csv::Reader<&'a [u8]>,
-    lines: Lines<'a>,
-    pub(super) header: csv::StringRecord,
-    record: csv::StringRecord,
-}
-
-impl<'a> Records<'a> {
-    /// # Errors
-    /// When the header cannot be read.
-    pub(super) fn of(text: &'a str, delimiter: u8) -> Result<Self, Refusal> {
-        let mut builder = csv::ReaderBuilder::new();
-        let mut reader = builder.flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| unreadable(&error))?.clone();
-        let lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
-        Ok(Self { reader, lines, header, record: csv::StringRecord::new() })
-    }
-
-    /// # Errors
-    /// When the text cannot be read on.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>, Refusal> {
-        if !self.reader.read_record(&mut self.record).map_err(|error| unreadable(&error))? {
-            return Ok(None);
-        }
-        let line = self.lines.at(self.record.position().map_or(0, csv::Position::byte));
-        Ok(Some((line, &self.record)))
-    }
-}
-
 /// The text of a file, without its byte-order mark.
 ///
 /// # Errors
 /// When it is not UTF-8, or holds what no text holds.
 pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
+    if let Some(what) = not_a_table(file) {
+        let told = format!(
+            "This file is {what}, not CSV. Nothing was imported. Open it, save it as \"CSV UTF-8\" and import that."
+        );
+        return Err(Refusal::new("not_csv", told).at("file"));
+    }
     let text = std::str::from_utf8(file).map_err(|error| not_utf8(file, error.valid_up_to()))?;
     match text.find('\0') {
         Some(at) => Err(not_utf8(file, at)),
         None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
     }
+}
+
+/// What another kind of file is called, by how it begins.
+fn not_a_table(file: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 7] = [
+        (b"PK\x03\x04", "a spreadsheet (such as .xlsx or .ods) or another packed file"),
+        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "a spreadsheet of an old kind (such as .xls)"),
+        (b"%PDF-", "a PDF"),
+        (b"{\\rtf", "a text of a word processor"),
+        (b"<!doctype html", "a web page"),
+        (b"<html", "a web page"),
+        (b"<?xml", "an XML file"),
+    ];
+    let begins = |mark: &[u8]| file.get(..mark.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(mark));
+    KINDS.iter().find(|(mark, _)| begins(mark)).map(|(_, what)| *what)
 }
 
 /// What is put before a field that a spreadsheet would take for a formula.
@@ -218,38 +219,15 @@ fn bare(field: &str) -> &str {
     field.strip_prefix(APOSTROPHE).filter(|rest| looks_like_formula(rest)).unwrap_or(field)
 }
 
-/// Counts lines. The reader's own count is one behind after a line that ends in CR LF.
-struct Lines<'a> {
-    text: &'a [u8],
-    at: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line of the first byte of a row at or after `byte`, which may be what is left of the line end before it.
-    fn at(&mut self, byte: u64) -> u64 {
-        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
-        while let Some(letter) = self.text.get(self.at)
-            && (self.at < byte || matches!(letter, b'\r' | b'\n'))
-        {
-            self.at += 1;
-            // A carriage return ends a line too, where no line feed follows that does.
-            let ends = *letter == b'\n' || (*letter == b'\r' && self.text.get(self.at) != Some(&b'\n'));
-            self.line += u64::from(ends);
-        }
-        self.line
-    }
-}
-
 /// Where each known column stands in the file.
 fn places(
-    header: &csv::StringRecord,
+    header: &[String],
     columns: &[&'static str],
     required: &[&str],
 ) -> Result<Vec<Option<usize>>, Refusal> {
     let known = columns.join(", ");
     for (at, name) in header.iter().enumerate() {
-        if !columns.contains(&name) {
+        if !columns.contains(&name.as_str()) {
             let told = format!(
                 "The file has a column {name:?} that is not known; known are: {known}. Nothing was imported."
             );
@@ -276,11 +254,6 @@ fn not_utf8(file: &[u8], at: usize) -> Refusal {
         "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which no UTF-8 text holds there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
     );
     Refusal::new("not_utf8", told).at("file")
-}
-
-fn unreadable(error: &csv::Error) -> Refusal {
-    Refusal::new("not_csv", format!("The file cannot be read as CSV: {error}. Nothing was imported."))
-        .at("file")
 }
 
 #[cfg(test)]

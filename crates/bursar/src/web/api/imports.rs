@@ -11,7 +11,7 @@ use payout::access::Permission;
 
 use crate::app::App;
 use crate::ops::idempotency::Reply;
-use crate::ops::import::{self, Report};
+use crate::ops::import::{self, Lines, Report};
 use crate::web::fault::Fault;
 use crate::web::form::{Key, Query};
 use crate::web::session::Who;
@@ -57,6 +57,19 @@ pub struct ReportJson {
     rejected_count: usize,
     /// The first thousand of them, each with why.
     rejected: Vec<RowErrorJson>,
+    lines: LinesJson,
+}
+
+/// The lines of the file. `accepted`, `duplicates` and `rejected_count` together are `total` without the three others.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportLines)]
+struct LinesJson {
+    total: u64,
+    header: u64,
+    /// Lines with nothing on them.
+    blank: u64,
+    /// Lines that go on with the row above, by a line break inside quotation marks.
+    continued: u64,
 }
 
 /// The most refused rows that an answer names: whoever has more of them mends the file, not the rows.
@@ -81,11 +94,13 @@ impl From<&Report> for ReportJson {
             code: error.code,
             detail: error.detail.clone(),
         });
+        let Lines { total, header, blank, continued } = report.lines;
         Self {
             accepted: report.accepted,
             duplicates: report.duplicates,
             rejected_count: report.rejected.len(),
             rejected: rejected.collect(),
+            lines: LinesJson { total, header, blank, continued },
         }
     }
 }

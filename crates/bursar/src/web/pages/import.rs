@@ -70,6 +70,8 @@ struct ImportPage {
     /// How far it is, in thousandths; nothing where nobody can say.
     bar: Option<i64>,
     counts: Vec<(&'static str, String)>,
+    /// What its lines are, where they were counted.
+    lines: Option<String>,
     sample: Sample,
     refused: Vec<Refused>,
     refused_in_all: String,
@@ -145,6 +147,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         tone: tone(&import),
         bar: bar(&import),
         counts: if known { counted(&import) } else { Vec::new() },
+        lines: layout.lines.map(|lines| lines.to_string()),
         sample: if checked { verbs::sample(&import)? } else { Sample::default() },
         refused_in_all: rows(import.counts.rejected),
         refused_more: import.counts.rejected > MOST_REFUSED,

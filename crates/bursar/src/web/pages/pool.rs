@@ -90,9 +90,14 @@ impl Wanted {
     pub async fn read(&self, db: &mut Db) -> Result<(PoolFilter, Vec<String>)> {
         let mut problems = Vec::new();
         let known = |kind: Option<PaymentType>| kind.map(|kind| kind.as_str().to_owned());
-        let mut filter = PoolFilter { currency: self.currency.clone(), ..PoolFilter::default() };
-        if let Some(code) = self.currency.as_ref().filter(|code| Currency::parse(code).is_err()) {
-            problems.push(format!("There is no currency “{code}”."));
+        let mut filter = PoolFilter::default();
+        if let Some(code) = &self.currency {
+            // One that does not exist finds nothing.
+            let known = Currency::parse(code).map(|known| known.code().to_owned());
+            if known.is_err() {
+                problems.push(format!("There is no currency “{code}”."));
+            }
+            filter.currency = Some(known.unwrap_or_else(|_| code.clone()));
         }
         if let Some(kind) = &self.payment_type {
             filter.payment_type = known(PaymentType::parse(kind));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, House};
 
-async fn import(house: &House, key: &str, query: &str, file: impl Into<Body>) -> Answer {
+pub(super) async fn import(house: &House, key: &str, query: &str, file: impl Into<Body>) -> Answer {
     let request = Request::builder()
         .method("POST")
         .uri(format!("/api/v1/rewards/import{query}"))
@@ -21,7 +21,7 @@ async fn import(house: &House, key: &str, query: &str, file: impl Into<Body>) ->
     house.send(request.unwrap()).await
 }
 
-fn operator(house: &House) -> Actor {
+pub(super) fn operator(house: &House) -> Actor {
     Actor {
         id: PersonId::fresh(house.app.clock.now(), 1),
         name: "operator".into(),

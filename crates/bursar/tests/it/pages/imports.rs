@@ -90,6 +90,34 @@ fn many(count: usize) -> String {
 }
 
 #[tokio::test]
+async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
+    let world = World::open("imports_quote", 78).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let file = "external_id,activity,owner,value,currency,note\nQ-1,deal,ana,5.00,USD,\"15 inch promo\n\
+                Q-2,deal,bo,2.00,usd,ok\nQ-3,deal,bo,3.00,USD,\"17 inch\nQ-4,deal,bo,4.00,USD,19 inch\"\n";
+    let number = checked(&mut browser, "rewards", file).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("1 row would be entered, 0 rows there already with the same content, 3 rows refused.");
+    page.says("5 lines: 1 of header, 4 rows, 0 blank.");
+    page.says("2 note A quotation mark opens this field and is not closed on its line");
+    page.says("4 note A quotation mark opens this field and is not closed on its line");
+    start(&mut browser, &number).await;
+    world.tick(0, Loop::Imports).await;
+    assert_eq!(rewards_named(&world, &["Q-1", "Q-2", "Q-3", "Q-4"]).await, 1);
+    // What cannot be taken apart stands in one cell, and is refused again until somebody has written it anew.
+    let mended = browser.read(&format!("/imports/{number}/refused.csv")).await.body;
+    assert!(mended.contains(",\"Q-1,deal,ana,5.00,USD,\"\"15 inch promo\"\n"), "{mended}");
+    let number = checked(&mut browser, "rewards", &mended).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("0 rows would be entered, 0 rows there already with the same content, 3 rows refused.");
+}
+
+async fn rewards_named(world: &World, ids: &[&str]) -> usize {
+    rewards::known(&mut world.app.store.read().await.unwrap(), ids).await.unwrap().len()
+}
+
+#[tokio::test]
 async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let world = World::open("imports_again", 71).await;
     furnish(&world).await;

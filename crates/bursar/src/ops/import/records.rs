@@ -1,0 +1,340 @@
+//! The records of a CSV text, read strictly: RFC 4180, with a separator of the file's own. A quotation mark that is never
+//! closed, or that stands where none may, spoils its own line and no other: reading goes on with the line below, so that
+//! no row is ever taken for part of another one's field. Every line of the text is counted.
+//!
+//! The reader of the `csv` crate takes such a text without an error and gives the lines it swallowed to one field; that is
+//! why this one is our own. What is deliberately not here: what the fields mean (`table`).
+
+use std::fmt;
+
+use payout::Refusal;
+use serde::{Deserialize, Serialize};
+
+/// How the lines of a file are made up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Lines {
+    /// All of them.
+    pub total: u64,
+    /// Those of the header.
+    pub header: u64,
+    /// Those with nothing on them.
+    pub blank: u64,
+    /// Those that go on with a row of the line above, by a line break inside quotation marks. Every other line is a row.
+    pub continued: u64,
+}
+
+impl Lines {
+    /// How many rows there are: each is accepted, a duplicate or refused.
+    #[must_use]
+    pub fn rows(self) -> u64 {
+        self.total.saturating_sub(self.header).saturating_sub(self.blank).saturating_sub(self.continued)
+    }
+}
+
+/// For people: what the lines of the file are.
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |count, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+        let rows = words(self.rows(), "row", "rows");
+        write!(f, "{}: {} of header, {rows}", words(self.total, "line", "lines"), self.header)?;
+        if self.continued > 0 {
+            write!(f, ", {} that go on with the row above", self.continued)?;
+        }
+        write!(f, ", {} blank", self.blank)
+    }
+}
+
+/// What is wrong with the quotation marks of a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// One opens a field and none closes it.
+    Unclosed,
+    /// One stands inside a field that does not begin with one, or is followed by something else than the field's end.
+    Misplaced,
+    /// One opens a field that rows below would become part of.
+    AroundRows,
+}
+
+impl Fault {
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Unclosed => "unclosed_quote",
+            Self::Misplaced => "misplaced_quote",
+            Self::AroundRows => "quote_around_rows",
+        }
+    }
+
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Self::Unclosed => {
+                "A quotation mark opens this field and none closes it. Close it, or take it out; a quotation mark that belongs to the text is written twice, inside a field in quotation marks. The lines below were read as rows of their own."
+            }
+            Self::Misplaced => {
+                "A quotation mark stands inside this field. Put the whole field in quotation marks and write each one that belongs to the text twice, like \"15\"\" laptop\", or take it out."
+            }
+            Self::AroundRows => {
+                "A quotation mark opens this field and is not closed on its line, so that rows below it would become part of the field. Close it, or take it out. The lines below were read as rows of their own."
+            }
+        }
+    }
+}
+
+/// A record of a text.
+pub(super) struct Record<'a> {
+    /// The line on which it begins; the first of the text is 1.
+    pub(super) line: u64,
+    /// Its fields, or in which of them, counted from 0, what is wrong.
+    pub(super) fields: Result<Vec<String>, (usize, Fault)>,
+    /// The text of its lines, without the end of the last.
+    pub(super) raw: &'a str,
+}
+
+/// The rows of a text, one after the other.
+pub(super) struct Records<'a> {
+    rest: &'a str,
+    delimiter: u8,
+    pub(super) header: Vec<String>,
+    /// Of what was read so far.
+    pub(super) lines: Lines,
+}
+
+impl<'a> Records<'a> {
+    /// # Errors
+    /// When the header cannot be read.
+    pub(super) fn of(text: &'a str, delimiter: u8) -> Result<Self, Refusal> {
+        let mut records = Self { rest: text, delimiter, header: Vec::new(), lines: Lines::default() };
+        if let Some(header) = records.read(0) {
+            let (line, before) = (header.line, records.lines.blank);
+            records.header = header.fields.map_err(|(place, fault)| broken_header(line, place, fault))?;
+            let lines = &mut records.lines;
+            lines.header = lines.total - before;
+            lines.continued = 0;
+        }
+        Ok(records)
+    }
+
+    /// The next row.
+    pub(super) fn next(&mut self) -> Option<Record<'a>> {
+        self.read(self.header.len())
+    }
+
+    /// The next record of a text whose records have so many fields; of its header they are not known yet.
+    fn read(&mut self, width: usize) -> Option<Record<'a>> {
+        while let Some(rest) = after_line_end(self.rest) {
+            self.rest = rest;
+            self.lines.total += 1;
+            self.lines.blank += 1;
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let line = self.lines.total + 1;
+        let mut scan = Scan { text: self.rest, at: 0, line_ends: 0 };
+        let fields = scan.fields(self.delimiter, width);
+        if fields.is_err() {
+            // Only its own line is spoiled.
+            scan = Scan { text: self.rest, at: 0, line_ends: 0 };
+            scan.to_line_end();
+        }
+        let (raw, rest) = self.rest.split_at(scan.at);
+        self.rest = after_line_end(rest).unwrap_or(rest);
+        self.lines.total += scan.line_ends + 1;
+        self.lines.continued += scan.line_ends;
+        Some(Record { line, fields, raw })
+    }
+}
+
+fn broken_header(line: u64, place: usize, fault: Fault) -> Refusal {
+    let told = format!(
+        "The header on line {line} cannot be read, at its column {}: {} Nothing was imported.",
+        place + 1,
+        fault.sentence()
+    );
+    Refusal::new(fault.code(), told).at("header")
+}
+
+/// What stands below the line end with which a text begins, if it begins with one.
+fn after_line_end(text: &str) -> Option<&str> {
+    text.strip_prefix("\r\n").or_else(|| text.strip_prefix(['\r', '\n']))
+}
+
+/// A look at the beginning of a text. Separators and quotation marks are ASCII, so no look ends inside a letter.
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    /// How many line ends stood inside quotation marks.
+    line_ends: u64,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn at_line_end(&self) -> bool {
+        matches!(self.peek(), None | Some(b'\r' | b'\n'))
+    }
+
+    fn to_line_end(&mut self) {
+        while !self.at_line_end() {
+            self.at += 1;
+        }
+    }
+
+    /// The fields of the record that begins here, up to the end of its last line.
+    fn fields(&mut self, delimiter: u8, width: usize) -> Result<Vec<String>, (usize, Fault)> {
+        let mut fields = Vec::with_capacity(width);
+        loop {
+            let place = fields.len();
+            let field = match self.peek() {
+                Some(b'"') => self.quoted(delimiter, place, width),
+                _ => self.plain(delimiter),
+            };
+            fields.push(field.map_err(|fault| (place, fault))?);
+            if self.at_line_end() {
+                return Ok(fields);
+            }
+            // The delimiter: nothing else ends a field.
+            self.at += 1;
+        }
+    }
+
+    fn plain(&mut self, delimiter: u8) -> Result<String, Fault> {
+        let from = self.at;
+        while !self.at_line_end() && self.peek() != Some(delimiter) {
+            if self.peek() == Some(b'"') {
+                return Err(Fault::Misplaced);
+            }
+            self.at += 1;
+        }
+        Ok(self.text[from..self.at].to_owned())
+    }
+
+    /// A field in quotation marks. One that goes over lines which look like rows of the file holds rows, not a text.
+    fn quoted(&mut self, delimiter: u8, place: usize, width: usize) -> Result<String, Fault> {
+        let (mut field, mut delimiters, mut line_ends, mut rows) = (String::new(), 0, 0, false);
+        // On its last line as many fields would stand before its end as stand before it in its own row.
+        let around = |rows, line_ends, delimiters| rows || line_ends > 0 && place > 0 && delimiters == place;
+        self.at += 1;
+        let mut from = self.at;
+        loop {
+            match self.peek() {
+                None => return Err(Fault::Unclosed),
+                Some(b'"') => {
+                    field.push_str(&self.text[from..self.at]);
+                    self.at += 1;
+                    match self.peek() {
+                        // The second of two is the text's own, and begins what is read on.
+                        Some(b'"') => from = self.at,
+                        next if self.at_line_end() || next == Some(delimiter) => break,
+                        _ if around(rows, line_ends, delimiters) => return Err(Fault::AroundRows),
+                        _ => return Err(Fault::Misplaced),
+                    }
+                }
+                Some(b'\r') if self.text[self.at..].starts_with("\r\n") => {}
+                Some(b'\r' | b'\n') => {
+                    rows |= line_ends > 0 && width > 1 && delimiters + 1 >= width;
+                    (line_ends, delimiters) = (line_ends + 1, 0);
+                }
+                Some(letter) => delimiters += usize::from(letter == delimiter),
+            }
+            self.at += 1;
+        }
+        if around(rows, line_ends, delimiters) {
+            return Err(Fault::AroundRows);
+        }
+        self.line_ends += line_ends;
+        Ok(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a text comes to, a word for each record: its line and its fields, or what is wrong and where.
+    fn told(text: &str) -> (Vec<String>, Lines) {
+        let mut records = Records::of(text, b',').unwrap();
+        let mut told = Vec::new();
+        while let Some(record) = records.next() {
+            told.push(match record.fields {
+                Ok(fields) => format!("{} {}", record.line, fields.join("|")),
+                Err((place, fault)) => format!("{} !{} at {place}", record.line, fault.code()),
+            });
+        }
+        (told, records.lines)
+    }
+
+    #[test]
+    fn a_quotation_mark_spoils_its_own_line_and_no_other() {
+        for (rows, expected) in [
+            ("1,\"open\n2,b\n3,c\n", &["2 !unclosed_quote at 1", "3 2|b", "4 3|c"][..]),
+            ("\"1,a\n2,b\n", &["2 !unclosed_quote at 0", "3 2|b"]),
+            ("1,\"says \"yes\" to it\"\n2,b\n", &["2 !misplaced_quote at 1", "3 2|b"]),
+            ("1,15\" wide\n2,b", &["2 !misplaced_quote at 1", "3 2|b"]),
+            ("1,\"a\" \n2,b", &["2 !misplaced_quote at 1", "3 2|b"]),
+            // Two that happen to pair up, the second at a field's end.
+            (
+                "1,\"5 inch\n2,b\n3,6 inch\"\n4,d\n",
+                &["2 !quote_around_rows at 1", "3 2|b", "4 !misplaced_quote at 1", "5 4|d"],
+            ),
+            ("1,\"5 inch\n2,6 inch\"\n", &["2 !quote_around_rows at 1", "3 !misplaced_quote at 1"]),
+            // The second opens another field.
+            ("1,\"open\n2,\"fine\"\n", &["2 !quote_around_rows at 1", "3 2|fine"]),
+        ] {
+            let text = format!("id,note\n{rows}");
+            let (told, lines) = told(&text);
+            assert_eq!(told, expected, "{text:?}");
+            assert_eq!(
+                (lines.rows(), lines.total),
+                (told.len() as u64, text.lines().count() as u64),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn rows_over_several_lines_and_blank_lines_are_counted() {
+        let (rows, lines) = told("\r\nid,note\r\n1,\"a\r\nb, c and d, e\"\r\n\r\n2,\"\"\"\"\r\n");
+        assert_eq!(rows, ["3 1|a\r\nb, c and d, e", "6 2|\""]);
+        assert_eq!(lines, Lines { total: 6, header: 1, blank: 2, continued: 1 });
+        let old_ends = told("id,note\r1,a\r2,\"b\rc\"\r");
+        assert_eq!(old_ends.1, Lines { total: 4, header: 1, blank: 0, continued: 1 });
+        assert_eq!(Records::of("a,\"b\nc", b',').err().unwrap().code, "unclosed_quote");
+        assert_eq!(told("").1, Lines::default());
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_csv_crate_writes_is_read_back(
+            rows in proptest::collection::vec(proptest::collection::vec("[a\", ;é=]{0,4}", 3), 0..6),
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["a", "b", "c"]).unwrap();
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            let mut records = Records::of(&text, b',').unwrap();
+            for row in &rows {
+                prop_assert_eq!(records.next().unwrap().fields.unwrap(), row.clone());
+            }
+            prop_assert!(records.next().is_none());
+        }
+
+        #[test]
+        fn every_line_of_any_text_is_counted(text in "[a\",\r\n]{0,40}") {
+            let Ok(mut records) = Records::of(&text, b',') else { return Ok(()) };
+            let mut rows = 0;
+            while records.next().is_some() {
+                rows += 1;
+            }
+            let ends = text.replace("\r\n", "\n").matches(['\r', '\n']).count() as u64;
+            let open = !text.is_empty() && !text.ends_with(['\r', '\n']);
+            prop_assert_eq!(records.lines.total, ends + u64::from(open));
+            prop_assert_eq!(records.lines.rows(), rows);
+        }
+    }
+}
