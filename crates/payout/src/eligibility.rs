@@ -185,6 +185,9 @@ blockers! {
     /// Being paid.
     RewardInFlight = "reward_in_flight", Reward, Nobody,
         "The reward is in a payment already.", "Follow its transaction.";
+    /// Done.
+    RewardPaid = "reward_paid", Reward, Nobody,
+        "The reward has been paid.", "Nothing to do.";
     /// Not allowed.
     PermissionDenied = "permission_denied", Person, Admin,
         "Your role does not allow this.", "Ask an administrator.";
@@ -256,7 +259,8 @@ pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<
         Placement::Free => {}
         Placement::InBatch(batch) if Some(batch) == for_batch => {}
         Placement::InBatch(_) => codes.push(Code::RewardInBatch),
-        Placement::InFlight | Placement::Paid(_) => codes.push(Code::RewardInFlight),
+        Placement::InFlight => codes.push(Code::RewardInFlight),
+        Placement::Paid(_) => codes.push(Code::RewardPaid),
     }
     if facts.held_until.is_some_and(|end| now < end) {
         codes.push(Code::RewardInHoldPeriod);

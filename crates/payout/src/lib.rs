@@ -2,6 +2,7 @@
 //! microseconds UTC and come in as arguments, as do ids; that absence is what lets every rule be proven by a table.
 
 pub mod access;
+pub mod address;
 pub mod batch;
 mod domain;
 pub mod eligibility;

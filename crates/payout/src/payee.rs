@@ -137,6 +137,30 @@ impl Destination {
             }
         }
     }
+
+    /// This and another destination, each masked so that the two can be told apart: as much is shown as that takes.
+    #[must_use]
+    pub fn masked_beside(&self, other: &Self) -> (String, String) {
+        let (one, two) = (self.masked(), other.masked());
+        if one != two || self == other {
+            return (one, two);
+        }
+        match self.vendor {
+            // Of Stripe's ids the ends are random: these are the same in their last four letters.
+            Vendor::Stripe => (self.address.clone(), other.address.clone()),
+            Vendor::PayPal => {
+                let same =
+                    self.address.chars().zip(other.address.chars()).take_while(|(a, b)| a == b).count();
+                let shown = |address: &str| {
+                    let (name, host) = address.split_once('@').unwrap_or((address, ""));
+                    let first: String = name.chars().take(same + 1).collect();
+                    let rest = if first.len() < name.len() { "…" } else { "" };
+                    format!("{first}{rest}@{host}")
+                };
+                (shown(&self.address), shown(&other.address))
+            }
+        }
+    }
 }
 
 /// What keeps a text from being one bare address, before it is read as one.

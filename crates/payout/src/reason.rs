@@ -4,10 +4,56 @@
 //! code that is not listed keeps the vendor's words and is sent to the payer: an unknown word is never hidden.
 
 use crate::eligibility::{Code, Who};
+use crate::spelling::spelled;
 
-/// A reason as it is shown.
+spelled! {
+    /// What kind of trouble it is. What can be done about a payment follows from it (`remedy`), and so does what its receiver
+    /// is told: of what we tell our own people they could do nothing.
+    Cause {
+        /// The bank account is closed.
+        AccountClosed = "account_closed",
+        /// The account's number is wrong.
+        WrongNumber = "wrong_number",
+        /// The bank takes no money on it.
+        BankRefuses = "bank_refuses",
+        /// The holder is another.
+        WrongHolder = "wrong_holder",
+        /// The currency is another.
+        WrongCurrency = "wrong_currency",
+        /// The bank could not do it this time.
+        BankFailed = "bank_failed",
+        /// Stripe is not satisfied yet.
+        AccountUnfinished = "account_unfinished",
+        /// Stripe does not know the account, or it is not connected any more.
+        AccountUnknown = "account_unknown",
+        /// The vendor does not pay so little, or so much, at once.
+        Amount = "amount",
+        /// PayPal knows no confirmed account.
+        Unregistered = "unregistered",
+        /// PayPal cannot pay the account.
+        ReceiverCannot = "receiver_cannot",
+        /// Nobody claimed it, and nobody said why.
+        NotClaimed = "not_claimed",
+        /// The vendor's balance did not cover it.
+        Funds = "funds",
+        /// It is for us to settle.
+        Ours = "ours",
+    }
+}
+
+impl Cause {
+    /// What a reason's code means.
+    #[must_use]
+    pub fn of(code: &str) -> Self {
+        explain(code).cause
+    }
+}
+
+/// A reason as it is shown to our own people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Explanation {
+    /// What kind of trouble it is.
+    pub cause: Cause,
     /// What happened; `None` when only the vendor's own words are known.
     pub message: Option<&'static str>,
     /// What to do.
@@ -16,25 +62,44 @@ pub struct Explanation {
     pub who: Who,
 }
 
-const fn told(message: &'static str, remedy: &'static str, who: Who) -> Explanation {
-    Explanation { message: Some(message), remedy, who }
+const fn told(cause: Cause, message: &'static str, remedy: &'static str, who: Who) -> Explanation {
+    Explanation { cause, message: Some(message), remedy, who }
 }
 
-const NEW_BANK: &str = "Ask the partner to correct his bank details at Stripe, then resubmit: only the bank payout is made again.";
-const NEW_RECEIVER: &str = "Ask the partner to put his PayPal account right, then resubmit. If he is to be paid elsewhere, return it to the pool: a payment goes only where it was promised to go.";
+const NEW_BANK: &str = "Ask the partner to correct their bank details at Stripe, then resubmit: only the bank payout is made again.";
+const NEW_RECEIVER: &str = "Ask the partner to put their PayPal account right, then resubmit. If they are to be paid elsewhere, return it to the pool: a payment goes only where it was promised to go.";
 const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 
 /// Explains a reason's code.
 #[must_use]
 pub fn explain(code: &str) -> Explanation {
     if let Some(blocker) = Code::parse(code) {
-        return told(blocker.message(), blocker.remedy(), blocker.who());
+        return told(Cause::Ours, blocker.message(), blocker.remedy(), blocker.who());
     }
     stripe(code).or_else(|| paypal(code)).or_else(|| ours(code)).unwrap_or(Explanation {
+        cause: Cause::Ours,
         message: None,
         remedy: "Read the vendor's words, settle it with the partner or the vendor, then resubmit or return it to the pool.",
         who: Who::Payer,
     })
+}
+
+/// Whether a code only says how a PayPal item stands, where PayPal gives no reason. It explains nothing, so a reason that
+/// was known before is worth more.
+#[must_use]
+pub fn is_bare_status(code: &str) -> bool {
+    matches!(
+        code,
+        "FAILED"
+            | "RETURNED"
+            | "BLOCKED"
+            | "ONHOLD"
+            | "UNCLAIMED"
+            | "DENIED"
+            | "CANCELED"
+            | "REFUNDED"
+            | "REVERSED"
+    )
 }
 
 /// What Stripe's name for a detail of a connected account that it still needs means (`requirements.currently_due`).
@@ -93,54 +158,66 @@ pub fn restriction(code: &str) -> &str {
 }
 
 fn stripe(code: &str) -> Option<Explanation> {
+    let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
     Some(match code {
         "account_closed" | "bank_account_unusable" => {
-            told("The partner's bank account is closed.", NEW_BANK, Who::Partner)
+            partner(Cause::AccountClosed, "The partner's bank account is closed.", NEW_BANK)
         }
         "no_account"
         | "invalid_account_number"
         | "invalid_account_number_length"
         | "incorrect_account_type" => {
-            told("The bank does not know the partner's account number.", NEW_BANK, Who::Partner)
+            partner(Cause::WrongNumber, "The bank does not know the partner's account number.", NEW_BANK)
         }
         "account_frozen" | "bank_account_restricted" | "debit_not_authorized" | "bank_ownership_changed" => {
-            told("The partner's bank does not accept money on this account.", NEW_BANK, Who::Partner)
+            partner(Cause::BankRefuses, "The partner's bank does not accept money on this account.", NEW_BANK)
         }
         "incorrect_account_holder_name"
         | "incorrect_account_holder_address"
         | "incorrect_account_holder_tax_id"
-        | "incorrect_account_holder_details" => told(
+        | "incorrect_account_holder_details" => partner(
+            Cause::WrongHolder,
             "The name or details of the account's holder do not match the bank's.",
             NEW_BANK,
-            Who::Partner,
         ),
         "invalid_currency" | "unsupported_card" => {
-            told("The partner's bank does not accept this currency.", NEW_BANK, Who::Partner)
+            partner(Cause::WrongCurrency, "The partner's bank does not accept this currency.", NEW_BANK)
         }
         "could_not_process" | "declined" => told(
+            Cause::BankFailed,
             "The bank could not process the payout.",
-            "Resubmit; if it fails again, ask the partner to talk to his bank.",
+            "Resubmit; if it fails again, ask the partner to talk to their bank.",
             Who::Payer,
         ),
-        "insufficient_funds" | "balance_insufficient" => {
-            told("There was not enough available money for this payment; nothing moved.", TOP_UP, Who::Payer)
-        }
+        "insufficient_funds" | "balance_insufficient" => told(
+            Cause::Funds,
+            "There was not enough available money for this payment; nothing moved.",
+            TOP_UP,
+            Who::Payer,
+        ),
         "insufficient_capabilities_for_transfer"
         | "transfers_not_allowed"
         | "payouts_not_allowed"
-        | "capability_not_active" => told(
+        | "capability_not_active" => partner(
+            Cause::AccountUnfinished,
             "Stripe does not yet allow payments to this account.",
-            "Ask the partner to finish what Stripe asks of him, then resubmit.",
-            Who::Partner,
+            "Ask the partner to finish what Stripe asks of them, then resubmit.",
         ),
-        "account_invalid" | "resource_missing" => told(
+        "account_invalid" | "resource_missing" => partner(
+            Cause::AccountUnknown,
             "Stripe does not know this account, or it is no longer connected to us.",
-            "Ask the partner to connect his account again, then resubmit.",
-            Who::Partner,
+            "Ask the partner to connect their account again, then resubmit.",
         ),
-        "amount_too_small" | "amount_too_large" | "payouts_limit_exceeded" => told(
-            "Stripe does not pay this amount.",
-            "Return it to the pool and pay it together with, or apart from, other rewards.",
+        "amount_too_small" => told(
+            Cause::Amount,
+            "The amount is below the least that Stripe pays out in this currency. Nothing is wrong with the partner's bank.",
+            "Return it to the pool and pay it together with other rewards.",
+            Who::Preparer,
+        ),
+        "amount_too_large" | "payouts_limit_exceeded" => told(
+            Cause::Amount,
+            "The amount is more than Stripe pays out at once. Nothing is wrong with the partner's bank.",
+            "Return it to the pool and pay it in parts.",
             Who::Preparer,
         ),
         _ => return None,
@@ -150,8 +227,9 @@ fn stripe(code: &str) -> Option<Explanation> {
 fn paypal(code: &str) -> Option<Explanation> {
     Some(match code {
         "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" => told(
-            "The address has no confirmed PayPal account yet; PayPal holds the money for up to 30 days.",
-            "Ask the partner to open or confirm his PayPal account with this address.",
+            Cause::Unregistered,
+            "The address has no confirmed PayPal account; PayPal holds the money for up to 30 days, then it comes back.",
+            "Ask the partner to open or confirm their PayPal account with this address.",
             Who::Partner,
         ),
         "RECEIVER_ACCOUNT_LOCKED"
@@ -170,11 +248,14 @@ fn paypal(code: &str) -> Option<Explanation> {
         | "CURRENCY_COMPLIANCE"
         | "SELF_PAY_NOT_ALLOWED"
         | "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK" => {
-            told("PayPal cannot pay this receiver.", NEW_RECEIVER, Who::Partner)
+            told(Cause::ReceiverCannot, "PayPal cannot pay this receiver.", NEW_RECEIVER, Who::Partner)
         }
-        "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => {
-            told("Our PayPal balance did not cover this payment; nothing moved.", TOP_UP, Who::Payer)
-        }
+        "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => told(
+            Cause::Funds,
+            "Our PayPal balance did not cover this payment; nothing moved.",
+            TOP_UP,
+            Who::Payer,
+        ),
         "SENDER_ACCOUNT_LOCKED"
         | "SENDER_ACCOUNT_UNVERIFIED"
         | "SENDER_STATE_RESTRICTED"
@@ -185,54 +266,92 @@ fn paypal(code: &str) -> Option<Explanation> {
         | "REFUSED_ACCESS_DENIED"
         | "REFUSED_ACTION_DENIED"
         | "APPROVER_DENIED" => told(
+            Cause::Ours,
             "PayPal does not let our account make this payment.",
             "Settle it with PayPal, then resubmit.",
             Who::Admin,
         ),
         "SPENDING_LIMIT_EXCEEDED" | "POS_LIMIT_EXCEEDED" | "TRANSACTION_LIMIT_EXCEEDED" => told(
+            Cause::Ours,
             "The payment is over a limit of our PayPal account.",
             "Raise the limit at PayPal, then resubmit, or return it to the pool and pay it in parts.",
             Who::Payer,
         ),
         "RISK_DECLINE" | "REGULATORY_BLOCKED" | "TRANSACTION_DECLINED_BY_TRAVEL_RULE" => told(
+            Cause::Ours,
             "PayPal declined the payment for reasons of risk or law.",
             "Talk to PayPal and the partner before paying another way.",
             Who::Admin,
         ),
         "INTERNAL_ERROR" | "UNDEFINED" => {
-            told("PayPal failed inside; nothing moved.", "Resubmit.", Who::Payer)
+            told(Cause::Ours, "PayPal failed inside; nothing moved.", "Resubmit.", Who::Payer)
         }
+        code => return status(code),
+    })
+}
+
+/// What a PayPal item's status says where it stands for a reason.
+fn status(code: &str) -> Option<Explanation> {
+    Some(match code {
+        "UNCLAIMED" => told(
+            Cause::NotClaimed,
+            "The receiver has not accepted the money yet, and PayPal does not say why.",
+            "Ask the partner to open or confirm their PayPal account with this address.",
+            Who::Partner,
+        ),
+        "RETURNED" => {
+            told(Cause::NotClaimed, "The money was not claimed and came back.", NEW_RECEIVER, Who::Partner)
+        }
+        "BLOCKED" | "DENIED" => told(
+            Cause::Ours,
+            "PayPal stopped the payment and does not say why.",
+            "Ask PayPal, then resubmit or return it to the pool.",
+            Who::Admin,
+        ),
+        "ONHOLD" => told(
+            Cause::Ours,
+            "PayPal is looking at the payment and does not say why.",
+            "Wait; ask PayPal if it takes long.",
+            Who::Vendor,
+        ),
+        "FAILED" => told(
+            Cause::Ours,
+            "PayPal did not carry the payment out and does not say why; nothing moved.",
+            "Ask PayPal, then resubmit or return it to the pool.",
+            Who::Payer,
+        ),
+        "CANCELED" => told(
+            Cause::Ours,
+            "The payment was canceled at PayPal; nothing moved.",
+            "Resubmit if it should still be paid.",
+            Who::Payer,
+        ),
         _ => return None,
     })
 }
 
 fn ours(code: &str) -> Option<Explanation> {
+    let told = |message, remedy| told(Cause::Ours, message, remedy, Who::Payer);
     Some(match code {
         "not_found_at_vendor" => told(
             "The vendor gave no answer, and two later looks found no such payment there: nothing moved.",
             "Resubmit.",
-            Who::Payer,
         ),
         "not_made" => told(
             "A person found out from the vendor that this was not carried out.",
             "Resubmit it, or return its rewards to the pool.",
-            Who::Payer,
         ),
         "batch_denied" => told(
             "PayPal denied the whole batch; nothing moved.",
             "Check our PayPal balance and account, then resubmit.",
-            Who::Payer,
         ),
-        "batch_canceled" => told(
-            "The batch was canceled at PayPal; nothing moved.",
-            "Resubmit if it should still be paid.",
-            Who::Payer,
-        ),
-        "returned" => told("The money was not claimed and came back.", NEW_RECEIVER, Who::Partner),
+        "batch_canceled" => {
+            told("The batch was canceled at PayPal; nothing moved.", "Resubmit if it should still be paid.")
+        }
+        "returned" => return status("RETURNED"),
         "needs_review" => told(
             "Bursar cannot find out by itself whether the vendor carried this out.",
             "Look for the payment at the vendor by its key, ask the vendor where that is not enough, then settle it by hand.",
-            Who::Payer,
         ),
         _ => return None,
     })

@@ -2,6 +2,7 @@
 //! does it. What is deliberately not here: why it stands so (`reason`), and what a deed does (`law`).
 
 use crate::eligibility::Who;
+use crate::reason::Cause;
 use crate::spelling::spelled;
 use crate::transaction::State;
 
@@ -58,9 +59,9 @@ const OTHER_DESTINATION: Choice = choice(
     "If he is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
 );
 
-/// The options of a payment that stands so, the usual one first.
+/// The options of a payment that stands so, the usual one first. `cause` is why it stands so, where that is known.
 #[must_use]
-pub fn choices(state: State) -> &'static [Choice] {
+pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
     match state {
         State::Queued => QUEUED,
         State::Sending | State::PayoutSending => SENDING,
@@ -73,7 +74,7 @@ pub fn choices(state: State) -> &'static [Choice] {
         State::Unclaimed => UNCLAIMED,
         State::Success => SUCCESS,
         State::Failed => FAILED,
-        State::PayoutFailed => BANK_REFUSED,
+        State::PayoutFailed => payout_failed(cause),
         State::PayoutCanceled => CANCELED,
         State::Recalling => RECALLING,
         State::Recalled => RECALLED,
@@ -198,22 +199,107 @@ const FAILED: &[Choice] = &[
     OUTSIDE,
 ];
 
+/// Whom a failed bank payout asks for something depends on why it failed: not every one is the bank's doing.
+fn payout_failed(cause: Option<Cause>) -> &'static [Choice] {
+    match cause {
+        Some(
+            Cause::AccountClosed
+            | Cause::WrongNumber
+            | Cause::BankRefuses
+            | Cause::WrongHolder
+            | Cause::WrongCurrency,
+        ) => BANK_REFUSED,
+        Some(Cause::BankFailed) => BANK_FAILED,
+        Some(Cause::AccountUnfinished) => ACCOUNT_UNFINISHED,
+        Some(Cause::AccountUnknown) => ACCOUNT_UNKNOWN,
+        Some(Cause::Amount) => AMOUNT,
+        Some(Cause::Funds) => FUNDS,
+        Some(Cause::Unregistered | Cause::ReceiverCannot | Cause::NotClaimed | Cause::Ours) | None => {
+            NOT_PAID_OUT
+        }
+    }
+}
+
+const THEN_RESUBMIT: Choice = choice(
+    Deed::Resubmit,
+    Who::Payer,
+    "Then resubmit: only the bank payout is made again, never a second transfer.",
+);
+const GIVE_BACK: Choice = choice(
+    Deed::ReturnToPool,
+    Who::Payer,
+    "If they are to be paid some other way, return it to the pool: Stripe is asked to give the transfer back first.",
+);
+
 const BANK_REFUSED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to correct his bank details at Stripe. The money lies in his Stripe balance and is not lost.",
+        "Ask the partner to correct their bank details at Stripe. The money lies in their Stripe balance and is not lost.",
+    ),
+    THEN_RESUBMIT,
+    GIVE_BACK,
+];
+
+const BANK_FAILED: &[Choice] = &[
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Resubmit: only the bank payout is made again. If it fails again, ask the partner to talk to their bank.",
+    ),
+    GIVE_BACK,
+];
+
+const ACCOUNT_UNFINISHED: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Partner,
+        "Ask the partner to finish what Stripe asks of them. The money lies in their Stripe balance and is not lost.",
+    ),
+    THEN_RESUBMIT,
+    GIVE_BACK,
+];
+
+const ACCOUNT_UNKNOWN: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Partner,
+        "Ask the partner to connect their account again. The money lies in its Stripe balance; Stripe can say what became of it.",
+    ),
+    THEN_RESUBMIT,
+    GIVE_BACK,
+];
+
+const AMOUNT: &[Choice] = &[
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "Return it to the pool and pay its rewards with others, or apart from others, so that Stripe pays the amount. Stripe is asked to give the transfer back first.",
     ),
     choice(
         Deed::Resubmit,
         Who::Payer,
-        "Then resubmit: only the bank payout is made again, never a second transfer.",
+        "Resubmit only if Stripe pays this amount now: only the bank payout is made again.",
     ),
+];
+
+const FUNDS: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Deed::Resubmit,
         Who::Payer,
-        "If he is to be paid some other way, return it to the pool: Stripe is asked to give the transfer back first.",
+        "Resubmit once the money is available in the payee's Stripe balance: only the bank payout is made again.",
     ),
+    GIVE_BACK,
+];
+
+const NOT_PAID_OUT: &[Choice] = &[
+    choice(
+        Deed::Outside,
+        Who::Payer,
+        "Read Stripe's words above and settle it with Stripe or the partner. The money lies in the payee's Stripe balance and is not lost.",
+    ),
+    THEN_RESUBMIT,
+    GIVE_BACK,
 ];
 
 const CANCELED: &[Choice] = &[
@@ -279,10 +365,15 @@ mod tests {
     fn what_is_offered_is_what_the_law_allows() {
         let amount = Money::new(100, Currency::USD);
         let payee = Payee::Partner(PartnerId::fresh(0, 1));
-        for state in State::ALL.iter().copied() {
+        let causes = Cause::ALL.iter().copied().map(Some).chain([None]);
+        let every = causes.flat_map(|cause| State::ALL.iter().map(move |state| (*state, cause)));
+        for (state, cause) in every {
             let terms = Terms { payee, vendor: Vendor::PayPal, amount, net: amount };
-            let offers = |deed| choices(state).iter().any(|choice| choice.deed == deed);
-            assert!(!choices(state).is_empty(), "{state:?}");
+            let offers = |deed| choices(state, cause).iter().any(|choice| choice.deed == deed);
+            assert!(!choices(state, cause).is_empty(), "{state:?}");
+            let pay_elsewhere = cause == Some(Cause::Amount);
+            let bank = choices(state, cause).iter().any(|choice| choice.words.contains("bank details"));
+            assert!(!(pay_elsewhere && bank), "nothing is wrong with the bank: {state:?}");
             // Its rewards were freed in the same moment, so it is closed.
             if state != State::Recalled {
                 assert_eq!(offers(Deed::Resubmit), law::resubmit(state, &terms).is_ok(), "{state:?}");

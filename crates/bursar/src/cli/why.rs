@@ -2,12 +2,15 @@
 
 use clap::Args;
 use payout::eligibility::Blocker;
+use payout::remedy::Choice;
 use serde_json::{Value, json};
 
 use super::{Outcome, open, output, words};
 use crate::config::Config;
-use crate::ops::why;
+use crate::ops::why::{self, Why};
+use crate::store::transactions::Transaction;
 use crate::web::fault;
+use crate::web::pages::words::{detail, meaning};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -23,7 +26,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Outcome {
     let app = open(options.config, None).await?;
     let mut db = app.store.read().await?;
-    let found = why::blockers(&mut db, &options.name, app.clock.now()).await;
+    let found = why::find(&mut db, &options.name, app.clock.now()).await;
     drop(db);
     app.store.close().await;
     let found = found.map_err(words)?;
@@ -36,21 +39,73 @@ pub(super) async fn run(options: Options) -> Outcome {
 
 /// What is printed for people.
 #[must_use]
-pub fn lines(blockers: &[Blocker]) -> Vec<String> {
-    if blockers.is_empty() {
-        return vec!["Nothing stands in the way.".to_owned()];
-    }
+pub fn lines(why: &Why) -> Vec<String> {
     let told = |blocker: &Blocker| {
         let code = blocker.code;
         let act = format!("    {}. {}", code.who().label(), code.remedy());
         [format!("{}  [{}, {}]", blocker.message(), code.as_str(), blocker.subject), act]
     };
-    blockers.iter().flat_map(told).collect()
+    let mut lines: Vec<String> = why.blockers.iter().flat_map(told).collect();
+    lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment)));
+    if lines.is_empty() {
+        lines.push("Nothing stands in the way.".to_owned());
+    }
+    lines
 }
 
-/// What is printed for programs: as `GET /rewards/{id}/eligibility` answers.
+/// How a payment stands, why, and what can be done about it.
+fn of_payment(payment: &Transaction) -> Vec<String> {
+    let status = payment.state.status().label();
+    let detail = detail(payment.state).map(|detail| format!(", {detail}")).unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "{}  {status}{detail}: {} through {}",
+            payment.label(),
+            payment.terms.net,
+            payment.terms.vendor.label()
+        ),
+        format!("    {}", meaning(payment.state)),
+    ];
+    lines.extend(
+        payment.closed().then(|| "    It is closed: its rewards are settled another way.".to_owned()),
+    );
+    if payment.contradicted_at.is_some() {
+        lines.push("    The vendor contradicts what is recorded here. A person must look.".to_owned());
+    }
+    if let Some(reason) = why::reason(payment) {
+        lines.push(format!("    {}  [{}]", reason.message, reason.code));
+        lines.extend(reason.said.map(|said| format!("    The vendor's own words: {said}")));
+        lines.push(format!("    {}. {}", reason.who.label(), reason.remedy));
+    }
+    let choices = why::choices(payment).iter();
+    lines.extend(choices.map(|choice| format!("    - {} ({})", choice.words, choice.who.label())));
+    lines
+}
+
+/// What is printed for programs: as `GET /rewards/{id}/eligibility` answers, and beside it the payment, where it is about
+/// one.
 #[must_use]
-pub fn as_json(blockers: &[Blocker]) -> Value {
-    let rows: Vec<Value> = blockers.iter().map(fault::blocker).collect();
-    json!({ "eligible": blockers.is_empty(), "blockers": rows })
+pub fn as_json(why: &Why) -> Value {
+    let rows: Vec<Value> = why.blockers.iter().map(fault::blocker).collect();
+    let payment = why.payment.as_deref().map(|payment| {
+        let choices = why::choices(payment).iter();
+        let choice = |choice: &Choice| {
+            json!({ "deed": choice.deed.as_str(), "words": choice.words, "who": choice.who.as_str() })
+        };
+        let reason = why::reason(payment).map(|reason| {
+            json!({
+                "code": reason.code, "message": reason.message, "remedy": reason.remedy,
+                "who": reason.who.as_str(), "vendor_message": reason.said,
+            })
+        });
+        json!({
+            "id": payment.id.to_string(), "number": payment.label(),
+            "status": payment.state.status().as_str(), "label": payment.state.status().label(),
+            "detail": payment.state.detail().map(|detail| detail.as_str()),
+            "meaning": meaning(payment.state), "reason": reason,
+            "choices": choices.map(choice).collect::<Vec<_>>(),
+        })
+    });
+    let eligible = why.blockers.is_empty() && why.payment.is_none();
+    json!({ "eligible": eligible, "blockers": rows, "payment": payment })
 }

@@ -104,6 +104,8 @@ const QUICKBOOKS: [Heading; 9] = [
     named("Description"),
     named("Name"),
 ];
+/// QuickBooks Online takes journal numbers of so many letters.
+const QUICKBOOKS_MOST: usize = 21;
 const XERO: [Heading; 8] = [
     named("*Narration"),
     named("*Date"),
@@ -221,6 +223,12 @@ impl Line {
         if told.is_empty() { format!("Bursar, sums of {}", date(self.at)) } else { format!("Bursar: {told}") }
     }
 
+    /// The entry's name as QuickBooks takes it. The end of a name is its random part, so it still names no other entry.
+    fn number(&self) -> &str {
+        let over = self.entry.len().saturating_sub(QUICKBOOKS_MOST);
+        self.entry.get(over..).unwrap_or(&self.entry)
+    }
+
     fn name(&self) -> Cell {
         self.payee.as_ref().map_or(Cell::Empty, |(name, _)| Cell::text(name.as_str()))
     }
@@ -234,7 +242,7 @@ impl Line {
         match layout {
             Layout::Generic => chosen.iter().map(|name| self.generic(name, names)).collect(),
             Layout::QuickBooks => vec![
-                Cell::text(self.entry.as_str()),
+                Cell::text(self.number()),
                 Cell::text(by_slashes(self.at, true)),
                 currency,
                 Cell::text(self.memo()),

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use payout::eligibility::Who;
-use payout::money::Vendor;
+use payout::eligibility::Code;
 use payout::notice::Notice;
-use payout::reason::explain;
 
 use super::template::Template;
+use super::told::{self, Told};
 
 /// A language of mails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -90,16 +89,25 @@ impl Language {
         self.told(Template { subject: self.section("footer").trim().to_owned(), body: String::new() }).subject
     }
 
-    /// Why a payment did not arrive and what its receiver can do, in his words.
+    /// A gate and what a partner can do about it, in their words.
     #[must_use]
-    pub fn cause(self, cause: Cause) -> (String, String) {
-        let mut lines = self.section("causes").lines().map(|line| line.splitn(3, " | "));
-        let found = lines.find_map(|mut parts| (parts.next() == Some(cause.as_str())).then_some(parts));
-        let mut words = found.into_iter().flatten().map(|words| match self {
-            Self::Pseudo => pseudo(words),
-            Self::En | Self::De | Self::Fr | Self::Es | Self::Ja => words.to_owned(),
-        });
-        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    pub fn gate(self, code: Code) -> (String, String) {
+        self.in_words(told::gate(self, code))
+    }
+
+    /// Why a payment did not arrive, by its reason's code, and what its receiver can do, in their words.
+    #[must_use]
+    pub fn reason(self, code: &str) -> (String, String) {
+        self.in_words(told::reason(self, code))
+    }
+
+    fn in_words(self, words: Told) -> (String, String) {
+        match self {
+            Self::Pseudo => (pseudo(words.message), pseudo(words.remedy)),
+            Self::En | Self::De | Self::Fr | Self::Es | Self::Ja => {
+                (words.message.to_owned(), words.remedy.to_owned())
+            }
+        }
     }
 
     fn section(self, name: &str) -> &'static str {
@@ -130,65 +138,6 @@ impl Language {
             Self::Pseudo => Template { subject: pseudo(&template.subject), body: pseudo(&template.body) },
             Self::En | Self::De | Self::Fr | Self::Es | Self::Ja => template,
         }
-    }
-}
-
-macro_rules! causes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal: $($code:literal)|*;)+) => {
-        /// Why a payment did not arrive, as its receiver must hear it: what we tell our own people is no use to him.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Cause { $($(#[$doc])* $variant),+ }
-
-        impl Cause {
-            /// Every cause.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            fn listed(code: &str) -> Option<Self> {
-                match code { $($($code)|* => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-causes! {
-    /// The bank account is closed.
-    AccountClosed = "account_closed": "account_closed" | "bank_account_unusable";
-    /// The account's number is wrong.
-    WrongNumber = "wrong_number": "no_account" | "invalid_account_number" | "invalid_account_number_length"
-        | "incorrect_account_type";
-    /// The bank takes no money on it.
-    BankRefuses = "bank_refuses": "account_frozen" | "bank_account_restricted" | "debit_not_authorized"
-        | "bank_ownership_changed";
-    /// The holder is another.
-    WrongHolder = "wrong_holder": "incorrect_account_holder_name" | "incorrect_account_holder_address"
-        | "incorrect_account_holder_tax_id" | "incorrect_account_holder_details";
-    /// The currency is another.
-    WrongCurrency = "wrong_currency": "invalid_currency" | "unsupported_card";
-    /// Stripe is not satisfied yet.
-    AccountUnfinished = "account_unfinished": "insufficient_capabilities_for_transfer" | "transfers_not_allowed"
-        | "payouts_not_allowed" | "capability_not_active" | "account_invalid" | "resource_missing";
-    /// PayPal knows no confirmed account.
-    Unregistered = "unregistered": "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" | "returned";
-    /// PayPal cannot pay the account.
-    ReceiverCannot = "receiver_cannot": "RECEIVER_ACCOUNT_LOCKED" | "RECEIVER_REFUSED";
-    /// It is for us to settle.
-    Ours = "ours": "needs_review";
-}
-
-impl Cause {
-    /// What a reason's code means for the receiver. What only we can settle is no business of his.
-    #[must_use]
-    pub fn of(code: &str, vendor: Vendor) -> Self {
-        let his = || match (explain(code).who, vendor) {
-            (Who::Partner, Vendor::Stripe) => Self::AccountUnfinished,
-            (Who::Partner, Vendor::PayPal) => Self::ReceiverCannot,
-            (Who::Preparer | Who::Payer | Who::Admin | Who::Vendor | Who::Nobody, _) => Self::Ours,
-        };
-        Self::listed(code).unwrap_or_else(his)
     }
 }
 

@@ -7,9 +7,10 @@
 mod language;
 mod markup;
 mod template;
+pub mod told;
 mod variables;
 
-pub use language::{Cause, Language};
+pub use language::Language;
 pub use markup::Parts;
 pub use template::{Broken, Rendered, Template};
 pub use variables::{Variable, sample, variables};

@@ -47,7 +47,7 @@ const PAYMENT: [Variable; 12] = [
     is("remedy", "what to do, in plain words"),
     is("said", "the vendor's own words; empty when it gave none"),
 ];
-const PROFILE: [Variable; 7] = [
+const PROFILE: [Variable; 10] = [
     FOR_PARTNER,
     PAYEE,
     is("vendor", "Stripe or PayPal"),
@@ -55,6 +55,9 @@ const PROFILE: [Variable; 7] = [
     is("new", "the destination now, masked"),
     is("date", "the day of the change"),
     is("wait_days", "how many days the new destination waits; 0 for a first one"),
+    is("by_partner", "true when it was set with a partner's own login"),
+    is("changed_by", "who of our own people set it; empty in the partner's mail"),
+    is("contact", "whom a partner can write to: the owner of their account; empty where there is none"),
 ];
 const TOTALS: Variable = is("totals", "the totals, one per currency");
 const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
@@ -132,12 +135,13 @@ pub fn sample(notice: Notice) -> Value {
         "count": 2, "more": 0,
     });
     let mut others = json!({
-        "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3,
+        "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3, "by_partner": true,
+        "changed_by": "Pat Jones", "contact": "owner@example.com",
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
         "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0,
         "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],
-        "blockers": [{"code": "profile_missing", "message": "The payee has not chosen how to be paid.",
-                      "remedy": "Set up a payout profile."}],
+        "blockers": [{"code": "profile_missing", "message": "It is not set up yet where this money goes.",
+                      "remedy": "Please choose it under “How I am paid”."}],
         "why": "Invalid API Key provided", "since": "2026-03-01", "last_event": "2026-02-27",
         "payments": [{"number": "PT-000977", "payee": "Ana Lima", "amount": "420.00 USD", "vendor": "Stripe",
                       "since": "2026-02-27"}],

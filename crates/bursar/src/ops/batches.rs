@@ -194,6 +194,21 @@ fn told(claim: &ClaimView) -> Claim {
     }
 }
 
+/// The gates that are closed for every payout, whatever is in it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn closed_for_all(db: &mut Db) -> store::Result<Vec<Code>> {
+    let mut codes = Vec::new();
+    if !super::settings::load(db).await?.enabled {
+        codes.push(Code::ModuleDisabled);
+    }
+    if super::safe_mode::on(db).await? {
+        codes.push(Code::SafeMode);
+    }
+    Ok(codes)
+}
+
 async fn batch_blockers(
     db: &mut Db,
     batch: &Batch,
@@ -206,16 +221,13 @@ async fn batch_blockers(
     if claims.is_empty() {
         codes.push(Code::BatchEmpty);
     }
-    if !gates.settings.enabled {
-        codes.push(Code::ModuleDisabled);
-    }
+    let closed_for_all = closed_for_all(db).await?;
+    codes.extend(closed_for_all.iter().filter(|code| **code == Code::ModuleDisabled));
     let released = batch.released.as_ref().is_some_and(|(_, of, _)| of == digest);
     if gates.settings.two_person_release && !released {
         codes.push(Code::ReleaseNeedsOtherPerson);
     }
-    if super::safe_mode::on(db).await? {
-        codes.push(Code::SafeMode);
-    }
+    codes.extend(closed_for_all.iter().filter(|code| **code == Code::SafeMode));
     let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect();
     let sums = limits::sums(claims);
     blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);
@@ -438,6 +450,7 @@ pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result
             return Err(no_draft(&known));
         }
         let freed = batches::empty(tx, id).await?;
+        store::shown::forget(tx, id).await?;
         note(tx, actor, now, "batch_deleted", id, freed);
         Ok(freed)
     })

@@ -1,6 +1,6 @@
-//! The evidence of a payment: its timeline, completed by the events and answers that changed nothing, and what the vendor
-//! was sent and said, word for word, for whoever may read it. Every reading is written down. What is deliberately not
-//! here: who may (`payout::access`).
+//! The evidence of a payment: its timeline, completed by the events, answers and polls that changed nothing and by the
+//! notices that were given; and what the vendor was sent and said, word for word, for whoever may read it. Every reading is
+//! written down. What is deliberately not here: who may (`payout::access`).
 
 use std::collections::HashSet;
 
@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::store::evidence::{self, Answer, Event};
+use crate::clock::rfc3339;
+use crate::store::evidence::{self, Answer, Asked, Event};
+use crate::store::outbox::{self, Told};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::store::{Db, audit};
@@ -44,6 +46,8 @@ struct File {
     submissions: Vec<Submission>,
     answers: Vec<Answer>,
     events: Vec<Event>,
+    asked: Vec<Asked>,
+    told: Vec<Told>,
 }
 
 /// Where the text of a row lies.
@@ -99,12 +103,14 @@ async fn read(db: &mut Db, transaction: Transaction) -> Result<File> {
         submissions: submissions::several(db, &carriers).await?,
         answers: evidence::answers(db, &carriers).await?,
         events: evidence::events(db, id).await?,
+        asked: evidence::asked(db, id).await?,
+        told: outbox::about(db, &id.to_string()).await?,
     })
 }
 
 impl File {
-    /// The lines with what lies behind each, and the events and answers that no line tells of, because they changed
-    /// nothing.
+    /// The lines with what lies behind each, and the events, answers and polls that no line tells of, because they changed
+    /// nothing; and the notices.
     fn rows(&self) -> Vec<(String, ReadLine, Option<Source<'_>>)> {
         let mut told: HashSet<&str> = HashSet::new();
         let mut rows: Vec<(String, ReadLine, Option<Source<'_>>)> = Vec::new();
@@ -135,6 +141,20 @@ impl File {
             let detail = format!("answered with status {}", answer.status);
             let line = silent("answer", answer.at, "changed nothing".to_owned(), detail, None);
             rows.push((format!("answer-{}", answer.id), line, Some(Source::Answer(answer))));
+        }
+        for (place, asked) in self.asked.iter().enumerate() {
+            let detail = match asked.times {
+                1 => asked.said.clone(),
+                times => format!("{} ({times} times, last at {})", asked.said, rfc3339(asked.last_at)),
+            };
+            let line = silent("poll", asked.first_at, "asked".to_owned(), detail, None);
+            rows.push((format!("asked-{place}"), line, None));
+        }
+        for told in &self.told {
+            let effect = told.notice.as_str().to_owned();
+            let line =
+                silent("notice", told.at, effect, "whom it was told stands in the Outbox".to_owned(), None);
+            rows.push((told.id.clone(), line, None));
         }
         rows.sort_by_key(|(_, line, _)| line.at);
         rows

@@ -27,6 +27,7 @@ pub mod rewards;
 pub mod safe_mode;
 pub mod saved_views;
 pub mod settings;
+pub mod shown;
 pub mod statements;
 pub mod tax;
 pub mod transactions;

@@ -151,7 +151,8 @@ impl Press<'_> {
         let language = Language::of(to.reader.language.as_deref());
         let values = facts.seen_by(&to.reader.name, to.partner, language);
         let (rendered, template_version) = self.rendered(db, told.notice, language, &values).await?;
-        let recipient = to.reader.address.to_lowercase();
+        let address = to.reader.address.to_lowercase();
+        let recipient = payout::address::mailable(&address).unwrap_or(address);
         let suppression = mails::suppression(db, &recipient).await?;
         let (state, answer) = match suppression {
             Some(suppression) => (MailState::Suppressed, Some(suppression.why)),
@@ -233,9 +234,10 @@ async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Resul
     let may = |permission| Role::ALL.iter().copied().filter(move |role| allows(*role, permission));
     let people = |permission| may(permission).collect::<Vec<Role>>();
     Ok(match audience {
-        Audience::Partner => match facts.payee {
-            Some(payee) => mails::partners_of(db, payee).await?,
-            None => Vec::new(),
+        Audience::Partner => match (facts.payee, facts.payment) {
+            (Some(payee), Some(payment)) => mails::partners_of_payment(db, payee, payment).await?,
+            (Some(payee), None) => mails::partners_of(db, payee).await?,
+            (None, _) => Vec::new(),
         },
         Audience::Named => {
             let language = match facts.payee {

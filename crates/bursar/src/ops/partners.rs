@@ -147,9 +147,11 @@ pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(),
 
 pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::result::Result<(), Refusal> {
     match address {
-        Some(address) if !is_address(address) => {
-            Err(Refusal::new("invalid_email", "This is not an e-mail address.").at(field))
-        }
+        Some(address) if !is_address(address) => Err(Refusal::new(
+            "invalid_email",
+            "No mail can be sent to this; write one e-mail address like ana@example.com.",
+        )
+        .at(field)),
         Some(_) | None => Ok(()),
     }
 }

@@ -132,6 +132,7 @@ async fn pay_in(
     if !batches::mark_paid(tx, id, &actor.id.to_string(), &view.digest, now).await? {
         return Err(no_draft(&view.batch));
     }
+    store::shown::forget(tx, id).await?;
     let detail = serde_json::json!({ "digest": view.digest, "transactions": written, "unusual": noticed });
     let detail = detail.to_string();
     let (actor, subject) = (actor.id.to_string(), id.to_string());

@@ -2,6 +2,7 @@
 //! deal with them. Tax reports are `ops::tax`.
 
 use payout::Refusal;
+use payout::access::Role;
 use payout::eligibility::{Blocker, PayeeStanding};
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
@@ -121,7 +122,12 @@ async fn note_moved(
     profile: &Profile,
 ) -> Result<()> {
     let (now, payee) = (app.clock.now(), profile.payee);
-    let (old, new) = (before.map(|before| before.destination.masked()), profile.destination.masked());
+    // Two that look alike would say that nothing was changed.
+    let masks = before.map(|before| before.destination.masked_beside(&profile.destination));
+    let (old, new) = match masks {
+        Some((old, new)) => (Some(old), new),
+        None => (None, profile.destination.masked()),
+    };
     let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
     let change = Moved {
         at: now,
@@ -134,7 +140,9 @@ async fn note_moved(
     let both = before.map(|before| &before.destination).into_iter().chain([&profile.destination]);
     let to: Vec<&str> = both.filter(|one| one.vendor() == Vendor::PayPal).map(Destination::address).collect();
     let notice = if before.is_some() { Notice::ProfileChanged } else { Notice::ProfileCompleted };
-    let detail = json!({ "old": old, "new": new, "to": to }).to_string();
+    let by_partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+    let by = (!by_partner).then(|| actor.id.to_string());
+    let detail = json!({ "old": old, "new": new, "to": to, "by_partner": by_partner, "by": by }).to_string();
     store::outbox::write(tx, &app.clock, now, [(notice, payee.to_string(), detail)]).await?;
     let sharing: Vec<String> = payees::sharing(tx, payee).await?.iter().map(ToString::to_string).collect();
     let shared_with = (!sharing.is_empty()).then(|| sharing.join(" "));

@@ -9,6 +9,7 @@ use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::{Journal, Movement};
 use payout::notice::Notice;
+use payout::reason::is_bare_status;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
 use crate::app::App;
@@ -219,8 +220,9 @@ impl Case {
             // Nothing of it was sent, and nothing carries it any more.
             (attempt.submission, attempt.first_sent_at) = (None, None);
         }
-        attempt.reason_code =
-            heard.fact.reason().map(|reason| reason.code.clone()).or(attempt.reason_code.take());
+        let told = heard.fact.reason().map(|reason| reason.code.clone());
+        let told = told.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
+        attempt.reason_code = told.or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
         self.attempts_touched.push(attempt.id);
     }
@@ -234,7 +236,7 @@ impl Case {
             self.ended = step.state.settled() && (self.ended || !before.settled());
             self.transaction.state = step.state;
             self.transaction.state_at = now;
-            self.transaction.reason = reason.cloned();
+            self.transaction.reason = self.worth_more(reason);
             self.transaction.settled_at = step.state.settled().then_some(now);
             self.transaction.ask_at =
                 next_ask(step.state, self.transaction.ask_at, now, app.config.poll_us());
@@ -255,6 +257,17 @@ impl Case {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
             self.begun.push((AttemptId::fresh(now, app.clock.chance()), leg, newest.unwrap_or(0) + 1));
+        }
+    }
+
+    /// The reason to go on with. One that only repeats how the payment stands explains nothing, so what was known before
+    /// is kept: what nobody claimed comes back for the reason for which nobody claimed it.
+    fn worth_more(&mut self, reason: Option<&Reason>) -> Option<Reason> {
+        match reason {
+            Some(reason) if reason.message.is_empty() && is_bare_status(&reason.code) => {
+                Some(self.transaction.reason.take().unwrap_or_else(|| reason.clone()))
+            }
+            reason => reason.cloned(),
         }
     }
 

@@ -313,7 +313,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
             let entry = (before.id.to_string(), Journal::unapprove(payee, money));
             ledger::write(tx, now, &app.clock, &[entry]).await?;
         }
-        let detail = json!({"value_from": before.worth.minor(), "value_to": after.value_minor,
+        let detail = json!({"value_from": before.worth.to_string(), "value_to": worth.to_string(),
             "status_from": before.status.as_str(), "status_to": status.as_str()});
         note(tx, now, actor, "reward_edited", before.id, detail);
         rewards::find(tx, id).await?.ok_or(OpsError::Missing)
@@ -399,7 +399,7 @@ pub async fn claw_back(
         let entry = (entered.id.to_string(), Journal::clawback(payee, value));
         ledger::write(tx, now, &app.clock, &[entry]).await?;
         let detail =
-            json!({"of": paid.entered.id.to_string(), "value_minor": value.minor, "reason": reason.trim()});
+            json!({"of": paid.entered.id.to_string(), "value": value.to_string(), "reason": reason.trim()});
         note(tx, now, actor, "reward_clawed_back", entered.id, detail);
         let reward = rewards::find(tx, &entered.id.to_string()).await?.ok_or(OpsError::Missing)?;
         let created = Created { reward, existed: false, now };

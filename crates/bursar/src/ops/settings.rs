@@ -401,15 +401,10 @@ fn money(amount: &Amount, field: &'static str) -> std::result::Result<Money, Ref
     money.map_err(|error| Refusal::new(error.code(), error.sentence()).at(field))
 }
 
-/// Looks like one bare e-mail address; whether it exists, only a mail finds out.
+/// Looks like one bare e-mail address that a mail can be sent to; whether it exists, only a mail finds out.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
-    let strange =
-        |letter: char| letter.is_whitespace() || letter.is_control() || "<>,;:\"()[]\\".contains(letter);
-    let parts = text.split_once('@');
-    text.len() <= 254
-        && !text.contains(strange)
-        && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+    payout::address::mailable(text).is_some()
 }
 
 #[cfg(test)]

@@ -206,10 +206,16 @@ pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -
 pub struct Linked {
     /// Our id.
     pub id: String,
+    /// From whom.
+    pub vendor: Vendor,
     /// The vendor's id.
     pub event_id: String,
     /// The vendor's word.
     pub event_type: String,
+    /// The object it is about.
+    pub object_id: Option<String>,
+    /// The bytes as they came.
+    pub body: String,
     /// About which transaction.
     pub transaction: TransactionId,
     /// When it was linked to it.
@@ -227,13 +233,17 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
         conditions
             .and("linked_at IS NOT NULL AND applied_at IS NULL AND linked_at <= ?", [Value::from(before)]);
         conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
-        let sql = "SELECT id, event_id, event_type, transaction_id, linked_at FROM vendor_event {where} ORDER BY received_at";
+        let sql = "SELECT id, event_id, event_type, transaction_id, linked_at, vendor, object_id, body FROM vendor_event {where} \
+                   ORDER BY received_at, id";
         found.extend(db.all(conditions.query(sql)).await?);
     }
     let read = |row: &AnyRow| {
-        let id: String = row.try_get(3)?;
+        let (id, vendor): (String, String) = (row.try_get(3)?, row.try_get(5)?);
         Ok(Linked {
             id: row.try_get(0)?,
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            object_id: row.try_get(6)?,
+            body: row.try_get(7)?,
             event_id: row.try_get(1)?,
             event_type: row.try_get(2)?,
             transaction: word(TransactionId::parse(&id), &id)?,

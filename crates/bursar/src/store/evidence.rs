@@ -1,5 +1,6 @@
-//! What vendors said, as it came: their answers to money requests, and the events about a payment. Requests are kept with
-//! their submissions. What is deliberately not here: who may read it, and masking (`ops::evidence`).
+//! What vendors said, as it came: their answers to money requests, the events about a payment, and what they said when
+//! they were asked. Requests are kept with their submissions. What is deliberately not here: who may read it, and masking
+//! (`ops::evidence`).
 
 use payout::ids::TransactionId;
 use sqlx::Row as _;
@@ -122,6 +123,61 @@ pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
             effect: row.try_get(4)?,
             body: row.try_get(5)?,
             headers: row.try_get(6)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(of.to_string())).await?.iter().map(read).collect()
+}
+
+/// What a vendor said whenever it was asked about a payment.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its words, as we tell them.
+    pub said: String,
+    /// When it first said so.
+    pub first_at: i64,
+    /// When it last did.
+    pub last_at: i64,
+    /// How often.
+    pub times: i64,
+}
+
+/// The longest words that are kept of an answer, in letters.
+const MOST_SAID: usize = 300;
+
+/// Notes what a vendor said when it was asked about payments now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_asked(
+    tx: &mut Tx,
+    said: impl IntoIterator<Item = (TransactionId, &str)>,
+    now: i64,
+) -> Result<()> {
+    let mut rows = Rows::default();
+    for (id, said) in said {
+        let said: String = said.chars().take(MOST_SAID).collect();
+        rows.push([id.to_string().into(), said.into(), now.into(), now.into(), 1.into()]);
+    }
+    let sql = "INSERT INTO asked (transaction_id, said, first_at, last_at, times_count) VALUES {rows} \
+               ON CONFLICT (transaction_id, said) DO UPDATE SET last_at = excluded.last_at, \
+               times_count = asked.times_count + 1";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// What a vendor said about a payment, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<Asked>> {
+    let sql = "SELECT said, first_at, last_at, times_count FROM asked WHERE transaction_id = $1 \
+               ORDER BY first_at, said LIMIT 500";
+    let read = |row: &AnyRow| {
+        Ok(Asked {
+            said: row.try_get(0)?,
+            first_at: row.try_get(1)?,
+            last_at: row.try_get(2)?,
+            times: row.try_get(3)?,
         })
     };
     db.all(sqlx::query(sql).bind(of.to_string())).await?.iter().map(read).collect()

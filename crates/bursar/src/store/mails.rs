@@ -2,6 +2,7 @@
 //! is to be written to.
 
 use payout::access::Role;
+use payout::ids::TransactionId;
 use payout::ledger::Payee;
 use payout::notice::{Audience, Notice};
 use sqlx::Row as _;
@@ -385,13 +386,39 @@ fn reader(row: &AnyRow) -> Result<Reader> {
     Ok(Reader { address: row.try_get(0)?, name: row.try_get(1)?, language: row.try_get(2)? })
 }
 
-/// Whoever is to hear what concerns a payee: the partner himself; for an account those who administer it in the portal,
-/// or, while nobody does, its active partners.
+/// Whoever is to hear what concerns a payee: the partner alone; for an account those who administer it in the portal, or,
+/// while nobody does, its active partners.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
-    let id = payee.to_string();
+    let found = in_charge_of(db, payee).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let sql =
+        "SELECT email, name, language FROM partner WHERE account_id = $1 AND standing = 'active' ORDER BY id";
+    db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(reader).collect()
+}
+
+/// Whoever is to hear of a payment: as of its payee, but while nobody administers an account, of its partners only those
+/// who earned something in it. What was paid is no matter of the others.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn partners_of_payment(db: &mut Db, payee: Payee, payment: TransactionId) -> Result<Vec<Reader>> {
+    let found = in_charge_of(db, payee).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let sql = "SELECT email, name, language FROM partner WHERE standing = 'active' AND id IN (\
+               SELECT r.owner_id FROM transaction_reward t JOIN reward r ON r.id = t.reward_id \
+               WHERE t.transaction_id = $1) ORDER BY id";
+    db.all(sqlx::query(sql).bind(payment.to_string())).await?.iter().map(reader).collect()
+}
+
+/// A partner alone, or those who administer an account in the portal.
+async fn in_charge_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
     let sql = match payee {
         Payee::Partner(_) => "SELECT email, name, language FROM partner WHERE id = $1",
         Payee::Account(_) => {
@@ -400,14 +427,7 @@ pub async fn partners_of(db: &mut Db, payee: Payee) -> Result<Vec<Reader>> {
              AND s.disabled_at IS NULL ORDER BY p.id"
         }
     };
-    let found: Vec<Reader> =
-        db.all(sqlx::query(sql).bind(id.clone())).await?.iter().map(reader).collect::<Result<_>>()?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let sql =
-        "SELECT email, name, language FROM partner WHERE account_id = $1 AND standing = 'active' ORDER BY id";
-    db.all(sqlx::query(sql).bind(id)).await?.iter().map(reader).collect()
+    db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(reader).collect()
 }
 
 /// The address of our person who looks after a payee's account.

@@ -37,6 +37,7 @@ pub mod saved_views;
 pub mod scope;
 pub mod search;
 pub mod settings;
+pub mod shown;
 pub mod submissions;
 pub mod tax;
 pub mod templates;

@@ -120,6 +120,16 @@ pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<Told>> {
     db.optional(sqlx::query(sql).bind(notice.as_str())).await?.as_ref().map(told).transpose()
 }
 
+/// The notices about something, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn about(db: &mut Db, about: &str) -> Result<Vec<Told>> {
+    let sql =
+        "SELECT id, notice, subject, detail, created_at FROM outbox WHERE subject = $1 ORDER BY id LIMIT 500";
+    db.all(sqlx::query(sql).bind(about.to_owned())).await?.iter().map(told).collect()
+}
+
 /// Whether this may be told now: it was never told, or not since `before`. Whoever asks first has told it.
 ///
 /// # Errors

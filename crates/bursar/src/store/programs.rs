@@ -1,12 +1,13 @@
 //! The catalogue: accounts, partners, programs and reward activities, each known to callers by an id of their own.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
+use std::fmt;
 
 use payout::eligibility::PayeeStanding;
 use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
 use payout::money::{Currency, Money};
 use payout::reward::RewardType;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::search::{self, Words};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
@@ -89,6 +90,15 @@ pub enum Worth {
     Cash(Money),
     /// Points.
     Points(i64),
+}
+
+impl fmt::Display for Worth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cash(money) => money.fmt(f),
+            Self::Points(points) => write!(f, "{points} points"),
+        }
+    }
 }
 
 impl Worth {

@@ -750,6 +750,7 @@ pub struct Asked {
 /// # Errors
 /// When the database does not answer.
 pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
+    super::evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
     let mut rows = Rows::default();
     for one in asked {
         rows.push([one.id.to_string().into(), one.what.as_str().into(), one.next_at.into()]);

@@ -13,6 +13,7 @@ pub mod ask;
 mod calls;
 pub mod clients;
 pub mod connect;
+mod credit;
 pub mod dispatch;
 pub mod exports;
 pub mod imports;

@@ -14,7 +14,7 @@ use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::calls::Calls;
-use super::{Done, Work};
+use super::{Done, Work, credit};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -339,14 +339,13 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         let (mut settled, mut later) = (Vec::new(), BTreeSet::new());
         for event in &linked {
             if event.linked_at <= asked_at && answered.contains(&event.transaction) {
-                if let Some(fact) = heard.iter_mut().find(|fact| fact.transaction == event.transaction) {
-                    fact.source = "webhook";
-                    fact.event_id = Some(event.event_id.clone());
-                }
                 settled.push(event);
             } else {
                 later.insert(event.transaction);
             }
+        }
+        if !settled.is_empty() {
+            credit::name_events(&mut heard, &settled, &transactions::attempts(tx, ids).await?);
         }
         let recorded = record::record(tx, app, "settle", &heard).await?;
         let states = note(tx, work, ids, &said, &later, now).await?;

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::http::Request;
 use bursar::app::Actor;
 use bursar::cli::why::lines;
+use bursar::mail::{Language, told};
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::pay::{self, Balances, Seen};
 use bursar::ops::people::{self, NewKey};
@@ -163,6 +164,17 @@ impl Face {
         }
     }
 
+    /// The words in which it tells of a gate: partners are spoken to, our own people are told of them.
+    fn words(self, code: Code) -> [&'static str; 2] {
+        match self {
+            Self::Page | Self::Api | Self::CommandLine => [code.message(), code.remedy()],
+            Self::Portal | Self::Mail => {
+                let told = told::gate(Language::En, code);
+                [told.message, told.remedy]
+            }
+        }
+    }
+
     /// What the face says of a thing by its number.
     async fn says(self, stage: &Stage, gate: &Gate, number: &str) -> String {
         let world = &stage.world;
@@ -187,10 +199,10 @@ impl Face {
             }
             (Self::CommandLine, _) => {
                 let mut db = world.app.store.read().await.unwrap();
-                let mut found = why::blockers(&mut db, number, world.now()).await.unwrap();
+                let mut found = why::find(&mut db, number, world.now()).await.unwrap();
                 // The command line asks no vendor; what only a vendor knows stands on the others.
                 if gate.code == Code::VendorBalanceLow {
-                    found.push(Blocker::new(gate.code, number));
+                    found.blockers.push(Blocker::new(gate.code, number));
                 }
                 lines(&found).join(" ")
             }
@@ -260,7 +272,7 @@ async fn walk(stage: &mut Stage, gate: &Gate) -> Result<(), String> {
     for face in Face::ALL.into_iter().filter(|face| face.tells(gate)) {
         let says = face.says(stage, gate, &number).await;
         // Off, the module hides its pages: they say this instead of what would stand on them.
-        for words in [gate.code.message(), gate.code.remedy()] {
+        for words in face.words(gate.code) {
             if !says.contains(words) {
                 return Err(format!("{face:?} does not say {words:?}:\n{says}"));
             }

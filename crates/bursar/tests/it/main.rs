@@ -28,5 +28,6 @@ mod sim;
 mod source;
 mod sql;
 mod tidy;
+mod told;
 mod webhooks;
 mod world;

@@ -368,9 +368,12 @@ fn country(row: &Row) -> std::result::Result<Option<String>, RowError> {
 
 fn email(row: &Row, column: &'static str) -> std::result::Result<Option<String>, RowError> {
     match row.optional(column) {
-        Some(address) if !is_address(&address) => {
-            Err(problem(row, column, "invalid_email", "This is not an e-mail address."))
-        }
+        Some(address) if !is_address(&address) => Err(problem(
+            row,
+            column,
+            "invalid_email",
+            "No mail can be sent to this; write one e-mail address like ana@example.com.",
+        )),
         address => Ok(address),
     }
 }

@@ -2,9 +2,11 @@
 //! and who it concerns. Nothing secret comes in here, so nothing secret can get out: destinations are masked, and of tax
 //! reports only the form and its end are read.
 
+use std::collections::BTreeSet;
+
 use payout::batch::status_after_pay;
 use payout::eligibility::Code;
-use payout::ids::{PersonId, RewardId};
+use payout::ids::{PersonId, RewardId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::notice::Notice;
@@ -14,14 +16,14 @@ use serde_json::{Map, Value, json};
 
 use super::gone;
 use crate::clock::date;
-use crate::mail::{Cause, Language};
+use crate::mail::Language;
 use crate::ops::{batches as verbs, settings};
 use crate::store::batches::{self, PoolFilter};
 use crate::store::outbox::Told;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, StoreError, payees, people, vendors};
+use crate::store::{self, Db, StoreError, mails, payees, people, vendors};
 
 /// How many rows of a list stand in a mail.
 const SHOWN: usize = 20;
@@ -36,10 +38,14 @@ pub struct Facts {
     pub to: Vec<String>,
     /// The people it names, by id.
     pub people: Vec<String>,
+    /// The payment it is about.
+    pub payment: Option<TransactionId>,
     /// What is the same for every reader.
     values: Map<String, Value>,
-    /// Why a payment did not arrive, and through whom.
-    reason: Option<(String, Vendor)>,
+    /// Why a payment did not arrive.
+    reason: Option<String>,
+    /// The gates that keep a payee waiting.
+    gates: Vec<Code>,
     /// Where partners and our own people read on.
     links: (String, String),
 }
@@ -54,9 +60,22 @@ impl Facts {
         values.insert("for_partner".to_owned(), json!(partner));
         let (of_partner, of_ours) = &self.links;
         values.insert("link".to_owned(), json!(if partner { of_partner } else { of_ours }));
-        if let Some((code, vendor)) = &self.reason {
+        if partner && values.contains_key("changed_by") {
+            values.insert("changed_by".to_owned(), json!(""));
+        }
+        if !self.gates.is_empty() {
+            let blocker = |code: &Code| {
+                let (message, remedy) = match partner {
+                    true => language.gate(*code),
+                    false => (code.message().to_owned(), code.remedy().to_owned()),
+                };
+                json!({"code": code.as_str(), "message": message, "remedy": remedy})
+            };
+            values.insert("blockers".to_owned(), self.gates.iter().map(blocker).collect());
+        }
+        if let Some(code) = &self.reason {
             let (reason, remedy) = match partner {
-                true => language.cause(Cause::of(code, *vendor)),
+                true => language.reason(code),
                 false => {
                     let explained = explain(code);
                     let said = values.get("said").and_then(Value::as_str).unwrap_or_default();
@@ -83,8 +102,10 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         payee: None,
         to: texts(&detail["to"]),
         people: Vec::new(),
+        payment: None,
         values: Map::new(),
         reason: None,
+        gates: Vec::new(),
         links: (format!("{base_url}/portal"), base_url.to_owned()),
     };
     match first.notice {
@@ -133,7 +154,8 @@ fn put(facts: &mut Facts, values: Value) {
 }
 
 async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &str) -> store::Result<()> {
-    let ids: Vec<RewardId> = together.iter().filter_map(|told| RewardId::parse(&told.about)).collect();
+    // One that was approved, edited and approved again is one reward.
+    let ids: BTreeSet<RewardId> = together.iter().filter_map(|told| RewardId::parse(&told.about)).collect();
     let shown: Vec<RewardId> = ids.iter().copied().take(SHOWN).collect();
     let mut found = rewards::named(db, &shown).await?;
     found.sort_by_key(|reward| reward.entered.number);
@@ -187,8 +209,9 @@ async fn of_transaction(
     let fee = terms.amount != terms.net;
     let said = transaction.reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default();
     facts.payee = Some(terms.payee);
+    facts.payment = Some(transaction.id);
     facts.links.1 = format!("{base}/transactions/{}", transaction.label());
-    facts.reason = Some((code(&transaction), terms.vendor));
+    facts.reason = Some(code(&transaction));
     let values = json!({
         "payee": name(db, terms.payee).await?,
         "payment": transaction.label(),
@@ -241,6 +264,11 @@ async fn of_profile(
     let (payee, name) = concern(facts, db, told, base).await?;
     let profile = payees::profile_of(db, payee).await?;
     let vendor = profile.map(|profile| profile.destination.vendor().label()).unwrap_or_default();
+    let by = match PersonId::parse(&text(detail, "by")) {
+        Some(id) => people::by_id(db, id).await?.map(|person| person.name),
+        None => None,
+    };
+    let contact = mails::account_owner(db, payee).await?;
     let wait_hours = match told.notice == Notice::ProfileChanged {
         true => settings::load(db).await?.cooling_off_hours,
         false => 0,
@@ -248,6 +276,8 @@ async fn of_profile(
     let values = json!({
         "payee": name, "vendor": vendor, "old": text(detail, "old"), "new": text(detail, "new"),
         "date": date(told.at), "wait_days": wait_hours.div_ceil(24),
+        "by_partner": detail["by_partner"].as_bool().unwrap_or(false),
+        "changed_by": by.unwrap_or_default(), "contact": contact.unwrap_or_default(),
     });
     put(facts, values);
     Ok(())
@@ -265,12 +295,10 @@ async fn of_payee(
     if told.notice == Notice::PayoutRequested {
         facts.links.1 = format!("{base}/claims");
     }
-    let codes = texts(&detail["blockers"]).into_iter().filter_map(|code| Code::parse(&code));
-    let blocker =
-        |code: Code| json!({"code": code.as_str(), "message": code.message(), "remedy": code.remedy()});
+    facts.gates = texts(&detail["blockers"]).iter().filter_map(|code| Code::parse(code)).collect();
     let values = json!({
         "payee": name, "form": text(detail, "form"), "expires": text(detail, "expires"),
-        "waiting": waiting(db, payee, now).await?, "blockers": codes.map(blocker).collect::<Vec<_>>(),
+        "waiting": waiting(db, payee, now).await?, "blockers": [],
     });
     put(facts, values);
     Ok(())

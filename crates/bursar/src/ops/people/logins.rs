@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
+use crate::ops::settings::is_address;
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
@@ -69,8 +70,9 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
 /// An address to sign in with, as it is kept.
 pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
     let email = typed.trim().to_lowercase();
-    if !email.contains('@') || email.contains(char::is_whitespace) {
-        return Err(Refusal::new("invalid_email", "This is not an e-mail address.").at("email"));
+    if !is_address(&email) {
+        let told = "No mail can be sent to this; write one e-mail address like ana@example.com.";
+        return Err(Refusal::new("invalid_email", told).at("email"));
     }
     Ok(email)
 }

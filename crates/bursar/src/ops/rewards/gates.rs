@@ -6,6 +6,7 @@ use payout::eligibility::{self, Blocker, RewardFacts};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::Money;
+use payout::reward::{Placement, RewardType};
 
 use super::owed;
 use crate::ops::{Result, batches};
@@ -16,11 +17,23 @@ use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
 /// How many rewards of the pool are looked at for a page at first, and then further each time.
 const STEPS: [i64; 2] = [80, 320];
 
-/// Every gate that stands between a reward and its payment.
+/// Every gate that stands between a reward and its payment, those of all payouts first.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
+    let mut found = own_blockers(db, reward, now).await?;
+    // What is paid, or is never paid out, waits for nothing.
+    let waits =
+        !matches!(reward.placement(), Placement::Paid(_)) && reward.entered.reward_type == RewardType::Cash;
+    if waits {
+        let general = batches::closed_for_all(db).await?;
+        found.splice(0..0, general.into_iter().map(|code| Blocker::new(code, reward.entered.id)));
+    }
+    Ok(found)
+}
+
+async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Blocker>> {
     let entered = &reward.entered;
     let facts = RewardFacts {
         status: entered.status,

@@ -14,13 +14,13 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use payout::reward::PaymentType;
 
-use super::{MoneyJson, Page, etag, if_match};
+use super::{MoneyJson, Page, difference, etag, if_match};
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView, Draft};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::pay::{self, Paid, Seen};
-use crate::ops::{self, OpsError, claims};
+use crate::ops::{self, OpsError, claims, shown};
 use crate::store::batches::{self, PoolFilter};
 use crate::store::payees;
 use crate::web::fault::{self, Fault, FieldError};
@@ -375,7 +375,9 @@ async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Fault> {
     }
 }
 
-fn shown(status: StatusCode, view: &BatchView) -> Response {
+/// The batch as whoever asked is shown it; a draft is kept so, for when somebody pays what was changed meanwhile.
+async fn answered(app: &App, status: StatusCode, view: &BatchView) -> Response {
+    shown::keep(app, view).await;
     ([(header::ETAG, etag(view.batch.version))], (status, axum::Json(BatchJson::from(view)))).into_response()
 }
 
@@ -424,7 +426,7 @@ async fn form(
     let choose = choose(&app, json).await?;
     let once = once(mark, made);
     let view = verbs::form(&app, &actor, &choose, query.new.unwrap_or(false), once.as_ref()).await?;
-    Ok(shown(StatusCode::CREATED, &view))
+    Ok(answered(&app, StatusCode::CREATED, &view).await)
 }
 
 /// The balance is read fresh, as the page does; what is unknown is no blocker.
@@ -434,7 +436,7 @@ async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response
         let told = ask::balances(&web.work).await.blockers(&view);
         view.blockers.extend(told);
     }
-    Ok(shown(StatusCode::OK, &view))
+    Ok(answered(&web.app, StatusCode::OK, &view).await)
 }
 
 fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
@@ -465,7 +467,7 @@ async fn remove(
         return Err(not_done(&app, id, error).await);
     }
     let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
-    Ok(shown(StatusCode::OK, &view))
+    Ok(answered(&app, StatusCode::OK, &view).await)
 }
 
 async fn add(
@@ -509,7 +511,7 @@ async fn remove_blocked(
 
 async fn done_or_not(app: &App, id: BatchId, done: ops::Result<BatchView>) -> Result<Response, Fault> {
     match done {
-        Ok(view) => Ok(shown(StatusCode::OK, &view)),
+        Ok(view) => Ok(answered(app, StatusCode::OK, &view).await),
         Err(error) => Err(not_done(app, id, error).await),
     }
 }
@@ -546,8 +548,12 @@ async fn release(
 ) -> Result<Response, Fault> {
     let id = find(&app, &id).await?;
     let (draft, once) = (draft(id, &headers), once(mark, changed));
-    let done = verbs::release(&app, &actor, draft, &json.digest, once.as_ref()).await;
-    done_or_not(&app, id, done).await
+    match verbs::release(&app, &actor, draft, &json.digest, once.as_ref()).await {
+        Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
+            Err(different(&app, id, OpsError::Conflict(refusal), &json.digest, None).await)
+        }
+        done => done_or_not(&app, id, done).await,
+    }
 }
 
 fn paid(paid: &Paid) -> Reply {
@@ -572,8 +578,27 @@ async fn pay_batch(
         .collect();
     let seen = Seen { digest: json.digest, totals: totals.map_err(Fault::field)? };
     let balances = ask::balances(&web.work).await;
-    let done = pay::pay(&web.app, &actor, id, &seen, &balances, Some(&Once::new(mark, paid))).await?;
-    Ok(paid(&done).into_response())
+    match pay::pay(&web.app, &actor, id, &seen, &balances, Some(&Once::new(mark, paid))).await {
+        Ok(done) => Ok(paid(&done).into_response()),
+        Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
+            let (error, totals) = (OpsError::Conflict(refusal), Some(seen.totals.as_slice()));
+            Err(different(&web.app, id, error, &seen.digest, totals).await)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The refusal of something that was changed after it was shown, with what is different.
+async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Money]>) -> Fault {
+    let now = app.clock.now();
+    let found = async {
+        let mut db = app.store.read().await?;
+        shown::difference(&mut db, id, digest, totals, now).await
+    };
+    match found.await {
+        Ok(difference) => Fault::from(error).with("difference", difference::json(&difference)),
+        Err(error) => error.into(),
+    }
 }
 
 /// Where a second request could pay twice, a key is not optional.

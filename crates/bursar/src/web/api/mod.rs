@@ -4,6 +4,7 @@
 mod batches;
 mod books;
 pub mod dashboard;
+mod difference;
 mod exports;
 mod imports;
 mod invitations;

@@ -11,7 +11,7 @@ use payout::access::{Permission, Role};
 use payout::ids::{BatchId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
-use payout::reason::explain;
+use payout::remedy::Choice;
 use payout::reward::PaymentType;
 use payout::transaction::Status;
 
@@ -21,7 +21,7 @@ use crate::app::{Actor, App};
 use crate::clock::{rfc3339, start_of_date};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::transactions::{self as verbs};
-use crate::ops::views;
+use crate::ops::{evidence, views, why};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
 use crate::store::{Db, payees};
@@ -138,6 +138,25 @@ struct WholeJson {
     rewards: Vec<RewardJson>,
     attempts: Vec<AttemptJson>,
     timeline: Vec<LineJson>,
+    /// What can be done about it, the usual first; empty for a partner, who is told in the portal.
+    choices: Vec<ChoiceJson>,
+}
+
+/// Something that can be done.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Choice)]
+struct ChoiceJson {
+    /// `wait`, `refresh`, `outside`, `resubmit`, `return_to_pool`, `mark_paid_outside`, `settle_by_hand` or
+    /// `cancel_unclaimed`.
+    deed: &'static str,
+    words: &'static str,
+    who: &'static str,
+}
+
+impl From<&Choice> for ChoiceJson {
+    fn from(choice: &Choice) -> Self {
+        Self { deed: choice.deed.as_str(), words: choice.words, who: choice.who.as_str() }
+    }
 }
 
 /// Why it stands so.
@@ -217,16 +236,11 @@ struct ByHandJson {
 }
 
 fn reason(transaction: &Transaction) -> Option<ReasonJson> {
-    let waiting = || transaction.waiting.clone().map(|code| payout::transaction::Reason::new(code, ""));
-    let reason = transaction.reason.clone().or_else(waiting)?;
-    let explained = explain(&reason.code);
-    let said = Some(reason.message.clone()).filter(|words| !words.is_empty());
-    let words = explained.message.map(str::to_owned).or_else(|| said.clone());
-    Some(ReasonJson {
-        message: words.unwrap_or_else(|| "The vendor gave only this code.".to_owned()),
-        remedy: explained.remedy.to_owned(),
-        who: explained.who.as_str().to_owned(),
-        vendor_message: said,
+    why::reason(transaction).map(|reason| ReasonJson {
+        message: reason.message,
+        remedy: reason.remedy.to_owned(),
+        who: reason.who.as_str().to_owned(),
+        vendor_message: reason.said,
         code: reason.code,
     })
 }
@@ -292,17 +306,19 @@ fn attempt(attempt: &Attempt, carrier: Option<&Submission>) -> AttemptJson {
     }
 }
 
-fn line(line: ReadLine) -> LineJson {
+/// A partner is told what was done, and not which of our people did it or what they noted.
+fn line(line: ReadLine, ours: bool) -> LineJson {
+    let of_people = line.source == "person" || line.source == "notice";
     LineJson {
         time: rfc3339(line.at),
         source: line.source,
         effect: line.effect,
-        detail: line.detail,
+        detail: line.detail.filter(|_| ours || !of_people),
         event_id: line.event_id,
     }
 }
 
-async fn whole(db: &mut Db, transaction: &Transaction) -> Result<WholeJson, Fault> {
+async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<WholeJson, Fault> {
     let names = payees::names(db, &[transaction.terms.payee]).await?;
     let attempts = transactions::attempts(db, &[transaction.id]).await?;
     let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
@@ -314,7 +330,8 @@ async fn whole(db: &mut Db, transaction: &Transaction) -> Result<WholeJson, Faul
         transaction: json(transaction, names.get(&transaction.terms.payee)),
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
-        timeline: transactions::timeline(db, transaction.id).await?.into_iter().map(line).collect(),
+        timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row.line, ours)).collect(),
+        choices: why::choices(transaction).iter().filter(|_| ours).map(ChoiceJson::from).collect(),
     })
 }
 
@@ -436,7 +453,8 @@ async fn show(
     {
         return Err(Fault::missing());
     }
-    Ok(axum::Json(whole(&mut db, &transaction).await?))
+    let ours = !matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+    Ok(axum::Json(whole(&mut db, &transaction, ours).await?))
 }
 
 async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
@@ -450,7 +468,7 @@ fn done(transaction: &Transaction) -> Reply {
 }
 
 async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Fault> {
-    let whole = whole(&mut app.store.read().await?, transaction).await?;
+    let whole = whole(&mut app.store.read().await?, transaction, true).await?;
     Ok((status, axum::Json(whole)).into_response())
 }
 

@@ -52,7 +52,7 @@ mod statement;
 mod styleguide;
 mod transaction;
 mod transactions;
-mod words;
+pub(crate) mod words;
 
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};

@@ -21,6 +21,7 @@ use super::{history, live};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
 use crate::ops::pay::{self, Balances, Paid, Seen};
+use crate::ops::shown::{self, Difference, Item, Moved, OfPayee};
 use crate::ops::unusual::{self, Unusual};
 use crate::ops::{OpsError, settings};
 use crate::store::claims::Skipped;
@@ -125,7 +126,58 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     page(&web, &visit, &view, &balances).await
 }
 
+/// How many things of a kind are named when something was changed.
+const MOST_NAMED: usize = 10;
+
+/// What is different from what was shown, in sentences.
+fn named(of: &Difference) -> Vec<String> {
+    let who = |payee: Payee, name: &Option<String>| name.clone().unwrap_or_else(|| payee.to_string());
+    let reward = |item: &Item, what: &str| {
+        format!("{} of {} ({}) {what}.", item.number, who(item.payee, &item.name), item.adds)
+    };
+    let added: Vec<String> = of.rewards_added.iter().map(|item| reward(item, "is in it now")).collect();
+    let removed: Vec<String> =
+        of.rewards_removed.iter().map(|item| reward(item, "is not in it any more")).collect();
+    let claim = |one: &OfPayee| {
+        let name = who(one.payee, &one.name);
+        match (one.was, one.now) {
+            (Some((was, _)), Some((now, _))) if was != now => {
+                format!("{name}: you saw {was}, it is {now} now.")
+            }
+            (Some((_, was)), Some((_, now))) if was != now => {
+                format!("{name}: you saw that {was} would be paid, it is {now} now.")
+            }
+            (Some(_), Some(_)) => format!("{name}: that it is paid under its threshold was decided anew."),
+            (None, _) => format!("{name} is paid by it now, and was not."),
+            (_, None) => format!("{name} is not paid by it any more."),
+        }
+    };
+    let place = |of: &Option<(Vendor, String)>| {
+        of.as_ref().map_or_else(|| "nowhere".to_owned(), |(vendor, at)| format!("{} {at}", vendor.label()))
+    };
+    let moved = |one: &Moved| {
+        let (name, was, now) = (who(one.payee, &one.name), place(&one.was), place(&one.now));
+        match was == now {
+            true => format!(
+                "{name} is paid somewhere else than you saw: another destination, also shown as {now}."
+            ),
+            false => format!("{name} is paid somewhere else than you saw: {now}, not {was}."),
+        }
+    };
+    let claims = of.payees.iter().map(claim).collect();
+    let moved = of.destinations.iter().map(moved).collect();
+    let mut told = Vec::new();
+    for mut sentences in [moved, claims, added, removed] {
+        let more = Vec::len(&sentences).saturating_sub(MOST_NAMED);
+        sentences.truncate(MOST_NAMED);
+        told.extend(sentences);
+        told.extend((more > 0).then(|| format!("And {more} more like it.")));
+    }
+    told
+}
+
 async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -> Result<Response, Fault> {
+    shown::keep(&web.app, view).await;
     let mut db = web.app.store.read().await?;
     let stops = stops(&mut db, visit, view, balances, web.app.clock.now()).await?;
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
@@ -355,6 +407,10 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
         }
     }
     if view.digest != seen.digest {
+        let now = web.app.clock.now();
+        let difference =
+            shown::difference(&mut db, view.batch.id, &seen.digest, Some(&seen.totals), now).await?;
+        told.items.extend(named(&difference));
         let (by, at) = &view.batch.changed;
         let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
         let by = names.get(by).map_or("Somebody", String::as_str);

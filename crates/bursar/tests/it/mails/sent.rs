@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use axum::http::StatusCode;
+use bursar::mail::Language;
+use bursar::mail::told::gate as told_to_partners;
 use bursar::ops::notices;
 use bursar::ops::people::{self, NewPerson};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
@@ -446,12 +448,8 @@ async fn partners_are_reminded_at_most_once_in_three_days() {
     let told = reminders().await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].recipient, "cy@example.com");
-    let code = payout::eligibility::Code::ProfileMissing;
-    assert!(
-        told[0].body.contains(code.message()) && told[0].body.contains(code.remedy()),
-        "{}",
-        told[0].body
-    );
+    let words = told_to_partners(Language::En, payout::eligibility::Code::ProfileMissing);
+    assert!(told[0].body.contains(words.message) && told[0].body.contains(words.remedy), "{}", told[0].body);
     assert!(told[0].body.contains(" USD"), "{}", told[0].body);
     world.pass(3 * 86_400 * SECOND + SECOND);
     world.tick(0, Loop::Notify).await;

@@ -66,7 +66,7 @@ async fn a_payee_is_told_whole_and_his_forms_say_what_is_wrong() {
     set.says("c…@example.com by pat");
     let other = [("csrf", csrf.as_str()), ("vendor", "paypal"), ("address", "cy.ray@example.com")];
     let changed = browser.post_on(&form("payout-profile"), &other).await;
-    changed.says("c…@example.com → c…@example.com by pat");
+    changed.says("cy@example.com → cy.…@example.com by pat");
     changed.says("Waits until");
     changed.says("waits out its cooling-off");
 
@@ -134,7 +134,7 @@ async fn a_tax_report_is_filed_by_questions_and_its_number_shown_once() {
     };
     let path = format!("/payees/{id}/tax-report");
     for (us_person, tin, certified, because) in [
-        ("yes", "666-12-3456", true, "No US tax number begins with 666."),
+        ("yes", "666-12-3456", true, "No social security number begins with 666."),
         ("yes", "123-45-6789", false, "certified under penalties of perjury"),
         ("no", "", true, "File a W-9"),
     ] {

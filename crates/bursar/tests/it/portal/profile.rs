@@ -70,7 +70,7 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     page.says("Something is still missing at Stripe. You can continue where you stopped.");
     page.says("Stripe still needs: a bank account or debit card, a document that proves who it is");
     page.says("Not set up yet.");
-    cy.read("/portal").await.says("The payee has not chosen how to be paid.");
+    cy.read("/portal").await.says("It is not set up yet where this money goes.");
 
     // The way back works once, for this session and this payee, and for a while.
     let told = "This way back from Stripe was used already, is too old or is not yours.";
@@ -175,7 +175,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     let page = cy.read("/portal/profile/me").await;
     page.says("To o…@example.com");
     page.says("Changed on 2026-03-02. For your safety nothing is sent there before 2026-03-05");
-    cy.read("/portal").await.says("cooling-off");
+    cy.read("/portal").await.says("was changed a short time ago");
 
     // A link is good for a day.
     let fields = sent("third@example.com");
@@ -233,7 +233,7 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     furnish(&world).await;
     world.set(|it| Document { us_tax_tracking: true, ..it }).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
-    cy.read("/portal").await.says("tax report is not on file.");
+    cy.read("/portal").await.says("Your tax form is missing.");
     assert_eq!(cy.get("/portal/tax").await.to, "/portal/tax/me");
     assert_eq!(cy.get("/portal/tax/company").await.status, StatusCode::NOT_FOUND);
     let page = cy.read("/portal/tax/me").await;
@@ -244,7 +244,7 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     }
     let rows = [
         ("w8ben", "", "2026-03-01", "yes", "W-8"),
-        ("w9", "000-12-3456", "2026-03-01", "yes", "tax number"),
+        ("w9", "000-12-3456", "2026-03-01", "yes", "begins with 000"),
         ("w9", "123-45-6789", "2026-03-09", "yes", "has not come yet"),
         ("w9", "123-45-6789", "2026-03-01", "", "Tick that the form is certified"),
     ];
@@ -269,7 +269,7 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     filed.says("Your tax report is filed.");
     filed.says("W-9, signed on 2026-03-01");
     assert!(filed.body.contains("6789") && !filed.body.contains("12345"), "masked");
-    assert!(!cy.read("/portal").await.words().contains("tax report is not on file"));
+    assert!(!cy.read("/portal").await.words().contains("Your tax form is missing"));
     world.pass(11 * MINUTE);
     assert_eq!(cy.post("/portal/tax/me", &fields).await.to, "/prove?next=%2Fportal%2Ftax%2Fme");
     world.close().await;

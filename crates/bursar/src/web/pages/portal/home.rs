@@ -11,7 +11,8 @@ use serde::Deserialize;
 use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money};
-use payout::transaction::Status;
+use payout::reason::explain;
+use payout::transaction::{State as Stands, Status};
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day};
@@ -20,9 +21,10 @@ use super::why::{self, Reason, Waiting};
 use super::words::Amount;
 use crate::app::App;
 use crate::clock;
-use crate::ops::{requests, settings};
+use crate::ops::{batches, requests, settings, views};
 use crate::store::portal::{self as store, Sum, Which};
 use crate::store::rewards::{self, Filter, View};
+use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, payees, vendors};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -40,8 +42,10 @@ const LATEST: i64 = 5;
 /// Something the partner must do.
 struct Task {
     who: String,
-    message: &'static str,
-    remedy: &'static str,
+    /// The payment it is about, if it is about one.
+    payment: Option<(String, Amount)>,
+    message: String,
+    remedy: String,
     act: (String, &'static str),
 }
 
@@ -83,7 +87,8 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
     let t = guest.t();
     let payees = guest.payees();
-    let (tasks, stops) = tasks(&mut db, &guest, now).await?;
+    let (mut tasks, stops) = tasks(&mut db, &guest, now).await?;
+    tasks.extend(of_payments(&mut db, &guest).await?);
     let mut waiting = Vec::new();
     for (whose, payee) in &payees {
         waiting.push((*whose, why::waiting(&mut db, &guest, *whose, *payee, now).await?));
@@ -118,7 +123,9 @@ async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<R
     let earning = store::earning(db, &ids).await?;
     let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
     let mut facts = payees::facts(db, &ids).await?;
-    let (mut tasks, mut stops) = (Vec::new(), Vec::new());
+    let general = batches::closed_for_all(db).await?.into_iter();
+    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, Whose::Me, guest, None)).collect();
+    let mut tasks = Vec::new();
     for (whose, payee) in payees {
         // Whoever has earned nothing yet is told what is missing all the same, but not for a company that is never paid.
         if !earning.contains(&payee) && (whose == Whose::Company || !earning.is_empty()) {
@@ -129,7 +136,7 @@ async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<R
             let until = facts.profile.as_ref().and_then(|profile| profile.changed_at);
             let until =
                 until.filter(|_| code == Code::ProfileChangedRecently).map(|at| at + rules.cooling_off_us());
-            let reason = Reason::of(code, whose, guest.t(), until);
+            let reason = Reason::of(code, whose, guest, until);
             match code.who() {
                 Who::Partner => tasks.push(task(guest, whose, reason)),
                 Who::Preparer | Who::Payer | Who::Admin | Who::Vendor | Who::Nobody => stops.push(reason),
@@ -145,9 +152,68 @@ fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
     let (path, words) = if of_tax { ("/portal/tax", t.act_tax) } else { ("/portal/profile", t.act_profile) };
     Task {
         who: guest.named(whose),
+        payment: None,
         message: reason.message,
         remedy: reason.remedy,
         act: (format!("{path}/{}", whose.as_str()), words),
+    }
+}
+
+/// The most payments that are listed among what is to be done.
+const MOST_PAYMENTS: i64 = 20;
+
+/// What the partner must do about payments that failed, came back or wait to be claimed, as they were told by mail.
+async fn of_payments(db: &mut Db, guest: &Guest) -> Result<Vec<Task>, Fault> {
+    let payees = guest.payees();
+    let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
+    let mut filter = views::needing_attention();
+    filter.payees = Some(of.iter().map(ToString::to_string).collect());
+    let found = transactions::list(db, &filter, MOST_PAYMENTS).await?;
+    let profiles = payees::profiles_of(db, &of).await?;
+    let profiles: HashMap<Payee, String> =
+        profiles.into_iter().map(|(payee, profile)| (payee, profile.destination.fingerprint())).collect();
+    let task = |one: &Transaction| {
+        let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
+        let (whose, payee) = payees.iter().find(|(_, payee)| *payee == one.terms.payee)?;
+        // Where the money goes was changed since: what is left to be done is ours.
+        let elsewhere = profiles.get(payee).is_some_and(|now| *now != one.destination.fingerprint());
+        let answered = elsewhere && one.state != Stands::Unclaimed;
+        if explain(code).who != Who::Partner || answered {
+            return None;
+        }
+        let (message, remedy) = guest.language.reason(code);
+        let payment = Some((one.label(), guest.cash(one.terms.net)));
+        let act = (format!("/portal/profile/{}", whose.as_str()), guest.t().act_profile);
+        Some(Task { who: guest.named(*whose), payment, message, remedy, act })
+    };
+    Ok(found.iter().filter_map(task).collect())
+}
+
+/// What a payment stands for where the vendor gave no reason.
+fn unsaid(state: Stands) -> Option<&'static str> {
+    match state {
+        Stands::Unclaimed => Some("UNCLAIMED"),
+        Stands::Returned => Some("RETURNED"),
+        Stands::Queued
+        | Stands::Sending
+        | Stands::Unknown
+        | Stands::Review
+        | Stands::Processing
+        | Stands::OnHold
+        | Stands::Transferred
+        | Stands::PayoutSending
+        | Stands::PayoutUnknown
+        | Stands::PayoutReview
+        | Stands::InTransit
+        | Stands::Success
+        | Stands::Failed
+        | Stands::PayoutFailed
+        | Stands::PayoutCanceled
+        | Stands::Recalling
+        | Stands::Recalled
+        | Stands::Blocked
+        | Stands::Refunded
+        | Stands::Reversed => None,
     }
 }
 

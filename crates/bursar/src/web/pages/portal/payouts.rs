@@ -191,20 +191,15 @@ pub fn fee(guest: &Guest, of: &Transaction) -> Option<(Amount, Amount)> {
 /// Why a payment stands as it does.
 struct Why {
     message: String,
-    remedy: &'static str,
+    remedy: String,
     who: &'static str,
 }
 
 fn why(guest: &Guest, of: &Transaction) -> Option<Why> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
-    let explained = explain(&code);
-    let said = of.reason.as_ref().map(|reason| reason.message.clone()).filter(|said| !said.is_empty());
     let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
-    Some(Why {
-        message: explained.message.map(str::to_owned).or(said).unwrap_or(code),
-        remedy: explained.remedy,
-        who: Reason::who(explained.who, whose, guest.t()),
-    })
+    let (message, remedy) = guest.language.reason(&code);
+    Some(Why { message, remedy, who: Reason::who(explain(&code).who, whose, guest.t()) })
 }
 
 #[derive(Template)]

@@ -107,7 +107,7 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, now: i
         reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
         paid_on: reward.paid_at.map(day),
         payout: reward.transaction.as_ref().filter(|_| his).map(|(_, number)| format!("PT-{number:06}")),
-        whys: whys.map(|(payee, why)| why.of(reward.entered.id, whose(payee), t)).unwrap_or_default(),
+        whys: whys.map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest)).unwrap_or_default(),
         day: day(reward.entered.created_at),
         organization: matches!(payee, Some(Payee::Account(_))),
         owner: reward.owner.name,

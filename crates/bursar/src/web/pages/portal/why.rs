@@ -1,5 +1,5 @@
-//! Why something is not paid yet, for whoever waits for it: the gates' own words, who must act as he sees it, until when
-//! where a date is known, and where he can do what is asked of him.
+//! Why something is not paid yet, for whoever waits for it: in their words and language, who must act as they see it, until
+//! when where a date is known, and where they can do what is asked of them.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ pub struct Reason {
     /// The gate.
     pub code: Code,
     /// What stands in the way.
-    pub message: &'static str,
+    pub message: String,
     /// What to do about it.
-    pub remedy: &'static str,
+    pub remedy: String,
     /// Who does it.
     pub who: &'static str,
     /// Until which day, where that is known.
@@ -31,9 +31,10 @@ pub struct Reason {
 
 impl Reason {
     /// The reason behind a code, told to whoever waits for this payee's money.
-    pub fn of(code: Code, whose: Whose, t: &Words, until: Option<i64>) -> Self {
-        let who = Self::who(code.who(), whose, t);
-        Self { code, message: code.message(), remedy: code.remedy(), who, until: until.map(day) }
+    pub fn of(code: Code, whose: Whose, guest: &Guest, until: Option<i64>) -> Self {
+        let who = Self::who(code.who(), whose, guest.t());
+        let (message, remedy) = guest.language.gate(code);
+        Self { code, message, remedy, who, until: until.map(day) }
     }
 
     /// Who must act, as whoever waits for this payee's money calls him.
@@ -74,13 +75,13 @@ pub struct Waiting {
 
 impl Waiting {
     /// Why a reward waits, in words.
-    pub fn of(&self, reward: RewardId, whose: Whose, t: &Words) -> Vec<Reason> {
+    pub fn of(&self, reward: RewardId, whose: Whose, guest: &Guest) -> Vec<Reason> {
         let codes = self.codes.get(&reward).map(Vec::as_slice).unwrap_or_default();
         let until = |code| {
             let held = self.held_until.get(&reward).copied().filter(|_| code == Code::RewardInHoldPeriod);
             held.or(self.cooling_until.filter(|_| code == Code::ProfileChangedRecently))
         };
-        codes.iter().map(|code| Reason::of(*code, whose, t, until(*code))).collect()
+        codes.iter().map(|code| Reason::of(*code, whose, guest, until(*code))).collect()
     }
 }
 
@@ -91,6 +92,8 @@ impl Waiting {
 pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now: i64) -> Result<Waiting> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
+    // Closed for everybody: nothing of it could be in the next payout.
+    let general = batches::closed_for_all(db).await?;
     let rules = settings::load(db).await?;
     let cooling_until = cooling(db, payee, &rules, now).await?;
     let (mut codes, mut held_until) = (BTreeMap::new(), BTreeMap::new());
@@ -102,6 +105,7 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
         if let Some(until) = candidate.facts.held_until {
             held_until.insert(candidate.id, until);
         }
+        let why: Vec<Code> = general.iter().copied().chain(why).collect();
         codes.insert(candidate.id, why.clone());
         if let Some(adds) = candidate.adds {
             heaps.entry((adds.currency, why)).or_default().push(candidate);
@@ -115,7 +119,7 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
             payee,
             count: rewards.len(),
             total: Money::new(total, currency),
-            reasons: last.map(|last| waiting.of(last, whose, guest.t())).unwrap_or_default(),
+            reasons: last.map(|last| waiting.of(last, whose, guest)).unwrap_or_default(),
         });
     }
     Ok(waiting)

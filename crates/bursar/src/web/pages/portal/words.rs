@@ -1,5 +1,5 @@
 //! The portal's own words, a table per language. A language without one of them does not compile. What is deliberately
-//! not here: the sentences of gates and reasons, which `payout` owns and every face shows as they are.
+//! not here: the sentences of gates and reasons, which a partner's mails say too (`mail::told`).
 
 mod de;
 mod en;
@@ -12,9 +12,12 @@ use std::sync::LazyLock;
 
 use askama::filters::HtmlSafe;
 
+use payout::eligibility::Code;
 use payout::money::Money;
 use payout::reward::Shown;
 use payout::transaction::{State, Status};
+
+use crate::mail::told;
 
 /// A language of the portal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +93,36 @@ impl Language {
         }
     }
 
+    /// The same language in mails.
+    fn of_mails(self) -> crate::mail::Language {
+        match self {
+            Self::English | Self::Pseudo => crate::mail::Language::En,
+            Self::German => crate::mail::Language::De,
+            Self::French => crate::mail::Language::Fr,
+            Self::Spanish => crate::mail::Language::Es,
+            Self::Japanese => crate::mail::Language::Ja,
+        }
+    }
+
+    /// A gate and what can be done about it, told to the partner as their mails tell it.
+    pub fn gate(self, code: Code) -> (String, String) {
+        self.in_words(told::gate(self.of_mails(), code))
+    }
+
+    /// Why a payment did not arrive, by its reason's code, and what can be done about it.
+    pub fn reason(self, code: &str) -> (String, String) {
+        self.in_words(told::reason(self.of_mails(), code))
+    }
+
+    fn in_words(self, words: told::Told) -> (String, String) {
+        match self {
+            Self::Pseudo => (other_letters(words.message), other_letters(words.remedy)),
+            Self::English | Self::German | Self::French | Self::Spanish | Self::Japanese => {
+                (words.message.to_owned(), words.remedy.to_owned())
+            }
+        }
+    }
+
     /// An amount as it is written in this language, its currency behind it.
     pub fn cash(self, money: Money) -> Amount {
         Amount { money, language: self }
@@ -136,6 +169,10 @@ impl fmt::Display for Amount {
 
 /// Kept for as long as the program runs: there is one table of it.
 fn disguised(text: &str) -> &'static str {
+    other_letters(text).leak()
+}
+
+fn other_letters(text: &str) -> String {
     let mut inside = false;
     let letters = text.chars().map(|letter| {
         inside = (inside || letter == '{') && letter != '}';
@@ -153,7 +190,7 @@ fn disguised(text: &str) -> &'static str {
         }
     });
     let letters: String = letters.collect();
-    format!("[{letters}~]").leak()
+    format!("[{letters}~]")
 }
 
 macro_rules! table {

@@ -1,0 +1,85 @@
+//! What keeps money from a partner, and what they can do about it, in their own words and language: mails and the portal
+//! both tell it from here, so that they agree. A code without words in one of the languages does not compile. What is
+//! deliberately not here: what our own people are told (`payout::eligibility`, `payout::reason`).
+
+mod de;
+mod en;
+mod es;
+mod fr;
+mod ja;
+
+use payout::eligibility::Code;
+use payout::reason::Cause;
+
+use super::Language;
+
+/// What stands in the way, and what the partner can do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// What stands in the way.
+    pub message: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+const fn told(message: &'static str, remedy: &'static str) -> Told {
+    Told { message, remedy }
+}
+
+/// A gate.
+#[must_use]
+pub fn gate(language: Language, code: Code) -> Told {
+    match language {
+        Language::En | Language::Pseudo => en::gate(code),
+        Language::De => de::gate(code),
+        Language::Fr => fr::gate(code),
+        Language::Es => es::gate(code),
+        Language::Ja => ja::gate(code),
+    }
+}
+
+/// What kept a payment from arriving.
+#[must_use]
+pub fn cause(language: Language, cause: Cause) -> Told {
+    match language {
+        Language::En | Language::Pseudo => en::cause(cause),
+        Language::De => de::cause(cause),
+        Language::Fr => fr::cause(cause),
+        Language::Es => es::cause(cause),
+        Language::Ja => ja::cause(cause),
+    }
+}
+
+/// The reason of a payment, by its code: a gate's or the vendor's.
+#[must_use]
+pub fn reason(language: Language, code: &str) -> Told {
+    Code::parse(code).map_or_else(|| cause(language, Cause::of(code)), |code| gate(language, code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever reads is spoken to: no sentence speaks of them as somebody else.
+    #[test]
+    fn every_language_has_words_of_its_own_for_everything() {
+        let words = |language| {
+            let gates = Code::ALL.iter().map(|code| gate(language, *code));
+            let causes = Cause::ALL.iter().map(|one| cause(language, *one));
+            gates.chain(causes).collect::<Vec<_>>()
+        };
+        let english = words(Language::En);
+        for one in &english {
+            let text = format!("{} {}", one.message, one.remedy).to_lowercase();
+            for other in ["the partner", "the payee", " him", " his ", " he ", "preparer"] {
+                assert!(!text.contains(other), "{text}");
+            }
+        }
+        for language in Language::ALL {
+            for (one, other) in words(language).iter().zip(&english) {
+                assert!(!one.message.is_empty() && !one.remedy.is_empty(), "{other:?} in {language:?}");
+                assert!(language == Language::En || one.message != other.message, "{one:?} in {language:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What whoever pays or releases a draft had been shown, and how it differs from what is there now. The digest alone
+//! tells that something was changed; this tells what. What is deliberately not here: deciding by it (`pay`, `batches`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payout::ids::{BatchId, RewardId};
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::payee::Destination;
+use serde::{Deserialize, Serialize};
+
+use super::Result;
+use super::batches::{self, BatchView, ClaimView};
+use crate::app::App;
+use crate::store::{self, Db, StoreError};
+use crate::transact;
+
+/// How many looks of one draft are kept.
+const MOST: i64 = 20;
+
+/// A draft as it was shown.
+#[derive(Serialize, Deserialize)]
+struct Look {
+    claims: Vec<Row>,
+}
+
+/// A claim of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Row {
+    payee: String,
+    name: Option<String>,
+    currency: String,
+    total: i64,
+    net: i64,
+    vendor: Option<String>,
+    masked: Option<String>,
+    fingerprint: Option<String>,
+    overridden: Option<String>,
+    /// Id, number, what it adds.
+    rewards: Vec<(String, i64, i64)>,
+}
+
+impl Row {
+    fn of(claim: &ClaimView) -> Self {
+        let destination = claim.destination.as_ref();
+        Self {
+            payee: claim.payee.to_string(),
+            name: claim.named.as_ref().map(|named| named.name.clone()),
+            currency: claim.total.currency.code().to_owned(),
+            total: claim.total.minor,
+            net: claim.net.minor,
+            vendor: claim.vendor().map(|vendor| vendor.as_str().to_owned()),
+            masked: destination.map(Destination::masked),
+            fingerprint: destination.map(Destination::fingerprint),
+            overridden: claim.overridden.as_ref().map(|one| one.reason.clone()),
+            rewards: claim
+                .rewards
+                .iter()
+                .map(|(id, number, minor)| (id.to_string(), *number, *minor))
+                .collect(),
+        }
+    }
+}
+
+/// Keeps what is shown of a draft, unless it was shown so before. That it cannot be kept spoils nothing but the words of a
+/// later refusal, so whoever reads is not told.
+pub async fn keep(app: &App, view: &BatchView) {
+    if !view.batch.open() {
+        return;
+    }
+    if let Err(error) = kept(app, view).await {
+        tracing::warn!(?error, batch = %view.batch.id, "what was shown of a draft could not be kept");
+    }
+}
+
+async fn kept(app: &App, view: &BatchView) -> Result<()> {
+    let (id, digest) = (view.batch.id, view.digest.as_str());
+    if store::shown::find(&mut app.store.read().await?, id, digest).await?.is_some() {
+        return Ok(());
+    }
+    let look = Look { claims: view.claims.iter().map(Row::of).collect() };
+    let body = serde_json::to_string(&look).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    transact!(app, |tx| { Ok(store::shown::keep(tx, id, digest, &body, app.clock.now(), MOST).await?) })
+}
+
+/// What is different from what was shown.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Difference {
+    /// What was shown is not known any more: then only the totals are compared.
+    pub forgotten: bool,
+    /// Rewards that were not there.
+    pub rewards_added: Vec<Item>,
+    /// Rewards that are not there any more. One whose value was changed stands in both.
+    pub rewards_removed: Vec<Item>,
+    /// Claims that came, went or are another amount.
+    pub payees: Vec<OfPayee>,
+    /// Claims that go somewhere else.
+    pub destinations: Vec<Moved>,
+    /// Totals that are others: the currency, what was seen, what it is now.
+    pub totals: Vec<(Currency, Option<Money>, Option<Money>)>,
+}
+
+/// A reward in a draft.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// Its id.
+    pub id: RewardId,
+    /// `RW-000231`.
+    pub number: String,
+    /// Whose.
+    pub payee: Payee,
+    /// Their name.
+    pub name: Option<String>,
+    /// What it adds.
+    pub adds: Money,
+}
+
+/// A claim that is not what it was: its total and what would be paid, then and now; nothing where there was none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfPayee {
+    /// Whose.
+    pub payee: Payee,
+    /// Their name.
+    pub name: Option<String>,
+    /// Total and net as they were shown.
+    pub was: Option<(Money, Money)>,
+    /// Total and net now.
+    pub now: Option<(Money, Money)>,
+    /// An override of the threshold was added, taken off or written anew.
+    pub overridden: bool,
+}
+
+/// Where a claim went, and where it goes now; masked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Moved {
+    /// Whose.
+    pub payee: Payee,
+    /// Their name.
+    pub name: Option<String>,
+    /// Vendor and destination as they were shown.
+    pub was: Option<(Vendor, String)>,
+    /// Vendor and destination now.
+    pub now: Option<(Vendor, String)>,
+}
+
+/// How a draft differs from what was shown under this digest. `totals` are those that were seen, where they were sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn difference(
+    db: &mut Db,
+    id: BatchId,
+    digest: &str,
+    totals: Option<&[Money]>,
+    now: i64,
+) -> Result<Difference> {
+    let view = batches::view(db, &id.to_string(), now).await?;
+    let look = store::shown::find(db, id, digest).await?;
+    let look: Option<Look> = look
+        .map(|body| serde_json::from_str(&body))
+        .transpose()
+        .map_err(|error| StoreError::Corrupt(format!("what was shown of {id}: {error}")))?;
+    let is = Look { claims: view.claims.iter().map(Row::of).collect() };
+    let (was, forgotten) = match look {
+        Some(look) => (look, false),
+        // Nothing is told of rewards and payees then.
+        None => (Look { claims: is.claims.clone() }, true),
+    };
+    let seen: Option<Vec<Money>> = totals.map(<[Money]>::to_vec).or_else(|| (!forgotten).then(|| sums(&was)));
+    let mut difference = compared(&was, &is);
+    difference.forgotten = forgotten;
+    difference.totals = seen.map(|seen| others(&seen, &sums(&is))).unwrap_or_default();
+    Ok(difference)
+}
+
+/// The sums of a look, by currency.
+fn sums(look: &Look) -> Vec<Money> {
+    let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+    for row in &look.claims {
+        if let Ok(currency) = Currency::parse(&row.currency) {
+            let sum = sums.entry(currency).or_default();
+            *sum = sum.saturating_add(row.total);
+        }
+    }
+    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
+}
+
+fn others(seen: &[Money], is: &[Money]) -> Vec<(Currency, Option<Money>, Option<Money>)> {
+    let of = |all: &[Money], currency| all.iter().copied().find(|money| money.currency == currency);
+    let currencies: BTreeSet<Currency> = seen.iter().chain(is).map(|money| money.currency).collect();
+    let pairs = currencies.into_iter().map(|currency| (currency, of(seen, currency), of(is, currency)));
+    pairs.filter(|(_, was, now)| was != now).collect()
+}
+
+type Keyed<'a> = BTreeMap<(Payee, Currency), &'a Row>;
+
+fn keyed(look: &Look) -> Keyed<'_> {
+    let key = |row: &Row| Some((Payee::parse(&row.payee)?, Currency::parse(&row.currency).ok()?));
+    look.claims.iter().filter_map(|row| Some((key(row)?, row))).collect()
+}
+
+fn compared(was: &Look, is: &Look) -> Difference {
+    let (was, is) = (keyed(was), keyed(is));
+    let mut difference = Difference {
+        rewards_added: apart(&is, &was),
+        rewards_removed: apart(&was, &is),
+        ..Difference::default()
+    };
+    let claims: BTreeSet<(Payee, Currency)> = was.keys().chain(is.keys()).copied().collect();
+    for (payee, currency) in claims {
+        let (before, after) = (was.get(&(payee, currency)), is.get(&(payee, currency)));
+        let name = after.or(before).and_then(|row| row.name.clone());
+        let amounts = |row: Option<&&Row>| {
+            row.map(|row| (Money::new(row.total, currency), Money::new(row.net, currency)))
+        };
+        let (amounts_before, amounts_after) = (amounts(before), amounts(after));
+        let reason = |row: Option<&&Row>| row.and_then(|row| row.overridden.clone());
+        let overridden = before.is_some() && after.is_some() && reason(before) != reason(after);
+        if amounts_before != amounts_after || overridden {
+            let (was, now) = (amounts_before, amounts_after);
+            difference.payees.push(OfPayee { payee, name: name.clone(), was, now, overridden });
+        }
+        if let (Some(before), Some(after)) = (before, after)
+            && (&before.vendor, &before.fingerprint) != (&after.vendor, &after.fingerprint)
+        {
+            let (was, now) = (place(before), place(after));
+            difference.destinations.push(Moved { payee, name, was, now });
+        }
+    }
+    difference
+}
+
+fn place(row: &Row) -> Option<(Vendor, String)> {
+    Some((Vendor::parse(row.vendor.as_deref()?)?, row.masked.clone()?))
+}
+
+/// The rewards of one look that the other has not, or not with this value or for this payee.
+fn apart(of: &Keyed<'_>, without: &Keyed<'_>) -> Vec<Item> {
+    let other: BTreeSet<(&(Payee, Currency), &str, i64)> = without
+        .iter()
+        .flat_map(|(key, row)| row.rewards.iter().map(move |(id, _, minor)| (key, id.as_str(), *minor)))
+        .collect();
+    let item = |key: &(Payee, Currency), row: &Row, (id, number, minor): &(String, i64, i64)| {
+        Some(Item {
+            id: RewardId::parse(id)?,
+            number: format!("RW-{number:06}"),
+            payee: key.0,
+            name: row.name.clone(),
+            adds: Money::new(*minor, key.1),
+        })
+    };
+    let rows = of.iter().flat_map(|(key, row)| row.rewards.iter().map(move |reward| (key, *row, reward)));
+    let rows = rows.filter(|(key, _, (id, _, minor))| !other.contains(&(*key, id.as_str(), *minor)));
+    rows.filter_map(|(key, row, reward)| item(key, row, reward)).collect()
+}

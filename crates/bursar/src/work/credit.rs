@@ -1,0 +1,112 @@
+//! Which event a change is told to have come from. A payment's events lie together until its vendor is asked; what the
+//! vendor then says is told of the event that is about the same object and says the same, and of none where there is no
+//! such event: then asking found it out. What is deliberately not here: asking, and recording (`settle`).
+
+use payout::money::Vendor;
+use payout::transaction::Fact;
+
+use crate::ops::record::Heard;
+use crate::store::events::Linked;
+use crate::store::transactions::Attempt;
+
+/// How well an event fits a change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It is about something else.
+    None,
+    /// It is about the object, but says something else of it.
+    SameObject,
+    /// It says just this.
+    Says,
+}
+
+/// Names to each change the event it came from, if one did.
+pub(super) fn name_events(heard: &mut [Heard], linked: &[&Linked], attempts: &[Attempt]) {
+    for change in heard {
+        let object = attempts.iter().find(|attempt| attempt.id == change.attempt);
+        let object = change.vendor_id.as_deref().or_else(|| object.and_then(|one| one.vendor_id.as_deref()));
+        let of = linked.iter().filter(|event| event.transaction == change.transaction);
+        let fits = of.map(|event| (fit(event, &change.fact, object, change), event));
+        // Of equals the newest: events are in the order in which they came.
+        let best = fits.filter(|(fit, _)| *fit > Fit::None).max_by_key(|(fit, _)| *fit);
+        if let Some((_, event)) = best {
+            change.source = "webhook";
+            change.event_id = Some(event.event_id.clone());
+        }
+    }
+}
+
+fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit {
+    let (same, says) = match event.vendor {
+        Vendor::Stripe => {
+            let same = event.object_id.is_some() && event.object_id.as_deref() == object;
+            (same, stripe(fact).contains(&event.event_type.as_str()))
+        }
+        Vendor::PayPal => {
+            let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else { return Fit::None };
+            let item = told.payout_item_id.is_some() && told.payout_item_id.as_deref() == object;
+            let ours = told.sender_item_id.as_deref() == Some(&change.transaction.to_string());
+            (item || ours, told.status.as_deref().is_some_and(|status| paypal(fact).contains(&status)))
+        }
+    };
+    match (same, says) {
+        (false, _) => Fit::None,
+        (true, false) => Fit::SameObject,
+        (true, true) => Fit::Says,
+    }
+}
+
+/// The names of Stripe's events that say so.
+fn stripe(fact: &Fact) -> &'static [&'static str] {
+    match fact {
+        Fact::TransferMade => &["transfer.created"],
+        Fact::ReversalMade => &["transfer.reversed"],
+        Fact::PayoutMade => &["payout.created", "payout.updated"],
+        Fact::PayoutPaid => &["payout.paid"],
+        Fact::PayoutFailed(_) => &["payout.failed"],
+        Fact::PayoutCanceled(_) => &["payout.canceled"],
+        Fact::Sent(_)
+        | Fact::Unknown(_)
+        | Fact::Review(_)
+        | Fact::Refused(..)
+        | Fact::Withheld(_)
+        | Fact::Unfunded(_)
+        | Fact::ItemPending
+        | Fact::ItemPaid { .. }
+        | Fact::ItemFailed(_)
+        | Fact::ItemUnclaimed(_)
+        | Fact::ItemOnHold(_)
+        | Fact::ItemReturned(_)
+        | Fact::ItemBlocked(_)
+        | Fact::ItemRefunded { .. }
+        | Fact::ItemReversed { .. }
+        | Fact::CancelMade => &[],
+    }
+}
+
+/// The statuses of a PayPal item that say so.
+fn paypal(fact: &Fact) -> &'static [&'static str] {
+    match fact {
+        Fact::ItemPending => &["NEW", "PENDING", "PROCESSING"],
+        Fact::ItemPaid { .. } => &["SUCCESS"],
+        Fact::ItemFailed(_) => &["FAILED", "DENIED", "CANCELED"],
+        Fact::ItemUnclaimed(_) => &["UNCLAIMED"],
+        Fact::ItemOnHold(_) => &["ONHOLD"],
+        Fact::ItemReturned(_) | Fact::CancelMade => &["RETURNED"],
+        Fact::ItemBlocked(_) => &["BLOCKED"],
+        Fact::ItemRefunded { .. } => &["REFUNDED"],
+        Fact::ItemReversed { .. } => &["REVERSED"],
+        Fact::Sent(_)
+        | Fact::Unknown(_)
+        | Fact::Review(_)
+        | Fact::Refused(..)
+        | Fact::Withheld(_)
+        | Fact::Unfunded(_)
+        | Fact::TransferMade
+        | Fact::ReversalMade
+        | Fact::PayoutMade
+        | Fact::PayoutPaid
+        | Fact::PayoutFailed(_)
+        | Fact::PayoutCanceled(_) => &[],
+    }
+}

@@ -1,0 +1,418 @@
+//! What is told of payments and rewards, and to whom: the command line says what the page says, programs get the whole
+//! timeline and what was changed under somebody's hands, and partners are told in their own words what they must do.
+
+use axum::body::Body;
+use axum::http::Request;
+use bursar::cli::why::{as_json, lines};
+use bursar::mail::{Language, told};
+use bursar::ops::people::{self, NewKey};
+use bursar::ops::{OpsError, why};
+use bursar::store::mails::{self, Filter};
+use payout::access::Role;
+use payout::eligibility::Code;
+use payout::notice::Notice;
+use payout::reason::Cause;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::pages::Browser;
+use crate::scenarios::Stage;
+use crate::world::{Loop, World};
+
+async fn play(stage: &mut Stage, story: &str) {
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.one(line).await.unwrap();
+    }
+}
+
+/// A program that asks.
+struct Program<'a> {
+    world: &'a World,
+    key: String,
+}
+
+impl<'a> Program<'a> {
+    async fn of(world: &'a World, role: Role, partner: Option<&str>) -> Self {
+        let partner = partner.map(str::to_owned);
+        let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true };
+        Self { world, key: people::create_key(&world.app, &new).await.unwrap() }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("content-type", "application/json")
+            .header("idempotency-key", format!("{method}{path}{body}"))
+            .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) });
+        let router = bursar::web::router(self.world.works[0].clone());
+        let answer = router.oneshot(request.unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path, Value::Null).await;
+        assert_eq!(status, 200, "{body:#}");
+        body
+    }
+}
+
+fn plain(words: &str) -> String {
+    words.replace("&#39;", "'").replace("&#34;", "\"").replace("&#38;", "&")
+}
+
+/// A payment in each state that lasts, by whose it is.
+const MANY_ENDS: &str = "
+    partner ana paypal sim-unclaimed-ana@example.com
+    partner bo stripe acct_sim_closed_bo
+    partner cy paypal sim-closed-cy@example.com
+    partner di paypal di@example.com
+    partner ed stripe acct_sim_slow_ed
+    partner fay paypal sim-refunded-fay@example.com
+    partner gus paypal sim-blocked-gus@example.com
+    reward R1 ana 10.00 approved
+    reward R2 bo 20.00 approved
+    reward R3 cy 30.00 approved
+    reward R4 di 40.00 approved
+    reward R5 ed 50.00 approved
+    reward R6 fay 60.00 approved
+    reward R7 gus 70.00 approved
+    batch B1 all
+    pay B1
+    live 10 minutes";
+
+#[tokio::test]
+async fn the_command_line_says_of_a_payment_what_its_page_says() {
+    let mut stage = Stage::open("told_why", 401).await;
+    play(&mut stage, MANY_ENDS).await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let mut seen = Vec::new();
+    for (name, reward) in ["ana", "bo", "cy", "di", "ed", "fay", "gus"].into_iter().zip(1..) {
+        let number = stage.number(name).await.unwrap();
+        let mut db = stage.world.app.store.read().await.unwrap();
+        let why = why::find(&mut db, &number, stage.world.now()).await.unwrap();
+        let of_reward = stage.number(&format!("R{reward}")).await.unwrap();
+        let of_reward = why::find(&mut db, &of_reward, stage.world.now()).await.unwrap();
+        drop(db);
+        let said = lines(&why).join("\n");
+        assert!(!said.contains("Nothing stands in the way"), "{name}: {said}");
+        let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
+        let payment = as_json(&why)["payment"].clone();
+        assert_eq!(payment["number"], json!(number));
+        let choices = payment["choices"].as_array().unwrap();
+        assert!(!choices.is_empty(), "{name} has no way on");
+        let words = choices.iter().map(|choice| choice["words"].as_str().unwrap().to_owned());
+        let reason = &payment["reason"];
+        let reason =
+            ["message", "remedy"].iter().filter_map(|part| reason[*part].as_str().map(str::to_owned));
+        for words in words.chain(reason).chain([payment["meaning"].as_str().unwrap().to_owned()]) {
+            assert!(page.contains(&words), "the page of {name} does not say {words:?}:\n{page}");
+            assert!(said.contains(&words), "`why` of {name} does not say {words:?}:\n{said}");
+        }
+        let api = program.get(&format!("/transactions/{number}")).await;
+        assert_eq!(api["choices"], payment["choices"]);
+        assert_eq!(as_json(&of_reward)["payment"], payment, "the reward leads to its payment");
+        seen.push(payment["status"].as_str().unwrap().to_owned());
+    }
+    for status in ["pending_processing", "payout_failed", "failed", "success"] {
+        assert!(seen.iter().any(|it| it == status), "{status} is not among {seen:?}");
+    }
+    let paid = stage.number("R4").await.unwrap();
+    let eligible = program.get(&format!("/rewards/{paid}/eligibility")).await;
+    assert_eq!(eligible["blockers"][0]["code"], "reward_paid");
+    assert_eq!(eligible["blockers"][0]["message"], "The reward has been paid.");
+    browser.read(&format!("/rewards/{paid}")).await.says("The reward has been paid.");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
+    let mut stage = Stage::open("told_tasks", 402).await;
+    play(&mut stage, MANY_ENDS).await;
+    for (name, cause) in
+        [("ana", Cause::Unregistered), ("bo", Cause::AccountClosed), ("cy", Cause::ReceiverCannot)]
+    {
+        let mut browser = Browser::of_partner(&stage.world, Role::Partner, name).await;
+        let words = told::cause(Language::En, cause);
+        let (number, page) = (stage.number(name).await.unwrap(), browser.read("/portal").await);
+        for text in [words.message, words.remedy, number.as_str()] {
+            page.says(text);
+        }
+        assert!(!page.words().contains("Nothing: all that we need"), "{}", page.words());
+        let payout = browser.read(&format!("/portal/payouts/{number}")).await;
+        payout.says(words.message);
+        payout.says(words.remedy);
+    }
+    let mut di = Browser::of_partner(&stage.world, Role::Partner, "di").await;
+    di.read("/portal").await.says("Nothing: all that we need from you is there.");
+    // What nobody claimed comes back for the reason for which nobody claimed it, and the mail says the same.
+    play(&mut stage, "live 31 days").await;
+    let number = stage.number("ana").await.unwrap();
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let payment = program.get(&format!("/transactions/{number}")).await;
+    assert_eq!(
+        (&payment["status"], &payment["reason"]["code"]),
+        (&json!("payout_failed"), &json!("RECEIVER_UNREGISTERED"))
+    );
+    let words = told::cause(Language::En, Cause::Unregistered);
+    let mut ana = Browser::of_partner(&stage.world, Role::PartnerAdmin, "ana").await;
+    let page = ana.read("/portal").await;
+    page.says(words.message);
+    page.says("The money came back to us.");
+    page.says(words.remedy);
+    stage.world.tick(0, Loop::Notify).await;
+    let filter = Filter {
+        notice: Some(Notice::PaymentReturned),
+        recipient: Some("ana@partners.example".to_owned()),
+        ..Filter::default()
+    };
+    let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 10).await.unwrap();
+    let body = &mails.first().expect("ana is told by mail").body;
+    assert!(body.contains(words.message) && body.contains(words.remedy), "{body}");
+    // She gives another address: what is left to be done is ours.
+    play(&mut stage, "change ana paypal ana2@example.com").await;
+    let page = ana.read("/portal").await;
+    assert!(!page.words().contains(words.remedy), "{}", page.words());
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn a_german_partner_is_told_in_german() {
+    let mut stage = Stage::open("told_german", 403).await;
+    play(&mut stage, "partner ana\nreward R1 ana 10.00 approved").await;
+    let mut browser = Browser::of_partner(&stage.world, Role::Partner, "ana").await;
+    let csrf = browser.read("/portal").await.hidden("csrf");
+    browser.post_on("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
+    let words = told::gate(Language::De, Code::ProfileMissing);
+    for path in ["/portal", "/portal/rewards"] {
+        let page = browser.read(path).await;
+        page.says(words.message);
+        page.says(words.remedy);
+        assert!(!page.words().contains("The payee"), "{}", page.words());
+    }
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn nothing_is_eligible_while_payouts_are_off() {
+    let mut stage = Stage::open("told_off", 404).await;
+    play(&mut stage, "partner ana paypal ana@example.com\nreward R1 ana 10.00 approved").await;
+    let number = stage.number("R1").await.unwrap();
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let path = format!("/rewards/{number}/eligibility");
+    let mut ana = Browser::of_partner(&stage.world, Role::Partner, "ana").await;
+    assert_eq!(program.get(&path).await, json!({"eligible": true, "blockers": []}));
+    ana.read("/portal").await.says("Request a payout");
+    for (line, back, code) in [
+        ("settings payouts off", "settings payouts on", Code::ModuleDisabled),
+        ("safe-mode on", "safe-mode off", Code::SafeMode),
+    ] {
+        play(&mut stage, line).await;
+        let program = Program::of(&stage.world, Role::Admin, None).await;
+        let answer = program.get(&path).await;
+        assert_eq!(
+            (&answer["eligible"], &answer["blockers"][0]["code"]),
+            (&json!(false), &json!(code.as_str()))
+        );
+        let page = ana.read("/portal").await;
+        page.says(told::gate(Language::En, code).message);
+        for no in ["Request a payout", "it can be in the next payout"] {
+            assert!(!page.words().contains(no), "{no}: {}", page.words());
+        }
+        play(&mut stage, back).await;
+    }
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn whoever_pays_what_was_changed_is_told_what_is_different() {
+    let mut stage = Stage::open("told_changed", 405).await;
+    play(
+        &mut stage,
+        "settings cooling-off 0
+        partner ana paypal ana.1@example.com
+        partner bo paypal bo@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        reward R3 bo 20.00 approved
+        batch B1 R1 R2",
+    )
+    .await;
+    let number = stage.number("B1").await.unwrap();
+    let shown = Program::of(&stage.world, Role::Admin, None).await.get(&format!("/batches/{number}")).await;
+    let mut payer = Browser::of(&stage.world, Role::Admin, "payer").await;
+    let form = payer.read(&format!("/claims/{number}/pay")).await;
+    play(&mut stage, "take B1 R2\nadd B1 R3\nchange ana paypal ana.2@example.com").await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let seen = json!({"digest": shown["digest"], "totals": shown["totals"]});
+    let (status, answer) =
+        program.ask("POST", &format!("/batches/{}/pay", shown["id"].as_str().unwrap()), seen).await;
+    assert_eq!((status, answer["code"].as_str()), (409, Some("batch_changed")), "{answer:#}");
+    let difference = &answer["difference"];
+    let numbers =
+        |list: &Value| list.as_array().unwrap().iter().map(|it| it["number"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        numbers(&difference["rewards_added"]),
+        [json!(stage.number("R3").await.unwrap())],
+        "{difference:#}"
+    );
+    assert_eq!(numbers(&difference["rewards_removed"]), [json!(stage.number("R2").await.unwrap())]);
+    assert_eq!((&difference["totals"], &difference["payees"]), (&json!([]), &json!([])));
+    let moved = &difference["destinations"][0];
+    assert_eq!(moved["payee"]["name"], "ana", "{moved:#}");
+    assert_eq!(difference["forgotten"], false);
+    // The page names them, too.
+    let (csrf, once, digest) = (form.hidden("csrf"), form.hidden("once"), form.hidden("digest"));
+    let total = form.hidden("total");
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("once", &once),
+        ("digest", &digest),
+        ("total", &total),
+        ("checked", "yes"),
+    ];
+    let page = payer.post(&format!("/claims/{number}/pay"), &fields).await;
+    assert_eq!(page.status, 409);
+    page.says(&format!("{} of bo (20.00 USD) is in it now.", stage.number("R3").await.unwrap()));
+    page.says(&format!("{} of bo (20.00 USD) is not in it any more.", stage.number("R2").await.unwrap()));
+    page.says("ana is paid somewhere else than you saw");
+    // A digest that nobody was ever shown says so, and tells of the totals all the same.
+    let seen = json!({"digest": "sha256:0", "totals": [{"value": "31.00", "currency": "USD"}]});
+    let (_, answer) =
+        program.ask("POST", &format!("/batches/{}/pay", shown["id"].as_str().unwrap()), seen).await;
+    assert_eq!(answer["difference"]["forgotten"], true, "{answer:#}");
+    let usd = |value: &str| json!({"value": value, "currency": "USD"});
+    assert_eq!(
+        answer["difference"]["totals"],
+        json!([{"currency": "USD", "was": usd("31.00"), "now": usd("30.00")}])
+    );
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
+    let mut stage = Stage::open("told_timeline", 406).await;
+    play(
+        &mut stage,
+        "partner ana stripe acct_ana
+        partner bo paypal sim-unclaimed-bo@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        batch B1 all
+        pay B1
+        live 2 days",
+    )
+    .await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let (ana, bo) = (stage.number("ana").await.unwrap(), stage.number("bo").await.unwrap());
+    let timeline = |payment: &Value| payment["timeline"].as_array().unwrap().clone();
+    let rows = timeline(&program.get(&format!("/transactions/{ana}")).await);
+    let mut kinds: Vec<&str> = rows.iter().map(|row| row["source"].as_str().unwrap()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, ["answer", "notice", "person", "poll", "request", "webhook"], "{rows:#?}");
+    // A change names the event that says so: that of the bank payout, not that of the transfer before it.
+    let mut pages = Browser::of(&stage.world, Role::Admin, "auditor").await;
+    let events = plain(&pages.read("/events").await.words());
+    for row in rows.iter().filter(|row| row["source"] == "webhook" && row["effect"] == "payout_paid") {
+        let id = row["event_id"].as_str().unwrap();
+        assert!(events.contains("payout.paid"), "{events}");
+        let of_event = rows.iter().filter(|other| other["event_id"] == *id).count();
+        assert_eq!(of_event, 1, "an event that changed something is told once");
+    }
+    // So many polls that found nothing new are one row that counts them.
+    let rows = timeline(&program.get(&format!("/transactions/{bo}")).await);
+    let polls: Vec<&Value> = rows.iter().filter(|row| row["effect"] == "asked").collect();
+    assert!(!polls.is_empty() && polls.len() < 10, "{polls:#?}");
+    assert!(
+        polls.iter().any(|row| row["detail"].as_str().unwrap().contains(" times, last at ")),
+        "{polls:#?}"
+    );
+    // Partners are told what was done, and not by which of our people.
+    let program = Program::of(&stage.world, Role::Partner, Some("ana")).await;
+    let own = program.get(&format!("/transactions/{ana}")).await;
+    assert_eq!(own["choices"], json!([]));
+    let pressed = timeline(&own).into_iter().find(|row| row["effect"] == "pay_pressed").unwrap();
+    assert_eq!(pressed["detail"], Value::Null);
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn a_payment_to_a_company_is_told_to_those_with_a_reward_in_it() {
+    let mut stage = Stage::open("told_company", 407).await;
+    play(
+        &mut stage,
+        "account acme paypal pay@acme.example
+        partner ana of acme
+        partner bo of acme
+        reward R1 ana 10.00 approved organization
+        batch B1 R1
+        pay B1
+        live 10 minutes
+        tick notify",
+    )
+    .await;
+    let filter = Filter { notice: Some(Notice::PaymentPaid), ..Filter::default() };
+    let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
+    let told: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
+    assert!(told.contains(&"ana@partners.example") && !told.contains(&"bo@partners.example"), "{told:?}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_destination_is_told_as_it_was() {
+    let mut stage = Stage::open("told_profile", 408).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana.1@pay.example
+        change ana paypal ana.2@pay.example
+        tick notify",
+    )
+    .await;
+    let filter = Filter { notice: Some(Notice::ProfileChanged), ..Filter::default() };
+    let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
+    let hers =
+        mails.iter().find(|mail| mail.recipient == "ana.2@pay.example").expect("the new address is told");
+    assert!(
+        hers.body.contains("ana.1@pay.example") && hers.body.contains("ana.2@pay.example"),
+        "{}",
+        hers.body
+    );
+    assert!(hers.body.contains("It was changed by whoever runs your partner program."), "{}", hers.body);
+    assert!(!hers.body.contains(&stage.world.actor.name), "{}", hers.body);
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn history_tells_amounts_as_money_and_a_reward_approved_twice_is_told_once() {
+    let mut stage = Stage::open("told_twice", 410).await;
+    play(&mut stage, "partner ana paypal ana@example.com\nreward R1 ana 25.00 approved").await;
+    let number = stage.number("R1").await.unwrap();
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let edit = json!({"value": {"value": "26.00", "currency": "USD"}});
+    assert_eq!(program.ask("PATCH", &format!("/rewards/{number}"), edit).await.0, 200);
+    play(&mut stage, "approve R1\nlater 2 hours\ntick notify").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    browser.read(&format!("/rewards/{number}")).await.says("value: 25.00 USD → 26.00 USD");
+    let filter = Filter { notice: Some(Notice::RewardApproved), ..Filter::default() };
+    let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
+    let titles: Vec<&str> = mails.iter().map(|mail| mail.title.as_str()).collect();
+    assert_eq!(titles, [format!("Your reward {number} was approved")]);
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn nobody_is_no_payment() {
+    let stage = Stage::open("told_nobody", 409).await;
+    let mut db = stage.world.app.store.read().await.unwrap();
+    for name in ["PT-000001", "RW-000001", "nobody"] {
+        let found = why::find(&mut db, name, stage.world.now()).await;
+        assert!(matches!(found, Err(OpsError::Missing)), "{name}");
+    }
+    drop(db);
+    stage.close(Ok(())).await;
+}
