@@ -68,6 +68,8 @@ pub struct Nudge {
     pub notify: Bell,
     /// A file is to be checked or entered.
     pub imports: Bell,
+    /// Rows of the audit trail wait to be chained.
+    pub trail: Bell,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.

@@ -342,8 +342,7 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
     if taken != rewards.len() as u64 {
         return Err(changed_meanwhile());
     }
-    note(tx, actor, now, "batch_rewards_added", id, taken);
-    Ok(())
+    note_rewards(tx, actor, now, "batch_rewards_added", id, &rewards).await
 }
 
 /// Every named reward must be there and pass its own gates.
@@ -401,7 +400,7 @@ pub async fn remove(
         let (id, now) = (draft.id, app.clock.now());
         take_draft(tx, actor, draft, now).await?;
         let taken = batches::take_out(tx, id, rewards).await?;
-        note(tx, actor, now, "batch_rewards_removed", id, taken);
+        note_rewards(tx, actor, now, "batch_rewards_removed", id, &taken).await?;
         answer(tx, app, id, once).await
     })
 }
@@ -427,7 +426,7 @@ pub async fn remove_blocked(
         let rewards: Vec<RewardId> =
             blocked.flat_map(|claim| claim.rewards.iter().map(|(id, ..)| *id)).collect();
         let taken = batches::take_out(tx, id, &rewards).await?;
-        note(tx, actor, now, "batch_blocked_removed", id, taken);
+        note_rewards(tx, actor, now, "batch_blocked_removed", id, &taken).await?;
         answer(tx, app, id, once).await
     })
 }
@@ -451,8 +450,8 @@ pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result
         }
         let freed = batches::empty(tx, id).await?;
         store::shown::forget(tx, id).await?;
-        note(tx, actor, now, "batch_deleted", id, freed);
-        Ok(freed)
+        note_rewards(tx, actor, now, "batch_deleted", id, &freed).await?;
+        Ok(freed.len() as u64)
     })
 }
 
@@ -567,6 +566,33 @@ fn changed_meanwhile() -> OpsError {
 fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId, rewards: u64) {
     let detail = serde_json::json!({ "rewards": rewards }).to_string();
     tx.audit(audit::Entry { at: now, actor: actor.id.to_string(), action, subject: id.to_string(), detail });
+}
+
+/// How many rewards one row of the trail names.
+const NAMED_AT_ONCE: usize = 1_000;
+
+/// Notes which rewards went into a batch or out of it: as many rows as it takes to name all of them.
+async fn note_rewards(
+    tx: &mut Tx,
+    actor: &Actor,
+    now: i64,
+    action: &'static str,
+    id: BatchId,
+    rewards: &[RewardId],
+) -> Result<()> {
+    if rewards.is_empty() {
+        note(tx, actor, now, action, id, 0);
+    }
+    for some in rewards.chunks(NAMED_AT_ONCE) {
+        let ids: Vec<String> = some.iter().map(ToString::to_string).collect();
+        let called = audit::called(tx, &ids).await?;
+        let mut numbers: Vec<&str> = called.values().map(String::as_str).collect();
+        numbers.sort_unstable();
+        let detail = serde_json::json!({ "rewards": rewards.len(), "which": numbers.join(" ") }).to_string();
+        let (actor, subject) = (actor.id.to_string(), id.to_string());
+        tx.audit(audit::Entry { at: now, actor, action, subject, detail });
+    }
+    Ok(())
 }
 
 /// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.

@@ -30,6 +30,7 @@ pub mod settings;
 pub mod shown;
 pub mod statements;
 pub mod tax;
+pub mod trail;
 pub mod transactions;
 pub mod unusual;
 pub mod vendors;
@@ -66,14 +67,14 @@ impl From<StoreError> for OpsError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing => Self::Missing,
-            StoreError::Conflict(_) if !error.try_again() => {
+            StoreError::Conflict(_) => {
                 tracing::info!(%error, "a write met a rule of the database");
                 Self::Conflict(Refusal::new(
                     "changed_meanwhile",
                     "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
                 ))
             }
-            StoreError::Conflict(_) | StoreError::Corrupt(_) | StoreError::Db(_) => Self::Internal(error),
+            StoreError::Corrupt(_) | StoreError::Overtaken | StoreError::Db(_) => Self::Internal(error),
         }
     }
 }
@@ -105,7 +106,7 @@ macro_rules! transact {
             }
             .await;
             match outcome {
-                Err($crate::ops::OpsError::Internal(error)) if error.try_again() && tries < 6 => {
+                Err($crate::ops::OpsError::Internal(error)) if tries < error.tries() => {
                     tries += 1;
                     // Two that gave way to each other must not meet again in step: each waits as chance has it.
                     let wait_ms = (5_u64 << tries) + $app.clock.chance() as u64 % (5_u64 << tries);

@@ -114,7 +114,7 @@ async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> s
                 .await?;
             Ok(())
         }
-        error @ (StoreError::Conflict(_) | StoreError::Db(_)) => Err(error),
+        error @ (StoreError::Conflict(_) | StoreError::Overtaken | StoreError::Db(_)) => Err(error),
     }
 }
 

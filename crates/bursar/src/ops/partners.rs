@@ -3,14 +3,15 @@
 use payout::Refusal;
 use payout::eligibility::PayeeStanding;
 use payout::ids::{AccountId, PartnerId};
+use payout::ledger::Payee;
 use serde_json::json;
 
 use super::settings::is_address;
-use super::{OpsError, Result};
+use super::{OpsError, Result, payees};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Account, Named, Partner};
 use crate::store::rewards::Visible;
-use crate::store::{Tx, audit};
+use crate::store::{self, Tx, audit};
 use crate::transact;
 
 /// What somebody may see of rewards and partners.
@@ -42,7 +43,8 @@ pub async fn save_account(
     valid_external_id(external_id)?;
     let now = app.clock.now();
     let fresh = AccountId::fresh(now, app.clock.chance());
-    transact!(app, |tx| {
+    let saved = transact!(app, |tx| {
+        programs::lock_accounts(tx, &[external_id.to_owned()]).await?;
         let before = programs::account(tx, Named::External(external_id)).await?;
         let mut after = change(before.clone(), fresh)?;
         filled(&after.name, "name")?;
@@ -54,8 +56,13 @@ pub async fn save_account(
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
         let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "account_saved", &after.id.to_string(), &detail);
+        let was = before.as_ref().map(|before| (before.standing, before.note.clone()));
+        let is = (after.standing, after.note.clone());
+        payees::note_standing_of(tx, now, actor, Payee::Account(after.id), was, is).await?;
         Ok((after, before.is_none()))
-    })
+    })?;
+    app.nudge.dispatch.ring();
+    Ok(saved)
 }
 
 /// Enters or changes the partner that the caller knows as `external_id`. `change` is given how he is, if he is, and says
@@ -72,7 +79,8 @@ pub async fn save_partner(
     valid_external_id(external_id)?;
     let now = app.clock.now();
     let fresh = PartnerId::fresh(now, app.clock.chance());
-    transact!(app, |tx| {
+    let saved = transact!(app, |tx| {
+        programs::lock_partners(tx, &[external_id.to_owned()]).await?;
         let before = programs::partner(tx, Named::External(external_id)).await?;
         let mut after = change(before.clone(), fresh)?;
         let account = programs::account(tx, Named::External(&after.account.1)).await?;
@@ -93,8 +101,13 @@ pub async fn save_partner(
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
         let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "partner_saved", &after.id.to_string(), &detail);
+        let was = before.as_ref().map(|before| (before.standing, before.note.clone()));
+        let is = (after.standing, after.note.clone());
+        payees::note_standing_of(tx, now, actor, Payee::Partner(after.id), was, is).await?;
         Ok((after, before.is_none()))
-    })
+    })?;
+    app.nudge.dispatch.ring();
+    Ok(saved)
 }
 
 /// Notes the language a partner reads, as he chose it himself.
@@ -104,12 +117,10 @@ pub async fn save_partner(
 pub async fn choose_language(app: &App, actor: &Actor, partner: PartnerId, code: &str) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        let found = programs::partner(tx, Named::Either(&partner.to_string())).await?;
-        let mut after = found.ok_or(OpsError::Missing)?;
-        after.language = Some(code.to_owned());
-        after.updated_at = now;
-        programs::save_partners(tx, std::slice::from_ref(&after)).await?;
-        note(tx, now, actor, "language_chosen", &after.id.to_string(), &json!({ "language": code }));
+        if store::payees::set_language(tx, partner, code, now).await? == 0 {
+            return Err(OpsError::Missing);
+        }
+        note(tx, now, actor, "language_chosen", &partner.to_string(), &json!({ "language": code }));
         Ok(())
     })
 }

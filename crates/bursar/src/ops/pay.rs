@@ -189,7 +189,7 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         let id = TransactionId::fresh(now, app.clock.chance());
         let attempt = AttemptId::fresh(now, app.clock.chance());
         joined.extend(claim.rewards.iter().map(|(reward, _, minor)| (*reward, id, *minor)));
-        journals.push((id.to_string(), terms.reserve()));
+        journals.push((id.to_string(), Some(attempt.to_string()), terms.reserve()));
         lines.push(Line {
             transaction: id,
             at: now,
@@ -206,7 +206,7 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
             "A reward of the batch was changed at the same moment, so nothing was paid. Look at it again.",
         ));
     }
-    store::ledger::write(tx, now, &app.clock, &journals).await?;
+    store::ledger::write_once(tx, now, &app.clock, &journals).await?;
     transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.chance())).await?;
     Ok(new.len())
 }

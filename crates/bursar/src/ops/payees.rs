@@ -14,7 +14,7 @@ use super::batches::Gates;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::payees::{self, Moved, Profile};
-use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::programs::{self, Named};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
@@ -236,29 +236,55 @@ pub async fn set_standing(
     let reason = given(reason, "Say why; whoever looks at this payee next will want to know.")?;
     transact!(app, |tx| {
         let now = app.clock.now();
-        let id = payee.to_string();
-        let note_kept = Some(reason.to_owned());
-        let before = match payee {
-            Payee::Partner(_) => {
-                let found = programs::partner(tx, Named::Either(&id)).await?.ok_or(OpsError::Missing)?;
-                let before = found.standing;
-                let changed = Partner { standing, note: note_kept, updated_at: now, ..found };
-                programs::save_partners(tx, &[changed]).await?;
-                before
-            }
-            Payee::Account(_) => {
-                let found = programs::account(tx, Named::Either(&id)).await?.ok_or(OpsError::Missing)?;
-                let before = found.standing;
-                let changed = Account { standing, note: note_kept, updated_at: now, ..found };
-                programs::save_accounts(tx, &[changed]).await?;
-                before
-            }
-        };
-        let detail = json!({ "old": before.as_str(), "new": standing.as_str(), "reason": reason });
-        note(tx, now, &actor.id.to_string(), "payee_standing_changed", payee, &detail);
-        Ok(())
+        if !payees::lock(tx, payee).await? {
+            return Err(OpsError::Missing);
+        }
+        let before = standing_of(tx, payee).await?.ok_or(OpsError::Missing)?;
+        let after = (standing, Some(reason.to_owned()));
+        note_standing_of(tx, now, actor, payee, Some(before), after).await
     })?;
     app.nudge.dispatch.ring();
+    Ok(())
+}
+
+/// Whether we deal with a payee, and why.
+type Kept = (PayeeStanding, Option<String>);
+
+async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<Kept>> {
+    let id = payee.to_string();
+    Ok(match payee {
+        Payee::Partner(_) => {
+            programs::partner(tx, Named::Either(&id)).await?.map(|found| (found.standing, found.note))
+        }
+        Payee::Account(_) => {
+            programs::account(tx, Named::Either(&id)).await?.map(|found| (found.standing, found.note))
+        }
+    })
+}
+
+/// Writes another standing or note of a payee that is locked in `tx`, with its row in the trail. A standing that is not
+/// the former one has its reason in the note.
+pub(super) async fn note_standing_of(
+    tx: &mut Tx,
+    now: i64,
+    actor: &Actor,
+    payee: Payee,
+    before: Option<Kept>,
+    (standing, reason): Kept,
+) -> Result<()> {
+    let (old, old_reason) = before.unwrap_or((PayeeStanding::Active, None));
+    if (old, &old_reason) == (standing, &reason) {
+        return Ok(());
+    }
+    if old != standing {
+        let told = "Say why in the note; whoever looks at this payee next will want to know.";
+        if reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(Refusal::new("missing", told).at("note").into());
+        }
+    }
+    payees::set_standing(tx, payee, standing, reason.as_deref(), now).await?;
+    let detail = json!({ "old": old.as_str(), "new": standing.as_str(), "reason": reason });
+    note(tx, now, &actor.id.to_string(), "payee_standing_changed", payee, &detail);
     Ok(())
 }
 

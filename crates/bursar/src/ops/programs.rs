@@ -29,6 +29,7 @@ pub async fn save_program(
     let now = app.clock.now();
     let fresh = ProgramId::fresh(now, app.clock.chance());
     transact!(app, |tx| {
+        programs::lock_programs(tx, &[external_id.to_owned()]).await?;
         let before = programs::program(tx, Named::External(external_id)).await?;
         let mut after = change(before.clone(), fresh)?;
         filled(&after.name, "name")?;
@@ -70,6 +71,7 @@ pub async fn save_activity(
     let now = app.clock.now();
     let fresh = ActivityId::fresh(now, app.clock.chance());
     transact!(app, |tx| {
+        programs::lock_activities(tx, &[external_id.to_owned()]).await?;
         let before = programs::activity(tx, Named::External(external_id)).await?;
         let mut after = change(before.clone(), fresh)?;
         filled(&after.name, "name")?;

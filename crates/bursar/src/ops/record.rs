@@ -61,7 +61,7 @@ struct Case {
 /// What one database transaction will write.
 #[derive(Default)]
 struct Sheet {
-    journals: Vec<(String, Journal)>,
+    journals: Vec<(String, Option<String>, Journal)>,
     lines: Vec<Line>,
     notices: Vec<(Notice, TransactionId)>,
     audit: Vec<audit::Entry>,
@@ -112,7 +112,7 @@ pub async fn command(
             detail: None,
             event_id: None,
         });
-        case.take(&step, None, app, now, &mut sheet);
+        case.take(&step, None, None, app, now, &mut sheet);
         sheet.audit.push(case.audit_entry(actor, now, what));
     }
     write(tx, app, now, cases, sheet).await
@@ -182,7 +182,7 @@ impl Case {
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
         }
-        self.take(&step, heard.fact.reason(), app, now, sheet);
+        self.take(&step, heard.fact.reason(), Some(heard.attempt), app, now, sheet);
         sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
         true
     }
@@ -227,8 +227,17 @@ impl Case {
         self.attempts_touched.push(attempt.id);
     }
 
-    /// Takes the consequence on: state, dates, books, notices, a new attempt.
-    fn take(&mut self, step: &Step, reason: Option<&Reason>, app: &App, now: i64, sheet: &mut Sheet) {
+    /// Takes the consequence on: state, dates, books, notices, a new attempt. `about` is the attempt that a fact is about; a
+    /// command's books come of the attempt that it begins.
+    fn take(
+        &mut self,
+        step: &Step,
+        reason: Option<&Reason>,
+        about: Option<AttemptId>,
+        app: &App,
+        now: i64,
+        sheet: &mut Sheet,
+    ) {
         let id = self.transaction.id;
         let before = self.transaction.state;
         if step.state != before {
@@ -251,13 +260,18 @@ impl Case {
         if step.journals.iter().any(|journal| journal.movement() == Movement::Post) {
             self.transaction.left_at = Some(now);
         }
-        sheet.journals.extend(step.journals.iter().cloned().map(|journal| (id.to_string(), journal)));
         sheet.notices.extend(step.notice.map(|notice| (notice, id)));
+        let mut cause = about;
         if let Some(leg) = step.begin {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
-            self.begun.push((AttemptId::fresh(now, app.clock.chance()), leg, newest.unwrap_or(0) + 1));
+            let begun = AttemptId::fresh(now, app.clock.chance());
+            self.begun.push((begun, leg, newest.unwrap_or(0) + 1));
+            cause = cause.or(Some(begun));
         }
+        let cause = cause.map(|attempt| attempt.to_string());
+        let booked = step.journals.iter().cloned();
+        sheet.journals.extend(booked.map(|journal| (id.to_string(), cause.clone(), journal)));
     }
 
     /// The reason to go on with. One that only repeats how the payment stands explains nothing, so what was known before
@@ -339,7 +353,7 @@ async fn write(
     transactions::write_attempts(tx, &attempt_changes).await?;
     transactions::insert_attempts(tx, begun).await?;
     transactions::date_rewards(tx, &dated).await?;
-    store::ledger::write(tx, now, &app.clock, &sheet.journals).await?;
+    store::ledger::write_once(tx, now, &app.clock, &sheet.journals).await?;
     transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.chance())).await?;
     store::events::unpark(tx, &sheet.vendor_ids).await?;
     for id in sheet.recalled {

@@ -314,12 +314,19 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
             ledger::write(tx, now, &app.clock, &[entry]).await?;
         }
         let detail = json!({"value_from": before.worth.to_string(), "value_to": worth.to_string(),
-            "status_from": before.status.as_str(), "status_to": status.as_str()});
+            "status_from": before.status.as_str(), "status_to": status.as_str(),
+            "before": told(before.expires_at, before.reason.as_deref(), before.note.as_deref()),
+            "after": told(after.expires_at, after.reason.as_deref(), after.note.as_deref())});
         note(tx, now, actor, "reward_edited", before.id, detail);
         rewards::find(tx, id).await?.ok_or(OpsError::Missing)
     })?;
     app.nudge.tell_watchers();
     Ok(edited)
+}
+
+/// What of a reward may be edited beside its value, for the trail.
+fn told(expires_at: Option<i64>, reason: Option<&str>, note: Option<&str>) -> serde_json::Value {
+    json!({"expires": expires_at.map(crate::clock::rfc3339), "reason": reason, "note": note})
 }
 
 fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {

@@ -48,6 +48,7 @@ pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> R
     let (name, signed_on) = (entry.name.trim(), entry.signed_on.as_str());
     transact!(app, |tx| {
         let now = app.clock.now();
+        payees::lock(tx, payee).await?;
         let named = payees::names(tx, &[payee]).await?.remove(&payee).ok_or(OpsError::Missing)?;
         let today = clock::date(now + EARLIEST_ZONE_US);
         let judged = Entry { form, name, signed_on, tin, certified: entry.certified };

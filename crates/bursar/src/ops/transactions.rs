@@ -129,7 +129,8 @@ pub async fn mark_paid_outside(
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
         transactions::close_outside(tx, id, paid_on, paid_at, reference, now).await?;
         transactions::settle_contradiction(tx, id).await?;
-        store::ledger::write(tx, now, &app.clock, &[(id.to_string(), journal)]).await?;
+        let booked = (id.to_string(), Some(id.to_string()), journal);
+        store::ledger::write_once(tx, now, &app.clock, &[booked]).await?;
         let detail = serde_json::json!({ "reference": reference, "paid_on": paid_on });
         note(tx, app, actor, id, "marked_paid_outside", detail).await?;
         let after = transactions::find(tx, &id.to_string()).await?;
@@ -143,14 +144,17 @@ pub async fn mark_paid_outside(
 ///
 /// # Errors
 /// [`OpsError::Missing`] when there is none.
-pub async fn ask_now(app: &App, id: TransactionId) -> Result<()> {
+pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
         transactions::find(tx, &id.to_string()).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = attempts.into_iter().filter(|attempt| attempt.state == AttemptState::Review);
         let carriers: Vec<String> = waiting.filter_map(|attempt| attempt.submission).collect();
-        store::submissions::take_up_again(tx, &carriers, now).await?;
+        let taken_up = store::submissions::take_up_again(tx, &carriers, now).await?;
+        let detail = serde_json::json!({ "taken_up_again": taken_up }).to_string();
+        let (actor, subject) = (actor.id.to_string(), id.to_string());
+        tx.audit(audit::Entry { at: now, actor, action: "refresh_asked", subject, detail });
         Ok(transactions::ask_now(tx, &[id], now).await?)
     })?;
     app.nudge.settle.ring();

@@ -142,14 +142,18 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// The vendor took our credentials: takes a pause off.
+/// The vendor took our credentials: takes a pause off. `by` is the loop that found it out.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn resume(app: &App, vendor: Vendor) -> Result<()> {
+pub async fn resume(app: &App, vendor: Vendor, by: &'static str) -> Result<()> {
     transact!(app, |tx| {
         if vendors::resume(tx, vendor).await? {
-            submissions::wake(tx, vendor, app.clock.now()).await?;
+            let now = app.clock.now();
+            submissions::wake(tx, vendor, now).await?;
+            let detail = "{}".to_owned();
+            let (actor, subject) = (by.to_owned(), vendor.as_str().to_owned());
+            tx.audit(audit::Entry { at: now, actor, action: "vendor_resumed", subject, detail });
         }
         Ok(())
     })

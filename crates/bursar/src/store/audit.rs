@@ -1,4 +1,7 @@
 //! The audit trail: append-only, each row hashing the one before it, written in the same transaction as the change.
+//!
+//! On SQLite a row is chained in that transaction too. On PostgreSQL it waits in `audit_waiting`, and is chained once it is
+//! committed, by whichever node comes first: nothing that is held until a commit stands in every other node's way.
 
 use std::collections::HashMap;
 
@@ -62,13 +65,169 @@ fn hash(previous: &str, seq: i64, at: i64, parts: [&str; 4]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Chains and writes the rows. The head is locked by the update of its counter, so rows of concurrent transactions
-/// cannot fork the chain.
-pub(super) async fn append(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
+/// What one row says: actor, action, subject and detail.
+struct Line {
+    at: i64,
+    parts: [String; 4],
+}
+
+impl From<Entry> for Line {
+    fn from(entry: Entry) -> Self {
+        let parts = [entry.actor, entry.action.to_owned(), entry.subject, entry.detail];
+        Self { at: entry.at, parts }
+    }
+}
+
+/// Chains and writes the rows of a change in its own transaction.
+pub(super) async fn write(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
+    append(tx, entries.into_iter().map(Line::from).collect()).await
+}
+
+/// The hash over all rows that one transaction writes, begun with how many they are.
+#[derive(Clone)]
+struct ChangeHash(Sha256);
+
+impl ChangeHash {
+    fn of(lines: i64) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(format!("{lines}\n"));
+        Self(hash)
+    }
+
+    fn add(&mut self, at: i64, parts: [&str; 4]) {
+        self.0.update(hash("", 0, at, parts));
+    }
+
+    fn told(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Writes the rows to be chained later, with a hash over all of them.
+pub(super) async fn put_down(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
-    let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    let lines = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    let mut change = ChangeHash::of(lines);
+    for entry in &entries {
+        change.add(entry.at, [entry.actor.as_str(), entry.action, &entry.subject, &entry.detail]);
+    }
+    let change = change.told();
+    let mut rows = Rows::default();
+    for (line, entry) in (1_i64..).zip(entries) {
+        rows.push([
+            entry.at.into(),
+            entry.actor.into(),
+            entry.action.into(),
+            entry.subject.into(),
+            entry.detail.into(),
+            line.into(),
+            lines.into(),
+            change.as_str().into(),
+        ]);
+    }
+    let sql = "INSERT INTO audit_waiting (at, actor, action, subject, detail, line_number, line_count, change_hash) \
+               VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Chains rows that are committed and wait, oldest first, at most so many; how many. Nodes that do so at the same moment
+/// wait here for each other, and nobody else waits for them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
+    tx.run(sqlx::query("UPDATE counter SET value = value WHERE name = 'audit'")).await?;
+    let sql = "SELECT place, at, actor, action, subject, detail FROM audit_waiting ORDER BY place LIMIT $1";
+    let waiting = tx.all(sqlx::query(sql).bind(most)).await?;
+    let (mut places, mut lines) = (Vec::new(), Vec::new());
+    for row in &waiting {
+        places.push(row.try_get::<i64, _>(0)?.to_string());
+        let parts = [row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?];
+        lines.push(Line { at: row.try_get(1)?, parts });
+    }
+    append(tx, lines).await?;
+    tx.among("DELETE FROM audit_waiting WHERE CAST(place AS TEXT) IN ({ids})", &[], places).await
+}
+
+/// Whether any row waits to be chained.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_waits(db: &mut Db) -> Result<bool> {
+    Ok(db.optional(sqlx::query("SELECT place FROM audit_waiting LIMIT 1")).await?.is_some())
+}
+
+/// Rows that wait to be chained.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// How many they are.
+    pub count: i64,
+    /// What is not as it was written: changes of which a row is missing or another one.
+    pub violations: Vec<String>,
+}
+
+/// A change of which some rows were read: the line that must come next, and the hash so far where it was read from its
+/// first.
+struct Seen {
+    next: i64,
+    lines: i64,
+    hash: Option<ChangeHash>,
+}
+
+/// Looks at the rows that wait. Of a change that is being chained the first rows are gone already; the others must all be
+/// there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(db: &mut Db) -> Result<Waiting> {
+    let sql = "SELECT place, at, actor, action, subject, detail, line_number, line_count, change_hash \
+               FROM audit_waiting WHERE place > $1 ORDER BY place LIMIT 5000";
+    let (mut found, mut place) = (Waiting::default(), 0_i64);
+    let mut open: HashMap<String, Seen> = HashMap::new();
+    let broken = |change: &str| format!("rows that wait to be chained: change {change}");
+    loop {
+        let rows = db.all(sqlx::query(sql).bind(place)).await?;
+        for row in &rows {
+            place = row.try_get(0)?;
+            found.count += 1;
+            let (line, lines, change): (i64, i64, String) =
+                (row.try_get(6)?, row.try_get(7)?, row.try_get(8)?);
+            let whole = (line == 1).then(|| ChangeHash::of(lines));
+            let seen = open.entry(change.clone()).or_insert(Seen { next: line, lines, hash: whole });
+            if let Some(hash) = &mut seen.hash {
+                let parts: [String; 4] = [row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?];
+                hash.add(row.try_get(1)?, parts.each_ref().map(String::as_str));
+            }
+            let follows = line == seen.next && lines == seen.lines;
+            seen.next = line + 1;
+            if !follows {
+                found.violations.push(broken(&change));
+                open.remove(&change);
+            } else if line == lines {
+                let told = open.remove(&change).and_then(|seen| seen.hash).map(ChangeHash::told);
+                if told.is_some_and(|told| told != change) {
+                    found.violations.push(broken(&change));
+                }
+            }
+        }
+        if rows.is_empty() {
+            break;
+        }
+    }
+    found.violations.extend(open.keys().map(|change| broken(change)));
+    Ok(found)
+}
+
+/// Chains and writes the rows. The head is locked by the update of its counter, so rows of concurrent transactions
+/// cannot fork the chain.
+async fn append(tx: &mut Tx, lines: Vec<Line>) -> Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let sql = "INSERT INTO counter (name, value) VALUES ('audit', $1) \
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
     let last: i64 = tx.one(sqlx::query(sql).bind(count)).await?.try_get(0)?;
@@ -76,17 +235,17 @@ pub(super) async fn append(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     let head = tx.optional(sqlx::query("SELECT hash FROM audit WHERE seq = $1").bind(seq)).await?;
     let mut previous = head.map(|row| row.try_get::<String, _>(0)).transpose()?.unwrap_or_default();
     let mut rows = Rows::default();
-    for entry in entries {
+    for Line { at, parts } in lines {
         seq += 1;
-        let parts = [entry.actor.as_str(), entry.action, &entry.subject, &entry.detail];
-        let hash = hash(&previous, seq, entry.at, parts);
+        let hash = hash(&previous, seq, at, parts.each_ref().map(String::as_str));
+        let [actor, action, subject, detail] = parts;
         rows.push([
             seq.into(),
-            entry.at.into(),
-            entry.actor.into(),
-            entry.action.into(),
-            entry.subject.into(),
-            entry.detail.into(),
+            at.into(),
+            actor.into(),
+            action.into(),
+            subject.into(),
+            detail.into(),
             previous.into(),
             hash.as_str().into(),
         ]);
@@ -109,6 +268,10 @@ pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
     rows.iter().map(read).collect()
 }
 
+/// Rows that wait, as they will stand in the chain if nothing else comes between: their hashes are not known yet.
+const WAITING: &str = "SELECT place - (SELECT MIN(place) FROM audit_waiting) + 1 + COALESCE((SELECT value FROM counter WHERE name = 'audit'), 0) AS seq, \
+     at, actor, action, subject, detail, '' AS previous_hash, '' AS hash FROM audit_waiting";
+
 /// The newest rows, of one subject if it is named.
 ///
 /// # Errors
@@ -120,7 +283,9 @@ pub async fn newest(db: &mut Db, subject: Option<&str>, before: i64, limit: i64)
         conditions.and("subject = ?", [Value::from(subject)]);
     }
     let sql = format!(
-        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM (\
+         SELECT * FROM (SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+         ORDER BY seq DESC LIMIT {limit}) chained UNION ALL SELECT * FROM ({WAITING}) waiting {{where}}) found \
          ORDER BY seq DESC LIMIT {limit}"
     );
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
@@ -149,7 +314,9 @@ pub struct Filter {
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Row>> {
     let sql = format!(
-        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+        "SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM (\
+         SELECT * FROM (SELECT seq, at, actor, action, subject, detail, previous_hash, hash FROM audit {{where}} \
+         ORDER BY at DESC, seq DESC LIMIT {limit}) chained UNION ALL SELECT * FROM ({WAITING}) waiting {{where}}) found \
          ORDER BY at DESC, seq DESC LIMIT {limit}"
     );
     db.all(narrowed(filter).query(&sql)).await?.iter().map(read).collect()
@@ -187,7 +354,8 @@ fn narrowed(filter: &Filter) -> super::Where {
 pub async fn actions(db: &mut Db) -> Result<Vec<String>> {
     let sql = "WITH RECURSIVE kind (action) AS (SELECT MIN(action) FROM audit UNION ALL \
                SELECT (SELECT MIN(a.action) FROM audit a WHERE a.action > k.action) FROM kind k \
-               WHERE k.action IS NOT NULL) SELECT action FROM kind WHERE action IS NOT NULL";
+               WHERE k.action IS NOT NULL) SELECT action FROM kind WHERE action IS NOT NULL \
+               UNION SELECT action FROM audit_waiting ORDER BY action";
     db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
@@ -236,8 +404,10 @@ pub async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, Strin
 /// # Errors
 /// When the database does not answer.
 pub async fn count(db: &mut Db, filter: &Filter) -> Result<i64> {
-    let query = narrowed(filter).query("SELECT COUNT(*) FROM audit {where}");
-    Ok(db.one(query).await?.try_get(0)?)
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM audit {{where}}) + (SELECT COUNT(*) FROM ({WAITING}) waiting {{where}})"
+    );
+    Ok(db.one(narrowed(filter).query(&sql)).await?.try_get(0)?)
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Row> {

@@ -314,24 +314,33 @@ pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result
     tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
-/// Takes named rewards out of a draft; answers how many it held.
+/// Takes named rewards out of a draft; answers those that it held.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<u64> {
+pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<Vec<RewardId>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
-               AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1";
-    tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
+               AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1 RETURNING id";
+    let ids = rewards.iter().map(ToString::to_string);
+    reward_ids(&tx.among_returning(sql, &[batch.to_string().into()], ids).await?)
 }
 
-/// Takes every reward out of a draft; answers how many it held.
+fn reward_ids(rows: &[AnyRow]) -> Result<Vec<RewardId>> {
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(RewardId::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Takes every reward out of a draft; answers those that it held.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<u64> {
+pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<Vec<RewardId>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 \
-               WHERE batch_id = $1 AND transaction_id IS NULL";
-    tx.run(sqlx::query(sql).bind(batch.to_string())).await
+               WHERE batch_id = $1 AND transaction_id IS NULL RETURNING id";
+    reward_ids(&tx.all(sqlx::query(sql).bind(batch.to_string())).await?)
 }
 
 /// A reward of a batch that is being paid, its transaction, and what it adds in minor units.

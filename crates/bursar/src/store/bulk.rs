@@ -112,8 +112,11 @@ fn column((place, value): (usize, &Value)) -> String {
     }
 }
 
+/// A NUL is text for SQLite and an error for PostgreSQL, which would then refuse the whole set for it. It says nothing to
+/// anybody, so it is left out of both.
 fn json(value: Value) -> serde_json::Value {
     match value {
+        Value::Text(Some(text)) if text.contains('\0') => text.replace('\0', "").into(),
         Value::Text(text) => text.into(),
         Value::Int(number) => number.into(),
     }
@@ -177,5 +180,23 @@ impl Tx {
             touched += self.run(query).await?;
         }
         Ok(touched)
+    }
+
+    /// The same for a statement that ends in `RETURNING`; answers the rows it returns.
+    ///
+    /// # Errors
+    /// When the database refuses any of it.
+    pub(super) async fn among_returning(
+        &mut self,
+        sql: &str,
+        fixed: &[Value],
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<AnyRow>> {
+        let rows: Rows = ids.into_iter().map(|id| [id.into()]).collect();
+        let mut returned = Vec::new();
+        for query in rows.statements(sql, "{ids}", fixed) {
+            returned.extend(self.all(query).await?);
+        }
+        Ok(returned)
     }
 }

@@ -1,6 +1,6 @@
 //! The books: journals and postings, only ever added. Balances are sums.
 
-use payout::ledger::Journal;
+use payout::ledger::{Journal, Movement};
 use sqlx::Row as _;
 
 use super::{Db, Result, Rows, Tx};
@@ -11,15 +11,55 @@ use crate::clock::Clock;
 /// # Errors
 /// When the database does not answer.
 pub async fn write(tx: &mut Tx, at: i64, clock: &Clock, entries: &[(String, Journal)]) -> Result<()> {
+    let entries = entries.iter().map(|(subject, journal)| (subject.as_str(), None, journal));
+    write_all(tx, at, clock, entries).await
+}
+
+/// The same of payments, each with what it comes of: an attempt, or the payment itself. A movement that one of these can
+/// cause only once has its id from both, so that it cannot be written a second time.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] for a movement that is there already.
+pub async fn write_once(
+    tx: &mut Tx,
+    at: i64,
+    clock: &Clock,
+    entries: &[(String, Option<String>, Journal)],
+) -> Result<()> {
+    let entries =
+        entries.iter().map(|(subject, cause, journal)| (subject.as_str(), cause.as_deref(), journal));
+    write_all(tx, at, clock, entries).await
+}
+
+/// Whether one cause can lead to a movement only once. A fee may be told in parts; a reward is approved again after the
+/// approval was taken back, and that is guarded by its version.
+fn only_once(movement: Movement) -> bool {
+    match movement {
+        Movement::Reserve
+        | Movement::Void
+        | Movement::Post
+        | Movement::Park
+        | Movement::Unpark
+        | Movement::Recall
+        | Movement::Reverse
+        | Movement::Outside => true,
+        Movement::Fee | Movement::Approve | Movement::Unapprove | Movement::Clawback => false,
+    }
+}
+
+async fn write_all<'a>(
+    tx: &mut Tx,
+    at: i64,
+    clock: &Clock,
+    entries: impl Iterator<Item = (&'a str, Option<&'a str>, &'a Journal)>,
+) -> Result<()> {
     let (mut journals, mut postings) = (Rows::default(), Rows::default());
-    for (subject, journal) in entries {
-        let id = format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.chance())));
-        journals.push([
-            id.as_str().into(),
-            journal.movement().as_str().into(),
-            subject.as_str().into(),
-            at.into(),
-        ]);
+    for (subject, cause, journal) in entries {
+        let id = match cause.filter(|_| only_once(journal.movement())) {
+            Some(cause) => format!("jrn_{cause}_{}", journal.movement().as_str()),
+            None => format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.chance()))),
+        };
+        journals.push([id.as_str().into(), journal.movement().as_str().into(), subject.into(), at.into()]);
         for (line, posting) in (1i64..).zip(journal.postings()) {
             postings.push([
                 id.as_str().into(),

@@ -34,10 +34,12 @@ pub mod programs;
 pub mod rewards;
 pub mod roster;
 pub mod saved_views;
+mod schema;
 pub mod scope;
 pub mod search;
 pub mod settings;
 pub mod shown;
+pub mod step;
 pub mod submissions;
 pub mod tax;
 pub mod templates;
@@ -64,6 +66,8 @@ pub enum StoreError {
     Conflict(String),
     /// A stored value that this program cannot have written.
     Corrupt(String),
+    /// Another transaction entered the same thing first: the whole of it may be tried again.
+    Overtaken,
     /// The database itself: unreachable, full, broken.
     Db(sqlx::Error),
 }
@@ -74,6 +78,7 @@ impl std::fmt::Display for StoreError {
             Self::Missing => f.write_str("not found"),
             Self::Conflict(what) => write!(f, "conflict: {what}"),
             Self::Corrupt(what) => write!(f, "a stored value cannot be read: {what}"),
+            Self::Overtaken => f.write_str("somebody else entered the same thing first"),
             Self::Db(error) => write!(f, "database: {error}"),
         }
     }
@@ -92,23 +97,47 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// The database gave up this transaction because of another one; the whole of it may be tried again
-    /// (PostgreSQL 40001 and 40P01, SQLite's busy codes).
+    /// How many times the whole transaction is worth another try: six when the database gave it up because of another one
+    /// (PostgreSQL 40001 and 40P01, SQLite's busy codes), which ends in milliseconds; twice when a row was not let go for
+    /// seconds (55P03), or when this process slept so long in the middle that the database ended it (25P03). What ran out of
+    /// its time (57014) would do so again.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        let error = match self {
+            Self::Overtaken => return 6,
+            Self::Db(error) => error,
+            Self::Missing | Self::Conflict(_) | Self::Corrupt(_) => return 0,
+        };
+        let code = error.as_database_error().and_then(|told| told.code());
+        match code.as_deref() {
+            Some("40001" | "40P01" | "5" | "6" | "517" | "261") => 6,
+            Some("55P03" | "25P03") => 2,
+            Some(_) | None => 0,
+        }
+    }
+
+    /// Another try is worth it.
     #[must_use]
     pub fn try_again(&self) -> bool {
-        let Self::Db(error) = self else { return false };
-        let code = error.as_database_error().and_then(|told| told.code());
-        matches!(code.as_deref(), Some("40001" | "40P01" | "5" | "6" | "517" | "261"))
+        self.tries() > 0
     }
-}
 
-impl StoreError {
     /// The database cannot be reached, or is too busy to be.
     #[must_use]
     pub fn away(&self) -> bool {
-        let Self::Db(error) = self else { return false };
+        let Self::Db(error) = self else { return self.try_again() };
+        let code = error.as_database_error().and_then(|told| told.code());
         matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            || code.as_deref() == Some("57014")
             || self.try_again()
+    }
+
+    /// A row that somebody else holds was not let go in the time a statement waits for one.
+    #[must_use]
+    pub fn held_elsewhere(&self) -> bool {
+        let Self::Db(error) = self else { return false };
+        let code = error.as_database_error().and_then(|told| told.code());
+        code.as_deref() == Some("55P03")
     }
 }
 
@@ -151,18 +180,28 @@ impl Store {
     /// When it cannot be reached, is too old, does not keep what it acknowledges, or has tables of a newer program.
     pub async fn open(url: &str) -> Result<Self> {
         sqlx::any::install_default_drivers();
+        let unreadable = |error: sqlx::migrate::MigrateError| StoreError::Conflict(error.to_string());
         let store = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Self::open_sqlite(url).await?,
-            Some("postgres" | "postgresql") => Self::open_postgres(url).await?,
+            Some("sqlite") => {
+                let store = Self::open_sqlite(url).await?;
+                let mut writer = store.writer.acquire().await?;
+                schema::bring_up_to_date(&mut writer, Engine::Sqlite).await.map_err(unreadable)?;
+                store
+            }
+            Some("postgres" | "postgresql") => {
+                // One connection first: a pool would go on trying and in the end say only that it took too long. A
+                // migration may take longer than a statement may otherwise, so it runs before that is set.
+                let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
+                check_postgres(&mut first).await?;
+                schema::bring_up_to_date(&mut first, Engine::Postgres).await.map_err(unreadable)?;
+                sqlx::Connection::close(first).await?;
+                Self::open_postgres(url).await?
+            }
             _ => {
                 let told = "BURSAR_DATABASE_URL must begin with sqlite:// or postgres://";
                 return Err(StoreError::Conflict(told.to_owned()));
             }
         };
-        let mut migrator = sqlx::migrate!("src/store/migrations");
-        // Advisory locks are not to be had on every PostgreSQL-compatible database; the table's own key serves.
-        migrator.set_locking(false);
-        migrator.run(&store.writer).await.map_err(|error| StoreError::Conflict(error.to_string()))?;
         search::fill(&store).await?;
         Ok(store)
     }
@@ -221,23 +260,25 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {
-        // One connection first: a pool would go on trying and in the end say only that it took too long.
-        sqlx::Connection::close(<AnyConnection as sqlx::Connection>::connect(url).await?).await?;
         let pool = AnyPoolOptions::new()
             .max_connections(24)
             .acquire_timeout(Duration::from_secs(30))
             .acquire_slow_threshold(SLOW)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    for (name, value) in POSTGRES_SESSION {
+                        connection.execute(AssertSqlSafe(format!("SET {name} = '{value}'"))).await?;
+                    }
+                    let row = connection.fetch_one("SHOW synchronous_commit").await?;
+                    if row.try_get::<String, _>(0)? != "remote_apply" {
+                        connection.execute("SET synchronous_commit = 'on'").await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect(url)
             .await?;
-        let store = Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool };
-        let mut db = store.read().await?;
-        let version = db.one(sqlx::query("SHOW server_version_num")).await?.try_get::<String, _>(0)?;
-        if version.parse::<u32>().unwrap_or(0) < 150_000 {
-            return Err(StoreError::Conflict(format!(
-                "PostgreSQL {version} is too old: 15 or later is needed"
-            )));
-        }
-        Ok(store)
+        Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool })
     }
 
     /// A connection to read through. What several statements read may differ in time; a decision belongs into a [`Tx`].
@@ -258,7 +299,11 @@ impl Store {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Engine::Postgres => self.writer.begin().await?,
         };
-        Ok(Tx { db: Db { connection: Connection::Transaction(begun) }, audit: Vec::new() })
+        Ok(Tx {
+            db: Db { connection: Connection::Transaction(begun) },
+            engine: self.engine,
+            audit: Vec::new(),
+        })
     }
 
     /// How many writers keep the database busy: SQLite has one at a time; PostgreSQL takes what one sends while it makes
@@ -268,6 +313,15 @@ impl Store {
         match self.engine {
             Engine::Sqlite => 1,
             Engine::Postgres => 2,
+        }
+    }
+
+    /// Rows of the trail are chained by a loop, after their transaction was committed.
+    #[must_use]
+    pub fn chains_later(&self) -> bool {
+        match self.engine {
+            Engine::Sqlite => false,
+            Engine::Postgres => true,
         }
     }
 
@@ -310,6 +364,49 @@ fn keep_to_owner(url: &str) -> Result<()> {
     }
 }
 
+/// What every connection to PostgreSQL is told. Nobody waits for a row without end, and no transaction holds one without
+/// end: a node that is frozen, cut off or forgotten in the middle of a transaction stops the others for seconds. Whoever
+/// asked is answered 503 and may ask again; a loop takes the work up again.
+const POSTGRES_SESSION: &[(&str, &str)] = &[
+    ("lock_timeout", "5s"),
+    ("statement_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+];
+
+/// What this connection was told, with what is in force of it; nothing on SQLite.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn session(db: &mut Db) -> Result<Vec<(String, String)>> {
+    if !matches!(db.raw().backend_name(), "PostgreSQL") {
+        return Ok(Vec::new());
+    }
+    let mut told = Vec::new();
+    for name in POSTGRES_SESSION.iter().map(|(name, _)| *name).chain(["synchronous_commit"]) {
+        let row = db.raw().fetch_one(AssertSqlSafe(format!("SHOW {name}"))).await?;
+        told.push((name.to_owned(), row.try_get(0)?));
+    }
+    Ok(told)
+}
+
+/// The server is new enough, and what it acknowledges survives a power loss.
+async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
+    let version = connection.fetch_one("SHOW server_version_num").await?.try_get::<String, _>(0)?;
+    if version.parse::<u32>().unwrap_or(0) < 150_000 {
+        return Err(StoreError::Conflict(format!("PostgreSQL {version} is too old: 15 or later is needed")));
+    }
+    let fsync = connection.fetch_one("SHOW fsync").await?.try_get::<String, _>(0)?;
+    if fsync == "off" {
+        let told = "PostgreSQL runs with fsync = off, so a power loss could undo payments that were acknowledged, \
+                    or break the database. Set fsync = on, restart PostgreSQL, then start Bursar again";
+        return Err(StoreError::Conflict(told.to_owned()));
+    }
+    Ok(())
+}
+
 enum Connection {
     Pooled(sqlx::pool::PoolConnection<Any>),
     Transaction(sqlx::Transaction<'static, Any>),
@@ -330,7 +427,15 @@ impl Db {
         }
     }
 
+    /// A transaction may be walked; what only reads waits for nobody.
+    async fn step(&mut self) {
+        if matches!(self.connection, Connection::Transaction(_)) {
+            step::next().await;
+        }
+    }
+
     async fn all(&mut self, query: Query) -> Result<Vec<AnyRow>> {
+        self.step().await;
         Ok(query.fetch_all(self.raw()).await?)
     }
 
@@ -339,10 +444,12 @@ impl Db {
     }
 
     async fn optional(&mut self, query: Query) -> Result<Option<AnyRow>> {
+        self.step().await;
         Ok(query.fetch_optional(self.raw()).await?)
     }
 
     async fn run(&mut self, query: Query) -> Result<u64> {
+        self.step().await;
         Ok(query.execute(self.raw()).await?.rows_affected())
     }
 }
@@ -351,6 +458,7 @@ impl Db {
 /// and writes in one.
 pub struct Tx {
     db: Db,
+    engine: Engine,
     audit: Vec<audit::Entry>,
 }
 
@@ -369,14 +477,19 @@ impl std::ops::DerefMut for Tx {
 }
 
 impl Tx {
-    /// Makes everything written in it durable. The audit rows of the change are chained and written here, last, so
-    /// that the chain's head is held no longer than the commit takes.
+    /// Makes everything written in it durable, the audit rows of the change with it. On SQLite, where one transaction
+    /// writes at a time, they are chained here; on PostgreSQL the head of the chain would be a lock that every node waits
+    /// for, so they are only written here and chained once they are committed ([`audit::chain_waiting`]).
     ///
     /// # Errors
     /// When the database refuses; then nothing was written.
     pub async fn commit(mut self) -> Result<()> {
         let entries = std::mem::take(&mut self.audit);
-        audit::append(&mut self, entries).await?;
+        match self.engine {
+            Engine::Sqlite => audit::write(&mut self, entries).await?,
+            Engine::Postgres => audit::put_down(&mut self, entries).await?,
+        }
+        self.db.step().await;
         match self.db.connection {
             Connection::Transaction(transaction) => Ok(transaction.commit().await?),
             Connection::Pooled(_) => Err(StoreError::Corrupt("a transaction without one".to_owned())),

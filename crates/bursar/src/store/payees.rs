@@ -1,6 +1,7 @@
 //! Payees: partners and accounts as receivers, their payout profiles and tax reports.
 
 use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
+use payout::ids::PartnerId;
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
 use payout::payee::Destination;
@@ -113,6 +114,34 @@ pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
         Payee::Account(_) => "UPDATE account SET updated_at = updated_at WHERE id = $1",
     };
     Ok(tx.run(sqlx::query(sql).bind(payee.to_string())).await? == 1)
+}
+
+/// Says whether we deal with a payee, and why. Nothing else writes these two columns of a payee that exists.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_standing(
+    tx: &mut Tx,
+    payee: Payee,
+    standing: PayeeStanding,
+    note: Option<&str>,
+    now: i64,
+) -> Result<u64> {
+    let sql = match payee {
+        Payee::Partner(_) => "UPDATE partner SET standing = $2, note = $3, updated_at = $4 WHERE id = $1",
+        Payee::Account(_) => "UPDATE account SET standing = $2, note = $3, updated_at = $4 WHERE id = $1",
+    };
+    let query = sqlx::query(sql).bind(payee.to_string()).bind(standing.as_str());
+    tx.run(query.bind(note.map(str::to_owned)).bind(now)).await
+}
+
+/// Notes the language a partner reads.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_language(tx: &mut Tx, partner: PartnerId, code: &str, now: i64) -> Result<u64> {
+    let sql = "UPDATE partner SET language = $2, updated_at = $3 WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(partner.to_string()).bind(code.to_owned()).bind(now)).await
 }
 
 /// Who has the same destination as this payee without anybody's word that this is right.

@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::search::{self, Words};
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, StoreError, Tx, Value, Where, word};
 
 /// A partner company.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -362,15 +362,60 @@ pub async fn accounts_named(db: &mut Db, external_ids: &[String]) -> Result<Vec<
     Ok(found)
 }
 
-/// Enters accounts, or gives those already known by the caller's id their new contents.
+/// Locks the accounts of these callers' ids, so that what is read of them next stays until the change is made.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<u64> {
+pub async fn lock_accounts(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
+    let sql = "UPDATE account SET updated_at = updated_at WHERE external_id IN ({ids})";
+    tx.among(sql, &[], external_ids.iter().cloned()).await?;
+    Ok(())
+}
+
+/// The same for partners.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_partners(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
+    let sql = "UPDATE partner SET updated_at = updated_at WHERE external_id IN ({ids})";
+    tx.among(sql, &[], external_ids.iter().cloned()).await?;
+    Ok(())
+}
+
+/// The same for programmes.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_programs(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
+    let sql = "UPDATE program SET updated_at = updated_at WHERE external_id IN ({ids})";
+    tx.among(sql, &[], external_ids.iter().cloned()).await?;
+    Ok(())
+}
+
+/// The same for activities.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_activities(tx: &mut Tx, external_ids: &[String]) -> Result<()> {
+    let sql = "UPDATE activity SET updated_at = updated_at WHERE external_id IN ({ids})";
+    tx.among(sql, &[], external_ids.iter().cloned()).await?;
+    Ok(())
+}
+
+/// A row of another id stands under the caller's id: somebody entered it after it was looked for.
+fn all_saved(saved: u64, wanted: usize) -> Result<()> {
+    if saved == wanted as u64 { Ok(()) } else { Err(StoreError::Overtaken) }
+}
+
+/// Enters accounts, or gives those already known by the caller's id their new contents; all but whether we deal with
+/// them and why, which only [`super::payees::set_standing`] changes. What exists must be locked first.
+///
+/// # Errors
+/// [`StoreError::Overtaken`] when one of them was entered by somebody else meanwhile.
+pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<()> {
     let sql = "INSERT INTO account (id, external_id, name, country, owner_email, standing, note, created_at, updated_at) \
                VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, country = excluded.country, \
-               owner_email = excluded.owner_email, standing = excluded.standing, note = excluded.note, \
-               updated_at = excluded.updated_at";
+               owner_email = excluded.owner_email, updated_at = excluded.updated_at WHERE account.id = excluded.id";
     let mut rows = Rows::default();
     for account in accounts {
         rows.push([
@@ -385,27 +430,27 @@ pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<u64> {
             account.updated_at.into(),
         ]);
     }
-    let saved = tx.bulk(sql, &[], rows).await?;
+    all_saved(tx.bulk(sql, &[], rows).await?, accounts.len())?;
     let words = accounts.iter().map(|account| Words {
         subject: account.id.to_string(),
         name: account.name.clone(),
         external_id: account.external_id.clone(),
         email: None,
     });
-    search::write(tx, &words.collect::<Vec<_>>()).await?;
-    Ok(saved)
+    search::write(tx, &words.collect::<Vec<_>>()).await
 }
 
-/// Enters partners, or gives those already known by the caller's id their new contents.
+/// Enters partners, or gives those already known by the caller's id their new contents; all but whether we deal with
+/// them and why, which only [`super::payees::set_standing`] changes. What exists must be locked first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<u64> {
+/// [`StoreError::Overtaken`] when one of them was entered by somebody else meanwhile.
+pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<()> {
     let sql = "INSERT INTO partner (id, external_id, account_id, name, email, country, language, standing, note, \
                created_at, updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET \
                account_id = excluded.account_id, name = excluded.name, email = excluded.email, \
-               country = excluded.country, language = excluded.language, standing = excluded.standing, \
-               note = excluded.note, updated_at = excluded.updated_at";
+               country = excluded.country, language = excluded.language, updated_at = excluded.updated_at \
+               WHERE partner.id = excluded.id";
     let mut rows = Rows::default();
     for partner in partners {
         rows.push([
@@ -422,26 +467,25 @@ pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<u64> {
             partner.updated_at.into(),
         ]);
     }
-    let saved = tx.bulk(sql, &[], rows).await?;
+    all_saved(tx.bulk(sql, &[], rows).await?, partners.len())?;
     let words = partners.iter().map(|partner| Words {
         subject: partner.id.to_string(),
         name: partner.name.clone(),
         external_id: partner.external_id.clone(),
         email: Some(partner.email.clone()),
     });
-    search::write(tx, &words.collect::<Vec<_>>()).await?;
-    Ok(saved)
+    search::write(tx, &words.collect::<Vec<_>>()).await
 }
 
-/// Enters a programme, or gives the one already known by the caller's id its new contents.
+/// Enters a programme, or gives the one already known by the caller's id its new contents. It must be locked first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<u64> {
+/// [`StoreError::Overtaken`] when it was entered by somebody else meanwhile.
+pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<()> {
     let sql = "INSERT INTO program (id, external_id, name, reward_type, manager_email, hold_days, created_at, updated_at) \
                VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, \
                reward_type = excluded.reward_type, manager_email = excluded.manager_email, \
-               hold_days = excluded.hold_days, updated_at = excluded.updated_at";
+               hold_days = excluded.hold_days, updated_at = excluded.updated_at WHERE program.id = excluded.id";
     let mut rows = Rows::default();
     rows.push([
         program.id.to_string().into(),
@@ -453,18 +497,19 @@ pub async fn save_program(tx: &mut Tx, program: &Program) -> Result<u64> {
         program.created_at.into(),
         program.updated_at.into(),
     ]);
-    tx.bulk(sql, &[], rows).await
+    all_saved(tx.bulk(sql, &[], rows).await?, 1)
 }
 
-/// Enters an activity, or gives the one already known by the caller's id its new contents.
+/// Enters an activity, or gives the one already known by the caller's id its new contents. It must be locked first.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<u64> {
+/// [`StoreError::Overtaken`] when it was entered by somebody else meanwhile.
+pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<()> {
     let sql = "INSERT INTO activity (id, external_id, program_id, name, value_minor, currency, inactive_at, created_at, \
                updated_at) VALUES {rows} ON CONFLICT (external_id) DO UPDATE SET program_id = excluded.program_id, \
                name = excluded.name, value_minor = excluded.value_minor, currency = excluded.currency, \
-               inactive_at = excluded.inactive_at, updated_at = excluded.updated_at";
+               inactive_at = excluded.inactive_at, updated_at = excluded.updated_at \
+               WHERE activity.id = excluded.id";
     let mut rows = Rows::default();
     rows.push([
         activity.id.to_string().into(),
@@ -477,7 +522,7 @@ pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<u64> {
         activity.created_at.into(),
         activity.updated_at.into(),
     ]);
-    tx.bulk(sql, &[], rows).await
+    all_saved(tx.bulk(sql, &[], rows).await?, 1)
 }
 
 /// Whether a programme has rewards, so that its type cannot change any more.

@@ -13,6 +13,7 @@ use vendors::paypal::{self, batch as paypal_batch};
 use vendors::stripe::{ConnectedAccount, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, payout as bank};
 
 use super::{Work, settle};
+use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::transactions::Finding;
 use crate::ops::{OpsError, Result, transactions as verbs};
@@ -81,8 +82,8 @@ pub async fn hooks(work: &Work, vendor: Vendor) -> Option<Vec<Hook>> {
 ///
 /// # Errors
 /// When there is no such payment or the database does not answer.
-pub async fn refresh(work: &Work, id: TransactionId) -> Result<Transaction> {
-    verbs::ask_now(&work.app, id).await?;
+pub async fn refresh(work: &Work, actor: &Actor, id: TransactionId) -> Result<Transaction> {
+    verbs::ask_now(&work.app, actor, id).await?;
     settle::about(work, &[id], work.app.clock.now(), "person").await?;
     let mut db = work.app.store.read().await?;
     Ok(transactions::find(&mut db, &id.to_string()).await?)

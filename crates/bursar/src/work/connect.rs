@@ -254,7 +254,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
             },
         };
         match answer {
-            Ok(()) => connections::resume(&work.app, connection.vendor).await?,
+            Ok(()) => connections::resume(&work.app, connection.vendor, "connect").await?,
             Err(error) => connections::pause(&work.app, connection.vendor, &error.to_string()).await?,
         }
     }

@@ -29,6 +29,7 @@ pub mod settle;
 pub mod skew;
 pub mod sweep;
 mod swept;
+pub mod trail;
 pub mod verdict;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,6 +165,7 @@ pub fn start(work: Work) -> Loops {
     run!("notify", notify::once, notify);
     run!("imports", imports::once, imports);
     run!("exports", exports::once, exports);
+    run!("trail", trail::once, trail);
     Loops { tasks, stop }
 }
 

@@ -499,7 +499,7 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
             one.submission.vendor == vendor && matches!(one.judged.verdict, Verdict::Accepted(_))
         };
         if answered.iter().any(|one| accepted(&one)) {
-            connections::resume(&work.app, vendor).await?;
+            connections::resume(&work.app, vendor, "dispatch").await?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ mod gates;
 mod loops;
 mod mails;
 mod need;
+mod nodes;
 mod pages;
 mod people;
 mod portal;

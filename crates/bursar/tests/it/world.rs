@@ -83,6 +83,17 @@ impl World {
 
     /// The same with more flags of `serve`.
     pub async fn open_with(name: &str, seed: u64, flags: &[(&str, &str)]) -> Self {
+        let world = Self::begin(name, seed, flags, async |_: &str| {}).await;
+        world.connect().await;
+        world
+    }
+
+    /// A program on a database that `prepare` has filled; the vendors know nothing of what is in it.
+    pub async fn open_kept(name: &str, prepare: impl AsyncFnOnce(&str)) -> Self {
+        Self::begin(name, 1, &[], prepare).await
+    }
+
+    async fn begin(name: &str, seed: u64, flags: &[(&str, &str)], prepare: impl AsyncFnOnce(&str)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, handle) = Clock::standing_at(start(), seed);
         let told = clock.clone();
@@ -97,6 +108,7 @@ impl World {
         let roots = folder.path().join("roots.pem");
         std::fs::write(&roots, simulator.ca_pem()).unwrap();
         let (database_url, database) = database(name, folder).await;
+        prepare(&database_url).await;
         let app = App::new(Inner {
             store: Store::open(&database_url).await.unwrap(),
             clock,
@@ -122,7 +134,7 @@ impl World {
         servers.push(tokio::spawn(async move { axum::serve(web, serving).await.unwrap() }));
         let (actor, other) = (person(&app, "Pat"), person(&app, "Kim"));
         let received = Mutex::default();
-        let world = Self {
+        Self {
             app,
             works: vec![work],
             simulator,
@@ -133,9 +145,7 @@ impl World {
             received,
             servers,
             database,
-        };
-        world.connect().await;
-        world
+        }
     }
 
     async fn connect(&self) {

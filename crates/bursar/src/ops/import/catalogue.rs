@@ -62,7 +62,11 @@ pub(super) async fn accounts_of(
     dry_run: bool,
 ) -> Result<(Report, Vec<ToConnect>)> {
     let now = app.clock.now();
-    let known = programs::accounts_named(tx, &table.distinct("external_id")).await?;
+    let named = table.distinct("external_id");
+    if !dry_run {
+        programs::lock_accounts(tx, &named).await?;
+    }
+    let known = programs::accounts_named(tx, &named).await?;
     let known: HashMap<String, Account> =
         known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
     let mut sorted = Sorted::new(table);
@@ -132,7 +136,11 @@ pub(super) async fn partners_of(
     dry_run: bool,
 ) -> Result<(Report, Vec<ToConnect>)> {
     let now = app.clock.now();
-    let known = programs::partners_named(tx, &table.distinct("external_id")).await?;
+    let named = table.distinct("external_id");
+    if !dry_run {
+        programs::lock_partners(tx, &named).await?;
+    }
+    let known = programs::partners_named(tx, &named).await?;
     let known: HashMap<String, Partner> =
         known.into_iter().map(|partner| (partner.external_id.clone(), partner)).collect();
     let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
@@ -213,6 +221,9 @@ pub(super) async fn activities_of(
     dry_run: bool,
 ) -> Result<Report> {
     let now = app.clock.now();
+    if !dry_run {
+        programs::lock_activities(tx, &table.distinct("external_id")).await?;
+    }
     let known = programs::all_activities(tx).await?;
     let known: HashMap<String, Activity> =
         known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();

@@ -182,7 +182,7 @@ async fn put_account(
             name: required(change.name.clone(), old.map(|old| old.name.clone()), "name")?,
             country: change.country.clone().over(old.and_then(|old| old.country.clone())),
             owner_email: change.owner_email.clone().over(old.and_then(|old| old.owner_email.clone())),
-            standing: standing(change.standing.as_deref(), old.map(|old| old.standing))?,
+            standing: standing(change.standing.as_deref(), old.map(|old| old.standing), &change.note)?,
             note: change.note.clone().over(old.and_then(|old| old.note.clone())),
             created_at: old.map_or(now, |old| old.created_at),
             updated_at: now,
@@ -210,7 +210,7 @@ async fn put_partner(
             email: required(change.email.clone(), old.map(|old| old.email.clone()), "email")?,
             country: change.country.clone().over(old.and_then(|old| old.country.clone())),
             language: change.language.clone().over(old.and_then(|old| old.language.clone())),
-            standing: standing(change.standing.as_deref(), old.map(|old| old.standing))?,
+            standing: standing(change.standing.as_deref(), old.map(|old| old.standing), &change.note)?,
             note: change.note.clone().over(old.and_then(|old| old.note.clone())),
             created_at: old.map_or(now, |old| old.created_at),
             updated_at: now,
@@ -220,11 +220,20 @@ async fn put_partner(
     Ok((saved(new), JsonAnswer(partner.into())))
 }
 
-fn standing(word: Option<&str>, before: Option<PayeeStanding>) -> Result<PayeeStanding, Refusal> {
-    match word {
-        Some(word) => partners::standing(word),
-        None => Ok(before.unwrap_or(PayeeStanding::Active)),
+/// Another standing says why in the same request: the note of the former one does not explain it.
+fn standing(
+    word: Option<&str>,
+    before: Option<PayeeStanding>,
+    note: &Change<String>,
+) -> Result<PayeeStanding, Refusal> {
+    let before = before.unwrap_or(PayeeStanding::Active);
+    let Some(word) = word else { return Ok(before) };
+    let standing = partners::standing(word)?;
+    if standing != before && !matches!(note, Change::Set(_)) {
+        let told = "Another standing needs its reason: give it as note. Nothing was changed.";
+        return Err(Refusal::new("missing", told).at("note"));
     }
+    Ok(standing)
 }
 
 /// 201 for what is new, 200 for what was changed.

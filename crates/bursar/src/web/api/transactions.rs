@@ -484,9 +484,9 @@ async fn resubmit(
     answer(&app, StatusCode::OK, &transaction).await
 }
 
-async fn refresh(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn refresh(State(web): State<Web>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {
     let id = find(&web.app, &id).await?;
-    let transaction = ask::refresh(&web.work, id).await?;
+    let transaction = ask::refresh(&web.work, &actor, id).await?;
     answer(&web.app, StatusCode::OK, &transaction).await
 }
 

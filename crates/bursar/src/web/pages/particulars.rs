@@ -81,13 +81,19 @@ fn named(name: &str, value: &Value) -> String {
     if spelled && OURS.contains(&name) { words.replace('_', " ") } else { words }
 }
 
+/// So many characters of one value are shown; the whole of it stands in the trail.
+const SHOWN: usize = 300;
+
 /// A value in words; empty where it says nothing.
 fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.clone(),
+        },
         Value::Array(values) => {
             values.iter().map(words).filter(|one| !one.is_empty()).collect::<Vec<_>>().join(", ")
         }

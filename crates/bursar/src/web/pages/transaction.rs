@@ -370,9 +370,13 @@ fn again(transaction: &Transaction) -> Reply {
     Reply::see_other(address(transaction))
 }
 
-async fn refresh(State(web): State<Web>, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn refresh(
+    State(web): State<Web>,
+    visit: Visit,
+    Path(number): Path<String>,
+) -> Result<Response, Fault> {
     let id = id_of(&web.app, &number).await?;
-    let told = match ask::refresh(&web.work, id).await {
+    let told = match ask::refresh(&web.work, &visit.actor, id).await {
         Ok(after) => match &after.asked {
             Some((_, what)) => Told::good(format!("{} was asked: {what}.", after.terms.vendor.label())),
             None => Told::warn("The vendor could not be asked now. Bursar asks again by itself."),

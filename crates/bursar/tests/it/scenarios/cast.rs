@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bursar::ops::OpsError;
 use bursar::ops::pay::Seen;
+use bursar::ops::payees;
 use bursar::ops::rewards::{self as reward_verbs, Draft, Verdict, Which};
 use bursar::ops::settings::{Amount, Document};
 use bursar::ops::tax::{self, TaxEntry};
@@ -102,7 +103,7 @@ impl Cast {
     async fn account(&mut self, world: &World, name: &str, at: &[&str]) -> Outcome {
         let account = account(world, name);
         let payee = Payee::Account(account.id);
-        let saved: bursar::ops::Result<u64> = transact!(world.app, |tx| {
+        let saved: bursar::ops::Result<()> = transact!(world.app, |tx| {
             Ok(programs::save_accounts(tx, std::slice::from_ref(&account)).await?)
         });
         saved.map_err(odd)?;
@@ -154,11 +155,14 @@ impl Cast {
     }
 
     async fn standing(&self, world: &World, who: &str, standing: PayeeStanding) -> Outcome {
-        let mut db = world.app.store.read().await.unwrap();
-        let found = programs::partner(&mut db, programs::Named::External(who)).await.unwrap();
-        drop(db);
-        let note = (standing != PayeeStanding::Active).then(|| "we are talking about May".to_owned());
-        save_partner(world, Partner { standing, note, ..found.ok_or("no such partner")? }).await
+        let set = payees::set_standing(
+            &world.app,
+            &world.actor,
+            self.payee(who)?,
+            standing,
+            "we are talking about May",
+        );
+        set.await.map_err(odd)
     }
 
     async fn tax(&self, world: &World, who: &str, form: &str, signed_on: &str) -> Outcome {
@@ -367,9 +371,9 @@ fn partner(world: &World, name: &str, account: (AccountId, String)) -> Partner {
 }
 
 async fn save_partner(world: &World, partner: Partner) -> Outcome {
-    let saved: bursar::ops::Result<u64> =
+    let saved: bursar::ops::Result<()> =
         transact!(world.app, |tx| { Ok(programs::save_partners(tx, std::slice::from_ref(&partner)).await?) });
-    saved.map(|_| ()).map_err(odd)
+    saved.map_err(odd)
 }
 
 fn profile(world: &World, payee: Payee, destination: Destination) -> Profile {

@@ -227,7 +227,7 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
             transactions::mark_paid_outside(app, actor, id, &reference, &on, None).await?;
         }
         Bound::Refresh(id) => {
-            ask::refresh(work, id).await?;
+            ask::refresh(work, actor, id).await?;
         }
         Bound::Settle(id, finding) => {
             let finding = match finding {

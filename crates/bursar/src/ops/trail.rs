@@ -1,0 +1,28 @@
+//! The audit trail's loop: what is committed and waits is chained. What is deliberately not here: writing rows, which every
+//! verb does in its own transaction, and checking them (`verify`).
+
+use super::Result;
+use crate::app::App;
+use crate::store::audit;
+use crate::transact;
+
+/// How many rows are chained in one transaction.
+const AT_ONCE: i64 = 1_000;
+
+/// Chains rows that wait; how many. While another node does so there is nothing to do here.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn chain(app: &App) -> Result<usize> {
+    if !app.store.chains_later() {
+        return Ok(0);
+    }
+    if !audit::any_waits(&mut app.store.read().await?).await? {
+        return Ok(0);
+    }
+    let chained: Result<u64> = transact!(app, |tx| { Ok(audit::chain_waiting(tx, AT_ONCE).await?) });
+    match chained {
+        Err(super::OpsError::Internal(error)) if error.held_elsewhere() => Ok(0),
+        chained => Ok(usize::try_from(chained?).unwrap_or(0)),
+    }
+}

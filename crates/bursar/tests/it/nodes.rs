@@ -1,0 +1,320 @@
+//! Several nodes on one database, and what the database keeps by itself: who waits for whom, what cannot be written, what
+//! cannot be taken away without being noticed. Some of it there is only on PostgreSQL, where two transactions write at once.
+
+mod interleaved;
+mod kept;
+
+use std::time::Duration;
+
+use bursar::ops::payees;
+use bursar::ops::trail;
+use bursar::ops::verify;
+use bursar::store::Store;
+use payout::eligibility::PayeeStanding;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+
+use serde_json::{Value, json};
+
+use crate::api::House;
+use crate::need;
+use crate::scenarios::Stage;
+use crate::world::World;
+
+/// A connection of its own to the database of a world, as an administrator's `psql` would have it.
+async fn beside(world: &World) -> AnyConnection {
+    AnyConnection::connect(&world.app.config.database_url).await.unwrap()
+}
+
+async fn run(database: &mut AnyConnection, sql: &str) -> Result<(), String> {
+    let done = database.execute(AssertSqlSafe(sql.to_owned()).into_sql_str()).await;
+    done.map(|_| ()).map_err(|error| error.to_string())
+}
+
+async fn text(database: &mut AnyConnection, sql: &str) -> String {
+    database.fetch_one(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap().get(0)
+}
+
+/// A payment that has succeeded and one that has failed, with their books and their trail.
+async fn paid(name: &str) -> Stage {
+    let mut stage = Stage::open(name, 1).await;
+    for line in [
+        "partner ana paypal ana@example.com",
+        "partner bo paypal sim-closed-bo@example.com",
+        "reward R1 ana 10.00 approved",
+        "reward R2 bo 20.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 10 seconds",
+        "expect ana success",
+        "expect bo failed",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_the_books_and_in_the_trail_stays() {
+    let stage = paid("stays").await;
+    while trail::chain(&stage.world.app).await.unwrap() > 0 {}
+    let mut database = beside(&stage.world).await;
+    for table in ["posting", "journal", "audit"] {
+        for sql in [format!("DELETE FROM {table}"), update(table)] {
+            let told = run(&mut database, &sql).await.unwrap_err();
+            assert!(told.contains("only ever added to"), "{sql}: {told}");
+        }
+    }
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+fn update(table: &str) -> String {
+    let column = match table {
+        "posting" => "amount_minor = 0",
+        "journal" => "subject = 'x'",
+        _ => "actor = 'x'",
+    };
+    format!("UPDATE {table} SET {column}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_does_not_balance_cannot_be_committed() {
+    let stage = paid("balanced").await;
+    let mut database = beside(&stage.world).await;
+    run(&mut database, "PRAGMA foreign_keys = ON").await.ok();
+    let journal = |id: &str| {
+        format!("INSERT INTO journal (id, movement, subject, at) VALUES ('{id}', 'approve', 'x', 1)")
+    };
+    let posting = |id: &str, line: i64, currency: &str, minor: i64| {
+        format!(
+            "INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES ('{id}', {line}, 'reward_expense', '{currency}', {minor})"
+        )
+    };
+    let tries = [
+        ("one_sided", vec![posting("one_sided", 1, "USD", 5)], false),
+        ("two_money", vec![posting("two_money", 1, "USD", 5), posting("two_money", 2, "EUR", -5)], false),
+        ("off_by_one", vec![posting("off_by_one", 1, "USD", 5), posting("off_by_one", 2, "USD", -4)], false),
+        ("balanced", vec![posting("balanced", 1, "USD", 5), posting("balanced", 2, "USD", -5)], true),
+    ];
+    for (id, postings, may) in tries {
+        run(&mut database, "BEGIN").await.unwrap();
+        run(&mut database, &journal(id)).await.unwrap();
+        for sql in postings {
+            run(&mut database, &sql).await.unwrap();
+        }
+        let committed = run(&mut database, "COMMIT").await;
+        assert_eq!(committed.is_ok(), may, "{id}: {committed:?}");
+        run(&mut database, "ROLLBACK").await.ok();
+    }
+    // Not in a later transaction either.
+    assert!(run(&mut database, &posting("balanced", 3, "USD", 7)).await.is_err());
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_is_not_booked_a_second_time() {
+    let stage = paid("once").await;
+    let mut database = beside(&stage.world).await;
+    run(&mut database, "PRAGMA foreign_keys = ON").await.ok();
+    for (movement, other) in [("post", "vendor_balance:paypal"), ("void", "payable:x")] {
+        let subject =
+            text(&mut database, &format!("SELECT subject FROM journal WHERE movement = '{movement}'")).await;
+        let id = text(&mut database, &format!("SELECT id FROM journal WHERE movement = '{movement}'")).await;
+        assert!(id.ends_with(movement), "{id} is not made of what it comes of");
+        let again = format!(
+            "INSERT INTO journal (id, movement, subject, at) VALUES ('{id}', '{movement}', '{subject}', 1)"
+        );
+        assert!(run(&mut database, &again).await.is_err(), "{movement} of the same attempt");
+        // Whoever gives it another id meets the balance of what is in flight.
+        run(&mut database, "BEGIN").await.unwrap();
+        run(&mut database, &again.replace(&id, &format!("{id}2"))).await.unwrap();
+        let posting = format!(
+            "INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES \
+             ('{id}2', 1, 'in_flight:paypal', 'USD', 1), ('{id}2', 2, '{other}', 'USD', -1)"
+        );
+        let told = run(&mut database, &posting).await.unwrap_err();
+        assert!(told.contains("in flight"), "{told}");
+        run(&mut database, "ROLLBACK").await.unwrap();
+    }
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trail_whose_end_was_cut_off_does_not_verify() {
+    let stage = paid("cut").await;
+    let app = &stage.world.app;
+    while trail::chain(app).await.unwrap() > 0 {}
+    let chain = verify::chain(&mut app.store.read().await.unwrap()).await.unwrap();
+    assert!(chain.holds() && chain.checked > 5, "{chain:?}");
+    let mut database = beside(&stage.world).await;
+    // Whoever owns the tables can take the guards off; that is what the chain is for.
+    let sqlite = app.store.engine_name() == "sqlite";
+    run(
+        &mut database,
+        if sqlite { "DROP TRIGGER audit_not_removed" } else { "DROP TRIGGER audit_stays ON audit" },
+    )
+    .await
+    .unwrap();
+    run(&mut database, "DELETE FROM audit WHERE seq = (SELECT MAX(seq) FROM audit)").await.unwrap();
+    let chain = verify::chain(&mut app.store.read().await.unwrap()).await.unwrap();
+    assert!(chain.violations.iter().any(|told| told.contains("missing at the end")), "{chain:?}");
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_wait_to_be_chained_are_seen_and_guarded() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let stage = paid("waiting").await;
+    let app = &stage.world.app;
+    let mut database = beside(&stage.world).await;
+    let waiting = "SELECT CAST(COUNT(*) AS TEXT) FROM audit_waiting";
+    assert_ne!(text(&mut database, waiting).await, "0", "rows are chained after their transaction");
+    assert!(run(&mut database, "DELETE FROM audit_waiting").await.is_err());
+    assert!(run(&mut database, "UPDATE audit_waiting SET actor = 'x'").await.is_err());
+    let mut db = app.store.read().await.unwrap();
+    let listed = bursar::store::audit::list(&mut db, &Default::default(), 10).await.unwrap();
+    assert_eq!(listed.len(), 10, "they are listed all the same");
+    assert!(verify::chain(&mut db).await.unwrap().holds());
+    run(&mut database, "DROP TRIGGER audit_waiting_stays ON audit_waiting").await.unwrap();
+    run(
+        &mut database,
+        "UPDATE audit_waiting SET actor = 'x' WHERE place = (SELECT MAX(place) FROM audit_waiting)",
+    )
+    .await
+    .unwrap();
+    assert!(!verify::chain(&mut db).await.unwrap().holds(), "a row that was changed before it was chained");
+    drop(db);
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let mut stage = Stage::open("frozen", 1).await;
+    for line in ["partner ana paypal ana@example.com", "partner bo paypal bo@example.com"] {
+        stage.one(line).await.unwrap();
+    }
+    // The frozen node has written its change and its row of the trail, and has not committed.
+    let frozen = Store::open(&stage.world.app.config.database_url).await.unwrap();
+    let mut tx = frozen.begin().await.unwrap();
+    let who = |name: &str| format!("SELECT id FROM partner WHERE external_id = '{name}'");
+    let mut database = beside(&stage.world).await;
+    let (ana, bo) = (text(&mut database, &who("ana")).await, text(&mut database, &who("bo")).await);
+    let (ana, bo) = (payout::ledger::Payee::parse(&ana).unwrap(), payout::ledger::Payee::parse(&bo).unwrap());
+    bursar::store::payees::set_standing(&mut tx, ana, PayeeStanding::OnHold, Some("asleep"), 1)
+        .await
+        .unwrap();
+    let walk = std::sync::Arc::new(bursar::store::step::Walk::default());
+    tx.audit(bursar::store::audit::Entry {
+        at: 1,
+        actor: "asleep".to_owned(),
+        action: "payee_standing_changed",
+        subject: ana.to_string(),
+        detail: "{}".to_owned(),
+    });
+    // All of its audit rows are written; only its commit is not let go.
+    walk.allow(1);
+    let asleep = tokio::spawn(std::sync::Arc::clone(&walk).lead(tx.commit()));
+    walk.stopped().await;
+    // The others go on: what they write, pay and chain.
+    let began = std::time::Instant::now();
+    let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
+    let (app, actor) = (&app, &actor);
+    payees::set_standing(app, actor, bo, PayeeStanding::OnHold, "a look").await.unwrap();
+    payees::set_standing(app, actor, bo, PayeeStanding::Active, "fine").await.unwrap();
+    while trail::chain(app).await.unwrap() > 0 {}
+    for line in
+        ["reward R1 bo 10.00 approved", "batch B1 R1", "pay B1", "live 10 seconds", "expect bo success"]
+    {
+        stage.one(line).await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "somebody waited for the one that is asleep");
+    // Whoever wants the very row is told within seconds, and nothing of it is lost.
+    walk.allow(10);
+    asleep.await.unwrap().unwrap();
+    let mut db = app.store.read().await.unwrap();
+    assert!(verify::chain(&mut db).await.unwrap().holds());
+    drop(db);
+    frozen.close().await;
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn every_connection_to_postgres_is_bounded_and_durable() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let world = World::open("bounded", 1).await;
+    let mut db = world.app.store.read().await.unwrap();
+    let said = bursar::store::session(&mut db).await.unwrap();
+    let wanted = [
+        ("lock_timeout", "5s"),
+        ("statement_timeout", "1min"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("synchronous_commit", "on"),
+    ];
+    for (name, value) in wanted {
+        assert!(said.iter().any(|(known, is)| known == name && is == value), "{name}: {said:?}");
+    }
+    drop(db);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_people_change_is_in_the_trail() {
+    let house = House::open("in_the_trail").await;
+    house.furnish().await;
+    let rows = async |action: &str| {
+        let trail = house.get("/audit?limit=200").await.ok();
+        let rows = trail["data"].as_array().unwrap().iter().filter(|row| row["action"] == action);
+        rows.map(|row| row["detail"].to_string()).collect::<Vec<_>>()
+    };
+    // A hold set by the API says why, and one that is lifted says so again.
+    let hold = json!({"standing": "on_hold"});
+    house.call("PUT", "/partners/ana", hold.clone()).await.refused(422, "missing");
+    house.call("PUT", "/partners/ana", json!({"standing": "on_hold", "note": "a bank called"})).await.ok();
+    house.call("PUT", "/partners/ana", json!({"standing": "active"})).await.refused(422, "missing");
+    house.call("PUT", "/partners/ana", json!({"standing": "active", "note": "settled"})).await.ok();
+    house.call("PUT", "/partners/ana", json!({"standing": "active", "name": "Ana B."})).await.ok();
+    house.call("PUT", "/accounts/acme", hold).await.refused(422, "missing");
+    let standings = rows("payee_standing_changed").await;
+    assert_eq!(standings.len(), 2, "{standings:?}");
+    assert!(standings.iter().any(|told| told.contains("a bank called")), "{standings:?}");
+    // What is edited of a reward beside its value.
+    house.reward("R1", "ana", "10.00").await;
+    house.call("PATCH", "/rewards/R1", json!({"expires_on": "2029-03-04", "note": "seen"})).await.ok();
+    let edited = rows("reward_edited").await;
+    assert!(edited[0].contains("2029-03-05") && edited[0].contains("seen"), "{edited:?}");
+    // Which rewards went into a batch and out of it.
+    house.call("POST", "/rewards/R1/approve", Value::Null).await.ok();
+    let id = house.get("/rewards/R1").await.ok()["id"].clone();
+    let formed = house.call("POST", "/batches", json!({"rewards": [id]})).await.ok();
+    house.call("DELETE", &format!("/batches/{}", formed["id"].as_str().unwrap()), Value::Null).await;
+    for action in ["batch_rewards_added", "batch_deleted"] {
+        let told = rows(action).await;
+        assert!(told[0].contains("RW-000001"), "{action}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_nul_in_a_text_fails_nothing() {
+    let house = House::open("nul").await;
+    house.furnish().await;
+    house.reward("R1", "ana", "10.00").await;
+    let refused = house.call("PATCH", "/rewards/R1", json!({"note": "a\u{0}b"})).await;
+    assert!(refused.status.is_client_error(), "{:?}", refused.body);
+    // What comes another way, such as a vendor's words, is written without it.
+    let mut tx = house.app.store.begin().await.unwrap();
+    let notice = (payout::notice::Notice::PaymentFailed, "x\u{0}y".to_owned(), "{}".to_owned());
+    bursar::store::outbox::write(&mut tx, &house.app.clock, 1, [notice]).await.unwrap();
+    tx.commit().await.unwrap();
+}
