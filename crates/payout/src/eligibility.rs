@@ -109,6 +109,10 @@ blockers! {
     VendorCredentialsRejected = "vendor_credentials_rejected", Claim, Admin,
         "The vendor refuses our credentials, so payments to it are paused. Nothing has failed.",
         "Save working credentials in Payout Settings; payments go on by themselves.";
+    /// Promised from another account of the vendor than the one that is connected.
+    OtherVendorAccount = "other_vendor_account", Claim, Admin,
+        "The payment belongs to another account of the vendor than the one that is connected, or it is not certain which one is, so nothing is sent: it might be paid a second time. Nothing has failed.",
+        "Save credentials of the account that it was promised from in Payout Settings; the payment goes on by itself.";
     /// Not enough money at the vendor.
     VendorBalanceLow = "vendor_balance_low", Batch, Payer,
         "The balance at the vendor does not cover the batch and its fees.", "Add money at the vendor, or take claims out of the batch.";
@@ -494,7 +498,13 @@ pub fn before_send(codes: &[Code], destination_is_frozen_one: bool, safe_mode: b
 }
 
 fn may_wait(code: Code) -> bool {
-    matches!(code, Code::ProfileChangedRecently | Code::VendorCredentialsRejected | Code::SafeMode)
+    matches!(
+        code,
+        Code::ProfileChangedRecently
+            | Code::VendorCredentialsRejected
+            | Code::OtherVendorAccount
+            | Code::SafeMode
+    )
 }
 
 #[cfg(test)]

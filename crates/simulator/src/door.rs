@@ -117,6 +117,7 @@ async fn serve(State(simulator): State<Simulator>, request: Request) -> Response
         body,
         now: simulator.now(),
     };
+    let simulator = simulator.of(&incoming);
     let (answer, travel, early) = answer(&simulator, &incoming);
     if !early.is_empty() {
         simulator.deliver(early, incoming.now).await;

@@ -35,6 +35,11 @@
 //! `{"vendor","currency","minor"}` · `POST /_sim/mend` `{"destination"}` · `GET /_sim/ca.pem` ·
 //! `POST /_sim/advance` `{"seconds"}` (moves the clock ahead) · `POST /_sim/forget-token`.
 //!
+//! # Another account
+//!
+//! [`Simulator::open_account`] opens another account at both vendors behind the same address: credentials, books,
+//! balances and webhooks of its own. A request belongs to the account whose credentials it carries.
+//!
 //! # Not here
 //!
 //! Card payments, what an onboarding form really asks, automatic schedules other than daily, currency conversion, Accounts v2;
@@ -113,10 +118,14 @@ pub struct Options {
     pub enforce_rate_limits: bool,
     /// The one secret key that Stripe accepts. `sk_live_…` makes every object a live one.
     pub stripe_key: String,
+    /// The id of the account that the key belongs to, as `GET /v1/account` tells it.
+    pub stripe_account: String,
     /// The client id that PayPal accepts.
     pub paypal_client_id: String,
     /// Its secret.
     pub paypal_client_secret: String,
+    /// The id of the application, as an access token tells it.
+    pub paypal_app_id: String,
     /// What lies in every currency at each vendor until [`Simulator::set_balance`] says otherwise; minor
     /// units.
     pub opening_minor: i64,
@@ -143,8 +152,10 @@ impl Options {
             },
             enforce_rate_limits: false,
             stripe_key: "sk_test_sim".to_owned(),
+            stripe_account: stripe::PLATFORM.to_owned(),
             paypal_client_id: "sim_client".to_owned(),
             paypal_client_secret: "sim_secret".to_owned(),
+            paypal_app_id: "APP-SIMULATED".to_owned(),
             opening_minor: 10_000_000_000,
             refuse_uncovered_batches: false,
             deliveries_at_once: 16,
@@ -160,6 +171,8 @@ pub struct Simulator {
     ahead: Arc<AtomicI64>,
     deliveries_at_once: usize,
     world: Arc<Mutex<World>>,
+    /// Further accounts behind the same address.
+    others: Arc<Mutex<Vec<Simulator>>>,
 }
 
 impl Simulator {
@@ -170,7 +183,34 @@ impl Simulator {
             ahead: Arc::new(AtomicI64::new(0)),
             deliveries_at_once: options.deliveries_at_once.max(1),
             world: Arc::new(Mutex::new(World::new(options))),
+            others: Arc::default(),
         }
+    }
+
+    /// Opens another account at both vendors, behind the same address. It is told apart by the credentials in `options`
+    /// and takes part in [`Simulator::advance`] and in the delivery of webhooks.
+    pub fn open_account(&self, options: Options) -> Simulator {
+        let other = Simulator { ahead: Arc::clone(&self.ahead), ..Simulator::new(options) };
+        let mut others = self.others();
+        // Deliveries are numbered apart, because whoever takes them tells them apart by number.
+        other.world().outbox.number_from((others.len() as u64 + 1) << 40);
+        others.push(other.clone());
+        other
+    }
+
+    /// The account whose credentials a request carries; this one when no other's fit.
+    pub(crate) fn of(&self, incoming: &door::Incoming) -> Simulator {
+        let others = self.others();
+        others.iter().find(|other| other.world().is_asked(incoming)).unwrap_or(self).clone()
+    }
+
+    /// This account and those that were opened beside it.
+    fn accounts(&self) -> Vec<Simulator> {
+        std::iter::once(self).chain(self.others().iter()).cloned().collect()
+    }
+
+    fn others(&self) -> MutexGuard<'_, Vec<Simulator>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Both vendors and the control paths; the vendors' paths do not overlap.
@@ -190,27 +230,28 @@ impl Simulator {
 
     /// Lets everything happen that is due by `now` (microseconds). Doing it again changes nothing.
     pub fn advance(&self, now: i64) {
-        self.world().advance(now);
+        self.accounts().iter().for_each(|account| account.world().advance(now));
     }
 
     /// The webhooks that are to leave by `now`, signed for this moment, in order. Each is handed out again
     /// until [`Simulator::delivered`] has been told how it went.
     pub fn due_webhooks(&self, now: i64) -> Vec<Delivery> {
-        let waiting = self.world().outbox.due(now, usize::MAX);
-        waiting.iter().map(|waiting| waiting.signed(now)).collect()
+        let due = |account: Simulator| account.world().outbox.due(now, usize::MAX);
+        self.accounts().into_iter().flat_map(due).map(|waiting| waiting.signed(now)).collect()
     }
 
     /// Records the receiver's answer. Anything but 2xx brings the webhook back later, as that vendor does it:
     /// with a new timestamp and a new signature. Use 0 when there was no answer at all.
     pub fn delivered(&self, delivery_id: u64, status: u16, now: i64) {
-        self.world().outbox.delivered(delivery_id, status, now);
+        self.accounts().iter().for_each(|account| account.world().outbox.delivered(delivery_id, status, now));
     }
 
     /// Posts every due webhook to its registered URL and records the answers; returns how many were posted.
     pub async fn deliver_due(&self, now: i64) -> usize {
         let mut posted = 0;
         loop {
-            let waiting = self.world().outbox.due(now, self.deliveries_at_once);
+            let due = |account: Simulator| account.world().outbox.due(now, self.deliveries_at_once);
+            let waiting: Vec<_> = self.accounts().into_iter().flat_map(due).collect();
             if waiting.is_empty() {
                 return posted;
             }

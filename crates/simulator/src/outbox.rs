@@ -162,6 +162,11 @@ impl Outbox {
         }
     }
 
+    /// Numbers the deliveries from here on.
+    pub(crate) fn number_from(&mut self, first: u64) {
+        self.written = self.written.max(first);
+    }
+
     /// At most `most` deliveries that are to leave by `now`, in order; they stay in the queue.
     pub(crate) fn due(&self, now: i64, most: usize) -> Vec<Waiting> {
         self.queue.range(..=(now, u64::MAX)).take(most).map(|(_, waiting)| waiting.clone()).collect()

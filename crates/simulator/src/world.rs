@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::Options;
 use crate::books::MoneyRequest;
 use crate::chance::Ids;
+use crate::door::Incoming;
 use crate::faults::Faults;
 use crate::outbox::Outbox;
 use crate::paypal::{self, PayPal};
@@ -75,6 +76,11 @@ impl World {
             questions: BTreeMap::new(),
             options,
         }
+    }
+
+    /// Whether a request carries the credentials of this account at the vendor it is for.
+    pub(crate) fn is_asked(&self, incoming: &Incoming) -> bool {
+        stripe::authorized(incoming, &self.options.stripe_key) || paypal::is_asked(self, incoming)
     }
 
     /// Applies each due entry at the moment it was due for, so that it does not matter how often this is

@@ -166,6 +166,15 @@ impl Why {
     }
 }
 
+/// Whose credentials these are, as the vendor tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The vendor's id of the account.
+    pub account: String,
+    /// Real money.
+    pub live: bool,
+}
+
 /// Why a question, or a change of settings, has no answer. No money is at stake in any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadError {

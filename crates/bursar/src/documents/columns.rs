@@ -149,6 +149,7 @@ const TRANSACTIONS: &[Column<TransactionRow>] = &[
     rare("payee_id", "Your id of the payee", |row| {
         Cell::maybe(row.named.as_ref().map(|named| &named.external_id))
     }),
+    rare("mode", "Mode at the vendor", |row| Cell::maybe(row.transaction.mode.as_ref())),
     rare("released_at", "Rewards back in the pool", |row| Cell::at(row.transaction.released_at)),
     rare("paid_outside_on", "Paid outside on", |row| {
         row.transaction.outside.as_ref().map_or(Cell::Empty, |(_, on, _)| Cell::Day(on.clone()))

@@ -137,6 +137,7 @@ async fn pay_in(
     let detail = detail.to_string();
     let (actor, subject) = (actor.id.to_string(), id.to_string());
     tx.audit(audit::Entry { at: now, actor, action: "batch_paid", subject, detail });
+    store::vendors::bind_batch(tx, id).await?;
     let batch = prepare::view(tx, &id.to_string(), now).await?;
     Ok(Paid { batch, transactions: written })
 }

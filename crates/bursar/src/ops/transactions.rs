@@ -29,7 +29,12 @@ pub async fn resubmit(
         let transaction = locked(tx, id).await?;
         let step = law::resubmit(transaction.state, &transaction.terms).map_err(not_now)?;
         record::command(tx, app, &actor.id.to_string(), id, step, "resubmitted").await?;
-        let after = transactions::find(tx, &id.to_string()).await?;
+        let mut after = transactions::find(tx, &id.to_string()).await?;
+        if after.state == State::Queued {
+            // From the beginning: nothing of it is anywhere, so it is paid from what is connected now.
+            store::vendors::bind_again(tx, id).await?;
+            after = transactions::find(tx, &id.to_string()).await?;
+        }
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;

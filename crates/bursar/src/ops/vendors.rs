@@ -1,14 +1,15 @@
 //! The vendors' credentials: sealed, saved, paused when the vendor refuses them.
 
+use payout::Refusal;
 use payout::money::Vendor;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::Result;
+use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::MasterKey;
 use crate::store::vendors::Connection;
-use crate::store::{self, audit, submissions, vendors};
+use crate::store::{self, Db, audit, submissions, vendors};
 use crate::transact;
 
 pub use crate::store::vendors::facts;
@@ -74,14 +75,53 @@ impl Credentials {
     }
 }
 
+/// Whose credentials these are, as the vendor told it just now.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// `live`, `test` or `sandbox`: the mode that the credentials have.
+    pub mode: &'static str,
+    /// The vendor's account with the mode, as it is kept: a Stripe account has one id in both modes.
+    pub account: String,
+    /// The account has what is ours at the connected one: what is bound to no account yet belongs to it.
+    pub same_as_before: bool,
+}
+
+/// An account of a vendor with its mode, as it is kept.
+#[must_use]
+pub fn account_in(account: &str, mode: &str) -> String {
+    format!("{account}/{mode}")
+}
+
+/// Refuses credentials of another account while anything through the vendor is open, parked or watched: what is open
+/// would be sent a second time, and what is parked or watched would be asked for where it is not.
+///
+/// # Errors
+/// [`OpsError::Conflict`] `other_vendor_account`.
+pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str) -> Result<()> {
+    let bound = vendors::bound_elsewhere(db, vendor, account).await?;
+    if bound == 0 {
+        return Ok(());
+    }
+    let sentence = format!(
+        "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked or still watched, or it cannot be proved that they do not. Nothing was saved: what is open would be sent a second time. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
+        vendor.label()
+    );
+    Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
+}
+
 /// Saves credentials that the vendor has just accepted; everything that waited for them goes on.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, mode: &str) -> Result<()> {
-    let vendor = credentials.vendor();
+/// [`OpsError::Conflict`] as [`same_account`] says, which is decided in the transaction that saves.
+pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
+    let (vendor, mode) = (credentials.vendor(), proof.mode);
     transact!(app, |tx| {
         let now = app.clock.now();
+        vendors::hold(tx, Some(vendor)).await?;
+        if proof.same_as_before {
+            vendors::adopt(tx, vendor, &proof.account, mode).await?;
+        }
+        same_account(tx, vendor, &proof.account).await?;
         let plain = serde_json::to_string(credentials).unwrap_or_default();
         let connection = Connection {
             vendor,
@@ -94,6 +134,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, mode: &st
             retry_at: None,
             bad_signatures: 0,
             last_event_at: None,
+            account: Some(proof.account.clone()),
         };
         vendors::put(tx, &connection).await?;
         submissions::wake(tx, vendor, now).await?;
@@ -105,13 +146,46 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, mode: &st
             actor: actor.id.to_string(),
             action: "vendor_connected",
             subject: vendor.as_str().to_owned(),
-            detail: serde_json::json!({ "mode": mode, "last_four": connection.last_four }).to_string(),
+            detail: serde_json::json!({
+                "mode": mode, "account": proof.account, "last_four": connection.last_four,
+            })
+            .to_string(),
         });
         Ok(())
     })?;
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     app.nudge.dispatch.ring();
     app.nudge.settle.ring();
+    Ok(())
+}
+
+/// Notes whose credentials the saved ones are, which versions before did not ask: what is not over then belongs to that
+/// account. A mode that was written wrongly is put right, because the vendor knows it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &str) -> Result<()> {
+    let vendor = connection.vendor;
+    transact!(app, |tx| {
+        if vendors::identify(tx, vendor, &connection.sealed, account, mode).await? {
+            vendors::adopt(tx, vendor, account, mode).await?;
+            submissions::wake(tx, vendor, app.clock.now()).await?;
+            let detail =
+                serde_json::json!({ "account": account, "mode": mode, "mode_before": connection.mode });
+            let (actor, subject) = ("dispatch".to_owned(), vendor.as_str().to_owned());
+            let (at, detail) = (app.clock.now(), detail.to_string());
+            tx.audit(audit::Entry { at, actor, action: "vendor_identified", subject, detail });
+        }
+        Ok(())
+    })?;
+    if connection.mode != mode {
+        tracing::error!(
+            vendor = vendor.as_str(),
+            saved_as = connection.mode,
+            mode,
+            "the vendor's credentials were saved under the wrong mode; it is put right now, look at what was paid under it"
+        );
+    }
     Ok(())
 }
 

@@ -91,11 +91,13 @@ pub struct Submission {
     pub first_sent_at: Option<i64>,
     /// When its bytes may last have left.
     pub last_sent_at: Option<i64>,
+    /// The vendor's account it was intended for: it is sent to no other.
+    pub vendor_account: Option<String>,
 }
 
 const COLUMNS: &str = "id, key, vendor, kind, path, account, body, batch_id, state, fence, tries, doubts, \
                        same_errors, refusals, looks, looked_at, last_why, last_detail, vendor_id, created_at, \
-                       first_sent_at, last_sent_at";
+                       first_sent_at, last_sent_at, vendor_account";
 
 fn submission(row: &AnyRow) -> Result<Submission> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -123,6 +125,7 @@ fn submission(row: &AnyRow) -> Result<Submission> {
         created_at: row.try_get(19)?,
         first_sent_at: row.try_get(20)?,
         last_sent_at: row.try_get(21)?,
+        vendor_account: row.try_get(22)?,
     })
 }
 
@@ -144,6 +147,8 @@ pub struct New {
     pub body: String,
     /// For which batch.
     pub batch: BatchId,
+    /// To which account of the vendor.
+    pub vendor_account: Option<String>,
 }
 
 /// Commits intentions. They are free to be leased at once.
@@ -172,10 +177,12 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
             0.into(),
             0.into(),
             0.into(),
+            one.vendor_account.into(),
         ]);
     }
     let sql = "INSERT INTO submission (id, key, vendor, kind, path, account, body, batch_id, state, next_at, \
-               created_at, lease_until, fence, tries, doubts, same_errors, refusals, looks) VALUES {rows}";
+               created_at, lease_until, fence, tries, doubts, same_errors, refusals, looks, \
+               vendor_account) VALUES {rows}";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
 }
@@ -385,16 +392,13 @@ pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i6
     tx.run(sqlx::query(sql).bind(id.to_owned()).bind(vendor_id).bind(now)).await
 }
 
-/// While payments through a vendor are unsettled: the vendor's id of the newest transfer or batch it has accepted.
+/// The vendor's id of the newest transfer or batch that it has accepted.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn newest_accepted_while_open(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
+pub async fn newest_accepted(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE vendor = $1 AND state = 'accepted' \
-               AND kind IN ('transfer', 'batch') AND EXISTS (SELECT 1 FROM payout_transaction t \
-               WHERE t.vendor = $1 AND t.state IN ('queued', 'sending', 'unknown', 'review', 'processing', \
-               'on_hold', 'unclaimed', 'transferred', 'payout_sending', 'payout_unknown', 'payout_review', \
-               'in_transit', 'recalling')) ORDER BY created_at DESC LIMIT 1";
+               AND kind IN ('transfer', 'batch') ORDER BY created_at DESC LIMIT 1";
     let row = db.optional(sqlx::query(sql).bind(vendor.as_str())).await?;
     Ok(row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten())
 }

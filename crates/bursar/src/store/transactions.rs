@@ -55,6 +55,10 @@ pub struct Transaction {
     pub contradicted_at: Option<i64>,
     /// Goes up with every change.
     pub version: i64,
+    /// The vendor's account it is paid from, where that is known.
+    pub vendor_account: Option<String>,
+    /// `live`, `test` or `sandbox`, where that is known.
+    pub mode: Option<String>,
 }
 
 impl Transaction {
@@ -74,7 +78,7 @@ impl Transaction {
 const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currency, amount_minor, fee_minor, \
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
-                       outside_reference, contradicted_at, version";
+                       outside_reference, contradicted_at, version, vendor_account, mode";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -112,6 +116,8 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
         outside: date(22)?.zip(maybe(23)?).zip(maybe(24)?).map(|((at, on), reference)| (at, on, reference)),
         contradicted_at: date(25)?,
         version: row.try_get(26)?,
+        vendor_account: row.try_get(27)?,
+        mode: row.try_get(28)?,
     })
 }
 

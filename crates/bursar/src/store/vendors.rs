@@ -1,6 +1,7 @@
 //! The connections to the vendors: sealed credentials, what they last said about them, and what arrives from them.
 
 use payout::eligibility::VendorFacts;
+use payout::ids::{BatchId, TransactionId};
 use payout::money::Vendor;
 use sqlx::Row as _;
 
@@ -29,6 +30,8 @@ pub struct Connection {
     pub bad_signatures: i64,
     /// When the last good one came.
     pub last_event_at: Option<i64>,
+    /// The vendor's account and mode, as the vendor told them: `acct_…/live`. `None` until they were read.
+    pub account: Option<String>,
 }
 
 /// Every connection there is.
@@ -37,7 +40,7 @@ pub struct Connection {
 /// When the database does not answer.
 pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
     let sql = "SELECT vendor, mode, sealed, last_four, connected_at, rejected_at, rejected_why, retry_at, \
-               bad_signatures, last_event_at FROM vendor_connection ORDER BY vendor";
+               bad_signatures, last_event_at, vendor_account FROM vendor_connection ORDER BY vendor";
     let read = |row: &sqlx::any::AnyRow| {
         let vendor: String = row.try_get(0)?;
         Ok(Connection {
@@ -51,6 +54,7 @@ pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
             retry_at: row.try_get(7)?,
             bad_signatures: row.try_get(8)?,
             last_event_at: row.try_get(9)?,
+            account: row.try_get(10)?,
         })
     };
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
@@ -61,14 +65,112 @@ pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn put(tx: &mut Tx, connection: &Connection) -> Result<()> {
-    let sql = "INSERT INTO vendor_connection (vendor, mode, sealed, last_four, connected_at, bad_signatures) \
-               VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (vendor) DO UPDATE SET mode = excluded.mode, \
-               sealed = excluded.sealed, last_four = excluded.last_four, \
+    let sql = "INSERT INTO vendor_connection (vendor, mode, sealed, last_four, connected_at, vendor_account, bad_signatures) \
+               VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (vendor) DO UPDATE SET mode = excluded.mode, \
+               sealed = excluded.sealed, last_four = excluded.last_four, vendor_account = excluded.vendor_account, \
                connected_at = excluded.connected_at, rejected_at = NULL, rejected_why = NULL, retry_at = NULL";
     let query = sqlx::query(sql).bind(connection.vendor.as_str()).bind(connection.mode.clone());
     let query = query.bind(connection.sealed.clone()).bind(connection.last_four.clone());
-    tx.run(query.bind(connection.connected_at)).await?;
+    tx.run(query.bind(connection.connected_at).bind(connection.account.clone())).await?;
     Ok(())
+}
+
+/// Holds a vendor's connection, or every one, so that what belongs to its account and which account it is change one
+/// after the other.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold(tx: &mut Tx, vendor: Option<Vendor>) -> Result<()> {
+    let sql = "UPDATE vendor_connection SET mode = mode WHERE CAST($1 AS TEXT) IS NULL OR vendor = $1";
+    tx.run(sqlx::query(sql).bind(vendor.map(Vendor::as_str))).await?;
+    Ok(())
+}
+
+/// Binds payments to the accounts that are connected now: those of a batch that is being paid. The connections are held
+/// from here on, so this comes last.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<()> {
+    hold(tx, None).await?;
+    let sql = format!("{BIND} WHERE batch_id = $1");
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(batch.to_string())).await?;
+    Ok(())
+}
+
+/// The same for one payment, of which nothing is at the vendor and which is sent again from the beginning.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn bind_again(tx: &mut Tx, id: TransactionId) -> Result<()> {
+    hold(tx, None).await?;
+    let sql = format!("{BIND} WHERE id = $1");
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string())).await?;
+    Ok(())
+}
+
+const BIND: &str = "UPDATE payout_transaction SET \
+    vendor_account = (SELECT c.vendor_account FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor), \
+    mode = (SELECT c.mode FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor)";
+
+/// What of a vendor is not over: under way, parked in a payee's balance there, or a success that is still watched.
+const NOT_OVER: &str = "(ask_at IS NOT NULL OR (released_at IS NULL AND outside_at IS NULL \
+                        AND state NOT IN ('success', 'failed', 'recalled', 'returned', 'blocked', 'refunded', 'reversed')))";
+
+/// How many payments through a vendor are not over and are bound to another account than this one, or to one that is not
+/// known; with the requests that have no end yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str) -> Result<i64> {
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM payout_transaction WHERE vendor = $1 \
+         AND COALESCE(vendor_account, '') <> $2 AND {NOT_OVER}) \
+         + (SELECT COUNT(*) FROM submission WHERE vendor = $1 AND COALESCE(vendor_account, '') <> $2 \
+         AND state IN ('intended', 'unknown', 'looking'))"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(vendor.as_str()).bind(account.to_owned());
+    Ok(db.one(query).await?.try_get(0)?)
+}
+
+/// Says to which account everything of a vendor belongs that is not over and bound to none, because it is from before
+/// accounts were recorded.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn adopt(tx: &mut Tx, vendor: Vendor, account: &str, mode: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE payout_transaction SET vendor_account = $2, mode = $3 WHERE vendor = $1 \
+         AND vendor_account IS NULL AND {NOT_OVER}"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(vendor.as_str());
+    tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await?;
+    let sql = "UPDATE submission SET vendor_account = $2 WHERE vendor = $1 AND vendor_account IS NULL \
+               AND state IN ('intended', 'unknown', 'looking', 'needs_review')";
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(account.to_owned())).await?;
+    Ok(())
+}
+
+/// Notes at which gate the payments wait that these requests carry.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_elsewhere(tx: &mut Tx, code: &str, submissions: &[String]) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET waiting_code = $1 WHERE id IN \
+               (SELECT transaction_id FROM attempt WHERE submission_id IN ({ids}))";
+    tx.among(sql, &[code.into()], submissions.iter().cloned()).await?;
+    Ok(())
+}
+
+/// Notes which account the saved credentials belong to; false when other ones were saved meanwhile, or it is known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, mode: &str) -> Result<bool> {
+    let sql = "UPDATE vendor_connection SET vendor_account = $3, mode = $4 \
+               WHERE vendor = $1 AND sealed = $2 AND vendor_account IS NULL";
+    let query = sqlx::query(sql).bind(vendor.as_str()).bind(sealed.to_owned());
+    Ok(tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await? == 1)
 }
 
 /// Pauses a vendor that refuses our credentials; answers whether it was not paused before.

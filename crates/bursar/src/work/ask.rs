@@ -187,6 +187,9 @@ type Look = std::result::Result<Option<Finding>, ReadError>;
 
 async fn paypal_item(work: &Work, of: &Transaction, id: &str) -> Result<Look> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    if !paypal.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
     Ok(paypal.client.item(id).await.map(|item| {
         let fact = paypal_batch::item_fact(&item).filter(|_| settle::about_ours(of, &item))?;
         let carrier_id = item.payout_batch_id?;
@@ -202,6 +205,9 @@ async fn stripe_object(
     id: &str,
 ) -> Result<Look> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
     let (stripe, net) = (&stripe.client, Some(of.terms.net));
     let made = |fact: Option<Fact>| {
@@ -228,6 +234,12 @@ async fn stripe_object(
         }
         Leg::Item | Leg::Cancel => Ok(None),
     })
+}
+
+fn of_another_account() -> ReadError {
+    ReadError::Unreachable(
+        "the payment was made from another account than the one that is connected".to_owned(),
+    )
 }
 
 fn not_connected() -> ReadError {

@@ -22,8 +22,22 @@ use crate::store::vendors::Connection;
 pub struct Connected<C> {
     /// The client.
     pub client: C,
-    /// Real money.
-    pub live: bool,
+    /// Whose credentials it has, where that was read already.
+    pub account: Option<String>,
+}
+
+impl<C> Connected<C> {
+    /// Whether this is certainly the account that something is bound to.
+    #[must_use]
+    pub fn is_of(&self, bound: Option<&str>) -> bool {
+        bound.is_some() && self.account.as_deref() == bound
+    }
+
+    /// Whether something may be asked for here: not what is bound to another account, which does not have it.
+    #[must_use]
+    pub fn may_have(&self, bound: Option<&str>) -> bool {
+        bound.is_none() || self.is_of(bound)
+    }
 }
 
 /// The clients in use.
@@ -36,9 +50,9 @@ pub struct Clients {
 }
 
 #[derive(Clone)]
-enum Made {
-    Stripe(Connected<Stripe>),
-    PayPal(Connected<PayPal>),
+pub(super) enum Made {
+    Stripe(Stripe),
+    PayPal(PayPal),
 }
 
 /// Where a vendor's API is.
@@ -90,8 +104,8 @@ impl Clients {
     /// When the database does not answer.
     pub async fn stripe(&self) -> store::Result<Option<Connected<Stripe>>> {
         match self.get(Vendor::Stripe).await? {
-            Some(Made::Stripe(connected)) => Ok(Some(connected)),
-            Some(Made::PayPal(_)) | None => Ok(None),
+            Some((Made::Stripe(client), account)) => Ok(Some(Connected { client, account })),
+            Some((Made::PayPal(_), _)) | None => Ok(None),
         }
     }
 
@@ -101,34 +115,39 @@ impl Clients {
     /// When the database does not answer.
     pub async fn paypal(&self) -> store::Result<Option<Connected<PayPal>>> {
         match self.get(Vendor::PayPal).await? {
-            Some(Made::PayPal(connected)) => Ok(Some(connected)),
-            Some(Made::Stripe(_)) | None => Ok(None),
+            Some((Made::PayPal(client), account)) => Ok(Some(Connected { client, account })),
+            Some((Made::Stripe(_), _)) | None => Ok(None),
         }
     }
 
-    async fn get(&self, vendor: Vendor) -> store::Result<Option<Made>> {
+    async fn get(&self, vendor: Vendor) -> store::Result<Option<(Made, Option<String>)>> {
         let mut db = self.app.store.read().await?;
         let all = store::vendors::all(&mut db).await?;
         drop(db);
         let Some(connection) = all.into_iter().find(|connection| connection.vendor == vendor) else {
             return Ok(None);
         };
-        let made = self.made.lock().await;
-        if let Some((sealed, client)) = made.get(&vendor)
-            && *sealed == connection.sealed
-        {
-            return Ok(Some(client.clone()));
-        }
-        drop(made);
-        let client = match self.make(&connection) {
+        let client = match self.client(&connection).await {
             Ok(client) => client,
             Err(why) => {
                 self.cannot_be_made(&connection, &why).await;
                 return Ok(None);
             }
         };
-        self.made.lock().await.insert(vendor, (connection.sealed, client.clone()));
-        Ok(Some(client))
+        Ok(Some((client, connection.account)))
+    }
+
+    /// The client of a connection; why there is none when its credentials do not open.
+    pub(super) async fn client(&self, connection: &Connection) -> Result<Made, String> {
+        let mut made = self.made.lock().await;
+        if let Some((sealed, client)) = made.get(&connection.vendor)
+            && *sealed == connection.sealed
+        {
+            return Ok(client.clone());
+        }
+        let client = self.make(connection)?;
+        made.insert(connection.vendor, (connection.sealed.clone(), client.clone()));
+        Ok(client)
     }
 
     /// Credentials that do not open are like credentials that the vendor refuses: the vendor is paused, somebody is told,
@@ -146,15 +165,10 @@ impl Clients {
     fn make(&self, connection: &Connection) -> Result<Made, String> {
         let opened = Credentials::open(&self.app.master_key, connection)
             .ok_or("the vendor's credentials do not open with this master key; save them again")?;
-        let live = connection.mode == "live";
         match opened {
-            Credentials::Stripe { secret_key, .. } => {
-                let client = self.new_stripe(&secret_key)?;
-                Ok(Made::Stripe(Connected { client, live }))
-            }
+            Credentials::Stripe { secret_key, .. } => Ok(Made::Stripe(self.new_stripe(&secret_key)?)),
             Credentials::PayPal { client_id, client_secret, .. } => {
-                let client = self.new_paypal(&client_id, &client_secret, &connection.mode)?;
-                Ok(Made::PayPal(Connected { client, live }))
+                Ok(Made::PayPal(self.new_paypal(&client_id, &client_secret, &connection.mode)?))
             }
         }
     }

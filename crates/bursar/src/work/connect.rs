@@ -8,44 +8,63 @@ use payout::money::Vendor;
 use payout::payee::Destination;
 use payout::reason::{requirement, restriction};
 use vendors::ReadError;
-use vendors::paypal;
+use vendors::paypal::{self, PayPal};
 use vendors::stripe::{
     ConnectedAccount, ConnectedAccountState, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe,
 };
 
 use super::calls::Calls;
+use super::clients::Made;
 use super::{Done, Work};
 use crate::app::Actor;
 use crate::ops::payees::{self as payee_verbs, Standing};
-use crate::ops::vendors::{self as connections, Credentials};
+use crate::ops::vendors::{self as connections, Credentials, Proof};
 use crate::ops::{OpsError, Result};
 use crate::store;
 use crate::store::payees::Profile;
+use crate::store::vendors::Connection;
 use crate::transact;
 
 /// How many accounts one pass reads again.
 const ACCOUNTS_AT_ONCE: i64 = 50;
 /// How many of them are on the wire at a time.
 const READS_AT_ONCE: usize = 8;
+/// How long until a vendor is asked again whose credentials we have.
+const IDENTIFY_AGAIN_US: i64 = 5_000_000;
 
 /// Proves a Stripe key, registers both webhook endpoints, and saves.
 ///
 /// # Errors
-/// [`OpsError::Refused`] in Stripe's words; [`OpsError::Unreachable`] when Stripe does not answer.
+/// [`OpsError::Refused`] in Stripe's words, and `wrong_mode` when the key is not of this mode; [`OpsError::Conflict`]
+/// `other_vendor_account`; [`OpsError::Unreachable`] when Stripe does not answer.
 pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) -> Result<()> {
-    let client = work.clients.new_stripe(secret_key).map_err(|told| refused("secret_key", &told))?;
-    client.balance(None).await.map_err(|error| told("secret_key", Vendor::Stripe, &error))?;
-    let known = newest_at(work, Vendor::Stripe).await?;
-    if let Some(transfer) = known
-        && let Err(ReadError::Missing) = client.transfer(&transfer).await
-    {
-        return Err(other_account(Vendor::Stripe));
+    if let Some(own) = mode_of_key(secret_key).filter(|own| *own != mode) {
+        return Err(wrong_mode(mode, own));
     }
-    let kept = match saved(work, Vendor::Stripe).await? {
+    let client = work.clients.new_stripe(secret_key).map_err(|told| refused("secret_key", &told))?;
+    let owner = client.identity().await.map_err(|error| told("secret_key", Vendor::Stripe, &error))?;
+    let own = if owner.live { "live" } else { "test" };
+    if own != mode {
+        return Err(wrong_mode(mode, own));
+    }
+    let connection = connection(work, Vendor::Stripe).await?;
+    let [had_platform, had_connect] = match opened(work, connection.as_ref()) {
         Some(Credentials::Stripe { platform, connect, .. }) => [platform, connect],
         Some(Credentials::PayPal { .. }) | None => [None, None],
     };
-    let [had_platform, had_connect] = kept;
+    let account = connections::account_in(&owner.account, own);
+    let before = connection.as_ref().and_then(|connection| connection.account.as_ref());
+    let same_as_before = match before {
+        Some(before) => *before == account,
+        None => {
+            let had = [&had_platform, &had_connect].into_iter().flatten().map(|(id, _)| id.as_str());
+            let had: Vec<&str> = had.collect();
+            let told = |error| told("secret_key", Vendor::Stripe, &error);
+            stripe_has_ours(work, &client, &had).await?.map_err(told)?
+        }
+    };
+    let proof = Proof { mode: own, account, same_as_before };
+    not_another(work, Vendor::Stripe, &proof).await?;
     let base = &work.app.base_url;
     let platform = endpoint(&client, &format!("{base}/webhooks/stripe"), false, had_platform).await;
     let connect = endpoint(&client, &format!("{base}/webhooks/stripe-connect"), true, had_connect).await;
@@ -54,7 +73,51 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
         platform: Some(platform.map_err(|error| told("webhooks", Vendor::Stripe, &error))?),
         connect: Some(connect.map_err(|error| told("webhooks", Vendor::Stripe, &error))?),
     };
-    connections::save(&work.app, actor, &credentials, mode).await
+    connections::save(&work.app, actor, &credentials, &proof).await
+}
+
+/// The mode that a Stripe key names itself: `sk_live_…`, `rk_test_…`.
+fn mode_of_key(key: &str) -> Option<&'static str> {
+    let (_, rest) = key.split_once('_')?;
+    ["live", "test"].into_iter().find(|mode| rest.starts_with(&format!("{mode}_")))
+}
+
+fn wrong_mode(mode: &str, own: &str) -> OpsError {
+    let sentence = format!(
+        "This is a {own} key and the mode says {mode}. Nothing was changed. Choose {own}, or paste the key of the {mode} mode: in test mode no money moves, whatever the payments say."
+    );
+    Refusal::new("wrong_mode", sentence).at("mode").into()
+}
+
+/// Whether an account of Stripe is the one that was connected, where that was not recorded: it has a webhook endpoint of
+/// ours by its id, or the newest transfer that was accepted. Nothing else proves it.
+async fn stripe_has_ours(
+    work: &Work,
+    client: &Stripe,
+    endpoints: &[&str],
+) -> Result<std::result::Result<bool, ReadError>> {
+    match client.webhook_endpoints().await {
+        Ok(found) if found.iter().any(|one| endpoints.contains(&one.id.as_str())) => return Ok(Ok(true)),
+        Ok(_) => {}
+        Err(error) => return Ok(Err(error)),
+    }
+    let mut db = work.app.store.read().await?;
+    let newest = store::submissions::newest_accepted(&mut db, Vendor::Stripe).await?;
+    drop(db);
+    let Some(transfer) = newest else { return Ok(Ok(false)) };
+    Ok(match client.transfer(&transfer).await {
+        Ok(_) => Ok(true),
+        Err(ReadError::Missing) => Ok(false),
+        Err(error) => Err(error),
+    })
+}
+
+/// Refuses another account before anything is registered there. What decides is asked again where it is saved.
+async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
+    if proof.same_as_before {
+        return Ok(());
+    }
+    connections::same_account(&mut work.app.store.read().await?, vendor, &proof.account).await
 }
 
 /// The endpoint at `url`: the one we have if Stripe still has it, else a new one, because only its making tells the
@@ -97,12 +160,8 @@ pub async fn paypal(
         .new_paypal(client_id, client_secret, mode)
         .map_err(|told| refused("client_id", &told))?;
     client.webhooks().await.map_err(|error| told("client_secret", Vendor::PayPal, &error))?;
-    let known = newest_at(work, Vendor::PayPal).await?;
-    if let Some(batch) = known
-        && let Err(ReadError::Missing) = client.batch(&batch).await
-    {
-        return Err(other_account(Vendor::PayPal));
-    }
+    let proof = paypal_proof(work, &client, client_id, mode).await?;
+    not_another(work, Vendor::PayPal, &proof).await?;
     let url = format!("{}/webhooks/paypal", work.app.base_url);
     let webhook_id = client
         .create_webhook(&url, paypal::NEEDED_EVENTS)
@@ -113,30 +172,87 @@ pub async fn paypal(
         client_secret: client_secret.to_owned(),
         webhook_id: Some(webhook_id),
     };
-    connections::save(&work.app, actor, &credentials, mode).await
+    connections::save(&work.app, actor, &credentials, &proof).await
 }
 
-/// While payments through a vendor are unsettled, the newest object that it has of ours: credentials that do not know it
-/// belong to another account, to which open submissions would be sent a second time.
-async fn newest_at(work: &Work, vendor: Vendor) -> Result<Option<String>> {
-    let mut db = work.app.store.read().await?;
-    Ok(store::submissions::newest_accepted_while_open(&mut db, vendor).await?)
+/// PayPal tells no id of the account behind credentials: an application id is one and the same in every sandbox. The
+/// client id is certain, for an application belongs to one account; another application counts as another account. Its
+/// mode is certain as well, because each mode has a host of its own.
+async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str) -> Result<Proof> {
+    let mode = if mode == "live" { "live" } else { "sandbox" };
+    let account = connections::account_in(client_id, mode);
+    let connection = connection(work, Vendor::PayPal).await?;
+    let before = match (connection.as_ref(), opened(work, connection.as_ref())) {
+        (Some(Connection { account: Some(before), .. }), _) => Some(before.clone()),
+        (Some(connection), Some(Credentials::PayPal { client_id, .. })) => {
+            Some(connections::account_in(&client_id, &connection.mode))
+        }
+        (_, _) => None,
+    };
+    let same_as_before = match before {
+        Some(before) => before == account,
+        None => {
+            let mut db = work.app.store.read().await?;
+            let newest = store::submissions::newest_accepted(&mut db, Vendor::PayPal).await?;
+            drop(db);
+            match newest {
+                None => false,
+                Some(batch) => match client.batch(&batch).await {
+                    Ok(_) => true,
+                    Err(ReadError::Missing) => false,
+                    Err(error) => return Err(told("client_id", Vendor::PayPal, &error)),
+                },
+            }
+        }
+    };
+    Ok(Proof { mode, account, same_as_before })
 }
 
-fn other_account(vendor: Vendor) -> OpsError {
-    let sentence = format!(
-        "These credentials belong to another {} account (or mode) than the payments that are still under way, so nothing was saved: those would be sent a second time. Wait until they have ended, then connect the other account.",
-        vendor.label()
-    );
-    OpsError::Conflict(Refusal::new("other_vendor_account", sentence))
+/// Reads whose credentials the saved ones are, where a version before did not: nothing is sent until that is certain.
+///
+/// # Errors
+/// When the database does not answer. A vendor that does not answer is asked again.
+pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()> {
+    let unknown = connection(work, vendor).await?;
+    let unknown = unknown.filter(|one| one.account.is_none() && one.rejected_at.is_none());
+    let Some(connection) = unknown else { return Ok(()) };
+    if work.reach.room(vendor, Calls::Reads, now, 1) == 0 {
+        return Ok(());
+    }
+    let Ok(client) = work.clients.client(&connection).await else { return Ok(()) };
+    let told = match (client, opened(work, Some(&connection))) {
+        (Made::Stripe(client), _) => {
+            let told = work.ask(vendor, client.identity()).await;
+            told.map(|told| (told.account, if told.live { "live" } else { "test" }.to_owned()))
+        }
+        (Made::PayPal(client), Some(Credentials::PayPal { client_id, .. })) => {
+            work.ask(vendor, client.webhooks()).await.map(|_| (client_id, connection.mode.clone()))
+        }
+        (Made::PayPal(_), _) => return Ok(()),
+    };
+    match told {
+        Ok((account, mode)) => {
+            let account = connections::account_in(&account, &mode);
+            connections::identify(&work.app, &connection, &account, &mode).await?;
+        }
+        Err(ReadError::Credentials(why)) => connections::pause(&work.app, vendor, &why).await?,
+        Err(error) => {
+            tracing::warn!(vendor = vendor.as_str(), %error,
+                "it cannot be read whose account the saved credentials belong to; nothing is sent there until it is");
+            work.reach.hold(vendor, Calls::Reads, now + IDENTIFY_AGAIN_US);
+        }
+    }
+    Ok(())
+}
+
+async fn connection(work: &Work, vendor: Vendor) -> Result<Option<Connection>> {
+    let all = store::vendors::all(&mut work.app.store.read().await?).await?;
+    Ok(all.into_iter().find(|connection| connection.vendor == vendor))
 }
 
 /// The credentials that are saved, if they open.
-async fn saved(work: &Work, vendor: Vendor) -> Result<Option<Credentials>> {
-    let mut db = work.app.store.read().await?;
-    let all = store::vendors::all(&mut db).await?;
-    let connection = all.into_iter().find(|connection| connection.vendor == vendor);
-    Ok(connection.and_then(|connection| Credentials::open(&work.app.master_key, &connection)))
+fn opened(work: &Work, connection: Option<&Connection>) -> Option<Credentials> {
+    connection.and_then(|connection| Credentials::open(&work.app.master_key, connection))
 }
 
 fn refused(field: &'static str, sentence: &str) -> OpsError {

@@ -18,7 +18,7 @@ use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
 use super::calls::Calls;
-use super::{Death, Done, Work, send, swept};
+use super::{Death, Done, Work, connect, send, swept};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
@@ -47,6 +47,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     if rests(work).await? {
         return Ok(0);
     }
+    connect::identify(work, vendor, now).await?;
     let legs: &[(Leg, i64)] = match vendor {
         Vendor::Stripe => &[(Leg::Transfer, send::at_once(work)), (Leg::Reversal, send::at_once(work))],
         Vendor::PayPal => &[(Leg::Cancel, send::at_once(work)), (Leg::Item, PAYPAL_AT_ONCE)],
@@ -130,7 +131,8 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
     let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
     let gates = gates.within(&mut db, &batches).await?;
-    let paused = paused(&store::vendors::all(&mut db).await?, now);
+    let connections = store::vendors::all(&mut db).await?;
+    let paused = paused(&connections, now);
     let backs = queued.iter().filter(|attempt| takes_back(attempt.leg));
     let backs: Vec<TransactionId> = backs.map(|attempt| attempt.transaction).collect();
     let made = transfers_of(&mut db, &backs).await?;
@@ -143,7 +145,11 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
             sorted.settled.push((attempt.clone(), too_late_to_cancel(&attempt)));
             continue;
         }
-        match gate(&attempt, &transaction, &gates, &paused, now) {
+        let gate = match is_of_its_account(&transaction, &connections) {
+            true => gate(&attempt, &transaction, &gates, &paused, now),
+            false => BeforeSend::Wait(Code::OtherVendorAccount),
+        };
+        match gate {
             BeforeSend::Open => {
                 let back = made.get(&transaction.id).cloned();
                 let ready = Ready { attempt, transaction, back };
@@ -165,6 +171,14 @@ fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
     let paused = connections.iter().filter(|connection| connection.rejected_at.is_some());
     let resting = paused.filter(|connection| connection.retry_at.is_some_and(|at| at > now));
     resting.map(|connection| connection.vendor).collect()
+}
+
+/// Whether what is connected is the vendor's account that a payment was promised from. Where nothing is connected, the
+/// gates say so.
+fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection]) -> bool {
+    let connection = connections.iter().find(|connection| connection.vendor == of.terms.vendor);
+    connection
+        .is_none_or(|connection| connection.account.is_some() && connection.account == of.vendor_account)
 }
 
 /// Taking our own money back asks only whether the vendor can be reached; paying asks every gate.
@@ -454,7 +468,8 @@ fn intention(
     told: &mut Vec<Heard>,
     new: &mut Vec<New>,
 ) {
-    let submission = send::new_submission(app, request, batch, now);
+    let account = carried.first().and_then(|ready| ready.transaction.vendor_account.clone());
+    let submission = send::new_submission(app, request, batch, account, now);
     for ready in carried {
         let sent = heard(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
         told.push(Heard { submission: Some(submission.id.clone()), ..sent });

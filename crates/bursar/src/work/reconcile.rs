@@ -2,6 +2,7 @@
 //!
 //! Only Stripe is looked through. At PayPal sending the same bytes again is the look, and `send` does that.
 
+use payout::eligibility::Code;
 use payout::money::Vendor;
 use payout::transaction::Fact;
 use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
@@ -41,6 +42,11 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         return (Judged::review(of, "PayPal cannot be looked through by our key"), None);
     }
     let Ok(Some(stripe)) = work.clients.stripe().await else { return unsure() };
+    if !stripe.is_of(of.vendor_account.as_deref()) {
+        // Another account has nothing of it, which would be taken for never made.
+        let (code, (judged, _)) = (Code::OtherVendorAccount, unsure());
+        return (Judged { why: code.as_str().to_owned(), detail: code.message().to_owned(), ..judged }, None);
+    }
     let Some((request, expect)) = stored(of) else {
         return (Judged::review(of, "the stored request cannot be read back"), None);
     };

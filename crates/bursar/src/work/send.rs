@@ -221,6 +221,16 @@ struct Wire<'a> {
 }
 
 impl Wire<'_> {
+    /// Whether what is connected is the vendor's account that a request was intended for. Where nothing is connected,
+    /// nothing is sent anyway.
+    fn is_its_account(&self, of: &Submission) -> bool {
+        let bound = of.vendor_account.as_deref();
+        match of.vendor {
+            Vendor::Stripe => self.stripe.as_ref().is_none_or(|stripe| stripe.is_of(bound)),
+            Vendor::PayPal => self.paypal.as_ref().is_none_or(|paypal| paypal.is_of(bound)),
+        }
+    }
+
     /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
     async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
@@ -240,6 +250,9 @@ impl Wire<'_> {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
             return Answered::unsent(submission, judged, Vec::new());
         };
+        if !self.is_its_account(&submission) {
+            return elsewhere(submission, sent_at + self.work.app.config.longest_wait_us());
+        }
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
             return unsent(submission, sent_at + AGAIN_US);
         }
@@ -296,6 +309,15 @@ fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
 /// Nothing left us and nothing was learnt; what was said last stays said.
 fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
+    let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
+    Answered::unsent(submission, judged, Vec::new())
+}
+
+/// The request belongs to another account of the vendor than the one that is connected: there it may have been carried
+/// out, and here it would be carried out a second time. It waits.
+fn elsewhere(submission: Submission, again: i64) -> Answered {
+    let code = Code::OtherVendorAccount;
+    let (why, detail) = (code.as_str().to_owned(), code.message().to_owned());
     let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
     Answered::unsent(submission, judged, Vec::new())
 }
@@ -414,6 +436,8 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
         let outcomes: Vec<submissions::Outcome> =
             answered.iter().map(|answer| outcome(answer, now)).collect();
         let held = submissions::record(tx, &outcomes).await?;
+        let elsewhere = answered.iter().filter(|one| one.judged.why == Code::OtherVendorAccount.as_str());
+        let elsewhere: Vec<String> = elsewhere.map(|one| one.submission.id.clone()).collect();
         evidence::keep(tx, &raw_answers(app, &answered, &held, now)).await?;
         let attempts = transactions::attempts_of_submissions(tx, &held).await?;
         let mut by_submission: HashMap<&str, Vec<&Attempt>> = HashMap::new();
@@ -433,6 +457,7 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
             }
         }
         transactions::ask_now(tx, &canceled_of, now).await?;
+        store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
         let later = now + app.config.longest_wait_us();
         transactions::let_wait(tx, &at_gates, later).await?;
@@ -671,7 +696,7 @@ async fn send_others_again(
     let of: Vec<&transactions::Transaction> = found.iter().collect();
     let request = dispatch::batch_request(&key, currency, &of)
         .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
-    let submission = new_submission(app, &request, refused.batch, now);
+    let submission = new_submission(app, &request, refused.batch, refused.vendor_account.clone(), now);
     let moved = others.iter().map(|one| Heard {
         transaction: one.transaction,
         attempt: one.id,
@@ -703,7 +728,13 @@ pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
 }
 
 /// A submission as it is committed.
-pub(super) fn new_submission(app: &App, request: &MoneyRequest, batch: BatchId, now: i64) -> New {
+pub(super) fn new_submission(
+    app: &App,
+    request: &MoneyRequest,
+    batch: BatchId,
+    vendor_account: Option<String>,
+    now: i64,
+) -> New {
     New {
         id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
         key: request.key().to_owned(),
@@ -717,6 +748,7 @@ pub(super) fn new_submission(app: &App, request: &MoneyRequest, batch: BatchId, 
         // Both vendors' bodies are ASCII: a form, or JSON that escapes the rest.
         body: String::from_utf8_lossy(request.body()).into_owned(),
         batch,
+        vendor_account,
     }
 }
 

@@ -36,6 +36,9 @@ const LEASE_US: i64 = 60_000_000;
 const WATCHED_US: i64 = 10 * 86_400_000_000;
 /// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
+/// What is noted of a payment that the connected account does not have.
+const ELSEWHERE: &str =
+    "the vendor was not asked: the payment was made from another account than the one that is connected";
 
 /// What the vendor said about one attempt.
 struct Said {
@@ -157,6 +160,8 @@ async fn ask_stripe(
         ask.iter().for_each(|(of, _)| drop(out.send(unreachable(of.id, "Stripe is not connected"))));
         return Ok(());
     };
+    let (ask, elsewhere): (Vec<_>, Vec<_>) =
+        ask.into_iter().partition(|(of, _)| stripe.may_have(of.vendor_account.as_deref()));
     let asks = futures::stream::iter(ask).map(|(transaction, attempt)| {
         let client = stripe.client.clone();
         async move {
@@ -169,6 +174,7 @@ async fn ask_stripe(
         }
     });
     let mut asks = asks.buffer_unordered(READS_AT_ONCE);
+    elsewhere.iter().for_each(|(of, _)| drop(out.send(unreachable(of.id, ELSEWHERE))));
     while let Some((transaction, attempt, payout)) = asks.next().await {
         let said = match payout {
             Ok(payout) => {
@@ -225,6 +231,10 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
         all.for_each(|(of, _)| drop(out.send(unreachable(of.id, "PayPal is not connected"))));
         return Ok(());
     };
+    let (ask, elsewhere): (ByBatch, ByBatch) = ask
+        .into_iter()
+        .partition(|(_, due)| due.iter().all(|(of, _)| paypal.may_have(of.vendor_account.as_deref())));
+    elsewhere.values().flatten().for_each(|(of, _)| drop(out.send(unreachable(of.id, ELSEWHERE))));
     let client = &paypal.client;
     let asks = futures::stream::iter(ask)
         .map(|(batch, due)| async move { ask_batch(work, client, &batch, &due, source).await });

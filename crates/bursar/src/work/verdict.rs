@@ -401,6 +401,7 @@ pub(super) mod tests {
             created_at: 0,
             first_sent_at: Some(0),
             last_sent_at: Some(0),
+            vendor_account: None,
         }
     }
 

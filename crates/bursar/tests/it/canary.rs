@@ -107,7 +107,7 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
         }
     }
     let csrf = browser.read("/settings/payouts").await.hidden("csrf");
-    let wrong = [("csrf", csrf.as_str()), ("secret_key", STRIPE_KEY), ("mode", "live")];
+    let wrong = [("csrf", csrf.as_str()), ("secret_key", STRIPE_KEY), ("mode", "test")];
     let told = browser.post("/settings/vendors/stripe", &wrong).await;
     assert!(told.body.contains("does not accept these credentials"), "{}", told.body);
     seen.note("what the form of Stripe told", told.body);

@@ -42,7 +42,9 @@
 //! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
 //! `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) ·
-//! `forget token` · `reconnect stripe` (credentials are saved again) ·
+//! `forget token` · `forget accounts` (as a database of an earlier version) ·
+//! `reconnect stripe` (credentials are saved again; `other-account`: those of another account) ·
+//! `switch stripe other-account` (the same beneath the program, without any question) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
 //! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
 //! as what is wrong with it) .
@@ -75,6 +77,7 @@
 //! | `changes ana 2` | his destination was set so many times, the first one included |
 //! | `told ana payout_profile_changed 2` | so many notices of that name were written about him |
 //! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
+//! | `nothing-asked other-account` | no request for money has reached the other account of either vendor |
 //! | `events parked 1` | so many events are for objects that we do not know |
 //! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about his newest transaction were written, or none of them |
 //! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
@@ -108,9 +111,12 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    a_database_from_before,
     a_gate_closes_before_pay,
     a_gate_closes_while_the_vendor_is_away,
     a_worker_falls_asleep,
+    another_account_is_connected,
+    another_account_beneath_us,
     account_disconnected,
     answer_lost_at_paypal,
     answer_lost_at_stripe,
@@ -303,6 +309,10 @@ impl Stage {
                 .map_err(|no| no.to_string());
         }
         match (first, rest) {
+            ("refuse", [code, "reconnect", vendor, "other-account"]) => {
+                let done = vendor::to_other_account(&self.world, vendor).await;
+                commands::refused(code, done.map_err(commands::No::Refused))
+            }
             ("refuse", [code, command, of @ ..]) => {
                 commands::refuse(&self.world, &mut self.cast, code, command, of).await
             }
@@ -320,7 +330,7 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "daily" | "close-bank" | "disconnect"
-                | "forget" | "reconnect" | "webhook" | "safe-mode" | "clock",
+                | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {
@@ -329,6 +339,10 @@ impl Stage {
             ("events", ["parked", count]) => {
                 self.parked = count.parse().map_err(|_| "how many?")?;
                 Ok(())
+            }
+            ("nothing-asked", ["other-account"]) => {
+                let asked = self.world.other_account().books().requests.len();
+                if asked == 0 { Ok(()) } else { Err(format!("{asked} requests for money reached it")) }
             }
             ("unfinished", []) => {
                 self.unfinished = true;

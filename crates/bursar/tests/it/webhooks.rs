@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::Body;
 use axum::http::Request;
 use bursar::ops::people;
-use bursar::ops::vendors::Credentials;
+use bursar::ops::vendors::{Credentials, Proof};
 use bursar::store;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -143,7 +143,8 @@ async fn strangers_cannot_drive_calls_to_paypal_nor_writes() {
         client_secret: "secret".to_owned(),
         webhook_id: Some("WH-1".to_owned()),
     };
-    bursar::ops::vendors::save(&house.app, &actor, &credentials, "sandbox").await.unwrap();
+    let proof = Proof { mode: "sandbox", account: "sim_client/sandbox".to_owned(), same_as_before: false };
+    bursar::ops::vendors::save(&house.app, &actor, &credentials, &proof).await.unwrap();
     let bad = async || {
         let all = store::vendors::all(&mut house.app.store.read().await.unwrap()).await.unwrap();
         all[0].bad_signatures

@@ -7,7 +7,7 @@
 
 pub mod check;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -52,6 +52,10 @@ pub struct World {
     received: Mutex<Vec<Delivery>>,
     servers: Vec<JoinHandle<()>>,
     database: Database,
+    /// Where its database is, for what only a database of before can hold.
+    pub database_url: String,
+    /// Another account at both vendors, opened when it is first asked for.
+    other_account: OnceLock<Simulator>,
 }
 
 enum Database {
@@ -145,6 +149,8 @@ impl World {
             received,
             servers,
             database,
+            database_url,
+            other_account: OnceLock::new(),
         }
     }
 
@@ -160,9 +166,30 @@ impl World {
         .await;
     }
 
+    /// Forgets which accounts of the vendors everything belongs to: as a database is that an earlier version has written.
+    pub async fn forget_accounts(&self) {
+        for table in ["vendor_connection", "payout_transaction", "submission"] {
+            run(&self.database_url, format!("UPDATE {table} SET vendor_account = NULL")).await;
+        }
+    }
+
     /// Changes the payout settings.
     pub async fn set(&self, change: impl Fn(Document) -> Document + Send + Sync) {
         settings::save(&self.app, &self.actor, None, |before| Ok(change(before))).await.unwrap();
+    }
+
+    /// Another account at both vendors, with credentials and books of its own.
+    pub fn other_account(&self) -> &Simulator {
+        self.other_account.get_or_init(|| {
+            let told = self.app.clock.clone();
+            let mut options = Options::new(Arc::new(move || told.now()));
+            options.stripe_key = "sk_test_other".to_owned();
+            options.stripe_account = "acct_other_platform".to_owned();
+            options.paypal_client_id = "other_client".to_owned();
+            options.paypal_client_secret = "other_secret".to_owned();
+            options.seed = 1_000;
+            self.simulator.open_account(options)
+        })
     }
 
     /// Microseconds UTC.
@@ -337,7 +364,8 @@ async fn database(name: &str, folder: tempfile::TempDir) -> (String, Database) {
     (url, Database::Postgres { server, schema, _folder: folder })
 }
 
-async fn run(server: &str, sql: String) {
+/// Runs a statement past the program.
+pub async fn run(server: &str, sql: String) {
     let mut admin = AnyConnection::connect(server).await.unwrap();
     admin.execute(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
     admin.close().await.unwrap();

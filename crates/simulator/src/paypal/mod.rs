@@ -194,12 +194,7 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
 }
 
 fn token(world: &mut World, incoming: &Incoming) -> Answer {
-    let options = &world.options;
-    let expected = format!("{}:{}", options.paypal_client_id, options.paypal_client_secret);
-    let header = incoming.header("authorization").unwrap_or_default();
-    let basic = header.strip_prefix("Basic ").unwrap_or_default();
-    let given = base64::engine::general_purpose::STANDARD.decode(basic).unwrap_or_default();
-    if given != expected.as_bytes() {
+    if !is_client(world, incoming) {
         let body = json!({"error": "invalid_client", "error_description": "Client Authentication failed"});
         return Answer::json(401, &body);
     }
@@ -221,11 +216,25 @@ fn token(world: &mut World, incoming: &Incoming) -> Answer {
         "scope": scopes.map(|scope| format!("https://uri.paypal.com/{scope}")).join(" "),
         "access_token": token,
         "token_type": "Bearer",
-        "app_id": "APP-SIMULATED",
+        "app_id": world.options.paypal_app_id,
         "expires_in": TOKEN_SECONDS,
         "nonce": format!("{}{}", incoming.now, world.ids.capitals(16)),
     });
     Answer::json(200, &body)
+}
+
+/// Whether a request carries this account's credentials: those of its application, or a token it was given.
+pub(crate) fn is_asked(world: &World, incoming: &Incoming) -> bool {
+    is_client(world, incoming) || authorized(world, incoming)
+}
+
+fn is_client(world: &World, incoming: &Incoming) -> bool {
+    let options = &world.options;
+    let expected = format!("{}:{}", options.paypal_client_id, options.paypal_client_secret);
+    let header = incoming.header("authorization").unwrap_or_default();
+    let basic = header.strip_prefix("Basic ").unwrap_or_default();
+    let given = base64::engine::general_purpose::STANDARD.decode(basic).unwrap_or_default();
+    given == expected.as_bytes()
 }
 
 fn authorized(world: &World, incoming: &Incoming) -> bool {

@@ -196,6 +196,15 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(shown)
 }
 
+/// The account that the key belongs to, under the id it was opened with.
+pub(crate) fn read_own(world: &mut World, call: &Call<'_>) -> Outcome {
+    let mut shown = read(world, call, call.account.unwrap_or(PLATFORM))?;
+    if call.account.is_none() {
+        shown["id"] = Value::from(world.options.stripe_account.as_str());
+    }
+    Ok(shown)
+}
+
 pub(crate) fn read(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     known(world, call, id).map(|account| account.show())
 }
@@ -210,6 +219,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
         .range::<String, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
     let mut rows: Vec<Value> = accounts
         .filter(|(id, account)| id.as_str() != PLATFORM && !account.deleted)
+        .filter(|(_, account)| window.from.is_none_or(|from| account.created_at >= from))
         .take(window.limit + 1)
         .map(|(_, account)| account.show())
         .collect();

@@ -231,7 +231,7 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
         ("GET", ["payouts", id]) => payout::read(world, call, id),
         ("POST", ["payouts", id]) => payout::update(world, call, id),
         ("POST", ["payouts", id, "cancel"]) => payout::cancel(world, call, id),
-        ("GET", ["account"]) => account::read(world, call, call.account.unwrap_or(PLATFORM)),
+        ("GET", ["account"]) => account::read_own(world, call),
         ("POST", ["accounts"]) => account::create(world, call),
         ("GET", ["accounts"]) => account::list(world, call),
         ("GET", ["accounts", id]) => account::read(world, call, id),
@@ -295,7 +295,7 @@ impl Kept {
     }
 }
 
-fn authorized(incoming: &Incoming, secret_key: &str) -> bool {
+pub(crate) fn authorized(incoming: &Incoming, secret_key: &str) -> bool {
     use base64::Engine;
     let header = incoming.header("authorization").unwrap_or_default();
     if let Some(key) = header.strip_prefix("Bearer ") {

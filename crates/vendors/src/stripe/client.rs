@@ -1,5 +1,7 @@
 //! The client: each call is one request and one answer, lists apart, which are read to their end.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -13,7 +15,7 @@ use super::webhook::{NewWebhookEndpoint, WebhookEndpoint};
 use super::{ConnectedAccount, ConnectedAccountState, Expect, VERSION, form};
 use crate::classify;
 use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Request};
-use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why};
+use crate::{BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
 /// No list is longer than this many pages of a hundred; a vendor that says otherwise goes round in a circle.
 const MAX_PAGES: usize = 1_000;
@@ -40,6 +42,20 @@ struct Page<T> {
     has_more: bool,
 }
 
+/// A connected account as a list tells it.
+#[derive(Deserialize)]
+struct AccountMade {
+    id: String,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+/// What a balance says of the key that reads it.
+#[derive(Deserialize)]
+struct Mode {
+    livemode: bool,
+}
+
 /// By which a list is continued.
 trait Listed {
     fn id(&self) -> &str;
@@ -48,7 +64,16 @@ trait Listed {
 macro_rules! listed {
     ($($object:ty),+) => { $(impl Listed for $object { fn id(&self) -> &str { &self.id } })+ };
 }
-listed!(Transfer, Reversal, Payout, EventBody, ExternalAccount, BalanceTransaction, WebhookEndpoint);
+listed!(
+    Transfer,
+    Reversal,
+    Payout,
+    EventBody,
+    ExternalAccount,
+    BalanceTransaction,
+    WebhookEndpoint,
+    AccountMade
+);
 
 impl Stripe {
     /// A client for the API at `base` (`https://api.stripe.com`, or a stand-in) with a platform's secret key.
@@ -236,6 +261,35 @@ impl Stripe {
         let body: Named = self.post(&["accounts"], new.form(), None, Some(new.key)).await?;
         ConnectedAccount::parse(&body.id)
             .ok_or_else(|| ReadError::Unreadable(format!("{:?} is not the id of an account", body.id)))
+    }
+
+    /// The connected accounts made at or after this Unix second for this payee, newest first: the look-up of a lost answer to
+    /// [`Stripe::create_account`]. Whose they are stands in metadata that only the platform can write.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn accounts_made_for(
+        &self,
+        payee: &str,
+        created_gte_unix: i64,
+    ) -> Result<Vec<ConnectedAccount>, ReadError> {
+        let since = created_gte_unix.to_string();
+        let made: Vec<AccountMade> = self.list(&["accounts"], &[("created[gte]", &since)], None).await?;
+        let theirs = made.into_iter().filter(|one| one.metadata.get("payee").is_some_and(|of| of == payee));
+        Ok(theirs.filter_map(|one| ConnectedAccount::parse(&one.id)).collect())
+    }
+
+    /// Whose key it is: the platform's own account, and whether it moves real money.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Unreadable` when Stripe does not name an account.
+    pub async fn identity(&self) -> Result<Identity, ReadError> {
+        let told: Named = self.get(&["account"], &[], None).await?;
+        let Some(account) = ConnectedAccount::parse(&told.id) else {
+            return Err(ReadError::Unreadable(format!("{:?} is not the id of an account", told.id)));
+        };
+        let mode: Mode = self.get(&["balance"], &[], None).await?;
+        Ok(Identity { account: account.as_str().to_owned(), live: mode.livemode })
     }
 
     /// The country of the platform's own account, two capital letters. An account of another country needs the recipient

@@ -20,7 +20,7 @@ pub fn gate(code: Code) -> Told {
             "Über diesen Zahlungsdienst können wir im Moment nicht zahlen.",
             "Sie müssen nichts tun, oder Sie wählen unter „Wie ich bezahlt werde“ den anderen.",
         ),
-        Code::VendorCredentialsRejected | Code::VendorBalanceLow => told(
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
             "Die Zahlung wartet, bis wir beim Zahlungsdienst etwas in Ordnung gebracht haben.",
             "Sie müssen nichts tun; wir kümmern uns darum.",
         ),

@@ -20,7 +20,7 @@ pub fn gate(code: Code) -> Told {
             "We cannot pay through this payment service at the moment.",
             "You need not do anything, or you can choose the other one under “How I am paid”.",
         ),
-        Code::VendorCredentialsRejected | Code::VendorBalanceLow => told(
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
             "The payment waits for us to put something right at the payment service.",
             "You need not do anything; we are looking into it.",
         ),

@@ -20,7 +20,7 @@ pub fn gate(code: Code) -> Told {
             "En este momento no podemos pagar por este servicio de pago.",
             "No tiene que hacer nada, o puede elegir el otro en «Cómo me pagan».",
         ),
-        Code::VendorCredentialsRejected | Code::VendorBalanceLow => told(
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
             "El pago espera a que arreglemos algo con el servicio de pago.",
             "No tiene que hacer nada; nos ocupamos de ello.",
         ),

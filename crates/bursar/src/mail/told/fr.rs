@@ -20,7 +20,7 @@ pub fn gate(code: Code) -> Told {
             "Nous ne pouvons pas payer par ce service de paiement pour le moment.",
             "Vous n’avez rien à faire, ou vous pouvez choisir l’autre sous « Comment je suis payé ».",
         ),
-        Code::VendorCredentialsRejected | Code::VendorBalanceLow => told(
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
             "Le paiement attend que nous réglions quelque chose auprès du service de paiement.",
             "Vous n’avez rien à faire ; nous nous en occupons.",
         ),

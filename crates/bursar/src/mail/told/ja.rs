@@ -19,7 +19,7 @@ pub fn gate(code: Code) -> Told {
             "現在、この決済サービスではお支払いできません。",
             "お手続きは不要です。「受け取り方法」で別のサービスを選ぶこともできます。",
         ),
-        Code::VendorCredentialsRejected | Code::VendorBalanceLow => told(
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
             "決済サービスでの当方の手続きをお待ちいただいています。",
             "お手続きは不要です。こちらで対応しています。",
         ),

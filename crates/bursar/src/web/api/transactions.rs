@@ -115,6 +115,9 @@ struct TransactionJson {
     destination: String,
     status: String,
     label: String,
+    /// `live`, `test` or `sandbox`: the mode of the vendor's account that it is paid from; in the last two no money moves.
+    /// Null for payments from before this was recorded.
+    mode: Option<String>,
     detail: Option<String>,
     amount: MoneyJson,
     fee: MoneyJson,
@@ -257,6 +260,7 @@ fn json(transaction: &Transaction, named: Option<&payees::Named>) -> Transaction
         destination: transaction.destination.masked(),
         status: state.status().as_str().to_owned(),
         label: state.status().label().to_owned(),
+        mode: transaction.mode.clone(),
         detail: state.detail().map(|detail| detail.as_str().to_owned()),
         amount: terms.amount.into(),
         fee: transaction.fee.into(),

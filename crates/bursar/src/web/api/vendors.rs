@@ -61,6 +61,9 @@ struct PayPalJson {
 struct ConnectionJson {
     vendor: String,
     mode: String,
+    /// The vendor's own id of the account that the credentials belong to: `acct_…` at Stripe, the application's client id
+    /// at PayPal. Null until it was read.
+    account: Option<String>,
     /// The end of the credential.
     last_four: String,
     connected_at: String,
@@ -75,6 +78,9 @@ fn json(connection: &Connection) -> ConnectionJson {
     ConnectionJson {
         vendor: connection.vendor.as_str().to_owned(),
         mode: connection.mode.clone(),
+        account: connection.account.as_ref().map(|account| {
+            account.rsplit_once('/').map_or(account.as_str(), |(account, _)| account).to_owned()
+        }),
         last_four: connection.last_four.clone(),
         connected_at: rfc3339(connection.connected_at),
         rejected_at: connection.rejected_at.map(rfc3339),

@@ -63,7 +63,10 @@ const GATES: [(&str, &[Code]); 12] = [
     ("Partner active and not on hold", &[Code::PartnerOnHold, Code::PartnerClosed]),
     ("Payout profile complete", &[Code::ProfileMissing, Code::ProfileIncomplete]),
     ("Destination not changed a short time ago", &[Code::ProfileChangedRecently, Code::DestinationChanged]),
-    ("Vendor connected and its credentials good", &[Code::VendorNotConnected, Code::VendorCredentialsRejected]),
+    (
+        "Vendor connected and its credentials good",
+        &[Code::VendorNotConnected, Code::VendorCredentialsRejected, Code::OtherVendorAccount],
+    ),
     ("An amount the vendor can pay to this payee",
         &[Code::CurrencyUnsupported, Code::CountryUnsupported, Code::AmountNotPayable, Code::AboveVendorMax,
           Code::NetNotPositive, Code::BelowThreshold]),

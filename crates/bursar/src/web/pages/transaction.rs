@@ -93,6 +93,8 @@ struct ShowPage {
     kind: &'static str,
     vendor: &'static str,
     destination: String,
+    /// Said only where no real money moves.
+    test: Option<&'static str>,
     batch: String,
     amount: Cash,
     fee: Cash,
@@ -188,6 +190,11 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         kind: payee_kind(terms.payee),
         vendor: terms.vendor.label(),
         destination: transaction.destination.masked(),
+        test: match transaction.mode.as_deref() {
+            None | Some("live") => None,
+            Some("sandbox") => Some("Sandbox, no real money"),
+            Some(_) => Some("Test, no real money"),
+        },
         batch: batches::find(db, &transaction.batch.to_string()).await?.number,
         amount: Cash(terms.amount),
         fee: Cash(transaction.fee),

@@ -69,7 +69,12 @@ impl No {
 
 /// A command that must be refused, with this code.
 pub async fn refuse(world: &World, cast: &mut Cast, code: &str, command: &str, of: &[&str]) -> Outcome {
-    match run(world, cast, command, of).await {
+    refused(code, run(world, cast, command, of).await)
+}
+
+/// Something that must have been refused, with this code.
+pub fn refused(code: &str, done: Result<(), No>) -> Outcome {
+    match done {
         Ok(()) => Err("it was done".to_owned()),
         Err(no) if no.codes().contains(&code) => Ok(()),
         Err(no) => Err(no.to_string()),

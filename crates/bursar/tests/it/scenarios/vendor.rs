@@ -38,6 +38,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         ("heal", []) => world.simulator.heal(),
         ("clock", ["ahead", seconds]) => ahead(world, seconds)?,
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
+        ("forget", ["accounts"]) => world.forget_accounts().await,
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
             connect::stripe(&world.works[0], &world.actor, "sk_test_sim", "test").await.map_err(odd)?;
@@ -46,6 +47,10 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let (work, actor) = (&world.works[0], &world.actor);
             connect::paypal(work, actor, "sim_client", "sim_secret", "sandbox").await.map_err(odd)?;
         }
+        ("reconnect", [vendor, "other-account"]) => {
+            return to_other_account(world, vendor).await.map_err(odd);
+        }
+        ("switch", [vendor, "other-account"]) => return switch(world, vendor).await,
         ("webhook", [who, "again"]) => {
             let transaction = cast.transaction(world, who).await?;
             return again(world, &transaction).await;
@@ -64,6 +69,42 @@ fn ahead(world: &World, seconds: &str) -> Outcome {
     let seconds: i64 = seconds.parse().map_err(|_| "by how many seconds?")?;
     world.simulator.move_ahead(-seconds * SECOND);
     Ok(())
+}
+
+/// Saves credentials of another account of a vendor, as an administrator would.
+pub async fn to_other_account(world: &World, vendor: &str) -> bursar::ops::Result<()> {
+    world.other_account();
+    let (work, actor) = (&world.works[0], &world.actor);
+    match vendor {
+        "stripe" => connect::stripe(work, actor, "sk_test_other", "test").await,
+        _ => connect::paypal(work, actor, "other_client", "other_secret", "sandbox").await,
+    }
+}
+
+/// Puts credentials of another account beneath the program, past every question that is asked when they are saved: as a
+/// database would hold that was put together by hand.
+async fn switch(world: &World, vendor: &str) -> Outcome {
+    world.other_account();
+    let (credentials, account) = match vendor {
+        "stripe" => {
+            let secret_key = "sk_test_other".to_owned();
+            (Credentials::Stripe { secret_key, platform: None, connect: None }, "acct_other_platform/test")
+        }
+        _ => {
+            let (client_id, client_secret) = ("other_client".to_owned(), "other_secret".to_owned());
+            (Credentials::PayPal { client_id, client_secret, webhook_id: None }, "other_client/sandbox")
+        }
+    };
+    let plain = serde_json::to_string(&credentials).map_err(|error| error.to_string())?;
+    let vendor = credentials.vendor();
+    let sealed = world.app.master_key.seal(&world.app.clock, vendor.as_str(), &plain);
+    let mut db = world.app.store.read().await.unwrap();
+    let before = connections::all(&mut db).await.unwrap().into_iter().find(|one| one.vendor == vendor);
+    drop(db);
+    let before = before.ok_or("the vendor is not connected")?;
+    let after = connections::Connection { sealed, account: Some(account.to_owned()), ..before };
+    let put: bursar::ops::Result<()> = transact!(world.app, |tx| { Ok(connections::put(tx, &after).await?) });
+    put.map_err(odd)
 }
 
 /// As after a restored backup.
