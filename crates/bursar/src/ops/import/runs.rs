@@ -182,12 +182,7 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
         }
         let layout = layout(&before)?;
         places(before.what, &layout, chosen)?;
-        let headers: Vec<(String, Option<String>)> =
-            layout.headers.iter().map(|header| plain(header)).zip(chosen.iter().cloned()).collect();
-        let mut headers: Vec<_> = headers.into_iter().filter(|(header, _)| !header.is_empty()).collect();
-        headers.sort();
-        headers.dedup_by(|one, other| one.0 == other.0);
-        imports::remember_headers(tx, before.what, &headers, now).await?;
+        imports::remember_headers(tx, before.what, &remembered(&layout, chosen), now).await?;
         let mapping = Some(written(&chosen)?);
         let state = ImportState::Checking;
         let (counts, failed) = (Counts::default(), None);
@@ -202,6 +197,20 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
     }
     app.nudge.imports.ring();
     Ok(())
+}
+
+/// What is remembered of each header. One that stands twice stands for what it was chosen for, never for *leave it out*,
+/// which is all that its second place can be: in the next file it may stand once.
+fn remembered(layout: &Layout, chosen: &[Option<String>]) -> Vec<(String, Option<String>)> {
+    let mut remembered: Vec<(String, Option<String>)> = Vec::new();
+    let headers = layout.headers.iter().map(|header| plain(header)).zip(chosen);
+    for (header, column) in headers.filter(|(header, _)| !header.is_empty()) {
+        match remembered.iter_mut().find(|(known, _)| *known == header) {
+            None => remembered.push((header, column.clone())),
+            Some((_, known)) => *known = known.take().or_else(|| column.clone()),
+        }
+    }
+    remembered
 }
 
 /// Has the rows entered, as the check that `seen` names has shown them. Also: goes on with an import that stopped.
@@ -580,4 +589,27 @@ pub async fn forget(app: &App, now: i64) -> Result<u64> {
         return Ok(0);
     }
     transact!(app, |tx| { Ok(imports::forget_files(tx, now - KEPT_US, now).await?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_stands_twice_is_remembered_as_what_it_stood_for() {
+        let text = "id,Amount,Currency,Amount,Currency,Extra\nR,5,USD,4,EUR,x\n";
+        let (layout, _) = Layout::of(text).unwrap();
+        let chosen = ["external_id", "value", "", "", "currency", ""];
+        let chosen = chosen.map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()));
+        let kept = remembered(&layout, &chosen);
+        let told: Vec<(&str, &str)> =
+            kept.iter().map(|(header, column)| (header.as_str(), column.as_deref().unwrap_or("-"))).collect();
+        assert_eq!(
+            told,
+            [("id", "external_id"), ("amount", "value"), ("currency", "currency"), ("extra", "-")]
+        );
+        let (ordinary, _) = Layout::of("id,Amount,Currency\nR,5,USD\n").unwrap();
+        let guessed: Vec<Option<String>> = guess(What::Rewards, &ordinary, &kept);
+        assert_eq!(guessed.iter().flatten().collect::<Vec<_>>(), ["external_id", "value", "currency"]);
+    }
 }
