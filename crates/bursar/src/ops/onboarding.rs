@@ -106,8 +106,9 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
             service_agreement: told.service_agreement.to_owned(),
             account: None,
             refused_at: None,
+            intended_at: now,
         };
-        if !store::intend(tx, payee, &new, &actor.id.to_string(), now).await? {
+        if !store::intend(tx, payee, &new, &actor.id.to_string()).await? {
             let told = "This was begun twice at the same moment. Nothing is lost: press it again.";
             return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
         }

@@ -27,6 +27,8 @@ pub struct Intended {
     pub account: Option<String>,
     /// When Stripe refused to make it or said that it is no longer ours.
     pub refused_at: Option<i64>,
+    /// When it was written down, before Stripe was asked.
+    pub intended_at: i64,
 }
 
 /// The newest connected account of a payee, made or not.
@@ -34,8 +36,8 @@ pub struct Intended {
 /// # Errors
 /// When the database does not answer.
 pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
-    let sql = "SELECT number, key, country, email, business_type, service_agreement, account, refused_at \
-               FROM connected_account WHERE payee = $1 ORDER BY number DESC LIMIT 1";
+    let sql = "SELECT number, key, country, email, business_type, service_agreement, account, refused_at, \
+               intended_at FROM connected_account WHERE payee = $1 ORDER BY number DESC LIMIT 1";
     let row = db.optional(sqlx::query(sql).bind(payee.to_string())).await?;
     row.map(|row| {
         Ok(Intended {
@@ -47,6 +49,7 @@ pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
             service_agreement: row.try_get(5)?,
             account: row.try_get(6)?,
             refused_at: row.try_get(7)?,
+            intended_at: row.try_get(8)?,
         })
     })
     .transpose()
@@ -56,14 +59,24 @@ pub async fn newest(db: &mut Db, payee: Payee) -> Result<Option<Intended>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str, now: i64) -> Result<bool> {
+pub async fn intend(tx: &mut Tx, payee: Payee, new: &Intended, by: &str) -> Result<bool> {
     let sql = "INSERT INTO connected_account (payee, number, key, country, email, business_type, \
                service_agreement, intended_at, intended_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                ON CONFLICT DO NOTHING";
     let query = sqlx::query(sql).bind(payee.to_string()).bind(new.number).bind(new.key.clone());
     let query = query.bind(new.country.clone()).bind(new.email.clone()).bind(new.business_type.clone());
-    let query = query.bind(new.service_agreement.clone()).bind(now).bind(by.to_owned());
+    let query = query.bind(new.service_agreement.clone()).bind(new.intended_at).bind(by.to_owned());
     Ok(tx.run(query).await? == 1)
+}
+
+/// The connected accounts that a payee has or had.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn accounts_of(db: &mut Db, payee: Payee) -> Result<Vec<String>> {
+    let sql = "SELECT account FROM connected_account WHERE payee = $1 AND account IS NOT NULL";
+    let rows = db.all(sqlx::query(sql).bind(payee.to_string())).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Writes down which account Stripe has made.

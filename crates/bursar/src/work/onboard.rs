@@ -18,6 +18,9 @@ use crate::ops::{OpsError, Result};
 use crate::store;
 use crate::store::onboarding::Intended;
 
+/// For so long the same question under the same key is certain to make one account. Stripe keeps keys for a day.
+const KEY_LASTS_US: i64 = 20 * 3_600_000_000;
+
 /// A partner's browser on its way to Stripe and back.
 pub struct Journey<'a> {
     /// Who.
@@ -89,6 +92,11 @@ async fn make(
     intended: &Intended,
 ) -> Result<ConnectedAccount> {
     let payee = journey.payee.to_string();
+    if let Some(account) = made_before(work, stripe, journey, intended).await? {
+        let made = Destination::stripe(account.as_str())?;
+        verbs::made(&work.app, journey.actor, journey.payee, intended.number, &made).await?;
+        return Ok(account);
+    }
     let new = NewAccount {
         key: &intended.key,
         payee: &payee,
@@ -110,6 +118,25 @@ async fn make(
         }
         Err(error) => Err(unread(&error)),
     }
+}
+
+/// The account that Stripe made although its answer was lost, once the key is too old to say so: Stripe forgets keys after
+/// a day, and then the same question would make a second account.
+async fn made_before(
+    work: &Work,
+    stripe: &Stripe,
+    journey: &Journey<'_>,
+    intended: &Intended,
+) -> Result<Option<ConnectedAccount>> {
+    if work.app.clock.now() - intended.intended_at < KEY_LASTS_US {
+        return Ok(None);
+    }
+    // A day earlier, because the two clocks need not agree; what the payee had before is known.
+    let since = intended.intended_at / 1_000_000 - 86_400;
+    let made =
+        stripe.accounts_made_for(&journey.payee.to_string(), since).await.map_err(|error| unread(&error))?;
+    let known = store::onboarding::accounts_of(&mut work.app.store.read().await?, journey.payee).await?;
+    Ok(made.into_iter().rfind(|account| !known.iter().any(|known| known == account.as_str())))
 }
 
 enum LinkError {

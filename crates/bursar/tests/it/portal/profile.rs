@@ -119,6 +119,29 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
 }
 
 #[tokio::test]
+async fn an_account_whose_answer_was_lost_is_found_after_stripe_forgot_the_key() {
+    let world = World::open("portal_stripe_lost", 68).await;
+    furnish(&world).await;
+    let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
+    set_out(&mut cy, "me").await;
+    // As if the answer had never come, and the partner came back a day later.
+    let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
+    let lost = "UPDATE connected_account SET account = NULL, made_at = NULL";
+    database.execute(AssertSqlSafe(lost.to_owned()).into_sql_str()).await.unwrap();
+    world.pass(25 * 60 * MINUTE);
+    let mut cy = Browser::new(&world);
+    let fields = [("email", "cy-partner@example.com"), ("password", PASSWORD), ("next", "/portal")];
+    cy.post_on("/login", &fields).await;
+    set_out(&mut cy, "me").await;
+    let listed = Request::get("/v1/accounts?limit=100").header("authorization", "Bearer sk_test_sim");
+    let answer = world.simulator.router().oneshot(listed.body(Body::empty()).unwrap()).await.unwrap();
+    let text = axum::body::to_bytes(answer.into_body(), 1 << 24).await.unwrap();
+    let made: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(made["data"].as_array().unwrap().len(), 1, "{made}");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_paypal_address_counts_when_its_mails_are_read() {
     let world = World::open("portal_paypal", 66).await;
     furnish(&world).await;
