@@ -6,6 +6,7 @@ pub mod address;
 pub mod batch;
 mod domain;
 pub mod eligibility;
+pub mod external;
 pub mod ids;
 pub mod law;
 pub mod ledger;

@@ -5,6 +5,10 @@ use clap::Args;
 use super::{Failure, Outcome, open, output};
 use crate::config::Config;
 use crate::ops::verify::{self, Invariant};
+use crate::store::external_ids;
+
+/// So many ids that read alike are named.
+const MOST_ALIKE: i64 = 100;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -17,8 +21,20 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: Options) -> Outcome {
     let app = open(options.config, None).await?;
-    let found = verify::all(&mut app.store.read().await?).await?;
+    let mut db = app.store.read().await?;
+    let found = verify::all(&mut db).await?;
+    let alike = external_ids::collisions(&mut db, MOST_ALIKE).await?;
+    drop(db);
     app.store.close().await;
+    if !options.json {
+        for one in &alike {
+            let other = one.other.as_deref().unwrap_or_default();
+            output::say(&format!(
+                "ids    alike  the external id {:?} of the {} {} reads like that of {other}; look whether both are one",
+                one.was, one.kind, one.subject
+            ));
+        }
+    }
     tell(&found, options.json)
 }
 

@@ -2,6 +2,7 @@
 
 use payout::Refusal;
 use payout::eligibility::PayeeStanding;
+use payout::external;
 use payout::ids::{AccountId, PartnerId};
 use payout::ledger::Payee;
 use serde_json::json;
@@ -29,24 +30,28 @@ pub fn visible(actor: &Actor) -> Visible {
     }
 }
 
-/// Enters or changes the account that the caller knows as `external_id`. `change` is given how it is, if it is, and
-/// says how it will be; the answer says whether it is new.
+/// Enters or changes the account that the caller knows as `name`, or changes the one that has it as our id. `change` is
+/// given how it is, if it is, and says how it will be; the answer says whether it is new.
 ///
 /// # Errors
 /// The field that cannot be.
 pub async fn save_account(
     app: &App,
     actor: &Actor,
-    external_id: &str,
+    name: &str,
     change: impl Fn(Option<Account>, AccountId) -> std::result::Result<Account, Refusal> + Send + Sync,
 ) -> Result<(Account, bool)> {
-    valid_external_id(external_id)?;
+    let name = saved_as(name)?;
     let now = app.clock.now();
     let fresh = AccountId::fresh(now, app.clock.chance());
     let saved = transact!(app, |tx| {
-        programs::lock_accounts(tx, &[external_id.to_owned()]).await?;
-        let before = programs::account(tx, Named::External(external_id)).await?;
+        let found = programs::account(tx, Named::Either(&name)).await?;
+        new_or_known(&name, found.is_some())?;
+        let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
+        programs::lock_accounts(tx, &[known_as]).await?;
+        let before = programs::account(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
+        after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
         check_country(after.country.as_deref())?;
         check_email(after.owner_email.as_deref(), "owner_email")?;
@@ -54,7 +59,7 @@ pub async fn save_account(
         programs::save_accounts(tx, std::slice::from_ref(&after)).await?;
         let told = |it: &Account| json!({"name": it.name, "country": it.country, "owner": it.owner_email});
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
-        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
+        let detail = json!({"external_id": after.external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "account_saved", &after.id.to_string(), &detail);
         let was = before.as_ref().map(|before| (before.standing, before.note.clone()));
         let is = (after.standing, after.note.clone());
@@ -65,28 +70,40 @@ pub async fn save_account(
     Ok(saved)
 }
 
-/// Enters or changes the partner that the caller knows as `external_id`. `change` is given how he is, if he is, and says
-/// how he will be, his account by the caller's id; the answer says whether he is new.
+/// Enters or changes the partner that the caller knows as `name`, or changes the one who has it as our id. `change` is
+/// given how they are, if they are, and says how they will be, their account by the caller's id; the answer says whether
+/// they are new.
 ///
 /// # Errors
 /// The field that cannot be.
 pub async fn save_partner(
     app: &App,
     actor: &Actor,
-    external_id: &str,
+    name: &str,
     change: impl Fn(Option<Partner>, PartnerId) -> std::result::Result<Partner, Refusal> + Send + Sync,
 ) -> Result<(Partner, bool)> {
-    valid_external_id(external_id)?;
+    let name = saved_as(name)?;
     let now = app.clock.now();
     let fresh = PartnerId::fresh(now, app.clock.chance());
     let saved = transact!(app, |tx| {
-        programs::lock_partners(tx, &[external_id.to_owned()]).await?;
-        let before = programs::partner(tx, Named::External(external_id)).await?;
+        let found = programs::partner(tx, Named::Either(&name)).await?;
+        new_or_known(&name, found.is_some())?;
+        let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
+        programs::lock_partners(tx, &[known_as]).await?;
+        let before = programs::partner(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
-        let account = programs::account(tx, Named::External(&after.account.1)).await?;
-        let unknown =
-            || Refusal::new("unknown_account", "There is no account with this external id.").at("account");
-        after.account.0 = account.ok_or_else(unknown)?.id;
+        after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
+        after.account = match before.as_ref().filter(|before| before.account.1 == after.account.1) {
+            // The one it is, and not another whose name reads the same.
+            Some(before) => before.account.clone(),
+            None => {
+                let named = referred(&after.account.1, "account")?;
+                let found = programs::account(tx, Named::Either(&named)).await?;
+                let told = "There is no account with this external id.";
+                let found = found.ok_or_else(|| Refusal::new("unknown_account", told).at("account"))?;
+                (found.id, found.external_id)
+            }
+        };
         filled(&after.name, "name")?;
         filled(&after.email, "email")?;
         check_email(Some(&after.email), "email")?;
@@ -99,7 +116,7 @@ pub async fn save_partner(
                    "language": it.language})
         };
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
-        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
+        let detail = json!({"external_id": after.external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "partner_saved", &after.id.to_string(), &detail);
         let was = before.as_ref().map(|before| (before.standing, before.note.clone()));
         let is = (after.standing, after.note.clone());
@@ -140,16 +157,30 @@ pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
     PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", told).at("standing"))
 }
 
-/// A caller's own id is short and printable.
+/// By what something is saved: an id of ours, by which only what is there is changed, or the caller's own in its normal
+/// form.
 ///
 /// # Errors
-/// When it is not.
-pub fn valid_external_id(id: &str) -> Result<()> {
-    if id.is_empty() || id.len() > 200 || id.chars().any(char::is_control) {
-        let told = "An external id has 1 to 200 bytes and no control characters.";
-        return Err(OpsError::Refused(Refusal::new("invalid", told).at("external_id")));
+/// When it is neither: too long, or with signs that nobody sees.
+pub fn saved_as(name: &str) -> std::result::Result<String, Refusal> {
+    let normal = referred(name, "external_id")?;
+    if normal.is_empty() || normal.len() > 200 {
+        return Err(Refusal::new("invalid", "An external id has 1 to 200 bytes.").at("external_id"));
     }
-    Ok(())
+    Ok(normal)
+}
+
+/// The normal form of a reference to something that is there.
+///
+/// # Errors
+/// At the field, when it holds signs that nobody sees.
+pub fn referred(name: &str, field: &'static str) -> std::result::Result<String, Refusal> {
+    external::referred(name).map_err(|refusal| refusal.at(field))
+}
+
+/// What has the form of an id of ours names what is there and never makes something new.
+pub(super) fn new_or_known(name: &str, known: bool) -> Result<()> {
+    if known || !external::is_ours(name) { Ok(()) } else { Err(OpsError::Missing) }
 }
 
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {

@@ -20,6 +20,38 @@ use crate::transact;
 
 pub use crate::store::payees::facts;
 
+/// Who is meant by an id of ours or the caller's own; `None` when nobody is.
+///
+/// # Errors
+/// [`OpsError::Conflict`] `ambiguous_payee` when a partner and an account have this external id: nothing is ever done to
+/// the one when the other was meant.
+pub async fn named(db: &mut Db, name: &str) -> Result<Option<Payee>> {
+    one_of(name, payees::named(db, name).await?)
+}
+
+/// The one of those that a name may mean.
+///
+/// # Errors
+/// As [`named`].
+pub fn one_of(name: &str, found: Vec<Payee>) -> Result<Option<Payee>> {
+    match found.as_slice() {
+        [] => Ok(None),
+        [payee] => Ok(Some(*payee)),
+        several @ [_, ..] => {
+            let kind = |payee: &Payee| match payee {
+                Payee::Partner(id) => format!("the partner {id}"),
+                Payee::Account(id) => format!("the account {id}"),
+            };
+            let ids: Vec<String> = several.iter().map(kind).collect();
+            let told = format!(
+                "The external id {name:?} is that of {}. Nothing was done. Use the id that means the one.",
+                ids.join(" and of ")
+            );
+            Err(OpsError::Conflict(Refusal::new("ambiguous_payee", told)))
+        }
+    }
+}
+
 /// What the vendor says of a destination.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {

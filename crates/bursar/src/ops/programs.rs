@@ -6,7 +6,7 @@ use payout::reward::RewardType;
 use serde_json::json;
 
 use super::Result;
-use super::partners::{check_email, filled, note, valid_external_id};
+use super::partners::{check_email, filled, new_or_known, note, referred, saved_as};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Named, Program, Worth};
 use crate::transact;
@@ -14,24 +14,28 @@ use crate::transact;
 /// Ten years: longer than any programme holds its rewards back.
 const MOST_HOLD_DAYS: i64 = 3_650;
 
-/// Enters or changes the programme that the caller knows as `external_id`. `change` is given how it is, if it is, and
-/// says how it will be; the answer says whether it is new.
+/// Enters or changes the program that the caller knows as `name`, or changes the one that has it as our id. `change` is
+/// given how it is, if it is, and says how it will be; the answer says whether it is new.
 ///
 /// # Errors
 /// The field that cannot be; `type_conflict` when rewards of the other type exist.
 pub async fn save_program(
     app: &App,
     actor: &Actor,
-    external_id: &str,
+    name: &str,
     change: impl Fn(Option<Program>, ProgramId) -> std::result::Result<Program, Refusal> + Send + Sync,
 ) -> Result<(Program, bool)> {
-    valid_external_id(external_id)?;
+    let name = saved_as(name)?;
     let now = app.clock.now();
     let fresh = ProgramId::fresh(now, app.clock.chance());
     transact!(app, |tx| {
-        programs::lock_programs(tx, &[external_id.to_owned()]).await?;
-        let before = programs::program(tx, Named::External(external_id)).await?;
+        let found = programs::program(tx, Named::Either(&name)).await?;
+        new_or_known(&name, found.is_some())?;
+        let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
+        programs::lock_programs(tx, &[known_as]).await?;
+        let before = programs::program(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
+        after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
         check_email(after.manager_email.as_deref(), "manager_email")?;
         if !(0..=MOST_HOLD_DAYS).contains(&after.hold_days) {
@@ -50,36 +54,46 @@ pub async fn save_program(
                    "hold_days": it.hold_days})
         };
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
-        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
+        let detail = json!({"external_id": after.external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "program_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })
 }
 
-/// Enters or changes the activity that the caller knows as `external_id`. `change` is given how it is, if it is, and
-/// says how it will be, its programme by the caller's id; the answer says whether it is new.
+/// Enters or changes the activity that the caller knows as `name`, or changes the one that has it as our id. `change` is
+/// given how it is, if it is, and says how it will be, its program by the caller's id; the answer says whether it is new.
 ///
 /// # Errors
 /// The field that cannot be, a value of the wrong type among them.
 pub async fn save_activity(
     app: &App,
     actor: &Actor,
-    external_id: &str,
+    name: &str,
     change: impl Fn(Option<Activity>, ActivityId) -> std::result::Result<Activity, Refusal> + Send + Sync,
 ) -> Result<(Activity, bool)> {
-    valid_external_id(external_id)?;
+    let name = saved_as(name)?;
     let now = app.clock.now();
     let fresh = ActivityId::fresh(now, app.clock.chance());
     transact!(app, |tx| {
-        programs::lock_activities(tx, &[external_id.to_owned()]).await?;
-        let before = programs::activity(tx, Named::External(external_id)).await?;
+        let found = programs::activity(tx, Named::Either(&name)).await?;
+        new_or_known(&name, found.is_some())?;
+        let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
+        programs::lock_activities(tx, &[known_as]).await?;
+        let before = programs::activity(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
+        after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
-        let program = programs::program(tx, Named::External(&after.program.1)).await?;
+        let same = before.as_ref().filter(|before| before.program.1 == after.program.1);
+        let named = match same {
+            // The one it is, and not another whose name reads the same.
+            Some(before) => before.program.0.to_string(),
+            None => referred(&after.program.1, "program")?,
+        };
+        let program = programs::program(tx, Named::Either(&named)).await?;
         let unknown =
             || Refusal::new("unknown_program", "There is no program with this external id.").at("program");
         let program = program.ok_or_else(unknown)?;
-        after.program.0 = program.id;
+        after.program = (program.id, program.external_id.clone());
         after.reward_type = program.reward_type;
         after.hold_days = program.hold_days;
         check_worth(after.worth, program.reward_type)?;
@@ -93,7 +107,7 @@ pub async fn save_activity(
             json!({"name": it.name, "program": it.program.1, "value": value, "active": it.inactive_at.is_none()})
         };
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
-        let detail = json!({"external_id": external_id, "before": before_told, "after": told(&after)});
+        let detail = json!({"external_id": after.external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "activity_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })

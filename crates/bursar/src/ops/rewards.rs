@@ -11,6 +11,7 @@ pub use review::{Done, Kept, Verdict, Which, decide, decide_and_keep, decide_man
 pub use undo::{Undone, give_back, undo};
 
 use payout::Refusal;
+use payout::external;
 use payout::ids::RewardId;
 use payout::ledger::{Journal, Payee};
 use payout::money::Money;
@@ -19,6 +20,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::idempotency::{Once, finish};
+use super::partners::referred;
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
@@ -28,6 +30,8 @@ use crate::store::{self, Db, Tx, audit, ledger};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
+/// So many bytes an external id may have.
+const MOST_OF_AN_ID: usize = 200;
 
 /// A reward as somebody enters it. References are the caller's own ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,6 +59,21 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The same with every id in its normal form.
+    ///
+    /// # Errors
+    /// The id that holds signs that nobody sees, is empty or too long.
+    pub fn in_normal_form(&self) -> std::result::Result<Self, Refusal> {
+        let external_id =
+            external::entered(&self.external_id).map_err(|refusal| refusal.at("external_id"))?;
+        if external_id.is_empty() || external_id.len() > MOST_OF_AN_ID {
+            return Err(Refusal::new("invalid", "An external id has 1 to 200 bytes.").at("external_id"));
+        }
+        let activity = referred(&self.activity, "activity")?;
+        let owner = referred(&self.owner, "owner")?;
+        Ok(Self { external_id, activity, owner, ..self.clone() })
+    }
+
     /// What tells this reward sent again from another one under its id: everything that was said.
     #[must_use]
     pub fn content_hash(&self) -> String {
@@ -94,7 +113,7 @@ impl Draft {
         by: &str,
     ) -> std::result::Result<Entered, Refusal> {
         let now = app.clock.now();
-        if self.external_id.is_empty() || self.external_id.len() > 200 {
+        if self.external_id.is_empty() || self.external_id.len() > MOST_OF_AN_ID {
             let told = "An external id has 1 to 200 bytes.";
             return Err(Refusal::new("invalid", told).at("external_id"));
         }
@@ -196,6 +215,7 @@ pub async fn create(
     once: Option<&Once<Created>>,
 ) -> Result<Created> {
     let now = app.clock.now();
+    let draft = &draft.in_normal_form()?;
     transact!(app, |tx| {
         let id = draft.external_id.as_str();
         let existed = is_known(tx, draft).await? || !enter(tx, app, actor, draft).await?;

@@ -8,9 +8,9 @@ use payout::reason::{Cause, explain};
 use payout::remedy::{self, Choice};
 
 use super::batches::{self, Gates};
-use super::{OpsError, Result, rewards};
+use super::{OpsError, Result, payees, rewards};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, payees};
+use crate::store::{self, Db};
 
 /// What stands between something and being paid.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
             Ok(Why { blockers: blockers.into_iter().collect(), payment: Some(Box::new(transaction)) })
         }
         Some(_) | None => {
-            let payee = payees::find(db, name).await?.ok_or(OpsError::Missing)?;
+            let payee = payees::named(db, name).await?.ok_or(OpsError::Missing)?;
             Ok(gates(Gates::read(db, [payee]).await?.payee(payee, now)))
         }
     }

@@ -1,6 +1,7 @@
 //! Batches and what is in them. Forming and paying are set-based: no statement per reward.
 
 use payout::eligibility::RewardFacts;
+use payout::external;
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money};
@@ -444,17 +445,20 @@ pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> 
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
 }
 
-/// Our id of a `partner`, `account`, `program` or `activity` that the caller names by his own.
+/// Our id of a `partner`, `account`, `program` or `activity` that is named by it or by the caller's own.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn our_id(db: &mut Db, kind: &str, external_id: &str) -> Result<Option<String>> {
+pub async fn our_id(db: &mut Db, kind: &str, name: &str) -> Result<Option<String>> {
+    if external::is_ours(name) {
+        return Ok(Some(name.to_owned()));
+    }
     let sql = match kind {
         "partner" => "SELECT id FROM partner WHERE external_id = $1",
         "account" => "SELECT id FROM account WHERE external_id = $1",
         "program" => "SELECT id FROM program WHERE external_id = $1",
         _ => "SELECT id FROM activity WHERE external_id = $1",
     };
-    let row = db.optional(sqlx::query(sql).bind(external_id.to_owned())).await?;
+    let row = db.optional(sqlx::query(sql).bind(external::folded(name))).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

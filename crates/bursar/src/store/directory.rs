@@ -1,6 +1,7 @@
 //! The list of payees: partners or companies by name, each with what decides whether he can be paid.
 
 use payout::eligibility::PayeeStanding;
+use payout::external;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::tax::Form;
@@ -119,7 +120,10 @@ fn narrowed(filter: &Filter) -> Where {
         conditions.and("f.vendor = ?", [vendor.as_str().into()]);
     }
     if let Some(account) = filter.account.as_deref() {
-        conditions.and("(a.id = ? OR a.external_id = ?)", [account.into(), account.into()]);
+        match external::is_ours(account) {
+            true => conditions.and("a.id = ?", [account.into()]),
+            false => conditions.and("a.external_id = ?", [external::folded(account).into()]),
+        }
     }
     if let Some(standing) = filter.standing {
         conditions.and("p.standing = ?", [standing.as_str().into()]);

@@ -16,6 +16,7 @@ pub mod earnings;
 pub mod events;
 pub mod evidence;
 pub mod exports;
+pub mod external_ids;
 pub mod idempotency;
 pub mod imports;
 pub mod invariants;
@@ -203,6 +204,13 @@ impl Store {
             }
         };
         search::fill(&store).await?;
+        let collisions = external_ids::fill(&store).await?;
+        if collisions > 0 {
+            tracing::warn!(
+                collisions,
+                "external ids read like the id of another thing; `bursar verify` and the Imports page name them"
+            );
+        }
         Ok(store)
     }
 

@@ -1,6 +1,7 @@
 //! Payees: partners and accounts as receivers, their payout profiles and tax reports.
 
 use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
+use payout::external;
 use payout::ids::PartnerId;
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
@@ -406,16 +407,26 @@ pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named
     Ok(names)
 }
 
-/// A payee by our id or by the caller's own id of a partner or account.
+/// Whom a name may mean: the one that has it as our id, or else whoever has it as the caller's own id, which a partner
+/// and an account may share.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn find(db: &mut Db, id: &str) -> Result<Option<Payee>> {
-    let sql = "SELECT id FROM partner WHERE id = $1 OR external_id = $1 \
-               UNION ALL SELECT id FROM account WHERE id = $1 OR external_id = $1 LIMIT 1";
-    let row = db.optional(sqlx::query(sql).bind(id.to_owned())).await?;
-    let found: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
-    Ok(found.and_then(|id| Payee::parse(&id)))
+pub async fn named(db: &mut Db, name: &str) -> Result<Vec<Payee>> {
+    let name = external::folded(name);
+    let sql = match Payee::parse(&name) {
+        Some(Payee::Partner(_)) => "SELECT id FROM partner WHERE id = $1",
+        Some(Payee::Account(_)) => "SELECT id FROM account WHERE id = $1",
+        None => {
+            "SELECT id FROM partner WHERE external_id = $1 UNION ALL SELECT id FROM account WHERE external_id = $1"
+        }
+    };
+    let rows = db.all(sqlx::query(sql).bind(name)).await?;
+    let read = |row: &sqlx::any::AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(Payee::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Asks for every profile at a vendor to be read from it again: its account may be another one now.

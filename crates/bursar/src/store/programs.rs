@@ -3,6 +3,7 @@
 use std::fmt;
 
 use payout::eligibility::PayeeStanding;
+use payout::external;
 use payout::ids::{AccountId, ActivityId, PartnerId, ProgramId};
 use payout::money::{Currency, Money};
 use payout::reward::RewardType;
@@ -168,7 +169,7 @@ const ACTIVITY: &str = "SELECT c.*, p.external_id AS program_external_id, p.rewa
 pub enum Named<'a> {
     /// By the caller's id.
     External(&'a str),
-    /// By our id or the caller's.
+    /// By our id or the caller's: what has the form of an id of ours is one.
     Either(&'a str),
 }
 
@@ -176,11 +177,22 @@ impl Named<'_> {
     fn condition(self, table: &str) -> Where {
         let mut conditions = Where::default();
         match self {
-            Self::External(id) => conditions.and(&format!("{table}.external_id = ?"), [id.into()]),
-            Self::Either(id) => conditions
-                .and(&format!("({table}.id = ? OR {table}.external_id = ?)"), [id.into(), id.into()]),
+            Self::Either(id) if external::is_ours(id) => {
+                conditions.and(&format!("{table}.id = ?"), [id.into()]);
+            }
+            Self::External(id) | Self::Either(id) => {
+                conditions.and(&format!("{table}.external_id = ?"), [external::folded(id).into()]);
+            }
         }
         conditions
+    }
+
+    /// Our id or the caller's, as one is written that somebody filters by.
+    fn narrow(to: &mut Where, table: &str, id: &str) {
+        match external::is_ours(id) {
+            true => to.and(&format!("{table}.id = ?"), [id.into()]),
+            false => to.and(&format!("{table}.external_id = ?"), [external::folded(id).into()]),
+        }
     }
 }
 
@@ -299,7 +311,7 @@ pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
 pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
     let mut conditions = Where::default();
     if let Some(account) = &filter.account {
-        conditions.and("(a.id = ? OR a.external_id = ?)", [account.as_str().into(), account.as_str().into()]);
+        Named::narrow(&mut conditions, "a", account);
     }
     if let Some(own) = filter.own {
         conditions.and("p.id = ?", [own.to_string().into()]);
@@ -324,7 +336,7 @@ pub async fn programs(db: &mut Db, filter: &Filter) -> Result<Vec<Program>> {
 pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
     let mut conditions = Where::default();
     if let Some(program) = &filter.program {
-        conditions.and("(p.id = ? OR p.external_id = ?)", [program.as_str().into(), program.as_str().into()]);
+        Named::narrow(&mut conditions, "p", program);
     }
     let query = filter.query("c", &["name", "external_id"], conditions, ACTIVITY);
     db.all(query).await?.iter().map(read_activity).collect()

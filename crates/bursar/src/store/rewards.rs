@@ -8,6 +8,7 @@ pub use list::{Count, Filter, Listed, Place, Sort, View, Visible, Window, count,
 
 use std::collections::HashMap;
 
+use payout::external;
 use payout::ids::{AccountId, ActivityId, BatchId, PartnerId, ProgramId, RewardId, TransactionId};
 use payout::ledger::Payee;
 use payout::reward::{Entry, PaymentType, Placement, RewardStatus, RewardType, Shown};
@@ -137,7 +138,8 @@ impl Reward {
     }
 }
 
-/// One reward, by its id, its number (`RW-000231`) or the caller's id.
+/// One reward, by its id, its number (`RW-000231`) or the caller's id. What has the form of an id or number of ours is
+/// one: a caller's id that looks the same is found by [`find_external`] alone, so that nobody decides about another reward.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -145,8 +147,8 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
     match (RewardId::parse(id), number(id)) {
         (Some(id), _) => conditions.and("id = ?", [id.to_string().into()]),
-        (None, Some(number)) => conditions.and("(number = ? OR external_id = ?)", [number.into(), id.into()]),
-        (None, None) => conditions.and("external_id = ?", [id.into()]),
+        (None, Some(number)) => conditions.and("number = ?", [number.into()]),
+        (None, None) => conditions.and("external_id = ?", [external::folded(id).into()]),
     }
     db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
@@ -157,7 +159,7 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Option<Reward>> {
 /// When the database does not answer.
 pub async fn find_external(db: &mut Db, external_id: &str) -> Result<Option<Reward>> {
     let mut conditions = Where::default();
-    conditions.and("external_id = ?", [external_id.into()]);
+    conditions.and("external_id = ?", [external::folded(external_id).into()]);
     db.optional(page(conditions, 1)).await?.as_ref().map(read).transpose()
 }
 

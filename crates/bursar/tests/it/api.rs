@@ -4,6 +4,7 @@ mod connecting;
 mod doors;
 mod imports;
 mod lines;
+mod names;
 mod once;
 mod payees;
 mod rewards;

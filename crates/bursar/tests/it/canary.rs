@@ -10,11 +10,10 @@ use axum::http::Request;
 use bursar::documents::journal::Layout;
 use bursar::documents::{Kind, columns};
 use bursar::mail::{Language, Parts};
-use bursar::ops::payees::set_standing;
+use bursar::ops::payees::{self, set_standing};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::store::mails::{self, Filter};
-use bursar::store::payees;
 use calamine::{Reader, Xlsx};
 use payout::access::Role;
 use payout::eligibility::PayeeStanding;
@@ -197,7 +196,7 @@ async fn no_partner_reads_what_we_noted() {
     let ours = people::create_key(&world.app, &key(Role::Admin, None)).await.unwrap();
     let mut ids: Vec<String> = (1..=12).map(|number| format!("RW-{number:06}")).collect();
     for name in ["ana", "bo", "A-1"] {
-        let payee = payees::find(&mut world.app.store.read().await.unwrap(), name).await.unwrap().unwrap();
+        let payee = payees::named(&mut world.app.store.read().await.unwrap(), name).await.unwrap().unwrap();
         set_standing(&world.app, &world.actor, payee, PayeeStanding::OnHold, NOTE).await.unwrap();
         ids.extend([name.to_owned(), payee.to_string()]);
     }

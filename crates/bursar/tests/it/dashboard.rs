@@ -8,12 +8,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::payees;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::ops::{import, settings};
 use bursar::store::batches::PoolFilter;
+use bursar::store::ledger;
 use bursar::store::transactions::{self, Filter};
-use bursar::store::{ledger, payees};
 use bursar::work::connect;
 use payout::access::Role;
 use payout::money::Vendor;
@@ -46,7 +47,7 @@ pub async fn furnish(world: &World) {
         ("eve", Vendor::Stripe, "acct_eve"),
         ("A-1", Vendor::PayPal, "acme@example.com"),
     ] {
-        let payee = payees::find(&mut app.store.read().await.unwrap(), who).await.unwrap().unwrap();
+        let payee = payees::named(&mut app.store.read().await.unwrap(), who).await.unwrap().unwrap();
         let destination = Destination::at(vendor, address).unwrap();
         connect::set_profile(&world.works[0], actor, payee, destination).await.unwrap();
     }

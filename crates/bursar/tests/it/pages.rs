@@ -218,7 +218,7 @@ pub async fn furnish(world: &World) {
     let report = import::rewards(app, actor, rewards.as_bytes(), false, None).await.unwrap();
     assert_eq!(refused(&report), []);
     for partner in ["ana", "bo"] {
-        let payee = bursar::store::payees::find(&mut app.store.read().await.unwrap(), partner).await.unwrap();
+        let payee = bursar::ops::payees::named(&mut app.store.read().await.unwrap(), partner).await.unwrap();
         let destination = Destination::paypal(&format!("{partner}@example.com")).unwrap();
         connect::set_profile(&world.works[0], actor, payee.unwrap(), destination).await.unwrap();
     }

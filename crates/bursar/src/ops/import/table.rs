@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use payout::Refusal;
+use payout::external;
 
 use super::layout::{Layout, Places};
 use super::records::{Lines, Records};
@@ -137,10 +138,17 @@ impl Table {
             let line = record.line;
             match record.fields {
                 Ok(fields) if fields.len() == width => {
-                    let field = |place: &Option<usize>| {
-                        clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str)).to_owned()
+                    let field = |(column, place): (&&'static str, &Option<usize>)| {
+                        let text = clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str));
+                        let wrong = |refusal: Refusal| (*column, refusal);
+                        read_field(column, text).map_err(wrong)
                     };
-                    rows.push(Row { line, columns, fields: places.iter().map(field).collect() });
+                    match columns.iter().zip(places).map(field).collect() {
+                        Ok(fields) => rows.push(Row { line, columns, fields }),
+                        Err((column, Refusal { code, sentence: detail, .. })) => {
+                            unreadable.push(RowError { line, column, code, detail });
+                        }
+                    }
                 }
                 Ok(fields) => {
                     let detail = format!("The row has {} fields and the header {width}.", fields.len());
@@ -166,6 +174,17 @@ impl Table {
     pub(super) fn distinct(&self, column: &str) -> Vec<String> {
         let values: BTreeSet<&str> = self.rows.iter().map(|row| row.get(column)).collect();
         values.into_iter().filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// A field as it is meant: ids in their normal form, everything else that is not free text without the blanks around it,
+/// which spreadsheets leave behind a comma.
+fn read_field(column: &str, text: &str) -> Result<String, Refusal> {
+    match column {
+        "external_id" => external::in_file(text).and_then(|normal| external::entered(&normal)),
+        "activity" | "owner" | "account" | "program" => external::in_file(text),
+        "note" | "form_reference" => Ok(text.to_owned()),
+        _ => Ok(text.trim().to_owned()),
     }
 }
 

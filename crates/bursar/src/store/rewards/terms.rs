@@ -1,6 +1,7 @@
 //! What narrows a list of rewards, term by term: each with its condition, and with the index that answers it. What is
 //! deliberately not here: which of them a list is read by (`list` asks how much each finds).
 
+use payout::external;
 use payout::ids::PartnerId;
 use payout::reward::Shown;
 
@@ -223,30 +224,41 @@ impl Term {
     }
 
     fn put_reference(&self, to: &mut Where) {
-        let mut either = |condition: &str, id: &str| to.and(condition, [id.into(), id.into()]);
         match self {
+            Self::Owner(id) if external::is_ours(id) => to.and("owner_id = ?", [id.as_str().into()]),
+            Self::Account(id) if external::is_ours(id) => to.and("account_id = ?", [id.as_str().into()]),
+            Self::Program(id) if external::is_ours(id) => to.and("program_id = ?", [id.as_str().into()]),
+            Self::Activity(id) if external::is_ours(id) => to.and("activity_id = ?", [id.as_str().into()]),
             Self::Owner(id) => {
-                either("owner_id = (SELECT id FROM partner WHERE id = ? OR external_id = ?)", id)
+                let of = "owner_id = (SELECT id FROM partner WHERE external_id = ?)";
+                to.and(of, [external::folded(id).into()]);
             }
             Self::Account(id) => {
-                either("account_id = (SELECT id FROM account WHERE id = ? OR external_id = ?)", id);
+                let of = "account_id = (SELECT id FROM account WHERE external_id = ?)";
+                to.and(of, [external::folded(id).into()]);
             }
             Self::Program(id) => {
-                either("program_id = (SELECT id FROM program WHERE id = ? OR external_id = ?)", id);
+                let of = "program_id = (SELECT id FROM program WHERE external_id = ?)";
+                to.and(of, [external::folded(id).into()]);
             }
             Self::Activity(id) => {
-                either("activity_id = (SELECT id FROM activity WHERE id = ? OR external_id = ?)", id);
+                let of = "activity_id = (SELECT id FROM activity WHERE external_id = ?)";
+                to.and(of, [external::folded(id).into()]);
             }
-            Self::Batch(id) => either("batch_id = (SELECT id FROM batch WHERE id = ? OR number = ?)", id),
+            Self::Batch(id) => {
+                let of = "batch_id = (SELECT id FROM batch WHERE id = ? OR number = ?)";
+                to.and(of, [id.as_str().into(), id.as_str().into()]);
+            }
             Self::Own(partner) => to.and("owner_id = ?", [partner.to_string().into()]),
             Self::CompanyOf(partner) => to.and(
                 "account_id = (SELECT account_id FROM partner WHERE id = ?)",
                 [partner.to_string().into()],
             ),
             Self::Named(Some(number), text) => {
-                to.and("(number = ? OR external_id = ?)", [(*number).into(), text.as_str().into()]);
+                let either = "(number = ? OR external_id = ?)";
+                to.and(either, [(*number).into(), external::folded(text).into()]);
             }
-            Self::Named(None, text) => to.and("external_id = ?", [text.as_str().into()]),
+            Self::Named(None, text) => to.and("external_id = ?", [external::folded(text).into()]),
             Self::Pending
             | Self::Free
             | Self::InPayout

@@ -20,9 +20,8 @@ use crate::clock::rfc3339;
 use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView, Draft};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::pay::{self, Paid, Seen};
-use crate::ops::{self, OpsError, claims, shown};
+use crate::ops::{self, OpsError, claims, payees, shown};
 use crate::store::batches::{self, PoolFilter};
-use crate::store::payees;
 use crate::web::fault::{self, Fault, FieldError};
 use crate::web::form::{ListQuery, Query, sealed};
 use crate::web::session::Who;
@@ -528,7 +527,7 @@ async fn override_threshold(
     let wrong = |pointer: &str, code, detail: &str| {
         Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
     };
-    let payee = payees::find(&mut app.store.read().await?, &json.payee).await?;
+    let payee = payees::named(&mut app.store.read().await?, &json.payee).await?;
     let payee =
         payee.ok_or_else(|| wrong("/payee", "unknown_payee", "There is no such partner or account."))?;
     let currency = Currency::parse(&json.currency)

@@ -19,9 +19,10 @@ use crate::app::{Actor, App};
 use crate::clock::start_of_date;
 use crate::ops::dashboard::{self, Card, Line, Place, Sum, YearTotal};
 use crate::ops::tax::wanted;
+use crate::store::Db;
 use crate::store::dashboard::{Failure, Median, Month, Range};
+use crate::store::programs::{self, Named};
 use crate::store::scope::Scope;
-use crate::store::{Db, payees};
 use crate::web::fault::{Fault, FieldError};
 use crate::web::form::{ListQuery, Paging, Query, sealed};
 use crate::web::session::Who;
@@ -368,17 +369,17 @@ pub async fn scope(
         scope.payment_type = Some(PaymentType::parse(word).ok_or_else(unknown)?);
     }
     if let Some(id) = account {
-        match payees::find(db, id).await? {
-            Some(payee @ Payee::Account(id)) if !hidden(payee) => scope.account = Some(id),
-            Some(Payee::Account(_) | Payee::Partner(_)) | None => {
+        match programs::account(db, Named::Either(id)).await?.map(|account| account.id) {
+            Some(id) if !hidden(Payee::Account(id)) => scope.account = Some(id),
+            Some(_) | None => {
                 return Err(wrong("account", "unknown_account", "No account has this id."));
             }
         }
     }
     if let Some(id) = partner {
-        match payees::find(db, id).await? {
-            Some(payee @ Payee::Partner(id)) if !hidden(payee) => scope.partner = Some(id),
-            Some(Payee::Account(_) | Payee::Partner(_)) | None => {
+        match programs::partner(db, Named::Either(id)).await?.map(|partner| partner.id) {
+            Some(id) if !hidden(Payee::Partner(id)) => scope.partner = Some(id),
+            Some(_) | None => {
                 return Err(wrong("partner", "unknown_partner", "No partner has this id."));
             }
         }

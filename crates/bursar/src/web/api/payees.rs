@@ -117,7 +117,7 @@ struct TaxJson {
 }
 
 async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
-    payees::find(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
 }
 
 fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
@@ -267,13 +267,15 @@ struct Revealed {
 
 /// The payee, when whoever asks may see him.
 async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
-    let payee = payees::find(db, id).await?.ok_or_else(Fault::missing)?;
     let own = match partners::visible(actor) {
-        Visible::All => return Ok(payee),
+        Visible::All => return verbs::named(db, id).await?.ok_or_else(Fault::missing),
         Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
         Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
     };
-    if own.contains(&payee.to_string()) { Ok(payee) } else { Err(Fault::missing()) }
+    // Whoever else has the same external id is nothing to him.
+    let mut found = payees::named(db, id).await?;
+    found.retain(|payee| own.contains(&payee.to_string()));
+    verbs::one_of(id, found)?.ok_or_else(Fault::missing)
 }
 
 async fn show(

@@ -147,7 +147,6 @@ async fn create(
     Json(new): Json<NewReward>,
 ) -> Result<Response, Fault> {
     let draft = new.draft()?;
-    crate::ops::partners::valid_external_id(&draft.external_id)?;
     let created = verbs::create(&app, &actor, &draft, key.once(created).as_ref()).await?;
     Ok(tagged(created.reward.version, created_reply(&created)))
 }

@@ -9,8 +9,8 @@ use payout::access::Permission;
 use super::{MoneyJson, Page};
 use crate::app::App;
 use crate::clock::rfc3339;
+use crate::ops::payees;
 use crate::store::claims::{self, Skipped};
-use crate::store::payees;
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
 use crate::web::{Need, Route, get};
@@ -58,7 +58,7 @@ async fn skipped(
     ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
 ) -> Result<axum::Json<Page<SkippedJson>>, Fault> {
     let mut db = app.store.read().await?;
-    let payee = payees::find(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
     let before = paging.after_parts()?.map(|[at, batch]| (at.parse().unwrap_or(i64::MAX), batch));
     let rows = claims::skipped_of(&mut db, payee, before, paging.limit + 1).await?;
     let key = |row: &Skipped| sealed(&[&row.at.to_string(), &row.batch.to_string()]);

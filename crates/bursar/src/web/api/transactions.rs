@@ -20,8 +20,10 @@ use super::{MoneyJson, Page};
 use crate::app::{Actor, App};
 use crate::clock::{rfc3339, start_of_date};
 use crate::ops::idempotency::{Mark, Once, Reply};
+use crate::ops::payees as payee_verbs;
 use crate::ops::transactions::{self as verbs};
 use crate::ops::{evidence, views, why};
+use crate::store::programs::{self, Named};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
 use crate::store::{Db, payees};
@@ -113,11 +115,11 @@ struct TransactionJson {
     payment_type: String,
     vendor: String,
     destination: String,
-    status: String,
-    label: String,
     /// `live`, `test` or `sandbox`: the mode of the vendor's account that it is paid from; in the last two no money moves.
     /// Null for payments from before this was recorded.
     mode: Option<String>,
+    status: String,
+    label: String,
     detail: Option<String>,
     amount: MoneyJson,
     fee: MoneyJson,
@@ -258,9 +260,9 @@ fn json(transaction: &Transaction, named: Option<&payees::Named>) -> Transaction
         payment_type: payment_type(terms.payee).as_str().to_owned(),
         vendor: terms.vendor.as_str().to_owned(),
         destination: transaction.destination.masked(),
+        mode: transaction.mode.clone(),
         status: state.status().as_str().to_owned(),
         label: state.status().label().to_owned(),
-        mode: transaction.mode.clone(),
         detail: state.detail().map(|detail| detail.as_str().to_owned()),
         amount: terms.amount.into(),
         fee: transaction.fee.into(),
@@ -403,20 +405,20 @@ pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, 
         if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
     }
     if let Some(payee) = &query.payee {
-        let found = payees::find(db, payee).await?;
+        let found = payee_verbs::named(db, payee).await?;
         filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
     }
     // Nobody's payments are what there is of somebody who does not exist.
     if let Some(account) = &query.account {
-        match payees::find(db, account).await? {
-            Some(Payee::Account(id)) => filter.scope.account = Some(id),
-            Some(Payee::Partner(_)) | None => filter.payees = Some(Vec::new()),
+        match programs::account(db, Named::Either(account)).await? {
+            Some(account) => filter.scope.account = Some(account.id),
+            None => filter.payees = Some(Vec::new()),
         }
     }
     if let Some(partner) = &query.partner {
-        match payees::find(db, partner).await? {
-            Some(Payee::Partner(id)) => filter.scope.partner = Some(id),
-            Some(Payee::Account(_)) | None => filter.payees = Some(Vec::new()),
+        match programs::partner(db, Named::Either(partner)).await? {
+            Some(partner) => filter.scope.partner = Some(partner.id),
+            None => filter.payees = Some(Vec::new()),
         }
     }
     Ok(filter)

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
 use crate::ops::import::runs as verbs;
+use crate::store::external_ids::{self, Found};
 use crate::store::imports::{self, Filter, Import, ImportState, What};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key, ListQuery, Query, sealed};
@@ -27,6 +28,8 @@ pub const LOOKS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePar
 /// Who may import something; the handler asks what.
 pub const IMPORTS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners]);
 
+/// So many ids that read alike are named.
+const MOST_ALIKE: i64 = 100;
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
 
@@ -99,6 +102,8 @@ struct ListPage {
     ask: Ask,
     problem: Option<String>,
     rows: Vec<Row>,
+    /// External ids that read like that of another thing: what they are of, as they were, how they read, and both pages.
+    alike: Vec<[String; 5]>,
     /// Back to the first page, where this is another one.
     first: Option<String>,
     next: Option<String>,
@@ -160,10 +165,22 @@ async fn list(
         rows: found.into_iter().map(row).collect(),
         first: before.map(|_| ask.address(None)),
         next,
+        alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(alike).collect(),
         may: What::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
         ask,
     };
     visit.show(&page)
+}
+
+/// An external id that reads like that of another thing.
+fn alike(found: Found) -> [String; 5] {
+    let page = |id: &str| match found.kind.as_str() {
+        "activity" => format!("/activities/{id}"),
+        kind => format!("/{kind}s/{id}"),
+    };
+    let (one, other) = (page(&found.subject), page(found.other.as_deref().unwrap_or(&found.subject)));
+    // Written with its signs, which is all that tells it apart.
+    [found.kind.clone(), format!("{:?}", found.was), found.normal, one, other]
 }
 
 /// Whether the rows that were refused can be had as a file.

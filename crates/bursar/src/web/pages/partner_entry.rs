@@ -174,7 +174,8 @@ async fn edit_partner(
     Form(typed): Form<PartnerTyped>,
 ) -> Result<Response, Fault> {
     let found = partner(&app, &id).await?;
-    let saved = verbs::save_partner(&app, &visit.actor, &found.external_id, |before, _| {
+    let ours = found.id.to_string();
+    let saved = verbs::save_partner(&app, &visit.actor, &ours, |before, _| {
         Ok(typed.over(must_be_as_seen(before, |partner| partner.updated_at, typed.seen)?))
     });
     match saved.await {
@@ -300,7 +301,8 @@ async fn edit_account(
     Form(typed): Form<AccountTyped>,
 ) -> Result<Response, Fault> {
     let found = account(&app, &id).await?;
-    let saved = verbs::save_account(&app, &visit.actor, &found.external_id, |before, _| {
+    let ours = found.id.to_string();
+    let saved = verbs::save_account(&app, &visit.actor, &ours, |before, _| {
         Ok(typed.over(must_be_as_seen(before, |account| account.updated_at, typed.seen)?))
     });
     match saved.await {

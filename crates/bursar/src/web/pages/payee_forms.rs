@@ -19,7 +19,6 @@ use super::payee::{Typed, show};
 use crate::app::App;
 use crate::ops::tax::{self, TaxEntry};
 use crate::ops::{OpsError, partners, payees as verbs};
-use crate::store::payees;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, Web, post};
@@ -39,7 +38,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
-    payees::find(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
 }
 
 /// The page again, saying above it why nothing was done.

@@ -276,7 +276,8 @@ async fn edit_program(
     Form(typed): Form<ProgramTyped>,
 ) -> Result<Response, Fault> {
     let found = program(&app, &id).await?;
-    let saved = verbs::save_program(&app, &visit.actor, &found.external_id, |before, _| {
+    let ours = found.id.to_string();
+    let saved = verbs::save_program(&app, &visit.actor, &ours, |before, _| {
         typed.over(must_be_as_seen(before, |program| program.updated_at, typed.seen)?)
     });
     match saved.await {
@@ -464,7 +465,8 @@ async fn edit_activity(
     Form(typed): Form<ActivityTyped>,
 ) -> Result<Response, Fault> {
     let (found, now) = (activity(&app, &id).await?, app.clock.now());
-    let saved = verbs::save_activity(&app, &visit.actor, &found.external_id, |before, _| {
+    let ours = found.id.to_string();
+    let saved = verbs::save_activity(&app, &visit.actor, &ours, |before, _| {
         typed.over(must_be_as_seen(before, |activity| activity.updated_at, typed.seen)?, now)
     });
     match saved.await {

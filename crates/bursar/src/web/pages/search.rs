@@ -116,7 +116,11 @@ async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Opt
     if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
         let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
         let found = rewards::find(db, id).await?;
-        return Ok(found.map(|reward| format!("/rewards/{}", reward.number())));
+        // A caller's own id may read like a number of ours: then both are shown.
+        let other = rewards::find_external(db, q).await?;
+        let alone =
+            other.is_none_or(|other| found.as_ref().is_some_and(|it| it.entered.id == other.entered.id));
+        return Ok(found.filter(|_| alone).map(|reward| format!("/rewards/{}", reward.number())));
     }
     if pays && (upper.starts_with("PT-") || TransactionId::parse(q).is_some()) {
         let id = if upper.starts_with("PT-") { upper.as_str() } else { q };
@@ -186,6 +190,9 @@ async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Fault> {
     let mut found: Vec<Reward> = Vec::new();
     if let Some(digits) = digits(q) {
         found.extend(rewards::find(db, &format!("RW-{digits}")).await?);
+    }
+    if q.to_uppercase().starts_with("RW-") {
+        found.extend(rewards::find(db, &q.to_uppercase()).await?);
     }
     let external = rewards::find_external(db, q).await?;
     found.extend(external.filter(|one| found.iter().all(|known| known.entered.id != one.entered.id)));

@@ -9,8 +9,8 @@ use payout::ledger::Payee;
 
 use super::frame::Visit;
 use crate::app::App;
+use crate::ops::payees;
 use crate::ops::statements::{self, Receiver};
-use crate::store::payees;
 use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::{Need, Route, get};
@@ -48,7 +48,7 @@ async fn show(
 ) -> Result<Response, Fault> {
     let year = year(&file)?;
     let mut db = app.store.read().await?;
-    let payee = payees::find(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
     let receiver = match payee {
         Payee::Partner(id) => {
             let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;

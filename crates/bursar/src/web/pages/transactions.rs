@@ -18,7 +18,7 @@ use super::dashboard::{Choice, Shared, choices};
 use super::frame::{Frame, Place, Visit};
 use super::words::{Cash, Chip, When, detail, status_chip};
 use crate::app::App;
-use crate::ops::views;
+use crate::ops::{OpsError, payees as payee_verbs, views};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::fault::Fault;
@@ -87,13 +87,15 @@ pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -
         }
     }
     if let Some(id) = &ask.payee {
-        match payees::find(db, id).await? {
-            Some(payee) => {
+        match payee_verbs::named(db, id).await {
+            Ok(Some(payee)) => {
                 filter.payees = Some(vec![payee.to_string()]);
                 let named = payees::names(db, &[payee]).await?.remove(&payee);
                 note("payee", named.as_ref().map_or(id.as_str(), |named| &named.name));
             }
-            None => problems.push(format!("There is no partner or account “{id}”.")),
+            Ok(None) => problems.push(format!("There is no partner or account “{id}”.")),
+            Err(OpsError::Conflict(refusal)) => problems.push(refusal.sentence),
+            Err(error) => return Err(error.into()),
         }
     }
     if let Some(code) = &ask.reason {

@@ -285,3 +285,42 @@ async fn a_filter_by_another_company_finds_nobody() {
     assert_eq!(found("?account=bolt").await, 0, "their own company is not shown for another");
     assert_eq!(found("?account=nobody").await, 0);
 }
+
+#[tokio::test]
+async fn an_external_id_of_a_partner_and_an_account_means_neither() {
+    let house = House::open("payees_ambiguous").await;
+    house.furnish().await;
+    house.call("PUT", "/accounts/1001", json!({"name": "Cobalt"})).await.ok();
+    let dora = json!({"name": "Dora", "email": "dora@example.com", "account": "acme"});
+    let partner = house.call("PUT", "/partners/1001", dora).await.ok()["id"].as_str().unwrap().to_owned();
+    let account = house.get("/accounts/1001").await.ok()["id"].as_str().unwrap().to_owned();
+    let report = json!({"form": "w9", "name": "Dora", "signed_on": "2026-01-31", "tin": "123-45-6789"});
+    for answer in [
+        set(&house, "1001", paypal("ap@example.com")).await,
+        set(&house, "%201001%C2%A0", paypal("ap@example.com")).await,
+        file(&house, "1001", report).await,
+        house.get("/payees/1001").await,
+        house.get("/payees/1001/history").await,
+        house.get("/payees/1001/skipped").await,
+        house.get("/transactions?payee=1001").await,
+        house.call("POST", "/payees/1001/tax-report/reveal", json!({"reason": "asked"})).await,
+    ] {
+        answer.refused(409, "ambiguous_payee");
+        let told = answer.body["detail"].as_str().unwrap();
+        assert!(told.contains(&partner) && told.contains(&account), "{told}");
+    }
+    // By our ids, and where the kind is known, each is found; and nothing has been done to either.
+    for id in [&partner, &account] {
+        assert_eq!(house.get(&format!("/payees/{id}")).await.ok()["payout_profile"], Value::Null);
+        set(&house, id, paypal(&format!("{id}@example.com"))).await.ok();
+    }
+    for filter in ["/transactions?account=1001", "/transactions?partner=1001", "/rewards?owner=1001"] {
+        house.get(filter).await.ok();
+    }
+    let own = house.key(Role::Partner, Some("1001")).await;
+    let seen = house.call_as(&own, "GET", "/payees/1001", Value::Null, &[]).await.ok();
+    assert_eq!(seen["id"], partner.as_str(), "others are nothing to a partner");
+    // An id of ours that somebody uses as his own shadows nobody.
+    let shadow = json!({"name": "Eve", "email": "eve@example.com", "account": "acme"});
+    house.call("PUT", &format!("/partners/{account}"), shadow).await.refused(404, "not_found");
+}

@@ -3,9 +3,9 @@
 
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::payees;
 use bursar::ops::people::{self, NewPerson};
 use bursar::store::batches::PoolFilter;
-use bursar::store::payees;
 use bursar::store::transactions::{self, Filter};
 use bursar::work::connect;
 use payout::access::Role;
@@ -91,7 +91,7 @@ async fn time_passes(world: &World) {
 
 /// Cy is paid to a bank account that was closed.
 async fn pay_cy_to_a_closed_account(world: &World) {
-    let cy = payees::find(&mut world.app.store.read().await.unwrap(), "cy").await.unwrap().unwrap();
+    let cy = payees::named(&mut world.app.store.read().await.unwrap(), "cy").await.unwrap().unwrap();
     let closed = Destination::stripe(CLOSED).unwrap();
     connect::set_profile(&world.works[0], &world.actor, cy, closed).await.unwrap();
 }

@@ -213,10 +213,8 @@ async fn what_a_mail_server_refuses() {
     // The next mail to nobody is not even tried, until somebody lifts it on the page.
     world.pass(3_700 * SECOND);
     let notice = |about: &str| (Notice::TaxReportNeeded, about.to_owned(), "{}".to_owned());
-    let ana = bursar::store::payees::find(&mut world.app.store.read().await.unwrap(), "ana")
-        .await
-        .unwrap()
-        .unwrap();
+    let ana =
+        bursar::ops::payees::named(&mut world.app.store.read().await.unwrap(), "ana").await.unwrap().unwrap();
     write(&world, vec![notice(&ana.to_string())]).await;
     world.tick(0, Loop::Notify).await;
     let suppressed = state("nobody").await;
@@ -397,7 +395,7 @@ async fn who_is_told_what() {
         bursar::store::batches::find(&mut app.store.read().await.unwrap(), "PB-2026-0001").await.unwrap();
     while notices::expand(app, world.now()).await.unwrap() > 0 {}
     world.pass(SECOND);
-    let payee = bursar::store::payees::find(&mut app.store.read().await.unwrap(), "ana")
+    let payee = bursar::ops::payees::named(&mut app.store.read().await.unwrap(), "ana")
         .await
         .unwrap()
         .unwrap()

@@ -340,3 +340,32 @@ async fn files_are_forgotten_after_thirty_days() {
     assert_eq!((import.state, import.counts.rejected), (ImportState::Canceled, 1));
     world.close().await;
 }
+
+#[tokio::test]
+async fn ids_that_read_alike_in_an_older_database_are_named() {
+    let world = World::open("pages_alike", 33).await;
+    furnish(&world).await;
+    let url = &world.database_url;
+    // As an earlier version has stored them: the second is another thing that reads the same.
+    for sql in [
+        "UPDATE account SET external_id = 'acme' WHERE external_id = (SELECT MIN(external_id) FROM account)",
+        "INSERT INTO account (id, external_id, name, standing, created_at, updated_at) \
+         SELECT 'acc_7ZZZZZZZZZZZZZZZZZZZZZZZZZ', 'acme ', 'Acme', standing, created_at, updated_at FROM account LIMIT 1",
+        "UPDATE partner SET external_id = '  ana' WHERE external_id = 'ana'",
+        "DELETE FROM meta WHERE name = 'external_id_way'",
+    ] {
+        crate::world::run(url, sql.to_owned()).await;
+    }
+    bursar::store::Store::open(url).await.unwrap().close().await;
+    let mut db = world.app.store.read().await.unwrap();
+    let found = bursar::store::external_ids::collisions(&mut db, 10).await.unwrap();
+    let told: Vec<(&str, &str)> = found.iter().map(|one| (one.was.as_str(), one.normal.as_str())).collect();
+    assert_eq!(told, [("acme ", "acme")], "the older stays, the other is named, and ana has her id again");
+    let ana = bursar::ops::payees::named(&mut db, "ana").await.unwrap();
+    assert!(ana.is_some(), "found by the id that reads so");
+    drop(db);
+    let page = Browser::of(&world, Role::Admin, "pat").await.read("/imports").await;
+    page.says("Ids that read alike");
+    page.says("reads like acme");
+    world.close().await;
+}

@@ -2,10 +2,11 @@
 
 use axum::http::{Method, StatusCode};
 use bursar::ops::import;
+use bursar::ops::payees;
 use bursar::ops::rewards::{Verdict, Which, decide_many};
 use bursar::ops::settings::{Amount, Document};
+use bursar::store::audit;
 use bursar::store::rewards::{Filter, View};
-use bursar::store::{audit, payees};
 use bursar::work::connect;
 use futures::StreamExt as _;
 use payout::access::{Permission, Role};
@@ -187,7 +188,7 @@ async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     let rewards = browser.read("/claims").await.all_hidden("id");
     browser.post_on(&path.replace("/pay", "/remove"), &[("csrf", &csrf), ("id", &rewards[0])]).await;
     earned(&world, "much", &["400.01"]).await;
-    let ana = payees::find(&mut world.app.store.read().await.unwrap(), "ana").await.unwrap().unwrap();
+    let ana = payees::named(&mut world.app.store.read().await.unwrap(), "ana").await.unwrap().unwrap();
     let moved = Destination::paypal("elsewhere@example.com").unwrap();
     connect::set_profile(&world.works[0], &world.actor, ana, moved).await.unwrap();
     world.pass(4 * DAY);
@@ -271,7 +272,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     let world = World::open("pages_unclaimed", 55).await;
     furnish(&world).await;
     approve_all(&world).await;
-    let bo = payees::find(&mut world.app.store.read().await.unwrap(), "bo").await.unwrap().unwrap();
+    let bo = payees::named(&mut world.app.store.read().await.unwrap(), "bo").await.unwrap().unwrap();
     let nobody = Destination::paypal("sim-unclaimed-bo@example.com").unwrap();
     connect::set_profile(&world.works[0], &world.actor, bo, nobody).await.unwrap();
     world.pass(4 * DAY);

@@ -1,0 +1,153 @@
+//! External ids that were stored before they had a normal form: brought into it once, when a version that has it first
+//! starts, because no statement can do that alike on both databases. What collides stays as it is and is noted for people.
+
+use payout::external;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Store, Tx, meta};
+
+/// How ids are written. Another normal form gets another number, and all are looked at anew.
+const WAY: &str = "1";
+/// How many are looked at at a time.
+const AT_ONCE: i64 = 1_000;
+
+/// The statements about the ids of one kind of thing.
+struct Of {
+    kind: &'static str,
+    page: &'static str,
+    holder: &'static str,
+    rename: &'static str,
+}
+
+const ALL: [Of; 5] = [
+    Of {
+        kind: "account",
+        page: "SELECT id, external_id FROM account WHERE id > $1 ORDER BY id LIMIT $2",
+        holder: "SELECT id FROM account WHERE external_id = $1",
+        rename: "UPDATE account SET external_id = $2 WHERE id = $1",
+    },
+    Of {
+        kind: "partner",
+        page: "SELECT id, external_id FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
+        holder: "SELECT id FROM partner WHERE external_id = $1",
+        rename: "UPDATE partner SET external_id = $2 WHERE id = $1",
+    },
+    Of {
+        kind: "program",
+        page: "SELECT id, external_id FROM program WHERE id > $1 ORDER BY id LIMIT $2",
+        holder: "SELECT id FROM program WHERE external_id = $1",
+        rename: "UPDATE program SET external_id = $2 WHERE id = $1",
+    },
+    Of {
+        kind: "activity",
+        page: "SELECT id, external_id FROM activity WHERE id > $1 ORDER BY id LIMIT $2",
+        holder: "SELECT id FROM activity WHERE external_id = $1",
+        rename: "UPDATE activity SET external_id = $2 WHERE id = $1",
+    },
+    Of {
+        kind: "reward",
+        page: "SELECT id, external_id FROM reward WHERE id > $1 ORDER BY id LIMIT $2",
+        holder: "SELECT id FROM reward WHERE external_id = $1",
+        rename: "UPDATE reward SET external_id = $2 WHERE id = $1",
+    },
+];
+
+/// An id that was not in its normal form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Our id of the thing.
+    pub subject: String,
+    /// `account`, `partner`, `program`, `activity` or `reward`.
+    pub kind: String,
+    /// The external id as it was, with its signs.
+    pub was: String,
+    /// As it reads.
+    pub normal: String,
+    /// Our id of what has this external id; `None` when the thing itself has it now.
+    pub other: Option<String>,
+}
+
+/// Brings every stored id into its normal form where that was never done; answers how many collide.
+pub(super) async fn fill(store: &Store) -> Result<usize> {
+    let name = "external_id_way";
+    if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(WAY) {
+        return Ok(0);
+    }
+    let mut collisions = 0;
+    for of in &ALL {
+        let mut after = String::new();
+        loop {
+            let mut tx = store.begin().await?;
+            let rows = tx.all(sqlx::query(of.page).bind(after.clone()).bind(AT_ONCE)).await?;
+            let pair = |row: &AnyRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
+            let some = rows.iter().map(pair).collect::<Result<Vec<_>>>()?;
+            let mut found = Vec::new();
+            for (id, was) in &some {
+                let normal = external::folded(was);
+                if normal != *was {
+                    found.push(settle(&mut tx, of, id, was, normal).await?);
+                }
+            }
+            collisions += found.iter().filter(|one| one.other.is_some()).count();
+            note(&mut tx, &found).await?;
+            tx.commit().await?;
+            match some.last() {
+                Some((last, _)) => after.clone_from(last),
+                None => break,
+            }
+        }
+    }
+    let mut tx = store.begin().await?;
+    meta::set(&mut tx, name, WAY).await?;
+    tx.commit().await?;
+    Ok(collisions)
+}
+
+/// Gives a thing its id in the normal form, unless nothing is left of it or another thing has it.
+async fn settle(tx: &mut Tx, of: &Of, id: &str, was: &str, normal: String) -> Result<Found> {
+    let holder = tx.optional(sqlx::query(of.holder).bind(normal.clone())).await?;
+    let holder: Option<String> = holder.map(|row| row.try_get(0)).transpose()?;
+    let other = holder.or_else(|| normal.is_empty().then(|| id.to_owned()));
+    if other.is_none() {
+        tx.run(sqlx::query(of.rename).bind(id.to_owned()).bind(normal.clone())).await?;
+    }
+    let (subject, kind, was) = (id.to_owned(), of.kind.to_owned(), was.to_owned());
+    Ok(Found { subject, kind, was, normal, other })
+}
+
+async fn note(tx: &mut Tx, found: &[Found]) -> Result<()> {
+    let mut rows = Rows::default();
+    for one in found {
+        rows.push([
+            one.subject.as_str().into(),
+            one.kind.as_str().into(),
+            one.was.as_str().into(),
+            one.normal.as_str().into(),
+            one.other.clone().into(),
+        ]);
+    }
+    let sql = "INSERT INTO external_id_review (subject, kind, was, normal, other) VALUES {rows} \
+               ON CONFLICT (subject) DO NOTHING";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// The ids that read like the id of another thing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn collisions(db: &mut Db, limit: i64) -> Result<Vec<Found>> {
+    let sql = "SELECT subject, kind, was, normal, other FROM external_id_review WHERE other IS NOT NULL \
+               ORDER BY kind, normal, subject LIMIT $1";
+    let read = |row: &AnyRow| {
+        Ok(Found {
+            subject: row.try_get(0)?,
+            kind: row.try_get(1)?,
+            was: row.try_get(2)?,
+            normal: row.try_get(3)?,
+            other: row.try_get(4)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(limit)).await?.iter().map(read).collect()
+}

@@ -1,0 +1,236 @@
+//! The ids that callers give to what is theirs (rewards, partners, accounts, programs, activities), in one normal form:
+//! two ids that read the same are the same id, wherever they come from. A reward that is entered twice under ids that only
+//! a machine can tell apart would be paid twice.
+//!
+//! Blanks at both ends are cut, blanks within are ordinary ones and single, accents are composed, a hyphen is a hyphen,
+//! and `="00123"`, the way to write an id that a spreadsheet leaves alone, is `00123`. Signs that nobody sees (control
+//! signs, zero-width signs, marks of direction) are refused by name where an id is entered, and left out where one is only
+//! looked for. What is deliberately not here: how long an id may be, and capitals and letters of other alphabets that look
+//! alike, which people can see or ask about.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::Refusal;
+use crate::ids::{AccountId, ActivityId, PartnerId, ProgramId, RewardId};
+
+/// The normal form of an id as somebody enters it.
+///
+/// # Errors
+/// `invalid` with the name and place of a sign that nobody sees; `reserved_id` for an id that reads like one of ours.
+pub fn entered(text: &str) -> Result<String, Refusal> {
+    let normal = referred(text)?;
+    if is_ours(&normal) {
+        let told = "This reads like an id that Bursar gives itself, so it would name two things. Use the id that it has in your own system.";
+        return Err(Refusal::new("reserved_id", told));
+    }
+    Ok(normal)
+}
+
+/// The normal form of an id by which somebody names what there is already.
+///
+/// # Errors
+/// `invalid` as [`entered`].
+pub fn referred(text: &str) -> Result<String, Refusal> {
+    let text = bare(text);
+    if let Some((place, sign)) = (1_usize..).zip(text.chars()).find(|(_, letter)| is_unseen(*letter)) {
+        let told = format!(
+            "Character {place} of this id is {}, which nobody sees. Delete it, or type the id anew.",
+            name(sign)
+        );
+        return Err(Refusal::new("invalid", told));
+    }
+    Ok(folded(text))
+}
+
+/// The normal form of an id in a file, where a spreadsheet may have made a number of it and lost its last digits.
+///
+/// # Errors
+/// `invalid` as [`referred`]; `scientific_notation` for `9.78E+11`.
+pub fn in_file(text: &str) -> Result<String, Refusal> {
+    let normal = referred(text)?;
+    if is_scientific(&normal) {
+        let told = format!(
+            "{normal} is what a spreadsheet made of a long number: its last digits are lost. Format the column as text, enter the id again and save the file."
+        );
+        return Err(Refusal::new("scientific_notation", told));
+    }
+    Ok(normal)
+}
+
+/// The normal form of an id that is only looked for: what cannot be part of one is left out.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    let seen: String = text.chars().filter(|letter| !is_unseen(*letter)).collect();
+    let mut normal = String::with_capacity(text.len());
+    for letter in bare(&seen).nfc() {
+        match letter {
+            blank if is_blank(blank) => {
+                if !normal.is_empty() && !normal.ends_with(' ') {
+                    normal.push(' ');
+                }
+            }
+            // Both are a hyphen to whoever reads them.
+            '\u{2010}' | '\u{2011}' => normal.push('-'),
+            letter => normal.push(letter),
+        }
+    }
+    normal.truncate(normal.trim_end_matches(' ').len());
+    normal
+}
+
+/// Whether it has the form of an id of ours, which resolves to what we gave it to and to nothing else.
+#[must_use]
+pub fn is_ours(text: &str) -> bool {
+    RewardId::parse(text).is_some()
+        || PartnerId::parse(text).is_some()
+        || AccountId::parse(text).is_some()
+        || ProgramId::parse(text).is_some()
+        || ActivityId::parse(text).is_some()
+}
+
+/// Without the blanks around it, and out of `="…"`.
+fn bare(text: &str) -> &str {
+    let text = text.trim_matches(is_blank);
+    let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).map_or(text, |inner| inner.trim_matches(is_blank))
+}
+
+/// Every sign that shows as a gap. Those of no width at all, and the ends of lines, are unseen instead.
+fn is_blank(letter: char) -> bool {
+    matches!(
+        letter,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{2800}'
+    )
+}
+
+/// Signs that show nothing, or change how what follows them is shown.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// What a sign that nobody sees is called.
+fn name(sign: char) -> String {
+    let known = match sign {
+        '\t' => "a tab",
+        '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => "a line break",
+        '\u{ad}' => "a soft hyphen",
+        '\u{200b}' => "a zero-width space",
+        '\u{200c}' => "a zero-width non-joiner",
+        '\u{200d}' => "a zero-width joiner",
+        '\u{2060}' => "a word joiner",
+        '\u{feff}' => "a byte-order mark",
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            "a mark of writing direction"
+        }
+        control if control.is_control() => "a control sign",
+        _ => "an invisible sign",
+    };
+    format!("{known} (U+{:04X})", u32::from(sign))
+}
+
+/// `9.78E+11`, `9,78E+11`: how spreadsheets show a number that is too long for its cell, and save it.
+fn is_scientific(text: &str) -> bool {
+    let Some((number, exponent)) = text.split_once("E+").or_else(|| text.split_once("e+")) else {
+        return false;
+    };
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, rest) = match number.split_once(['.', ',']) {
+        Some((whole, rest)) => (whole, Some(rest)),
+        None => (number, None),
+    };
+    digits(exponent) && exponent.len() <= 3 && whole.len() == 1 && digits(whole) && rest.is_none_or(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_the_same_is_the_same() {
+        for (text, normal) in [
+            ("INV-88", "INV-88"),
+            (" INV-88\u{a0}", "INV-88"),
+            ("\u{3000}INV-88 \u{2003}", "INV-88"),
+            ("INV\u{2011}88", "INV-88"),
+            ("INV\u{2010}88", "INV-88"),
+            ("a\u{a0} \u{3000}b", "a b"),
+            ("=\"00123\"", "00123"),
+            (" =\" 00123\" ", "00123"),
+            ("=\"a\"b\"", "=\"a\"b\""),
+            ("e\u{301}", "\u{e9}"),
+            ("\u{2003}\u{a0}", ""),
+            ("株式 会社", "株式 会社"),
+            ("🧾-1", "🧾-1"),
+        ] {
+            assert_eq!(referred(text).as_deref(), Ok(normal), "{text:?}");
+            assert_eq!(folded(text), normal, "{text:?}");
+            assert_eq!(folded(&folded(text)), normal, "a normal form is its own: {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_that_nobody_sees_is_refused_by_name() {
+        for (sign, words) in [
+            ('\u{200b}', "zero-width space (U+200B)"),
+            ('\u{200d}', "zero-width joiner (U+200D)"),
+            ('\u{feff}', "byte-order mark (U+FEFF)"),
+            ('\u{202e}', "mark of writing direction (U+202E)"),
+            ('\u{2066}', "mark of writing direction (U+2066)"),
+            ('\u{ad}', "soft hyphen (U+00AD)"),
+            ('\t', "a tab (U+0009)"),
+            ('\n', "a line break (U+000A)"),
+            ('\u{7}', "a control sign (U+0007)"),
+            ('\u{e0041}', "an invisible sign (U+E0041)"),
+            ('\u{fe0f}', "an invisible sign (U+FE0F)"),
+        ] {
+            for text in [format!("{sign}INV-88"), format!("INV-{sign}88"), format!("INV-88{sign}")] {
+                let refusal = entered(&text).unwrap_err();
+                assert_eq!(refusal.code, "invalid");
+                assert!(refusal.sentence.contains(words), "{}", refusal.sentence);
+                assert_eq!(folded(&text), "INV-88", "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_spreadsheet_made_of_a_number_is_refused_in_files() {
+        for text in ["9.78E+11", "9,78E+11", "1E+15", "9.78E+011"] {
+            assert_eq!(in_file(text).unwrap_err().code, "scientific_notation", "{text}");
+            assert!(entered(text).is_ok(), "a program writes what it means: {text}");
+        }
+        for text in ["12E4", "1E5", "E+11", "A1E+11", "9.78E+", "10.2E+3", "978000000000"] {
+            assert!(in_file(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_ours_is_nobody_elses() {
+        let ours = PartnerId::fresh(0, 1).to_string();
+        assert_eq!(entered(&ours).unwrap_err().code, "reserved_id");
+        assert_eq!(referred(&ours).as_deref(), Ok(ours.as_str()));
+        assert!(entered("ptn_1001").is_ok() && entered("acc_1").is_ok());
+    }
+}
