@@ -184,7 +184,9 @@ pub(super) fn new_or_known(name: &str, known: bool) -> Result<()> {
 }
 
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {
-    if text.trim().is_empty() { Err(Refusal::new("missing", "This is required.").at(field)) } else { Ok(()) }
+    // What holds only blanks and signs that nobody sees is nothing to whoever reads it.
+    let nothing = external::folded(text).is_empty();
+    if nothing { Err(Refusal::new("missing", "This is required.").at(field)) } else { Ok(()) }
 }
 
 pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::result::Result<(), Refusal> {

@@ -63,7 +63,10 @@ impl Row {
     /// A field that may not.
     pub(super) fn required(&self, column: &'static str) -> Result<&str, RowError> {
         match self.get(column) {
-            "" => Err(problem(self, column, "missing", "This field is empty; the row needs it.")),
+            // What holds only blanks and signs that nobody sees is nothing to whoever reads it.
+            text if external::folded(text).is_empty() => {
+                Err(problem(self, column, "missing", "This field is empty; the row needs it."))
+            }
             text if text.chars().any(char::is_control) => {
                 Err(problem(self, column, "invalid", "This field holds a line break or control character."))
             }

@@ -3,6 +3,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use bursar::ops::import;
+use bursar::ops::people;
 use serde_json::{Value, json};
 
 use super::{Answer, House};
@@ -140,14 +142,30 @@ async fn partners_accounts_programs_and_activities_have_one_id_each() {
     assert_eq!(house.call("PUT", "/partners/di", of_space).await.ok()["account"], "acme");
 }
 
-async fn import(house: &House, what: &str, file: &str) -> Answer {
-    let request = Request::post(format!("/api/v1/{what}/import"))
+async fn send(house: &House, file: &str) -> Answer {
+    let request = Request::post("/api/v1/rewards/import")
         .header("authorization", format!("Bearer {}", house.admin))
         .header("content-type", "text/csv")
         .header("idempotency-key", format!("file-{}", file.len()))
         .body(Body::from(file.to_owned()))
         .unwrap();
     house.send(request).await
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_read_is_none() {
+    let house = House::open("names_blank").await;
+    house.furnish().await;
+    let operator = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
+    for (at, name) in [" ", "\u{a0}", "\u{200b}", "\u{3164}"].into_iter().enumerate() {
+        let answer = house.call("PUT", &format!("/accounts/blank-{at}"), json!({"name": name})).await;
+        answer.refused(422, "missing");
+        let file = format!("external_id,name\nblank-{at},{name}\n");
+        let (report, _) =
+            import::accounts(&house.app, &operator, file.as_bytes(), false, None).await.unwrap();
+        let told: Vec<(&str, &str)> = report.rejected.iter().map(|row| (row.column, row.code)).collect();
+        assert_eq!((report.accepted, told), (0, vec![("name", "missing")]), "{name:?}");
+    }
 }
 
 #[tokio::test]
@@ -161,10 +179,10 @@ async fn a_file_names_what_is_there_and_what_cannot_be_read() {
         format!("external_id,activity,owner,value,currency\n{rows}")
     };
     let file = rows(&mut FOLDED.iter().map(|text| (*text).to_owned()));
-    let report = import(&house, "rewards", &file).await.ok();
-    assert_eq!(report, json!({"accepted": 0, "duplicates": FOLDED.len(), "rejected": []}));
+    let report = send(&house, &file).await.ok();
+    assert_eq!((&report["accepted"], &report["duplicates"]), (&json!(0), &json!(FOLDED.len())), "{report:#}");
     let file = rows(&mut REFUSED.iter().map(|(text, _)| (*text).to_owned()));
-    let report = import(&house, "rewards", &file).await.ok();
+    let report = send(&house, &file).await.ok();
     assert_eq!((&report["accepted"], &report["duplicates"]), (&json!(0), &json!(0)));
     for (at, (_, words)) in REFUSED.iter().enumerate() {
         let row = &report["rejected"][at];
@@ -176,7 +194,7 @@ async fn a_file_names_what_is_there_and_what_cannot_be_read() {
     }
     let file =
         rows(&mut ["9.78E+11", "9,78E+11", "=\"00123\"", "00123"].iter().map(|text| (*text).to_owned()));
-    let report = import(&house, "rewards", &file).await.ok();
+    let report = send(&house, &file).await.ok();
     assert_eq!((&report["accepted"], &report["duplicates"]), (&json!(1), &json!(1)), "{report:#}");
     for row in report["rejected"].as_array().unwrap() {
         assert_eq!(row["code"], "scientific_notation", "{row}");
