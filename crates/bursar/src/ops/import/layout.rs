@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
-use super::records::{Lines, Records};
+use super::records::{Lines, Records, hint};
 use super::{COLUMNS, Columns, REQUIRED, catalogue};
 use crate::store::imports::What;
 
@@ -64,6 +64,7 @@ impl Layout {
         match self.delimiter() {
             b';' => "semicolons",
             b'\t' => "tabs",
+            b'|' => "vertical bars",
             _ => "commas",
         }
     }
@@ -78,8 +79,12 @@ impl Layout {
     }
 }
 
-/// What parts the fields of a text: whatever its first line has most of outside of quotes.
-fn delimiter(text: &str) -> char {
+/// What parts the fields of a text: what a first line `sep=;` says, or else whatever its first line has most of outside of
+/// quotes.
+pub(super) fn delimiter(text: &str) -> char {
+    if let (Some(named), _) = hint(text) {
+        return named;
+    }
     let mut quoted = false;
     let mut counts = [(',', 0), (';', 0), ('\t', 0)];
     for letter in text.chars() {

@@ -17,7 +17,7 @@ pub struct Lines {
     pub total: u64,
     /// Those of the header.
     pub header: u64,
-    /// Those with nothing on them.
+    /// Those with nothing on them but blanks and separators.
     pub blank: u64,
     /// Those that go on with a row of the line above, by a line break inside quotation marks. Every other line is a row.
     pub continued: u64,
@@ -102,7 +102,9 @@ impl<'a> Records<'a> {
     /// # Errors
     /// When the header cannot be read.
     pub(super) fn of(text: &'a str, delimiter: u8) -> Result<Self, Refusal> {
-        let mut records = Self { rest: text, delimiter, header: Vec::new(), lines: Lines::default() };
+        let (hint, rest) = hint(text);
+        let lines = Lines { total: u64::from(hint.is_some()), ..Lines::default() };
+        let mut records = Self { rest, delimiter, header: Vec::new(), lines };
         if let Some(header) = records.read(0) {
             let (line, before) = (header.line, records.lines.blank);
             records.header = header.fields.map_err(|(place, fault)| broken_header(line, place, fault))?;
@@ -120,6 +122,20 @@ impl<'a> Records<'a> {
 
     /// The next record of a text whose records have so many fields; of its header they are not known yet.
     fn read(&mut self, width: usize) -> Option<Record<'a>> {
+        loop {
+            let record = self.read_one(width)?;
+            let blank = |fields: &Vec<String>| fields.iter().all(|field| field.trim().is_empty());
+            // A spreadsheet saves rows that were cleared as separators with nothing between them.
+            if width == 0 || !record.fields.as_ref().is_ok_and(blank) {
+                return Some(record);
+            }
+            let lines = self.lines.total + 1 - record.line;
+            self.lines.blank += lines;
+            self.lines.continued -= lines - 1;
+        }
+    }
+
+    fn read_one(&mut self, width: usize) -> Option<Record<'a>> {
         while let Some(rest) = after_line_end(self.rest) {
             self.rest = rest;
             self.lines.total += 1;
@@ -141,6 +157,17 @@ impl<'a> Records<'a> {
         self.lines.total += scan.line_ends + 1;
         self.lines.continued += scan.line_ends;
         Some(Record { line, fields, raw })
+    }
+}
+
+/// The separator that a first line `sep=;` names, by which some spreadsheets are told it, and what stands below.
+pub(super) fn hint(text: &str) -> (Option<char>, &str) {
+    let named = text.get(..4).filter(|begin| begin.eq_ignore_ascii_case("sep=")).and_then(|_| text.get(4..));
+    let mut letters = named.unwrap_or_default().chars();
+    let separator = letters.next().filter(|letter| matches!(letter, ',' | ';' | '\t' | '|'));
+    match (separator, after_line_end(letters.as_str())) {
+        (Some(separator), Some(rest)) => (Some(separator), rest),
+        (Some(_) | None, _) => (None, text),
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use payout::Refusal;
 use payout::external;
 
-use super::layout::{Layout, Places};
+use super::layout::{Layout, Places, delimiter};
 use super::records::{Lines, Records};
 
 /// Why one row was refused.
@@ -103,8 +103,11 @@ impl Table {
         required: &[&str],
     ) -> Result<Self, Refusal> {
         let text = text(file)?;
-        let mut records = Records::of(text, b',')?;
-        let places = places(&records.header, columns, required)?;
+        let delimiter = u8::try_from(delimiter(text)).unwrap_or(b',');
+        let mut records = Records::of(text, delimiter)?;
+        let header: Vec<&str> = records.header.iter().map(|name| name.trim()).collect();
+        unnamed(&header, Records::of(text, delimiter)?)?;
+        let places = places(&header, columns, required)?;
         Ok(Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX))
     }
 
@@ -241,15 +244,36 @@ fn bare(field: &str) -> &str {
     field.strip_prefix(APOSTROPHE).filter(|rest| looks_like_formula(rest)).unwrap_or(field)
 }
 
+/// Refuses a file with values in a column that has no name. One that holds nothing is no column: spreadsheets save what was
+/// cleared.
+fn unnamed(header: &[&str], mut records: Records) -> Result<(), Refusal> {
+    if header.iter().all(|name| !name.is_empty()) || header.iter().all(|name| name.is_empty()) {
+        return Ok(());
+    }
+    while let Some(record) = records.next() {
+        let fields = record.fields.unwrap_or_default();
+        let holds = |place: usize| fields.get(place).is_some_and(|field| !field.trim().is_empty());
+        if let Some(place) = (0..header.len()).find(|place| header[*place].is_empty() && holds(*place)) {
+            let told = format!(
+                "Column {} of the file has no name in the header and holds a value on line {}. Name it or empty it. Nothing was imported.",
+                place + 1,
+                record.line
+            );
+            return Err(Refusal::new("unknown_column", told).at("header"));
+        }
+    }
+    Ok(())
+}
+
 /// Where each known column stands in the file.
 fn places(
-    header: &[String],
+    header: &[&str],
     columns: &[&'static str],
     required: &[&str],
 ) -> Result<Vec<Option<usize>>, Refusal> {
     let known = columns.join(", ");
-    for (at, name) in header.iter().enumerate() {
-        if !columns.contains(&name.as_str()) {
+    for (at, name) in header.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        if !columns.contains(name) {
             let told = format!(
                 "The file has a column {name:?} that is not known; known are: {known}. Nothing was imported."
             );
@@ -260,11 +284,11 @@ fn places(
             return Err(Refusal::new("duplicate_column", told).at("header"));
         }
     }
-    if let Some(missing) = required.iter().find(|name| !header.iter().any(|found| found == **name)) {
+    if let Some(missing) = required.iter().find(|name| !header.iter().any(|found| *found == **name)) {
         let told = format!("The column {missing:?} is missing from the header. Nothing was imported.");
         return Err(Refusal::new("missing_column", told).at("header"));
     }
-    Ok(columns.iter().map(|name| header.iter().position(|found| found == *name)).collect())
+    Ok(columns.iter().map(|name| header.iter().position(|found| *found == *name)).collect())
 }
 
 fn not_utf8(file: &[u8], at: usize) -> Refusal {
@@ -307,5 +331,34 @@ mod tests {
         assert_eq!(lines, [2, 4, 3]);
         assert_eq!(table.rows[0].get("c"), "");
         assert_eq!(table.report().rejected[0].line, 4);
+    }
+
+    #[test]
+    fn the_furniture_of_a_spreadsheet_is_no_data() {
+        let rows = |file: &[u8]| -> Vec<(u64, String, String)> {
+            let table = read(file).unwrap();
+            assert_eq!(table.unreadable, [], "{}", String::from_utf8_lossy(file));
+            table
+                .rows
+                .iter()
+                .map(|row| (row.line, row.get("a").to_owned(), row.get("b").to_owned()))
+                .collect()
+        };
+        let one = |line| vec![(line, "1".to_owned(), "2".to_owned())];
+        for (file, line) in [
+            (&b"a,b\n1,2\n,\n , \n\n,\n"[..], 2),
+            (b"a,b,,\n,,,\n1,2,,\n", 3),
+            (b"sep=;\r\na;b\r\n1;2\r\n", 3),
+            (b"a;b\n1;2\n", 2),
+            (b"a\tb\n1\t2\n", 2),
+            (b"SEP=|\na|b\n1|2\n", 3),
+            (b"a, b\n1, 2\n", 2),
+        ] {
+            assert_eq!(rows(file), one(line), "{}", String::from_utf8_lossy(file));
+        }
+        assert_eq!(read(b"a,b,\n1,2,\n3,4,x\n").err(), Some("unknown_column"), "it holds something");
+        assert_eq!(read(b"sep=;\n").err(), Some("missing_column"));
+        let counted = read(b"sep=,\na,b\n1,2\n,\n\n3,4\n").unwrap().lines;
+        assert_eq!((counted.total, counted.header, counted.blank, counted.rows()), (6, 2, 2, 2));
     }
 }
