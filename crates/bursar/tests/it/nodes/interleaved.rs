@@ -249,7 +249,7 @@ async fn save_activity(app: &App, actor: &Actor, name: &str, change: fn(Activity
 }
 
 async fn payee(app: &App, name: &str) -> Payee {
-    bursar::store::payees::find(&mut app.store.read().await.unwrap(), name).await.unwrap().unwrap()
+    bursar::ops::payees::named(&mut app.store.read().await.unwrap(), name).await.unwrap().unwrap()
 }
 
 async fn pay_to(app: &App, actor: &Actor, name: &str, address: &str) -> Outcome {
