@@ -115,7 +115,8 @@ const BIND: &str = "UPDATE payout_transaction SET \
 
 /// What of a vendor is not over: under way, parked in a payee's balance there, or a success that is still watched.
 const NOT_OVER: &str = "(ask_at IS NOT NULL OR (released_at IS NULL AND outside_at IS NULL \
-                        AND state NOT IN ('success', 'failed', 'recalled', 'returned', 'blocked', 'refunded', 'reversed')))";
+                        AND state NOT IN ('success', 'failed', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', \
+                        'written_off')))";
 
 /// How many payments through a vendor are not over and are bound to another account than this one, or to one that is not
 /// known; with the requests that have no end yet.
