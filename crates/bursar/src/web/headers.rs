@@ -102,9 +102,9 @@ pub fn close_cookies(app: &App, headers: &mut HeaderMap) {
 #[must_use]
 pub fn from_elsewhere(app: &App, headers: &HeaderMap) -> bool {
     let sent = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    let site = sent(HeaderName::from_static("sec-fetch-site"));
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return true;
+    // Browsers tell this over https, and no page can make it up.
+    if let Some(site) = sent(HeaderName::from_static("sec-fetch-site")) {
+        return !matches!(site, "same-origin" | "none");
     }
     let Some(origin) = sent(header::ORIGIN) else { return false };
     let ours = Url::parse(&app.base_url).map(|base| base.origin().ascii_serialization());

@@ -454,10 +454,12 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
     }
     // What anybody may post, signing in, acts for no session and so needs no word of one.
     let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
-    let from_elsewhere = headers::from_elsewhere(&door.web.app, request.headers());
+    if headers::from_elsewhere(&door.web.app, request.headers()) {
+        return Err(from_elsewhere(&door.web.app.base_url));
+    }
     let known = |word: &str| {
         let ours = |session: &Session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into();
-        !from_elsewhere && session.as_ref().is_none_or(ours)
+        session.as_ref().is_none_or(ours)
     };
     let (mut tree, hash) = if with_file {
         let sent = upload::read(&mut request, door.body_limit, known).await?;
@@ -481,6 +483,13 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
     }
     request.extensions_mut().insert(Posted(tree));
     Ok((request, once.map(|once| (format!("form:{once}"), hash))))
+}
+
+fn from_elsewhere(base_url: &str) -> Fault {
+    let told = format!(
+        "Your browser says that this form comes from another site, so nothing was done. Open Bursar at {base_url} and repeat it there. If you did, BURSAR_BASE_URL does not name the address people use."
+    );
+    Fault::new(StatusCode::FORBIDDEN, "form_from_elsewhere", told)
 }
 
 fn form_expired() -> Fault {

@@ -308,7 +308,10 @@ async fn a_form_comes_from_our_own_pages() {
     ];
     for (headers, taken) in rows {
         let status = if taken { 303 } else { 403 };
-        assert_eq!(house.send(form("/login", login.clone(), headers)).await.status, status, "{headers:?}");
+        let answer = house.send(form("/login", login.clone(), headers)).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+        let told = answer.body.to_string().contains("comes from another site");
+        assert_eq!(told, !taken, "{headers:?}");
         let headers = [headers, &[("cookie", cookie.as_str())]].concat();
         assert_eq!(house.send(form("/prove", mine.clone(), &headers)).await.status, status, "{headers:?}");
     }
