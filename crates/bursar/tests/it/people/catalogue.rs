@@ -105,7 +105,9 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let form = kim.read("/accounts/new").await;
     let fields = [("external_id", "A-2"), ("name", "Nord & Co"), ("country", "de"), ("owner_email", "no")];
-    send(&mut kim, &form, "/accounts/new", &fields).await.says("This is not an e-mail address.");
+    send(&mut kim, &form, "/accounts/new", &fields)
+        .await
+        .says("No mail can be sent to this; write one e-mail address like ana@example.com.");
     let made = send(&mut kim, &form, "/accounts/new", &fields[..3]).await;
     kim.read(&made.to).await.says("Nord &#38; Co is entered.");
 
