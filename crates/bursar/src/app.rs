@@ -62,6 +62,8 @@ pub struct Nudge {
     pub reconcile: Bell,
     /// Something may be forgotten.
     pub sweep: Bell,
+    /// Never rung: a beat is a measure of time.
+    pub nodes: Bell,
     /// An export is to be made.
     pub exports: Bell,
     /// Something is to be mailed.

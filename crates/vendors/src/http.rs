@@ -21,7 +21,7 @@ pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Shorter than the idle time of any vendor's front end, so that it is we who let go of an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest answer that is read, in bytes.

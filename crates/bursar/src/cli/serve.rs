@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::listen::{self, Bounds};
 use super::{Failure, Outcome, open, output};
 use crate::config::Config;
-use crate::ops::people;
+use crate::ops::{nodes, people};
 use crate::store;
 use crate::web;
 use crate::work::pace::Pace;
@@ -39,10 +39,18 @@ pub(super) async fn run(config: Config) -> Outcome {
     }
     warn_of_plain_http(&app.base_url);
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
+    let alone = only_server(&app.config.database_url);
+    nodes::join(&app, alone.is_some()).await.map_err(super::words)?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
     until_stopped(listener, work, asked_to_stop()).await?;
     loops.stop().await;
+    if let Err(error) = nodes::leave(&app).await {
+        tracing::warn!(
+            ?error,
+            "this process could not be taken out of the list; others find out in a few seconds"
+        );
+    }
     app.store.close().await;
     tracing::info!("stopped; nothing was lost");
     Ok(())
@@ -59,6 +67,20 @@ fn warn_of_plain_http(base_url: &str) {
             base_url,
             "the base URL is not https: passwords and sessions travel so that others can read them. Put a proxy with a certificate before Bursar and set BURSAR_BASE_URL to its https address"
         );
+    }
+}
+
+/// A lock beside a SQLite database, held while the process lives: whoever has it is the only one that serves this database,
+/// and those before it are dead. `None` for PostgreSQL, which many serve, and where another process has the lock.
+fn only_server(database_url: &str) -> Option<std::fs::File> {
+    let path = database_url.strip_prefix("sqlite://")?.split('?').next()?;
+    let lock = std::fs::File::create(format!("{path}.serving")).ok()?;
+    match lock.try_lock() {
+        Ok(()) => Some(lock),
+        Err(error) => {
+            tracing::warn!(%error, path, "another Bursar serves this SQLite database; use PostgreSQL for more than one");
+            None
+        }
     }
 }
 

@@ -398,6 +398,7 @@ pub async fn remove(
     let draft = draft.into();
     transact!(app, |tx| {
         let (id, now) = (draft.id, app.clock.now());
+        super::safe_mode::refuse(tx, id).await?;
         take_draft(tx, actor, draft, now).await?;
         let taken = batches::take_out(tx, id, rewards).await?;
         note_rewards(tx, actor, now, "batch_rewards_removed", id, &taken).await?;
@@ -418,6 +419,7 @@ pub async fn remove_blocked(
     let draft = draft.into();
     transact!(app, |tx| {
         let (id, now) = (draft.id, app.clock.now());
+        super::safe_mode::refuse(tx, id).await?;
         take_draft(tx, actor, draft, now).await?;
         let known = batches::find(tx, &id.to_string()).await?;
         let view = view_draft(tx, known, now).await?;
@@ -442,9 +444,7 @@ pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result
         batches::lock_draft(tx, id).await?;
         let known = batches::find(tx, &id.to_string()).await?;
         same_version(draft, known.version)?;
-        if super::safe_mode::on(tx).await? {
-            return Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, id)]));
-        }
+        super::safe_mode::refuse(tx, id).await?;
         if !batches::mark_deleted(tx, id, now).await? {
             return Err(no_draft(&known));
         }

@@ -105,6 +105,21 @@ impl Gates {
         codes
     }
 
+    /// The same with the frozen destination, and with what is known of each, for whoever wants to send it.
+    pub(crate) fn blockers_before_send(&self, transaction: &Transaction, now: i64) -> Vec<Blocker> {
+        let terms = &transaction.terms;
+        let mut codes = self.before_send(transaction, now);
+        let frozen = transaction.destination.fingerprint();
+        if self.profile(terms.payee).is_some_and(|profile| profile.fingerprint != frozen) {
+            codes.push(Code::DestinationChanged);
+        }
+        let facts = self.payees.get(&terms.payee);
+        let note = |code| {
+            facts.and_then(|facts| eligibility::note(code, facts, &self.settings, terms.amount, terms.net))
+        };
+        codes.into_iter().map(|code| Blocker::new(code, terms.payee).noting(note(code))).collect()
+    }
+
     /// Where a payee is paid.
     pub(super) fn destination(&self, payee: Payee) -> Option<&Destination> {
         self.profiles.get(&payee)

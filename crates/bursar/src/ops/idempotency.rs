@@ -1,9 +1,12 @@
 //! One effect per key: a request that is repeated with the same `Idempotency-Key` gets the first answer again.
 //!
-//! A key is first marked as running, under a lease. The verb that has the effect writes its answer with [`finish`] in
-//! its own database transaction, so that effect and answer are there together or not at all; when the lease was taken
+//! A key is first marked as running, under a lease that is made longer while its request runs ([`running`]), however long
+//! that takes: only what a dead process left is taken over. The verb that has the effect writes its answer with [`finish`]
+//! in its own database transaction, so that effect and answer are there together or not at all; when the mark was taken
 //! over meanwhile, that write fails and the whole verb rolls back. What was answered in the end, refusals among them, is
 //! kept afterwards with [`keep`]; what may end otherwise next time (a 5xx) is forgotten with [`forget`].
+
+use std::time::Duration;
 
 use payout::Refusal;
 
@@ -14,6 +17,8 @@ use crate::transact;
 
 /// How long a running request is taken for alive.
 const LEASE_US: i64 = 30_000_000;
+/// How often that is said anew while it runs.
+pub const RENEWED_EACH: Duration = Duration::from_secs(10);
 /// When old answers were last forgotten, and how often that is.
 const SWEPT_AT: &str = "idempotency_swept_at";
 const SWEPT_EACH_US: i64 = 3_600_000_000;
@@ -36,7 +41,7 @@ pub struct Reply {
 pub struct Mark {
     person: String,
     key: String,
-    lease_until: i64,
+    fence: i64,
 }
 
 /// A held key together with how the verb's outcome is answered. Handed to the verb, which calls [`finish`].
@@ -74,10 +79,10 @@ pub enum Begun {
 pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<Begun> {
     let now = app.clock.now();
     let lease_until = now + LEASE_US;
-    let first = || Mark { person: person.to_owned(), key: key.to_owned(), lease_until };
+    let first = |fence| Mark { person: person.to_owned(), key: key.to_owned(), fence };
     transact!(app, |tx| {
         if idempotency::mark(tx, person, key, request_hash, now, lease_until).await? {
-            return Ok(Begun::First(first()));
+            return Ok(Begun::First(first(1)));
         }
         let Some(kept) = idempotency::kept(tx, person, key).await? else { return Ok(Begun::Running) };
         if kept.request_hash != request_hash {
@@ -88,11 +93,31 @@ pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Re
             return Ok(Begun::Answered(Reply { status, content_type, body }));
         }
         let lapsed = kept.lease_until <= now;
-        if lapsed && idempotency::take_over(tx, person, key, kept.lease_until, lease_until).await? {
-            return Ok(Begun::First(first()));
+        if lapsed && idempotency::take_over(tx, person, key, kept.fence, lease_until).await? {
+            return Ok(Begun::First(first(kept.fence + 1)));
         }
         Ok(Begun::Running)
     })
+}
+
+/// Runs a request and holds its key meanwhile, saying so anew at this interval ([`RENEWED_EACH`]).
+pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Future<Output = T>) -> T {
+    let held = async {
+        loop {
+            tokio::time::sleep(each).await;
+            let until = app.clock.now() + LEASE_US;
+            let renewed = transact!(app, |tx| {
+                Ok(idempotency::renew(tx, &mark.person, &mark.key, mark.fence, until).await?)
+            });
+            if let Err(error) = renewed {
+                tracing::warn!(?error, "the key of a request that runs could not be held longer");
+            }
+        }
+    };
+    tokio::select! {
+        answer = request => answer,
+        () = held => std::future::pending().await,
+    }
 }
 
 /// Writes the answer beside the effect, in the verb's own database transaction. Without a key it does nothing.
@@ -127,7 +152,7 @@ pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
 /// When the database does not answer.
 pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
     transact!(app, |tx| {
-        idempotency::forget(tx, &mark.person, &mark.key, mark.lease_until).await?;
+        idempotency::forget(tx, &mark.person, &mark.key, mark.fence).await?;
         Ok(())
     })
 }
@@ -151,5 +176,5 @@ pub async fn sweep(app: &App, now: i64) -> Result<u64> {
 
 async fn write(tx: &mut Tx, mark: &Mark, first: bool, reply: &Reply) -> Result<bool> {
     let answer = (i64::from(reply.status), reply.content_type.as_str(), reply.body.as_str());
-    Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.lease_until, first, answer).await?)
+    Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.fence, first, answer).await?)
 }

@@ -13,6 +13,7 @@ pub mod import;
 pub mod invitations;
 pub mod limits;
 pub mod master_key;
+pub mod nodes;
 pub mod notices;
 pub mod onboarding;
 pub mod partners;

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::idempotency::{Once, finish};
 use super::partners::referred;
-use super::{OpsError, Result, settings};
+use super::{OpsError, Result, safe_mode, settings};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
@@ -300,6 +300,7 @@ pub struct Edit {
 pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &Edit) -> Result<Reward> {
     let now = app.clock.now();
     let edited = transact!(app, |tx| {
+        safe_mode::refuse(tx, id).await?;
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
         let before = &found.entered;
@@ -364,6 +365,7 @@ fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {
 pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
+        safe_mode::refuse(tx, id).await?;
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
         reward::delete(standing(&found, actor))?;
@@ -392,6 +394,7 @@ pub async fn claw_back(
 ) -> Result<Created> {
     let now = app.clock.now();
     let created = transact!(app, |tx| {
+        safe_mode::refuse(tx, id).await?;
         let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         let (taken, times) = rewards::clawed_back(tx, paid.entered.id).await?;
         let payee = may_claw_back(&paid, value, taken, reason)?;

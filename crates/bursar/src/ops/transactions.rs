@@ -2,23 +2,27 @@
 //! by hand what Bursar cannot find out.
 
 use payout::Refusal;
+use payout::eligibility::Blocker;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
+use super::gates::Gates;
 use super::idempotency::{self, Once};
 use super::record::{self, Heard};
-use super::{OpsError, Result};
+use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::transactions::{self, Attempt, Line, Transaction};
 use crate::store::{self, Tx, audit};
 use crate::transact;
 
-/// Sends a failed payment again: a new attempt with a new key, of the leg that failed.
+/// Sends a failed payment again: a new attempt with a new key, of the leg that failed. What is known of the payee's account
+/// should be fresh: `work::ask::fresh_account` comes before.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] unless the last attempt has ended at the vendor.
+/// [`OpsError::Conflict`] unless the last attempt has ended at the vendor; [`OpsError::Blocked`] with every gate that would
+/// only stop it again.
 pub async fn resubmit(
     app: &App,
     actor: &Actor,
@@ -28,6 +32,10 @@ pub async fn resubmit(
     let sent = transact!(app, |tx| {
         let transaction = locked(tx, id).await?;
         let step = law::resubmit(transaction.state, &transaction.terms).map_err(not_now)?;
+        let closed = closed_gates(tx, &transaction, app.clock.now()).await?;
+        if !closed.is_empty() {
+            return Err(OpsError::Blocked(closed));
+        }
         record::command(tx, app, &actor.id.to_string(), id, step, "resubmitted").await?;
         let mut after = transactions::find(tx, &id.to_string()).await?;
         if after.state == State::Queued {
@@ -41,6 +49,20 @@ pub async fn resubmit(
     app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(sent)
+}
+
+/// The gates at which a payment would be stopped, or have to wait, if it were sent now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn closed_gates(
+    db: &mut store::Db,
+    transaction: &Transaction,
+    now: i64,
+) -> store::Result<Vec<Blocker>> {
+    let gates = Gates::read(db, [transaction.terms.payee]).await?;
+    let gates = gates.within(db, &[transaction.batch]).await?;
+    Ok(gates.blockers_before_send(transaction, now))
 }
 
 /// Puts the rewards of a failed payment back into the pool. Where the money lies in the payee's Stripe balance, a
@@ -156,7 +178,11 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = attempts.into_iter().filter(|attempt| attempt.state == AttemptState::Review);
         let carriers: Vec<String> = waiting.filter_map(|attempt| attempt.submission).collect();
-        let taken_up = store::submissions::take_up_again(tx, &carriers, now).await?;
+        // In safe mode the vendor is only asked.
+        let taken_up = match safe_mode::on(tx).await? {
+            true => 0,
+            false => store::submissions::take_up_again(tx, &carriers, now).await?,
+        };
         let detail = serde_json::json!({ "taken_up_again": taken_up }).to_string();
         let (actor, subject) = (actor.id.to_string(), id.to_string());
         tx.audit(audit::Entry { at: now, actor, action: "refresh_asked", subject, detail });
@@ -259,6 +285,7 @@ async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
 
 /// The transaction, held until this database transaction ends, and not closed.
 async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
+    safe_mode::refuse(tx, id).await?;
     let mut found = transactions::lock(tx, &[id]).await?;
     let transaction = found.remove(&id).ok_or(OpsError::Missing)?;
     if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }

@@ -189,6 +189,35 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
     Ok(())
 }
 
+/// Takes a connection away, for credentials that nobody can open any more or a vendor that is no longer used.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is none; [`OpsError::Conflict`] while a payment through it is not over for good.
+pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
+    transact!(app, |tx| {
+        if vendors::all(tx).await?.iter().all(|one| one.vendor != vendor) {
+            return Err(OpsError::Missing);
+        }
+        if !vendors::remove(tx, vendor).await? {
+            let name = vendor.label();
+            let told = format!(
+                "Payments through {name} are still under way, watched for ten days after they succeeded, or hold money there, so the connection stays: without it nobody could ask {name} how they end. Save working credentials instead."
+            );
+            return Err(OpsError::Conflict(Refusal::new("vendor_in_use", told)));
+        }
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: actor.id.to_string(),
+            action: "vendor_removed",
+            subject: vendor.as_str().to_owned(),
+            detail: "{}".to_owned(),
+        });
+        Ok(())
+    })?;
+    app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+    Ok(())
+}
+
 /// Pauses a vendor that refuses our credentials. Nothing is failed; the administrators are told once.
 ///
 /// # Errors

@@ -192,11 +192,12 @@ pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
 /// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Run>> {
     let sql = format!(
-        "UPDATE export_run SET lease_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
+        "UPDATE export_run SET lease_until = $2, lease_node = $3, fence = fence + 1 WHERE id IN (SELECT id FROM export_run \
          WHERE state IN ('gathering', 'packing') AND lease_until <= $1 ORDER BY number LIMIT 1) \
          AND lease_until <= $1 RETURNING {COLUMNS}"
     );
-    tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until))
+    let node = tx.node.clone();
+    tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(node))
         .await?
         .as_ref()
         .map(run)

@@ -11,6 +11,8 @@ pub struct Kept {
     pub request_hash: String,
     /// Until when the running request is taken for alive.
     pub lease_until: i64,
+    /// Which of its holders runs.
+    pub fence: i64,
     /// The answer's status, once there is an answer.
     pub status: Option<i64>,
     /// Its type.
@@ -24,10 +26,11 @@ pub struct Kept {
 /// # Errors
 /// When the database does not answer.
 pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, lease: i64) -> Result<bool> {
-    let sql = "INSERT INTO idempotency (person_id, key, request_hash, lease_until, created_at) \
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (person_id, key) DO NOTHING";
+    let sql = "INSERT INTO idempotency (person_id, key, request_hash, lease_until, created_at, lease_node, fence) \
+               VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (person_id, key) DO NOTHING";
     let query = sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(hash.to_owned());
-    Ok(tx.run(query.bind(lease).bind(now)).await? == 1)
+    let query = query.bind(lease).bind(now).bind(tx.node.clone());
+    Ok(tx.run(query).await? == 1)
 }
 
 /// What is kept under a key.
@@ -35,7 +38,7 @@ pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, le
 /// # Errors
 /// When the database does not answer.
 pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> {
-    let sql = "SELECT request_hash, lease_until, status, content_type, body FROM idempotency \
+    let sql = "SELECT request_hash, lease_until, status, content_type, body, fence FROM idempotency \
                WHERE person_id = $1 AND key = $2";
     let row = db.optional(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned())).await?;
     row.map(|row| {
@@ -45,20 +48,33 @@ pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> 
             status: row.try_get(2)?,
             content_type: row.try_get(3)?,
             body: row.try_get(4)?,
+            fence: row.try_get(5)?,
         })
     })
     .transpose()
 }
 
-/// Takes over a running mark whose lease ran out; false when somebody else was faster.
+/// Takes over a running mark whose lease ran out or whose process is gone; false when somebody else was faster.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_lease: i64, lease: i64) -> Result<bool> {
-    let sql = "UPDATE idempotency SET lease_until = $1 \
-               WHERE person_id = $2 AND key = $3 AND lease_until = $4 AND status IS NULL";
-    let query = sqlx::query(sql).bind(lease).bind(person.to_owned()).bind(key.to_owned()).bind(old_lease);
+pub async fn take_over(tx: &mut Tx, person: &str, key: &str, old_fence: i64, lease: i64) -> Result<bool> {
+    let sql = "UPDATE idempotency SET lease_until = $1, lease_node = $5, fence = fence + 1 \
+               WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
+    let query = sqlx::query(sql).bind(lease).bind(person.to_owned()).bind(key.to_owned()).bind(old_fence);
+    let query = query.bind(tx.node.clone());
     Ok(tx.run(query).await? == 1)
+}
+
+/// Holds a running mark longer.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn renew(tx: &mut Tx, person: &str, key: &str, fence: i64, lease: i64) -> Result<u64> {
+    let sql = "UPDATE idempotency SET lease_until = $1 \
+               WHERE person_id = $2 AND key = $3 AND fence = $4 AND status IS NULL";
+    let query = sqlx::query(sql).bind(lease).bind(person.to_owned()).bind(key.to_owned()).bind(fence);
+    tx.run(query).await
 }
 
 /// Writes the answer; false when the mark is no longer ours. The `first` answer, which goes with the effect, is also
@@ -71,15 +87,15 @@ pub async fn answer(
     tx: &mut Tx,
     person: &str,
     key: &str,
-    lease: i64,
+    fence: i64,
     first: bool,
     answer: (i64, &str, &str),
 ) -> Result<bool> {
     let sql = "UPDATE idempotency SET status = $1, content_type = $2, body = $3 \
-               WHERE person_id = $4 AND key = $5 AND lease_until = $6 AND (status IS NULL OR $7 = 0)";
+               WHERE person_id = $4 AND key = $5 AND fence = $6 AND (status IS NULL OR $7 = 0)";
     let (status, content_type, body) = answer;
     let query = sqlx::query(sql).bind(status).bind(content_type.to_owned()).bind(body.to_owned());
-    let query = query.bind(person.to_owned()).bind(key.to_owned()).bind(lease).bind(i64::from(first));
+    let query = query.bind(person.to_owned()).bind(key.to_owned()).bind(fence).bind(i64::from(first));
     Ok(tx.run(query).await? == 1)
 }
 
@@ -87,10 +103,10 @@ pub async fn answer(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn forget(tx: &mut Tx, person: &str, key: &str, lease: i64) -> Result<u64> {
+pub async fn forget(tx: &mut Tx, person: &str, key: &str, fence: i64) -> Result<u64> {
     let sql = "DELETE FROM idempotency \
-               WHERE person_id = $1 AND key = $2 AND lease_until = $3 AND status IS NULL";
-    tx.run(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(lease)).await
+               WHERE person_id = $1 AND key = $2 AND fence = $3 AND status IS NULL";
+    tx.run(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned()).bind(fence)).await
 }
 
 /// Forgets what is older than `before`.

@@ -334,12 +334,13 @@ pub async fn any_due(db: &mut Db, now: i64) -> Result<bool> {
 /// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Import>> {
     let sql = format!(
-        "UPDATE import_run SET lease_until = $1, fence = fence + 1, tries = tries + 1 \
+        "UPDATE import_run SET lease_until = $1, lease_node = $3, fence = fence + 1, tries = tries + 1 \
          WHERE id IN (SELECT id FROM import_run WHERE state IN ('checking', 'importing') AND lease_until <= $2 \
                       ORDER BY lease_until, number LIMIT 1) \
            AND state IN ('checking', 'importing') AND lease_until <= $2 RETURNING {COLUMNS}"
     );
-    let row = tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(until).bind(now)).await?;
+    let node = tx.node.clone();
+    let row = tx.optional(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(until).bind(now).bind(node)).await?;
     row.as_ref().map(import).transpose()
 }
 

@@ -185,11 +185,12 @@ pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
 /// When the database does not answer.
 pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<Mail>> {
     let sql = format!(
-        "UPDATE mail SET lease_until = $2, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
+        "UPDATE mail SET lease_until = $2, lease_node = $4, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
          WHERE state = 'waiting' AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT $3) \
          AND state = 'waiting' AND lease_until <= $1 RETURNING {COLUMNS}"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(limit);
+    let query = query.bind(tx.node.clone());
     tx.all(query).await?.iter().map(mail).collect()
 }
 

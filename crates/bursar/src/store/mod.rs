@@ -12,6 +12,7 @@ pub mod claims;
 pub mod dashboard;
 pub mod decisions;
 pub mod directory;
+pub mod due;
 pub mod earnings;
 pub mod events;
 pub mod evidence;
@@ -24,6 +25,7 @@ pub mod journal;
 pub mod ledger;
 pub mod mails;
 pub mod meta;
+pub mod nodes;
 pub mod onboarding;
 pub mod outbox;
 pub mod past;
@@ -49,6 +51,7 @@ pub mod vendors;
 pub mod watch;
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
@@ -166,6 +169,8 @@ pub struct Store {
     engine: Engine,
     readers: AnyPool,
     writer: AnyPool,
+    /// Which process this is, where it serves: leases are held in its name.
+    node: Arc<OnceLock<String>>,
 }
 
 /// SQLite before this version can corrupt its write-ahead log.
@@ -239,6 +244,7 @@ impl Store {
         };
         let store = Self {
             engine: Engine::Sqlite,
+            node: Arc::default(),
             writer: pool(1).connect(&url).await?,
             readers: pool(8).connect(&url).await?,
         };
@@ -286,7 +292,7 @@ impl Store {
             })
             .connect(url)
             .await?;
-        Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool })
+        Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool, node: Arc::default() })
     }
 
     /// A connection to read through. What several statements read may differ in time; a decision belongs into a [`Tx`].
@@ -310,8 +316,20 @@ impl Store {
         Ok(Tx {
             db: Db { connection: Connection::Transaction(begun) },
             engine: self.engine,
+            node: self.node().map(str::to_owned),
             audit: Vec::new(),
         })
+    }
+
+    /// Names this process, once: from now on its leases are held in this name.
+    pub fn serves_as(&self, node: &str) {
+        let _ = self.node.set(node.to_owned());
+    }
+
+    /// The name of this process, where it serves.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.node.get().map(String::as_str)
     }
 
     /// How many writers keep the database busy: SQLite has one at a time; PostgreSQL takes what one sends while it makes
@@ -467,6 +485,8 @@ impl Db {
 pub struct Tx {
     db: Db,
     engine: Engine,
+    /// In whose name leases are taken.
+    node: Option<String>,
     audit: Vec<audit::Entry>,
 }
 

@@ -213,12 +213,13 @@ pub async fn lease(
     // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less. The guard
     // stands inside CASE, where PostgreSQL cannot see it: it would go through all that is due for each that is taken.
     let sql = format!(
-        "UPDATE submission SET lease_until = $2, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
+        "UPDATE submission SET lease_until = $2, lease_node = $4, fence = fence + 1{sends} WHERE id IN (SELECT id FROM submission \
          WHERE vendor = $3 AND state IN ('intended', 'unknown', 'looking') AND state IN ({states}) \
          AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT {limit}) \
          AND CASE WHEN state IN ({states}) AND lease_until <= $1 THEN 1 ELSE 0 END = 1 RETURNING {COLUMNS}"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+    let query = query.bind(tx.node.clone());
     tx.all(query).await?.iter().map(submission).collect()
 }
 

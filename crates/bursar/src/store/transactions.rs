@@ -728,11 +728,12 @@ pub async fn lease_to_ask(
     limit: i64,
 ) -> Result<Vec<TransactionId>> {
     let sql = format!(
-        "UPDATE payout_transaction SET ask_lease_until = $2 WHERE id IN (SELECT id FROM payout_transaction \
+        "UPDATE payout_transaction SET ask_lease_until = $2, ask_lease_node = $4 WHERE id IN (SELECT id FROM payout_transaction \
          WHERE vendor = $3 AND ask_at IS NOT NULL AND ask_at <= $1 AND ask_lease_until <= $1 \
          ORDER BY ask_at LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+    let query = query.bind(tx.node.clone());
     let rows = tx.all(query).await?;
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;

@@ -2,7 +2,7 @@
 
 use payout::eligibility::VendorFacts;
 use payout::ids::{BatchId, TransactionId};
-use payout::money::Vendor;
+use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
 
 use super::{Db, Result, Tx, word};
@@ -172,6 +172,34 @@ pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, 
                WHERE vendor = $1 AND sealed = $2 AND vendor_account IS NULL";
     let query = sqlx::query(sql).bind(vendor.as_str()).bind(sealed.to_owned());
     Ok(tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await? == 1)
+}
+
+/// What is promised to be paid through each vendor and is not known to have left our balance there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn promised(db: &mut Db) -> Result<Vec<(Vendor, Money)>> {
+    let sql = "SELECT vendor, currency, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction \
+               WHERE state IN ('queued', 'sending', 'unknown') GROUP BY vendor, currency";
+    let read = |row: &sqlx::any::AnyRow| {
+        let (vendor, currency): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&currency).ok(), &currency)?;
+        Ok((word(Vendor::parse(&vendor), &vendor)?, Money::new(row.try_get(2)?, currency)))
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back;
+/// answers whether it did.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn remove(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
+    let sql = "DELETE FROM vendor_connection WHERE vendor = $1 AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
+               WHERE t.vendor = $1 AND (t.settled_at IS NULL OR t.ask_at IS NOT NULL \
+               OR t.contradicted_at IS NOT NULL OR (t.state IN ('payout_failed', 'payout_canceled', 'recalling') \
+               AND t.released_at IS NULL AND t.outside_at IS NULL)))";
+    Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? == 1)
 }
 
 /// Pauses a vendor that refuses our credentials; answers whether it was not paused before.

@@ -36,9 +36,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use payout::access::{Permission, Role, allows};
 use payout::eligibility::{Blocker, Code};
+use tracing::Instrument as _;
 
 use crate::app::{Actor, App};
-use crate::ops::idempotency::{self, Begun, Mark, Reply};
+use crate::ops::idempotency::{self, Begun, Mark, RENEWED_EACH, Reply};
 use crate::ops::people::Session;
 use crate::ops::settings;
 use crate::turns::{Busy, Turns};
@@ -316,7 +317,19 @@ pub struct ComesFrom(pub Option<client::Network>);
 const HEAVY_AT_ONCE: usize = 4;
 const HEAVY_WAITING: usize = 16;
 
+/// What is asked for by POST is done in a task of its own: whoever asked may hang up and ask again with the same key, and
+/// finds what the first time led to instead of cutting it off.
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return pass(door, request, next).await;
+    }
+    match tokio::spawn(pass(door, request, next).in_current_span()).await {
+        Ok(answer) => answer,
+        Err(broken) => Fault::internal(&broken).into_response(),
+    }
+}
+
+async fn pass(door: Door, request: Request, next: Next) -> Response {
     // Only whoever may come in at all waits for a turn, and before what they send is read.
     let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
         match door.web.heavy.take().await {
@@ -334,7 +347,9 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
         Ok((request, None)) => next.run(request).await,
         Ok((request, Some(mark))) => {
             let scene = request.extensions().get::<Scene>().cloned();
-            settle(&door.web.app, &mark, scene.as_ref(), next.run(request).await).await
+            let app = &door.web.app;
+            let answer = idempotency::running(app, &mark, RENEWED_EACH, next.run(request)).await;
+            settle(app, &mark, scene.as_ref(), answer).await
         }
         Err(instead) => *instead,
     }

@@ -12,28 +12,42 @@ use vendors::ReadError;
 use vendors::paypal::{self, batch as paypal_batch};
 use vendors::stripe::{ConnectedAccount, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, payout as bank};
 
-use super::{Work, settle};
+use super::{Work, connect, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::transactions::Finding;
-use crate::ops::{OpsError, Result, transactions as verbs};
+use crate::ops::{OpsError, Result, payees, transactions as verbs};
+use crate::store;
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// How long a face waits for a reversal or a cancellation before it says "not known yet".
 const REVERSAL: Duration = Duration::from_secs(10);
+/// How long a face waits for one object to be read before it goes on with what is known.
+const READ_IN: Duration = Duration::from_secs(5);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block.
 pub async fn balances(work: &Work) -> Balances {
     let Ok(Some(stripe)) = work.clients.stripe().await else { return Balances::default() };
-    let read = tokio::time::timeout(Duration::from_secs(5), stripe.client.balance(None)).await;
+    // Read before the balance: what leaves in between is counted twice rather than not at all.
+    let Ok(promised) = promised(work).await else { return Balances::default() };
+    let read = tokio::time::timeout(READ_IN, stripe.client.balance(None)).await;
     let Ok(Ok(balance)) = read else { return Balances::default() };
     let rows = balance.available.iter().filter_map(|funds| {
         let money: Money = from_units(Vendor::Stripe, funds.units, funds.currency).ok()?;
-        Some((Vendor::Stripe, money))
+        let spoken_for = promised
+            .iter()
+            .filter(|(vendor, sum)| *vendor == Vendor::Stripe && sum.currency == money.currency);
+        let left = spoken_for.fold(money.minor, |left, (_, sum)| left.saturating_sub(sum.minor));
+        Some((Vendor::Stripe, Money::new(left, money.currency)))
     });
     Balances(rows.collect())
+}
+
+/// What earlier Pays have promised and the vendors have not taken from our balance yet.
+async fn promised(work: &Work) -> Result<Vec<(Vendor, Money)>> {
+    Ok(store::vendors::promised(&mut work.app.store.read().await?).await?)
 }
 
 /// An address of ours that a vendor delivers events to, as the vendor has it.
@@ -87,6 +101,29 @@ pub async fn refresh(work: &Work, actor: &Actor, id: TransactionId) -> Result<Tr
     settle::about(work, &[id], work.app.clock.now(), "person").await?;
     let mut db = work.app.store.read().await?;
     Ok(transactions::find(&mut db, &id.to_string()).await?)
+}
+
+/// Reads the account that a payment goes to as the vendor has it now, so that nobody is refused by old news: partners mend
+/// their accounts at the vendor, and the word of it can be late. A vendor that does not answer in time changes nothing.
+///
+/// # Errors
+/// When there is no such payment or the database does not answer.
+pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
+    let mut db = work.app.store.read().await?;
+    let transaction = transactions::find(&mut db, &id.to_string()).await?;
+    drop(db);
+    let address = transaction.destination.address();
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(()) };
+    if transaction.terms.vendor != Vendor::Stripe {
+        return Ok(());
+    }
+    let asking = work.ask(Vendor::Stripe, connect::account(&stripe.client, address));
+    let read = tokio::time::timeout(READ_IN, asking).await;
+    if let Ok(Ok(state)) = read {
+        let said = connect::standing(&state);
+        payees::note_standing(&work.app, Vendor::Stripe, address, &said).await?;
+    }
+    Ok(())
 }
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most.

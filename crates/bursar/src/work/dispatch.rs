@@ -6,7 +6,7 @@
 //!
 //! A process may die after any of these; the next pass finds what is committed and drives it on with the same key.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::StreamExt as _;
 use payout::eligibility::{self, BeforeSend, Code};
@@ -102,6 +102,8 @@ struct Sorted {
     stopped: Vec<(Attempt, Code)>,
     settled: Vec<(Attempt, Heard)>,
     waiting: BTreeMap<i64, Vec<Waiting>>,
+    /// How often the balance of a connected account had been shared out when it was read.
+    shares: BTreeMap<String, i64>,
 }
 
 /// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
@@ -278,11 +280,17 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         );
         return Ok(());
     };
-    let spoken_for = spoken_for(work).await?;
     let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
     for ready in payouts {
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
     }
+    // In this order: what another worker shares out after the first of the three is found out when it is committed.
+    let mut db = work.app.store.read().await?;
+    for account in accounts.keys() {
+        sorted.shares.insert(account.clone(), store::counted(&mut db, &shares_of(account)).await?);
+    }
+    drop(db);
+    let spoken_for = spoken_for(work).await?;
     let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
         let client = stripe.client.clone();
         async move {
@@ -314,6 +322,11 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         }
     }
     Ok(())
+}
+
+/// What counts how often the balance of a connected account was shared out among its payouts.
+fn shares_of(account: &str) -> String {
+    format!("payouts:{account}")
 }
 
 async fn in_time<T>(
@@ -383,6 +396,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         let settled = sorted.settled.iter().filter(|(attempt, _)| queued.contains(&attempt.id));
         heard.extend(settled.map(|(_, fact)| fact.clone()));
         let ready = sorted.ready.iter().filter(|ready| queued.contains(&ready.attempt.id));
+        let ready = unshared(tx, &sorted.shares, ready.collect()).await?.into_iter();
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
             ready.partition(|ready| ready.attempt.leg == Leg::Item);
         for ready in legs {
@@ -416,6 +430,26 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         Err(OpsError::Conflict(_)) => Ok(0),
         outcome => outcome,
     }
+}
+
+/// Leaves out the payouts of connected accounts whose balance another worker has shared out since it was read: what it had
+/// may be promised twice, so they stay queued and it is read again. Each account is held from here on.
+async fn unshared<'a>(
+    tx: &mut store::Tx,
+    shares: &BTreeMap<String, i64>,
+    ready: Vec<&'a Ready>,
+) -> Result<Vec<&'a Ready>> {
+    let pays_out = |ready: &&Ready| ready.attempt.leg == Leg::Payout;
+    let account = |ready: &Ready| ready.transaction.destination.address().to_owned();
+    let accounts: BTreeSet<String> = ready.iter().copied().filter(pays_out).map(account).collect();
+    let mut taken = HashSet::new();
+    for account in accounts {
+        let seen = shares.get(&account).copied().unwrap_or(0);
+        if store::next_numbers(tx, &shares_of(&account), 1).await? != seen + 1 {
+            taken.insert(account);
+        }
+    }
+    Ok(ready.into_iter().filter(|one| !pays_out(one) || !taken.contains(&account(one))).collect())
 }
 
 /// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read

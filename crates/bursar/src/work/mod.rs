@@ -32,6 +32,7 @@ mod swept;
 pub mod trail;
 pub mod verdict;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use vendors::ReadError;
 
 use crate::app::App;
+use crate::ops::nodes::{self, Census};
 use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
@@ -59,6 +61,10 @@ pub struct Work {
     pub pace: Option<Arc<Pace>>,
     /// Whether a vendor may be called now.
     reach: Arc<Reach>,
+    /// What is known of the other processes.
+    census: Census,
+    /// When times far in the future were last looked for.
+    clamped_at: Arc<AtomicI64>,
     /// Where the simulation lets this process die.
     dies: Arc<Mutex<Option<Death>>>,
 }
@@ -84,7 +90,9 @@ impl Work {
     pub fn new(app: App, pace: Option<Arc<Pace>>) -> Result<Self, String> {
         let clients = Clients::new(app.clone())?;
         let mailer = Mailer::new(&app)?;
-        Ok(Self { app, clients, mailer, pace, reach: Arc::default(), dies: Arc::default() })
+        let (reach, census) = (Arc::default(), Census::default());
+        let (clamped_at, dies) = (Arc::default(), Arc::default());
+        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, dies })
     }
 
     /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
@@ -94,6 +102,16 @@ impl Work {
 
     fn dies_now(&self, point: Death) -> bool {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
+    }
+
+    /// Whether times far in the future are to be looked for: once a minute, and at once when the clock was set back.
+    fn clamps(&self, now: i64) -> bool {
+        let last = self.clamped_at.load(Ordering::Acquire);
+        let due = now < last || now - last >= 60_000_000;
+        if due {
+            self.clamped_at.store(now, Ordering::Release);
+        }
+        due
     }
 
     /// Asks a vendor a question, at our pace and with the patience it asked for. While it does not answer, one question at
@@ -162,11 +180,23 @@ pub fn start(work: Work) -> Loops {
     run!("accounts", connect::once, settle);
     run!("reconcile", reconcile::once, reconcile);
     run!("sweep", sweep::once, sweep);
+    run!("nodes", beat, nodes);
     run!("notify", notify::once, notify);
     run!("imports", imports::once, imports);
     run!("exports", exports::once, exports);
     run!("trail", trail::once, trail);
     Loops { tasks, stop }
+}
+
+/// One look at which processes live. It never goes on at once: a beat is a measure of time.
+async fn beat(work: &Work, _now: i64) -> Done {
+    let ended = nodes::beat(&work.app, &work.census).await?;
+    if ended > 0 {
+        work.app.nudge.dispatch.ring();
+        work.app.nudge.settle.ring();
+        work.app.nudge.reconcile.ring();
+    }
+    Ok(0)
 }
 
 /// Counts what a step did; answers whether it did anything. A step that failed is logged and runs again when its lease

@@ -401,8 +401,11 @@ async fn adopt(
     };
     match client.batch(id).await {
         // A batch that PayPal has only just taken may not list its items yet.
-        Ok(batch) if batch.items.is_empty() && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") => {
-            later(format!("the batch {id} does not list its items yet"))
+        Ok(batch)
+            if batch.items.len() < item_ids(of).len()
+                && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") =>
+        {
+            later(format!("the batch {id} does not list all of its items yet"))
         }
         // A batch that PayPal refused may hold no items at all; the poll fails every one of them.
         Ok(batch) if batch.items.is_empty() && vendors::paypal::batch::batch_refusal(&batch).is_some() => {

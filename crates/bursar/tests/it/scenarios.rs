@@ -166,9 +166,11 @@ scenarios![
     paypal_chunks_of_a_thousand,
     refreshed_by_hand,
     refused_after_a_doubt_at_stripe,
+    resubmit_at_a_closed_gate,
     return_to_pool,
     return_to_pool_refused,
     safe_mode,
+    safe_mode_refuses,
     paid_out_by_stripes_schedule,
     settled_by_hand,
     several_gates_in_one_batch,
@@ -182,6 +184,7 @@ scenarios![
     told_of_what_happens,
     told_that_it_is_stuck,
     token_expires,
+    two_pays_on_one_balance,
     two_people,
     two_workers,
     unclaimed_cancel_answer_lost,
@@ -242,6 +245,12 @@ impl Stage {
     pub async fn open(name: &str, seed: u64) -> Self {
         let (world, cast) = (World::open(name, seed).await, Cast::default());
         Self { world, cast, running: Vec::new(), parked: 0, unfinished: false }
+    }
+
+    /// The same, at this moment of the machine's clock.
+    pub async fn open_now(name: &str, seed: u64) -> Self {
+        let world = World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await;
+        Self { world, cast: Cast::default(), running: Vec::new(), parked: 0, unfinished: false }
     }
 
     /// Ends a scenario; what was wrong is told with the plot so far.

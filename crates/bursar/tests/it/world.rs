@@ -87,19 +87,30 @@ impl World {
 
     /// The same with more flags of `serve`.
     pub async fn open_with(name: &str, seed: u64, flags: &[(&str, &str)]) -> Self {
-        let world = Self::begin(name, seed, flags, async |_: &str| {}).await;
+        Self::open_at(name, seed, flags, start()).await
+    }
+
+    /// The same at another moment: now, for what shares its database with a process on the machine's clock.
+    pub async fn open_at(name: &str, seed: u64, flags: &[(&str, &str)], at: i64) -> Self {
+        let world = Self::begin(name, seed, flags, at, async |_: &str| {}).await;
         world.connect().await;
         world
     }
 
     /// A program on a database that `prepare` has filled; the vendors know nothing of what is in it.
     pub async fn open_kept(name: &str, prepare: impl AsyncFnOnce(&str)) -> Self {
-        Self::begin(name, 1, &[], prepare).await
+        Self::begin(name, 1, &[], start(), prepare).await
     }
 
-    async fn begin(name: &str, seed: u64, flags: &[(&str, &str)], prepare: impl AsyncFnOnce(&str)) -> Self {
+    async fn begin(
+        name: &str,
+        seed: u64,
+        flags: &[(&str, &str)],
+        at: i64,
+        prepare: impl AsyncFnOnce(&str),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (clock, handle) = Clock::standing_at(start(), seed);
+        let (clock, handle) = Clock::standing_at(at, seed);
         let told = clock.clone();
         let mut options = Options::new(Arc::new(move || told.now()));
         (options.seed, options.deliveries_at_once) = (seed, 1);

@@ -2,6 +2,7 @@
 //! the same bytes go again, and a batch is read to its last page.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
@@ -9,7 +10,7 @@ use url::Url;
 use super::batch::{self, Batch, BatchAccepted, Item, ItemAnswer, PageBody};
 use super::token::{Clock, Tokens};
 use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
-use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Received, Request};
+use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Received, Request, TOTAL_TIMEOUT};
 use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why, classify};
 
 /// The largest page that PayPal gives.
@@ -55,7 +56,18 @@ impl PayPal {
     async fn exchange_money(&self, request: &MoneyRequest) -> Result<Answer, ReadError> {
         let mut url = self.base.clone();
         url.set_path(request.path());
-        let answer = self.exchange(Method::POST, &url, Some(request.key()), request.body()).await?;
+        // The token and the request together get the time of one: whoever waits for both holds a lease meanwhile.
+        let posted = AtomicBool::new(false);
+        let exchange = self.exchange_noting(Method::POST, &url, Some(request.key()), request.body(), &posted);
+        let answer = match tokio::time::timeout(TOTAL_TIMEOUT, exchange).await {
+            Ok(answer) => answer?,
+            Err(_) if posted.load(Ordering::Acquire) => {
+                Answer::Lost("there was no answer in 20 seconds, the token's time included".to_owned())
+            }
+            Err(_) => {
+                return Err(ReadError::Unreachable("there was no access token in 20 seconds".to_owned()));
+            }
+        };
         if let Some(kept) = &self.kept {
             kept.keep(&answer);
         }
@@ -213,13 +225,29 @@ impl PayPal {
         key: Option<&str>,
         body: &[u8],
     ) -> Result<Answer, ReadError> {
+        self.exchange_noting(method, url, key, body, &AtomicBool::new(false)).await
+    }
+
+    /// The same; `posted` is set before the first byte of the request itself may leave, and taken back by an answer that
+    /// says that it was not executed.
+    async fn exchange_noting(
+        &self,
+        method: Method,
+        url: &Url,
+        key: Option<&str>,
+        body: &[u8],
+        posted: &AtomicBool,
+    ) -> Result<Answer, ReadError> {
         let bearer = self.tokens.bearer(&self.http, &self.base, None).await?;
         let first = wire(method.clone(), url, bearer.clone(), key, body)?;
+        posted.store(true, Ordering::Release);
         let answer = self.http.send(first).await;
         let Answer::Got(Received { status: 401, .. }) = answer else {
             return Ok(answer);
         };
+        posted.store(false, Ordering::Release);
         let renewed = self.tokens.bearer(&self.http, &self.base, Some(&bearer)).await?;
+        posted.store(true, Ordering::Release);
         Ok(self.http.send(wire(method, url, renewed, key, body)?).await)
     }
 

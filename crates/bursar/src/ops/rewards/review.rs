@@ -11,7 +11,7 @@ use super::{Created, DAY_US, changed_meanwhile, expect_version, note, owed};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
 use crate::ops::idempotency::{Once, finish};
-use crate::ops::{OpsError, Result};
+use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
 use crate::store::{Tx, decisions, ledger, outbox};
 use crate::transact;
@@ -100,6 +100,7 @@ pub async fn decide(
 ) -> Result<Reward> {
     let now = app.clock.now();
     let decided = transact!(app, |tx| {
+        safe_mode::refuse(tx, id).await?;
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
         let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
@@ -197,6 +198,7 @@ async fn decide_all(
     keep: Option<(&str, &str)>,
 ) -> Result<Done> {
     let now = app.clock.now();
+    safe_mode::refuse(tx, "rewards").await?;
     let (briefs, unknown) = match which {
         Which::Ids(ids) => {
             let briefs = rewards::briefs(tx, ids).await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{changed_meanwhile, note, owed};
 use crate::app::{Actor, App};
-use crate::ops::{OpsError, Result};
+use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::decisions::{self, Kept, Now, Which};
 use crate::store::{audit, ledger};
 use crate::transact;
@@ -41,6 +41,7 @@ pub fn give_back(kept: &Kept) -> std::result::Result<&Now, Refusal> {
 pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
     let now = app.clock.now();
     let undone = transact!(app, |tx| {
+        safe_mode::refuse(tx, id).await?;
         let decision = decisions::find(tx, id).await?;
         reward::undo(decision.at, decision.undone.is_some(), now)?;
         let kept = decisions::kept(tx, id, Which::Done(None), None).await?;

@@ -479,15 +479,17 @@ async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Res
 }
 
 async fn resubmit(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     mark: Option<Extension<Mark>>,
 ) -> Result<Response, Fault> {
     let Some(Extension(mark)) = mark else { return Err(key_required()) };
-    let id = find(&app, &id).await?;
-    let transaction = verbs::resubmit(&app, &actor, id, Some(&Once::new(mark, done))).await?;
-    answer(&app, StatusCode::OK, &transaction).await
+    let app = &web.app;
+    let id = find(app, &id).await?;
+    ask::fresh_account(&web.work, id).await?;
+    let transaction = verbs::resubmit(app, &actor, id, Some(&Once::new(mark, done))).await?;
+    answer(app, StatusCode::OK, &transaction).await
 }
 
 async fn refresh(State(web): State<Web>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {

@@ -1,6 +1,7 @@
 //! `/settings/vendors/…`: connecting Stripe and PayPal. Secrets go in and never come out.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,12 +11,13 @@ use payout::money::Vendor;
 
 use crate::app::App;
 use crate::clock::rfc3339;
+use crate::ops::vendors as connections;
 use crate::store::{self, vendors::Connection};
 use crate::web::fault::Fault;
 use crate::web::session::Who;
 use crate::web::strict::Json;
-use crate::web::{Need, Route, Web, get, put};
-use crate::work::connect;
+use crate::web::{Need, Route, Web, delete, get, put};
+use crate::work::{Work, connect};
 
 /// The rows of the route table.
 #[must_use]
@@ -35,6 +37,9 @@ pub fn routes() -> Vec<Route> {
             )
             .takes::<PayPalJson>()
             .answers::<ConnectionJson>(200),
+        delete("/api/v1/settings/vendors/{vendor}", administer, remove)
+            .says("Take a connection away; refused while a payment through it is not over for good")
+            .answers_nothing(204),
     ]
 }
 
@@ -72,9 +77,12 @@ struct ConnectionJson {
     rejected_why: Option<String>,
     last_event_at: Option<String>,
     signature_failures: i64,
+    /// By how many seconds our clock is ahead of the vendor's, behind it where negative; over 60 either way, nothing that was
+    /// lost is called absent.
+    clock_skew_seconds: Option<i64>,
 }
 
-fn json(connection: &Connection) -> ConnectionJson {
+fn json(connection: &Connection, work: &Work) -> ConnectionJson {
     ConnectionJson {
         vendor: connection.vendor.as_str().to_owned(),
         mode: connection.mode.clone(),
@@ -87,12 +95,13 @@ fn json(connection: &Connection) -> ConnectionJson {
         rejected_why: connection.rejected_why.clone(),
         last_event_at: connection.last_event_at.map(rfc3339),
         signature_failures: connection.bad_signatures,
+        clock_skew_seconds: work.clients.skew().of(connection.vendor.as_str()).map(|us| us / 1_000_000),
     }
 }
 
-async fn list(State(app): State<App>) -> Result<axum::Json<Vec<ConnectionJson>>, Fault> {
-    let all = store::vendors::all(&mut app.store.read().await?).await?;
-    Ok(axum::Json(all.iter().map(json).collect()))
+async fn list(State(web): State<Web>) -> Result<axum::Json<Vec<ConnectionJson>>, Fault> {
+    let all = store::vendors::all(&mut web.app.store.read().await?).await?;
+    Ok(axum::Json(all.iter().map(|one| json(one, &web.work)).collect()))
 }
 
 fn one_of(mode: &str, known: &[&str]) -> Result<(), Refusal> {
@@ -109,7 +118,7 @@ async fn stripe(
 ) -> Result<axum::Json<ConnectionJson>, Fault> {
     one_of(&sent.mode, &["live", "test"])?;
     connect::stripe(&web.work, &actor, &sent.secret_key, &sent.mode).await?;
-    saved(&web.app, Vendor::Stripe).await
+    saved(&web, Vendor::Stripe).await
 }
 
 async fn paypal(
@@ -119,11 +128,21 @@ async fn paypal(
 ) -> Result<axum::Json<ConnectionJson>, Fault> {
     one_of(&sent.mode, &["live", "sandbox"])?;
     connect::paypal(&web.work, &actor, &sent.client_id, &sent.client_secret, &sent.mode).await?;
-    saved(&web.app, Vendor::PayPal).await
+    saved(&web, Vendor::PayPal).await
 }
 
-async fn saved(app: &App, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Fault> {
-    let all = store::vendors::all(&mut app.store.read().await?).await?;
+async fn remove(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(vendor): Path<String>,
+) -> Result<StatusCode, Fault> {
+    let vendor = Vendor::parse(&vendor).ok_or_else(Fault::missing)?;
+    connections::remove(&app, &actor, vendor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn saved(web: &Web, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Fault> {
+    let all = store::vendors::all(&mut web.app.store.read().await?).await?;
     let connection = all.iter().find(|connection| connection.vendor == vendor);
-    connection.map(|connection| axum::Json(json(connection))).ok_or_else(Fault::missing)
+    connection.map(|connection| axum::Json(json(connection, &web.work))).ok_or_else(Fault::missing)
 }

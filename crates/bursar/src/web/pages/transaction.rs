@@ -394,13 +394,14 @@ async fn refresh(
 }
 
 async fn resubmit(
-    State(app): State<App>,
+    State(web): State<Web>,
     visit: Visit,
     key: Key,
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
-    let id = id_of(&app, &number).await?;
-    let told = match verbs::resubmit(&app, &visit.actor, id, key.once(again).as_ref()).await {
+    let id = id_of(&web.app, &number).await?;
+    ask::fresh_account(&web.work, id).await?;
+    let told = match verbs::resubmit(&web.app, &visit.actor, id, key.once(again).as_ref()).await {
         Ok(_) => Told::good(format!("{number} is sent again, with a new key.")),
         Err(error) => Told::refused(error)?,
     };

@@ -220,6 +220,7 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
             batches::delete(app, actor, id).await?;
         }
         Bound::Resubmit(id) => {
+            ask::fresh_account(work, id).await?;
             transactions::resubmit(app, actor, id, None).await?;
         }
         Bound::Cancel(id) => {

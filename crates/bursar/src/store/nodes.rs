@@ -1,0 +1,60 @@
+//! The processes that serve this database, and the leases that end with them. When one is dead is said by `ops::nodes`.
+
+use sqlx::Row as _;
+
+use super::{Db, Result, Tx};
+
+/// Enters a process.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enter(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO node (id, beats, started_at) VALUES ($1, 0, $2) ON CONFLICT (id) DO NOTHING";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(now)).await?;
+    Ok(())
+}
+
+/// Counts a beat of a process; false when it was taken for dead and is not entered any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn beat(tx: &mut Tx, id: &str) -> Result<bool> {
+    let sql = "UPDATE node SET beats = beats + 1 WHERE id = $1";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_owned())).await? == 1)
+}
+
+/// Every process and its beats.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(db: &mut Db) -> Result<Vec<(String, i64)>> {
+    let rows = db.all(sqlx::query("SELECT id, beats FROM node ORDER BY id")).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Takes a process out and ends every lease that it held; answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn bury(tx: &mut Tx, id: &str) -> Result<u64> {
+    let leases = [
+        "UPDATE submission SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
+         AND state IN ('intended', 'unknown', 'looking')",
+        "UPDATE payout_transaction SET ask_lease_until = 0, ask_lease_node = NULL WHERE ask_lease_node = $1 \
+         AND ask_lease_until > 0 AND ask_at IS NOT NULL",
+        "UPDATE mail SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
+         AND state = 'waiting'",
+        "UPDATE import_run SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
+         AND state IN ('checking', 'importing')",
+        "UPDATE export_run SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
+         AND state IN ('gathering', 'packing')",
+        "UPDATE idempotency SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
+         AND status IS NULL",
+    ];
+    let mut ended = 0;
+    for sql in leases {
+        ended += tx.run(sqlx::query(sql).bind(id.to_owned())).await?;
+    }
+    tx.run(sqlx::query("DELETE FROM node WHERE id = $1").bind(id.to_owned())).await?;
+    Ok(ended)
+}

@@ -1,0 +1,177 @@
+//! Safe mode and every verb: each one that people have over rewards, batches and payments is either refused in safe mode or
+//! named here with the reason why it is not.
+
+use bursar::ops::batches::Choose;
+use bursar::ops::pay::{Balances, Seen};
+use bursar::ops::rewards::{Edit, Verdict, Which};
+use bursar::ops::transactions::Finding;
+use bursar::ops::{OpsError, batches, pay, rewards, transactions};
+use bursar::store::transactions::Filter;
+use payout::eligibility::Code;
+use payout::ids::{BatchId, TransactionId};
+use payout::money::{Currency, Money};
+
+use crate::scenarios::Stage;
+use crate::world::World;
+
+/// What only adds or only prepares stays allowed: nothing is freed and nothing is paid by it.
+const ALLOWED: [&str; 7] = [
+    "batches::form",
+    "batches::add",
+    "batches::ask_release",
+    "batches::release",
+    "claims::override_threshold",
+    "rewards::create",
+    "transactions::ask_now",
+];
+
+const SOURCES: [(&str, &str); 7] = [
+    ("batches", include_str!("../../src/ops/batches.rs")),
+    ("claims", include_str!("../../src/ops/claims.rs")),
+    ("pay", include_str!("../../src/ops/pay.rs")),
+    ("rewards", include_str!("../../src/ops/rewards.rs")),
+    ("rewards", include_str!("../../src/ops/rewards/review.rs")),
+    ("rewards", include_str!("../../src/ops/rewards/undo.rs")),
+    ("transactions", include_str!("../../src/ops/transactions.rs")),
+];
+
+/// Every public verb of these files: a function that is given the program and somebody who acts.
+fn verbs() -> Vec<String> {
+    let mut found = Vec::new();
+    for (module, source) in SOURCES {
+        for part in source.split("pub async fn ").skip(1) {
+            let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let head = part.split('{').next().unwrap_or("");
+            if head.contains("app: &App") && head.contains("actor: &Actor") {
+                found.push(format!("{module}::{name}"));
+            }
+        }
+    }
+    found
+}
+
+/// What is there to be tried on: a paid and an unpaid reward, a draft, a failed payment.
+struct There {
+    paid: String,
+    free: String,
+    draft: BatchId,
+    failed: TransactionId,
+}
+
+/// Tries every verb that must be refused.
+async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsError>)> {
+    let (app, actor) = (&world.app, &world.actor);
+    let (paid, free, draft, failed) = (on.paid.as_str(), on.free.as_str(), on.draft, on.failed);
+    let seen = Seen { digest: String::new(), totals: Vec::new() };
+    let cent = Money::new(1, Currency::parse("USD").unwrap());
+    let void = Verdict::Void { reason: "entered twice".to_owned(), shown: false };
+    let none = Which::Ids(Vec::new());
+    vec![
+        ("batches::remove", batches::remove(app, actor, draft, &[], None).await.map(drop)),
+        ("batches::remove_blocked", batches::remove_blocked(app, actor, draft, None).await.map(drop)),
+        ("batches::delete", batches::delete(app, actor, draft).await.map(drop)),
+        (
+            "pay::pay",
+            pay::pay(
+                app,
+                actor,
+                draft,
+                &shown(world, draft).await.unwrap_or(seen),
+                &Balances::default(),
+                None,
+            )
+            .await
+            .map(drop),
+        ),
+        ("rewards::edit", rewards::edit(app, actor, free, None, &Edit::default()).await.map(drop)),
+        ("rewards::delete", rewards::delete(app, actor, free, None).await),
+        ("rewards::claw_back", rewards::claw_back(app, actor, paid, cent, "too much", None).await.map(drop)),
+        ("rewards::decide", rewards::decide(app, actor, free, None, &void, None).await.map(drop)),
+        (
+            "rewards::decide_many",
+            rewards::decide_many(app, actor, &none, &Verdict::Approve, None).await.map(drop),
+        ),
+        (
+            "rewards::decide_and_keep",
+            rewards::decide_and_keep(app, actor, &none, &Verdict::Approve, "", None).await.map(drop),
+        ),
+        ("rewards::undo", rewards::undo(app, actor, "dec_none").await.map(drop)),
+        ("transactions::resubmit", transactions::resubmit(app, actor, failed, None).await.map(drop)),
+        (
+            "transactions::return_to_pool",
+            transactions::return_to_pool(app, actor, failed, None).await.map(drop),
+        ),
+        (
+            "transactions::cancel_unclaimed",
+            transactions::cancel_unclaimed(app, actor, failed, None).await.map(drop),
+        ),
+        (
+            "transactions::mark_paid_outside",
+            transactions::mark_paid_outside(app, actor, failed, "REF", "2026-03-02", None).await.map(drop),
+        ),
+        (
+            "transactions::settle_by_hand",
+            transactions::settle_by_hand(app, actor, failed, &Finding::NotMade, "asked", None)
+                .await
+                .map(drop),
+        ),
+    ]
+}
+
+async fn shown(world: &World, draft: BatchId) -> Option<Seen> {
+    let mut db = world.app.store.read().await.unwrap();
+    let view = batches::view(&mut db, &draft.to_string(), world.now()).await.ok()?;
+    Some(Seen { digest: view.digest, totals: view.totals })
+}
+
+#[tokio::test]
+async fn in_safe_mode_no_verb_changes_a_payment_or_frees_a_reward() {
+    let mut stage = Stage::open("safe_mode_verbs", 3).await;
+    for line in [
+        "partner ana paypal ana@example.com",
+        "partner bo paypal sim-refused-bo@example.com",
+        "reward R1 ana 10.00 approved",
+        "reward R2 bo 20.00 approved",
+        "reward R3 ana 30.00 approved",
+        "reward R4 ana 40.00",
+        "batch B1 R1",
+        "batch B2 R2",
+        "pay B1",
+        "pay B2",
+        "live 1 minute",
+        "expect ana success",
+        "expect bo failed",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let world = &stage.world;
+    let mut db = world.app.store.read().await.unwrap();
+    let all = transactions_of(&mut db).await;
+    let failed = all.iter().find(|one| one.state == payout::transaction::State::Failed).unwrap().id;
+    drop(db);
+    let (paid, free) = (stage.number("R1").await.unwrap(), stage.number("R4").await.unwrap());
+    let number = stage.number("R3").await.unwrap();
+    let mut db = world.app.store.read().await.unwrap();
+    let third = bursar::store::rewards::find(&mut db, &number).await.unwrap().unwrap().entered.id;
+    drop(db);
+    let choose = Choose::Named(vec![third]);
+    let draft = batches::form(&world.app, &world.actor, &choose, true, None).await.unwrap().batch.id;
+    stage.one("safe-mode on").await.unwrap();
+    let there = There { paid, free, draft, failed };
+    let tried = tries(&stage.world, &there).await;
+    for (verb, outcome) in &tried {
+        let Err(OpsError::Blocked(blockers)) = outcome else { panic!("{verb}: {outcome:?}") };
+        assert!(blockers.iter().any(|one| one.code == Code::SafeMode), "{verb}: {blockers:?}");
+    }
+    let mut known: Vec<&str> = tried.iter().map(|(verb, _)| *verb).chain(ALLOWED).collect();
+    let mut found = verbs();
+    known.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(known, found, "a verb that is neither tried here nor said to be allowed");
+    stage.one("safe-mode off").await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+async fn transactions_of(db: &mut bursar::store::Db) -> Vec<bursar::store::transactions::Transaction> {
+    bursar::store::transactions::list(db, &Filter::default(), 100).await.unwrap()
+}
