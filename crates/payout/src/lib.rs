@@ -4,6 +4,8 @@
 pub mod access;
 pub mod address;
 pub mod batch;
+pub mod country;
+pub mod direction;
 mod domain;
 pub mod eligibility;
 pub mod external;

@@ -26,7 +26,7 @@ use serde_json::json;
 
 use self::table::{Row, Table, problem, refused};
 use super::idempotency::{Once, finish};
-use super::rewards::{Draft, end_of_date, external_id_conflict, unknown_activity, unknown_owner};
+use super::rewards::{Draft, expiry_of, external_id_conflict, unknown_activity, unknown_owner};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Partner, Worth};
@@ -185,7 +185,7 @@ impl Known {
             note: row.optional("note"),
             earned_on: row.optional("earned_on"),
             expires_at: match row.optional("expires_on") {
-                Some(date) => Some(end_of_date(&date).map_err(|refusal| refused(row, &refusal))?),
+                Some(date) => expiry_of(&date).map_err(|refusal| refused(row, &refusal))?,
                 None => None,
             },
         };

@@ -52,9 +52,16 @@ pub async fn save_account(
         let before = programs::account(tx, Named::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
-        filled(&after.name, "name")?;
-        check_country(after.country.as_deref())?;
-        check_email(after.owner_email.as_deref(), "owner_email")?;
+        // What stays as it was entered before a rule was made stays.
+        if before.as_ref().is_none_or(|before| before.name != after.name) {
+            filled(&after.name, "name")?;
+        }
+        if before.as_ref().is_none_or(|before| before.country != after.country) {
+            check_country(after.country.as_deref())?;
+        }
+        if before.as_ref().is_none_or(|before| before.owner_email != after.owner_email) {
+            check_email(after.owner_email.as_deref(), "owner_email")?;
+        }
         after.updated_at = now;
         programs::save_accounts(tx, std::slice::from_ref(&after)).await?;
         let told = |it: &Account| json!({"name": it.name, "country": it.country, "owner": it.owner_email});
@@ -104,10 +111,7 @@ pub async fn save_partner(
                 (found.id, found.external_id)
             }
         };
-        filled(&after.name, "name")?;
-        filled(&after.email, "email")?;
-        check_email(Some(&after.email), "email")?;
-        check_country(after.country.as_deref())?;
+        check_partner(before.as_ref(), &after)?;
         after.updated_at = now;
         programs::save_partners(tx, std::slice::from_ref(&after)).await?;
         // A partner's address is personal, and what stands here stays: enough of it to see that it changed.
@@ -183,10 +187,33 @@ pub(super) fn new_or_known(name: &str, known: bool) -> Result<()> {
     if known || !external::is_ours(name) { Ok(()) } else { Err(OpsError::Missing) }
 }
 
+/// What of a partner is new must be right; what stays as it was entered before a rule was made stays.
+fn check_partner(before: Option<&Partner>, after: &Partner) -> std::result::Result<(), Refusal> {
+    if before.is_none_or(|before| before.name != after.name) {
+        filled(&after.name, "name")?;
+    }
+    if before.is_none_or(|before| before.email != after.email) {
+        filled(&after.email, "email")?;
+        check_email(Some(&after.email), "email")?;
+    }
+    if before.is_none_or(|before| before.country != after.country) {
+        check_country(after.country.as_deref())?;
+    }
+    Ok(())
+}
+
+/// What is said of a name that would turn what stands beside it.
+pub(super) const NO_DIRECTION: &str = "This name holds a sign that nobody sees and that turns the direction of what stands beside it. Type the name anew; letters that run from right to left need no such sign.";
+
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {
     // What holds only blanks and signs that nobody sees is nothing to whoever reads it.
-    let nothing = external::folded(text).is_empty();
-    if nothing { Err(Refusal::new("missing", "This is required.").at(field)) } else { Ok(()) }
+    if external::folded(text).is_empty() {
+        return Err(Refusal::new("missing", "This is required.").at(field));
+    }
+    if payout::direction::has_controls(text) {
+        return Err(Refusal::new("invalid", NO_DIRECTION).at(field));
+    }
+    Ok(())
 }
 
 pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::result::Result<(), Refusal> {
@@ -201,19 +228,26 @@ pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::re
 }
 
 fn check_country(code: Option<&str>) -> std::result::Result<(), Refusal> {
-    if code.is_none_or(is_country) { Ok(()) } else { Err(wrong_country()) }
+    match code {
+        Some(code) if !is_country(code) => Err(wrong_country(code)),
+        Some(_) | None => Ok(()),
+    }
 }
 
-/// Two capital letters, as ISO 3166 writes countries.
+/// Two capital letters, as ISO 3166 assigns them to countries.
 #[must_use]
 pub fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|letter| letter.is_ascii_uppercase())
+    payout::country::is_known(code)
 }
 
-/// It is not a country's code.
+/// What is said of what is no country.
 #[must_use]
-pub fn wrong_country() -> Refusal {
-    Refusal::new("invalid_country", "Write the country as two capital letters, like DE.").at("country")
+pub fn wrong_country(code: &str) -> Refusal {
+    let told = match payout::country::meant(code) {
+        Some(meant) => format!("{code} is no country's code; write {meant}."),
+        None => "Write the country as the two capital letters that ISO 3166 gives it, like DE.".to_owned(),
+    };
+    Refusal::new("invalid_country", told).at("country")
 }
 
 pub(super) fn note(

@@ -182,6 +182,23 @@ fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
     start_of_date(date).ok_or_else(|| Refusal::new("invalid_date", told).at("earned_on"))
 }
 
+/// When a reward that expires on this date is not payable any more; never on 9999-12-31, which programs write for it.
+///
+/// # Errors
+/// When it is no date, or of a year that nobody means.
+pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
+    if date == "9999-12-31" {
+        return Ok(None);
+    }
+    let end = end_of_date(date)?;
+    let year: u32 = date.get(..4).and_then(|year| year.parse().ok()).unwrap_or(0);
+    if (2000..2200).contains(&year) {
+        return Ok(Some(end));
+    }
+    let told = "The year of an expiry lies between 2000 and 2199. For a reward that never expires leave the date empty, or write 9999-12-31.";
+    Err(Refusal::new("invalid_date", told).at("expires_on"))
+}
+
 /// The moment from which a reward that expires on this date is not payable: the end of that day, UTC.
 ///
 /// # Errors

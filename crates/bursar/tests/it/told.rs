@@ -406,6 +406,50 @@ async fn history_tells_amounts_as_money_and_a_reward_approved_twice_is_told_once
 }
 
 #[tokio::test]
+async fn names_dates_and_countries_are_what_they_say() {
+    let mut stage = Stage::open("told_names", 411).await;
+    play(&mut stage, "partner ana paypal ana@example.com").await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let put = async |body: Value| program.ask("PUT", "/partners/ana", body).await;
+    for (body, code) in [
+        (json!({"name": "Ana\u{202e}"}), "invalid"),
+        (json!({"country": "UK"}), "invalid_country"),
+        (json!({"country": "ZZ"}), "invalid_country"),
+        (json!({"email": "ana@partner..example"}), "invalid_email"),
+    ] {
+        let (status, answer) = put(body.clone()).await;
+        assert_eq!((status, answer["code"].as_str()), (422, Some(code)), "{body} {answer:#}");
+    }
+    for body in [json!({"name": "דנה"}), json!({"country": "GB"}), json!({"email": "ana@bücher.example"})]
+    {
+        assert_eq!(put(body).await.0, 200);
+    }
+    play(&mut stage, "reward R1 ana 10.00 approved\nbatch B1 R1\npay B1\nlive 10 minutes\ntick notify").await;
+    let filter = Filter { notice: Some(Notice::PaymentPaid), ..Filter::default() };
+    let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 10).await.unwrap();
+    let hers = mails.iter().find(|mail| mail.recipient == "ana@xn--bcher-kva.example");
+    let hers = hers.expect("an international domain is mailed under its name in ASCII");
+    assert!(hers.body.contains("\u{2068}דנה\u{2069}"), "{}", hers.body);
+    let number = stage.number("ana").await.unwrap();
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let page = browser.read(&format!("/transactions/{number}")).await;
+    assert!(page.body.contains("to <bdi>דנה</bdi> through"), "{}", page.body);
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let reward = stage.number("R1").await.unwrap();
+    let activity = program.get(&format!("/rewards/{reward}")).await["activity"].clone();
+    let never = json!({"external_id": "N1", "activity": activity, "owner": "ana", "expires_on": "9999-12-31",
+        "value": {"value": "1.00", "currency": "USD"}});
+    let (status, answer) = program.ask("POST", "/rewards", never.clone()).await;
+    assert_eq!((status, &answer["expires_at"]), (201, &Value::Null), "{answer:#}");
+    let mut far = never;
+    (far["external_id"], far["expires_on"]) = (json!("N2"), json!("2206-01-01"));
+    let (status, answer) = program.ask("POST", "/rewards", far).await;
+    assert_eq!(status, 422);
+    assert!(answer["detail"].as_str().unwrap().contains("between 2000 and 2199"), "{answer:#}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
 async fn nobody_is_no_payment() {
     let stage = Stage::open("told_nobody", 409).await;
     let mut db = stage.world.app.store.read().await.unwrap();

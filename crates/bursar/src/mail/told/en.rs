@@ -5,140 +5,88 @@ use payout::reason::Cause;
 
 use super::{Told, told};
 
+#[rustfmt::skip]
 pub fn gate(code: Code) -> Told {
     match code {
-        Code::BatchEmpty
-        | Code::ReleaseNeedsOtherPerson
-        | Code::OverLimit
-        | Code::AlreadyPaying
-        | Code::PermissionDenied => told("We are still preparing this payout.", "You need not do anything."),
-        Code::ModuleDisabled | Code::SafeMode => told(
-            "Payouts are paused at the moment.",
-            "You need not do anything; what you have earned stays yours.",
-        ),
-        Code::VendorNotConnected => told(
-            "We cannot pay through this payment service at the moment.",
-            "You need not do anything, or you can choose the other one under “How I am paid”.",
-        ),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
-            "The payment waits for us to put something right at the payment service.",
-            "You need not do anything; we are looking into it.",
-        ),
-        Code::ProfileMissing => {
-            told("It is not set up yet where this money goes.", "Please choose it under “How I am paid”.")
-        }
-        Code::ProfileIncomplete => told(
-            "The payment service cannot pay to this account yet.",
-            "Please finish what it asks of you, under “How I am paid”.",
-        ),
-        Code::ProfileChangedRecently => told(
-            "Where this money goes was changed a short time ago. For your safety it waits some days.",
-            "You need not do anything, if it was you who changed it.",
-        ),
-        Code::DestinationChanged => told(
-            "Where your money goes was changed after this payment was prepared.",
-            "You need not do anything; we check it and prepare the payment anew.",
-        ),
-        Code::TaxReportMissing => told("Your tax form is missing.", "Please fill it in under “Tax report”."),
-        Code::TaxReportExpired => {
-            told("Your tax form is out of date.", "Please fill in a new one under “Tax report”.")
-        }
-        Code::BelowThreshold => told(
-            "It is less than what is paid out at the least.",
-            "You need not do anything: it is paid as soon as enough has come together.",
-        ),
-        Code::AboveVendorMax | Code::AmountNotPayable => told(
-            "The payment service cannot pay this amount as it is.",
-            "You need not do anything; we divide it or put it together with other rewards.",
-        ),
-        Code::CurrencyUnsupported => told(
-            "This currency cannot be paid to the account you gave.",
-            "Please add a bank account in this currency, or choose another way to be paid.",
-        ),
-        Code::CountryUnsupported => told(
-            "The payment service pays this currency only within its own country.",
-            "Please choose another way to be paid.",
-        ),
-        Code::NetNotPositive => told(
-            "After what was taken back and the fees, nothing is left to pay.",
-            "You need not do anything: it is made up for by what you earn next.",
-        ),
-        Code::PartnerOnHold => told(
-            "Payouts to you are on hold while we check something.",
-            "You need not do anything; in doubt, ask whoever runs your partner program.",
-        ),
-        Code::PartnerClosed => told(
-            "You are no longer listed as a partner here.",
-            "Please ask whoever runs your partner program.",
-        ),
-        Code::RewardNotApproved => {
-            told("It has not been approved yet.", "You need not do anything; we are reviewing it.")
-        }
-        Code::RewardExpired => {
-            told("It expired before it was paid.", "Please ask whoever runs your partner program.")
-        }
-        Code::RewardInHoldPeriod => told(
-            "It is still in the waiting period of its program.",
-            "You need not do anything: it can be paid when that is over.",
-        ),
-        Code::RewardNotCash => told("Points are not paid out.", "There is nothing to do."),
-        Code::RewardInBatch => told("It is in a payout that is being prepared.", "You need not do anything."),
-        Code::RewardInFlight => told("It is in a payment already.", "See how that stands under “Payouts”."),
-        Code::RewardPaid => told("It has been paid.", "There is nothing to do."),
+        Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
+            told("We are still preparing this payout.", "You need not do anything."),
+        Code::ModuleDisabled | Code::SafeMode =>
+            told("Payouts are paused at the moment.", "You need not do anything; what you have earned stays yours."),
+        Code::VendorNotConnected =>
+            told("We cannot pay through this payment service at the moment.", "You need not do anything, or you can choose the other one under “How I am paid”."),
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+            told("The payment waits for us to put something right at the payment service.", "You need not do anything; we are looking into it."),
+        Code::ProfileMissing =>
+            told("It is not set up yet where this money goes.", "Please choose it under “How I am paid”."),
+        Code::ProfileIncomplete =>
+            told("The payment service cannot pay to this account yet.", "Please finish what it asks of you, under “How I am paid”."),
+        Code::ProfileChangedRecently =>
+            told("Where this money goes was changed a short time ago. For your safety it waits some days.", "You need not do anything, if it was you who changed it."),
+        Code::DestinationChanged =>
+            told("Where your money goes was changed after this payment was prepared.", "You need not do anything; we check it and prepare the payment anew."),
+        Code::TaxReportMissing =>
+            told("Your tax form is missing.", "Please fill it in under “Tax report”."),
+        Code::TaxReportExpired =>
+            told("Your tax form is out of date.", "Please fill in a new one under “Tax report”."),
+        Code::BelowThreshold =>
+            told("It is less than what is paid out at the least.", "You need not do anything: it is paid as soon as enough has come together."),
+        Code::AboveVendorMax | Code::AmountNotPayable =>
+            told("The payment service cannot pay this amount as it is.", "You need not do anything; we divide it or put it together with other rewards."),
+        Code::CurrencyUnsupported =>
+            told("This currency cannot be paid to the account you gave.", "Please add a bank account in this currency, or choose another way to be paid."),
+        Code::CountryUnsupported =>
+            told("The payment service pays this currency only within its own country.", "Please choose another way to be paid."),
+        Code::NetNotPositive =>
+            told("After what was taken back and the fees, nothing is left to pay.", "You need not do anything: it is made up for by what you earn next."),
+        Code::PartnerOnHold =>
+            told("Payouts to you are on hold while we check something.", "You need not do anything; in doubt, ask whoever runs your partner program."),
+        Code::PartnerClosed =>
+            told("You are no longer listed as a partner here.", "Please ask whoever runs your partner program."),
+        Code::RewardNotApproved =>
+            told("It has not been approved yet.", "You need not do anything; we are reviewing it."),
+        Code::RewardExpired =>
+            told("It expired before it was paid.", "Please ask whoever runs your partner program."),
+        Code::RewardInHoldPeriod =>
+            told("It is still in the waiting period of its program.", "You need not do anything: it can be paid when that is over."),
+        Code::RewardNotCash =>
+            told("Points are not paid out.", "There is nothing to do."),
+        Code::RewardInBatch =>
+            told("It is in a payout that is being prepared.", "You need not do anything."),
+        Code::RewardInFlight =>
+            told("It is in a payment already.", "See how that stands under “Payouts”."),
+        Code::RewardPaid =>
+            told("It has been paid.", "There is nothing to do."),
     }
 }
 
+#[rustfmt::skip]
 pub fn cause(cause: Cause) -> Told {
     match cause {
-        Cause::AccountClosed => {
-            told("Your bank account is closed.", "Please give the details of a bank account that is open.")
-        }
-        Cause::WrongNumber => told(
-            "Your bank does not know the account number we were given.",
-            "Please check your bank details and correct them.",
-        ),
-        Cause::BankRefuses => told(
-            "Your bank does not accept money on this account.",
-            "Please talk to your bank, or give another bank account.",
-        ),
-        Cause::WrongHolder => told(
-            "The name or details of the account's holder do not match what your bank has on file.",
-            "Please correct the holder's name and details.",
-        ),
-        Cause::WrongCurrency => told(
-            "Your bank account does not accept this currency.",
-            "Please add a bank account in this currency.",
-        ),
-        Cause::AccountUnfinished => told(
-            "Your account at Stripe is not ready to be paid to.",
-            "Please finish what Stripe asks of you.",
-        ),
-        Cause::Unregistered => told(
-            "This address has no confirmed PayPal account.",
-            "Please open a PayPal account with this address or confirm the one you have, or give another address.",
-        ),
-        Cause::ReceiverCannot => told(
-            "PayPal cannot pay to your account.",
-            "Please put your PayPal account right, or give another destination.",
-        ),
-        Cause::Funds | Cause::Ours => {
-            told("The payment could not be carried out.", "You need not do anything; we are looking into it.")
-        }
-        Cause::BankFailed => told(
-            "Your bank could not process the payment.",
-            "You need not do anything; we try again. If it fails once more, please talk to your bank.",
-        ),
-        Cause::AccountUnknown => told(
-            "Stripe does not know your account any more, or it is no longer connected to us.",
-            "Please connect it again under “How I am paid”.",
-        ),
-        Cause::Amount => told(
-            "The payment service does not pay out this amount at once. Nothing is wrong with your bank account.",
-            "You need not do anything; we pay it together with other rewards, or in parts.",
-        ),
-        Cause::NotClaimed => told(
-            "The payment was not claimed at PayPal.",
-            "Please open or confirm a PayPal account with this address, or give another address.",
-        ),
+        Cause::AccountClosed =>
+            told("Your bank account is closed.", "Please give the details of a bank account that is open."),
+        Cause::WrongNumber =>
+            told("Your bank does not know the account number we were given.", "Please check your bank details and correct them."),
+        Cause::BankRefuses =>
+            told("Your bank does not accept money on this account.", "Please talk to your bank, or give another bank account."),
+        Cause::WrongHolder =>
+            told("The name or details of the account's holder do not match what your bank has on file.", "Please correct the holder's name and details."),
+        Cause::WrongCurrency =>
+            told("Your bank account does not accept this currency.", "Please add a bank account in this currency."),
+        Cause::AccountUnfinished =>
+            told("Your account at Stripe is not ready to be paid to.", "Please finish what Stripe asks of you."),
+        Cause::Unregistered =>
+            told("This address has no confirmed PayPal account.", "Please open a PayPal account with this address or confirm the one you have, or give another address."),
+        Cause::ReceiverCannot =>
+            told("PayPal cannot pay to your account.", "Please put your PayPal account right, or give another destination."),
+        Cause::Funds | Cause::Ours =>
+            told("The payment could not be carried out.", "You need not do anything; we are looking into it."),
+        Cause::BankFailed =>
+            told("Your bank could not process the payment.", "You need not do anything; we try again. If it fails once more, please talk to your bank."),
+        Cause::AccountUnknown =>
+            told("Stripe does not know your account any more, or it is no longer connected to us.", "Please connect it again under “How I am paid”."),
+        Cause::Amount =>
+            told("The payment service does not pay out this amount at once. Nothing is wrong with your bank account.", "You need not do anything; we pay it together with other rewards, or in parts."),
+        Cause::NotClaimed =>
+            told("The payment was not claimed at PayPal.", "Please open or confirm a PayPal account with this address, or give another address."),
     }
 }

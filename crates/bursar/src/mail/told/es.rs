@@ -5,142 +5,88 @@ use payout::reason::Cause;
 
 use super::{Told, told};
 
+#[rustfmt::skip]
 pub fn gate(code: Code) -> Told {
     match code {
-        Code::BatchEmpty
-        | Code::ReleaseNeedsOtherPerson
-        | Code::OverLimit
-        | Code::AlreadyPaying
-        | Code::PermissionDenied => told("Todavía estamos preparando este pago.", "No tiene que hacer nada."),
-        Code::ModuleDisabled | Code::SafeMode => told(
-            "Los pagos están en pausa en este momento.",
-            "No tiene que hacer nada; lo que ha ganado sigue siendo suyo.",
-        ),
-        Code::VendorNotConnected => told(
-            "En este momento no podemos pagar por este servicio de pago.",
-            "No tiene que hacer nada, o puede elegir el otro en «Cómo me pagan».",
-        ),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
-            "El pago espera a que arreglemos algo con el servicio de pago.",
-            "No tiene que hacer nada; nos ocupamos de ello.",
-        ),
-        Code::ProfileMissing => told(
-            "Todavía no se ha indicado adónde va este dinero.",
-            "Elíjalo, por favor, en «Cómo me pagan».",
-        ),
-        Code::ProfileIncomplete => told(
-            "El servicio de pago todavía no puede pagar en esta cuenta.",
-            "Termine, por favor, lo que le pide, en «Cómo me pagan».",
-        ),
-        Code::ProfileChangedRecently => told(
-            "Adónde va este dinero se cambió hace poco. Por su seguridad espera unos días.",
-            "No tiene que hacer nada, si fue usted quien lo cambió.",
-        ),
-        Code::DestinationChanged => told(
-            "Adónde va su dinero se cambió después de preparar este pago.",
-            "No tiene que hacer nada; lo comprobamos y preparamos el pago de nuevo.",
-        ),
-        Code::TaxReportMissing => {
-            told("Falta su formulario fiscal.", "Rellénelo, por favor, en «Formulario fiscal».")
-        }
-        Code::TaxReportExpired => {
-            told("Su formulario fiscal ha caducado.", "Rellene, por favor, uno nuevo en «Formulario fiscal».")
-        }
-        Code::BelowThreshold => told(
-            "Es menos de lo mínimo que se paga.",
-            "No tiene que hacer nada: se paga en cuanto se reúna lo suficiente.",
-        ),
-        Code::AboveVendorMax | Code::AmountNotPayable => told(
-            "El servicio de pago no puede pagar este importe tal cual.",
-            "No tiene que hacer nada; lo dividimos o lo juntamos con otras recompensas.",
-        ),
-        Code::CurrencyUnsupported => told(
-            "Esta moneda no se puede pagar en la cuenta indicada.",
-            "Añada, por favor, una cuenta en esta moneda o elija otra forma de cobro.",
-        ),
-        Code::CountryUnsupported => told(
-            "El servicio de pago solo paga esta moneda en su propio país.",
-            "Elija, por favor, otra forma de cobro.",
-        ),
-        Code::NetNotPositive => told(
-            "Después de lo descontado y las comisiones no queda nada que pagar.",
-            "No tiene que hacer nada: se compensa con lo que gane después.",
-        ),
-        Code::PartnerOnHold => told(
-            "Los pagos a su favor están retenidos mientras comprobamos algo.",
-            "No tiene que hacer nada; en caso de duda, pregunte a quien dirige su programa de socios.",
-        ),
-        Code::PartnerClosed => told(
-            "Ya no figura aquí como socio.",
-            "Pregunte, por favor, a quien dirige su programa de socios.",
-        ),
-        Code::RewardNotApproved => {
-            told("Todavía no está aprobado.", "No tiene que hacer nada; lo estamos revisando.")
-        }
-        Code::RewardExpired => {
-            told("Caducó antes de pagarse.", "Pregunte, por favor, a quien dirige su programa de socios.")
-        }
-        Code::RewardInHoldPeriod => told(
-            "Todavía está en el plazo de espera de su programa.",
-            "No tiene que hacer nada: después se podrá pagar.",
-        ),
-        Code::RewardNotCash => told("Los puntos no se pagan.", "No hay nada que hacer."),
-        Code::RewardInBatch => told("Está en un pago que se está preparando.", "No tiene que hacer nada."),
-        Code::RewardInFlight => told("Ya está en un pago.", "Vea cómo va en «Pagos»."),
-        Code::RewardPaid => told("Está pagado.", "No hay nada que hacer."),
+        Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
+            told("Todavía estamos preparando este pago.", "No tiene que hacer nada."),
+        Code::ModuleDisabled | Code::SafeMode =>
+            told("Los pagos están en pausa en este momento.", "No tiene que hacer nada; lo que ha ganado sigue siendo suyo."),
+        Code::VendorNotConnected =>
+            told("En este momento no podemos pagar por este servicio de pago.", "No tiene que hacer nada, o puede elegir el otro en «Cómo me pagan»."),
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+            told("El pago espera a que arreglemos algo con el servicio de pago.", "No tiene que hacer nada; nos ocupamos de ello."),
+        Code::ProfileMissing =>
+            told("Todavía no se ha indicado adónde va este dinero.", "Elíjalo, por favor, en «Cómo me pagan»."),
+        Code::ProfileIncomplete =>
+            told("El servicio de pago todavía no puede pagar en esta cuenta.", "Termine, por favor, lo que le pide, en «Cómo me pagan»."),
+        Code::ProfileChangedRecently =>
+            told("Adónde va este dinero se cambió hace poco. Por su seguridad espera unos días.", "No tiene que hacer nada, si fue usted quien lo cambió."),
+        Code::DestinationChanged =>
+            told("Adónde va su dinero se cambió después de preparar este pago.", "No tiene que hacer nada; lo comprobamos y preparamos el pago de nuevo."),
+        Code::TaxReportMissing =>
+            told("Falta su formulario fiscal.", "Rellénelo, por favor, en «Formulario fiscal»."),
+        Code::TaxReportExpired =>
+            told("Su formulario fiscal ha caducado.", "Rellene, por favor, uno nuevo en «Formulario fiscal»."),
+        Code::BelowThreshold =>
+            told("Es menos de lo mínimo que se paga.", "No tiene que hacer nada: se paga en cuanto se reúna lo suficiente."),
+        Code::AboveVendorMax | Code::AmountNotPayable =>
+            told("El servicio de pago no puede pagar este importe tal cual.", "No tiene que hacer nada; lo dividimos o lo juntamos con otras recompensas."),
+        Code::CurrencyUnsupported =>
+            told("Esta moneda no se puede pagar en la cuenta indicada.", "Añada, por favor, una cuenta en esta moneda o elija otra forma de cobro."),
+        Code::CountryUnsupported =>
+            told("El servicio de pago solo paga esta moneda en su propio país.", "Elija, por favor, otra forma de cobro."),
+        Code::NetNotPositive =>
+            told("Después de lo descontado y las comisiones no queda nada que pagar.", "No tiene que hacer nada: se compensa con lo que gane después."),
+        Code::PartnerOnHold =>
+            told("Los pagos a su favor están retenidos mientras comprobamos algo.", "No tiene que hacer nada; en caso de duda, pregunte a quien dirige su programa de socios."),
+        Code::PartnerClosed =>
+            told("Ya no figura aquí como socio.", "Pregunte, por favor, a quien dirige su programa de socios."),
+        Code::RewardNotApproved =>
+            told("Todavía no está aprobado.", "No tiene que hacer nada; lo estamos revisando."),
+        Code::RewardExpired =>
+            told("Caducó antes de pagarse.", "Pregunte, por favor, a quien dirige su programa de socios."),
+        Code::RewardInHoldPeriod =>
+            told("Todavía está en el plazo de espera de su programa.", "No tiene que hacer nada: después se podrá pagar."),
+        Code::RewardNotCash =>
+            told("Los puntos no se pagan.", "No hay nada que hacer."),
+        Code::RewardInBatch =>
+            told("Está en un pago que se está preparando.", "No tiene que hacer nada."),
+        Code::RewardInFlight =>
+            told("Ya está en un pago.", "Vea cómo va en «Pagos»."),
+        Code::RewardPaid =>
+            told("Está pagado.", "No hay nada que hacer."),
     }
 }
 
+#[rustfmt::skip]
 pub fn cause(cause: Cause) -> Told {
     match cause {
-        Cause::AccountClosed => {
-            told("Su cuenta bancaria está cerrada.", "Indique, por favor, una cuenta abierta.")
-        }
-        Cause::WrongNumber => told(
-            "Su banco no conoce el número de cuenta indicado.",
-            "Revise y corrija, por favor, sus datos bancarios.",
-        ),
-        Cause::BankRefuses => told(
-            "Su banco no acepta dinero en esta cuenta.",
-            "Hable, por favor, con su banco o indique otra cuenta.",
-        ),
-        Cause::WrongHolder => told(
-            "El nombre o los datos del titular no coinciden con los del banco.",
-            "Corrija, por favor, el nombre y los datos del titular.",
-        ),
-        Cause::WrongCurrency => {
-            told("Su cuenta bancaria no acepta esta moneda.", "Añada, por favor, una cuenta en esta moneda.")
-        }
-        Cause::AccountUnfinished => told(
-            "Su cuenta de Stripe aún no puede recibir dinero.",
-            "Termine, por favor, lo que Stripe le pide.",
-        ),
-        Cause::Unregistered => told(
-            "Esta dirección no tiene una cuenta de PayPal confirmada.",
-            "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra.",
-        ),
-        Cause::ReceiverCannot => told(
-            "PayPal no puede pagar a su cuenta.",
-            "Ponga en orden su cuenta de PayPal, por favor, o indique otro destino.",
-        ),
-        Cause::Funds | Cause::Ours => {
-            told("El pago no se pudo realizar.", "No tiene que hacer nada; nos ocupamos de ello.")
-        }
-        Cause::BankFailed => told(
-            "Su banco no pudo procesar el pago.",
-            "No tiene que hacer nada; lo intentamos otra vez. Si vuelve a fallar, hable, por favor, con su banco.",
-        ),
-        Cause::AccountUnknown => told(
-            "Stripe ya no conoce su cuenta, o ya no está conectada con nosotros.",
-            "Conéctela de nuevo, por favor, en «Cómo me pagan».",
-        ),
-        Cause::Amount => told(
-            "El servicio de pago no paga este importe de una vez. Su cuenta bancaria está en orden.",
-            "No tiene que hacer nada; lo pagamos junto con otras recompensas o por partes.",
-        ),
-        Cause::NotClaimed => told(
-            "El pago no se aceptó en PayPal.",
-            "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra.",
-        ),
+        Cause::AccountClosed =>
+            told("Su cuenta bancaria está cerrada.", "Indique, por favor, una cuenta abierta."),
+        Cause::WrongNumber =>
+            told("Su banco no conoce el número de cuenta indicado.", "Revise y corrija, por favor, sus datos bancarios."),
+        Cause::BankRefuses =>
+            told("Su banco no acepta dinero en esta cuenta.", "Hable, por favor, con su banco o indique otra cuenta."),
+        Cause::WrongHolder =>
+            told("El nombre o los datos del titular no coinciden con los del banco.", "Corrija, por favor, el nombre y los datos del titular."),
+        Cause::WrongCurrency =>
+            told("Su cuenta bancaria no acepta esta moneda.", "Añada, por favor, una cuenta en esta moneda."),
+        Cause::AccountUnfinished =>
+            told("Su cuenta de Stripe aún no puede recibir dinero.", "Termine, por favor, lo que Stripe le pide."),
+        Cause::Unregistered =>
+            told("Esta dirección no tiene una cuenta de PayPal confirmada.", "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra."),
+        Cause::ReceiverCannot =>
+            told("PayPal no puede pagar a su cuenta.", "Ponga en orden su cuenta de PayPal, por favor, o indique otro destino."),
+        Cause::Funds | Cause::Ours =>
+            told("El pago no se pudo realizar.", "No tiene que hacer nada; nos ocupamos de ello."),
+        Cause::BankFailed =>
+            told("Su banco no pudo procesar el pago.", "No tiene que hacer nada; lo intentamos otra vez. Si vuelve a fallar, hable, por favor, con su banco."),
+        Cause::AccountUnknown =>
+            told("Stripe ya no conoce su cuenta, o ya no está conectada con nosotros.", "Conéctela de nuevo, por favor, en «Cómo me pagan»."),
+        Cause::Amount =>
+            told("El servicio de pago no paga este importe de una vez. Su cuenta bancaria está en orden.", "No tiene que hacer nada; lo pagamos junto con otras recompensas o por partes."),
+        Cause::NotClaimed =>
+            told("El pago no se aceptó en PayPal.", "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra."),
     }
 }

@@ -5,149 +5,88 @@ use payout::reason::Cause;
 
 use super::{Told, told};
 
+#[rustfmt::skip]
 pub fn gate(code: Code) -> Told {
     match code {
-        Code::BatchEmpty
-        | Code::ReleaseNeedsOtherPerson
-        | Code::OverLimit
-        | Code::AlreadyPaying
-        | Code::PermissionDenied => told("Nous préparons encore ce versement.", "Vous n’avez rien à faire."),
-        Code::ModuleDisabled | Code::SafeMode => told(
-            "Les versements sont suspendus pour le moment.",
-            "Vous n’avez rien à faire ; ce que vous avez gagné vous reste acquis.",
-        ),
-        Code::VendorNotConnected => told(
-            "Nous ne pouvons pas payer par ce service de paiement pour le moment.",
-            "Vous n’avez rien à faire, ou vous pouvez choisir l’autre sous « Comment je suis payé ».",
-        ),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
-            "Le paiement attend que nous réglions quelque chose auprès du service de paiement.",
-            "Vous n’avez rien à faire ; nous nous en occupons.",
-        ),
-        Code::ProfileMissing => told(
-            "La destination de cet argent n’est pas encore indiquée.",
-            "Veuillez la choisir sous « Comment je suis payé ».",
-        ),
-        Code::ProfileIncomplete => told(
-            "Le service de paiement ne peut pas encore payer sur ce compte.",
-            "Veuillez terminer ce qu’il vous demande, sous « Comment je suis payé ».",
-        ),
-        Code::ProfileChangedRecently => told(
-            "La destination de cet argent a été changée il y a peu. Pour votre sécurité, il attend quelques jours.",
-            "Vous n’avez rien à faire, si c’est vous qui l’avez changée.",
-        ),
-        Code::DestinationChanged => told(
-            "La destination de votre argent a été changée après la préparation de ce paiement.",
-            "Vous n’avez rien à faire ; nous vérifions et préparons le paiement à nouveau.",
-        ),
-        Code::TaxReportMissing => {
-            told("Votre formulaire fiscal manque.", "Veuillez le remplir sous « Formulaire fiscal ».")
-        }
-        Code::TaxReportExpired => told(
-            "Votre formulaire fiscal n’est plus valable.",
-            "Veuillez en remplir un nouveau sous « Formulaire fiscal ».",
-        ),
-        Code::BelowThreshold => told(
-            "C’est moins que le minimum versé.",
-            "Vous n’avez rien à faire : le versement se fera dès que la somme suffira.",
-        ),
-        Code::AboveVendorMax | Code::AmountNotPayable => told(
-            "Le service de paiement ne peut pas payer ce montant tel quel.",
-            "Vous n’avez rien à faire ; nous le divisons ou le réunissons avec d’autres primes.",
-        ),
-        Code::CurrencyUnsupported => told(
-            "Cette devise ne peut pas être versée sur le compte indiqué.",
-            "Veuillez ajouter un compte dans cette devise ou choisir un autre mode de paiement.",
-        ),
-        Code::CountryUnsupported => told(
-            "Le service de paiement ne verse cette devise que dans son propre pays.",
-            "Veuillez choisir un autre mode de paiement.",
-        ),
-        Code::NetNotPositive => told(
-            "Après les reprises et les frais, il ne reste rien à payer.",
-            "Vous n’avez rien à faire : vos prochains gains le compenseront.",
-        ),
-        Code::PartnerOnHold => told(
-            "Les versements à votre intention sont suspendus pendant une vérification.",
-            "Vous n’avez rien à faire ; en cas de doute, adressez-vous au responsable de votre programme partenaire.",
-        ),
-        Code::PartnerClosed => told(
-            "Vous n’êtes plus inscrit ici comme partenaire.",
-            "Veuillez vous adresser au responsable de votre programme partenaire.",
-        ),
-        Code::RewardNotApproved => {
-            told("Ce n’est pas encore approuvé.", "Vous n’avez rien à faire ; nous l’examinons.")
-        }
-        Code::RewardExpired => told(
-            "Cela a expiré avant d’être payé.",
-            "Veuillez vous adresser au responsable de votre programme partenaire.",
-        ),
-        Code::RewardInHoldPeriod => told(
-            "Le délai d’attente de son programme n’est pas écoulé.",
-            "Vous n’avez rien à faire : ensuite, cela pourra être payé.",
-        ),
-        Code::RewardNotCash => told("Les points ne sont pas versés.", "Il n’y a rien à faire."),
-        Code::RewardInBatch => {
-            told("Cela fait partie d’un versement en préparation.", "Vous n’avez rien à faire.")
-        }
-        Code::RewardInFlight => {
-            told("Cela fait déjà partie d’un paiement.", "Voyez où il en est sous « Versements ».")
-        }
-        Code::RewardPaid => told("C’est payé.", "Il n’y a rien à faire."),
+        Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
+            told("Nous préparons encore ce versement.", "Vous n’avez rien à faire."),
+        Code::ModuleDisabled | Code::SafeMode =>
+            told("Les versements sont suspendus pour le moment.", "Vous n’avez rien à faire ; ce que vous avez gagné vous reste acquis."),
+        Code::VendorNotConnected =>
+            told("Nous ne pouvons pas payer par ce service de paiement pour le moment.", "Vous n’avez rien à faire, ou vous pouvez choisir l’autre sous « Comment je suis payé »."),
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+            told("Le paiement attend que nous réglions quelque chose auprès du service de paiement.", "Vous n’avez rien à faire ; nous nous en occupons."),
+        Code::ProfileMissing =>
+            told("La destination de cet argent n’est pas encore indiquée.", "Veuillez la choisir sous « Comment je suis payé »."),
+        Code::ProfileIncomplete =>
+            told("Le service de paiement ne peut pas encore payer sur ce compte.", "Veuillez terminer ce qu’il vous demande, sous « Comment je suis payé »."),
+        Code::ProfileChangedRecently =>
+            told("La destination de cet argent a été changée il y a peu. Pour votre sécurité, il attend quelques jours.", "Vous n’avez rien à faire, si c’est vous qui l’avez changée."),
+        Code::DestinationChanged =>
+            told("La destination de votre argent a été changée après la préparation de ce paiement.", "Vous n’avez rien à faire ; nous vérifions et préparons le paiement à nouveau."),
+        Code::TaxReportMissing =>
+            told("Votre formulaire fiscal manque.", "Veuillez le remplir sous « Formulaire fiscal »."),
+        Code::TaxReportExpired =>
+            told("Votre formulaire fiscal n’est plus valable.", "Veuillez en remplir un nouveau sous « Formulaire fiscal »."),
+        Code::BelowThreshold =>
+            told("C’est moins que le minimum versé.", "Vous n’avez rien à faire : le versement se fera dès que la somme suffira."),
+        Code::AboveVendorMax | Code::AmountNotPayable =>
+            told("Le service de paiement ne peut pas payer ce montant tel quel.", "Vous n’avez rien à faire ; nous le divisons ou le réunissons avec d’autres primes."),
+        Code::CurrencyUnsupported =>
+            told("Cette devise ne peut pas être versée sur le compte indiqué.", "Veuillez ajouter un compte dans cette devise ou choisir un autre mode de paiement."),
+        Code::CountryUnsupported =>
+            told("Le service de paiement ne verse cette devise que dans son propre pays.", "Veuillez choisir un autre mode de paiement."),
+        Code::NetNotPositive =>
+            told("Après les reprises et les frais, il ne reste rien à payer.", "Vous n’avez rien à faire : vos prochains gains le compenseront."),
+        Code::PartnerOnHold =>
+            told("Les versements à votre intention sont suspendus pendant une vérification.", "Vous n’avez rien à faire ; en cas de doute, adressez-vous au responsable de votre programme partenaire."),
+        Code::PartnerClosed =>
+            told("Vous n’êtes plus inscrit ici comme partenaire.", "Veuillez vous adresser au responsable de votre programme partenaire."),
+        Code::RewardNotApproved =>
+            told("Ce n’est pas encore approuvé.", "Vous n’avez rien à faire ; nous l’examinons."),
+        Code::RewardExpired =>
+            told("Cela a expiré avant d’être payé.", "Veuillez vous adresser au responsable de votre programme partenaire."),
+        Code::RewardInHoldPeriod =>
+            told("Le délai d’attente de son programme n’est pas écoulé.", "Vous n’avez rien à faire : ensuite, cela pourra être payé."),
+        Code::RewardNotCash =>
+            told("Les points ne sont pas versés.", "Il n’y a rien à faire."),
+        Code::RewardInBatch =>
+            told("Cela fait partie d’un versement en préparation.", "Vous n’avez rien à faire."),
+        Code::RewardInFlight =>
+            told("Cela fait déjà partie d’un paiement.", "Voyez où il en est sous « Versements »."),
+        Code::RewardPaid =>
+            told("C’est payé.", "Il n’y a rien à faire."),
     }
 }
 
+#[rustfmt::skip]
 pub fn cause(cause: Cause) -> Told {
     match cause {
-        Cause::AccountClosed => {
-            told("Votre compte bancaire est fermé.", "Veuillez indiquer un compte ouvert.")
-        }
-        Cause::WrongNumber => told(
-            "Votre banque ne connaît pas le numéro de compte indiqué.",
-            "Veuillez vérifier et corriger vos coordonnées bancaires.",
-        ),
-        Cause::BankRefuses => told(
-            "Votre banque n'accepte pas d'argent sur ce compte.",
-            "Veuillez contacter votre banque ou indiquer un autre compte.",
-        ),
-        Cause::WrongHolder => told(
-            "Le nom ou les données du titulaire ne correspondent pas à ceux de la banque.",
-            "Veuillez corriger le nom et les données du titulaire.",
-        ),
-        Cause::WrongCurrency => told(
-            "Votre compte bancaire n'accepte pas cette devise.",
-            "Veuillez ajouter un compte dans cette devise.",
-        ),
-        Cause::AccountUnfinished => told(
-            "Votre compte Stripe n'est pas encore prêt à recevoir de l'argent.",
-            "Veuillez terminer ce que Stripe vous demande.",
-        ),
-        Cause::Unregistered => told(
-            "Aucun compte PayPal confirmé n'existe pour cette adresse.",
-            "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre.",
-        ),
-        Cause::ReceiverCannot => told(
-            "PayPal ne peut pas payer sur votre compte.",
-            "Veuillez régulariser votre compte PayPal ou indiquer une autre destination.",
-        ),
-        Cause::Funds | Cause::Ours => {
-            told("Le paiement n'a pas pu être exécuté.", "Vous n'avez rien à faire ; nous nous en occupons.")
-        }
-        Cause::BankFailed => told(
-            "Votre banque n’a pas pu traiter le paiement.",
-            "Vous n’avez rien à faire ; nous réessayons. En cas de nouvel échec, veuillez contacter votre banque.",
-        ),
-        Cause::AccountUnknown => told(
-            "Stripe ne connaît plus votre compte, ou il n’est plus relié au nôtre.",
-            "Veuillez le relier à nouveau sous « Comment je suis payé ».",
-        ),
-        Cause::Amount => told(
-            "Le service de paiement ne verse pas ce montant en une fois. Votre compte bancaire n’est pas en cause.",
-            "Vous n’avez rien à faire ; nous le versons avec d’autres primes ou en plusieurs fois.",
-        ),
-        Cause::NotClaimed => told(
-            "Le paiement n’a pas été accepté chez PayPal.",
-            "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre.",
-        ),
+        Cause::AccountClosed =>
+            told("Votre compte bancaire est fermé.", "Veuillez indiquer un compte ouvert."),
+        Cause::WrongNumber =>
+            told("Votre banque ne connaît pas le numéro de compte indiqué.", "Veuillez vérifier et corriger vos coordonnées bancaires."),
+        Cause::BankRefuses =>
+            told("Votre banque n'accepte pas d'argent sur ce compte.", "Veuillez contacter votre banque ou indiquer un autre compte."),
+        Cause::WrongHolder =>
+            told("Le nom ou les données du titulaire ne correspondent pas à ceux de la banque.", "Veuillez corriger le nom et les données du titulaire."),
+        Cause::WrongCurrency =>
+            told("Votre compte bancaire n'accepte pas cette devise.", "Veuillez ajouter un compte dans cette devise."),
+        Cause::AccountUnfinished =>
+            told("Votre compte Stripe n'est pas encore prêt à recevoir de l'argent.", "Veuillez terminer ce que Stripe vous demande."),
+        Cause::Unregistered =>
+            told("Aucun compte PayPal confirmé n'existe pour cette adresse.", "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre."),
+        Cause::ReceiverCannot =>
+            told("PayPal ne peut pas payer sur votre compte.", "Veuillez régulariser votre compte PayPal ou indiquer une autre destination."),
+        Cause::Funds | Cause::Ours =>
+            told("Le paiement n'a pas pu être exécuté.", "Vous n'avez rien à faire ; nous nous en occupons."),
+        Cause::BankFailed =>
+            told("Votre banque n’a pas pu traiter le paiement.", "Vous n’avez rien à faire ; nous réessayons. En cas de nouvel échec, veuillez contacter votre banque."),
+        Cause::AccountUnknown =>
+            told("Stripe ne connaît plus votre compte, ou il n’est plus relié au nôtre.", "Veuillez le relier à nouveau sous « Comment je suis payé »."),
+        Cause::Amount =>
+            told("Le service de paiement ne verse pas ce montant en une fois. Votre compte bancaire n’est pas en cause.", "Vous n’avez rien à faire ; nous le versons avec d’autres primes ou en plusieurs fois."),
+        Cause::NotClaimed =>
+            told("Le paiement n’a pas été accepté chez PayPal.", "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre."),
     }
 }

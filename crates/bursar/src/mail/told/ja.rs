@@ -5,130 +5,88 @@ use payout::reason::Cause;
 
 use super::{Told, told};
 
+#[rustfmt::skip]
 pub fn gate(code: Code) -> Told {
     match code {
-        Code::BatchEmpty
-        | Code::ReleaseNeedsOtherPerson
-        | Code::OverLimit
-        | Code::AlreadyPaying
-        | Code::PermissionDenied => told("この支払いは準備中です。", "お手続きは不要です。"),
-        Code::ModuleDisabled | Code::SafeMode => {
-            told("現在、支払いは停止しています。", "お手続きは不要です。獲得された額はそのまま残ります。")
-        }
-        Code::VendorNotConnected => told(
-            "現在、この決済サービスではお支払いできません。",
-            "お手続きは不要です。「受け取り方法」で別のサービスを選ぶこともできます。",
-        ),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow => told(
-            "決済サービスでの当方の手続きをお待ちいただいています。",
-            "お手続きは不要です。こちらで対応しています。",
-        ),
-        Code::ProfileMissing => {
-            told("このお金の受け取り方法がまだ設定されていません。", "「受け取り方法」で設定してください。")
-        }
-        Code::ProfileIncomplete => told(
-            "決済サービスはまだこのアカウントに支払えません。",
-            "「受け取り方法」から、求められている手続きを完了してください。",
-        ),
-        Code::ProfileChangedRecently => told(
-            "受け取り方法が最近変更されました。安全のため数日お待ちいただきます。",
-            "ご自身で変更された場合、お手続きは不要です。",
-        ),
-        Code::DestinationChanged => told(
-            "この支払いの準備後に受け取り方法が変更されました。",
-            "お手続きは不要です。確認のうえ、改めて準備します。",
-        ),
-        Code::TaxReportMissing => told("税務書類が提出されていません。", "「税務書類」からご記入ください。"),
-        Code::TaxReportExpired => {
-            told("税務書類の有効期限が切れています。", "「税務書類」から新しいものをご記入ください。")
-        }
-        Code::BelowThreshold => {
-            told("最低支払額に達していません。", "お手続きは不要です。額に達し次第お支払いします。")
-        }
-        Code::AboveVendorMax | Code::AmountNotPayable => told(
-            "決済サービスはこの金額をそのまま支払えません。",
-            "お手続きは不要です。分割するか、他の報酬とまとめてお支払いします。",
-        ),
-        Code::CurrencyUnsupported => told(
-            "この通貨はご登録の口座では受け取れません。",
-            "この通貨の口座を追加するか、別の受け取り方法を選んでください。",
-        ),
-        Code::CountryUnsupported => {
-            told("決済サービスはこの通貨をその国の中でのみ支払います。", "別の受け取り方法を選んでください。")
-        }
-        Code::NetNotPositive => told(
-            "取消分と手数料を差し引くと、お支払いする額がありません。",
-            "お手続きは不要です。次に獲得された額で調整されます。",
-        ),
-        Code::PartnerOnHold => told(
-            "確認のため、お支払いを保留しています。",
-            "お手続きは不要です。ご不明な点はプログラムの運営者にお尋ねください。",
-        ),
-        Code::PartnerClosed => {
-            told("パートナーとしての登録が終了しています。", "プログラムの運営者にお尋ねください。")
-        }
-        Code::RewardNotApproved => told("まだ承認されていません。", "お手続きは不要です。審査中です。"),
-        Code::RewardExpired => told("支払い前に期限が切れました。", "プログラムの運営者にお尋ねください。"),
-        Code::RewardInHoldPeriod => {
-            told("プログラムの待機期間中です。", "お手続きは不要です。期間が過ぎるとお支払いできます。")
-        }
-        Code::RewardNotCash => told("ポイントは支払いの対象ではありません。", "お手続きは不要です。"),
-        Code::RewardInBatch => told("準備中の支払いに含まれています。", "お手続きは不要です。"),
-        Code::RewardInFlight => {
-            told("すでに支払いに含まれています。", "状況は「支払い」でご覧いただけます。")
-        }
-        Code::RewardPaid => told("お支払い済みです。", "お手続きは不要です。"),
+        Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
+            told("この支払いは準備中です。", "お手続きは不要です。"),
+        Code::ModuleDisabled | Code::SafeMode =>
+            told("現在、支払いは停止しています。", "お手続きは不要です。獲得された額はそのまま残ります。"),
+        Code::VendorNotConnected =>
+            told("現在、この決済サービスではお支払いできません。", "お手続きは不要です。「受け取り方法」で別のサービスを選ぶこともできます。"),
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+            told("決済サービスでの当方の手続きをお待ちいただいています。", "お手続きは不要です。こちらで対応しています。"),
+        Code::ProfileMissing =>
+            told("このお金の受け取り方法がまだ設定されていません。", "「受け取り方法」で設定してください。"),
+        Code::ProfileIncomplete =>
+            told("決済サービスはまだこのアカウントに支払えません。", "「受け取り方法」から、求められている手続きを完了してください。"),
+        Code::ProfileChangedRecently =>
+            told("受け取り方法が最近変更されました。安全のため数日お待ちいただきます。", "ご自身で変更された場合、お手続きは不要です。"),
+        Code::DestinationChanged =>
+            told("この支払いの準備後に受け取り方法が変更されました。", "お手続きは不要です。確認のうえ、改めて準備します。"),
+        Code::TaxReportMissing =>
+            told("税務書類が提出されていません。", "「税務書類」からご記入ください。"),
+        Code::TaxReportExpired =>
+            told("税務書類の有効期限が切れています。", "「税務書類」から新しいものをご記入ください。"),
+        Code::BelowThreshold =>
+            told("最低支払額に達していません。", "お手続きは不要です。額に達し次第お支払いします。"),
+        Code::AboveVendorMax | Code::AmountNotPayable =>
+            told("決済サービスはこの金額をそのまま支払えません。", "お手続きは不要です。分割するか、他の報酬とまとめてお支払いします。"),
+        Code::CurrencyUnsupported =>
+            told("この通貨はご登録の口座では受け取れません。", "この通貨の口座を追加するか、別の受け取り方法を選んでください。"),
+        Code::CountryUnsupported =>
+            told("決済サービスはこの通貨をその国の中でのみ支払います。", "別の受け取り方法を選んでください。"),
+        Code::NetNotPositive =>
+            told("取消分と手数料を差し引くと、お支払いする額がありません。", "お手続きは不要です。次に獲得された額で調整されます。"),
+        Code::PartnerOnHold =>
+            told("確認のため、お支払いを保留しています。", "お手続きは不要です。ご不明な点はプログラムの運営者にお尋ねください。"),
+        Code::PartnerClosed =>
+            told("パートナーとしての登録が終了しています。", "プログラムの運営者にお尋ねください。"),
+        Code::RewardNotApproved =>
+            told("まだ承認されていません。", "お手続きは不要です。審査中です。"),
+        Code::RewardExpired =>
+            told("支払い前に期限が切れました。", "プログラムの運営者にお尋ねください。"),
+        Code::RewardInHoldPeriod =>
+            told("プログラムの待機期間中です。", "お手続きは不要です。期間が過ぎるとお支払いできます。"),
+        Code::RewardNotCash =>
+            told("ポイントは支払いの対象ではありません。", "お手続きは不要です。"),
+        Code::RewardInBatch =>
+            told("準備中の支払いに含まれています。", "お手続きは不要です。"),
+        Code::RewardInFlight =>
+            told("すでに支払いに含まれています。", "状況は「支払い」でご覧いただけます。"),
+        Code::RewardPaid =>
+            told("お支払い済みです。", "お手続きは不要です。"),
     }
 }
 
+#[rustfmt::skip]
 pub fn cause(cause: Cause) -> Told {
     match cause {
-        Cause::AccountClosed => {
-            told("ご登録の銀行口座は解約されています。", "有効な銀行口座をご登録ください。")
-        }
-        Cause::WrongNumber => {
-            told("ご登録の口座番号を銀行が確認できません。", "口座情報をご確認のうえ、訂正してください。")
-        }
-        Cause::BankRefuses => told(
-            "この口座では入金を受け付けていません。",
-            "銀行にお問い合わせいただくか、別の口座をご登録ください。",
-        ),
-        Cause::WrongHolder => {
-            told("口座名義などの情報が銀行の登録と一致しません。", "口座名義と情報を訂正してください。")
-        }
-        Cause::WrongCurrency => {
-            told("ご登録の口座はこの通貨を受け取れません。", "この通貨の口座を追加してください。")
-        }
-        Cause::AccountUnfinished => told(
-            "Stripe アカウントがまだ受け取れる状態ではありません。",
-            "Stripe が求める手続きを完了してください。",
-        ),
-        Cause::Unregistered => told(
-            "このアドレスには確認済みの PayPal アカウントがありません。",
-            "このアドレスで PayPal アカウントを開設または確認するか、別のアドレスをご登録ください。",
-        ),
-        Cause::ReceiverCannot => told(
-            "PayPal がお客様のアカウントに支払えません。",
-            "PayPal アカウントの状態をご確認いただくか、別の受取先をご登録ください。",
-        ),
-        Cause::Funds | Cause::Ours => {
-            told("お支払いを実行できませんでした。", "お手続きは不要です。こちらで対応しています。")
-        }
-        Cause::BankFailed => told(
-            "銀行が支払いを処理できませんでした。",
-            "お手続きは不要です。もう一度お支払いを試みます。再び失敗した場合は銀行にお問い合わせください。",
-        ),
-        Cause::AccountUnknown => told(
-            "Stripe がお客様のアカウントを確認できないか、当方との連携が切れています。",
-            "「受け取り方法」から再度連携してください。",
-        ),
-        Cause::Amount => told(
-            "決済サービスはこの金額を一度に支払えません。ご登録の銀行口座に問題はありません。",
-            "お手続きは不要です。他の報酬とまとめるか、分割してお支払いします。",
-        ),
-        Cause::NotClaimed => told(
-            "PayPal で支払いが受け取られませんでした。",
-            "このアドレスで PayPal アカウントを開設または確認するか、別のアドレスをご登録ください。",
-        ),
+        Cause::AccountClosed =>
+            told("ご登録の銀行口座は解約されています。", "有効な銀行口座をご登録ください。"),
+        Cause::WrongNumber =>
+            told("ご登録の口座番号を銀行が確認できません。", "口座情報をご確認のうえ、訂正してください。"),
+        Cause::BankRefuses =>
+            told("この口座では入金を受け付けていません。", "銀行にお問い合わせいただくか、別の口座をご登録ください。"),
+        Cause::WrongHolder =>
+            told("口座名義などの情報が銀行の登録と一致しません。", "口座名義と情報を訂正してください。"),
+        Cause::WrongCurrency =>
+            told("ご登録の口座はこの通貨を受け取れません。", "この通貨の口座を追加してください。"),
+        Cause::AccountUnfinished =>
+            told("Stripe アカウントがまだ受け取れる状態ではありません。", "Stripe が求める手続きを完了してください。"),
+        Cause::Unregistered =>
+            told("このアドレスには確認済みの PayPal アカウントがありません。", "このアドレスで PayPal アカウントを開設または確認するか、別のアドレスをご登録ください。"),
+        Cause::ReceiverCannot =>
+            told("PayPal がお客様のアカウントに支払えません。", "PayPal アカウントの状態をご確認いただくか、別の受取先をご登録ください。"),
+        Cause::Funds | Cause::Ours =>
+            told("お支払いを実行できませんでした。", "お手続きは不要です。こちらで対応しています。"),
+        Cause::BankFailed =>
+            told("銀行が支払いを処理できませんでした。", "お手続きは不要です。もう一度お支払いを試みます。再び失敗した場合は銀行にお問い合わせください。"),
+        Cause::AccountUnknown =>
+            told("Stripe がお客様のアカウントを確認できないか、当方との連携が切れています。", "「受け取り方法」から再度連携してください。"),
+        Cause::Amount =>
+            told("決済サービスはこの金額を一度に支払えません。ご登録の銀行口座に問題はありません。", "お手続きは不要です。他の報酬とまとめるか、分割してお支払いします。"),
+        Cause::NotClaimed =>
+            told("PayPal で支払いが受け取られませんでした。", "このアドレスで PayPal アカウントを開設または確認するか、別のアドレスをご登録ください。"),
     }
 }

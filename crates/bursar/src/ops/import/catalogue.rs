@@ -372,7 +372,7 @@ impl<T> Sorted<T> {
 
 fn country(row: &Row) -> std::result::Result<Option<String>, RowError> {
     match row.optional("country") {
-        Some(code) if !is_country(&code) => Err(refused(row, &wrong_country())),
+        Some(code) if !is_country(&code) => Err(refused(row, &wrong_country(&code))),
         code => Ok(code),
     }
 }

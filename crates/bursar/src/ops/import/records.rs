@@ -150,7 +150,7 @@ impl<'a> Records<'a> {
         if fields.is_err() {
             // Only its own line is spoiled.
             scan = Scan { text: self.rest, at: 0, line_ends: 0 };
-            scan.to_line_end();
+            scan.skip_line();
         }
         let (raw, rest) = self.rest.split_at(scan.at);
         self.rest = after_line_end(rest).unwrap_or(rest);
@@ -202,7 +202,7 @@ impl Scan<'_> {
         matches!(self.peek(), None | Some(b'\r' | b'\n'))
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         while !self.at_line_end() {
             self.at += 1;
         }

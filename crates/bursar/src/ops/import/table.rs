@@ -67,6 +67,9 @@ impl Row {
             text if external::folded(text).is_empty() => {
                 Err(problem(self, column, "missing", "This field is empty; the row needs it."))
             }
+            text if payout::direction::has_controls(text) => {
+                Err(problem(self, column, "invalid", crate::ops::partners::NO_DIRECTION))
+            }
             text if text.chars().any(char::is_control) => {
                 Err(problem(self, column, "invalid", "This field holds a line break or control character."))
             }

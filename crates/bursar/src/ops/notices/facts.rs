@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use payout::batch::status_after_pay;
+use payout::direction::isolated;
 use payout::eligibility::Code;
 use payout::ids::{PersonId, RewardId, TransactionId};
 use payout::ledger::Payee;
@@ -55,7 +56,7 @@ impl Facts {
     #[must_use]
     pub fn seen_by(&self, name: &str, partner: bool, language: Language) -> Value {
         let mut values = self.values.clone();
-        values.insert("name".to_owned(), json!(name));
+        values.insert("name".to_owned(), json!(isolated(name)));
         values.insert("greeting".to_owned(), json!(""));
         values.insert("for_partner".to_owned(), json!(partner));
         let (of_partner, of_ours) = &self.links;
@@ -183,7 +184,8 @@ fn row(reward: &Reward, adds: Option<Money>) -> Value {
     };
     let reason = reward.entered.reason.as_deref().filter(|_| reward.reason_shown_at.is_some());
     json!({
-        "number": reward.number(), "program": reward.program.name, "activity": reward.activity.name,
+        "number": reward.number(), "program": isolated(&reward.program.name),
+        "activity": isolated(&reward.activity.name),
         "value": adds.map_or(worth, |money| money.to_string()), "reason": reason.unwrap_or_default(),
     })
 }
@@ -239,7 +241,7 @@ fn code(transaction: &Transaction) -> String {
 
 async fn name(db: &mut Db, payee: Payee) -> store::Result<String> {
     let mut names = payees::names(db, &[payee]).await?;
-    Ok(names.remove(&payee).ok_or(StoreError::Missing)?.name)
+    Ok(isolated(&names.remove(&payee).ok_or(StoreError::Missing)?.name).into_owned())
 }
 
 fn text(detail: &Value, field: &str) -> String {

@@ -19,7 +19,7 @@ use crate::app::{Actor, App};
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
 use crate::ops::partners::visible;
-use crate::ops::rewards::{self as verbs, Created, Done, Draft, Edit, Verdict, Which, end_of_date};
+use crate::ops::rewards::{self as verbs, Created, Done, Draft, Edit, Verdict, Which, expiry_of};
 use crate::store::Db;
 use crate::store::programs::{self, Named};
 use crate::store::rewards::{self, Reward, Visible};
@@ -122,7 +122,7 @@ impl NewReward {
         };
         let expires_at = match (self.expires_at, self.expires_on) {
             (Some(at), _) => Some(expiry(&at, "/expires_at").map_err(Fault::field)?),
-            (None, Some(on)) => Some(end_of_date(&on)?),
+            (None, Some(on)) => expiry_of(&on)?,
             (None, None) => None,
         };
         Ok(Draft {
@@ -247,7 +247,7 @@ async fn edit(
     let expires_at = match (sent.expires_at, sent.expires_on) {
         (Change::Set(at), _) => Some(Some(expiry(&at, "/expires_at").map_err(Fault::field)?)),
         (Change::Clear, _) | (Change::Keep, Change::Clear) => Some(None),
-        (Change::Keep, Change::Set(on)) => Some(Some(end_of_date(&on)?)),
+        (Change::Keep, Change::Set(on)) => Some(expiry_of(&on)?),
         (Change::Keep, Change::Keep) => None,
     };
     let edit = Edit { worth, reason: named(sent.reason), note: named(sent.note), expires_at };

@@ -16,7 +16,7 @@ use super::frame::{Frame, Place, Told, Visit};
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::import;
-use crate::ops::rewards::{self as verbs, Draft, end_of_date};
+use crate::ops::rewards::{self as verbs, Draft, expiry_of};
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue, Named, Worth};
 use crate::web::fault::Fault;
@@ -159,7 +159,7 @@ async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fau
             })
         }
     };
-    let expires_at = typed.expires_on.as_deref().map(end_of_date).transpose();
+    let expires_at = typed.expires_on.as_deref().map(expiry_of).transpose().map(Option::flatten);
     let (worth, expires_at) = match (worth, expires_at) {
         (Ok(worth), Ok(expires_at)) => (worth, expires_at),
         (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),

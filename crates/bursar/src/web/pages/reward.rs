@@ -20,7 +20,7 @@ use super::history::{self, Line};
 use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
 use crate::app::App;
 use crate::clock;
-use crate::ops::rewards::{self as verbs, Edit, Verdict, end_of_date};
+use crate::ops::rewards::{self as verbs, Edit, Verdict, expiry_of};
 use crate::store::Db;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward, Window};
@@ -457,7 +457,7 @@ impl Edited {
             worth: Some(worth),
             reason: None,
             note: Some(self.note.clone()),
-            expires_at: Some(self.expires_on.as_deref().map(end_of_date).transpose()?),
+            expires_at: Some(self.expires_on.as_deref().map(expiry_of).transpose()?.flatten()),
         })
     }
 }

@@ -1,0 +1,44 @@
+//! Countries, as ISO 3166-1 writes them in two letters. What is deliberately not here: what a country decides, about tax
+//! forms (`tax`) and currencies (`money`).
+
+/// The codes that are assigned, and XK, which everybody uses for Kosovo.
+#[rustfmt::skip]
+const COUNTRIES: &str = "\
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ \
+    CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
+    GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP \
+    KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT \
+    MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW \
+    SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ \
+    UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
+
+/// Whether it is the code of a country.
+#[must_use]
+pub fn is_known(code: &str) -> bool {
+    code.len() == 2 && COUNTRIES.split_whitespace().any(|known| known == code)
+}
+
+/// The code that is meant where people write another one.
+#[must_use]
+pub fn meant(code: &str) -> Option<&'static str> {
+    match code {
+        "UK" | "EN" => Some("GB"),
+        "EL" => Some("GR"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_assigned_codes_are_countries() {
+        assert_eq!(COUNTRIES.split_whitespace().count(), 250);
+        assert!(["US", "DE", "GB", "XK", "JP"].into_iter().all(is_known));
+        for code in ["UK", "EN", "ZZ", "XX", "EU", "AN", "YU", "us", "", "USA", " U", "S "] {
+            assert!(!is_known(code), "{code:?}");
+        }
+        assert_eq!(meant("UK"), Some("GB"));
+    }
+}
