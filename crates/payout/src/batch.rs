@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::{BatchId, RewardId};
 use crate::ledger::Payee;
-use crate::money::{Currency, Money, Vendor};
+use crate::money::{Money, Vendor};
 use crate::payee::hex;
 use crate::spelling::spelled;
 use crate::transaction::{State, Status};
@@ -113,17 +113,6 @@ pub fn digest(batch: BatchId, claims: &[Claim]) -> String {
     format!("sha256:{}", hex(&hash.finalize()))
 }
 
-/// The totals of a batch, one per currency, never across; by currency code.
-#[must_use]
-pub fn totals(claims: &[Claim]) -> Vec<Money> {
-    let mut sums = std::collections::BTreeMap::<Currency, i64>::new();
-    for claim in claims {
-        let sum = sums.entry(claim.total.currency).or_default();
-        *sum = sum.saturating_add(claim.total.minor);
-    }
-    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
-}
-
 spelled! {
     /// Who bears the vendor's fee.
     FeesPaidBy {
@@ -132,26 +121,6 @@ spelled! {
         /// The payee does: he gets the amount less the fee.
         Partner = "partner",
     }
-}
-
-/// What the vendor is expected to take for a payment. PayPal: 2 % of the item (PayPal's published rate), up to the next
-/// unit it can count. Stripe bills its fees apart from transfers and payouts, so none is frozen with the payment.
-#[must_use]
-pub fn estimated_fee(vendor: Vendor, amount: Money) -> Money {
-    let minor = match vendor {
-        Vendor::Stripe => 0,
-        Vendor::PayPal => {
-            let unit = amount
-                .at(Vendor::PayPal)
-                .ok()
-                .and_then(|theirs| 10i64.checked_pow(amount.currency.digits().saturating_sub(theirs.digits)))
-                .unwrap_or(1);
-            let hundredths = amount.minor.max(0).saturating_mul(2);
-            hundredths.div_euclid(100 * unit).saturating_add(i64::from(hundredths.rem_euclid(100 * unit) > 0))
-                * unit
-        }
-    };
-    Money::new(minor, amount.currency)
 }
 
 /// When a payment through this vendor is expected to arrive, counted from Pay. An expectation, not a promise: Stripe makes
@@ -177,6 +146,7 @@ pub fn net(amount: Money, fee: Money, borne_by: FeesPaidBy) -> Money {
 mod tests {
     use super::*;
     use crate::ids::PartnerId;
+    use crate::money::Currency;
 
     fn claim(payee: u128, minor: i64) -> Claim {
         Claim {
@@ -226,22 +196,6 @@ mod tests {
         ];
         for (states, expected) in rows {
             assert_eq!(status_after_pay(states.iter().copied()), expected, "{states:?}");
-        }
-    }
-
-    #[test]
-    fn a_fee_is_rounded_up_to_what_paypal_counts() {
-        let rows = [
-            ("USD", 10_000, 200),
-            ("USD", 101, 3),
-            ("JPY", 500, 10),
-            ("JPY", 501, 11),
-            ("HUF", 150_000, 3_000),
-            ("HUF", 12_300, 300),
-        ];
-        for (code, minor, fee) in rows {
-            let amount = Money::new(minor, Currency::parse(code).unwrap());
-            assert_eq!(estimated_fee(Vendor::PayPal, amount).minor, fee, "{amount}");
         }
     }
 }

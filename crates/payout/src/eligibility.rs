@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::ids::BatchId;
 use crate::ledger::Payee;
-use crate::money::{Currency, Money, NotPayable, Vendor, paypal_home_country};
+use crate::money::{Currency, Money, NotPayable, Sum, Vendor, paypal_home_country};
 use crate::reward::{Placement, RewardStatus, RewardType};
 use crate::settings::Settings;
 use crate::spelling::spelled;
@@ -165,6 +165,16 @@ blockers! {
     /// Clawbacks ate it.
     NetNotPositive = "net_not_positive", Claim, Nobody,
         "After clawbacks and fees nothing is left to pay.", "Wait until the payee has earned more.";
+    /// What the payee owes us is not in it.
+    ClawbackLeftOut = "clawback_left_out", Claim, Preparer,
+        "The payee has a clawback in this currency that is not in the claim.", "Add it to the batch: add any reward of the payee, or the clawback itself.";
+    /// More than one payment can be.
+    TotalTooLarge = "total_too_large", Claim, Preparer,
+        "The claim comes to more than one payment can be.", "Take rewards out of it, and look whether one of their values is a mistake.";
+    /// Nobody has entered what the vendor takes.
+    FeeTableMissing = "fee_table_missing", Claim, Admin,
+        "The payee bears the vendor's fee, and nobody has entered what the vendor takes in this currency.",
+        "Enter the vendor's fee for this currency in Payout Settings under Fees, or let the company bear the fees.";
     /// Somebody stopped it.
     PartnerOnHold = "partner_on_hold", Claim, Admin,
         "The payee is on hold.", "Read the note on the payee's page, or the flag on his destination there, and take it off when it is settled.";
@@ -398,6 +408,9 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
     if settings.maximum(profile.vendor, net.currency).is_some_and(|most| net.minor > most.minor) {
         codes.push(Code::AboveVendorMax);
     }
+    if settings.lacks_fee_table(profile.vendor, net.currency) {
+        codes.push(Code::FeeTableMissing);
+    }
     codes
 }
 
@@ -412,6 +425,10 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
     if code == Code::AboveVendorMax {
         let most = profile.and_then(|profile| settings.maximum(profile.vendor, net.currency));
         return most.map(|most| format!("It is {net}; the most is {most}."));
+    }
+    if code == Code::FeeTableMissing {
+        let vendor = profile.map(|profile| profile.vendor.label());
+        return vendor.map(|vendor| format!("It is {vendor}'s fee in {} that is missing.", net.currency));
     }
     note_on_payee(code, facts)
 }
@@ -435,11 +452,11 @@ pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Spending {
     /// By the batch.
-    pub batch: Vec<Money>,
+    pub batch: Vec<Sum>,
     /// By everything that was paid today, the batch included.
-    pub day: Vec<Money>,
+    pub day: Vec<Sum>,
     /// By what this person has paid today, the batch included; nothing where no person is asked about.
-    pub person: Vec<Money>,
+    pub person: Vec<Sum>,
 }
 
 /// The limits that paying a batch would go over, each as a sentence. The most of a single payment is a claim's gate,
@@ -461,7 +478,7 @@ pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
     for (limits, sums, what, which) in rows {
         for sum in sums {
             let limit = limits.iter().find(|limit| limit.currency == sum.currency);
-            if let Some(limit) = limit.filter(|limit| limit.minor < sum.minor) {
+            if let Some(limit) = limit.filter(|limit| i128::from(limit.minor) < sum.minor) {
                 told.push(format!("{what} {sum}; the limit {which} is {limit}."));
             }
         }
@@ -650,7 +667,11 @@ mod tests {
         let limits =
             Limits { per_batch: vec![eur(100)], per_day: vec![eur(200)], per_person_per_day: vec![usd(50)] };
         let settings = Settings { limits, ..Settings::default() };
-        let spending = |batch, day, person| Spending { batch: vec![batch], day: vec![day], person };
+        let spending = |batch: Money, day: Money, person: Vec<Money>| Spending {
+            batch: vec![batch.into()],
+            day: vec![day.into()],
+            person: person.into_iter().map(Sum::from).collect(),
+        };
         let rows: [(Spending, usize); 5] = [
             (spending(eur(100), eur(200), vec![usd(50)]), 0),
             (spending(eur(101), eur(200), vec![usd(50)]), 1),

@@ -544,7 +544,7 @@ impl Step {
 }
 
 /// The movements of one payment. Where the payee bears the fee, `amount` is owed but only `net` moves at the vendor;
-/// the difference stands against the fee the vendor takes.
+/// the difference stands against the fee the vendor takes, in an account of its own.
 impl Terms {
     fn payable(&self) -> LedgerAccount {
         LedgerAccount::Payable(self.payee)
@@ -593,21 +593,26 @@ impl Terms {
         Journal::entry(Movement::Recall, back, from, self.net)
     }
 
+    /// Where what the vendor takes is booked: it is our cost, unless the payee bears it. Then it stands against what the payee
+    /// bore, and what is left there is the difference between the fee that was frozen and the one that was taken.
+    fn fees(&self) -> LedgerAccount {
+        match self.borne_by_payee().minor {
+            0 => LedgerAccount::VendorFees(self.vendor),
+            _ => LedgerAccount::FeeVariance(self.vendor),
+        }
+    }
+
     fn vendor_fee(&self, fee: Money) -> Journal {
-        let (cost, paid_from) =
-            (LedgerAccount::VendorFees(self.vendor), LedgerAccount::VendorBalance(self.vendor));
-        Journal::entry(Movement::Fee, cost, paid_from, fee)
+        Journal::entry(Movement::Fee, self.fees(), LedgerAccount::VendorBalance(self.vendor), fee)
     }
 
     fn leave(&self, movement: Movement, owed: LedgerAccount, held: LedgerAccount) -> Journal {
-        let fees = LedgerAccount::VendorFees(self.vendor);
-        Journal::entry(movement, owed, held, self.net).and(owed, fees, self.borne_by_payee())
+        Journal::entry(movement, owed, held, self.net).and(owed, self.fees(), self.borne_by_payee())
     }
 
     fn come_back(&self, movement: Movement, held: LedgerAccount) -> Journal {
-        let fees = LedgerAccount::VendorFees(self.vendor);
         Journal::entry(movement, held, self.payable(), self.net).and(
-            fees,
+            self.fees(),
             self.payable(),
             self.borne_by_payee(),
         )

@@ -47,6 +47,9 @@ pub enum LedgerAccount {
     VendorBalance(Vendor),
     /// What the vendor took for itself.
     VendorFees(Vendor),
+    /// What payees bore of the vendor's fees, against what the vendor took for their payments: debit where it took more than
+    /// they bore.
+    FeeVariance(Vendor),
     /// Ours, but lying in the payee's balance at the vendor after its bank refused it.
     Returned(Vendor),
     /// Settled by somebody outside Bursar, on his word.
@@ -61,6 +64,7 @@ impl fmt::Display for LedgerAccount {
             Self::InFlight(vendor) => write!(f, "in_flight:{}", vendor.as_str()),
             Self::VendorBalance(vendor) => write!(f, "vendor_balance:{}", vendor.as_str()),
             Self::VendorFees(vendor) => write!(f, "vendor_fees:{}", vendor.as_str()),
+            Self::FeeVariance(vendor) => write!(f, "fee_variance:{}", vendor.as_str()),
             Self::Returned(vendor) => write!(f, "returned:{}", vendor.as_str()),
             Self::PaidOutside => f.write_str("paid_outside"),
         }

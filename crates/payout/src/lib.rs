@@ -9,6 +9,7 @@ pub mod direction;
 mod domain;
 pub mod eligibility;
 pub mod external;
+pub mod fee;
 pub mod ids;
 pub mod law;
 pub mod ledger;

@@ -50,6 +50,14 @@ const PAYPAL: &[&str] = &[
 /// PayPal takes these without decimals: "500", never "500.00".
 const PAYPAL_WHOLE: &[&str] = &["HUF", "JPY", "TWD"];
 
+/// Currencies of which a hundred units and more make one US dollar, give or take: what is a large sum there has more digits.
+const SMALL_UNITS: &[&str] = &[
+    "AFN", "ALL", "AMD", "AOA", "ARS", "BDT", "BIF", "CDF", "CLP", "COP", "CRC", "CVE", "DJF", "DZD", "ETB",
+    "GNF", "GYD", "HTG", "HUF", "IDR", "IQD", "IRR", "ISK", "JMD", "JPY", "KES", "KHR", "KMF", "KPW", "KRW",
+    "KZT", "LAK", "LBP", "LKR", "LRD", "MGA", "MMK", "MNT", "MWK", "NGN", "NPR", "PKR", "PYG", "RSD", "RWF",
+    "SDG", "SLE", "SOS", "SSP", "SYP", "TZS", "UGX", "UZS", "VES", "VND", "VUV", "XAF", "XOF", "XPF", "YER",
+];
+
 /// A currency of [`CURRENCIES`], known to exist.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency(u16);
@@ -85,6 +93,15 @@ impl Currency {
     #[must_use]
     pub fn digits(self) -> u32 {
         CURRENCIES[usize::from(self.0)].1
+    }
+
+    /// The most that one reward may be worth where the operator has not said otherwise, in minor units: ten million units,
+    /// or a hundred thousand million where a unit is worth about a cent or less. Far above any reward, far below what an
+    /// order number comes to that was taken for a value.
+    #[must_use]
+    pub fn usual_most_minor(self) -> i64 {
+        let units = if SMALL_UNITS.contains(&self.code()) { 100_000_000_000 } else { 10_000_000 };
+        units * 10i64.pow(self.digits())
     }
 
     /// Every currency a reward may be in, by code.
@@ -222,7 +239,7 @@ impl Money {
     /// The decimal with all digits of its currency: `420.00`, `-3`, `1.234`.
     #[must_use]
     pub fn decimal(self) -> String {
-        decimal(self.minor, self.currency.digits())
+        decimal(i128::from(self.minor), self.currency.digits())
     }
 
     /// The amount in the units `vendor` counts in.
@@ -256,6 +273,60 @@ impl fmt::Display for Money {
 }
 
 impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A sum of amounts of one currency, counted wider than one amount, so that no number of them is ever cut off: a total that
+/// is shown is the total that is there. What moves money is a [`Money`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sum {
+    /// Minor units with the currency's ISO digits.
+    pub minor: i128,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Sum {
+    /// A sum from its minor units.
+    #[must_use]
+    pub const fn new(minor: i128, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// Nothing, in this currency.
+    #[must_use]
+    pub const fn nothing(currency: Currency) -> Self {
+        Self::new(0, currency)
+    }
+
+    /// The sum as an amount, if one amount can hold it.
+    #[must_use]
+    pub fn money(self) -> Option<Money> {
+        i64::try_from(self.minor).ok().map(|minor| Money::new(minor, self.currency))
+    }
+
+    /// The decimal with all digits of its currency, as [`Money::decimal`] writes it.
+    #[must_use]
+    pub fn decimal(self) -> String {
+        decimal(self.minor, self.currency.digits())
+    }
+}
+
+impl From<Money> for Sum {
+    fn from(money: Money) -> Self {
+        Self::new(i128::from(money.minor), money.currency)
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency)
+    }
+}
+
+impl fmt::Debug for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -314,7 +385,7 @@ impl VendorAmount {
     /// The decimal with exactly the vendor's digits. PayPal is sent this text.
     #[must_use]
     pub fn decimal(self) -> String {
-        decimal(self.units, self.digits)
+        decimal(i128::from(self.units), self.digits)
     }
 }
 
@@ -384,9 +455,9 @@ pub fn paypal_home_country(currency: Currency) -> Option<&'static str> {
     }
 }
 
-fn decimal(minor: i64, digits: u32) -> String {
+fn decimal(minor: i128, digits: u32) -> String {
     let sign = if minor < 0 { "-" } else { "" };
-    let scale = 10u64.pow(digits);
+    let scale = 10u128.pow(digits);
     let (whole, rest) = (minor.unsigned_abs() / scale, minor.unsigned_abs() % scale);
     if digits == 0 {
         format!("{sign}{whole}")

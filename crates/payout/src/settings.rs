@@ -1,7 +1,8 @@
 //! What the operator has decided for the whole installation.
 
 use crate::batch::FeesPaidBy;
-use crate::money::{Currency, Money, Vendor};
+use crate::fee;
+use crate::money::{Currency, Money, Sum, Vendor};
 
 /// The payout settings. [`Settings::default`] is what a new installation has: off.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +17,8 @@ pub struct Settings {
     pub two_person_release: bool,
     /// Who bears the vendor's fee.
     pub fees_paid_by: FeesPaidBy,
+    /// What the vendors take, one table per vendor and currency.
+    pub fees: Vec<fee::Table>,
     /// How long a changed destination waits before it is paid, in hours; 0 switches the wait off.
     pub cooling_off_hours: u32,
     /// Below these, one per currency, nothing is paid.
@@ -24,6 +27,8 @@ pub struct Settings {
     pub tax_thresholds: Vec<(i32, Money)>,
     /// The most a single payment may be, per vendor and currency.
     pub vendor_maximums: Vec<(Vendor, Money)>,
+    /// The most that one reward may be worth, one per currency; another currency has its usual most.
+    pub reward_maximums: Vec<Money>,
     /// The most that several payments may come to.
     pub limits: Limits,
     /// A payout's total above these, one per currency, is typed by whoever pays it on a page.
@@ -50,10 +55,12 @@ impl Default for Settings {
             us_tax_tracking: false,
             two_person_release: false,
             fees_paid_by: FeesPaidBy::Company,
+            fees: Vec::new(),
             cooling_off_hours: 72,
             earning_thresholds: Vec::new(),
             tax_thresholds: Vec::new(),
             vendor_maximums: Vec::new(),
+            reward_maximums: Vec::new(),
             limits: Limits::default(),
             typed_total_above: Vec::new(),
         }
@@ -75,9 +82,28 @@ impl Settings {
 
     /// Whether whoever pays this total on a page types it.
     #[must_use]
-    pub fn is_typed(&self, total: Money) -> bool {
+    pub fn is_typed(&self, total: Sum) -> bool {
         let mut rows = self.typed_total_above.iter();
-        rows.any(|above| above.currency == total.currency && total.minor > above.minor)
+        rows.any(|above| above.currency == total.currency && total.minor > i128::from(above.minor))
+    }
+
+    /// What the vendor takes for a payment in this currency, if somebody has entered it.
+    #[must_use]
+    pub fn fee_table(&self, vendor: Vendor, currency: Currency) -> Option<&fee::Table> {
+        self.fees.iter().find(|table| (table.vendor, table.currency) == (vendor, currency))
+    }
+
+    /// The payee bears what the vendor takes, and nobody has entered what that is.
+    #[must_use]
+    pub fn lacks_fee_table(&self, vendor: Vendor, currency: Currency) -> bool {
+        fee::is_missing(self.fee_table(vendor, currency), vendor, self.fees_paid_by)
+    }
+
+    /// The most that one reward in this currency may be worth.
+    #[must_use]
+    pub fn most_per_reward(&self, currency: Currency) -> Money {
+        let set = self.reward_maximums.iter().copied().find(|money| money.currency == currency);
+        set.unwrap_or_else(|| Money::new(currency.usual_most_minor(), currency))
     }
 
     /// The most a payment in this currency may be through this vendor.

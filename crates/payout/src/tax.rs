@@ -4,7 +4,7 @@
 
 use crate::Refusal;
 use crate::ledger::Payee;
-use crate::money::{Currency, Money};
+use crate::money::{Currency, Money, Sum};
 use crate::spelling::spelled;
 
 spelled! {
@@ -228,9 +228,10 @@ pub fn threshold(year: i32, set: &[(i32, Money)]) -> Money {
 
 /// Whether a payment takes a year's total over the line: it stood below before, and does not afterwards.
 #[must_use]
-pub fn crosses(paid_so_far: Money, adds: Money, line: Money) -> bool {
+pub fn crosses(paid_so_far: Sum, adds: Money, line: Money) -> bool {
+    let line_minor = i128::from(line.minor);
     let same = paid_so_far.currency == line.currency && adds.currency == line.currency;
-    same && paid_so_far.minor < line.minor && paid_so_far.minor.saturating_add(adds.minor) >= line.minor
+    same && paid_so_far.minor < line_minor && paid_so_far.minor + i128::from(adds.minor) >= line_minor
 }
 
 /// Year, month and day of a date of the calendar written `YYYY-MM-DD`.
@@ -393,10 +394,10 @@ mod tests {
         for (before, adds, expected) in
             [(199_999, 1, true), (0, 200_000, true), (0, 199_999, false), (200_000, 5, false)]
         {
-            assert_eq!(crosses(usd(before), usd(adds), line), expected, "{before} + {adds}");
+            assert_eq!(crosses(usd(before).into(), usd(adds), line), expected, "{before} + {adds}");
         }
         let eur = Money::new(900_000, Currency::parse("EUR").unwrap());
-        assert!(!crosses(usd(0), eur, line), "nothing is converted");
+        assert!(!crosses(usd(0).into(), eur, line), "nothing is converted");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is unusual about a payment, judged by what its payee was paid before: whoever presses Pay looks at it once more.
 //! A warning, never a blocker. What is deliberately not here: the tax reporting line (`tax`), and reading the past.
 
-use crate::money::Money;
+use crate::money::{Money, Sum};
 use crate::spelling::spelled;
 
 /// So many payments make an average that says something.
@@ -79,7 +79,7 @@ pub enum Finding {
     /// Much more than usual.
     FarAboveAverage {
         /// The average, without what is less than a minor unit.
-        average: Money,
+        average: Sum,
         /// Of how many payments.
         payments: i64,
     },
@@ -150,7 +150,7 @@ pub struct Past {
     /// Lately.
     pub recent: Vec<Recent>,
     /// In the last [`AVERAGE_DAYS`], per currency: how many completed payments, and their sum.
-    pub completed: Vec<(i64, Money)>,
+    pub completed: Vec<(i64, Sum)>,
 }
 
 /// Everything that is unusual about paying `amount` to the destination of this fingerprint, in the order of [`Kind`].
@@ -172,9 +172,9 @@ pub fn findings(amount: Money, fingerprint: &str, past: &Past) -> Vec<Finding> {
 /// Compared without dividing: `amount > 3 × sum ÷ payments`.
 fn far_above(amount: Money, past: &Past) -> Option<Finding> {
     let (payments, sum) = past.completed.iter().copied().find(|(_, sum)| sum.currency == amount.currency)?;
-    let far = i128::from(amount.minor) * i128::from(payments) > i128::from(TIMES) * i128::from(sum.minor);
+    let far = i128::from(amount.minor) * i128::from(payments) > i128::from(TIMES) * sum.minor;
     (payments >= ENOUGH && far).then(|| Finding::FarAboveAverage {
-        average: Money::new(sum.minor.checked_div(payments).unwrap_or(0), sum.currency),
+        average: Sum::new(sum.minor.checked_div(i128::from(payments)).unwrap_or(0), sum.currency),
         payments,
     })
 }
@@ -205,11 +205,11 @@ mod tests {
         let usual = Past {
             destinations: vec![to("a", 5), to("b", 9)],
             recent: vec![recent("PT-1", usd(100), 3), recent("PT-2", usd(100), 7)],
-            completed: vec![(3, usd(300)), (2, eur(2))],
+            completed: vec![(3, usd(300).into()), (2, eur(2).into())],
         };
         let duplicate = || Finding::NearDuplicate { number: "PT-2".into(), at: 7 };
         let moved = || Finding::DestinationChanged { before: "…b".into(), at: 9 };
-        let far = |minor, payments| Finding::FarAboveAverage { average: usd(minor), payments };
+        let far = |minor, payments| Finding::FarAboveAverage { average: usd(minor).into(), payments };
         let rows: [(&str, Money, &str, Past, Vec<Finding>); 10] = [
             ("the usual", usd(101), "b", usual.clone(), vec![]),
             ("the newest of the same amount", usd(100), "b", usual.clone(), vec![duplicate()]),
@@ -224,7 +224,7 @@ mod tests {
                 "an average between two minor units",
                 usd(11),
                 "b",
-                Past { completed: vec![(3, usd(10))], recent: vec![], ..usual.clone() },
+                Past { completed: vec![(3, usd(10).into())], recent: vec![], ..usual.clone() },
                 vec![far(3, 3)],
             ),
         ];
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_largest_amounts_are_compared_without_overflow() {
-        let past = Past { completed: vec![(i64::MAX, usd(i64::MAX))], ..Past::default() };
+        let past = Past { completed: vec![(i64::MAX, usd(i64::MAX).into())], ..Past::default() };
         assert_eq!(findings(usd(i64::MAX), "a", &past).len(), 2);
     }
 }

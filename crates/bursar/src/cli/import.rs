@@ -106,6 +106,9 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
             "lines": {
                 "total": lines.total, "header": lines.header, "blank": lines.blank, "continued": lines.continued,
             },
+            "totals": report.totals.iter().map(|sum| {
+                serde_json::json!({ "value": sum.decimal(), "currency": sum.currency.code() })
+            }).collect::<Vec<_>>(),
         }));
         return;
     }
@@ -120,4 +123,8 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         report.rejected.len()
     ));
     output::say(&report.lines.to_string());
+    if !report.totals.is_empty() {
+        let totals: Vec<String> = report.totals.iter().map(ToString::to_string).collect();
+        output::say(&format!("The new rewards come to {}.", totals.join(", ")));
+    }
 }

@@ -3,7 +3,7 @@
 //! and destinations unmasked.
 
 use payout::ledger::Payee;
-use payout::money::{Money, Vendor};
+use payout::money::{Sum, Vendor};
 use payout::reason::explain;
 use payout::reward::Entry;
 
@@ -57,15 +57,15 @@ pub struct EarningsRow {
     /// His names.
     pub named: Option<Named>,
     /// What was approved for him in that year.
-    pub earned: Money,
+    pub earned: Sum,
     /// What left us for him.
-    pub paid: Money,
+    pub paid: Sum,
     /// What of it came back.
-    pub returned: Money,
+    pub returned: Sum,
     /// What stayed with him.
-    pub net: Money,
+    pub net: Sum,
     /// What stayed with him through Stripe, through PayPal, and outside Bursar.
-    pub by: [Money; 3],
+    pub by: [Sum; 3],
     /// How his tax report stands.
     pub report: String,
     /// `over` or `under` the reporting threshold; empty for currencies that have none.
@@ -78,7 +78,7 @@ const REWARDS: &[Column<RewardRow>] = &[
     usual("account", "Account", |row| Cell::text(row.reward.account.name.as_str())),
     usual("reward_type", "Reward Type", |row| Cell::text(row.reward.entered.reward_type.label())),
     usual("value", "Value", |row| match row.reward.entered.worth {
-        Worth::Cash(money) => Cell::Amount(money),
+        Worth::Cash(money) => Cell::Amount(money.into()),
         Worth::Points(points) => Cell::Count(points),
     }),
     usual("currency", "Currency", |row| match row.reward.entered.worth {
@@ -130,9 +130,9 @@ const TRANSACTIONS: &[Column<TransactionRow>] = &[
     }),
     usual("vendor", "Vendor", |row| Cell::text(row.transaction.terms.vendor.label())),
     usual("destination", "Destination (masked)", |row| Cell::text(row.transaction.destination.masked())),
-    usual("amount", "Amount", |row| Cell::Amount(row.transaction.terms.amount)),
-    usual("fee", "Fee", |row| Cell::Amount(row.transaction.fee)),
-    usual("net", "Net", |row| Cell::Amount(row.transaction.terms.net)),
+    usual("amount", "Amount", |row| Cell::Amount(row.transaction.terms.amount.into())),
+    usual("fee", "Fee", |row| Cell::Amount(row.transaction.fee.into())),
+    usual("net", "Net", |row| Cell::Amount(row.transaction.terms.net.into())),
     usual("currency", "Currency", |row| Cell::text(row.transaction.terms.amount.currency.code())),
     usual("status", "Status", |row| Cell::text(row.transaction.state.status().label())),
     usual("reason", "Reason", reason),

@@ -52,7 +52,7 @@ pub fn harmless(words: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use payout::money::{Currency, Money};
+    use payout::money::{Currency, Sum};
 
     use super::*;
 
@@ -67,7 +67,7 @@ mod tests {
             let told = line(&[words(formula)]);
             assert!(told.trim_start_matches('"').starts_with('\''), "{formula:?} became {told:?}");
         }
-        let minus = Cell::Amount(Money::new(-42_000, Currency::USD));
+        let minus = Cell::Amount(Sum::new(-42_000, Currency::USD));
         assert_eq!(line(&[minus, words("a=b"), Cell::Count(-1)]), "-420.00,a=b,-1\r\n");
     }
 

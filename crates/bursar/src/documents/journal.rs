@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Sum, Vendor};
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Heading};
@@ -167,6 +167,11 @@ impl Names {
                 ),
                 row(&format!("vendor_fees:{word}"), &format!("What {label} took"), &format!("{label} Fees")),
                 row(
+                    &format!("fee_variance:{word}"),
+                    &format!("What payees bore of {label}'s fees, against what it took"),
+                    &format!("{label} Fee Variance"),
+                ),
+                row(
                     &format!("returned:{word}"),
                     &format!("Ours, waiting in a payee's balance at {label}"),
                     &format!("{label} Returned Payouts"),
@@ -205,14 +210,14 @@ pub struct Line {
     /// Whose it is: name and the caller's id.
     pub payee: Option<(String, String)>,
     /// Debit positive, credit negative.
-    pub money: Money,
+    pub money: Sum,
 }
 
 impl Line {
     fn sided(&self) -> (Cell, Cell) {
-        let amount = |minor| Cell::Amount(Money::new(minor, self.money.currency));
+        let amount = |minor| Cell::Amount(Sum::new(minor, self.money.currency));
         match self.money.minor {
-            minor if minor < 0 => (Cell::Empty, amount(minor.saturating_neg())),
+            minor if minor < 0 => (Cell::Empty, amount(-minor)),
             minor => (amount(minor), Cell::Empty),
         }
     }
@@ -350,7 +355,7 @@ mod tests {
             about: "RW-000001".to_owned(),
             ledger_account: "payable:ptn_1".to_owned(),
             payee: Some(("Ana Lima".to_owned(), "ana".to_owned())),
-            money: Money::new(minor, Currency::USD),
+            money: Sum::new(minor.into(), Currency::USD),
         }
     }
 

@@ -9,7 +9,7 @@ pub mod pdf;
 pub mod statement;
 pub mod xlsx;
 
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use serde_json::{Value, json};
 
 /// What can be exported.
@@ -106,7 +106,7 @@ pub enum Cell {
     /// Words, which nobody may mistake for a formula.
     Text(String),
     /// An amount; its currency stands in a column of its own.
-    Amount(Money),
+    Amount(Sum),
     /// A whole number.
     Count(i64),
     /// Microseconds UTC.
@@ -141,7 +141,7 @@ impl Cell {
         match self {
             Self::Empty => Value::Null,
             Self::Text(words) => json!(["t", words]),
-            Self::Amount(money) => json!(["a", money.minor, money.currency.code()]),
+            Self::Amount(sum) => json!(["a", sum.minor.to_string(), sum.currency.code()]),
             Self::Count(number) => json!(["n", number]),
             Self::Moment(at) => json!(["m", at]),
             Self::Day(day) => json!(["d", day]),
@@ -163,7 +163,10 @@ impl Cell {
             "m" => number().map(Self::Moment),
             "a" => {
                 let currency = Currency::parse(value.get(2)?.as_str()?).ok()?;
-                Some(Self::Amount(Money::new(number()?, currency)))
+                // As a text, because a sum may be wider than a number of JSON.
+                let minor = value.get(1)?;
+                let wide = || minor.as_str()?.parse().ok();
+                Some(Self::Amount(Sum::new(minor.as_i64().map(i128::from).or_else(wide)?, currency)))
             }
             _ => None,
         }
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_cell_waits_in_the_database_and_comes_back_as_it_was() {
-        let yen = Money::new(-7_500, Currency::parse("JPY").unwrap());
+        let yen = Sum::new(-7_500, Currency::parse("JPY").unwrap());
         let cells = [
             Cell::Empty,
             Cell::Text("=1+1 \"é\"".to_owned()),

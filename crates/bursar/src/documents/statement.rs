@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Money, Sum};
 
 use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width};
 
@@ -194,19 +194,19 @@ fn table(paper: &mut Paper, of: &Statement) {
 }
 
 fn sums(paper: &mut Paper, of: &Statement) {
-    let mut sums = BTreeMap::<Currency, (usize, [i64; 3])>::new();
+    let mut sums = BTreeMap::<Currency, (usize, [i128; 3])>::new();
     for payment in of.payments.iter().filter(|payment| payment.counts) {
         let (count, of_currency) = sums.entry(payment.net.currency).or_default();
         *count += 1;
         let minor = [payment.amount.minor, payment.fee.minor, payment.net.minor];
         for (sum, minor) in of_currency.iter_mut().zip(minor) {
-            *sum = sum.saturating_add(minor);
+            *sum += i128::from(minor);
         }
     }
     let left_out = of.payments.iter().filter(|payment| !payment.counts).count();
     for (place, (currency, (count, [amount, fee, net]))) in sums.iter().enumerate() {
         let payments = if *count == 1 { "payment" } else { "payments" };
-        let money = |minor: i64| Money::new(minor, *currency).decimal();
+        let money = |minor: i128| Sum::new(minor, *currency).decimal();
         let mut told = format!("Total {currency}: {} in {count} {payments}", money(*net));
         if *fee != 0 {
             told = format!("{told} (amount {}, fees {})", money(*amount), money(*fee));

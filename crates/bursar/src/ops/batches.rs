@@ -10,7 +10,7 @@ use payout::batch::{self, BatchStatus, Claim};
 use payout::eligibility::{self, Blocker, Code};
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::notice::Notice;
 use payout::payee::Destination;
 use payout::transaction::State;
@@ -53,6 +53,9 @@ pub struct ClaimView {
     pub destination: Option<Destination>,
     /// The sum of its rewards.
     pub total: Money,
+    /// What that sum really is, where it is more than one amount can hold. Then `total` stands for nothing, and a gate that
+    /// is closed keeps it from being paid.
+    pub beyond: Option<Sum>,
     /// The fee expected.
     pub fee: Money,
     /// What the vendor would be told to pay.
@@ -75,6 +78,12 @@ impl ClaimView {
     pub fn vendor(&self) -> Option<Vendor> {
         self.destination.as_ref().map(Destination::vendor)
     }
+
+    /// The sum of its rewards, however large.
+    #[must_use]
+    pub fn exact(&self) -> Sum {
+        self.beyond.unwrap_or_else(|| self.total.into())
+    }
 }
 
 /// A batch with everything that is computed of it.
@@ -87,7 +96,7 @@ pub struct BatchView {
     /// Its claims, by payee and currency.
     pub claims: Vec<ClaimView>,
     /// One total per currency.
-    pub totals: Vec<Money>,
+    pub totals: Vec<Sum>,
     /// Why it cannot be paid as a whole.
     pub blockers: Vec<Blocker>,
     /// What Pay would promise, or has promised.
@@ -113,9 +122,16 @@ fn by_claim(candidates: Vec<Candidate>) -> BTreeMap<(Payee, Currency), Vec<Candi
     groups
 }
 
-fn sum(candidates: &[Candidate], currency: Currency) -> Money {
-    let minors = candidates.iter().filter_map(|candidate| candidate.adds).map(|money| money.minor);
-    Money::new(minors.fold(0i64, i64::saturating_add), currency)
+/// What rewards come to, counted wide enough for any number of them.
+#[must_use]
+pub fn sum<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, currency: Currency) -> Sum {
+    let adds = candidates.into_iter().filter_map(|candidate| candidate.adds);
+    Sum::new(adds.map(|money| i128::from(money.minor)).sum(), currency)
+}
+
+/// What a claim comes to, if it is no more than one payment can be.
+fn payable_sum<'a>(rewards: impl IntoIterator<Item = &'a Candidate>, currency: Currency) -> Option<Money> {
+    sum(rewards, currency).money().filter(|money| money.minor <= Money::MAX_MINOR)
 }
 
 /// Everything about a batch, as it is now.
@@ -142,26 +158,38 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 
 /// The draft's claims with all their blockers.
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
-    let groups = by_claim(batches::candidates(db, Pick::Of(batch.id)).await?);
+    let held = batches::candidates(db, Pick::Of(batch.id)).await?;
+    let left_out = by_claim(clawbacks_beside(db, &held).await?);
+    let groups = by_claim(held);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
-    let gates = gates.within(db, &[batch.id]).await?;
+    let gates = gates.within(db, &[batch.id]).await?.in_month_of(db, now).await?;
     let of: Vec<Payee> = groups.keys().map(|(payee, _)| *payee).collect();
     let names = payees::names(db, &of).await?;
     let mut claims = Vec::with_capacity(groups.len());
     for ((payee, currency), rewards) in groups {
-        let total = sum(&rewards, currency);
+        let exact = sum(&rewards, currency);
+        let payable = payable_sum(&rewards, currency);
+        let total = payable.or(exact.money()).unwrap_or(Money::new(Money::MAX_MINOR, currency));
         let (fee, net) = gates.amounts(payee, total);
         let overridden = gates.override_of(batch.id, payee, total).cloned();
         let mut blockers = gates.claim(payee, total, net, overridden.is_some(), now);
+        if payable.is_none() {
+            let note = format!("It comes to {exact}.");
+            blockers.push(Blocker::new(Code::TotalTooLarge, payee).noting(Some(note)));
+        }
         for reward in &rewards {
             let codes = eligibility::reward(&reward.facts, Some(batch.id), now);
             blockers.extend(codes.into_iter().map(|code| Blocker::new(code, reward.id)));
+        }
+        if left_out.contains_key(&(payee, currency)) {
+            blockers.push(Blocker::new(Code::ClawbackLeftOut, payee));
         }
         claims.push(ClaimView {
             payee,
             named: names.get(&payee).cloned(),
             destination: gates.destination(payee).cloned(),
             total,
+            beyond: exact.money().is_none().then_some(exact),
             fee,
             net,
             reward_count: rewards.len(),
@@ -173,13 +201,23 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
     }
     let told: Vec<Claim> = claims.iter().map(told).collect();
     let digest = batch::digest(batch.id, &told);
+    let totals = totals(&claims);
     let blockers = batch_blockers(db, &batch, &gates, &claims, &digest, now).await?;
     let status = match (batch.deleted_at, batch.release_asked_at, &batch.released) {
         (Some(_), _, _) => BatchStatus::Deleted,
         (None, Some(_), None) => BatchStatus::AwaitingRelease,
         (None, _, _) => BatchStatus::Draft,
     };
-    Ok(BatchView { totals: batch::totals(&told), batch, status, claims, blockers, digest })
+    Ok(BatchView { totals, batch, status, claims, blockers, digest })
+}
+
+/// The totals of a batch, one per currency, never across; by currency code.
+fn totals(claims: &[ClaimView]) -> Vec<Sum> {
+    let mut sums = BTreeMap::<Currency, i128>::new();
+    for claim in claims {
+        *sums.entry(claim.total.currency).or_default() += claim.exact().minor;
+    }
+    sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
 fn told(claim: &ClaimView) -> Claim {
@@ -252,6 +290,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
             payee: transaction.terms.payee,
             named: names.get(&transaction.terms.payee).cloned(),
             total: transaction.terms.amount,
+            beyond: None,
             fee: transaction.fee,
             net: transaction.terms.net,
             rewards: Vec::new(),
@@ -262,10 +301,9 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
             crossing: None,
         })
         .collect();
-    let told: Vec<Claim> = claims.iter().map(told).collect();
     Ok(BatchView {
         status: batch::status_after_pay(states),
-        totals: batch::totals(&told),
+        totals: totals(&claims),
         digest: batch.digest.clone().unwrap_or_default(),
         blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id)],
         batch,
@@ -334,10 +372,18 @@ pub async fn add(
 async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Choose) -> Result<()> {
     let (id, now) = (draft.id, app.clock.now());
     take_draft(tx, actor, draft, now).await?;
-    let rewards = match choose {
+    let mut chosen = match choose {
         Choose::Named(ids) => named(tx, ids, now).await?,
         Choose::AllEligible(filter) => eligible(tx, id, filter, now).await?,
     };
+    // Whatever was named, what a payee owes us comes off the claim; also of the claims that the draft holds already.
+    let mut touched = batches::candidates(tx, Pick::Of(id)).await?;
+    touched.extend(chosen.iter().cloned());
+    let joining = clawbacks_beside(tx, &touched).await?;
+    touched.extend(joining.iter().cloned());
+    chosen.extend(joining);
+    within_what_can_be_paid(touched)?;
+    let rewards: Vec<RewardId> = chosen.iter().map(|candidate| candidate.id).collect();
     let taken = batches::put_in(tx, id, &rewards).await?;
     if taken != rewards.len() as u64 {
         return Err(changed_meanwhile());
@@ -345,8 +391,56 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
     note_rewards(tx, actor, now, "batch_rewards_added", id, &rewards).await
 }
 
+/// No claim, and no currency's total, may come to more than one payment can be: nobody could press Pay on it.
+fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for ((_, currency), of_claim) in by_claim(rewards) {
+        let claim = sum(&of_claim, currency);
+        let total = sums.entry(currency).or_default();
+        *total += claim.minor;
+        let largest = claim.minor.max(*total);
+        if largest > i128::from(Money::MAX_MINOR) {
+            let told = format!(
+                "With these rewards the payout would come to {}, which is more than Bursar can pay at once, so nothing was added. Add fewer of them, and look whether one of their values is a mistake.",
+                Sum::new(largest, currency)
+            );
+            return Err(Refusal::new(Code::TotalTooLarge.as_str(), told).at("rewards").into());
+        }
+    }
+    Ok(())
+}
+
+/// The free clawbacks of the claims that these rewards are part of, but those among them.
+async fn clawbacks_beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<Vec<Candidate>> {
+    let claims: BTreeSet<(Payee, Currency)> = rewards.iter().filter_map(Candidate::claim).collect();
+    let known: BTreeSet<RewardId> = rewards.iter().map(|candidate| candidate.id).collect();
+    let of: Vec<Payee> =
+        claims.iter().map(|(payee, _)| *payee).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut found = batches::candidates(db, Pick::Clawbacks(&of)).await?;
+    found.retain(|one| one.claim().is_some_and(|claim| claims.contains(&claim)) && !known.contains(&one.id));
+    Ok(found)
+}
+
+/// Puts a new clawback into the draft that holds a claim of its payee in its currency, if there is one: that is the claim
+/// it comes off next. Whoever entered it has then changed that draft.
+pub(super) async fn join_clawback(
+    tx: &mut Tx,
+    actor: &Actor,
+    clawback: RewardId,
+    (payee, money): (Payee, Money),
+    now: i64,
+) -> Result<()> {
+    let Some(draft) = batches::draft_with(tx, payee, money.currency).await? else { return Ok(()) };
+    // Paid or deleted a moment ago: it waits in the pool for the next claim.
+    if batches::take_draft(tx, draft, &actor.id.to_string(), now).await? {
+        batches::put_in(tx, draft, &[clawback]).await?;
+        note_rewards(tx, actor, now, "batch_rewards_added", draft, &[clawback]).await?;
+    }
+    Ok(())
+}
+
 /// Every named reward must be there and pass its own gates.
-async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<RewardId>> {
+async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>> {
     let unique: BTreeSet<RewardId> = ids.iter().copied().collect();
     let ids: Vec<RewardId> = unique.into_iter().collect();
     let found = batches::candidates(tx, Pick::Named(&ids)).await?;
@@ -361,27 +455,51 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<RewardId>>
             codes.into_iter().map(|code| Blocker::new(code, candidate.id))
         })
         .collect();
-    if blockers.is_empty() { Ok(ids) } else { Err(OpsError::Blocked(blockers)) }
+    if blockers.is_empty() { Ok(found) } else { Err(OpsError::Blocked(blockers)) }
 }
 
 /// The pool's rewards that pass every gate, those of their claim included; a claim counts with what the draft holds of
 /// it already.
-async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<RewardId>> {
+async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<Candidate>> {
     let mut pool = batches::candidates(db, Pick::Pool(filter)).await?;
     pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
+    pool.extend(clawbacks_beside(db, &pool).await?);
     let held = by_claim(batches::candidates(db, Pick::Of(draft)).await?);
     let groups = by_claim(pool);
-    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let mut chosen = Vec::new();
     for ((payee, currency), rewards) in groups {
-        let already = held.get(&(payee, currency)).map_or(0, |held| sum(held, currency).minor);
-        let total = Money::new(sum(&rewards, currency).minor.saturating_add(already), currency);
+        let already = held.get(&(payee, currency)).into_iter().flatten();
+        let Some(total) = payable_sum(rewards.iter().chain(already), currency) else { continue };
         let (_, net) = gates.amounts(payee, total);
         if gates.claim(payee, total, net, false, now).is_empty() {
-            chosen.extend(rewards.iter().map(|reward| reward.id));
+            chosen.extend(rewards);
         }
     }
     Ok(chosen)
+}
+
+/// What taking rewards out of a draft takes out with them, or why it cannot be: a clawback stays as long as its claim holds
+/// rewards, and leaves with the last of them, because nothing is left that it could be taken off.
+async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec<RewardId>> {
+    let leaving: BTreeSet<RewardId> = rewards.iter().copied().collect();
+    let mut out = rewards.to_vec();
+    for of_claim in by_claim(batches::candidates(tx, Pick::Of(draft)).await?).into_values() {
+        let (clawbacks, earned): (Vec<_>, Vec<_>) = of_claim.iter().partition(|one| one.takes_off());
+        let leaves = |one: &&Candidate| leaving.contains(&one.id);
+        if earned.iter().all(leaves) {
+            // A claim of clawbacks alone is taken apart as somebody likes.
+            let with_them = clawbacks.iter().filter(|one| !earned.is_empty() && !leaving.contains(&one.id));
+            out.extend(with_them.map(|one| one.id));
+        } else if let Some(clawback) = clawbacks.iter().find(|one| leaves(one)) {
+            let told = format!(
+                "RW-{:06} is a clawback and comes off the payee's claim as long as the payout holds rewards of that claim. Nothing was taken out. Take out the whole claim.",
+                clawback.number
+            );
+            return Err(OpsError::Conflict(Refusal::new("clawback_stays", told)));
+        }
+    }
+    Ok(out)
 }
 
 /// Takes rewards out of a draft; they return to the pool.
@@ -400,7 +518,8 @@ pub async fn remove(
         let (id, now) = (draft.id, app.clock.now());
         super::safe_mode::refuse(tx, id).await?;
         take_draft(tx, actor, draft, now).await?;
-        let taken = batches::take_out(tx, id, rewards).await?;
+        let rewards = out_of(tx, id, rewards).await?;
+        let taken = batches::take_out(tx, id, &rewards).await?;
         note_rewards(tx, actor, now, "batch_rewards_removed", id, &taken).await?;
         answer(tx, app, id, once).await
     })
@@ -473,10 +592,10 @@ pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
     })
 }
 
-/// The two-person rule: somebody who neither formed nor last changed the batch releases exactly what he was shown.
+/// The two-person rule: somebody who had no hand in the batch since it was formed releases exactly what they were shown.
 ///
 /// # Errors
-/// [`OpsError::Refused`] for the preparer himself; [`OpsError::Conflict`] when the batch is not what was shown.
+/// [`OpsError::Blocked`] for whoever had; [`OpsError::Conflict`] when the batch is not what was shown.
 pub async fn release(
     app: &App,
     actor: &Actor,
@@ -494,7 +613,7 @@ pub async fn release(
         }
         let draft = batches::find(tx, &id.to_string()).await?;
         same_version(seen, draft.version)?;
-        if draft.created.0 == me || draft.changed.0 == me {
+        if batches::has_hand_in(tx, id, &me).await? {
             return Err(OpsError::Blocked(vec![Blocker::new(Code::ReleaseNeedsOtherPerson, id)]));
         }
         let view = view_draft(tx, draft, now).await?;
@@ -605,13 +724,23 @@ pub async fn pool_blockers(
     now: i64,
 ) -> Result<(Vec<Candidate>, Vec<(Candidate, Vec<Blocker>)>)> {
     let pool = batches::candidates(db, Pick::Pool(filter)).await?;
+    let beside = by_claim(clawbacks_beside(db, &pool).await?);
     let groups = by_claim(pool);
-    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
+    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let (mut open, mut blocked) = (Vec::new(), Vec::new());
     for ((payee, currency), rewards) in groups {
-        let total = sum(&rewards, currency);
-        let (_, net) = gates.amounts(payee, total);
-        let of_claim = gates.claim(payee, total, net, false, now);
+        // A clawback that the filter does not show comes off the claim all the same.
+        let all = || rewards.iter().chain(beside.get(&(payee, currency)).into_iter().flatten());
+        let of_claim = match payable_sum(all(), currency) {
+            Some(total) => {
+                let (_, net) = gates.amounts(payee, total);
+                gates.claim(payee, total, net, false, now)
+            }
+            None => {
+                let note = format!("It comes to {}.", sum(all(), currency));
+                vec![Blocker::new(Code::TotalTooLarge, payee).noting(Some(note))]
+            }
+        };
         for reward in rewards {
             let own = eligibility::reward(&reward.facts, None, now);
             let mut blockers: Vec<Blocker> =

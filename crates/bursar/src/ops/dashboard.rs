@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use payout::eligibility::TaxReport;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{self, Currency, Money};
 use payout::tax as rules;
 use payout::transaction::Status;
 
@@ -24,13 +24,13 @@ pub struct Sum {
     /// How many.
     pub count: i64,
     /// What they come to.
-    pub amount: Money,
+    pub amount: money::Sum,
 }
 
 impl Sum {
     fn add(&mut self, one: &Standing) {
         self.count += one.count;
-        self.amount.minor = self.amount.minor.saturating_add(one.amount.minor);
+        self.amount.minor += one.amount.minor;
     }
 }
 
@@ -38,11 +38,11 @@ impl Sum {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Card {
     /// What left our balance at the vendors.
-    pub paid: Money,
+    pub paid: money::Sum,
     /// What of it came back, or lies refused at the vendor.
-    pub returned: Money,
+    pub returned: money::Sum,
     /// What was marked as paid outside.
-    pub outside: Money,
+    pub outside: money::Sum,
     /// Promised to a vendor, and not known to have left.
     pub in_flight: Sum,
     /// Left our balance, and on its way to a bank; it counts as paid.
@@ -55,7 +55,7 @@ pub struct Card {
 
 impl Card {
     fn empty(currency: Currency) -> Self {
-        let zero = Money::new(0, currency);
+        let zero = money::Sum::nothing(currency);
         let none = Sum { count: 0, amount: zero };
         let waiting = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
         Self {
@@ -77,9 +77,8 @@ impl Card {
 
     /// What stayed with payees.
     #[must_use]
-    pub fn net(&self) -> Money {
-        let sum = self.paid.minor.saturating_sub(self.returned.minor);
-        Money::new(sum.saturating_add(self.outside.minor), self.currency())
+    pub fn net(&self) -> money::Sum {
+        money::Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.currency())
     }
 }
 
@@ -113,9 +112,9 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
     };
     for month in &months {
         card(month.paid.currency, &|card| {
-            card.paid.minor = card.paid.minor.saturating_add(month.paid.minor);
-            card.returned.minor = card.returned.minor.saturating_add(month.returned.minor);
-            card.outside.minor = card.outside.minor.saturating_add(month.outside.minor);
+            card.paid.minor += month.paid.minor;
+            card.returned.minor += month.returned.minor;
+            card.outside.minor += month.outside.minor;
         });
     }
     for one in store::standing(db, scope, range).await? {
@@ -167,21 +166,20 @@ pub struct Line {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct YearTotal {
     /// Approved.
-    pub earned: Money,
+    pub earned: money::Sum,
     /// Left us.
-    pub paid: Money,
+    pub paid: money::Sum,
     /// Came back.
-    pub returned: Money,
+    pub returned: money::Sum,
     /// Marked as paid outside.
-    pub outside: Money,
+    pub outside: money::Sum,
 }
 
 impl YearTotal {
     /// What stayed with payees.
     #[must_use]
-    pub fn net(&self) -> Money {
-        let sum = self.paid.minor.saturating_sub(self.returned.minor);
-        Money::new(sum.saturating_add(self.outside.minor), self.paid.currency)
+    pub fn net(&self) -> money::Sum {
+        money::Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.paid.currency)
     }
 }
 
@@ -217,7 +215,7 @@ pub async fn earnings(db: &mut Db, scope: &Scope, of: i32, from: &Place, limit: 
             let mut ranked = earnings::by_net(db, scope, &span, after.as_ref(), limit + 1).await?;
             let more = ranked.len() > most;
             ranked.truncate(most);
-            let place = |(payee, net): &(Payee, Money)| {
+            let place = |(payee, net): &(Payee, money::Sum)| {
                 Place::Net(Some((net.currency.code().to_owned(), net.minor, payee.to_string())))
             };
             let next = ranked.last().filter(|_| more).map(place);
@@ -240,7 +238,7 @@ async fn in_turn(db: &mut Db, span: &Span, named: &[(Payee, String)]) -> Result<
 }
 
 /// The earnings of these payees in these currencies.
-async fn ranked_ones(db: &mut Db, span: &Span, ranked: &[(Payee, Money)]) -> Result<Vec<Earning>> {
+async fn ranked_ones(db: &mut Db, span: &Span, ranked: &[(Payee, money::Sum)]) -> Result<Vec<Earning>> {
     let mut payees: Vec<Payee> = ranked.iter().map(|(payee, _)| *payee).collect();
     payees.sort_unstable();
     payees.dedup();
@@ -258,7 +256,7 @@ async fn lines(db: &mut Db, earnings: Vec<Earning>, line: Money) -> Result<Vec<L
         Line {
             named: names.get(&earning.payee).cloned(),
             tax: facts.get(&earning.payee).map_or(TaxReport::Missing, |facts| facts.tax),
-            over: (net.currency == line.currency).then_some(net.minor >= line.minor),
+            over: (net.currency == line.currency).then_some(net.minor >= i128::from(line.minor)),
             earning,
         }
     };
@@ -273,7 +271,7 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
     let span = year(of).ok_or(OpsError::Missing)?;
     let mut found: BTreeMap<Currency, YearTotal> = BTreeMap::new();
     let empty = |currency| {
-        let zero = Money::new(0, currency);
+        let zero = money::Sum::nothing(currency);
         YearTotal { earned: zero, paid: zero, returned: zero, outside: zero }
     };
     for earned in earnings::earned(db, scope, &span).await? {
@@ -282,9 +280,9 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
     let range = Range { from: Some(span.moments.0), to: Some(span.moments.1) };
     for month in store::months(db, scope, range).await? {
         let sum = found.entry(month.paid.currency).or_insert_with(|| empty(month.paid.currency));
-        sum.paid.minor = sum.paid.minor.saturating_add(month.paid.minor);
-        sum.returned.minor = sum.returned.minor.saturating_add(month.returned.minor);
-        sum.outside.minor = sum.outside.minor.saturating_add(month.outside.minor);
+        sum.paid.minor += month.paid.minor;
+        sum.returned.minor += month.returned.minor;
+        sum.outside.minor += month.outside.minor;
     }
     Ok(found.into_values().collect())
 }

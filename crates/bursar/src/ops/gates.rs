@@ -1,20 +1,22 @@
 //! What the gates of payees and claims are asked with, read once for a set of payees. The gates themselves are
 //! `payout::eligibility`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use payout::batch;
 use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
+use payout::fee;
 use payout::ids::BatchId;
 use payout::ledger::Payee;
-use payout::money::Money;
+use payout::money::{Currency, Money, Vendor};
 use payout::payee::Destination;
 use payout::settings::Settings;
 
 use super::settings;
+use crate::clock;
 use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
-use crate::store::{self, Db, payees, vendors};
+use crate::store::{self, Db, past, payees, vendors};
 
 /// What the gates of a batch are asked with.
 pub(crate) struct Gates {
@@ -23,6 +25,8 @@ pub(crate) struct Gates {
     payees: HashMap<Payee, PayeeFacts>,
     profiles: HashMap<Payee, Destination>,
     overrides: Vec<Override>,
+    /// Who was paid through whom and in which currency since the month began.
+    paid_this_month: HashSet<(Payee, Vendor, Currency)>,
 }
 
 impl Gates {
@@ -35,6 +39,7 @@ impl Gates {
             payees: payees::facts(db, &of).await?,
             profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
             overrides: Vec::new(),
+            paid_this_month: HashSet::new(),
         })
     }
 
@@ -47,9 +52,26 @@ impl Gates {
 
     /// The fee expected of a total, and what the vendor would be told to pay.
     pub(crate) fn amounts(&self, payee: Payee, total: Money) -> (Money, Money) {
-        let vendor = self.profiles.get(&payee).map(Destination::vendor);
-        let fee = vendor.map_or(Money::new(0, total.currency), |vendor| batch::estimated_fee(vendor, total));
+        let nothing = Money::new(0, total.currency);
+        let Some(vendor) = self.profiles.get(&payee).map(Destination::vendor) else {
+            return (nothing, total);
+        };
+        let table = self.settings.fee_table(vendor, total.currency);
+        if fee::is_missing(table, vendor, self.settings.fees_paid_by) {
+            return (nothing, total);
+        }
+        let first = !self.paid_this_month.contains(&(payee, vendor, total.currency));
+        let fee = fee::expected(table, vendor, total, first);
         (fee, batch::net(total, fee, self.settings.fees_paid_by))
+    }
+
+    /// The same, knowing who was paid since the month began, where a vendor takes something once a month.
+    pub(crate) async fn in_month_of(mut self, db: &mut Db, now: i64) -> store::Result<Self> {
+        if self.settings.fees.iter().any(|table| table.monthly > 0) {
+            let of: Vec<Payee> = self.payees.keys().copied().collect();
+            self.paid_this_month = past::paid_since(db, &of, start_of_month(now)).await?;
+        }
+        Ok(self)
     }
 
     /// Why a claim of exactly this total is paid although it is under the threshold, if somebody said so.
@@ -98,7 +120,8 @@ impl Gates {
             }
             false => self.payee_codes(terms.payee, now),
         };
-        codes.retain(|code| *code != Code::VendorCredentialsRejected);
+        // The fee was frozen at Pay: which tables there are now is no matter of this payment's.
+        codes.retain(|code| !matches!(code, Code::VendorCredentialsRejected | Code::FeeTableMissing));
         if !self.settings.enabled {
             codes.insert(0, Code::ModuleDisabled);
         }
@@ -145,4 +168,10 @@ impl Gates {
             None => vec![Code::PartnerClosed],
         }
     }
+}
+
+/// The first moment of the month (UTC) that this moment is in.
+fn start_of_month(now: i64) -> i64 {
+    let day = clock::date(now);
+    clock::start_of_date(&format!("{}-01", day.get(..7).unwrap_or_default())).unwrap_or(now)
 }

@@ -45,17 +45,16 @@ pub struct Mark {
 }
 
 /// A held key together with how the verb's outcome is answered. Handed to the verb, which calls [`finish`].
-#[derive(Clone, Debug)]
 pub struct Once<T> {
     mark: Mark,
-    reply: fn(&T) -> Reply,
+    reply: Box<dyn Fn(&T) -> Reply + Send + Sync>,
 }
 
 impl<T> Once<T> {
     /// The key held by `mark`, answered by `reply`.
     #[must_use]
-    pub fn new(mark: Mark, reply: fn(&T) -> Reply) -> Self {
-        Self { mark, reply }
+    pub fn new(mark: Mark, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
+        Self { mark, reply: Box::new(reply) }
     }
 }
 

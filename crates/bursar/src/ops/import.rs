@@ -17,17 +17,17 @@ pub use catalogue::{ToConnect, accounts, activities, partners};
 pub use records::Lines;
 pub use table::{Report, RowError};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use payout::ids::RewardId;
-use payout::money::{Currency, Money, MoneyError};
+use payout::money::{Currency, Money, MoneyError, Sum};
 use payout::reward::{PaymentType, RewardType};
 use serde_json::json;
 
 use self::table::{Row, Table, problem, refused};
 use super::idempotency::{Once, finish};
-use super::rewards::{Draft, expiry_of, external_id_conflict, unknown_activity, unknown_owner};
-use super::{OpsError, Result};
+use super::rewards::{Draft, expiry_of, external_id_conflict, unknown_activity, unknown_owner, within_most};
+use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Partner, Worth};
 use crate::store::rewards::{self, Entered};
@@ -113,6 +113,8 @@ fn meanwhile() -> OpsError {
 /// What the file's rows come to: rewards to enter, and the report.
 async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<(Vec<Entered>, Report)> {
     let known = Known::read(db, table).await?;
+    let rules = settings::load(db).await?;
+    let mut totals: BTreeMap<Currency, i128> = BTreeMap::new();
     let by = actor.id.to_string();
     let mut report = table.report();
     let mut entered = Vec::with_capacity(table.rows.len());
@@ -138,12 +140,20 @@ async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<
                 report.rejected.push(refused(row, &refusal));
             }
             None => {
+                if let Err(refusal) = within_most(&rules, reward.worth) {
+                    report.rejected.push(refused(row, &refusal));
+                    continue;
+                }
+                if let Worth::Cash(money) = reward.worth {
+                    *totals.entry(money.currency).or_default() += i128::from(money.minor);
+                }
                 seen.insert(id, hash);
                 entered.push(reward);
                 report.accepted += 1;
             }
         }
     }
+    report.totals = totals.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
     report.rejected.sort_by_key(|error| error.line);
     Ok((entered, report))
 }

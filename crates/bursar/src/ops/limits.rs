@@ -4,7 +4,7 @@
 
 use payout::eligibility::{Blocker, Code, Spending, over_limits};
 use payout::ids::BatchId;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::settings::Settings;
 
 use super::batches::ClaimView;
@@ -14,13 +14,12 @@ use crate::store::{self, Db, Tx};
 
 /// What the vendors would be told to pay for these claims, one sum per currency.
 #[must_use]
-pub fn sums(claims: &[ClaimView]) -> Vec<Money> {
-    let mut sums = std::collections::BTreeMap::<Currency, i64>::new();
+pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
+    let mut sums = std::collections::BTreeMap::<Currency, i128>::new();
     for claim in claims {
-        let sum = sums.entry(claim.net.currency).or_default();
-        *sum = sum.saturating_add(claim.net.minor.max(0));
+        *sums.entry(claim.net.currency).or_default() += i128::from(claim.net.minor.max(0));
     }
-    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
+    sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
 /// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also his own.
@@ -31,17 +30,17 @@ pub async fn closed(
     db: &mut Db,
     settings: &Settings,
     batch: BatchId,
-    sums: &[Money],
+    sums: &[Sum],
     person: Option<&str>,
     now: i64,
 ) -> store::Result<Vec<Blocker>> {
     let mut spending = Spending { batch: sums.to_vec(), ..Spending::default() };
     for sum in sums {
-        let used = store::counted(db, &counter(*sum, None, now)).await?;
-        spending.day.push(Money::new(sum.minor.saturating_add(used), sum.currency));
+        let used = store::counted(db, &counter(sum.currency, None, now)).await?;
+        spending.day.push(Sum::new(sum.minor + i128::from(used), sum.currency));
         if let Some(person) = person {
-            let used = store::counted(db, &counter(*sum, Some(person), now)).await?;
-            spending.person.push(Money::new(sum.minor.saturating_add(used), sum.currency));
+            let used = store::counted(db, &counter(sum.currency, Some(person), now)).await?;
+            spending.person.push(Sum::new(sum.minor + i128::from(used), sum.currency));
         }
     }
     Ok(blockers(settings, &spending, batch))
@@ -56,15 +55,18 @@ pub(super) async fn take_up(
     tx: &mut Tx,
     settings: &Settings,
     batch: BatchId,
-    sums: &[Money],
+    sums: &[Sum],
     person: &str,
     now: i64,
 ) -> Result<()> {
     let mut spending = Spending { batch: sums.to_vec(), ..Spending::default() };
     for sum in sums.iter().filter(|sum| sum.minor > 0) {
+        let Some(sum) = sum.money() else {
+            return Err(OpsError::Blocked(vec![Blocker::new(Code::TotalTooLarge, batch)]));
+        };
         for (of, into) in [(None, &mut spending.day), (Some(person), &mut spending.person)] {
-            let first = store::next_numbers(tx, &counter(*sum, of, now), sum.minor).await?;
-            into.push(Money::new(first.saturating_add(sum.minor - 1), sum.currency));
+            let first = store::next_numbers(tx, &counter(sum.currency, of, now), sum.minor).await?;
+            into.push(Sum::new(i128::from(first) + i128::from(sum.minor) - 1, sum.currency));
         }
     }
     let blockers = blockers(settings, &spending, batch);
@@ -76,8 +78,8 @@ fn blockers(settings: &Settings, spending: &Spending, batch: BatchId) -> Vec<Blo
     told.map(|note| Blocker::new(Code::OverLimit, batch).noting(Some(note))).collect()
 }
 
-fn counter(like: Money, person: Option<&str>, now: i64) -> String {
-    let (day, currency) = (clock::date(now), like.currency.code());
+fn counter(currency: Currency, person: Option<&str>, now: i64) -> String {
+    let (day, currency) = (clock::date(now), currency.code());
     match person {
         None => format!("paid:{day}:{currency}"),
         Some(person) => format!("paid:{day}:{currency}:{person}"),

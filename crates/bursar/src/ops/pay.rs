@@ -2,10 +2,11 @@
 //! gate again, writes the transactions, their first attempts and the books. Nothing is sent here; `work::dispatch` does
 //! that afterwards, from what is committed.
 
-use payout::batch;
+use std::collections::BTreeMap;
+
 use payout::eligibility::{Blocker, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
-use payout::money::{Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::transaction::Terms;
 
 use super::batches::{BatchView, batch_changed, no_draft, view_draft};
@@ -16,33 +17,58 @@ use crate::store::transactions::{Line, New};
 use crate::store::{self, Tx, audit, batches, transactions};
 use crate::transact;
 
-/// What a vendor's balance is known to be, read just before Pay. A currency that is missing is unknown, which warns but
-/// does not block.
+/// What a vendor's balance is known to be, read just before Pay, and what of it is promised to payments that were not sent
+/// yet. A currency that is missing is unknown, which warns but does not block.
 #[derive(Clone, Debug, Default)]
-pub struct Balances(pub Vec<(Vendor, Money)>);
+pub struct Balances {
+    /// As the vendors told them.
+    pub told: Vec<(Vendor, Money)>,
+    /// What is needed for payments on which Pay was pressed and of which the vendor knows nothing, or may know nothing.
+    pub promised: Vec<(Vendor, Sum)>,
+}
+
+/// A vendor and currency in which the balance does not cover what the claims and their fees need.
+#[derive(Clone, Copy, Debug)]
+pub struct Short {
+    /// At whom.
+    pub vendor: Vendor,
+    /// By the claims and their fees.
+    pub needed: Sum,
+    /// What the vendor told.
+    pub has: Money,
+    /// What of it is promised already.
+    pub promised: Sum,
+}
 
 impl Balances {
-    /// The balance in the amount's currency, if the vendor told it.
+    /// The balance in this currency, if the vendor told it.
     #[must_use]
-    pub fn of(&self, vendor: Vendor, like: Money) -> Option<Money> {
-        let mut rows = self.0.iter();
-        rows.find(|(at, money)| *at == vendor && money.currency == like.currency).map(|(_, money)| *money)
+    pub fn of(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
+        let mut rows = self.told.iter();
+        rows.find(|(at, money)| *at == vendor && money.currency == currency).map(|(_, money)| *money)
     }
 
-    /// The vendors and currencies in which the balance does not cover what the claims and their fees need.
+    /// What of the balance is promised to payments that were not sent yet.
     #[must_use]
-    pub fn short(&self, view: &BatchView) -> Vec<(Vendor, Money, Money)> {
-        let mut needs: Vec<(Vendor, Money)> = Vec::new();
+    pub fn promised(&self, vendor: Vendor, currency: Currency) -> Sum {
+        let mut rows = self.promised.iter();
+        let found = rows.find(|(at, sum)| *at == vendor && sum.currency == currency);
+        found.map_or(Sum::nothing(currency), |(_, sum)| *sum)
+    }
+
+    /// Where the balance does not cover what the claims and their fees need beside what is promised already.
+    #[must_use]
+    pub fn short(&self, view: &BatchView) -> Vec<Short> {
+        let mut needs: BTreeMap<(Vendor, Currency), i128> = BTreeMap::new();
         for claim in &view.claims {
             let Some(vendor) = claim.vendor() else { continue };
-            let needed = Money::new(claim.net.minor.saturating_add(claim.fee.minor), claim.net.currency);
-            match needs.iter_mut().find(|(at, sum)| *at == vendor && sum.currency == needed.currency) {
-                Some((_, sum)) => sum.minor = sum.minor.saturating_add(needed.minor),
-                None => needs.push((vendor, needed)),
-            }
+            let needed = i128::from(claim.net.minor) + i128::from(claim.fee.minor);
+            *needs.entry((vendor, claim.net.currency)).or_default() += needed;
         }
-        let short = |(vendor, needed): (Vendor, Money)| {
-            self.of(vendor, needed).filter(|has| has.minor < needed.minor).map(|has| (vendor, needed, has))
+        let short = |((vendor, currency), minor): ((Vendor, Currency), i128)| {
+            let (has, promised) = (self.of(vendor, currency)?, self.promised(vendor, currency));
+            let lacking = i128::from(has.minor) < promised.minor + minor;
+            lacking.then_some(Short { vendor, needed: Sum::new(minor, currency), has, promised })
         };
         needs.into_iter().filter_map(short).collect()
     }
@@ -50,8 +76,13 @@ impl Balances {
     /// Where the balance does not cover the batch. What is unknown is no blocker.
     #[must_use]
     pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
-        let told = |(vendor, needed, has): (Vendor, Money, Money)| {
-            let note = format!("{} has {has} available, {needed} is needed with fees.", vendor.label());
+        let told = |Short { vendor, needed, has, promised }: Short| {
+            let of_it = match promised.minor {
+                0 => String::new(),
+                _ => format!(", of which {promised} is promised to payments that were not sent yet"),
+            };
+            let note =
+                format!("{} has {has} available{of_it}; {needed} is needed with fees.", vendor.label());
             Blocker::new(Code::VendorBalanceLow, view.batch.id).noting(Some(note))
         };
         self.short(view).into_iter().map(told).collect()
@@ -64,7 +95,7 @@ pub struct Seen {
     /// The digest.
     pub digest: String,
     /// The totals, in any order.
-    pub totals: Vec<Money>,
+    pub totals: Vec<Sum>,
 }
 
 /// What Pay has promised.
@@ -126,6 +157,13 @@ async fn pay_in(
     }
     let rules = settings::load(tx).await?;
     limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &actor.id.to_string(), now).await?;
+    // Since the balance was read, another Pay may have promised some of it. The counters of the day are this transaction's
+    // now, so no other one can be between its promise and its commit.
+    let promised = batches::promised(tx).await?;
+    let short = Balances { promised, ..balances.clone() }.blockers(&view);
+    if !short.is_empty() {
+        return Err(OpsError::Blocked(short));
+    }
     // Read before this batch is part of the past itself.
     let noticed = noticed(tx, &view, now).await?;
     let written = write(tx, app, actor, &view, now).await?;
@@ -158,8 +196,8 @@ async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::
 /// The digest covers everything; the totals are compared as well so that the difference can be told.
 fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
     let mut theirs = seen.totals.clone();
-    theirs.sort_by_key(|money| money.currency);
-    let tell = |totals: &[Money]| match totals.is_empty() {
+    theirs.sort_by_key(|sum| sum.currency);
+    let tell = |totals: &[Sum]| match totals.is_empty() {
         true => "nothing".to_owned(),
         false => totals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
@@ -210,19 +248,4 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
     store::ledger::write_once(tx, now, &app.clock, &journals).await?;
     transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.chance())).await?;
     Ok(new.len())
-}
-
-/// What the fees of a batch are expected to be, per vendor and currency: for the confirming page.
-#[must_use]
-pub fn expected_fees(view: &BatchView) -> Vec<(Vendor, Money)> {
-    let mut sums: Vec<(Vendor, Money)> = Vec::new();
-    for claim in &view.claims {
-        let Some(vendor) = claim.vendor() else { continue };
-        let fee = batch::estimated_fee(vendor, claim.total);
-        match sums.iter_mut().find(|(at, sum)| *at == vendor && sum.currency == fee.currency) {
-            Some((_, sum)) => sum.minor = sum.minor.saturating_add(fee.minor),
-            None => sums.push((vendor, fee)),
-        }
-    }
-    sums
 }

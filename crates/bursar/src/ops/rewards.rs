@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::idempotency::{Once, finish};
 use super::partners::referred;
-use super::{OpsError, Result, safe_mode, settings};
+use super::{OpsError, Result, batches, safe_mode, settings};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
@@ -260,6 +260,7 @@ async fn is_known(db: &mut Db, draft: &Draft) -> Result<bool> {
 async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<bool> {
     let (activity, owner) = references(tx, draft).await?;
     let mut entered = draft.settle(&activity, &owner, app, &actor.id.to_string())?;
+    within_most(&settings::load(tx).await?, entered.worth)?;
     entered.number = store::next_numbers(tx, "reward", 1).await?;
     if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1 {
         return Ok(false);
@@ -267,6 +268,22 @@ async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<b
     let detail = json!({"external_id": draft.external_id});
     note(tx, app.clock.now(), actor, "reward_entered", entered.id, detail);
     Ok(true)
+}
+
+/// A reward is worth no more than the operator has said one may be.
+///
+/// # Errors
+/// `above_reward_max` at `value`.
+pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::result::Result<(), Refusal> {
+    let Worth::Cash(money) = worth else { return Ok(()) };
+    let most = rules.most_per_reward(money.currency);
+    if money.minor <= most.minor {
+        return Ok(());
+    }
+    let told = format!(
+        "{money} is more than one reward may be worth, which is {most}. Look whether the value is right and not another number. If it is, an administrator can raise the limit in Payout Settings."
+    );
+    Err(Refusal::new("above_reward_max", told).at("value"))
 }
 
 /// The caller's id stands for another reward.
@@ -332,6 +349,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         let after_value = reward::edit_value(standing)?;
         if worth != before.worth {
             same_kind(worth, before.worth)?;
+            within_most(&settings::load(tx).await?, worth)?;
             status = after_value;
         }
         let after = Edited {
@@ -445,6 +463,7 @@ pub async fn claw_back(
         }
         let entry = (entered.id.to_string(), Journal::clawback(payee, value));
         ledger::write(tx, now, &app.clock, &[entry]).await?;
+        batches::join_clawback(tx, actor, entered.id, (payee, value), now).await?;
         let detail =
             json!({"of": paid.entered.id.to_string(), "value": value.to_string(), "reason": reason.trim()});
         note(tx, now, actor, "reward_clawed_back", entered.id, detail);

@@ -3,6 +3,7 @@
 
 use payout::Refusal;
 use payout::batch::FeesPaidBy;
+use payout::fee;
 use payout::money::{Currency, Money, Vendor};
 use payout::settings::{Limits, Settings};
 use payout::tax::LAST_KNOWN_YEAR;
@@ -40,11 +41,39 @@ pub struct VendorAmount {
     pub currency: String,
 }
 
+/// What a vendor takes for a payment in one currency, as it is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FeeTable)]
+pub struct FeeTable {
+    /// `stripe` or `paypal`.
+    pub vendor: String,
+    /// Three capital letters.
+    pub currency: String,
+    /// The part of the amount in hundredths of a percent: 200 is 2 %.
+    #[serde(default)]
+    pub basis_points: u32,
+    /// The fixed sum of each payment, a decimal.
+    #[serde(default)]
+    pub fixed: Option<String>,
+    /// The least of a payment, a decimal.
+    #[serde(default)]
+    pub minimum: Option<String>,
+    /// The most of a payment, a decimal.
+    #[serde(default)]
+    pub maximum: Option<String>,
+    /// What is taken once a month for each payee that is paid, a decimal.
+    #[serde(default)]
+    pub monthly: Option<String>,
+}
+
 /// The operator's limits as they are written; what is not named has none.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = PayoutLimits)]
 pub struct LimitsDocument {
+    /// The most that one reward may be worth, per currency; another currency has its usual most.
+    pub per_reward: Vec<Amount>,
     /// The most of one payment, per vendor and currency.
     pub per_payment: Vec<VendorAmount>,
     /// The most of one payout, per currency.
@@ -80,6 +109,9 @@ pub struct Document {
     pub two_person_release: bool,
     /// `company` or `partner`.
     pub fees_paid_by: String,
+    /// What the vendors take, one table per vendor and currency.
+    #[serde(default)]
+    pub fees: Vec<FeeTable>,
     /// How long a changed destination waits.
     pub cooling_off_hours: u32,
     /// Below these, one per currency, nothing is paid.
@@ -110,6 +142,7 @@ impl Default for Document {
             us_tax_tracking: rules.us_tax_tracking,
             two_person_release: rules.two_person_release,
             fees_paid_by: rules.fees_paid_by.as_str().to_owned(),
+            fees: Vec::new(),
             cooling_off_hours: rules.cooling_off_hours,
             earning_thresholds: Vec::new(),
             tax_thresholds: Vec::new(),
@@ -163,7 +196,12 @@ pub async fn save(
             return Err(stale());
         }
         let after = change(before.clone())?;
-        after.rules()?;
+        let rules = after.rules()?;
+        // What stood so before is no reason to refuse another change; its claims are blocked until a table is entered.
+        if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
+            let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment. Nothing was saved.";
+            return Err(Refusal::new("fee_table_missing", told).at("fees").into());
+        }
         let after = after.written_out()?;
         let text = serde_json::to_string(&after).unwrap_or_default();
         if !store::settings::put(tx, NAME, &text, version, now).await? {
@@ -180,6 +218,12 @@ pub async fn save(
     })?;
     app.nudge.dispatch.ring();
     Ok(saved)
+}
+
+/// Payees bear PayPal's fee, and no table says what it is in any currency.
+fn lacks_fees(rules: &Settings) -> bool {
+    let told = rules.fees.iter().any(|table| table.vendor == Vendor::PayPal);
+    rules.fees_paid_by == FeesPaidBy::Partner && rules.vendors.contains(&Vendor::PayPal) && !told
 }
 
 /// Somebody else changed it since it was read.
@@ -219,10 +263,12 @@ impl Document {
             us_tax_tracking: self.us_tax_tracking,
             two_person_release: self.two_person_release,
             fees_paid_by: fees.ok_or_else(|| refuse("fees_paid_by", "unknown_value", told))?,
+            fees: self.fee_tables()?,
             cooling_off_hours: self.cooling_off_hours,
             earning_thresholds: self.thresholds()?,
             tax_thresholds: self.tax_lines()?,
             vendor_maximums: self.maximums()?,
+            reward_maximums: self.reward_maximums()?,
             limits: self.sum_limits()?,
             typed_total_above: self.typed_totals()?,
         })
@@ -297,6 +343,24 @@ impl Document {
         Ok(maximums)
     }
 
+    fn reward_maximums(&self) -> std::result::Result<Vec<Money>, Refusal> {
+        let told = "There is one such limit for each currency.";
+        one_per_currency(&self.written_limits()?.per_reward, "limits.per_reward", told)
+    }
+
+    fn fee_tables(&self) -> std::result::Result<Vec<fee::Table>, Refusal> {
+        let mut tables: Vec<fee::Table> = Vec::new();
+        for written in &self.fees {
+            let table = fee_table(written)?;
+            if tables.iter().any(|known| (known.vendor, known.currency) == (table.vendor, table.currency)) {
+                let told = "There is one fee table for each vendor and currency.";
+                return Err(Refusal::new("duplicate_currency", told).at("fees"));
+            }
+            tables.push(table);
+        }
+        Ok(tables)
+    }
+
     fn sum_limits(&self) -> std::result::Result<Limits, Refusal> {
         let written = self.written_limits()?;
         let told = "There is one such limit for each currency.";
@@ -319,18 +383,19 @@ impl Document {
         let wrong = |field, told: String| Refusal::new("invalid", told).at(field);
         let Some(lists) = self.limits.as_object() else {
             let none = self.limits.is_null() || self.limits.as_array().is_some_and(Vec::is_empty);
-            let told = "Write the limits as an object of the lists per_payment, per_batch, per_day, per_person_per_day.";
+            let told = "Write the limits as an object of the lists per_reward, per_payment, per_batch, per_day, per_person_per_day.";
             return if none { Ok(LimitsDocument::default()) } else { Err(wrong("limits", told.to_owned())) };
         };
         for (name, list) in lists {
             let (field, form) = match name.as_str() {
+                "per_reward" => ("limits.per_reward", "{\"value\",\"currency\"}"),
                 "per_payment" => ("limits.per_payment", "{\"vendor\",\"value\",\"currency\"}"),
                 "per_batch" => ("limits.per_batch", "{\"value\",\"currency\"}"),
                 "per_day" => ("limits.per_day", "{\"value\",\"currency\"}"),
                 "per_person_per_day" => ("limits.per_person_per_day", "{\"value\",\"currency\"}"),
                 unknown => {
                     let told = format!(
-                        "There is no limit called {unknown}: there are per_payment, per_batch, per_day and per_person_per_day."
+                        "There is no limit called {unknown}: there are per_reward, per_payment, per_batch, per_day and per_person_per_day."
                     );
                     return Err(wrong("limits", told));
                 }
@@ -351,9 +416,12 @@ impl Document {
     fn written_out(mut self) -> std::result::Result<Self, Refusal> {
         self.earning_thresholds = self.thresholds()?.into_iter().map(Amount::from).collect();
         self.typed_total_above = self.typed_totals()?.into_iter().map(Amount::from).collect();
+        self.fees = self.fee_tables()?.into_iter().map(FeeTable::from).collect();
         let (maximums, sums) = (self.maximums()?, self.sum_limits()?);
+        let rewards = self.reward_maximums()?;
         let written = |list: Vec<Money>| list.into_iter().map(Amount::from).collect::<Vec<_>>();
         let limits = LimitsDocument {
+            per_reward: written(rewards),
             per_payment: maximums.into_iter().map(VendorAmount::from).collect(),
             per_batch: written(sums.per_batch),
             per_day: written(sums.per_day),
@@ -377,6 +445,47 @@ impl From<(Vendor, Money)> for VendorAmount {
         let Amount { value, currency } = money.into();
         Self { vendor: vendor.as_str().to_owned(), value, currency }
     }
+}
+
+impl From<fee::Table> for FeeTable {
+    fn from(table: fee::Table) -> Self {
+        let decimal = |minor| Money::new(minor, table.currency).decimal();
+        let some = |minor: i64| (minor > 0).then(|| decimal(minor));
+        Self {
+            vendor: table.vendor.as_str().to_owned(),
+            currency: table.currency.code().to_owned(),
+            basis_points: table.basis_points,
+            fixed: some(table.fixed),
+            minimum: table.least.map(decimal),
+            maximum: table.most.map(decimal),
+            monthly: some(table.monthly),
+        }
+    }
+}
+
+fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
+    let refuse = |code, told: &str| Err(Refusal::new(code, told).at("fees"));
+    let Some(vendor) = Vendor::parse(&written.vendor) else {
+        return refuse("unknown_value", "A vendor is stripe or paypal.");
+    };
+    let sum = |value: &Option<String>| {
+        let amount = |value: &String| Amount { value: value.clone(), currency: written.currency.clone() };
+        value.as_ref().map(|value| money(&amount(value), "fees").map(|money| money.minor)).transpose()
+    };
+    let currency = Currency::parse(&written.currency);
+    let currency = currency.map_err(|error| Refusal::new(error.code(), error.sentence()).at("fees"))?;
+    let (least, most) = (sum(&written.minimum)?, sum(&written.maximum)?);
+    if written.basis_points > fee::MOST_BASIS_POINTS {
+        return refuse(
+            "too_large",
+            "A fee is at most 100 % of a payment, which is 10000 hundredths of a percent.",
+        );
+    }
+    if least.zip(most).is_some_and(|(least, most)| least > most) {
+        return refuse("invalid", "The minimum of a fee is not above its maximum.");
+    }
+    let (fixed, monthly) = (sum(&written.fixed)?.unwrap_or(0), sum(&written.monthly)?.unwrap_or(0));
+    Ok(fee::Table { vendor, currency, basis_points: written.basis_points, fixed, least, most, monthly })
 }
 
 fn one_per_currency(
@@ -411,10 +520,35 @@ pub fn is_address(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn fee(vendor: &str, currency: &str) -> FeeTable {
+        FeeTable {
+            vendor: vendor.to_owned(),
+            currency: currency.to_owned(),
+            basis_points: 200,
+            fixed: None,
+            minimum: None,
+            maximum: None,
+            monthly: None,
+        }
+    }
+
+    #[test]
+    fn a_fee_table_reaches_the_rules_and_is_written_out() {
+        let written =
+            FeeTable { fixed: Some("0.5".into()), maximum: Some("20".into()), ..fee("paypal", "EUR") };
+        let document = Document { fees: vec![written], ..Document::default() }.written_out().unwrap();
+        assert_eq!(document.fees[0].fixed.as_deref(), Some("0.50"));
+        let rules = document.rules().unwrap();
+        let eur = Currency::parse("EUR").unwrap();
+        let table = rules.fee_table(Vendor::PayPal, eur).unwrap();
+        assert_eq!((table.basis_points, table.fixed, table.most), (200, 50, Some(2_000)));
+        assert!(rules.fee_table(Vendor::Stripe, eur).is_none());
+    }
+
     #[test]
     fn what_cannot_be_is_named() {
         type Spoil = fn(&mut Document);
-        let rows: [(Spoil, &str); 15] = [
+        let rows: [(Spoil, &str); 21] = [
             (|it| it.enabled = true, "vendors"),
             (|it| it.vendors = vec!["bank".into()], "vendors"),
             (|it| it.cooling_off_hours = 10_000, "cooling_off_hours"),
@@ -427,6 +561,21 @@ mod tests {
             ),
             (|it| it.limits = json!({"per_payment": [1]}), "limits.per_payment"),
             (|it| it.limits = json!({"per_week": []}), "limits"),
+            (
+                |it| it.limits = json!({"per_reward": [{"value": "0", "currency": "USD"}]}),
+                "limits.per_reward",
+            ),
+            (|it| it.fees = vec![FeeTable { basis_points: 10_001, ..fee("paypal", "USD") }], "fees"),
+            (|it| it.fees = vec![fee("bank", "USD")], "fees"),
+            (|it| it.fees = vec![fee("paypal", "usd")], "fees"),
+            (|it| it.fees = vec![fee("paypal", "USD"), fee("paypal", "USD")], "fees"),
+            (
+                |it| {
+                    let (minimum, maximum) = (Some("2.00".to_owned()), Some("1.00".to_owned()));
+                    it.fees = vec![FeeTable { minimum, maximum, ..fee("paypal", "USD") }];
+                },
+                "fees",
+            ),
             (|it| it.limits = json!([1]), "limits"),
             (
                 |it| it.typed_total_above = vec![Amount { value: "-1".into(), currency: "USD".into() }],

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::payee::Destination;
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +97,7 @@ pub struct Difference {
     /// Claims that go somewhere else.
     pub destinations: Vec<Moved>,
     /// Totals that are others: the currency, what was seen, what it is now.
-    pub totals: Vec<(Currency, Option<Money>, Option<Money>)>,
+    pub totals: Vec<(Currency, Option<Sum>, Option<Sum>)>,
 }
 
 /// A reward in a draft.
@@ -151,7 +151,7 @@ pub async fn difference(
     db: &mut Db,
     id: BatchId,
     digest: &str,
-    totals: Option<&[Money]>,
+    totals: Option<&[Sum]>,
     now: i64,
 ) -> Result<Difference> {
     let view = batches::view(db, &id.to_string(), now).await?;
@@ -166,7 +166,7 @@ pub async fn difference(
         // Nothing is told of rewards and payees then.
         None => (Look { claims: is.claims.clone() }, true),
     };
-    let seen: Option<Vec<Money>> = totals.map(<[Money]>::to_vec).or_else(|| (!forgotten).then(|| sums(&was)));
+    let seen: Option<Vec<Sum>> = totals.map(<[Sum]>::to_vec).or_else(|| (!forgotten).then(|| sums(&was)));
     let mut difference = compared(&was, &is);
     difference.forgotten = forgotten;
     difference.totals = seen.map(|seen| others(&seen, &sums(&is))).unwrap_or_default();
@@ -174,20 +174,19 @@ pub async fn difference(
 }
 
 /// The sums of a look, by currency.
-fn sums(look: &Look) -> Vec<Money> {
-    let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+fn sums(look: &Look) -> Vec<Sum> {
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for row in &look.claims {
         if let Ok(currency) = Currency::parse(&row.currency) {
-            let sum = sums.entry(currency).or_default();
-            *sum = sum.saturating_add(row.total);
+            *sums.entry(currency).or_default() += i128::from(row.total);
         }
     }
-    sums.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect()
+    sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
-fn others(seen: &[Money], is: &[Money]) -> Vec<(Currency, Option<Money>, Option<Money>)> {
-    let of = |all: &[Money], currency| all.iter().copied().find(|money| money.currency == currency);
-    let currencies: BTreeSet<Currency> = seen.iter().chain(is).map(|money| money.currency).collect();
+fn others(seen: &[Sum], is: &[Sum]) -> Vec<(Currency, Option<Sum>, Option<Sum>)> {
+    let of = |all: &[Sum], currency| all.iter().copied().find(|sum| sum.currency == currency);
+    let currencies: BTreeSet<Currency> = seen.iter().chain(is).map(|sum| sum.currency).collect();
     let pairs = currencies.into_iter().map(|currency| (currency, of(seen, currency), of(is, currency)));
     pairs.filter(|(_, was, now)| was != now).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use payout::Refusal;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Money, Sum};
 use payout::tax::{self as rules, Entry, Form};
 use serde_json::json;
 
@@ -130,7 +130,7 @@ pub struct YearView {
     /// By vendor and currency.
     pub totals: Vec<Total>,
     /// What stayed with him in US dollars; nothing is converted.
-    pub reportable: Money,
+    pub reportable: Sum,
     /// From here on it is reported.
     pub line: Money,
 }
@@ -139,7 +139,7 @@ impl YearView {
     /// It is reported.
     #[must_use]
     pub fn over(&self) -> bool {
-        self.reportable.minor >= self.line.minor
+        self.reportable.minor >= i128::from(self.line.minor)
     }
 }
 
@@ -152,11 +152,11 @@ pub async fn year_view(db: &mut Db, payee: Payee, of: i32) -> Result<YearView> {
     let totals = tax::totals(db, &[payee], &span).await?;
     let rules = settings::load(db).await?;
     let line = rules::threshold(of, &rules.tax_thresholds);
-    let reportable = Money::new(totals.iter().map(usd).fold(0, i64::saturating_add), Currency::USD);
+    let reportable = Sum::new(totals.iter().map(usd).sum(), Currency::USD);
     Ok(YearView { year: of, totals, reportable, line })
 }
 
-fn usd(total: &Total) -> i64 {
+fn usd(total: &Total) -> i128 {
     if total.paid.currency == Currency::USD { total.net().minor } else { 0 }
 }
 
@@ -166,7 +166,7 @@ pub struct Crossing {
     /// Who.
     pub payee: Payee,
     /// What he was paid this year so far.
-    pub so_far: Money,
+    pub so_far: Sum,
     /// What the batch pays him.
     pub adds: Money,
     /// The line.
@@ -190,12 +190,12 @@ pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Cr
     let line = rules::threshold(this_year, &rules.tax_thresholds);
     let mut of: Vec<Payee> = adds.keys().copied().collect();
     of.sort_unstable();
-    let mut so_far: HashMap<Payee, i64> = HashMap::new();
+    let mut so_far: HashMap<Payee, i128> = HashMap::new();
     for total in tax::totals(db, &of, &span).await? {
         *so_far.entry(total.payee).or_default() += usd(&total);
     }
     let crossing = |payee: Payee| {
-        let so_far = Money::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
+        let so_far = Sum::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
         let adds = adds.get(&payee).copied()?;
         rules::crosses(so_far, adds, line).then_some(Crossing { payee, so_far, adds, line })
     };

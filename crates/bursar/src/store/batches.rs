@@ -4,12 +4,13 @@ use payout::eligibility::RewardFacts;
 use payout::external;
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::reward::{Entry, Placement, RewardStatus, RewardType};
+use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, sums, word};
 
 /// A batch as it is kept; its claims and its status are computed.
 #[derive(Clone, Debug)]
@@ -120,7 +121,38 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
                VALUES ($1, $2, $3, $4, $3, $4, 1)";
     let query = sqlx::query(sql).bind(id.to_string()).bind(number.to_owned()).bind(by.to_owned()).bind(at);
     tx.run(query).await?;
+    laid_hand_on(tx, id, by, at).await
+}
+
+/// Notes that somebody had a hand in forming the batch: created it, changed it, or asked for its release.
+async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
+    let sql = "INSERT INTO batch_hand (batch_id, person, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await?;
     Ok(())
+}
+
+/// Whether somebody had a hand in forming the batch, and so cannot be the second person who releases it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str) -> Result<bool> {
+    let sql = "SELECT since FROM batch_hand WHERE batch_id = $1 AND person = $2";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(person.to_owned());
+    Ok(db.optional(query).await?.is_some())
+}
+
+/// The draft that holds a claim of this payee in this currency; the oldest when several do.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result<Option<BatchId>> {
+    let sql = "SELECT b.id FROM batch b WHERE b.deleted_at IS NULL AND b.pay_pressed_at IS NULL \
+               AND EXISTS (SELECT 1 FROM reward r WHERE r.batch_id = b.id AND r.payee = $1 AND r.currency = $2 \
+               AND r.transaction_id IS NULL) ORDER BY b.created_at, b.id LIMIT 1";
+    let query = sqlx::query(sql).bind(payee.to_string()).bind(currency.code());
+    let Some(row) = db.optional(query).await? else { return Ok(None) };
+    let id: String = row.try_get(0)?;
+    word(BatchId::parse(&id), &id).map(Some)
 }
 
 /// Takes the batch for a change by `by`, if it is still a draft: its version goes up and a release is void. The row is
@@ -133,7 +165,11 @@ pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<b
                release_voided_at = CASE WHEN released_at IS NULL THEN release_voided_at ELSE $3 END, \
                released_at = NULL, released_by = NULL, released_digest = NULL \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
-    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
+    let taken = tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1;
+    if taken {
+        laid_hand_on(tx, id, by, at).await?;
+    }
+    Ok(taken)
 }
 
 /// Marks the draft deleted, if it still is one.
@@ -184,6 +220,20 @@ pub struct Candidate {
     pub facts: RewardFacts,
 }
 
+impl Candidate {
+    /// The payee's claim that it is part of; `None` for points.
+    #[must_use]
+    pub fn claim(&self) -> Option<(Payee, Currency)> {
+        Some((self.payee?, self.adds?.currency))
+    }
+
+    /// It takes off what was paid wrongly.
+    #[must_use]
+    pub fn takes_off(&self) -> bool {
+        self.adds.is_some_and(|adds| adds.minor < 0)
+    }
+}
+
 const CANDIDATE: &str = "SELECT id, number, payee, entry, value_minor, currency, status, reward_type, \
                          expires_at, held_until, batch_id, transaction_id, paid_at FROM reward";
 
@@ -229,6 +279,8 @@ pub enum Pick<'a> {
     /// The approved cash rewards that are in no batch and no payment, of one owner, account, program, activity or
     /// currency where named.
     Pool(&'a PoolFilter),
+    /// The clawbacks of these payees that are in no batch and no payment.
+    Clawbacks(&'a [Payee]),
 }
 
 /// What narrows the pool. Values are our ids; the currency is its code.
@@ -273,15 +325,28 @@ pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
             }
         }
         Pick::Pool(filter) => found = db.all(pool(filter).query(&sql)).await?,
+        Pick::Clawbacks(payees) => {
+            for some in payees.chunks(MOST_VALUES) {
+                let mut conditions = free();
+                conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
+                conditions.and("entry = 'clawback'", []);
+                found.extend(db.all(conditions.query(&sql)).await?);
+            }
+        }
     }
     found.iter().map(candidate).collect()
 }
 
-fn pool(filter: &PoolFilter) -> Where {
+fn free() -> Where {
     let mut conditions = Where::default();
     conditions
         .and("status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL", []);
     conditions.and("reward_type = 'cash'", []);
+    conditions
+}
+
+fn pool(filter: &PoolFilter) -> Where {
+    let mut conditions = free();
     let equal = [
         ("owner_id = ?", &filter.owner),
         ("account_id = ?", &filter.account),
@@ -394,16 +459,37 @@ pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transaction::State, Money)>> {
-    let sql = "SELECT state, currency, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction \
-               WHERE batch_id = $1 GROUP BY state, currency";
+pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
+    let mut conditions = Where::default();
+    conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    let sql =
+        "SELECT state, currency, {sum(net_minor)} FROM payout_transaction {where} GROUP BY state, currency";
     let read = |row: &AnyRow| {
         let (state, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let state = word(payout::transaction::State::parse(&state), &state)?;
         let currency = word(Currency::parse(&code).ok(), &code)?;
-        Ok((state, Money::new(row.try_get(2)?, currency)))
+        Ok((state, Sum::new(sums::read(row, 2)?, currency)))
     };
-    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// What is needed at the vendors for payments on which Pay was pressed and whose money is not known to have left: those that
+/// were not sent yet, and those of which the answer is not known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn promised(db: &mut Db) -> Result<Vec<(Vendor, Sum)>> {
+    let mut conditions = Where::default();
+    let unsent = [State::Queued, State::Sending, State::Unknown];
+    conditions.among("state", unsent.map(|state| Value::from(state.as_str())));
+    let sql = "SELECT vendor, currency, {sum(net_minor + fee_minor)} FROM payout_transaction {where} \
+               GROUP BY vendor, currency";
+    let read = |row: &AnyRow| {
+        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok((word(Vendor::parse(&vendor), &vendor)?, Sum::new(sums::read(row, 2)?, currency)))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
 /// How many rewards each transaction of a batch covers.
@@ -442,7 +528,11 @@ pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
 pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<bool> {
     let sql = "UPDATE batch SET release_asked_by = $2, release_asked_at = $3 \
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
-    Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1)
+    let asked = tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1;
+    if asked {
+        laid_hand_on(tx, id, by, at).await?;
+    }
+    Ok(asked)
 }
 
 /// Our id of a `partner`, `account`, `program` or `activity` that is named by it or by the caller's own.

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Sum, Vendor};
 use payout::transaction::{State, Status};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::scope::Scope;
-use super::{Db, Result, Value, Where, word};
+use super::{Db, Result, Value, Where, sums, word};
 use crate::clock::date;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -47,26 +47,25 @@ pub struct Month {
     /// `YYYY-MM`.
     pub month: String,
     /// What left our balance at a vendor.
-    pub paid: Money,
+    pub paid: Sum,
     /// What came back, or lies refused at the vendor.
-    pub returned: Money,
+    pub returned: Sum,
     /// What was marked as paid outside, on the date that was named.
-    pub outside: Money,
+    pub outside: Sum,
 }
 
 impl Month {
     /// A month in which nothing moved.
     #[must_use]
     pub fn nothing(month: &str, currency: Currency) -> Self {
-        let zero = Money::new(0, currency);
+        let zero = Sum::nothing(currency);
         Self { month: month.to_owned(), paid: zero, returned: zero, outside: zero }
     }
 
     /// What stayed with payees.
     #[must_use]
-    pub fn net(&self) -> Money {
-        let sum = self.paid.minor.saturating_sub(self.returned.minor);
-        Money::new(sum.saturating_add(self.outside.minor), self.paid.currency)
+    pub fn net(&self) -> Sum {
+        Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.paid.currency)
     }
 }
 
@@ -88,24 +87,22 @@ fn payee(row: &AnyRow, column: usize) -> Result<Payee> {
 pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Month>> {
     let mut found: BTreeMap<(String, Currency), Month> = BTreeMap::new();
     let mut conditions = Where::default();
-    conditions.and("j.movement IN ('post', 'park', 'unpark', 'reverse')", []);
-    conditions.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
+    conditions.and("{moved}", []);
+    conditions.and("{ours}", []);
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
     conditions.and("p.journal_id = j.id", []);
     // Of everybody the payments need not be read, and SQLite is told where to begin: with the few movements that count,
     // not with every posting there is. Of some it may begin with their payments.
-    let moved = match scope.is_everybody() {
+    let from = match scope.is_everybody() {
         true => "journal j CROSS JOIN posting p",
         false => {
             "journal j JOIN payout_transaction t ON t.id = j.subject JOIN posting p ON p.journal_id = j.id"
         }
     };
     let sql = format!(
-        "SELECT j.at / 86400000000, p.currency, \
-         CAST(SUM(CASE WHEN p.amount_minor < 0 THEN -p.amount_minor ELSE 0 END) AS BIGINT), \
-         CAST(SUM(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END) AS BIGINT) \
-         FROM {moved} {{where}} \
+        "SELECT j.at / 86400000000, p.currency, {{sum({{left_us}})}}, {{sum({{came_back}})}} \
+         FROM {from} {{where}} \
          GROUP BY j.at / 86400000000, p.currency"
     );
     for row in db.all(conditions.query(&sql)).await? {
@@ -113,15 +110,15 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
         let (month, currency) = (day.get(..7).unwrap_or_default(), currency(&row, 1)?);
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
-        month.paid.minor = month.paid.minor.saturating_add(row.try_get(2)?);
-        month.returned.minor = month.returned.minor.saturating_add(row.try_get(3)?);
+        month.paid.minor += sums::read(&row, 2)?;
+        month.returned.minor += sums::read(&row, 4)?;
     }
     for row in outside(db, scope, range).await? {
         let (day, currency): (String, Currency) = (row.try_get(0)?, currency(&row, 1)?);
         let month = day.get(..7).unwrap_or_default();
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
-        month.outside.minor = month.outside.minor.saturating_add(row.try_get(2)?);
+        month.outside.minor += sums::read(&row, 2)?;
     }
     Ok(found.into_values().collect())
 }
@@ -136,7 +133,7 @@ async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>
         conditions.and("outside_on < ?", [date(to).into()]);
     }
     scope.narrow(&mut conditions);
-    let sql = "SELECT outside_on, currency, CAST(SUM(amount_minor) AS BIGINT) FROM payout_transaction {where} \
+    let sql = "SELECT outside_on, currency, {sum(amount_minor)} FROM payout_transaction {where} \
                GROUP BY outside_on, currency";
     db.all(conditions.query(sql)).await
 }
@@ -149,7 +146,7 @@ pub struct Standing {
     /// How many.
     pub count: i64,
     /// What they promise: the rewards' sum.
-    pub amount: Money,
+    pub amount: Sum,
 }
 
 /// The payments of which something is still to come or to be done: under way, or failed with their rewards nowhere else.
@@ -163,11 +160,11 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<St
     conditions.and("released_at IS NULL AND outside_at IS NULL", []);
     range.narrow_pressed(&mut conditions);
     scope.narrow(&mut conditions);
-    let sql = "SELECT state, COUNT(*), currency, CAST(SUM(amount_minor) AS BIGINT) FROM payout_transaction {where} \
+    let sql = "SELECT state, COUNT(*), currency, {sum(amount_minor)} FROM payout_transaction {where} \
                GROUP BY state, currency ORDER BY state, currency";
     let read = |row: &AnyRow| {
         let state: String = row.try_get(0)?;
-        let amount = Money::new(row.try_get(3)?, currency(row, 2)?);
+        let amount = Sum::new(sums::read(row, 3)?, currency(row, 2)?);
         Ok(Standing { state: word(State::parse(&state), &state)?, count: row.try_get(1)?, amount })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
@@ -179,11 +176,11 @@ pub struct Waiting {
     /// How many rewards wait to be paid.
     pub count: i64,
     /// What they come to.
-    pub amount: Money,
+    pub amount: Sum,
     /// How many expired before they were in a payout.
     pub expired_count: i64,
     /// What those come to: it is in the books still, and not payable.
-    pub expired: Money,
+    pub expired: Sum,
 }
 
 /// Rewards that are approved and in no payment, by currency; a range is about the day of their approval.
@@ -200,14 +197,14 @@ pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
     // Being in a batch stops the clock of a reward that expires.
     let sql = "SELECT currency, CASE WHEN batch_id IS NULL AND expires_at <= $1 THEN 'expired' ELSE '' END, \
                COUNT(*), \
-               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY 1, 2";
     for row in db.all(conditions.query(sql)).await? {
         let currency = currency(&row, 0)?;
-        let zero = Money::new(0, currency);
+        let zero = Sum::nothing(currency);
         let nothing = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
         let sum = found.entry(currency).or_insert(nothing);
-        let (count, amount) = (row.try_get(2)?, Money::new(row.try_get(3)?, currency));
+        let (count, amount) = (row.try_get(2)?, Sum::new(sums::read(&row, 3)?, currency));
         if row.try_get::<String, _>(1)?.is_empty() {
             (sum.count, sum.amount) = (count, amount);
         } else {
@@ -225,7 +222,7 @@ pub struct Failure {
     /// How many.
     pub count: i64,
     /// What they came to.
-    pub amount: Money,
+    pub amount: Sum,
 }
 
 /// The payments that stand as failed or came back, whatever was done about them since, by reason; the most frequent first.
@@ -239,10 +236,10 @@ pub async fn failures(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Fa
     range.narrow_pressed(&mut conditions);
     scope.narrow(&mut conditions);
     // The vendors have fewer reasons than that.
-    let sql = "SELECT COALESCE(reason_code, state), currency, COUNT(*), CAST(SUM(amount_minor) AS BIGINT) \
+    let sql = "SELECT COALESCE(reason_code, state), currency, COUNT(*), {sum(amount_minor)} \
                FROM payout_transaction {where} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 100";
     let read = |row: &AnyRow| {
-        let amount = Money::new(row.try_get(3)?, currency(row, 1)?);
+        let amount = Sum::new(sums::read(row, 3)?, currency(row, 1)?);
         Ok(Failure { code: row.try_get(0)?, count: row.try_get(2)?, amount })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
@@ -290,7 +287,7 @@ pub struct Top {
     /// Who.
     pub payee: Payee,
     /// What left us for him through the vendors and stayed with him.
-    pub net: Money,
+    pub net: Sum,
 }
 
 /// The payees to whom most was paid through the vendors: five in each currency, by currency.
@@ -299,26 +296,27 @@ pub struct Top {
 /// When the database does not answer.
 pub async fn top(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Top>> {
     let mut conditions = Where::default();
-    conditions.and("j.movement IN ('post', 'park', 'unpark', 'reverse')", []);
-    conditions.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
+    conditions.and("{moved}", []);
+    conditions.and("{ours}", []);
     conditions.and("p.journal_id = j.id AND t.id = j.subject", []);
     range.narrow(&mut conditions, "j.at >= ?", "j.at < ?");
     scope.narrow(&mut conditions);
     // As for the months.
-    let moved = match scope.is_everybody() {
+    let from = match scope.is_everybody() {
         true => "journal j CROSS JOIN payout_transaction t CROSS JOIN posting p",
         false => {
             "journal j JOIN payout_transaction t ON t.id = j.subject JOIN posting p ON p.journal_id = j.id"
         }
     };
     let sql = format!(
-        "SELECT payee, currency, net FROM (SELECT payee, currency, net, \
-         ROW_NUMBER() OVER (PARTITION BY currency ORDER BY net DESC, payee) AS place FROM (\
-         SELECT t.payee AS payee, p.currency AS currency, CAST(-SUM(p.amount_minor) AS BIGINT) AS net \
-         FROM {moved} {{where}} GROUP BY t.payee, p.currency) sums) ranked \
-         WHERE place <= 5 AND net > 0 ORDER BY currency, place"
+        "SELECT payee, currency, net_high, net_low FROM (SELECT payee, currency, net_high, net_low, \
+         ROW_NUMBER() OVER (PARTITION BY currency ORDER BY net_high DESC, net_low DESC, payee) AS place FROM (\
+         SELECT t.payee AS payee, p.currency AS currency, {{sum(-p.amount_minor) AS net}} \
+         FROM {from} {{where}} GROUP BY t.payee, p.currency) sums) ranked \
+         WHERE place <= 5 AND (net_high, net_low) > (0, 0) ORDER BY currency, place"
     );
-    let read =
-        |row: &AnyRow| Ok(Top { payee: payee(row, 0)?, net: Money::new(row.try_get(2)?, currency(row, 1)?) });
+    let read = |row: &AnyRow| {
+        Ok(Top { payee: payee(row, 0)?, net: Sum::new(sums::read(row, 2)?, currency(row, 1)?) })
+    };
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }

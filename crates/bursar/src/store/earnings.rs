@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::scope::Scope;
 use super::tax::{self, Span, Total};
-use super::{Db, MOST_VALUES, Result, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
 /// What one payee earned and was paid in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,35 +18,35 @@ pub struct Earning {
     /// Who.
     pub payee: Payee,
     /// What was approved for him, by the day of approval; clawbacks count against it.
-    pub earned: Money,
+    pub earned: Sum,
     /// What he was paid, by vendor; what was paid outside has none.
     pub totals: Vec<Total>,
 }
 
 impl Earning {
     fn nothing(payee: Payee, currency: Currency) -> Self {
-        Self { payee, earned: Money::new(0, currency), totals: Vec::new() }
+        Self { payee, earned: Sum::nothing(currency), totals: Vec::new() }
     }
 
-    fn sum(&self, of: impl Fn(&Total) -> i64) -> Money {
-        Money::new(self.totals.iter().map(of).fold(0, i64::saturating_add), self.earned.currency)
+    fn sum(&self, of: impl Fn(&Total) -> i128) -> Sum {
+        Sum::new(self.totals.iter().map(of).sum(), self.earned.currency)
     }
 
     /// What left us for him, dated by when it left.
     #[must_use]
-    pub fn paid(&self) -> Money {
+    pub fn paid(&self) -> Sum {
         self.sum(|total| total.paid.minor)
     }
 
     /// What of it came back, dated by when it came back.
     #[must_use]
-    pub fn returned(&self) -> Money {
+    pub fn returned(&self) -> Sum {
         self.sum(|total| total.returned.minor)
     }
 
     /// What stayed with him.
     #[must_use]
-    pub fn net(&self) -> Money {
+    pub fn net(&self) -> Sum {
         self.sum(|total| total.net().minor)
     }
 }
@@ -86,7 +86,7 @@ pub async fn by_name(
     let in_the_year = "(EXISTS (SELECT 1 FROM reward r WHERE r.payee = n.payee AND r.status = 'approved' \
                        AND r.currency IS NOT NULL AND r.decided_at >= $1 AND r.decided_at < $2) \
                        OR EXISTS (SELECT 1 FROM payout_transaction t JOIN journal j ON j.subject = t.id \
-                       WHERE t.payee = n.payee AND j.movement IN ('post', 'park', 'unpark', 'reverse') \
+                       WHERE t.payee = n.payee AND {moved} \
                        AND j.at >= $1 AND j.at < $2) \
                        OR EXISTS (SELECT 1 FROM payout_transaction t WHERE t.payee = n.payee \
                        AND t.outside_on >= $3 AND t.outside_on <= $4))";
@@ -100,7 +100,7 @@ pub async fn by_name(
 }
 
 /// Where a page by net ended: the currency, the net and the payee of its last row.
-pub type NetPlace = (String, i64, String);
+pub type NetPlace = (String, i128, String);
 
 /// The payees of a page by net, the most first within each currency: those to whom anything was paid in the year.
 ///
@@ -112,7 +112,7 @@ pub async fn by_net(
     span: &Span,
     after: Option<&NetPlace>,
     limit: i64,
-) -> Result<Vec<(Payee, Money)>> {
+) -> Result<Vec<(Payee, Sum)>> {
     let mut conditions = Where::beside([
         span.moments.0.into(),
         span.moments.1.into(),
@@ -121,21 +121,22 @@ pub async fn by_net(
     ]);
     scope.narrow(&mut conditions);
     if let Some((code, net, id)) = after {
-        let further = "(currency > ? OR (currency = ? AND (net < ? OR (net = ? AND payee > ?))))";
-        let code = || Value::from(code.as_str());
-        conditions.and(further, [code(), code(), (*net).into(), (*net).into(), id.as_str().into()]);
+        let further = "(currency > ? OR (currency = ? AND ((net_high, net_low) < (?, ?) \
+                       OR (net_high = ? AND net_low = ? AND payee > ?))))";
+        let (code, (high, low)) = (|| Value::from(code.as_str()), sums::split(*net));
+        let net = [high.into(), low.into(), high.into(), low.into()];
+        conditions.and(further, [code(), code()].into_iter().chain(net).chain([id.as_str().into()]));
     }
     let sql = format!(
-        "SELECT payee, currency, net FROM (SELECT payee, currency, CAST(SUM(minor) AS BIGINT) AS net FROM (\
+        "SELECT payee, currency, net_high, net_low FROM (SELECT payee, currency, {{sum(minor) AS net}} FROM (\
          SELECT t.payee AS payee, p.currency AS currency, -p.amount_minor AS minor FROM journal j \
          JOIN posting p ON p.journal_id = j.id JOIN payout_transaction t ON t.id = j.subject \
-         WHERE j.movement IN ('post', 'park', 'unpark', 'reverse') AND j.at >= $1 AND j.at < $2 \
-         AND (p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%') \
+         WHERE {{moved}} AND j.at >= $1 AND j.at < $2 AND {{ours}} \
          UNION ALL SELECT payee, currency, amount_minor FROM payout_transaction \
          WHERE outside_on >= $3 AND outside_on <= $4) moved GROUP BY payee, currency) sums \
-         {{where}} ORDER BY currency, net DESC, payee LIMIT {limit}"
+         {{where}} ORDER BY currency, net_high DESC, net_low DESC, payee LIMIT {limit}"
     );
-    let read = |row: &AnyRow| Ok((payee(row, 0)?, Money::new(row.try_get(2)?, currency(row, 1)?)));
+    let read = |row: &AnyRow| Ok((payee(row, 0)?, Sum::new(sums::read(row, 2)?, currency(row, 1)?)));
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
@@ -150,12 +151,12 @@ pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(
         conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
         approved_in(&mut conditions, span);
         let sql = "SELECT payee, currency, \
-                   CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+                   {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                    FROM reward {where} GROUP BY payee, currency";
         for row in db.all(conditions.query(sql)).await? {
             let (payee, currency) = (payee(&row, 0)?, currency(&row, 1)?);
             let earning = Earning::nothing(payee, currency);
-            let earned = Money::new(row.try_get(2)?, currency);
+            let earned = Sum::new(sums::read(&row, 2)?, currency);
             found.insert((payee, currency), Earning { earned, ..earning });
         }
     }
@@ -171,14 +172,14 @@ pub async fn of(db: &mut Db, payees: &[Payee], span: &Span) -> Result<BTreeMap<(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn earned(db: &mut Db, scope: &Scope, span: &Span) -> Result<Vec<Money>> {
+pub async fn earned(db: &mut Db, scope: &Scope, span: &Span) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     approved_in(&mut conditions, span);
     scope.narrow(&mut conditions);
     let sql = "SELECT currency, \
-               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY currency ORDER BY currency";
-    let read = |row: &AnyRow| Ok(Money::new(row.try_get(1)?, currency(row, 0)?));
+    let read = |row: &AnyRow| Ok(Sum::new(sums::read(row, 1)?, currency(row, 0)?));
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 

@@ -91,6 +91,18 @@ impl Run {
 
     /// The file can be downloaded.
     #[must_use]
+    pub fn is_moving(&self) -> bool {
+        matches!(self.state, State::Gathering | State::Packing)
+    }
+
+    /// Goes up with every unit of work, and once more at its end.
+    #[must_use]
+    pub fn change_number(&self) -> i64 {
+        self.fence * 2 + i64::from(!self.is_moving())
+    }
+
+    /// Its file can be downloaded.
+    #[must_use]
     pub fn is_kept(&self) -> bool {
         self.state == State::Ready && self.forgotten_at.is_none()
     }

@@ -2,10 +2,10 @@
 //! [`super::ledger`].
 
 use payout::ids::{RewardId, TransactionId};
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Money, Sum};
 use sqlx::Row as _;
 
-use super::{Db, MOST_VALUES, Result, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
 /// Which journals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -113,7 +113,7 @@ pub async fn first(db: &mut Db, filter: &Filter) -> Result<Option<i64>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Money)>> {
+pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
     let mut conditions = Where::default();
     let bounds = [("j.at >= ?", filter.from), ("j.at < ?", filter.before)];
     for (condition, bound) in bounds {
@@ -125,17 +125,17 @@ pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Money)>> 
         conditions.and("p.currency = ?", [currency.as_str().into()]);
     }
     let sql = "SELECT p.currency, p.account, \
-               CAST(SUM(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END) AS BIGINT), \
-               CAST(SUM(CASE WHEN p.amount_minor < 0 THEN p.amount_minor ELSE 0 END) AS BIGINT) \
+               {sum(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END)}, \
+               {sum(CASE WHEN p.amount_minor < 0 THEN p.amount_minor ELSE 0 END)} \
                FROM journal j JOIN posting p ON p.journal_id = j.id {where} \
                GROUP BY p.currency, p.account ORDER BY p.currency, p.account";
     let mut found = Vec::new();
     for row in db.all(conditions.query(sql)).await? {
         let code: String = row.try_get(0)?;
         let (account, currency): (String, _) = (row.try_get(1)?, word(Currency::parse(&code).ok(), &code)?);
-        for minor in [row.try_get::<i64, _>(2)?, row.try_get::<i64, _>(3)?] {
+        for minor in [sums::read(&row, 2)?, sums::read(&row, 4)?] {
             if minor != 0 {
-                found.push((account.clone(), Money::new(minor, currency)));
+                found.push((account.clone(), Sum::new(minor, currency)));
             }
         }
     }

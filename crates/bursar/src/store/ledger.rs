@@ -3,7 +3,7 @@
 use payout::ledger::{Journal, Movement};
 use sqlx::Row as _;
 
-use super::{Db, Result, Rows, Tx};
+use super::{Db, Result, Rows, Tx, Where, sums};
 use crate::clock::Clock;
 
 /// Writes journals, each with the id of what it is about.
@@ -80,9 +80,9 @@ async fn write_all<'a>(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn balances(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
-    let sql = "SELECT account, currency, CAST(SUM(amount_minor) AS BIGINT) FROM posting \
+pub async fn balances(db: &mut Db) -> Result<Vec<(String, String, i128)>> {
+    let sql = "SELECT account, currency, {sum(amount_minor)} FROM posting {where} \
                GROUP BY account, currency ORDER BY account, currency";
-    let rows = db.all(sqlx::query(sql)).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    let rows = db.all(Where::default().query(sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, sums::read(row, 2)?))).collect()
 }

@@ -25,6 +25,7 @@ pub mod journal;
 pub mod ledger;
 pub mod mails;
 pub mod meta;
+mod moved;
 pub mod nodes;
 pub mod onboarding;
 pub mod outbox;
@@ -44,6 +45,7 @@ pub mod settings;
 pub mod shown;
 pub mod step;
 pub mod submissions;
+pub(crate) mod sums;
 pub mod tax;
 pub mod templates;
 pub mod transactions;
@@ -608,9 +610,15 @@ impl Where {
             true => String::new(),
             false => format!("WHERE {}", self.conditions.join(" AND ")),
         };
-        let sql = sql.replace("{where}", &clause);
+        let sql = spelled_out(&sql.replace("{where}", &clause));
         bind_all(sqlx::query(AssertSqlSafe(sql)), self.values)
     }
+}
+
+/// The statement with the words of [`moved`] and the sums of [`sums`] in it spelled out.
+#[must_use]
+pub fn spelled_out(sql: &str) -> String {
+    sums::spelled_out(&moved::spelled_out(sql))
 }
 
 fn bind_all(query: Query, values: impl IntoIterator<Item = Value>) -> Query {

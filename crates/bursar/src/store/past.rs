@@ -1,15 +1,15 @@
 //! What payees were paid before, read in sets: what a payment is measured by before Pay is pressed. What is deliberately
 //! not here: what of it is unusual (`payout::unusual`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::unusual::{AVERAGE_DAYS, DUPLICATE_DAYS, PaidTo, Past, Recent};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -66,14 +66,37 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, (i64, Money))>> {
+async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee, (i64, Sum))>> {
     let mut conditions = among(payees);
     conditions.and("state = 'success' AND created_at >= ?", [Value::from(since)]);
-    let sql = "SELECT payee, currency, COUNT(*), CAST(SUM(amount_minor) AS BIGINT) FROM payout_transaction \
+    let sql = "SELECT payee, currency, COUNT(*), {sum(amount_minor)} FROM payout_transaction \
                {where} GROUP BY payee, currency";
     let read =
-        |row: &AnyRow| Ok((payee(row)?, (row.try_get(2)?, Money::new(row.try_get(3)?, currency(row)?))));
+        |row: &AnyRow| Ok((payee(row)?, (row.try_get(2)?, Sum::new(sums::read(row, 3)?, currency(row)?))));
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// Who of these payees was paid since a moment, through whom and in which currency; a payment that failed before anything
+/// moved is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn paid_since(
+    db: &mut Db,
+    payees: &[Payee],
+    since: i64,
+) -> Result<HashSet<(Payee, Vendor, Currency)>> {
+    let mut found = HashSet::new();
+    for some in payees.chunks(MOST_VALUES) {
+        let mut conditions = among(some);
+        conditions.and("created_at >= ? AND state <> 'failed'", [Value::from(since)]);
+        let sql = "SELECT DISTINCT payee, currency, vendor FROM payout_transaction {where}";
+        for row in db.all(conditions.query(sql)).await? {
+            let vendor: String = row.try_get(2)?;
+            found.insert((payee(&row)?, word(Vendor::parse(&vendor), &vendor)?, currency(&row)?));
+        }
+    }
+    Ok(found)
 }
 
 fn payee(row: &AnyRow) -> Result<Payee> {

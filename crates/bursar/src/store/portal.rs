@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{self, Currency};
 use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Tx, Value, Where, word};
+use super::{Db, Result, Tx, Value, Where, sums as wide, word};
 
 /// What the vendors were told to pay in payments that stand in one state.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct Sum {
     /// How they stand.
     pub state: State,
     /// Their sum.
-    pub net: Money,
+    pub net: money::Sum,
 }
 
 /// Which payments are summed.
@@ -48,12 +48,15 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
             conditions.and("outside_on >= ? AND outside_on < ?", values);
         }
     }
-    let sql = "SELECT currency, state, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction {where} \
+    let sql = "SELECT currency, state, {sum(net_minor)} FROM payout_transaction {where} \
                GROUP BY currency, state ORDER BY currency, state";
     let read = |row: &AnyRow| {
         let (code, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
-        Ok(Sum { state: word(State::parse(&state), &state)?, net: Money::new(row.try_get(2)?, currency) })
+        Ok(Sum {
+            state: word(State::parse(&state), &state)?,
+            net: money::Sum::new(wide::read(row, 2)?, currency),
+        })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
@@ -62,19 +65,19 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, i64, Money)>> {
+pub async fn in_preparation(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, i64, money::Sum)>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
     conditions.and("batch_id IS NOT NULL AND transaction_id IS NULL AND paid_at IS NULL", []);
     conditions.and("currency IS NOT NULL", []);
     let sql = "SELECT payee, currency, COUNT(*), \
-               CAST(SUM(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END) AS BIGINT) \
+               {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY payee, currency ORDER BY currency";
     let read = |row: &AnyRow| {
         let (payee, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
         let payee = word(Payee::parse(&payee), &payee)?;
-        Ok((payee, row.try_get(2)?, Money::new(row.try_get(3)?, currency)))
+        Ok((payee, row.try_get(2)?, money::Sum::new(wide::read(row, 3)?, currency)))
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }

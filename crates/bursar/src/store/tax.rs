@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Sum, Vendor};
 use payout::tax::Form;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, sums, word};
 
 /// A tax report as it is kept; the number itself is sealed.
 #[derive(Clone, Debug)]
@@ -92,16 +92,16 @@ pub struct Total {
     /// Through whom; `None` for what was paid outside Bursar.
     pub vendor: Option<Vendor>,
     /// What left us for him, dated by when it left.
-    pub paid: Money,
+    pub paid: Sum,
     /// What of it came back, dated by when it came back.
-    pub returned: Money,
+    pub returned: Sum,
 }
 
 impl Total {
     /// What stayed with him.
     #[must_use]
-    pub fn net(&self) -> Money {
-        Money::new(self.paid.minor.saturating_sub(self.returned.minor), self.paid.currency)
+    pub fn net(&self) -> Sum {
+        Sum::new(self.paid.minor - self.returned.minor, self.paid.currency)
     }
 }
 
@@ -123,11 +123,11 @@ pub struct Span {
 pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
     // Fees are not the payee's, and what waits in his balance after his bank refused it is ours.
     let sql = "SELECT t.payee, t.vendor, p.currency, \
-               CAST(SUM(CASE WHEN p.amount_minor < 0 THEN -p.amount_minor ELSE 0 END) AS BIGINT), \
-               CAST(SUM(CASE WHEN p.amount_minor > 0 THEN p.amount_minor ELSE 0 END) AS BIGINT) \
+               {sum({left_us})}, {sum({came_back})} \
                FROM payout_transaction t JOIN journal j ON j.subject = t.id \
                JOIN posting p ON p.journal_id = j.id {where} GROUP BY t.payee, t.vendor, p.currency";
-    let outside = "SELECT t.payee, '', t.currency, CAST(SUM(t.amount_minor) AS BIGINT), CAST(0 AS BIGINT) \
+    let outside = "SELECT t.payee, '', t.currency, {sum(t.amount_minor)}, \
+                   CAST(0 AS BIGINT), CAST(0 AS BIGINT) \
                    FROM payout_transaction t {where} GROUP BY t.payee, t.currency";
     let mut found: BTreeMap<(Payee, Option<Vendor>, Currency), Total> = BTreeMap::new();
     for some in payees.chunks(MOST_VALUES - 4) {
@@ -135,10 +135,10 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
         let mut moved = Where::default();
         moved.among("t.payee", ids());
         moved.and(
-            "j.movement IN ('post', 'park', 'unpark', 'reverse') AND j.at >= ? AND j.at < ?",
+            "{moved} AND j.at >= ? AND j.at < ?",
             [Value::from(span.moments.0), Value::from(span.moments.1)],
         );
-        moved.and("(p.account LIKE 'vendor_balance:%' OR p.account LIKE 'returned:%')", []);
+        moved.and("{ours}", []);
         let mut marked = Where::default();
         marked.among("t.payee", ids());
         marked.and(
@@ -165,7 +165,7 @@ fn total(row: &sqlx::any::AnyRow) -> Result<Total> {
     Ok(Total {
         payee: word(Payee::parse(&payee), &payee)?,
         vendor,
-        paid: Money::new(row.try_get(3)?, currency),
-        returned: Money::new(row.try_get(4)?, currency),
+        paid: Sum::new(sums::read(row, 3)?, currency),
+        returned: Sum::new(sums::read(row, 5)?, currency),
     })
 }

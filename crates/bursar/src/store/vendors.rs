@@ -2,7 +2,7 @@
 
 use payout::eligibility::VendorFacts;
 use payout::ids::{BatchId, TransactionId};
-use payout::money::{Currency, Money, Vendor};
+use payout::money::Vendor;
 use sqlx::Row as _;
 
 use super::{Db, Result, Tx, word};
@@ -172,21 +172,6 @@ pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, 
                WHERE vendor = $1 AND sealed = $2 AND vendor_account IS NULL";
     let query = sqlx::query(sql).bind(vendor.as_str()).bind(sealed.to_owned());
     Ok(tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await? == 1)
-}
-
-/// What is promised to be paid through each vendor and is not known to have left our balance there.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn promised(db: &mut Db) -> Result<Vec<(Vendor, Money)>> {
-    let sql = "SELECT vendor, currency, CAST(SUM(net_minor) AS BIGINT) FROM payout_transaction \
-               WHERE state IN ('queued', 'sending', 'unknown') GROUP BY vendor, currency";
-    let read = |row: &sqlx::any::AnyRow| {
-        let (vendor, currency): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let currency = word(Currency::parse(&currency).ok(), &currency)?;
-        Ok((word(Vendor::parse(&vendor), &vendor)?, Money::new(row.try_get(2)?, currency)))
-    };
-    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
 /// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back;

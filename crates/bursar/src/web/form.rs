@@ -138,7 +138,7 @@ impl<S: Sync> FromRequestParts<S> for Key {
 impl Key {
     /// What a verb is given, so that it keeps its answer together with its effect.
     #[must_use]
-    pub fn once<T>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
+    pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
         self.0.map(|mark| Once::new(mark, reply))
     }
 

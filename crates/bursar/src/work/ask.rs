@@ -17,7 +17,7 @@ use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::transactions::Finding;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
-use crate::store;
+use crate::store::batches;
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// How long a face waits for a reversal or a cancellation before it says "not known yet".
@@ -29,25 +29,21 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block.
 pub async fn balances(work: &Work) -> Balances {
-    let Ok(Some(stripe)) = work.clients.stripe().await else { return Balances::default() };
     // Read before the balance: what leaves in between is counted twice rather than not at all.
-    let Ok(promised) = promised(work).await else { return Balances::default() };
-    let read = tokio::time::timeout(READ_IN, stripe.client.balance(None)).await;
-    let Ok(Ok(balance)) = read else { return Balances::default() };
-    let rows = balance.available.iter().filter_map(|funds| {
-        let money: Money = from_units(Vendor::Stripe, funds.units, funds.currency).ok()?;
-        let spoken_for = promised
-            .iter()
-            .filter(|(vendor, sum)| *vendor == Vendor::Stripe && sum.currency == money.currency);
-        let left = spoken_for.fold(money.minor, |left, (_, sum)| left.saturating_sub(sum.minor));
-        Some((Vendor::Stripe, Money::new(left, money.currency)))
-    });
-    Balances(rows.collect())
+    let promised = async { batches::promised(&mut work.app.store.read().await?).await };
+    let Ok(promised) = promised.await else { return Balances::default() };
+    Balances { told: stripe_balances(work).await, promised }
 }
 
-/// What earlier Pays have promised and the vendors have not taken from our balance yet.
-async fn promised(work: &Work) -> Result<Vec<(Vendor, Money)>> {
-    Ok(store::vendors::promised(&mut work.app.store.read().await?).await?)
+async fn stripe_balances(work: &Work) -> Vec<(Vendor, Money)> {
+    let Ok(Some(stripe)) = work.clients.stripe().await else { return Vec::new() };
+    let read = tokio::time::timeout(READ_IN, stripe.client.balance(None)).await;
+    let Ok(Ok(balance)) = read else { return Vec::new() };
+    let rows = balance.available.iter().filter_map(|funds| {
+        let money: Money = from_units(Vendor::Stripe, funds.units, funds.currency).ok()?;
+        Some((Vendor::Stripe, money))
+    });
+    rows.collect()
 }
 
 /// An address of ours that a vendor delivers events to, as the vendor has it.

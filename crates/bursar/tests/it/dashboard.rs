@@ -184,7 +184,7 @@ async fn the_summary_adds_up_to_the_books() {
             let of = balances.iter().filter(|(account, currency, _)| {
                 currency == code && starts.iter().any(|start| account.starts_with(start))
             });
-            of.map(|(_, _, minor)| minor).sum::<i64>()
+            of.map(|(_, _, minor)| minor).sum::<i128>()
         };
         let left = sum(&["vendor_balance:", "returned:", "vendor_fees:"]);
         assert_eq!(card.paid.minor - card.returned.minor, -left, "{code} paid");

@@ -16,7 +16,7 @@ use bursar::store::mails::{self, Filter};
 use payout::access::Role;
 use payout::eligibility::{Blocker, Code, Scope, Who};
 use payout::ids::{BatchId, RewardId};
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::notice::Notice;
 use serde_json::json;
 use tower::ServiceExt as _;
@@ -70,7 +70,7 @@ async fn spent_today(world: &World) -> i64 {
     let counter = format!("paid:{}:{usd}", bursar::clock::date(now));
     let counted = bursar::store::counted(&mut db, &counter).await.unwrap();
     let rules = bursar::ops::settings::load(&mut db).await.unwrap();
-    let cent = [Money::new(1, usd)];
+    let cent = [Sum::new(1, usd)];
     let closed = limits::closed(&mut db, &rules, BatchId::fresh(0, 1), &cent, None, now).await.unwrap();
     assert_eq!(closed.len(), 1, "another cent is over the limit");
     counted

@@ -12,6 +12,7 @@
 
 mod api;
 mod at_rest;
+mod books;
 mod browser;
 mod canary;
 mod dashboard;

@@ -542,25 +542,42 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let saved = browser.post_on("/settings/payouts", &[&on[..], &[("vendor", "stripe")]].concat()).await;
     saved.says("The payout methods are saved.");
     let typed = |thresholds| {
-        [
-            ("csrf", csrf.as_str()),
-            ("section", "amounts"),
-            ("seen", &amounts),
-            ("fees_paid_by", "partner"),
-            ("thresholds", thresholds),
-        ]
+        [("csrf", csrf.as_str()), ("section", "amounts"), ("seen", &amounts), ("thresholds", thresholds)]
     };
     let wrong = browser.post("/settings/payouts", &typed("50 USD\n5.001 EUR")).await;
     wrong.says("Nothing was saved.");
     assert!(wrong.body.contains(">50 USD\n5.001 EUR</textarea>"), "what was typed is kept");
     assert!(wrong.body.contains("aria-invalid"), "the field is marked");
     let saved = browser.post_on("/settings/payouts", &typed("50 USD\n5000 JPY")).await;
-    saved.says("Thresholds and fees are saved.");
+    saved.says("The thresholds are saved.");
     saved.says("50.00 USD 5000 JPY");
     let stale = browser.post("/settings/payouts", &typed("60 USD")).await;
     stale.says("Somebody changed this section since you read it.");
     assert!(stale.body.contains(">60 USD</textarea>"), "what was typed is kept");
     assert!(stale.body.contains("value=\"stripe\" checked"), "the other sections are as they are");
+
+    let tag = seen(&saved, "fees");
+    let fees = |rows: &[(&'static str, &'static str)]| {
+        let head = [("csrf", csrf.clone()), ("section", "fees".to_owned()), ("seen", tag.clone())];
+        let rows = rows.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        head.into_iter().chain(rows).collect::<Vec<_>>()
+    };
+    let partner = ("fees_paid_by", "partner");
+    let usd = [("fee_vendor", "paypal"), ("fee_currency", "usd"), ("fee_percent", "2"), ("fee_fixed", "")];
+    let rest = [("fee_minimum", ""), ("fee_maximum", "20.00"), ("fee_monthly", "")];
+    let sent = fees(&[&[partner], &usd[..], &rest[..]].concat());
+    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let saved_fees = browser.post_on("/settings/payouts", &sent).await;
+    saved_fees.says("The fees are saved.");
+    assert!(saved_fees.body.contains("value=\"2.00\"") && saved_fees.body.contains("value=\"20.00\""));
+    let tag = seen(&saved_fees, "fees");
+    let none = [("csrf", csrf.as_str()), ("section", "fees"), ("seen", tag.as_str()), partner];
+    // Without PayPal among the methods there is nothing that could be missing.
+    browser.post_on("/settings/payouts", &none).await.says("The fees are saved.");
+    let on = [("csrf", csrf.as_str()), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
+    let tag = seen(&browser.read("/settings/payouts").await, "methods");
+    let wrong = browser.post("/settings/payouts", &[&on[..], &[("seen", tag.as_str())]].concat()).await;
+    wrong.says("without a table nobody knows what to take off a payment. Nothing was saved.");
 
     let tag = seen(&saved, "partners");
     let typed =

@@ -8,7 +8,7 @@
 //!
 //! | line | does |
 //! | --- | --- |
-//! | `settings fees partner` | who pays the vendor's fee; also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`) |
+//! | `settings fees partner` | who pays the vendor's fee, and `settings fee paypal USD 200 maximum 20.00` what it is (in hundredths of a percent; `fixed`, `minimum`, `monthly`); also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`, `per-reward 500.00 USD`) |
 //! | `account acme paypal pay@acme.example` | a company, with its destination if one is written |
 //! | `partner ana stripe acct_ana of acme from DE` | a partner, the same way; `of` and `from` may be left out |
 //! | `change ana paypal new@example.com` | an administrator changes the destination |
@@ -125,6 +125,7 @@ scenarios![
     balance_topped_up_at_stripe,
     bank_account_taken_away,
     batch_success_holds_failures,
+    clawback_comes_off_the_next_claim,
     clawed_back,
     clock_ahead,
     company_is_paid,
@@ -136,6 +137,7 @@ scenarios![
     destination_changed_back,
     destination_changed_before_payout,
     destination_changed_before_send,
+    fee_by_its_table,
     funds_not_available_yet,
     happy_path_at_both_vendors,
     held_after_a_lost_answer,
@@ -295,6 +297,21 @@ impl Stage {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (first, rest) = words.split_first().ok_or("an empty line")?;
         self.line(first, rest).await.map_err(|told| format!("{line}: {told}"))
+    }
+
+    /// Who a name stands for.
+    pub fn payee(&self, name: &str) -> payout::ledger::Payee {
+        self.cast.payee(name).unwrap()
+    }
+
+    /// The payout of this name.
+    pub fn batch(&self, name: &str) -> payout::ids::BatchId {
+        self.cast.batch(name).unwrap()
+    }
+
+    /// The reward of this name.
+    pub fn reward(&self, name: &str) -> payout::ids::RewardId {
+        self.cast.reward_ids(&[name]).unwrap()[0]
     }
 
     /// The number that people see of a reward, a batch, or somebody's newest payment.

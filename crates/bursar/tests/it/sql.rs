@@ -11,6 +11,7 @@
 //! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
 //! | `{ids}`, `{columns}` and `{mark}` | one column unfolded from one parameter |
 //! | `{limit}` | 1 |
+//! | `{sum(…)}` and the words of `store::moved` | what `store::spelled_out` makes of them |
 //!
 //! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
 //! `sqlite_…` is asked of SQLite alone. What is not seen here: what a function adds to a statement it is given, the
@@ -164,6 +165,7 @@ impl Written {
         if let Some((before, after)) = sql.split_once("VALUES {rows}") {
             sql = format!("{before}{}{after}", self.rows(before, after));
         }
+        sql = bursar::store::spelled_out(&sql);
         match sql.split_once('{') {
             Some((_, rest)) => Err(format!("{{{}}}", rest.split('}').next().unwrap_or_default())),
             None => Ok(sql),

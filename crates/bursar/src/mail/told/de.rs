@@ -38,6 +38,12 @@ pub fn gate(code: Code) -> Told {
             told("Der Zahlungsdienst zahlt diese Währung nur in ihrem eigenen Land.", "Bitte wählen Sie einen anderen Zahlungsweg."),
         Code::NetNotPositive =>
             told("Nach Rückforderungen und Gebühren bleibt nichts zu zahlen.", "Sie müssen nichts tun: Es wird mit dem verrechnet, was Sie als Nächstes verdienen."),
+        Code::ClawbackLeftOut =>
+            told("Was Sie uns von früher schulden, wird noch mit Ihrer nächsten Zahlung verrechnet.", "Sie müssen nichts tun: Wir bringen es in Ordnung."),
+        Code::TotalTooLarge =>
+            told("Ihre Zahlung ist höher, als wir auf einmal auszahlen können.", "Sie müssen nichts tun: Wir gehen dem nach."),
+        Code::FeeTableMissing =>
+            told("Wir haben noch nicht eingetragen, was der Zahlungsdienst in dieser Währung berechnet.", "Sie müssen nichts tun: Wir bringen es in Ordnung."),
         Code::PartnerOnHold =>
             told("Auszahlungen an Sie ruhen, während wir etwas prüfen.", "Sie müssen nichts tun; fragen Sie im Zweifel den Betreiber Ihres Partnerprogramms."),
         Code::PartnerClosed =>

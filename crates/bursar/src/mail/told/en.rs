@@ -38,6 +38,12 @@ pub fn gate(code: Code) -> Told {
             told("The payment service pays this currency only within its own country.", "Please choose another way to be paid."),
         Code::NetNotPositive =>
             told("After what was taken back and the fees, nothing is left to pay.", "You need not do anything: it is made up for by what you earn next."),
+        Code::ClawbackLeftOut =>
+            told("What you owe us from before is being added to your next payment.", "You need not do anything: we are putting it in order."),
+        Code::TotalTooLarge =>
+            told("Your payment comes to more than we can pay at once.", "You need not do anything: we are looking into it."),
+        Code::FeeTableMissing =>
+            told("We have not yet entered what the payment service charges in this currency.", "You need not do anything: we are putting it in order."),
         Code::PartnerOnHold =>
             told("Payouts to you are on hold while we check something.", "You need not do anything; in doubt, ask whoever runs your partner program."),
         Code::PartnerClosed =>

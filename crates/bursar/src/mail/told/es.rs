@@ -38,6 +38,12 @@ pub fn gate(code: Code) -> Told {
             told("El servicio de pago solo paga esta moneda en su propio país.", "Elija, por favor, otra forma de cobro."),
         Code::NetNotPositive =>
             told("Después de lo descontado y las comisiones no queda nada que pagar.", "No tiene que hacer nada: se compensa con lo que gane después."),
+        Code::ClawbackLeftOut =>
+            told("Lo que nos debe de antes aún se descontará de su próximo pago.", "No tiene que hacer nada: lo estamos arreglando."),
+        Code::TotalTooLarge =>
+            told("Su pago supera lo que podemos pagar de una vez.", "No tiene que hacer nada: lo estamos revisando."),
+        Code::FeeTableMissing =>
+            told("Aún no hemos anotado lo que el servicio de pago cobra en esta moneda.", "No tiene que hacer nada: lo estamos arreglando."),
         Code::PartnerOnHold =>
             told("Los pagos a su favor están retenidos mientras comprobamos algo.", "No tiene que hacer nada; en caso de duda, pregunte a quien dirige su programa de socios."),
         Code::PartnerClosed =>

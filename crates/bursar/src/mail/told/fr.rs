@@ -38,6 +38,12 @@ pub fn gate(code: Code) -> Told {
             told("Le service de paiement ne verse cette devise que dans son propre pays.", "Veuillez choisir un autre mode de paiement."),
         Code::NetNotPositive =>
             told("Après les reprises et les frais, il ne reste rien à payer.", "Vous n’avez rien à faire : vos prochains gains le compenseront."),
+        Code::ClawbackLeftOut =>
+            told("Ce que vous nous devez d’avant est encore à déduire de votre prochain paiement.", "Vous n’avez rien à faire : nous nous en occupons."),
+        Code::TotalTooLarge =>
+            told("Votre paiement dépasse ce que nous pouvons payer en une fois.", "Vous n’avez rien à faire : nous vérifions."),
+        Code::FeeTableMissing =>
+            told("Nous n’avons pas encore saisi ce que le service de paiement facture dans cette devise.", "Vous n’avez rien à faire : nous nous en occupons."),
         Code::PartnerOnHold =>
             told("Les versements à votre intention sont suspendus pendant une vérification.", "Vous n’avez rien à faire ; en cas de doute, adressez-vous au responsable de votre programme partenaire."),
         Code::PartnerClosed =>

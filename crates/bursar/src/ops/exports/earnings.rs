@@ -2,7 +2,7 @@
 //! and currency, by name.
 
 use payout::eligibility::TaxReport;
-use payout::money::Money;
+use payout::money::Sum;
 
 use super::rows::{AT_ONCE, Gathered, place};
 use crate::clock::date;
@@ -52,7 +52,7 @@ pub async fn gather(
 
 fn row(line: &Line, year: i32, now: i64) -> EarningsRow {
     let earning = &line.earning;
-    let mut by = [Money::new(0, earning.earned.currency); 3];
+    let mut by = [Sum::nothing(earning.earned.currency); 3];
     for total in &earning.totals {
         by[share(total.vendor)] = total.net();
     }

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use payout::eligibility::Blocker;
 use payout::ids::BatchId;
 use payout::ledger::Payee;
-use payout::money::Money;
+use payout::money::Sum;
 use serde_json::json;
 
 use super::accounts;
@@ -208,7 +208,7 @@ pub async fn entries(
             about: numbers.get(&one.subject).cloned().unwrap_or(one.subject),
             payee: names.get(&one.account).cloned(),
             ledger_account: one.account,
-            money: one.money,
+            money: one.money.into(),
         })
         .collect();
     // A journal of two currencies is two entries, and the lines of an entry stand together.
@@ -236,7 +236,7 @@ pub async fn day(
     };
     let sums = journal::sums(db, &of_day).await?;
     let names = payees_of(db, sums.iter().map(|(account, _)| account.as_str())).await?;
-    let line = |(account, money): (String, Money)| Line {
+    let line = |(account, money): (String, Sum)| Line {
         entry: entry_of_day(begins, money.currency),
         at: begins,
         movement: String::new(),

@@ -382,7 +382,10 @@ async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
         }
     };
     let sample = match import.what {
-        What::Rewards => of_rewards(&mut app.store.read().await?, &table, &entered).await?,
+        What::Rewards => {
+            let sample = of_rewards(&mut app.store.read().await?, &table, &entered).await?;
+            Sample { totals: report.totals.iter().map(ToString::to_string).collect(), ..sample }
+        }
         What::Partners | What::Accounts | What::Activities => of_catalogue(import.what, &table, &report),
     };
     let now = app.clock.now();

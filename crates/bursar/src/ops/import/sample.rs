@@ -23,6 +23,9 @@ pub struct Sample {
     pub columns: Vec<String>,
     /// The line of each row, and its fields.
     pub rows: Vec<(u64, Vec<String>)>,
+    /// What all new rewards of the file come to, one sum per currency.
+    #[serde(default)]
+    pub totals: Vec<String>,
 }
 
 /// The first rewards as they will be entered: with the names and values that their row left to the activity.
@@ -56,7 +59,8 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
         ];
         (row.line, fields)
     });
-    Ok(Sample { columns: columns.map(str::to_owned).collect(), rows: rows.collect() })
+    let columns = columns.map(str::to_owned).collect();
+    Ok(Sample { columns, rows: rows.collect(), totals: Vec::new() })
 }
 
 /// The first rows of another file that are not refused. Where somebody is paid is shown on his own page, masked.
@@ -67,5 +71,5 @@ pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample
     let good = table.rows.iter().filter(|row| !refused.contains(&row.line));
     let fields = |row: &Row| columns.iter().map(|column| row.get(column).to_owned()).collect();
     let rows = good.take(SHOWN).map(|row| (row.line, fields(row))).collect();
-    Sample { columns, rows }
+    Sample { columns, rows, totals: Vec::new() }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use payout::Refusal;
 use payout::external;
+use payout::money::Sum;
 
 use super::layout::{Layout, Places, delimiter};
 use super::records::{Lines, Records};
@@ -34,6 +35,8 @@ pub struct Report {
     pub rejected: Vec<RowError>,
     /// The lines of the file. Its rows are what the three above come to.
     pub lines: Lines,
+    /// What the accepted rewards come to, one sum per currency.
+    pub totals: Vec<Sum>,
 }
 
 /// One row, its fields in the order of the known columns.

@@ -9,7 +9,7 @@ use payout::direction::isolated;
 use payout::eligibility::Code;
 use payout::ids::{PersonId, RewardId, TransactionId};
 use payout::ledger::Payee;
-use payout::money::{Money, Vendor};
+use payout::money::{Money, Sum, Vendor};
 use payout::notice::Notice;
 use payout::reason::explain;
 use payout::transaction::Status;
@@ -315,12 +315,12 @@ async fn waiting(db: &mut Db, payee: Payee, now: i64) -> store::Result<Vec<Strin
 }
 
 /// Sums by currency, as they are written.
-fn totals(amounts: impl IntoIterator<Item = Money>) -> Vec<String> {
-    let mut sums: Vec<Money> = Vec::new();
-    for money in amounts {
-        match sums.iter_mut().find(|sum| sum.currency == money.currency) {
-            Some(sum) => sum.minor = sum.minor.saturating_add(money.minor),
-            None => sums.push(money),
+fn totals(amounts: impl IntoIterator<Item = impl Into<Sum>>) -> Vec<String> {
+    let mut sums: Vec<Sum> = Vec::new();
+    for adds in amounts.into_iter().map(Into::into) {
+        match sums.iter_mut().find(|sum| sum.currency == adds.currency) {
+            Some(sum) => sum.minor += adds.minor,
+            None => sums.push(adds),
         }
     }
     sums.sort_by_key(|sum| sum.currency);

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use payout::eligibility::{self, Blocker, RewardFacts};
+use payout::eligibility::{self, Blocker, Code, RewardFacts};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
-use payout::money::Money;
+use payout::money::{Money, Sum};
 use payout::reward::{Placement, RewardType};
 
 use super::owed;
@@ -59,10 +59,12 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
         return Ok(Vec::new());
     }
     // It is not in the pool yet: its payee's claim would be what lies there now and this.
-    let pool: i64 = open.iter().filter_map(|candidate| candidate.adds).map(|adds| adds.minor).sum();
-    found.extend(
-        payee_blockers(db, payee, Money::new(pool.saturating_add(money.minor), money.currency), now).await?,
-    );
+    let pool = batches::sum(&open, money.currency).minor;
+    let claim = Sum::new(pool + i128::from(money.minor), money.currency);
+    match claim.money().filter(|claim| claim.minor <= Money::MAX_MINOR) {
+        Some(claim) => found.extend(payee_blockers(db, payee, claim, now).await?),
+        None => found.push(Blocker::new(Code::TotalTooLarge, payee)),
+    }
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use payout::access::Permission;
 use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Sum, Vendor};
 use payout::reward::PaymentType;
 
 use super::{MoneyJson, Page, difference, etag, if_match};
@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::batches::{self as verbs, BatchView, Choose, ClaimView, Draft};
 use crate::ops::idempotency::{Mark, Once, Reply};
-use crate::ops::pay::{self, Paid, Seen};
+use crate::ops::pay::{self, Balances, Paid, Seen};
 use crate::ops::{self, OpsError, claims, payees, shown};
 use crate::store::batches::{self, PoolFilter};
 use crate::web::fault::{self, Fault, FieldError};
@@ -178,7 +178,7 @@ impl From<&ClaimView> for ClaimJson {
             vendor: claim.vendor().map(|vendor| vendor.as_str().to_owned()),
             destination: claim.destination.as_ref().map(payout::payee::Destination::masked),
             currency: claim.total.currency.code().to_owned(),
-            total: claim.total.into(),
+            total: claim.exact().into(),
             fee: claim.fee.into(),
             net: claim.net.into(),
             reward_count: claim.reward_count,
@@ -380,16 +380,21 @@ async fn answered(app: &App, status: StatusCode, view: &BatchView) -> Response {
     ([(header::ETAG, etag(view.batch.version))], (status, axum::Json(BatchJson::from(view)))).into_response()
 }
 
-fn made(view: &BatchView) -> Reply {
-    Reply::json(StatusCode::CREATED, &BatchJson::from(view))
+/// The batch with what the vendors' balances say about it; what is unknown is no blocker.
+fn weighed(view: &BatchView, balances: &Balances) -> BatchView {
+    let mut view = view.clone();
+    if view.batch.open() {
+        view.blockers.extend(balances.blockers(&view));
+    }
+    view
 }
 
-fn changed(view: &BatchView) -> Reply {
-    Reply::json(StatusCode::OK, &BatchJson::from(view))
-}
-
-fn once(mark: Option<Extension<Mark>>, reply: fn(&BatchView) -> Reply) -> Option<Once<BatchView>> {
-    mark.map(|Extension(mark)| Once::new(mark, reply))
+/// The answer that is kept with the change: the same as is given, weighed by the balances read before it.
+fn once(mark: Option<Extension<Mark>>, status: StatusCode, balances: &Balances) -> Option<Once<BatchView>> {
+    let balances = balances.clone();
+    mark.map(|Extension(mark)| {
+        Once::new(mark, move |view| Reply::json(status, &BatchJson::from(&weighed(view, &balances))))
+    })
 }
 
 async fn list(
@@ -416,24 +421,25 @@ async fn list(
 }
 
 async fn form(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Query(query): Query<FormQuery>,
     mark: Option<Extension<Mark>>,
     Json(json): Json<ChooseJson>,
 ) -> Result<Response, Fault> {
-    let choose = choose(&app, json).await?;
-    let once = once(mark, made);
-    let view = verbs::form(&app, &actor, &choose, query.new.unwrap_or(false), once.as_ref()).await?;
-    Ok(answered(&app, StatusCode::CREATED, &view).await)
+    let choose = choose(&web.app, json).await?;
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::CREATED, &balances);
+    let view = verbs::form(&web.app, &actor, &choose, query.new.unwrap_or(false), once.as_ref()).await?;
+    Ok(answered(&web.app, StatusCode::CREATED, &weighed(&view, &balances)).await)
 }
 
 /// The balance is read fresh, as the page does; what is unknown is no blocker.
 async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
-    let mut view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
+    let view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
     if view.batch.open() && view.claims.iter().any(|claim| claim.vendor() == Some(Vendor::Stripe)) {
-        let told = ask::balances(&web.work).await.blockers(&view);
-        view.blockers.extend(told);
+        let balances = ask::balances(&web.work).await;
+        return Ok(answered(&web.app, StatusCode::OK, &weighed(&view, &balances)).await);
     }
     Ok(answered(&web.app, StatusCode::OK, &view).await)
 }
@@ -470,60 +476,70 @@ async fn remove(
 }
 
 async fn add(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     headers: HeaderMap,
     mark: Option<Extension<Mark>>,
     Json(json): Json<ChooseJson>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
-    let choose = choose(&app, json).await?;
-    let done = verbs::add(&app, &actor, draft(id, &headers), &choose, once(mark, changed).as_ref()).await;
-    done_or_not(&app, id, done).await
+    let id = find(&web.app, &id).await?;
+    let choose = choose(&web.app, json).await?;
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::OK, &balances);
+    let done = verbs::add(&web.app, &actor, draft(id, &headers), &choose, once.as_ref()).await;
+    done_or_not(&web.app, id, done, &balances).await
 }
 
 async fn take_out(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(json): Json<RewardsJson>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
-    let done = verbs::remove(&app, &actor, draft(id, &headers), &ids(&json.rewards)?, None).await;
-    done_or_not(&app, id, done).await
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let done = verbs::remove(&web.app, &actor, draft(id, &headers), &ids(&json.rewards)?, None).await;
+    done_or_not(&web.app, id, done, &balances).await
 }
 
 async fn remove_blocked(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     headers: HeaderMap,
     mark: Option<Extension<Mark>>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
-    let draft = draft(id, &headers);
-    let done = verbs::remove_blocked(&app, &actor, draft, once(mark, changed).as_ref()).await;
-    done_or_not(&app, id, done).await
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
+    let done = verbs::remove_blocked(&web.app, &actor, draft, once.as_ref()).await;
+    done_or_not(&web.app, id, done, &balances).await
 }
 
-async fn done_or_not(app: &App, id: BatchId, done: ops::Result<BatchView>) -> Result<Response, Fault> {
+async fn done_or_not(
+    app: &App,
+    id: BatchId,
+    done: ops::Result<BatchView>,
+    balances: &Balances,
+) -> Result<Response, Fault> {
     match done {
-        Ok(view) => Ok(answered(app, StatusCode::OK, &view).await),
+        Ok(view) => Ok(answered(app, StatusCode::OK, &weighed(&view, balances)).await),
         Err(error) => Err(not_done(app, id, error).await),
     }
 }
 
 async fn override_threshold(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     headers: HeaderMap,
     mark: Option<Extension<Mark>>,
     Json(json): Json<OverrideChange>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
+    let app = &web.app;
+    let id = find(app, &id).await?;
     let wrong = |pointer: &str, code, detail: &str| {
         Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
     };
@@ -532,26 +548,29 @@ async fn override_threshold(
         payee.ok_or_else(|| wrong("/payee", "unknown_payee", "There is no such partner or account."))?;
     let currency = Currency::parse(&json.currency)
         .map_err(|_| wrong("/currency", "unknown_currency", "There is no such currency."))?;
-    let (draft, of, once) = (draft(id, &headers), (payee, currency), once(mark, changed));
-    let done = claims::override_threshold(&app, &actor, draft, of, &json.reason, once.as_ref()).await;
-    done_or_not(&app, id, done).await
+    let balances = ask::balances(&web.work).await;
+    let once = once(mark, StatusCode::OK, &balances);
+    let (draft, of) = (draft(id, &headers), (payee, currency));
+    let done = claims::override_threshold(app, &actor, draft, of, &json.reason, once.as_ref()).await;
+    done_or_not(app, id, done, &balances).await
 }
 
 async fn release(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     headers: HeaderMap,
     mark: Option<Extension<Mark>>,
     Json(json): Json<ReleaseJson>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
-    let (draft, once) = (draft(id, &headers), once(mark, changed));
-    match verbs::release(&app, &actor, draft, &json.digest, once.as_ref()).await {
+    let id = find(&web.app, &id).await?;
+    let balances = ask::balances(&web.work).await;
+    let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
+    match verbs::release(&web.app, &actor, draft, &json.digest, once.as_ref()).await {
         Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
-            Err(different(&app, id, OpsError::Conflict(refusal), &json.digest, None).await)
+            Err(different(&web.app, id, OpsError::Conflict(refusal), &json.digest, None).await)
         }
-        done => done_or_not(&app, id, done).await,
+        done => done_or_not(&web.app, id, done, &balances).await,
     }
 }
 
@@ -569,11 +588,11 @@ async fn pay_batch(
 ) -> Result<Response, Fault> {
     let Some(Extension(mark)) = mark else { return Err(key_required()) };
     let id = find(&web.app, &id).await?;
-    let totals: Result<Vec<Money>, FieldError> = json
+    let totals: Result<Vec<Sum>, FieldError> = json
         .totals
         .iter()
         .enumerate()
-        .map(|(place, money)| money.read(&format!("/totals/{place}")))
+        .map(|(place, money)| money.read(&format!("/totals/{place}")).map(Sum::from))
         .collect();
     let seen = Seen { digest: json.digest, totals: totals.map_err(Fault::field)? };
     let balances = ask::balances(&web.work).await;
@@ -588,7 +607,7 @@ async fn pay_batch(
 }
 
 /// The refusal of something that was changed after it was shown, with what is different.
-async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Money]>) -> Fault {
+async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Sum]>) -> Fault {
     let now = app.clock.now();
     let found = async {
         let mut db = app.store.read().await?;

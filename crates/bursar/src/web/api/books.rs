@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use payout::access::Permission;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 
 use super::Page;
 use crate::app::App;
@@ -51,9 +51,9 @@ struct BalanceJson {
 
 async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Fault> {
     let rows = ledger::balances(&mut app.store.read().await?).await?;
-    let json = |(account, code, minor): (String, String, i64)| {
+    let json = |(account, code, minor): (String, String, i128)| {
         let currency = Currency::parse(&code).map_err(|_| StoreError::Corrupt(code))?;
-        let balance = Money::new(minor, currency).decimal();
+        let balance = Sum::new(minor, currency).decimal();
         Ok(BalanceJson { account, currency: currency.code().to_owned(), balance })
     };
     let data = rows.into_iter().map(json).collect::<Result<_, StoreError>>()?;

@@ -21,8 +21,8 @@ pub(super) fn json(of: &Difference) -> Value {
     })
 }
 
-fn amount(money: Option<Money>) -> Value {
-    money.map_or(Value::Null, |money| json!(MoneyJson::from(money)))
+fn amount<T: Into<MoneyJson>>(amount: Option<T>) -> Value {
+    amount.map_or(Value::Null, |amount| json!(amount.into()))
 }
 
 fn payee(payee: Payee, name: Option<&String>) -> Value {

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use payout::access::Permission;
 
+use super::MoneyJson;
 use crate::app::App;
 use crate::ops::idempotency::Reply;
 use crate::ops::import::{self, Lines, Report};
@@ -58,6 +59,8 @@ pub struct ReportJson {
     /// The first thousand of them, each with why.
     rejected: Vec<RowErrorJson>,
     lines: LinesJson,
+    /// What the accepted rewards come to, one sum per currency.
+    totals: Vec<MoneyJson>,
 }
 
 /// The lines of the file. `accepted`, `duplicates` and `rejected_count` together are `total` without the three others.
@@ -101,6 +104,7 @@ impl From<&Report> for ReportJson {
             rejected_count: report.rejected.len(),
             rejected: rejected.collect(),
             lines: LinesJson { total, header, blank, continued },
+            totals: report.totals.iter().copied().map(MoneyJson::from).collect(),
         }
     }
 }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use payout::eligibility::Blocker;
-use payout::money::{Currency, Money, MoneyError};
+use payout::money::{Currency, Money, MoneyError, Sum};
 
 use super::Route;
 use super::fault::FieldError;
@@ -71,6 +71,12 @@ pub struct MoneyJson {
 impl From<Money> for MoneyJson {
     fn from(money: Money) -> Self {
         Self { value: money.decimal(), currency: money.currency.code().to_owned() }
+    }
+}
+
+impl From<Sum> for MoneyJson {
+    fn from(sum: Sum) -> Self {
+        Self { value: sum.decimal(), currency: sum.currency.code().to_owned() }
     }
 }
 

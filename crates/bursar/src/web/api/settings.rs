@@ -12,7 +12,7 @@ use payout::access::Permission;
 
 use super::{etag, if_match};
 use crate::app::App;
-use crate::ops::settings::{self, Amount, Document, TaxThreshold};
+use crate::ops::settings::{self, Amount, Document, FeeTable, TaxThreshold};
 use crate::web::fault::Fault;
 use crate::web::session::Who;
 use crate::web::strict::Json;
@@ -43,6 +43,7 @@ struct Change {
     us_tax_tracking: Option<bool>,
     two_person_release: Option<bool>,
     fees_paid_by: Option<String>,
+    fees: Option<Vec<FeeTable>>,
     cooling_off_hours: Option<u32>,
     earning_thresholds: Option<Vec<Amount>>,
     tax_thresholds: Option<Vec<TaxThreshold>>,
@@ -62,6 +63,7 @@ impl Change {
             us_tax_tracking: self.us_tax_tracking.unwrap_or(before.us_tax_tracking),
             two_person_release: self.two_person_release.unwrap_or(before.two_person_release),
             fees_paid_by: self.fees_paid_by.clone().unwrap_or(before.fees_paid_by),
+            fees: self.fees.clone().unwrap_or(before.fees),
             cooling_off_hours: self.cooling_off_hours.unwrap_or(before.cooling_off_hours),
             earning_thresholds: self.earning_thresholds.clone().unwrap_or(before.earning_thresholds),
             tax_thresholds: self.tax_thresholds.clone().unwrap_or(before.tax_thresholds),

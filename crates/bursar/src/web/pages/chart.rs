@@ -14,9 +14,9 @@ pub struct Bar {
     /// How much, in words.
     pub value: String,
     /// How much; nothing is drawn of what is not above zero.
-    pub first: i64,
+    pub first: i128,
     /// What is set against it: drawn below it, thinner and hatched.
-    pub second: i64,
+    pub second: i128,
 }
 
 /// A chart.
@@ -78,11 +78,11 @@ impl fmt::Display for Chart {
 }
 
 /// A part of the most as `12.3%`, in whole thousandths; at least one, so that what is there is seen.
-fn share(value: i64, most: i64) -> Option<String> {
+fn share(value: i128, most: i128) -> Option<String> {
     if value <= 0 || most <= 0 {
         return None;
     }
-    let thousandths = (i128::from(value) * 1000 / i128::from(most)).max(4);
+    let thousandths = (value * 1000 / most).max(4);
     Some(format!("{}.{}%", thousandths / 10, thousandths % 10))
 }
 
@@ -99,8 +99,8 @@ mod tests {
         for (value, most, width) in [
             (100, 100, Some("100.0%")),
             (1, 3, Some("33.3%")),
-            (1, i64::MAX, Some("0.4%")),
-            (i64::MAX, i64::MAX, Some("100.0%")),
+            (1, i128::from(i64::MAX), Some("0.4%")),
+            (i128::from(i64::MAX) * 9, i128::from(i64::MAX) * 9, Some("100.0%")),
             (0, 5, None),
             (-7, 5, None),
             (0, 0, None),

@@ -19,12 +19,13 @@ use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners;
 use super::pool::Wanted;
-use super::words::{Cash, Chip, Value, When, Why, batch_chip, how_many, whys};
+use super::words::{Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, whys};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
 use crate::ops::{limits, settings};
 use crate::store::batches::{self, Candidate};
+use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
 use crate::store::{Db, payees, portal};
@@ -58,7 +59,7 @@ pub struct Row {
     /// How many rewards, in words.
     pub rewards: String,
     /// What it would pay.
-    pub total: Cash,
+    pub total: Summed,
     /// The fee and what is left, where the payee bears it.
     pub net: Option<(Cash, Cash)>,
     /// Through whom.
@@ -95,7 +96,7 @@ impl Row {
             page: partners::address(claim.payee),
             kind: payee_kind(claim.payee),
             rewards: how_many(claim.reward_count, "reward", "rewards"),
-            total: Cash(claim.total),
+            total: Cash(claim.exact()),
             net: (claim.net != claim.total).then_some((Cash(claim.fee), Cash(claim.net))),
             vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
             destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
@@ -117,7 +118,7 @@ pub struct Crosses {
     /// His name and his page.
     pub name: (String, String),
     /// What he was paid this year.
-    pub so_far: Cash,
+    pub so_far: Summed,
     /// What this claim pays.
     pub adds: Cash,
     /// The line.
@@ -166,6 +167,7 @@ struct Pooled {
     payee: String,
     activity: String,
     value: Value,
+    clawback: bool,
     expires: Option<String>,
     requested: bool,
 }
@@ -173,7 +175,7 @@ struct Pooled {
 /// What stops the same payee's rewards in the same way.
 struct Stopped {
     payee: String,
-    total: Option<Cash>,
+    total: Option<Summed>,
     numbers: Vec<String>,
     more: usize,
     whys: Vec<Why>,
@@ -186,7 +188,7 @@ struct Active {
     claims: Vec<Row>,
     told: String,
     blocked: usize,
-    totals: Vec<Cash>,
+    totals: Vec<Summed>,
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     release: Option<Release>,
@@ -368,7 +370,7 @@ async fn shown(
     let stops = stops(db, visit, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
-    let prepared = view.batch.created.0 == me || view.batch.changed.0 == me;
+    let prepared = batches::has_hand_in(db, view.batch.id, &me).await?;
     let (release, released) = release(db, visit, view, needs_release, prepared).await?;
     let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
@@ -458,7 +460,9 @@ async fn pooled(
             owner: reward.owner.name.clone(),
             payee: payee.map(|named| named.name.clone()).unwrap_or_default(),
             activity: reward.activity.name.clone(),
-            value: Value(reward.entered.worth),
+            // What is taken off stands with its sign.
+            value: Value(candidate.adds.map_or(reward.entered.worth, Worth::Cash)),
+            clawback: candidate.takes_off(),
             expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
             requested: candidate.payee.is_some_and(|payee| wishes.contains_key(&payee)),
         })
@@ -499,10 +503,7 @@ async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<V
     let names = payees::names(db, &of).await?;
     let line = |((payee, currency, _), rewards, blockers): (Alike, Vec<Candidate>, Vec<Blocker>)| Stopped {
         payee: payee.and_then(|payee| names.get(&payee)).map(|named| named.name.clone()).unwrap_or_default(),
-        total: currency.map(|currency| {
-            let minors = rewards.iter().filter_map(|reward| reward.adds).map(|adds| adds.minor);
-            Cash(Money::new(minors.fold(0, i64::saturating_add), currency))
-        }),
+        total: currency.map(|currency| Cash(verbs::sum(&rewards, currency))),
         numbers: rewards.iter().take(6).map(|reward| format!("RW-{:06}", reward.number)).collect(),
         more: rewards.len().saturating_sub(6),
         whys: whys(&blockers),

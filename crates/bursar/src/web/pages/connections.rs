@@ -117,7 +117,7 @@ async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
         Vendor::Stripe => {
             let balances = tokio::time::timeout(WAIT, ask::balances(&web.work));
             let (hooks, balances) = tokio::join!(asking, balances);
-            (hooks, balances.unwrap_or_default().0)
+            (hooks, balances.unwrap_or_default().told)
         }
         Vendor::PayPal => (asking.await, Vec::new()),
     };

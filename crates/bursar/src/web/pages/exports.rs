@@ -3,6 +3,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -18,7 +19,7 @@ use crate::store::exports::{self, Run, State as Stands};
 use crate::store::{Db, StoreError};
 use crate::web::exported;
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, sealed};
+use crate::web::form::{ListQuery, Query, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -52,7 +53,7 @@ struct Row {
 
 impl Row {
     fn of(run: &Run) -> Self {
-        let moving = matches!(run.state, Stands::Gathering | Stands::Packing);
+        let moving = run.is_moving();
         let rows = match moving {
             true => format!("{} of {}", count(run.rows_done), count(run.rows_expected)),
             false => count(run.rows_done),
@@ -163,6 +164,8 @@ async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
 struct ExportPage {
     frame: Frame,
     row: Row,
+    /// The change that the page shows.
+    seen: i64,
     columns: Vec<&'static str>,
     /// How much is done, in thousandths.
     done: i64,
@@ -176,6 +179,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         frame: visit.frame(run.label(), Place::Exports),
         columns: asked(&run).heads().iter().map(|head| head.words).collect(),
         row: Row::of(&run),
+        seen: run.change_number(),
         done: done.clamp(0, 1_000),
         days: KEPT_DAYS,
     };
@@ -200,9 +204,15 @@ async fn file(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
     Ok(exported::kept(&app, &run, &asked(&run)))
 }
 
-async fn events(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
-    find(&mut app.store.read().await?, &visit, &number).await?;
-    Ok(live::stream(&app))
+async fn events(
+    State(app): State<App>,
+    visit: Visit,
+    Path(number): Path<String>,
+    Query(ask): Query<live::Ask>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let run = find(&mut app.store.read().await?, &visit, &number).await?;
+    live::watching(app, live::Watched::Export(run.number), &ask, &headers).await
 }
 
 #[cfg(test)]

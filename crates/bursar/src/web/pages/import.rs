@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use crate::ops::import::runs::{self as verbs, Sample};
 use crate::store::imports::{self, Import, ImportState, Refused, What};
 use crate::store::{Db, StoreError};
 use crate::web::fault::Fault;
-use crate::web::form::Form;
+use crate::web::form::{Form, Query};
 use crate::web::{Route, get, post};
 
 /// The rows of the route table.
@@ -235,9 +235,13 @@ fn counted(import: &Import) -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn events(State(app): State<App>, Path(number): Path<String>) -> Result<Response, Fault> {
-    imports::find(&mut app.store.read().await?, &number).await?;
-    Ok(live::stream(&app))
+async fn events(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    Query(ask): Query<live::Ask>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    live::watching(app, live::Watched::Import(number), &ask, &headers).await
 }
 
 /// A column of the file: what it is called, its first fields, and which of ours it stands for.

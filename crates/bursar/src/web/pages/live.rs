@@ -10,25 +10,25 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use futures::stream::unfold;
-use futures::{Stream, StreamExt as _};
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, status_after_pay};
 use payout::ids::BatchId;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::transaction::{State as Stands, Status};
 
 use super::frame::{Frame, Place, Visit};
 use super::history;
 use super::transactions::{self as payments, Row};
-use super::words::{Cash, Chip, When, batch_chip, how_many};
+use super::words::{Cash, Chip, Summed, When, batch_chip, how_many};
 use crate::app::App;
-use crate::store::Db;
 use crate::store::batches::{self, Batch};
 use crate::store::transactions::{self, Filter};
+use crate::store::{self, Db, exports, imports};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::{Need, Route, get};
@@ -70,7 +70,7 @@ struct LivePage {
     /// Succeeded, ended otherwise and under way, in thousandths of the whole.
     bar: [usize; 3],
     counts: Vec<(Chip, usize)>,
-    totals: Vec<(Cash, Cash, Cash)>,
+    totals: Vec<(Summed, Summed, Summed)>,
     groups: Vec<Group>,
 }
 
@@ -152,19 +152,19 @@ fn counts(states: &[(Stands, usize)]) -> Vec<(Chip, usize)> {
 }
 
 /// Per currency: all of it, what succeeded, and what failed or came back.
-async fn totals(db: &mut Db, batch: &Batch) -> Result<Vec<(Cash, Cash, Cash)>, Fault> {
-    let mut sums: BTreeMap<Currency, [i64; 3]> = BTreeMap::new();
+async fn totals(db: &mut Db, batch: &Batch) -> Result<Vec<(Summed, Summed, Summed)>, Fault> {
+    let mut sums: BTreeMap<Currency, [i128; 3]> = BTreeMap::new();
     for (state, net) in batches::sums(db, batch.id).await? {
         let [all, good, bad] = sums.entry(net.currency).or_default();
-        *all = all.saturating_add(net.minor);
+        *all += net.minor;
         match (state.status() == Status::Success, state.settled()) {
-            (true, _) => *good = good.saturating_add(net.minor),
-            (false, true) => *bad = bad.saturating_add(net.minor),
+            (true, _) => *good += net.minor,
+            (false, true) => *bad += net.minor,
             (false, false) => {}
         }
     }
-    let row = |(currency, sums): (Currency, [i64; 3])| {
-        let [all, good, bad] = sums.map(|minor| Cash(Money::new(minor, currency)));
+    let row = |(currency, sums): (Currency, [i128; 3])| {
+        let [all, good, bad] = sums.map(|minor| Cash(Sum::new(minor, currency)));
         (all, good, bad)
     };
     Ok(sums.into_iter().map(row).collect())
@@ -192,40 +192,79 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     Ok(groups)
 }
 
+/// What a live page has seen already.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+pub struct Ask {
     /// The number of the change that the page has seen.
-    seen: Option<i64>,
+    pub seen: Option<i64>,
 }
 
-/// Tells of changes from the one that was seen last: by a browser that comes back, in its `Last-Event-ID`, else by the page.
-/// When nothing is under way and nothing new is to be told, 204 tells the browser not to come back.
+/// What a live page is about.
+#[derive(Clone, Debug)]
+pub enum Watched {
+    /// A batch after Pay.
+    Batch(BatchId),
+    /// A file on its way in, by its number.
+    Import(String),
+    /// A file on its way out, by its number.
+    Export(i64),
+}
+
+impl Watched {
+    /// A number that goes up with every change, whichever process makes it; and whether nothing more is to come.
+    async fn now(&self, db: &mut Db) -> store::Result<(i64, bool)> {
+        match self {
+            Self::Batch(batch) => {
+                let number = batches::change_number(db, *batch).await?;
+                let at_rest = batches::states(db, *batch).await?.iter().all(|(state, _)| state.settled());
+                Ok((number, at_rest))
+            }
+            Self::Import(number) => {
+                let import = imports::find(db, number).await?;
+                Ok((import.fence, !import.state.moving()))
+            }
+            Self::Export(number) => {
+                let run = exports::find(db, *number).await?;
+                Ok((run.change_number(), !run.is_moving()))
+            }
+        }
+    }
+}
+
 async fn events(
     State(app): State<App>,
     Path(number): Path<String>,
     Query(ask): Query<Ask>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let mut db = app.store.read().await?;
-    let batch = batches::find(&mut db, &number).await?.id;
+    let batch = batches::find(&mut app.store.read().await?, &number).await?.id;
+    watching(app, Watched::Batch(batch), &ask, &headers).await
+}
+
+/// Tells of changes from the one that was seen last: by a browser that comes back, in its `Last-Event-ID`, else by the page.
+/// What happened between the page and the stream is told at once. When nothing is under way and nothing new is to be told,
+/// 204 tells the browser not to come back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn watching(app: App, of: Watched, ask: &Ask, headers: &HeaderMap) -> Result<Response, Fault> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let seen: Option<i64> = last.or(ask.seen);
-    let at_rest = batches::states(&mut db, batch).await?.iter().all(|(state, _)| state.settled());
-    if at_rest && seen == Some(batches::change_number(&mut db, batch).await?) {
+    let (number, at_rest) = of.now(&mut app.store.read().await?).await?;
+    if at_rest && seen == Some(number) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    drop(db);
-    let watch = Watch { changed: app.nudge.changed.subscribe(), app, batch, told: None, seen };
+    let watch = Watch { changed: app.nudge.changed.subscribe(), app, of, told: None, seen };
     let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// Somebody's stream of a batch's change numbers.
+/// Somebody's stream of change numbers.
 struct Watch {
     app: App,
     changed: watch::Receiver<u64>,
-    batch: BatchId,
+    of: Watched,
     told: Option<i64>,
     /// What the page has seen, until that is told: then it knows by the next number that it must look again.
     seen: Option<i64>,
@@ -248,7 +287,7 @@ impl Watch {
         loop {
             self.changed.borrow_and_update();
             let mut db = self.app.store.read().await.ok()?;
-            let number = batches::change_number(&mut db, self.batch).await.ok()?;
+            let (number, _) = self.of.now(&mut db).await.ok()?;
             drop(db);
             if self.told != Some(number) {
                 return Some(number);
@@ -263,41 +302,9 @@ impl Watch {
     }
 }
 
-/// Tells a live page that something changed, for as long as one stream lives.
-pub fn stream(app: &App) -> Response {
-    let stream = changes(app.nudge.changed.subscribe(), PACE).take_until(tokio::time::sleep(STREAM_LIFE));
-    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
-}
-
-/// Says the number of the last change at once and after every change, at a pace. A page that missed some sees by the
-/// number that it must look again.
-fn changes(changed: watch::Receiver<u64>, pace: Duration) -> impl Stream<Item = Result<Event, Infallible>> {
-    unfold((changed, true), move |(mut changed, first)| async move {
-        if !first {
-            tokio::time::sleep(pace).await;
-            changed.changed().await.ok()?;
-        }
-        let number = *changed.borrow_and_update();
-        let event = Event::default().event("changed").retry(Duration::from_secs(1)).data(number.to_string());
-        Some((Ok(event), (changed, false)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_stream_tells_the_number_of_now_and_several_changes_once() {
-        let (sender, receiver) = watch::channel(7u64);
-        let mut stream = Box::pin(changes(receiver, Duration::from_millis(1)));
-        assert!(stream.next().await.is_some(), "the number of now");
-        sender.send_modify(|number| *number += 1);
-        sender.send_modify(|number| *number += 1);
-        assert!(stream.next().await.is_some(), "two changes");
-        drop(sender);
-        assert!(stream.next().await.is_none(), "were told once");
-    }
 
     #[test]
     fn how_far_it_is_in_a_sentence() {

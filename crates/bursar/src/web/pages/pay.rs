@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::settings::Settings;
 use payout::unusual::Kind;
 
 use super::claims::{Crosses, Row, balances, crossing, is_draft, released, stops, void_since};
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Cash, When, Why, how_many, whys};
+use super::words::{Cash, Summed, When, Why, how_many, whys};
 use super::{history, live};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
@@ -44,14 +44,16 @@ pub fn routes() -> Vec<Route> {
 struct Part {
     vendor: &'static str,
     payments: usize,
-    total: Cash,
-    fee: Cash,
-    net: Cash,
+    total: Summed,
+    fee: Summed,
+    net: Summed,
     /// What the vendor takes from our balance: what is paid, and the fee.
-    needed: Cash,
+    needed: Summed,
     /// The vendor tells its fees before they are billed.
     fee_known: bool,
     balance: Balance,
+    /// What of the balance is promised to payments that were not sent yet.
+    promised: Option<Summed>,
 }
 
 /// What is known of the vendor's balance.
@@ -61,9 +63,9 @@ enum Balance {
     /// It could not be read.
     Unknown,
     /// It covers what is needed: what there is, what is left afterwards.
-    Covers(Cash, Cash),
+    Covers(Cash, Summed),
     /// It does not: what there is, what is needed.
-    Short(Cash, Cash),
+    Short(Cash, Summed),
 }
 
 /// Claims that are unusual in the same way.
@@ -90,11 +92,11 @@ struct PayPage {
     number: String,
     told: String,
     parts: Vec<Part>,
-    totals: Vec<Cash>,
+    totals: Vec<Summed>,
     /// The totals as the form sends them back.
     seen: Vec<String>,
     /// The totals that are typed by whoever pays them.
-    to_type: Vec<Money>,
+    to_type: Vec<Sum>,
     digest: String,
     /// Who released it exactly as it stands, and when; or since when a release is void.
     released: Option<(String, When)>,
@@ -263,34 +265,40 @@ async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
 }
 
 fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
-    let mut sums: Vec<(Vendor, Currency, usize, [i64; 3])> = Vec::new();
+    let mut sums: Vec<(Vendor, Currency, usize, [i128; 3])> = Vec::new();
     for claim in &view.claims {
         let Some(vendor) = claim.vendor() else { continue };
         let currency = claim.total.currency;
-        let adds = [claim.total.minor, claim.fee.minor, claim.net.minor];
+        let adds = [claim.exact().minor, claim.fee.minor.into(), claim.net.minor.into()];
         match sums.iter_mut().find(|(at, of, ..)| (*at, *of) == (vendor, currency)) {
             Some((.., count, sum)) => {
                 *count += 1;
-                sum.iter_mut().zip(adds).for_each(|(sum, add)| *sum = sum.saturating_add(add));
+                sum.iter_mut().zip(adds).for_each(|(sum, add)| *sum += add);
             }
             None => sums.push((vendor, currency, 1, adds)),
         }
     }
     sums.sort_by_key(|(vendor, currency, ..)| (*vendor, *currency));
     let short = balances.short(view);
-    let part = |(vendor, currency, payments, [total, fee, net]): (Vendor, Currency, usize, [i64; 3])| {
-        let money = |minor| Money::new(minor, currency);
-        let needed = net.saturating_add(fee);
-        let lacking = short.iter().find(|(at, needed, _)| (*at, needed.currency) == (vendor, currency));
-        let balance = match (vendor, balances.of(vendor, money(0)), lacking) {
+    let part = |(vendor, currency, payments, [total, fee, net]): (Vendor, Currency, usize, [i128; 3])| {
+        let sum = |minor| Sum::new(minor, currency);
+        let needed = net + fee;
+        let lacking = short.iter().find(|one| (one.vendor, one.needed.currency) == (vendor, currency));
+        let promised = balances.promised(vendor, currency);
+        let balance = match (vendor, balances.of(vendor, currency), lacking) {
             (Vendor::PayPal, None, _) => Balance::NotTold,
-            (_, _, Some((_, needed, has))) => Balance::Short(Cash(*has), Cash(*needed)),
-            (_, Some(has), None) => Balance::Covers(Cash(has), Cash(money(has.minor.saturating_sub(needed)))),
+            (_, _, Some(short)) => Balance::Short(Cash(short.has), Cash(short.needed)),
+            (_, Some(has), None) => {
+                let left = i128::from(has.minor) - promised.minor - needed;
+                Balance::Covers(Cash(has), Cash(sum(left)))
+            }
             (Vendor::Stripe, None, None) => Balance::Unknown,
         };
-        let [total, fee, net, needed] = [total, fee, net, needed].map(|minor| Cash(money(minor)));
-        let fee_known = vendor == Vendor::PayPal;
-        Part { vendor: vendor.label(), payments, total, fee, net, needed, fee_known, balance }
+        // Where no table says what Stripe takes, it bills that apart.
+        let fee_known = vendor == Vendor::PayPal || fee > 0;
+        let [total, fee, net, needed] = [total, fee, net, needed].map(|minor| Cash(sum(minor)));
+        let promised = (promised.minor > 0).then_some(Cash(promised));
+        Part { vendor: vendor.label(), payments, total, fee, net, needed, fee_known, balance, promised }
     };
     sums.into_iter().map(part).collect()
 }
@@ -309,34 +317,35 @@ struct Promise {
 }
 
 /// The totals that were seen, as the page wrote them.
-fn totals(words: &[String]) -> Vec<Money> {
+fn totals(words: &[String]) -> Vec<Sum> {
     let read = |text: &String| {
         let (amount, code) = text.split_once(' ')?;
         let currency = Currency::parse(code).ok()?;
-        Money::parse(amount, currency).ok()
+        Money::parse(amount, currency).ok().map(Sum::from)
     };
     words.iter().filter_map(read).collect()
 }
 
 /// The totals that are typed by whoever pays them.
-fn to_type(rules: &Settings, totals: &[Money]) -> Vec<Money> {
+fn to_type(rules: &Settings, totals: &[Sum]) -> Vec<Sum> {
     totals.iter().copied().filter(|total| rules.is_typed(*total)).collect()
 }
 
 /// What is wrong with what was typed, currency by currency. The amount must be the total; commas between its digits are
 /// no matter. Where only one is asked for, its currency may be left out.
-fn not_typed(totals: &[Money], typed: &[String]) -> Vec<String> {
-    let means = |text: &String, total: &Money| {
+fn not_typed(totals: &[Sum], typed: &[String]) -> Vec<String> {
+    let means = |text: &String, total: &Sum| {
         let text = text.replace([',', '\u{a0}'], "");
         let (amount, code) = match text.trim().split_once(' ') {
             Some((amount, code)) => (amount, code.trim().to_uppercase()),
             None if totals.len() == 1 => (text.trim(), total.currency.code().to_owned()),
             None => return false,
         };
-        code == total.currency.code() && Money::parse(amount, total.currency) == Ok(*total)
+        code == total.currency.code()
+            && Money::parse(amount, total.currency).is_ok_and(|typed| *total == Sum::from(typed))
     };
     let missing = totals.iter().filter(|total| !typed.iter().any(|text| means(text, total)));
-    let told = |total: &Money| match typed.is_empty() {
+    let told = |total: &Sum| match typed.is_empty() {
         true => format!("{}: type {total}.", total.currency),
         false => format!("{}: the total is {total}, which is not what was typed.", total.currency),
     };
@@ -393,10 +402,10 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
         return Ok(told);
     }
     let mut currencies: Vec<Currency> =
-        seen.totals.iter().chain(&view.totals).map(|money| money.currency).collect();
+        seen.totals.iter().chain(&view.totals).map(|sum| sum.currency).collect();
     currencies.sort_unstable();
     currencies.dedup();
-    let of = |totals: &[Money], currency| {
+    let of = |totals: &[Sum], currency| {
         let found = totals.iter().find(|money| money.currency == currency);
         found.map_or_else(|| "nothing".to_owned(), ToString::to_string)
     };
@@ -444,7 +453,7 @@ mod tests {
 
     #[test]
     fn a_typed_total_is_the_total_or_nothing_is_paid() {
-        let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
+        let money = |minor, code| Sum::new(minor, Currency::parse(code).unwrap());
         let (usd, jpy) = (money(1_234_550, "USD"), money(900_000, "JPY"));
         let typed = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         for right in ["12345.50", "12,345.50", "12345.5 usd", " 12,345.50 USD "] {
@@ -461,7 +470,7 @@ mod tests {
 
     #[test]
     fn totals_are_read_as_they_were_written() {
-        let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
+        let money = |minor, code| Sum::new(minor, Currency::parse(code).unwrap());
         let shown = [money(120_000, "USD"), money(1_500, "JPY"), money(1_234, "KWD")];
         let words: Vec<String> = shown.iter().map(ToString::to_string).collect();
         assert_eq!(totals(&words), shown);

@@ -10,13 +10,13 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::eligibility::{Code, PayeeStanding};
 use payout::ledger::Payee;
-use payout::money::{Money, Vendor};
+use payout::money::{Money, Sum, Vendor};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners::{address, profile_chip, standing_chip, tax_chip};
 use super::transactions;
-use super::words::{Cash, Chip, When, Why, how_many, when, whys};
+use super::words::{Cash, Chip, Summed, When, Why, how_many, when, whys};
 use crate::app::App;
 use crate::clock;
 use crate::ops::payees as verbs;
@@ -99,8 +99,8 @@ struct TaxPart {
 /// What he was paid in a year.
 struct YearPart {
     year: i32,
-    rows: Vec<(&'static str, Cash, Cash, Cash)>,
-    reportable: Cash,
+    rows: Vec<(&'static str, Summed, Summed, Summed)>,
+    reportable: Summed,
     line: Cash,
     over: bool,
     others: Vec<i32>,
@@ -141,7 +141,7 @@ struct PayeePage {
     /// Why he is not paid now, and how much waits.
     whys: Vec<Why>,
     waiting: String,
-    sums: Vec<Cash>,
+    sums: Vec<Summed>,
     profile: Option<ProfilePart>,
     changes: Vec<Moved>,
     tax: Option<TaxPart>,
@@ -249,10 +249,10 @@ pub async fn show(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-fn add(sums: &mut Vec<Money>, money: Money) {
+fn add(sums: &mut Vec<Sum>, money: Money) {
     match sums.iter_mut().find(|sum| sum.currency == money.currency) {
-        Some(sum) => sum.minor = sum.minor.saturating_add(money.minor),
-        None => sums.push(money),
+        Some(sum) => sum.minor += i128::from(money.minor),
+        None => sums.push(money.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use payout::money::Currency;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::pool::Wanted;
-use super::words::{Cash, how_many};
+use super::words::{Cash, Summed, how_many};
 use crate::app::App;
 use crate::ops::batches::{self as verbs, BatchView, Choose};
 use crate::ops::claims;
@@ -185,7 +185,7 @@ struct DeletePage {
     frame: Frame,
     number: String,
     told: String,
-    totals: Vec<Cash>,
+    totals: Vec<Summed>,
 }
 
 async fn delete_form(

@@ -69,7 +69,8 @@ const GATES: [(&str, &[Code]); 12] = [
     ),
     ("An amount the vendor can pay to this payee",
         &[Code::CurrencyUnsupported, Code::CountryUnsupported, Code::AmountNotPayable, Code::AboveVendorMax,
-          Code::NetNotPositive, Code::BelowThreshold]),
+          Code::NetNotPositive, Code::BelowThreshold, Code::ClawbackLeftOut,
+          Code::FeeTableMissing, Code::TotalTooLarge]),
     ("Tax report on file, where one is needed", &[Code::TaxReportMissing, Code::TaxReportExpired]),
 ];
 

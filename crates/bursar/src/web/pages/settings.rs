@@ -4,6 +4,8 @@
 //! A section's form carries a tag of what the section was when it was shown, so that two people may save two sections at
 //! once, and neither overwrites unseen what the other has changed. What is refused comes back as it was typed.
 
+mod fees;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +19,7 @@ use payout::access::Permission;
 use super::connections::{self, Connected, Refused};
 use super::frame::{Frame, Place, Told, Visit};
 use crate::ops::OpsError;
-use crate::ops::settings::{self, Amount, Document, LimitsDocument, TaxThreshold, VendorAmount};
+use crate::ops::settings::{self, Amount, Document, FeeTable, LimitsDocument, TaxThreshold, VendorAmount};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, Web, get, post};
@@ -39,6 +41,7 @@ pub(super) const PAGE: &str = "/settings/payouts";
 enum Section {
     Methods,
     Amounts,
+    Fees,
     Limits,
     Safeguards,
     Partners,
@@ -46,13 +49,21 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 6] =
-        [Self::Methods, Self::Amounts, Self::Limits, Self::Safeguards, Self::Partners, Self::Company];
+    const ALL: [Self; 7] = [
+        Self::Methods,
+        Self::Amounts,
+        Self::Fees,
+        Self::Limits,
+        Self::Safeguards,
+        Self::Partners,
+        Self::Company,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Methods => "methods",
             Self::Amounts => "amounts",
+            Self::Fees => "fees",
             Self::Limits => "limits",
             Self::Safeguards => "safeguards",
             Self::Partners => "partners",
@@ -63,7 +74,8 @@ impl Section {
     fn saved(self) -> &'static str {
         match self {
             Self::Methods => "The payout methods are saved.",
-            Self::Amounts => "Thresholds and fees are saved.",
+            Self::Amounts => "The thresholds are saved.",
+            Self::Fees => "The fees are saved.",
             Self::Limits => "The limits are saved.",
             Self::Safeguards => "The safeguards are saved.",
             Self::Partners => "What partners need is saved.",
@@ -75,7 +87,8 @@ impl Section {
     fn tag(self, of: &Document) -> String {
         let values = match self {
             Self::Methods => serde_json::json!([of.enabled, of.vendors]),
-            Self::Amounts => serde_json::json!([of.fees_paid_by, of.earning_thresholds]),
+            Self::Amounts => serde_json::json!([of.earning_thresholds]),
+            Self::Fees => serde_json::json!([of.fees_paid_by, of.fees]),
             Self::Limits => of.limits.clone(),
             Self::Safeguards => {
                 serde_json::json!([of.cooling_off_hours, of.two_person_release, of.typed_total_above])
@@ -100,7 +113,15 @@ struct Typed {
     enabled: Option<String>,
     vendor: Vec<String>,
     fees_paid_by: String,
+    fee_vendor: Vec<String>,
+    fee_currency: Vec<String>,
+    fee_percent: Vec<String>,
+    fee_fixed: Vec<String>,
+    fee_minimum: Vec<String>,
+    fee_maximum: Vec<String>,
+    fee_monthly: Vec<String>,
     thresholds: String,
+    per_reward: String,
     per_payment: String,
     per_batch: String,
     per_day: String,
@@ -131,6 +152,14 @@ impl Typed {
             enabled: ticked(document.enabled),
             vendor: document.vendors.clone(),
             fees_paid_by: document.fees_paid_by.clone(),
+            fee_vendor: column(&document.fees, |fee| fee.vendor.clone()),
+            fee_currency: column(&document.fees, |fee| fee.currency.clone()),
+            fee_percent: column(&document.fees, |fee| fees::percent(fee.basis_points)),
+            fee_fixed: column(&document.fees, |fee| fee.fixed.clone().unwrap_or_default()),
+            fee_minimum: column(&document.fees, |fee| fee.minimum.clone().unwrap_or_default()),
+            fee_maximum: column(&document.fees, |fee| fee.maximum.clone().unwrap_or_default()),
+            fee_monthly: column(&document.fees, |fee| fee.monthly.clone().unwrap_or_default()),
+            per_reward: lines(&limits.per_reward),
             thresholds: lines(&document.earning_thresholds),
             per_payment: limits.per_payment.iter().map(most).collect::<Vec<_>>().join("\n"),
             per_batch: lines(&limits.per_batch),
@@ -152,10 +181,16 @@ impl Typed {
         let (mut shown, typed) = (Self::of(document), self.clone());
         match section {
             Section::Methods => (shown.enabled, shown.vendor) = (typed.enabled, typed.vendor),
-            Section::Amounts => {
-                (shown.fees_paid_by, shown.thresholds) = (typed.fees_paid_by, typed.thresholds);
+            Section::Amounts => shown.thresholds = typed.thresholds,
+            Section::Fees => {
+                shown.fees_paid_by = typed.fees_paid_by;
+                (shown.fee_vendor, shown.fee_currency) = (typed.fee_vendor, typed.fee_currency);
+                (shown.fee_percent, shown.fee_fixed) = (typed.fee_percent, typed.fee_fixed);
+                (shown.fee_minimum, shown.fee_maximum) = (typed.fee_minimum, typed.fee_maximum);
+                shown.fee_monthly = typed.fee_monthly;
             }
             Section::Limits => {
+                shown.per_reward = typed.per_reward;
                 (shown.per_payment, shown.per_batch) = (typed.per_payment, typed.per_batch);
                 (shown.per_day, shown.per_person_per_day) = (typed.per_day, typed.per_person_per_day);
             }
@@ -181,13 +216,15 @@ impl Typed {
             Section::Methods => {
                 Document { enabled: self.enabled.is_some(), vendors: self.vendor.clone(), ..before }
             }
-            Section::Amounts => Document {
-                fees_paid_by: self.fees_paid_by.clone(),
-                earning_thresholds: amounts(&self.thresholds, "earning_thresholds")?,
-                ..before
-            },
+            Section::Amounts => {
+                Document { earning_thresholds: amounts(&self.thresholds, "earning_thresholds")?, ..before }
+            }
+            Section::Fees => {
+                Document { fees_paid_by: self.fees_paid_by.clone(), fees: fees::read(self)?, ..before }
+            }
             Section::Limits => {
                 let limits = LimitsDocument {
+                    per_reward: amounts(&self.per_reward, "limits.per_reward")?,
                     per_payment: vendor_amounts(&self.per_payment)?,
                     per_batch: amounts(&self.per_batch, "limits.per_batch")?,
                     per_day: amounts(&self.per_day, "limits.per_day")?,
@@ -220,6 +257,10 @@ impl Typed {
             },
         })
     }
+}
+
+fn column(fees: &[FeeTable], of: impl Fn(&FeeTable) -> String) -> Vec<String> {
+    fees.iter().map(of).collect()
 }
 
 /// The lines that hold something.
@@ -298,6 +339,14 @@ struct SettingsPage {
 }
 
 impl SettingsPage {
+    fn fee_rows(&self) -> Vec<fees::Row> {
+        fees::rows(&self.typed)
+    }
+
+    fn published(&self) -> &'static [payout::fee::Published] {
+        &payout::fee::PUBLISHED
+    }
+
     fn has(&self, vendor: &str) -> bool {
         self.typed.vendor.iter().any(|known| known == vendor)
     }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use payout::batch::BatchStatus;
 use payout::eligibility::{Blocker, Code};
-use payout::money::Money;
+use payout::money::{Money, Sum};
 use payout::reward::Shown;
 use payout::transaction::{Detail, State, Status};
 
@@ -58,21 +58,25 @@ pub fn when(at: Option<i64>) -> Option<When> {
 
 /// An amount: its digits in groups, its currency behind it.
 #[derive(Clone, Copy)]
-pub struct Cash(pub Money);
+pub struct Cash<T = Money>(pub T);
 
-impl HtmlSafe for Cash {}
+/// A sum of amounts, written as one amount is.
+pub type Summed = Cash<Sum>;
 
-impl fmt::Display for Cash {
+impl<T: Copy + Into<Sum>> HtmlSafe for Cash<T> {}
+
+impl<T: Copy + Into<Sum>> fmt::Display for Cash<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (amount, currency) = (grouped(&self.0.decimal()), self.0.currency);
+        let sum: Sum = self.0.into();
+        let (amount, currency) = (grouped(&sum.decimal()), sum.currency);
         write!(f, "<span class=\"m\">{amount} <small>{currency}</small></span>")
     }
 }
 
 /// An amount in digits alone, for where its currency stands already.
 #[must_use]
-pub fn bare(money: Money) -> String {
-    grouped(&money.decimal())
+pub fn bare(amount: impl Into<Sum>) -> String {
+    grouped(&amount.into().decimal())
 }
 
 /// What a reward is worth: money or points.

@@ -85,7 +85,7 @@ async fn a_large_one_is_watched_and_a_broken_one_is_given_up() {
     let page = browser.read("/exports/EX-000001").await;
     page.says("Being made");
     page.says("0 of 9,000 rows are gathered.");
-    assert!(page.body.contains("data-live=\"/exports/EX-000001/events\""));
+    assert!(page.body.contains("data-live=\"/exports/EX-000001/events?seen=0\""));
     assert_eq!(once(&world.works[0], world.now()).await.unwrap(), 1);
     let failed = now(&world, &run).await;
     assert!(failed.state == State::Failed && failed.failed.is_some());

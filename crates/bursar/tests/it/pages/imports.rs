@@ -369,3 +369,47 @@ async fn ids_that_read_alike_in_an_older_database_are_named() {
     page.says("reads like acme");
     world.close().await;
 }
+
+/// The address that a live page listens at, with the change that it shows.
+fn listens(page: &Page) -> String {
+    page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+/// What happens between the page and its stream is not lost: the stream begins with what the page has seen.
+#[tokio::test]
+async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
+    let world = World::open("imports_stream", 59).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::Admin, "pat").await;
+    let file = "external_id,activity,owner,value,currency\nF-1,deal,ana,1.00,USD\nF-2,deal,ana,7.00,EUR\n";
+    let number = checked(&mut browser, "rewards", file).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("The new rows come to 7.00 EUR, 1.00 USD.");
+    start(&mut browser, &number).await;
+    let moving = browser.read(&format!("/imports/{number}")).await;
+    let address = listens(&moving);
+    let seen = address.rsplit_once("seen=").unwrap().1.to_owned();
+    world.tick(0, Loop::Imports).await;
+    let told = super::paying::told(&mut browser, &address, None).await.unwrap();
+    assert_eq!((told.len(), &told[0]), (2, &seen), "first what was seen, then what it is now: {told:?}");
+    assert_ne!(told[1], seen);
+    let rest = super::paying::told(&mut browser, &address, Some(&told[1])).await;
+    assert_eq!(rest, None, "it is done, and the browser knows");
+
+    let (app, actor) = (&world.app, &world.actor);
+    let scope = bursar::ops::exports::Scope::Audit(Box::default());
+    let asked = bursar::ops::exports::Asked {
+        scope,
+        format: bursar::documents::Format::Csv,
+        marked: false,
+        columns: Vec::new(),
+        told: "everything".to_owned(),
+    };
+    let run = bursar::ops::exports::queue(app, actor, &asked, 9_000, None).await.unwrap();
+    let address = listens(&browser.read(&format!("/exports/{}", run.label())).await);
+    while bursar::work::exports::once(&world.works[0], world.now()).await.unwrap() > 0 {}
+    let told = super::paying::told(&mut browser, &address, None).await.unwrap();
+    assert_eq!(told.len(), 2, "first what was seen, then what it is now: {told:?}");
+    assert_eq!(super::paying::told(&mut browser, &address, Some(&told[1])).await, None);
+    world.close().await;
+}

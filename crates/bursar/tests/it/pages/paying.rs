@@ -345,7 +345,7 @@ async fn a_large_total_is_typed_before_it_is_paid() {
 }
 
 /// The numbers that the stream of a live page tells before it waits for another change; none when it need not come back.
-async fn told(browser: &mut Browser, path: &str, last: Option<&str>) -> Option<Vec<String>> {
+pub(super) async fn told(browser: &mut Browser, path: &str, last: Option<&str>) -> Option<Vec<String>> {
     let answer = browser.open(path, last).await;
     if answer.status() == StatusCode::NO_CONTENT {
         return None;

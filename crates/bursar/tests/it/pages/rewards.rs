@@ -24,7 +24,7 @@ async fn all(world: &World) -> Vec<Reward> {
     rewards::list(&mut db, &Filter::default(), &window, world.now()).await.unwrap().rewards
 }
 
-async fn owed(world: &World) -> i64 {
+async fn owed(world: &World) -> i128 {
     let balances = ledger::balances(&mut world.app.store.read().await.unwrap()).await.unwrap();
     balances.iter().filter(|(account, ..)| account.starts_with("payable:")).map(|(_, _, minor)| minor).sum()
 }

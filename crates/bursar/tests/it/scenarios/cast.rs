@@ -6,7 +6,7 @@ use bursar::ops::OpsError;
 use bursar::ops::pay::Seen;
 use bursar::ops::payees;
 use bursar::ops::rewards::{self as reward_verbs, Draft, Verdict, Which};
-use bursar::ops::settings::{Amount, Document};
+use bursar::ops::settings::{Amount, Document, FeeTable};
 use bursar::ops::tax::{self, TaxEntry};
 use bursar::store::payees::Profile;
 use bursar::store::programs::{self, Account, Activity, Partner, Program, Worth};
@@ -289,6 +289,28 @@ async fn settings(world: &World, name: &str, value: &[&str]) -> Outcome {
         ("fees", [who]) => {
             let who = (*who).to_owned();
             Box::new(move |it| Document { fees_paid_by: who.clone(), ..it })
+        }
+        ("fee", [vendor, currency, basis_points, about @ ..]) => {
+            let basis_points = basis_points.parse().map_err(|_| "how many hundredths of a percent?")?;
+            let told = |word: &str| {
+                let place = about.iter().position(|one| *one == word)?;
+                about.get(place + 1).map(|value| (*value).to_owned())
+            };
+            let table = FeeTable {
+                vendor: (*vendor).to_owned(),
+                currency: (*currency).to_owned(),
+                basis_points,
+                fixed: told("fixed"),
+                minimum: told("minimum"),
+                maximum: told("maximum"),
+                monthly: told("monthly"),
+            };
+            Box::new(move |it| {
+                let mut fees = it.fees.clone();
+                fees.retain(|one| (&one.vendor, &one.currency) != (&table.vendor, &table.currency));
+                fees.push(table.clone());
+                Document { fees, ..it }
+            })
         }
         ("cooling-off", [hours]) => {
             let hours = hours.parse().map_err(|_| "how many hours?")?;

@@ -160,8 +160,8 @@ async fn taxed(world: &World, payee: Payee, year: i32, way: &str, money: &[&str]
         let vendor = total.vendor.map_or("outside", Vendor::as_str);
         vendor == way && total.paid.currency.code() == currency
     });
-    let found: i64 = of_it.map(|total| total.net().minor).sum();
-    let right = found == check::money(value, currency)?.minor;
+    let found: i128 = of_it.map(|total| total.net().minor).sum();
+    let right = found == i128::from(check::money(value, currency)?.minor);
     if right { Ok(()) } else { Err(format!("it is {:?}", view.totals)) }
 }
 
@@ -269,8 +269,8 @@ async fn books(world: &World, cast: &Cast, expected: &[&str]) -> Outcome {
         };
         let of_it = |found: &str| found == account || found.split(':').next() == Some(account.as_str());
         let rows = balances.iter().filter(|(found, code, _)| of_it(found) && code == currency);
-        let found: i64 = rows.map(|(_, _, minor)| minor).sum();
-        if found != check::money(value, currency)?.minor {
+        let found: i128 = rows.map(|(_, _, minor)| minor).sum();
+        if found != i128::from(check::money(value, currency)?.minor) {
             return Err(format!("{account} is {found} in minor units of {currency}"));
         }
     }

@@ -156,7 +156,7 @@ async fn of_the_vendors(db: &mut Db, books: &Books, all: &[Transaction], told: &
 }
 
 async fn of_the_ledger(db: &mut Db, told: &mut Vec<String>) {
-    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    let mut sums: BTreeMap<String, i128> = BTreeMap::new();
     for (_, currency, minor) in ledger::balances(db).await.unwrap() {
         *sums.entry(currency).or_default() += minor;
     }

@@ -20,7 +20,7 @@ use crate::web::api::dashboard::{place, sealed_place};
 use crate::web::fault::Fault;
 use crate::web::form::ListQuery;
 use crate::web::pages::frame::{Frame, Place, Visit};
-use crate::web::pages::words::{Cash, Chip};
+use crate::web::pages::words::{Cash, Chip, Summed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -34,12 +34,12 @@ struct Row {
     name: String,
     external_id: String,
     address: String,
-    earned: Cash,
-    paid: Cash,
-    returned: Cash,
-    net: Cash,
+    earned: Summed,
+    paid: Summed,
+    returned: Summed,
+    net: Summed,
     /// The ways in which it reached him.
-    ways: Vec<(&'static str, Cash)>,
+    ways: Vec<(&'static str, Summed)>,
     tax: Chip,
     /// Whether the year is reported; nothing but in US dollars.
     reported: Option<Chip>,
@@ -48,11 +48,11 @@ struct Row {
 /// A year's sums of one currency.
 struct Total {
     code: &'static str,
-    earned: Cash,
-    paid: Cash,
-    returned: Cash,
-    outside: Option<Cash>,
-    net: Cash,
+    earned: Summed,
+    paid: Summed,
+    returned: Summed,
+    outside: Option<Summed>,
+    net: Summed,
 }
 
 #[derive(Template)]

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use payout::access::Permission;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::reason::explain;
 use payout::transaction::State as Stands;
 
@@ -22,7 +22,7 @@ use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::pages::chart::{Bar, Chart};
 use crate::web::pages::frame::{Frame, Place, Visit};
-use crate::web::pages::words::{Cash, bare, count, meaning, plain};
+use crate::web::pages::words::{Cash, Summed, bare, count, meaning, plain};
 use crate::web::{Need, Route, get};
 
 /// So many months are drawn; earlier ones are there for whoever narrows the dates.
@@ -44,17 +44,17 @@ pub fn routes() -> Vec<Route> {
 /// A month of one currency as a row.
 struct MonthRow {
     month: String,
-    paid: Cash,
-    returned: Cash,
-    outside: Option<Cash>,
-    net: Cash,
+    paid: Summed,
+    returned: Summed,
+    outside: Option<Summed>,
+    net: Summed,
 }
 
 /// A payee to whom much was paid, as a row.
 struct TopRow {
     name: String,
     address: String,
-    net: Cash,
+    net: Summed,
 }
 
 /// Everything of one currency.
@@ -78,7 +78,7 @@ struct FailureRow {
     code: String,
     words: String,
     count: i64,
-    amount: Cash,
+    amount: Summed,
     address: String,
 }
 
@@ -102,8 +102,8 @@ struct Page {
 }
 
 impl Page {
-    fn cash(&self, money: &Money) -> Cash {
-        Cash(*money)
+    fn cash(&self, sum: &Sum) -> Summed {
+        Cash(*sum)
     }
 
     fn counted(&self, number: &i64, one: &str, more: &str) -> String {
@@ -143,7 +143,7 @@ fn parts(ask: &Ask, summary: &Summary) -> Vec<Part> {
         let moved = months.get(&currency).map_or(&[][..], Vec::as_slice);
         let filled = filled(moved);
         let shown = &filled[filled.len().saturating_sub(MOST_MONTHS)..];
-        let tops: Vec<(&str, String, Money)> = summary
+        let tops: Vec<(&str, String, Sum)> = summary
             .top
             .iter()
             .filter(|one| one.net.currency == currency)
@@ -207,14 +207,14 @@ fn next_month(month: &str) -> String {
 
 fn months_chart(currency: Currency, months: &[Month]) -> Chart {
     let bar = |month: &Month| {
-        let paid = month.paid.minor.saturating_add(month.outside.minor);
+        let paid = month.paid.minor + month.outside.minor;
         let back = match month.returned.minor {
             0 => String::new(),
             _ => format!(", {} back", bare(month.returned)),
         };
         Bar {
             label: month.month.clone(),
-            value: format!("{}{back}", bare(Money::new(paid, currency))),
+            value: format!("{}{back}", bare(Sum::new(paid, currency))),
             first: paid,
             second: month.returned.minor,
         }
@@ -240,8 +240,8 @@ fn month_row(month: &Month) -> MonthRow {
     }
 }
 
-fn top_chart(currency: Currency, tops: &[(&str, String, Money)]) -> Chart {
-    let bar = |(name, _, net): &(&str, String, Money)| Bar {
+fn top_chart(currency: Currency, tops: &[(&str, String, Sum)]) -> Chart {
+    let bar = |(name, _, net): &(&str, String, Sum)| Bar {
         label: (*name).to_owned(),
         value: bare(*net),
         first: net.minor,
@@ -285,7 +285,7 @@ fn failures_chart(failures: &[Failure]) -> Chart {
     let bar = |(code, many): (&str, i64)| Bar {
         label: code.to_owned(),
         value: count(many),
-        first: many,
+        first: many.into(),
         second: 0,
     };
     Chart {
@@ -300,7 +300,7 @@ fn medians_chart(summary: &Summary) -> Chart {
     let bar = |median: &crate::store::dashboard::Median| Bar {
         label: median.vendor.label().to_owned(),
         value: took(median.took_us),
-        first: median.took_us,
+        first: median.took_us.into(),
         second: 0,
     };
     Chart {

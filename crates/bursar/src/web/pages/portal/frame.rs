@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use payout::access::Role;
 use payout::ledger::Payee;
-use payout::money::Money;
+use payout::money::Sum;
 
 use super::words::{Amount, Language, Words};
 use crate::app::{Actor, App};
@@ -209,8 +209,8 @@ impl Guest {
     }
 
     /// An amount as he writes it.
-    pub fn cash(&self, money: Money) -> Amount {
-        self.language.cash(money)
+    pub fn cash(&self, amount: impl Into<Sum>) -> Amount {
+        self.language.cash(amount)
     }
 
     /// The page, after which what the last form did is told no more.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{self, Currency};
 use payout::reason::explain;
 use payout::transaction::{State as Stands, Status};
 
@@ -225,10 +225,10 @@ async fn purses(
     year: &str,
 ) -> Result<(Vec<Heap>, Vec<Purse>), Fault> {
     let ids: Vec<Payee> = guest.payees().into_iter().map(|(_, payee)| payee).collect();
-    let mut columns: BTreeMap<Currency, [i64; 4]> = BTreeMap::new();
-    let mut add = |column: usize, money: Money| {
-        if let Some(sum) = columns.entry(money.currency).or_default().get_mut(column) {
-            *sum += money.minor;
+    let mut columns: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
+    let mut add = |column: usize, adds: money::Sum| {
+        if let Some(sum) = columns.entry(adds.currency).or_default().get_mut(column) {
+            *sum += adds.minor;
         }
     };
     for heap in waiting.iter().flat_map(|(_, waiting)| &waiting.heaps) {
@@ -248,9 +248,9 @@ async fn purses(
     for which in [Which::PaidBetween(from, to), Which::OutsideBetween(dates.0, dates.1)] {
         store::sums(db, &ids, &which).await?.iter().for_each(|sum| add(2, sum.net));
     }
-    let row = |(currency, sums): (Currency, [i64; 4])| {
+    let row = |(currency, sums): (Currency, [i128; 4])| {
         let [waiting, on_its_way, paid, came_back] =
-            sums.map(|minor| guest.cash(Money::new(minor, currency)));
+            sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
         Purse { currency, waiting, on_its_way, paid, came_back }
     };
     let preparing = preparing.into_iter().map(|(payee, count, money)| Heap {

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::transaction::Status;
 
 use super::PARTNERS;
@@ -124,10 +124,10 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
     let mut found = transactions::list(&mut db, &filter, MOST).await?;
     found.retain(in_year);
     found.reverse();
-    let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i64>::new());
+    let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i128>::new());
     for one in &found {
         parts.push(part(&mut db, &guest, one).await?);
-        *totals.entry(one.terms.net.currency).or_default() += one.terms.net.minor;
+        *totals.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
     }
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
     let receiver = names.join(", ");
@@ -137,7 +137,7 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
         company: company(&guest, &receiver),
         receiver,
         parts,
-        totals: totals.into_iter().map(|(currency, minor)| guest.cash(Money::new(minor, currency))).collect(),
+        totals: totals.into_iter().map(|(currency, minor)| guest.cash(Sum::new(minor, currency))).collect(),
     };
     guest.show(&page)
 }

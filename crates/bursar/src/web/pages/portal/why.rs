@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use payout::eligibility::{Code, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money};
+use payout::money::{Currency, Sum};
 use payout::settings::Settings;
 
 use super::frame::{Guest, Whose, day};
@@ -56,7 +56,7 @@ pub struct Heap {
     /// How many.
     pub count: usize,
     /// What they come to.
-    pub total: Money,
+    pub total: Sum,
     /// Why they wait; empty when nothing stands in the way.
     pub reasons: Vec<Reason>,
 }
@@ -114,11 +114,10 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
     let mut waiting = Waiting { heaps: Vec::new(), codes, held_until, cooling_until };
     for ((currency, _), rewards) in heaps {
         let last = rewards.iter().max_by_key(|one| one.facts.held_until).map(|one| one.id);
-        let total = rewards.iter().filter_map(|one| one.adds).map(|adds| adds.minor).sum();
         waiting.heaps.push(Heap {
             payee,
             count: rewards.len(),
-            total: Money::new(total, currency),
+            total: batches::sum(&rewards, currency),
             reasons: last.map(|last| waiting.of(last, whose, guest)).unwrap_or_default(),
         });
     }

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use askama::filters::HtmlSafe;
 
 use payout::eligibility::Code;
-use payout::money::Money;
+use payout::money::Sum;
 use payout::reward::Shown;
 use payout::transaction::{State, Status};
 
@@ -124,8 +124,8 @@ impl Language {
     }
 
     /// An amount as it is written in this language, its currency behind it.
-    pub fn cash(self, money: Money) -> Amount {
-        Amount { money, language: self }
+    pub fn cash(self, amount: impl Into<Sum>) -> Amount {
+        Amount { sum: amount.into(), language: self }
     }
 
     fn marks(self) -> (char, char) {
@@ -140,7 +140,7 @@ impl Language {
 /// An amount in a language.
 #[derive(Clone, Copy)]
 pub struct Amount {
-    money: Money,
+    sum: Sum,
     language: Language,
 }
 
@@ -149,7 +149,7 @@ impl HtmlSafe for Amount {}
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (group, point) = self.language.marks();
-        let decimal = self.money.decimal();
+        let decimal = self.sum.decimal();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("−", rest));
         let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
         let mut text = sign.to_owned();
@@ -163,7 +163,7 @@ impl fmt::Display for Amount {
             text.push(point);
             text.push_str(rest);
         }
-        write!(f, "<span class=\"m\">{text} <small>{}</small></span>", self.money.currency)
+        write!(f, "<span class=\"m\">{text} <small>{}</small></span>", self.sum.currency)
     }
 }
 
@@ -307,7 +307,7 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use payout::money::Currency;
+    use payout::money::{Currency, Money};
 
     fn holes(text: &str) -> Vec<&str> {
         let mut holes: Vec<&str> =

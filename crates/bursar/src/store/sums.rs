@@ -1,0 +1,80 @@
+//! Sums that no number of amounts overflows. SQLite breaks off a sum that is larger than a column, and a sum that
+//! PostgreSQL has counted wider does not fit one; so every amount is summed in two halves, its upper and its lower 32
+//! bits, and the halves are put together here.
+//!
+//! A statement says `{sum(amount_minor)}` for the two columns, or `{sum(amount_minor) AS net}` for two columns that are
+//! called `net_high` and `net_low`; ordered by both, they order by the sum.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::Result;
+
+/// The lower 32 bits.
+const LOW: i128 = 0xFFFF_FFFF;
+
+/// The statement with every sum spelled out.
+#[must_use]
+pub fn spelled_out(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once("{sum(") {
+        let Some((hole, behind)) = after.split_once('}') else { break };
+        let (of, name) = match hole.rsplit_once(") AS ") {
+            Some((of, name)) => (of, Some(name)),
+            None => (hole.strip_suffix(')').unwrap_or(hole), None),
+        };
+        let [high, low] = halves(of);
+        let called = |half: &str| name.map(|name| format!(" AS {name}_{half}")).unwrap_or_default();
+        text.push_str(&format!("{before}{high}{}, {low}{}", called("high"), called("low")));
+        rest = behind;
+    }
+    text + rest
+}
+
+/// The upper and the lower half of a sum. The lower one is carried over into the upper one, so that it lies between 0 and
+/// 2³² and each sum has one pair of halves.
+fn halves(of: &str) -> [String; 2] {
+    let low = format!("COALESCE(CAST(SUM(({of}) & {LOW}) AS BIGINT), 0)");
+    [format!("COALESCE(CAST(SUM(({of}) >> 32) AS BIGINT), 0) + ({low} >> 32)"), format!("{low} & {LOW}")]
+}
+
+/// The sum in this column and the next.
+///
+/// # Errors
+/// When there is none.
+pub fn read(row: &AnyRow, column: usize) -> Result<i128> {
+    let (high, low): (i64, i64) = (row.try_get(column)?, row.try_get(column + 1)?);
+    Ok((i128::from(high) << 32) + i128::from(low))
+}
+
+/// The halves of a sum, to compare the columns with.
+#[must_use]
+pub fn split(sum: i128) -> (i64, i64) {
+    let half = |part: i128| i64::try_from(part).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX });
+    (half(sum >> 32), half(sum & LOW))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_spelled_out_in_two_columns() {
+        let told = spelled_out("a, {sum(CASE WHEN b THEN c ELSE 0 END)}, {sum(d) AS e} behind {where}");
+        assert!(told.starts_with("a, COALESCE(CAST(SUM((CASE WHEN b THEN c ELSE 0 END) >> 32)"), "{told}");
+        assert!(told.contains(" AS e_high, ") && told.ends_with(" AS e_low behind {where}"), "{told}");
+        assert_eq!(spelled_out("nothing"), "nothing");
+    }
+
+    #[test]
+    fn a_sum_is_its_two_halves() {
+        for sum in
+            [0, 1, -1, LOW, LOW + 1, -LOW - 1, 94_839_506_149_643_850_00, -9_223_372_036_854_775_808 * 50]
+        {
+            let (high, low) = split(sum);
+            assert_eq!((i128::from(high) << 32) + i128::from(low), sum);
+            assert!((0..=LOW).contains(&i128::from(low)));
+        }
+    }
+}
