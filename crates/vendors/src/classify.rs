@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{Answer, Received};
-use crate::{Doubt, Outcome, ReadError, Rejection, Why};
+use crate::{Doubt, Outcome, ReadError, Rejection, Why, lenient};
 
 /// Why a 2xx is not yet an acceptance.
 pub(crate) enum Misread {
@@ -155,9 +155,11 @@ struct StripeErrorBody {
 
 #[derive(Deserialize)]
 struct StripeError {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "lenient::text")]
     kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     code: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     message: Option<String>,
 }
 
@@ -238,27 +240,34 @@ fn stored(received: &Received, why: Why) -> Why {
 /// PayPal's error object. The token endpoint and the gateway in front write `error` instead of `name`.
 #[derive(Deserialize)]
 pub(crate) struct PaypalError {
+    #[serde(default, deserialize_with = "lenient::text")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     error: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     message: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     error_description: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     details: Vec<PaypalDetail>,
 }
 
 #[derive(Deserialize)]
 struct PaypalDetail {
+    #[serde(default, deserialize_with = "lenient::text")]
     field: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     issue: Option<String>,
     /// The recorded name; the official document has only a top-level `links`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     link: Vec<PaypalLink>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     links: Vec<PaypalLink>,
 }
 
 #[derive(Deserialize)]
 struct PaypalLink {
+    #[serde(default, deserialize_with = "lenient::text")]
     href: Option<String>,
 }
 

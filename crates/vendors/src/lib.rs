@@ -12,6 +12,7 @@ pub mod signature;
 pub mod stripe;
 
 mod classify;
+mod lenient;
 mod request;
 
 pub use request::{BadRequest, MoneyKind, MoneyRequest};

@@ -5,11 +5,12 @@
 
 use ::payout::money::{self, Currency, Money, VendorAmount};
 use ::payout::transaction::{Fact, Reason};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::classify::{self, Misread};
 use crate::http::Answer;
-use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome};
+use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
 /// PayPal refuses longer batches (Payouts documentation).
 pub const MAX_ITEMS: usize = 15_000;
@@ -77,8 +78,10 @@ pub struct Batch {
     pub status: String,
     /// What PayPal says of a refused batch.
     pub error: Option<ItemError>,
-    /// Every item of every page.
+    /// Every item of every page that can be read.
     pub items: Vec<Item>,
+    /// How many items cannot be read: not even their id.
+    pub unread: usize,
 }
 
 /// One item as PayPal has it.
@@ -111,10 +114,11 @@ pub struct Item {
 /// PayPal's error on an item or a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ItemError {
-    /// PayPal's code, unchanged.
+    /// PayPal's code, unchanged; empty when it gives none.
+    #[serde(default, deserialize_with = "lenient::word")]
     pub name: String,
     /// PayPal's words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::word")]
     pub message: String,
 }
 
@@ -208,7 +212,7 @@ pub fn read_cancel(answer: &Answer, request: &MoneyRequest) -> Outcome<Item> {
 /// What a fetched item says. A status that PayPal invents later says nothing.
 #[must_use]
 pub fn item_fact(item: &Item) -> Option<Fact> {
-    let reason = || item.error.as_ref().map_or_else(|| Reason::new(&*item.status, ""), ItemError::reason);
+    let reason = || reason_of(item.error.as_ref(), &item.status);
     match item.status.as_str() {
         "PENDING" => Some(Fact::ItemPending),
         "SUCCESS" => Some(Fact::ItemPaid { fee: item.fee }),
@@ -228,7 +232,7 @@ pub fn item_fact(item: &Item) -> Option<Fact> {
 #[must_use]
 pub fn batch_refusal(batch: &Batch) -> Option<Reason> {
     matches!(batch.status.as_str(), "DENIED" | "CANCELED")
-        .then(|| batch.error.as_ref().map_or_else(|| Reason::new(&*batch.status, ""), ItemError::reason))
+        .then(|| reason_of(batch.error.as_ref(), &batch.status))
 }
 
 /// What a fetched batch says of one of its items. The item's own word counts; the batch's refusal only fills
@@ -238,7 +242,10 @@ pub fn fact_in(batch: &Batch, item: &Item) -> Option<Fact> {
     match item_fact(item) {
         None | Some(Fact::ItemPending) if batch_refusal(batch).is_some() => {
             let refusal = batch_refusal(batch)?;
-            Some(Fact::ItemFailed(item.error.as_ref().map_or(refusal, ItemError::reason)))
+            Some(Fact::ItemFailed(match item.error.as_ref().filter(|error| !error.name.is_empty()) {
+                Some(error) => reason_of(Some(error), ""),
+                None => refusal,
+            }))
         }
         other => other,
     }
@@ -258,6 +265,9 @@ pub fn difference(request: &MoneyRequest, batch: &Batch) -> Option<String> {
     let Some(sent) = sent(request) else { return Some("what we sent cannot be read back".into()) };
     if let Some(theirs) = batch.sender_batch_id.as_deref().filter(|id| *id != request.key()) {
         return Some(format!("it belongs to the key {theirs}"));
+    }
+    if batch.unread > 0 {
+        return Some(format!("{} of its items cannot be read", batch.unread));
     }
     if batch.items.len() != sent.items.len() {
         return Some(format!("we sent {} items, it holds {}", sent.items.len(), batch.items.len()));
@@ -281,10 +291,20 @@ pub fn difference(request: &MoneyRequest, batch: &Batch) -> Option<String> {
     })
 }
 
-impl ItemError {
-    fn reason(&self) -> Reason {
-        Reason::new(&*self.name, &*self.message)
-    }
+/// PayPal's error as a reason; where it gives no code, the status stands for it.
+fn reason_of(error: Option<&ItemError>, status: &str) -> Reason {
+    let (name, message) = error.map_or(("", ""), |error| (&*error.name, &*error.message));
+    Reason::new(if name.is_empty() { status } else { name }, message)
+}
+
+/// An error is written as an object, and has been seen as a list of them, as null and empty.
+fn error_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ItemError>, D::Error> {
+    let first = match Value::deserialize(from)? {
+        Value::Array(all) => all.into_iter().next().unwrap_or_default(),
+        other => other,
+    };
+    let error = if first.is_object() { serde_json::from_value::<ItemError>(first).ok() } else { None };
+    Ok(error.filter(|error| !error.name.is_empty() || !error.message.is_empty()))
 }
 
 #[derive(Serialize)]
@@ -361,22 +381,48 @@ struct CreatedBody {
 pub(super) struct PageBody {
     pub(super) batch_header: BatchHeader,
     #[serde(default)]
-    pub(super) items: Vec<ItemAnswer>,
+    pub(super) items: Items,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     pub(super) total_items: Option<usize>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     pub(super) total_pages: Option<usize>,
+}
+
+/// The items of a page, each read by itself.
+#[derive(Default)]
+pub(super) struct Items {
+    pub(super) read: Vec<Item>,
+    pub(super) unread: usize,
+}
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut items = Self::default();
+        for one in Option::<Vec<Value>>::deserialize(from)?.unwrap_or_default() {
+            match serde_json::from_value::<ItemAnswer>(one) {
+                Ok(item) => items.read.push(item.into()),
+                Err(_) => items.unread += 1,
+            }
+        }
+        Ok(items)
+    }
 }
 
 #[derive(Deserialize)]
 pub(super) struct BatchHeader {
     payout_batch_id: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     batch_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     sender_batch_header: Option<SenderHeader>,
     amount: Option<AmountAnswer>,
+    #[serde(default, deserialize_with = "error_of")]
     errors: Option<ItemError>,
 }
 
 #[derive(Deserialize)]
 struct SenderHeader {
+    #[serde(default, deserialize_with = "lenient::text")]
     sender_batch_id: Option<String>,
 }
 
@@ -429,13 +475,14 @@ impl BatchHeader {
         })
     }
 
-    pub(super) fn with(self, items: Vec<Item>) -> Batch {
+    pub(super) fn with(self, items: Vec<Item>, unread: usize) -> Batch {
         Batch {
             payout_batch_id: self.payout_batch_id,
             sender_batch_id: self.sender_batch_header.and_then(|header| header.sender_batch_id),
             status: self.batch_status.unwrap_or_default(),
             error: self.errors,
             items,
+            unread,
         }
     }
 }
@@ -444,27 +491,44 @@ impl BatchHeader {
 #[derive(Deserialize)]
 pub(super) struct ItemAnswer {
     payout_item_id: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     payout_batch_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     sender_batch_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     transaction_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     transaction_status: Option<String>,
     payout_item_fee: Option<AmountAnswer>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     payout_item: Option<ItemOrdered>,
+    #[serde(default, deserialize_with = "error_of")]
     errors: Option<ItemError>,
+    #[serde(default, deserialize_with = "lenient::text")]
     time_processed: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct ItemOrdered {
     amount: Option<AmountAnswer>,
+    #[serde(default, deserialize_with = "lenient::text")]
     receiver: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     sender_item_id: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// An amount is read strictly: what is not written as the contract says is no amount, and equals none.
 struct AmountAnswer {
     value: Option<String>,
     currency: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for AmountAnswer {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let all = Value::deserialize(from)?;
+        let text = |name: &str| all.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { value: text("value"), currency: text("currency") })
+    }
 }
 
 impl AmountAnswer {

@@ -101,29 +101,31 @@ impl PayPal {
     /// # Errors
     /// [`ReadError`]; `Unreadable` when the pages do not add up to what PayPal says there is.
     pub async fn batch(&self, payout_batch_id: &str) -> Result<Batch, ReadError> {
-        let mut items: Vec<Item> = Vec::new();
+        let (mut items, mut unread): (Vec<Item>, usize) = (Vec::new(), 0);
         let mut seen = HashSet::new();
         for page in 1.. {
             let (number, size) = (page.to_string(), PAGE_SIZE.to_string());
             let query = [("page", &*number), ("page_size", &*size), ("total_required", "true")];
             let body: PageBody = self.get(&["payments", "payouts", payout_batch_id], &query).await?;
-            let full = body.items.len() == PAGE_SIZE;
-            let before = items.len();
-            for item in body.items.into_iter().map(Item::from) {
+            let full = body.items.read.len() + body.items.unread == PAGE_SIZE;
+            let before = items.len() + unread;
+            unread += body.items.unread;
+            for item in body.items.read {
                 if seen.insert(item.payout_item_id.clone()) {
                     items.push(item);
                 }
             }
             let more = body.total_pages.map_or(full, |pages| page < pages);
-            if more && items.len() > before {
+            if more && items.len() + unread > before {
                 continue;
             }
             return match body.total_items {
-                Some(total) if total != items.len() => {
-                    let detail = format!("batch {payout_batch_id}: {} of {total} items", items.len());
+                Some(total) if total != items.len() + unread => {
+                    let detail =
+                        format!("batch {payout_batch_id}: {} of {total} items", items.len() + unread);
                     Err(ReadError::Unreadable(detail))
                 }
-                Some(_) | None => Ok(body.batch_header.with(items)),
+                Some(_) | None => Ok(body.batch_header.with(items, unread)),
             };
         }
         Err(ReadError::Unreadable(format!("batch {payout_batch_id} has no end")))

@@ -5,8 +5,10 @@
 
 use serde::Deserialize;
 
+use crate::lenient;
+
 /// An event's envelope. A type that is not known parses too: it is stored, shown, and moves nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// `WH-…`. Simulated events of PayPal's own tools share one, so it is unique only together with the type.
     pub id: String,
@@ -66,36 +68,48 @@ fn named_status(event_type: &str) -> Option<&'static str> {
 struct EventBody {
     id: String,
     event_type: String,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     resource: Option<Resource>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Resource {
+    #[serde(deserialize_with = "lenient::text")]
     payout_item_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     payout_batch_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     sender_batch_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     transaction_status: Option<String>,
+    #[serde(deserialize_with = "lenient::maybe")]
     payout_item: Option<ItemPart>,
+    #[serde(deserialize_with = "lenient::maybe")]
     batch_header: Option<HeaderPart>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ItemPart {
+    #[serde(deserialize_with = "lenient::text")]
     sender_item_id: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct HeaderPart {
+    #[serde(deserialize_with = "lenient::text")]
     payout_batch_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     batch_status: Option<String>,
+    #[serde(deserialize_with = "lenient::maybe")]
     sender_batch_header: Option<SenderPart>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct SenderPart {
+    #[serde(deserialize_with = "lenient::text")]
     sender_batch_id: Option<String>,
 }

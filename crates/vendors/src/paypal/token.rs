@@ -11,13 +11,15 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::http::{HeaderName, HeaderValue, Http, Method, Request};
-use crate::{BadRequest, ReadError, classify};
+use crate::{BadRequest, ReadError, classify, lenient};
 
 /// Microseconds UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A token is renewed this long before PayPal would refuse it, so that it does not end on the way there.
 const MARGIN_S: i64 = 120;
+/// How long a token is taken to last whose lifetime cannot be read.
+const SHORT_S: i64 = 600;
 
 /// One application's credentials and the token they last gave.
 #[derive(Clone)]
@@ -35,7 +37,9 @@ struct Token {
 #[derive(Deserialize)]
 struct TokenBody {
     access_token: String,
-    expires_in: i64,
+    /// A lifetime that cannot be read is taken for a short one: a token that ends early is fetched again.
+    #[serde(default, deserialize_with = "lenient::maybe")]
+    expires_in: Option<i64>,
 }
 
 impl Tokens {
@@ -83,7 +87,7 @@ impl Tokens {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", body.access_token))
             .map_err(|_| ReadError::Unreadable("the access token cannot be sent".into()))?;
         bearer.set_sensitive(true);
-        let lasts_s = body.expires_in.clamp(0, 86_400) - MARGIN_S;
+        let lasts_s = body.expires_in.unwrap_or(SHORT_S).clamp(0, 86_400) - MARGIN_S;
         Ok(Token { bearer, renew_at: asked_at + lasts_s.max(0) * 1_000_000 })
     }
 }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient;
+
 /// What our webhook must send.
 pub const NEEDED_EVENTS: &[&str] = &[
     "PAYMENT.PAYOUTSBATCH.PROCESSING",
@@ -50,9 +52,9 @@ pub(super) struct WebhooksBody {
 #[derive(Deserialize)]
 pub(super) struct WebhookBody {
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::word")]
     url: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     event_types: Vec<EventName<String>>,
 }
 

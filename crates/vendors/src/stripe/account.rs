@@ -7,6 +7,7 @@ use std::fmt;
 use ::payout::money::Currency;
 use serde::Deserialize;
 
+use crate::lenient;
 use crate::request::is_plain_id;
 
 /// The id of a connected account. A payout cannot be built without one.
@@ -124,33 +125,41 @@ pub struct AccountLink {
 #[derive(Deserialize)]
 pub(super) struct AccountBody {
     id: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     country: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     payouts_enabled: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     details_submitted: bool,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     capabilities: Option<Capabilities>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     requirements: Option<Requirements>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     pub(super) external_accounts: Option<ExternalAccounts>,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     settings: Option<Settings>,
 }
 
 #[derive(Deserialize)]
 struct Capabilities {
+    #[serde(default, deserialize_with = "lenient::text")]
     transfers: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Requirements {
+    #[serde(default, deserialize_with = "lenient::text")]
     disabled_reason: Option<String>,
-    currently_due: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::each")]
+    currently_due: Vec<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct ExternalAccounts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     pub(super) data: Vec<ExternalAccount>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(super) has_more: bool,
 }
 
@@ -158,22 +167,27 @@ pub(super) struct ExternalAccounts {
 #[derive(Deserialize)]
 pub(super) struct ExternalAccount {
     pub(super) id: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     currency: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     status: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Settings {
+    #[serde(default, deserialize_with = "lenient::maybe")]
     payouts: Option<PayoutSettings>,
 }
 
 #[derive(Deserialize)]
 struct PayoutSettings {
+    #[serde(default, deserialize_with = "lenient::maybe")]
     schedule: Option<Schedule>,
 }
 
 #[derive(Deserialize)]
 struct Schedule {
+    #[serde(default, deserialize_with = "lenient::text")]
     interval: Option<String>,
 }
 
@@ -182,8 +196,9 @@ impl AccountBody {
         let mut currencies: Vec<Currency> = external.iter().filter_map(usable_currency).collect();
         currencies.sort_unstable();
         currencies.dedup();
-        let (disabled_reason, currently_due) =
-            self.requirements.map_or((None, None), |needs| (needs.disabled_reason, needs.currently_due));
+        let (disabled_reason, currently_due) = self
+            .requirements
+            .map_or((None, Vec::new()), |needs| (needs.disabled_reason, needs.currently_due));
         let schedule = self.settings.and_then(|settings| settings.payouts?.schedule);
         ConnectedAccountState {
             id: self.id,
@@ -192,7 +207,7 @@ impl AccountBody {
             details_submitted: self.details_submitted,
             currencies,
             disabled_reason,
-            currently_due: currently_due.unwrap_or_default(),
+            currently_due,
             country: self.country,
             schedule_interval: schedule.and_then(|schedule| schedule.interval),
         }

@@ -3,6 +3,8 @@
 use ::payout::money::Currency;
 use serde::Deserialize;
 
+use crate::lenient;
+
 /// An amount of one currency in Stripe's units; may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Funds {
@@ -49,16 +51,18 @@ pub struct BalanceTransaction {
     /// Lower case.
     pub currency: String,
     /// `payment`, `payout`, …
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "lenient::word")]
     pub kind: String,
     /// What caused it: for a transfer that came in, its `destination_payment` (`py_…`).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub source: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct BalanceBody {
+    #[serde(deserialize_with = "lenient::each")]
     available: Vec<FundsBody>,
+    #[serde(default, deserialize_with = "lenient::each")]
     pending: Vec<FundsBody>,
 }
 

@@ -201,7 +201,7 @@ impl Stripe {
             names.iter().map(String::as_str).zip(types.iter().copied()).collect();
         query.push(("created[gte]", &since));
         let found: Vec<EventBody> = self.list(&["events"], &query, account).await?;
-        found.into_iter().map(|body| body.event().map_err(ReadError::Unreadable)).collect()
+        Ok(found.into_iter().map(EventBody::event).collect())
     }
 
     /// What Stripe says of a connected account.

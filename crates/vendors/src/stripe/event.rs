@@ -5,9 +5,11 @@
 
 use serde::Deserialize;
 
+use crate::lenient;
+
 /// The envelope of a snapshot event. A type that is not known parses too: it is stored, shown, and moves
 /// nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// `evt_…`
     pub id: String,
@@ -29,67 +31,67 @@ pub struct Event {
 
 /// Reads an event from the exact bytes of a delivery, whose signature must have been checked before.
 ///
+/// Only the id and the type must be there. A thin notification, which holds no object, is an event without one.
+///
 /// # Errors
-/// Says what is wrong with it. Thin notifications, which hold no object, are refused.
+/// Says what is wrong with it.
 pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a Stripe event: {error}"))?;
-    body.event()
+    Ok(body.event())
 }
 
 #[derive(Deserialize)]
 pub(super) struct EventBody {
     pub(super) id: String,
-    object: String,
     #[serde(rename = "type")]
     event_type: String,
+    #[serde(default, deserialize_with = "lenient::text")]
     account: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     livemode: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     created: i64,
+    #[serde(default, deserialize_with = "lenient::maybe")]
     data: Option<Data>,
+    /// Very old versions write the request's id alone.
+    #[serde(default, deserialize_with = "lenient::maybe")]
     request: Option<Cause>,
 }
 
 #[derive(Deserialize)]
 struct Data {
-    object: Snapshot,
+    #[serde(default, deserialize_with = "lenient::maybe")]
+    object: Option<Snapshot>,
 }
 
 #[derive(Deserialize)]
 struct Snapshot {
+    #[serde(default, deserialize_with = "lenient::maybe")]
     id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::word")]
     object: String,
 }
 
-/// Very old versions write the request's id alone.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Cause {
-    Request { idempotency_key: Option<String> },
-    Other(serde::de::IgnoredAny),
+struct Cause {
+    #[serde(default, deserialize_with = "lenient::text")]
+    idempotency_key: Option<String>,
 }
 
 impl EventBody {
-    pub(super) fn event(self) -> Result<Event, String> {
-        if self.object != "event" {
-            return Err(format!("a Stripe event of another kind: {:?}", self.object));
-        }
-        let snapshot = self.data.ok_or("a Stripe event without an object")?.object;
-        Ok(Event {
+    pub(super) fn event(self) -> Event {
+        let snapshot = self.data.and_then(|data| data.object);
+        let (object, object_id) = snapshot.map_or((String::new(), None), |seen| (seen.object, seen.id));
+        Event {
             id: self.id,
             event_type: self.event_type,
             account: self.account,
             livemode: self.livemode,
             created: self.created,
-            object: snapshot.object,
-            object_id: snapshot.id,
-            idempotency_key: match self.request {
-                Some(Cause::Request { idempotency_key }) => idempotency_key,
-                Some(Cause::Other(_)) | None => None,
-            },
-        })
+            object,
+            object_id,
+            idempotency_key: self.request.and_then(|cause| cause.idempotency_key),
+        }
     }
 }

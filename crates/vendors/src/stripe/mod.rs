@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use ::payout::money::{self, Currency, Money, Vendor, VendorAmount};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
 
 use crate::classify::Misread;
 use crate::{BadRequest, MoneyKind, MoneyRequest};
@@ -108,7 +108,10 @@ fn money_of(units: i64, currency: &str) -> Option<Money> {
     money::from_units(Vendor::Stripe, units, currency).ok()
 }
 
-/// The official document allows `metadata: null` on payouts and reversals.
+/// The official document allows `metadata: null` on payouts and reversals. Connected people write metadata too; what is
+/// not a text is left out.
 fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
+    let all: BTreeMap<String, serde_json::Value> = crate::lenient::or_default(from)?;
+    let text = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
+    Ok(all.into_iter().filter_map(text).collect())
 }

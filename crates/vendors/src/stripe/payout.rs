@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{ConnectedAccount, Expect, form, is_id, money_of, null_is_empty, units};
 use crate::classify;
 use crate::http::Answer;
-use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome};
+use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
 /// An instruction to pay a connected balance out to its bank.
 #[derive(Clone, Debug)]
@@ -42,30 +42,31 @@ pub struct Payout {
     /// Lower case.
     pub currency: String,
     /// Stripe's word, unchanged; [`fact`] knows five of them.
+    #[serde(default, deserialize_with = "lenient::word")]
     pub status: String,
     /// Made by Stripe's own schedule instead of by us.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub automatic: bool,
     /// What we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Unix seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: i64,
     /// When the bank is expected to have it, Unix seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe")]
     pub arrival_date: Option<i64>,
     /// The bank account or card (`ba_…`, `card_…`), when Stripe names it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub destination: Option<String>,
     /// Why it failed, Stripe's code.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub failure_code: Option<String>,
     /// Why it failed, Stripe's words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub failure_message: Option<String>,
     /// Real money.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub livemode: bool,
 }
 

@@ -12,7 +12,7 @@ use super::{ConnectedAccount, Expect, form, is_id, money_of, null_is_empty, unit
 use crate::classify;
 use crate::http::Answer;
 use crate::request::is_plain_id;
-use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome};
+use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
 /// An instruction to move money to a connected account.
 #[derive(Clone, Debug)]
@@ -58,26 +58,26 @@ pub struct Transfer {
     #[serde(rename = "amount_reversed", default)]
     pub amount_reversed_units: i64,
     /// Wholly reversed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub reversed: bool,
     /// Lower case.
     pub currency: String,
     /// The connected account (`acct_…`).
     pub destination: String,
     /// The payment that the connected account sees (`py_…`), by which its balance transactions name it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub destination_payment: Option<String>,
     /// Our transaction.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub transfer_group: Option<String>,
     /// What we wrote on it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Unix seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub created: i64,
     /// Real money.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub livemode: bool,
 }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::lenient;
+
 /// What the endpoint for our own account must send.
 pub const NEEDED_EVENTS_PLATFORM: &[&str] =
     &["transfer.created", "transfer.updated", "transfer.reversed", "balance.available"];
@@ -34,18 +36,19 @@ pub struct WebhookEndpoint {
     /// `we_…`
     pub id: String,
     /// Where it delivers.
+    #[serde(default, deserialize_with = "lenient::word")]
     pub url: String,
     /// Event types, or `*`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::each")]
     pub enabled_events: Vec<String>,
     /// `enabled` or `disabled`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::word")]
     pub status: String,
     /// The version of the objects inside its events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub api_version: Option<String>,
     /// What we wrote on it; `bursar` is `connect` or `platform` for those that Bursar made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 

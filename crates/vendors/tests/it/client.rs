@@ -382,3 +382,111 @@ fn a_payout_without_an_account_cannot_exist() {
         assert!(from(kind, path, account, key).is_err(), "{kind:?} {path} {account:?} {key}");
     }
 }
+
+/// A server that answers everything but the token with this.
+async fn answering(status: u16, body: serde_json::Value) -> PayPal {
+    let (base, _) =
+        server::start(move |asked| token(asked).unwrap_or_else(|| Reply::Whole(status, body.to_string())))
+            .await;
+    paypal(&base, Arc::new(|| 0))
+}
+
+fn odd_item(id: &str, errors: serde_json::Value, amount: serde_json::Value) -> serde_json::Value {
+    json!({"payout_item_id": id, "transaction_status": "UNCLAIMED", "payout_item_fee": null, "errors": errors,
+           "payout_item": {"amount": amount, "receiver": "a@example.com", "sender_item_id": format!("ptx_{id}")}})
+}
+
+#[tokio::test]
+async fn one_odd_item_spoils_only_itself() {
+    let good = || json!({"currency": "USD", "value": "25.00"});
+    let items = [
+        odd_item("I0", serde_json::Value::Null, good()),
+        odd_item("I1", json!({"name": "RECEIVER_UNREGISTERED", "message": null}), good()),
+        odd_item("I2", json!({}), good()),
+        odd_item("I3", json!({"name": null}), good()),
+        odd_item("I4", json!([{"name": "FIRST", "message": "Words."}]), good()),
+        odd_item("I5", json!("a text"), good()),
+        odd_item("I6", serde_json::Value::Null, json!({"currency": "USD", "value": 25.0})),
+        odd_item("I7", serde_json::Value::Null, json!("25.00 USD")),
+        json!(null),
+        json!({"payout_item_id": null}),
+    ];
+    let body = json!({"batch_header": {"payout_batch_id": "B1", "batch_status": "SUCCESS", "errors": []},
+                      "total_items": 10, "total_pages": null, "items": items});
+    let batch = answering(200, body).await.batch("B1").await.unwrap();
+    assert_eq!((batch.items.len(), batch.unread, batch.error.is_none()), (8, 2, true));
+    let codes: Vec<String> = batch
+        .items
+        .iter()
+        .map(|item| match vendors::paypal::batch::item_fact(item) {
+            Some(payout::transaction::Fact::ItemUnclaimed(reason)) => reason.code,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let unclaimed = "UNCLAIMED";
+    assert_eq!(
+        codes,
+        [unclaimed, "RECEIVER_UNREGISTERED", unclaimed, unclaimed, "FIRST", unclaimed, unclaimed, unclaimed]
+    );
+    let amounts: Vec<bool> = batch.items.iter().map(|item| item.amount.is_some()).collect();
+    assert_eq!(amounts, [true, true, true, true, true, true, false, false], "amounts are read strictly");
+    // What cannot be read is not taken for what we sent.
+    assert!(vendors::paypal::batch::difference(&a_batch(), &batch).is_some());
+}
+
+#[tokio::test]
+async fn an_error_body_with_nulls_in_it_is_still_that_error() {
+    let body = json!({"name": "VALIDATION_ERROR", "message": null, "details": null, "links": null});
+    match answering(400, body).await.send_batch(&a_batch()).await {
+        Outcome::Rejected(refused) => assert_eq!(refused.code, "VALIDATION_ERROR"),
+        other => panic!("{other:?}"),
+    }
+    let body = json!({"name": "USER_BUSINESS_ERROR",
+                      "details": [7, {"field": "SENDER_BATCH_ID", "issue": null, "link": null, "links": "none"}]});
+    let outcome = answering(400, body).await.send_batch(&a_batch()).await;
+    assert!(
+        matches!(outcome, Outcome::Accepted(vendors::paypal::batch::BatchAccepted::Duplicate { .. })),
+        "{outcome:?}"
+    );
+    let body = json!({"error": {"type": "invalid_request_error", "code": null, "message": {}, "param": 7}});
+    let (base, _) = server::start(move |_| Reply::Whole(400, body.to_string())).await;
+    match stripe(&base).send_transfer(&a_transfer()).await {
+        Outcome::Rejected(refused) => assert_eq!(refused.code, "invalid_request_error"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_account_with_odd_fields_is_read_as_not_payable_where_they_matter() {
+    let body = json!({"id": "acct_9", "country": null, "payouts_enabled": null, "details_submitted": "yes",
+        "capabilities": {"transfers": null}, "requirements": {"disabled_reason": {}, "currently_due": [null, "dob"]},
+        "external_accounts": {"data": [null, {"id": "ba_1", "currency": "eur", "status": null}], "has_more": null},
+        "settings": {"payouts": null}});
+    let (base, _) = server::start(move |_| Reply::Whole(200, body.to_string())).await;
+    let account = ConnectedAccount::parse("acct_9").unwrap();
+    let state = stripe(&base).account(&account).await.unwrap();
+    assert!(!state.transfers_active && !state.payouts_enabled && !state.details_submitted);
+    assert_eq!((state.currently_due.as_slice(), state.currencies.len()), (&["dob".to_owned()][..], 1));
+    let body =
+        json!({"available": [null, {"amount": 5, "currency": "usd"}, {"amount": null, "currency": "eur"}]});
+    let (base, _) = server::start(move |_| Reply::Whole(200, body.to_string())).await;
+    let balance = stripe(&base).balance(Some(&account)).await.unwrap();
+    let usd = payout::money::Currency::parse("USD").unwrap();
+    let eur = payout::money::Currency::parse("EUR").unwrap();
+    assert_eq!((balance.available_units(usd), balance.available_units(eur)), (Some(5), None));
+}
+
+#[tokio::test]
+async fn a_payout_with_odd_fields_is_read_and_an_odd_amount_is_not() {
+    let account = ConnectedAccount::parse("acct_9").unwrap();
+    let odd = json!({"id": "po_1", "amount": 5, "currency": "usd", "status": null, "automatic": null,
+        "metadata": {"attempt": "att_1", "other": 7}, "created": 1.5, "arrival_date": "soon",
+        "destination": {"id": "ba_1"}, "failure_code": 7, "livemode": null});
+    let (base, _) = server::start(move |_| Reply::Whole(200, odd.to_string())).await;
+    let read = stripe(&base).payout(&account, "po_1").await.unwrap();
+    assert_eq!(vendors::stripe::payout::fact(&read), None);
+    assert_eq!(read.metadata.get("attempt").map(String::as_str), Some("att_1"));
+    let odd = json!({"id": "po_1", "amount": "5", "currency": "usd", "status": "paid"});
+    let (base, _) = server::start(move |_| Reply::Whole(200, odd.to_string())).await;
+    assert!(stripe(&base).payout(&account, "po_1").await.is_err());
+}

@@ -131,6 +131,7 @@ fn only_items_decide_except_in_a_refused_batch() {
         status: status.into(),
         error: Some(batch::ItemError { name: "INSUFFICIENT_FUNDS".into(), message: String::new() }),
         items: Vec::new(),
+        unread: 0,
     };
     let unclaimed = item("UNCLAIMED", None, true);
     assert!(matches!(batch::fact_in(&of("SUCCESS"), &unclaimed), Some(Fact::ItemUnclaimed(_))));
@@ -188,14 +189,19 @@ fn stripe_events_are_read_whatever_their_type() {
         br#"{"id":"evt_2","object":"event","type":"invented.later","data":{"object":{}},"request":"req_1"}"#;
     let unknown = stripe_event::parse(unknown).unwrap();
     assert_eq!((unknown.object_id, unknown.idempotency_key, unknown.account), (None, None, None));
-    for wrong in [
+    for without_object in [
         &br#"{"id":"evt_3","object":"v2.core.event","type":"v1.payout.paid","related_object":{"id":"po_1"}}"#
             [..],
         br#"{"id":"evt_3","object":"event","type":"payout.paid"}"#,
-        br#"{"object":"event","type":"payout.paid","data":{"object":{}}}"#,
-        b"[]",
-        b"",
+        br#"{"id":"evt_3","object":"event","type":"payout.paid","livemode":null,"created":7.5,"account":[],
+            "data":{"object":null},"request":7}"#,
+        br#"{"id":"evt_3","object":"event","type":"payout.paid","data":{"object":"a text"}}"#,
+        br#"{"id":"evt_3","object":"event","type":"payout.paid","data":{"object":{"id":12}}}"#,
     ] {
+        let event = stripe_event::parse(without_object).unwrap();
+        assert_eq!((&*event.id, event.object_id, event.created), ("evt_3", None, 0));
+    }
+    for wrong in [&br#"{"object":"event","type":"payout.paid","data":{"object":{}}}"#[..], b"[]", b""] {
         assert!(stripe_event::parse(wrong).is_err());
     }
 }
@@ -231,6 +237,19 @@ fn paypal_events_are_read_whatever_their_type() {
     let unknown = paypal_event::parse(br#"{"id":"WH-4","event_type":"INVENTED.LATER"}"#).unwrap();
     assert_eq!((unknown.status, unknown.payout_item_id), (None, None));
     assert!(paypal_event::parse(b"{}").is_err());
+    for odd in ["\"a text\"", "null", "[]", "{\"payout_item\": 7, \"batch_header\": \"a text\"}"] {
+        let body = format!("{{\"id\":\"WH-5\",\"event_type\":\"PAYMENT.X\",\"resource\":{odd}}}");
+        let event = paypal_event::parse(body.as_bytes()).unwrap();
+        assert_eq!((&*event.id, event.payout_item_id, event.payout_batch_id), ("WH-5", None, None));
+    }
+    let number =
+        br#"{"id":"WH-6","event_type":"PAYMENT.PAYOUTS-ITEM.FAILED","resource":{"payout_item_id":"I1",
+        "payout_item":{"sender_item_id":12}}}"#;
+    let number = paypal_event::parse(number).unwrap();
+    assert_eq!(
+        (number.payout_item_id.as_deref(), number.sender_item_id.as_deref()),
+        (Some("I1"), Some("12"))
+    );
 }
 
 #[tokio::test]
