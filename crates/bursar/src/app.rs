@@ -9,6 +9,7 @@ use payout::ids::{PartnerId, PersonId};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::pulse::Pulse;
 use crate::secrets::MasterKey;
 use crate::store::Store;
 
@@ -72,6 +73,8 @@ pub struct Nudge {
     pub imports: Bell,
     /// Rows of the audit trail wait to be chained.
     pub trail: Bell,
+    /// When each loop last finished a pass.
+    pub pulse: Pulse,
     /// Goes up when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.

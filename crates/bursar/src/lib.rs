@@ -11,6 +11,7 @@ pub mod documents;
 pub mod letters;
 pub mod mail;
 pub mod ops;
+pub mod pulse;
 pub mod secrets;
 pub mod store;
 pub mod turns;

@@ -79,6 +79,13 @@ impl Destination {
         Ok(Self { vendor: Vendor::PayPal, address })
     }
 
+    /// A destination as it was stored: what was frozen is not judged anew by today's rules, nor changed. Whoever sends to it
+    /// compares [`Destination::fingerprint`] with the one that was stored beside it.
+    #[must_use]
+    pub fn stored(vendor: Vendor, address: &str) -> Self {
+        Self { vendor, address: address.to_owned() }
+    }
+
     /// A destination at the named vendor.
     ///
     /// # Errors
@@ -202,6 +209,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_is_neither_judged_nor_changed() {
+        for address in ["anä@example.com", "Ana@Example.COM", "ana@bücher.example", "not an address"] {
+            let fingerprint = hex(&Sha256::digest(format!("paypal:{address}").as_bytes()));
+            let stored = Destination::stored(Vendor::PayPal, address);
+            assert_eq!((stored.address(), stored.fingerprint()), (address, fingerprint));
+        }
+    }
 
     #[test]
     fn what_is_and_is_not_a_destination() {

@@ -337,6 +337,12 @@ fn ours(code: &str) -> Option<Explanation> {
             "The vendor gave no answer, and two later looks found no such payment there: nothing moved.",
             "Resubmit.",
         ),
+        "set_aside" => self::told(
+            Cause::Ours,
+            "The record of this payment cannot be worked on, so it was set aside; nothing was sent for it, and the others go on.",
+            "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.",
+            Who::Admin,
+        ),
         "not_made" => told(
             "A person found out from the vendor that this was not carried out.",
             "Resubmit it, or return its rewards to the pool.",

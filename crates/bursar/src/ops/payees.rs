@@ -224,17 +224,33 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
     Ok(profile)
 }
 
+/// A destination that its vendor would not pay is read again after a day, even where no event tells of it.
+const UNPAYABLE_AGAIN_US: i64 = 86_400_000_000;
+
 /// What the vendor says of a destination now, noted on every profile that uses it, and in the audit trail where it is
-/// something new.
+/// something new. An answer that is older than what is known changes nothing.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn note_standing(app: &App, vendor: Vendor, address: &str, standing: &Standing) -> Result<()> {
+pub async fn note_standing(
+    app: &App,
+    vendor: Vendor,
+    address: &str,
+    standing: &Standing,
+    asked_at: i64,
+) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
         let before = payees::profiles_at(tx, vendor, address).await?;
-        let (why, currencies) = (standing.why_not(), standing.currencies());
-        payees::note_standing(tx, vendor, address, why, currencies, now).await?;
+        let said = payees::Said {
+            why_not: standing.why_not(),
+            currencies: standing.currencies(),
+            asked_at,
+            again_at: now + UNPAYABLE_AGAIN_US,
+        };
+        if payees::note_standing(tx, vendor, address, &said, now).await? == 0 {
+            return Ok(());
+        }
         for profile in before.iter().filter(|before| !standing.is_known(before)) {
             note_checked(tx, now, "connect", profile.payee, standing);
         }

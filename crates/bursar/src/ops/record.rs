@@ -298,7 +298,7 @@ impl Case {
 }
 
 /// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send
-/// itself is driven on. A success is looked at twelve times more rarely, because a bank can still send it back.
+/// itself is driven on. A success is looked at more rarely, because a bank can still send it back.
 fn next_ask(state: State, due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
     let waiting = due.filter(|at| *at <= now);
     match state {

@@ -133,6 +133,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &P
             rejected_why: None,
             retry_at: None,
             bad_signatures: 0,
+            unreadable_events: 0,
             last_event_at: None,
             account: Some(proof.account.clone()),
         };

@@ -57,6 +57,9 @@ pub async fn store(tx: &mut Tx, events: &[New]) -> Result<u64> {
     tx.bulk(sql, &[], rows).await
 }
 
+/// The type under which an event is stored that is signed and cannot be read.
+pub const UNREADABLE: &str = "unreadable";
+
 /// A stored event that nobody has looked at.
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -76,15 +79,23 @@ pub struct Waiting {
     pub body: String,
 }
 
-/// Events to look at, oldest first.
+/// Events to look at, oldest first, as many as their bodies fit into `bytes` together, and at least one.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting(db: &mut Db, limit: i64) -> Result<Vec<Waiting>> {
-    let sql = "SELECT id, vendor, endpoint, event_type, account, object_id, body FROM vendor_event \
+pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
+    let sql = "SELECT id, CAST(LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
                ORDER BY received_at LIMIT $1";
-    let read = |row: &AnyRow| {
+    let (mut ids, mut sum) = (Vec::new(), 0_i64);
+    for row in db.all(sqlx::query(sql).bind(limit)).await? {
+        sum = sum.saturating_add(row.try_get(1)?);
+        if sum > bytes && !ids.is_empty() {
+            break;
+        }
+        ids.push(row.try_get::<String, _>(0)?);
+    }
+    let read = |row: &AnyRow| -> Result<Waiting> {
         let vendor: String = row.try_get(1)?;
         Ok(Waiting {
             id: row.try_get(0)?,
@@ -96,7 +107,29 @@ pub async fn waiting(db: &mut Db, limit: i64) -> Result<Vec<Waiting>> {
             body: row.try_get(6)?,
         })
     };
-    db.all(sqlx::query(sql).bind(limit)).await?.iter().map(read).collect()
+    let mut found = Vec::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        let sql = "SELECT id, vendor, endpoint, event_type, account, object_id, body FROM vendor_event {where} \
+                   ORDER BY received_at";
+        for row in db.all(conditions.query(sql)).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether anything is to be done about events: some wait to be looked at, or were parked since this moment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_to_look_at(db: &mut Db, parked_since: i64) -> Result<bool> {
+    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM vendor_event \
+               WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL) \
+               OR EXISTS (SELECT 1 FROM vendor_event \
+               WHERE parked_at >= $1 AND parked_at IS NOT NULL AND linked_at IS NULL AND applied_at IS NULL)";
+    Ok(db.optional(sqlx::query(sql).bind(parked_since)).await?.is_some())
 }
 
 /// The transactions whose attempt the vendor calls by one of these ids, with the destination that must match:
@@ -165,13 +198,13 @@ pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes events out of the park whose object we have just learnt of. Answers how many.
+/// Takes events out of the park whose object we have just learnt of, those too that were laid aside. Answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
-    let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at IS NOT NULL \
-               AND object_id IN ({ids})";
+    let sql = "UPDATE vendor_event SET parked_at = NULL, applied_at = NULL, effect = NULL \
+               WHERE parked_at IS NOT NULL AND linked_at IS NULL AND object_id IN ({ids})";
     tx.among(sql, &[], objects.iter().cloned()).await
 }
 
@@ -180,10 +213,32 @@ pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
 /// # Errors
 /// When the database does not answer.
 pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
-    let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND linked_at IS NULL \
-               AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
+    let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND parked_at IS NOT NULL \
+               AND linked_at IS NULL AND applied_at IS NULL AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
                OR EXISTS (SELECT 1 FROM submission s WHERE s.vendor_id = vendor_event.object_id))";
     tx.run(sqlx::query(sql).bind(since)).await
+}
+
+/// Whether any event was parked before this moment and is not laid aside.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_parked_before(db: &mut Db, before: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
+               AND linked_at IS NULL AND applied_at IS NULL LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(before)).await?.is_some())
+}
+
+/// Lays events aside that were parked before this moment: their object is not one of ours. Answers how many, at most
+/// `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result<u64> {
+    let sql = "UPDATE vendor_event SET applied_at = $2, effect = 'about an object that is not ours' \
+               WHERE id IN (SELECT id FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
+               AND linked_at IS NULL AND applied_at IS NULL ORDER BY parked_at LIMIT $3)";
+    tx.run(sqlx::query(sql).bind(before).bind(now).bind(limit)).await
 }
 
 /// Marks events as dealt with, and what they changed.

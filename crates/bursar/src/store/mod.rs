@@ -5,6 +5,7 @@
 //! touched; what that means is said by the caller.
 #![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
 
+pub mod aside;
 pub mod audit;
 pub mod batches;
 mod bulk;
@@ -126,6 +127,21 @@ impl StoreError {
     #[must_use]
     pub fn try_again(&self) -> bool {
         self.tries() > 0
+    }
+
+    /// The error is about a row: a stored value that cannot be read, or one that the database does not take (SQLSTATE
+    /// classes 22 and 23). Anything else may be the database's own trouble.
+    #[must_use]
+    pub fn about_a_row(&self) -> bool {
+        match self {
+            Self::Corrupt(_) | Self::Missing => true,
+            Self::Db(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+            Self::Db(error) => {
+                let code = error.as_database_error().and_then(|told| told.code());
+                code.is_some_and(|code| code.len() == 5 && (code.starts_with("22") || code.starts_with("23")))
+            }
+            Self::Conflict(_) | Self::Overtaken => false,
+        }
     }
 
     /// The database cannot be reached, or is too busy to be.

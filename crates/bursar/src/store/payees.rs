@@ -50,7 +50,7 @@ fn profile(row: &sqlx::any::AnyRow) -> Result<Profile> {
     let currencies: Option<String> = row.try_get(5)?;
     Ok(Profile {
         payee: word(Payee::parse(&payee), &payee)?,
-        destination: word(Destination::at(vendor, &address).ok(), "a destination")?,
+        destination: Destination::stored(vendor, &address),
         payable_at: row.try_get(3)?,
         not_payable_why: row.try_get(4)?,
         currencies: currencies.map(|list| parse_currencies(&list)),
@@ -277,7 +277,9 @@ pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Resu
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// What the vendor said of a destination, written to every profile that uses it.
+/// What the vendor said of a destination when it was asked at `asked_at`, written to every profile that uses it. What was
+/// said to a later question stays, and so does a wish to read it again that came after the question. One that is not
+/// payable is read again at `again_at`, whether an event tells of it or not.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -285,15 +287,29 @@ pub async fn note_standing(
     tx: &mut Tx,
     vendor: Vendor,
     address: &str,
-    why_not: Option<&str>,
-    currencies: Option<&[Currency]>,
+    said: &Said<'_>,
     now: i64,
 ) -> Result<u64> {
-    let sql = "UPDATE payout_profile SET check_at = NULL, checked_at = $3, not_payable_why = $4, \
-               currencies = $5, payable_at = CASE WHEN CAST($4 AS TEXT) IS NULL \
-               THEN COALESCE(payable_at, $3) ELSE NULL END WHERE address = $1 AND vendor = $2";
+    let sql = "UPDATE payout_profile SET checked_at = $6, not_payable_why = $4, currencies = $5, \
+               check_at = CASE WHEN check_at > $6 THEN check_at \
+               WHEN CAST($4 AS TEXT) IS NOT NULL THEN CAST($7 AS BIGINT) ELSE NULL END, \
+               payable_at = CASE WHEN CAST($4 AS TEXT) IS NULL THEN COALESCE(payable_at, $3) ELSE NULL END \
+               WHERE address = $1 AND vendor = $2 AND (checked_at IS NULL OR checked_at <= $6)";
     let query = sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(now);
-    tx.run(query.bind(why_not.map(str::to_owned)).bind(currencies.map(write_currencies))).await
+    let query = query.bind(said.why_not.map(str::to_owned)).bind(said.currencies.map(write_currencies));
+    tx.run(query.bind(said.asked_at).bind(said.again_at)).await
+}
+
+/// What a vendor said of a destination.
+pub struct Said<'a> {
+    /// Why it would not pay to it; `None` when it would.
+    pub why_not: Option<&'a str>,
+    /// The currencies it has a bank account in, where the vendor says.
+    pub currencies: Option<&'a [Currency]>,
+    /// When it was asked.
+    pub asked_at: i64,
+    /// When it is asked again while it would not pay.
+    pub again_at: i64,
 }
 
 /// What is known of several payees, for their gates. A payee that does not exist is left out.

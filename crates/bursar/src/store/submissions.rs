@@ -332,14 +332,13 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     Ok(found)
 }
 
-/// How many submissions with keys beginning so there are: the number of the next chunk of a batch.
+/// The keys of a batch's submissions to PayPal: what the number of its next chunk follows from.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn keys_like(db: &mut Db, prefix: &str) -> Result<Vec<String>> {
-    let rows = db
-        .all(sqlx::query("SELECT key FROM submission WHERE key LIKE $1").bind(format!("{prefix}%")))
-        .await?;
+pub async fn chunk_keys(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
+    let sql = "SELECT key FROM submission WHERE batch_id = $1 AND kind = 'batch'";
+    let rows = db.all(sqlx::query(sql).bind(batch.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 

@@ -1,7 +1,10 @@
 //! Transactions and their attempts: read and written in sets, because answers and facts come in sets.
 
+mod asking;
+
 use std::collections::HashMap;
 
+pub use asking::{Asked, ask_now, lease_to_ask, note_asked};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::Payee;
@@ -29,6 +32,8 @@ pub struct Transaction {
     pub fee: Money,
     /// The destination frozen at Pay.
     pub destination: Destination,
+    /// The destination's fingerprint as it was frozen.
+    pub fingerprint: String,
     /// Where it stands.
     pub state: State,
     /// Why, if there is a reason.
@@ -78,7 +83,7 @@ impl Transaction {
 const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currency, amount_minor, fee_minor, \
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
-                       outside_reference, contradicted_at, version, vendor_account, mode";
+                       outside_reference, contradicted_at, version, vendor_account, mode, fingerprint";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -100,7 +105,8 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
             net: money(9)?,
         },
         fee: money(8)?,
-        destination: word(Destination::at(vendor, &text(5)?).ok(), "a destination")?,
+        destination: Destination::stored(vendor, &text(5)?),
+        fingerprint: text(29)?,
         state: word(State::parse(&state), &state)?,
         reason: maybe(11)?
             .map(|code| Ok::<_, sqlx::Error>(Reason::new(code, maybe(12)?.unwrap_or_default())))
@@ -208,14 +214,24 @@ pub struct Filter {
     pub after: Option<String>,
 }
 
-/// Transactions, newest first.
+/// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
+/// one out of sight with it.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
     let conditions = narrowed(filter);
     let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
-    db.all(conditions.query(&sql)).await?.iter().map(transaction).collect()
+    let rows = db.all(conditions.query(&sql)).await?;
+    let readable = |row: &AnyRow| match transaction(row) {
+        Err(error) if error.about_a_row() => {
+            let id: Option<String> = row.try_get(0).ok();
+            tracing::error!(id, %error, "the record of a payment cannot be read; it is left out of a list");
+            None
+        }
+        read => Some(read),
+    };
+    rows.iter().filter_map(readable).collect()
 }
 
 /// How many transactions there are, counted up to `limit`.
@@ -357,6 +373,35 @@ pub async fn queued(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<A
     conditions.and("leg = ?", [Value::from(leg.as_str())]);
     let query = conditions.query(&format!("{ATTEMPT} {{where}} ORDER BY next_at, id LIMIT {limit}"));
     db.all(query).await?.iter().map(attempt).collect()
+}
+
+/// The ids of what [`queued`] reads, for when reading it fails.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn queued_ids(db: &mut Db, leg: Leg, now: i64, limit: i64) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.and("state = 'queued' AND next_at <= ?", [Value::from(now)]);
+    conditions.and("leg = ?", [Value::from(leg.as_str())]);
+    let query =
+        conditions.query(&format!("SELECT id FROM attempt {{where}} ORDER BY next_at, id LIMIT {limit}"));
+    db.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Attempts by their ids as they are written, in any order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn attempts_named(db: &mut Db, ids: &[String]) -> Result<Vec<Attempt>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        for row in &db.all(conditions.query(&format!("{ATTEMPT} {{where}}"))).await? {
+            found.push(attempt(row)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Lets queued attempts wait until `next_at`.
@@ -716,59 +761,6 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }
 
-/// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn lease_to_ask(
-    tx: &mut Tx,
-    vendor: Vendor,
-    now: i64,
-    until: i64,
-    limit: i64,
-) -> Result<Vec<TransactionId>> {
-    let sql = format!(
-        "UPDATE payout_transaction SET ask_lease_until = $2, ask_lease_node = $4 WHERE id IN (SELECT id FROM payout_transaction \
-         WHERE vendor = $3 AND ask_at IS NOT NULL AND ask_at <= $1 AND ask_lease_until <= $1 \
-         ORDER BY ask_at LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
-    );
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
-    let query = query.bind(tx.node.clone());
-    let rows = tx.all(query).await?;
-    let read = |row: &AnyRow| {
-        let id: String = row.try_get(0)?;
-        word(TransactionId::parse(&id), &id)
-    };
-    rows.iter().map(read).collect()
-}
-
-/// Notes that a vendor was asked, what it said, and when to ask again.
-pub struct Asked {
-    /// About which.
-    pub id: TransactionId,
-    /// What it said, in a few words.
-    pub what: String,
-    /// When to ask again; `None` when nothing more is expected.
-    pub next_at: Option<i64>,
-}
-
-/// Notes what the vendor said and gives the leases back.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
-    super::evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
-    let mut rows = Rows::default();
-    for one in asked {
-        rows.push([one.id.to_string().into(), one.what.as_str().into(), one.next_at.into()]);
-    }
-    let sql = "WITH v (id, what, next_at) AS (VALUES {rows}) \
-               UPDATE payout_transaction SET asked_at = $1, asked_what = v.what, ask_at = v.next_at, \
-               ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
-    tx.bulk(sql, &[now.into()], rows).await?;
-    Ok(())
-}
-
 /// Takes the mark of a contradiction away, once a person has settled it.
 ///
 /// # Errors
@@ -777,17 +769,6 @@ pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64>
     let sql =
         "UPDATE payout_transaction SET contradicted_at = NULL WHERE id = $1 AND contradicted_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
-}
-
-/// Asks for the vendor to be asked about these now.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
-    let sql = "UPDATE payout_transaction SET ask_at = $1 WHERE id IN ({ids}) \
-               AND (ask_at IS NULL OR ask_at > $1)";
-    tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
-    Ok(())
 }
 
 /// The command a person may still give, for pages: whether the law allows a resubmission now.

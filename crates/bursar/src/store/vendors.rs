@@ -28,6 +28,8 @@ pub struct Connection {
     pub retry_at: Option<i64>,
     /// How many webhooks came with a signature that does not fit.
     pub bad_signatures: i64,
+    /// How many were signed and could not be read.
+    pub unreadable_events: i64,
     /// When the last good one came.
     pub last_event_at: Option<i64>,
     /// The vendor's account and mode, as the vendor told them: `acct_…/live`. `None` until they were read.
@@ -40,7 +42,7 @@ pub struct Connection {
 /// When the database does not answer.
 pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
     let sql = "SELECT vendor, mode, sealed, last_four, connected_at, rejected_at, rejected_why, retry_at, \
-               bad_signatures, last_event_at, vendor_account FROM vendor_connection ORDER BY vendor";
+               bad_signatures, last_event_at, vendor_account, unreadable_events FROM vendor_connection ORDER BY vendor";
     let read = |row: &sqlx::any::AnyRow| {
         let vendor: String = row.try_get(0)?;
         Ok(Connection {
@@ -55,6 +57,7 @@ pub async fn all(db: &mut Db) -> Result<Vec<Connection>> {
             bad_signatures: row.try_get(8)?,
             last_event_at: row.try_get(9)?,
             account: row.try_get(10)?,
+            unreadable_events: row.try_get(11)?,
         })
     };
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
@@ -209,6 +212,17 @@ pub async fn resume(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
     let sql = "UPDATE vendor_connection SET rejected_at = NULL, rejected_why = NULL, retry_at = NULL \
                WHERE vendor = $1 AND rejected_at IS NOT NULL";
     Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? > 0)
+}
+
+/// Counts events that are signed and cannot be read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_unreadable(tx: &mut Tx, vendor: Vendor, count: usize) -> Result<()> {
+    let sql = "UPDATE vendor_connection SET unreadable_events = unreadable_events + $2 WHERE vendor = $1";
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(count)).await?;
+    Ok(())
 }
 
 /// Counts webhooks whose signature does not fit.

@@ -19,7 +19,9 @@ use crate::app::App;
 pub fn routes() -> Vec<Route> {
     vec![
         get("/healthz", Need::Open, async || "ok").says("Is the process alive?").answers_nothing(200),
-        get("/readyz", Need::Open, ready).says("Can it work: does the database answer?").answers_nothing(200),
+        get("/readyz", Need::Open, ready)
+            .says("Can it work: does the database answer, and do the loops go round?")
+            .answers_nothing(200),
         get("/metrics", Need::Open, numbers)
             .says("What was counted, as Prometheus text")
             .answers_nothing(200),
@@ -27,15 +29,26 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
-    match app.store.read().await.map(drop) {
-        Ok(()) => Ok("ready"),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            let told =
-                "The database does not answer, so nothing is accepted. What was accepted before is safe.";
-            Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5))
-        }
+    let not_ready =
+        |told: String| Fault::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5);
+    if let Err(error) = app.store.read().await.map(drop) {
+        tracing::warn!(%error, "not ready");
+        let told = "The database does not answer, so nothing is accepted. What was accepted before is safe.";
+        return Err(not_ready(told.to_owned()));
     }
+    let late = app.nudge.pulse.ages(app.clock.now()).into_iter().filter(|age| age.late);
+    let late: Vec<String> =
+        late.map(|age| format!("{} since {} s", age.name, age.age_us / 1_000_000)).collect();
+    if late.is_empty() {
+        return Ok("ready");
+    }
+    let late = late.join(", ");
+    tracing::warn!(late, "not ready: loops have not finished a pass");
+    let told = format!(
+        "These loops have not finished a pass in time: {late}. No money is lost; what they do stands still. Look into \
+         the log, and restart this process if they stay late."
+    );
+    Err(not_ready(told))
 }
 
 /// What a request carries that was passed on by a proxy: then it does not come from where its connection does.
@@ -60,6 +73,10 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
     };
     if !allowed {
         return Err(unauthenticated());
+    }
+    for age in app.nudge.pulse.ages(app.clock.now()) {
+        let seconds = u32::try_from(age.age_us / 1_000_000).unwrap_or(0);
+        metrics::gauge!("bursar_loop_age_seconds", "loop" => age.name).set(seconds);
     }
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

@@ -7,11 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use vendors::certificates::NoCertificate;
 use vendors::signature::paypal::{PaypalHeaders, Roots};
 use vendors::signature::{self, SignatureError};
@@ -23,6 +26,7 @@ use super::strict;
 use super::{Need, Route, Web, post};
 use crate::app::App;
 use crate::ops::vendors::Credentials;
+use crate::pulse::{self, Watched};
 use crate::store::events::New;
 use crate::store::{self, events};
 use crate::transact;
@@ -52,9 +56,17 @@ const SECRETS_US: i64 = 1_000_000;
 /// How far the moment that is shown as a vendor's last event may lie behind it.
 const NOTED_US: i64 = 1_000_000;
 
-/// What a writer is handed.
+/// How many KiB of events may wait for the writer together.
+const WAITING_KIB: usize = 64 << 10;
+/// How long a writer waits before it shows that it is alive.
+const IDLE: Duration = Duration::from_secs(5);
+/// The writers' names where their age is told, and within what time each comes round.
+const WRITERS: [&str; 2] = ["webhooks_1", "webhooks_2"];
+const ROUND: Duration = Duration::from_secs(120);
+
+/// What a writer is handed. An event holds its share of the room for what waits until it is written.
 enum Message {
-    Store(Box<New>, oneshot::Sender<bool>),
+    Store(Box<New>, OwnedSemaphorePermit, oneshot::Sender<bool>),
     /// Bad signatures were counted, and nothing else may come to note them with.
     NoteBad,
 }
@@ -108,6 +120,7 @@ impl BadSignatures {
 pub struct Intake {
     writer: mpsc::Sender<Message>,
     bad: Arc<BadSignatures>,
+    room: Arc<Semaphore>,
     secrets: Arc<Mutex<Option<Secrets>>>,
 }
 
@@ -128,16 +141,24 @@ impl Intake {
         let (writer, messages) = mpsc::channel(WAITING_AT_MOST);
         let messages = Arc::new(Mutex::new(messages));
         let bad = Arc::<BadSignatures>::default();
-        for _ in 0..app.store.writers() {
-            tokio::spawn(write(app.clone(), messages.clone(), bad.clone()));
+        for name in WRITERS.into_iter().take(app.store.writers()) {
+            let writer = Writer { app: app.clone(), messages: messages.clone(), bad: bad.clone() };
+            let kept = Arc::<Mutex<Kept>>::default();
+            let pass = move || write(writer.clone(), kept.clone());
+            let of = Watched { name, limit: ROUND };
+            tokio::spawn(pulse::watch(app.clone(), of, CancellationToken::new(), pass));
         }
-        Self { writer, bad, secrets: Arc::default() }
+        Self { writer, bad, room: Arc::new(Semaphore::new(WAITING_KIB)), secrets: Arc::default() }
     }
 
     /// Stores an event; answers after the commit.
     async fn store(&self, event: New) -> Result<(), Fault> {
         let (answer, stored) = oneshot::channel();
-        if self.writer.try_send(Message::Store(Box::new(event), answer)).is_err() {
+        let kib = u32::try_from(event.body.len() / 1_024 + 1).unwrap_or(u32::MAX);
+        let taken = self.room.clone().try_acquire_many_owned(kib).is_ok_and(|permit| {
+            self.writer.try_send(Message::Store(Box::new(event), permit, answer)).is_ok()
+        });
+        if !taken {
             let told = "More events are waiting than Bursar takes at once; send this one again.";
             return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(1));
         }
@@ -183,44 +204,69 @@ impl Intake {
     }
 }
 
-/// Takes what waits, commits it together, then answers. A failed commit is answered 503 and the vendor sends again.
-async fn write(app: App, messages: Arc<Mutex<mpsc::Receiver<Message>>>, bad: Arc<BadSignatures>) {
-    let (mut some, mut noted) = (Vec::with_capacity(AT_ONCE), Noted::new());
-    while messages.lock().await.recv_many(&mut some, AT_ONCE).await > 0 {
-        let (mut new, mut waiting) = (Vec::new(), Vec::new());
-        for message in some.drain(..) {
-            match message {
-                Message::Store(event, answer) => {
-                    new.push(*event);
-                    waiting.push(answer);
-                }
-                Message::NoteBad => {}
+/// What a writer works with.
+#[derive(Clone)]
+struct Writer {
+    app: App,
+    messages: Arc<Mutex<mpsc::Receiver<Message>>>,
+    bad: Arc<BadSignatures>,
+}
+
+/// What it keeps from one pass to the next.
+#[derive(Default)]
+struct Kept {
+    some: Vec<Message>,
+    noted: Noted,
+}
+
+/// One pass of a writer: takes what waits, commits it together, then answers. A failed commit is answered 503 and the
+/// vendor sends again; so is a pass that panicked. Answers whether there will be more.
+async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
+    let Writer { app, messages, bad } = &with;
+    let mut kept = kept.lock().await;
+    let Kept { some, noted } = &mut *kept;
+    some.clear();
+    let taking = async { messages.lock().await.recv_many(some, AT_ONCE).await };
+    match tokio::time::timeout(IDLE, taking).await {
+        Err(_) => return true,
+        Ok(0) => return false,
+        Ok(_) => {}
+    }
+    let (mut new, mut waiting, mut permits) = (Vec::new(), Vec::new(), Vec::new());
+    for message in some.drain(..) {
+        match message {
+            Message::Store(event, permit, answer) => {
+                new.push(*event);
+                permits.push(permit);
+                waiting.push(answer);
             }
-        }
-        let (last, taken) = (to_note(&noted, &new), bad.take());
-        let stored = commit(&app, &new, &taken, &last).await;
-        match &stored {
-            Ok(()) => tell_of_bad(&taken),
-            Err(_) => bad.put_back(&taken),
-        }
-        if let Err(error) = &stored {
-            tracing::error!(
-                ?error,
-                events = new.len(),
-                "events could not be stored; the vendors will send them again"
-            );
-        }
-        for answer in waiting {
-            // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
-            let _ = answer.send(stored.is_ok());
-        }
-        if stored.is_ok() && !new.is_empty() {
-            noted.extend(last);
-            metrics::counter!("bursar_event_commits_total").increment(1);
-            metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
-            app.nudge.intake.ring();
+            Message::NoteBad => {}
         }
     }
+    let (last, taken) = (to_note(noted, &new), bad.take());
+    let stored = commit(app, &new, &taken, &last).await;
+    match &stored {
+        Ok(()) => tell_of_bad(&taken),
+        Err(_) => bad.put_back(&taken),
+    }
+    if let Err(error) = &stored {
+        tracing::error!(
+            ?error,
+            events = new.len(),
+            "events could not be stored; the vendors will send them again"
+        );
+    }
+    for answer in waiting {
+        // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
+        let _ = answer.send(stored.is_ok());
+    }
+    if stored.is_ok() && !new.is_empty() {
+        noted.extend(last);
+        metrics::counter!("bursar_event_commits_total").increment(1);
+        metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
+        app.nudge.intake.ring();
+    }
+    true
 }
 
 /// When each vendor's last event came, as a writer has noted it.
@@ -253,6 +299,12 @@ async fn commit(app: &App, new: &[New], bad: &[(Vendor, usize)], last: &Noted) -
             store::vendors::count_bad_signatures(tx, *vendor, *count).await?;
         }
         for vendor in Vendor::ALL {
+            let unreadable =
+                new.iter().filter(|one| one.vendor == vendor && one.event_type == events::UNREADABLE);
+            let unreadable = unreadable.count();
+            if unreadable > 0 {
+                store::vendors::count_unreadable(tx, vendor, unreadable).await?;
+            }
             if let Some(at) = last.get(&vendor) {
                 store::vendors::note_event(tx, vendor, *at).await?;
             }
@@ -284,7 +336,11 @@ async fn stripe(
     let now = web.app.clock.now();
     let verified = signature::stripe(&[secret.as_str()], sent, &body, now);
     verified.map_err(|error| refuse(web, Vendor::Stripe, &error))?;
-    let event = vendors::stripe::event::parse(&body).map_err(|why| unreadable(&why))?;
+    let event = vendors::stripe::event::parse(&body).unwrap_or_else(|why| vendors::stripe::event::Event {
+        id: unreadable(Vendor::Stripe, &body, &why),
+        event_type: events::UNREADABLE.to_owned(),
+        ..Default::default()
+    });
     let new = New {
         id: fresh_id(&web.app),
         vendor: Vendor::Stripe,
@@ -293,7 +349,7 @@ async fn stripe(
         event_type: event.event_type,
         account: event.account,
         object_id: event.object_id,
-        body: text(body.to_vec())?,
+        body: text(&body),
         headers: serde_json::json!({ "stripe-signature": sent }).to_string(),
         received_at: now,
     };
@@ -312,7 +368,11 @@ async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fa
             Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(60)
         }
     })?;
-    let event = vendors::paypal::event::parse(&body).map_err(|why| unreadable(&why))?;
+    let event = vendors::paypal::event::parse(&body).unwrap_or_else(|why| vendors::paypal::event::Event {
+        id: unreadable(Vendor::PayPal, &body, &why),
+        event_type: events::UNREADABLE.to_owned(),
+        ..Default::default()
+    });
     let kept: serde_json::Map<String, serde_json::Value> = headers
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("paypal-"))
@@ -326,7 +386,7 @@ async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fa
         event_type: event.event_type,
         account: None,
         object_id: event.payout_batch_id,
-        body: text(body.to_vec())?,
+        body: text(&body),
         headers: serde_json::Value::Object(kept).to_string(),
         received_at: now,
     };
@@ -390,12 +450,22 @@ fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
     Fault::bad_request("bad_signature", format!("The signature does not fit ({error}); nothing was stored."))
 }
 
-fn unreadable(why: &str) -> Fault {
-    Fault::bad_request("not_an_event", format!("This is signed but not an event: {why}."))
+/// What is signed and cannot be read is stored, counted and shown all the same: refused, it would come again for days, and
+/// the vendor would switch the address off. It has no id that could be read, so its bytes stand for one.
+fn unreadable(vendor: Vendor, body: &[u8], why: &str) -> String {
+    tracing::warn!(
+        vendor = vendor.as_str(),
+        why,
+        "a signed event cannot be read; it is stored and moves nothing"
+    );
+    metrics::counter!("bursar_unreadable_events_total", "vendor" => vendor.as_str()).increment(1);
+    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}:{hash}", events::UNREADABLE)
 }
 
-fn text(body: Vec<u8>) -> Result<String, Fault> {
-    String::from_utf8(body).map_err(|_| unreadable("not UTF-8"))
+/// PostgreSQL does not take NUL in a text.
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).replace('\0', "")
 }
 
 fn fresh_id(app: &App) -> String {

@@ -113,11 +113,12 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     if transaction.terms.vendor != Vendor::Stripe {
         return Ok(());
     }
+    let asked_at = work.app.clock.now();
     let asking = work.ask(Vendor::Stripe, connect::account(&stripe.client, address));
     let read = tokio::time::timeout(READ_IN, asking).await;
     if let Ok(Ok(state)) = read {
         let said = connect::standing(&state);
-        payees::note_standing(&work.app, Vendor::Stripe, address, &said).await?;
+        payees::note_standing(&work.app, Vendor::Stripe, address, &said, asked_at).await?;
     }
     Ok(())
 }

@@ -393,11 +393,12 @@ async fn refresh_accounts(work: &Work, now: i64) -> Done {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(0) };
     let client = &stripe.client;
     let reads = futures::stream::iter(due).map(|address| async move {
+        let asked_at = app.clock.now();
         let state = work.ask(Vendor::Stripe, account(client, &address)).await;
-        (address, state)
+        (address, asked_at, state)
     });
     let (mut done, mut reads) = (0, reads.buffer_unordered(READS_AT_ONCE));
-    while let Some((address, state)) = reads.next().await {
+    while let Some((address, asked_at, state)) = reads.next().await {
         let said = match state {
             Ok(state) => standing(&state),
             Err(ReadError::Missing | ReadError::Refused { .. }) => {
@@ -415,7 +416,7 @@ async fn refresh_accounts(work: &Work, now: i64) -> Done {
                 continue;
             }
         };
-        payee_verbs::note_standing(app, Vendor::Stripe, &address, &said).await?;
+        payee_verbs::note_standing(app, Vendor::Stripe, &address, &said, asked_at).await?;
         done += 1;
     }
     Ok(done)

@@ -17,6 +17,7 @@ use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
+use super::aside::{self, Halves, Was};
 use super::calls::Calls;
 use super::{Death, Done, Work, connect, send, swept};
 use crate::ops::batches::Gates;
@@ -36,6 +37,18 @@ const PAYPAL_AT_ONCE: i64 = 10_000;
 const READS_AT_ONCE: usize = 32;
 /// How long a balance may take: a slow one must not hold up what is ready to be sent.
 const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a payout waits for its money between two looks at the balance, by how long it has waited: an hour's wait can
+/// become a day's, and each look is a question.
+fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
+    match waited_us / 60_000_000 {
+        ..10 => longest_us,
+        10..120 => longest_us.max(300_000_000),
+        120.. => longest_us.max(1_200_000_000),
+    }
+}
+
+/// So many passes in a row met a rule of the database, and it is a row that breaks it.
+const CLASHES: usize = 3;
 /// The wait after a look at a vendor failed before anything was sent.
 const LOOK_AGAIN_US: i64 = 2_000_000;
 
@@ -113,12 +126,53 @@ async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
         if *limit == 0 {
             continue;
         }
-        let mut db = work.app.store.read().await?;
-        let queued = transactions::queued(&mut db, *leg, now, *limit).await?;
-        drop(db);
-        if !queued.is_empty() {
-            let sorted = sort(work, queued, now).await?;
-            moved += commit(work, sorted).await?;
+        moved += match intend_leg(work, *leg, *limit, now).await {
+            // Another worker was first with the same ones; the next pass reads what is left.
+            Err(OpsError::Conflict(_)) if work.clashes(*leg) < CLASHES => 0,
+            Err(error) if aside::about_a_row(&error) => halve(work, *leg, *limit, now).await?,
+            outcome => {
+                let moved = outcome?;
+                work.agreed(*leg);
+                moved
+            }
+        };
+    }
+    Ok(moved)
+}
+
+async fn intend_leg(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
+    let mut db = work.app.store.read().await?;
+    let queued = transactions::queued(&mut db, leg, now, limit).await?;
+    drop(db);
+    intend_these(work, queued, now).await
+}
+
+async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> Done {
+    if queued.is_empty() {
+        return Ok(0);
+    }
+    let sorted = sort(work, queued, now).await?;
+    commit(work, sorted).await
+}
+
+/// Intends what is queued in ever smaller parts, so that a record that cannot be worked on holds up only itself.
+async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
+    let ids = transactions::queued_ids(&mut work.app.store.read().await?, leg, now, limit).await?;
+    let (mut moved, mut halves) = (0, Halves::of(ids));
+    while let Some(part) = halves.next() {
+        let some = transactions::attempts_named(&mut work.app.store.read().await?, &part).await;
+        let outcome = match some {
+            Ok(some) => intend_these(work, some, now).await,
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(done) => moved += done,
+            Err(error) if aside::about_a_row(&error) => {
+                if let Some(guilty) = halves.failed(part) {
+                    aside::put(work, Was::Queued, &guilty, &error).await?;
+                }
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(moved)
@@ -199,7 +253,9 @@ fn gate(
     }
     let codes = gates.before_send(transaction, now);
     let profile = gates.profile(transaction.terms.payee);
-    let same = profile.is_some_and(|profile| profile.fingerprint == transaction.destination.fingerprint());
+    let frozen = &transaction.fingerprint;
+    let same = profile.is_some_and(|profile| profile.fingerprint == *frozen)
+        && transaction.destination.fingerprint() == *frozen;
     eligibility::before_send(&codes, same, false)
 }
 
@@ -305,7 +361,8 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
             Ok(balance) => {
-                let later = now + work.app.config.longest_wait_us();
+                let waited = waiting.iter().map(|one| now - one.transaction.state_at).min().unwrap_or(0);
+                let later = now + look_again_us(waited, work.app.config.longest_wait_us());
                 let gone = share(waiting, &balance, &spoken_for, sorted, later);
                 let (settled, still) = swept::look(work, &stripe.client, gone).await?;
                 sorted.settled.extend(settled);
@@ -386,7 +443,7 @@ fn share(
 /// Writes intentions, stops and waits; answers how many attempts it moved.
 async fn commit(work: &Work, sorted: Sorted) -> Done {
     let app = &work.app;
-    let outcome = transact!(app, |tx| {
+    transact!(app, |tx| {
         let now = app.clock.now();
         let (mut heard, mut new) = (Vec::new(), Vec::new());
         let queued = still_queued(tx, &sorted).await?;
@@ -425,11 +482,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
             transactions::let_wait(tx, waiting, *next_at).await?;
         }
         Ok(queued.len())
-    });
-    match outcome {
-        Err(OpsError::Conflict(_)) => Ok(0),
-        outcome => outcome,
-    }
+    })
 }
 
 /// Leaves out the payouts of connected accounts whose balance another worker has shared out since it was read: what it had

@@ -14,10 +14,16 @@ use crate::transact;
 
 /// How many events one pass takes.
 const AT_ONCE: i64 = 1_000;
+/// How many bytes of bodies it takes.
+const BYTES_AT_ONCE: i64 = 8 << 20;
 
 /// For so long a parked event is compared with what we have learnt since. Our own answer unparks it too, but on PostgreSQL
 /// the answer may be recorded in the moment between looking the object up and parking.
 const PARKED_US: i64 = 600_000_000;
+
+/// What is told of an event that is signed and cannot be read.
+const UNREADABLE: &str =
+    "it is signed but cannot be read; nothing was done, and the vendor is asked by itself";
 
 /// What is to be done about an event.
 enum Meaning {
@@ -39,10 +45,15 @@ enum Meaning {
 /// When the database does not answer.
 pub async fn once(work: &Work, _now: i64) -> Done {
     let app = &work.app;
+    // Idle passes only look: the one writer of SQLite is not asked for nothing twice a second.
+    let since = app.clock.now() - PARKED_US;
+    if !events::any_to_look_at(&mut app.store.read().await?, since).await? {
+        return Ok(0);
+    }
     let done = transact!(app, |tx| {
         let now = app.clock.now();
         events::unpark_known(tx, now - PARKED_US).await?;
-        let waiting = events::waiting(tx, AT_ONCE).await?;
+        let waiting = events::waiting(tx, AT_ONCE, BYTES_AT_ONCE).await?;
         if waiting.is_empty() {
             return Ok(0);
         }
@@ -82,12 +93,12 @@ pub async fn once(work: &Work, _now: i64) -> Done {
     Ok(done)
 }
 
-/// The transactions behind the objects that these events name: vendor, object, and for Stripe the account that must
-/// match.
-type Known = HashMap<(Vendor, String), (TransactionId, String)>;
+/// The transactions behind the objects that these events name, each with the account that must match at Stripe. A payout
+/// that Stripe made by its own schedule settles several.
+type Known = HashMap<(Vendor, String), Vec<(TransactionId, String)>>;
 
 async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
-    let mut known = HashMap::new();
+    let mut known = Known::new();
     for vendor in Vendor::ALL {
         let of_vendor = waiting.iter().filter(|event| event.vendor == vendor);
         let objects: Vec<String> = match vendor {
@@ -99,7 +110,7 @@ async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
                 .collect(),
         };
         for (object, transaction, destination) in events::by_vendor_id(tx, vendor, &objects).await? {
-            known.insert((vendor, object), (transaction, destination));
+            known.entry((vendor, object)).or_default().push((transaction, destination));
         }
     }
     Ok(known)
@@ -126,7 +137,7 @@ async fn meaning(
 /// answered with, and by account and mode, never by metadata.
 fn stripe(event: &Waiting, known: &Known, live: bool) -> Meaning {
     let Ok(told) = ::vendors::stripe::event::parse(event.body.as_bytes()) else {
-        return Meaning::Nothing("not an event we can read".to_owned());
+        return Meaning::Nothing(UNREADABLE.to_owned());
     };
     if told.livemode != live {
         return Meaning::Nothing("from the other mode (test or live)".to_owned());
@@ -140,12 +151,13 @@ fn stripe(event: &Waiting, known: &Known, live: bool) -> Meaning {
     let Some(object) = event.object_id.as_ref().filter(|_| about_payment) else {
         return Meaning::Nothing("no effect: an event we have no use for".to_owned());
     };
-    match known.get(&(Vendor::Stripe, object.clone())) {
-        Some((_, destination)) if connect && told.account.as_ref() != Some(destination) => {
-            Meaning::Nothing("from another account than the payment's".to_owned())
-        }
-        Some((transaction, _)) => Meaning::Concerns(*transaction),
-        None => Meaning::Park,
+    let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else { return Meaning::Park };
+    let same = |destination: &String| !connect || told.account.as_ref() == Some(destination);
+    let about = settled.iter().filter(|(_, destination)| same(destination)).map(|(id, _)| *id);
+    match about.collect::<Vec<_>>().as_slice() {
+        [] => Meaning::Nothing("from another account than the payment's".to_owned()),
+        [transaction] => Meaning::Concerns(*transaction),
+        several => Meaning::ConcernsAll(several.to_vec()),
     }
 }
 
@@ -155,16 +167,21 @@ fn is_about_account(kind: &str) -> bool {
 
 async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known, carried: &mut Carried) -> Result<Meaning> {
     let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else {
-        return Ok(Meaning::Nothing("not an event we can read".to_owned()));
+        return Ok(Meaning::Nothing(UNREADABLE.to_owned()));
     };
     if !event.event_type.starts_with("PAYMENT.PAYOUTS") {
         return Ok(Meaning::Nothing("no effect: an event we have no use for".to_owned()));
     }
     let item = told.payout_item_id.clone().and_then(|item| known.get(&(Vendor::PayPal, item)));
-    if let Some((transaction, _)) = item {
+    if let Some((transaction, _)) = item.and_then(|found| found.first()) {
         return Ok(Meaning::Concerns(*transaction));
     }
-    let Some(batch) = &told.payout_batch_id else { return Ok(Meaning::Park) };
+    let Some(batch) = &told.payout_batch_id else {
+        return Ok(match told.payout_item_id {
+            Some(_) => Meaning::Park,
+            None => Meaning::Nothing("names neither an item nor a batch that can be read".to_owned()),
+        });
+    };
     if !carried.contains_key(batch) {
         let of_batch = events::by_paypal_batch(tx, batch).await?;
         carried.insert(batch.clone(), of_batch.into_iter().collect());

@@ -9,6 +9,7 @@
 //! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
 //! deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
+mod aside;
 pub mod ask;
 mod calls;
 pub mod clients;
@@ -37,12 +38,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use payout::money::Vendor;
+use payout::transaction::Leg;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vendors::ReadError;
 
 use crate::app::App;
 use crate::ops::nodes::{self, Census};
+use crate::pulse::{self, Watched};
 use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
@@ -65,6 +68,8 @@ pub struct Work {
     census: Census,
     /// When times far in the future were last looked for.
     clamped_at: Arc<AtomicI64>,
+    /// How many passes in a row met a rule of the database, by leg.
+    clashes: Arc<Mutex<Vec<Leg>>>,
     /// Where the simulation lets this process die.
     dies: Arc<Mutex<Option<Death>>>,
 }
@@ -91,8 +96,8 @@ impl Work {
         let clients = Clients::new(app.clone())?;
         let mailer = Mailer::new(&app)?;
         let (reach, census) = (Arc::default(), Census::default());
-        let (clamped_at, dies) = (Arc::default(), Arc::default());
-        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, dies })
+        let (clamped_at, clashes, dies) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, dies })
     }
 
     /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
@@ -112,6 +117,17 @@ impl Work {
             self.clamped_at.store(now, Ordering::Release);
         }
         due
+    }
+
+    /// Another pass of a leg met a rule of the database; how many have in a row.
+    fn clashes(&self, leg: Leg) -> usize {
+        let mut clashes = self.clashes.lock().unwrap_or_else(PoisonError::into_inner);
+        clashes.push(leg);
+        clashes.iter().filter(|one| **one == leg).count()
+    }
+
+    fn agreed(&self, leg: Leg) {
+        self.clashes.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one != leg);
     }
 
     /// Asks a vendor a question, at our pace and with the patience it asked for. While it does not answer, one question at
@@ -148,43 +164,53 @@ const STOP: Duration = Duration::from_secs(25);
 /// The longest a loop sleeps without being nudged.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Starts every loop.
+/// Within what time a pass ends: a vendor that hangs costs it a time-out or two.
+const PASS: Duration = Duration::from_secs(180);
+/// The same where a pass reads or writes a large file.
+const LONG_PASS: Duration = Duration::from_secs(900);
+
+/// Starts every loop, each under watch.
 #[must_use]
 pub fn start(work: Work) -> Loops {
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+    let app = work.app.clone();
     macro_rules! run {
-        ($name:literal, $once:path, $bell:ident $(, $vendor:expr)?) => {{
-            let (work, stop) = (work.clone(), stop.clone());
-            let mut bell = work.app.nudge.$bell.listen();
-            tasks.spawn(async move {
-                while !stop.is_cancelled() {
+        ($name:literal, $once:path, $bell:ident, $limit:ident $(, $vendor:expr)?) => {{
+            let of = Watched { name: $name, limit: $limit };
+            let bell = Arc::new(tokio::sync::Mutex::new(work.app.nudge.$bell.listen()));
+            let (work, told) = (work.clone(), stop.clone());
+            let pass = move || {
+                let (work, told, bell) = (work.clone(), told.clone(), bell.clone());
+                async move {
                     let now = work.app.clock.now();
-                    if outcome(&work, $name, $once(&work, $($vendor,)? now).await) {
-                        continue;
+                    if !outcome(&work, $name, $once(&work, $($vendor,)? now).await) {
+                        let mut bell = bell.lock().await;
+                        tokio::select! {
+                            () = told.cancelled() => {}
+                            _ = bell.changed() => {}
+                            () = tokio::time::sleep(IDLE) => {}
+                        }
                     }
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        _ = bell.changed() => {}
-                        () = tokio::time::sleep(IDLE) => {}
-                    }
+                    true
                 }
-            });
+            };
+            tasks.spawn(pulse::watch(app.clone(), of, stop.clone(), pass));
         }};
     }
-    run!("dispatch_stripe", dispatch::once, dispatch, Vendor::Stripe);
-    run!("dispatch_paypal", dispatch::once, dispatch, Vendor::PayPal);
-    run!("funds", dispatch::funds, dispatch);
-    run!("intake", intake::once, intake);
-    run!("settle_stripe", settle::once, settle, Vendor::Stripe);
-    run!("settle_paypal", settle::once, settle, Vendor::PayPal);
-    run!("accounts", connect::once, settle);
-    run!("reconcile", reconcile::once, reconcile);
-    run!("sweep", sweep::once, sweep);
-    run!("nodes", beat, nodes);
-    run!("notify", notify::once, notify);
-    run!("imports", imports::once, imports);
-    run!("exports", exports::once, exports);
-    run!("trail", trail::once, trail);
+    run!("dispatch_stripe", dispatch::once, dispatch, PASS, Vendor::Stripe);
+    run!("dispatch_paypal", dispatch::once, dispatch, PASS, Vendor::PayPal);
+    run!("funds", dispatch::funds, dispatch, PASS);
+    run!("intake", intake::once, intake, PASS);
+    run!("settle_stripe", settle::once, settle, PASS, Vendor::Stripe);
+    run!("settle_paypal", settle::once, settle, PASS, Vendor::PayPal);
+    run!("accounts", connect::once, settle, PASS);
+    run!("reconcile", reconcile::once, reconcile, PASS);
+    run!("sweep", sweep::once, sweep, PASS);
+    run!("nodes", beat, nodes, PASS);
+    run!("notify", notify::once, notify, PASS);
+    run!("imports", imports::once, imports, LONG_PASS);
+    run!("exports", exports::once, exports, LONG_PASS);
+    run!("trail", trail::once, trail, PASS);
     Loops { tasks, stop }
 }
 

@@ -210,7 +210,7 @@ async fn settle(
     account: &ConnectedAccount,
     adopt: bool,
 ) -> Result<Found> {
-    let stripe = client(work).await?;
+    let (stripe, asked_at) = (client(work).await?, work.app.clock.now());
     let state = read_account(&stripe, account.as_str()).await.map_err(|error| unread(&error))?;
     let (submitted, standing) = (state.details_submitted, standing(&state));
     let destination = Destination::stripe(account.as_str())?;
@@ -219,7 +219,7 @@ async fn settle(
     let in_use = profile.as_ref().is_some_and(|profile| profile.destination == destination);
     if in_use {
         let vendor = destination.vendor();
-        payee_verbs::note_standing(&work.app, vendor, destination.address(), &standing).await?;
+        payee_verbs::note_standing(&work.app, vendor, destination.address(), &standing, asked_at).await?;
     } else if adopt && (payable || (submitted && profile.is_none())) {
         connect::set_profile(work, actor, payee, destination).await?;
         return Ok(Found { submitted, standing, in_use: true });

@@ -724,7 +724,7 @@ fn next_key(key: &str) -> String {
 /// The number of a batch's next chunk.
 pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
     let prefix = format!("pb:{batch}:");
-    let keys = submissions::keys_like(tx, &prefix).await?;
+    let keys = submissions::chunk_keys(tx, batch).await?;
     let numbers =
         keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(':').next()?.parse::<usize>().ok());
     Ok(numbers.max().map_or(0, |last| last + 1))

@@ -13,6 +13,7 @@ use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
+use super::aside::{self, Halves, Was};
 use super::calls::Calls;
 use super::{Done, Work, credit};
 use crate::ops::record::{self, Heard};
@@ -33,7 +34,8 @@ const RECORDED_AT_ONCE: usize = 64;
 /// How long a question may take before another worker asks it.
 const LEASE_US: i64 = 60_000_000;
 /// A success is watched this long: a bank can send it back for about five business days.
-const WATCHED_US: i64 = 10 * 86_400_000_000;
+const WATCHED_US: i64 = 10 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
 /// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
 /// What is noted of a payment that the connected account does not have.
@@ -66,7 +68,28 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     }
     let until = now + LEASE_US;
     let due = transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, vendor, now, until, most).await?) })?;
-    about(work, &due, now, "poll").await
+    match about(work, &due, now, "poll").await {
+        Err(error) if aside::about_a_row(&error) => halve(work, &due, now).await,
+        outcome => outcome,
+    }
+}
+
+/// Asks in ever smaller parts, so that a record that cannot be worked on holds up only itself.
+async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
+    let (mut changed, mut halves) = (0, Halves::of(due.iter().map(ToString::to_string).collect()));
+    while let Some(part) = halves.next() {
+        let ids: Vec<TransactionId> = part.iter().filter_map(|id| TransactionId::parse(id)).collect();
+        match about(work, &ids, now, "poll").await {
+            Ok(done) => changed += done,
+            Err(error) if aside::about_a_row(&error) => {
+                if let Some(guilty) = halves.failed(part) {
+                    aside::put(work, Was::Asked, &guilty, &error).await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(changed)
 }
 
 /// Asks about these payments now and records what the vendor says, in sets as the answers come; answers how many facts
@@ -196,6 +219,7 @@ fn believed(of: &Transaction, vendor: &str, status: &str, same: bool, heard: Opt
     let what = if same {
         format!("{vendor} says {status}")
     } else {
+        metrics::counter!("bursar_alarms_total").increment(1);
         tracing::error!(transaction = %of.id, vendor, status,
             "the vendor answers about another amount, currency or destination than ours; nothing was recorded");
         format!(
@@ -218,6 +242,11 @@ async fn failed_to_ask(
 ) -> Result<Said> {
     if let ReadError::Credentials(why) = error {
         connections::pause(&work.app, vendor, why).await?;
+    }
+    if let ReadError::Unreadable(why) = error {
+        metrics::counter!("bursar_alarms_total").increment(1);
+        tracing::error!(%transaction, vendor = vendor.as_str(), why,
+            "the vendor's answer about a payment cannot be read; nothing was recorded, and it is asked again");
     }
     Ok(unreachable(transaction, &error.to_string()))
 }
@@ -320,6 +349,12 @@ fn of_batch(batch: &Batch, due: &[(Transaction, Attempt)], source: &'static str)
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
     let one = |(of, attempt): &(Transaction, Attempt)| match items.get(of.id.to_string().as_str()) {
         Some(item) => of_item(of, attempt, item, paypal_batch::fact_in(batch, item), source),
+        None if batch.unread > 0 => {
+            metrics::counter!("bursar_alarms_total").increment(1);
+            tracing::error!(transaction = %of.id, unread = batch.unread,
+                "PayPal's answer about an item cannot be read; it is set aside and asked about again, the others settle");
+            unreachable(of.id, "PayPal's answer about this item cannot be read; it is asked again")
+        }
         None => {
             let refused = paypal_batch::batch_refusal(batch).map(Fact::ItemFailed);
             Said {
@@ -392,23 +427,31 @@ async fn note(
     for transaction in transactions::several(tx, ids).await? {
         states.insert(transaction.id, transaction.state);
         let Some(said) = what.get(&transaction.id) else { continue };
+        let still_hinted = later.contains(&transaction.id) || said.unreachable;
         let next_at = match (later.contains(&transaction.id), said.unreachable) {
             (true, false) => Some(now),
             (_, true) => Some(now + work.app.config.longest_wait_us()),
             (false, false) => next_at(&transaction, now, work.app.config.poll_us()),
         };
-        asked.push(Asked { id: transaction.id, what: said.what.clone(), next_at });
+        asked.push(Asked { id: transaction.id, what: said.what.clone(), next_at, still_hinted });
     }
     transactions::note_asked(tx, &asked, now).await?;
     Ok(states)
 }
 
+/// A success is asked about after twelve polls, after six times as long, then once a day, and a last time at the end of the
+/// watch: events tell of what comes back, and this is for those that are lost. Every hour for ten days would be 240 questions
+/// for each payment, which at ten thousand payments a day leaves no room for anything else.
+fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
+    let (first, end) = (12 * poll_us, settled.saturating_add(WATCHED_US));
+    let looks = [first, 7 * first].map(|after| settled.saturating_add(after));
+    let next = looks.into_iter().find(|at| *at > now).unwrap_or(now.saturating_add(DAY_US.max(first)));
+    (now < end).then(|| next.min(end))
+}
+
 fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
     match transaction.state {
-        State::Success => {
-            let settled = transaction.settled_at.unwrap_or(now);
-            (now < settled.saturating_add(WATCHED_US)).then(|| now.saturating_add(12 * poll_us))
-        }
+        State::Success => watched(now, transaction.settled_at.unwrap_or(now), poll_us),
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             Some(now.saturating_add(poll_us))
         }
@@ -429,5 +472,23 @@ fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
         | State::Blocked
         | State::Refunded
         | State::Reversed => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_is_asked_about_a_dozen_times_and_a_last_time_at_the_end() {
+        let poll_us = 300_000_000;
+        let (mut now, mut looks) = (0, Vec::new());
+        while let Some(next) = watched(now, 0, poll_us) {
+            looks.push(next);
+            now = next;
+        }
+        assert_eq!(looks.first(), Some(&3_600_000_000));
+        assert_eq!(looks.last(), Some(&WATCHED_US));
+        assert!(looks.len() <= 15, "{looks:?}");
     }
 }

@@ -2,9 +2,23 @@
 //!
 //! What is deliberately not here: what a loop does with one payment (`scenarios`).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bursar::work;
+use axum::body::Body;
+use axum::http::Request;
+use bursar::ops::Result;
+use bursar::pulse::{self, Watched};
+use bursar::store::payees::{self, Said};
+use bursar::store::transactions::{self, Filter};
+use bursar::store::{aside, events};
+use bursar::work::{self, sweep};
+use bursar::{app, transact};
+use payout::money::Vendor;
+use payout::transaction::State;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use crate::scenarios::Stage;
 
@@ -105,5 +119,256 @@ async fn patience_that_is_asked_of_questions_is_kept_by_every_question_and_by_no
     stage.one("tick dispatch").await.unwrap();
     stage.one("requests cy 1 executed 1").await.unwrap();
     let ended = stage.play("the end", "live 1 hour\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
+/// Changes the database as nobody may.
+async fn meddle(stage: &Stage, sql: &str) {
+    let mut database = AnyConnection::connect(&stage.world.app.config.database_url).await.unwrap();
+    let changed = database.execute(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1, "{sql}");
+    database.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_todays_rules_would_refuse_is_paid_as_it_was_frozen() {
+    let mut stage = stage(
+        "a_destination_of_old",
+        &["partner ana paypal ana@example.com", "reward R1 ana 20.00 approved", "batch B1 all", "pay B1"],
+    )
+    .await;
+    let old = payout::payee::Destination::stored(Vendor::PayPal, "an\u{e4}@example.com");
+    let (address, print) = (old.address(), old.fingerprint());
+    let set = format!("UPDATE payout_profile SET address = '{address}', fingerprint = '{print}'");
+    meddle(&stage, &set).await;
+    let set = format!("UPDATE payout_transaction SET destination = '{address}', fingerprint = '{print}'");
+    meddle(&stage, &set).await;
+    let ended = stage.play("the end", "live 1 hour\nexpect ana success\n").await;
+    assert_eq!(stage.world.simulator.books().items[0].receiver, address);
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_was_changed_after_pay_in_the_database_is_not_paid() {
+    let mut stage = stage(
+        "a_destination_meddled_with",
+        &["partner ana paypal ana@example.com", "reward R1 ana 20.00 approved", "batch B1 all", "pay B1"],
+    )
+    .await;
+    meddle(&stage, "UPDATE payout_transaction SET destination = 'eve@example.com'").await;
+    stage.one("tick dispatch").await.unwrap();
+    stage.one("expect ana failed reason destination_changed").await.unwrap();
+    assert_eq!(stage.world.simulator.books().requests.len(), 0);
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
+    for (name, vendor) in [("set_aside_stripe", "stripe"), ("set_aside_paypal", "paypal")] {
+        let mut stage = stage(name, &[&format!("crowd 20 {vendor} 10.00"), "batch B1 all", "pay B1"]).await;
+        let guilty = "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7";
+        meddle(&stage, guilty).await;
+        stage.one("tick dispatch").await.unwrap();
+        let executed = stage.world.simulator.books();
+        let paid = executed.transfers.len() + executed.items.len();
+        assert_eq!(paid, 19, "{vendor}: the others");
+        let mut db = stage.world.app.store.read().await.unwrap();
+        assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
+        drop(db);
+        stage.one("tick notify").await.unwrap();
+        stage.one("announced payments_stuck").await.unwrap();
+        meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+        let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
+        stage.close(ended).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
+    let mut stage = stage(
+        "set_aside_asked",
+        &["crowd 12 stripe 10.00", "batch B1 all", "pay B1", "tick dispatch", "tick dispatch"],
+    )
+    .await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    for line in ["later 10 minutes", "tick settle", "later 5 days", "tick settle"] {
+        stage.one(line).await.unwrap();
+    }
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    let all = Filter { states: Some(vec![State::Success]), ..Filter::default() };
+    let mut db = stage.world.app.store.read().await.unwrap();
+    assert_eq!(transactions::list(&mut db, &all, 100).await.unwrap().len(), 11, "the others");
+    drop(db);
+    let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_panics_is_begun_again() {
+    let stage = stage("a_loop_that_panics", &[]).await;
+    let (stop, count) =
+        (CancellationToken::new(), std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let counted = count.clone();
+    let pass = move || {
+        let counted = counted.clone();
+        async move {
+            let before = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            assert!(before > 0, "a pass panics");
+            before < 3
+        }
+    };
+    let of = Watched { name: "a test's", limit: Duration::from_secs(60) };
+    pulse::watch(stage.world.app.clone(), of, stop, pass).await;
+    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 4);
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_stands_still_makes_the_node_not_ready() {
+    let stage = stage("a_loop_that_stands_still", &[]).await;
+    let app: &app::App = &stage.world.app;
+    let router = bursar::web::router(stage.world.works[0].clone());
+    let ready = async || {
+        let answer =
+            router.clone().oneshot(Request::get("/readyz").body(Body::empty()).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let limit = Duration::from_secs(180);
+    app.nudge.pulse.beat("settle_stripe", limit, app.clock.now());
+    assert_eq!(ready().await.0, 200);
+    app.nudge.pulse.beat("settle_stripe", limit, app.clock.now() - 181_000_000);
+    let (status, body) = ready().await;
+    assert_eq!(status, 503);
+    assert!(body.contains("settle_stripe since 181 s"), "{body}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_event_during_a_read_of_that_account_is_not_lost() {
+    let mut stage = stage("an_account_event", &["partner bo stripe acct_bo"]).await;
+    let app = stage.world.app.clone();
+    let asked_at = app.clock.now();
+    let due = async |now: i64| {
+        let mut db = app.store.read().await.unwrap();
+        payees::to_check(&mut db, Vendor::Stripe, now, 10).await.unwrap().len()
+    };
+    let say = async |why_not: Option<&'static str>, asked_at: i64| {
+        let said = Said { why_not, currencies: None, asked_at, again_at: asked_at + 86_400_000_000 };
+        let noted: Result<u64> = transact!(app, |tx| {
+            Ok(payees::note_standing(tx, Vendor::Stripe, "acct_bo", &said, app.clock.now()).await?)
+        });
+        noted.unwrap()
+    };
+    stage.one("later 1 second").await.unwrap();
+    let event_at = app.clock.now();
+    let asked: Result<u64> =
+        transact!(app, |tx| { Ok(payees::ask_again(tx, Vendor::Stripe, "acct_bo", event_at).await?) });
+    asked.unwrap();
+    assert_eq!(say(Some("not yet"), asked_at).await, 1);
+    assert_eq!(due(event_at).await, 1, "the event came after the question");
+    assert_eq!(say(None, event_at).await, 1);
+    assert_eq!(due(i64::MAX).await, 0);
+    assert_eq!(say(Some("of old"), asked_at).await, 0, "an older answer changes nothing");
+    assert_eq!(say(Some("not any more"), event_at).await, 1);
+    assert_eq!((due(event_at).await, due(event_at + 86_400_000_000).await), (0, 1), "read again after a day");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_others_are_laid_aside_after_a_day() {
+    let mut stage = stage(
+        "events_of_others",
+        &[
+            "partner bo stripe acct_bo",
+            "reward R1 bo 20.00 approved",
+            "batch B1 all",
+            "pay B1",
+            "tick dispatch",
+            "webhook bo paid unknown object",
+            "tick intake",
+        ],
+    )
+    .await;
+    let parked = async |stage: &Stage| {
+        events::backlog(&mut stage.world.app.store.read().await.unwrap()).await.unwrap().2
+    };
+    assert_eq!(parked(&stage).await, 1);
+    let work = stage.world.works[0].clone();
+    for (days, left) in [("1 hour", 1), ("2 days", 0)] {
+        stage.one(&format!("later {days}")).await.unwrap();
+        sweep::once(&work, stage.world.now()).await.unwrap();
+        assert_eq!(parked(&stage).await, left, "after {days}");
+    }
+    let ended = stage.play("the end", "live 1 hour\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_about_a_payout_that_settled_several_reaches_all_of_them() {
+    let mut stage = stage(
+        "one_payout_for_several",
+        &[
+            "partner bo stripe acct_bo",
+            "reward R1 bo 75.00 approved",
+            "reward R2 bo 30.00 approved",
+            "batch B1 R1",
+            "batch B2 R2",
+            "pay B1",
+            "pay B2",
+            "tick dispatch",
+        ],
+    )
+    .await;
+    // As it is when Stripe paid both by its own schedule, with one payout.
+    let one = "SELECT MAX(vendor_id) FROM attempt WHERE leg = 'payout'";
+    let same =
+        format!("UPDATE attempt SET vendor_id = ({one}) WHERE leg = 'payout' AND vendor_id <> ({one})");
+    meddle(&stage, &same).await;
+    for line in ["webhook bo paid", "tick intake"] {
+        stage.one(line).await.unwrap();
+    }
+    let effects = events::effects(&mut stage.world.app.store.read().await.unwrap()).await.unwrap();
+    assert!(effects.iter().any(|effect| effect == "asked about 2 payments"), "{effects:?}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_event_tells_of_is_asked_about_before_what_is_only_due_again() {
+    let mut stage = stage(
+        "hints_before_polls",
+        &[
+            "crowd 20 stripe 10.00",
+            "batch B1 all",
+            "pay B1",
+            "tick dispatch",
+            "later 10 seconds",
+            "partner bo stripe acct_bo",
+            "reward R1 bo 20.00 approved",
+            "batch B2 all",
+            "pay B2",
+            "tick dispatch",
+            "later 1 day",
+            "webhook bo paid",
+            "tick intake",
+        ],
+    )
+    .await;
+    let app = stage.world.app.clone();
+    let first: Result<Vec<_>> = transact!(app, |tx| {
+        let now = app.clock.now();
+        Ok(transactions::lease_to_ask(tx, Vendor::Stripe, now, now + 1, 1).await?)
+    });
+    let first = first.unwrap();
+    let mut db = app.store.read().await.unwrap();
+    let found = transactions::several(&mut db, &first).await.unwrap();
+    drop(db);
+    assert_eq!(found[0].destination.address(), "acct_bo");
+    let ended = stage.play("the end", "live 1 day\nexpect all success\n").await;
+    let before = questions(&stage, "stripe /v1/payouts");
+    stage.one("live 12 days").await.unwrap();
+    let each = (questions(&stage, "stripe /v1/payouts") - before) / 21;
+    assert!((5..=15).contains(&each), "{each} questions about each success");
     stage.close(ended).await;
 }

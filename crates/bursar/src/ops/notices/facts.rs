@@ -387,7 +387,16 @@ async fn of_payments(facts: &mut Facts, db: &mut Db, detail: &Value, base: &str)
     facts.links.1 = format!("{base}/dashboard/transactions?stuck=true");
     let mut rows = Vec::new();
     for id in ids.iter().take(SHOWN) {
-        let transaction = transactions::find(db, id).await?;
+        let transaction = match transactions::find(db, id).await {
+            // What is told of is just that its record cannot be worked on.
+            Err(error) if error.about_a_row() => {
+                rows.push(json!({
+                    "number": id, "payee": "its record cannot be read", "amount": "", "vendor": "", "since": "",
+                }));
+                continue;
+            }
+            read => read?,
+        };
         rows.push(json!({
             "number": transaction.label(), "payee": name(db, transaction.terms.payee).await?,
             "amount": transaction.terms.net.to_string(), "vendor": transaction.terms.vendor.label(),

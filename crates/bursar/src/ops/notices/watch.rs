@@ -12,7 +12,7 @@ use crate::clock::date;
 use crate::ops::{Result, settings};
 use crate::store::transactions::{self, Filter};
 use crate::store::watch as looks;
-use crate::store::{self, Tx, outbox, vendors};
+use crate::store::{self, Tx, aside, outbox, vendors};
 use crate::transact;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -25,6 +25,8 @@ const SILENT_US: i64 = 6 * HOUR_US;
 const BEFORE_THE_END_US: i64 = 30 * DAY_US;
 /// So long a partner is not asked again for his tax report.
 const ASKED_US: i64 = 30 * DAY_US;
+/// What was set aside is tried again every hour; what was not since then has gone on.
+const SET_ASIDE_US: i64 = 2 * HOUR_US;
 /// The most payments, payees or batches told of in one look.
 const AT_ONCE: i64 = 500;
 
@@ -76,6 +78,7 @@ async fn stuck(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()
         let found = transactions::list(tx, &filter, AT_ONCE).await?;
         ids.extend(found.into_iter().map(|transaction| transaction.id.to_string()));
     }
+    ids.extend(aside::since(tx, now - SET_ASIDE_US, AT_ONCE).await?);
     let notice = Notice::PaymentsStuck;
     if !ids.is_empty() && outbox::may_tell(tx, notice.as_str(), "", now, now - DAY_US).await? {
         notices.push((notice, "payments".to_owned(), json!({ "transactions": ids }).to_string()));

@@ -207,6 +207,11 @@ async fn decide_all(
             (briefs, unknown)
         }
         Which::All(filter, expected) => {
+            // Counted before anything is read: what was not seen may be a million.
+            let found = rewards::count(tx, filter, now).await?;
+            if found != *expected {
+                return Err(count_changed(*expected, usize::try_from(found).unwrap_or(0)));
+            }
             let briefs = rewards::briefs_of(tx, filter, now).await?;
             if i64::try_from(briefs.len()).ok() != Some(*expected) {
                 return Err(count_changed(*expected, briefs.len()));

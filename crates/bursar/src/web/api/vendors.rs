@@ -80,6 +80,8 @@ struct ConnectionJson {
     /// By how many seconds our clock is ahead of the vendor's, behind it where negative; over 60 either way, nothing that was
     /// lost is called absent.
     clock_skew_seconds: Option<i64>,
+    /// How many events were signed and could not be read. They are stored, and move nothing.
+    unreadable_events: i64,
 }
 
 fn json(connection: &Connection, work: &Work) -> ConnectionJson {
@@ -96,6 +98,7 @@ fn json(connection: &Connection, work: &Work) -> ConnectionJson {
         last_event_at: connection.last_event_at.map(rfc3339),
         signature_failures: connection.bad_signatures,
         clock_skew_seconds: work.clients.skew().of(connection.vendor.as_str()).map(|us| us / 1_000_000),
+        unreadable_events: connection.unreadable_events,
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Joined {
     pub rejected: Option<(When, String)>,
     pub last_event: Option<When>,
     pub bad_signatures: String,
+    /// How many events were signed and could not be read.
+    pub unreadable_events: String,
     pub balances: Option<Vec<Cash>>,
     /// `None` when the vendor could not be asked.
     pub hooks: Option<Vec<HookRow>>,
@@ -136,6 +138,7 @@ async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
             .map(|at| (at, connection.rejected_why.clone().unwrap_or_default())),
         last_event: when(connection.last_event_at),
         bad_signatures: count(connection.bad_signatures),
+        unreadable_events: count(connection.unreadable_events),
         balances: (vendor == Vendor::Stripe)
             .then(|| balances.into_iter().map(|(_, money)| Cash(money)).collect()),
         hooks: hooks.ok().flatten().map(|hooks| hooks.into_iter().map(hook).collect()),

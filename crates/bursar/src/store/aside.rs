@@ -1,0 +1,55 @@
+//! Payments whose record trips up a whole set: set aside, so that the others go on, and never out of sight. Ids are taken as
+//! they are written, because reading the record is what fails.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Tx, Value, Where};
+
+/// The code under which a payment is shown that was set aside.
+pub const SET_ASIDE: &str = "set_aside";
+
+/// Sets aside the payment of a queued attempt: it is tried again at `again_at`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn attempt(tx: &mut Tx, id: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
+    let sql = "UPDATE attempt SET next_at = $2 WHERE id = $1 AND state = 'queued'";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(again_at)).await?;
+    let sql = "SELECT transaction_id FROM attempt WHERE id = $1";
+    let Some(row) = tx.optional(sqlx::query(sql).bind(id.to_owned())).await? else { return Ok(()) };
+    let transaction: String = row.try_get(0)?;
+    let sql = "UPDATE payout_transaction SET waiting_code = 'set_aside' WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(transaction.clone())).await?;
+    note(tx, &transaction, why, now).await
+}
+
+/// Sets aside a payment that a vendor was to be asked about: it is asked about again at `again_at`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn question(tx: &mut Tx, transaction: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET ask_at = $2, ask_lease_until = 0 WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(transaction.to_owned()).bind(again_at)).await?;
+    note(tx, transaction, why, now).await
+}
+
+async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO set_aside (transaction_id, why, first_at, last_at) VALUES ($1, $2, $3, $3) \
+               ON CONFLICT (transaction_id) DO UPDATE SET why = excluded.why, last_at = excluded.last_at";
+    let query = sqlx::query(sql).bind(transaction.to_owned()).bind(why.to_owned()).bind(now);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// The payments that were set aside since this moment, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn since(db: &mut Db, moment: i64, limit: i64) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.and("last_at > ?", [Value::from(moment)]);
+    let sql = format!("SELECT transaction_id FROM set_aside {{where}} ORDER BY last_at LIMIT {limit}");
+    let read = |row: &AnyRow| Ok(row.try_get(0)?);
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}

@@ -1,0 +1,87 @@
+//! When a vendor is asked about a payment, by whom, and that it was. What is deliberately not here: what it said, which is
+//! recorded as a fact.
+
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::store::{Result, Rows, Tx, evidence, word};
+
+/// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
+/// those of which an event or a person told, then those that are due again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease_to_ask(
+    tx: &mut Tx,
+    vendor: Vendor,
+    now: i64,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<TransactionId>> {
+    let mut rows = Vec::new();
+    for hinted in [true, false] {
+        let limit = limit.saturating_sub(i64::try_from(rows.len()).unwrap_or(limit));
+        if limit == 0 {
+            break;
+        }
+        let due = if hinted { "hinted_at" } else { "ask_at" };
+        let sql = format!(
+            "UPDATE payout_transaction SET ask_lease_until = $2, ask_lease_node = $4 WHERE id IN \
+             (SELECT id FROM payout_transaction WHERE vendor = $3 AND {due} IS NOT NULL AND {due} <= $1 AND ask_at IS NOT NULL \
+             AND ask_lease_until <= $1 ORDER BY {due} LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+        let query = query.bind(tx.node.clone());
+        rows.extend(tx.all(query).await?);
+    }
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes that a vendor was asked, what it said, and when to ask again.
+pub struct Asked {
+    /// About which.
+    pub id: TransactionId,
+    /// What it said, in a few words.
+    pub what: String,
+    /// When to ask again; `None` when nothing more is expected.
+    pub next_at: Option<i64>,
+    /// What an event or a person asked for has not been answered: it goes before the others again.
+    pub still_hinted: bool,
+}
+
+/// Notes what the vendor said and gives the leases back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
+    evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
+    let mut rows = Rows::default();
+    for one in asked {
+        let hint = one.next_at.filter(|_| one.still_hinted);
+        rows.push([one.id.to_string().into(), one.what.as_str().into(), one.next_at.into(), hint.into()]);
+    }
+    let sql = "WITH v (id, what, next_at, hinted_at) AS (VALUES {rows}) \
+               UPDATE payout_transaction SET asked_at = $1, asked_what = v.what, ask_at = v.next_at, \
+               hinted_at = CASE WHEN payout_transaction.hinted_at IS NULL THEN NULL ELSE v.hinted_at END, \
+               ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
+    tx.bulk(sql, &[now.into()], rows).await?;
+    Ok(())
+}
+
+/// Asks for the vendor to be asked about these now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at < $1 THEN ask_at ELSE $1 END, \
+               hinted_at = COALESCE(hinted_at, $1) WHERE id IN ({ids}) \
+               AND (ask_at IS NULL OR ask_at > $1 OR hinted_at IS NULL)";
+    tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
+    Ok(())
+}
