@@ -96,7 +96,7 @@ async fn a_database_of_an_earlier_version_loses_nothing() {
         "/imports",
         "/activity",
         "/dashboard/transactions",
-        "/settings/payout",
+        "/settings/payouts",
     ] {
         assert!(reader.get(path).await.status.is_success(), "{path}");
     }
