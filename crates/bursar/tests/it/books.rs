@@ -6,7 +6,6 @@ use axum::http::{Request, StatusCode};
 use bursar::app::Actor;
 use bursar::ops::batches::{self, Choose, Draft};
 use bursar::ops::people::{self, NewKey};
-use bursar::ops::settings::Document;
 use bursar::ops::{OpsError, dashboard, tax};
 use bursar::store::dashboard::Range;
 use bursar::store::{scope::Scope, tax as store};
