@@ -36,7 +36,7 @@ const MESSY: &str = "\u{feff}owner,external_id,activity,currency,value,payment_t
 ana,R1,deal,EUR,3242.43,individual,OPP-1,2026-02-05,,Q3 push\r\n\
 ben,R2,cert,,,organization,OPP-2,2026-02-05,2027-03-31,\r\n\
 ana,R3,deal,USD,12.345,,,,,\r\n\
-ana,R4,deal,usd ,10.00,,,,,\r\n\
+ana,R4,deal,U$D,10.00,,,,,\r\n\
 nobody,R5,deal,EUR,1.00,,,,,\r\n\
 ana,R6,nothing,EUR,1.00,,,,,\r\n\
 ana,R7,deal,EUR,\"1.000,50\",,,,,\r\n\
