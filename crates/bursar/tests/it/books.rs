@@ -162,11 +162,12 @@ async fn what_left_us_is_what_the_journal_says() {
         stage.one(line).await.unwrap();
     }
     assert_eq!(told(&stage).await, Some((42_000, 42_000, 0)), "it lies refused at the vendor");
-    for line in ["resubmit bo", "live 1 minute", "expect bo payout_failed"] {
+    let again = ["mend bo", "live 1 minute", "resubmit bo", "close-bank bo EUR", "live 1 minute"];
+    for line in again.into_iter().chain(["expect bo payout_failed"]) {
         stage.one(line).await.unwrap();
     }
     assert_eq!(told(&stage).await, Some((42_000, 42_000, 0)), "it has left us once");
-    for line in ["mend bo", "resubmit bo", "live 1 minute", "expect bo success"] {
+    for line in ["mend bo", "live 1 minute", "resubmit bo", "live 1 minute", "expect bo success"] {
         stage.one(line).await.unwrap();
     }
     assert_eq!(told(&stage).await, Some((42_000, 0, 42_000)), "and nothing has come back");
