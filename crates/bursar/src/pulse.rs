@@ -125,6 +125,6 @@ mod tests {
         pulse.beat("sweep", Duration::from_secs(2), 2_000_001);
         assert_eq!(late(2_000_002), [false]);
         pulse.end("sweep");
-        assert_eq!(late(i64::MAX), []);
+        assert!(late(i64::MAX).is_empty());
     }
 }
