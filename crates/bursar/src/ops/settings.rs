@@ -567,7 +567,7 @@ mod tests {
             ),
             (|it| it.fees = vec![FeeTable { basis_points: 10_001, ..fee("paypal", "USD") }], "fees"),
             (|it| it.fees = vec![fee("bank", "USD")], "fees"),
-            (|it| it.fees = vec![fee("paypal", "usd")], "fees"),
+            (|it| it.fees = vec![fee("paypal", "XXX")], "fees"),
             (|it| it.fees = vec![fee("paypal", "USD"), fee("paypal", "USD")], "fees"),
             (
                 |it| {

@@ -345,7 +345,8 @@ mod tests {
             }
             let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
             let mut records = Records::of(&text, b',').unwrap();
-            for row in &rows {
+            // A row of nothing but blanks is a cleared one, and none of the file's data.
+            for row in rows.iter().filter(|row| row.iter().any(|field| !field.trim().is_empty())) {
                 prop_assert_eq!(records.next().unwrap().fields.unwrap(), row.clone());
             }
             prop_assert!(records.next().is_none());
