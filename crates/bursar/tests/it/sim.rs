@@ -133,6 +133,8 @@ impl Author {
     fn cast(&mut self) {
         self.line("workers 2");
         if self.draw(3) == 0 {
+            // The cap is under what the vendor takes of the larger payments, so what it really took differs at times.
+            self.line("settings fee paypal USD 200 maximum 1.00");
             self.line("settings fees partner");
         }
         for number in 0..PARTNERS {
