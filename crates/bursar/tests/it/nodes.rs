@@ -225,7 +225,7 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
     let asleep = tokio::spawn(std::sync::Arc::clone(&walk).lead(tx.commit()));
     walk.stopped().await;
     // The others go on: what they write, pay and chain.
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
     let (app, actor) = (&app, &actor);
     payees::set_standing(app, actor, bo, PayeeStanding::OnHold, "a look").await.unwrap();

@@ -523,6 +523,37 @@ async fn entering_by_hand() {
     world.close().await;
 }
 
+/// The version of a section of settings that a page shows.
+fn seen(page: &Page, section: &str) -> String {
+    let form = page.body.split(&format!("name=\"section\" value=\"{section}\"")).nth(1).unwrap();
+    form.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page) {
+    let tag = seen(saved, "fees");
+    let fees = |rows: &[(&'static str, &'static str)]| {
+        let head = [("csrf", csrf.to_owned()), ("section", "fees".to_owned()), ("seen", tag.clone())];
+        let rows = rows.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        head.into_iter().chain(rows).collect::<Vec<_>>()
+    };
+    let partner = ("fees_paid_by", "partner");
+    let usd = [("fee_vendor", "paypal"), ("fee_currency", "usd"), ("fee_percent", "2"), ("fee_fixed", "")];
+    let rest = [("fee_minimum", ""), ("fee_maximum", "20.00"), ("fee_monthly", "")];
+    let sent = fees(&[&[partner], &usd[..], &rest[..]].concat());
+    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let saved_fees = browser.post_on("/settings/payouts", &sent).await;
+    saved_fees.says("The fees are saved.");
+    assert!(saved_fees.body.contains("value=\"2.00\"") && saved_fees.body.contains("value=\"20.00\""));
+    let tag = seen(&saved_fees, "fees");
+    let none = [("csrf", csrf), ("section", "fees"), ("seen", tag.as_str()), partner];
+    // Without PayPal among the methods there is nothing that could be missing.
+    browser.post_on("/settings/payouts", &none).await.says("The fees are saved.");
+    let on = [("csrf", csrf), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
+    let tag = seen(&browser.read("/settings/payouts").await, "methods");
+    let wrong = browser.post("/settings/payouts", &[&on[..], &[("seen", tag.as_str())]].concat()).await;
+    wrong.says("without a table nobody knows what to take off a payment. Nothing was saved.");
+}
+
 #[tokio::test]
 async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let world = World::open("pages_settings", 8).await;
@@ -530,10 +561,6 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     let page = browser.read("/settings/payouts").await;
     let csrf = page.hidden("csrf");
     // Both sections are shown before either is saved.
-    let seen = |page: &Page, section: &str| {
-        let form = page.body.split(&format!("name=\"section\" value=\"{section}\"")).nth(1).unwrap();
-        form.split("name=\"seen\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-    };
     let (methods, amounts) = (seen(&page, "methods"), seen(&page, "amounts"));
     let on = [("csrf", csrf.as_str()), ("section", "methods"), ("seen", &methods), ("enabled", "yes")];
     let wrong = browser.post("/settings/payouts", &on).await;
@@ -556,28 +583,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     assert!(stale.body.contains(">60 USD</textarea>"), "what was typed is kept");
     assert!(stale.body.contains("value=\"stripe\" checked"), "the other sections are as they are");
 
-    let tag = seen(&saved, "fees");
-    let fees = |rows: &[(&'static str, &'static str)]| {
-        let head = [("csrf", csrf.clone()), ("section", "fees".to_owned()), ("seen", tag.clone())];
-        let rows = rows.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        head.into_iter().chain(rows).collect::<Vec<_>>()
-    };
-    let partner = ("fees_paid_by", "partner");
-    let usd = [("fee_vendor", "paypal"), ("fee_currency", "usd"), ("fee_percent", "2"), ("fee_fixed", "")];
-    let rest = [("fee_minimum", ""), ("fee_maximum", "20.00"), ("fee_monthly", "")];
-    let sent = fees(&[&[partner], &usd[..], &rest[..]].concat());
-    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let saved_fees = browser.post_on("/settings/payouts", &sent).await;
-    saved_fees.says("The fees are saved.");
-    assert!(saved_fees.body.contains("value=\"2.00\"") && saved_fees.body.contains("value=\"20.00\""));
-    let tag = seen(&saved_fees, "fees");
-    let none = [("csrf", csrf.as_str()), ("section", "fees"), ("seen", tag.as_str()), partner];
-    // Without PayPal among the methods there is nothing that could be missing.
-    browser.post_on("/settings/payouts", &none).await.says("The fees are saved.");
-    let on = [("csrf", csrf.as_str()), ("section", "methods"), ("enabled", "yes"), ("vendor", "paypal")];
-    let tag = seen(&browser.read("/settings/payouts").await, "methods");
-    let wrong = browser.post("/settings/payouts", &[&on[..], &[("seen", tag.as_str())]].concat()).await;
-    wrong.says("without a table nobody knows what to take off a payment. Nothing was saved.");
+    fees_are_saved_as_rows(&mut browser, &csrf, &saved).await;
 
     let tag = seen(&saved, "partners");
     let typed =

@@ -299,10 +299,8 @@ fn reason_of(error: Option<&ItemError>, status: &str) -> Reason {
 
 /// An error is written as an object, and has been seen as a list of them, as null and empty.
 fn error_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ItemError>, D::Error> {
-    let first = match Value::deserialize(from)? {
-        Value::Array(all) => all.into_iter().next().unwrap_or_default(),
-        other => other,
-    };
+    let told = Value::deserialize(from)?;
+    let first = if told.is_array() { told.get(0).cloned().unwrap_or_default() } else { told };
     let error = if first.is_object() { serde_json::from_value::<ItemError>(first).ok() } else { None };
     Ok(error.filter(|error| !error.name.is_empty() || !error.message.is_empty()))
 }
