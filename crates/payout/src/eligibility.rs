@@ -202,6 +202,18 @@ blockers! {
     /// Done.
     RewardPaid = "reward_paid", Reward, Nobody,
         "The reward has been paid.", "Nothing to do.";
+    /// The vendor has told of an earlier payment of it that it was made after all.
+    PaymentContradicted = "payment_contradicted", Reward, Payer,
+        "The vendor says that an earlier payment of this reward, which is held as failed here, was made after all. Paying it again could pay it twice.",
+        "Open that earlier payment and settle it by hand: as made or as not made.";
+    /// Transferred, and not available yet.
+    WaitingForFunds = "waiting_for_funds", Claim, Vendor,
+        "The money is in the payee's Stripe balance and is not available yet, so the bank payout has not been started.",
+        "Wait: Stripe makes it available within a day or two. If it does not, Bursar looks for the money and says so.";
+    /// Transferred, and not there.
+    MoneyMissing = "money_missing", Claim, Payer,
+        "The money was transferred to the payee's Stripe balance and is not there any more, and no payout is known that took it.",
+        "Look at the payee's account in Stripe: find out where the money went, then settle the payment by hand.";
     /// Not allowed.
     PermissionDenied = "permission_denied", Person, Admin,
         "Your role does not allow this.", "Ask an administrator.";
@@ -255,6 +267,8 @@ pub struct RewardFacts {
     pub held_until: Option<i64>,
     /// Where it is.
     pub placement: Placement<BatchId>,
+    /// The vendor contradicts an earlier payment of it, and nobody has settled that.
+    pub contradicted: bool,
 }
 
 /// Every reason of its own why a reward cannot be paid. `for_batch` is the batch it is asked for, so that being in that
@@ -278,6 +292,9 @@ pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<
     }
     if facts.held_until.is_some_and(|end| now < end) {
         codes.push(Code::RewardInHoldPeriod);
+    }
+    if facts.contradicted {
+        codes.push(Code::PaymentContradicted);
     }
     codes
 }
@@ -562,10 +579,12 @@ mod tests {
             expires_at: Some(10),
             held_until: Some(5),
             placement: Placement::Free,
+            contradicted: false,
         };
         let batch = BatchId::fresh(0, 1);
-        let rows: [(RewardFacts, i64, &[Code]); 6] = [
+        let rows: [(RewardFacts, i64, &[Code]); 7] = [
             (good, 6, &[]),
+            (RewardFacts { contradicted: true, ..good }, 6, &[Code::PaymentContradicted]),
             (good, 10, &[Code::RewardExpired]),
             (good, 4, &[Code::RewardInHoldPeriod]),
             (RewardFacts { placement: Placement::InBatch(batch), ..good }, 99, &[]),

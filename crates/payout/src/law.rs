@@ -2,7 +2,13 @@
 //!
 //! A *fact* is something known to have happened. It cannot be refused: [`on`] answers a [`Step`] for every state and
 //! every fact; doubled, late and reordered facts change nothing the second time. A *command* is somebody asking and may
-//! be refused. The whole law is printed as a table in `tests/law.rs`.
+//! be refused; those are in [`command`]. The whole law is printed as a table in `tests/law.rs`.
+
+mod command;
+
+pub use command::{
+    NotNow, Parked, Release, cancel_unclaimed, mark_paid_outside, resubmit, return_to_pool, settle_parked,
+};
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
@@ -12,7 +18,8 @@ use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 /// What `fact`, about an attempt that stands at `attempt`, does to a transaction that stands at `state`.
 ///
 /// A fact about an attempt that has ended, or a leg that this vendor does not have, changes nothing: at most it is
-/// marked as a contradiction, for a person to look at.
+/// marked as a contradiction, for a person to look at. A fee moves nothing here either: it is booked by what the books
+/// hold of it already, which [`fee`] is given.
 #[must_use]
 pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> Step {
     if attempt.ended() {
@@ -37,14 +44,26 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::ItemPending => item_waits(state, State::Processing),
         Fact::ItemOnHold(_) => item_waits(state, State::OnHold),
         Fact::ItemUnclaimed(_) => item_waits(state, State::Unclaimed),
-        Fact::ItemPaid { fee } => item_paid(state, terms, *fee),
+        Fact::ItemPaid => item_paid(state, terms),
         Fact::ItemFailed(_) => item_not_paid(state, State::Failed, terms),
         Fact::ItemBlocked(_) => item_not_paid(state, State::Blocked, terms),
-        Fact::ItemReturned(_) => item_came_back(state, State::Returned, terms, None),
-        Fact::ItemRefunded { fee } => item_came_back(state, State::Refunded, terms, *fee),
-        Fact::ItemReversed { fee } => item_came_back(state, State::Reversed, terms, *fee),
-        Fact::CancelMade => still(state),
+        Fact::ItemReturned(_) => item_came_back(state, State::Returned, terms),
+        Fact::ItemRefunded => item_came_back(state, State::Refunded, terms),
+        Fact::ItemReversed => item_came_back(state, State::Reversed, terms),
+        Fact::TransferReversed => transfer_reversed(state, attempt, terms),
+        Fact::TransferReversedPartly(_) => transfer_reversed_partly(state),
+        Fact::OutOfSight(leg, _) => out_of_sight(state, attempt, *leg),
+        Fact::CancelMade | Fact::FeeKnown(_) | Fact::FoundAfterAll(_) => still(state),
     }
+}
+
+/// What books the difference between the fee that the vendor tells of an attempt and what the books hold of it; nothing
+/// when they agree. Told late, told twice or corrected, the books end at what was told last.
+#[must_use]
+pub fn fee(terms: &Terms, booked_minor: i64, told: Money) -> Option<Journal> {
+    let (cost, paid_from) = (terms.fees(), LedgerAccount::VendorBalance(terms.vendor));
+    let difference = Money::new(told.minor - booked_minor, told.currency);
+    (difference.minor != 0).then(|| Journal::entry(Movement::Fee, cost, paid_from, difference))
 }
 
 /// Calling an unclaimed item back moves nothing and changes no state, whatever becomes of it: what the item itself says
@@ -67,14 +86,19 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
         | Fact::PayoutCanceled(_)
         | Fact::ReversalMade
         | Fact::ItemPending
-        | Fact::ItemPaid { .. }
+        | Fact::ItemPaid
         | Fact::ItemFailed(_)
         | Fact::ItemUnclaimed(_)
         | Fact::ItemOnHold(_)
         | Fact::ItemReturned(_)
         | Fact::ItemBlocked(_)
-        | Fact::ItemRefunded { .. }
-        | Fact::ItemReversed { .. } => return still(state),
+        | Fact::ItemRefunded
+        | Fact::ItemReversed
+        | Fact::FeeKnown(_)
+        | Fact::TransferReversed
+        | Fact::TransferReversedPartly(_)
+        | Fact::OutOfSight(..)
+        | Fact::FoundAfterAll(_) => return still(state),
     };
     if from.contains(&attempt) { still(state).attempt(next) } else { still(state) }
 }
@@ -83,7 +107,7 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
 /// all contradicts the books, and no book entry made by a machine can settle that.
 fn echo_of_an_ended_attempt(state: State, attempt: AttemptState, fact: &Fact) -> Step {
     let paid_after_all = attempt == AttemptState::Failed
-        && matches!(fact, Fact::TransferMade | Fact::ReversalMade | Fact::ItemPaid { .. });
+        && matches!(fact, Fact::TransferMade | Fact::ReversalMade | Fact::ItemPaid | Fact::FoundAfterAll(_));
     Step { contradiction: paid_after_all, ..still(state) }
 }
 
@@ -176,7 +200,8 @@ fn unfunded(state: State) -> Step {
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed => still(state),
+        | State::Reversed
+        | State::WrittenOff => still(state),
     }
 }
 
@@ -185,6 +210,72 @@ fn transfer_made(state: State, terms: &Terms) -> Step {
         to(State::Transferred).attempt(AttemptState::Succeeded).begin(Leg::Payout).books(terms.post())
     } else {
         still(state)
+    }
+}
+
+/// The transfer is undone, whoever undid it. While a bank payout may be under way its end is awaited: only then is it
+/// known whether the payee has the money as well.
+fn transfer_reversed(state: State, attempt: AttemptState, terms: &Terms) -> Step {
+    if attempt != AttemptState::Succeeded {
+        return still(state);
+    }
+    let undone = |next| to(next).attempt(AttemptState::Returned);
+    match state {
+        State::Transferred => {
+            undone(State::Recalled).also(Leg::Payout, AttemptState::Failed).books(terms.reverse())
+        }
+        State::PayoutFailed | State::PayoutCanceled => undone(State::Recalled).books(terms.recall()),
+        State::Recalling => {
+            undone(State::Recalled).also(Leg::Reversal, AttemptState::Succeeded).books(terms.recall())
+        }
+        // The bank has paid and the money was taken back from us to us: the payee's balance is short of it.
+        State::Success => Step {
+            contradiction: true,
+            ..undone(State::Reversed).also(Leg::Payout, AttemptState::Returned).books(terms.reverse())
+        },
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => still(state),
+    }
+}
+
+/// What is left is neither the payment nor nothing, so nothing more is paid out of it until a person has looked.
+fn transfer_reversed_partly(state: State) -> Step {
+    if state == State::Transferred {
+        to(State::PayoutReview).also(Leg::Payout, AttemptState::Review).tell(Notice::PaymentNeedsReview)
+    } else {
+        let final_here = parked(state) || state == State::Success;
+        Step { contradiction: final_here, ..still(state) }
+    }
+}
+
+/// The vendor has shown nothing of it for too long, or its money is not where it was sent: a person must find out.
+fn out_of_sight(state: State, attempt: AttemptState, leg: Leg) -> Step {
+    let next = match leg {
+        Leg::Transfer | Leg::Item => rank(state).map(|_| State::Review),
+        Leg::Payout => payout_rank(state).map(|_| State::PayoutReview),
+        Leg::Reversal | Leg::Cancel => None,
+    };
+    match next {
+        Some(next) if attempt != AttemptState::Review => {
+            to(next).attempt(AttemptState::Review).tell(Notice::PaymentNeedsReview)
+        }
+        Some(_) | None => still(state),
     }
 }
 
@@ -239,13 +330,9 @@ fn item_waits(state: State, next: State) -> Step {
     }
 }
 
-fn item_paid(state: State, terms: &Terms, fee: Option<Money>) -> Step {
+fn item_paid(state: State, terms: &Terms) -> Step {
     if rank(state).is_some() {
-        to(State::Success)
-            .attempt(AttemptState::Succeeded)
-            .books(terms.post())
-            .fee(terms, fee)
-            .tell(Notice::PaymentPaid)
+        to(State::Success).attempt(AttemptState::Succeeded).books(terms.post()).tell(Notice::PaymentPaid)
     } else {
         still(state)
     }
@@ -263,205 +350,71 @@ fn item_not_paid(state: State, end: State, terms: &Terms) -> Step {
     }
 }
 
-fn item_came_back(state: State, end: State, terms: &Terms, fee: Option<Money>) -> Step {
+fn item_came_back(state: State, end: State, terms: &Terms) -> Step {
     if state == State::Success {
         came_back_after_success(end, terms)
     } else if rank(state).is_some() {
-        let back = to(end).attempt(AttemptState::Returned).books(terms.give_back());
-        back.fee(terms, fee).tell(Notice::PaymentReturned)
+        to(end).attempt(AttemptState::Returned).books(terms.give_back()).tell(Notice::PaymentReturned)
     } else {
         still(state)
     }
 }
 
-/// The fee was posted with the success; PayPal keeps it.
+/// The fee stays booked: PayPal keeps it.
 fn came_back_after_success(end: State, terms: &Terms) -> Step {
     let end = if end == State::Failed { State::Reversed } else { end };
     to(end).attempt(AttemptState::Returned).books(terms.reverse()).tell(Notice::PaymentReturned)
 }
 
-/// Why a command on a transaction is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotNow {
-    /// The last attempt has not ended at the vendor.
-    NotTerminal,
-    /// Its rewards are back in the pool, or it was marked as paid outside.
-    Closed,
-    /// The money lies in the payee's Stripe balance and must come back first.
-    RecallFirst,
-    /// The vendor says something else than the books hold as final.
-    Contradicted,
-    /// There is no attempt that waits for a person.
-    NothingInDoubt,
-    /// It was taken up again, and its request may be on its way to the vendor.
-    StillAsking,
-    /// Only what nobody has claimed can be called back.
-    NotUnclaimed,
-    /// It is being called back already.
-    CancelUnderWay,
-}
-
-impl NotNow {
-    /// The stable code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NotTerminal => "not_terminal",
-            Self::Closed => "transaction_closed",
-            Self::RecallFirst => "recall_first",
-            Self::Contradicted => "contradicted",
-            Self::NothingInDoubt => "nothing_in_doubt",
-            Self::StillAsking => "still_asking",
-            Self::NotUnclaimed => "not_unclaimed",
-            Self::CancelUnderWay => "cancel_under_way",
+/// Corrects the books after a person has proven, by the vendor's own object, what an attempt that had ended here came
+/// to: `fact` is what that object says. One that says that no money is out corrects nothing.
+#[must_use]
+pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
+    let failed_item =
+        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
+    let waits = |next| to(next).attempt(AttemptState::Accepted);
+    match fact {
+        Fact::ItemPaid if failed_item => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.paid_after_all())
         }
-    }
-
-    /// What stands in the way, and what to do.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::NotTerminal => {
-                "The vendor has not said how the last attempt ended, so nothing can be done without risking a second payment. Bursar keeps asking; you can ask now with Refresh."
-            }
-            Self::Closed => {
-                "The rewards of this transaction are back in the pool or were marked as paid outside; pay them with a new batch."
-            }
-            Self::RecallFirst => {
-                "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
-            }
-            Self::Contradicted => {
-                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Mark it as paid outside if the vendor did pay it; settle it by hand as not made if the vendor took it back."
-            }
-            Self::StillAsking => {
-                "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
-            }
-            Self::NotUnclaimed => {
-                "Only a PayPal payment that nobody has claimed yet can be called back. Nothing was changed."
-            }
-            Self::CancelUnderWay => {
-                "PayPal is being asked already to give it back. It stays unclaimed here until PayPal says that the money is back."
-            }
-            Self::NothingInDoubt => {
-                "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."
-            }
+        // Another attempt of it was made since: what this one paid is owed back to us.
+        Fact::ItemPaid => still(state).books(terms.paid_after_all()),
+        Fact::ItemPending if failed_item => waits(State::Processing).books(terms.reserve()),
+        Fact::ItemOnHold(_) if failed_item => waits(State::OnHold).books(terms.reserve()),
+        Fact::ItemUnclaimed(_) if failed_item => waits(State::Unclaimed).books(terms.reserve()),
+        Fact::TransferMade if state == State::Failed => {
+            to(State::PayoutFailed).attempt(AttemptState::Succeeded).books(terms.found_parked())
         }
-    }
-}
-
-/// Sends a failed payment once more: a new attempt with a new key, of the leg that failed.
-///
-/// # Errors
-/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
-pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
-    match state {
-        State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
-            Ok(to(State::Queued).begin(Leg::first(terms.vendor)).books(terms.reserve()))
+        Fact::PayoutMade if parked_at_rest(state) => waits(State::InTransit).books(terms.unpark()),
+        Fact::PayoutPaid if parked_at_rest(state) => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
         }
-        State::PayoutFailed | State::PayoutCanceled => {
-            Ok(to(State::Transferred).begin(Leg::Payout).books(terms.unpark()))
-        }
-        State::Recalled => Err(NotNow::Closed),
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::InTransit
-        | State::Success
-        | State::Recalling => Err(NotNow::NotTerminal),
-    }
-}
-
-/// Asks PayPal to give back what nobody has claimed. The payment stays unclaimed, and so in flight, until the item itself
-/// says that it was returned.
-///
-/// # Errors
-/// [`NotNow::NotUnclaimed`] in every other state.
-pub fn cancel_unclaimed(state: State) -> Result<Step, NotNow> {
-    match state {
-        State::Unclaimed => Ok(still(state).begin(Leg::Cancel)),
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Processing
-        | State::OnHold
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::InTransit
-        | State::Success
-        | State::Failed
-        | State::PayoutFailed
-        | State::PayoutCanceled
-        | State::Recalling
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => Err(NotNow::NotUnclaimed),
-    }
-}
-
-/// What returning a transaction's rewards to the pool takes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Release {
-    /// The money is with us: the rewards are free at once.
-    Now,
-    /// The money lies in the connected balance: a reversal goes first, and frees them when it is accepted.
-    AfterReversal(Step),
-}
-
-/// Frees the rewards of a failed transaction for another batch.
-///
-/// # Errors
-/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
-pub fn return_to_pool(state: State) -> Result<Release, NotNow> {
-    match state {
-        State::Failed
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed
-        | State::Recalled => Ok(Release::Now),
-        State::PayoutFailed | State::PayoutCanceled => {
-            Ok(Release::AfterReversal(to(State::Recalling).begin(Leg::Reversal)))
-        }
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::InTransit
-        | State::Success
-        | State::Recalling => Err(NotNow::NotTerminal),
-    }
-}
-
-/// Closes a failed transaction because it was paid some other way.
-///
-/// # Errors
-/// [`NotNow`] unless the money is known to be with us.
-pub fn mark_paid_outside(state: State, terms: &Terms) -> Result<Journal, NotNow> {
-    match return_to_pool(state)? {
-        Release::Now => {
-            Ok(Journal::entry(Movement::Outside, terms.payable(), LedgerAccount::PaidOutside, terms.amount))
-        }
-        Release::AfterReversal(_) => Err(NotNow::RecallFirst),
+        Fact::Sent(_)
+        | Fact::Unknown(_)
+        | Fact::Review(_)
+        | Fact::Refused(..)
+        | Fact::Withheld(_)
+        | Fact::Unfunded(_)
+        | Fact::TransferMade
+        | Fact::PayoutMade
+        | Fact::PayoutPaid
+        | Fact::PayoutFailed(_)
+        | Fact::PayoutCanceled(_)
+        | Fact::ReversalMade
+        | Fact::ItemPending
+        | Fact::ItemFailed(_)
+        | Fact::ItemUnclaimed(_)
+        | Fact::ItemOnHold(_)
+        | Fact::ItemReturned(_)
+        | Fact::ItemBlocked(_)
+        | Fact::ItemRefunded
+        | Fact::ItemReversed
+        | Fact::CancelMade
+        | Fact::FeeKnown(_)
+        | Fact::TransferReversed
+        | Fact::TransferReversedPartly(_)
+        | Fact::OutOfSight(..)
+        | Fact::FoundAfterAll(_) => still(state),
     }
 }
 
@@ -503,8 +456,13 @@ fn parked(state: State) -> bool {
     matches!(state, State::PayoutFailed | State::PayoutCanceled | State::Recalling)
 }
 
+fn parked_at_rest(state: State) -> bool {
+    parked(state) && state != State::Recalling
+}
+
 fn still(state: State) -> Step {
-    Step { state, attempt: None, begin: None, journals: Vec::new(), notice: None, contradiction: false }
+    let journals = Vec::new();
+    Step { state, attempt: None, also: None, begin: None, journals, notice: None, contradiction: false }
 }
 
 fn to(state: State) -> Step {
@@ -522,6 +480,10 @@ impl Step {
         Self { attempt: Some(attempt), ..self }
     }
 
+    fn also(self, leg: Leg, attempt: AttemptState) -> Self {
+        Self { also: Some((leg, attempt)), ..self }
+    }
+
     fn begin(self, leg: Leg) -> Self {
         Self { begin: Some(leg), ..self }
     }
@@ -529,13 +491,6 @@ impl Step {
     fn books(mut self, journal: Journal) -> Self {
         self.journals.push(journal);
         self
-    }
-
-    fn fee(self, terms: &Terms, fee: Option<Money>) -> Self {
-        match fee {
-            Some(money) if money.minor > 0 => self.books(terms.vendor_fee(money)),
-            Some(_) | None => self,
-        }
     }
 
     fn tell(self, notice: Notice) -> Self {
@@ -602,8 +557,24 @@ impl Terms {
         }
     }
 
-    fn vendor_fee(&self, fee: Money) -> Journal {
-        Journal::entry(Movement::Fee, self.fees(), LedgerAccount::VendorBalance(self.vendor), fee)
+    /// The vendor paid what the books hold as failed.
+    fn paid_after_all(&self) -> Journal {
+        self.leave(Movement::Post, self.payable(), LedgerAccount::VendorBalance(self.vendor))
+    }
+
+    /// A transfer that the books hold as failed lies in the connected balance, and is owed as before.
+    fn found_parked(&self) -> Journal {
+        let (lies, left) = (LedgerAccount::Returned(self.vendor), LedgerAccount::VendorBalance(self.vendor));
+        Journal::entry(Movement::Post, lies, left, self.net)
+    }
+
+    fn write_off(&self) -> Journal {
+        let (lost, lay) = (LedgerAccount::WrittenOff(self.vendor), LedgerAccount::Returned(self.vendor));
+        Journal::entry(Movement::WriteOff, lost, lay, self.net)
+    }
+
+    fn paid_out_of_parked(&self) -> Journal {
+        self.leave(Movement::Outside, self.payable(), LedgerAccount::Returned(self.vendor))
     }
 
     fn leave(&self, movement: Movement, owed: LedgerAccount, held: LedgerAccount) -> Journal {

@@ -52,8 +52,10 @@ pub enum LedgerAccount {
     FeeVariance(Vendor),
     /// Ours, but lying in the payee's balance at the vendor after its bank refused it.
     Returned(Vendor),
-    /// Settled by somebody outside Bursar, on his word.
+    /// Settled by somebody outside Bursar, on their word.
     PaidOutside,
+    /// What lay in a payee's balance at the vendor and was given up.
+    WrittenOff(Vendor),
 }
 
 impl fmt::Display for LedgerAccount {
@@ -67,6 +69,7 @@ impl fmt::Display for LedgerAccount {
             Self::FeeVariance(vendor) => write!(f, "fee_variance:{}", vendor.as_str()),
             Self::Returned(vendor) => write!(f, "returned:{}", vendor.as_str()),
             Self::PaidOutside => f.write_str("paid_outside"),
+            Self::WrittenOff(vendor) => write!(f, "written_off:{}", vendor.as_str()),
         }
     }
 }
@@ -98,6 +101,8 @@ pub enum Movement {
     Outside,
     /// Money earned wrongly is taken off what we owe.
     Clawback,
+    /// Two people gave up the money that lay in the payee's balance.
+    WriteOff,
 }
 
 impl Movement {
@@ -117,6 +122,7 @@ impl Movement {
             Self::Reverse => "reverse",
             Self::Outside => "outside",
             Self::Clawback => "clawback",
+            Self::WriteOff => "write_off",
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod access;
 pub mod address;
 pub mod batch;
 pub mod country;
+pub mod deadline;
 pub mod direction;
 mod domain;
 pub mod eligibility;

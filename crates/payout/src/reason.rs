@@ -347,6 +347,14 @@ fn ours(code: &str) -> Option<Explanation> {
             "A person found out from the vendor that this was not carried out.",
             "Resubmit it, or return its rewards to the pool.",
         ),
+        "not_shown_by_vendor" => told(
+            "The vendor has shown nothing of this payment for two days, though it once had it.",
+            "Find out at the vendor, or from the payee, whether it was paid, then settle it by hand.",
+        ),
+        "transfer_reversed_partly" => told(
+            "A part of the transfer was reversed at Stripe, so what is left in the payee's balance is not the payment any more.",
+            "Reverse the rest at Stripe as well, then settle it by hand as not made; or settle it by two people.",
+        ),
         "batch_denied" => told(
             "PayPal denied the whole batch; nothing moved.",
             "Check our PayPal balance and account, then resubmit.",

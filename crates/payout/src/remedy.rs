@@ -25,6 +25,8 @@ spelled! {
         SettleByHand = "settle_by_hand",
         /// Calling back what nobody has claimed.
         CancelUnclaimed = "cancel_unclaimed",
+        /// Settling, by two people, money that lies in a payee's balance.
+        SettleParked = "settle_parked",
     }
 }
 
@@ -82,6 +84,7 @@ pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
         State::Blocked => BLOCKED,
         State::Refunded => REFUNDED,
         State::Reversed => REVERSED,
+        State::WrittenOff => WRITTEN_OFF,
     }
 }
 
@@ -96,14 +99,14 @@ pub fn contradicted() -> &'static [Choice] {
                 "Compare the vendor's own page with the timeline below before anything else: it may have been paid after all.",
             ),
             choice(
-                Deed::MarkPaidOutside,
+                Deed::SettleByHand,
                 Who::Payer,
-                "If the vendor did pay it, mark it as paid outside with the vendor's reference.",
+                "If the vendor did pay it, settle it by hand as made, under the id that the vendor gives it.",
             ),
             choice(
                 Deed::SettleByHand,
                 Who::Payer,
-                "If the vendor took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool.",
+                "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool.",
             ),
         ]
     }
@@ -231,6 +234,12 @@ const GIVE_BACK: Choice = choice(
     "If they are to be paid some other way, return it to the pool: Stripe is asked to give the transfer back first.",
 );
 
+const SETTLE_PARKED: Choice = choice(
+    Deed::SettleParked,
+    Who::Payer,
+    "If Stripe can neither pay it out nor give it back, because the balance was spent or the account is closed to us, two people settle it with evidence.",
+);
+
 const BANK_REFUSED: &[Choice] = &[
     choice(
         Deed::Outside,
@@ -239,6 +248,7 @@ const BANK_REFUSED: &[Choice] = &[
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const BANK_FAILED: &[Choice] = &[
@@ -248,6 +258,7 @@ const BANK_FAILED: &[Choice] = &[
         "Resubmit: only the bank payout is made again. If it fails again, ask the partner to talk to their bank.",
     ),
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const ACCOUNT_UNFINISHED: &[Choice] = &[
@@ -258,6 +269,7 @@ const ACCOUNT_UNFINISHED: &[Choice] = &[
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const ACCOUNT_UNKNOWN: &[Choice] = &[
@@ -268,6 +280,7 @@ const ACCOUNT_UNKNOWN: &[Choice] = &[
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const AMOUNT: &[Choice] = &[
@@ -281,6 +294,7 @@ const AMOUNT: &[Choice] = &[
         Who::Payer,
         "Resubmit only if Stripe pays this amount now: only the bank payout is made again.",
     ),
+    SETTLE_PARKED,
 ];
 
 const FUNDS: &[Choice] = &[
@@ -290,6 +304,7 @@ const FUNDS: &[Choice] = &[
         "Resubmit once the money is available in the payee's Stripe balance: only the bank payout is made again.",
     ),
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const NOT_PAID_OUT: &[Choice] = &[
@@ -300,6 +315,7 @@ const NOT_PAID_OUT: &[Choice] = &[
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
+    SETTLE_PARKED,
 ];
 
 const CANCELED: &[Choice] = &[
@@ -313,6 +329,7 @@ const CANCELED: &[Choice] = &[
         Who::Payer,
         "If it should not, return it to the pool: Stripe is asked to give the transfer back first.",
     ),
+    SETTLE_PARKED,
 ];
 
 const RETURNED: &[Choice] = &[
@@ -345,9 +362,22 @@ const REFUNDED: &[Choice] = &[
 ];
 
 const REVERSED: &[Choice] = &[
-    choice(Deed::Outside, Who::Admin, "Ask PayPal why it took the money back from the partner."),
+    choice(Deed::Outside, Who::Admin, "Ask the vendor why the money was taken back from the partner."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing stands in the way any more, resubmit."),
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "If the vendor says that nothing stands in the way any more, resubmit.",
+    ),
+    OUTSIDE,
+];
+
+const WRITTEN_OFF: &[Choice] = &[
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "Return it to the pool: the payee is still owed, and its rewards are paid by a new payment.",
+    ),
     OUTSIDE,
 ];
 
@@ -384,6 +414,8 @@ mod tests {
             let waits_for_a_person = matches!(state, State::Review | State::PayoutReview);
             assert_eq!(offers(Deed::SettleByHand), waits_for_a_person, "{state:?}");
             assert_eq!(offers(Deed::CancelUnclaimed), state == State::Unclaimed, "{state:?}");
+            let parked = law::settle_parked(state, &terms, law::Parked::GivenUp).is_ok();
+            assert_eq!(offers(Deed::SettleParked), parked, "{state:?}");
         }
     }
 }

@@ -115,10 +115,7 @@ pub enum Fact {
     /// PayPal has the item and is working on it.
     ItemPending,
     /// PayPal credited the receiver.
-    ItemPaid {
-        /// What PayPal took for itself, when it said so.
-        fee: Option<Money>,
-    },
+    ItemPaid,
     /// PayPal did not pay the item (item `FAILED`, batch `DENIED` or `CANCELED`).
     ItemFailed(Reason),
     /// The receiver has not yet accepted; PayPal waits up to 30 days.
@@ -130,17 +127,21 @@ pub enum Fact {
     /// PayPal stopped the item and did not pay it.
     ItemBlocked(Reason),
     /// The receiver sent the money back.
-    ItemRefunded {
-        /// What PayPal took for itself, when it said so.
-        fee: Option<Money>,
-    },
+    ItemRefunded,
     /// PayPal took the money back from the receiver.
-    ItemReversed {
-        /// What PayPal took for itself, when it said so.
-        fee: Option<Money>,
-    },
+    ItemReversed,
     /// PayPal has called the unclaimed item back. That its money is with us is another fact: [`Fact::ItemReturned`].
     CancelMade,
+    /// What the vendor took for itself for this attempt, in all. It may be told long after the payment, and again.
+    FeeKnown(Money),
+    /// The transfer was wholly reversed, by whomever: its money is back in our balance.
+    TransferReversed,
+    /// A part of the transfer was reversed: what is left is neither the payment nor nothing.
+    TransferReversedPartly(Reason),
+    /// What should be at the vendor is not there, and has not been for so long that a person must look.
+    OutOfSight(Leg, Reason),
+    /// An attempt that ended here as not carried out was carried out after all.
+    FoundAfterAll(Leg),
 }
 
 impl Fact {
@@ -152,8 +153,10 @@ impl Fact {
             | Self::Unknown(leg)
             | Self::Review(leg)
             | Self::Refused(leg, _)
-            | Self::Withheld(leg) => *leg,
-            Self::TransferMade => Leg::Transfer,
+            | Self::Withheld(leg)
+            | Self::OutOfSight(leg, _)
+            | Self::FoundAfterAll(leg) => *leg,
+            Self::TransferMade | Self::TransferReversed | Self::TransferReversedPartly(_) => Leg::Transfer,
             Self::PayoutMade
             | Self::PayoutPaid
             | Self::PayoutFailed(_)
@@ -161,14 +164,15 @@ impl Fact {
             | Self::Unfunded(_) => Leg::Payout,
             Self::ReversalMade => Leg::Reversal,
             Self::ItemPending
-            | Self::ItemPaid { .. }
+            | Self::ItemPaid
             | Self::ItemFailed(_)
             | Self::ItemUnclaimed(_)
             | Self::ItemOnHold(_)
             | Self::ItemReturned(_)
             | Self::ItemBlocked(_)
-            | Self::ItemRefunded { .. }
-            | Self::ItemReversed { .. } => Leg::Item,
+            | Self::ItemRefunded
+            | Self::ItemReversed
+            | Self::FeeKnown(_) => Leg::Item,
             Self::CancelMade => Leg::Cancel,
         }
     }
@@ -185,7 +189,9 @@ impl Fact {
             | Self::ItemUnclaimed(reason)
             | Self::ItemOnHold(reason)
             | Self::ItemReturned(reason)
-            | Self::ItemBlocked(reason) => Some(reason),
+            | Self::ItemBlocked(reason)
+            | Self::TransferReversedPartly(reason)
+            | Self::OutOfSight(_, reason) => Some(reason),
             Self::Sent(_)
             | Self::Withheld(_)
             | Self::Unknown(_)
@@ -196,9 +202,12 @@ impl Fact {
             | Self::ReversalMade
             | Self::CancelMade
             | Self::ItemPending
-            | Self::ItemPaid { .. }
-            | Self::ItemRefunded { .. }
-            | Self::ItemReversed { .. } => None,
+            | Self::ItemPaid
+            | Self::ItemRefunded
+            | Self::ItemReversed
+            | Self::FeeKnown(_)
+            | Self::TransferReversed
+            | Self::FoundAfterAll(_) => None,
         }
     }
 
@@ -219,15 +228,20 @@ impl Fact {
             Self::PayoutCanceled(_) => "payout_canceled",
             Self::ReversalMade => "reversal_made",
             Self::ItemPending => "item_pending",
-            Self::ItemPaid { .. } => "item_paid",
+            Self::ItemPaid => "item_paid",
             Self::ItemFailed(_) => "item_failed",
             Self::ItemUnclaimed(_) => "item_unclaimed",
             Self::ItemOnHold(_) => "item_on_hold",
             Self::ItemReturned(_) => "item_returned",
             Self::ItemBlocked(_) => "item_blocked",
-            Self::ItemRefunded { .. } => "item_refunded",
-            Self::ItemReversed { .. } => "item_reversed",
+            Self::ItemRefunded => "item_refunded",
+            Self::ItemReversed => "item_reversed",
             Self::CancelMade => "cancel_made",
+            Self::FeeKnown(_) => "fee_known",
+            Self::TransferReversed => "transfer_reversed",
+            Self::TransferReversedPartly(_) => "transfer_reversed_partly",
+            Self::OutOfSight(..) => "out_of_sight",
+            Self::FoundAfterAll(_) => "found_after_all",
         }
     }
 }
@@ -277,8 +291,10 @@ spelled! {
         Blocked = "blocked",
         /// The receiver sent it back. Owed again.
         Refunded = "refunded",
-        /// PayPal took it back. Owed again.
+        /// The vendor took it back. Owed again.
         Reversed = "reversed",
+        /// The money in the connected balance was given up by two people. Owed again, unless it was paid otherwise.
+        WrittenOff = "written_off",
     }
 }
 
@@ -363,7 +379,8 @@ impl State {
             | Self::Returned
             | Self::Blocked
             | Self::Refunded
-            | Self::Reversed => Status::PayoutFailed,
+            | Self::Reversed
+            | Self::WrittenOff => Status::PayoutFailed,
         }
     }
 
@@ -389,7 +406,8 @@ impl State {
             | Self::Failed
             | Self::PayoutFailed
             | Self::Recalling
-            | Self::Blocked => None,
+            | Self::Blocked
+            | Self::WrittenOff => None,
         }
     }
 
@@ -472,12 +490,14 @@ pub struct Step {
     pub state: State,
     /// The state of the attempt it was about, if that changed.
     pub attempt: Option<AttemptState>,
+    /// What becomes of the live attempt of another leg, if there is one.
+    pub also: Option<(Leg, AttemptState)>,
     /// A new attempt of this leg is to be made.
     pub begin: Option<Leg>,
     /// What moves in the books.
     pub journals: Vec<Journal>,
     /// Whom to tell.
     pub notice: Option<Notice>,
-    /// The vendor contradicts what the books hold as final: nothing moved by itself, a person must look.
+    /// The vendor contradicts what was final here: whatever follows from it alone is in this step, and a person must look.
     pub contradiction: bool,
 }

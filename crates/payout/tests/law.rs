@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use payout::deadline;
 use payout::ids::PartnerId;
-use payout::law::{self, Release};
+use payout::law::{self, Parked, Release};
 use payout::ledger::{Journal, LedgerAccount, Payee};
 use payout::money::{Currency, Money, Vendor};
+use payout::remedy::{self, Deed};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Terms};
 use proptest::prelude::*;
 
@@ -37,16 +39,20 @@ fn facts(vendor: Vendor) -> Vec<Fact> {
             ]);
             facts.extend([Fact::Withheld(Leg::Transfer), Fact::Unfunded(reason())]);
             facts.extend([Fact::PayoutCanceled(reason()), Fact::ReversalMade]);
+            facts.extend([Fact::TransferReversed, Fact::TransferReversedPartly(reason())]);
+            facts
+                .extend([Fact::OutOfSight(Leg::Transfer, reason()), Fact::OutOfSight(Leg::Payout, reason())]);
+            facts.extend([Fact::FoundAfterAll(Leg::Transfer), Fact::FoundAfterAll(Leg::Payout)]);
             facts
         }
         Vendor::PayPal => {
-            let fee = Some(usd(200));
             let mut facts = answers(Leg::Item).to_vec();
             facts.push(Fact::Withheld(Leg::Item));
-            facts.extend([Fact::ItemPending, Fact::ItemPaid { fee }, Fact::ItemFailed(reason())]);
+            facts.extend([Fact::ItemPending, Fact::ItemPaid, Fact::ItemFailed(reason())]);
             facts.extend([Fact::ItemUnclaimed(reason()), Fact::ItemOnHold(reason())]);
             facts.extend([Fact::ItemReturned(reason()), Fact::ItemBlocked(reason())]);
-            facts.extend([Fact::ItemRefunded { fee }, Fact::ItemReversed { fee }]);
+            facts.extend([Fact::ItemRefunded, Fact::ItemReversed, Fact::FeeKnown(usd(200))]);
+            facts.extend([Fact::OutOfSight(Leg::Item, reason()), Fact::FoundAfterAll(Leg::Item)]);
             facts
         }
     }
@@ -80,17 +86,22 @@ fn the_whole_law() {
         for state in states(vendor) {
             let detail = state.detail().map_or(String::new(), |detail| format!(" / {}", detail.as_str()));
             writeln!(table, "\n{} — {}{detail}", state.as_str(), state.status().label()).unwrap();
+            writeln!(table, "  {}", limit(state)).unwrap();
             for fact in facts(vendor) {
                 let step = law::on(state, attempt_at(state, fact.leg()), &terms(vendor), &fact);
                 let name = format!("{} ({})", fact.as_str(), fact.leg().as_str());
                 if step.is_empty(state) {
-                    writeln!(table, "  {name:<28} ·").unwrap();
+                    writeln!(table, "  {name:<36} ·").unwrap();
                     continue;
                 }
                 let attempt = step.attempt.map_or("", AttemptState::as_str);
+                let also = step.also.map_or(String::new(), |(leg, attempt)| {
+                    format!(" & {} {}", leg.as_str(), attempt.as_str())
+                });
                 let begin = step.begin.map_or(String::new(), |leg| format!(" + {} attempt", leg.as_str()));
                 let tell = step.notice.map_or(String::new(), |notice| format!(" ! {}", notice.as_str()));
-                let mut line = format!("  {name:<28} → {:<16} {attempt}{begin}{tell}", step.state.as_str());
+                let mut line =
+                    format!("  {name:<36} → {:<16} {attempt}{also}{begin}{tell}", step.state.as_str());
                 if step.contradiction {
                     line.push_str(" CONTRADICTION");
                 }
@@ -103,6 +114,17 @@ fn the_whole_law() {
         writeln!(table).unwrap();
     }
     insta::assert_snapshot!("law", table);
+}
+
+/// How long a state may last, who is told then, and what can be done.
+fn limit(state: State) -> String {
+    let limit = deadline::limit(state);
+    match limit.longest_us {
+        Some(us) => {
+            format!("at most {} days; then {}: {}", us / 86_400_000_000, limit.told.as_str(), limit.then)
+        }
+        None => format!("no limit: {}", limit.then),
+    }
 }
 
 fn states(vendor: Vendor) -> Vec<State> {
@@ -126,6 +148,7 @@ fn states(vendor: Vendor) -> Vec<State> {
             State::PayoutCanceled,
             State::Recalling,
             State::Recalled,
+            State::WrittenOff,
         ],
     };
     State::ALL.iter().copied().filter(|state| !foreign.contains(state)).collect()
@@ -167,6 +190,8 @@ struct Payment {
     attempts: BTreeMap<Leg, AttemptState>,
     balances: BTreeMap<String, i64>,
     transfers_begun: u32,
+    /// The payee was paid by other means.
+    otherwise: bool,
 }
 
 impl Payment {
@@ -177,6 +202,7 @@ impl Payment {
             attempts: BTreeMap::from([(Leg::first(vendor), AttemptState::Queued)]),
             balances: BTreeMap::new(),
             transfers_begun: 1,
+            otherwise: false,
         };
         payment
             .write(&[Journal::approve(payment.terms.payee, payment.terms.amount), payment.terms.reserve()]);
@@ -202,7 +228,7 @@ impl Payment {
             State::InTransit => (Vendor::Stripe, stripe(&[Fact::PayoutMade])),
             State::Success => (Vendor::Stripe, stripe(&[Fact::PayoutPaid])),
             State::Failed => (Vendor::Stripe, vec![Fact::Refused(Leg::Transfer, reason())]),
-            State::PayoutFailed | State::Recalling | State::Recalled => {
+            State::PayoutFailed | State::Recalling | State::Recalled | State::WrittenOff => {
                 (Vendor::Stripe, stripe(&[Fact::PayoutFailed(reason())]))
             }
             State::PayoutCanceled => (Vendor::Stripe, stripe(&[Fact::PayoutCanceled(reason())])),
@@ -211,12 +237,8 @@ impl Payment {
             State::Unclaimed => (Vendor::PayPal, item(&[Fact::ItemUnclaimed(reason())])),
             State::Returned => (Vendor::PayPal, item(&[Fact::ItemReturned(reason())])),
             State::Blocked => (Vendor::PayPal, item(&[Fact::ItemBlocked(reason())])),
-            State::Refunded => {
-                (Vendor::PayPal, item(&[Fact::ItemPaid { fee: None }, Fact::ItemRefunded { fee: None }]))
-            }
-            State::Reversed => {
-                (Vendor::PayPal, item(&[Fact::ItemPaid { fee: None }, Fact::ItemReversed { fee: None }]))
-            }
+            State::Refunded => (Vendor::PayPal, item(&[Fact::ItemPaid, Fact::ItemRefunded])),
+            State::Reversed => (Vendor::PayPal, item(&[Fact::ItemPaid, Fact::ItemReversed])),
         };
         let mut payment = Self::new(vendor);
         for fact in road {
@@ -227,6 +249,9 @@ impl Payment {
         }
         if state == State::Recalled {
             payment.hear(&Fact::ReversalMade);
+        }
+        if state == State::WrittenOff {
+            payment.settle_parked(Parked::GivenUp);
         }
         assert_eq!(payment.state, state, "the road to {state:?}");
         // The first leg of the other vendor stands where this one's does, so that one road serves both tables.
@@ -249,6 +274,11 @@ impl Payment {
         if let Some(state) = step.attempt {
             self.attempts.insert(leg, state);
         }
+        if let Some((other, state)) = step.also
+            && self.attempts.get(&other).is_some_and(|attempt| !attempt.ended())
+        {
+            self.attempts.insert(other, state);
+        }
         if let Some(begun) = step.begin {
             let holding = self.attempts.get(&begun).is_some_and(|attempt| !attempt.ended());
             assert!(!holding, "a second live attempt of {begun:?}");
@@ -261,6 +291,13 @@ impl Payment {
 
     fn resubmit(&mut self) {
         if let Ok(step) = law::resubmit(self.state, &self.terms) {
+            self.take(Leg::Reversal, step);
+        }
+    }
+
+    fn settle_parked(&mut self, how: Parked) {
+        if let Ok(step) = law::settle_parked(self.state, &self.terms, how) {
+            self.otherwise |= how == Parked::PaidOtherwise;
             self.take(Leg::Reversal, step);
         }
     }
@@ -310,6 +347,8 @@ impl Payment {
             | State::Blocked
             | State::Refunded
             | State::Reversed => (-amount.minor, 0, 0),
+            State::WrittenOff if self.otherwise => (0, 0, 0),
+            State::WrittenOff => (-amount.minor, 0, 0),
         };
         assert_eq!(self.balance(LedgerAccount::Payable(payee)), owed, "{:?}", self.state);
         assert_eq!(self.balance(LedgerAccount::InFlight(vendor)), promised, "{:?}", self.state);
@@ -321,7 +360,7 @@ proptest! {
     #[test]
     fn the_books_follow_the_state_in_any_order_of_facts(
         stripe in any::<bool>(),
-        events in prop::collection::vec(0usize..40, 0..60),
+        events in prop::collection::vec(0usize..44, 0..60),
     ) {
         let vendor = if stripe { Vendor::Stripe } else { Vendor::PayPal };
         let facts = facts(vendor);
@@ -330,6 +369,9 @@ proptest! {
             match event {
                 38 => payment.resubmit(),
                 39 => payment.recall(),
+                40 => payment.settle_parked(Parked::Reversed),
+                41 => payment.settle_parked(Parked::GivenUp),
+                42 => payment.settle_parked(Parked::PaidOtherwise),
                 _ => payment.hear(&facts[event % facts.len()]),
             }
             payment.assert_books_follow_the_state();
@@ -390,6 +432,156 @@ fn calling_back_moves_nothing_by_itself() {
             }
             let ended = law::on(state, AttemptState::Returned, &terms(Vendor::PayPal), fact);
             assert!(ended.is_empty(state), "{state:?} {fact:?} after its end");
+        }
+    }
+}
+
+/// The fee ends at what was told last, however often and in whatever order it is told.
+#[test]
+fn a_fee_is_booked_by_its_difference() {
+    let terms = terms(Vendor::PayPal);
+    let mut booked = 0;
+    for told in [200, 200, 250, 30, 0, 0] {
+        if let Some(journal) = law::fee(&terms, booked, usd(told)) {
+            let of_fees = |posting: &&payout::ledger::Posting| {
+                posting.account == LedgerAccount::FeeVariance(Vendor::PayPal)
+            };
+            booked += journal.postings().iter().find(of_fees).unwrap().money.minor;
+        }
+        assert_eq!(booked, told);
+    }
+}
+
+/// What a vendor's object can come to, from any state on: every way a payment can end there.
+fn ends(vendor: Vendor) -> Vec<Vec<Fact>> {
+    let reason = || Reason::new("code", "words");
+    match vendor {
+        Vendor::Stripe => {
+            let refused = |leg| Fact::Refused(leg, reason());
+            vec![
+                vec![],
+                vec![Fact::TransferMade, Fact::PayoutMade, Fact::PayoutPaid],
+                vec![Fact::TransferMade, Fact::PayoutFailed(reason())],
+                vec![Fact::TransferMade, Fact::PayoutCanceled(reason())],
+                vec![Fact::TransferMade, refused(Leg::Payout)],
+                vec![Fact::TransferMade, Fact::PayoutPaid, Fact::PayoutFailed(reason())],
+                vec![Fact::TransferMade, Fact::TransferReversed],
+                vec![Fact::TransferMade, Fact::TransferReversedPartly(reason())],
+                vec![Fact::TransferMade, Fact::PayoutPaid, Fact::TransferReversed],
+                vec![Fact::OutOfSight(Leg::Transfer, reason())],
+                vec![Fact::TransferMade, Fact::OutOfSight(Leg::Payout, reason())],
+                vec![refused(Leg::Transfer)],
+                vec![Fact::ReversalMade],
+                vec![refused(Leg::Reversal)],
+                vec![refused(Leg::Reversal), Fact::TransferReversed],
+                vec![Fact::Review(Leg::Transfer), Fact::Review(Leg::Payout), Fact::Review(Leg::Reversal)],
+            ]
+        }
+        Vendor::PayPal => vec![
+            vec![],
+            vec![Fact::ItemPaid],
+            vec![Fact::ItemFailed(reason())],
+            vec![Fact::ItemUnclaimed(reason()), Fact::ItemReturned(reason())],
+            vec![Fact::ItemOnHold(reason()), Fact::ItemBlocked(reason())],
+            vec![Fact::ItemPaid, Fact::ItemRefunded],
+            vec![Fact::ItemPaid, Fact::ItemReversed],
+            vec![Fact::Refused(Leg::Item, reason())],
+            vec![Fact::OutOfSight(Leg::Item, reason())],
+            vec![Fact::Review(Leg::Item)],
+        ],
+    }
+}
+
+/// Whatever the vendor does and whatever somebody commands, a payment reaches an end, or a state that ends by a limit and
+/// names somebody, or an option of its page that the law carries out.
+#[test]
+fn every_payment_reaches_an_end_or_a_person_who_can_end_it() {
+    let commands: [fn(&mut Payment); 6] = [
+        |_| {},
+        Payment::resubmit,
+        Payment::recall,
+        |payment| payment.settle_parked(Parked::Reversed),
+        |payment| payment.settle_parked(Parked::GivenUp),
+        |payment| payment.settle_parked(Parked::PaidOtherwise),
+    ];
+    for vendor in Vendor::ALL {
+        for start in states(vendor) {
+            for end in ends(vendor) {
+                for command in commands {
+                    let mut payment = Payment::at_rest(start);
+                    payment.terms = Terms { vendor, ..payment.terms };
+                    end.iter().for_each(|fact| payment.hear(fact));
+                    command(&mut payment);
+                    let what = format!("{start:?}, then {end:?}: {:?}", payment.state);
+                    assert!(can_end(payment.state), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Ended for good; or it has a limit, somebody who is told then, and an option that leads out of it.
+fn can_end(state: State) -> bool {
+    if matches!(state, State::Success | State::Recalled) {
+        return deadline::limit(state).longest_us.is_none();
+    }
+    let leads_on = |deed| match deed {
+        Deed::Wait | Deed::Refresh => !state.settled(),
+        Deed::Outside => false,
+        Deed::Resubmit => law::resubmit(state, &terms(Vendor::Stripe)).is_ok(),
+        Deed::ReturnToPool => law::return_to_pool(state).is_ok(),
+        Deed::MarkPaidOutside => law::mark_paid_outside(state, &terms(Vendor::Stripe)).is_ok(),
+        Deed::SettleByHand => matches!(state, State::Review | State::PayoutReview),
+        Deed::CancelUnclaimed => law::cancel_unclaimed(state).is_ok(),
+        Deed::SettleParked => law::settle_parked(state, &terms(Vendor::Stripe), Parked::GivenUp).is_ok(),
+    };
+    let limit = deadline::limit(state);
+    limit.longest_us.is_some() && remedy::choices(state, None).iter().any(|choice| leads_on(choice.deed))
+}
+
+/// Why nothing can be done is true of how the payment stands: one that has arrived is not told to be in doubt.
+#[test]
+fn why_nothing_can_be_done_is_said_by_state() {
+    let why = |state| law::resubmit(state, &terms(Vendor::PayPal)).unwrap_err();
+    assert_eq!(why(State::Success), law::NotNow::Arrived);
+    assert_eq!(law::return_to_pool(State::Success).unwrap_err(), law::NotNow::Arrived);
+    assert!(law::NotNow::Arrived.sentence().starts_with("It has arrived"));
+    assert_eq!(why(State::Queued), law::NotNow::NotSentYet);
+    assert_eq!(why(State::PayoutReview), law::NotNow::InReview);
+    assert_eq!(why(State::Recalling), law::NotNow::BeingRecalled);
+    assert_eq!(why(State::InTransit), law::NotNow::NotTerminal);
+}
+
+/// A person who settles what waits for them ends it, either way.
+#[test]
+fn settling_by_hand_ends_a_review() {
+    for (state, leg, made, not_made) in [
+        (State::Review, Leg::Transfer, Fact::TransferMade, State::Failed),
+        (State::Review, Leg::Item, Fact::ItemPaid, State::Failed),
+        (State::PayoutReview, Leg::Payout, Fact::PayoutPaid, State::PayoutFailed),
+    ] {
+        let vendor = if leg == Leg::Item { Vendor::PayPal } else { Vendor::Stripe };
+        let refused = Fact::Refused(leg, Reason::new("not_made", "looked"));
+        assert_eq!(law::on(state, AttemptState::Review, &terms(vendor), &refused).state, not_made);
+        assert_ne!(law::on(state, AttemptState::Review, &terms(vendor), &made).state, state);
+    }
+}
+
+/// What was found to be paid after its end moves the books to where its new state says that the money is.
+#[test]
+fn a_correction_moves_the_books_with_the_state() {
+    for vendor in Vendor::ALL {
+        for state in states(vendor) {
+            for fact in facts(vendor) {
+                let mut payment = Payment::at_rest(state);
+                let step = law::correct(payment.state, &payment.terms, &fact);
+                let second = step.state == state && !step.journals.is_empty();
+                payment.take(fact.leg(), step);
+                // A second payment of the same has left us once more, and the payee owes it.
+                if !second {
+                    payment.assert_books_follow_the_state();
+                }
+            }
         }
     }
 }

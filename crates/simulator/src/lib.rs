@@ -281,6 +281,11 @@ impl Simulator {
         self.world().faults.clear();
     }
 
+    /// From now on PayPal does not tell which fees it takes, or tells it again.
+    pub fn hide_fees(&self, hidden: bool) {
+        self.world().paypal.fees_hidden = hidden;
+    }
+
     /// A copy of everything that both vendors have written down.
     pub fn books(&self) -> Books {
         Books::of(&self.world())
@@ -300,6 +305,13 @@ impl Simulator {
     /// left the vendor.
     pub fn drain(&self, account: &str, currency: &str) {
         self.world().stripe.drain(account, &currency.to_ascii_lowercase());
+    }
+
+    /// Reverses the newest standing transfer of a `transfer_group` in Stripe's dashboard: wholly, or a part of it in minor
+    /// units. Answers whether there was one.
+    pub fn reverse(&self, group: &str, part: Option<i64>) -> bool {
+        let now = self.now();
+        stripe::transfer::reverse_in_dashboard(&mut self.world(), group, part, now)
     }
 
     /// Puts a connected Stripe account back on the daily schedule: at midnight Stripe pays out what it holds.

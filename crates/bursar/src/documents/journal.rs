@@ -339,6 +339,7 @@ fn word(movement: &str) -> &str {
         "reverse" => "Payment came back",
         "outside" => "Paid outside",
         "clawback" => "Clawback",
+        "write_off" => "Waiting money given up",
         other => other,
     }
 }

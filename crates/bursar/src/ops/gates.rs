@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use payout::batch;
 use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
 use payout::fee;
-use payout::ids::BatchId;
+use payout::ids::{BatchId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use payout::payee::Destination;
@@ -16,7 +16,7 @@ use super::settings;
 use crate::clock;
 use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
-use crate::store::{self, Db, past, payees, vendors};
+use crate::store::{self, Db, contradictions, past, payees, vendors};
 
 /// What the gates of a batch are asked with.
 pub(crate) struct Gates {
@@ -27,6 +27,8 @@ pub(crate) struct Gates {
     overrides: Vec<Override>,
     /// Who was paid through whom and in which currency since the month began.
     paid_this_month: HashSet<(Payee, Vendor, Currency)>,
+    /// Payments of rewards that another payment, or this one, may have paid already.
+    contradicted: HashSet<TransactionId>,
 }
 
 impl Gates {
@@ -40,6 +42,7 @@ impl Gates {
             profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
             overrides: Vec::new(),
             paid_this_month: HashSet::new(),
+            contradicted: contradictions::payments(db).await?,
         })
     }
 
@@ -122,6 +125,9 @@ impl Gates {
         };
         // The fee was frozen at Pay: which tables there are now is no matter of this payment's.
         codes.retain(|code| !matches!(code, Code::VendorCredentialsRejected | Code::FeeTableMissing));
+        if self.contradicted.contains(&transaction.id) {
+            codes.insert(0, Code::PaymentContradicted);
+        }
         if !self.settings.enabled {
             codes.insert(0, Code::ModuleDisabled);
         }

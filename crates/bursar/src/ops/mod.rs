@@ -3,6 +3,7 @@
 //! that its route table names before a verb is reached).
 
 pub mod batches;
+pub mod by_hand;
 pub mod claims;
 pub mod dashboard;
 pub mod evidence;

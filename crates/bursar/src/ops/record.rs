@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::{Journal, Movement};
+use payout::money::Money;
 use payout::notice::Notice;
 use payout::reason::is_bare_status;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
 use crate::app::App;
-use crate::store::audit;
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx};
+use crate::store::{audit, contradictions};
 
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
@@ -76,9 +77,17 @@ struct Sheet {
 pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
     let now = app.clock.now();
     let mut cases = lock(tx, heard.iter().map(|one| one.transaction)).await?;
+    let mut carried = carried(tx, heard).await?;
     let (mut sheet, mut recorded) = (Sheet::default(), Recorded::default());
     for one in heard {
         let Some(case) = cases.get_mut(&one.transaction) else { continue };
+        if let Some(object) = one.vendor_id.as_ref().filter(|_| has_one_object(one.fact.leg())) {
+            let carrier = *carried.entry(object.clone()).or_insert(one.attempt);
+            if carrier != one.attempt {
+                case.doubt(one, object, now, &mut sheet);
+                continue;
+            }
+        }
         if case.hear(one, app, now, actor, &mut sheet) {
             recorded.changed += 1;
         }
@@ -86,6 +95,22 @@ pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> sto
     recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
     write(tx, app, now, cases, sheet).await?;
     Ok(recorded)
+}
+
+/// Which attempts carry the objects that are named here. One object of a vendor is one attempt: what is told about the
+/// same object for another payment is not believed, and must not spoil the set it came in.
+async fn carried(tx: &mut Tx, heard: &[Heard]) -> store::Result<HashMap<String, AttemptId>> {
+    let named = heard.iter().filter(|one| has_one_object(one.fact.leg()));
+    let named: Vec<String> = named.filter_map(|one| one.vendor_id.clone()).collect();
+    Ok(contradictions::carriers(tx, &named).await?.into_iter().collect())
+}
+
+/// A payout of Stripe's own schedule pays several at once; every other object is one attempt.
+fn has_one_object(leg: Leg) -> bool {
+    match leg {
+        Leg::Transfer | Leg::Reversal | Leg::Item => true,
+        Leg::Payout | Leg::Cancel => false,
+    }
 }
 
 /// Records the step of a command that the law has allowed on a transaction locked in `tx`.
@@ -114,6 +139,29 @@ pub async fn command(
         });
         case.take(&step, None, None, app, now, &mut sheet);
         sheet.audit.push(case.audit_entry(actor, now, what));
+    }
+    write(tx, app, now, cases, sheet).await
+}
+
+/// Records what a person has proven about an attempt that had ended here, by the vendor's own object.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> store::Result<()> {
+    let now = app.clock.now();
+    let mut cases = lock(tx, [proven.transaction]).await?;
+    let mut sheet = Sheet::default();
+    if let Some(case) = cases.get_mut(&proven.transaction) {
+        let step = law::correct(case.transaction.state, &case.transaction.terms, &proven.fact);
+        if let Some(place) = case.attempts.iter().position(|attempt| attempt.id == proven.attempt) {
+            case.note_ids(place, proven, now, &mut sheet);
+            if let Some(next) = step.attempt {
+                case.move_attempt(place, next, proven, now);
+            }
+        }
+        sheet.lines.push(line(proven, "corrected", now));
+        case.take(&step, None, None, app, now, &mut sheet);
+        sheet.audit.push(case.audit_entry(actor, now, "corrected"));
     }
     write(tx, app, now, cases, sheet).await
 }
@@ -153,31 +201,23 @@ impl Case {
         let Some(place) = self.attempts.iter().position(|attempt| attempt.id == heard.attempt) else {
             return false;
         };
+        if let Fact::FeeKnown(told) = heard.fact {
+            return self.book_fee(place, told, heard, (now, actor), sheet);
+        }
         self.note_ids(place, heard, now, sheet);
         let before = self.transaction.state;
-        let attempt = &self.attempts[place];
-        let standing = attempt.state;
+        let standing = self.attempts[place].state;
         let step = law::on(before, standing, &self.transaction.terms, &heard.fact);
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
-        if !moved && !step.contradiction {
+        let contradicts = step.contradiction && self.is_news(place, &heard.fact);
+        if !moved && !contradicts {
             return false;
         }
-        let effect =
-            if step.contradiction { "contradiction".to_owned() } else { heard.fact.as_str().to_owned() };
-        sheet.lines.push(Line {
-            transaction: heard.transaction,
-            at: now,
-            source: heard.source,
-            effect,
-            detail: heard.detail.clone(),
-            event_id: heard.event_id.clone(),
-        });
-        if step.contradiction {
-            tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
-                "the vendor contradicts what is final here; nothing was moved, a person must look");
-            self.transaction.contradicted_at = Some(now);
-            self.touched = true;
-            sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+        if moved {
+            sheet.lines.push(line(heard, heard.fact.as_str(), now));
+        }
+        if contradicts {
+            self.contradicted(place, heard, now, sheet);
         }
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
@@ -185,6 +225,65 @@ impl Case {
         self.take(&step, heard.fact.reason(), Some(heard.attempt), app, now, sheet);
         sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
         true
+    }
+
+    /// A contradiction is told once, until somebody has settled it.
+    fn is_news(&self, place: usize, fact: &Fact) -> bool {
+        let told = fact.reason().is_some_and(|reason| {
+            let known = self.attempts[place].reason_code.as_deref();
+            known == Some(reason.code.as_str())
+        });
+        self.transaction.contradicted_at.is_none() && !told
+    }
+
+    fn contradicted(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
+        tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
+            "the vendor contradicts what was final here; a person must look");
+        sheet.lines.push(line(heard, "contradiction", now));
+        self.transaction.contradicted_at = Some(now);
+        self.touched = true;
+        if let Some(reason) = heard.fact.reason() {
+            self.attempts[place].reason_code = Some(reason.code.clone());
+            self.attempts_touched.push(self.attempts[place].id);
+        }
+        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+    }
+
+    /// Books what the vendor takes for itself for an attempt, by the difference from what is booked for it.
+    fn book_fee(
+        &mut self,
+        place: usize,
+        told: Money,
+        heard: &Heard,
+        (now, actor): (i64, &str),
+        sheet: &mut Sheet,
+    ) -> bool {
+        let attempt = &mut self.attempts[place];
+        if told.currency != self.transaction.terms.net.currency {
+            return false;
+        }
+        let Some(journal) = law::fee(&self.transaction.terms, attempt.fee_minor, told) else { return false };
+        attempt.fee_minor = told.minor;
+        self.attempts_touched.push(attempt.id);
+        sheet.journals.push((heard.transaction.to_string(), None, journal));
+        let detail = format!("the vendor took {told} for itself");
+        sheet.lines.push(Line { detail: Some(detail), ..line(heard, heard.fact.as_str(), now) });
+        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        true
+    }
+
+    /// What is told about an object that another payment carries moves nothing: a person must look.
+    fn doubt(&mut self, heard: &Heard, object: &str, now: i64, sheet: &mut Sheet) {
+        tracing::error!(transaction = %heard.transaction, object,
+            "this object belongs to another payment; nothing was recorded, a person must look");
+        metrics::counter!("bursar_alarms_total").increment(1);
+        if self.transaction.contradicted_at.is_none() {
+            let detail = format!("{object} belongs to another payment; nothing was recorded");
+            sheet.lines.push(Line { detail: Some(detail), ..line(heard, "contradiction", now) });
+            self.transaction.contradicted_at = Some(now);
+            self.touched = true;
+            sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+        }
     }
 
     /// The vendor's id is worth keeping even where the law has nothing to change.
@@ -248,7 +347,7 @@ impl Case {
             self.transaction.reason = self.worth_more(reason);
             self.transaction.settled_at = step.state.settled().then_some(now);
             self.transaction.ask_at =
-                next_ask(step.state, self.transaction.ask_at, now, app.config.poll_us());
+                next_ask((before, step.state), self.transaction.ask_at, now, app.config.poll_us());
             let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
             if was != is {
                 self.paid_at = Some(is.then_some(now));
@@ -256,6 +355,14 @@ impl Case {
             if step.state == State::Recalled {
                 sheet.recalled.push(id);
             }
+        }
+        if let Some((leg, next)) = step.also
+            && let Some(other) = self.attempts.iter_mut().find(|one| one.leg == leg && !one.state.ended())
+        {
+            other.state = next;
+            other.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
+            other.reason_code = reason.map(|reason| reason.code.clone()).or(other.reason_code.take());
+            self.attempts_touched.push(other.id);
         }
         if step.journals.iter().any(|journal| journal.movement() == Movement::Post) {
             self.transaction.left_at = Some(now);
@@ -298,10 +405,14 @@ impl Case {
 }
 
 /// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send
-/// itself is driven on. A success is looked at more rarely, because a bank can still send it back.
-fn next_ask(state: State, due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
+/// itself is driven on. A success is looked at more rarely, because a bank can still send it back, and so is
+/// money that lies in a payee's balance, because somebody may take it back at the vendor; at once where the vendor has just
+/// refused to give it back, because it may be back already.
+fn next_ask((before, state): (State, State), due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
     let waiting = due.filter(|at| *at <= now);
     match state {
+        State::PayoutFailed | State::PayoutCanceled if before == State::Recalling => Some(now),
+        State::PayoutFailed | State::PayoutCanceled => waiting.or(Some(now.saturating_add(12 * poll_us))),
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             waiting.or(Some(now.saturating_add(poll_us)))
         }
@@ -315,14 +426,13 @@ fn next_ask(state: State, due: Option<i64>, now: i64, poll_us: i64) -> Option<i6
         | State::PayoutUnknown
         | State::PayoutReview
         | State::Failed
-        | State::PayoutFailed
-        | State::PayoutCanceled
         | State::Recalling
         | State::Recalled
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed => None,
+        | State::Reversed
+        | State::WrittenOff => None,
     }
 }
 
@@ -380,6 +490,17 @@ async fn tell_ends(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> s
     store::outbox::write(tx, &app.clock, now, notices).await
 }
 
+fn line(heard: &Heard, effect: &str, now: i64) -> Line {
+    Line {
+        transaction: heard.transaction,
+        at: now,
+        source: heard.source,
+        effect: effect.to_owned(),
+        detail: heard.detail.clone(),
+        event_id: heard.event_id.clone(),
+    }
+}
+
 fn change(transaction: Transaction) -> Change {
     Change {
         id: transaction.id,
@@ -402,5 +523,6 @@ fn attempt_change(attempt: Attempt) -> AttemptChange {
         reason_code: attempt.reason_code,
         first_sent_at: attempt.first_sent_at,
         ended_at: attempt.ended_at,
+        fee_minor: attempt.fee_minor,
     }
 }

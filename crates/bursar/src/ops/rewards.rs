@@ -433,29 +433,7 @@ pub async fn claw_back(
         let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         let (taken, times) = rewards::clawed_back(tx, paid.entered.id).await?;
         let payee = may_claw_back(&paid, value, taken, reason)?;
-        let number = store::next_numbers(tx, "reward", 1).await?;
-        let entered = Entered {
-            id: RewardId::fresh(now, app.clock.chance()),
-            number,
-            external_id: format!("clawback-{}-{}", paid.number(), times + 1),
-            content_hash: String::new(),
-            entry: Entry::Clawback,
-            worth: Worth::Cash(value),
-            status: RewardStatus::Approved,
-            reason: Some(reason.trim().to_owned()),
-            form_reference: Some(paid.entered.id.to_string()),
-            form_data: None,
-            note: None,
-            earned_on: None,
-            expires_at: None,
-            held_until: None,
-            created_at: now,
-            created_by: actor.id.to_string(),
-            decided_at: Some(now),
-            decided_by: Some(actor.id.to_string()),
-            first_approved_at: Some(now),
-            ..paid.entered.clone()
-        };
+        let entered = clawback(tx, app, actor, &paid, (value, times), reason.trim()).await?;
         if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
             || !rewards::touch(tx, paid.entered.id, paid.version).await?
         {
@@ -474,6 +452,70 @@ pub async fn claw_back(
     })?;
     app.nudge.tell_watchers();
     Ok(created)
+}
+
+/// A clawback of some of a reward, approved as it is entered; `times` is how many there are already.
+async fn clawback(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    of: &Reward,
+    (value, times): (Money, i64),
+    reason: &str,
+) -> Result<Entered> {
+    let now = app.clock.now();
+    let number = store::next_numbers(tx, "reward", 1).await?;
+    Ok(Entered {
+        id: RewardId::fresh(now, app.clock.chance()),
+        number,
+        external_id: format!("clawback-{}-{}", of.number(), times + 1),
+        content_hash: String::new(),
+        entry: Entry::Clawback,
+        worth: Worth::Cash(value),
+        status: RewardStatus::Approved,
+        reason: Some(reason.to_owned()),
+        form_reference: Some(of.entered.id.to_string()),
+        form_data: None,
+        note: None,
+        earned_on: None,
+        expires_at: None,
+        held_until: None,
+        created_at: now,
+        created_by: actor.id.to_string(),
+        decided_at: Some(now),
+        decided_by: Some(actor.id.to_string()),
+        first_approved_at: Some(now),
+        ..of.entered.clone()
+    })
+}
+
+/// Takes what was paid a second time off the payee's next claim. The books hold the second payment as owed by the payee
+/// already, so nothing is booked here.
+///
+/// # Errors
+/// When somebody else changed the reward at the same moment.
+pub(super) async fn claw_back_second(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    minor: i64,
+    payment: &str,
+) -> Result<()> {
+    let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
+    let Some((_, value)) = owed(paid.entered.payee, paid.entered.worth) else { return Ok(()) };
+    let value = Money::new(minor, value.currency);
+    let (_, times) = rewards::clawed_back(tx, paid.entered.id).await?;
+    let reason = format!("Paid twice: {payment} had paid it after all.");
+    let entered = clawback(tx, app, actor, &paid, (value, times), &reason).await?;
+    if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
+        || !rewards::touch(tx, paid.entered.id, paid.version).await?
+    {
+        return Err(changed_meanwhile());
+    }
+    let detail = json!({"of": paid.entered.id.to_string(), "value_minor": value.minor, "reason": reason});
+    note(tx, app.clock.now(), actor, "reward_clawed_back", entered.id, detail);
+    Ok(())
 }
 
 fn may_claw_back(

@@ -1,15 +1,16 @@
-//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor, and settle
-//! by hand what Bursar cannot find out.
+//! What people do about a payment after Pay: send it again, take its rewards back, close it, ask the vendor. What they
+//! settle by hand, because Bursar cannot find it out, is in [`super::by_hand`].
 
 use payout::Refusal;
 use payout::eligibility::Blocker;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
-use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
+use payout::transaction::{AttemptState, Leg, State};
 
+pub use super::by_hand::{Finding, settle_by_hand};
 use super::gates::Gates;
 use super::idempotency::{self, Once};
-use super::record::{self, Heard};
+use super::record;
 use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::clock;
@@ -77,8 +78,16 @@ pub async fn return_to_pool(
     once: Option<&Once<Transaction>>,
 ) -> Result<Transaction> {
     let after = transact!(app, |tx| {
-        let transaction = locked(tx, id).await?;
-        match law::return_to_pool(transaction.state).map_err(not_now)? {
+        let transaction = held(tx, id).await?;
+        if transaction.contradicted_at.is_some() {
+            return Err(not_now(NotNow::Contradicted));
+        }
+        // The rewards of a closed payment are elsewhere; its money may lie in a payee's balance all the same.
+        let release = law::return_to_pool(transaction.state);
+        if transaction.closed() && !matches!(release, Ok(Release::AfterReversal(_))) {
+            return Err(not_now(NotNow::Closed));
+        }
+        match release.map_err(not_now)? {
             Release::Now => {
                 let freed = transactions::release(tx, id, app.clock.now()).await?;
                 note(tx, app, actor, id, "returned_to_pool", serde_json::json!({ "rewards": freed })).await?;
@@ -151,11 +160,10 @@ pub async fn mark_paid_outside(
     };
     transact!(app, |tx| {
         let now = app.clock.now();
-        // A contradicted payment too: where the vendor did pay it after all, this is how the books learn it.
-        let transaction = open(tx, id).await?;
+        // A contradicted payment is settled first: a payment outside is not what its vendor did.
+        let transaction = locked(tx, id).await?;
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
         transactions::close_outside(tx, id, paid_on, paid_at, reference, now).await?;
-        transactions::settle_contradiction(tx, id).await?;
         let booked = (id.to_string(), Some(id.to_string()), journal);
         store::ledger::write_once(tx, now, &app.clock, &[booked]).await?;
         let detail = serde_json::json!({ "reference": reference, "paid_on": paid_on });
@@ -194,89 +202,6 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
     Ok(())
 }
 
-/// What a person found at the vendor about an attempt that Bursar could not settle alone.
-#[derive(Clone, Debug)]
-pub enum Finding {
-    /// It was carried out. The vendor's own object was read (`work::ask::found`) and is about this payment.
-    Made {
-        /// What the object says.
-        fact: Fact,
-        /// Its id.
-        vendor_id: String,
-        /// The id under which the vendor has the whole submission; PayPal's is its batch.
-        carrier_id: String,
-    },
-    /// It was not carried out and never will be. Only the vendor can know: no look of ours has found out.
-    NotMade,
-}
-
-/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted.
-///
-/// # Errors
-/// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
-pub async fn settle_by_hand(
-    app: &App,
-    actor: &Actor,
-    id: TransactionId,
-    finding: &Finding,
-    how: &str,
-    once: Option<&Once<Transaction>>,
-) -> Result<Transaction> {
-    if how.trim().is_empty() || how.len() > 1_000 {
-        let sentence =
-            "Write how this was found out at the vendor, at most 1,000 bytes; it is kept as the proof.";
-        return Err(Refusal::new("note_required", sentence).at("note").into());
-    }
-    let after = transact!(app, |tx| {
-        let transaction = open(tx, id).await?;
-        let attempts = transactions::attempts(tx, &[id]).await?;
-        let waiting = attempts.into_iter().find(|attempt| attempt.state == AttemptState::Review);
-        match waiting {
-            Some(attempt) => {
-                let heard = heard(tx, app, &attempt, finding, how).await?;
-                record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
-            }
-            None if transaction.contradicted_at.is_some() && matches!(finding, Finding::NotMade) => {}
-            None => return Err(not_now(NotNow::NothingInDoubt)),
-        }
-        transactions::settle_contradiction(tx, id).await?;
-        note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
-        let after = transactions::find(tx, &id.to_string()).await?;
-        idempotency::finish(tx, once, &after).await?;
-        Ok(after)
-    })?;
-    app.nudge.dispatch.ring();
-    app.nudge.settle.ring();
-    app.nudge.tell_watchers();
-    Ok(after)
-}
-
-/// The finding as a fact, its submission ended.
-async fn heard(tx: &mut Tx, app: &App, attempt: &Attempt, finding: &Finding, how: &str) -> Result<Heard> {
-    let (fact, vendor_id, carrier_id) = match finding {
-        Finding::Made { fact, vendor_id, carrier_id } => {
-            (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
-        }
-        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", how)), None, None),
-    };
-    // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
-    if let Some(carrier) = &attempt.submission
-        && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
-    {
-        return Err(not_now(NotNow::StillAsking));
-    }
-    Ok(Heard {
-        transaction: attempt.transaction,
-        attempt: attempt.id,
-        fact,
-        vendor_id,
-        submission: None,
-        source: "person",
-        detail: Some(how.to_owned()),
-        event_id: None,
-    })
-}
-
 /// The transaction, held until this database transaction ends, not closed and not contradicted.
 async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let transaction = open(tx, id).await?;
@@ -285,17 +210,22 @@ async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
 
 /// The transaction, held until this database transaction ends, and not closed.
 async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
-    safe_mode::refuse(tx, id).await?;
-    let mut found = transactions::lock(tx, &[id]).await?;
-    let transaction = found.remove(&id).ok_or(OpsError::Missing)?;
+    let transaction = held(tx, id).await?;
     if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }
 }
 
-fn not_now(why: NotNow) -> OpsError {
+/// The transaction, held until this database transaction ends.
+pub(super) async fn held(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
+    safe_mode::refuse(tx, id).await?;
+    let mut found = transactions::lock(tx, &[id]).await?;
+    found.remove(&id).ok_or(OpsError::Missing)
+}
+
+pub(super) fn not_now(why: NotNow) -> OpsError {
     OpsError::Conflict(Refusal::new(why.code(), why.sentence()))
 }
 
-async fn note(
+pub(super) async fn note(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,

@@ -6,6 +6,7 @@
 use payout::eligibility::{Blocker, Code, Who};
 use payout::reason::{Cause, explain};
 use payout::remedy::{self, Choice};
+use payout::transaction::State;
 
 use super::batches::{self, Gates};
 use super::{OpsError, Result, payees, rewards};
@@ -40,9 +41,13 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         Some("PB-" | "bat") => Ok(gates(batches::view(db, name, now).await?.all_blockers())),
         Some("PT-" | "ptx") => {
             let transaction = transactions::find(db, name).await?;
+            let contradicted = transaction.contradicted_at.map(|_| Code::PaymentContradicted);
             let code = reason(&transaction).and_then(|reason| Code::parse(&reason.code));
-            let blockers = code.map(|code| Blocker::new(code, transaction.terms.payee));
-            Ok(Why { blockers: blockers.into_iter().collect(), payment: Some(Box::new(transaction)) })
+            let note = (code == Some(Code::WaitingForFunds))
+                .then(|| format!("It has been there since {}.", crate::clock::rfc3339(transaction.state_at)));
+            let blocker = |code| Blocker::new(code, transaction.terms.payee).noting(note.clone());
+            let blockers = contradicted.into_iter().chain(code).map(blocker).collect();
+            Ok(Why { blockers, payment: Some(Box::new(transaction)) })
         }
         Some(_) | None => {
             let payee = payees::named(db, name).await?.ok_or(OpsError::Missing)?;
@@ -84,7 +89,9 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
 #[must_use]
 pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
-    match (transaction.closed(), transaction.contradicted_at) {
+    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
+    let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
+    match (transaction.closed() && !parked, transaction.contradicted_at) {
         (true, None) => &[],
         (_, Some(_)) => remedy::contradicted(),
         (false, None) => remedy::choices(transaction.state, cause),

@@ -266,6 +266,7 @@ fn candidate(row: &AnyRow) -> Result<Candidate> {
                 (None, None, Some(batch)) => Placement::InBatch(batch),
                 (None, None, None) => Placement::Free,
             },
+            contradicted: false,
         },
     })
 }
@@ -334,7 +335,13 @@ pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
             }
         }
     }
-    found.iter().map(candidate).collect()
+    let contradicted = super::contradictions::rewards(db).await?;
+    let marked = |row: &AnyRow| {
+        let mut candidate = candidate(row)?;
+        candidate.facts.contradicted = contradicted.contains(&candidate.id);
+        Ok(candidate)
+    };
+    found.iter().map(marked).collect()
 }
 
 fn free() -> Where {

@@ -42,7 +42,8 @@ fn only_once(movement: Movement) -> bool {
         | Movement::Unpark
         | Movement::Recall
         | Movement::Reverse
-        | Movement::Outside => true,
+        | Movement::Outside
+        | Movement::WriteOff => true,
         Movement::Fee | Movement::Approve | Movement::Unapprove | Movement::Clawback => false,
     }
 }

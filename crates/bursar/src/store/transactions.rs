@@ -14,7 +14,9 @@ use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+pub use super::contradictions::settle_contradiction;
 use super::scope::Scope;
+pub use super::timeline::{Line, ReadLine, timeline, write_timeline};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A transaction as it is kept.
@@ -64,6 +66,8 @@ pub struct Transaction {
     pub vendor_account: Option<String>,
     /// `live`, `test` or `sandbox`, where that is known.
     pub mode: Option<String>,
+    /// Since when the vendor, asked about it, shows nothing of it.
+    pub unseen_since: Option<i64>,
 }
 
 impl Transaction {
@@ -83,7 +87,8 @@ impl Transaction {
 const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currency, amount_minor, fee_minor, \
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
-                       outside_reference, contradicted_at, version, vendor_account, mode, fingerprint";
+                       outside_reference, contradicted_at, version, vendor_account, mode, fingerprint, \
+                       unseen_since";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -124,6 +129,7 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
         version: row.try_get(26)?,
         vendor_account: row.try_get(27)?,
         mode: row.try_get(28)?,
+        unseen_since: date(30)?,
     })
 }
 
@@ -150,10 +156,12 @@ pub struct Attempt {
     pub first_sent_at: Option<i64>,
     /// When it ended.
     pub ended_at: Option<i64>,
+    /// What the books hold of the vendor's fee for it.
+    pub fee_minor: i64,
 }
 
 const ATTEMPT: &str = "SELECT id, transaction_id, leg, number, state, submission_id, vendor_id, reason_code, \
-                       first_sent_at, ended_at FROM attempt";
+                       first_sent_at, ended_at, fee_minor FROM attempt";
 
 fn attempt(row: &AnyRow) -> Result<Attempt> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -169,6 +177,7 @@ fn attempt(row: &AnyRow) -> Result<Attempt> {
         reason_code: row.try_get(7)?,
         first_sent_at: row.try_get(8)?,
         ended_at: row.try_get(9)?,
+        fee_minor: row.try_get(10)?,
     })
 }
 
@@ -278,7 +287,12 @@ fn narrowed(filter: &Filter) -> Where {
         }
     }
     if filter.open {
-        conditions.and("released_at IS NULL AND outside_at IS NULL", []);
+        // A closed payment that the vendor contradicts, or whose money was found in a payee's balance, is open work still.
+        conditions.and(
+            "(released_at IS NULL AND outside_at IS NULL OR contradicted_at IS NOT NULL \
+             OR state IN ('payout_failed', 'payout_canceled'))",
+            [],
+        );
     }
     if let Some(after) = &filter.after {
         conditions.and("id < ?", [Value::from(after.as_str())]);
@@ -581,6 +595,8 @@ pub struct AttemptChange {
     pub first_sent_at: Option<i64>,
     /// When it ended.
     pub ended_at: Option<i64>,
+    /// What the books hold of the vendor's fee for it.
+    pub fee_minor: i64,
 }
 
 /// Writes what steps change of attempts.
@@ -598,13 +614,14 @@ pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()
             change.reason_code.clone().into(),
             change.first_sent_at.into(),
             change.ended_at.into(),
+            change.fee_minor.into(),
         ]);
     }
-    let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at) \
+    let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at, fee_minor) \
                AS (VALUES {rows}) \
                UPDATE attempt SET state = v.state, vendor_id = v.vendor_id, submission_id = v.submission_id, \
-               reason_code = v.reason_code, first_sent_at = v.first_sent_at, ended_at = v.ended_at \
-               FROM v WHERE attempt.id = v.id";
+               reason_code = v.reason_code, first_sent_at = v.first_sent_at, ended_at = v.ended_at, \
+               fee_minor = v.fee_minor FROM v WHERE attempt.id = v.id";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
 }
@@ -662,81 +679,6 @@ pub async fn close_outside(
     Ok(())
 }
 
-/// A line of a transaction's timeline.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// Of which transaction.
-    pub transaction: TransactionId,
-    /// When.
-    pub at: i64,
-    /// `request`, `answer`, `webhook`, `poll`, `notice` or `person`.
-    pub source: &'static str,
-    /// What it changed.
-    pub effect: String,
-    /// The particulars.
-    pub detail: Option<String>,
-    /// The vendor's event, where a webhook told it.
-    pub event_id: Option<String>,
-}
-
-/// Adds lines to timelines; `first` gives each its id, so that lines of one moment keep their order.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<()> {
-    let mut rows = Rows::default();
-    for (place, line) in (0u128..).zip(lines) {
-        rows.push([
-            line.transaction.to_string().into(),
-            line.at.into(),
-            payout::ids::encode((first & (u128::MAX >> 1)).wrapping_add(place)).into(),
-            line.source.into(),
-            line.effect.as_str().into(),
-            line.detail.clone().into(),
-            line.event_id.clone().into(),
-        ]);
-    }
-    let sql = "INSERT INTO timeline (transaction_id, at, id, source, effect, detail, event_id) VALUES {rows}";
-    tx.bulk(sql, &[], rows).await?;
-    Ok(())
-}
-
-/// A line as it is read back.
-#[derive(Clone, Debug)]
-pub struct ReadLine {
-    /// What tells it from the others of its transaction.
-    pub id: String,
-    /// When.
-    pub at: i64,
-    /// Where it came from.
-    pub source: String,
-    /// What it changed.
-    pub effect: String,
-    /// The particulars.
-    pub detail: Option<String>,
-    /// The vendor's event.
-    pub event_id: Option<String>,
-}
-
-/// A transaction's timeline, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
-    let sql = "SELECT at, source, effect, detail, event_id, id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
-    let read = |row: &AnyRow| {
-        Ok(ReadLine {
-            at: row.try_get(0)?,
-            source: row.try_get(1)?,
-            effect: row.try_get(2)?,
-            detail: row.try_get(3)?,
-            event_id: row.try_get(4)?,
-            id: row.try_get(5)?,
-        })
-    };
-    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
-}
-
 /// A reward that a transaction covers.
 #[derive(Clone, Debug)]
 pub struct Covered {
@@ -759,16 +701,6 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
         Ok(Covered { id: row.try_get(0)?, number: row.try_get(1)?, amount_minor: row.try_get(2)? })
     };
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
-}
-
-/// Takes the mark of a contradiction away, once a person has settled it.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64> {
-    let sql =
-        "UPDATE payout_transaction SET contradicted_at = NULL WHERE id = $1 AND contradicted_at IS NOT NULL";
-    tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
 /// The command a person may still give, for pages: whether the law allows a resubmission now.

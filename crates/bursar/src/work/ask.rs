@@ -1,21 +1,18 @@
 //! Look-ups that a face may await before or after one verb, never inside it: a fresh balance before Pay, a hand refresh,
-//! the outcome of a reversal, an object that a person has found at the vendor.
+//! the outcome of a reversal. What a person says of an object at the vendor is proven in [`super::prove`].
 
 use std::time::Duration;
 
-use payout::Refusal;
 use payout::ids::TransactionId;
-use payout::law::NotNow;
 use payout::money::{Money, Vendor, from_units};
-use payout::transaction::{AttemptState, Fact, Leg, State};
-use vendors::ReadError;
-use vendors::paypal::{self, batch as paypal_batch};
-use vendors::stripe::{ConnectedAccount, NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, payout as bank};
+use payout::transaction::{AttemptState, Leg, State};
+use vendors::paypal;
+use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
+pub use super::prove::{found, not_made};
 use super::{Work, connect, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;
-use crate::ops::transactions::Finding;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
 use crate::store::batches;
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -123,7 +120,22 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most.
+/// Before the transfer of parked money is asked back: somebody may have reversed it at Stripe already. Answers the payment
+/// as it is then; its rewards are free when the money was found to be back.
+///
+/// # Errors
+/// When there is no such payment or the database does not answer.
+pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
+    let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+    if !matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
+        return Ok(found);
+    }
+    settle::about(work, &[id], work.app.clock.now(), "person").await?;
+    Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
+}
+
+/// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the
+/// transfer itself is asked about: it may have been reversed by somebody else.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -134,13 +146,14 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
             let transaction = transactions::find(&mut db, &id.to_string()).await?;
             drop(db);
             if !verbs::recalling(&transaction) {
-                return Ok(transaction);
+                return Ok::<_, OpsError>(transaction);
             }
             tokio::time::sleep(LOOK).await;
         }
     };
     match tokio::time::timeout(REVERSAL, waiting).await {
-        Ok(outcome) => outcome,
+        Ok(Ok(_)) => before_return(work, id).await,
+        Ok(Err(error)) => Err(error),
         Err(_) => {
             let mut db = work.app.store.read().await?;
             Ok(transactions::find(&mut db, &id.to_string()).await?)
@@ -178,104 +191,4 @@ pub async fn cancellation(work: &Work, id: TransactionId) -> Result<(Transaction
         Ok(outcome) => outcome,
         Err(_) => look().await.map(|(transaction, newest)| (transaction, refusal(newest))),
     }
-}
-
-/// Reads the object that a person has found at the vendor for a payment that waits for him, and proves that it is about
-/// this payment: amount, currency and destination.
-///
-/// # Errors
-/// [`OpsError::Refused`] when the vendor has no such object or it is about something else; [`OpsError::Conflict`] when
-/// nothing waits for a person; [`OpsError::Unreachable`] when the vendor does not answer.
-pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Finding> {
-    let mut db = work.app.store.read().await?;
-    let transaction = transactions::find(&mut db, &id.to_string()).await?;
-    let attempts = transactions::attempts(&mut db, &[id]).await?;
-    drop(db);
-    let Some(waiting) = attempts.iter().find(|one| one.state == AttemptState::Review) else {
-        let why = NotNow::NothingInDoubt;
-        return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
-    };
-    let read = match waiting.leg {
-        Leg::Item => paypal_item(work, &transaction, vendor_id).await?,
-        // What became of a cancellation is what the item says; there is no object of its own.
-        Leg::Cancel => Ok(None),
-        Leg::Transfer | Leg::Payout | Leg::Reversal => {
-            stripe_object(work, &transaction, waiting.leg, &attempts, vendor_id).await?
-        }
-    };
-    match read {
-        Ok(Some(finding)) => Ok(finding),
-        Ok(None) | Err(ReadError::Missing) => Err(OpsError::Refused(
-            Refusal::new(
-                "not_this_payment",
-                "The vendor has nothing under this id that is about this payment: the same amount, currency and destination. Nothing was changed.",
-            )
-            .at("vendor_id"),
-        )),
-        Err(error) => Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", error.to_string()))),
-    }
-}
-
-/// What a look at one object answers: it is about this payment, or not, or could not be read.
-type Look = std::result::Result<Option<Finding>, ReadError>;
-
-async fn paypal_item(work: &Work, of: &Transaction, id: &str) -> Result<Look> {
-    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
-    if !paypal.may_have(of.vendor_account.as_deref()) {
-        return Ok(Err(of_another_account()));
-    }
-    Ok(paypal.client.item(id).await.map(|item| {
-        let fact = paypal_batch::item_fact(&item).filter(|_| settle::about_ours(of, &item))?;
-        let carrier_id = item.payout_batch_id?;
-        Some(Finding::Made { fact, vendor_id: item.payout_item_id, carrier_id })
-    }))
-}
-
-async fn stripe_object(
-    work: &Work,
-    of: &Transaction,
-    leg: Leg,
-    attempts: &[Attempt],
-    id: &str,
-) -> Result<Look> {
-    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
-    if !stripe.may_have(of.vendor_account.as_deref()) {
-        return Ok(Err(of_another_account()));
-    }
-    let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
-    let (stripe, net) = (&stripe.client, Some(of.terms.net));
-    let made = |fact: Option<Fact>| {
-        fact.map(|fact| Finding::Made { fact, vendor_id: id.to_owned(), carrier_id: id.to_owned() })
-    };
-    Ok(match leg {
-        Leg::Transfer => stripe.transfer(id).await.map(|found| {
-            let ours = found.money() == net
-                && found.destination == of.destination.address()
-                && found.transfer_group.as_deref() == Some(of.id.to_string().as_str());
-            made(ours.then_some(Fact::TransferMade))
-        }),
-        Leg::Payout => stripe.payout(&account, id).await.map(|found| {
-            let ours = found.money() == net && !found.automatic;
-            made(bank::fact(&found).filter(|_| ours))
-        }),
-        Leg::Reversal => {
-            let transfers = attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
-            let transfer = transfers.filter_map(|one| one.vendor_id.as_deref()).next().unwrap_or_default();
-            stripe.reversals(transfer).await.map(|all| {
-                let ours = all.iter().any(|one| one.id == id);
-                made(ours.then_some(Fact::ReversalMade))
-            })
-        }
-        Leg::Item | Leg::Cancel => Ok(None),
-    })
-}
-
-fn of_another_account() -> ReadError {
-    ReadError::Unreachable(
-        "the payment was made from another account than the one that is connected".to_owned(),
-    )
-}
-
-fn not_connected() -> ReadError {
-    ReadError::Unreachable("the vendor is not connected".to_owned())
 }

@@ -60,7 +60,9 @@ fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit
 fn stripe(fact: &Fact) -> &'static [&'static str] {
     match fact {
         Fact::TransferMade => &["transfer.created"],
-        Fact::ReversalMade => &["transfer.reversed"],
+        Fact::ReversalMade | Fact::TransferReversed | Fact::TransferReversedPartly(_) => {
+            &["transfer.reversed", "transfer.updated"]
+        }
         Fact::PayoutMade => &["payout.created", "payout.updated"],
         Fact::PayoutPaid => &["payout.paid"],
         Fact::PayoutFailed(_) => &["payout.failed"],
@@ -72,14 +74,17 @@ fn stripe(fact: &Fact) -> &'static [&'static str] {
         | Fact::Withheld(_)
         | Fact::Unfunded(_)
         | Fact::ItemPending
-        | Fact::ItemPaid { .. }
+        | Fact::ItemPaid
         | Fact::ItemFailed(_)
         | Fact::ItemUnclaimed(_)
         | Fact::ItemOnHold(_)
         | Fact::ItemReturned(_)
         | Fact::ItemBlocked(_)
-        | Fact::ItemRefunded { .. }
-        | Fact::ItemReversed { .. }
+        | Fact::ItemRefunded
+        | Fact::ItemReversed
+        | Fact::FeeKnown(_)
+        | Fact::OutOfSight(..)
+        | Fact::FoundAfterAll(_)
         | Fact::CancelMade => &[],
     }
 }
@@ -88,14 +93,14 @@ fn stripe(fact: &Fact) -> &'static [&'static str] {
 fn paypal(fact: &Fact) -> &'static [&'static str] {
     match fact {
         Fact::ItemPending => &["NEW", "PENDING", "PROCESSING"],
-        Fact::ItemPaid { .. } => &["SUCCESS"],
+        Fact::ItemPaid => &["SUCCESS"],
         Fact::ItemFailed(_) => &["FAILED", "DENIED", "CANCELED"],
         Fact::ItemUnclaimed(_) => &["UNCLAIMED"],
         Fact::ItemOnHold(_) => &["ONHOLD"],
         Fact::ItemReturned(_) | Fact::CancelMade => &["RETURNED"],
         Fact::ItemBlocked(_) => &["BLOCKED"],
-        Fact::ItemRefunded { .. } => &["REFUNDED"],
-        Fact::ItemReversed { .. } => &["REVERSED"],
+        Fact::ItemRefunded => &["REFUNDED"],
+        Fact::ItemReversed => &["REVERSED"],
         Fact::Sent(_)
         | Fact::Unknown(_)
         | Fact::Review(_)
@@ -107,6 +112,11 @@ fn paypal(fact: &Fact) -> &'static [&'static str] {
         | Fact::PayoutMade
         | Fact::PayoutPaid
         | Fact::PayoutFailed(_)
-        | Fact::PayoutCanceled(_) => &[],
+        | Fact::PayoutCanceled(_)
+        | Fact::FeeKnown(_)
+        | Fact::TransferReversed
+        | Fact::TransferReversedPartly(_)
+        | Fact::OutOfSight(..)
+        | Fact::FoundAfterAll(_) => &[],
     }
 }

@@ -14,12 +14,13 @@ use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Currency, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use vendors::paypal::batch::{BatchOrder, ItemOrder};
-use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::{Death, Done, Work, connect, send, swept};
+use super::swept::{self, Gone, Why};
+use super::{Death, Done, Work, connect, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
@@ -51,6 +52,9 @@ fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
 const CLASHES: usize = 3;
 /// The wait after a look at a vendor failed before anything was sent.
 const LOOK_AGAIN_US: i64 = 2_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+/// Transferred money takes a day at some accounts; what is not available an hour later is looked for.
+const LATE_US: i64 = 25 * HOUR_US;
 
 /// One pass for one vendor: intends what is queued, sends what is due, records the answers.
 ///
@@ -328,7 +332,8 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     if payouts.is_empty() {
         return Ok(());
     }
-    let again = now + LOOK_AGAIN_US.min(work.app.config.longest_wait_us());
+    let longest = work.app.config.longest_wait_us();
+    let again = now + LOOK_AGAIN_US.min(longest);
     let Some(stripe) = work.clients.stripe().await? else {
         let waits = sorted.waiting.entry(again).or_default();
         waits.extend(
@@ -361,20 +366,22 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
             Ok(balance) => {
-                let waited = waiting.iter().map(|one| now - one.transaction.state_at).min().unwrap_or(0);
-                let later = now + look_again_us(waited, work.app.config.longest_wait_us());
-                let gone = share(waiting, &balance, &spoken_for, sorted, later);
-                let (settled, still) = swept::look(work, &stripe.client, gone).await?;
-                sorted.settled.extend(settled);
-                let waits = sorted.waiting.entry(later).or_default();
-                waits.extend(still.iter().map(|one| (one.attempt.id, one.transaction.id, None)));
+                let gone = share(waiting, &balance, &spoken_for, sorted, (now, longest));
+                look_for(work, &stripe.client, gone, sorted, now).await?;
+            }
+            // It is not ours to see any more: an answer, and the transfer can still be asked about.
+            Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
+                let why = Why::NotShown(error.to_string());
+                let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
+                look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
             }
             Err(error) => {
                 if let ReadError::Credentials(why) = &error {
                     connections::pause(&work.app, Vendor::Stripe, why).await?;
                 }
                 let waits = sorted.waiting.entry(again).or_default();
-                waits.extend(waiting.iter().map(|one| (one.attempt.id, one.transaction.id, None)));
+                let funds = Some(Code::WaitingForFunds.as_str());
+                waits.extend(waiting.iter().map(|one| (one.attempt.id, one.transaction.id, funds)));
             }
         }
     }
@@ -391,6 +398,31 @@ async fn in_time<T>(
 ) -> std::result::Result<T, ReadError> {
     let late = |_| Err(ReadError::Unreachable("the balance took too long".to_owned()));
     tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
+}
+
+/// Finds out what became of money that is not there; what is not found out waits.
+async fn look_for(
+    work: &Work,
+    stripe: &Stripe,
+    gone: Vec<Gone>,
+    sorted: &mut Sorted,
+    now: i64,
+) -> Result<()> {
+    let (settled, still) = swept::look(work, stripe, gone, now).await?;
+    sorted.settled.extend(settled);
+    for ready in still {
+        sorted.waits_for_funds(&ready, now, work.app.config.longest_wait_us());
+    }
+    Ok(())
+}
+
+impl Sorted {
+    /// The longer money has not come, the more rarely it is looked for.
+    fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
+        let age = now.saturating_sub(ready.transaction.state_at);
+        let waits = self.waiting.entry(now + look_again_us(age, longest)).or_default();
+        waits.push((ready.attempt.id, ready.transaction.id, Some(Code::WaitingForFunds.as_str())));
+    }
 }
 
 /// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
@@ -412,15 +444,16 @@ async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
 }
 
 /// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
-/// hold at all, neither now nor later: it has gone some other way.
+/// hold at all, neither now nor later, or has held for longer than a day without making it available: it may have gone
+/// some other way.
 fn share(
     waiting: Vec<Ready>,
     balance: &vendors::stripe::balance::Balance,
     spoken_for: &HashMap<(String, Currency), i64>,
     sorted: &mut Sorted,
-    later: i64,
-) -> Vec<Ready> {
-    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Ready>) = (HashMap::new(), Vec::new());
+    (now, longest): (i64, i64),
+) -> Vec<Gone> {
+    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Gone>) = (HashMap::new(), Vec::new());
     for ready in waiting {
         let net = ready.transaction.terms.net;
         let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
@@ -432,9 +465,11 @@ fn share(
             *left -= units;
             sorted.ready.push(ready);
         } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
-            gone.push(ready);
+            gone.push(Gone { ready, why: Why::NotHeld });
+        } else if now.saturating_sub(ready.transaction.state_at) > LATE_US {
+            gone.push(Gone { ready, why: Why::NotAvailable });
         } else {
-            sorted.waiting.entry(later).or_default().push((ready.attempt.id, ready.transaction.id, None));
+            sorted.waits_for_funds(&ready, now, longest);
         }
     }
     gone

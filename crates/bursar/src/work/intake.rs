@@ -9,7 +9,7 @@ use payout::money::Vendor;
 use super::{Done, Work};
 use crate::ops::Result;
 use crate::store::events::{self, Waiting};
-use crate::store::{Tx, payees, transactions, vendors};
+use crate::store::{Tx, named, payees, transactions, vendors};
 use crate::transact;
 
 /// How many events one pass takes.
@@ -25,6 +25,9 @@ const PARKED_US: i64 = 600_000_000;
 const UNREADABLE: &str =
     "it is signed but cannot be read; nothing was done, and the vendor is asked by itself";
 
+/// An event may overtake our own answer, which then says the same: so long a look waits for it.
+const ANSWER_US: i64 = 10_000_000;
+
 /// What is to be done about an event.
 enum Meaning {
     /// Ask about this transaction.
@@ -33,6 +36,8 @@ enum Meaning {
     ConcernsAll(Vec<TransactionId>),
     /// Read this connected account again.
     Account(String),
+    /// It names this submission by our own key, and the object that the vendor has under it.
+    Names(String, String),
     /// We do not know the object yet.
     Park,
     /// It moves nothing, and why.
@@ -61,10 +66,11 @@ pub async fn once(work: &Work, _now: i64) -> Done {
             vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
         let known = known_objects(tx, &waiting).await?;
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut ask, mut carried) = (BTreeSet::new(), Carried::new());
+        let keys = known_keys(tx, &waiting).await?;
+        let (mut ask, mut carried, mut named) = (BTreeSet::new(), Carried::new(), Vec::new());
         for event in &waiting {
             let live = live.get(&event.vendor).copied().unwrap_or(false);
-            match meaning(tx, event, &known, &mut carried, live).await? {
+            match meaning(tx, event, (&known, &keys), &mut carried, live).await? {
                 Meaning::Concerns(id) => {
                     links.push((event.id.clone(), id));
                     ask.insert(id);
@@ -77,6 +83,10 @@ pub async fn once(work: &Work, _now: i64) -> Done {
                     payees::ask_again(tx, Vendor::Stripe, &account, now).await?;
                     applied.push((event.id.clone(), "the account is read again".to_owned()));
                 }
+                Meaning::Names(submission, object) => {
+                    named.push((submission, object));
+                    parked.push(event.id.clone());
+                }
                 Meaning::Park => parked.push(event.id.clone()),
                 Meaning::Nothing(why) => applied.push((event.id.clone(), why)),
             }
@@ -84,6 +94,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         events::link(tx, &links, now).await?;
         events::park(tx, &parked, now).await?;
         events::mark_applied(tx, &applied, now).await?;
+        named::name(tx, &named, now + ANSWER_US).await?;
         transactions::ask_now(tx, &ask.into_iter().collect::<Vec<_>>(), now).await?;
         Ok(waiting.len())
     })?;
@@ -116,6 +127,23 @@ async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
     Ok(known)
 }
 
+/// The submissions that these events name by a key of ours: the key, the submission, and for Stripe its account.
+type Keys = HashMap<(Vendor, String), (String, Option<String>)>;
+
+async fn known_keys(tx: &mut Tx, waiting: &[Waiting]) -> Result<Keys> {
+    let named: Vec<String> = waiting
+        .iter()
+        .filter_map(|event| match event.vendor {
+            Vendor::Stripe => ::vendors::stripe::event::parse(event.body.as_bytes()).ok()?.idempotency_key,
+            Vendor::PayPal => ::vendors::paypal::event::parse(event.body.as_bytes()).ok()?.sender_batch_id,
+        })
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let found = named::by_key(tx, &named).await?;
+    Ok(found.into_iter().map(|(key, id, vendor, account)| ((vendor, key), (id, account))).collect())
+}
+
 /// The transactions that a PayPal batch carries, by its id: asked once in a pass, because a batch of a thousand items
 /// sends a thousand events.
 type Carried = HashMap<String, BTreeSet<TransactionId>>;
@@ -123,7 +151,7 @@ type Carried = HashMap<String, BTreeSet<TransactionId>>;
 async fn meaning(
     tx: &mut Tx,
     event: &Waiting,
-    known: &Known,
+    known: (&Known, &Keys),
     carried: &mut Carried,
     live: bool,
 ) -> Result<Meaning> {
@@ -134,8 +162,8 @@ async fn meaning(
 }
 
 /// A payee can write metadata on his own Stripe account, so an event is matched by the payout id that our own call was
-/// answered with, and by account and mode, never by metadata.
-fn stripe(event: &Waiting, known: &Known, live: bool) -> Meaning {
+/// answered with, and by account and mode, never by metadata. Where our own key caused it, that is an order to look.
+fn stripe(event: &Waiting, (known, keys): (&Known, &Keys), live: bool) -> Meaning {
     let Ok(told) = ::vendors::stripe::event::parse(event.body.as_bytes()) else {
         return Meaning::Nothing(UNREADABLE.to_owned());
     };
@@ -151,7 +179,15 @@ fn stripe(event: &Waiting, known: &Known, live: bool) -> Meaning {
     let Some(object) = event.object_id.as_ref().filter(|_| about_payment) else {
         return Meaning::Nothing("no effect: an event we have no use for".to_owned());
     };
-    let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else { return Meaning::Park };
+    let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else {
+        let key = told.idempotency_key.map(|key| (Vendor::Stripe, key));
+        return match key.and_then(|key| keys.get(&key)) {
+            Some((submission, account)) if *account == told.account => {
+                Meaning::Names(submission.clone(), object.clone())
+            }
+            Some(_) | None => Meaning::Park,
+        };
+    };
     let same = |destination: &String| !connect || told.account.as_ref() == Some(destination);
     let about = settled.iter().filter(|(_, destination)| same(destination)).map(|(id, _)| *id);
     match about.collect::<Vec<_>>().as_slice() {
@@ -165,7 +201,12 @@ fn is_about_account(kind: &str) -> bool {
     kind.starts_with("account.") || kind == "capability.updated"
 }
 
-async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known, carried: &mut Carried) -> Result<Meaning> {
+async fn paypal(
+    tx: &mut Tx,
+    event: &Waiting,
+    (known, keys): (&Known, &Keys),
+    carried: &mut Carried,
+) -> Result<Meaning> {
     let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else {
         return Ok(Meaning::Nothing(UNREADABLE.to_owned()));
     };
@@ -187,7 +228,11 @@ async fn paypal(tx: &mut Tx, event: &Waiting, known: &Known, carried: &mut Carri
         carried.insert(batch.clone(), of_batch.into_iter().collect());
     }
     let Some(carried) = carried.get(batch).filter(|carried| !carried.is_empty()) else {
-        return Ok(Meaning::Park);
+        let key = told.sender_batch_id.map(|key| (Vendor::PayPal, key));
+        return Ok(match key.and_then(|key| keys.get(&key)) {
+            Some((submission, _)) => Meaning::Names(submission.clone(), batch.clone()),
+            None => Meaning::Park,
+        });
     };
     let named = told.sender_item_id.as_deref().and_then(TransactionId::parse);
     match named {

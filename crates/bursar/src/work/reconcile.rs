@@ -198,7 +198,7 @@ async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> R
 }
 
 /// A field of a request's stored form.
-fn field(request: &MoneyRequest, name: &str) -> String {
+pub(super) fn field(request: &MoneyRequest, name: &str) -> String {
     url::form_urlencoded::parse(request.body())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())

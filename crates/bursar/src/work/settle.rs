@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::StreamExt as _;
+use payout::deadline;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg, State};
+use payout::transaction::{Fact, Leg, Reason, State};
 use tokio::sync::mpsc;
 use vendors::ReadError;
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
-use vendors::stripe::{ConnectedAccount, payout as bank};
+use vendors::stripe::transfer::Transfer;
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::{Done, Work, credit};
+use super::{Done, Work, credit, named};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -33,30 +35,51 @@ const BATCHES_AT_ONCE: usize = 4;
 const RECORDED_AT_ONCE: usize = 64;
 /// How long a question may take before another worker asks it.
 const LEASE_US: i64 = 60_000_000;
-/// A success is watched this long: a bank can send it back for about five business days.
-const WATCHED_US: i64 = 10 * DAY_US;
-const DAY_US: i64 = 86_400_000_000;
 /// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
 /// What is noted of a payment that the connected account does not have.
 const ELSEWHERE: &str =
     "the vendor was not asked: the payment was made from another account than the one that is connected";
 
-/// What the vendor said about one attempt.
-struct Said {
-    transaction: TransactionId,
-    heard: Option<Heard>,
-    what: String,
-    unreachable: bool,
+/// How a question was answered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    /// The vendor has nothing that it could be asked about yet.
+    NotAsked,
+    /// It told how its object stands.
+    Told,
+    /// It told that it has no such object, or none for us.
+    Unseen,
+    /// It did not answer.
+    Silent,
 }
 
-/// Where answers are told as they come. Nobody listens any more only when recording has failed, which ends the pass.
-type Tell = mpsc::UnboundedSender<Said>;
+/// What the vendor said about one object of a payment.
+struct Said {
+    transaction: TransactionId,
+    heard: Vec<Heard>,
+    what: String,
+    answer: Answer,
+}
+
+/// An object that the vendor is asked about.
+#[derive(Clone)]
+struct Question {
+    transaction: Transaction,
+    attempt: Attempt,
+    object: String,
+}
+
+/// Where answers are told as they come, all about one payment together. Nobody listens any more only when recording has
+/// failed, which ends the pass.
+type Tell = mpsc::UnboundedSender<Vec<Said>>;
 
 /// The items to be asked about, by PayPal's id of their batch.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
-/// One pass for one vendor: asks about the payments that are due.
+const DAY_US: i64 = 86_400_000_000;
+
+/// One pass for one vendor: looks at what events have named, and asks about the payments that are due.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -66,12 +89,14 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     if most == 0 {
         return Ok(0);
     }
+    let looked = named::once(work, vendor, now).await?;
     let until = now + LEASE_US;
     let due = transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, vendor, now, until, most).await?) })?;
-    match about(work, &due, now, "poll").await {
+    let asked = match about(work, &due, now, "poll").await {
         Err(error) if aside::about_a_row(&error) => halve(work, &due, now).await,
         outcome => outcome,
-    }
+    };
+    Ok(looked + asked?)
 }
 
 /// Asks in ever smaller parts, so that a record that cannot be worked on holds up only itself.
@@ -111,22 +136,38 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
         .filter(|one| one.vendor == Vendor::PayPal)
         .filter_map(|one| Some((one.id, one.vendor_id?)))
         .collect();
+    let linked = events::linked(&mut db, ids, i64::MAX).await?;
     drop(db);
     let (mut stripe, mut paypal, mut silent) = (Vec::new(), ByBatch::new(), Vec::new());
     for transaction in found {
-        match newest(&attempts, transaction.id, transaction.terms.vendor) {
-            Some(attempt) if attempt.leg == Leg::Payout && attempt.vendor_id.is_some() => {
-                stripe.push((transaction, attempt.clone()));
+        let of: Vec<&Attempt> = attempts.iter().filter(|one| one.transaction == transaction.id).collect();
+        let named: Vec<&str> = linked
+            .iter()
+            .filter(|event| event.transaction == transaction.id)
+            .filter_map(|event| event.object_id.as_deref())
+            .collect();
+        match transaction.terms.vendor {
+            Vendor::Stripe => {
+                let questions = at_stripe(&transaction, &of, &named, source, now);
+                if questions.is_empty() {
+                    silent.push(nothing_to_ask(transaction.id));
+                } else {
+                    stripe.push(questions);
+                }
             }
-            Some(attempt) => match attempt.submission.as_ref().and_then(|id| batches.get(id)) {
-                Some(batch) => paypal.entry(batch.clone()).or_default().push((transaction, attempt.clone())),
-                None => silent.push(nothing_to_ask(transaction.id)),
-            },
-            None => silent.push(nothing_to_ask(transaction.id)),
+            Vendor::PayPal => {
+                let asked = at_paypal(&of, &batches, &named);
+                if asked.is_empty() {
+                    silent.push(nothing_to_ask(transaction.id));
+                }
+                for (batch, attempt) in asked {
+                    paypal.entry(batch).or_default().push((transaction.clone(), attempt));
+                }
+            }
         }
     }
     let (tell, told) = mpsc::unbounded_channel();
-    silent.into_iter().for_each(|said| drop(tell.send(said)));
+    silent.into_iter().for_each(|said| drop(tell.send(vec![said])));
     let asking = async move {
         let (stripe, paypal) =
             (ask_stripe(work, stripe, source, &tell), ask_paypal(work, paypal, source, &tell));
@@ -136,25 +177,96 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
 }
 
 /// Records answers until the last is there: a question that hangs must not keep back what was answered meanwhile.
-async fn record_as_told(work: &Work, mut told: mpsc::UnboundedReceiver<Said>, asked_at: i64) -> Done {
+async fn record_as_told(work: &Work, mut told: mpsc::UnboundedReceiver<Vec<Said>>, asked_at: i64) -> Done {
     let (mut changed, mut some) = (0, Vec::new());
     while told.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
-        changed += record_said(work, std::mem::take(&mut some), asked_at).await?;
+        let said = std::mem::take(&mut some).into_iter().flatten().collect();
+        changed += record_said(work, said, asked_at).await?;
     }
     Ok(changed)
 }
 
 fn nothing_to_ask(transaction: TransactionId) -> Said {
-    Said { transaction, heard: None, what: "the vendor has nothing of it yet".to_owned(), unreachable: false }
+    Said {
+        transaction,
+        heard: Vec::new(),
+        what: "the vendor has nothing yet that it could be asked about".to_owned(),
+        answer: Answer::NotAsked,
+    }
 }
 
-/// The attempt the vendor is asked about: the newest bank payout, or the newest item.
-fn newest(attempts: &[Attempt], of: TransactionId, vendor: Vendor) -> Option<&Attempt> {
-    let leg = match vendor {
-        Vendor::Stripe => Leg::Payout,
-        Vendor::PayPal => Leg::Item,
+/// What Stripe is asked about: the newest bank payout, any older one that an event names, and the transfer.
+fn at_stripe(
+    of: &Transaction,
+    attempts: &[&Attempt],
+    named: &[&str],
+    source: &str,
+    now: i64,
+) -> Vec<Question> {
+    let known = |leg: Leg| {
+        let of_leg = attempts.iter().filter(move |one| one.leg == leg);
+        of_leg.filter_map(|one| Some((*one, one.vendor_id.clone()?)))
     };
-    attempts.iter().filter(|one| one.transaction == of && one.leg == leg).max_by_key(|one| one.number)
+    let newest = known(Leg::Payout).max_by_key(|(one, _)| one.number).map(|(one, _)| one.id);
+    let payouts =
+        known(Leg::Payout).filter(|(one, object)| Some(one.id) == newest || named.contains(&object.as_str()));
+    let transfers = known(Leg::Transfer).filter(|(one, object)| {
+        let event = named.contains(&object.as_str()) || named.iter().any(|name| name.starts_with("trr_"));
+        event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
+    });
+    let question = |(attempt, object): (&Attempt, String)| Question {
+        transaction: of.clone(),
+        attempt: attempt.clone(),
+        object,
+    };
+    payouts.chain(transfers).map(question).collect()
+}
+
+/// Somebody can reverse a transfer at Stripe at any time. Where money lies in the payee's balance it is asked about each
+/// time; of a success once a day.
+fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
+    match of.state {
+        State::Transferred
+        | State::PayoutReview
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling => true,
+        State::Success => of.asked.as_ref().is_none_or(|(at, _)| at / DAY_US != now / DAY_US),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => false,
+    }
+}
+
+/// What PayPal is asked about, by the batch that carries it: the newest item, and any older one whose batch an event names.
+fn at_paypal(
+    attempts: &[&Attempt],
+    batches: &HashMap<String, String>,
+    named: &[&str],
+) -> Vec<(String, Attempt)> {
+    let items = attempts.iter().filter(|one| one.leg == Leg::Item);
+    let known =
+        items.filter_map(|one| Some((batches.get(one.submission.as_ref()?)?.clone(), (*one).clone())));
+    let known: Vec<(String, Attempt)> = known.collect();
+    let newest = attempts.iter().filter(|one| one.leg == Leg::Item).map(|one| one.number).max();
+    let asked = known
+        .into_iter()
+        .filter(|(batch, one)| Some(one.number) == newest || named.contains(&batch.as_str()));
+    asked.collect()
 }
 
 fn tell(attempt: &Attempt, fact: Fact, source: &'static str, status: &str) -> Heard {
@@ -170,106 +282,154 @@ fn tell(attempt: &Attempt, fact: Fact, source: &'static str, status: &str) -> He
     }
 }
 
-async fn ask_stripe(
-    work: &Work,
-    ask: Vec<(Transaction, Attempt)>,
-    source: &'static str,
-    out: &Tell,
-) -> Result<()> {
+async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, out: &Tell) -> Result<()> {
     if ask.is_empty() {
         return Ok(());
     }
     let Some(stripe) = work.clients.stripe().await? else {
-        ask.iter().for_each(|(of, _)| drop(out.send(unreachable(of.id, "Stripe is not connected"))));
+        let silent = ask.iter().map(|of| of.iter().map(|one| unreachable(one, "Stripe is not connected")));
+        silent.for_each(|said| drop(out.send(said.collect())));
         return Ok(());
     };
-    let (ask, elsewhere): (Vec<_>, Vec<_>) =
-        ask.into_iter().partition(|(of, _)| stripe.may_have(of.vendor_account.as_deref()));
-    let asks = futures::stream::iter(ask).map(|(transaction, attempt)| {
+    let (ask, elsewhere): (Vec<_>, Vec<_>) = ask.into_iter().partition(|of: &Vec<Question>| {
+        of.iter().all(|one| stripe.may_have(one.transaction.vendor_account.as_deref()))
+    });
+    let asks = futures::stream::iter(ask).map(|of_one| {
         let client = stripe.client.clone();
         async move {
-            let account = ConnectedAccount::parse(transaction.destination.address());
-            let payout = match (account, attempt.vendor_id.as_deref()) {
-                (Some(account), Some(id)) => work.ask(Vendor::Stripe, client.payout(&account, id)).await,
-                (_, _) => Err(ReadError::Missing),
-            };
-            (transaction, attempt, payout)
+            let mut said = Vec::new();
+            for question in &of_one {
+                said.push(match work.ask(Vendor::Stripe, at(&client, question, source)).await {
+                    Ok(told) => told,
+                    Err(error) => failed_to_ask(work, Vendor::Stripe, question, &error).await?,
+                });
+            }
+            Ok::<_, crate::ops::OpsError>(said)
         }
     });
     let mut asks = asks.buffer_unordered(READS_AT_ONCE);
-    elsewhere.iter().for_each(|(of, _)| drop(out.send(unreachable(of.id, ELSEWHERE))));
-    while let Some((transaction, attempt, payout)) = asks.next().await {
-        let said = match payout {
-            Ok(payout) => {
-                // One that Stripe made by its own schedule pays several at once; it was matched by what it took.
-                let same = payout.automatic || payout.money() == Some(transaction.terms.net);
-                let fact = bank::fact(&payout).map(|fact| tell(&attempt, fact, source, &payout.status));
-                believed(&transaction, "Stripe", &payout.status, same, fact)
-            }
-            Err(error) => failed_to_ask(work, Vendor::Stripe, transaction.id, &error).await?,
-        };
-        drop(out.send(said));
+    let elsewhere = elsewhere.iter().map(|of| of.iter().map(|one| unreachable(one, ELSEWHERE)));
+    elsewhere.for_each(|said| drop(out.send(said.collect())));
+    while let Some(said) = asks.next().await {
+        drop(out.send(said?));
     }
     Ok(())
 }
 
+/// Asks Stripe about one transfer or payout.
+async fn at(
+    client: &Stripe,
+    question: &Question,
+    source: &'static str,
+) -> std::result::Result<Said, ReadError> {
+    let Question { transaction: of, attempt, object } = question;
+    if attempt.leg == Leg::Transfer {
+        let transfer = client.transfer(object).await?;
+        let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
+        let (status, fact) = transfer_fact(&transfer);
+        let heard = fact.map(|fact| tell(attempt, fact, source, &status));
+        return Ok(believed(question, "Stripe", &status, same, heard.into_iter().collect()));
+    }
+    let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
+    let payout = client.payout(&account, object).await?;
+    // One that Stripe made by its own schedule pays several at once; it was matched by what it took.
+    let same = payout.automatic || payout.money() == Some(of.terms.net);
+    let heard = bank::fact(&payout).map(|fact| tell(attempt, fact, source, &payout.status));
+    Ok(believed(question, "Stripe", &payout.status, same, heard.into_iter().collect()))
+}
+
+/// How a transfer stands, in words, and the fact that it is.
+pub(super) fn transfer_fact(transfer: &Transfer) -> (String, Option<Fact>) {
+    let (all, back) = (transfer.amount_units, transfer.amount_reversed_units);
+    if back <= 0 {
+        return ("that the transfer stands".to_owned(), None);
+    }
+    if back >= all {
+        return ("that the transfer was reversed".to_owned(), Some(Fact::TransferReversed));
+    }
+    let told = format!(
+        "that {back} of the transfer's {all} {} (in Stripe's units) were reversed",
+        transfer.currency
+    );
+    let reason = Reason::new("transfer_reversed_partly", told.as_str());
+    (told, Some(Fact::TransferReversedPartly(reason)))
+}
+
 /// An answer counts only when it is about the payment we asked for: the same amount, in the same currency, to the same
 /// destination. Any other changes nothing, and whoever looks at the payment is told so.
-fn believed(of: &Transaction, vendor: &str, status: &str, same: bool, heard: Option<Heard>) -> Said {
+fn believed(of: &Question, vendor: &str, status: &str, same: bool, heard: Vec<Heard>) -> Said {
     let what = if same {
         format!("{vendor} says {status}")
     } else {
         metrics::counter!("bursar_alarms_total").increment(1);
-        tracing::error!(transaction = %of.id, vendor, status,
+        tracing::error!(transaction = %of.transaction.id, vendor, status,
             "the vendor answers about another amount, currency or destination than ours; nothing was recorded");
         format!(
             "{vendor} says {status}, but of another amount, currency or destination than ours. Nothing was recorded; ask {vendor} about it"
         )
     };
-    Said { transaction: of.id, heard: heard.filter(|_| same), what, unreachable: false }
+    let heard = if same { heard } else { Vec::new() };
+    Said { transaction: of.transaction.id, heard, what, answer: Answer::Told }
 }
 
-fn unreachable(transaction: TransactionId, why: &str) -> Said {
-    Said { transaction, heard: None, what: why.to_owned(), unreachable: true }
+fn unreachable(of: &Question, why: &str) -> Said {
+    Said { transaction: of.transaction.id, heard: Vec::new(), what: why.to_owned(), answer: Answer::Silent }
+}
+
+/// The vendor has no such object, or none for us. That is an answer: it is asked more and more rarely, and what does not
+/// come back into sight goes to a person, with the vendor's words.
+fn unseen(of: &Question, words: &str, now: i64) -> Said {
+    let for_long = of.transaction.unseen_since.is_some_and(|since| since + deadline::UNSEEN_US <= now);
+    let leg = of.attempt.leg;
+    let gone = for_long && !of.transaction.state.settled() && matches!(leg, Leg::Payout | Leg::Item);
+    let fact = || Fact::OutOfSight(leg, Reason::new("not_shown_by_vendor", words));
+    Said {
+        heard: gone.then(|| tell(&of.attempt, fact(), "poll", words)).into_iter().collect(),
+        answer: Answer::Unseen,
+        ..unreachable(of, words)
+    }
 }
 
 /// A question without an answer changes nothing; it is asked again soon.
-async fn failed_to_ask(
-    work: &Work,
-    vendor: Vendor,
-    transaction: TransactionId,
-    error: &ReadError,
-) -> Result<Said> {
-    if let ReadError::Credentials(why) = error {
-        connections::pause(&work.app, vendor, why).await?;
+async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadError) -> Result<Said> {
+    match error {
+        ReadError::Missing | ReadError::Refused { .. } => {
+            return Ok(unseen(of, &error.to_string(), work.app.clock.now()));
+        }
+        ReadError::Credentials(why) => connections::pause(&work.app, vendor, why).await?,
+        ReadError::RateLimited { .. } | ReadError::Unreachable(_) | ReadError::Unreadable(_) => {}
     }
     if let ReadError::Unreadable(why) = error {
         metrics::counter!("bursar_alarms_total").increment(1);
-        tracing::error!(%transaction, vendor = vendor.as_str(), why,
+        tracing::error!(transaction = %of.transaction.id, vendor = vendor.as_str(), why,
             "the vendor's answer about a payment cannot be read; nothing was recorded, and it is asked again");
     }
-    Ok(unreachable(transaction, &error.to_string()))
+    Ok(unreachable(of, &error.to_string()))
 }
 
 async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell) -> Result<()> {
     if ask.is_empty() {
         return Ok(());
     }
+    let ask = ask.into_iter().map(|(object, due)| {
+        let question = |(transaction, attempt)| Question { transaction, attempt, object: object.clone() };
+        due.into_iter().map(question).collect::<Vec<_>>()
+    });
     let Some(paypal) = work.clients.paypal().await? else {
-        let all = ask.into_values().flatten();
-        all.for_each(|(of, _)| drop(out.send(unreachable(of.id, "PayPal is not connected"))));
+        let silent = |one| drop(out.send(vec![unreachable(&one, "PayPal is not connected")]));
+        ask.flatten().for_each(silent);
         return Ok(());
     };
-    let (ask, elsewhere): (ByBatch, ByBatch) = ask
-        .into_iter()
-        .partition(|(_, due)| due.iter().all(|(of, _)| paypal.may_have(of.vendor_account.as_deref())));
-    elsewhere.values().flatten().for_each(|(of, _)| drop(out.send(unreachable(of.id, ELSEWHERE))));
+    let (ask, elsewhere): (Vec<_>, Vec<_>) = ask.partition(|due: &Vec<Question>| {
+        due.iter().all(|one| paypal.may_have(one.transaction.vendor_account.as_deref()))
+    });
+    elsewhere.iter().flatten().for_each(|one| drop(out.send(vec![unreachable(one, ELSEWHERE)])));
     let client = &paypal.client;
-    let asks = futures::stream::iter(ask)
-        .map(|(batch, due)| async move { ask_batch(work, client, &batch, &due, source).await });
+    let asks =
+        futures::stream::iter(ask).map(|due| async move { ask_batch(work, client, &due, source).await });
     let mut asks = asks.buffer_unordered(BATCHES_AT_ONCE);
     while let Some(said) = asks.next().await {
-        said?.into_iter().for_each(|one| drop(out.send(one)));
+        said?.into_iter().for_each(|one| drop(out.send(vec![one])));
     }
     Ok(())
 }
@@ -278,20 +438,20 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
 async fn ask_batch(
     work: &Work,
     client: &PayPal,
-    batch: &str,
-    due: &[(Transaction, Attempt)],
+    due: &[Question],
     source: &'static str,
 ) -> Result<Vec<Said>> {
-    let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|(_, attempt)| attempt.vendor_id.is_some());
+    let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|one| one.attempt.vendor_id.is_some());
     if few && let Some(said) = ask_items(work, client, due, source).await? {
         return Ok(said);
     }
+    let Some(batch) = due.first().map(|one| one.object.as_str()) else { return Ok(Vec::new()) };
     match work.ask(Vendor::PayPal, client.batch(batch)).await {
-        Ok(batch) => Ok(of_batch(&batch, due, source)),
+        Ok(batch) => Ok(of_batch(&batch, due, source, work.app.clock.now())),
         Err(error) => {
             let mut said = Vec::new();
-            for (of, _) in due {
-                said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?);
+            for one in due {
+                said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?);
             }
             Ok(said)
         }
@@ -303,35 +463,31 @@ async fn ask_batch(
 async fn ask_items(
     work: &Work,
     client: &PayPal,
-    due: &[(Transaction, Attempt)],
+    due: &[Question],
     source: &'static str,
 ) -> Result<Option<Vec<Said>>> {
     let mut said = Vec::new();
-    for (of, attempt) in due {
-        let item = client.item(attempt.vendor_id.as_deref().unwrap_or_default());
+    for one in due {
+        let item = client.item(one.attempt.vendor_id.as_deref().unwrap_or_default());
         match work.ask(Vendor::PayPal, item).await {
             Ok(item) => match paypal_batch::item_fact(&item) {
                 None | Some(Fact::ItemPending) => return Ok(None),
-                fact => said.push(of_item(of, attempt, &item, fact, source)),
+                fact => said.push(of_item(one, &item, fact, source)),
             },
-            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, of.id, &error).await?),
+            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?),
         }
     }
     Ok(Some(said))
 }
 
-fn of_item(
-    of: &Transaction,
-    attempt: &Attempt,
-    item: &Item,
-    fact: Option<Fact>,
-    source: &'static str,
-) -> Said {
-    let heard = fact.map(|fact| Heard {
+/// What an item says of its payment, and what PayPal took for it, which it may tell long after.
+fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str) -> Said {
+    let fee = paypal_batch::item_fee(item).map(Fact::FeeKnown);
+    let told = fact.into_iter().chain(fee).map(|fact| Heard {
         vendor_id: Some(item.payout_item_id.clone()),
-        ..tell(attempt, fact, source, &item.status)
+        ..tell(&of.attempt, fact, source, &item.status)
     });
-    believed(of, "PayPal", &item.status, about_ours(of, item), heard)
+    believed(of, "PayPal", &item.status, about_ours(&of.transaction, item), told.collect())
 }
 
 /// Whether an item is about this payment. PayPal always tells the amount; what else it tells must agree.
@@ -344,24 +500,30 @@ pub(super) fn about_ours(of: &Transaction, item: &Item) -> bool {
 
 /// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
 /// none at all.
-fn of_batch(batch: &Batch, due: &[(Transaction, Attempt)], source: &'static str) -> Vec<Said> {
+fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<Said> {
     let items: HashMap<&str, &Item> =
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
-    let one = |(of, attempt): &(Transaction, Attempt)| match items.get(of.id.to_string().as_str()) {
-        Some(item) => of_item(of, attempt, item, paypal_batch::fact_in(batch, item), source),
+    let one = |of: &Question| match items.get(of.transaction.id.to_string().as_str()) {
+        Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source),
         None if batch.unread > 0 => {
             metrics::counter!("bursar_alarms_total").increment(1);
-            tracing::error!(transaction = %of.id, unread = batch.unread,
+            tracing::error!(transaction = %of.transaction.id, unread = batch.unread,
                 "PayPal's answer about an item cannot be read; it is set aside and asked about again, the others settle");
-            unreachable(of.id, "PayPal's answer about this item cannot be read; it is asked again")
+            unreachable(of, "PayPal's answer about this item cannot be read; it is asked again")
         }
         None => {
-            let refused = paypal_batch::batch_refusal(batch).map(Fact::ItemFailed);
-            Said {
-                transaction: of.id,
-                heard: refused.map(|fact| tell(attempt, fact, source, &batch.status)),
-                what: format!("PayPal says that the batch is {} and does not list this item", batch.status),
-                unreachable: false,
+            let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);
+            match paypal_batch::batch_refusal(batch).map(Fact::ItemFailed) {
+                Some(refused) => Said {
+                    heard: vec![tell(&of.attempt, refused, source, &batch.status)],
+                    answer: Answer::Told,
+                    ..unreachable(of, &what)
+                },
+                // While it is not processed, it may not list its items yet.
+                None if matches!(batch.status.as_str(), "PENDING" | "PROCESSING") => {
+                    Said { answer: Answer::Told, ..unreachable(of, &what) }
+                }
+                None => unseen(of, &what, now),
             }
         }
     };
@@ -371,34 +533,44 @@ fn of_batch(batch: &Batch, due: &[(Transaction, Attempt)], source: &'static str)
 /// Writes down what was said. The events that were linked before the question was asked are settled by its answer.
 async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let app = &work.app;
-    let ids: Vec<TransactionId> = said.iter().map(|one| one.transaction).collect();
+    let ids: BTreeSet<TransactionId> = said.iter().map(|one| one.transaction).collect();
+    let ids: Vec<TransactionId> = ids.into_iter().collect();
     let ids = ids.as_slice();
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
         // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
         transactions::lock(tx, ids).await?;
         let linked = events::linked(tx, ids, i64::MAX).await?;
-        let mut heard: Vec<Heard> = said.iter().filter_map(|one| one.heard.clone()).collect();
-        let answered: BTreeSet<TransactionId> =
-            said.iter().filter(|one| !one.unreachable).map(|one| one.transaction).collect();
+        let mut heard: Vec<Heard> = said.iter().flat_map(|one| one.heard.iter().cloned()).collect();
+        let mut answers: HashMap<TransactionId, Answer> = HashMap::new();
+        for one in &said {
+            let worst = answers.entry(one.transaction).or_insert(one.answer);
+            *worst = one.answer.max(*worst);
+        }
         let (mut settled, mut later) = (Vec::new(), BTreeSet::new());
         for event in &linked {
-            if event.linked_at <= asked_at && answered.contains(&event.transaction) {
-                settled.push(event);
+            let answer = answers.get(&event.transaction).copied().unwrap_or(Answer::Silent);
+            if event.linked_at <= asked_at && answer != Answer::Silent {
+                settled.push((event, answer));
             } else {
                 later.insert(event.transaction);
             }
         }
         if !settled.is_empty() {
-            credit::name_events(&mut heard, &settled, &transactions::attempts(tx, ids).await?);
+            let events: Vec<&events::Linked> = settled.iter().map(|(event, _)| *event).collect();
+            credit::name_events(&mut heard, &events, &transactions::attempts(tx, ids).await?);
         }
         let recorded = record::record(tx, app, "settle", &heard).await?;
         let states = note(tx, work, ids, &said, &later, now).await?;
         let effects: Vec<(String, String)> = settled
             .iter()
-            .map(|event| {
+            .map(|(event, answer)| {
                 let state = states.get(&event.transaction).map_or("gone", |state| state.as_str());
-                (event.id.clone(), format!("the vendor was asked; the payment is {state}"))
+                let did = match answer {
+                    Answer::NotAsked => "there was nothing to ask the vendor about",
+                    Answer::Told | Answer::Unseen | Answer::Silent => "the vendor was asked",
+                };
+                (event.id.clone(), format!("{did}; the payment is {state}"))
             })
             .collect();
         events::mark_applied(tx, &effects, now).await?;
@@ -422,18 +594,29 @@ async fn note(
     later: &BTreeSet<TransactionId>,
     now: i64,
 ) -> Result<HashMap<TransactionId, State>> {
-    let what: HashMap<TransactionId, &Said> = said.iter().map(|one| (one.transaction, one)).collect();
+    let mut what: HashMap<TransactionId, Vec<&Said>> = HashMap::new();
+    said.iter().for_each(|one| what.entry(one.transaction).or_default().push(one));
     let (mut asked, mut states) = (Vec::new(), HashMap::new());
     for transaction in transactions::several(tx, ids).await? {
         states.insert(transaction.id, transaction.state);
         let Some(said) = what.get(&transaction.id) else { continue };
-        let still_hinted = later.contains(&transaction.id) || said.unreachable;
-        let next_at = match (later.contains(&transaction.id), said.unreachable) {
-            (true, false) => Some(now),
-            (_, true) => Some(now + work.app.config.longest_wait_us()),
-            (false, false) => next_at(&transaction, now, work.app.config.poll_us()),
+        let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
+        let unseen_since = match answer {
+            Answer::NotAsked | Answer::Told => None,
+            Answer::Unseen => Some(transaction.unseen_since.unwrap_or(now)),
+            Answer::Silent => transaction.unseen_since,
         };
-        asked.push(Asked { id: transaction.id, what: said.what.clone(), next_at, still_hinted });
+        let (poll, longest) = (work.app.config.poll_us(), work.app.config.longest_wait_us());
+        let next_at = match (later.contains(&transaction.id), answer) {
+            (_, Answer::Silent) => Some(now + longest),
+            (true, _) => Some(now),
+            (false, Answer::Unseen) => unseen_next(&transaction, unseen_since.unwrap_or(now), now, longest),
+            (false, Answer::NotAsked | Answer::Told) => next_at(&transaction, now, poll),
+        };
+        let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
+        let still_hinted = later.contains(&transaction.id) || answer == Answer::Silent;
+        let what = words.join("; ");
+        asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unseen_since });
     }
     transactions::note_asked(tx, &asked, now).await?;
     Ok(states)
@@ -443,17 +626,39 @@ async fn note(
 /// watch: events tell of what comes back, and this is for those that are lost. Every hour for ten days would be 240 questions
 /// for each payment, which at ten thousand payments a day leaves no room for anything else.
 fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
-    let (first, end) = (12 * poll_us, settled.saturating_add(WATCHED_US));
+    let (first, end) = (12 * poll_us, settled.saturating_add(deadline::WATCHED_US));
     let looks = [first, 7 * first].map(|after| settled.saturating_add(after));
     let next = looks.into_iter().find(|at| *at > now).unwrap_or(now.saturating_add(DAY_US.max(first)));
     (now < end).then(|| next.min(end))
 }
+
+/// What the vendor does not show is asked for every minute at first, then every hour, then every day; a success only while
+/// it is watched.
+fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i64> {
+    let age = now.saturating_sub(since);
+    let wait = match age {
+        ..HOUR_US => longest.max(MINUTE_US).min(HOUR_US),
+        HOUR_US..DAY_US => HOUR_US,
+        _ => DAY_US,
+    };
+    // Never past the moment at which it goes to a person.
+    let wait = if age < deadline::UNSEEN_US { wait.min(deadline::UNSEEN_US - age) } else { wait };
+    next_at(of, now, wait).map(|_| now.saturating_add(wait))
+}
+
+const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 60 * MINUTE_US;
 
 fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
     match transaction.state {
         State::Success => watched(now, transaction.settled_at.unwrap_or(now), poll_us),
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             Some(now.saturating_add(poll_us))
+        }
+        // Somebody may take it back at the vendor at any time.
+        State::PayoutFailed | State::PayoutCanceled => {
+            let age = now.saturating_sub(transaction.state_at);
+            Some(now.saturating_add(if age < DAY_US { 12 * poll_us } else { DAY_US }))
         }
         State::Queued
         | State::Sending
@@ -464,14 +669,13 @@ fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
         | State::PayoutUnknown
         | State::PayoutReview
         | State::Failed
-        | State::PayoutFailed
-        | State::PayoutCanceled
         | State::Recalling
         | State::Recalled
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed => None,
+        | State::Reversed
+        | State::WrittenOff => None,
     }
 }
 
@@ -488,7 +692,7 @@ mod tests {
             now = next;
         }
         assert_eq!(looks.first(), Some(&3_600_000_000));
-        assert_eq!(looks.last(), Some(&WATCHED_US));
+        assert_eq!(looks.last(), Some(&deadline::WATCHED_US));
         assert!(looks.len() <= 15, "{looks:?}");
     }
 }

@@ -24,6 +24,7 @@ mod mails;
 mod need;
 mod nodes;
 mod pages;
+mod paid_twice;
 mod people;
 mod portal;
 mod safe_mode;

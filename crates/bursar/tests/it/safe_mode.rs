@@ -2,13 +2,14 @@
 //! named here with the reason why it is not.
 
 use bursar::ops::batches::Choose;
+use bursar::ops::by_hand::{Finding, ParkedFinding};
 use bursar::ops::pay::{Balances, Seen};
 use bursar::ops::rewards::{Edit, Verdict, Which};
-use bursar::ops::transactions::Finding;
-use bursar::ops::{OpsError, batches, pay, rewards, transactions};
+use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
 use bursar::store::transactions::Filter;
 use payout::eligibility::Code;
 use payout::ids::{BatchId, TransactionId};
+use payout::law::Parked;
 use payout::money::{Currency, Money};
 
 use crate::scenarios::Stage;
@@ -25,8 +26,9 @@ const ALLOWED: [&str; 7] = [
     "transactions::ask_now",
 ];
 
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("batches", include_str!("../../src/ops/batches.rs")),
+    ("by_hand", include_str!("../../src/ops/by_hand.rs")),
     ("claims", include_str!("../../src/ops/claims.rs")),
     ("pay", include_str!("../../src/ops/pay.rs")),
     ("rewards", include_str!("../../src/ops/rewards.rs")),
@@ -66,6 +68,8 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
     let cent = Money::new(1, Currency::parse("USD").unwrap());
     let void = Verdict::Void { reason: "entered twice".to_owned(), shown: false };
     let none = Which::Ids(Vec::new());
+    let (reference, paid_on) = (String::new(), String::new());
+    let lost = ParkedFinding { how: Parked::GivenUp, reference, paid_on, note: "asked".to_owned() };
     vec![
         ("batches::remove", batches::remove(app, actor, draft, &[], None).await.map(drop)),
         ("batches::remove_blocked", batches::remove_blocked(app, actor, draft, None).await.map(drop)),
@@ -110,11 +114,10 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
             transactions::mark_paid_outside(app, actor, failed, "REF", "2026-03-02", None).await.map(drop),
         ),
         (
-            "transactions::settle_by_hand",
-            transactions::settle_by_hand(app, actor, failed, &Finding::NotMade, "asked", None)
-                .await
-                .map(drop),
+            "by_hand::settle_by_hand",
+            by_hand::settle_by_hand(app, actor, failed, &Finding::NotMade, "asked", None).await.map(drop),
         ),
+        ("by_hand::settle_parked", by_hand::settle_parked(app, actor, failed, &lost, None).await.map(drop)),
     ]
 }
 

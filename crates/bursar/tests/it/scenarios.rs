@@ -27,6 +27,9 @@
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of every
 //! blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` ·
 //! `clear ana` (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) ·
+//! `settle ana made` (by the object that the vendor has for her; `made as bo`: by his) / `settle ana not-made` (the vendor is
+//! asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money in his
+//! balance) · `by other` at the end of these two: the other person says so ·
 //! `return ana` (to the pool) · `cancel ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
 //! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
 //! refused, or there may be nothing to do) ·
@@ -40,14 +43,16 @@
 //! `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`, `read` or `any`, and the
 //! vendor's first money call where it is not written.
 //! `heal` (no fault strikes any more) · `mend ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) ·
-//! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
+//! `reverse bo` or `reverse bo 20.00` (somebody reverses his transfer in Stripe's dashboard, wholly or in part) · `daily bo`
+//! (his Stripe account is put on the daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal
+//! tells which fees it takes) · `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account) ·
 //! `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) ·
 //! `forget token` · `forget accounts` (as a database of an earlier version) ·
 //! `reconnect stripe` (credentials are saved again; `other-account`: those of another account) ·
 //! `switch stripe other-account` (the same beneath the program, without any question) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) ·
 //! `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object`
-//! as what is wrong with it) .
+//! as what is wrong with it; `of 1` names the first attempt's object) .
 //!
 //! # Time and the loops
 //!
@@ -67,6 +72,7 @@
 //! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
 //! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward or a batch with its claims; none where none is named |
 //! | `skipped ana profile_missing` | his claims that payouts went on without, newest first, with their reasons |
+//! | `why bo waiting_for_funds` | exactly these codes say why his newest transaction is not paid; none where none is named |
 //! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
 //! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
 //! | `requests ana 2 executed 1` | so many requests for his money reached the vendor, and so many were carried out |
@@ -118,6 +124,8 @@ scenarios![
     another_account_is_connected,
     another_account_beneath_us,
     account_disconnected,
+    account_disconnected_in_flight,
+    account_disconnected_before_payout,
     answer_lost_at_paypal,
     answer_lost_at_stripe,
     answers_that_cannot_be_believed,
@@ -128,6 +136,7 @@ scenarios![
     clawback_comes_off_the_next_claim,
     clawed_back,
     clock_ahead,
+    contradiction_is_settled_as_made,
     company_is_paid,
     connection_cut_in_the_body,
     credentials_refused,
@@ -138,6 +147,8 @@ scenarios![
     destination_changed_before_payout,
     destination_changed_before_send,
     fee_by_its_table,
+    fee_told_late,
+    found_by_our_own_key,
     funds_not_available_yet,
     happy_path_at_both_vendors,
     held_after_a_lost_answer,
@@ -152,11 +163,16 @@ scenarios![
     many_payments_to_one_account,
     marked_as_paid_outside,
     mixed_currencies,
+    money_missing,
+    money_swept_to_another_payment,
+    moved_after_its_rewards_were_freed,
     odd_currencies,
+    not_made_by_two_people,
     old_news_from_a_sleeping_worker,
     one_bad_item,
     one_bad_item_after_a_doubt,
     paid_then_failed,
+    parked_money_paid_otherwise,
     partner_bears_the_fee,
     pay_against_delete,
     pay_twice,
@@ -186,6 +202,10 @@ scenarios![
     told_of_what_happens,
     told_that_it_is_stuck,
     token_expires,
+    transfer_reversed_after_success,
+    transfer_reversed_before_payout,
+    transfer_reversed_partly,
+    transfer_reversed_while_parked,
     two_pays_on_one_balance,
     two_people,
     two_workers,
@@ -355,8 +375,9 @@ impl Stage {
                 _,
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
-                "vendor" | "heal" | "balance" | "mend" | "drain" | "daily" | "close-bank" | "disconnect"
-                | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
+                | "disconnect" | "fees" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode"
+                | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {

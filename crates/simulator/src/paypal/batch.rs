@@ -123,7 +123,7 @@ pub(crate) fn read(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let items: Vec<Value> = world.paypal.items.rows()[first..last]
         .iter()
         .map(|item| {
-            let mut shown = item.show(batch);
+            let mut shown = item.show(batch, world.paypal.fees_hidden);
             let path = format!("/v1/payments/payouts-item/{}", item.id);
             shown["links"] = json!([call.link(&path, "item", "GET")]);
             shown
@@ -150,7 +150,7 @@ pub(crate) fn read_item(world: &World, call: &Call<'_>, id: &str) -> Outcome {
 /// An item by itself, as reading, cancelling and events show it.
 pub(crate) fn show_item(world: &World, base: &str, item: &Item) -> Value {
     let batch = world.paypal.batches.at(item.batch);
-    let mut shown = item.show(batch);
+    let mut shown = item.show(batch, world.paypal.fees_hidden);
     if let Some(sender_batch_id) = &batch.sender_batch_id {
         shown["sender_batch_id"] = Value::from(sender_batch_id.as_str());
     }

@@ -41,6 +41,8 @@ pub(crate) struct PayPal {
     webhooks: Vec<event::Webhook>,
     posts: (i64, u32),
     opening_minor: i64,
+    /// Items are shown without the fees that are taken for them.
+    pub(crate) fees_hidden: bool,
 }
 
 /// Our balance in one currency.
@@ -87,6 +89,7 @@ impl PayPal {
             webhooks: Vec::new(),
             posts: (0, 0),
             opening_minor: options.opening_minor,
+            fees_hidden: false,
         }
     }
 

@@ -326,7 +326,7 @@ fn announce_item(world: &mut World, position: usize, suffix: &str, at: i64) {
 
 impl Item {
     /// Without links, which differ by where it is shown.
-    pub(crate) fn show(&self, batch: &Batch) -> Value {
+    pub(crate) fn show(&self, batch: &Batch, fee_hidden: bool) -> Value {
         let fee = decimal(fee_of(self.amount), &batch.currency);
         let mut shown = json!({
             "payout_item_id": self.id,
@@ -335,6 +335,9 @@ impl Item {
             "payout_batch_id": batch.id,
             "payout_item": self.echo,
         });
+        if fee_hidden {
+            shown["payout_item_fee"].take();
+        }
         if let Some(transaction_id) = &self.transaction_id {
             shown["transaction_id"] = Value::from(transaction_id.as_str());
             shown["activity_id"] = Value::from(transaction_id.chars().rev().collect::<String>());

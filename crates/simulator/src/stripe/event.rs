@@ -76,8 +76,14 @@ pub(crate) fn emit(
 ) {
     let id = world.ids.stripe("evt");
     let stripe = &mut world.stripe;
-    let wanting: Vec<&Endpoint> =
-        stripe.endpoints.iter().filter(|endpoint| endpoint.wants(kind, account.is_some())).collect();
+    // An account that has taken back our access tells us that, and nothing after it.
+    let silent = account.is_some_and(|id| stripe.accounts.get(id).is_some_and(|account| account.deleted))
+        && kind != "account.application.deauthorized";
+    let wanting: Vec<&Endpoint> = stripe
+        .endpoints
+        .iter()
+        .filter(|endpoint| !silent && endpoint.wants(kind, account.is_some()))
+        .collect();
     let mut data = json!({ "object": object });
     if let Some(before) = before {
         data["previous_attributes"] = before;

@@ -11,7 +11,7 @@ mod form;
 pub(crate) mod onboarding;
 pub(crate) mod payout;
 mod refusal;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -181,6 +181,14 @@ fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, request_id: &s
     if let Some(trouble) = trouble {
         return troubled(trouble, incoming);
     }
+    let account = incoming.header("stripe-account");
+    if account.is_some_and(|id| world.stripe.accounts.get(id).is_some_and(|account| account.deleted)) {
+        return Refusal::forbidden(
+            "account_invalid",
+            "The provided key does not have access to this account, or its access was revoked.",
+        )
+        .answer();
+    }
     if let Some(reason) = over_limit(world, incoming) {
         return limited(reason, 1);
     }
@@ -190,7 +198,6 @@ fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, request_id: &s
         return Refusal::new(400, None, message).of_kind("idempotency_error").answer();
     }
     let form = Form::read(&incoming.query, if incoming.method == "GET" { b"" } else { &incoming.body });
-    let account = incoming.header("stripe-account");
     let slot = key.map(|key| (account.unwrap_or_default().to_owned(), key.to_owned()));
     let fingerprint = format!("{}\u{3}{}", incoming.path, form.fingerprint());
     if let Some(replayed) =

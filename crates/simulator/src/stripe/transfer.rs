@@ -195,6 +195,42 @@ pub(crate) fn reverse(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(shown)
 }
 
+/// Somebody reverses the transfer of a group in Stripe's dashboard, wholly or in part. Where the connected balance does
+/// not cover it, it becomes negative, as Stripe lets a platform that answers for its accounts do.
+pub(crate) fn reverse_in_dashboard(world: &mut World, group: &str, part: Option<i64>, now: i64) -> bool {
+    let rows = world.stripe.transfers.rows();
+    let stands = |transfer: &Transfer| transfer.amount_reversed < transfer.amount;
+    let Some(transfer) = rows.iter().rfind(|one| one.group.as_deref() == Some(group) && stands(one)) else {
+        return false;
+    };
+    let (id, account, currency) =
+        (transfer.id.clone(), transfer.destination.clone(), transfer.currency.clone());
+    let left = transfer.amount - transfer.amount_reversed;
+    let amount = part.unwrap_or(left).min(left);
+    world.stripe.pay_in(&account, &currency, -amount, Place::Available);
+    world.stripe.pay_in(PLATFORM, &currency, amount, Place::Available);
+    let reversal_id = world.ids.stripe("trr");
+    let source = ("transfer_refund", reversal_id.as_str());
+    let movement = Movement::record(world, PLATFORM, &currency, amount, source, now);
+    Movement::record(world, &account, &currency, -amount, ("payment_refund", &reversal_id), now);
+    let reversal = Reversal {
+        id: reversal_id.clone(),
+        transfer: id.clone(),
+        amount,
+        currency,
+        metadata: BTreeMap::new(),
+        movement,
+        key: None,
+        created_at: now,
+    };
+    world.stripe.reversals.add(&reversal_id, &[format!("transfer={id}")], reversal);
+    let Some(position) = world.stripe.transfers.position(&id) else { return false };
+    let transfer = world.stripe.transfers.at_mut(position);
+    transfer.amount_reversed += amount;
+    transfer.reversals.push(reversal_id);
+    announce(world, &Cause::itself(now), position, "transfer.reversed", None).is_ok()
+}
+
 pub(crate) fn list_reversals(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let url = format!("/v1/transfers/{id}/reversals");
     let key = format!("transfer={id}");

@@ -215,16 +215,24 @@ pub fn item_fact(item: &Item) -> Option<Fact> {
     let reason = || reason_of(item.error.as_ref(), &item.status);
     match item.status.as_str() {
         "PENDING" => Some(Fact::ItemPending),
-        "SUCCESS" => Some(Fact::ItemPaid { fee: item.fee }),
+        "SUCCESS" => Some(Fact::ItemPaid),
         "FAILED" => Some(Fact::ItemFailed(reason())),
         "UNCLAIMED" => Some(Fact::ItemUnclaimed(reason())),
         "ONHOLD" => Some(Fact::ItemOnHold(reason())),
         "RETURNED" => Some(Fact::ItemReturned(reason())),
         "BLOCKED" => Some(Fact::ItemBlocked(reason())),
-        "REFUNDED" => Some(Fact::ItemRefunded { fee: item.fee }),
-        "REVERSED" => Some(Fact::ItemReversed { fee: item.fee }),
+        "REFUNDED" => Some(Fact::ItemRefunded),
+        "REVERSED" => Some(Fact::ItemReversed),
         _ => None,
     }
+}
+
+/// What PayPal took for itself for an item, once its money has reached the receiver: it keeps that, whatever becomes of the
+/// item afterwards. Before, the figure is only what it would take.
+#[must_use]
+pub fn item_fee(item: &Item) -> Option<Money> {
+    let credited = matches!(item.status.as_str(), "SUCCESS" | "REFUNDED" | "REVERSED");
+    item.fee.filter(|_| credited)
 }
 
 /// Why PayPal ended a whole batch without paying any of it (`DENIED`, `CANCELED`); `None` for a batch that

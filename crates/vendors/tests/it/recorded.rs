@@ -103,19 +103,22 @@ fn each_item_status_says_one_thing() {
     let fee = Some(Money::parse("0.25", Currency::parse("USD").unwrap()).unwrap());
     for (status, fact) in [
         ("PENDING", Some(Fact::ItemPending)),
-        ("SUCCESS", Some(Fact::ItemPaid { fee })),
+        ("SUCCESS", Some(Fact::ItemPaid)),
         ("FAILED", Some(Fact::ItemFailed(said.clone()))),
         ("UNCLAIMED", Some(Fact::ItemUnclaimed(said.clone()))),
         ("ONHOLD", Some(Fact::ItemOnHold(said.clone()))),
         ("RETURNED", Some(Fact::ItemReturned(said.clone()))),
         ("BLOCKED", Some(Fact::ItemBlocked(said.clone()))),
-        ("REFUNDED", Some(Fact::ItemRefunded { fee })),
-        ("REVERSED", Some(Fact::ItemReversed { fee })),
+        ("REFUNDED", Some(Fact::ItemRefunded)),
+        ("REVERSED", Some(Fact::ItemReversed)),
         ("NEW", None),
         ("INVENTED_LATER", None),
         ("", None),
     ] {
         assert_eq!(batch::item_fact(&item(status, Some("0.25"), true)), fact, "{status}");
+    }
+    for (status, told) in [("SUCCESS", fee), ("REFUNDED", fee), ("UNCLAIMED", None), ("FAILED", None)] {
+        assert_eq!(batch::item_fee(&item(status, Some("0.25"), true)), told, "{status}");
     }
     assert_eq!(
         batch::item_fact(&item("BLOCKED", None, false)),

@@ -62,6 +62,12 @@ pub fn gate(code: Code) -> Told {
             told("Es ist schon in einer Zahlung.", "Wie sie steht, sehen Sie unter „Auszahlungen“."),
         Code::RewardPaid =>
             told("Es ist bezahlt.", "Es ist nichts zu tun."),
+        Code::PaymentContradicted =>
+            told("Wir klären mit dem Zahlungsdienst, wie eine frühere Zahlung hierfür ausgegangen ist.", "Sie müssen nichts tun; wir kümmern uns darum."),
+        Code::WaitingForFunds =>
+            told("Das Geld liegt beim Zahlungsdienst und ist dort noch nicht verfügbar.", "Sie müssen nichts tun: Es geht von selbst an Ihre Bank weiter."),
+        Code::MoneyMissing =>
+            told("Wir klären mit dem Zahlungsdienst, wo das Geld dieser Zahlung ist.", "Sie müssen nichts tun; wir kümmern uns darum."),
     }
 }
 

@@ -62,6 +62,12 @@ pub fn gate(code: Code) -> Told {
             told("It is in a payment already.", "See how that stands under “Payouts”."),
         Code::RewardPaid =>
             told("It has been paid.", "There is nothing to do."),
+        Code::PaymentContradicted =>
+            told("We are checking with the payment service how an earlier payment of this ended.", "You need not do anything; we are looking into it."),
+        Code::WaitingForFunds =>
+            told("The money is at the payment service and is not available there yet.", "You need not do anything: it goes on to your bank by itself."),
+        Code::MoneyMissing =>
+            told("We are finding out with the payment service where the money of this payment is.", "You need not do anything; we are looking into it."),
     }
 }
 

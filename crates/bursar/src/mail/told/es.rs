@@ -62,6 +62,12 @@ pub fn gate(code: Code) -> Told {
             told("Ya está en un pago.", "Vea cómo va en «Pagos»."),
         Code::RewardPaid =>
             told("Está pagado.", "No hay nada que hacer."),
+        Code::PaymentContradicted =>
+            told("Estamos aclarando con el servicio de pago cómo terminó un pago anterior de esto.", "No tiene que hacer nada; nos ocupamos de ello."),
+        Code::WaitingForFunds =>
+            told("El dinero está en el servicio de pago y todavía no está disponible allí.", "No tiene que hacer nada: pasa a su banco por sí solo."),
+        Code::MoneyMissing =>
+            told("Estamos averiguando con el servicio de pago dónde está el dinero de este pago.", "No tiene que hacer nada; nos ocupamos de ello."),
     }
 }
 

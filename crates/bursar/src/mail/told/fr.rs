@@ -62,6 +62,12 @@ pub fn gate(code: Code) -> Told {
             told("Cela fait déjà partie d’un paiement.", "Voyez où il en est sous « Versements »."),
         Code::RewardPaid =>
             told("C’est payé.", "Il n’y a rien à faire."),
+        Code::PaymentContradicted =>
+            told("Nous vérifions auprès du service de paiement comment un paiement précédent s’est terminé.", "Vous n’avez rien à faire ; nous nous en occupons."),
+        Code::WaitingForFunds =>
+            told("L’argent est auprès du service de paiement et n’y est pas encore disponible.", "Vous n’avez rien à faire : il part vers votre banque de lui-même."),
+        Code::MoneyMissing =>
+            told("Nous cherchons avec le service de paiement où se trouve l’argent de ce paiement.", "Vous n’avez rien à faire ; nous nous en occupons."),
     }
 }
 

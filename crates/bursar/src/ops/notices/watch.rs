@@ -1,10 +1,12 @@
-//! What nobody does and somebody must still hear of: payments that stay with their vendor for too long, a vendor whose
-//! webhooks do not arrive, tax reports that are missing or about to end, batches that have ended. Each is told at most
-//! once a day, however many processes look.
+//! What nobody does and somebody must still hear of: payments that stand as they do for longer than their state may last
+//! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or about to end, batches that
+//! have ended. Each is told at most once a day, however many processes look.
 
-use payout::money::Vendor;
+use std::collections::BTreeMap;
+
+use payout::deadline;
 use payout::notice::Notice;
-use payout::transaction::{State, Status};
+use payout::transaction::State;
 use serde_json::json;
 
 use crate::app::App;
@@ -56,23 +58,20 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
 
 type Notices = Vec<(Notice, String, String)>;
 
-/// How long a vendor may take before somebody should look. Money that only its receiver can take is not stuck.
-fn patience_us(vendor: Vendor) -> i64 {
-    match vendor {
-        Vendor::Stripe => DAY_US,
-        Vendor::PayPal => 3 * DAY_US,
-    }
-}
-
+/// What stands as it does for longer than its state may last.
 async fn stuck(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
-    let waits = |state: &State| state.status() == Status::PendingProcessing && *state != State::Unclaimed;
+    let mut by_limit: BTreeMap<i64, Vec<State>> = BTreeMap::new();
+    for state in State::ALL {
+        if let Some(longest_us) = deadline::limit(*state).longest_us {
+            by_limit.entry(longest_us).or_default().push(*state);
+        }
+    }
     let mut ids = Vec::new();
-    for vendor in Vendor::ALL {
+    for (longest_us, states) in by_limit {
         let filter = Filter {
-            states: Some(State::ALL.iter().copied().filter(waits).collect()),
-            vendor: Some(vendor),
+            states: Some(states),
             open: true,
-            unmoved_since: Some(now - patience_us(vendor)),
+            unmoved_since: Some(now.saturating_sub(longest_us)),
             ..Filter::default()
         };
         let found = transactions::list(tx, &filter, AT_ONCE).await?;

@@ -12,6 +12,7 @@ use super::owed;
 use crate::ops::{Result, batches};
 use crate::store::Db;
 use crate::store::batches::{self as store, Pick, PoolFilter};
+use crate::store::contradictions;
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
 
 /// How many rewards of the pool are looked at for a page at first, and then further each time.
@@ -41,6 +42,7 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
         expires_at: entered.expires_at,
         held_until: entered.held_until,
         placement: reward.placement(),
+        contradicted: contradictions::rewards(db).await?.contains(&entered.id),
     };
     let own = eligibility::reward(&facts, None, now);
     let mut found: Vec<Blocker> = own.into_iter().map(|code| Blocker::new(code, entered.id)).collect();

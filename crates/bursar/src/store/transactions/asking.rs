@@ -53,6 +53,8 @@ pub struct Asked {
     pub next_at: Option<i64>,
     /// What an event or a person asked for has not been answered: it goes before the others again.
     pub still_hinted: bool,
+    /// Since when the vendor shows nothing of it.
+    pub unseen_since: Option<i64>,
 }
 
 /// Notes what the vendor said and gives the leases back.
@@ -64,12 +66,18 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for one in asked {
         let hint = one.next_at.filter(|_| one.still_hinted);
-        rows.push([one.id.to_string().into(), one.what.as_str().into(), one.next_at.into(), hint.into()]);
+        rows.push([
+            one.id.to_string().into(),
+            one.what.as_str().into(),
+            one.next_at.into(),
+            hint.into(),
+            one.unseen_since.into(),
+        ]);
     }
-    let sql = "WITH v (id, what, next_at, hinted_at) AS (VALUES {rows}) \
+    let sql = "WITH v (id, what, next_at, hinted_at, unseen_since) AS (VALUES {rows}) \
                UPDATE payout_transaction SET asked_at = $1, asked_what = v.what, ask_at = v.next_at, \
                hinted_at = CASE WHEN payout_transaction.hinted_at IS NULL THEN NULL ELSE v.hinted_at END, \
-               ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
+               unseen_since = v.unseen_since, ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
     tx.bulk(sql, &[now.into()], rows).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use payout::access::{Permission, Role};
 use payout::ids::{BatchId, TransactionId};
+use payout::law::Parked;
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::remedy::Choice;
@@ -22,11 +23,11 @@ use crate::clock::{rfc3339, start_of_date};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::payees as payee_verbs;
 use crate::ops::transactions::{self as verbs};
-use crate::ops::{evidence, views, why};
+use crate::ops::{by_hand, evidence, views, why};
 use crate::store::programs::{self, Named};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
-use crate::store::{Db, payees};
+use crate::store::{Db, contradictions, payees};
 use crate::web::fault::Fault;
 use crate::web::form;
 use crate::web::session::Who;
@@ -65,7 +66,13 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/transactions/{id}/settle-by-hand", pays, settle_by_hand)
             .says("Settle what needs a person: `made` (its object is read at the vendor) or `not_made`")
             .takes::<ByHandJson>()
-            .answers::<WholeJson>(200),
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
+        post("/api/v1/transactions/{id}/settle-parked", pays, settle_parked)
+            .says("Settle money that lies in a payee's Stripe balance and cannot be fetched; 202 until a second person says the same")
+            .takes::<ParkedJson>()
+            .answers::<WholeJson>(200)
+            .answers::<WholeJson>(202),
         post("/api/v1/transactions/{id}/mark-paid-outside", pays, mark_paid_outside)
             .says("Close a failed payment that was made some other way")
             .takes::<OutsideJson>()
@@ -132,6 +139,8 @@ struct TransactionJson {
     last_answer: Option<String>,
     released_at: Option<String>,
     paid_outside: Option<OutsideShown>,
+    /// When the vendor told something else than is final here; nothing of it is paid again until that is settled.
+    contradicted_at: Option<String>,
 }
 
 /// A transaction with everything about it.
@@ -145,14 +154,27 @@ struct WholeJson {
     timeline: Vec<LineJson>,
     /// What can be done about it, the usual first; empty for a partner, who is told in the portal.
     choices: Vec<ChoiceJson>,
+    /// What one person has said about it and another must confirm.
+    second_person: Option<SecondJson>,
+}
+
+/// What waits for a second person.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecondPerson)]
+struct SecondJson {
+    /// `not_made`, `reversed`, `written_off` or `paid_otherwise`, with the date and reference of that.
+    deed: String,
+    note: String,
+    asked_by: String,
+    asked_at: String,
 }
 
 /// Something that can be done.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Choice)]
 struct ChoiceJson {
-    /// `wait`, `refresh`, `outside`, `resubmit`, `return_to_pool`, `mark_paid_outside`, `settle_by_hand` or
-    /// `cancel_unclaimed`.
+    /// `wait`, `refresh`, `outside`, `resubmit`, `return_to_pool`, `mark_paid_outside`, `settle_by_hand`,
+    /// `settle_parked` or `cancel_unclaimed`.
     deed: &'static str,
     words: &'static str,
     who: &'static str,
@@ -240,6 +262,19 @@ struct ByHandJson {
     note: String,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SettleParked)]
+struct ParkedJson {
+    /// `reversed`, `written_off` or `paid_otherwise`.
+    outcome: String,
+    /// With `paid_otherwise`: the reference and date of the payment made in its place.
+    reference: Option<String>,
+    paid_on: Option<String>,
+    /// How it was found out.
+    note: String,
+}
+
 fn reason(transaction: &Transaction) -> Option<ReasonJson> {
     why::reason(transaction).map(|reason| ReasonJson {
         message: reason.message,
@@ -278,6 +313,7 @@ fn json(transaction: &Transaction, named: Option<&payees::Named>) -> Transaction
             paid_on: paid_on.clone(),
             reference: reference.clone(),
         }),
+        contradicted_at: transaction.contradicted_at.map(rfc3339),
     }
 }
 
@@ -338,6 +374,14 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
         timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row.line, ours)).collect(),
         choices: why::choices(transaction).iter().filter(|_| ours).map(ChoiceJson::from).collect(),
+        second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
+            SecondJson {
+                deed: one.deed,
+                note: one.note,
+                asked_by: one.asked_name,
+                asked_at: rfc3339(one.asked_at),
+            }
+        }),
     })
 }
 
@@ -506,6 +550,10 @@ async fn return_to_pool(
 ) -> Result<Response, Fault> {
     let id = find(&web.app, &id).await?;
     let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let before = ask::before_return(&web.work, id).await?;
+    if before.state == payout::transaction::State::Recalled && before.released_at.is_some() {
+        return answer(&web.app, StatusCode::OK, &before).await;
+    }
     let asked = verbs::return_to_pool(&web.app, &actor, id, once.as_ref()).await?;
     if !verbs::recalling(&asked) {
         return answer(&web.app, StatusCode::OK, &asked).await;
@@ -578,9 +626,37 @@ async fn settle_by_hand(
     let finding = match (json.outcome.as_str(), json.vendor_id) {
         ("made", Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
         ("made", None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
-        ("not_made", _) => verbs::Finding::NotMade,
+        ("not_made", _) => {
+            ask::not_made(&web.work, id).await?;
+            verbs::Finding::NotMade
+        }
         (_, _) => return Err(bad("/outcome", "unknown_value", "The outcome is made or not_made.")),
     };
     let after = verbs::settle_by_hand(&web.app, &actor, id, &finding, &json.note, once.as_ref()).await?;
-    answer(&web.app, StatusCode::OK, &after).await
+    settled(&web.app, &after).await
+}
+
+/// 202 while a second person must say the same.
+async fn settled(app: &App, after: &Transaction) -> Result<Response, Fault> {
+    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
+    answer(app, if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, after).await
+}
+
+async fn settle_parked(
+    State(app): State<App>,
+    Who(actor): Who,
+    Path(id): Path<String>,
+    mark: Option<Extension<Mark>>,
+    Json(json): Json<ParkedJson>,
+) -> Result<Response, Fault> {
+    let id = find(&app, &id).await?;
+    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let Some(how) = Parked::parse(&json.outcome) else {
+        let told = "The outcome is reversed, written_off or paid_otherwise.";
+        return Err(bad("/outcome", "unknown_value", told));
+    };
+    let (reference, paid_on) = (json.reference.unwrap_or_default(), json.paid_on.unwrap_or_default());
+    let found = by_hand::ParkedFinding { how, reference, paid_on, note: json.note };
+    let after = by_hand::settle_parked(&app, &actor, id, &found, once.as_ref()).await?;
+    settled(&app, &after).await
 }

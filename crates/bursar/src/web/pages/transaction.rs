@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::ids::TransactionId;
-use payout::law::{self, NotNow, Release};
+use payout::law::{self, NotNow, Parked, Release};
 use payout::money::Money;
 use payout::transaction::{AttemptState, Leg, State as Stands};
 
@@ -16,13 +16,14 @@ use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
 use super::words::{Cash, Chip, When, detail, how_many, meaning, plain, status_chip, when};
 use crate::app::App;
+use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding};
 use crate::ops::evidence;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
 use crate::ops::why;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
-use crate::store::{self, Db, batches, mails, payees};
+use crate::store::{self, Db, batches, contradictions, mails, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -44,6 +45,8 @@ pub fn routes() -> Vec<Route> {
             .proved("Cancel this unclaimed payment"),
         post("/transactions/{number}/settle-by-hand", pays, settle_by_hand)
             .proved("Settle this payment by hand"),
+        post("/transactions/{number}/settle-parked", pays, settle_parked)
+            .proved("Settle this payment's money in the payee's balance"),
     ]
 }
 
@@ -116,6 +119,10 @@ struct ShowPage {
     by_hand: Option<Deed>,
     /// Calling back what nobody has claimed.
     cancel: Option<Deed>,
+    /// Settling money that lies in the payee's balance.
+    parked: Option<Deed>,
+    /// What one person has said and another must confirm: who, when, what, how they found out.
+    opinion: Option<(String, When, String, String)>,
     /// Until when it comes back by itself, and in how many days that is.
     unclaimed: Option<(When, String)>,
     /// What can be done, the usual first: the words and who does it.
@@ -216,6 +223,10 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         outside_deed,
         by_hand: by_hand(app, visit, transaction, &attempts),
         cancel: cancel(app, visit, transaction, &attempts),
+        parked: parked(app, visit, transaction),
+        opinion: contradictions::opinion(db, transaction.id)
+            .await?
+            .map(|one| (one.asked_name, When(one.asked_at), plain(&one.deed), one.note)),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
         today: crate::clock::date(app.clock.now()),
@@ -233,8 +244,13 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
     let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed(), refused) {
         (false, _, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
         (true, true, _) => Some(NotNow::Closed.sentence().to_owned()),
+        (true, false, _) if transaction.contradicted_at.is_some() => {
+            Some(NotNow::Contradicted.sentence().to_owned())
+        }
         (true, false, refused) => refused.map(|why| why.sentence().to_owned()),
     };
+    let refresh_why_not =
+        (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned());
     let deed = |path, words, told, why_not| Deed { path, words, told, why_not, once: app.clock.secret() };
     let (state, terms) = (transaction.state, &transaction.terms);
     let release = law::return_to_pool(state);
@@ -244,15 +260,22 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
         }
         Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
     };
+    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
+    let fetches = allowed && transaction.contradicted_at.is_none();
+    let return_why_not = match &release {
+        Ok(Release::AfterReversal(_)) if transaction.closed() && fetches => None,
+        Ok(_) => why_not(None),
+        Err(why) => why_not(Some(*why)),
+    };
     [
-        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", why_not(None)),
+        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", refresh_why_not),
         deed(
             "resubmit",
             "Resubmit",
             "Sends what failed again, as a new attempt with a new key.",
             why_not(law::resubmit(state, terms).err()),
         ),
-        deed("return-to-pool", "Return to pool", returning, why_not(release.err())),
+        deed("return-to-pool", "Return to pool", returning, return_why_not),
         deed(
             "mark-paid-outside",
             "Mark as paid outside",
@@ -308,6 +331,19 @@ fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Atte
         path: "settle-by-hand",
         words: "Settle by hand",
         told: "Bursar cannot find out by itself how this ended. Say what you found at the vendor; if it was made, its object is read there before anything is recorded.",
+        why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
+        once: app.clock.secret(),
+    })
+}
+
+/// Settling what lies in the payee's balance is shown only where something does.
+fn parked(app: &App, visit: &Visit, transaction: &Transaction) -> Option<Deed> {
+    let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
+    let allowed = visit.may(Permission::Pay);
+    lies.then(|| Deed {
+        path: "settle-parked",
+        words: "Settle the money in the payee's balance",
+        told: "For money that Stripe can neither pay out nor give back. It takes two people: what the first one says waits until another says the same.",
         why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
         once: app.clock.secret(),
     })
@@ -415,6 +451,11 @@ async fn return_to_pool(
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
     let id = id_of(&web.app, &number).await?;
+    let page = format!("/transactions/{number}");
+    let before = ask::before_return(&web.work, id).await?;
+    if before.state == Stands::Recalled && before.released_at.is_some() {
+        return Ok(recalled(&before).on(&page));
+    }
     let asked = verbs::return_to_pool(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
     let told = match asked {
         Ok(asked) if verbs::recalling(&asked) => recalled(&ask::reversal(&web.work, id).await?),
@@ -519,7 +560,7 @@ async fn settle_by_hand(
                 Told::bad("Write the id under which the vendor has it; nothing was changed.").on(&page)
             );
         }
-        (Some("not_made"), _) => Ok(verbs::Finding::NotMade),
+        (Some("not_made"), _) => ask::not_made(&web.work, id).await.map(|()| verbs::Finding::NotMade),
         (Some(_) | None, _) => {
             return Ok(Told::bad("Choose what you found at the vendor; nothing was changed.").on(&page));
         }
@@ -531,9 +572,56 @@ async fn settle_by_hand(
         }
         Err(error) => Err(error),
     };
-    let told = match settled {
-        Ok(after) => Told::good(format!("{number} is settled by hand: {}.", after.state.status().label())),
-        Err(error) => Told::refused(error)?,
+    Ok(told_of_settling(&web.app, settled).await?.on(&page))
+}
+
+/// Settled, or written down until a second person says the same.
+async fn told_of_settling(
+    app: &App,
+    settled: Result<Transaction, crate::ops::OpsError>,
+) -> Result<Told, Fault> {
+    let after = match settled {
+        Ok(after) => after,
+        Err(error) => return Told::refused(error),
     };
-    Ok(told.on(&page))
+    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
+    Ok(if waits {
+        Told::warn(
+            "It is written down. Nothing has changed yet: another person must look at the vendor and say the same here.",
+        )
+    } else {
+        Told::good(format!("{} is settled by hand: {}.", after.label(), after.state.status().label()))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParkedForm {
+    outcome: Option<String>,
+    reference: Option<String>,
+    paid_on: Option<String>,
+    note: Option<String>,
+}
+
+async fn settle_parked(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<ParkedForm>,
+) -> Result<Response, Fault> {
+    let id = id_of(&app, &number).await?;
+    let page = format!("/transactions/{number}");
+    let Some(how) = sent.outcome.as_deref().and_then(Parked::parse) else {
+        return Ok(Told::bad("Choose what became of the money; nothing was changed.").on(&page));
+    };
+    let found = ParkedFinding {
+        how,
+        reference: sent.reference.unwrap_or_default(),
+        paid_on: sent.paid_on.unwrap_or_default(),
+        note: sent.note.unwrap_or_default(),
+    };
+    let settled =
+        by_hand_verbs::settle_parked(&app, &visit.actor, id, &found, key.once(again).as_ref()).await;
+    Ok(told_of_settling(&app, settled).await?.on(&page))
 }

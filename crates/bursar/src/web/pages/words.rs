@@ -236,7 +236,10 @@ pub fn meaning(state: State) -> &'static str {
         State::Returned => "The money was not accepted and came back to us. The rewards are still owed.",
         State::Blocked => "PayPal stopped the payment and did not pay it. The rewards are still owed.",
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
-        State::Reversed => "PayPal took the money back from the receiver. The rewards are still owed.",
+        State::Reversed => "The vendor took the money back. The rewards are still owed.",
+        State::WrittenOff => {
+            "Two people have settled the money that lay in the payee's Stripe balance: it is not coming back."
+        }
     }
 }
 

@@ -81,7 +81,8 @@ async fn a_database_of_an_earlier_version_loses_nothing() {
         assert!(invariant.holds(), "{invariant:?}");
     }
     let all = transactions::list(&mut db, &Filter::default(), 1_000).await.unwrap();
-    for state in State::ALL {
+    // No payment of that version can have been written off.
+    for state in State::ALL.iter().filter(|state| **state != State::WrittenOff) {
         assert!(all.iter().any(|one| one.state == *state), "no payment is {}", state.as_str());
     }
     for one in &all {

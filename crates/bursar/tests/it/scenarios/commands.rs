@@ -1,20 +1,23 @@
 //! What people do in a scenario: each is one verb, asked as a page or the API would ask it.
 
 use bursar::ops::batches::Choose;
+use bursar::ops::by_hand::{self, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::work::ask;
 use payout::ids::{BatchId, TransactionId};
+use payout::law::Parked;
 use payout::money::Currency;
+use payout::transaction::State;
 
 use super::Outcome;
 use super::cast::Cast;
 use crate::world::World;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
-    "return", "outside", "refresh", "settle", "cancel",
+    "return", "outside", "refresh", "settle", "cancel", "parked",
 ];
 
 /// Whether a line is a command.
@@ -172,12 +175,24 @@ enum Bound {
     Outside(TransactionId, String, String),
     Refresh(TransactionId),
     /// By the object of that transaction at the vendor; without one, as not made.
-    Settle(TransactionId, Option<TransactionId>),
+    Settle(TransactionId, Option<TransactionId>, By),
+    Parked(TransactionId, ParkedFinding, By),
+}
+
+/// Who says so.
+#[derive(Clone, Copy)]
+enum By {
+    Actor,
+    Other,
 }
 
 async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result<Bound, String> {
     let about = async |who: &str| cast.transaction(world, who).await.map(|one| one.id);
     let seen = async |id: BatchId| shown(world, id).await.map_err(|no| no.to_string());
+    let (of, by) = match of.strip_suffix(&["by", "other"]) {
+        Some(of) => (of, By::Other),
+        None => (of, By::Actor),
+    };
     Ok(match (command, of) {
         ("pay", [name]) => {
             let id = cast.batch(name)?;
@@ -199,9 +214,20 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
             Bound::Outside(about(who).await?, (*reference).to_owned(), (*on).to_owned())
         }
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
-        ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None),
-        ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(about(who).await?)),
-        ("settle", [who, "made", "as", other]) => Bound::Settle(about(who).await?, Some(about(other).await?)),
+        ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None, by),
+        ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(about(who).await?), by),
+        ("settle", [who, "made", "as", other]) => {
+            Bound::Settle(about(who).await?, Some(about(other).await?), by)
+        }
+        ("parked", [who, how, rest @ ..]) => {
+            let how = Parked::parse(how).ok_or("there is no such end of parked money")?;
+            let (reference, paid_on) = match rest {
+                [reference, on] => ((*reference).to_owned(), (*on).to_owned()),
+                _ => (String::new(), String::new()),
+            };
+            let found = ParkedFinding { how, reference, paid_on, note: "asked Stripe".to_owned() };
+            Bound::Parked(about(who).await?, found, by)
+        }
         _ => return Err(format!("{command} cannot be done like this")),
     })
 }
@@ -227,6 +253,10 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
             transactions::cancel_unclaimed(app, actor, id, None).await?;
         }
         Bound::Return(id) => {
+            let before = ask::before_return(work, id).await?;
+            if before.state == State::Recalled && before.released_at.is_some() {
+                return Ok(());
+            }
             transactions::return_to_pool(app, actor, id, None).await?;
         }
         Bound::Outside(id, reference, on) => {
@@ -235,20 +265,38 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
         Bound::Refresh(id) => {
             ask::refresh(work, actor, id).await?;
         }
-        Bound::Settle(id, finding) => {
+        Bound::Settle(id, finding, by) => {
             let finding = match finding {
-                None => transactions::Finding::NotMade,
-                Some(of) => ask::found(work, id, &item_of(world, of)).await?,
+                None => {
+                    ask::not_made(work, id).await?;
+                    transactions::Finding::NotMade
+                }
+                Some(of) => ask::found(work, id, &object_of(world, of)).await?,
             };
-            transactions::settle_by_hand(app, actor, id, &finding, "asked the vendor", None).await?;
+            let who = person(world, by);
+            transactions::settle_by_hand(app, who, id, &finding, "asked the vendor", None).await?;
+        }
+        Bound::Parked(id, found, by) => {
+            by_hand::settle_parked(app, person(world, by), id, &found, None).await?;
         }
     }
     Ok(())
 }
 
-/// What a person would read off PayPal's own pages.
-fn item_of(world: &World, transaction: TransactionId) -> String {
-    let items = world.simulator.books().items;
+fn person(world: &World, by: By) -> &bursar::app::Actor {
+    match by {
+        By::Actor => &world.actor,
+        By::Other => &world.other,
+    }
+}
+
+/// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.
+fn object_of(world: &World, transaction: TransactionId) -> String {
+    let books = world.simulator.books();
     let of = transaction.to_string();
-    items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&of)).map_or(of, |item| item.id)
+    let item = books.items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&of));
+    let payout = books.payouts.into_iter().rfind(|line| line.metadata.get("transaction") == Some(&of));
+    let transfer = books.transfers.into_iter().rfind(|line| line.transfer_group.as_deref() == Some(&of));
+    let found = item.map(|one| one.id).or(payout.map(|one| one.id)).or(transfer.map(|one| one.id));
+    found.unwrap_or(of)
 }

@@ -45,6 +45,14 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             found.dedup();
             same(expected, &found)
         }
+        ("why", [who, expected @ ..]) => {
+            let label = cast.transaction(world, who).await?.label();
+            let mut db = world.app.store.read().await.unwrap();
+            let why = bursar::ops::why::find(&mut db, &label, world.now()).await;
+            let why = why.map_err(|error| format!("{error:?}"))?;
+            let found: Vec<&str> = why.blockers.iter().map(|one| one.code.as_str()).collect();
+            same(expected, &found)
+        }
         ("skipped", [who, expected @ ..]) => {
             let payee = cast.payee(who)?;
             let mut db = world.app.store.read().await.unwrap();

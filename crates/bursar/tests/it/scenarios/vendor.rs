@@ -30,6 +30,20 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         ("mend", [who]) => world.simulator.mend(destination(world, cast, who).await?.address()),
         ("drain", [who]) => world.simulator.drain(destination(world, cast, who).await?.address(), "USD"),
+        ("reverse", [who, part @ ..]) => {
+            let transaction = cast.transaction(world, who).await?;
+            let part = match part.first() {
+                Some(value) => Some(units(
+                    simulator::Vendor::Stripe,
+                    check::money(value, transaction.terms.net.currency.code())?,
+                )),
+                None => None,
+            };
+            if !world.simulator.reverse(&transaction.id.to_string(), part) {
+                return Err("there is no transfer to reverse".to_owned());
+            }
+        }
+        ("fees", [state]) => world.simulator.hide_fees(*state == "hidden"),
         ("close-bank", [who, currency]) => {
             world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
         }
@@ -218,9 +232,18 @@ async fn made_by_hand(world: &World, about: &Transaction, claim: &str, wrong: &s
     let mut db = world.app.store.read().await.unwrap();
     let attempts = transactions::attempts(&mut db, &[about.id]).await.unwrap();
     let leg = if about.terms.vendor == Vendor::Stripe { Leg::Payout } else { Leg::Item };
-    let newest = attempts.into_iter().filter(|one| one.leg == leg).max_by_key(|one| one.number);
-    let object = newest.and_then(|one| one.vendor_id).ok_or("the vendor has nothing of it yet")?;
+    let number = wrong.strip_prefix("of ").and_then(|number| number.parse::<i64>().ok());
+    let of_leg = attempts.into_iter().filter(|one| one.leg == leg);
+    let newest =
+        of_leg.filter(|one| number.is_none_or(|number| one.number == number)).max_by_key(|one| one.number);
     drop(db);
+    let ours = about.id.to_string();
+    let unknown = || {
+        let items = world.simulator.books().items;
+        items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&ours)).map(|item| item.id)
+    };
+    let object = newest.and_then(|one| one.vendor_id).or_else(unknown);
+    let object = object.ok_or("the vendor has nothing of it yet")?;
     match about.terms.vendor {
         Vendor::Stripe => by_stripe(world, about, &object, claim, wrong).await,
         Vendor::PayPal => by_paypal(world, about, &object, claim).await,
@@ -292,6 +315,8 @@ async fn by_paypal(world: &World, about: &Transaction, item: &str, claim: &str) 
         "resource": {
             "payout_item_id": item,
             "payout_batch_id": line.batch,
+            "sender_batch_id": books.batches.iter().find(|batch| batch.id == line.batch)
+                .and_then(|batch| batch.sender_batch_id.clone()),
             "transaction_status": claim.to_uppercase(),
             "payout_item": {"sender_item_id": about.id.to_string(), "receiver": line.receiver},
         },

@@ -215,7 +215,8 @@ struct Place {
     posted: bool,
 }
 
-fn place(of: &Transaction) -> Place {
+/// `part` is gone where somebody has reversed some of the transfer and nobody has settled that yet.
+fn place(of: &Transaction, part: i64) -> Place {
     let (net, amount) = (of.terms.net.minor, of.terms.amount.minor);
     let place = |gone: &[i64], arrived: &[i64], posted| Place {
         gone: gone.to_vec(),
@@ -234,24 +235,26 @@ fn place(of: &Transaction) -> Place {
         | State::OnHold
         | State::Unclaimed => Place { in_flight: -amount, ..place(&[0, net], &[0, net], false) },
         State::Transferred => place(&[net], &[0], true),
-        State::PayoutSending | State::PayoutUnknown | State::PayoutReview | State::InTransit => {
-            place(&[net], &[0, net], true)
-        }
+        State::PayoutReview => place(&[0, part, net], &[0, net], true),
+        State::PayoutSending | State::PayoutUnknown | State::InTransit => place(&[net], &[0, net], true),
         State::Success => place(&[net], &[net], true),
-        State::Failed
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => place(&[0], &[0], false),
-        State::PayoutFailed | State::PayoutCanceled => Place { returned: net, ..place(&[net], &[0], true) },
+        State::Failed | State::Recalled | State::Returned | State::Blocked | State::Refunded => {
+            place(&[0], &[0], false)
+        }
+        // What somebody took back from Stripe after the bank had paid: the payee's balance is short of it.
+        State::Reversed if of.terms.vendor == Vendor::Stripe => place(&[0], &[0, net], false),
+        State::Reversed => place(&[0], &[0], false),
+        State::WrittenOff => place(&[net], &[0], true),
+        State::PayoutFailed | State::PayoutCanceled => {
+            Place { returned: net, ..place(&[0, part, net], &[0], true) }
+        }
         State::Recalling => Place { returned: net, ..place(&[0, net], &[0], true) },
     }
 }
 
 /// One transaction: its state, the ledger and the vendor's movements say the same.
 fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &mut Vec<String>) {
-    let (place, net) = (place(of), of.terms.net.minor);
+    let (place, net) = (place(of, flow.gone()), of.terms.net.minor);
     let mut tell = |what: String| {
         told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
     };

@@ -213,7 +213,8 @@ fn unsaid(state: Stands) -> Option<&'static str> {
         | Stands::Recalled
         | Stands::Blocked
         | Stands::Refunded
-        | Stands::Reversed => None,
+        | Stands::Reversed
+        | Stands::WrittenOff => None,
     }
 }
 

@@ -283,9 +283,12 @@ impl Words {
             State::Failed => self.is_failed,
             State::PayoutFailed | State::PayoutCanceled => self.is_bank_refused,
             State::Recalling => self.is_coming_back,
-            State::Recalled | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
-                self.is_returned
-            }
+            State::Recalled
+            | State::Returned
+            | State::Blocked
+            | State::Refunded
+            | State::Reversed
+            | State::WrittenOff => self.is_returned,
         }
     }
 

@@ -1,0 +1,290 @@
+//! What people settle by hand: how an attempt ended that Bursar cannot find out about, what a contradiction was, and what
+//! becomes of money that lies in a payee's balance and that nobody can fetch. Whoever says so proves it: the vendor's own
+//! object is read before (`work::ask`), and what no object can prove takes two people.
+
+use payout::Refusal;
+use payout::ids::{AttemptId, TransactionId};
+use payout::law::{self, NotNow, Parked};
+use payout::transaction::{AttemptState, Fact, Reason, State};
+
+use super::idempotency::{self, Once};
+use super::record::{self, Heard};
+use super::transactions::{held, not_now, note};
+use super::{OpsError, Result, rewards, settings};
+use crate::app::{Actor, App};
+use crate::clock;
+use crate::store::contradictions::{self, Opinion};
+use crate::store::transactions::{self, Attempt, Transaction};
+use crate::store::{self, Tx};
+use crate::transact;
+
+/// What a person found at the vendor about an attempt that Bursar could not settle alone.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// It was carried out. The vendor's own object was read (`work::ask::found`) and is about this attempt.
+    Made {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What the object says.
+        fact: Fact,
+        /// Its id.
+        vendor_id: String,
+        /// The id under which the vendor has the whole submission; PayPal's is its batch.
+        carrier_id: String,
+    },
+    /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and has nothing.
+    NotMade,
+}
+
+/// The reasons for which something waits for a person although the vendor once had it.
+const OUT_OF_SIGHT: [&str; 3] = ["not_shown_by_vendor", "money_missing", "transfer_reversed_partly"];
+
+/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too. Where
+/// the rule of two people is on, *not made* is only written down at first: it holds when another person says the same.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
+pub async fn settle_by_hand(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    finding: &Finding,
+    how: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    require_note(how)?;
+    let after = transact!(app, |tx| {
+        let transaction = held(tx, id).await?;
+        let attempts = transactions::attempts(tx, &[id]).await?;
+        let waiting = attempts.iter().find(|attempt| attempt.state == AttemptState::Review);
+        if waiting.is_none() && transaction.contradicted_at.is_none() {
+            let why = if transaction.closed() { NotNow::Closed } else { NotNow::NothingInDoubt };
+            return Err(not_now(why));
+        }
+        let two = settings::load(tx).await?.two_person_release;
+        let alone = matches!(finding, Finding::NotMade) && two;
+        if alone && !seconded(tx, app, actor, id, "not_made", how).await? {
+            let waits = transactions::find(tx, &id.to_string()).await?;
+            idempotency::finish(tx, once, &waits).await?;
+            return Ok(waits);
+        }
+        match (waiting, finding) {
+            (Some(attempt), _) => {
+                let heard = heard(tx, app, &transaction, attempt, finding, how).await?;
+                record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
+            }
+            (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
+            (None, Finding::NotMade) => {}
+        }
+        ask_siblings(tx, app, &attempts, finding).await?;
+        transactions::settle_contradiction(tx, id).await?;
+        contradictions::forget_opinion(tx, id).await?;
+        note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.dispatch.ring();
+    app.nudge.settle.ring();
+    app.nudge.tell_watchers();
+    Ok(after)
+}
+
+fn require_note(how: &str) -> Result<()> {
+    if how.trim().is_empty() || how.len() > 1_000 {
+        let sentence =
+            "Write how this was found out at the vendor, at most 1,000 bytes; it is kept as the proof.";
+        return Err(Refusal::new("note_required", sentence).at("note").into());
+    }
+    Ok(())
+}
+
+/// Whether another person has said the same before. If not, what this one says is written down and waits for another.
+async fn seconded(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    deed: &str,
+    how: &str,
+) -> Result<bool> {
+    let asked_by = actor.id.to_string();
+    let first = contradictions::opinion(tx, id).await?;
+    if first.is_some_and(|first| first.deed == deed && first.asked_by != asked_by) {
+        contradictions::forget_opinion(tx, id).await?;
+        return Ok(true);
+    }
+    let opinion = Opinion {
+        deed: deed.to_owned(),
+        note: how.to_owned(),
+        asked_by,
+        asked_name: actor.name.clone(),
+        asked_at: app.clock.now(),
+    };
+    contradictions::ask_second(tx, id, &opinion).await?;
+    let detail = serde_json::json!({ "deed": deed, "note": how });
+    note(tx, app, actor, id, "second_person_asked", detail).await?;
+    Ok(false)
+}
+
+/// The finding as a fact, its submission ended.
+async fn heard(
+    tx: &mut Tx,
+    app: &App,
+    of: &Transaction,
+    attempt: &Attempt,
+    finding: &Finding,
+    how: &str,
+) -> Result<Heard> {
+    let (fact, vendor_id, carrier_id) = match finding {
+        Finding::Made { fact, vendor_id, carrier_id, .. } => {
+            (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
+        }
+        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", how)), None, None),
+    };
+    // What the vendor once had and does not show any more was accepted; its submission has its end already.
+    let out_of_sight = of.reason.as_ref().is_some_and(|why| OUT_OF_SIGHT.contains(&why.code.as_str()));
+    // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
+    if let Some(carrier) = &attempt.submission
+        && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
+        && !(out_of_sight && carrier_id.is_none())
+    {
+        return Err(not_now(NotNow::StillAsking));
+    }
+    Ok(of_person(attempt, fact, vendor_id, how))
+}
+
+fn of_person(attempt: &Attempt, fact: Fact, vendor_id: Option<String>, how: &str) -> Heard {
+    Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id,
+        submission: None,
+        source: "person",
+        detail: Some(how.to_owned()),
+        event_id: None,
+    }
+}
+
+/// Corrects the books: an attempt that had ended here was made after all. The rewards that a closed payment gave back are
+/// taken into it again; where any of them was paid again meanwhile, all of it is taken off the payee's next claim.
+async fn correct(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    of: &Transaction,
+    finding: &Finding,
+    how: &str,
+) -> Result<()> {
+    let Finding::Made { attempt, fact, vendor_id, carrier_id } = finding else { return Ok(()) };
+    let attempts = transactions::attempts(tx, &[of.id]).await?;
+    let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else {
+        return Err(not_now(NotNow::NothingInDoubt));
+    };
+    let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
+    if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
+        let told = format!(
+            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was changed."
+        );
+        return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
+    }
+    let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()), how);
+    record::correction(tx, app, &actor.id.to_string(), &proven).await?;
+    if let Some(carrier) = &attempt.submission {
+        store::named::adopt(tx, carrier, carrier_id, app.clock.now()).await?;
+    }
+    let after = transactions::find(tx, &of.id.to_string()).await?;
+    let paid = matches!(
+        after.state,
+        State::Success | State::Processing | State::OnHold | State::Unclaimed | State::InTransit
+    );
+    let twice = !of.closed() && after.state == of.state && matches!(fact, Fact::ItemPaid);
+    if of.closed() && paid && lie.iter().all(|one| !one.elsewhere) {
+        let paid_at = (after.state == State::Success).then(|| app.clock.now());
+        contradictions::take_back(tx, of.id, paid_at).await?;
+    } else if (of.closed() && paid) || twice {
+        let mut left = of.terms.amount.minor;
+        for reward in transactions::covered(tx, of.id).await? {
+            let minor = reward.amount_minor.min(left);
+            if minor > 0 {
+                left -= minor;
+                rewards::claw_back_second(tx, app, actor, &reward.id, minor, &of.label()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where one item names PayPal's batch, that batch tells of all the others: they are asked about now.
+async fn ask_siblings(tx: &mut Tx, app: &App, attempts: &[Attempt], finding: &Finding) -> Result<()> {
+    let Finding::Made { attempt, .. } = finding else { return Ok(()) };
+    let carrier = attempts.iter().find(|one| one.id == *attempt).and_then(|one| one.submission.clone());
+    let carried = transactions::attempts_of_submissions(tx, carrier.as_slice()).await?;
+    let others: Vec<TransactionId> = carried.iter().map(|one| one.transaction).collect();
+    Ok(transactions::ask_now(tx, &others, app.clock.now()).await?)
+}
+
+/// What two people say about money that lies in a payee's balance.
+#[derive(Clone, Debug)]
+pub struct ParkedFinding {
+    /// What became of it.
+    pub how: Parked,
+    /// Where it was paid by other means: the reference of that payment.
+    pub reference: String,
+    /// And its date, `YYYY-MM-DD`.
+    pub paid_on: String,
+    /// How it was found out.
+    pub note: String,
+}
+
+/// Settles money that lies in a payee's balance and that Stripe can neither pay out nor give back. Always by two people:
+/// the first is written down, and the same said by another carries it out.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a note, or without a reference and a date where it was paid by other means;
+/// [`OpsError::Conflict`] when no money of it lies there.
+pub async fn settle_parked(
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    found: &ParkedFinding,
+    once: Option<&Once<Transaction>>,
+) -> Result<Transaction> {
+    require_note(&found.note)?;
+    let otherwise = found.how == Parked::PaidOtherwise;
+    if otherwise && (found.reference.trim().is_empty() || found.reference.len() > 200) {
+        let sentence = "Give the reference of the payment that was made in its place, at most 200 bytes; it is kept as the proof.";
+        return Err(Refusal::new("reference_required", sentence).at("reference").into());
+    }
+    let paid_at = clock::start_of_date(&found.paid_on);
+    if otherwise && paid_at.is_none() {
+        return Err(Refusal::new("invalid_date", "Write the date like 2026-01-31.").at("paid_on").into());
+    }
+    let deed = match found.how {
+        Parked::Reversed | Parked::GivenUp => found.how.as_str().to_owned(),
+        Parked::PaidOtherwise => format!("{} {} {}", found.how.as_str(), found.paid_on, found.reference),
+    };
+    let after = transact!(app, |tx| {
+        let transaction = held(tx, id).await?;
+        let step = law::settle_parked(transaction.state, &transaction.terms, found.how).map_err(not_now)?;
+        if !seconded(tx, app, actor, id, &deed, &found.note).await? {
+            let waits = transactions::find(tx, &id.to_string()).await?;
+            idempotency::finish(tx, once, &waits).await?;
+            return Ok(waits);
+        }
+        record::command(tx, app, &actor.id.to_string(), id, step, "parked_money_settled").await?;
+        if let (true, Some(paid_at)) = (otherwise, paid_at) {
+            let (on, reference, now) = (&found.paid_on, &found.reference, app.clock.now());
+            transactions::close_outside(tx, id, on, paid_at, reference, now).await?;
+        }
+        transactions::settle_contradiction(tx, id).await?;
+        let detail = serde_json::json!({ "how": deed, "note": found.note });
+        note(tx, app, actor, id, "parked_money_settled", detail).await?;
+        let after = transactions::find(tx, &id.to_string()).await?;
+        idempotency::finish(tx, once, &after).await?;
+        Ok(after)
+    })?;
+    app.nudge.tell_watchers();
+    Ok(after)
+}

@@ -1,0 +1,182 @@
+//! Payments about which the vendor has said something else than was final here, and the rewards that must not be paid
+//! again until somebody has settled it; and what one person has said about a payment that another must confirm. What a
+//! contradiction is, is `payout::law`.
+
+use std::collections::HashSet;
+
+use payout::ids::{AttemptId, RewardId, TransactionId};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
+
+/// The rewards that any contradicted payment has ever covered, whether it is closed or not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
+    let sql = "SELECT tr.reward_id FROM payout_transaction t JOIN transaction_reward tr ON tr.transaction_id = t.id \
+               WHERE t.contradicted_at IS NOT NULL";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(RewardId::parse(&id), &id)
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// The payments that cover such a reward: the contradicted ones themselves and any other of the same reward.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
+    let sql = "SELECT DISTINCT other.transaction_id FROM payout_transaction t \
+               JOIN transaction_reward tr ON tr.transaction_id = t.id \
+               JOIN transaction_reward other ON other.reward_id = tr.reward_id WHERE t.contradicted_at IS NOT NULL";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// Takes the mark of a contradiction away, once a person has settled it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64> {
+    let sql =
+        "UPDATE payout_transaction SET contradicted_at = NULL WHERE id = $1 AND contradicted_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
+/// Which attempts carry these objects of a vendor: its id, the attempt. A payout of Stripe's own schedule pays several, so
+/// payouts are left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String, AttemptId)>> {
+    let mut found = Vec::new();
+    for some in vendor_ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("leg IN ('transfer', 'reversal', 'item')", []);
+        conditions.among("vendor_id", some.iter().map(|id| Value::from(id.as_str())));
+        found.extend(db.all(conditions.query("SELECT vendor_id, id FROM attempt {where}")).await?);
+    }
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(1)?;
+        Ok((row.try_get(0)?, word(AttemptId::parse(&id), &id)?))
+    };
+    found.iter().map(read).collect()
+}
+
+/// Where the rewards that a closed payment covered are now.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    /// Which reward.
+    pub reward: RewardId,
+    /// `RW-000231` without its prefix.
+    pub number: i64,
+    /// The number of the draft that it is in.
+    pub draft: Option<String>,
+    /// It is in another payment, or was paid some other way.
+    pub elsewhere: bool,
+}
+
+/// Where the rewards of a payment that gave them back are now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabouts>> {
+    let sql = "SELECT r.id, r.number, CASE WHEN r.transaction_id IS NULL THEN b.number END, \
+               CASE WHEN r.transaction_id IS NOT NULL OR r.paid_at IS NOT NULL THEN 1 ELSE 0 END \
+               FROM transaction_reward tr JOIN reward r ON r.id = tr.reward_id \
+               LEFT JOIN batch b ON b.id = r.batch_id WHERE tr.transaction_id = $1 ORDER BY r.number";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        Ok(Whereabouts {
+            reward: word(RewardId::parse(&id), &id)?,
+            number: row.try_get(1)?,
+            draft: row.try_get(2)?,
+            elsewhere: row.try_get::<i64, _>(3)? == 1,
+        })
+    };
+    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
+}
+
+/// Takes the free rewards of a payment that gave them back into it again, and opens it; answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> Result<u64> {
+    let sql = "UPDATE reward SET transaction_id = $1, paid_at = $2, version = version + 1, \
+               batch_id = (SELECT t.batch_id FROM payout_transaction t WHERE t.id = $1) \
+               WHERE transaction_id IS NULL AND batch_id IS NULL AND paid_at IS NULL \
+               AND id IN (SELECT tr.reward_id FROM transaction_reward tr WHERE tr.transaction_id = $1)";
+    let taken = tx.run(sqlx::query(sql).bind(id.to_string()).bind(paid_at)).await?;
+    let sql = "UPDATE payout_transaction SET released_at = NULL WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await?;
+    Ok(taken)
+}
+
+/// What one person has said about a payment and another must confirm.
+#[derive(Clone, Debug)]
+pub struct Opinion {
+    /// What is to be done.
+    pub deed: String,
+    /// How it was found out.
+    pub note: String,
+    /// By whom.
+    pub asked_by: String,
+    /// Their name.
+    pub asked_name: String,
+    /// When.
+    pub asked_at: i64,
+}
+
+/// What waits for a second person about a payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> {
+    let sql =
+        "SELECT deed, note, asked_by, asked_name, asked_at FROM second_opinion WHERE transaction_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
+    let read = |row: &AnyRow| {
+        Ok(Opinion {
+            deed: row.try_get(0)?,
+            note: row.try_get(1)?,
+            asked_by: row.try_get(2)?,
+            asked_name: row.try_get(3)?,
+            asked_at: row.try_get(4)?,
+        })
+    };
+    row.as_ref().map(read).transpose()
+}
+
+/// Writes down what one person says, in place of what was said before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Result<()> {
+    forget_opinion(tx, id).await?;
+    let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    let query = sqlx::query(sql)
+        .bind(id.to_string())
+        .bind(opinion.deed.clone())
+        .bind(opinion.note.clone())
+        .bind(opinion.asked_by.clone())
+        .bind(opinion.asked_name.clone())
+        .bind(opinion.asked_at);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Nothing waits for a second person about this payment any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_opinion(tx: &mut Tx, id: TransactionId) -> Result<()> {
+    tx.run(sqlx::query("DELETE FROM second_opinion WHERE transaction_id = $1").bind(id.to_string())).await?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The timeline of a payment: what was sent, answered, told and done, in order. What the vendors' answers and events said
+//! word for word is in [`super::evidence`].
+
+use payout::ids::TransactionId;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, Result, Rows, Tx};
+
+/// A line of a transaction's timeline.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Of which transaction.
+    pub transaction: TransactionId,
+    /// When.
+    pub at: i64,
+    /// `request`, `answer`, `webhook`, `poll`, `notice` or `person`.
+    pub source: &'static str,
+    /// What it changed.
+    pub effect: String,
+    /// The particulars.
+    pub detail: Option<String>,
+    /// The vendor's event, where a webhook told it.
+    pub event_id: Option<String>,
+}
+
+/// Adds lines to timelines; `first` gives each its id, so that lines of one moment keep their order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn write_timeline(tx: &mut Tx, lines: &[Line], first: u128) -> Result<()> {
+    let mut rows = Rows::default();
+    for (place, line) in (0u128..).zip(lines) {
+        rows.push([
+            line.transaction.to_string().into(),
+            line.at.into(),
+            payout::ids::encode((first & (u128::MAX >> 1)).wrapping_add(place)).into(),
+            line.source.into(),
+            line.effect.as_str().into(),
+            line.detail.clone().into(),
+            line.event_id.clone().into(),
+        ]);
+    }
+    let sql = "INSERT INTO timeline (transaction_id, at, id, source, effect, detail, event_id) VALUES {rows}";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// A line as it is read back.
+#[derive(Clone, Debug)]
+pub struct ReadLine {
+    /// What tells it from the others of its transaction.
+    pub id: String,
+    /// When.
+    pub at: i64,
+    /// Where it came from.
+    pub source: String,
+    /// What it changed.
+    pub effect: String,
+    /// The particulars.
+    pub detail: Option<String>,
+    /// The vendor's event.
+    pub event_id: Option<String>,
+}
+
+/// A transaction's timeline, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn timeline(db: &mut Db, id: TransactionId) -> Result<Vec<ReadLine>> {
+    let sql = "SELECT at, source, effect, detail, event_id, id FROM timeline WHERE transaction_id = $1 ORDER BY at, id";
+    let read = |row: &AnyRow| {
+        Ok(ReadLine {
+            at: row.try_get(0)?,
+            source: row.try_get(1)?,
+            effect: row.try_get(2)?,
+            detail: row.try_get(3)?,
+            event_id: row.try_get(4)?,
+            id: row.try_get(5)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
+}

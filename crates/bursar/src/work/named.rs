@@ -1,0 +1,243 @@
+//! What an event names by our own key. A field that only we write (an idempotency key, a `sender_batch_id`) proves nothing
+//! about the money, but it says where to look: the object is fetched, compared with the very bytes we stored, and only
+//! then adopted, where its outcome was not known, or told as a contradiction, where it had ended here as not made.
+
+use payout::money::Vendor;
+use payout::transaction::{AttemptState, Fact, Leg};
+use vendors::paypal::batch::{self as paypal_batch, Batch};
+use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
+use vendors::{MoneyKind, MoneyRequest, ReadError};
+
+use super::{Done, Work};
+use crate::ops::Result;
+use crate::ops::record::{self, Heard};
+use crate::store::submissions::{Submission, SubmissionState};
+use crate::store::transactions::{self, Attempt};
+use crate::store::{events, named};
+use crate::transact;
+
+/// How many objects one pass looks at.
+const AT_ONCE: i64 = 50;
+/// How long a look may take before another worker looks, and until it is tried again where the vendor did not answer.
+const LEASE_US: i64 = 60_000_000;
+
+/// One pass for one vendor: looks at the objects that events have named.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+    let app = &work.app;
+    let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
+    let mut done = 0;
+    for (submission, object) in due {
+        // Our own answer has said so meanwhile.
+        if submission.state == SubmissionState::Accepted && submission.vendor_id.as_ref() == Some(&object) {
+            transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+            continue;
+        }
+        match look(work, &submission, &object).await? {
+            Found::Ours(told) => {
+                adopt(work, &submission, &told).await?;
+                done += 1;
+            }
+            Found::NotOurs(why) => {
+                tracing::warn!(
+                    key = submission.key,
+                    object,
+                    why,
+                    "an event names our key for something else; nothing was recorded"
+                );
+                transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+            }
+            Found::Later => {}
+        }
+    }
+    Ok(done)
+}
+
+/// What a named object is found to be.
+enum Found {
+    /// What we sent.
+    Ours(Told),
+    /// Something else, and why.
+    NotOurs(String),
+    /// It cannot be said yet.
+    Later,
+}
+
+/// An object that is what we sent.
+enum Told {
+    /// A Stripe object: its id, what it says, and whether money of it is out.
+    Stripe { id: String, fact: Option<Fact>, out: bool },
+    /// A PayPal batch.
+    PayPal(Batch),
+}
+
+async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
+    let Some(kind) = MoneyKind::parse(&of.kind) else { return Ok(Found::NotOurs("its kind".to_owned())) };
+    let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
+    let Ok(request) = MoneyRequest::from_stored(kind, path, account, of.key.clone(), body) else {
+        return Ok(Found::NotOurs("the stored request cannot be read back".to_owned()));
+    };
+    let looked = match of.vendor {
+        Vendor::PayPal => at_paypal(work, of, &request, object).await?,
+        Vendor::Stripe => at_stripe(work, of, &request, object).await?,
+    };
+    Ok(match looked {
+        Ok(found) => found,
+        Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => Found::NotOurs(error.to_string()),
+        Err(_) => Found::Later,
+    })
+}
+
+type Look = std::result::Result<Found, ReadError>;
+
+async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_id: &str) -> Result<Look> {
+    if request.kind() != MoneyKind::Batch {
+        return Ok(Ok(Found::NotOurs("it is no batch".to_owned())));
+    }
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Ok(Found::Later)) };
+    if !paypal.may_have(of.vendor_account.as_deref()) {
+        return Ok(Ok(Found::Later));
+    }
+    Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
+        let pending = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
+        if batch.items.is_empty() && pending {
+            return Found::Later;
+        }
+        let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
+        match paypal_batch::difference(request, &batch) {
+            Some(difference) if !refused => Found::NotOurs(difference),
+            Some(_) | None => Found::Ours(Told::PayPal(batch)),
+        }
+    }))
+}
+
+async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object: &str) -> Result<Look> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Ok(Found::Later)) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Ok(Found::Later));
+    }
+    let Ok(expect) = Expect::of(request) else {
+        return Ok(Ok(Found::NotOurs("the stored request cannot be read back".to_owned())));
+    };
+    let attempt = super::reconcile::field(request, "metadata[attempt]");
+    let stripe = &stripe.client;
+    let same = |units: i64, currency: &str, marked: Option<&String>| {
+        units == expect.amount_units
+            && currency.eq_ignore_ascii_case(&expect.currency)
+            && marked == Some(&attempt)
+    };
+    let ours = |is_it: bool, id: String, fact, out| match is_it {
+        true => Found::Ours(Told::Stripe { id, fact, out }),
+        false => Found::NotOurs("another attempt, amount, currency or destination".to_owned()),
+    };
+    Ok(match request.kind() {
+        MoneyKind::Transfer => work.ask(Vendor::Stripe, stripe.transfer(object)).await.map(|made| {
+            let is_it = same(made.amount_units, &made.currency, made.metadata.get("attempt"))
+                && Some(&made.destination) == expect.destination.as_ref();
+            let out = made.amount_reversed_units < made.amount_units;
+            ours(is_it, made.id, None, out)
+        }),
+        MoneyKind::Payout => match request.account().and_then(ConnectedAccount::parse) {
+            Some(account) => work.ask(Vendor::Stripe, stripe.payout(&account, object)).await.map(|made| {
+                let is_it =
+                    same(made.amount_units, &made.currency, made.metadata.get("attempt")) && !made.automatic;
+                let fact = bank::fact(&made);
+                let out = !matches!(fact, Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
+                ours(is_it, made.id, fact, out)
+            }),
+            None => Ok(Found::NotOurs("the payout names no account".to_owned())),
+        },
+        // The event names the transfer that was reversed.
+        MoneyKind::Reversal => work.ask(Vendor::Stripe, stripe.reversals(object)).await.map(|all| {
+            let made = all.into_iter().find(|made| made.metadata.get("attempt") == Some(&attempt));
+            match made {
+                Some(made) => ours(
+                    same(made.amount_units, &made.currency, Some(&attempt))
+                        && expect.destination.as_deref() == Some(object),
+                    made.id,
+                    None,
+                    true,
+                ),
+                None => Found::NotOurs("no reversal of ours".to_owned()),
+            }
+        }),
+        MoneyKind::Batch | MoneyKind::Cancel => Ok(Found::NotOurs("a PayPal request at Stripe".to_owned())),
+    })
+}
+
+/// Records that the vendor has what we sent: what was open is accepted, what had ended as not made is contradicted.
+async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
+    let app = &work.app;
+    let carrier_id = match told {
+        Told::Stripe { id, .. } => id.clone(),
+        Told::PayPal(batch) => batch.payout_batch_id.clone(),
+    };
+    let recorded = transact!(app, |tx| {
+        let now = app.clock.now();
+        let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
+        let ids: Vec<_> = carried.iter().map(|one| one.transaction).collect();
+        transactions::lock(tx, &ids).await?;
+        // As they are now, under the lock.
+        let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
+        named::adopt(tx, &of.id, &carrier_id, now).await?;
+        events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
+        let heard: Vec<Heard> = carried.iter().filter_map(|attempt| fact_of(attempt, told)).collect();
+        let recorded = record::record(tx, app, "events", &heard).await?;
+        transactions::ask_now(tx, &ids, now).await?;
+        Ok(recorded)
+    })?;
+    if recorded.to_dispatch {
+        app.nudge.dispatch.ring();
+    }
+    app.nudge.intake.ring();
+    app.nudge.settle.ring();
+    app.nudge.tell_watchers();
+    Ok(())
+}
+
+fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
+    let failed = attempt.state == AttemptState::Failed;
+    let (fact, vendor_id) = match told {
+        Told::Stripe { id, fact, out } => {
+            let made = match attempt.leg {
+                Leg::Transfer => Fact::TransferMade,
+                Leg::Payout => fact.clone().unwrap_or(Fact::PayoutMade),
+                Leg::Reversal => Fact::ReversalMade,
+                Leg::Item | Leg::Cancel => return None,
+            };
+            if failed && !out {
+                return None;
+            }
+            (if failed { Fact::FoundAfterAll(attempt.leg) } else { made }, Some(id.clone()))
+        }
+        Told::PayPal(batch) => {
+            let of = attempt.transaction.to_string();
+            let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
+            let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
+            let out = said.as_ref().is_some_and(|fact| {
+                matches!(
+                    fact,
+                    Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
+                )
+            });
+            let id = item.map(|item| item.payout_item_id.clone());
+            match failed {
+                true if !out => return None,
+                true => (Fact::FoundAfterAll(Leg::Item), id),
+                false => (said.unwrap_or(Fact::ItemPending), id),
+            }
+        }
+    };
+    Some(Heard {
+        transaction: attempt.transaction,
+        attempt: attempt.id,
+        fact,
+        vendor_id,
+        submission: None,
+        source: "poll",
+        detail: Some("an event named our key, and the vendor's object is what we sent".to_owned()),
+        event_id: None,
+    })
+}

@@ -1,0 +1,308 @@
+//! What a person says about a payment, proven at the vendor before it is recorded: the object that they found is read, and
+//! must be about this very attempt; and *not made* is believed only where the vendor, asked now, has nothing of it.
+
+use payout::Refusal;
+use payout::ids::TransactionId;
+use payout::law::NotNow;
+use payout::money::Vendor;
+use payout::transaction::{AttemptState, Fact, Leg};
+use vendors::ReadError;
+use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
+
+use super::{Work, settle};
+use crate::ops::transactions::Finding;
+use crate::ops::{OpsError, Result};
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, Transaction};
+use crate::store::{Db, events, named};
+
+/// Looks begin a day before the payment: what identifies an object is our attempt on it, never its time.
+const EARLIER_S: i64 = 86_400;
+
+/// What is known here of a payment whose end a person tells.
+struct Case {
+    transaction: Transaction,
+    attempts: Vec<Attempt>,
+    carriers: Vec<Submission>,
+}
+
+impl Case {
+    async fn read(db: &mut Db, id: TransactionId) -> Result<Self> {
+        let transaction = transactions::find(db, &id.to_string()).await?;
+        let attempts = transactions::attempts(db, &[id]).await?;
+        let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+        Ok(Self { transaction, attempts, carriers: submissions::several(db, &carriers).await? })
+    }
+
+    fn carrier(&self, of: &Attempt) -> Option<&Submission> {
+        self.carriers.iter().find(|one| Some(&one.id) == of.submission.as_ref())
+    }
+
+    /// The attempts that what was found may be about: the one that waits for a person, else those that the vendor may
+    /// contradict.
+    fn open(&self) -> Vec<&Attempt> {
+        let waiting: Vec<&Attempt> =
+            self.attempts.iter().filter(|one| one.state == AttemptState::Review).collect();
+        if !waiting.is_empty() || self.transaction.contradicted_at.is_none() {
+            return waiting;
+        }
+        self.attempts.iter().filter(|one| one.state.ended()).collect()
+    }
+}
+
+/// Reads the object that a person has found at the vendor for a payment that waits for them, and proves that it is about
+/// this payment: our attempt on it, amount, currency and destination; and that no other payment has it.
+///
+/// # Errors
+/// [`OpsError::Refused`] when the vendor has no such object or it is about something else; [`OpsError::Conflict`] when
+/// nothing waits for a person; [`OpsError::Unreachable`] when the vendor does not answer.
+pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Finding> {
+    let mut db = work.app.store.read().await?;
+    let case = Case::read(&mut db, id).await?;
+    let vendor = case.transaction.terms.vendor;
+    let carried = events::by_vendor_id(&mut db, vendor, &[vendor_id.to_owned()]).await?;
+    let named_by_events = named_keys(&mut db, &case).await?;
+    drop(db);
+    if case.open().is_empty() {
+        let why = NotNow::NothingInDoubt;
+        return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
+    }
+    if carried.iter().any(|(_, other, _)| *other != id) {
+        return Err(not_this(
+            "The vendor has this object for another payment of ours, so it cannot be this one's. Nothing was changed.",
+        ));
+    }
+    let read = match vendor {
+        Vendor::PayPal => paypal_item(work, &case, vendor_id).await?,
+        Vendor::Stripe => stripe_object(work, &case, vendor_id, &named_by_events).await?,
+    };
+    match read {
+        Ok(Some(finding)) => Ok(finding),
+        Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => Err(not_this(
+            "The vendor has nothing under this id that is about this payment: the same amount, currency and destination, with our attempt on it, and not taken back. Nothing was changed.",
+        )),
+        Err(error) => Err(unreachable(&error)),
+    }
+}
+
+fn not_this(sentence: &str) -> OpsError {
+    OpsError::Refused(Refusal::new("not_this_payment", sentence).at("vendor_id"))
+}
+
+fn unreachable(error: &ReadError) -> OpsError {
+    OpsError::Unreachable(Refusal::new("vendor_unreachable", error.to_string()))
+}
+
+/// Under which ids events say that the vendor has our keys.
+async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for carrier in &case.carriers {
+        if let Some(id) = named::of(db, &carrier.id).await? {
+            found.push((carrier.id.clone(), id));
+        }
+    }
+    Ok(found)
+}
+
+/// What a look at one object answers: it is about this payment, or not, or could not be read.
+type Look = std::result::Result<Option<Finding>, ReadError>;
+
+fn made(attempt: &Attempt, fact: Option<Fact>, id: &str, carrier_id: &str) -> Option<Finding> {
+    fact.map(|fact| Finding::Made {
+        attempt: attempt.id,
+        fact,
+        vendor_id: id.to_owned(),
+        carrier_id: carrier_id.to_owned(),
+    })
+}
+
+async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    if !paypal.may_have(case.transaction.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let item = match paypal.client.item(id).await {
+        Ok(item) => item,
+        Err(error) => return Ok(Err(error)),
+    };
+    let of = &case.transaction;
+    let ours = item.sender_item_id.as_deref() == Some(of.id.to_string().as_str());
+    let Some(batch_id) = item.payout_batch_id.clone() else { return Ok(Ok(None)) };
+    if !ours || !settle::about_ours(of, &item) {
+        return Ok(Ok(None));
+    }
+    // Two attempts of one payment name it alike; the key of their batch tells them apart.
+    let key = match paypal.client.batch(&batch_id).await {
+        Ok(batch) => batch.sender_batch_id,
+        Err(error) => return Ok(Err(error)),
+    };
+    let about = |one: &&&Attempt| {
+        one.leg == Leg::Item
+            && case.carrier(one).is_some_and(|carrier| {
+                carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
+            })
+    };
+    let open = case.open();
+    let attempt = open.iter().find(about);
+    let fact = paypal_batch::item_fact(&item);
+    Ok(Ok(attempt.and_then(|attempt| made(attempt, fact, &item.payout_item_id, &batch_id))))
+}
+
+async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, String)]) -> Result<Look> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    let of = &case.transaction;
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
+    let mut last = Ok(None);
+    for attempt in case.open() {
+        let is_named = named
+            .iter()
+            .any(|(carrier, object)| Some(carrier) == attempt.submission.as_ref() && object == id);
+        let look = at_stripe(&stripe.client, (case, attempt), &account, id, is_named).await;
+        let about_it = matches!(look, Ok(Some(_)));
+        last = look.map(|fact| made(attempt, fact, id, id));
+        if about_it {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// What an object at Stripe says of an attempt, if it is that attempt's.
+async fn at_stripe(
+    stripe: &Stripe,
+    (case, attempt): (&Case, &Attempt),
+    account: &ConnectedAccount,
+    id: &str,
+    is_named: bool,
+) -> std::result::Result<Option<Fact>, ReadError> {
+    let of = &case.transaction;
+    let (net, ours) = (Some(of.terms.net), attempt.id.to_string());
+    Ok(match attempt.leg {
+        Leg::Transfer if id.starts_with("tr_") => {
+            let found = stripe.transfer(id).await?;
+            let about = found.money() == net
+                && found.destination == of.destination.address()
+                && found.transfer_group.as_deref() == Some(of.id.to_string().as_str())
+                && (is_named || found.metadata.get("attempt") == Some(&ours));
+            let stands = found.amount_reversed_units == 0;
+            (about && stands).then_some(Fact::TransferMade)
+        }
+        Leg::Payout if id.starts_with("po_") => {
+            let found = stripe.payout(account, id).await?;
+            let about = found.money() == net
+                && !found.automatic
+                && (is_named || found.metadata.get("attempt") == Some(&ours));
+            bank::fact(&found).filter(|_| about)
+        }
+        Leg::Reversal if id.starts_with("trr_") => {
+            let transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer);
+            let transfer =
+                transfers.filter_map(|one| one.vendor_id.as_deref()).next_back().unwrap_or_default();
+            let all = stripe.reversals(transfer).await?;
+            let about = all.iter().any(|one| one.id == id && one.metadata.get("attempt") == Some(&ours));
+            about.then_some(Fact::ReversalMade)
+        }
+        Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => None,
+    })
+}
+
+/// Asks the vendor before somebody's *not made* is believed.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when the vendor has it; [`OpsError::Unreachable`] when it does not answer.
+pub async fn not_made(work: &Work, id: TransactionId) -> Result<()> {
+    let mut db = work.app.store.read().await?;
+    let case = Case::read(&mut db, id).await?;
+    let named_by_events = named_keys(&mut db, &case).await?;
+    drop(db);
+    for attempt in case.open() {
+        let Some(carrier) = case.carrier(attempt) else { continue };
+        let batch = named_by_events.iter().find(|(of, _)| *of == carrier.id).map(|(_, id)| id.clone());
+        let looked = match carrier.vendor {
+            Vendor::Stripe => stripe_has(work, &case, attempt).await?,
+            Vendor::PayPal => {
+                paypal_has(work, &case.transaction, batch.or_else(|| carrier.vendor_id.clone())).await?
+            }
+        };
+        match looked {
+            Ok(false) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
+            Ok(true) => {
+                let why = NotNow::VendorHasIt;
+                return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
+            }
+            Err(error) => return Err(unreachable(&error)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether money of an attempt is out, as far as the vendor shows it.
+type Has = std::result::Result<bool, ReadError>;
+
+async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Has> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    let (of, ours) = (&case.transaction, attempt.id.to_string());
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let stripe = &stripe.client;
+    Ok(match attempt.leg {
+        Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
+            let stands = all.iter().filter(|one| one.amount_reversed_units < one.amount_units);
+            stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+        }),
+        Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
+            Some(account) => {
+                let since = of.created_at / 1_000_000 - EARLIER_S;
+                stripe.payouts_since(&account, since).await.map(|all| {
+                    let alive = all.iter().filter(|one| {
+                        !matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
+                    });
+                    alive.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+                })
+            }
+            None => Ok(false),
+        },
+        Leg::Reversal => {
+            let transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer);
+            match transfers.filter_map(|one| one.vendor_id.as_deref()).next_back() {
+                Some(transfer) => stripe.reversals(transfer).await.map(|all| {
+                    all.iter().filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+                }),
+                None => Ok(false),
+            }
+        }
+        Leg::Item | Leg::Cancel => Ok(false),
+    })
+}
+
+/// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.
+async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Result<Has> {
+    let Some(batch) = batch else { return Ok(Ok(false)) };
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    if !paypal.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    Ok(paypal.client.batch(&batch).await.map(|batch| {
+        let ours = of.id.to_string();
+        let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours.as_str()));
+        let fact = item.and_then(|item| paypal_batch::fact_in(&batch, item));
+        fact.is_some_and(|fact| {
+            matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
+        })
+    }))
+}
+
+fn of_another_account() -> ReadError {
+    ReadError::Unreachable(
+        "the payment was made from another account than the one that is connected".to_owned(),
+    )
+}
+
+fn not_connected() -> ReadError {
+    ReadError::Unreachable("the vendor is not connected".to_owned())
+}

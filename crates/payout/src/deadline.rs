@@ -1,0 +1,67 @@
+//! How long a payment may stand as it does, who is told when it stands so longer, and what they can do: no state is
+//! without an exit, and none without an end. What is deliberately not here: looking (`ops::notices::watch`) and what is
+//! moved meanwhile (`law`).
+
+use crate::eligibility::Who;
+use crate::transaction::State;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// A success is looked at for so long: a bank can send it back for about five business days.
+pub const WATCHED_US: i64 = 10 * DAY_US;
+/// What the vendor does not show for so long goes to a person.
+pub const UNSEEN_US: i64 = 2 * DAY_US;
+/// Transferred money that the payee's balance does not hold for so long is missing.
+pub const MISSING_US: i64 = 2 * DAY_US;
+/// Transferred money that is held and does not become available for so long is missing too: it was somebody else's.
+pub const UNAVAILABLE_US: i64 = 10 * DAY_US;
+
+/// What ends a state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limit {
+    /// So long it may last; `None` when nothing more is awaited.
+    pub longest_us: Option<i64>,
+    /// Who is told then.
+    pub told: Who,
+    /// What they can do.
+    pub then: &'static str,
+}
+
+const fn after(days: i64, told: Who, then: &'static str) -> Limit {
+    Limit { longest_us: Some(days * DAY_US), told, then }
+}
+
+const fn never(then: &'static str) -> Limit {
+    Limit { longest_us: None, told: Who::Nobody, then }
+}
+
+/// The limit of a state.
+#[must_use]
+pub fn limit(state: State) -> Limit {
+    match state {
+        State::Queued => after(1, Who::Admin, "open the gate it waits at, or stop the payee: then it fails"),
+        State::Sending | State::PayoutSending => after(1, Who::Admin, "see why the vendor does not answer"),
+        State::Unknown | State::PayoutUnknown => {
+            after(1, Who::Admin, "see why the vendor does not answer; it is looked up by itself")
+        }
+        State::Review | State::PayoutReview => after(1, Who::Admin, "settle by hand"),
+        State::Processing => after(3, Who::Admin, "refresh; ask PayPal"),
+        State::OnHold => after(3, Who::Admin, "refresh; give PayPal what it asks for"),
+        State::Unclaimed => after(31, Who::Admin, "cancel at PayPal"),
+        State::Transferred => {
+            after(3, Who::Admin, "see why the money is not available; missing money goes to review by itself")
+        }
+        State::InTransit => after(7, Who::Admin, "refresh; ask Stripe"),
+        State::Recalling => after(1, Who::Admin, "see why Stripe does not answer"),
+        State::Failed => after(30, Who::Admin, "resubmit, return to the pool, or mark as paid outside"),
+        State::PayoutFailed | State::PayoutCanceled => {
+            after(30, Who::Admin, "resubmit, return to the pool, or settle the parked money by two people")
+        }
+        State::Returned | State::Blocked | State::Refunded | State::Reversed => {
+            after(30, Who::Admin, "resubmit, return to the pool, or mark as paid outside")
+        }
+        State::WrittenOff => after(30, Who::Admin, "return to the pool, or mark as paid outside"),
+        State::Success => never("watched for ten days, then done"),
+        State::Recalled => never("done: its rewards are in the pool"),
+    }
+}

@@ -1,0 +1,311 @@
+//! What people may ask of a payment after Pay, and why it is refused. What each leads to is a step like that of a fact; what
+//! is deliberately not here: facts, and who may ask.
+
+use super::{still, to};
+use crate::ledger::{Journal, LedgerAccount, Movement};
+use crate::spelling::spelled;
+use crate::transaction::{AttemptState, Leg, State, Step, Terms};
+
+/// Why a command on a transaction is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotNow {
+    /// The last attempt has not ended at the vendor.
+    NotTerminal,
+    /// It was paid, and no bank has sent it back.
+    Arrived,
+    /// Nothing was sent yet.
+    NotSentYet,
+    /// A person must first find out how the last attempt ended.
+    InReview,
+    /// Its transfer is being fetched back.
+    BeingRecalled,
+    /// Two people have given up the money in the payee's balance.
+    WrittenOff,
+    /// No money of it lies in a payee's balance.
+    NothingParked,
+    /// The vendor has what somebody says was not made.
+    VendorHasIt,
+    /// Its rewards are back in the pool, or it was marked as paid outside.
+    Closed,
+    /// The money lies in the payee's Stripe balance and must come back first.
+    RecallFirst,
+    /// The vendor says something else than the books hold as final.
+    Contradicted,
+    /// There is no attempt that waits for a person.
+    NothingInDoubt,
+    /// It was taken up again, and its request may be on its way to the vendor.
+    StillAsking,
+    /// Only what nobody has claimed can be called back.
+    NotUnclaimed,
+    /// It is being called back already.
+    CancelUnderWay,
+}
+
+impl NotNow {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotTerminal | Self::Arrived | Self::NotSentYet | Self::InReview | Self::BeingRecalled => {
+                "not_terminal"
+            }
+            Self::WrittenOff => "written_off",
+            Self::NothingParked => "nothing_parked",
+            Self::VendorHasIt => "vendor_has_it",
+            Self::Closed => "transaction_closed",
+            Self::RecallFirst => "recall_first",
+            Self::Contradicted => "contradicted",
+            Self::NothingInDoubt => "nothing_in_doubt",
+            Self::StillAsking => "still_asking",
+            Self::NotUnclaimed => "not_unclaimed",
+            Self::CancelUnderWay => "cancel_under_way",
+        }
+    }
+
+    /// What stands in the way, and what to do.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NotTerminal => {
+                "The vendor has not said how the last attempt ended, so nothing can be done without risking a second payment. Bursar keeps asking; you can ask now with Refresh."
+            }
+            Self::Arrived => {
+                "It has arrived: the vendor says that it was paid, so there is nothing to do. Should a bank send it back in the next days, this becomes possible by itself."
+            }
+            Self::NotSentYet => {
+                "Nothing was sent yet. It is sent within seconds, or as soon as the gate named above opens."
+            }
+            Self::InReview => {
+                "Nobody knows yet how the last attempt ended, so nothing can be done without risking a second payment. Look for it at the vendor, then settle it by hand."
+            }
+            Self::BeingRecalled => {
+                "Stripe is being asked to give the transfer back. Its rewards are free as soon as it has; if Stripe refuses, this becomes possible again."
+            }
+            Self::WrittenOff => {
+                "The money in the payee's Stripe balance was given up, so it cannot be sent on. Return it to the pool: its rewards are then paid by a new payment."
+            }
+            Self::NothingParked => {
+                "No money of this payment lies in a payee's Stripe balance, so there is nothing to give up. Nothing was changed."
+            }
+            Self::VendorHasIt => {
+                "The vendor was asked and has this payment, so it cannot be settled as not made. Nothing was changed. Settle it as made, under the id that the vendor gives it."
+            }
+            Self::Closed => {
+                "The rewards of this transaction are back in the pool or were marked as paid outside; pay them with a new batch."
+            }
+            Self::RecallFirst => {
+                "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
+            }
+            Self::Contradicted => {
+                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if it was paid; as not made if it was not, or if the vendor took it back."
+            }
+            Self::StillAsking => {
+                "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
+            }
+            Self::NotUnclaimed => {
+                "Only a PayPal payment that nobody has claimed yet can be called back. Nothing was changed."
+            }
+            Self::CancelUnderWay => {
+                "PayPal is being asked already to give it back. It stays unclaimed here until PayPal says that the money is back."
+            }
+            Self::NothingInDoubt => {
+                "Nothing of this payment waits for a person: Bursar finds out by itself how it ends. Refresh asks the vendor now."
+            }
+        }
+    }
+}
+
+/// Sends a failed payment once more: a new attempt with a new key, of the leg that failed.
+///
+/// # Errors
+/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
+pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
+    match state {
+        State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
+            Ok(to(State::Queued).begin(Leg::first(terms.vendor)).books(terms.reserve()))
+        }
+        State::PayoutFailed | State::PayoutCanceled => {
+            Ok(to(State::Transferred).begin(Leg::Payout).books(terms.unpark()))
+        }
+        State::Recalled => Err(NotNow::Closed),
+        State::WrittenOff => Err(NotNow::WrittenOff),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Recalling => Err(under_way(state)),
+    }
+}
+
+/// Why nothing can be done with a payment that has not failed.
+fn under_way(state: State) -> NotNow {
+    match state {
+        State::Queued => NotNow::NotSentYet,
+        State::Success => NotNow::Arrived,
+        State::Review | State::PayoutReview => NotNow::InReview,
+        State::Recalling => NotNow::BeingRecalled,
+        State::Sending
+        | State::Unknown
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => NotNow::NotTerminal,
+    }
+}
+
+/// Asks PayPal to give back what nobody has claimed. The payment stays unclaimed, and so in flight, until the item itself
+/// says that it was returned.
+///
+/// # Errors
+/// [`NotNow::NotUnclaimed`] in every other state.
+pub fn cancel_unclaimed(state: State) -> Result<Step, NotNow> {
+    match state {
+        State::Unclaimed => Ok(still(state).begin(Leg::Cancel)),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => Err(NotNow::NotUnclaimed),
+    }
+}
+
+/// What returning a transaction's rewards to the pool takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// The money is with us: the rewards are free at once.
+    Now,
+    /// The money lies in the connected balance: a reversal goes first, and frees them when it is accepted.
+    AfterReversal(Step),
+}
+
+/// Frees the rewards of a failed transaction for another batch.
+///
+/// # Errors
+/// [`NotNow::NotTerminal`] unless the last attempt has ended at the vendor.
+pub fn return_to_pool(state: State) -> Result<Release, NotNow> {
+    match state {
+        State::Failed
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::Recalled
+        | State::WrittenOff => Ok(Release::Now),
+        State::PayoutFailed | State::PayoutCanceled => {
+            Ok(Release::AfterReversal(to(State::Recalling).begin(Leg::Reversal)))
+        }
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Recalling => Err(under_way(state)),
+    }
+}
+
+/// Closes a failed transaction because it was paid some other way.
+///
+/// # Errors
+/// [`NotNow`] unless the money is known to be with us.
+pub fn mark_paid_outside(state: State, terms: &Terms) -> Result<Journal, NotNow> {
+    match return_to_pool(state)? {
+        Release::Now => {
+            Ok(Journal::entry(Movement::Outside, terms.payable(), LedgerAccount::PaidOutside, terms.amount))
+        }
+        Release::AfterReversal(_) => Err(NotNow::RecallFirst),
+    }
+}
+
+spelled! {
+    /// What two people settle about money that lies in a payee's balance and that nobody can fetch or send on.
+    Parked {
+        /// It was reversed at Stripe after all: it is back with us.
+        Reversed = "reversed",
+        /// It is lost: given up, and the payee is owed as before.
+        GivenUp = "written_off",
+        /// The payee has it, or was paid by other means in its place.
+        PaidOtherwise = "paid_otherwise",
+    }
+}
+
+/// Settles money that lies in a payee's balance.
+///
+/// # Errors
+/// [`NotNow::NothingParked`] in every other state; [`NotNow::BeingRecalled`] while it is being fetched back.
+pub fn settle_parked(state: State, terms: &Terms, how: Parked) -> Result<Step, NotNow> {
+    let undone = |next| to(next).also(Leg::Transfer, AttemptState::Returned);
+    match state {
+        State::PayoutFailed | State::PayoutCanceled => Ok(match how {
+            Parked::Reversed => undone(State::Recalled).books(terms.recall()),
+            Parked::GivenUp => undone(State::WrittenOff).books(terms.write_off()),
+            Parked::PaidOtherwise => undone(State::WrittenOff).books(terms.paid_out_of_parked()),
+        }),
+        State::Recalling => Err(NotNow::BeingRecalled),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => Err(NotNow::NothingParked),
+    }
+}
