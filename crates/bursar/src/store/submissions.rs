@@ -191,7 +191,11 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
 /// goes up, so that a worker that slept through its lease cannot record over a newer one.
 ///
 /// A lease alone is no doubt: whoever held it may have died long before a byte left. Only what [`begin`] was called for
-/// and nobody recorded since may have been sent: that is a doubt, whatever the one before learnt.
+/// and nobody recorded since may have been sent: that is a doubt, whatever the one before learnt. So is a lease that names
+/// no process, where a first sending is noted: a program of a version before this one took it, for which a lease was the
+/// intention to send, and which may serve the same database while its processes are replaced one after the other.
+///
+/// One that cannot be read is left out and told of in the log: it must not keep every other one from being sent.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -207,7 +211,9 @@ pub async fn lease(
         true => ("'looking'", ""),
         false => (
             "'intended', 'unknown'",
-            ", doubts = doubts + CASE WHEN sending_since IS NULL THEN 0 ELSE 1 END, sending_since = NULL",
+            ", doubts = doubts + CASE WHEN sending_since IS NOT NULL \
+             OR (lease_until > 0 AND lease_node IS NULL AND first_sent_at IS NOT NULL) THEN 1 ELSE 0 END, \
+             sending_since = NULL",
         ),
     };
     // All three states are named as well: they are the index of what is due, which SQLite uses for nothing less. The guard
@@ -220,7 +226,15 @@ pub async fn lease(
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
     let query = query.bind(tx.node.clone());
-    tx.all(query).await?.iter().map(submission).collect()
+    let readable = |row: &AnyRow| match submission(row) {
+        Err(error) if error.about_a_row() => {
+            let id: Option<String> = row.try_get(0).ok();
+            tracing::error!(id, %error, "the record of a request to a vendor cannot be read; it is not sent");
+            None
+        }
+        read => Some(read),
+    };
+    tx.all(query).await?.iter().filter_map(readable).collect()
 }
 
 /// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
