@@ -18,6 +18,9 @@ pub use crate::store::vendors::facts;
 /// payee has taken the connection back. Either way he must connect again.
 pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longer connected to us";
 
+/// How often it is told at the most that a vendor refuses our credentials, while the same are saved.
+const TOLD_AGAIN_US: i64 = 3_600_000_000;
+
 /// What is kept of a connection under the master key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "vendor", rename_all = "lowercase")]
@@ -196,6 +199,8 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
 /// [`OpsError::Missing`] when there is none; [`OpsError::Conflict`] while a payment through it is not over for good.
 pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
     transact!(app, |tx| {
+        // Held first: a Pay that binds its payments to this connection is then seen by the statement that removes it.
+        vendors::hold(tx, Some(vendor)).await?;
         if vendors::all(tx).await?.iter().all(|one| one.vendor != vendor) {
             return Err(OpsError::Missing);
         }
@@ -219,7 +224,8 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
     Ok(())
 }
 
-/// Pauses a vendor that refuses our credentials. Nothing is failed; the administrators are told once.
+/// Pauses a vendor that refuses our credentials. Nothing is failed; the administrators are told once, and once an hour where
+/// the vendor takes credentials for questions and refuses them for payments, which ends and begins the pause every minute.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -229,8 +235,14 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
         let first = vendors::pause(tx, vendor, why, now, now + app.config.longest_wait_us()).await?;
         if first {
             let detail = serde_json::json!({ "why": why }).to_string();
-            let notice = (Notice::CredentialsRejected, vendor.as_str().to_owned(), detail.clone());
-            store::outbox::write(tx, &app.clock, now, [notice]).await?;
+            let connections = vendors::all(tx).await?.into_iter();
+            let saved = connections.filter(|one| one.vendor == vendor).map(|one| one.connected_at).max();
+            let about = format!("{} {}", vendor.as_str(), saved.unwrap_or_default());
+            let what = Notice::CredentialsRejected.as_str();
+            if store::outbox::may_tell(tx, what, &about, now, now - TOLD_AGAIN_US).await? {
+                let notice = (Notice::CredentialsRejected, vendor.as_str().to_owned(), detail.clone());
+                store::outbox::write(tx, &app.clock, now, [notice]).await?;
+            }
             let (actor, subject) = ("dispatch".to_owned(), vendor.as_str().to_owned());
             tx.audit(audit::Entry { at: now, actor, action: "vendor_paused", subject, detail });
         }
