@@ -339,7 +339,7 @@ fn ours(code: &str) -> Option<Explanation> {
         ),
         "set_aside" => self::told(
             Cause::Ours,
-            "The record of this payment cannot be worked on, so it was set aside; nothing was sent for it, and the others go on.",
+            "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until then, and the others go on.",
             "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.",
             Who::Admin,
         ),

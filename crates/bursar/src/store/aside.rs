@@ -34,6 +34,32 @@ pub async fn question(tx: &mut Tx, transaction: &str, why: &str, again_at: i64, 
     note(tx, transaction, why, now).await
 }
 
+/// Sets aside the payments that a submission carries: it is due again at `again_at`, and its lease under this fence ends.
+/// That it may have been sent stays noted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn submission(
+    tx: &mut Tx,
+    (id, fence): (&str, i64),
+    why: &str,
+    again_at: i64,
+    now: i64,
+) -> Result<()> {
+    let sql = "UPDATE submission SET next_at = $3, lease_until = 0 WHERE id = $1 AND fence = $2 \
+               AND state IN ('intended', 'unknown', 'looking')";
+    if tx.run(sqlx::query(sql).bind(id.to_owned()).bind(fence).bind(again_at)).await? == 0 {
+        return Ok(());
+    }
+    let sql = "UPDATE payout_transaction SET waiting_code = 'set_aside' \
+               WHERE id IN (SELECT transaction_id FROM attempt WHERE submission_id = $1) RETURNING id";
+    for row in tx.all(sqlx::query(sql).bind(id.to_owned())).await? {
+        let transaction: String = row.try_get(0)?;
+        note(tx, &transaction, why, now).await?;
+    }
+    Ok(())
+}
+
 async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO set_aside (transaction_id, why, first_at, last_at) VALUES ($1, $2, $3, $3) \
                ON CONFLICT (transaction_id) DO UPDATE SET why = excluded.why, last_at = excluded.last_at";

@@ -7,11 +7,12 @@ const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
 /// Makes due what waits longer than anything ever has to, and ends leases that nobody can have taken by a clock that was
-/// right; answers how many there were. A vendor's own `Retry-After` is left alone up to a day.
+/// right; answers how many there were. A vendor's own `Retry-After` is left alone up to a day. `poll_us` is how often a
+/// vendor is asked about what is on its way.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn clamp(tx: &mut Tx, now: i64) -> Result<u64> {
+pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
     let waits = [
         (
             "UPDATE submission SET next_at = $1 WHERE state IN ('intended', 'unknown', 'looking') AND next_at > $2",
@@ -19,6 +20,12 @@ pub async fn clamp(tx: &mut Tx, now: i64) -> Result<u64> {
         ),
         ("UPDATE attempt SET next_at = $1 WHERE state = 'queued' AND next_at > $2", HOUR_US),
         ("UPDATE payout_transaction SET ask_at = $1 WHERE ask_at IS NOT NULL AND ask_at > $2", 11 * DAY_US),
+        (
+            "UPDATE payout_transaction SET ask_at = $1 \
+             WHERE ask_at IS NOT NULL AND ask_at > $2 AND state <> 'success'",
+            poll_us.saturating_add(HOUR_US),
+        ),
+        ("UPDATE payout_profile SET check_at = $1 WHERE check_at IS NOT NULL AND check_at > $2", 2 * DAY_US),
         ("UPDATE vendor_connection SET retry_at = $1 WHERE retry_at > $2", HOUR_US),
     ];
     let leases = [

@@ -278,7 +278,8 @@ pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Resu
 }
 
 /// What the vendor said of a destination when it was asked at `asked_at`, written to every profile that uses it. What was
-/// said to a later question stays, and so does a wish to read it again that came after the question. One that is not
+/// said to a later question stays, unless that lies in the future, where only a clock that was wrong can have put it; and so
+/// does a wish to read it again that came after the question. One that is not
 /// payable is read again at `again_at`, whether an event tells of it or not.
 ///
 /// # Errors
@@ -294,7 +295,8 @@ pub async fn note_standing(
                check_at = CASE WHEN check_at > $6 THEN check_at \
                WHEN CAST($4 AS TEXT) IS NOT NULL THEN CAST($7 AS BIGINT) ELSE NULL END, \
                payable_at = CASE WHEN CAST($4 AS TEXT) IS NULL THEN COALESCE(payable_at, $3) ELSE NULL END \
-               WHERE address = $1 AND vendor = $2 AND (checked_at IS NULL OR checked_at <= $6)";
+               WHERE address = $1 AND vendor = $2 \
+               AND (checked_at IS NULL OR checked_at <= $6 OR checked_at > $3 + 3600000000)";
     let query = sqlx::query(sql).bind(address.to_owned()).bind(vendor.as_str()).bind(now);
     let query = query.bind(said.why_not.map(str::to_owned)).bind(said.currencies.map(write_currencies));
     tx.run(query.bind(said.asked_at).bind(said.again_at)).await

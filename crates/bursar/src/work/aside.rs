@@ -3,6 +3,7 @@
 
 use crate::ops::{OpsError, Result};
 use crate::store::aside;
+use crate::store::submissions::Submission;
 use crate::transact;
 
 use super::Work;
@@ -54,13 +55,7 @@ pub(super) enum Was {
 
 /// Sets a row aside: tried again in an hour, shown as set aside, told of as stuck.
 pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Result<()> {
-    let (app, why) = (&work.app, format!("{error:?}"));
-    tracing::error!(
-        id,
-        why,
-        "a record cannot be worked on; it is set aside for an hour, and the others go on"
-    );
-    metrics::counter!("bursar_alarms_total").increment(1);
+    let (app, why) = (&work.app, alarm(id, error));
     transact!(app, |tx| {
         let now = app.clock.now();
         match was {
@@ -69,6 +64,27 @@ pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Re
         }
         Ok(())
     })
+}
+
+/// The same for all that a leased submission carries. Where it was sent and the answer could not be recorded, that stays in
+/// doubt: the same bytes under the same key tell it again.
+pub(super) async fn put_sent(work: &Work, of: &Submission, error: &OpsError) -> Result<()> {
+    let (app, why) = (&work.app, alarm(&of.key, error));
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        Ok(aside::submission(tx, (&of.id, of.fence), &why, now + AGAIN_US, now).await?)
+    })
+}
+
+fn alarm(id: &str, error: &OpsError) -> String {
+    let why = format!("{error:?}");
+    tracing::error!(
+        id,
+        why,
+        "a record cannot be worked on; it is set aside for an hour, and the others go on"
+    );
+    metrics::counter!("bursar_alarms_total").increment(1);
+    why
 }
 
 #[cfg(test)]

@@ -27,9 +27,13 @@ const PROBE_US: i64 = 20_000_000;
 /// The wait after the first probe without an answer; it doubles, up to [`LONGEST_US`].
 const FIRST_WAIT_US: i64 = 1_000_000;
 const LONGEST_US: i64 = 30_000_000;
+/// A time before one that was seen already by more than this is that of a clock that was set back.
+const SET_BACK_US: i64 = 600_000_000;
 
 #[derive(Default)]
 struct Line {
+    /// The latest time that was seen, by which the others were noted.
+    seen_at: i64,
     /// The vendor asked for patience until then.
     held_until: i64,
     /// How many calls in a row got no answer.
@@ -41,6 +45,16 @@ struct Line {
 impl Line {
     fn open(&self) -> bool {
         self.silent >= SILENT
+    }
+
+    /// It is this time now. Where the clock was set back, what is waited for moves back with it.
+    fn at(&mut self, now: i64) {
+        let back = self.seen_at.saturating_sub(now);
+        if self.seen_at > 0 && back > SET_BACK_US {
+            (self.held_until, self.probe_at) = (self.held_until - back, self.probe_at - back);
+            self.seen_at = now;
+        }
+        self.seen_at = self.seen_at.max(now);
     }
 }
 
@@ -68,16 +82,20 @@ impl Reach {
     /// How many calls may be begun now, at most `most`: none while the vendor asked for patience or a probe is on its way,
     /// one as a probe.
     pub(super) fn room(&self, vendor: Vendor, calls: Calls, now: i64, most: i64) -> i64 {
-        self.with(vendor, calls, |line| match (line.held_until > now, line.open()) {
-            (true, _) => 0,
-            (false, false) => most,
-            (false, true) => i64::from(line.probe_at <= now).min(most),
+        self.with(vendor, calls, |line| {
+            line.at(now);
+            match (line.held_until > now, line.open()) {
+                (true, _) => 0,
+                (false, false) => most,
+                (false, true) => i64::from(line.probe_at <= now).min(most),
+            }
         })
     }
 
     /// Asks to begin one call. `false`: not now.
     pub(super) fn begin(&self, vendor: Vendor, calls: Calls, now: i64) -> bool {
         self.with(vendor, calls, |line| {
+            line.at(now);
             if line.held_until > now || (line.open() && line.probe_at > now) {
                 return false;
             }
@@ -103,6 +121,7 @@ impl Reach {
     /// A call got no answer.
     pub(super) fn silent(&self, vendor: Vendor, calls: Calls, now: i64) {
         let just_opened = self.with(vendor, calls, |line| {
+            line.at(now);
             line.silent = line.silent.saturating_add(1);
             let probes = line.silent.saturating_sub(SILENT).min(16);
             line.probe_at = now.saturating_add((FIRST_WAIT_US << probes).min(LONGEST_US));
@@ -169,6 +188,19 @@ mod tests {
         (0..SILENT + 40).for_each(|_| reach.silent(Vendor::PayPal, Calls::Reads, 0));
         assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US - 1, 60), 0);
         assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US, 60), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+        let (reach, hours) = (Reach::default(), 5 * 3_600 * SECOND);
+        (0..SILENT).for_each(|_| reach.silent(Vendor::Stripe, Calls::Reads, hours));
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, hours, 60), 0);
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, SECOND, 60), 0, "the probe is a second away");
+        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, 3 * SECOND, 60), 1);
+        reach.room(Vendor::PayPal, Calls::Money, hours, 1);
+        reach.hold(Vendor::PayPal, Calls::Money, hours + 30 * SECOND);
+        assert!(!reach.begin(Vendor::PayPal, Calls::Money, 20 * SECOND), "its patience is kept");
+        assert!(reach.begin(Vendor::PayPal, Calls::Money, 51 * SECOND));
     }
 
     #[test]

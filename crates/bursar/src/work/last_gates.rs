@@ -5,18 +5,24 @@
 //! somebody who is stopped by now: Stripe is looked through instead, which moves nothing, and PayPal, whose only look is
 //! to send the same bytes, becomes a matter for a person. Not here: the gates themselves (`payout::eligibility`).
 
+use std::collections::HashMap;
+
 use payout::eligibility::{BeforeSend, Code};
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::Reason;
 
-use super::send::{Answered, item_ids};
+use super::send::{self, Answered, item_ids};
 use super::verdict::{self, Judged, Verdict};
-use super::{Work, dispatch};
+use super::{Work, aside, dispatch};
 use crate::ops::Result;
 use crate::store::submissions::Submission;
 
-/// Parts what was leased into what a gate stops and what may be sent.
+/// The payments that a gate is closed for, by submission.
+type Closed = HashMap<String, Vec<(TransactionId, BeforeSend)>>;
+
+/// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
+/// up only itself.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -26,7 +32,32 @@ pub(super) async fn ask(
     now: i64,
 ) -> Result<(Vec<Answered>, Vec<Submission>)> {
     let ids: Vec<String> = leased.iter().map(|one| one.id.clone()).collect();
-    let mut closed = dispatch::closed_gates(work, &ids, now).await?;
+    match dispatch::closed_gates(work, &ids, now).await {
+        Ok(closed) => return Ok(part(work, leased, closed, now)),
+        Err(error) if aside::about_a_row(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let (mut stopped, mut open) = (Vec::new(), Vec::new());
+    for submission in leased {
+        match dispatch::closed_gates(work, std::slice::from_ref(&submission.id), now).await {
+            Ok(closed) => {
+                let (closed, passed) = part(work, vec![submission], closed, now);
+                stopped.extend(closed);
+                open.extend(passed);
+            }
+            Err(error) if aside::about_a_row(&error) => aside::put_sent(work, &submission, &error).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((stopped, open))
+}
+
+fn part(
+    work: &Work,
+    leased: Vec<Submission>,
+    mut closed: Closed,
+    now: i64,
+) -> (Vec<Answered>, Vec<Submission>) {
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
     for submission in leased {
         match closed.remove(&submission.id) {
@@ -37,7 +68,19 @@ pub(super) async fn ask(
             }
         }
     }
-    Ok((stopped, open))
+    (stopped, open)
+}
+
+/// Asks again about one that has waited for its turn. Answers what becomes of it when it may not be sent: a gate was closed
+/// meanwhile, or it cannot be found out.
+pub(super) async fn closed_since(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
+    match dispatch::closed_gates(work, std::slice::from_ref(&of.id), now).await {
+        Ok(closed) => part(work, vec![of.clone()], closed, now).0.pop(),
+        Err(error) => {
+            tracing::warn!(?error, key = of.key, "the gates could not be asked once more; nothing was sent");
+            Some(send::unsent(of.clone(), now + work.app.config.longest_wait_us()))
+        }
+    }
 }
 
 /// What closed gates make of a submission, and the gates that its payments are shown to wait at.

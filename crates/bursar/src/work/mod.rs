@@ -20,6 +20,7 @@ pub mod exports;
 pub mod imports;
 pub mod intake;
 mod last_gates;
+mod leases;
 mod mailer;
 mod named;
 pub mod notify;

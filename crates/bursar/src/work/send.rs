@@ -3,9 +3,7 @@
 //! fence. Not here: what a closed gate leads to (`last_gates`) and what an answer means (`verdict`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use payout::eligibility::{BeforeSend, Code};
@@ -21,8 +19,9 @@ use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
 use super::calls::Calls;
 use super::clients::Connected;
+use super::leases::{LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, dispatch, last_gates};
+use super::{Death, Done, Work, aside, dispatch, last_gates};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
@@ -32,14 +31,12 @@ use crate::store::transactions::{self, Attempt};
 use crate::store::{self, Tx, events, evidence};
 use crate::transact;
 
-/// How long a lease lasts. It is longer than a request can take, so nobody else sends while we do.
-const LEASE_US: i64 = 30_000_000;
 /// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
 const NEEDED_US: i64 = 22_000_000;
 /// The wait of what is not sent because its vendor does not answer.
 const AGAIN_US: i64 = 1_000_000;
-/// How often a lease in use is made longer.
-const RENEWED_EACH: Duration = Duration::from_secs(10);
+/// What has waited longer than this for its turn asks the gates once more: a hold that somebody has placed meanwhile holds.
+const GATES_US: i64 = 2_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
 const AT_ONCE_PACED: i64 = 60;
@@ -81,45 +78,6 @@ impl Answered {
     }
 }
 
-/// Leases that are in use: they are made longer until their answers are recorded.
-struct Leases {
-    ends: AtomicI64,
-    held: Mutex<HashMap<String, i64>>,
-}
-
-impl Leases {
-    fn of(leased: &[Submission], ends: i64) -> Self {
-        let held = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
-        Self { ends: AtomicI64::new(ends), held: Mutex::new(held) }
-    }
-
-    fn held(&self) -> Vec<(String, i64)> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter().map(|(id, fence)| (id.clone(), *fence)).collect()
-    }
-
-    fn recorded(&self, ids: &[&str]) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|id, _| !ids.contains(&id.as_str()));
-    }
-
-    /// Never ends. Where a lease was lost to somebody else, none is taken for longer than it was: what is left of the pass
-    /// is not sent.
-    async fn renew(&self, work: &Work) {
-        loop {
-            tokio::time::sleep(RENEWED_EACH).await;
-            let (app, held) = (&work.app, self.held());
-            let until = app.clock.now() + LEASE_US;
-            let renewed = transact!(app, |tx| { Ok(submissions::renew(tx, &held, until).await?) });
-            match renewed {
-                Ok(count) if count == held.len() as u64 => self.ends.store(until, Ordering::Release),
-                Ok(_) => tracing::warn!("another worker took a submission over that was still in use here"),
-                Err(error) => tracing::warn!(?error, "leases in use could not be made longer"),
-            }
-        }
-    }
-}
-
 /// Sends what is due; answers how many answers it recorded.
 ///
 /// # Errors
@@ -155,7 +113,7 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
         return Ok(done);
     }
     let leases = Leases::of(&leased, ends);
-    let wire = Wire { work, stripe, paypal, leases: &leases };
+    let wire = Wire { work, stripe, paypal, leases: &leases, asked_at: now };
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission));
     Ok(done + record_as_they_come(work, &leases, sends.buffer_unordered(ON_THE_WIRE)).await?)
 }
@@ -218,6 +176,8 @@ struct Wire<'a> {
     stripe: Option<Connected<Stripe>>,
     paypal: Option<Connected<PayPal>>,
     leases: &'a Leases,
+    /// When the gates were asked.
+    asked_at: i64,
 }
 
 impl Wire<'_> {
@@ -241,8 +201,14 @@ impl Wire<'_> {
         if self.leases.ends.load(Ordering::Acquire) - sent_at < NEEDED_US {
             return unsent(submission, sent_at);
         }
+        if sent_at - self.asked_at > GATES_US
+            && let Some(stopped) = last_gates::closed_since(self.work, &submission, sent_at).await
+        {
+            return stopped;
+        }
         // A cancellation can be sent at any age: it names one item, which can be called back only once.
-        let old = verdict::too_old_to_send(&submission, sent_at);
+        let behind = self.work.clients.skew().behind(submission.vendor.as_str());
+        let old = verdict::too_old_to_send(&submission, sent_at, behind);
         if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
             return Answered::unsent(submission, judged, Vec::new());
         }
@@ -272,13 +238,18 @@ impl Wire<'_> {
                 return unsent(submission, again);
             }
         };
-        self.learn(&submission, &judged);
-        Answered { submission, judged, fact, sent_at, raw: kept.take(), waits: Vec::new() }
+        let raw = kept.take();
+        self.learn(&submission, &judged, raw.is_some());
+        Answered { submission, judged, fact, sent_at, raw, waits: Vec::new() }
     }
 
-    /// Whether the vendor answered at all, for its breaker.
-    fn learn(&self, submission: &Submission, judged: &Judged) {
+    /// Whether the vendor answered at all, for its breaker. What is asked after an answer can be in doubt though the vendor
+    /// did answer.
+    fn learn(&self, submission: &Submission, judged: &Judged, answered: bool) {
         let reach = &self.work.reach;
+        if answered {
+            return reach.answered(submission.vendor, Calls::Money);
+        }
         match Why::parse(&judged.why) {
             Some(Why::NotSent | Why::NoAnswer) => {
                 reach.silent(submission.vendor, Calls::Money, self.work.app.clock.now());
@@ -307,7 +278,7 @@ fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
 }
 
 /// Nothing left us and nothing was learnt; what was said last stays said.
-fn unsent(submission: Submission, again: i64) -> Answered {
+pub(super) fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
     let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
     Answered::unsent(submission, judged, Vec::new())
@@ -424,16 +395,37 @@ async fn adopt(
     }
 }
 
-/// Records verdicts: the submissions under their fences, then the facts that follow for their attempts.
+/// Records verdicts. A record that cannot be worked on holds up only itself: the others of its set are recorded in ever
+/// smaller parts, and it is set aside, still in doubt when it was sent.
 async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
-    if answered.is_empty() {
-        return Ok(());
-    }
-    let app = &work.app;
     for answer in &answered {
         aftermath(work, answer).await?;
     }
     resume_paused(work, &answered).await?;
+    let mut parts = vec![answered];
+    while let Some(mut part) = parts.pop() {
+        match record_set(work, &part).await {
+            Err(error) if aside::about_a_row(&error) && part.len() > 1 => {
+                let second = part.split_off(part.len() / 2);
+                parts.extend([second, part]);
+            }
+            Err(error) if aside::about_a_row(&error) => {
+                for guilty in part {
+                    aside::put_sent(work, &guilty.submission, &error).await?;
+                }
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Records verdicts: the submissions under their fences, then the facts that follow for their attempts.
+async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let app = &work.app;
     let dispatched = transact!(app, |tx| {
         let now = app.clock.now();
         let outcomes: Vec<submissions::Outcome> =
@@ -441,7 +433,7 @@ async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
         let held = submissions::record(tx, &outcomes).await?;
         let elsewhere = answered.iter().filter(|one| one.judged.why == Code::OtherVendorAccount.as_str());
         let elsewhere: Vec<String> = elsewhere.map(|one| one.submission.id.clone()).collect();
-        evidence::keep(tx, &raw_answers(app, &answered, &held, now)).await?;
+        evidence::keep(tx, &raw_answers(app, answered, &held, now)).await?;
         let attempts = transactions::attempts_of_submissions(tx, &held).await?;
         let mut by_submission: HashMap<&str, Vec<&Attempt>> = HashMap::new();
         for attempt in &attempts {
@@ -694,12 +686,14 @@ async fn send_others_again(
     let ids: Vec<TransactionId> = others.iter().map(|one| one.transaction).collect();
     let mut found = transactions::several(tx, &ids).await?;
     found.sort_by_key(|one| one.id);
-    let Some(currency) = found.first().map(|one| one.terms.net.currency) else { return Ok(Vec::new()) };
+    let Some(first) = found.first() else { return Ok(Vec::new()) };
+    // Read now: whose account it is may have been found out since the refused one was leased.
+    let (currency, account) = (first.terms.net.currency, first.vendor_account.clone());
     let key = next_key(&refused.key);
     let of: Vec<&transactions::Transaction> = found.iter().collect();
     let request = dispatch::batch_request(&key, currency, &of)
         .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
-    let submission = new_submission(app, &request, refused.batch, refused.vendor_account.clone(), now);
+    let submission = new_submission(app, &request, refused.batch, account, now);
     let moved = others.iter().map(|one| Heard {
         transaction: one.transaction,
         attempt: one.id,

@@ -60,6 +60,13 @@ impl Skew {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(named).copied()
     }
 
+    /// By how much our clock is behind a vendor's, in microseconds; 0 where it is not. By such a clock a key seems younger
+    /// than the vendor knows it to be.
+    #[must_use]
+    pub fn behind(&self, named: &str) -> i64 {
+        self.of(named).map_or(0, |ahead| ahead.saturating_neg().max(0))
+    }
+
     /// Whether it differs so much from a vendor's that nothing may be called absent there.
     #[must_use]
     pub fn too_much(&self, named: &str) -> bool {
@@ -91,6 +98,16 @@ mod tests {
         ];
         for (asked, answered, theirs, expected) in rows {
             assert_eq!(between(asked, answered, theirs), expected, "{asked} {answered} {theirs}");
+        }
+    }
+
+    #[test]
+    fn only_a_clock_that_is_behind_is_behind() {
+        let skew = Skew::default();
+        assert_eq!(skew.behind("stripe"), 0);
+        for (ahead, behind) in [(-3_600 * S, 3_600 * S), (3_600 * S, 0)] {
+            skew.measured("stripe", ahead);
+            assert_eq!(skew.behind("stripe"), behind);
         }
     }
 

@@ -20,7 +20,7 @@ const AT_ONCE: i64 = 1_000;
 pub async fn once(work: &Work, now: i64) -> Done {
     if work.clamps(now) {
         let app = &work.app;
-        let mended = transact!(app, |tx| { Ok(store::due::clamp(tx, now).await?) })?;
+        let mended = transact!(app, |tx| { Ok(store::due::clamp(tx, now, app.config.poll_us()).await?) })?;
         if mended > 0 {
             tracing::warn!(mended, "a clock was wrong: what it had put off for long goes on now");
         }

@@ -113,10 +113,11 @@ impl Judged {
 }
 
 /// A key under which something may have been carried out is not sent once the vendor may have forgotten it, because then
-/// it would be carried out again. What becomes of the submission instead; `None` while it may be sent.
+/// it would be carried out again. What becomes of the submission instead; `None` while it may be sent. `behind` is by how
+/// much our clock is known to be behind the vendor's.
 #[must_use]
-pub fn too_old_to_send(of: &Submission, now: i64) -> Option<Judged> {
-    let age = age(of, now);
+pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged> {
+    let age = age(of, now).saturating_add(behind);
     let (why, detail) = of.last.clone().unwrap_or_default();
     match of.vendor {
         _ if of.doubts == 0 => None,
@@ -454,14 +455,19 @@ pub(super) mod tests {
     fn a_key_that_may_be_forgotten_is_not_sent_again() {
         let late = 20 * 60 * MINUTE;
         let of = submission();
-        assert_eq!(too_old_to_send(&of, late), None, "nothing was carried out under it for certain");
+        assert_eq!(too_old_to_send(&of, late, 0), None, "nothing was carried out under it for certain");
         let doubtful = Submission { doubts: 1, ..submission() };
-        assert_eq!(too_old_to_send(&doubtful, late - 1), None);
-        assert_eq!(too_old_to_send(&doubtful, late).map(|judged| judged.verdict), Some(Verdict::Look(late)));
+        assert_eq!(too_old_to_send(&doubtful, late - 1, 0), None);
+        assert_eq!(
+            too_old_to_send(&doubtful, late, 0).map(|judged| judged.verdict),
+            Some(Verdict::Look(late))
+        );
+        let behind = too_old_to_send(&doubtful, late - 60 * MINUTE, 60 * MINUTE);
+        assert_eq!(behind.map(|judged| judged.verdict), Some(Verdict::Look(late - 60 * MINUTE)));
         let paypal = Submission { vendor: Vendor::PayPal, ..doubtful };
-        assert_eq!(too_old_to_send(&paypal, late), None);
+        assert_eq!(too_old_to_send(&paypal, late, 0), None);
         let month = 29 * 24 * 60 * MINUTE;
-        assert_eq!(too_old_to_send(&paypal, month).map(|judged| judged.verdict), Some(Verdict::Review));
+        assert_eq!(too_old_to_send(&paypal, month, 0).map(|judged| judged.verdict), Some(Verdict::Review));
     }
 
     #[test]
@@ -635,9 +641,9 @@ pub(super) mod tests {
     #[test]
     fn a_key_from_the_future_is_of_any_age() {
         let of = Submission { doubts: 1, first_sent_at: Some(5 * 60 * MINUTE), ..submission() };
-        let judged = too_old_to_send(&of, 0).map(|judged| judged.verdict);
+        let judged = too_old_to_send(&of, 0, 0).map(|judged| judged.verdict);
         assert_eq!(judged, Some(Verdict::Look(0)), "a clock was wrong");
         let of = Submission { first_sent_at: Some(S), ..of };
-        assert_eq!(too_old_to_send(&of, 0), None, "clocks are set back a little now and then");
+        assert_eq!(too_old_to_send(&of, 0, 0), None, "clocks are set back a little now and then");
     }
 }
