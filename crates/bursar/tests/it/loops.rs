@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::Result;
+use bursar::ops::{Result, vendors};
 use bursar::pulse::{self, Watched};
 use bursar::store::payees::{self, Said};
 use bursar::store::transactions::{self, Filter};
-use bursar::store::{aside, events};
+use bursar::store::{aside, events, outbox};
 use bursar::work::{self, sweep};
 use bursar::{app, transact};
 use payout::money::Vendor;
@@ -184,6 +184,135 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_read_when_it_is_sent_holds_up_nobody() {
+    let intended = ["crowd 20 stripe 10.00", "batch B1 all", "pay B1", "die between commit and send"];
+    let mut stage = stage("set_aside_sent", &intended).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    stage.one("tick dispatch").await.unwrap();
+    assert_eq!(stage.world.simulator.books().transfers.len(), 19, "the others");
+    let mut db = stage.world.app.store.read().await.unwrap();
+    assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
+    drop(db);
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    let ended = stage.play("the end", "live 2 days\nlive 5 days\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_a_wrong_clock_has_put_off_for_days_is_asked() {
+    let paid = [
+        "partner ana paypal ana@example.com",
+        "reward R1 ana 20.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "tick dispatch",
+    ];
+    let stage = stage("asked_days_later", &paid).await;
+    let now = stage.world.now();
+    let ahead = now + 5 * 86_400_000_000;
+    meddle(&stage, &format!("UPDATE payout_transaction SET ask_at = {ahead}")).await;
+    sweep::once(&stage.world.works[0], now).await.unwrap();
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &Filter::default(), 1).await.unwrap();
+    assert_eq!((all[0].state, all[0].ask_at), (State::Processing, Some(now)));
+    drop(db);
+    stage.close(Ok(())).await;
+}
+
+/// A restricted key that may read and not pay: each probe ends the pause, each payment begins it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_that_comes_and_goes_is_told_once_an_hour() {
+    let mut stage = stage("paused_again_and_again", &["partner bo stripe acct_bo"]).await;
+    let app = stage.world.app.clone();
+    let told = async || {
+        let mut db = app.store.read().await.unwrap();
+        outbox::about(&mut db, Vendor::Stripe.as_str()).await.unwrap().len()
+    };
+    for (later, expected) in [("1 minute", 1), ("1 minute", 1), ("1 hour", 2)] {
+        stage.one(&format!("later {later}")).await.unwrap();
+        vendors::pause(&app, Vendor::Stripe, "may not pay").await.unwrap();
+        assert_eq!(told().await, expected);
+        vendors::resume(&app, Vendor::Stripe, "connect").await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
+/// Waits until so many transfers were made.
+async fn transfers(stage: &Stage, count: usize) {
+    let began = Instant::now();
+    while stage.world.simulator.books().transfers.len() < count {
+        assert!(began.elapsed() < Duration::from_secs(60), "no {count} transfers");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_cannot_be_recorded_is_told_again_and_the_others_are_recorded() {
+    let paid =
+        ["crowd 20 stripe 10.00", "batch B1 all", "pay B1", "vendor stripe slow 2000 on transfer times 20"];
+    let mut stage = stage("set_aside_recorded", &paid).await;
+    stage.one("start dispatch by 1").await.unwrap();
+    transfers(&stage, 20).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    stage.one("finish").await.unwrap();
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let recorded = transactions::list(&mut db, &Filter::default(), 100).await.unwrap();
+    let recorded = recorded.iter().filter(|one| one.left_at.is_some()).count();
+    assert_eq!(recorded, 19, "the others");
+    assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
+    drop(db);
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    let ended = stage.play("the end", "live 2 days\nlive 5 days\nexpect all success\n").await;
+    assert_eq!(stage.world.simulator.books().transfers.len(), 20);
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_is_placed_while_payments_wait_for_their_turn_holds() {
+    let paid =
+        ["crowd 40 stripe 10.00", "batch B1 all", "pay B1", "vendor stripe slow 2000 on transfer times 30"];
+    let mut stage = stage("held_in_the_queue", &paid).await;
+    stage.one("start dispatch by 1").await.unwrap();
+    // Thirty are on the wire at a time; the others have passed the gates and wait.
+    transfers(&stage, 30).await;
+    let mut database = AnyConnection::connect(&stage.world.app.config.database_url).await.unwrap();
+    database.execute("UPDATE partner SET standing = 'on_hold'").await.unwrap();
+    database.close().await.unwrap();
+    for line in ["later 5 seconds", "finish"] {
+        stage.one(line).await.unwrap();
+    }
+    assert_eq!(stage.world.simulator.books().transfers.len(), 30);
+    let failed = Filter { states: Some(vec![State::Failed]), ..Filter::default() };
+    let mut db = stage.world.app.store.read().await.unwrap();
+    assert_eq!(transactions::list(&mut db, &failed, 100).await.unwrap().len(), 10);
+    drop(db);
+    stage.close(Ok(())).await;
+}
+
+/// While the processes of one database are replaced one after the other, one of the version before may still take leases. It
+/// notes no intention to send: the lease is all there is of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_of_the_version_before_is_a_doubt() {
+    let intended = [
+        "partner bo stripe acct_bo",
+        "reward R1 bo 75.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "die between commit and send",
+    ];
+    let mut stage = stage("leased_by_the_version_before", &intended).await;
+    let now = stage.world.now();
+    let leased =
+        format!("UPDATE submission SET lease_until = {now}, fence = fence + 1, first_sent_at = {now}");
+    meddle(&stage, &leased).await;
+    for line in ["hold bo on", "tick dispatch", "expect bo pending_processing outcome_unknown"] {
+        stage.one(line).await.unwrap();
+    }
+    let ended = stage.play("the end", "live 10 minutes\nexpect bo failed reason partner_on_hold\n").await;
+    stage.close(ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
     let mut stage = stage(
         "set_aside_asked",
@@ -273,6 +402,9 @@ async fn an_account_event_during_a_read_of_that_account_is_not_lost() {
     assert_eq!(say(Some("of old"), asked_at).await, 0, "an older answer changes nothing");
     assert_eq!(say(Some("not any more"), event_at).await, 1);
     assert_eq!((due(event_at).await, due(event_at + 86_400_000_000).await), (0, 1), "read again after a day");
+    let ahead = event_at + 5 * 86_400_000_000;
+    assert_eq!(say(Some("by a clock that was wrong"), ahead).await, 1);
+    assert_eq!(say(None, event_at).await, 1, "what a clock that was wrong has noted is learnt anew");
     stage.close(Ok(())).await;
 }
 

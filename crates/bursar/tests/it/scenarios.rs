@@ -59,8 +59,9 @@
 //! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the worker, `together` lets all
 //! work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`: time passes in growing
 //! steps, webhooks are delivered and every loop works · `die between commit and send` (or `send and record`, `lease and begin`,
-//! `begin and send`): the first worker's process dies at that point of its next tick, and another is started · `start dispatch by 2`, `rest 300`
-//! (real milliseconds), `finish`: a loop that is under way while other lines are played.
+//! `begin and send`): the first worker's process dies at that point of its next tick, and another is started · `start
+//! dispatch by 2`, `asked` (waits until a vendor was asked something since) or `rest 300` (real milliseconds),
+//! `finish`: a loop that is under way while other lines are played.
 //!
 //! # What must be so
 //!
@@ -249,6 +250,8 @@ pub struct Stage {
     cast: Cast,
     /// Loops that were started and are not finished.
     running: Vec<tokio::task::JoinHandle<()>>,
+    /// How many questions the vendors had been asked when it was begun.
+    asked: u64,
     /// How many parked events the scenario has explained.
     parked: i64,
     /// The scenario has said that something is left to do.
@@ -266,13 +269,13 @@ impl Stage {
     /// An empty stage. `seed` draws every id.
     pub async fn open(name: &str, seed: u64) -> Self {
         let (world, cast) = (World::open(name, seed).await, Cast::default());
-        Self { world, cast, running: Vec::new(), parked: 0, unfinished: false }
+        Self { world, cast, running: Vec::new(), asked: 0, parked: 0, unfinished: false }
     }
 
     /// The same, at this moment of the machine's clock.
     pub async fn open_now(name: &str, seed: u64) -> Self {
         let world = World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await;
-        Self { world, cast: Cast::default(), running: Vec::new(), parked: 0, unfinished: false }
+        Self { world, cast: Cast::default(), running: Vec::new(), asked: 0, parked: 0, unfinished: false }
     }
 
     /// Ends a scenario; what was wrong is told with the plot so far.
@@ -380,9 +383,11 @@ impl Stage {
                 | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
-            ("workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "rest" | "finish", _) => {
-                self.time(first, rest).await
-            }
+            (
+                "workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "asked" | "rest"
+                | "finish",
+                _,
+            ) => self.time(first, rest).await,
             ("events", ["parked", count]) => {
                 self.parked = count.parse().map_err(|_| "how many?")?;
                 Ok(())

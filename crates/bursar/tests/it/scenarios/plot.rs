@@ -36,12 +36,22 @@ impl Stage {
                 self.world.replace(0);
             }
             ("start", ["dispatch", "by", worker]) => {
+                self.asked = asked(&self.world);
                 let work = self.world.works[number(worker)? - 1].clone();
                 self.world.pass(SECOND);
                 let now = self.world.now();
                 self.running.push(tokio::spawn(async move {
                     dispatching(&work, now).await.unwrap();
                 }));
+            }
+            ("asked", []) => {
+                let began = tokio::time::Instant::now();
+                while asked(&self.world) == self.asked {
+                    if began.elapsed() > Duration::from_secs(60) {
+                        return Err("no vendor was asked anything".to_owned());
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
             }
             ("rest", [millis]) => tokio::time::sleep(Duration::from_millis(number(millis)? as u64)).await,
             ("finish", []) => {
@@ -94,6 +104,11 @@ pub async fn live(world: &World, us: i64) {
         world.deliver().await;
         world.tick_all(0).await;
     }
+}
+
+/// How many questions the vendors were asked.
+fn asked(world: &World) -> u64 {
+    world.simulator.books().questions.values().sum()
 }
 
 fn number(text: &str) -> Result<usize, String> {
