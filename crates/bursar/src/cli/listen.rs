@@ -1,9 +1,11 @@
-//! Accepting connections: so many at a time, each with a bounded time for what comes before a body. A stranger who opens
-//! many and says nothing holds none of them for long. What is deliberately not here: how long a body may take
+//! Accepting connections: so many at a time, and so many of one network, each with a bounded time for what comes before a
+//! body and for taking an answer. A stranger who opens many and says nothing, or reads nothing, holds none of them for long
+//! and never all of them. What is deliberately not here: how long a body may take
 //! (`web::strict`), and what is answered.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,11 +19,19 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::{Service as _, ServiceExt as _};
 
+use super::patient::Patient;
+use crate::config::Range;
+use crate::web::client::Network;
+
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// How many are open at once; the next ones wait to be accepted.
     pub connections: usize,
+    /// How many of them one network may have; one that is opened beyond it is closed at once.
+    pub of_a_network: usize,
+    /// How long the other end may take nothing of what it is sent.
+    pub unread: Duration,
     /// How long a request's line and headers may take, and how long a connection may be idle.
     pub header: Duration,
     /// The most bytes of a request's line and headers.
@@ -33,20 +43,71 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) const USUAL: Self = Self {
         connections: 2_048,
+        of_a_network: 512,
+        unread: Duration::from_secs(30),
         header: Duration::from_secs(30),
         header_bytes: 64 << 10,
         stop: Duration::from_secs(4),
     };
 }
 
-/// Serves until `stop`; then open requests get a while, because a live page would never end by itself.
+/// How many connections each network has.
+#[derive(Clone, Default)]
+struct Shares(Arc<Mutex<HashMap<Network, usize>>>);
+
+/// One connection of a network, while it is held.
+struct Share(Shares, Option<Network>);
+
+impl Shares {
+    /// A share for a connection from there, unless that network has all of its own. Addresses that are nobody's on the open
+    /// net, and those of named proxies, stand for many and are not counted.
+    fn take(&self, from: IpAddr, proxies: &[Range], most: usize) -> Option<Share> {
+        if is_private(from) || proxies.iter().any(|range| range.holds(from)) {
+            return Some(Share(self.clone(), None));
+        }
+        let network = Network::of(from);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(network).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Share(self.clone(), Some(network)))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some(network) = self.1 else { return };
+        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&network);
+            }
+        }
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Serves until `stop`; then open requests get a while, because a live page would never end by itself. `proxies` are those
+/// that the operator named.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: Bounds,
+    proxies: &[Range],
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
-    let room = Arc::new(Semaphore::new(bounds.connections));
+    let (room, shares) = (Arc::new(Semaphore::new(bounds.connections)), Shares::default());
     let graceful = GracefulShutdown::new();
     let mut connecting = router.into_make_service_with_connect_info::<SocketAddr>();
     let mut http1 = http1::Builder::new();
@@ -70,15 +131,17 @@ pub(super) async fn serve(
                 continue;
             }
         };
+        let Some(share) = shares.take(peer.ip(), proxies, bounds.of_a_network) else { continue };
         // An answer is small and is waited for; without this it may be held back for the next one.
         let _ = stream.set_nodelay(true);
         let Ok(router) = connecting.call(peer).await;
         let answer = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
-        let connection = graceful.watch(http1.serve_connection(TokioIo::new(stream), answer));
+        let connection = http1.serve_connection(TokioIo::new(Patient::new(stream, bounds.unread)), answer);
+        let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // Whoever breaks off, or says nothing for too long, is not worth a line.
             let _ = connection.await;
-            drop(place);
+            drop((place, share));
         });
     }
     drop(listener);
@@ -98,11 +161,16 @@ mod tests {
     async fn listening(bounds: Bounds) -> (SocketAddr, tokio::sync::oneshot::Sender<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", axum::routing::get(async || "here"));
+        let router = Router::new()
+            .route("/", axum::routing::get(async || "here"))
+            .route("/large", axum::routing::get(async || "x".repeat(64 << 20)));
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        tokio::spawn(serve(listener, router, bounds, async {
-            let _ = stopped.await;
-        }));
+        tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            serve(listener, router, bounds, &[], stopped).await
+        });
         (address, stop)
     }
 
@@ -150,6 +218,35 @@ mod tests {
         let read =
             tokio::time::timeout(Duration::from_secs(20), third.read(&mut answer)).await.unwrap().unwrap();
         assert!(String::from_utf8_lossy(&answer[..read]).contains("here"));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_and_reads_nothing_holds_no_connection() {
+        let bounds = Bounds { connections: 1, unread: Duration::from_millis(300), ..Bounds::USUAL };
+        let (address, _stop) = listening(bounds).await;
+        let mut unread = TcpStream::connect(address).await.unwrap();
+        unread.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut next = TcpStream::connect(address).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), ask(&mut next, WHOLE)).await.unwrap();
+        assert!(answer.contains("here"), "{answer}");
+        drop(unread);
+    }
+
+    #[test]
+    fn one_network_never_has_every_connection() {
+        let (shares, proxies) = (Shares::default(), ["198.51.100.7".parse().unwrap()]);
+        let take = |from: &str| shares.take(from.parse().unwrap(), &proxies, 2);
+        let first = take("203.0.113.1").unwrap();
+        let _second = take("203.0.113.2").unwrap();
+        assert!(take("203.0.113.3").is_none(), "its network has its two");
+        let _others = [take("203.0.112.1").unwrap(), take("2001:db8::1").unwrap()];
+        drop(first);
+        assert!(take("203.0.113.3").is_some());
+        for many in ["127.0.0.1", "::1", "::ffff:10.0.0.1", "172.17.0.1", "198.51.100.7"] {
+            let held: Vec<Share> = (0..5).map(|_| take(many).expect(many)).collect();
+            assert_eq!(held.len(), 5);
+        }
+        assert_eq!(shares.0.lock().unwrap().len(), 3);
     }
 
     #[tokio::test]

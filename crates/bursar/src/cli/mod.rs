@@ -6,6 +6,7 @@ mod demo;
 mod import;
 mod listen;
 pub mod output;
+mod patient;
 mod people;
 mod serve;
 mod simulator;

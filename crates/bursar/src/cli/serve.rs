@@ -96,7 +96,8 @@ pub(super) async fn until_stopped(
     work: Work,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
-    listen::serve(listener, web::router(work), Bounds::USUAL, stop).await.map_err(Failure::from)
+    let proxies = work.app.config.trusted_proxies.clone();
+    listen::serve(listener, web::router(work), Bounds::USUAL, &proxies, stop).await.map_err(Failure::from)
 }
 
 /// SIGTERM or an interrupt from the keyboard.

@@ -5,7 +5,7 @@
 //! SQL.
 
 pub mod api;
-mod client;
+pub mod client;
 pub mod exported;
 pub mod fault;
 pub mod form;
