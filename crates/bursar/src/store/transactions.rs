@@ -224,23 +224,33 @@ pub struct Filter {
 }
 
 /// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
-/// one out of sight with it.
+/// one out of sight with it. Whoever reads page by page ends at a short one, so another one stands in its place.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
-    let conditions = narrowed(filter);
-    let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
-    let rows = db.all(conditions.query(&sql)).await?;
-    let readable = |row: &AnyRow| match transaction(row) {
-        Err(error) if error.about_a_row() => {
-            let id: Option<String> = row.try_get(0).ok();
-            tracing::error!(id, %error, "the record of a payment cannot be read; it is left out of a list");
-            None
+    let (mut found, mut filter) = (Vec::new(), filter.clone());
+    loop {
+        let wanted = limit - i64::try_from(found.len()).unwrap_or(limit);
+        let sql =
+            format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {wanted}");
+        let rows = db.all(narrowed(&filter).query(&sql)).await?;
+        let (full, mut left_out) = (i64::try_from(rows.len()) == Ok(wanted), false);
+        for row in &rows {
+            match transaction(row) {
+                Err(error) if error.about_a_row() => {
+                    let id: Option<String> = row.try_get(0).ok();
+                    tracing::error!(id, %error, "the record of a payment cannot be read; it is left out of a list");
+                    left_out = true;
+                }
+                read => found.push(read?),
+            }
         }
-        read => Some(read),
-    };
-    rows.iter().filter_map(readable).collect()
+        let Some(last) = rows.last().filter(|_| left_out && full) else {
+            return Ok(found);
+        };
+        filter.after = Some(last.try_get(0)?);
+    }
 }
 
 /// How many transactions there are, counted up to `limit`.
