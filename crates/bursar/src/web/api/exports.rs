@@ -72,7 +72,9 @@ async fn payments(
     Who(actor): Who,
     query: ExportQuery<ListQuery>,
 ) -> Result<Response, Fault> {
-    let filter = transactions::filter(&mut app.store.read().await?, &query.filters, app.clock.now()).await?;
+    let (mut db, now) = (app.store.read().await?, app.clock.now());
+    let filter = transactions::filter(&mut db, &query.filters, None, now).await?;
+    drop(db);
     let scope = Scope::Transactions(Box::new(filter));
     answer(&app, &actor, query.manner.asked(scope, query.told)?).await
 }

@@ -122,7 +122,9 @@ async fn rewards(
         return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
     let file = body(request).await?;
-    if file.iter().filter(|byte| **byte == b'\n').count() > MOST_LINES {
+    // Lines end in either, or in both.
+    let ends = |end: u8| file.iter().filter(|byte| **byte == end).count();
+    if ends(b'\n').max(ends(b'\r')) > MOST_LINES {
         let told = format!(
             "The file has more than {MOST_LINES} lines, so nothing was imported. Split it into several files, each with the header."
         );

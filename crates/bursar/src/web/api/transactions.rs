@@ -405,11 +405,16 @@ fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
     })
 }
 
-/// What is meant.
+/// What is meant by whoever may see the payments of `own`, or of everybody.
 ///
 /// # Errors
 /// The parameter that says nothing.
-pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, Fault> {
+pub async fn filter(
+    db: &mut Db,
+    query: &ListQuery,
+    own: Option<&[String]>,
+    now: i64,
+) -> Result<Filter, Fault> {
     let mut filter = match query {
         ListQuery { needs_attention: Some(true), .. } => views::needing_attention(),
         ListQuery { stuck: Some(true), .. } => views::stuck(now),
@@ -449,7 +454,10 @@ pub async fn filter(db: &mut Db, query: &ListQuery, now: i64) -> Result<Filter, 
         if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
     }
     if let Some(payee) = &query.payee {
-        let found = payee_verbs::named(db, payee).await?;
+        let mut found = payees::named(db, payee).await?;
+        // Whoever else has the same external id is nothing to a partner.
+        found.retain(|payee| own.is_none_or(|own| own.contains(&payee.to_string())));
+        let found = payee_verbs::one_of(payee, found)?;
         filter.payees = Some(found.map(|payee| payee.to_string()).into_iter().collect());
     }
     // Nobody's payments are what there is of somebody who does not exist.
@@ -474,12 +482,13 @@ async fn list(
     form::ListQuery(query, paging): form::ListQuery<ListQuery>,
 ) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
     let mut db = app.store.read().await?;
-    let mut filter = filter(&mut db, &query, app.clock.now()).await?;
+    let own = own_payees(&mut db, &actor).await?;
+    let mut filter = filter(&mut db, &query, own.as_deref(), app.clock.now()).await?;
     filter.after = match paging.after_parts()? {
         None => None,
         Some([id]) => Some(TransactionId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
     };
-    filter.scope.own = own_payees(&mut db, &actor).await?;
+    filter.scope.own = own;
     let rows = transactions::list(&mut db, &filter, paging.limit + 1).await?;
     let of: Vec<Payee> = rows.iter().map(|row| row.terms.payee).collect();
     let names = payees::names(&mut db, &of).await?;
