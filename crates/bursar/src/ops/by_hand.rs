@@ -140,7 +140,8 @@ async fn heard(
         Finding::Made { fact, vendor_id, carrier_id, .. } => {
             (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
         }
-        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", how)), None, None),
+        // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
+        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
     };
     // What the vendor once had and does not show any more was accepted; its submission has its end already.
     let out_of_sight = of.reason.as_ref().is_some_and(|why| OUT_OF_SIGHT.contains(&why.code.as_str()));

@@ -342,6 +342,44 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
 }
 
 #[tokio::test]
+async fn a_payment_that_cannot_be_read_hides_no_other_one() {
+    let mut stage = Stage::open("told_unreadable", 413).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana@example.com
+        partner bo paypal bo@example.com
+        partner cy paypal cy@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        reward R3 cy 30.00 approved
+        batch B1 all
+        pay B1
+        live 10 minutes",
+    )
+    .await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let all = program.get("/transactions").await;
+    let ids: Vec<&str> =
+        all["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let spoil = async |currency: &str| {
+        let sql = format!("UPDATE payout_transaction SET currency = '{currency}' WHERE id = '{}'", ids[1]);
+        crate::world::run(&stage.world.app.config.database_url, sql).await;
+    };
+    spoil("???").await;
+    let first = program.get("/transactions?limit=1").await;
+    assert_eq!((&first["data"][0]["id"], &first["has_more"]), (&json!(ids[0]), &json!(true)), "{first:#}");
+    let next = first["next"].as_str().unwrap();
+    let second = program.get(&format!("/transactions?limit=1&after={next}")).await;
+    assert_eq!(
+        (&second["data"][0]["id"], &second["has_more"]),
+        (&json!(ids[2]), &json!(false)),
+        "{second:#}"
+    );
+    spoil("USD").await;
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
 async fn a_payment_to_a_company_is_told_to_those_with_a_reward_in_it() {
     let mut stage = Stage::open("told_company", 407).await;
     play(

@@ -324,3 +324,18 @@ async fn an_external_id_of_a_partner_and_an_account_means_neither() {
     let shadow = json!({"name": "Eve", "email": "eve@example.com", "account": "acme"});
     house.call("PUT", &format!("/partners/{account}"), shadow).await.refused(404, "not_found");
 }
+
+#[tokio::test]
+async fn a_partner_is_not_told_who_else_has_their_external_id() {
+    let house = House::open("payees_shared_id").await;
+    house.furnish().await;
+    let company = house.call("PUT", "/accounts/ana", json!({"name": "Another company"})).await.ok();
+    house.get("/transactions?payee=ana").await.refused(409, "ambiguous_payee");
+    let key = house.key(Role::Partner, Some("ana")).await;
+    for path in
+        ["/transactions?payee=ana", &format!("/transactions?payee={}", company["id"].as_str().unwrap())]
+    {
+        let own = house.call_as(&key, "GET", path, Value::Null, &[]).await.ok();
+        assert_eq!(own["data"], json!([]), "{path}");
+    }
+}
