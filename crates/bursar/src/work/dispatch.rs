@@ -371,7 +371,7 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
             }
             // It is not ours to see any more: an answer, and the transfer can still be asked about.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
-                let why = Why::NotShown(error.to_string());
+                let why = Why::Hidden(error.to_string());
                 let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
                 look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
             }
@@ -465,9 +465,9 @@ fn share(
             *left -= units;
             sorted.ready.push(ready);
         } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
-            gone.push(Gone { ready, why: Why::NotHeld });
+            gone.push(Gone { ready, why: Why::Short });
         } else if now.saturating_sub(ready.transaction.state_at) > LATE_US {
-            gone.push(Gone { ready, why: Why::NotAvailable });
+            gone.push(Gone { ready, why: Why::Unavailable });
         } else {
             sorted.waits_for_funds(&ready, now, longest);
         }

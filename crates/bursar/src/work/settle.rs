@@ -637,7 +637,7 @@ fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
 fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i64> {
     let age = now.saturating_sub(since);
     let wait = match age {
-        ..HOUR_US => longest.max(MINUTE_US).min(HOUR_US),
+        ..HOUR_US => longest.clamp(MINUTE_US, HOUR_US),
         HOUR_US..DAY_US => HOUR_US,
         _ => DAY_US,
     };

@@ -32,33 +32,33 @@ pub(super) struct Gone {
 #[derive(Clone)]
 pub(super) enum Why {
     /// The balance holds less than was transferred.
-    NotHeld,
+    Short,
     /// It is held, and has not become available for long.
-    NotAvailable,
+    Unavailable,
     /// Stripe does not show the balance to us: its words.
-    NotShown(String),
+    Hidden(String),
 }
 
 impl Why {
     /// For so long it is waited for.
     fn patience_us(&self) -> i64 {
         match self {
-            Self::NotHeld => deadline::MISSING_US,
-            Self::NotAvailable => deadline::UNAVAILABLE_US,
-            Self::NotShown(_) => deadline::UNSEEN_US,
+            Self::Short => deadline::MISSING_US,
+            Self::Unavailable => deadline::UNAVAILABLE_US,
+            Self::Hidden(_) => deadline::UNSEEN_US,
         }
     }
 
     fn reason(&self) -> Reason {
         match self {
-            Self::NotHeld => {
+            Self::Short => {
                 Reason::new(Code::MoneyMissing.as_str(), "The balance holds less than was transferred to it.")
             }
-            Self::NotAvailable => Reason::new(
+            Self::Unavailable => Reason::new(
                 Code::MoneyMissing.as_str(),
                 "The balance holds money, but what was transferred for this payment has not become available.",
             ),
-            Self::NotShown(words) => Reason::new("not_shown_by_vendor", words.as_str()),
+            Self::Hidden(words) => Reason::new("not_shown_by_vendor", words.as_str()),
         }
     }
 }
@@ -133,7 +133,7 @@ async fn taken(
             payments.insert(id, payment);
         }
     }
-    let shown = gone.iter().any(|one| !matches!(one.why, Why::NotShown(_)));
+    let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_)));
     if payments.is_empty() || !shown {
         return Ok(found);
     }

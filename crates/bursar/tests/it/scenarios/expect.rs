@@ -45,14 +45,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             found.dedup();
             same(expected, &found)
         }
-        ("why", [who, expected @ ..]) => {
-            let label = cast.transaction(world, who).await?.label();
-            let mut db = world.app.store.read().await.unwrap();
-            let why = bursar::ops::why::find(&mut db, &label, world.now()).await;
-            let why = why.map_err(|error| format!("{error:?}"))?;
-            let found: Vec<&str> = why.blockers.iter().map(|one| one.code.as_str()).collect();
-            same(expected, &found)
-        }
+        ("why", [who, expected @ ..]) => why(world, cast, who, expected).await,
         ("skipped", [who, expected @ ..]) => {
             let payee = cast.payee(who)?;
             let mut db = world.app.store.read().await.unwrap();
@@ -90,6 +83,16 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         _ => Err("this line cannot be read".to_owned()),
     }
+}
+
+/// Why somebody's newest payment is not paid.
+async fn why(world: &World, cast: &Cast, who: &str, expected: &[&str]) -> Outcome {
+    let label = cast.transaction(world, who).await?.label();
+    let mut db = world.app.store.read().await.unwrap();
+    let why = bursar::ops::why::find(&mut db, &label, world.now()).await;
+    let why = why.map_err(|error| format!("{error:?}"))?;
+    let found: Vec<&str> = why.blockers.iter().map(|one| one.code.as_str()).collect();
+    same(expected, &found)
 }
 
 /// Which notices were given, and which mails about a payment were written.
