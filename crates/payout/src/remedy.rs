@@ -139,7 +139,7 @@ const ON_HOLD: &[Choice] = &[
 const SUCCESS: &[Choice] = &[choice(
     Deed::Wait,
     Who::Nobody,
-    "Nothing: it is paid. A bank can still send it back for some days; Bursar keeps looking and tells you.",
+    "Nothing: it is paid. It can still come back for some days; Bursar keeps looking and tells you.",
 )];
 
 const RECALLING: &[Choice] = &[choice(

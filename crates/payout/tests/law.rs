@@ -549,6 +549,8 @@ fn why_nothing_can_be_done_is_said_by_state() {
     assert_eq!(why(State::Queued), law::NotNow::NotSentYet);
     assert_eq!(why(State::PayoutReview), law::NotNow::InReview);
     assert_eq!(why(State::Recalling), law::NotNow::BeingRecalled);
+    assert_eq!(why(State::Transferred), law::NotNow::NotPaidOut);
+    assert_eq!(why(State::Unclaimed), law::NotNow::Unclaimed);
     assert_eq!(why(State::InTransit), law::NotNow::NotTerminal);
 }
 

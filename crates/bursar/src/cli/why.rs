@@ -66,9 +66,14 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
         ),
         format!("    {}", meaning(payment.state)),
     ];
-    lines.extend(
-        payment.closed().then(|| "    It is closed: its rewards are settled another way.".to_owned()),
-    );
+    if payment.outside.is_some() {
+        lines.push("    It is closed: it was settled as paid by other means.".to_owned());
+    } else if payment.released_at.is_some() {
+        lines.push(
+            "    It is closed: its rewards went back to the pool, and are paid by another payment."
+                .to_owned(),
+        );
+    }
     if payment.contradicted_at.is_some() {
         lines.push("    The vendor contradicts what is recorded here. A person must look.".to_owned());
     }

@@ -199,7 +199,7 @@ pub async fn save(
         let rules = after.rules()?;
         // What stood so before is no reason to refuse another change; its claims are blocked until a table is entered.
         if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
-            let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment. Nothing was saved.";
+            let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment.";
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
         }
         let after = after.written_out()?;

@@ -185,7 +185,9 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// The tree of a query string or form: empty parameters are left out, repeated ones become a list.
+    /// The tree of a query string or form: empty parameters are left out, repeated ones become a list. A name that ends in
+    /// `[]` is a column of a table of inputs: it is a list however often it stands, and empty cells keep their places, so
+    /// that what stands beside one another in a row stays together.
     ///
     /// # Errors
     /// When there are more fields than anybody means, or one is too long.
@@ -208,14 +210,15 @@ impl Tree {
             if value.len() > MOST_VALUE_BYTES {
                 return Err(value_too_long().under(&name));
             }
-            if value.is_empty() {
+            let column = name.ends_with("[]");
+            if value.is_empty() && !column {
                 continue;
             }
             let value = Self::Word(value.into_owned());
             let known = places.get(name.as_ref()).and_then(|at| fields.get_mut(*at));
             let Some((_, known)) = known else {
                 places.insert(name.clone().into_owned(), fields.len());
-                fields.push((name.into_owned(), value));
+                fields.push((name.into_owned(), if column { Self::List(vec![value]) } else { value }));
                 continue;
             };
             if let Self::List(list) = known {

@@ -537,13 +537,29 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
         head.into_iter().chain(rows).collect::<Vec<_>>()
     };
     let partner = ("fees_paid_by", "partner");
-    let usd = [("fee_vendor", "paypal"), ("fee_currency", "usd"), ("fee_percent", "2"), ("fee_fixed", "")];
-    let rest = [("fee_minimum", ""), ("fee_maximum", "20.00"), ("fee_monthly", "")];
-    let sent = fees(&[&[partner], &usd[..], &rest[..]].concat());
+    let row = |currency, percent, maximum| {
+        let whole = [("fee_vendor[]", "paypal"), ("fee_currency[]", currency), ("fee_percent[]", percent)];
+        let parts =
+            [("fee_fixed[]", ""), ("fee_minimum[]", ""), ("fee_maximum[]", maximum), ("fee_monthly[]", "")];
+        [&whole[..], &parts[..]].concat()
+    };
+    for (unfinished, told) in [
+        (row("", "2", ""), "A fee has no currency."),
+        (row("usd", "", "20.00"), "The fee in USD has neither a percentage nor a fixed or monthly part."),
+    ] {
+        let sent = fees(&[&[partner], &unfinished[..]].concat());
+        let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.post("/settings/payouts", &sent).await.says(told);
+    }
+    // What stands in a row stays in it, although cells before it are empty.
+    let sent = fees(&[&[partner], &row("usd", "2", "")[..], &row("eur", "3", "20.00")[..]].concat());
     let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let saved_fees = browser.post_on("/settings/payouts", &sent).await;
     saved_fees.says("The fees are saved.");
-    assert!(saved_fees.body.contains("value=\"2.00\"") && saved_fees.body.contains("value=\"20.00\""));
+    let rows: Vec<&str> = saved_fees.body.split("name=\"fee_currency[]\"").skip(1).collect();
+    let shown = |row: &str| (row.contains("value=\"20.00\""), row.contains("value=\"2.00\""));
+    assert!(rows[0].contains("value=\"USD\"") && shown(rows[0]) == (false, true), "{}", rows[0]);
+    assert!(rows[1].contains("value=\"EUR\"") && shown(rows[1]) == (true, false), "{}", rows[1]);
     let tag = seen(&saved_fees, "fees");
     let none = [("csrf", csrf), ("section", "fees"), ("seen", tag.as_str()), partner];
     // Without PayPal among the methods there is nothing that could be missing.

@@ -15,6 +15,10 @@ pub enum NotNow {
     Arrived,
     /// Nothing was sent yet.
     NotSentYet,
+    /// It lies in the payee's Stripe balance, and its bank payout was not begun.
+    NotPaidOut,
+    /// PayPal waits for the receiver to accept it.
+    Unclaimed,
     /// A person must first find out how the last attempt ended.
     InReview,
     /// Its transfer is being fetched back.
@@ -46,9 +50,13 @@ impl NotNow {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::NotTerminal | Self::Arrived | Self::NotSentYet | Self::InReview | Self::BeingRecalled => {
-                "not_terminal"
-            }
+            Self::NotTerminal
+            | Self::Arrived
+            | Self::NotSentYet
+            | Self::NotPaidOut
+            | Self::Unclaimed
+            | Self::InReview
+            | Self::BeingRecalled => "not_terminal",
             Self::WrittenOff => "written_off",
             Self::NothingParked => "nothing_parked",
             Self::VendorHasIt => "vendor_has_it",
@@ -70,10 +78,16 @@ impl NotNow {
                 "The vendor has not said how the last attempt ended, so nothing can be done without risking a second payment. Bursar keeps asking; you can ask now with Refresh."
             }
             Self::Arrived => {
-                "It has arrived: the vendor says that it was paid, so there is nothing to do. Should a bank send it back in the next days, this becomes possible by itself."
+                "It has arrived: the vendor says that it was paid, so there is nothing to do. Should it come back in the next days, this becomes possible by itself."
             }
             Self::NotSentYet => {
                 "Nothing was sent yet. It is sent within seconds, or as soon as the gate named above opens."
+            }
+            Self::NotPaidOut => {
+                "The money is in the payee's Stripe balance, and its payout to the bank was not begun yet. Bursar begins it when the money is available and every gate is open."
+            }
+            Self::Unclaimed => {
+                "PayPal has the money and waits up to 30 days for the receiver to accept it, so it may still be paid. To pay it another way, call it back first."
             }
             Self::InReview => {
                 "Nobody knows yet how the last attempt ended, so nothing can be done without risking a second payment. Look for it at the vendor, then settle it by hand."
@@ -151,14 +165,14 @@ fn under_way(state: State) -> NotNow {
     match state {
         State::Queued => NotNow::NotSentYet,
         State::Success => NotNow::Arrived,
+        State::Transferred => NotNow::NotPaidOut,
+        State::Unclaimed => NotNow::Unclaimed,
         State::Review | State::PayoutReview => NotNow::InReview,
         State::Recalling => NotNow::BeingRecalled,
         State::Sending
         | State::Unknown
         | State::Processing
         | State::OnHold
-        | State::Unclaimed
-        | State::Transferred
         | State::PayoutSending
         | State::PayoutUnknown
         | State::InTransit

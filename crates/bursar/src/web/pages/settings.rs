@@ -113,12 +113,19 @@ struct Typed {
     enabled: Option<String>,
     vendor: Vec<String>,
     fees_paid_by: String,
+    #[serde(rename = "fee_vendor[]")]
     fee_vendor: Vec<String>,
+    #[serde(rename = "fee_currency[]")]
     fee_currency: Vec<String>,
+    #[serde(rename = "fee_percent[]")]
     fee_percent: Vec<String>,
+    #[serde(rename = "fee_fixed[]")]
     fee_fixed: Vec<String>,
+    #[serde(rename = "fee_minimum[]")]
     fee_minimum: Vec<String>,
+    #[serde(rename = "fee_maximum[]")]
     fee_maximum: Vec<String>,
+    #[serde(rename = "fee_monthly[]")]
     fee_monthly: Vec<String>,
     thresholds: String,
     per_reward: String,

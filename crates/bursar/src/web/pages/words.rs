@@ -214,19 +214,21 @@ pub fn meaning(state: State) -> &'static str {
             "PayPal waits for the receiver to accept the money, for up to 30 days; unclaimed, it comes back by itself."
         }
         State::Transferred => {
-            "The money is in the payee's Stripe balance. The payout to his bank has not been started yet."
+            "The money is in the payee's Stripe balance. The payout to their bank has not been started yet."
         }
         State::PayoutSending => {
-            "The money is in the payee's Stripe balance; the payout to his bank is being started."
+            "The money is in the payee's Stripe balance; the payout to their bank is being started."
         }
         State::PayoutUnknown => {
-            "The money is in the payee's Stripe balance, and Stripe's answer about the payout to his bank was lost. Bursar asks again with the same key."
+            "The money is in the payee's Stripe balance, and Stripe's answer about the payout to their bank was lost. Bursar asks again with the same key."
         }
         State::InTransit => "Stripe is paying the money out to the payee's bank.",
-        State::Success => "The payment is complete. A bank can still send it back for some days.",
+        State::Success => {
+            "The payment is complete. For some days it can still come back: a bank may return it, and PayPal may reverse it."
+        }
         State::Failed => "Nothing was paid. The money is with us, and the rewards are still owed.",
         State::PayoutFailed => {
-            "The payout to the bank failed. The money lies in the payee's Stripe balance, not with his bank; the rewards are still owed."
+            "The payout to the bank failed. The money lies in the payee's Stripe balance, not with their bank; the rewards are still owed."
         }
         State::PayoutCanceled => {
             "The payout to the bank was canceled. The money lies in the payee's Stripe balance; the rewards are still owed."
@@ -238,7 +240,7 @@ pub fn meaning(state: State) -> &'static str {
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
         State::Reversed => "The vendor took the money back. The rewards are still owed.",
         State::WrittenOff => {
-            "Two people have settled the money that lay in the payee's Stripe balance: it is not coming back."
+            "Two people have settled the money that lay in the payee's Stripe balance: it does not come back to us."
         }
     }
 }

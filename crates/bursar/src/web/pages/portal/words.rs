@@ -281,14 +281,11 @@ impl Words {
             State::InTransit => self.is_in_transit,
             State::Success => self.is_success,
             State::Failed => self.is_failed,
-            State::PayoutFailed | State::PayoutCanceled => self.is_bank_refused,
+            State::PayoutFailed | State::PayoutCanceled | State::WrittenOff => self.is_bank_refused,
             State::Recalling => self.is_coming_back,
-            State::Recalled
-            | State::Returned
-            | State::Blocked
-            | State::Refunded
-            | State::Reversed
-            | State::WrittenOff => self.is_returned,
+            State::Recalled | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
+                self.is_returned
+            }
         }
     }
 

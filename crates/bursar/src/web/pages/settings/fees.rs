@@ -62,10 +62,21 @@ pub fn rows(of: &Typed) -> Vec<Row> {
 /// What is meant. A row of which nothing is filled is none.
 ///
 /// # Errors
-/// The first percentage that cannot be read; what else cannot be is refused when it is saved.
+/// The first row that is filled in part, or whose percentage cannot be read; what else cannot be is refused when it is saved.
 pub fn read(of: &Typed) -> Result<Vec<FeeTable>, Refusal> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let table = |row: Row| {
+        if row.currency.is_empty() {
+            let told = "A fee has no currency. Write its three letters, like USD, or empty its row.";
+            return Err(Refusal::new("invalid", told).at("fees"));
+        }
+        if [&row.percent, &row.fixed, &row.monthly].iter().all(|text| text.is_empty()) {
+            let told = format!(
+                "The fee in {} has neither a percentage nor a fixed or monthly part. Write what the vendor takes, 0 where it takes nothing, or empty its row.",
+                row.currency
+            );
+            return Err(Refusal::new("invalid", told).at("fees"));
+        }
         Ok(FeeTable {
             basis_points: basis_points(&row.percent)?,
             vendor: row.vendor,
