@@ -385,6 +385,13 @@ pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
         Fact::TransferMade if state == State::Failed => {
             to(State::PayoutFailed).attempt(AttemptState::Succeeded).books(terms.found_parked())
         }
+        // What was given up in the payee's balance has gone to their bank.
+        Fact::PayoutMade if state == State::WrittenOff => {
+            waits(State::InTransit).books(terms.out_of_given_up())
+        }
+        Fact::PayoutPaid if state == State::WrittenOff => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.out_of_given_up())
+        }
         Fact::PayoutMade if parked_at_rest(state) => waits(State::InTransit).books(terms.unpark()),
         Fact::PayoutPaid if parked_at_rest(state) => {
             to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
@@ -416,6 +423,17 @@ pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
         | Fact::OutOfSight(..)
         | Fact::FoundAfterAll(_) => still(state),
     }
+}
+
+/// Whether money is out that no correction of a payment that stands at `state` accounts for. Then its contradiction stays,
+/// and holds its rewards, until that money is back.
+#[must_use]
+pub fn beyond_correction(state: State, fact: &Fact) -> bool {
+    let ended =
+        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
+    (matches!(fact, Fact::TransferMade) && state != State::Failed)
+        || (matches!(fact, Fact::PayoutMade | Fact::PayoutPaid) && state == State::Recalled)
+        || (matches!(fact, Fact::ItemPending | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)) && !ended)
 }
 
 /// From this rank on the vendor has the item.
@@ -571,6 +589,10 @@ impl Terms {
     fn write_off(&self) -> Journal {
         let (lost, lay) = (LedgerAccount::WrittenOff(self.vendor), LedgerAccount::Returned(self.vendor));
         Journal::entry(Movement::WriteOff, lost, lay, self.net)
+    }
+
+    fn out_of_given_up(&self) -> Journal {
+        self.leave(Movement::Unpark, self.payable(), LedgerAccount::WrittenOff(self.vendor))
     }
 
     fn paid_out_of_parked(&self) -> Journal {

@@ -183,6 +183,14 @@ async fn correct(
     let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else {
         return Err(not_now(NotNow::NothingInDoubt));
     };
+    // Counted already; or paid otherwise by the word of two people, and out of the same money.
+    let paid_otherwise = of.state == State::WrittenOff && of.outside.is_some();
+    if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
+        return Ok(());
+    }
+    if law::beyond_correction(of.state, fact) {
+        return Err(not_now(NotNow::NotCorrected));
+    }
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
         let told = format!(

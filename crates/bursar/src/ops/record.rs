@@ -93,8 +93,22 @@ pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> sto
         }
     }
     recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
+    after_corrections(tx, &mut sheet).await?;
     write(tx, app, now, cases, sheet).await?;
     Ok(recorded)
+}
+
+/// An attempt leads to each movement once. One whose books were corrected begins anew: what failed here once, and was
+/// proven to be under way, can fail again.
+async fn after_corrections(tx: &mut Tx, sheet: &mut Sheet) -> store::Result<()> {
+    let subjects: BTreeSet<&str> = sheet.journals.iter().map(|(subject, ..)| subject.as_str()).collect();
+    let corrected = contradictions::corrections(tx, &subjects.into_iter().collect::<Vec<_>>()).await?;
+    for (subject, cause, _) in &mut sheet.journals {
+        if let (Some(times), Some(cause)) = (corrected.get(subject.as_str()), cause) {
+            cause.push_str(&format!("_after{times}"));
+        }
+    }
+    Ok(())
 }
 
 /// Which attempts carry the objects that are named here. One object of a vendor is one attempt: what is told about the
@@ -160,7 +174,13 @@ pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> 
             }
         }
         sheet.lines.push(line(proven, "corrected", now));
+        let second = step.state == case.transaction.state;
         case.take(&step, None, None, app, now, &mut sheet);
+        if second {
+            // It has paid beside another attempt, and that is counted once, however often the vendor tells of it.
+            let cause = store::ledger::beside(proven.attempt);
+            sheet.journals.iter_mut().for_each(|booked| booked.1 = Some(cause.clone()));
+        }
         sheet.audit.push(case.audit_entry(actor, now, "corrected"));
     }
     write(tx, app, now, cases, sheet).await

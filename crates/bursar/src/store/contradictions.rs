@@ -2,7 +2,7 @@
 //! again until somebody has settled it; and what one person has said about a payment that another must confirm. What a
 //! contradiction is, is `payout::law`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use payout::ids::{AttemptId, RewardId, TransactionId};
 use sqlx::Row as _;
@@ -67,6 +67,24 @@ pub async fn carriers(db: &mut Db, vendor_ids: &[String]) -> Result<Vec<(String,
         Ok((row.try_get(0)?, word(AttemptId::parse(&id), &id)?))
     };
     found.iter().map(read).collect()
+}
+
+/// How often the books of each of these payments were corrected; the others are not named.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<String, i64>> {
+    let mut found = HashMap::new();
+    for some in transactions.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("effect = 'corrected'", []);
+        conditions.among("transaction_id", some.iter().map(|id| Value::from(*id)));
+        let sql = "SELECT transaction_id, COUNT(*) FROM timeline {where} GROUP BY transaction_id";
+        for row in db.all(conditions.query(sql)).await? {
+            found.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Where the rewards that a closed payment covered are now.

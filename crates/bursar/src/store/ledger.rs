@@ -1,5 +1,6 @@
 //! The books: journals and postings, only ever added. Balances are sums.
 
+use payout::ids::AttemptId;
 use payout::ledger::{Journal, Movement};
 use sqlx::Row as _;
 
@@ -29,6 +30,21 @@ pub async fn write_once(
     let entries =
         entries.iter().map(|(subject, cause, journal)| (subject.as_str(), cause.as_deref(), journal));
     write_all(tx, at, clock, entries).await
+}
+
+/// The cause of the entry for an attempt that has paid beside another attempt of the same payment.
+#[must_use]
+pub fn beside(attempt: AttemptId) -> String {
+    format!("{attempt}_beside")
+}
+
+/// Whether the books hold already that an attempt has paid beside another.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn holds_beside(db: &mut Db, attempt: AttemptId) -> Result<bool> {
+    let id = format!("jrn_{}_{}", beside(attempt), Movement::Post.as_str());
+    Ok(db.optional(sqlx::query("SELECT id FROM journal WHERE id = $1").bind(id)).await?.is_some())
 }
 
 /// Whether one cause can lead to a movement only once. A fee may be told in parts; a reward is approved again after the

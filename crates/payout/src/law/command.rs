@@ -35,6 +35,8 @@ pub enum NotNow {
     RecallFirst,
     /// The vendor says something else than the books hold as final.
     Contradicted,
+    /// The vendor has it beside what the books hold, and no entry accounts for it.
+    NotCorrected,
     /// There is no attempt that waits for a person.
     NothingInDoubt,
     /// It was taken up again, and its request may be on its way to the vendor.
@@ -62,7 +64,7 @@ impl NotNow {
             Self::VendorHasIt => "vendor_has_it",
             Self::Closed => "transaction_closed",
             Self::RecallFirst => "recall_first",
-            Self::Contradicted => "contradicted",
+            Self::Contradicted | Self::NotCorrected => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
             Self::StillAsking => "still_asking",
             Self::NotUnclaimed => "not_unclaimed",
@@ -112,6 +114,9 @@ impl NotNow {
             }
             Self::Contradicted => {
                 "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if it was paid; as not made if it was not, or if the vendor took it back."
+            }
+            Self::NotCorrected => {
+                "The vendor has this beside what the books hold of this payment, so no entry puts it right, and its rewards stay held. Where its money lies in the payee's Stripe balance, reverse the transfer at Stripe, then settle it by hand as not made. Where PayPal still waits, settle it when PayPal says that it was paid or returned. Nothing was changed."
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
