@@ -287,14 +287,19 @@ async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Res
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(paypal.client.batch(&batch).await.map(|batch| {
-        let ours = of.id.to_string();
-        let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours.as_str()));
-        let fact = item.and_then(|item| paypal_batch::fact_in(&batch, item));
-        fact.is_some_and(|fact| {
-            matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
-        })
-    }))
+    Ok(paypal.client.batch(&batch).await.and_then(|batch| has_in(&batch, &of.id.to_string())))
+}
+
+/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and PayPal may use a word
+/// that nobody knows: neither is a "no".
+fn has_in(batch: &paypal_batch::Batch, ours: &str) -> Has {
+    let not_said = || ReadError::Unreachable("PayPal does not say yet what became of it".to_owned());
+    let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
+        let whole = batch.unread == 0 && matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
+        return if whole { Ok(false) } else { Err(not_said()) };
+    };
+    let fact = paypal_batch::fact_in(batch, item).ok_or_else(not_said)?;
+    Ok(matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)))
 }
 
 fn of_another_account() -> ReadError {
@@ -305,4 +310,44 @@ fn of_another_account() -> ReadError {
 
 fn not_connected() -> ReadError {
     ReadError::Unreachable("the vendor is not connected".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_paypal_does_not_say_yet_is_no_no() {
+        let item = |status: &str| paypal_batch::Item {
+            payout_item_id: "i".into(),
+            payout_batch_id: None,
+            sender_batch_id: None,
+            transaction_id: None,
+            sender_item_id: Some("ours".into()),
+            status: status.into(),
+            amount: None,
+            fee: None,
+            receiver: None,
+            error: None,
+            time_processed: None,
+        };
+        let batch = |status: &str, items: Vec<paypal_batch::Item>, unread| paypal_batch::Batch {
+            payout_batch_id: "b".into(),
+            sender_batch_id: None,
+            status: status.into(),
+            error: None,
+            items,
+            unread,
+        };
+        let told = |status: &str, items, unread| has_in(&batch(status, items, unread), "ours").ok();
+        assert_eq!(told("PENDING", vec![], 0), None);
+        assert_eq!(told("PROCESSING", vec![], 0), None);
+        assert_eq!(told("SUCCESS", vec![], 1), None, "it may be the one that cannot be read");
+        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), None);
+        assert_eq!(told("SUCCESS", vec![], 0), Some(false));
+        assert_eq!(told("DENIED", vec![], 0), Some(false));
+        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(false));
+        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(true));
+        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(true));
+    }
 }
