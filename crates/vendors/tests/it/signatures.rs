@@ -103,15 +103,18 @@ fn a_genuine_paypal_delivery_verifies_and_nothing_near_it_does() {
     let mut changed = body.to_vec();
     changed[9] ^= 1;
     assert_eq!(check(&headers, &changed, webhook, then), Err(SignatureError::Mismatch));
+    let genuine = text("transmission_sig");
+    let forged = format!("{}{}", if genuine.starts_with('A') { "B" } else { "A" }, &genuine[1..]);
     for other in [
         PaypalHeaders { transmission_id: "dfb3be50-fd74-11e4-8bf3-77339302725c", ..headers },
         PaypalHeaders { transmission_time: "2015-05-18T15:45:14Z", ..headers },
-        PaypalHeaders { transmission_sig: "AAAA", ..headers },
+        PaypalHeaders { transmission_sig: &forged, ..headers },
     ] {
         assert_eq!(check(&other, body, webhook, then), Err(SignatureError::Mismatch));
     }
     for other in [
         PaypalHeaders { transmission_sig: "not base64", ..headers },
+        PaypalHeaders { transmission_sig: "AAAA", ..headers },
         PaypalHeaders { transmission_time: "yesterday", ..headers },
         PaypalHeaders { auth_algo: "SHA1withRSA", ..headers },
     ] {
