@@ -231,11 +231,11 @@ pub struct Filter {
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transaction>> {
     let (mut found, mut filter) = (Vec::new(), filter.clone());
     loop {
-        let wanted = limit - i64::try_from(found.len()).unwrap_or(limit);
+        let limit = limit - i64::try_from(found.len()).unwrap_or(limit);
         let sql =
-            format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {wanted}");
+            format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
         let rows = db.all(narrowed(&filter).query(&sql)).await?;
-        let (full, mut left_out) = (i64::try_from(rows.len()) == Ok(wanted), false);
+        let (full, mut left_out) = (i64::try_from(rows.len()) == Ok(limit), false);
         for row in &rows {
             match transaction(row) {
                 Err(error) if error.about_a_row() => {
