@@ -272,7 +272,7 @@ async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
         Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
         Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
     };
-    // Whoever else has the same external id is nothing to him.
+    // Who else has the same external id is not for them to know.
     let mut found = payees::named(db, id).await?;
     found.retain(|payee| own.contains(&payee.to_string()));
     verbs::one_of(id, found)?.ok_or_else(Fault::missing)
