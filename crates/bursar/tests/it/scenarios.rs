@@ -28,8 +28,9 @@
 //! blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` ·
 //! `clear ana` (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) ·
 //! `settle ana made` (by the object that the vendor has for her; `made as bo`: by what it has for bo) /
-//! `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money in their
-//! balance) · `by other` at the end of these two: the other person says so ·
+//! `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`,
+//! `paid_otherwise REF-1 2026-03-02`: what became of money in their balance) ·
+//! `by other` at the end of these two: the other person says so ·
 //! `return ana` (to the pool) · `cancel ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` ·
 //! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be
 //! refused, or there may be nothing to do) ·
