@@ -10,6 +10,8 @@
     reason = "this is a test from the first line to the last, where a panic is how one fails"
 )]
 
+use bursar_sim::world;
+
 mod api;
 mod at_rest;
 mod books;
@@ -35,4 +37,3 @@ mod sql;
 mod tidy;
 mod told;
 mod webhooks;
-mod world;

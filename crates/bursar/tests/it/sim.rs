@@ -18,6 +18,7 @@ async fn any_life_ends_well() {
         let text = Author::new(seed).write();
         let mut stage = Stage::open(&format!("sim_{seed}"), seed).await;
         let outcome = stage.play(&format!("seed {seed}"), &text).await;
+        let outcome = outcome.and(crate::scenarios::balanced(&stage).await);
         println!("seed {seed}: {}", summary(&stage).await);
         stage.close(outcome.map_err(|told| format!("seed {seed} fails:\n\n{text}\n{told}"))).await;
     }

@@ -1,0 +1,259 @@
+//! Scenarios: the money path told in plain text files, played through the real verbs, loops and webhook routes against
+//! the simulated vendors, on a clock that only a scenario moves.
+//!
+//! A file is a list of lines `word argument …`; what follows a `#` is for the reader. Amounts are in USD where no
+//! currency is written. Names (`ana`, `R1`, `B1`) are the scenario's own.
+//!
+//! # Setting the stage
+//!
+//! | line | does |
+//! | --- | --- |
+//! | `settings fees partner` | who pays the vendor's fee, and `settings fee paypal USD 200 maximum 20.00` what it is (in hundredths of a percent; `fixed`, `minimum`, `monthly`); also `cooling-off 0` (hours), `two-person on`, `payouts off`, `tax on`, `vendors paypal`, `threshold 50.00 USD`, `limit per-day 100.00 USD` (`per-batch`, `per-person-per-day`, `per-payment paypal 10.00 USD`, `per-reward 500.00 USD`) |
+//! | `account acme paypal pay@acme.example` | a company, with its destination if one is written |
+//! | `partner ana stripe acct_ana of acme from DE` | a partner, the same way; `of` and `from` may be left out |
+//! | `change ana paypal new@example.com` | an administrator changes the destination |
+//! | `hold ana on` / `off`, `close ana` | the partner is put on hold, or taken off it; or closed |
+//! | `tax ana w9 2026-01-31` | a tax report, signed on that day |
+//! | `reward R1 ana 120.00 EUR approved organization` | a reward; `approved` approves it, `organization` pays the company; `points`, `held` (for five days), `expiring` (in two) |
+//! | `approve R1`, `clawback C1 R1 20.00` | approves it later; takes back some of a paid one |
+//! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
+//! | `balance stripe 0.00 EUR` | what we have at a vendor |
+//! | `safe-mode on` | as after a restored backup |
+//! | `workers 2` | so many workers; the first works where none is named |
+//!
+//! # What people do
+//!
+//! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
+//! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of
+//! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
+//! (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) · `settle
+//! ana made` (by the object that the vendor has for her; `made as bo`: by what it has for bo) / `settle ana not-made` (the
+//! vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
+//! in their balance) · `by other` at the end of these two: the other person says so · `return ana` (to the pool) · `cancel
+//! ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `refuse not_terminal
+//! resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be refused, or there may be
+//! nothing to do) · `race pay B1 | delete B1` (both at once, and exactly one may succeed).
+//!
+//! # What vendors do
+//!
+//! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or somebody who is paid through one; FAULT is
+//! `answer lost`, `cut in body`, `stored 500`, `executed 500`, `503`, `429 retry-after 60`, `lock timeout`, `in use`,
+//! `401`, `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
+//! `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`,
+//! `read` or `any`, and the vendor's first money call where it is not written. `heal` (no fault strikes any more) · `mend
+//! ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) · `reverse bo` or `reverse bo 20.00`
+//! (somebody reverses his transfer in Stripe's dashboard, wholly or in part) · `daily bo` (his Stripe account is put on the
+//! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
+//! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account)
+//! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
+//! accounts` (as a database of an earlier version) · `reconnect stripe` (credentials are saved again; `other-account`:
+//! those of another account) · `switch stripe other-account` (the same beneath the program, without any question) ·
+//! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) · `webhook ana
+//! paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object` as
+//! what is wrong with it; `of 1` names the first attempt's object) .
+//!
+//! # Time and the loops
+//!
+//! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the
+//! worker, `together` lets all work at once): a second passes, then the loop works until nothing is due · `live 10
+//! minutes`: time passes in growing steps, webhooks are delivered and every loop works · `die between commit and send` (or
+//! `send and record`, `lease and begin`, `begin and send`): the first worker's process dies at that point of its next tick,
+//! and another is started · `start dispatch by 2`, `asked` (waits until a vendor was asked something since) or `rest 300`
+//! (real milliseconds), `finish`: a loop that is under way while other lines are played.
+//!
+//! # What must be so
+//!
+//! | line | holds when |
+//! | --- | --- |
+//! | `expect ana success` | his newest transaction has this status and no detail |
+//! | `expect ana failed reason account_closed` | … and this reason; a detail is written after the status: `expect ana pending_processing unclaimed` |
+//! | `expect ana pending waiting profile_changed_recently` | … and waits at this gate |
+//! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
+//! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward or a batch with its claims; none where none is named |
+//! | `skipped ana profile_missing` | his claims that payouts went on without, newest first, with their reasons |
+//! | `why bo waiting_for_funds` | exactly these codes say why his newest transaction is not paid; none where none is named |
+//! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
+//! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
+//! | `requests ana 2 executed 1` | so many requests for his money reached the vendor, and so many were carried out |
+//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with him |
+//! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; the currency first where it is not USD |
+//! | `vendor-balance stripe 880.00` | what we have at a vendor, by its books |
+//! | `profile ana ready` | his payout profile: `ready`, `shared`, or `not-ready` and words of why |
+//! | `changes ana 2` | his destination was set so many times, the first one included |
+//! | `told ana payout_profile_changed 2` | so many notices of that name were written about him |
+//! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
+//! | `nothing-asked other-account` | no request for money has reached the other account of either vendor |
+//! | `events parked 1` | so many events are for objects that we do not know |
+//! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about his newest transaction were written, or none of them |
+//! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
+//! | `unfinished` | something is left to do at the end, and the scenario has shown what |
+//!
+//! `ana/EUR` is his transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
+//! finished, and `world::check` compares our database with the vendors' books.
+//!
+//! What is deliberately not here: pages and the API, which have their own tests.
+
+mod cast;
+mod commands;
+mod expect;
+mod plot;
+mod vendor;
+
+use crate::world::{World, check};
+use cast::Cast;
+
+/// What a line comes to: nothing, or what is wrong.
+pub type Outcome = Result<(), String>;
+
+/// A scenario under way.
+pub struct Stage {
+    pub world: World,
+    cast: Cast,
+    /// Loops that were started and are not finished.
+    running: Vec<tokio::task::JoinHandle<()>>,
+    /// How many questions the vendors had been asked when it was begun.
+    asked: u64,
+    /// How many parked events the scenario has explained.
+    parked: i64,
+    /// The scenario has said that something is left to do.
+    unfinished: bool,
+}
+
+impl Stage {
+    /// An empty stage. `seed` draws every id.
+    pub async fn open(name: &str, seed: u64) -> Self {
+        let (world, cast) = (World::open(name, seed).await, Cast::default());
+        Self { world, cast, running: Vec::new(), asked: 0, parked: 0, unfinished: false }
+    }
+
+    /// The same, at this moment of the machine's clock.
+    pub async fn open_now(name: &str, seed: u64) -> Self {
+        let world = World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await;
+        Self { world, cast: Cast::default(), running: Vec::new(), asked: 0, parked: 0, unfinished: false }
+    }
+
+    /// Ends a scenario; what was wrong is told with the plot so far.
+    pub async fn close(self, outcome: Outcome) {
+        let told = match outcome {
+            Ok(()) => None,
+            Err(told) => Some(told + &plot::of(&self.world).await),
+        };
+        self.world.close().await;
+        if let Some(told) = told {
+            panic!("{told}");
+        }
+    }
+
+    /// Plays every line, then looks at everything from outside.
+    pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
+        for (number, line) in (1..).zip(text.lines()) {
+            let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+            if let Some((first, rest)) = words.split_first() {
+                let done = self.line(first, rest).await;
+                done.map_err(|told| format!("\n{name}:{number}: {}\n  {told}\n", line.trim()))?;
+            }
+        }
+        let mut told = check::violations(&self.world).await;
+        if !self.unfinished {
+            told.extend(check::unfinished(&self.world).await);
+        }
+        let parked = check::parked(&self.world).await;
+        if parked != self.parked {
+            told.push(format!("{parked} events are parked, {} were expected", self.parked));
+        }
+        if told.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("\n{name}, at the end:\n  {}\n", told.join("\n  ")))
+        }
+    }
+
+    /// Plays one line.
+    pub async fn one(&mut self, line: &str) -> Outcome {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (first, rest) = words.split_first().ok_or("an empty line")?;
+        self.line(first, rest).await.map_err(|told| format!("{line}: {told}"))
+    }
+
+    /// Who a name stands for.
+    pub fn payee(&self, name: &str) -> payout::ledger::Payee {
+        self.cast.payee(name).unwrap()
+    }
+
+    /// The payout of this name.
+    pub fn batch(&self, name: &str) -> payout::ids::BatchId {
+        self.cast.batch(name).unwrap()
+    }
+
+    /// The reward of this name.
+    pub fn reward(&self, name: &str) -> payout::ids::RewardId {
+        self.cast.reward_ids(&[name]).unwrap()[0]
+    }
+
+    /// The number that people see of a reward, a batch, or somebody's newest payment.
+    pub async fn number(&self, name: &str) -> Result<String, String> {
+        let mut db = self.world.app.store.read().await.unwrap();
+        if let Some(id) = self.cast.rewards.get(name) {
+            let found = bursar::store::rewards::find(&mut db, &id.to_string()).await.unwrap();
+            return Ok(found.ok_or("it is gone")?.number());
+        }
+        if let Some(id) = self.cast.batches.get(name) {
+            return Ok(bursar::store::batches::find(&mut db, &id.to_string()).await.unwrap().number);
+        }
+        drop(db);
+        Ok(self.cast.transaction(&self.world, name).await?.label())
+    }
+
+    async fn line(&mut self, first: &str, rest: &[&str]) -> Outcome {
+        if commands::is_one(first) {
+            return commands::run(&self.world, &mut self.cast, first, rest)
+                .await
+                .map_err(|no| no.to_string());
+        }
+        match (first, rest) {
+            ("refuse", [code, "reconnect", vendor, "other-account"]) => {
+                let done = vendor::to_other_account(&self.world, vendor).await;
+                commands::refused(code, done.map_err(commands::No::Refused))
+            }
+            ("refuse", [code, command, of @ ..]) => {
+                commands::refuse(&self.world, &mut self.cast, code, command, of).await
+            }
+            // Changing a destination asks the vendor, who may be away.
+            ("try", ["change", of @ ..]) => {
+                let _ = self.cast.set_up(&self.world, "change", of).await;
+                Ok(())
+            }
+            ("try", [command, of @ ..]) => commands::attempt(&self.world, &mut self.cast, command, of).await,
+            ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,
+            (
+                "settings" | "account" | "partner" | "change" | "hold" | "close" | "tax" | "reward"
+                | "clawback" | "approve" | "crowd",
+                _,
+            ) => self.cast.set_up(&self.world, first, rest).await,
+            (
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
+                | "disconnect" | "fees" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode"
+                | "clock",
+                _,
+            ) => vendor::line(&self.world, &self.cast, first, rest).await,
+            (
+                "workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "asked" | "rest"
+                | "finish",
+                _,
+            ) => self.time(first, rest).await,
+            ("events", ["parked", count]) => {
+                self.parked = count.parse().map_err(|_| "how many?")?;
+                Ok(())
+            }
+            ("nothing-asked", ["other-account"]) => {
+                let asked = self.world.other_account().books().requests.len();
+                if asked == 0 { Ok(()) } else { Err(format!("{asked} requests for money reached it")) }
+            }
+            ("unfinished", []) => {
+                self.unfinished = true;
+                Ok(())
+            }
+            _ => expect::line(&self.world, &self.cast, first, rest).await,
+        }
+    }
+}
