@@ -1,11 +1,10 @@
 //! A whole Bursar in one process: the program on a database of its own, its router on loopback, both vendors played
 //! beside it, and one clock for all of them that stands still until a test moves it.
 //!
-//! The database is a temporary SQLite file, or a schema of its own on the PostgreSQL that `BURSAR_TEST_POSTGRES` names
-//! (`BURSAR_TEST_DATABASE=sqlite` keeps to SQLite all the same). What is deliberately not here: what happens in a test,
-//! and what must hold after it (`check`).
+//! What is deliberately not here: its database (`database`), what happens in a test, and what must hold after it (`check`).
 
 pub mod check;
+pub mod database;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -25,10 +24,12 @@ use payout::access::Role;
 use payout::ids::PersonId;
 use payout::money::Vendor;
 use simulator::{Delivery, Options, Simulator};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
+
+use database::Database;
+pub use database::run;
 
 pub const SECOND: i64 = 1_000_000;
 pub const DAY: i64 = 86_400 * SECOND;
@@ -51,16 +52,11 @@ pub struct World {
     router: Router,
     received: Mutex<Vec<Delivery>>,
     servers: Vec<JoinHandle<()>>,
-    database: Database,
+    _database: Database,
     /// Where its database is, for what only a database of before can hold.
     pub database_url: String,
     /// Another account at both vendors, opened when it is first asked for.
     other_account: OnceLock<Simulator>,
-}
-
-enum Database {
-    Sqlite { _folder: tempfile::TempDir },
-    Postgres { server: String, schema: String, _folder: tempfile::TempDir },
 }
 
 /// One of the loops.
@@ -92,24 +88,19 @@ impl World {
 
     /// The same at another moment: now, for what shares its database with a process on the machine's clock.
     pub async fn open_at(name: &str, seed: u64, flags: &[(&str, &str)], at: i64) -> Self {
-        let world = Self::begin(name, seed, flags, at, async |_: &str| {}).await;
+        let world = Self::begin(seed, flags, at, Database::fresh(name).await).await;
         world.connect().await;
         world
     }
 
     /// A program on a database that `prepare` has filled; the vendors know nothing of what is in it.
     pub async fn open_kept(name: &str, prepare: impl AsyncFnOnce(&str)) -> Self {
-        Self::begin(name, 1, &[], start(), prepare).await
+        let database = Database::empty(name).await;
+        prepare(&database.url).await;
+        Self::begin(1, &[], start(), database).await
     }
 
-    async fn begin(
-        name: &str,
-        seed: u64,
-        flags: &[(&str, &str)],
-        at: i64,
-        prepare: impl AsyncFnOnce(&str),
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    async fn begin(seed: u64, flags: &[(&str, &str)], at: i64, database: Database) -> Self {
         let (clock, handle) = Clock::standing_at(at, seed);
         let told = clock.clone();
         let mut options = Options::new(Arc::new(move || told.now()));
@@ -120,10 +111,9 @@ impl World {
         let playing = simulator.clone();
         let mut servers = vec![tokio::spawn(async move { playing.serve(vendors).await.unwrap() })];
 
-        let roots = folder.path().join("roots.pem");
+        let roots = database.folder.path().join("roots.pem");
         std::fs::write(&roots, simulator.ca_pem()).unwrap();
-        let (database_url, database) = database(name, folder).await;
-        prepare(&database_url).await;
+        let database_url = database.url.clone();
         let app = App::new(Inner {
             store: Store::open(&database_url).await.unwrap(),
             clock,
@@ -159,7 +149,7 @@ impl World {
             router,
             received,
             servers,
-            database,
+            _database: database,
             database_url,
             other_account: OnceLock::new(),
         }
@@ -306,9 +296,6 @@ impl World {
     pub async fn close(self) {
         self.servers.iter().for_each(JoinHandle::abort);
         self.app.store.close().await;
-        if let Database::Postgres { server, schema, .. } = &self.database {
-            run(server, format!("DROP SCHEMA {schema} CASCADE")).await;
-        }
     }
 }
 
@@ -358,26 +345,4 @@ fn config(flags: &[(&str, &str)]) -> Config {
     let command = Config::augment_args(Command::new("bursar"));
     let matches = command.get_matches_from(std::iter::once("bursar".to_owned()).chain(flags));
     Config::from_arg_matches(&matches).unwrap()
-}
-
-async fn database(name: &str, folder: tempfile::TempDir) -> (String, Database) {
-    let server = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty());
-    let sqlite = std::env::var("BURSAR_TEST_DATABASE").is_ok_and(|engine| engine == "sqlite");
-    let Some(server) = server.filter(|_| !sqlite) else {
-        let url = format!("sqlite://{}/bursar.db", folder.path().display());
-        return (url, Database::Sqlite { _folder: folder });
-    };
-    sqlx::any::install_default_drivers();
-    let schema = format!("it_{name}_{}", std::process::id());
-    run(&server, format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await;
-    run(&server, format!("CREATE SCHEMA {schema}")).await;
-    let url = format!("{server}?options[search_path]={schema}");
-    (url, Database::Postgres { server, schema, _folder: folder })
-}
-
-/// Runs a statement past the program.
-pub async fn run(server: &str, sql: String) {
-    let mut admin = AnyConnection::connect(server).await.unwrap();
-    admin.execute(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
-    admin.close().await.unwrap();
 }

@@ -25,8 +25,9 @@ use bursar::work::Work;
 use clap::{Args as _, Command, FromArgMatches as _};
 use payout::access::Role;
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 use tower::ServiceExt as _;
+
+use crate::world::database::Database;
 
 /// A program without vendors, with a key for whoever asks.
 pub struct House {
@@ -34,7 +35,7 @@ pub struct House {
     pub clock: Arc<VirtualClock>,
     pub admin: String,
     router: Router,
-    _folder: tempfile::TempDir,
+    _database: Database,
 }
 
 /// What came back.
@@ -74,10 +75,10 @@ impl House {
 
     /// The same at another address and with other flags of `serve`.
     pub async fn open_at(name: &str, base_url: &str, flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let database = Database::fresh(&format!("api_{name}")).await;
         let (clock, handle) = Clock::standing_at(start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000, 7);
         let app = App::new(Inner {
-            store: Store::open(&database(name, &folder).await).await.unwrap(),
+            store: Store::open(&database.url).await.unwrap(),
             clock,
             config: config(flags),
             base_url: base_url.to_owned(),
@@ -85,7 +86,7 @@ impl House {
             nudge: Nudge::default(),
         });
         let router = bursar::web::router(Work::new(app.clone(), None).unwrap());
-        let mut house = Self { app, clock: handle, admin: String::new(), router, _folder: folder };
+        let mut house = Self { app, clock: handle, admin: String::new(), router, _database: database };
         house.admin = house.key(Role::Admin, None).await;
         house
     }
@@ -192,19 +193,4 @@ pub fn from(mut request: Request<Body>, address: &str) -> Request<Body> {
 fn config(flags: &[&str]) -> Config {
     let command = Config::augment_args(Command::new("bursar"));
     Config::from_arg_matches(&command.get_matches_from([&["bursar"], flags].concat())).unwrap()
-}
-
-async fn database(name: &str, folder: &tempfile::TempDir) -> String {
-    let server = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty());
-    let sqlite = std::env::var("BURSAR_TEST_DATABASE").is_ok_and(|engine| engine == "sqlite");
-    let Some(server) = server.filter(|_| !sqlite) else {
-        return format!("sqlite://{}/bursar.db", folder.path().display());
-    };
-    sqlx::any::install_default_drivers();
-    let schema = format!("it_api_{name}");
-    let mut admin = AnyConnection::connect(&server).await.unwrap();
-    for sql in [format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), format!("CREATE SCHEMA {schema}")] {
-        admin.execute(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
-    }
-    format!("{server}?options[search_path]={schema}")
 }
