@@ -111,12 +111,12 @@ pub struct Actor {
     pub id: PersonId,
     /// The name shown in history.
     pub name: String,
-    /// What he may do.
+    /// What they may do.
     pub role: Role,
-    /// The partner he is, for the two partner roles.
+    /// The partner they are, for the two partner roles.
     pub partner: Option<PartnerId>,
     /// May write, not only read (an API key's scope; people always may).
     pub may_write: bool,
-    /// From where he asks: a page's address and browser, an API key, the command line.
+    /// From where they ask: a page's address and browser, an API key, the command line.
     pub came_from: String,
 }

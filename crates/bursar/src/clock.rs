@@ -80,6 +80,12 @@ pub fn date(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%d").to_string()
 }
 
+/// A moment as people write it, in UTC: `23 Nov 2026, 06:20 UTC`.
+#[must_use]
+pub fn told(us: i64) -> String {
+    timestamp(us).strftime("%-d %b %Y, %H:%M UTC").to_string()
+}
+
 /// RFC 3339 in UTC with microseconds.
 #[must_use]
 pub fn rfc3339(us: i64) -> String {

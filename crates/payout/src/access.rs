@@ -16,9 +16,9 @@ spelled! {
         Payer = "payer",
         /// Reads everything, changes nothing.
         Auditor = "auditor",
-        /// A partner who may see his whole company.
+        /// A partner who may see their whole company.
         PartnerAdmin = "partner_admin",
-        /// A partner, who sees what is his own.
+        /// A partner, who sees what is their own.
         Partner = "partner",
     }
 }
@@ -85,8 +85,8 @@ impl Role {
             Self::Preparer => "prepares payouts",
             Self::Payer => "prepares, releases and pays payouts",
             Self::Auditor => "reads everything, changes nothing",
-            Self::PartnerAdmin => "a partner who sees his whole account",
-            Self::Partner => "a partner who sees what is his own",
+            Self::PartnerAdmin => "a partner who sees their whole account",
+            Self::Partner => "a partner who sees what is their own",
         }
     }
 
@@ -100,7 +100,7 @@ impl Role {
 /// Whose rights are to be taken or changed, as far as the rules ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// His role now; `None` when he is shut out.
+    /// Their role now; `None` when they are shut out.
     pub role: Option<Role>,
     /// It is whoever asks.
     pub is_oneself: bool,
@@ -108,7 +108,7 @@ pub struct Held {
     pub other_admins: usize,
 }
 
-/// Whether somebody may be given another role, or none by being shut out. Nobody shuts himself out or gives away his
+/// Whether somebody may be given another role, or none by being shut out. Nobody shuts themselves out or gives away their
 /// own administrator's role, and one administrator always stays.
 ///
 /// # Errors
@@ -142,8 +142,8 @@ pub fn may_change_role(from: Role, to: Role) -> Result<(), Refusal> {
         return Ok(());
     }
     let told = match from.is_partners() {
-        true => "A partner's login stays a partner's. Invite a colleague with an address of his own.",
-        false => "A colleague does not become a partner. Invite the partner from his own page.",
+        true => "A partner's login stays a partner's. Invite a colleague with an address of their own.",
+        false => "A colleague does not become a partner. Invite the partner from their own page.",
     };
     Err(Refusal::new("wrong_role", told).at("role"))
 }

@@ -118,7 +118,7 @@ spelled! {
     FeesPaidBy {
         /// We do: the payee gets the whole amount.
         Company = "company",
-        /// The payee does: he gets the amount less the fee.
+        /// The payee does: they get the amount less the fee.
         Partner = "partner",
     }
 }

@@ -28,6 +28,22 @@ pub fn meant(code: &str) -> Option<&'static str> {
     }
 }
 
+/// What a code that people still write was, and the codes that came after it.
+#[must_use]
+pub fn former(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "YU" => ("Yugoslavia", "RS, ME, HR, SI, BA, MK or XK"),
+        "CS" => ("Serbia and Montenegro, and before that Czechoslovakia", "RS, ME, CZ or SK"),
+        "AN" => ("the Netherlands Antilles", "CW, SX or BQ"),
+        "SU" => ("the Soviet Union", "RU or that of another of its successors"),
+        "DD" => ("East Germany", "DE"),
+        "ZR" => ("Zaire", "CD"),
+        "TP" => ("East Timor", "TL"),
+        "BU" => ("Burma", "MM"),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +56,6 @@ mod tests {
             assert!(!is_known(code), "{code:?}");
         }
         assert_eq!(meant("UK"), Some("GB"));
+        assert!(former("YU").is_some_and(|(was, _)| was == "Yugoslavia") && former("DE").is_none());
     }
 }

@@ -131,19 +131,19 @@ blockers! {
         "Run a reconcile and leave safe mode when it has finished.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
-        "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for him.";
+        "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";
     /// The vendor does not yet pay to it.
     ProfileIncomplete = "profile_incomplete", Claim, Partner,
-        "The vendor says that the payee's payout profile is not ready to be paid to.", "Ask the partner to finish what the vendor asks of him.";
+        "The vendor says that the payee's payout profile is not ready to be paid to.", "Ask the partner to finish what the vendor asks of them.";
     /// The cooling-off.
     ProfileChangedRecently = "profile_changed_recently", Claim, Nobody,
         "The payee's destination was changed a short time ago and waits out its cooling-off.", "Wait until the cooling-off is over.";
     /// Not where it was approved to go.
     DestinationChanged = "destination_changed", Claim, Payer,
-        "The payee's destination is not the one this was approved for.", "Check the new destination with the payee, then prepare the payment again.";
+        "The payee's destination is not the one this was approved for.", "Check the new destination with the payee, then return the payment to the pool and pay its rewards in the next payout.";
     /// Tax.
     TaxReportMissing = "tax_report_missing", Claim, Partner,
-        "The payee's tax report is not on file.", "Ask the partner for the tax form that fits his country.";
+        "The payee's tax report is not on file.", "Ask the partner for the tax form that fits their country.";
     /// Tax.
     TaxReportExpired = "tax_report_expired", Claim, Partner,
         "The payee's tax report is out of date.", "Ask the partner for a new tax form.";
@@ -177,7 +177,7 @@ blockers! {
         "Enter the vendor's fee for this currency in Payout Settings under Fees, or let the company bear the fees.";
     /// Somebody stopped it.
     PartnerOnHold = "partner_on_hold", Claim, Admin,
-        "The payee is on hold.", "Read the note on the payee's page, or the flag on his destination there, and take it off when it is settled.";
+        "The payee is on hold.", "Read the note on the payee's page, or the flag on their destination there, and take it off when it is settled.";
     /// No longer a partner.
     PartnerClosed = "partner_closed", Claim, Admin,
         "The payee is closed.", "Open the payee again, or void the reward with a reason.";
@@ -194,11 +194,11 @@ blockers! {
     RewardNotCash = "reward_not_cash", Reward, Nobody,
         "Points are not paid out.", "Nothing to do.";
     /// Elsewhere.
-    RewardInBatch = "reward_in_batch", Reward, Preparer,
-        "The reward is in a batch.", "Take it out of that batch first.";
+    RewardInBatch = "reward_in_batch", Reward, Payer,
+        "The reward is in a payout already.", "It is paid when that payout is paid. To pay it with another one, take it out of that one first.";
     /// Being paid.
     RewardInFlight = "reward_in_flight", Reward, Nobody,
-        "The reward is in a payment already.", "Follow its transaction.";
+        "The reward is in a payment already.", "Open that payment to see how it stands.";
     /// Done.
     RewardPaid = "reward_paid", Reward, Nobody,
         "The reward has been paid.", "Nothing to do.";
@@ -229,19 +229,39 @@ pub struct Blocker {
     /// What is known beside the code's own words: a sentence for those inside, such as the note on a payee's hold. A
     /// partner is shown the code's words alone.
     pub note: Option<String>,
+    /// Who must act and what they do, where more is known of this subject than the code says of every one.
+    pub act: Option<(Who, &'static str)>,
 }
 
 impl Blocker {
     /// A blocker about `subject`.
     #[must_use]
     pub fn new(code: Code, subject: impl fmt::Display) -> Self {
-        Self { code, subject: subject.to_string(), note: None }
+        Self { code, subject: subject.to_string(), note: None, act: None }
     }
 
     /// The same with what else is known.
     #[must_use]
     pub fn noting(self, note: Option<String>) -> Self {
         Self { note, ..self }
+    }
+
+    /// The same, of which somebody else must do something else than of others.
+    #[must_use]
+    pub fn acting(self, who: Who, remedy: &'static str) -> Self {
+        Self { act: Some((who, remedy)), ..self }
+    }
+
+    /// Who must act.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.act.map_or(self.code.who(), |(who, _)| who)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        self.act.map_or(self.code.remedy(), |(_, remedy)| remedy)
     }
 
     /// What stands in the way: the code's words, and the note behind them.
@@ -344,15 +364,15 @@ pub enum TaxReport {
 pub struct PayeeFacts {
     /// Who.
     pub payee: Payee,
-    /// Whether we deal with him, and where he is an employee, with his company.
+    /// Whether we deal with them, and where they are an employee, with their company.
     pub standing: PayeeStanding,
-    /// What somebody wrote down when he was put on hold or closed.
+    /// What somebody wrote down when the payee was put on hold or closed.
     pub note: Option<String>,
-    /// His country's two letters, if known.
+    /// Their country's two letters, if known.
     pub country: Option<String>,
-    /// How he is paid.
+    /// How they are paid.
     pub profile: Option<ProfileFacts>,
-    /// His tax report.
+    /// Their tax report.
     pub tax: TaxReport,
 }
 
@@ -450,7 +470,7 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
     note_on_payee(code, facts)
 }
 
-/// The same for a gate of the payee himself.
+/// The same for a gate of the payee alone, whatever the amount.
 #[must_use]
 pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     let profile = facts.profile.as_ref();

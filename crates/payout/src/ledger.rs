@@ -8,7 +8,7 @@ use std::fmt;
 use crate::ids::{AccountId, PartnerId};
 use crate::money::{Money, Vendor};
 
-/// Who receives: the partner himself (*Individual*) or his company (*Organization*).
+/// Who receives: the partner (*Individual*) or their company (*Organization*).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Payee {
     /// The partner user.
@@ -89,13 +89,13 @@ pub enum Movement {
     Post,
     /// The vendor's fee became known.
     Fee,
-    /// The payee's bank refused: the money waits in his balance at the vendor and is owed again.
+    /// The payee's bank refused: the money waits in their balance at the vendor and is owed again.
     Park,
-    /// The waiting money is sent to his bank once more.
+    /// The waiting money is sent to their bank once more.
     Unpark,
     /// The waiting money came back to our balance.
     Recall,
-    /// Money that had reached the payee, or waited for him, came back to our balance.
+    /// Money that had reached the payee, or waited for them, came back to our balance.
     Reverse,
     /// Somebody says it was paid outside Bursar.
     Outside,

@@ -90,7 +90,7 @@ notices! {
     PaymentUnclaimed = "payment_unclaimed", [Partner, AccountOwner, Internal], "Payment not accepted yet";
     /// A person must find out.
     PaymentNeedsReview = "payment_needs_review", [Admins], "Payment needs review";
-    /// A payee has said for the first time where he is paid.
+    /// A payee has said for the first time where they are paid.
     ProfileCompleted = "payout_profile_completed", [Partner, Internal], "Payout profile completed";
     /// A payee's destination was changed: the old and the new address hear of it.
     ProfileChanged = "payout_profile_changed", [Partner, Named, Internal], "Payout profile changed";
@@ -110,7 +110,7 @@ notices! {
     TaxReportExpiring = "tax_report_expiring", [Partner], "Tax report expires soon";
     /// What the partner must do to be paid.
     Reminder = "reminder", [Partner], "Reminder of what is missing";
-    /// A partner asks for his money.
+    /// A partner asks for their money.
     PayoutRequested = "payout_requested", [Preparers], "Payout requested";
     /// A vendor refuses our credentials.
     CredentialsRejected = "vendor_credentials_rejected", [Admins], "Vendor credentials rejected";

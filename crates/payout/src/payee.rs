@@ -65,7 +65,7 @@ impl Destination {
         if let Some(label) = domain::mixed_label(&host) {
             return refuse(format!(
                 "The domain mixes letters of several alphabets, as addresses made to be mistaken for others do; it is \
-                 really {label}. Ask the payee for his address and type it in."
+                 really {label}. Ask the payee for their address and type it in."
             ));
         }
         let address = format!("{}@{host}", name.to_lowercase());
@@ -109,7 +109,7 @@ impl Destination {
         &self.address
     }
 
-    /// What whoever enters or clears this destination should know before he trusts it.
+    /// What whoever enters or clears this destination should know before they trust it.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let (_, host) = self.address.split_once('@')?;

@@ -5,6 +5,7 @@
 
 use crate::eligibility::{Code, Who};
 use crate::spelling::spelled;
+use crate::transaction::State;
 
 spelled! {
     /// What kind of trouble it is. What can be done about a payment follows from it (`remedy`), and so does what its receiver
@@ -28,6 +29,14 @@ spelled! {
         AccountUnknown = "account_unknown",
         /// The vendor does not pay so little, or so much, at once.
         Amount = "amount",
+        /// The vendor's limit for the day is used up.
+        Limit = "limit",
+        /// It cannot go where it was promised to go: the address is wrong, or the payee has another one now.
+        Destination = "destination",
+        /// The receiver sent it back.
+        SentBack = "sent_back",
+        /// The vendor took it back from the receiver.
+        TakenBack = "taken_back",
         /// PayPal knows no confirmed account.
         Unregistered = "unregistered",
         /// PayPal cannot pay the account.
@@ -36,6 +45,10 @@ spelled! {
         NotClaimed = "not_claimed",
         /// The vendor's balance did not cover it.
         Funds = "funds",
+        /// The vendor is looking at it.
+        Held = "held",
+        /// Nobody knows yet how it ended.
+        Unclear = "unclear",
         /// It is for us to settle.
         Ours = "ours",
     }
@@ -68,13 +81,16 @@ const fn told(cause: Cause, message: &'static str, remedy: &'static str, who: Wh
 
 const NEW_BANK: &str = "Ask the partner to correct their bank details at Stripe, then resubmit: only the bank payout is made again.";
 const NEW_RECEIVER: &str = "Ask the partner to put their PayPal account right, then resubmit. If they are to be paid elsewhere, return it to the pool: a payment goes only where it was promised to go.";
+const OTHER_ADDRESS: &str = "Ask the partner for the right address and have it entered, then return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.";
+const OTHER_WAY: &str = "Ask the partner to choose another way to be paid, then return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.";
 const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 
 /// Explains a reason's code.
 #[must_use]
 pub fn explain(code: &str) -> Explanation {
     if let Some(blocker) = Code::parse(code) {
-        return told(Cause::Ours, blocker.message(), blocker.remedy(), blocker.who());
+        let cause = if blocker == Code::DestinationChanged { Cause::Destination } else { Cause::Ours };
+        return told(cause, blocker.message(), blocker.remedy(), blocker.who());
     }
     stripe(code).or_else(|| paypal(code)).or_else(|| ours(code)).unwrap_or(Explanation {
         cause: Cause::Ours,
@@ -82,6 +98,49 @@ pub fn explain(code: &str) -> Explanation {
         remedy: "Read the vendor's words, settle it with the partner or the vendor, then resubmit or return it to the pool.",
         who: Who::Payer,
     })
+}
+
+/// Explains the reason of a payment that stands so: where its money is decides what can be done.
+#[must_use]
+pub fn explain_at(code: &str, state: State) -> Explanation {
+    let explained = explain(code);
+    let parked = matches!(state, State::PayoutFailed | State::PayoutCanceled);
+    match explained.cause {
+        Cause::Funds if parked => told(
+            Cause::Funds,
+            "There was not enough available money in the payee's Stripe balance for the payout to their bank.",
+            "Wait until the money is available there, then resubmit: only the bank payout is made again.",
+            Who::Payer,
+        ),
+        Cause::Amount if parked => Explanation {
+            remedy: "Return it to the pool, for which Stripe is asked to give the transfer back first; then pay its rewards with others, or in parts.",
+            ..explained
+        },
+        Cause::Unregistered if state == State::Returned => Explanation {
+            remedy: "Ask the partner to open or confirm their PayPal account with this address, then resubmit.",
+            ..explained
+        },
+        Cause::AccountClosed
+        | Cause::WrongNumber
+        | Cause::BankRefuses
+        | Cause::WrongHolder
+        | Cause::WrongCurrency
+        | Cause::BankFailed
+        | Cause::AccountUnfinished
+        | Cause::AccountUnknown
+        | Cause::Amount
+        | Cause::Limit
+        | Cause::Destination
+        | Cause::SentBack
+        | Cause::TakenBack
+        | Cause::Unregistered
+        | Cause::ReceiverCannot
+        | Cause::NotClaimed
+        | Cause::Funds
+        | Cause::Held
+        | Cause::Unclear
+        | Cause::Ours => explained,
+    }
 }
 
 /// Whether a code only says how a PayPal item stands, where PayPal gives no reason. It explains nothing, so a reason that
@@ -160,16 +219,20 @@ pub fn restriction(code: &str) -> &str {
 fn stripe(code: &str) -> Option<Explanation> {
     let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
     Some(match code {
-        "account_closed" | "bank_account_unusable" => {
-            partner(Cause::AccountClosed, "The partner's bank account is closed.", NEW_BANK)
-        }
+        "account_closed" => partner(Cause::AccountClosed, "The partner's bank account is closed.", NEW_BANK),
         "no_account"
         | "invalid_account_number"
         | "invalid_account_number_length"
-        | "incorrect_account_type" => {
+        | "incorrect_account_type"
+        | "bank_ownership_changed" => {
             partner(Cause::WrongNumber, "The bank does not know the partner's account number.", NEW_BANK)
         }
-        "account_frozen" | "bank_account_restricted" | "debit_not_authorized" | "bank_ownership_changed" => {
+        "account_frozen"
+        | "bank_account_restricted"
+        | "bank_account_unusable"
+        | "debit_not_authorized"
+        | "unsupported_card"
+        | "declined" => {
             partner(Cause::BankRefuses, "The partner's bank does not accept money on this account.", NEW_BANK)
         }
         "incorrect_account_holder_name"
@@ -180,21 +243,18 @@ fn stripe(code: &str) -> Option<Explanation> {
             "The name or details of the account's holder do not match the bank's.",
             NEW_BANK,
         ),
-        "invalid_currency" | "unsupported_card" => {
+        "invalid_currency" => {
             partner(Cause::WrongCurrency, "The partner's bank does not accept this currency.", NEW_BANK)
         }
-        "could_not_process" | "declined" => told(
+        "could_not_process" => told(
             Cause::BankFailed,
             "The bank could not process the payout.",
             "Resubmit; if it fails again, ask the partner to talk to their bank.",
             Who::Payer,
         ),
-        "insufficient_funds" | "balance_insufficient" => told(
-            Cause::Funds,
-            "There was not enough available money for this payment; nothing moved.",
-            TOP_UP,
-            Who::Payer,
-        ),
+        "insufficient_funds" | "balance_insufficient" => {
+            told(Cause::Funds, "Our balance at Stripe did not cover this payment.", TOP_UP, Who::Payer)
+        }
         "insufficient_capabilities_for_transfer"
         | "transfers_not_allowed"
         | "payouts_not_allowed"
@@ -212,13 +272,20 @@ fn stripe(code: &str) -> Option<Explanation> {
             Cause::Amount,
             "The amount is below the least that Stripe pays out in this currency. Nothing is wrong with the partner's bank.",
             "Return it to the pool and pay it together with other rewards.",
-            Who::Preparer,
+            Who::Payer,
         ),
-        "amount_too_large" | "payouts_limit_exceeded" => told(
+        // Stripe counts what is paid out in a day, whatever this one comes to (its list of error codes).
+        "payouts_limit_exceeded" => told(
+            Cause::Limit,
+            "Stripe's limit for what is paid out in a day is used up. Nothing is wrong with the amount or the partner's bank.",
+            "Resubmit tomorrow; if it happens again, ask Stripe to raise the limit.",
+            Who::Payer,
+        ),
+        "amount_too_large" => told(
             Cause::Amount,
             "The amount is more than Stripe pays out at once. Nothing is wrong with the partner's bank.",
             "Return it to the pool and pay it in parts.",
-            Who::Preparer,
+            Who::Payer,
         ),
         _ => return None,
     })
@@ -228,28 +295,50 @@ fn paypal(code: &str) -> Option<Explanation> {
     Some(match code {
         "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" => told(
             Cause::Unregistered,
-            "The address has no confirmed PayPal account; PayPal holds the money for up to 30 days, then it comes back.",
+            "The address has no confirmed PayPal account.",
             "Ask the partner to open or confirm their PayPal account with this address.",
             Who::Partner,
         ),
-        "RECEIVER_ACCOUNT_LOCKED"
-        | "RECEIVER_ACCOUNT_LIMITATION"
-        | "RECEIVER_REFUSED"
-        | "REFUSED_RECEIVER_REFUSED"
-        | "RECEIVER_COUNTRY_NOT_ALLOWED"
-        | "RECEIVER_STATE_RESTRICTED"
-        | "RECEIVER_YOUTH_ACCOUNT"
-        | "RECEIVING_LIMIT_EXCEEDED"
-        | "UNVERIFIED_RECIPIENT_NOT_SUPPORTED"
-        | "INVALID_EMAIL"
-        | "INVALID_EMAIL_ID"
-        | "CLOSED_MARKET"
-        | "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER"
-        | "CURRENCY_COMPLIANCE"
-        | "SELF_PAY_NOT_ALLOWED"
-        | "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK" => {
+        "RECEIVER_ACCOUNT_LOCKED" | "RECEIVER_ACCOUNT_LIMITATION" | "UNVERIFIED_RECIPIENT_NOT_SUPPORTED" => {
             told(Cause::ReceiverCannot, "PayPal cannot pay this receiver.", NEW_RECEIVER, Who::Partner)
         }
+        "RECEIVER_REFUSED" | "REFUSED_RECEIVER_REFUSED" => {
+            told(Cause::ReceiverCannot, "The receiver refused the payment.", NEW_RECEIVER, Who::Partner)
+        }
+        "RECEIVING_LIMIT_EXCEEDED" => told(
+            Cause::ReceiverCannot,
+            "The receiver's PayPal account has reached the limit of what it may receive.",
+            NEW_RECEIVER,
+            Who::Partner,
+        ),
+        "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER" | "CURRENCY_COMPLIANCE" => told(
+            Cause::ReceiverCannot,
+            "The receiver's PayPal account does not take this currency.",
+            NEW_RECEIVER,
+            Who::Partner,
+        ),
+        "RECEIVER_COUNTRY_NOT_ALLOWED"
+        | "RECEIVER_STATE_RESTRICTED"
+        | "RECEIVER_YOUTH_ACCOUNT"
+        | "CLOSED_MARKET"
+        | "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK" => told(
+            Cause::Destination,
+            "PayPal does not pay to an account of this country or kind, whoever it belongs to.",
+            OTHER_WAY,
+            Who::Partner,
+        ),
+        "INVALID_EMAIL" | "INVALID_EMAIL_ID" => told(
+            Cause::Destination,
+            "PayPal says that the address is not one that can be paid to.",
+            OTHER_ADDRESS,
+            Who::Partner,
+        ),
+        "SELF_PAY_NOT_ALLOWED" => told(
+            Cause::Destination,
+            "The address is that of our own PayPal account, which cannot pay itself.",
+            OTHER_ADDRESS,
+            Who::Partner,
+        ),
         "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => told(
             Cause::Funds,
             "Our PayPal balance did not cover this payment; nothing moved.",
@@ -302,6 +391,18 @@ fn status(code: &str) -> Option<Explanation> {
         "RETURNED" => {
             told(Cause::NotClaimed, "The money was not claimed and came back.", NEW_RECEIVER, Who::Partner)
         }
+        "REFUNDED" => told(
+            Cause::SentBack,
+            "The receiver sent the money back to us.",
+            "Ask the partner why, then resubmit or return it to the pool.",
+            Who::Payer,
+        ),
+        "REVERSED" => told(
+            Cause::TakenBack,
+            "The vendor took the money back from the receiver and gives no reason.",
+            "Ask the vendor why before paying again, then resubmit or return it to the pool.",
+            Who::Admin,
+        ),
         "BLOCKED" | "DENIED" => told(
             Cause::Ours,
             "PayPal stopped the payment and does not say why.",
@@ -309,7 +410,7 @@ fn status(code: &str) -> Option<Explanation> {
             Who::Admin,
         ),
         "ONHOLD" => told(
-            Cause::Ours,
+            Cause::Held,
             "PayPal is looking at the payment and does not say why.",
             "Wait; ask PayPal if it takes long.",
             Who::Vendor,
@@ -331,6 +432,7 @@ fn status(code: &str) -> Option<Explanation> {
 }
 
 fn ours(code: &str) -> Option<Explanation> {
+    let unclear = |message, remedy| told(Cause::Unclear, message, remedy, Who::Payer);
     let told = |message, remedy| told(Cause::Ours, message, remedy, Who::Payer);
     Some(match code {
         "not_found_at_vendor" => told(
@@ -338,8 +440,8 @@ fn ours(code: &str) -> Option<Explanation> {
             "Resubmit.",
         ),
         "set_aside" => self::told(
-            Cause::Ours,
-            "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until then, and the others go on.",
+            Cause::Unclear,
+            "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until that is put right, and the others go on.",
             "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.",
             Who::Admin,
         ),
@@ -347,11 +449,11 @@ fn ours(code: &str) -> Option<Explanation> {
             "A person found out from the vendor that this was not carried out.",
             "Resubmit it, or return its rewards to the pool.",
         ),
-        "not_shown_by_vendor" => told(
+        "not_shown_by_vendor" => unclear(
             "The vendor has shown nothing of this payment for two days, though it once had it.",
             "Find out at the vendor, or from the payee, whether it was paid, then settle it by hand.",
         ),
-        "transfer_reversed_partly" => told(
+        "transfer_reversed_partly" => unclear(
             "A part of the transfer was reversed at Stripe, so what is left in the payee's balance is not the payment any more.",
             "Reverse the rest at Stripe as well, then settle it by hand as not made; or settle it by two people.",
         ),
@@ -362,8 +464,12 @@ fn ours(code: &str) -> Option<Explanation> {
         "batch_canceled" => {
             told("The batch was canceled at PayPal; nothing moved.", "Resubmit if it should still be paid.")
         }
+        "not_paid_out" => told(
+            "The payout to the bank was not made, and Stripe gives no reason.",
+            "Look at the payout in Stripe, then resubmit: only the bank payout is made again.",
+        ),
         "returned" => return status("RETURNED"),
-        "needs_review" => told(
+        "needs_review" => unclear(
             "Bursar cannot find out by itself whether the vendor carried this out.",
             "Look for the payment at the vendor by its key, ask the vendor where that is not enough, then settle it by hand.",
         ),

@@ -58,7 +58,7 @@ const OUTSIDE: Choice = choice(
 const OTHER_DESTINATION: Choice = choice(
     Deed::ReturnToPool,
     Who::Payer,
-    "If he is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
+    "If the payee is to be paid elsewhere, return it to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
 );
 
 /// The options of a payment that stands so, the usual one first. `cause` is why it stands so, where that is known.
@@ -75,7 +75,7 @@ pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
         State::OnHold => ON_HOLD,
         State::Unclaimed => UNCLAIMED,
         State::Success => SUCCESS,
-        State::Failed => FAILED,
+        State::Failed => failed(cause),
         State::PayoutFailed => payout_failed(cause),
         State::PayoutCanceled => CANCELED,
         State::Recalling => RECALLING,
@@ -181,15 +181,72 @@ const UNCLAIMED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to open or confirm his PayPal account with exactly this address: then the money is his at once.",
+        "Ask the partner to open or confirm their PayPal account with exactly this address: then the money is theirs at once.",
     ),
     choice(Deed::Wait, Who::Vendor, "Wait: what nobody claims comes back by itself after 30 days."),
     choice(
         Deed::CancelUnclaimed,
         Who::Payer,
-        "If the address is wrong, cancel it at PayPal. Only when PayPal says that the money is back can it be paid again.",
+        "If the address is wrong, cancel it at PayPal: another address in the payee's profile does not redirect it. Only when PayPal says that the money is back can it be paid again.",
     ),
     ASK_NOW,
+];
+
+/// What was refused before it moved: most of it is put right and sent again, and some of it would only be refused again.
+fn failed(cause: Option<Cause>) -> &'static [Choice] {
+    match cause {
+        Some(Cause::Destination) => ELSEWHERE,
+        Some(Cause::Amount) => OTHER_AMOUNT,
+        Some(
+            Cause::AccountClosed
+            | Cause::WrongNumber
+            | Cause::BankRefuses
+            | Cause::WrongHolder
+            | Cause::WrongCurrency
+            | Cause::BankFailed
+            | Cause::AccountUnfinished
+            | Cause::AccountUnknown
+            | Cause::Limit
+            | Cause::SentBack
+            | Cause::TakenBack
+            | Cause::Unregistered
+            | Cause::ReceiverCannot
+            | Cause::NotClaimed
+            | Cause::Funds
+            | Cause::Held
+            | Cause::Unclear
+            | Cause::Ours,
+        )
+        | None => FAILED,
+    }
+}
+
+const ELSEWHERE: &[Choice] = &[
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "Have the right destination entered, return this payment to the pool and pay its rewards in the next payout: a payment goes only where it was promised to go.",
+    ),
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Resubmit only if the destination it was promised to is right after all: nothing was paid, and the new attempt has a new key.",
+    ),
+    OUTSIDE,
+];
+
+const OTHER_AMOUNT: &[Choice] = &[
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "Return it to the pool and pay its rewards with others, or apart from others, so that the vendor pays the amount.",
+    ),
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Resubmit only if the vendor pays this amount now: nothing was paid, and the new attempt has a new key.",
+    ),
+    OUTSIDE,
 ];
 
 const FAILED: &[Choice] = &[
@@ -216,10 +273,20 @@ fn payout_failed(cause: Option<Cause>) -> &'static [Choice] {
         Some(Cause::AccountUnfinished) => ACCOUNT_UNFINISHED,
         Some(Cause::AccountUnknown) => ACCOUNT_UNKNOWN,
         Some(Cause::Amount) => AMOUNT,
+        Some(Cause::Limit) => LIMIT,
         Some(Cause::Funds) => FUNDS,
-        Some(Cause::Unregistered | Cause::ReceiverCannot | Cause::NotClaimed | Cause::Ours) | None => {
-            NOT_PAID_OUT
-        }
+        Some(
+            Cause::Destination
+            | Cause::SentBack
+            | Cause::TakenBack
+            | Cause::Unregistered
+            | Cause::ReceiverCannot
+            | Cause::NotClaimed
+            | Cause::Held
+            | Cause::Unclear
+            | Cause::Ours,
+        )
+        | None => NOT_PAID_OUT,
     }
 }
 
@@ -297,6 +364,16 @@ const AMOUNT: &[Choice] = &[
     SETTLE_PARKED,
 ];
 
+const LIMIT: &[Choice] = &[
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Resubmit tomorrow, when Stripe counts anew: only the bank payout is made again. If it happens again, ask Stripe to raise the limit.",
+    ),
+    GIVE_BACK,
+    SETTLE_PARKED,
+];
+
 const FUNDS: &[Choice] = &[
     choice(
         Deed::Resubmit,
@@ -311,7 +388,7 @@ const NOT_PAID_OUT: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Payer,
-        "Read Stripe's words above and settle it with Stripe or the partner. The money lies in the payee's Stripe balance and is not lost.",
+        "Settle what the reason names, with Stripe or the partner. The money lies in the payee's Stripe balance and is not lost.",
     ),
     THEN_RESUBMIT,
     GIVE_BACK,
@@ -336,9 +413,9 @@ const RETURNED: &[Choice] = &[
     choice(
         Deed::Outside,
         Who::Partner,
-        "Ask the partner to open or confirm his PayPal account with this address, or to give another destination.",
+        "Ask the partner to open or confirm their PayPal account with this address, or to give another destination.",
     ),
-    choice(Deed::Resubmit, Who::Payer, "If he keeps this address, resubmit: a new attempt with a new key."),
+    choice(Deed::Resubmit, Who::Payer, "If they keep this address, resubmit: a new attempt with a new key."),
     OTHER_DESTINATION,
     OUTSIDE,
 ];
@@ -355,9 +432,9 @@ const BLOCKED: &[Choice] = &[
 ];
 
 const REFUNDED: &[Choice] = &[
-    choice(Deed::Outside, Who::Payer, "Ask the partner why he sent the money back."),
+    choice(Deed::Outside, Who::Payer, "Ask the partner why they sent the money back."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If he wants it after all at the same address, resubmit."),
+    choice(Deed::Resubmit, Who::Payer, "If they want it after all at the same address, resubmit."),
     OUTSIDE,
 ];
 

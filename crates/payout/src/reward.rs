@@ -84,9 +84,9 @@ impl RewardType {
 spelled! {
     /// Who is paid for a cash reward.
     PaymentType {
-        /// The partner himself.
+        /// The partner.
         Individual = "individual",
-        /// His company, together with its other users' rewards.
+        /// Their company, together with its other users' rewards.
         Organization = "organization",
     }
 }
@@ -169,7 +169,7 @@ pub fn approve(standing: Standing) -> Result<RewardStatus, Refusal> {
     if standing.asked_by_owner {
         return Err(Refusal::new(
             "own_reward",
-            "Nobody approves a reward of his own. Ask another reviewer to approve it.",
+            "Nobody approves their own reward. Ask another reviewer to approve it.",
         ));
     }
     Ok(RewardStatus::Approved)

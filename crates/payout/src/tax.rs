@@ -8,7 +8,7 @@ use crate::money::{Currency, Money, Sum};
 use crate::spelling::spelled;
 
 spelled! {
-    /// A form by which a payee says who he is to the tax office.
+    /// A form by which a payee says who they are to the tax office.
     Form {
         /// A US person, natural or not.
         W9 = "w9",
@@ -20,7 +20,7 @@ spelled! {
 }
 
 impl Form {
-    /// The form that fits the answers to the two questions: is he a US person, and is it an entity?
+    /// The form that fits the answers to the two questions: are they a US person, and is it an entity?
     #[must_use]
     pub fn for_answers(us_person: bool, entity: bool) -> Self {
         match (us_person, entity) {

@@ -15,7 +15,7 @@ pub enum Leg {
     Transfer,
     /// Stripe: from the connected balance to the payee's bank.
     Payout,
-    /// Stripe: from the connected balance back to ours, after his bank refused.
+    /// Stripe: from the connected balance back to ours, after their bank refused.
     Reversal,
     /// PayPal: one item of a batch.
     Item,

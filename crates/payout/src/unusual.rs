@@ -131,7 +131,7 @@ pub struct PaidTo {
     pub last_at: i64,
 }
 
-/// A payment of the last [`DUPLICATE_DAYS`] that reached its payee or may reach him yet.
+/// A payment of the last [`DUPLICATE_DAYS`] that reached its payee or may reach them yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recent {
     /// Its number.

@@ -252,7 +252,7 @@ impl Books {
         clashing.into_iter().collect()
     }
 
-    /// What one holder has; zero when he is not in the books.
+    /// What one holder has; zero when they are not in the books.
     pub fn balance(&self, vendor: Vendor, holder: &Holder, currency: &str) -> i64 {
         let matching = |line: &&Balance| {
             line.vendor == vendor && line.holder == *holder && line.currency.eq_ignore_ascii_case(currency)

@@ -41,7 +41,7 @@ pub(super) struct Options {
     log: String,
 }
 
-/// With it everybody in the demonstration signs in, and proves again who he is.
+/// With it everybody in the demonstration signs in, and proves again who they are.
 const PASSWORD: &str = "demo demo demo";
 
 /// The running demonstration. Its data are gone when it is dropped.
@@ -134,7 +134,7 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
 /// Prints where to look, and logins that work once.
 async fn greet(app: &App, json: bool) -> Outcome {
     let mut links = Vec::new();
-    // The partner administrator has not said yet how he is paid himself, so that there is something to set up.
+    // The partner administrator has not said yet how they are paid themselves, so that there is something to set up.
     for (role, partner) in [
         (Role::Admin, None),
         (Role::Payer, None),

@@ -68,7 +68,7 @@ pub(super) async fn run(options: Options) -> Outcome {
 }
 
 /// Sets the destinations that the file names, as an administrator would; one that cannot be set is reported with its
-/// line, and the payee stays as he was.
+/// line, and the payee stays as they were.
 async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -> Outcome {
     if connect.is_empty() {
         return Ok(());

@@ -128,7 +128,7 @@ fn words(error: OpsError) -> Failure {
         OpsError::Blocked(blockers) => {
             let lines: Vec<String> = blockers
                 .iter()
-                .map(|one| format!("{}: {} {}", one.subject, one.message(), one.code.remedy()))
+                .map(|one| format!("{}: {} {}", one.subject, one.message(), one.remedy()))
                 .collect();
             Failure(lines.join("\n"))
         }

@@ -19,7 +19,7 @@ enum UserCommand {
     Add {
         #[command(flatten)]
         config: Config,
-        /// Where he signs in with
+        /// Where they sign in with
         #[arg(long)]
         email: String,
         /// The name shown in history
@@ -28,18 +28,18 @@ enum UserCommand {
         /// admin, program_manager, preparer, payer, auditor, partner_admin or partner
         #[arg(long, value_parser = role)]
         role: Role,
-        /// The partner he is, by your own id; for the partner roles
+        /// The partner they are, by your own id; for the partner roles
         #[arg(long)]
         partner: Option<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Let a person sign in no more; his sessions end
+    /// Let a person sign in no more; their sessions end
     Disable {
         #[command(flatten)]
         config: Config,
-        /// Where he signs in with
+        /// Where they sign in with
         #[arg(long)]
         email: String,
     },
@@ -47,7 +47,7 @@ enum UserCommand {
     Reset {
         #[command(flatten)]
         config: Config,
-        /// Where he signs in with
+        /// Where they sign in with
         #[arg(long)]
         email: String,
         /// Print one JSON object

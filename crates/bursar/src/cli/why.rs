@@ -1,7 +1,7 @@
 //! `why`: what stands between a reward, a payout, a payment or a payee and being paid, in the words of every other face.
 
 use clap::Args;
-use payout::eligibility::Blocker;
+use payout::eligibility::{Blocker, Code};
 use payout::remedy::Choice;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::web::pages::words::{detail, meaning};
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// RW-000123, PB-2026-0042, PT-000977, or the id of a partner or account
+    /// RW-000123, PB-2026-0042, PT-000977, an id of ours, or your own id of a reward, partner or account
     name: String,
     #[command(flatten)]
     config: Config,
@@ -40,17 +40,24 @@ pub(super) async fn run(options: Options) -> Outcome {
 /// What is printed for people.
 #[must_use]
 pub fn lines(why: &Why) -> Vec<String> {
-    let told = |blocker: &Blocker| {
-        let code = blocker.code;
-        let act = format!("    {}. {}", code.who().label(), code.remedy());
-        [format!("{}  [{}, {}]", blocker.message(), code.as_str(), blocker.subject), act]
-    };
-    let mut lines: Vec<String> = why.blockers.iter().flat_map(told).collect();
+    // Of a payment, what stops it is told with how it stands.
+    let blockers = why.blockers.iter().filter(|_| !why.of_payment);
+    let mut lines: Vec<String> = blockers.flat_map(gate).collect();
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment)));
+    if !why.closed.is_empty() {
+        lines.push("    Resubmit would be refused now:".to_owned());
+        lines.extend(why.closed.iter().flat_map(gate).map(|line| format!("    {line}")));
+    }
     if lines.is_empty() {
         lines.push("Nothing stands in the way.".to_owned());
     }
     lines
+}
+
+/// A gate, who must act about it and how.
+fn gate(blocker: &Blocker) -> [String; 2] {
+    let named = format!("{}  [{}, {}]", blocker.message(), blocker.code.as_str(), blocker.subject);
+    [named, format!("    {}. {}", blocker.who().label(), blocker.remedy())]
 }
 
 /// How a payment stands, why, and what can be done about it.
@@ -78,7 +85,9 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
         lines.push("    The vendor contradicts what is recorded here. A person must look.".to_owned());
     }
     if let Some(reason) = why::reason(payment) {
-        lines.push(format!("    {}  [{}]", reason.message, reason.code));
+        let note = Code::parse(&reason.code).and_then(|code| why::note(payment, code));
+        let note = note.map(|note| format!(" {note}")).unwrap_or_default();
+        lines.push(format!("    {}{note}  [{}]", reason.message, reason.code));
         lines.extend(reason.said.map(|said| format!("    The vendor's own words: {said}")));
         lines.push(format!("    {}. {}", reason.who.label(), reason.remedy));
     }
@@ -88,7 +97,7 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
 }
 
 /// What is printed for programs: as `GET /rewards/{id}/eligibility` answers, and beside it the payment, where it is about
-/// one.
+/// one, and the gates at which that payment would be refused if it were resubmitted.
 #[must_use]
 pub fn as_json(why: &Why) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(fault::blocker).collect();
@@ -112,5 +121,6 @@ pub fn as_json(why: &Why) -> Value {
         })
     });
     let eligible = why.blockers.is_empty() && why.payment.is_none();
-    json!({ "eligible": eligible, "blockers": rows, "payment": payment })
+    let closed: Vec<Value> = why.closed.iter().map(fault::blocker).collect();
+    json!({ "eligible": eligible, "blockers": rows, "payment": payment, "resubmit_blockers": closed })
 }

@@ -54,19 +54,19 @@ pub struct EarningsRow {
     pub year: i32,
     /// Who.
     pub payee: Payee,
-    /// His names.
+    /// Their names.
     pub named: Option<Named>,
-    /// What was approved for him in that year.
+    /// What was approved for them in that year.
     pub earned: Sum,
-    /// What left us for him.
+    /// What left us for them.
     pub paid: Sum,
     /// What of it came back.
     pub returned: Sum,
-    /// What stayed with him.
+    /// What stayed with them.
     pub net: Sum,
-    /// What stayed with him through Stripe, through PayPal, and outside Bursar.
+    /// What stayed with them through Stripe, through PayPal, and outside Bursar.
     pub by: [Sum; 3],
-    /// How his tax report stands.
+    /// How their tax report stands.
     pub report: String,
     /// `over` or `under` the reporting threshold; empty for currencies that have none.
     pub line: &'static str,

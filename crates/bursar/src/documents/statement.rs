@@ -12,7 +12,7 @@ use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width}
 pub struct Statement {
     /// Who was paid.
     pub payee: String,
-    /// His company, unless it is the payee itself.
+    /// Their company, unless it is the payee itself.
     pub company: Option<String>,
     /// The calendar year.
     pub year: i32,

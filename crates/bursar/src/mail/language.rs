@@ -70,6 +70,47 @@ impl Language {
         }
     }
 
+    /// What parts the groups of an amount's digits, and what its decimals.
+    #[must_use]
+    pub fn marks(self) -> (char, char) {
+        match self {
+            Self::En | Self::Ja | Self::Pseudo => (',', '.'),
+            Self::De | Self::Es => ('.', ','),
+            Self::Fr => ('\u{202f}', ','),
+        }
+    }
+
+    /// An amount such as `-1234567.50 USD` as this language writes it; what is no amount stays as it is.
+    #[must_use]
+    pub fn amount(self, written: &str) -> String {
+        let (number, unit) = written.split_once(' ').unwrap_or((written, ""));
+        if !number.trim_start_matches('-').starts_with(|letter: char| letter.is_ascii_digit()) {
+            return written.to_owned();
+        }
+        let number = self.decimal(number);
+        if unit.is_empty() { number } else { format!("{number} {unit}") }
+    }
+
+    /// `-1234567.50` in groups, with this language's marks.
+    #[must_use]
+    pub fn decimal(self, decimal: &str) -> String {
+        let (group, point) = self.marks();
+        let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal), |rest| ("−", rest));
+        let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut text = sign.to_owned();
+        for (place, digit) in whole.chars().enumerate() {
+            if place > 0 && (whole.len() - place).is_multiple_of(3) {
+                text.push(group);
+            }
+            text.push(digit);
+        }
+        if !rest.is_empty() {
+            text.push(point);
+            text.push_str(rest);
+        }
+        text
+    }
+
     /// The template that comes with Bursar.
     #[must_use]
     pub fn built_in(self, notice: Notice) -> Template {

@@ -56,7 +56,7 @@ impl Broken {
         Self { field, line, what: what.into() }
     }
 
-    /// For the person who wrote it, with what he may use instead.
+    /// For the person who wrote it, with what they may use instead.
     #[must_use]
     pub fn sentence(&self, notice: Notice) -> String {
         let place = match self.line {

@@ -71,7 +71,7 @@ mod tests {
         let english = words(Language::En);
         for one in &english {
             let text = format!("{} {}", one.message, one.remedy).to_lowercase();
-            for other in ["the partner", "the payee", " him", " his ", " he ", "preparer"] {
+            for other in ["the partner", "the payee", " them ", " their ", " they ", "preparer"] {
                 assert!(!text.contains(other), "{text}");
             }
         }

@@ -33,7 +33,7 @@ const REWARDS: [Variable; 3] = [
     is("count", "how many there are"),
     is("more", "how many there are beyond the first twenty"),
 ];
-const PAYMENT: [Variable; 12] = [
+const PAYMENT: [Variable; 13] = [
     FOR_PARTNER,
     PAYEE,
     is("payment", "its number, PT-…"),
@@ -45,6 +45,7 @@ const PAYMENT: [Variable; 12] = [
     is("date", "the day it ended, or today"),
     is("reason", "why, in plain words"),
     is("remedy", "what to do, in plain words"),
+    is("parked", "true where the payout to the bank failed and the money lies in the payee's Stripe balance"),
     is("said", "the vendor's own words; empty when it gave none"),
 ];
 const PROFILE: [Variable; 10] = [
@@ -126,7 +127,7 @@ pub fn sample(notice: Notice) -> Value {
         "payee": "Ana Lima", "payment": "PT-000977", "batch": "PB-2026-0042", "amount": "420.00 USD",
         "fee": "1.30 USD", "vendor": "Stripe", "destination": "acct_…7890", "date": "2026-03-02",
         "reason": "The partner's bank account is closed.", "remedy": "Please give the details of an open account.",
-        "said": "The bank account has been closed.",
+        "said": "The bank account has been closed.", "parked": true,
         "rewards": [
             {"number": "RW-000231", "program": "Growth", "activity": "Closed deal", "value": "300.00 USD",
              "reason": "The deal was registered twice."},

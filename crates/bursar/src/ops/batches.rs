@@ -32,7 +32,7 @@ pub(crate) use super::gates::Gates;
 pub struct Draft {
     /// Which batch.
     pub id: BatchId,
-    /// The version that whoever asks has seen, if he says so.
+    /// The version that whoever asks has seen, if they say so.
     pub version: Option<i64>,
 }
 

@@ -152,13 +152,13 @@ pub enum Place {
 /// What one payee earned and was paid in a year, in one currency.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// What he is called.
+    /// What they are called.
     pub named: Option<Named>,
     /// The amounts.
     pub earning: Earning,
-    /// How his tax report stands now.
+    /// How their tax report stands now.
     pub tax: TaxReport,
-    /// Whether what stayed with him is reported for the year; `None` but in US dollars, because nothing is converted.
+    /// Whether what stayed with them is reported for the year; `None` but in US dollars, because nothing is converted.
     pub over: Option<bool>,
 }
 

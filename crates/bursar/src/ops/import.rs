@@ -24,9 +24,11 @@ use payout::money::{Currency, Money, MoneyError, Sum};
 use payout::reward::{PaymentType, RewardType};
 use serde_json::json;
 
-use self::table::{Row, Table, problem, refused};
+use self::table::{Faults, Row, Table, problem, refused};
 use super::idempotency::{Once, finish};
-use super::rewards::{Draft, expiry_of, external_id_conflict, unknown_activity, unknown_owner, within_most};
+use super::rewards::{
+    Draft, earned_at, expiry_of, external_id_conflict, unknown_activity, unknown_owner, within_most,
+};
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Partner, Worth};
@@ -179,25 +181,38 @@ impl Known {
     }
 
     fn draft(&self, row: &Row) -> std::result::Result<(Draft, &Activity, &Partner), RowError> {
-        let external_id = row.required("external_id")?;
-        let activity = self.activities.get(row.required("activity")?);
-        let activity = activity.ok_or_else(|| refused(row, &unknown_activity()))?;
-        let owner = self.partners.get(row.required("owner")?);
-        let owner = owner.ok_or_else(|| refused(row, &unknown_owner()))?;
+        let mut faults = Faults::default();
+        let external_id = faults.take(row.required("external_id"));
+        let activity = faults.take(
+            row.required("activity")
+                .and_then(|name| self.activities.get(name).ok_or_else(|| refused(row, &unknown_activity()))),
+        );
+        let owner = faults.take(
+            row.required("owner")
+                .and_then(|name| self.partners.get(name).ok_or_else(|| refused(row, &unknown_owner()))),
+        );
+        // Of an activity that is not known nobody can say what it earns; most earn money.
+        let kind = activity.map_or(RewardType::Cash, |activity| activity.reward_type);
+        let default = activity.and_then(|activity| activity.worth).and_then(Worth::currency);
+        let worth = faults.take(worth(row, kind, default));
+        let payment_type = faults.take(payment_type(row, kind));
+        let earned = row.optional("earned_on").map(|date| earned_at(&date)).transpose();
+        faults.take(earned.map_err(|refusal| refused(row, &refusal)));
+        let expires = row.optional("expires_on").map(|date| expiry_of(&date)).transpose();
+        let expires = faults.take(expires.map_err(|refusal| refused(row, &refusal)));
+        let read = external_id.zip(activity).zip(owner).zip(worth.zip(payment_type)).zip(expires);
+        let ((((external_id, activity), owner), (worth, payment_type)), expires) = faults.all(row, read)?;
         let draft = Draft {
             external_id: external_id.to_owned(),
             activity: activity.external_id.clone(),
             owner: owner.external_id.clone(),
-            worth: worth(row, activity.reward_type, activity.worth.and_then(Worth::currency))?,
-            payment_type: payment_type(row, activity.reward_type)?,
+            worth,
+            payment_type,
             form_reference: row.optional("form_reference"),
             form_data: None,
             note: row.optional("note"),
             earned_on: row.optional("earned_on"),
-            expires_at: match row.optional("expires_on") {
-                Some(date) => expiry_of(&date).map_err(|refusal| refused(row, &refusal))?,
-                None => None,
-            },
+            expires_at: expires.flatten(),
         };
         Ok((draft, activity, owner))
     }

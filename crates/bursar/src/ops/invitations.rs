@@ -1,4 +1,4 @@
-//! How a partner comes to a login of his own: an administrator invites him, he opens the one-time link, says his password
+//! How a partner comes to a login of their own: an administrator invites them, they open the one-time link, choose a password
 //! and is in. Colleagues take theirs up in the same way (`people::team` invites them). What is deliberately not here: what
 //! each may see then (`payout::access` and the pages).
 
@@ -25,7 +25,7 @@ pub(super) const INVITATION_US: i64 = 7 * 86_400 * 1_000_000;
 pub struct Invitation {
     /// Whom it lets in.
     pub person: PersonId,
-    /// Where he will sign in with.
+    /// Where they will sign in with.
     pub email: String,
     /// As what.
     pub role: Role,
@@ -36,7 +36,7 @@ pub struct Invitation {
 }
 
 /// Invites a partner, by the caller's id or ours, to the portal, as `partner` or `partner_admin`. Whoever was invited
-/// before gets a fresh link and his older ones end; his password stays until he takes the new one up.
+/// before gets a fresh link and their older ones end; their password stays until they take the new one up.
 ///
 /// # Errors
 /// [`OpsError::Missing`] for an unknown partner; a refusal when the role is not a partner's, or when somebody else signs
@@ -96,7 +96,7 @@ async fn login_of(
         return Ok(person);
     }
     let told =
-        "Somebody else signs in with the partner's address. Give the partner an address of his own first.";
+        "Somebody else signs in with the partner's address. Give the partner an address of their own first.";
     Err(Refusal::new("email_taken", told).at("email").into())
 }
 

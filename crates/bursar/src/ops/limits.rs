@@ -22,7 +22,7 @@ pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
     sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
-/// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also his own.
+/// The limits that paying these sums now would go over: those per payout and per day, and with a `person` also their own.
 ///
 /// # Errors
 /// When the database does not answer.

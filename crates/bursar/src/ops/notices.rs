@@ -72,7 +72,7 @@ async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, Pa
     Ok(collected.into_iter().filter_map(|(id, reward)| Some((id.clone(), *owner.get(&reward)?))).collect())
 }
 
-/// What is told together with a decision about a reward: everything of its kind that waits for the same partner. He
+/// What is told together with a decision about a reward: everything of its kind that waits for the same partner. They
 /// gets the first at once and further ones at most once an hour, so within that hour they are put back.
 async fn collect(
     tx: &mut Tx,
@@ -118,7 +118,7 @@ async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> s
     }
 }
 
-/// Whom a mail goes to, and as whom he reads it.
+/// Whom a mail goes to, and as whom they read it.
 struct Addressed {
     reader: Reader,
     partner: bool,

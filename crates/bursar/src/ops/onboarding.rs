@@ -1,4 +1,4 @@
-//! How a payee's own wish becomes his payout profile: a connected account intended before Stripe is asked for it, the
+//! How a payee's own wish becomes their payout profile: a connected account intended before Stripe is asked for it, the
 //! one-time way back from Stripe's pages, a PayPal address confirmed by whoever reads its mails. What is deliberately not
 //! here: asking Stripe (`work::onboard`) and the profile itself (`ops::payees`).
 
@@ -24,7 +24,7 @@ const STATE_US: i64 = 4 * 3_600_000_000;
 /// How long an address can be confirmed.
 const CONFIRM_US: i64 = 24 * 3_600_000_000;
 
-/// Why somebody may not set up a payout profile in the portal, if he may not.
+/// Why somebody may not set up a payout profile in the portal, if they may not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Barred {
     /// Payouts are switched off.
@@ -35,7 +35,7 @@ pub enum Barred {
     NoVendor,
 }
 
-/// The vendors a payee may choose, or why he may choose none.
+/// The vendors a payee may choose, or why they may choose none.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -80,7 +80,7 @@ pub struct Particulars {
 /// with what Stripe was told of it, so that the same question can be asked again under the same key.
 ///
 /// # Errors
-/// A refusal when he may not choose Stripe or his country is none.
+/// A refusal when they may not choose Stripe or their country is none.
 pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) -> Result<Intended> {
     if !super::partners::is_country(&told.country) {
         let sentence = "Write the country in two capital letters, such as US or DE.";
@@ -170,7 +170,7 @@ pub async fn use_state(app: &App, session_hash: &str, payee: Payee, state: &str)
 /// confirmed it; until then the payee is paid as before.
 ///
 /// # Errors
-/// The rule the address breaks; a refusal when he may not choose PayPal.
+/// The rule the address breaks; a refusal when they may not choose PayPal.
 pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) -> Result<Destination> {
     let destination = Destination::paypal(email.trim())?;
     let token = app.clock.secret();

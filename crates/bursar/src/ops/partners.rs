@@ -1,6 +1,7 @@
 //! Accounts and partners: entered, and later changed, under the caller's own ids.
 
 use payout::Refusal;
+use payout::country;
 use payout::eligibility::PayeeStanding;
 use payout::external;
 use payout::ids::{AccountId, PartnerId};
@@ -131,7 +132,7 @@ pub async fn save_partner(
     Ok(saved)
 }
 
-/// Notes the language a partner reads, as he chose it himself.
+/// Notes the language a partner reads, as they chose it themselves.
 ///
 /// # Errors
 /// [`OpsError::Missing`] when there is no such partner.
@@ -237,15 +238,27 @@ fn check_country(code: Option<&str>) -> std::result::Result<(), Refusal> {
 /// Two capital letters, as ISO 3166 assigns them to countries.
 #[must_use]
 pub fn is_country(code: &str) -> bool {
-    payout::country::is_known(code)
+    country::is_known(code)
 }
 
 /// What is said of what is no country.
 #[must_use]
 pub fn wrong_country(code: &str) -> Refusal {
-    let told = match payout::country::meant(code) {
-        Some(meant) => format!("{code} is no country's code; write {meant}."),
-        None => "Write the country as the two capital letters that ISO 3166 gives it, like DE.".to_owned(),
+    let upper = code.trim().to_uppercase();
+    let told = match (country::meant(&upper), country::former(&upper)) {
+        (Some(meant), _) => format!("{code} is no country's code; write {meant}."),
+        (None, Some((was, now))) => {
+            format!("{code} was the code of {was}, which is no country any more; write {now}.")
+        }
+        (None, None) if country::is_known(&upper) => {
+            format!("Write the country's code in capital letters: {upper}.")
+        }
+        (None, None) if upper == "EU" => {
+            "EU is the European Union and no country; write the code of the country, like DE.".to_owned()
+        }
+        (None, None) => format!(
+            "No country has the code {code:?}. Write the two capital letters that ISO 3166 gives the country, like DE; leave it empty where the country is not known."
+        ),
     };
     Refusal::new("invalid_country", told).at("country")
 }

@@ -85,7 +85,7 @@ impl Standing {
     }
 }
 
-/// Sets where a payee is paid. A change of destination is noted in his history, masked, told to the old and the new
+/// Sets where a payee is paid. A change of destination is noted in their history, masked, told to the old and the new
 /// address, and starts the cooling-off; a first one does not. A connected account belongs to one payee; a PayPal address
 /// that another payee has too stops both until a second person has looked at it ([`clear_shared`]).
 ///
@@ -188,7 +188,7 @@ async fn note_moved(
 ///
 /// # Errors
 /// [`OpsError::Conflict`] when there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the
-/// destinations himself, or without a reason.
+/// destinations themselves, or without a reason.
 pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<Profile> {
     let reason = given(reason, "Say how you made sure that both payees rightly have this destination.")?;
     let profile = transact!(app, |tx| {

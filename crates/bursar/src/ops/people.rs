@@ -40,9 +40,9 @@ pub struct Session {
     pub csrf: String,
     /// What the session is stored under.
     pub token_hash: String,
-    /// When he last gave his password, or came by a one-time link.
+    /// When they last gave their password, or came by a one-time link.
     pub proved_at: i64,
-    /// How pages look to him.
+    /// How pages look to them.
     pub preferences: Preferences,
 }
 
@@ -65,8 +65,8 @@ pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
     }))
 }
 
-/// Notes that somebody is here, at most once in five minutes, and beside what he asks for: nobody waits for a line that
-/// only says when he was last seen, and nothing is lost with it.
+/// Notes that somebody is here, at most once in five minutes, and beside what they ask for: nobody waits for a line that
+/// only says when they were last seen, and nothing is lost with it.
 fn note_seen(app: &App, person: &Person) {
     let (now, id) = (app.clock.now(), person.id);
     let before = now - SEEN_US;
@@ -82,7 +82,7 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `device` is what his
+/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `device` is what their
 /// browser calls itself.
 ///
 /// # Errors
@@ -109,7 +109,7 @@ fn too_busy(_: Busy) -> OpsError {
     OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
-/// Takes note that whoever holds a session has given his password again; false for a wrong one.
+/// Takes note that whoever holds a session has given their password again; false for a wrong one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -136,7 +136,7 @@ pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
     Ok(person.is_some_and(|person| person.password_hash.is_some()))
 }
 
-/// Gives whoever holds a session another password; his other sessions and links end.
+/// Gives whoever holds a session another password; their other sessions and links end.
 ///
 /// # Errors
 /// When the password is too short.
@@ -152,7 +152,7 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     })
 }
 
-/// Ends every session of somebody but the one he holds; how many.
+/// Ends every session of somebody but the one they hold; how many.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -227,7 +227,7 @@ fn link(app: &App, token: &str) -> String {
     format!("{}/login/{token}", app.base_url)
 }
 
-/// Whoever a person is when he acts.
+/// Whoever a person is when they act.
 pub(super) fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,
@@ -235,7 +235,7 @@ pub(super) fn actor(person: &Person) -> Actor {
         role: person.role,
         partner: person.partner,
         may_write: person.scopes.split(',').any(|scope| scope == "write"),
-        // The door he comes through knows more.
+        // The door they come through knows more.
         came_from: String::new(),
     }
 }

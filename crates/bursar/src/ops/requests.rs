@@ -1,4 +1,4 @@
-//! A payee asks to be paid: his rewards are looked at first when the next payout is prepared. What is deliberately not
+//! A payee asks to be paid: their rewards are looked at first when the next payout is prepared. What is deliberately not
 //! here: paying. A person does that, and a payment answers the request by itself.
 
 use payout::Refusal;
@@ -12,10 +12,10 @@ use crate::store::batches::PoolFilter;
 use crate::store::{self, audit, portal};
 use crate::transact;
 
-/// Notes that a payee wishes to be paid, and tells those who pay. Asking again before he was paid changes nothing.
+/// Notes that a payee wishes to be paid, and tells those who pay. Asking again before they were paid changes nothing.
 ///
 /// # Errors
-/// `nothing_payable` while none of his rewards passes every gate.
+/// `nothing_payable` while none of their rewards passes every gate.
 pub async fn request_payout(app: &App, actor: &Actor, payee: Payee) -> Result<()> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     transact!(app, |tx| {

@@ -177,7 +177,7 @@ fn fitting(worth: Option<Worth>, kind: RewardType) -> std::result::Result<Worth,
     }
 }
 
-fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
+pub(super) fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
     let told = "Write the date as year, month and day, like 2026-07-19.";
     start_of_date(date).ok_or_else(|| Refusal::new("invalid_date", told).at("earned_on"))
 }
@@ -236,7 +236,7 @@ pub async fn create(
     transact!(app, |tx| {
         let id = draft.external_id.as_str();
         let existed = is_known(tx, draft).await? || !enter(tx, app, actor, draft).await?;
-        // Somebody may have entered the same id in between; then his content decides.
+        // Somebody may have entered the same id in between; then that one's content decides.
         if existed && !is_known(tx, draft).await? {
             return Err(OpsError::Conflict(external_id_conflict()));
         }
@@ -311,7 +311,8 @@ pub fn unknown_activity() -> Refusal {
 /// There is no such partner.
 #[must_use]
 pub fn unknown_owner() -> Refusal {
-    Refusal::new("unknown_partner", "There is no partner with this external id; enter him first.").at("owner")
+    Refusal::new("unknown_partner", "There is no partner with this external id; enter them first.")
+        .at("owner")
 }
 
 /// What is edited of a reward.

@@ -13,7 +13,7 @@ use crate::transact;
 const MOST: i64 = 50;
 const LONGEST: usize = 60;
 
-/// Keeps a query of the list under a name; another of his own of this name makes place for it. Answers its id.
+/// Keeps a query of the list under a name; another of their own of this name makes place for it. Answers its id.
 ///
 /// # Errors
 /// A name that is none, or too many of them.
@@ -39,10 +39,10 @@ pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: boo
     })
 }
 
-/// Gives one of his own views another name, and shares it or not.
+/// Gives one of their own views another name, and shares it or not.
 ///
 /// # Errors
-/// When it is not his, or another of his has this name.
+/// When it is not theirs, or another of theirs has this name.
 pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool) -> Result<()> {
     let now = app.clock.now();
     let name = named(name)?;
@@ -65,10 +65,10 @@ pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool
     })
 }
 
-/// Deletes one of his own views; an administrator deletes shared ones too.
+/// Deletes one of their own views; an administrator deletes shared ones too.
 ///
 /// # Errors
-/// When it is not his to delete.
+/// When it is not theirs to delete.
 pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -85,13 +85,13 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     })
 }
 
-/// Whether it is his to rename.
+/// Whether it is theirs to rename.
 #[must_use]
 pub fn may_rename(actor: &Actor, view: &SavedView) -> bool {
     view.person == actor.id
 }
 
-/// Whether it is his to delete.
+/// Whether it is theirs to delete.
 #[must_use]
 pub fn may_delete(actor: &Actor, view: &SavedView) -> bool {
     may_rename(actor, view) || (view.shared_at.is_some() && allows(actor.role, Permission::Administer))

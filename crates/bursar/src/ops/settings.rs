@@ -179,7 +179,7 @@ pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
 }
 
 /// Changes the settings: `change` is given how they are and says how they will be. `expected` is the version that
-/// whoever asks has seen, if he says so.
+/// whoever asks has seen, if they say so.
 ///
 /// # Errors
 /// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be.
@@ -476,10 +476,7 @@ fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     let currency = currency.map_err(|error| Refusal::new(error.code(), error.sentence()).at("fees"))?;
     let (least, most) = (sum(&written.minimum)?, sum(&written.maximum)?);
     if written.basis_points > fee::MOST_BASIS_POINTS {
-        return refuse(
-            "too_large",
-            "A fee is at most 100 % of a payment, which is 10000 hundredths of a percent.",
-        );
+        return refuse("too_large", "A fee is at most 100 % of a payment.");
     }
     if least.zip(most).is_some_and(|(least, most)| least > most) {
         return refuse("invalid", "The minimum of a fee is not above its maximum.");

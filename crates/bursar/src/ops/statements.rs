@@ -22,9 +22,9 @@ const AT_ONCE: i64 = 1_000;
 pub struct Receiver {
     /// Whose payments.
     pub payees: Vec<Payee>,
-    /// What he is called.
+    /// What they are called.
     pub name: String,
-    /// His company, unless it is the receiver itself.
+    /// Their company, unless it is the receiver itself.
     pub company: Option<String>,
 }
 

@@ -80,7 +80,7 @@ pub(super) fn sealed_as(payee: Payee) -> String {
     format!("tin:{payee}")
 }
 
-/// The whole tax number, for whoever says why he must see it. That he saw it, and why, stays in the audit trail.
+/// The whole tax number, for whoever says why they must see it. That they saw it, and why, stays in the audit trail.
 ///
 /// # Errors
 /// [`OpsError::Missing`] when no number is on file; [`OpsError::Refused`] without a reason.
@@ -129,7 +129,7 @@ pub struct YearView {
     pub year: i32,
     /// By vendor and currency.
     pub totals: Vec<Total>,
-    /// What stayed with him in US dollars; nothing is converted.
+    /// What stayed with them in US dollars; nothing is converted.
     pub reportable: Sum,
     /// From here on it is reported.
     pub line: Money,
@@ -165,9 +165,9 @@ fn usd(total: &Total) -> i128 {
 pub struct Crossing {
     /// Who.
     pub payee: Payee,
-    /// What he was paid this year so far.
+    /// What they were paid this year so far.
     pub so_far: Sum,
-    /// What the batch pays him.
+    /// What the batch pays them.
     pub adds: Money,
     /// The line.
     pub line: Money,

@@ -15,7 +15,7 @@ use crate::transact;
 pub use crate::store::vendors::facts;
 
 /// What is noted of a connected account that Stripe does not know as ours: it belongs to another account of ours, or the
-/// payee has taken the connection back. Either way he must connect again.
+/// payee has taken the connection back. Either way they must connect again.
 pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longer connected to us";
 
 /// How often it is told at the most that a vendor refuses our credentials, while the same are saved.

@@ -289,7 +289,7 @@ pub enum Pick<'a> {
 pub struct PoolFilter {
     /// The partner who earned it.
     pub owner: Option<String>,
-    /// His company.
+    /// Their company.
     pub account: Option<String>,
     /// The program.
     pub program: Option<String>,

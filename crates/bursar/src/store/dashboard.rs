@@ -286,7 +286,7 @@ pub async fn medians(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Med
 pub struct Top {
     /// Who.
     pub payee: Payee,
-    /// What left us for him through the vendors and stayed with him.
+    /// What left us for them through the vendors and stayed with them.
     pub net: Sum,
 }
 

@@ -57,7 +57,7 @@ pub struct Now {
     pub number: i64,
     /// Who earned it.
     pub owner: PartnerId,
-    /// His name.
+    /// Their name.
     pub owner_name: String,
     /// Who is paid; cash only.
     pub payee: Option<Payee>,

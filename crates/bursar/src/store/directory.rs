@@ -1,4 +1,4 @@
-//! The list of payees: partners or companies by name, each with what decides whether he can be paid.
+//! The list of payees: partners or companies by name, each with what decides whether they can be paid.
 
 use payout::eligibility::PayeeStanding;
 use payout::external;
@@ -23,9 +23,9 @@ pub struct Listed {
     pub account: (String, String),
     /// Two letters.
     pub country: Option<String>,
-    /// The stricter of his own standing and his company's.
+    /// The stricter of their own standing and their company's.
     pub standing: PayeeStanding,
-    /// The vendor and the masked destination, if he has chosen.
+    /// The vendor and the masked destination, if they have chosen.
     pub destination: Option<(Vendor, String)>,
     /// The vendor would pay to it.
     pub payable: bool,

@@ -17,9 +17,9 @@ use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
 pub struct Earning {
     /// Who.
     pub payee: Payee,
-    /// What was approved for him, by the day of approval; clawbacks count against it.
+    /// What was approved for them, by the day of approval; clawbacks count against it.
     pub earned: Sum,
-    /// What he was paid, by vendor; what was paid outside has none.
+    /// What they were paid, by vendor; what was paid outside has none.
     pub totals: Vec<Total>,
 }
 
@@ -32,7 +32,7 @@ impl Earning {
         Sum::new(self.totals.iter().map(of).sum(), self.earned.currency)
     }
 
-    /// What left us for him, dated by when it left.
+    /// What left us for them, dated by when it left.
     #[must_use]
     pub fn paid(&self) -> Sum {
         self.sum(|total| total.paid.minor)
@@ -44,7 +44,7 @@ impl Earning {
         self.sum(|total| total.returned.minor)
     }
 
-    /// What stayed with him.
+    /// What stayed with them.
     #[must_use]
     pub fn net(&self) -> Sum {
         self.sum(|total| total.net().minor)
@@ -61,7 +61,7 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
     word(Currency::parse(&code).ok(), &code)
 }
 
-/// The payees of a page by name: those who earned or were paid anything in the year, each with his name. `after` is the
+/// The payees of a page by name: those who earned or were paid anything in the year, each with their name. `after` is the
 /// name and id of the last one of the page before.
 ///
 /// # Errors

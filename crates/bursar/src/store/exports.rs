@@ -78,7 +78,7 @@ pub struct Run {
     pub kept_until: Option<i64>,
     /// When the file was thrown away.
     pub forgotten_at: Option<i64>,
-    /// Goes up with every lease, so that whoever slept through his writes nothing.
+    /// Goes up with every lease, so that whoever slept through theirs writes nothing.
     pub fence: i64,
 }
 

@@ -459,7 +459,7 @@ pub async fn people_of(db: &mut Db, roles: &[Role]) -> Result<Vec<Reader>> {
     db.all(conditions.query(sql)).await?.iter().map(named).collect()
 }
 
-/// One person, if he can sign in.
+/// One person, if they can sign in.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! What lies between a partner's wish to be paid somewhere and his payout profile: connected accounts that are being made
+//! What lies between a partner's wish to be paid somewhere and their payout profile: connected accounts that are being made
 //! at Stripe, the one-time way back from its pages, PayPal addresses that are not confirmed yet. Only hashes of secrets.
 
 use payout::ids::{AccountId, PersonId};

@@ -105,7 +105,7 @@ pub async fn profiles_at(db: &mut Db, vendor: Vendor, address: &str) -> Result<V
     db.all(profiles(conditions)).await?.iter().map(profile).collect()
 }
 
-/// Locks a payee, so that two who set his profile at the same moment do it one after the other; whether there is one.
+/// Locks a payee, so that two who set their profile at the same moment do it one after the other; whether there is one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -349,7 +349,7 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) ->
     let country: Option<String> = row.try_get(2)?;
     let form = row.try_get::<Option<String>, _>(3)?;
     let form = form.map(|form| word(Form::parse(&form), &form)).transpose()?;
-    // The stricter of the partner's and his company's: active, on hold, closed.
+    // The stricter of the partner's and their company's: active, on hold, closed.
     let (own, company) = (standing(1)?, standing(5)?);
     let mut note: Option<String> = row.try_get(if company > own { 7 } else { 6 })?;
     let mut standing = own.max(company);
@@ -466,7 +466,7 @@ pub async fn of_account(db: &mut Db, account: payout::ids::AccountId) -> Result<
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The payees a partner may look at: himself, or his whole account with its users.
+/// The payees a partner may look at: themselves, or their whole account with its users.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -120,7 +120,7 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     Ok(done)
 }
 
-/// Lets a person in again; 0 when he was not out.
+/// Lets a person in again; 0 when they were not out.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -197,7 +197,7 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     Ok(done)
 }
 
-/// Gives a person another password and leaves his sessions as they are.
+/// Gives a person another password and leaves their sessions as they are.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -214,8 +214,8 @@ pub async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
-/// Whoever signed in with this token, the word his forms must carry, and when he last proved who he is. Nothing when it
-/// is over or he is shut out.
+/// Whoever signed in with this token, the word their forms must carry, and when they last proved who they are. Nothing when it
+/// is over or they are shut out.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -240,16 +240,16 @@ pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Optio
     row.map(read).transpose()
 }
 
-/// Whoever holds a session, with what every page needs of him.
+/// Whoever holds a session, with what every page needs of them.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     /// Who.
     pub person: Person,
     /// The word that every form of the session carries.
     pub csrf: String,
-    /// When he last gave his password, or came by a one-time link.
+    /// When they last gave their password, or came by a one-time link.
     pub proved_at: Option<i64>,
-    /// How pages look to him.
+    /// How pages look to them.
     pub preferences: Preferences,
 }
 
@@ -278,7 +278,7 @@ pub async fn sessions(db: &mut Db, id: PersonId, now: i64) -> Result<Vec<Session
     rows.iter().map(read).collect()
 }
 
-/// Notes that whoever holds this session has just proved who he is.
+/// Notes that whoever holds this session has just proved who they are.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! How pages look to whoever is signed in. They are read with his session (`people::in_session`). What is deliberately
+//! How pages look to whoever is signed in. They are read with their session (`people::in_session`). What is deliberately
 //! not here: the language of mails and of the portal, which belongs to a partner.
 
 use payout::ids::PersonId;
@@ -40,14 +40,14 @@ impl Theme {
     }
 }
 
-/// What somebody prefers; without a choice of his, what is usual.
+/// What somebody prefers; without a choice of theirs, what is usual.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Preferences {
     /// Light or dark.
     pub theme: Theme,
     /// The name of the zone that times are told in; UTC without one.
     pub zone: Option<String>,
-    /// When he switched single keys off.
+    /// When they switched single keys off.
     pub shortcuts_off_at: Option<i64>,
 }
 

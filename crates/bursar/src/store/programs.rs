@@ -45,7 +45,7 @@ pub struct Partner {
     pub external_id: String,
     /// The company: our id and the caller's.
     pub account: (AccountId, String),
-    /// His name.
+    /// Their name.
     pub name: String,
     /// Where notices go.
     pub email: String,
@@ -53,7 +53,7 @@ pub struct Partner {
     pub country: Option<String>,
     /// The language of notices, such as `en`.
     pub language: Option<String>,
-    /// Whether we deal with him.
+    /// Whether we deal with them.
     pub standing: PayeeStanding,
     /// Why, if not.
     pub note: Option<String>,
@@ -212,7 +212,7 @@ pub async fn partner(db: &mut Db, named: Named<'_>) -> Result<Option<Partner>> {
     db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
 }
 
-/// Our id of a partner whom the caller names by his.
+/// Our id of a partner whom the caller names by theirs.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -48,7 +48,7 @@ pub struct Entered {
     pub activity: ActivityId,
     /// Who earned it.
     pub owner: PartnerId,
-    /// His company.
+    /// Their company.
     pub account: AccountId,
     /// Money or points.
     pub reward_type: RewardType,
@@ -99,7 +99,7 @@ pub struct Reward {
     pub activity: Of<ActivityId>,
     /// The owner's names.
     pub owner: Of<PartnerId>,
-    /// His company's names.
+    /// Their company's names.
     pub account: Of<AccountId>,
     /// When the partner was let see the reason.
     pub reason_shown_at: Option<i64>,

@@ -33,9 +33,9 @@ pub struct Listed {
     pub role: Role,
     /// `read`, `write` or both, with a comma between.
     pub scopes: String,
-    /// The partner it is: his id and name.
+    /// The partner it is: their id and name.
     pub partner: Option<(PartnerId, String)>,
-    /// He has a password; without one he has not come yet.
+    /// They have a password; without one they have not come yet.
     pub has_password: bool,
     /// The end of a key.
     pub hint: Option<String>,

@@ -13,7 +13,7 @@ pub struct SavedView {
     pub id: String,
     /// Whoever saved it.
     pub person: PersonId,
-    /// His name.
+    /// Their name.
     pub person_name: String,
     /// What it is called.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct SavedView {
 const VIEW: &str = "SELECT v.id, v.person_id, p.name, v.name, v.query, v.shared_at FROM saved_view v \
                     JOIN person p ON p.id = v.person_id";
 
-/// The views somebody finds: his own and those that are shared, by name.
+/// The views somebody finds: their own and those that are shared, by name.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -58,7 +58,7 @@ pub async fn count(db: &mut Db, person: PersonId) -> Result<i64> {
     Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
 }
 
-/// Keeps a view, in the place of his own of the same name; answers its id.
+/// Keeps a view, in the place of their own of the same name; answers its id.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -80,7 +80,7 @@ pub async fn save(tx: &mut Tx, view: &SavedView, at: i64) -> Result<String> {
 /// Gives a view another name, and shares it or not; false when it is gone.
 ///
 /// # Errors
-/// When the database does not answer, or another of his has this name.
+/// When the database does not answer, or another of theirs has this name.
 pub async fn rename(tx: &mut Tx, id: &str, name: &str, shared_at: Option<i64>, at: i64) -> Result<bool> {
     let sql = "UPDATE saved_view SET name = $2, shared_at = $3, updated_at = $4 WHERE id = $1";
     let query = sqlx::query(sql).bind(id.to_owned()).bind(name.to_owned()).bind(shared_at).bind(at);

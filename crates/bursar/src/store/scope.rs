@@ -15,7 +15,7 @@ pub struct Scope {
     pub payment_type: Option<PaymentType>,
     /// To this company and to its users.
     pub account: Option<AccountId>,
-    /// To this partner himself.
+    /// To this partner alone.
     pub partner: Option<PartnerId>,
 }
 

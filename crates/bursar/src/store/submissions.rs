@@ -392,7 +392,7 @@ pub async fn take_up_again(tx: &mut Tx, ids: &[String], now: i64) -> Result<u64>
     tx.among(sql, &[now.into()], ids.iter().cloned()).await
 }
 
-/// Ends a submission that waits for a person, by what he found: the vendor has it under this id, or never carried it
+/// Ends a submission that waits for a person, by what they found: the vendor has it under this id, or never carried it
 /// out. It is neither sent nor looked for any more. Answers 0 when it was taken up again meanwhile and may be on the wire,
 /// or when the vendor is known to have it and it is called not carried out.
 ///

@@ -91,14 +91,14 @@ pub struct Total {
     pub payee: Payee,
     /// Through whom; `None` for what was paid outside Bursar.
     pub vendor: Option<Vendor>,
-    /// What left us for him, dated by when it left.
+    /// What left us for them, dated by when it left.
     pub paid: Sum,
     /// What of it came back, dated by when it came back.
     pub returned: Sum,
 }
 
 impl Total {
-    /// What stayed with him.
+    /// What stayed with them.
     #[must_use]
     pub fn net(&self) -> Sum {
         Sum::new(self.paid.minor - self.returned.minor, self.paid.currency)
@@ -121,7 +121,7 @@ pub struct Span {
 /// # Errors
 /// When the database does not answer.
 pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
-    // Fees are not the payee's, and what waits in his balance after his bank refused it is ours.
+    // Fees are not the payee's, and what waits in their balance after their bank refused it is ours.
     let sql = "SELECT t.payee, t.vendor, p.currency, \
                {sum({left_us})}, {sum({came_back})} \
                FROM payout_transaction t JOIN journal j ON j.subject = t.id \

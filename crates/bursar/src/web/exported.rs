@@ -131,7 +131,7 @@ pub struct EarningsAsk {
     pub payment_type: Option<String>,
     /// An account with its users, by id or your id
     pub account: Option<String>,
-    /// What is paid to this partner himself, by id or your id
+    /// What is paid to this partner alone, by id or your id
     pub partner: Option<String>,
 }
 

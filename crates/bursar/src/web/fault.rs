@@ -346,7 +346,7 @@ pub fn blocker(blocker: &Blocker) -> Value {
         "scope": code.scope().as_str(),
         "subject": blocker.subject,
         "message": blocker.message(),
-        "who": code.who().as_str(),
-        "remedy": code.remedy(),
+        "who": blocker.who().as_str(),
+        "remedy": blocker.remedy(),
     })
 }

@@ -1,6 +1,6 @@
 //! The faces: one route table, in which every route names who may call it, and the doors before it.
 //!
-//! A request passes [`gate`] (who is it, request id, headers, words for faults), then its own route's [`enter`] (may he,
+//! A request passes [`gate`] (who is it, request id, headers, words for faults), then its own route's [`enter`] (may they,
 //! the form's word, the one-time key), then its handler, which awaits one verb. What is deliberately not here: rules and
 //! SQL.
 
@@ -112,7 +112,7 @@ pub struct Route {
     pub told: openapi::Told,
     /// It takes much memory or time, so only so many run at once.
     pub heavy: bool,
-    /// What it does in a few words, where whoever does it must have proved just now who he is.
+    /// What it does in a few words, where whoever does it must have proved just now who they are.
     pub proved: Option<&'static str>,
     handler: MethodRouter<Web>,
 }
@@ -355,7 +355,7 @@ async fn pass(door: Door, request: Request, next: Next) -> Response {
     }
 }
 
-/// May he, and has he said so? Answers what to say instead when not.
+/// May they, and have they said so? Answers what to say instead when not.
 async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mark>), Box<Response>> {
     let refuse = |fault: Fault| Box::new(fault.into_response());
     let page = is_page(request.uri().path());
@@ -433,7 +433,7 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
     Redirect::to(&format!("{page}?next={next}")).into_response()
 }
 
-/// Role and scopes. A partner is told of a single thing that is not for him as if it did not exist.
+/// Role and scopes. A partner is told of a single thing that is not for them as if it did not exist.
 fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !need.admits(actor.role) {

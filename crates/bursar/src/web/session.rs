@@ -216,8 +216,8 @@ pub fn is_portal(path: &str) -> bool {
     path == "/portal" || path.starts_with("/portal/") || path.starts_with("/portal?")
 }
 
-/// Whether whoever holds a session has proved who he is within the last ten minutes: what is asked before a destination
-/// changes or money is sent. Where it is false, [`prove_first`] leads to his password and back.
+/// Whether whoever holds a session has proved who they are within the last ten minutes: what is asked before a destination
+/// changes or money is sent. Where it is false, [`prove_first`] leads to their password and back.
 #[must_use]
 pub fn is_fresh(session: &Session, now: i64) -> bool {
     now - session.proved_at <= FRESH_US

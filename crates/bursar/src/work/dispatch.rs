@@ -541,7 +541,7 @@ async fn unshared<'a>(
 }
 
 /// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read
-/// the same ones: what he has sent must neither be sent again in a batch of another key nor be stopped.
+/// the same ones: what they have sent must neither be sent again in a batch of another key nor be stopped.
 async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<HashSet<AttemptId>> {
     let ready = sorted.ready.iter().map(|ready| &ready.attempt);
     let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);

@@ -161,7 +161,7 @@ async fn meaning(
     }
 }
 
-/// A payee can write metadata on his own Stripe account, so an event is matched by the payout id that our own call was
+/// A payee can write metadata on their own Stripe account, so an event is matched by the payout id that our own call was
 /// answered with, and by account and mode, never by metadata. Where our own key caused it, that is an order to look.
 fn stripe(event: &Waiting, (known, keys): (&Known, &Keys), live: bool) -> Meaning {
     let Ok(told) = ::vendors::stripe::event::parse(event.body.as_bytes()) else {

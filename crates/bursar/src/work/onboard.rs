@@ -25,11 +25,11 @@ const KEY_LASTS_US: i64 = 20 * 3_600_000_000;
 pub struct Journey<'a> {
     /// Who.
     pub actor: &'a Actor,
-    /// His session, to which the way back belongs.
+    /// Their session, to which the way back belongs.
     pub session_hash: &'a str,
     /// Whose account.
     pub payee: Payee,
-    /// The page of ours that leads there and to which he returns.
+    /// The page of ours that leads there and to which they return.
     pub page: String,
 }
 
@@ -171,7 +171,7 @@ pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<St
     })
 }
 
-/// The browser comes back from the form, finished or not: the account is read, and is where the payee is paid if he has
+/// The browser comes back from the form, finished or not: the account is read, and is where the payee is paid if they have
 /// no other destination, or if Stripe would pay to it now.
 ///
 /// # Errors
@@ -189,7 +189,7 @@ async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<Connect
     })
 }
 
-/// Reads the payee's connected account; `None` when none was made. With `adopt` it becomes where he is paid, as
+/// Reads the payee's connected account; `None` when none was made. With `adopt` it becomes where they are paid, as
 /// [`returned`] says.
 ///
 /// # Errors

@@ -143,7 +143,7 @@ async fn transfer(
     }
 }
 
-/// A payout lies on the payee's own account, where he can write metadata too. Ours is the one that carries our attempt
+/// A payout lies on the payee's own account, where they can write metadata too. Ours is the one that carries our attempt
 /// and agrees with what we sent, and whose `payout.created` event names our key.
 async fn payout(
     stripe: &Stripe,
@@ -180,7 +180,7 @@ async fn payout(
         (Some(made), _) => {
             Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
         }
-        // The payee can write over the metadata of his own account's payouts; he cannot write our events.
+        // The payee can write over the metadata of their own account's payouts; they cannot write our events.
         (None, Some(id)) => Found::Unclear(format!(
             "an event names our key for the payout {id}, which does not look like ours"
         )),

@@ -30,6 +30,7 @@ mod paid_twice;
 mod people;
 mod portal;
 mod safe_mode;
+mod said;
 mod scenarios;
 mod sim;
 mod source;

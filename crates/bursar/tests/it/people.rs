@@ -90,8 +90,8 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
         ("", "kim@example.com", "payer", "Write the name that history will show"),
         ("Kim", "kim", "payer", "No mail can be sent to this; write one e-mail address"),
         ("Kim", "pat@example.com", "payer", "Somebody signs in with this address already."),
-        ("Kim", "kim@example.com", "partner", "A partner is invited from his own page."),
-        ("Kim", "kim@example.com", "king", "Choose what he may do."),
+        ("Kim", "kim@example.com", "partner", "A partner is invited from their own page."),
+        ("Kim", "kim@example.com", "king", "Choose what they may do."),
     ];
     for (name, email, role, told) in rows {
         let fields = form(name, email, role);
@@ -237,7 +237,7 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     pat.post("/keys/new", &base).await.says("Name read, write or both.");
     pat.post("/keys/new", &[base[0], base[2], ("read", "yes")]).await.says("Name the key after what uses it");
     let partners = [base[0], base[1], ("role", "partner"), ("read", "yes"), ("partner", "nobody")];
-    pat.post("/keys/new", &partners).await.says("There is no such partner; enter him first.");
+    pat.post("/keys/new", &partners).await.says("There is no such partner; enter them first.");
     let made = pat.post("/keys/new", &[&base[..], &[("read", "yes")]].concat()).await;
     made.says("it is kept only as a hash and is never shown again.");
     let key = format!("brs_{}", made.body.split("brs_").nth(1).unwrap().split('<').next().unwrap());
@@ -333,8 +333,15 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
         drop(db);
         let mut pat = Browser::of(&world, Role::Admin, "pat").await;
         for path in [format!("/outbox/{}", mail.id), format!("/outbox/{}/html", mail.id)] {
-            assert_eq!(pat.read(&path).await.body.contains("/join/"), shown, "{name} {path}");
+            assert!(!pat.read(&path).await.body.contains("/join/"), "{name} {path}");
         }
+        let csrf = pat.read("/me").await.hidden("csrf");
+        let asked = pat.post(&format!("/outbox/{}/link", mail.id), &[("csrf", &csrf)]).await;
+        assert_eq!(asked.body.contains("/join/"), shown, "{name}: {}", asked.words());
+        let mut db = world.app.store.read().await.unwrap();
+        let kept = bursar::store::audit::list(&mut db, &Default::default(), 50).await.unwrap();
+        assert_eq!(kept.iter().any(|row| row.action == "mail_link_shown"), shown, "{name}");
+        drop(db);
         world.close().await;
     }
 }

@@ -32,7 +32,7 @@ fn rules() -> impl Iterator<Item = &'static Rule> {
     [files::RULES, words::RULES, database::RULES, rooms::RULES].into_iter().flatten()
 }
 
-const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", "Cargo.lock"];
+const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", ".md", "Cargo.lock"];
 
 #[test]
 fn the_house_is_tidy() {

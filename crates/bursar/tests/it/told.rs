@@ -487,6 +487,116 @@ async fn names_dates_and_countries_are_what_they_say() {
     stage.close(Ok(())).await;
 }
 
+/// A word that begins like a number of ours is the caller's own id, and is that of whoever has it.
+#[tokio::test]
+async fn why_asks_about_what_a_name_is_and_not_how_it_begins() {
+    let mut stage = Stage::open("told_names", 410).await;
+    play(
+        &mut stage,
+        "partner batman paypal batman@example.com
+        partner RW-team paypal team@example.com
+        partner ptxenia paypal sim-closed-ptx@example.com
+        reward R1 batman 10.00 approved
+        reward R2 ptxenia 20.00 approved",
+    )
+    .await;
+    let now = stage.world.now();
+    let mut db = stage.world.app.store.read().await.unwrap();
+    for name in ["batman", "RW-team", "ptxenia", "  batman ", "bat\u{200b}man"] {
+        let found = why::find(&mut db, name, now).await.unwrap();
+        assert!(found.blockers.is_empty() && found.payment.is_none(), "{name}: {found:?}");
+    }
+    let own =
+        bursar::store::rewards::find(&mut db, &stage.number("R1").await.unwrap()).await.unwrap().unwrap();
+    let by_own_id = why::find(&mut db, &own.entered.external_id, now).await;
+    assert!(by_own_id.is_ok(), "{by_own_id:?}");
+    drop(db);
+    stage.close(Ok(())).await;
+}
+
+/// A reward in a payment that ended badly has somebody to act, a gate is told once, and Resubmit names what would refuse it.
+#[tokio::test]
+async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_once() {
+    let mut stage = Stage::open("told_closed", 411).await;
+    play(
+        &mut stage,
+        "partner ana paypal sim-unclaimed-ana@example.com
+        partner bo stripe acct_sim_slow_bo
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        reward R3 ana 30.00 approved
+        batch B1 R1 R2
+        pay B1
+        live 10 minutes
+        change ana paypal right@example.com
+        cancel ana
+        live 10 seconds",
+    )
+    .await;
+    let said = async |name: &str| {
+        let number = stage.number(name).await.unwrap();
+        let mut db = stage.world.app.store.read().await.unwrap();
+        lines(&why::find(&mut db, &number, stage.world.now()).await.unwrap()).join("\n")
+    };
+    let of_reward = said("R1").await;
+    assert!(of_reward.contains("The partner must act. Open that payment"), "{of_reward}");
+    let first = of_reward.lines().take(2).collect::<Vec<_>>().join(" ");
+    assert!(!first.contains("Nobody needs to act"), "{of_reward}");
+    let of_payment = said("ana").await;
+    let refused = of_payment.split("Resubmit would be refused now:").nth(1).unwrap();
+    assert!(refused.contains("[destination_changed, "), "{of_payment}");
+    let number = stage.number("ana").await.unwrap();
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
+    assert!(page.contains("It would be refused now:"), "{page}");
+    assert!(page.contains(Code::DestinationChanged.message()), "{page}");
+    // The bank payout waits for its money: that is said once, with a time that people read.
+    let waits = said("bo").await;
+    assert_eq!(waits.matches(Code::WaitingForFunds.message()).count(), 1, "{waits}");
+    assert!(waits.contains("It has been there since ") && waits.contains(" UTC."), "{waits}");
+    assert!(!waits.contains("T0") && !waits.contains("Z."), "{waits}");
+    stage.close(Ok(())).await;
+}
+
+/// A reward in a draft is not told to be taken out of it, but which payout it is in and who must go on with that.
+#[tokio::test]
+async fn a_reward_in_a_draft_says_which_payout_it_waits_for() {
+    let mut stage = Stage::open("told_draft", 412).await;
+    play(&mut stage, "partner ana paypal ana@example.com\nreward R1 ana 10.00 approved\nbatch B1 R1").await;
+    let (reward, batch) = (stage.number("R1").await.unwrap(), stage.number("B1").await.unwrap());
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let page = plain(&browser.read(&format!("/rewards/{reward}")).await.words());
+    assert!(page.contains(&format!("It is in {batch}, which waits for a payer to press Pay.")), "{page}");
+    assert!(page.contains("Can this be paid? In a payout"), "{page}");
+    stage.one("settings two-person on").await.unwrap();
+    let page = plain(&browser.read(&format!("/rewards/{reward}")).await.words());
+    assert!(page.contains("its release has not been asked for. The preparer must act."), "{page}");
+    stage.close(Ok(())).await;
+}
+
+/// A partner reads our sentences in their own language, and of the vendor's answer the one word it has for it.
+#[tokio::test]
+async fn the_vendors_word_is_quoted_once_after_a_sentence_in_the_readers_language() {
+    let mut stage = Stage::open("told_quoted", 413).await;
+    play(&mut stage, MANY_ENDS).await;
+    let number = stage.number("ana").await.unwrap();
+    let mut browser = Browser::of_partner(&stage.world, Role::Partner, "ana").await;
+    for (language, sentence) in [
+        ("en", "How it stands there, in the words of PayPal: UNCLAIMED"),
+        ("de", "Der Stand dort, in den Worten von PayPal: UNCLAIMED"),
+        ("fr", "L’état là-bas, dans les termes de PayPal : UNCLAIMED"),
+        ("es", "Su estado allí, en palabras de PayPal: UNCLAIMED"),
+        ("ja", "PayPal での状況（先方の表記）： UNCLAIMED"),
+    ] {
+        let csrf = browser.read("/portal").await.hidden("csrf");
+        browser.post_on("/portal/language", &[("csrf", &csrf), ("language", language)]).await;
+        let page = plain(&browser.read(&format!("/portal/payouts/{number}")).await.words());
+        assert!(page.contains(sentence), "{language}: {page}");
+        assert!(!page.contains("PayPal says") && !page.contains("It said"), "{language}: {page}");
+    }
+    stage.close(Ok(())).await;
+}
+
 #[tokio::test]
 async fn nobody_is_no_payment() {
     let stage = Stage::open("told_nobody", 409).await;

@@ -348,7 +348,7 @@ fn plan_sweeps(world: &mut World, id: &str, now: i64) {
     }
 }
 
-/// The owner takes away his bank account for a currency.
+/// The owner takes away their bank account for a currency.
 pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     let Some(currency) = CURRENCIES.into_iter().find(|known| *known == currency) else { return };
@@ -357,7 +357,7 @@ pub(crate) fn close_bank(world: &mut World, id: &str, currency: &str, now: i64) 
     }
 }
 
-/// The owner takes back the platform's access: to us his account is gone.
+/// The owner takes back the platform's access: to us their account is gone.
 pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
     let Some(account) = world.stripe.account(id, now) else { return };
     account.deleted = true;

@@ -56,7 +56,7 @@ pub(crate) fn link(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(json!({"object": "account_link", "created": created, "expires_at": expires_at, "url": url}))
 }
 
-/// Somebody opens a link: the first time he sees the form, later he is sent for a fresh one.
+/// Somebody opens a link: the first time they see the form, later they are sent for a fresh one.
 pub(crate) fn open(world: &mut World, token: &str, now: i64) -> Step {
     let Some(link) = world.stripe.links.iter_mut().find(|link| link.token == token) else {
         return Step::Gone;

@@ -53,7 +53,7 @@ fn partners() -> String {
     for partner in 1..=PARTNERS {
         let company = partner % COMPANIES + 1;
         let (vendor, destination) = match partner % 10 {
-            // One in ten has not said yet how he wants to be paid.
+            // One in ten has not said yet how they want to be paid.
             9 => ("", String::new()),
             even if even % 2 == 0 => ("stripe", format!("acct_demo_{partner:02}")),
             _ => ("paypal", format!("partner{partner:02}@demo.example")),

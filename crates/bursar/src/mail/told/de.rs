@@ -87,7 +87,7 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnfinished =>
             told("Ihr Konto bei Stripe kann noch kein Geld empfangen.", "Bitte schließen Sie ab, was Stripe von Ihnen verlangt."),
         Cause::Unregistered =>
-            told("Zu dieser Adresse gibt es kein bestätigtes PayPal-Konto.", "Bitte eröffnen oder bestätigen Sie ein PayPal-Konto mit dieser Adresse, oder geben Sie eine andere an."),
+            told("Zu dieser Adresse gibt es kein bestätigtes PayPal-Konto.", "Bitte eröffnen Sie ein PayPal-Konto mit genau dieser Adresse, oder bestätigen Sie das bestehende. Ist die Adresse falsch, geben Sie unter „Wie ich bezahlt werde“ eine andere an: Diese Zahlung geht nicht dorthin, aber Sie werden dort bezahlt, sobald sie zu uns zurückgekommen ist."),
         Cause::ReceiverCannot =>
             told("PayPal kann nicht auf Ihr Konto zahlen.", "Bitte bringen Sie Ihr PayPal-Konto in Ordnung oder geben Sie ein anderes Ziel an."),
         Cause::Funds | Cause::Ours =>
@@ -99,6 +99,17 @@ pub fn cause(cause: Cause) -> Told {
         Cause::Amount =>
             told("Der Zahlungsdienst zahlt diesen Betrag so nicht aus. Mit Ihrem Bankkonto ist alles in Ordnung.", "Sie müssen nichts tun; wir zahlen ihn zusammen mit anderen Prämien oder in Teilen."),
         Cause::NotClaimed =>
-            told("Die Zahlung wurde bei PayPal nicht angenommen.", "Bitte eröffnen oder bestätigen Sie ein PayPal-Konto mit dieser Adresse, oder geben Sie eine andere an."),
+            told("Die Zahlung wurde bei PayPal nicht angenommen.", "Bitte eröffnen Sie ein PayPal-Konto mit genau dieser Adresse, oder bestätigen Sie das bestehende. Ist die Adresse falsch, geben Sie unter „Wie ich bezahlt werde“ eine andere an: Diese Zahlung geht nicht dorthin, aber Sie werden dort bezahlt, sobald sie zu uns zurückgekommen ist."),
+        Cause::Destination =>
+            told("PayPal kann nicht an die Adresse zahlen, die Sie angegeben haben.", "Bitte geben Sie unter „Wie ich bezahlt werde“ eine andere oder einen anderen Zahlungsweg an. Wir zahlen dann dorthin."),
+        Cause::Limit =>
+            told("Der Zahlungsdienst zahlt heute nichts mehr aus.", "Sie müssen nichts tun; wir versuchen es noch einmal."),
+        Cause::SentBack =>
+            told("Diese Zahlung wurde von Ihrem Konto an uns zurückgeschickt.", "War das nicht in Ihrem Sinn, sagen Sie es bitte dem Betreiber Ihres Partnerprogramms."),
+        Cause::TakenBack =>
+            told("Der Zahlungsdienst hat diese Zahlung von Ihrem Konto zurückgeholt.", "Bitte fragen Sie ihn nach dem Grund. Auch wir gehen dem nach."),
+        Cause::Held =>
+            told("PayPal prüft diese Zahlung noch.", "Sie müssen nichts tun, außer PayPal fragt Sie nach etwas."),
+        Cause::Unclear => gate(Code::MoneyMissing),
     }
 }

@@ -87,7 +87,7 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnfinished =>
             told("Your account at Stripe is not ready to be paid to.", "Please finish what Stripe asks of you."),
         Cause::Unregistered =>
-            told("This address has no confirmed PayPal account.", "Please open a PayPal account with this address or confirm the one you have, or give another address."),
+            told("This address has no confirmed PayPal account.", "Please open a PayPal account with exactly this address, or confirm the one you have. If the address is wrong, give another one under “How I am paid”: this payment does not go there, but you are paid there once it has come back to us."),
         Cause::ReceiverCannot =>
             told("PayPal cannot pay to your account.", "Please put your PayPal account right, or give another destination."),
         Cause::Funds | Cause::Ours =>
@@ -97,8 +97,19 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnknown =>
             told("Stripe does not know your account any more, or it is no longer connected to us.", "Please connect it again under “How I am paid”."),
         Cause::Amount =>
-            told("The payment service does not pay out this amount at once. Nothing is wrong with your bank account.", "You need not do anything; we pay it together with other rewards, or in parts."),
+            told("The payment service does not pay out this amount as it is. Nothing is wrong with your bank account.", "You need not do anything; we pay it together with other rewards, or in parts."),
         Cause::NotClaimed =>
-            told("The payment was not claimed at PayPal.", "Please open or confirm a PayPal account with this address, or give another address."),
+            told("The payment was not claimed at PayPal.", "Please open a PayPal account with exactly this address, or confirm the one you have. If the address is wrong, give another one under “How I am paid”: this payment does not go there, but you are paid there once it has come back to us."),
+        Cause::Destination =>
+            told("PayPal cannot pay to the address you gave.", "Please give another one, or another way to be paid, under “How I am paid”. We then pay you there."),
+        Cause::Limit =>
+            told("The payment service pays out no more today.", "You need not do anything; we try again."),
+        Cause::SentBack =>
+            told("This payment was sent back to us from your account.", "If that was not what you wanted, please tell whoever runs your partner program."),
+        Cause::TakenBack =>
+            told("The payment service took this payment back from your account.", "Please ask it why. We look into it as well."),
+        Cause::Held =>
+            told("PayPal is still checking this payment.", "You need not do anything, unless PayPal asks you for something."),
+        Cause::Unclear => gate(Code::MoneyMissing),
     }
 }

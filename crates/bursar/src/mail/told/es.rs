@@ -87,7 +87,7 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnfinished =>
             told("Su cuenta de Stripe aún no puede recibir dinero.", "Termine, por favor, lo que Stripe le pide."),
         Cause::Unregistered =>
-            told("Esta dirección no tiene una cuenta de PayPal confirmada.", "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra."),
+            told("Esta dirección no tiene una cuenta de PayPal confirmada.", "Abra, por favor, una cuenta de PayPal con exactamente esta dirección o confirme la que tiene. Si la dirección es incorrecta, indique otra en «Cómo me pagan»: este pago no irá allí, pero se le pagará allí en cuanto nos haya sido devuelto."),
         Cause::ReceiverCannot =>
             told("PayPal no puede pagar a su cuenta.", "Ponga en orden su cuenta de PayPal, por favor, o indique otro destino."),
         Cause::Funds | Cause::Ours =>
@@ -97,8 +97,19 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnknown =>
             told("Stripe ya no conoce su cuenta, o ya no está conectada con nosotros.", "Conéctela de nuevo, por favor, en «Cómo me pagan»."),
         Cause::Amount =>
-            told("El servicio de pago no paga este importe de una vez. Su cuenta bancaria está en orden.", "No tiene que hacer nada; lo pagamos junto con otras recompensas o por partes."),
+            told("El servicio de pago no paga este importe tal como está. Su cuenta bancaria está en orden.", "No tiene que hacer nada; lo pagamos junto con otras recompensas o por partes."),
         Cause::NotClaimed =>
-            told("El pago no se aceptó en PayPal.", "Abra o confirme, por favor, una cuenta de PayPal con esta dirección, o indique otra."),
+            told("El pago no se aceptó en PayPal.", "Abra, por favor, una cuenta de PayPal con exactamente esta dirección o confirme la que tiene. Si la dirección es incorrecta, indique otra en «Cómo me pagan»: este pago no irá allí, pero se le pagará allí en cuanto nos haya sido devuelto."),
+        Cause::Destination =>
+            told("PayPal no puede pagar a la dirección que usted indicó.", "Indique, por favor, otra dirección u otra forma de pago en «Cómo me pagan». Entonces le pagaremos allí."),
+        Cause::Limit =>
+            told("El servicio de pago no paga nada más hoy.", "No tiene que hacer nada; lo intentamos otra vez."),
+        Cause::SentBack =>
+            told("Este pago nos fue devuelto desde su cuenta.", "Si no era lo que quería, dígaselo, por favor, a quien dirige su programa de socios."),
+        Cause::TakenBack =>
+            told("El servicio de pago retiró este pago de su cuenta.", "Pregúntele, por favor, el motivo. Nosotros también lo averiguamos."),
+        Cause::Held =>
+            told("PayPal aún está revisando este pago.", "No tiene que hacer nada, salvo que PayPal le pida algo."),
+        Cause::Unclear => gate(Code::MoneyMissing),
     }
 }

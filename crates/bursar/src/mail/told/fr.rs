@@ -87,7 +87,7 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnfinished =>
             told("Votre compte Stripe n'est pas encore prêt à recevoir de l'argent.", "Veuillez terminer ce que Stripe vous demande."),
         Cause::Unregistered =>
-            told("Aucun compte PayPal confirmé n'existe pour cette adresse.", "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre."),
+            told("Aucun compte PayPal confirmé n'existe pour cette adresse.", "Veuillez ouvrir un compte PayPal avec exactement cette adresse, ou confirmer celui que vous avez. Si l’adresse est fausse, indiquez-en une autre sous « Comment je suis payé » : ce paiement n’y sera pas envoyé, mais vous y serez payé dès qu’il nous sera revenu."),
         Cause::ReceiverCannot =>
             told("PayPal ne peut pas payer sur votre compte.", "Veuillez régulariser votre compte PayPal ou indiquer une autre destination."),
         Cause::Funds | Cause::Ours =>
@@ -97,8 +97,19 @@ pub fn cause(cause: Cause) -> Told {
         Cause::AccountUnknown =>
             told("Stripe ne connaît plus votre compte, ou il n’est plus relié au nôtre.", "Veuillez le relier à nouveau sous « Comment je suis payé »."),
         Cause::Amount =>
-            told("Le service de paiement ne verse pas ce montant en une fois. Votre compte bancaire n’est pas en cause.", "Vous n’avez rien à faire ; nous le versons avec d’autres primes ou en plusieurs fois."),
+            told("Le service de paiement ne verse pas ce montant tel quel. Votre compte bancaire n’est pas en cause.", "Vous n’avez rien à faire ; nous le versons avec d’autres primes ou en plusieurs fois."),
         Cause::NotClaimed =>
-            told("Le paiement n’a pas été accepté chez PayPal.", "Veuillez ouvrir ou confirmer un compte PayPal avec cette adresse, ou en indiquer une autre."),
+            told("Le paiement n’a pas été accepté chez PayPal.", "Veuillez ouvrir un compte PayPal avec exactement cette adresse, ou confirmer celui que vous avez. Si l’adresse est fausse, indiquez-en une autre sous « Comment je suis payé » : ce paiement n’y sera pas envoyé, mais vous y serez payé dès qu’il nous sera revenu."),
+        Cause::Destination =>
+            told("PayPal ne peut pas payer à l’adresse que vous avez indiquée.", "Veuillez en indiquer une autre, ou un autre moyen de paiement, sous « Comment je suis payé ». Nous y effectuerons alors le paiement."),
+        Cause::Limit =>
+            told("Le service de paiement ne verse plus rien aujourd’hui.", "Vous n’avez rien à faire ; nous réessayons."),
+        Cause::SentBack =>
+            told("Ce paiement nous a été renvoyé depuis votre compte.", "Si ce n’était pas votre intention, veuillez le dire au responsable de votre programme partenaire."),
+        Cause::TakenBack =>
+            told("Le service de paiement a repris ce paiement sur votre compte.", "Veuillez lui en demander la raison. Nous nous renseignons aussi."),
+        Cause::Held =>
+            told("PayPal vérifie encore ce paiement.", "Vous n’avez rien à faire, sauf si PayPal vous demande quelque chose."),
+        Cause::Unclear => gate(Code::MoneyMissing),
     }
 }

@@ -10,7 +10,7 @@ use payout::payee::Destination;
 use payout::reward::RewardType;
 use serde_json::json;
 
-use super::table::{Report, Row, RowError, Table, problem, refused};
+use super::table::{Faults, Report, Row, RowError, Table, problem, refused};
 use super::{Columns, points};
 use crate::app::{Actor, App};
 use crate::ops::Result;
@@ -72,10 +72,12 @@ pub(super) async fn accounts_of(
     let mut sorted = Sorted::new(table);
     for row in &table.rows {
         sorted.take(row, |row| {
-            let before = known.get(row.required("external_id")?);
-            let destination = destination(row)?;
-            let account = account(row, before, app, now)?;
-            let destination = destination.map(|to| (Payee::Account(account.id), to));
+            let before = known.get(row.get("external_id"));
+            let mut faults = Faults::default();
+            let account = account(row, before, &mut faults, app, now);
+            let destination = faults.take(destination(row));
+            let (account, to) = faults.all(row, account.zip(destination))?;
+            let destination = to.map(|to| (Payee::Account(account.id), to));
             Ok((before == Some(&account), account, destination))
         });
     }
@@ -88,19 +90,17 @@ pub(super) async fn accounts_of(
     Ok((sorted.report, sorted.to_connect))
 }
 
-fn account(
-    row: &Row,
-    before: Option<&Account>,
-    app: &App,
-    now: i64,
-) -> std::result::Result<Account, RowError> {
-    Ok(Account {
+fn account(row: &Row, before: Option<&Account>, faults: &mut Faults, app: &App, now: i64) -> Option<Account> {
+    let external_id = faults.take(row.required("external_id"));
+    let name = faults.take(row.required("name"));
+    let country = faults.take(country(row));
+    let owner_email = faults.take(email(row, "owner_email"));
+    Some(Account {
         id: before.map_or_else(|| AccountId::fresh(now, app.clock.chance()), |before| before.id),
-        external_id: row.required("external_id")?.to_owned(),
-        name: row.required("name")?.to_owned(),
-        country: country(row)?.or_else(|| before.and_then(|before| before.country.clone())),
-        owner_email: email(row, "owner_email")?
-            .or_else(|| before.and_then(|before| before.owner_email.clone())),
+        external_id: external_id?.to_owned(),
+        name: name?.to_owned(),
+        country: country?.or_else(|| before.and_then(|before| before.country.clone())),
+        owner_email: owner_email?.or_else(|| before.and_then(|before| before.owner_email.clone())),
         standing: before.map_or(PayeeStanding::Active, |before| before.standing),
         note: before.and_then(|before| before.note.clone()),
         created_at: before.map_or(now, |before| before.created_at),
@@ -149,10 +149,12 @@ pub(super) async fn partners_of(
     let mut sorted = Sorted::new(table);
     for row in &table.rows {
         sorted.take(row, |row| {
-            let before = known.get(row.required("external_id")?);
-            let destination = destination(row)?;
-            let partner = partner(row, before, &companies, app, now)?;
-            let destination = destination.map(|to| (Payee::Partner(partner.id), to));
+            let before = known.get(row.get("external_id"));
+            let mut faults = Faults::default();
+            let partner = partner(row, (before, &companies), &mut faults, app, now);
+            let destination = faults.take(destination(row));
+            let (partner, to) = faults.all(row, partner.zip(destination))?;
+            let destination = to.map(|to| (Payee::Partner(partner.id), to));
             Ok((before == Some(&partner), partner, destination))
         });
     }
@@ -167,24 +169,29 @@ pub(super) async fn partners_of(
 
 fn partner(
     row: &Row,
-    before: Option<&Partner>,
-    companies: &HashMap<String, AccountId>,
+    known: (Option<&Partner>, &HashMap<String, AccountId>),
+    faults: &mut Faults,
     app: &App,
     now: i64,
-) -> std::result::Result<Partner, RowError> {
-    let account = row.required("account")?;
-    let Some(company) = companies.get(account) else {
+) -> Option<Partner> {
+    let (before, companies) = known;
+    let external_id = faults.take(row.required("external_id"));
+    let account = faults.take(row.required("account").and_then(|account| {
         let told = "There is no account with this external id; import the accounts first.";
-        return Err(problem(row, "account", "unknown_account", told));
-    };
-    row.required("email")?;
-    Ok(Partner {
+        let company = companies.get(account);
+        let company = company.ok_or_else(|| problem(row, "account", "unknown_account", told))?;
+        Ok((*company, account.to_owned()))
+    }));
+    let name = faults.take(row.required("name"));
+    let email = faults.take(row.required("email").and_then(|_| email(row, "email")));
+    let country = faults.take(country(row));
+    Some(Partner {
         id: before.map_or_else(|| PartnerId::fresh(now, app.clock.chance()), |before| before.id),
-        external_id: row.required("external_id")?.to_owned(),
-        account: (*company, account.to_owned()),
-        name: row.required("name")?.to_owned(),
-        email: email(row, "email")?.unwrap_or_default(),
-        country: country(row)?.or_else(|| before.and_then(|before| before.country.clone())),
+        external_id: external_id?.to_owned(),
+        account: account?,
+        name: name?.to_owned(),
+        email: email?.unwrap_or_default(),
+        country: country?.or_else(|| before.and_then(|before| before.country.clone())),
         language: row.optional("language").or_else(|| before.and_then(|before| before.language.clone())),
         standing: before.map_or(PayeeStanding::Active, |before| before.standing),
         note: before.and_then(|before| before.note.clone()),
@@ -231,7 +238,7 @@ pub(super) async fn activities_of(
     let mut sorted = Sorted::new(table);
     for row in &table.rows {
         sorted.take(row, |row| {
-            let before = known.get(row.required("external_id")?);
+            let before = known.get(row.get("external_id"));
             let activity = activity(row, before, &mut runs, app, now)?;
             Ok((before == Some(&activity), activity, None))
         });
@@ -294,16 +301,28 @@ fn activity(
     app: &App,
     now: i64,
 ) -> std::result::Result<Activity, RowError> {
-    let (external_id, name) = (row.required("external_id")?.to_owned(), row.required("name")?.to_owned());
-    let program = runs.named(row, app, now)?;
+    let made = runs.made.len();
+    let mut faults = Faults::default();
+    let external_id = faults.take(row.required("external_id"));
+    let name = faults.take(row.required("name"));
+    let program = faults.take(runs.named(row, app, now));
+    let kind = program.as_ref().map_or(RewardType::Cash, |program| program.reward_type);
+    let worth = faults.take(default_worth(row, kind));
+    let read = external_id.zip(name).zip(program.zip(worth));
+    let read = faults.all(row, read);
+    if read.is_err() {
+        // A row that is refused makes no program.
+        runs.made.truncate(made);
+    }
+    let ((external_id, name), (program, worth)) = read?;
     Ok(Activity {
         id: before.map_or_else(|| ActivityId::fresh(now, app.clock.chance()), |before| before.id),
-        external_id,
-        worth: default_worth(row, program.reward_type)?,
+        external_id: external_id.to_owned(),
+        worth,
         program: (program.id, program.external_id),
         reward_type: program.reward_type,
         hold_days: program.hold_days,
-        name,
+        name: name.to_owned(),
         inactive_at: before.and_then(|before| before.inactive_at),
         created_at: before.map_or(now, |before| before.created_at),
         updated_at: before.map_or(now, |before| before.updated_at),

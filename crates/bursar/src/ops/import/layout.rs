@@ -79,6 +79,15 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Another column whose header reads the same.
+    fn twin(&self, place: usize) -> Option<usize> {
+        let name = plain(self.headers.get(place)?);
+        let same = |(at, header): &(usize, &String)| *at != place && plain(header) == name;
+        self.headers.iter().enumerate().find(same).map(|(at, _)| at).filter(|_| !name.is_empty())
+    }
+}
+
 /// What parts the fields of a text: what a first line `sep=;` says, or else whatever its first line has most of outside of
 /// quotes.
 pub(super) fn delimiter(text: &str) -> char {
@@ -130,7 +139,7 @@ pub(super) struct Places {
 /// Where our columns stand, when each header stands for what is `chosen` for it.
 ///
 /// # Errors
-/// When two headers stand for one column, or none for one that is required.
+/// When two headers stand for one column, a chosen one stands twice in the file, or none for one that is required.
 pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> Result<Places, Refusal> {
     if chosen.len() != layout.headers.len() {
         let told = "This form is of another file. Load the page again.";
@@ -149,6 +158,15 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
         if let (Some(first), Some(second)) = (first, second) {
             let (one, other) = (layout.name(first), layout.name(second));
             let told = format!("Both “{one}” and “{other}” stand for {column}. Leave one of them out.");
+            return Err(Refusal::new("duplicate_column", told).at("columns"));
+        }
+        if let Some((first, other)) = first.and_then(|first| Some((first, layout.twin(first)?))) {
+            let told = format!(
+                "The file has two columns “{}”, its column {} and its column {}, so nobody can say which of them is meant as {column}. Give them different names in the file, or delete one, and upload it again. Nothing was imported.",
+                layout.name(first),
+                first.min(other) + 1,
+                first.max(other) + 1
+            );
             return Err(Refusal::new("duplicate_column", told).at("columns"));
         }
         at.push(first);
@@ -286,6 +304,14 @@ mod tests {
         };
         assert!(told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” stand for name"));
         assert!(told([None, Some("name")]).unwrap_err().contains("stands for external_id"));
+        let doubled = layout("id,Name,name ");
+        let chosen = [Some("external_id"), Some("name"), None].map(|column| column.map(str::to_owned));
+        let refused = places(What::Accounts, &doubled, &chosen).map(|places| places.at).unwrap_err();
+        assert!(
+            refused.code == "duplicate_column" && refused.sentence.contains("column 2 and its column 3"),
+            "{}",
+            refused.sentence
+        );
         let places = told([Some("name"), Some("external_id")]).unwrap();
         assert_eq!(places[..2], [Some(1), Some(0)]);
     }

@@ -533,17 +533,17 @@ async fn fail(app: &App, import: &Import, why: &str) -> Result<()> {
     })
 }
 
-/// Whoever has asked for the import, as long as he may.
+/// Whoever has asked for the import, as long as they may.
 ///
 /// # Errors
-/// When he may no longer.
+/// When they may no longer.
 pub async fn on_behalf(app: &App, import: &Import) -> Result<Actor> {
     let by = import.started.as_ref().map_or(import.created_by.as_str(), |(_, by)| by);
     let Some(id) = PersonId::parse(by) else { return Err(OpsError::Missing) };
     let person = persons::by_id(&mut app.store.read().await?, id).await?;
     let came_from = import.came_from.clone();
     let Some(person) = person else {
-        // People are never taken out: he was at the machine.
+        // People are never taken out: they were at the machine.
         let (role, name) = (payout::access::Role::Admin, String::new());
         return Ok(Actor { id, name, role, partner: None, may_write: true, came_from });
     };

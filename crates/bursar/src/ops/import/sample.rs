@@ -63,7 +63,7 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
     Ok(Sample { columns, rows: rows.collect(), totals: Vec::new() })
 }
 
-/// The first rows of another file that are not refused. Where somebody is paid is shown on his own page, masked.
+/// The first rows of another file that are not refused. Where somebody is paid is shown on their own page, masked.
 pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample {
     let shown = columns(what).iter().filter(|column| **column != "destination");
     let columns: Vec<String> = shown.map(|column| (*column).to_owned()).collect();

@@ -86,6 +86,56 @@ pub(super) fn problem(row: &Row, column: &'static str, code: &'static str, detai
     RowError { line: row.line, column, code, detail: detail.to_owned() }
 }
 
+/// So many faults of a row are told; whoever mends these sees the others.
+const MOST_FAULTS: usize = 5;
+
+/// The faults of a row: the first is the row's, and the others are told behind it, so that a row is mended once. One row is
+/// one row of the report, whatever is wrong with it.
+#[derive(Default)]
+pub(super) struct Faults(Vec<RowError>);
+
+impl Faults {
+    /// What was read of the row; nothing when it is a fault.
+    pub(super) fn take<T>(&mut self, read: Result<T, RowError>) -> Option<T> {
+        match read {
+            Ok(good) => Some(good),
+            Err(fault) => {
+                // The same is not said twice, and of one field the first fault is the one to mend.
+                if !self.0.iter().any(|known| known.column == fault.column) {
+                    self.0.push(fault);
+                }
+                None
+            }
+        }
+    }
+
+    /// What the faults come to.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub(super) fn end(self) -> Result<(), RowError> {
+        let more = self.0.len().saturating_sub(MOST_FAULTS);
+        let mut faults = self.0.into_iter();
+        let Some(mut first) = faults.next() else { return Ok(()) };
+        for other in faults.take(MOST_FAULTS - 1) {
+            first.detail.push_str(&format!(" Also {}: {}", other.column, other.detail));
+        }
+        if more > 0 {
+            first.detail.push_str(&format!(" And {more} more."));
+        }
+        Err(first)
+    }
+
+    /// Everything that was read, once nothing of it was a fault.
+    ///
+    /// # Errors
+    /// When something was.
+    pub(super) fn all<T>(self, row: &Row, read: Option<T>) -> Result<T, RowError> {
+        self.end()?;
+        read.ok_or_else(|| problem(row, "", "invalid", "This row cannot be read."))
+    }
+}
+
 /// A refusal as the problem of a row, at the column it names.
 pub(super) fn refused(row: &Row, refusal: &Refusal) -> RowError {
     problem(row, refusal.field.unwrap_or(""), refusal.code, &refusal.sentence)
@@ -152,14 +202,17 @@ impl Table {
                 Ok(fields) if fields.len() == width => {
                     let field = |(column, place): (&&'static str, &Option<usize>)| {
                         let text = clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str));
-                        let wrong = |refusal: Refusal| (*column, refusal);
-                        read_field(column, text).map_err(wrong)
+                        read_field(column, text).map_err(|refusal| {
+                            let Refusal { code, sentence: detail, .. } = refusal;
+                            RowError { line, column, code, detail }
+                        })
                     };
-                    match columns.iter().zip(places).map(field).collect() {
-                        Ok(fields) => rows.push(Row { line, columns, fields }),
-                        Err((column, Refusal { code, sentence: detail, .. })) => {
-                            unreadable.push(RowError { line, column, code, detail });
-                        }
+                    let mut faults = Faults::default();
+                    let read = columns.iter().zip(places).map(field);
+                    let fields = read.map(|read| faults.take(read).unwrap_or_default()).collect();
+                    match faults.end() {
+                        Ok(()) => rows.push(Row { line, columns, fields }),
+                        Err(fault) => unreadable.push(fault),
                     }
                 }
                 Ok(fields) => {
@@ -211,8 +264,15 @@ pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
         );
         return Err(Refusal::new("not_csv", told).at("file"));
     }
-    let text = std::str::from_utf8(file).map_err(|error| not_utf8(file, error.valid_up_to()))?;
+    if file.starts_with(b"\xFF\xFE") || file.starts_with(b"\xFE\xFF") {
+        return Err(utf16());
+    }
+    let text = std::str::from_utf8(file).map_err(|error| match in_two_bytes(file) {
+        true => utf16(),
+        false => not_utf8(file, error.valid_up_to()),
+    })?;
     match text.find('\0') {
+        Some(_) if in_two_bytes(file) => Err(utf16()),
         Some(at) => Err(not_utf8(file, at)),
         None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
     }
@@ -295,6 +355,18 @@ fn places(
         return Err(Refusal::new("missing_column", told).at("header"));
     }
     Ok(columns.iter().map(|name| header.iter().position(|found| *found == *name)).collect())
+}
+
+/// Whether every second byte of its beginning is nothing, as in UTF-16 without a mark.
+fn in_two_bytes(file: &[u8]) -> bool {
+    let begin = file.get(..64).unwrap_or(file);
+    let nothing = |from: usize| begin.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    begin.len() > 3 && (nothing(0) * 2 >= begin.len() / 2 || nothing(1) * 2 >= begin.len() / 2)
+}
+
+fn utf16() -> Refusal {
+    let told = "The file is in UTF-16, which Excel calls \"Unicode Text\". Nothing was imported. Save it as \"CSV UTF-8\", one of the types under Save As, and import it again.";
+    Refusal::new("not_utf8", told).at("file")
 }
 
 fn not_utf8(file: &[u8], at: usize) -> Refusal {

@@ -11,8 +11,8 @@ use payout::ids::{PersonId, RewardId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Money, Sum, Vendor};
 use payout::notice::Notice;
-use payout::reason::explain;
-use payout::transaction::Status;
+use payout::reason::explain_at;
+use payout::transaction::{State, Status};
 use serde_json::{Map, Value, json};
 
 use super::gone;
@@ -44,7 +44,7 @@ pub struct Facts {
     /// What is the same for every reader.
     values: Map<String, Value>,
     /// Why a payment did not arrive.
-    reason: Option<String>,
+    reason: Option<(String, State)>,
     /// The gates that keep a payee waiting.
     gates: Vec<Code>,
     /// Where partners and our own people read on.
@@ -56,6 +56,7 @@ impl Facts {
     #[must_use]
     pub fn seen_by(&self, name: &str, partner: bool, language: Language) -> Value {
         let mut values = self.values.clone();
+        values.iter_mut().for_each(|(name, value)| write_amounts(name, value, language));
         values.insert("name".to_owned(), json!(isolated(name)));
         values.insert("greeting".to_owned(), json!(""));
         values.insert("for_partner".to_owned(), json!(partner));
@@ -74,11 +75,11 @@ impl Facts {
             };
             values.insert("blockers".to_owned(), self.gates.iter().map(blocker).collect());
         }
-        if let Some(code) = &self.reason {
+        if let Some((code, state)) = &self.reason {
             let (reason, remedy) = match partner {
                 true => language.reason(code),
                 false => {
-                    let explained = explain(code);
+                    let explained = explain_at(code, *state);
                     let said = values.get("said").and_then(Value::as_str).unwrap_or_default();
                     let reason = explained.message.unwrap_or(if said.is_empty() { code } else { said });
                     (reason.to_owned(), explained.remedy.to_owned())
@@ -88,6 +89,18 @@ impl Facts {
             values.insert("remedy".to_owned(), json!(remedy));
         }
         Value::Object(values)
+    }
+}
+
+/// Writes every amount as the reader's language writes it: those of a payment, those in lists, and those in their rows.
+fn write_amounts(name: &str, value: &mut Value, language: Language) {
+    match value {
+        Value::String(text) if matches!(name, "amount" | "fee" | "value" | "totals" | "waiting") => {
+            *text = language.amount(text);
+        }
+        Value::Array(rows) => rows.iter_mut().for_each(|row| write_amounts(name, row, language)),
+        Value::Object(row) => row.iter_mut().for_each(|(name, value)| write_amounts(name, value, language)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -213,7 +226,7 @@ async fn of_transaction(
     facts.payee = Some(terms.payee);
     facts.payment = Some(transaction.id);
     facts.links.1 = format!("{base}/transactions/{}", transaction.label());
-    facts.reason = Some(code(&transaction));
+    facts.reason = Some((code(&transaction), transaction.state));
     let values = json!({
         "payee": name(db, terms.payee).await?,
         "payment": transaction.label(),
@@ -224,19 +237,29 @@ async fn of_transaction(
         "destination": transaction.destination.masked(),
         "date": date(transaction.settled_at.unwrap_or(now)),
         "said": said,
+        "parked": parked(transaction.state),
         "rewards": rows, "count": covered.len(), "more": covered.len().saturating_sub(SHOWN),
     });
     put(facts, values);
     Ok(())
 }
 
-/// The code of why a payment stands as it does; what came back without one was not claimed.
+/// Whether the money of a payment that did not arrive lies in the payee's balance at the vendor, and not with us.
+fn parked(state: State) -> bool {
+    matches!(state, State::PayoutFailed | State::PayoutCanceled)
+}
+
+/// The code of why a payment stands as it does. Where the vendor gave none, how it stands is what is known.
 fn code(transaction: &Transaction) -> String {
-    match &transaction.reason {
-        Some(reason) => reason.code.clone(),
-        None if transaction.state.status() == Status::PayoutFailed => "returned".to_owned(),
-        None => "needs_review".to_owned(),
-    }
+    let unsaid = match (&transaction.reason, transaction.state) {
+        (Some(reason), _) => return reason.code.clone(),
+        (None, State::Refunded) => "REFUNDED",
+        (None, State::Reversed) => "REVERSED",
+        (None, state) if parked(state) => "not_paid_out",
+        (None, state) if state.status() == Status::PayoutFailed => "returned",
+        (None, _) => "needs_review",
+    };
+    unsaid.to_owned()
 }
 
 async fn name(db: &mut Db, payee: Payee) -> store::Result<String> {
@@ -248,7 +271,7 @@ fn text(detail: &Value, field: &str) -> String {
     detail[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Who the payee is, and where our own people read on about him.
+/// Who the payee is, and where our own people read on about them.
 async fn concern(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<(Payee, String)> {
     let payee = Payee::parse(&told.about).ok_or(StoreError::Missing)?;
     facts.payee = Some(payee);

@@ -99,6 +99,34 @@ pub fn without_links(body: &str) -> String {
     body.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The link of a mail that stays here because there is no mail server, for whoever hands it on to its receiver. With it they
+/// could come in as that person, so that they saw it, and from where, stays in the audit trail.
+///
+/// # Errors
+/// [`OpsError::Refused`] where a mail server carries it, and for a mail without such a link.
+pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
+    if app.config.smtp_url.is_some() {
+        let told = "A mail server carries this mail, so its link is for its receiver alone. Give them a fresh link instead.";
+        return Err(Refusal::new("mail_is_carried", told).into());
+    }
+    transact!(app, |tx| {
+        let mail = mails::find(tx, id).await?;
+        let button = |line: &str| Some(line.strip_prefix("> ")?.split_once(" | ")?.1.trim().to_owned());
+        let link = mail.body.lines().find_map(button).filter(|_| mail.notice.carries_secret());
+        let told = "This mail holds no link that is for its receiver alone.";
+        let link = link.ok_or_else(|| OpsError::from(Refusal::new("no_link", told)))?;
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: actor.id.to_string(),
+            action: "mail_link_shown",
+            subject: mail.id,
+            detail: json!({ "notice": mail.notice.as_str(), "recipient": mail.recipient, "from": actor.came_from })
+                .to_string(),
+        });
+        Ok(link)
+    })
+}
+
 /// Sends a mail again that was given up.
 ///
 /// # Errors
@@ -163,10 +191,10 @@ pub async fn own_address(app: &App, actor: &Actor) -> Result<Option<String>> {
     Ok(reader.map(|reader| reader.address))
 }
 
-/// Sends whoever asks a template filled with `values`, saved or not, so that he sees what a partner would.
+/// Sends whoever asks a template filled with `values`, saved or not, so that they see what a partner would.
 ///
 /// # Errors
-/// [`OpsError::Refused`] when the template cannot be used, or he has no address.
+/// [`OpsError::Refused`] when the template cannot be used, or they have no address.
 pub async fn test(
     app: &App,
     actor: &Actor,

@@ -24,7 +24,7 @@ pub struct Reminded {
     pub lately: usize,
 }
 
-/// Reminds every payee whose approved rewards wait for something that only he can do, or one of them.
+/// Reminds every payee whose approved rewards wait for something that only the payee can do, or one of them.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -36,8 +36,9 @@ pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Rem
         let mut waiting: BTreeMap<Payee, Vec<Code>> = BTreeMap::new();
         for (candidate, blockers) in blocked {
             let Some(payee) = candidate.payee else { continue };
-            let his = blockers.iter().map(|blocker| blocker.code).filter(|code| code.who() == Who::Partner);
-            for code in his {
+            let theirs =
+                blockers.iter().map(|blocker| blocker.code).filter(|code| code.who() == Who::Partner);
+            for code in theirs {
                 let codes = waiting.entry(payee).or_default();
                 if !codes.contains(&code) {
                     codes.push(code);

@@ -35,7 +35,7 @@ pub async fn history(db: &mut Db, notice: Notice, language: Language) -> store::
 }
 
 /// Saves a template, or with `None` goes back to the built-in one. `expected` is the version that whoever asks has seen,
-/// if he says so. Answers the version it is now.
+/// if they say so. Answers the version it is now.
 ///
 /// # Errors
 /// A refusal that names field, line and what is wrong when it cannot be used; `precondition_failed` when somebody else

@@ -23,9 +23,9 @@ const DAY_US: i64 = 24 * HOUR_US;
 const LOOKS_US: i64 = 10 * 60 * 1_000_000;
 /// Without a webhook for so long after something was sent, a vendor is silent.
 const SILENT_US: i64 = 6 * HOUR_US;
-/// So long before its end a partner hears of his tax report.
+/// So long before its end a partner hears of their tax report.
 const BEFORE_THE_END_US: i64 = 30 * DAY_US;
-/// So long a partner is not asked again for his tax report.
+/// So long a partner is not asked again for their tax report.
 const ASKED_US: i64 = 30 * DAY_US;
 /// What was set aside is tried again every hour; what was not since then has gone on.
 const SET_ASIDE_US: i64 = 2 * HOUR_US;

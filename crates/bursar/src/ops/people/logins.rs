@@ -18,19 +18,19 @@ use crate::transact;
 /// A person to enter.
 #[derive(Clone, Debug)]
 pub struct NewPerson {
-    /// Where he signs in with.
+    /// Where they sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
-    /// What he may do.
+    /// What they may do.
     pub role: Role,
-    /// The partner he is, by our caller's id; for the partner roles, and for them only.
+    /// The partner they are, by our caller's id; for the partner roles, and for them only.
     pub partner: Option<String>,
-    /// His password; without one he is given a one-time link.
+    /// Their password; without one they are given a one-time link.
     pub password: Option<String>,
 }
 
-/// Enters a person and answers a one-time link for him.
+/// Enters a person and answers a one-time link for them.
 ///
 /// # Errors
 /// When the address is taken or strange, the password too short, or the role does not fit the partner.
@@ -57,7 +57,7 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
             last_seen_at: None,
         };
         if !people::insert(tx, &person, None, OPERATOR, now).await? {
-            let told = "Somebody signs in with this address already; reset him instead.";
+            let told = "Somebody signs in with this address already; reset them instead.";
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         people::add_link(tx, &token_hash(&token), (id, LinkFor::Login), now + LINK_US).await?;
@@ -87,12 +87,12 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
         (true, None) => refuse("The roles partner and partner_admin need the partner they belong to."),
         (true, Some(external_id)) => match programs::partner_id(tx, external_id).await? {
             Some(id) => Ok(Some(id)),
-            None => refuse("There is no such partner; enter him first."),
+            None => refuse("There is no such partner; enter them first."),
         },
     }
 }
 
-/// Gives a person another password, or without one a one-time link; ends his sessions either way.
+/// Gives a person another password, or without one a one-time link; ends their sessions either way.
 ///
 /// # Errors
 /// When nobody signs in with this address, or the password is too short.
@@ -135,7 +135,7 @@ pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
     })
 }
 
-/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for him.
+/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -152,7 +152,7 @@ pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     };
     match add(app, &new).await {
         Ok(link) => Ok(Some(link)),
-        // He was entered before, and disabled: whoever runs Bursar decides, not a restart.
+        // They were entered before, and disabled: whoever runs Bursar decides, not a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }

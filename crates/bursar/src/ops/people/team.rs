@@ -1,6 +1,6 @@
 //! What an administrator does about those who sign in: inviting a colleague, another role, shutting out and letting in
-//! again, a fresh link. The rules of who may lose what are `payout::access`; that whoever does it has just proved who he
-//! is, the pages see to.
+//! again, a fresh link. The rules of who may lose what are `payout::access`; that whoever does it has just proved who they
+//! are, the pages see to.
 
 use payout::Refusal;
 use payout::access::{Held, Role, may_become, may_change_role};
@@ -21,19 +21,19 @@ use crate::transact;
 /// A colleague to invite.
 #[derive(Clone, Debug)]
 pub struct Colleague {
-    /// Where he will sign in with.
+    /// Where they will sign in with.
     pub email: String,
     /// The name shown in history.
     pub name: String,
-    /// What he may do.
+    /// What they may do.
     pub role: Role,
 }
 
-/// Invites a colleague: enters him, and answers the one-time link by which he chooses his password. It is mailed to him
+/// Invites a colleague: enters them, and answers the one-time link by which they choose their password. It is mailed to them
 /// where mails are sent.
 ///
 /// # Errors
-/// When the address is taken or strange, he has no name, or the role is a partner's.
+/// When the address is taken or strange, they have no name, or the role is a partner's.
 pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitation> {
     let (email, name) = (address(&new.email)?, new.name.trim());
     if name.is_empty() || name.chars().count() > 100 {
@@ -41,7 +41,7 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
         return Err(Refusal::new("missing", told).at("name").into());
     }
     if new.role.is_partners() {
-        let told = "A partner is invited from his own page.";
+        let told = "A partner is invited from their own page.";
         return Err(Refusal::new("wrong_role", told).at("role").into());
     }
     let now = app.clock.now();
@@ -61,7 +61,7 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
             last_seen_at: None,
         };
         if !people::insert(tx, &person, None, &by, now).await? {
-            let told = "Somebody signs in with this address already. Give him a new link instead.";
+            let told = "Somebody signs in with this address already. Give them a new link instead.";
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
@@ -71,8 +71,8 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
     Ok(invited)
 }
 
-/// Gives somebody a fresh link by which he chooses another password; his older links end, his password stays until he
-/// takes the link up.
+/// Gives somebody a fresh link by which they choose another password; their older links end, their password stays until they
+/// take the link up.
 ///
 /// # Errors
 /// [`OpsError::Missing`] for nobody; a refusal for whoever is shut out.
@@ -127,7 +127,7 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
     })
 }
 
-/// Shuts somebody out at once: his sessions and links end.
+/// Shuts somebody out at once: their sessions and links end.
 ///
 /// # Errors
 /// [`OpsError::Missing`] for nobody; a refusal for oneself and for the last administrator.
@@ -145,7 +145,7 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     })
 }
 
-/// Lets somebody in again, with the role and password he had.
+/// Lets somebody in again, with the role and password they had.
 ///
 /// # Errors
 /// [`OpsError::Missing`] for nobody.

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use payout::eligibility::{self, Blocker, Code, RewardFacts};
+use payout::eligibility::{self, Blocker, Code, RewardFacts, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Money, Sum};
 use payout::reward::{Placement, RewardType};
 
 use super::owed;
-use crate::ops::{Result, batches};
+use crate::ops::{Result, batches, settings, why};
 use crate::store::Db;
 use crate::store::batches::{self as store, Pick, PoolFilter};
-use crate::store::contradictions;
 use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
+use crate::store::{contradictions, transactions};
 
 /// How many rewards of the pool are looked at for a page at first, and then further each time.
 const STEPS: [i64; 2] = [80, 320];
@@ -44,8 +44,10 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
         placement: reward.placement(),
         contradicted: contradictions::rewards(db).await?.contains(&entered.id),
     };
-    let own = eligibility::reward(&facts, None, now);
-    let mut found: Vec<Blocker> = own.into_iter().map(|code| Blocker::new(code, entered.id)).collect();
+    let mut found = Vec::new();
+    for code in eligibility::reward(&facts, None, now) {
+        found.push(placed(db, reward, Blocker::new(code, entered.id)).await?);
+    }
     let Some((payee, money)) = owed(entered.payee, entered.worth) else { return Ok(found) };
     let filter = PoolFilter {
         payee: Some(payee.to_string()),
@@ -68,6 +70,32 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
         None => found.push(Blocker::new(Code::TotalTooLarge, payee)),
     }
     Ok(found)
+}
+
+/// What is known of the payout or the payment that a reward is in.
+async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocker> {
+    match (blocker.code, &reward.batch, &reward.transaction) {
+        (Code::RewardInFlight, _, Some((id, _))) => {
+            Ok(why::in_flight(blocker, &transactions::find(db, &id.to_string()).await?))
+        }
+        (Code::RewardInBatch, Some((batch, _)), _) => {
+            let batch = store::find(db, &batch.to_string()).await?;
+            let waits =
+                match (settings::load(db).await?.two_person_release, batch.release_asked_at, &batch.released)
+                {
+                    (true, None, None) => "which is being prepared: its release has not been asked for",
+                    (true, Some(_), None) => {
+                        "which waits for a payer who neither prepared nor changed it to release it"
+                    }
+                    (false, _, _) | (true, _, Some(_)) => "which waits for a payer to press Pay",
+                };
+            let preparing = waits.starts_with("which is being prepared");
+            let blocker = blocker.noting(Some(format!("It is in {}, {waits}.", batch.number)));
+            let remedy = blocker.code.remedy();
+            Ok(if preparing { blocker.acting(Who::Preparer, remedy) } else { blocker })
+        }
+        (_, _, _) => Ok(blocker),
+    }
 }
 
 async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
@@ -134,7 +162,7 @@ async fn named(db: &mut Db, picked: Vec<(Place, Vec<Blocker>)>) -> Result<Vec<(R
 async fn judged(db: &mut Db, ids: &[RewardId], now: i64) -> Result<HashMap<RewardId, Vec<Blocker>>> {
     let candidates = store::candidates(db, Pick::Named(ids)).await?;
     let payees: BTreeSet<Payee> = candidates.iter().filter_map(|candidate| candidate.payee).collect();
-    // A claim is a payee's whole pool in a currency, so the gates are asked about all that is his.
+    // A claim is a payee's whole pool in a currency, so the gates are asked about all that is theirs.
     let filter = PoolFilter { payees: Some(payees.into_iter().collect()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
     let open = open.into_iter().map(|candidate| (candidate.id, Vec::new()));

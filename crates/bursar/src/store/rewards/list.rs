@@ -23,9 +23,9 @@ pub enum Visible {
     /// All of them.
     #[default]
     All,
-    /// Those he earned himself.
+    /// Those they earned themselves.
     Of(PartnerId),
-    /// Those of his whole company.
+    /// Those of their whole company.
     CompanyOf(PartnerId),
 }
 
@@ -70,7 +70,7 @@ pub struct Filter {
     pub statuses: Vec<Shown>,
     /// The partner who earned it.
     pub owner: Option<String>,
-    /// His company.
+    /// Their company.
     pub account: Option<String>,
     /// The programme.
     pub program: Option<String>,

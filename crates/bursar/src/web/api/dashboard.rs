@@ -60,7 +60,7 @@ struct Asked {
     payment_type: Option<String>,
     /// An account with its users, by id or your id
     account: Option<String>,
-    /// What is paid to this partner himself, by id or your id
+    /// What is paid to this partner alone, by id or your id
     partner: Option<String>,
 }
 
@@ -301,7 +301,7 @@ struct LineJson {
     currency: String,
     /// What was approved, by the day of approval; clawbacks count against it.
     earned: MoneyJson,
-    /// What left us for him by any way, dated by when it left.
+    /// What left us for them by any way, dated by when it left.
     paid: MoneyJson,
     /// What of it came back, dated by when it did.
     returned: MoneyJson,

@@ -22,7 +22,7 @@ use crate::web::{Need, NotKept, Route, post};
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
-            .says("Invite a partner, by his id or yours, to the portal; answers the one-time link")
+            .says("Invite a partner, by their id or yours, to the portal; answers the one-time link")
             .takes::<Invite>()
             .answers::<InvitationJson>(201),
     ]
@@ -31,14 +31,14 @@ pub fn routes() -> Vec<Route> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Invite {
-    /// `partner`, or `partner_admin` who sees his whole company. `partner` when not named.
+    /// `partner`, or `partner_admin` who sees their whole company. `partner` when not named.
     role: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invitation)]
 struct InvitationJson {
-    /// Where he will sign in with.
+    /// Where they will sign in with.
     email: String,
     /// As what.
     role: &'static str,

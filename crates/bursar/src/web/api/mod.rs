@@ -175,8 +175,8 @@ pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
             scope: code.scope().as_str(),
             subject: blocker.subject.clone(),
             message: if ours { blocker.message() } else { code.message().to_owned() },
-            who: code.who().as_str(),
-            remedy: code.remedy(),
+            who: if ours { blocker.who() } else { code.who() }.as_str(),
+            remedy: if ours { blocker.remedy() } else { code.remedy() },
         }
     };
     blockers.iter().map(told).collect()

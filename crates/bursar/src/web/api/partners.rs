@@ -48,7 +48,7 @@ pub fn routes() -> Vec<Route> {
             .by_pages()
             .answers_page::<PartnerJson>(),
         get("/api/v1/partners/{id}", READ, partner)
-            .says("One partner, by his id or yours")
+            .says("One partner, by their id or yours")
             .answers::<PartnerJson>(200),
         put("/api/v1/partners/{id}", WRITE, put_partner)
             .says("Enter or change the partner you know by this id")
@@ -93,7 +93,7 @@ impl From<Account> for AccountJson {
 struct PartnerJson {
     id: String,
     external_id: String,
-    /// Your id of his account.
+    /// Your id of their account.
     account: String,
     account_id: String,
     name: String,
@@ -147,7 +147,7 @@ struct AccountChange {
 struct PartnerChange {
     name: Option<String>,
     email: Option<String>,
-    /// Your id of his account.
+    /// Your id of their account.
     account: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -271,7 +271,7 @@ fn account_for(actor: &Actor, account: Account) -> AccountJson {
     AccountJson { note, ..account.into() }
 }
 
-/// A partner as he is told: our remarks are not for partners.
+/// A partner as they are told: our remarks are not for partners.
 fn partner_for(actor: &Actor, partner: Partner) -> PartnerJson {
     let note = partner.note.clone().filter(|_| own(actor).is_none());
     PartnerJson { note, ..partner.into() }

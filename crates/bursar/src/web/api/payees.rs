@@ -1,4 +1,4 @@
-//! `/payees/{id}/…`: where a payee is paid and his tax report, as an administrator enters them and whoever may see them
+//! `/payees/{id}/…`: where a payee is paid and their tax report, as an administrator enters them and whoever may see them
 //! reads them.
 
 use axum::Extension;
@@ -36,7 +36,7 @@ pub fn routes() -> Vec<Route> {
     let read = Need::MayOrOwn(Permission::Read);
     vec![
         get("/api/v1/payees/{id}", read, show)
-            .says("A payee: standing, payout profile, tax report, and every reason why he cannot be paid")
+            .says("A payee: standing, payout profile, tax report, and every reason why they cannot be paid")
             .answers::<PayeeView>(200),
         get("/api/v1/payees/{id}/history", read, history)
             .says("The changes of a payee's destination, newest first, masked")
@@ -100,7 +100,7 @@ struct TaxChange {
     signed_on: String,
     tin: Option<String>,
     name: String,
-    /// Whether the certification was ticked; left out by whoever has the signed form before him.
+    /// Whether the certification was ticked; left out by whoever has the signed form before them.
     certified: Option<bool>,
 }
 
@@ -192,17 +192,17 @@ struct Reason {
     reason: String,
 }
 
-/// A payee with everything that decides whether he can be paid.
+/// A payee with everything that decides whether they can be paid.
 #[derive(Serialize, ToSchema)]
 struct PayeeView {
     #[serde(flatten)]
     payee: PayeeJson,
     country: Option<String>,
-    /// `active`, `on_hold` or `closed`: his own or his company's, whichever is stricter.
+    /// `active`, `on_hold` or `closed`: their own or their company's, whichever is stricter.
     standing: &'static str,
     payout_profile: Option<ProfileJson>,
     tax_report: Option<TaxJson>,
-    /// Why nothing can be paid to him now, whatever the amount.
+    /// Why nothing can be paid to them now, whatever the amount.
     blockers: Vec<BlockerJson>,
 }
 
@@ -265,7 +265,7 @@ struct Revealed {
     tin: String,
 }
 
-/// The payee, when whoever asks may see him.
+/// The payee, when whoever asks may see them.
 async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
     let own = match partners::visible(actor) {
         Visible::All => return verbs::named(db, id).await?.ok_or_else(Fault::missing),

@@ -128,7 +128,7 @@ impl RewardJson {
 }
 
 impl RewardJson {
-    /// The same for a partner: without our remarks, and without a reason that he was not let see.
+    /// The same for a partner: without our remarks, and without a reason that they were not let see.
     #[must_use]
     pub fn for_partner(mut self) -> Self {
         self.note = None;

@@ -91,7 +91,7 @@ pub struct ListQuery {
     payee: Option<String>,
     /// An account, for itself and its users.
     account: Option<String>,
-    /// What is paid to this partner himself.
+    /// What is paid to this partner alone.
     partner: Option<String>,
     payment_type: Option<String>,
     batch: Option<String>,
@@ -385,7 +385,7 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
     })
 }
 
-/// Whose payments somebody may see: everybody's, or his own and, for the administrator of an account, his account's.
+/// Whose payments somebody may see: everybody's, or their own and, for the administrator of an account, their account's.
 pub(super) async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
     match actor.role {
         Role::Partner | Role::PartnerAdmin => {

@@ -38,7 +38,7 @@ pub struct Ask {
     pub q: Option<String>,
     /// The partner who earned it: an id, or a name.
     pub owner: Option<String>,
-    /// His company: an id, or a name.
+    /// Their company: an id, or a name.
     pub account: Option<String>,
     /// The programme: an id, or a name.
     pub program: Option<String>,
@@ -89,7 +89,7 @@ pub struct Narrowed {
     pub on: Vec<(String, String)>,
     /// What cannot be read.
     pub problems: Vec<String>,
-    /// Whom a name may mean, with the address that means him.
+    /// Whom a name may mean, with the address that means them.
     pub candidates: Vec<(String, String)>,
 }
 

@@ -52,7 +52,7 @@ pub struct Row {
     pub key: String,
     /// The payee's name.
     pub name: String,
-    /// His page.
+    /// Their page.
     pub page: String,
     /// Individual or Organization.
     pub kind: &'static str,
@@ -115,9 +115,9 @@ impl Row {
 
 /// A claim that takes its payee's year over the tax reporting line.
 pub struct Crosses {
-    /// His name and his page.
+    /// Their name and their page.
     pub name: (String, String),
-    /// What he was paid this year.
+    /// What they were paid this year.
     pub so_far: Summed,
     /// What this claim pays.
     pub adds: Cash,
@@ -351,7 +351,7 @@ pub async fn stops(
         stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
         return Ok(stops);
     }
-    // His own limit stands beside the others', which are asked again with it.
+    // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);
     let (rules, me) = (settings::load(db).await?, visit.actor.id.to_string());
     let sums = limits::sums(&view.claims);

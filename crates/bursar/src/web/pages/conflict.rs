@@ -1,5 +1,5 @@
-//! Two people at one reward: the second sees side by side what he typed and what it is now, and by whom, and applies
-//! his again on that or drops it. What he typed is on the page and nowhere else, so nothing of it is lost and nothing
+//! Two people at one reward: the second sees side by side what they typed and what it is now, and by whom, and applies
+//! theirs again on that or drops it. What they typed is on the page and nowhere else, so nothing of it is lost and nothing
 //! is kept.
 
 use askama::Template;
@@ -51,7 +51,7 @@ struct ClashPage {
     frame: Frame,
     number: String,
     clash: Clash,
-    /// Who changed it, when, and what he did.
+    /// Who changed it, when, and what they did.
     last: Option<(String, When, String)>,
 }
 

@@ -77,7 +77,7 @@ pub(super) struct Joined {
     pub balances: Option<Vec<Cash>>,
     /// `None` when the vendor could not be asked.
     pub hooks: Option<Vec<HookRow>>,
-    /// Whoever must connect again: address of his page and his name.
+    /// Whoever must connect again: address of their page and their name.
     pub again: Vec<(String, String)>,
 }
 

@@ -263,7 +263,7 @@ fn row(kept: &decisions::Kept, decision: &Decision, now: i64) -> Row {
 
 fn skipped_why(code: &str) -> &'static str {
     match code {
-        "own_reward" => "it is yours, and nobody approves a reward of his own; ask another reviewer.",
+        "own_reward" => "it is yours, and nobody approves their own reward; ask another reviewer.",
         "not_pending" => "it is not Submitted or In Review any more.",
         "not_found" => "it was deleted meanwhile.",
         _ => "the rules do not allow it; open it to see why.",

@@ -71,7 +71,7 @@ pub struct Entry {
 pub struct Frame {
     /// What the page is called.
     pub title: String,
-    /// The name of whoever is signed in, and of his role.
+    /// The name of whoever is signed in, and of their role.
     pub me: (String, &'static str),
     /// The word that every form of this session carries.
     pub csrf: String,
@@ -165,7 +165,7 @@ impl Told {
             OpsError::Blocked(blockers) => {
                 let mut items: Vec<String> = blockers
                     .iter()
-                    .map(|blocker| format!("{} {}", blocker.message(), blocker.code.remedy()))
+                    .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy()))
                     .collect();
                 items.dedup();
                 Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))
@@ -243,7 +243,7 @@ where
 }
 
 impl Visit {
-    /// Whether he may.
+    /// Whether they may.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         allows(self.actor.role, permission)
@@ -288,7 +288,7 @@ impl Visit {
         }
     }
 
-    /// How pages look to him.
+    /// How pages look to them.
     #[must_use]
     pub fn preferences(&self) -> &Preferences {
         &self.preferences

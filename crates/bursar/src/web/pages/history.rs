@@ -57,7 +57,7 @@ pub async fn names(
             continue;
         }
         let name = match PersonId::parse(actor) {
-            // People are never taken out, so whoever is not among them had none of our ids: he was at the machine.
+            // People are never taken out, so whoever is not among them had none of our ids: they were at the machine.
             Some(id) => people::by_id(db, id).await?.map_or_else(at_the_machine, |person| person.name),
             None if actor == OPERATOR => at_the_machine(),
             None => "Bursar".to_owned(),

@@ -1,4 +1,4 @@
-//! Inviting a partner to the portal: who he is, as what he comes, and after pressing the one-time link, shown this once.
+//! Inviting a partner to the portal: who they are, as what they come, and after pressing the one-time link, shown this once.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -41,9 +41,9 @@ async fn page(
 ) -> Result<Response, Fault> {
     let login = people::of_partner(db, partner.id).await?.into_iter().next();
     let login = login.map(|login| match (login.disabled_at, login.password_hash) {
-        (Some(_), _) => "He had a login, which was shut out.",
-        (None, Some(_)) => "He has a login with a password. A new link lets him choose another password.",
-        (None, None) => "He was invited and has not come yet. A new link ends the one before.",
+        (Some(_), _) => "They had a login, which was shut out.",
+        (None, Some(_)) => "They have a login with a password. A new link lets them choose another password.",
+        (None, None) => "They were invited and have not come yet. A new link ends the one before.",
     });
     let made = made.map(|made| (made.link, When(made.expires_at)));
     let frame = visit.frame(format!("Invite {}", partner.name), Place::Rewards);

@@ -1,5 +1,5 @@
-//! What whoever is signed in chooses for himself: light or dark, the zone of times, single keys, none of which changes what
-//! a page says; and where he is signed in. His password is changed in `password`.
+//! What whoever is signed in chooses for themselves: light or dark, the zone of times, single keys, none of which changes what
+//! a page says; and where they are signed in. Their password is changed in `password`.
 
 use askama::Template;
 use axum::extract::State;
@@ -38,7 +38,7 @@ struct MePage {
     frame: Frame,
     themes: [(&'static str, &'static str, bool); 3],
     zones: Vec<(String, bool)>,
-    /// Where he is signed in: the browser, since when, and whether it is this one.
+    /// Where they are signed in: the browser, since when, and whether it is this one.
     devices: Vec<(String, When, bool)>,
 }
 

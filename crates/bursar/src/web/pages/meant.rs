@@ -12,7 +12,7 @@ const MOST_OFFERED: usize = 10;
 
 /// Whom a text means.
 pub enum Meant<T> {
-    /// This one, and what he is called.
+    /// This one, and what they are called.
     One(T, String),
     /// Nobody.
     Nobody,

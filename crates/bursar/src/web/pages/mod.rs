@@ -52,7 +52,7 @@ mod statement;
 mod styleguide;
 mod transaction;
 mod transactions;
-pub(crate) mod words;
+pub mod words;
 
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};

@@ -13,7 +13,7 @@ use payout::notice::Notice;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Chip, When, when};
-use crate::app::{Actor, App};
+use crate::app::App;
 use crate::mail::{Language, Parts};
 use crate::ops::notices::post;
 use crate::store::mails::{self, Filter, Mail, MailState};
@@ -30,6 +30,7 @@ pub fn routes() -> Vec<Route> {
         get("/outbox/{mail}", reads, show),
         get("/outbox/{mail}/html", reads, html),
         posted("/outbox/{mail}/again", administers, again),
+        posted("/outbox/{mail}/link", administers, link).proved("show a link that signs its receiver in"),
         posted("/outbox/lift", administers, lift),
     ]
 }
@@ -187,6 +188,8 @@ struct MailPage {
     answer: Option<String>,
     suppressed: Option<(String, When)>,
     given_up: bool,
+    /// It holds a link for its receiver alone, which somebody must hand on.
+    hands_on: bool,
     may: bool,
 }
 
@@ -194,7 +197,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     let mut db = app.store.read().await?;
     let mail = mails::find(&mut db, &id).await?;
     let language = Language::of(Some(&mail.language));
-    let parts = parts(&app, &visit.actor, &mail);
+    let parts = parts(&app, &mail);
     let suppressed = mails::suppression(&mut db, &mail.recipient).await?;
     let recipient = mail.shown_recipient();
     let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
@@ -221,6 +224,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
             .collect(),
         suppressed: suppressed.map(|one| (one.why, When(one.at))),
         given_up: matches!(mail.state, MailState::Failed | MailState::Suppressed | MailState::Lapsed),
+        hands_on: mail.notice.carries_secret() && app.config.smtp_url.is_none(),
         may: visit.may(Permission::Administer),
         id: mail.id,
         title: mail.title,
@@ -232,12 +236,9 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     visit.show(&page)
 }
 
-/// The two parts of a mail as this person may see them: a link that only its receiver may follow is for them alone. Only
-/// where there is no mail server must an administrator be able to hand it on.
-fn parts(app: &App, actor: &Actor, mail: &Mail) -> Parts {
-    let hands_on =
-        app.config.smtp_url.is_none() && payout::access::allows(actor.role, Permission::Administer);
-    let shown = match mail.notice.carries_secret() && !hands_on {
+/// The two parts of a mail as others than its receiver may see them: a link that only they may follow is for them alone.
+fn parts(app: &App, mail: &Mail) -> Parts {
+    let shown = match mail.notice.carries_secret() {
         true => post::without_links(&mail.body),
         false => mail.body.clone(),
     };
@@ -254,9 +255,9 @@ fn about(id: &str) -> Option<String> {
     }
 }
 
-async fn html(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Fault> {
     let mail = mails::find(&mut app.store.read().await?, &id).await?;
-    Ok(framed(parts(&app, &visit.actor, &mail).html))
+    Ok(framed(parts(&app, &mail).html))
 }
 
 /// A mail's HTML for a frame on a page of ours: it may show itself and do nothing else.
@@ -268,6 +269,25 @@ pub fn framed(html: String) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(rules));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     response
+}
+
+#[derive(Template)]
+#[template(path = "outbox_link.html")]
+struct LinkPage {
+    frame: Frame,
+    back: String,
+    link: String,
+}
+
+/// The link stands in this one answer.
+async fn link(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let back = format!("/outbox/{id}");
+    match post::hand_on(&app, &visit.actor, &id).await {
+        Ok(link) => {
+            visit.show(&LinkPage { frame: visit.frame("A link to hand on", Place::Outbox), back, link })
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&back)),
+    }
 }
 
 async fn again(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {

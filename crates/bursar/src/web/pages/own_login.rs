@@ -30,7 +30,7 @@ pub enum Changed {
     Slow,
     /// The present one was wrong.
     Wrong,
-    /// There is none yet, and he must prove first who he is.
+    /// There is none yet, and they must prove first who they are.
     ProveFirst,
     /// The two new ones differ.
     NotTheSame,
@@ -67,7 +67,7 @@ pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> 
 pub struct Device {
     /// What it calls itself, if that can be told.
     pub name: Option<String>,
-    /// When he signed in.
+    /// When they signed in.
     pub since: i64,
     /// It is the one that asks.
     pub here: bool,

@@ -1,4 +1,4 @@
-//! Entering and changing partners and accounts by hand. Whether we deal with one, and where he is paid, is changed on his
+//! Entering and changing partners and accounts by hand. Whether we deal with one, and where they are paid, is changed on their
 //! own page.
 
 use axum::extract::{Path, State};
@@ -68,7 +68,7 @@ impl PartnerTyped {
         let mut fields = vec![
             Field::line("name", "Name", &self.name, "").needed(),
             Field::line("email", "E-mail", &self.email, "Notices go there.").of_kind("email").needed(),
-            Field::line("account", "Account (external id)", &self.account, "His company.").needed(),
+            Field::line("account", "Account (external id)", &self.account, "Their company.").needed(),
             Field::line("country", "Country", &self.country, COUNTRY),
             Field::select("language", "Language of notices", "English", &self.language, spoken),
         ];

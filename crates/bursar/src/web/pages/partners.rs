@@ -1,4 +1,4 @@
-//! Partners: everybody who can be paid, a person or a company, with what decides whether he is. One payee is in `payee`.
+//! Partners: everybody who can be paid, a person or a company, with what decides whether they are. One payee is in `payee`.
 
 use askama::Template;
 use axum::extract::State;

@@ -28,7 +28,7 @@ struct PasswordPage {
     version: &'static str,
     csrf: String,
     has_password: bool,
-    /// Without a password, only whoever came by his link just now may choose one.
+    /// Without a password, only whoever came by their link just now may choose one.
     too_late: bool,
     why: Option<String>,
 }

@@ -260,7 +260,7 @@ async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
         payout::batch::FeesPaidBy::Company => {
             "The company bears the fees: every payee gets the whole amount."
         }
-        payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what he gets.",
+        payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what they get.",
     })
 }
 

@@ -1,5 +1,5 @@
-//! One payee, a partner or a company: whether we deal with him, where he is paid and since when, his tax report, what he
-//! was paid in a year, and every reason why he is not paid now. What is deliberately not here: the forms (`payee_forms`).
+//! One payee, a partner or a company: whether we deal with them, where they are paid and since when, their tax report, what
+//! they were paid in a year, and every reason why they are not paid now. What is deliberately not here: the forms (`payee_forms`).
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -57,7 +57,7 @@ struct Person {
     is_company: bool,
 }
 
-/// His payout profile.
+/// Their payout profile.
 struct ProfilePart {
     vendor: &'static str,
     masked: String,
@@ -73,7 +73,7 @@ struct ProfilePart {
     shared_with: Vec<(String, String)>,
 }
 
-/// A change of his destination.
+/// A change of their destination.
 struct Moved {
     at: When,
     who: String,
@@ -82,7 +82,7 @@ struct Moved {
     new: String,
 }
 
-/// His tax report.
+/// Their tax report.
 struct TaxPart {
     form: &'static str,
     chip: Chip,
@@ -96,7 +96,7 @@ struct TaxPart {
     misfit: bool,
 }
 
-/// What he was paid in a year.
+/// What they were paid in a year.
 struct YearPart {
     year: i32,
     rows: Vec<(&'static str, Summed, Summed, Summed)>,
@@ -123,7 +123,7 @@ pub struct Typed {
     pub open: &'static str,
 }
 
-/// A claim of his that a payout went on without.
+/// A claim of theirs that a payout went on without.
 struct Passed {
     batch: String,
     at: When,
@@ -138,7 +138,7 @@ struct PayeePage {
     id: String,
     person: Person,
     standing: Chip,
-    /// Why he is not paid now, and how much waits.
+    /// Why they are not paid now, and how much waits.
     whys: Vec<Why>,
     waiting: String,
     sums: Vec<Summed>,
@@ -208,7 +208,7 @@ pub async fn show(
     let waiting = how_many(open.len() + closed.len(), "approved reward", "approved rewards");
     adds.for_each(|money| add(&mut sums, money));
     for one in closed.into_iter().flat_map(|(_, blockers)| blockers) {
-        // The same gate of the payee stops each of his rewards, and is told once.
+        // The same gate of the payee stops each of their rewards, and is told once.
         if !blockers.iter().any(|known| (known.code, &known.subject) == (one.code, &one.subject)) {
             blockers.push(one);
         }
@@ -341,7 +341,7 @@ async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
     Ok(found.into_iter().map(moved).collect())
 }
 
-/// The payouts that went on without him, newest first.
+/// The payouts that went on without them, newest first.
 async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
     let found = store::claims::skipped_of(db, payee, None, SHOWN).await?;
     let line = |one: store::claims::Skipped| Passed {
@@ -394,7 +394,7 @@ impl PayeePage {
         self.typed.vendor == vendor.as_str()
     }
 
-    /// Standings that he could have instead: the word of the form and that of the button.
+    /// Standings that they could have instead: the word of the form and that of the button.
     fn deeds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let all = [
             ("active", "Take off hold", "first"),
@@ -407,8 +407,8 @@ impl PayeePage {
         others.map(|deed| if closed && deed.0 == "active" { opening } else { deed }).collect()
     }
 
-    /// Something else than his own standing keeps him: his company's, or a shared destination.
-    fn not_his_own(&self) -> bool {
+    /// Something else than their own standing keeps them: their company's, or a shared destination.
+    fn not_their_own(&self) -> bool {
         self.standing.words != standing_chip(self.person.own).words
     }
 

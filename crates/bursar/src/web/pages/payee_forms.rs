@@ -1,4 +1,4 @@
-//! The forms on a payee's page: whether we deal with him, where he is paid, his tax report, and the whole tax number for
+//! The forms on a payee's page: whether we deal with them, where they are paid, their tax report, and the whole tax number for
 //! whoever says why. A form that is refused comes back with what was typed, a tax number excepted.
 
 use askama::Template;

@@ -1,6 +1,6 @@
-//! People: everybody who signs in, each with his role and when he was last here; inviting a colleague; and one person with
-//! what an administrator may do about him. API keys are in `keys`. What is deliberately not here: inviting a partner, which
-//! begins on his own page (`invite`).
+//! People: everybody who signs in, each with their role and when they were last here; inviting a colleague; and one person with
+//! what an administrator may do about them. API keys are in `keys`. What is deliberately not here: inviting a partner, which
+//! begins on their own page (`invite`).
 
 mod join;
 pub(super) mod keys;
@@ -235,7 +235,7 @@ async fn invite(
         return Ok(prove_first("/people/new"));
     }
     let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
-        let refusal = Refusal::new("missing", "Choose what he may do.").at("role");
+        let refusal = Refusal::new("missing", "Choose what they may do.").at("role");
         return new_page(&visit, typed, Some(refusal), None);
     };
     let new = Colleague {

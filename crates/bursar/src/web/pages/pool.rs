@@ -20,7 +20,7 @@ pub struct Wanted {
     pub pool: Option<u32>,
     /// The partner who earned it: an id, or a name.
     pub owner: Option<String>,
-    /// His company: an id, or a name.
+    /// Their company: an id, or a name.
     pub account: Option<String>,
     /// The programme's id.
     pub program: Option<String>,

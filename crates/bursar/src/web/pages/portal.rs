@@ -1,7 +1,7 @@
-//! The partners' portal: a login and a look of its own, in the partner's language. What he has earned, where it is and
-//! why, what he must still do; how he is paid, his tax report, his statements. One file per page below this one. What is
-//! deliberately not here: anything of somebody else's. An address holds no id of a payee, only *me* and *company*, and
-//! what is looked for by number is looked for among his own.
+//! The partners' portal: a login and a look of its own, in the partner's language. What they have earned, where it is and
+//! why, what they must still do; how they are paid, their tax report, their statements. One file per page below this one. What
+//! is deliberately not here: anything of somebody else's. An address holds no id of a payee, only *me* and *company*, and
+//! what is looked for by number is looked for among their own.
 
 mod entry;
 mod frame;
@@ -42,7 +42,7 @@ pub fn routes() -> Vec<Route> {
     std::iter::once(get("/", Need::Login, begin)).chain(pages.into_iter().flatten()).collect()
 }
 
-/// Everybody begins where his work is.
+/// Everybody begins where their work is.
 async fn begin(visit: Visit) -> Redirect {
     Redirect::to(if visit.may(Permission::Read) { "/rewards" } else { "/portal" })
 }

@@ -1,5 +1,5 @@
-//! Asking for the password again before money moves. Whoever proved longer ago than ten minutes who he is meets a page
-//! that asks for it in the place of what he wanted to do; what he typed comes along in that page's form, so nothing is
+//! Asking for the password again before money moves. Whoever proved longer ago than ten minutes who they are meets a page
+//! that asks for it in the place of what they wanted to do; what they typed comes along in that page's form, so nothing is
 //! lost and nothing is done before. What is deliberately not here: which forms ask (`Route::proved`), and the partners'
 //! own pages, which lead to `/prove` and back.
 
@@ -72,10 +72,10 @@ pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
     Ok((Request::from_parts(parts, Body::from(form.finish())), sent))
 }
 
-/// Lets through whoever has just proved who he is, or proves it with this form.
+/// Lets through whoever has just proved who they are, or proves it with this form.
 ///
 /// # Errors
-/// The page that asks for the password, when he has not; nothing was done then.
+/// The page that asks for the password, when they have not; nothing was done then.
 pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>> {
     let Some(session) = &of.session else { return Ok(()) };
     if is_fresh(session, web.app.clock.now()) {

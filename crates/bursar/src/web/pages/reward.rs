@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use payout::Refusal;
 use payout::access::Permission;
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Scope};
 use payout::money::Money;
 use payout::reward::{self as rules, Entry, Standing};
 
@@ -78,15 +78,32 @@ fn gates(blockers: &[Blocker]) -> Vec<Gate> {
     let mut gates: Vec<Gate> = GATES
         .iter()
         .map(|(words, codes)| {
-            let closing = codes.iter().filter(|code| blockers.iter().any(|blocker| blocker.code == **code));
-            Gate { words, closed: closing.map(|code| Why::of(*code)).collect() }
+            let closing = blockers.iter().filter(|blocker| codes.contains(&blocker.code));
+            Gate { words, closed: closing.map(Why::told).collect() }
         })
         .collect();
     // A code that no gate above names is shown all the same.
     let known = |code: &Code| GATES.iter().any(|(_, codes)| codes.contains(code));
-    let others = blockers.iter().map(|blocker| blocker.code).filter(|code| !known(code));
-    gates.extend(others.map(|code| Gate { words: "The payout itself", closed: vec![Why::of(code)] }));
+    let others = blockers.iter().filter(|blocker| !known(&blocker.code));
+    gates.extend(others.map(|blocker| Gate { words: "The payout itself", closed: vec![Why::told(blocker)] }));
     gates
+}
+
+/// The answer to whether it can be paid, in a word: what is paid or on its way is not waiting to be payable.
+fn verdict(blockers: &[Blocker]) -> Chip {
+    let placed = |code| blockers.iter().any(|blocker| blocker.code == code);
+    let others = blockers.iter().any(|blocker| {
+        !matches!(blocker.code, Code::RewardInBatch | Code::RewardInFlight)
+            && blocker.code.scope() != Scope::Batch
+    });
+    let (tone, words) = match () {
+        () if blockers.is_empty() => ("good", "Yes"),
+        () if placed(Code::RewardPaid) => ("good", "Paid"),
+        () if placed(Code::RewardInFlight) => ("wait", "In a payment"),
+        () if placed(Code::RewardInBatch) && !others => ("wait", "In a payout"),
+        () => ("warn", "Not yet"),
+    };
+    Chip { tone, words }
 }
 
 /// Something that can be done, or why not.
@@ -114,6 +131,7 @@ struct ShowPage {
     held_until: Option<When>,
     gates: Vec<Gate>,
     payable: bool,
+    verdict: Chip,
     deeds: Vec<Deed>,
     may_review: bool,
     edit_why_not: Option<String>,
@@ -173,6 +191,7 @@ async fn show(
         held_until: when(entered.held_until.filter(|until| *until > now)),
         gates: gates(&blockers),
         payable: blockers.is_empty(),
+        verdict: verdict(&blockers),
         deeds: deeds(standing),
         may_review: visit.may(Permission::Review),
         edit_why_not: why_not(rules::edit_value(standing)),

@@ -24,7 +24,7 @@ use crate::web::{Need, Route, get};
 
 /// How far the rewards that match are counted for a page.
 const COUNTED: i64 = 10_000;
-/// Among more choices than these nobody finds his own: then a name is typed.
+/// Among more choices than these nobody finds their own: then a name is typed.
 const CHOICES: i64 = 40;
 
 /// The rows of the route table.

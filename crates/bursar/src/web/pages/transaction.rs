@@ -14,7 +14,7 @@ use payout::transaction::{AttemptState, Leg, State as Stands};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, detail, how_many, meaning, plain, status_chip, when};
+use super::words::{Cash, Chip, When, Why, detail, how_many, meaning, plain, status_chip, when, whys};
 use crate::app::App;
 use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding};
 use crate::ops::evidence;
@@ -127,6 +127,8 @@ struct ShowPage {
     unclaimed: Option<(When, String)>,
     /// What can be done, the usual first: the words and who does it.
     choices: Vec<(&'static str, &'static str)>,
+    /// The gates at which Resubmit would be refused now.
+    closed: Vec<Why>,
     today: String,
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
@@ -229,6 +231,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
             .map(|one| (one.asked_name, When(one.asked_at), plain(&one.deed), one.note)),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
+        closed: whys(&why::closed_to_resubmit(db, transaction, app.clock.now()).await?),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
         rewards: covered.collect(),
@@ -312,13 +315,13 @@ fn choices(transaction: &Transaction) -> Vec<(&'static str, &'static str)> {
 fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
     let under_way =
         attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
-    let not_his = "Your role does not allow this. A payer or an administrator can.";
-    let not_his = (!visit.may(Permission::Pay)).then(|| not_his.to_owned());
+    let not_allowed = "Your role does not allow this. A payer or an administrator can.";
+    let not_allowed = (!visit.may(Permission::Pay)).then(|| not_allowed.to_owned());
     (transaction.state == Stands::Unclaimed).then(|| Deed {
         path: "cancel-unclaimed",
         words: "Cancel at PayPal",
         told: "Asks PayPal to give the money back. It stays unclaimed here until PayPal says that it is back; then it can be resubmitted or returned to the pool. If the receiver claims it first, it is paid.",
-        why_not: not_his.or(under_way),
+        why_not: not_allowed.or(under_way),
         once: app.clock.secret(),
     })
 }
@@ -351,6 +354,7 @@ fn parked(app: &App, visit: &Visit, transaction: &Transaction) -> Option<Deed> {
 
 fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
     let carrier = carriers.iter().find(|carrier| Some(&carrier.id) == attempt.submission.as_ref());
+    let bank = attempt.leg == Leg::Payout;
     let (tone, words) = match attempt.state {
         AttemptState::Queued => ("", "Queued"),
         AttemptState::Sending => ("wait", "Being sent"),
@@ -358,8 +362,10 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
         AttemptState::Review => ("warn", "A person must look"),
         AttemptState::Accepted => ("wait", "The vendor has it"),
         AttemptState::Succeeded => ("good", "Done"),
+        AttemptState::Failed if bank => ("bad", "Failed, the money is in the payee's Stripe balance"),
+        AttemptState::Returned if bank => ("bad", "Sent back to the payee's Stripe balance"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
-        AttemptState::Returned => ("bad", "The money came back"),
+        AttemptState::Returned => ("bad", "The money came back to us"),
     };
     AttemptRow {
         leg: match attempt.leg {

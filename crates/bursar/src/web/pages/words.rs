@@ -263,6 +263,13 @@ impl Why {
     pub fn of(code: Code) -> Self {
         Self { message: code.message().to_owned(), who: code.who().label(), remedy: code.remedy(), times: 1 }
     }
+
+    /// The same with all that is known of the one thing it is about.
+    #[must_use]
+    pub fn told(blocker: &Blocker) -> Self {
+        let (who, remedy) = (blocker.who().label(), blocker.remedy());
+        Self { message: blocker.message(), who, remedy, times: 1 }
+    }
 }
 
 /// Every reason, told once with how often it applies, the batch's own first and then in the order of their first mention.
@@ -278,14 +285,13 @@ pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
         match found.iter_mut().find(|(known, ..)| alike(known)) {
             Some((known, times, same)) => {
                 *times += 1;
-                *same &= known.note == blocker.note;
+                *same &= known.note == blocker.note && known.act == blocker.act;
             }
             None => found.push((blocker, 1, true)),
         }
     }
     let why = |(blocker, times, same): (&Blocker, usize, bool)| {
-        let told = Why { times, ..Why::of(blocker.code) };
-        if same { Why { message: blocker.message(), ..told } } else { told }
+        if same { Why { times, ..Why::told(blocker) } } else { Why { times, ..Why::of(blocker.code) } }
     };
     found.into_iter().map(why).collect()
 }

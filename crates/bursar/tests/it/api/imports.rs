@@ -52,6 +52,26 @@ ana,R14,deal,EUR\r\n\
 ana,R15,deal,EUR,1.00,company,,,,\r\n\
 ana,R1,deal,EUR,3242.43,individual,OPP-1,2026-02-05,,Q3 push\r\n";
 
+/// A row is mended once: all that is wrong with it is told, and it is one row of the report.
+#[tokio::test]
+async fn every_fault_of_a_row_is_told_with_it() {
+    let house = House::open("faults").await;
+    house.furnish().await;
+    let file =
+        "external_id,activity,owner,value,currency,earned_on\nR1,nothing,nobody,1.2.3,EUR,31.01.2026\n";
+    let report = import(&house, "k1", "", file).await.ok();
+    let rejected = report["rejected"].as_array().unwrap();
+    assert_eq!(rejected.len(), 1, "{report:#}");
+    assert_eq!(rejected[0]["column"], "activity");
+    let detail = rejected[0]["message"].as_str().or_else(|| rejected[0]["detail"].as_str()).unwrap();
+    for told in ["Also owner: ", "Also value: ", "Also earned_on: "] {
+        assert!(detail.contains(told), "{told}: {detail}");
+    }
+    let report = import(&house, "k2", "", &b"\xff\xfee\0x\0t\0,\0a\0\n\0"[..]).await;
+    let told = report.body.to_string();
+    assert!(told.contains("UTF-16") && told.contains("CSV UTF-8"), "{told}");
+}
+
 #[tokio::test]
 async fn a_messy_file_gives_its_good_rows_and_names_each_bad_one() {
     let house = House::open("messy").await;
@@ -102,8 +122,9 @@ async fn a_messy_file_gives_its_good_rows_and_names_each_bad_one() {
 async fn a_file_that_cannot_be_read_is_refused_as_a_whole() {
     let house = House::open("whole").await;
     house.furnish().await;
-    let rows: [(&[u8], &str); 4] = [
+    let rows: [(&[u8], &str); 5] = [
         (b"external_id,activity,owner,value,currency,note\nR1,deal,ana,1,EUR,Caf\xe9\n", "not_utf8"),
+        (b"\xff\xfee\0x\0t\0e\0r\0n\0", "not_utf8"),
         (b"external_id,activity,owner,value,currency,colour\n", "unknown_column"),
         (b"external_id,activity,owner,value\n", "missing_column"),
         (b"external_id,activity,owner,value,currency,value\n", "duplicate_column"),

@@ -30,6 +30,18 @@ fn all(language: Language) -> String {
             let (subject, parts) = built_in(*notice, language, for_partner);
             let reader = if two && !for_partner { ", for our own people" } else { "" };
             told += &format!("======== {}{reader}\nSubject: {subject}\n\n{}\n", notice.as_str(), parts.text);
+            if *notice == Notice::PaymentReturned {
+                let mut facts = sample(*notice);
+                let (reason, remedy) = language.reason("RECEIVER_UNREGISTERED");
+                (facts["reason"], facts["remedy"]) = (json!(reason), json!(remedy));
+                (facts["parked"], facts["for_partner"]) = (json!(false), json!(for_partner));
+                let back = language.built_in(*notice).render(language, &facts).unwrap();
+                let text = Parts::of(language, &back.subject, &back.body, OURS).text;
+                told += &format!(
+                    "======== the same, back with us{reader}\nSubject: {}\n\n{text}\n",
+                    back.subject
+                );
+            }
         }
     }
     told

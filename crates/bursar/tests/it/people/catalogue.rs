@@ -118,7 +118,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let fields = [fields[0], fields[1], fields[2], ("account", "A-2"), ("country", "Germany")];
     send(&mut kim, &form, "/partners/new", &fields)
         .await
-        .says("Write the country as the two capital letters that ISO 3166 gives it, like DE.");
+        .says("Write the two capital letters that ISO 3166 gives the country, like DE");
     let made = send(&mut kim, &form, "/partners/new", &fields[..4]).await;
     kim.read(&made.to).await.says("Dee Wu is entered.");
 

@@ -49,6 +49,24 @@ pub const RULES: &[Rule] = &[
         good: &[("crates/payout/src/money.rs", "// never f64\nlet digits = \"f64\";")],
     },
     Rule {
+        name: "people are they",
+        why: "a partner, a payee, a colleague may be anybody; who reads \"he\" of themselves every day reads that they were not meant",
+        broken: gendered,
+        bad: &[
+            ("crates/payout/src/eligibility.rs", "\"Ask the partner for the form that fits his country.\""),
+            ("crates/bursar/src/ops/people.rs", "/// When she last gave her password.\n"),
+            ("crates/bursar/templates/invite.html", "<legend>He comes as</legend>"),
+            ("docs/operating.md", "Everybody under his own name."),
+            ("README.md", "The payer sees it himself."),
+        ],
+        good: &[
+            ("crates/payout/src/eligibility.rs", "// the other, when they, the history, there, gather\n"),
+            ("crates/bursar/src/mail/told/de.rs", "\"her damit\""),
+            ("crates/bursar/tests/it/told.rs", "let hers = 1;"),
+            ("crates/bursar/src/store/migrations/0006_portal.sql", "-- what his browser calls itself"),
+        ],
+    },
+    Rule {
         name: "templates hold no script and no style",
         why: "the content security policy allows our own files only, so what is written inline does nothing",
         broken: inline,
@@ -63,6 +81,26 @@ pub const RULES: &[Rule] = &[
         )],
     },
 ];
+
+const GENDERED: [&str; 8] = ["he", "him", "his", "himself", "she", "her", "hers", "herself"];
+
+/// What is written in other languages has other words; a migration that has shipped is never edited.
+const OTHER_TONGUES: [&str; 4] = ["/de.", "/fr.", "/es.", "/ja."];
+
+fn gendered(file: &Source) -> Vec<Breach> {
+    let path = file.path.as_str();
+    let in_crates = path.starts_with("crates/") && (path.contains("/src/") || path.contains("/templates/"));
+    let read = in_crates || path.starts_with("docs/") || (path.ends_with(".md") && !path.contains('/'));
+    let other = path.contains("/migrations/") || OTHER_TONGUES.iter().any(|tongue| path.contains(tongue));
+    if !read || other {
+        return Vec::new();
+    }
+    let words = file.text.lines().enumerate().flat_map(|(number, line)| {
+        let words = line.split(|letter: char| !letter.is_alphabetic() && letter != '_');
+        words.map(move |word| (number + 1, word.to_lowercase()))
+    });
+    words.filter(|(_, word)| GENDERED.contains(&word.as_str())).collect()
+}
 
 const SHORTENED: [&str; 9] = ["txn", "txns", "trx", "trxs", "xact", "tran", "trans", "txs", "rx"];
 

@@ -71,7 +71,7 @@ pub struct Ask {
     pub payment_type: Option<String>,
     /// A company and its users: an id, or a name.
     pub account: Option<String>,
-    /// What is paid to this partner himself: an id, or a name.
+    /// What is paid to this partner alone: an id, or a name.
     pub partner: Option<String>,
     /// A range that has a name, or `custom`.
     pub range: Option<String>,

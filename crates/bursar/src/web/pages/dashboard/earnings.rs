@@ -1,5 +1,5 @@
-//! The third tab: what each payee earned and was paid in a calendar year, how his tax report stands, and whether the year
-//! is reported. One payee's year is on his own page.
+//! The third tab: what each payee earned and was paid in a calendar year, how their tax report stands, and whether the year
+//! is reported. One payee's year is on their own page.
 
 use askama::Template;
 use axum::extract::State;
@@ -38,7 +38,7 @@ struct Row {
     paid: Summed,
     returned: Summed,
     net: Summed,
-    /// The ways in which it reached him.
+    /// The ways in which it reached them.
     ways: Vec<(&'static str, Summed)>,
     tax: Chip,
     /// Whether the year is reported; nothing but in US dollars.

@@ -1,4 +1,4 @@
-//! Taking up an invitation as a colleague: the one-time link, a password, and he is in. Partners have a door of their own
+//! Taking up an invitation as a colleague: the one-time link, a password, and they are in. Partners have a door of their own
 //! (`portal::entry`).
 
 use askama::Template;
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[template(path = "join.html")]
 struct JoinPage {
     version: &'static str,
-    /// Where he will sign in with; nothing when the link is used up.
+    /// Where they will sign in with; nothing when the link is used up.
     email: Option<String>,
     why: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! One person who signs in: his role, whether he may come in, where he is signed in, and a fresh link for him.
+//! One person who signs in: their role, whether they may come in, where they are signed in, and a fresh link for them.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -44,18 +44,18 @@ struct PersonPage {
     frame: Frame,
     one: Listed,
     chip: Chip,
-    /// The roles he could have.
+    /// The roles they could have.
     roles: Vec<Role>,
     made_by: Option<String>,
     created: When,
     seen: Option<When>,
-    /// The browsers he is signed in with.
+    /// The browsers they are signed in with.
     sessions: Vec<(String, When)>,
-    /// Whoever looks has just proved who he is.
+    /// Whoever looks has just proved who they are.
     fresh: bool,
-    /// Why his role stays as it is.
+    /// Why their role stays as it is.
     no_role: Option<String>,
-    /// Why he is not shut out.
+    /// Why they are not shut out.
     no_out: Option<String>,
     /// A link that was just made, and until when it works.
     made: Option<(String, When)>,

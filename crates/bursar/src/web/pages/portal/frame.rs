@@ -1,4 +1,4 @@
-//! What every page of the portal is set in: a partner, his company, his language, and whose money he may look at. What is
+//! What every page of the portal is set in: a partner, their company, their language, and whose money they may look at. What is
 //! deliberately not here: the administrators' frame, which looks different on purpose.
 
 use askama::Template;
@@ -38,12 +38,12 @@ pub enum Place {
     Own,
 }
 
-/// For whom something is done: the partner himself, or the company he is the administrator of.
+/// For whom something is done: the partner, or the company they are the administrator of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whose {
     /// The partner: *Individual*.
     Me,
-    /// His company: *Organization*.
+    /// Their company: *Organization*.
     Company,
 }
 
@@ -104,13 +104,13 @@ impl Frame {
 
 /// A partner at a page of the portal.
 pub struct Guest {
-    /// His session.
+    /// Their session.
     pub session: Session,
-    /// Who he is.
+    /// Who they are.
     pub partner: Partner,
-    /// His company.
+    /// Their company.
     pub account: Account,
-    /// The language he reads.
+    /// The language they read.
     pub language: Language,
     visit: Visit,
 }
@@ -142,24 +142,24 @@ impl Guest {
         &self.session.actor
     }
 
-    /// The words of his language.
+    /// The words of their language.
     pub fn t(&self) -> &'static Words {
         self.language.words()
     }
 
-    /// Whether he looks after his whole company.
+    /// Whether they look after their whole company.
     pub fn administers(&self) -> bool {
         self.session.actor.role == Role::PartnerAdmin
     }
 
-    /// Whoever is paid when he is paid: himself, and for its administrator his company.
+    /// Whoever is paid when they are paid: themselves, and for its administrator their company.
     pub fn payees(&self) -> Vec<(Whose, Payee)> {
         let me = (Whose::Me, Payee::Partner(self.partner.id));
         let company = (Whose::Company, Payee::Account(self.account.id));
         if self.administers() { vec![me, company] } else { vec![me] }
     }
 
-    /// One of [`Guest::payees`] as an address names it. What is not his does not exist.
+    /// One of [`Guest::payees`] as an address names it. What is not theirs does not exist.
     ///
     /// # Errors
     /// 404.
@@ -176,7 +176,7 @@ impl Guest {
         }
     }
 
-    /// Whose rewards he may look at.
+    /// Whose rewards they may look at.
     pub fn visible(&self) -> Visible {
         partners::visible(self.actor())
     }
@@ -208,7 +208,7 @@ impl Guest {
         }
     }
 
-    /// An amount as he writes it.
+    /// An amount as they write it.
     pub fn cash(&self, amount: impl Into<Sum>) -> Amount {
         self.language.cash(amount)
     }

@@ -116,7 +116,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     guest.show(&page)
 }
 
-/// What the partner must do for those of his payees that earn, and what else stands in their way.
+/// What the partner must do for those of their payees that earn, and what else stands in their way.
 async fn tasks(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Task>, Vec<Reason>), Fault> {
     let payees = guest.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();

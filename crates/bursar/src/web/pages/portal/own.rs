@@ -1,4 +1,4 @@
-//! A partner's own login: his password, where he is signed in, his language.
+//! A partner's own login: their password, where they are signed in, their language.
 
 use askama::Template;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! What was paid to a partner, or for its administrator to anybody of his company: the list, and a payment's page with
+//! What was paid to a partner, or for its administrator to anybody of their company: the list, and a payment's page with
 //! how it stands, why, what it was for, and where it hangs, when the vendor was last asked and what it said.
 
 use askama::Template;
@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use payout::ids::RewardId;
 use payout::ledger::Payee;
-use payout::money::Money;
-use payout::reason::explain;
+use payout::money::{Money, Vendor};
+use payout::reason::explain_at;
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day, moment};
@@ -20,7 +20,7 @@ use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, payees, rewards};
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
-use crate::web::pages::words::{Chip, plain, status_chip};
+use crate::web::pages::words::{Chip, status_chip};
 use crate::web::{Route, get};
 
 /// The rows of the route table.
@@ -44,7 +44,7 @@ pub struct Row {
     pub vendor: &'static str,
     /// Where to, masked.
     pub destination: String,
-    /// To whom, where it is not the partner himself.
+    /// To whom, where it is not the partner.
     pub payee: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Row {
     pub fn of(guest: &Guest, one: &Transaction, name: Option<&str>) -> Self {
         let t = guest.t();
         let status = one.state.status();
-        let himself = one.terms.payee == Payee::Partner(guest.partner.id);
+        let own = one.terms.payee == Payee::Partner(guest.partner.id);
         Self {
             number: one.label(),
             day: day(one.created_at),
@@ -62,7 +62,7 @@ impl Row {
             told: if one.closed() { t.is_closed } else { t.meaning(one.state) },
             vendor: one.terms.vendor.label(),
             destination: one.destination.masked(),
-            payee: name.filter(|_| !himself).map(str::to_owned),
+            payee: name.filter(|_| !own).map(str::to_owned),
         }
     }
 }
@@ -90,7 +90,7 @@ pub async fn newest(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn his(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
+pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
     Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
 }
 
@@ -113,9 +113,9 @@ async fn list(
     ListQuery(Ask {}, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
-    let his = his(&mut db, &guest).await?;
+    let theirs = looked_after(&mut db, &guest).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let filter = Filter { payees: Some(his.clone()), after, ..Filter::default() };
+    let filter = Filter { payees: Some(theirs.clone()), after, ..Filter::default() };
     let mut found = transactions::list(&mut db, &filter, paging.limit + 1).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
@@ -141,14 +141,14 @@ async fn list(
 ///
 /// # Errors
 /// 404 for anything else.
-pub async fn one_of_his(db: &mut Db, guest: &Guest, number: &str) -> Result<Transaction, Fault> {
+pub async fn one_of_theirs(db: &mut Db, guest: &Guest, number: &str) -> Result<Transaction, Fault> {
     let found = match transactions::find(db, number).await {
         Ok(found) => found,
         Err(StoreError::Missing) => return Err(Fault::missing()),
         Err(error) => return Err(error.into()),
     };
-    let his = his(db, guest).await?;
-    if his.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Fault::missing()) }
+    let theirs = looked_after(db, guest).await?;
+    if theirs.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Fault::missing()) }
 }
 
 /// A reward that a payment covers.
@@ -199,7 +199,14 @@ fn why(guest: &Guest, of: &Transaction) -> Option<Why> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
     let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
     let (message, remedy) = guest.language.reason(&code);
-    Some(Why { message, remedy, who: Reason::who(explain(&code).who, whose, guest.t()) })
+    Some(Why { message, remedy, who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()) })
+}
+
+/// The vendor's own word for how a payment stands, out of what is noted of its answer: everything else that is noted
+/// there is for our own people, and in English.
+fn word_of(said: &str, vendor: Vendor) -> Option<&str> {
+    let word = said.strip_prefix(vendor.label())?.strip_prefix(" says ")?;
+    (!word.contains(' ')).then_some(word)
 }
 
 #[derive(Template)]
@@ -208,7 +215,8 @@ struct PayoutPage {
     frame: Frame,
     row: Row,
     reason: Option<Why>,
-    asked: Option<(String, String)>,
+    /// When the vendor was last asked, and its own word for how the payment stands, where it said one.
+    asked: Option<(String, Option<String>)>,
     ask_at: Option<String>,
     fee: Option<(Amount, Amount)>,
     arrived: Option<String>,
@@ -218,7 +226,7 @@ struct PayoutPage {
 
 async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
-    let one = one_of_his(&mut db, &guest, &number).await?;
+    let one = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[one.terms.payee]).await?;
     let name = names.get(&one.terms.payee).map(|named| named.name.as_str());
     let under_way = !one.state.settled() && !one.closed();
@@ -227,7 +235,10 @@ async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) 
         frame: guest.frame(one.label(), Place::Payouts),
         row: Row::of(&guest, &one, name),
         reason: why(&guest, &one).filter(|_| !one.closed() && !succeeded),
-        asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| (moment(at), plain(&said))),
+        asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| {
+            let word = word_of(&said, one.terms.vendor).map(str::to_owned);
+            (moment(at), word)
+        }),
         ask_at: one.ask_at.filter(|_| under_way).map(moment),
         fee: fee(&guest, &one),
         arrived: one.settled_at.filter(|_| succeeded).map(day),

@@ -201,7 +201,7 @@ async fn page(
     guest.show(&page)
 }
 
-/// Whether the payee has a destination already: a change of it is made by nobody but himself, just now.
+/// Whether the payee has a destination already: a change of it is made by nobody but them, just now.
 async fn must_prove(app: &App, guest: &Guest, payee: Payee) -> Result<bool, Fault> {
     let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
     Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))

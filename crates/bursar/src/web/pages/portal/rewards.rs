@@ -1,5 +1,5 @@
-//! What a partner has earned, or his whole company where he administers it: each with its status, and why it is not paid
-//! yet. A reviewer's reason is shown where he lets it be seen.
+//! What a partner has earned, or their whole company where they administer it: each with its status, and why it is not paid
+//! yet. A reviewer's reason is shown where they let it be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,15 +98,15 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, now: i
     };
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
-    // The number of a payment leads to it only where it was made to him.
-    let his = guest.payees().iter().any(|(_, his)| Some(*his) == payee) || guest.administers();
+    // The number of a payment leads to it only where it was made to them.
+    let theirs = guest.payees().iter().any(|(_, own)| Some(*own) == payee) || guest.administers();
     Row {
         number: reward.number(),
         chip: Chip { words: t.reward(shown), ..reward_chip(shown) },
         value: format!("{sign}{value}"),
         reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
         paid_on: reward.paid_at.map(day),
-        payout: reward.transaction.as_ref().filter(|_| his).map(|(_, number)| format!("PT-{number:06}")),
+        payout: reward.transaction.as_ref().filter(|_| theirs).map(|(_, number)| format!("PT-{number:06}")),
         whys: whys.map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest)).unwrap_or_default(),
         day: day(reward.entered.created_at),
         organization: matches!(payee, Some(Payee::Account(_))),

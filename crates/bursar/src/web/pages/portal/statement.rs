@@ -13,7 +13,7 @@ use payout::transaction::Status;
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, day};
 use super::home::span;
-use super::payouts::{Line, covered, fee, one_of_his};
+use super::payouts::{Line, covered, fee, one_of_theirs};
 use super::words::Amount;
 use crate::app::App;
 use crate::ops::statements::{self, Receiver};
@@ -76,7 +76,7 @@ async fn part(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Part, Faul
 
 async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
-    let found = one_of_his(&mut db, &guest, &number).await?;
+    let found = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[found.terms.payee]).await?;
     let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
     let page = StatementPage {
@@ -90,7 +90,7 @@ async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -
     guest.show(&page)
 }
 
-/// The same on paper, for himself and for whomever he looks after.
+/// The same on paper, for themselves and for whomever they look after.
 async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Fault> {
     let year = staff::year(file)?;
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
@@ -111,8 +111,8 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
         return Err(Fault::missing());
     }
     let mut db = app.store.read().await?;
-    let his: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
-    let filter = Filter { payees: Some(his), ..Filter::default() };
+    let theirs: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let filter = Filter { payees: Some(theirs), ..Filter::default() };
     let (from, to) = span(&year);
     let in_year = |one: &Transaction| match &one.outside {
         Some((_, on, _)) => on.starts_with(&year),

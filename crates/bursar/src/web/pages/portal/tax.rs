@@ -36,7 +36,7 @@ fn page_of(whose: Whose) -> String {
     format!("/portal/tax/{}", whose.as_str())
 }
 
-/// Whoever has only himself to think of is not asked for whom.
+/// Whoever has only themselves to think of is not asked for whom.
 async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     if !guest.administers() {
         return Ok(Redirect::to(&page_of(Whose::Me)).into_response());

@@ -37,7 +37,7 @@ impl Reason {
         Self { code, message, remedy, who, until: until.map(day) }
     }
 
-    /// Who must act, as whoever waits for this payee's money calls him.
+    /// Who must act, as whoever waits for this payee's money calls them.
     pub fn who(who: Who, whose: Whose, t: &Words) -> &'static str {
         match (who, whose) {
             (Who::Partner, Whose::Me) => t.who_you,

@@ -127,14 +127,6 @@ impl Language {
     pub fn cash(self, amount: impl Into<Sum>) -> Amount {
         Amount { sum: amount.into(), language: self }
     }
-
-    fn marks(self) -> (char, char) {
-        match self {
-            Self::English | Self::Japanese | Self::Pseudo => (',', '.'),
-            Self::German | Self::Spanish => ('.', ','),
-            Self::French => ('\u{202f}', ','),
-        }
-    }
 }
 
 /// An amount in a language.
@@ -148,21 +140,7 @@ impl HtmlSafe for Amount {}
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (group, point) = self.language.marks();
-        let decimal = self.sum.decimal();
-        let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("−", rest));
-        let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
-        let mut text = sign.to_owned();
-        for (place, digit) in whole.chars().enumerate() {
-            if place > 0 && (whole.len() - place).is_multiple_of(3) {
-                text.push(group);
-            }
-            text.push(digit);
-        }
-        if !rest.is_empty() {
-            text.push(point);
-            text.push_str(rest);
-        }
+        let text = self.language.of_mails().decimal(&self.sum.decimal());
         write!(f, "<span class=\"m\">{text} <small>{}</small></span>", self.sum.currency)
     }
 }
@@ -235,7 +213,7 @@ table! {
     reward_paid, reward_expired,
     // Payouts
     payouts_none, payouts_under, to, statement, statement_of, statement_note, statement_none, made_on, receiver,
-    company, total, print, asked, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
+    company, total, print, asked, asked_says, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
     is_success, is_failed, is_bank_refused, is_coming_back, is_returned, is_closed,
