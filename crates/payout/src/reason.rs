@@ -252,9 +252,12 @@ fn stripe(code: &str) -> Option<Explanation> {
             "Resubmit; if it fails again, ask the partner to talk to their bank.",
             Who::Payer,
         ),
-        "insufficient_funds" | "balance_insufficient" => {
-            told(Cause::Funds, "Our balance at Stripe did not cover this payment.", TOP_UP, Who::Payer)
-        }
+        "insufficient_funds" | "balance_insufficient" => told(
+            Cause::Funds,
+            "There was not enough available money at Stripe for this payment.",
+            TOP_UP,
+            Who::Payer,
+        ),
         "insufficient_capabilities_for_transfer"
         | "transfers_not_allowed"
         | "payouts_not_allowed"

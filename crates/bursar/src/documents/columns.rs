@@ -4,7 +4,7 @@
 
 use payout::ledger::Payee;
 use payout::money::{Sum, Vendor};
-use payout::reason::explain;
+use payout::reason::explain_at;
 use payout::reward::Entry;
 
 use super::{Cell, Heading, Kind};
@@ -203,7 +203,8 @@ fn reason(row: &TransactionRow) -> Cell {
     let code = transaction.reason.as_ref().map(|reason| reason.code.as_str());
     let Some(code) = code.or(transaction.waiting.as_deref()) else { return Cell::Empty };
     let said = transaction.reason.as_ref().map_or("", |reason| reason.message.as_str());
-    let words = explain(code).message.unwrap_or(if said.is_empty() { code } else { said });
+    let explained = explain_at(code, transaction.state).message;
+    let words = explained.unwrap_or(if said.is_empty() { code } else { said });
     Cell::text(words.replace(transaction.destination.address(), &transaction.destination.masked()))
 }
 

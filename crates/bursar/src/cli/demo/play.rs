@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use payout::ids::BatchId;
-use payout::reason::explain;
+use payout::reason::explain_at;
 use payout::transaction::{State, Status};
 use simulator::{Books, Call, Fault, FaultKind, Vendor as Played};
 
@@ -163,7 +163,7 @@ fn scenes(one: &Transaction, timeline: &[ReadLine], twice: bool) -> Vec<&'static
 }
 
 fn row(one: &Transaction, named: Option<&Named>, scenes: &[&'static str]) -> Vec<String> {
-    let explained = one.reason.as_ref().and_then(|reason| explain(&reason.code).message);
+    let explained = one.reason.as_ref().and_then(|reason| explain_at(&reason.code, one.state).message);
     let words = scenes.iter().map(|scene| match *scene {
         "answer lost" => "answer lost, same key sent again, paid once",
         "webhook lost" => "webhook lost, found by asking",

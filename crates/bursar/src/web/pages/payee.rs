@@ -1,5 +1,6 @@
 //! One payee, a partner or a company: whether we deal with them, where they are paid and since when, their tax report, what
-//! they were paid in a year, and every reason why they are not paid now. What is deliberately not here: the forms (`payee_forms`).
+//! they were paid in a year, and every reason why they are not paid now. What is deliberately not here: the forms
+//! (`payee_forms`).
 
 use askama::Template;
 use axum::extract::{Path, State};

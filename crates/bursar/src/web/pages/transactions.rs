@@ -10,7 +10,7 @@ use payout::access::Permission;
 use payout::ids::BatchId;
 use payout::ledger::Payee;
 use payout::money::Vendor;
-use payout::reason::explain;
+use payout::reason::explain_at;
 use payout::transaction::Status;
 
 use super::dashboard::asked::{Ask, Narrowed, Tab};
@@ -164,7 +164,8 @@ fn aside(transaction: &Transaction) -> String {
         transaction.reason.as_ref().map(|reason| reason.code.as_str()).or(transaction.waiting.as_deref());
     if let Some(code) = code {
         let said = transaction.reason.as_ref().map_or("", |reason| reason.message.as_str());
-        words.push(explain(code).message.unwrap_or(if said.is_empty() { code } else { said }).to_owned());
+        let explained = explain_at(code, transaction.state).message;
+        words.push(explained.unwrap_or(if said.is_empty() { code } else { said }).to_owned());
     }
     if transaction.released_at.is_some() {
         words.push("Its rewards are back in the pool.".to_owned());

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
 use payout::money::{self, Currency};
-use payout::reason::explain;
+use payout::reason::explain_at;
 use payout::transaction::{State as Stands, Status};
 
 use super::PARTNERS;
@@ -178,7 +178,7 @@ async fn of_payments(db: &mut Db, guest: &Guest) -> Result<Vec<Task>, Fault> {
         // Where the money goes was changed since: what is left to be done is ours.
         let elsewhere = profiles.get(payee).is_some_and(|now| *now != one.destination.fingerprint());
         let answered = elsewhere && one.state != Stands::Unclaimed;
-        if explain(code).who != Who::Partner || answered {
+        if explain_at(code, one.state).who != Who::Partner || answered {
             return None;
         }
         let (message, remedy) = guest.language.reason(code);
