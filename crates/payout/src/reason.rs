@@ -217,6 +217,11 @@ pub fn restriction(code: &str) -> &str {
 }
 
 fn stripe(code: &str) -> Option<Explanation> {
+    bank(code).or_else(|| account(code))
+}
+
+/// What the payee's bank says of a payout.
+fn bank(code: &str) -> Option<Explanation> {
     let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
     Some(match code {
         "account_closed" => partner(Cause::AccountClosed, "The partner's bank account is closed.", NEW_BANK),
@@ -252,6 +257,14 @@ fn stripe(code: &str) -> Option<Explanation> {
             "Resubmit; if it fails again, ask the partner to talk to their bank.",
             Who::Payer,
         ),
+        _ => return None,
+    })
+}
+
+/// What Stripe itself says of a transfer or a payout.
+fn account(code: &str) -> Option<Explanation> {
+    let partner = |cause, message, remedy| told(cause, message, remedy, Who::Partner);
+    Some(match code {
         "insufficient_funds" | "balance_insufficient" => told(
             Cause::Funds,
             "There was not enough available money at Stripe for this payment.",
@@ -295,6 +308,11 @@ fn stripe(code: &str) -> Option<Explanation> {
 }
 
 fn paypal(code: &str) -> Option<Explanation> {
+    receiver(code).or_else(|| sender(code)).or_else(|| status(code))
+}
+
+/// What PayPal says of whoever is to be paid.
+fn receiver(code: &str) -> Option<Explanation> {
     Some(match code {
         "RECEIVER_UNREGISTERED" | "RECEIVER_UNCONFIRMED" => told(
             Cause::Unregistered,
@@ -342,6 +360,13 @@ fn paypal(code: &str) -> Option<Explanation> {
             OTHER_ADDRESS,
             Who::Partner,
         ),
+        _ => return None,
+    })
+}
+
+/// What PayPal says of our own account, and of the payment itself.
+fn sender(code: &str) -> Option<Explanation> {
+    Some(match code {
         "INSUFFICIENT_FUNDS" | "NEGATIVE_BALANCE" | "NON_HOLDING_CURRENCY" => told(
             Cause::Funds,
             "Our PayPal balance did not cover this payment; nothing moved.",
@@ -378,7 +403,7 @@ fn paypal(code: &str) -> Option<Explanation> {
         "INTERNAL_ERROR" | "UNDEFINED" => {
             told(Cause::Ours, "PayPal failed inside; nothing moved.", "Resubmit.", Who::Payer)
         }
-        code => return status(code),
+        _ => return None,
     })
 }
 

@@ -96,12 +96,16 @@ fn verdict(blockers: &[Blocker]) -> Chip {
         !matches!(blocker.code, Code::RewardInBatch | Code::RewardInFlight)
             && blocker.code.scope() != Scope::Batch
     });
-    let (tone, words) = match () {
-        () if blockers.is_empty() => ("good", "Yes"),
-        () if placed(Code::RewardPaid) => ("good", "Paid"),
-        () if placed(Code::RewardInFlight) => ("wait", "In a payment"),
-        () if placed(Code::RewardInBatch) && !others => ("wait", "In a payout"),
-        () => ("warn", "Not yet"),
+    let (tone, words) = if blockers.is_empty() {
+        ("good", "Yes")
+    } else if placed(Code::RewardPaid) {
+        ("good", "Paid")
+    } else if placed(Code::RewardInFlight) {
+        ("wait", "In a payment")
+    } else if placed(Code::RewardInBatch) && !others {
+        ("wait", "In a payout")
+    } else {
+        ("warn", "Not yet")
     };
     Chip { tone, words }
 }
