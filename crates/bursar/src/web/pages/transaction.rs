@@ -362,8 +362,8 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
         AttemptState::Review => ("warn", "A person must look"),
         AttemptState::Accepted => ("wait", "The vendor has it"),
         AttemptState::Succeeded => ("good", "Done"),
-        AttemptState::Failed if bank => ("bad", "Failed, the money is in the payee's Stripe balance"),
-        AttemptState::Returned if bank => ("bad", "Sent back to the payee's Stripe balance"),
+        AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
+        AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
         AttemptState::Returned => ("bad", "The money came back to us"),
     };
