@@ -46,8 +46,10 @@
 //! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account)
 //! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
-//! accounts` (as a database of an earlier version) · `reconnect stripe` (credentials are saved again; `other-account`:
-//! those of another account) · `switch stripe other-account` (the same beneath the program, without any question) ·
+//! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
+//! until it is through) · `set-aside ana` (a pass tripped over her payment's record) · `reconnect stripe` (credentials
+//! are saved again; `other-account`: those of another account) · `switch stripe other-account` (the same beneath the
+//! program, without any question) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) · `webhook ana
 //! paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object` as
 //! what is wrong with it; `of 1` names the first attempt's object) .
@@ -232,8 +234,8 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
-                | "disconnect" | "fees" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode"
-                | "clock",
+                | "disconnect" | "fees" | "items" | "set-aside" | "forget" | "reconnect" | "switch"
+                | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

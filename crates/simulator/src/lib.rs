@@ -286,6 +286,11 @@ impl Simulator {
         self.world().paypal.fees_hidden = hidden;
     }
 
+    /// From now on PayPal lists only the first half of a batch's items until the batch is through, or all of them again.
+    pub fn list_items_late(&self, late: bool) {
+        self.world().paypal.items_late = late;
+    }
+
     /// A copy of everything that both vendors have written down.
     pub fn books(&self) -> Books {
         Books::of(&self.world())

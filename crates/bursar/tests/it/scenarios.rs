@@ -32,6 +32,7 @@ scenarios![
     balance_topped_up_at_paypal,
     balance_topped_up_at_stripe,
     bank_account_taken_away,
+    batch_lists_its_items_late,
     batch_success_holds_failures,
     clawback_comes_off_the_next_claim,
     clawed_back,

@@ -1,6 +1,7 @@
 //! What vendors do in a scenario: faults, balances, and events that nobody should believe.
 
 use bursar::ops::vendors::Credentials;
+use bursar::store::aside;
 use bursar::store::events::{self, New};
 use bursar::store::meta;
 use bursar::store::transactions::{self, Transaction};
@@ -44,6 +45,8 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             }
         }
         ("fees", [state]) => world.simulator.hide_fees(*state == "hidden"),
+        ("items", [state]) => world.simulator.list_items_late(*state == "late"),
+        ("set-aside", [who]) => set_aside(world, cast, who).await?,
         ("close-bank", [who, currency]) => {
             world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
         }
@@ -119,6 +122,19 @@ async fn switch(world: &World, vendor: &str) -> Outcome {
     let after = connections::Connection { sealed, account: Some(account.to_owned()), ..before };
     let put: bursar::ops::Result<()> = transact!(world.app, |tx| { Ok(connections::put(tx, &after).await?) });
     put.map_err(odd)
+}
+
+/// As after a pass that tripped over the record of a queued payment.
+async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
+    let transaction = cast.transaction(world, who).await?;
+    let set: bursar::ops::Result<()> = transact!(world.app, |tx| {
+        let now = world.now();
+        for attempt in transactions::attempts(tx, &[transaction.id]).await? {
+            aside::attempt(tx, &attempt.id.to_string(), "for a test", now + 3_600 * SECOND, now).await?;
+        }
+        Ok(())
+    });
+    set.map_err(odd)
 }
 
 /// As after a restored backup.

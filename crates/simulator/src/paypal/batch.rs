@@ -118,8 +118,11 @@ pub(crate) fn read(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let page = call.number("page", 1, 1000)?;
     let page_size = call.number("page_size", 1000, 1000)?;
     let batch = world.paypal.batches.find(id).ok_or_else(Refusal::missing)?;
-    let first = batch.items.start.saturating_add((page - 1) * page_size).min(batch.items.end);
-    let last = first.saturating_add(page_size).min(batch.items.end);
+    let hidden = world.paypal.items_late && batch.completed_at.is_none();
+    let listed = if hidden { batch.items.len() / 2 } else { batch.items.len() };
+    let end = batch.items.start + listed;
+    let first = batch.items.start.saturating_add((page - 1) * page_size).min(end);
+    let last = first.saturating_add(page_size).min(end);
     let items: Vec<Value> = world.paypal.items.rows()[first..last]
         .iter()
         .map(|item| {
@@ -136,8 +139,8 @@ pub(crate) fn read(world: &World, call: &Call<'_>, id: &str) -> Outcome {
         "links": [call.link(&path, "self", "GET")],
     });
     if call.query.get("total_required").is_some_and(|required| required == "true") {
-        body["total_items"] = Value::from(batch.items.len());
-        body["total_pages"] = Value::from(batch.items.len().div_ceil(page_size));
+        body["total_items"] = Value::from(listed);
+        body["total_pages"] = Value::from(listed.div_ceil(page_size));
     }
     Ok((200, body))
 }

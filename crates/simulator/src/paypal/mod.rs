@@ -43,6 +43,8 @@ pub(crate) struct PayPal {
     opening_minor: i64,
     /// Items are shown without the fees that are taken for them.
     pub(crate) fees_hidden: bool,
+    /// A batch that is not through lists only the first half of its items.
+    pub(crate) items_late: bool,
 }
 
 /// Our balance in one currency.
@@ -90,6 +92,7 @@ impl PayPal {
             posts: (0, 0),
             opening_minor: options.opening_minor,
             fees_hidden: false,
+            items_late: false,
         }
     }
 
