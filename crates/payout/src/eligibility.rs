@@ -214,6 +214,10 @@ blockers! {
     MoneyMissing = "money_missing", Claim, Payer,
         "The money was transferred to the payee's Stripe balance and is not there any more, and no payout is known that took it.",
         "Look at the payee's account in Stripe: find out where the money went, then settle the payment by hand.";
+    /// Its record trips a pass up.
+    SetAside = "set_aside", Claim, Admin,
+        "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until that is put right, and the others go on.",
+        "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.";
     /// Not allowed.
     PermissionDenied = "permission_denied", Person, Admin,
         "Your role does not allow this.", "Ask an administrator.";

@@ -89,7 +89,13 @@ const TOP_UP: &str = "Add money at the vendor, then resubmit.";
 #[must_use]
 pub fn explain(code: &str) -> Explanation {
     if let Some(blocker) = Code::parse(code) {
-        let cause = if blocker == Code::DestinationChanged { Cause::Destination } else { Cause::Ours };
+        let cause = if blocker == Code::DestinationChanged {
+            Cause::Destination
+        } else if blocker == Code::SetAside {
+            Cause::Unclear
+        } else {
+            Cause::Ours
+        };
         return told(cause, blocker.message(), blocker.remedy(), blocker.who());
     }
     stripe(code).or_else(|| paypal(code)).or_else(|| ours(code)).unwrap_or(Explanation {
@@ -466,12 +472,6 @@ fn ours(code: &str) -> Option<Explanation> {
         "not_found_at_vendor" => told(
             "The vendor gave no answer, and two later looks found no such payment there: nothing moved.",
             "Resubmit.",
-        ),
-        "set_aside" => self::told(
-            Cause::Unclear,
-            "The record of this payment cannot be worked on, so it was set aside: nothing more is sent for it until that is put right, and the others go on.",
-            "Look into the log for what is wrong with the record and have it put right; it is tried again every hour.",
-            Who::Admin,
         ),
         "not_made" => told(
             "A person found out from the vendor that this was not carried out.",

@@ -16,7 +16,7 @@ use super::batches::{self, Gates};
 use super::{OpsError, Result, payees, rewards, transactions as verbs};
 use crate::store::rewards::Reward;
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db};
+use crate::store::{self, Db, StoreError};
 
 /// What stands between something and being paid.
 #[derive(Clone, Debug)]
@@ -52,8 +52,10 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         return Ok(Why::gates(batches::view(db, name, now).await?.all_blockers()));
     }
     if is_number(name, "PT-", 1) || TransactionId::parse(name).is_some() {
-        let payment = transactions::find(db, name).await?;
-        return of_transaction(db, payment, now).await;
+        return match payment(db, name).await {
+            Err(OpsError::Blocked(unreadable)) => Ok(Why::gates(unreadable)),
+            found => of_transaction(db, found?, now).await,
+        };
     }
     // What has the form of a payee's id of ours is that payee, and no reward that a caller calls so.
     let reward = match Payee::parse(name) {
@@ -85,7 +87,10 @@ fn is_number(name: &str, prefix: &str, groups: usize) -> bool {
 async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
     let blockers = rewards::blockers(db, reward, now).await?;
     let Some((id, _)) = &reward.transaction else { return Ok(Why::gates(blockers)) };
-    let payment = transactions::find(db, &id.to_string()).await?;
+    let payment = match payment(db, &id.to_string()).await {
+        Err(OpsError::Blocked(unreadable)) => return Ok(Why::gates([blockers, unreadable].concat())),
+        found => found?,
+    };
     let closed = closed_to_resubmit(db, &payment, now).await?;
     Ok(Why { blockers, payment: Some(Box::new(payment)), closed, of_payment: false })
 }
@@ -129,6 +134,21 @@ pub fn in_flight(blocker: Blocker, payment: &Transaction) -> Blocker {
     match who.filter(|who| *who != Who::Nobody) {
         Some(who) => blocker.acting(who, "Open that payment: it says why it stands so and what can be done."),
         None => blocker,
+    }
+}
+
+/// A payment, by the number that people see or its id.
+///
+/// # Errors
+/// [`OpsError::Blocked`] when its record cannot be read: who must act then, and what they must do.
+pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
+    match transactions::find(db, name).await {
+        Err(error @ (StoreError::Corrupt(_) | StoreError::Db(_))) if error.about_a_row() => {
+            tracing::error!(payment = name, %error, "the record of a payment cannot be read");
+            let told = Some(format!("What is wrong with it: {error}."));
+            Err(OpsError::Blocked(vec![Blocker::new(Code::SetAside, name).noting(told)]))
+        }
+        found => Ok(found?),
     }
 }
 

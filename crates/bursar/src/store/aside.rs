@@ -6,9 +6,6 @@ use sqlx::any::AnyRow;
 
 use super::{Db, Result, Tx, Value, Where};
 
-/// The code under which a payment is shown that was set aside.
-pub const SET_ASIDE: &str = "set_aside";
-
 /// Sets aside the payment of a queued attempt: it is tried again at `again_at`.
 ///
 /// # Errors

@@ -68,6 +68,8 @@ pub fn gate(code: Code) -> Told {
             told("Das Geld liegt beim Zahlungsdienst und ist dort noch nicht verfügbar.", "Sie müssen nichts tun: Es geht von selbst an Ihre Bank weiter."),
         Code::MoneyMissing =>
             told("Wir klären mit dem Zahlungsdienst, wo das Geld dieser Zahlung ist.", "Sie müssen nichts tun; wir kümmern uns darum."),
+        Code::SetAside =>
+            told("Wir bringen den Datensatz dieser Zahlung in Ordnung.", "Sie müssen nichts tun; wir kümmern uns darum."),
     }
 }
 

@@ -68,6 +68,8 @@ pub fn gate(code: Code) -> Told {
             told("The money is at the payment service and is not available there yet.", "You need not do anything: it goes on to your bank by itself."),
         Code::MoneyMissing =>
             told("We are finding out with the payment service where the money of this payment is.", "You need not do anything; we are looking into it."),
+        Code::SetAside =>
+            told("We are putting the record of this payment right.", "You need not do anything; we are looking into it."),
     }
 }
 

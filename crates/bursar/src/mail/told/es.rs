@@ -68,6 +68,8 @@ pub fn gate(code: Code) -> Told {
             told("El dinero está en el servicio de pago y todavía no está disponible allí.", "No tiene que hacer nada: pasa a su banco por sí solo."),
         Code::MoneyMissing =>
             told("Estamos averiguando con el servicio de pago dónde está el dinero de este pago.", "No tiene que hacer nada; nos ocupamos de ello."),
+        Code::SetAside =>
+            told("Estamos corrigiendo el registro de este pago.", "No tiene que hacer nada; nos ocupamos de ello."),
     }
 }
 

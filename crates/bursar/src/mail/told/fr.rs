@@ -68,6 +68,8 @@ pub fn gate(code: Code) -> Told {
             told("L’argent est auprès du service de paiement et n’y est pas encore disponible.", "Vous n’avez rien à faire : il part vers votre banque de lui-même."),
         Code::MoneyMissing =>
             told("Nous cherchons avec le service de paiement où se trouve l’argent de ce paiement.", "Vous n’avez rien à faire ; nous nous en occupons."),
+        Code::SetAside =>
+            told("Nous corrigeons l’enregistrement de ce paiement.", "Vous n’avez rien à faire ; nous nous en occupons."),
     }
 }
 

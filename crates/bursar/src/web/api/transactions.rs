@@ -23,7 +23,7 @@ use crate::clock::{rfc3339, start_of_date};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::payees as payee_verbs;
 use crate::ops::transactions::{self as verbs};
-use crate::ops::{by_hand, evidence, views, why};
+use crate::ops::{OpsError, by_hand, evidence, views, why};
 use crate::store::programs::{self, Named};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
@@ -506,10 +506,13 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<axum::Json<WholeJson>, Fault> {
     let mut db = app.store.read().await?;
-    let transaction = transactions::find(&mut db, &id).await?;
-    if let Some(own) = own_payees(&mut db, &actor).await?
-        && !own.contains(&transaction.terms.payee.to_string())
-    {
+    let own = own_payees(&mut db, &actor).await?;
+    let transaction = match why::payment(&mut db, &id).await {
+        // Whose it is cannot be read, so it is told of to our own people only.
+        Err(OpsError::Blocked(_)) if own.is_some() => return Err(Fault::missing()),
+        found => found?,
+    };
+    if own.is_some_and(|own| !own.contains(&transaction.terms.payee.to_string())) {
         return Err(Fault::missing());
     }
     let ours = !matches!(actor.role, Role::Partner | Role::PartnerAdmin);

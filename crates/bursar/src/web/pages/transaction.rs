@@ -140,7 +140,7 @@ struct ShowPage {
 async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
     let app = &web.app;
     let mut db = app.store.read().await?;
-    let transaction = transactions::find(&mut db, &number).await?;
+    let transaction = why::payment(&mut db, &number).await?;
     if transaction.label() != number {
         return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
     }
