@@ -221,14 +221,12 @@ const BRIEF: &str = "SELECT id, number, owner_id, payee, value_minor, currency, 
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Brief>> {
-    let mut found = Vec::new();
+pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Briefs> {
+    let mut found = Briefs::default();
     for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| id.to_string().into()));
-        for row in db.all(conditions.query(&format!("{BRIEF} {{where}}"))).await? {
-            found.push(read_brief(&row)?);
-        }
+        found.read(&db.all(conditions.query(&format!("{BRIEF} {{where}}"))).await?)?;
     }
     Ok(found)
 }
@@ -237,9 +235,36 @@ pub async fn briefs(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Brief>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Vec<Brief>> {
+pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs> {
     let query = narrowed(filter, now).query(&format!("{BRIEF} {{where}} ORDER BY id"));
-    db.all(query).await?.iter().map(read_brief).collect()
+    let mut found = Briefs::default();
+    found.read(&db.all(query).await?)?;
+    Ok(found)
+}
+
+/// What was found. A record that cannot be read must not keep the others from being decided about.
+#[derive(Default)]
+pub struct Briefs {
+    /// What decides about each.
+    pub readable: Vec<Brief>,
+    /// Those whose record cannot be read.
+    pub unreadable: Vec<RewardId>,
+}
+
+impl Briefs {
+    fn read(&mut self, rows: &[AnyRow]) -> Result<()> {
+        for row in rows {
+            match read_brief(row) {
+                Err(error) if error.about_a_row() => {
+                    let id = parsed(row, "id", RewardId::parse)?;
+                    tracing::error!(reward = %id, %error, "the record of a reward cannot be read; nothing is decided about it");
+                    self.unreadable.push(id);
+                }
+                brief => self.readable.push(brief?),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read_brief(row: &AnyRow) -> Result<Brief> {

@@ -142,7 +142,7 @@ async fn decide_some(app: &App) -> Outcome {
     let mut db = app.store.read().await?;
     let briefs = crate::store::rewards::briefs_of(&mut db, &filter, app.clock.now()).await?;
     drop(db);
-    let ids: Vec<_> = briefs.iter().map(|brief| brief.id).collect();
+    let ids: Vec<_> = briefs.readable.iter().map(|brief| brief.id).collect();
     let pick = |wanted: fn(usize) -> bool| {
         ids.iter().enumerate().filter(move |(at, _)| wanted(*at)).map(|(_, id)| *id).collect()
     };

@@ -1,5 +1,7 @@
 //! Reviewing: what people decide about rewards, one or many by the set.
 
+use std::collections::HashSet;
+
 use payout::Refusal;
 use payout::ids::RewardId;
 use payout::ledger::Journal;
@@ -104,7 +106,7 @@ pub async fn decide(
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
         let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
-        let (mut allowed, skipped) = judge(briefs, actor, verdict);
+        let (mut allowed, skipped) = judge(briefs.readable, actor, verdict);
         if let Some((_, refusal)) = skipped.into_iter().next() {
             return Err(refusal.into());
         }
@@ -202,8 +204,10 @@ async fn decide_all(
     let (briefs, unknown) = match which {
         Which::Ids(ids) => {
             let briefs = rewards::briefs(tx, ids).await?;
-            let known: std::collections::HashSet<RewardId> = briefs.iter().map(|brief| brief.id).collect();
-            let unknown = ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
+            let mut known: HashSet<RewardId> = briefs.readable.iter().map(|brief| brief.id).collect();
+            known.extend(&briefs.unreadable);
+            let unknown: Vec<_> =
+                ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
             (briefs, unknown)
         }
         Which::All(filter, expected) => {
@@ -213,14 +217,16 @@ async fn decide_all(
                 return Err(count_changed(*expected, usize::try_from(found).unwrap_or(0)));
             }
             let briefs = rewards::briefs_of(tx, filter, now).await?;
-            if i64::try_from(briefs.len()).ok() != Some(*expected) {
-                return Err(count_changed(*expected, briefs.len()));
+            let found = briefs.readable.len() + briefs.unreadable.len();
+            if i64::try_from(found).ok() != Some(*expected) {
+                return Err(count_changed(*expected, found));
             }
             (briefs, Vec::new())
         }
     };
-    let (mut allowed, refused) = judge(briefs, actor, verdict);
-    let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code));
+    let unreadable = briefs.unreadable.into_iter().map(|id| (id, "record_unreadable"));
+    let (mut allowed, refused) = judge(briefs.readable, actor, verdict);
+    let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code)).chain(unreadable);
     let done = Done {
         done: allowed.iter().map(|brief| brief.id).collect(),
         skipped: refused.chain(unknown).collect(),

@@ -266,6 +266,9 @@ fn skipped_why(code: &str) -> &'static str {
         "own_reward" => "it is yours, and nobody approves their own reward; ask another reviewer.",
         "not_pending" => "it is not Submitted or In Review any more.",
         "not_found" => "it was deleted meanwhile.",
+        "record_unreadable" => {
+            "its record cannot be read. Ask whoever runs Bursar to look into its log and to have it put right."
+        }
         _ => "the rules do not allow it; open it to see why.",
     }
 }
