@@ -355,7 +355,49 @@ fn item_index(field: &str) -> Option<usize> {
     rest[..digits].parse().ok()
 }
 
-/// Seconds to wait. The other form of the header, a date, is not used by either vendor.
+/// The longest patience a vendor is granted. What asks for more, by a mistake of the vendor's or of something between, must
+/// not stop payments for ever.
+const LONGEST_PATIENCE_S: u64 = 86_400;
+
+/// Seconds to wait, at most a day. The other form of the header, a date, is not used by either vendor; what is no number
+/// asks for nothing.
 fn retry_after(received: &Received) -> Option<u64> {
-    received.header("retry-after")?.trim().parse().ok()
+    let text = received.header("retry-after")?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A number too large to be read is larger than a day.
+    is_number.then(|| text.parse().unwrap_or(u64::MAX).min(LONGEST_PATIENCE_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_a_number_of_seconds_and_at_most_a_day() {
+        let asked = |value: &str| {
+            let mut received = Received { status: 429, headers: Default::default(), body: Vec::new() };
+            received.headers.insert("retry-after", value.parse().unwrap());
+            retry_after(&received)
+        };
+        let rows = [
+            ("60", Some(60)),
+            (" 60 ", Some(60)),
+            ("86401", Some(86_400)),
+            ("18446744073709551615", Some(86_400)),
+            ("99999999999999999999999999", Some(86_400)),
+            ("-1", None),
+            ("+5", None),
+            ("soon", None),
+            ("1e9", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+            ("", None),
+        ];
+        for (value, seconds) in rows {
+            assert_eq!(asked(value), seconds, "{value:?}");
+        }
+        assert_eq!(
+            retry_after(&Received { status: 429, headers: Default::default(), body: Vec::new() }),
+            None
+        );
+    }
 }

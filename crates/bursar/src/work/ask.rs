@@ -9,6 +9,7 @@ use payout::transaction::{AttemptState, Leg, State};
 use vendors::paypal;
 use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
+use super::pace::About;
 pub use super::prove::{found, not_made};
 use super::{Work, connect, settle};
 use crate::app::Actor;
@@ -111,7 +112,7 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
         return Ok(());
     }
     let asked_at = work.app.clock.now();
-    let asking = work.ask(Vendor::Stripe, connect::account(&stripe.client, address));
+    let asking = work.ask_about(Vendor::Stripe, About::Account, connect::account(&stripe.client, address));
     let read = tokio::time::timeout(READ_IN, asking).await;
     if let Ok(Ok(state)) = read {
         let said = connect::standing(&state);

@@ -27,6 +27,8 @@ const PROBE_US: i64 = 20_000_000;
 /// The wait after the first probe without an answer; it doubles, up to [`LONGEST_US`].
 const FIRST_WAIT_US: i64 = 1_000_000;
 const LONGEST_US: i64 = 30_000_000;
+/// Patience beyond this is told of: payments stand still for it, and nobody has looked why.
+const LONG_PATIENCE_US: i64 = 600_000_000;
 /// A time before one that was seen already by more than this is that of a clock that was set back.
 const SET_BACK_US: i64 = 600_000_000;
 
@@ -69,7 +71,16 @@ impl Reach {
 
     /// The vendor asked for patience. What it asks of payments holds for questions too; what it asks of questions does
     /// not hold up payments.
-    pub(super) fn hold(&self, vendor: Vendor, calls: Calls, until: i64) {
+    pub(super) fn hold(&self, vendor: Vendor, calls: Calls, until: i64, now: i64) {
+        if self.asks_for_much(vendor, calls, until, now) {
+            tracing::error!(
+                vendor = vendor.as_str(),
+                ?calls,
+                minutes = (until - now) / 60_000_000,
+                "the vendor asks not to be called for long; nothing is sent to it until then and nothing has failed. Ask the vendor why, or restart Bursar to try at once"
+            );
+            metrics::counter!("bursar_alarms_total").increment(1);
+        }
         let also = match calls {
             Calls::Money => &[Calls::Money, Calls::Reads][..],
             Calls::Reads => &[Calls::Reads][..],
@@ -77,6 +88,12 @@ impl Reach {
         for calls in also {
             self.with(vendor, *calls, |line| line.held_until = line.held_until.max(until));
         }
+    }
+
+    /// Whether this patience is worth an alarm: long, and longer than what was granted already.
+    fn asks_for_much(&self, vendor: Vendor, calls: Calls, until: i64, now: i64) -> bool {
+        let held = self.with(vendor, calls, |line| line.held_until);
+        until - now > LONG_PATIENCE_US && until - held > LONG_PATIENCE_US
     }
 
     /// How many calls may be begun now, at most `most`: none while the vendor asked for patience or a probe is on its way,
@@ -144,7 +161,7 @@ impl Reach {
                 self.answered(vendor, Calls::Reads);
                 let seconds = retry_after_s.unwrap_or(1);
                 let patience = i64::try_from(seconds).unwrap_or(60).saturating_mul(1_000_000);
-                self.hold(vendor, Calls::Reads, now.saturating_add(patience));
+                self.hold(vendor, Calls::Reads, now.saturating_add(patience), now);
             }
             Ok(_)
             | Err(
@@ -198,7 +215,7 @@ mod tests {
         assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, SECOND, 60), 0, "the probe is a second away");
         assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, 3 * SECOND, 60), 1);
         reach.room(Vendor::PayPal, Calls::Money, hours, 1);
-        reach.hold(Vendor::PayPal, Calls::Money, hours + 30 * SECOND);
+        reach.hold(Vendor::PayPal, Calls::Money, hours + 30 * SECOND, hours);
         assert!(!reach.begin(Vendor::PayPal, Calls::Money, 20 * SECOND), "its patience is kept");
         assert!(reach.begin(Vendor::PayPal, Calls::Money, 51 * SECOND));
     }
@@ -210,8 +227,25 @@ mod tests {
         reach.learn(Vendor::Stripe, &limited, 0);
         assert!(!reach.begin(Vendor::Stripe, Calls::Reads, 29 * SECOND));
         assert!(reach.begin(Vendor::Stripe, Calls::Money, 0));
-        reach.hold(Vendor::Stripe, Calls::Money, 60 * SECOND);
+        reach.hold(Vendor::Stripe, Calls::Money, 60 * SECOND, 0);
         assert!(!reach.begin(Vendor::Stripe, Calls::Reads, 59 * SECOND));
         assert!(reach.begin(Vendor::Stripe, Calls::Reads, 60 * SECOND));
+    }
+
+    #[test]
+    fn long_patience_is_told_of_once() {
+        let reach = Reach::default();
+        let asks = |minutes: i64, now: i64| {
+            let until = now + minutes * 60 * SECOND;
+            let much = reach.asks_for_much(Vendor::Stripe, Calls::Money, until, now);
+            reach.hold(Vendor::Stripe, Calls::Money, until, now);
+            much
+        };
+        assert!(!asks(10, 0));
+        assert!(asks(60, 0));
+        assert!(!asks(60, SECOND), "the same once more");
+        assert!(asks(1_440, 2 * SECOND));
+        assert!(!reach.begin(Vendor::Stripe, Calls::Money, 1_440 * 60 * SECOND));
+        assert!(reach.begin(Vendor::Stripe, Calls::Money, 1_440 * 60 * SECOND + 2 * SECOND));
     }
 }

@@ -15,6 +15,7 @@ use vendors::stripe::{
 
 use super::calls::Calls;
 use super::clients::Made;
+use super::pace::About;
 use super::{Done, Work};
 use crate::app::Actor;
 use crate::ops::payees::{self as payee_verbs, Standing};
@@ -213,8 +214,11 @@ async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str)
 /// # Errors
 /// When the database does not answer. A vendor that does not answer is asked again.
 pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()> {
-    let unknown = connection(work, vendor).await?;
-    let unknown = unknown.filter(|one| one.account.is_none() && one.rejected_at.is_none());
+    let known = connection(work, vendor).await?;
+    if let (Some(pace), Vendor::Stripe, Some(connection)) = (&work.pace, vendor, &known) {
+        pace.in_test_mode(connection.mode == "test");
+    }
+    let unknown = known.filter(|one| one.account.is_none() && one.rejected_at.is_none());
     let Some(connection) = unknown else { return Ok(()) };
     if work.reach.room(vendor, Calls::Reads, now, 1) == 0 {
         return Ok(());
@@ -239,7 +243,7 @@ pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()
         Err(error) => {
             tracing::warn!(vendor = vendor.as_str(), %error,
                 "it cannot be read whose account the saved credentials belong to; nothing is sent there until it is");
-            work.reach.hold(vendor, Calls::Reads, now + IDENTIFY_AGAIN_US);
+            work.reach.hold(vendor, Calls::Reads, now + IDENTIFY_AGAIN_US, now);
         }
     }
     Ok(())
@@ -394,7 +398,7 @@ async fn refresh_accounts(work: &Work, now: i64) -> Done {
     let client = &stripe.client;
     let reads = futures::stream::iter(due).map(|address| async move {
         let asked_at = app.clock.now();
-        let state = work.ask(Vendor::Stripe, account(client, &address)).await;
+        let state = work.ask_about(Vendor::Stripe, About::Account, account(client, &address)).await;
         (address, asked_at, state)
     });
     let (mut done, mut reads) = (0, reads.buffer_unordered(READS_AT_ONCE));

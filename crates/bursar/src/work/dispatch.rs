@@ -19,6 +19,7 @@ use vendors::{BadRequest, MoneyRequest, ReadError};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
+use super::pace::About;
 use super::swept::{self, Gone, Why};
 use super::{Death, Done, Work, connect, send};
 use crate::ops::batches::Gates;
@@ -356,7 +357,10 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         let client = stripe.client.clone();
         async move {
             let balance = match ConnectedAccount::parse(&account) {
-                Some(account) => work.ask(Vendor::Stripe, in_time(client.balance(Some(&account)))).await,
+                Some(account) => {
+                    let asked = in_time(client.balance(Some(&account)));
+                    work.ask_about(Vendor::Stripe, About::Balance, asked).await
+                }
                 None => Err(ReadError::Missing),
             };
             (waiting, balance)

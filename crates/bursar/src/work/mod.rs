@@ -52,7 +52,7 @@ use crate::pulse::{self, Watched};
 use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
-use pace::Pace;
+use pace::{About, Pace};
 
 /// What every loop is given.
 #[derive(Clone)]
@@ -140,12 +140,22 @@ impl Work {
         vendor: Vendor,
         question: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, ReadError> {
+        self.ask_about(vendor, About::Payment, question).await
+    }
+
+    /// The same about something whose endpoint has a limit of its own.
+    async fn ask_about<T>(
+        &self,
+        vendor: Vendor,
+        about: About,
+        question: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
         if !self.reach.begin(vendor, Calls::Reads, self.app.clock.now()) {
             let told = format!("{} is being waited for; it is asked again soon", vendor.label());
             return Err(ReadError::Unreachable(told));
         }
         if let Some(pace) = &self.pace {
-            pace.read_turn(vendor).await;
+            pace.read_turn(vendor, about).await;
         }
         let answer = question.await;
         self.reach.learn(vendor, &answer, self.app.clock.now());

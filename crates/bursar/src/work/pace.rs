@@ -1,18 +1,56 @@
-//! How fast to send: the vendors' published limits, so that a large batch does not run into refusals.
+//! How fast to send and to ask: the vendors' published limits, so that a large batch does not run into refusals. Each kind of
+//! endpoint has a bucket of its own, and everything at Stripe shares one more, which is smaller in its test mode.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use payout::money::Vendor;
 use vendors::MoneyKind;
 
+/// What a question is about. Those that are asked most have a bucket of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// What a balance holds.
+    Balance,
+    /// How an account stands.
+    Account,
+    /// How a payment stands, and what else is looked for.
+    Payment,
+}
+
 /// One bucket per limited call.
 pub struct Pace {
-    stripe_endpoint: DefaultDirectRateLimiter,
-    stripe_payouts: DefaultDirectRateLimiter,
-    stripe_reads: DefaultDirectRateLimiter,
-    paypal_reads: DefaultDirectRateLimiter,
+    transfers: DefaultDirectRateLimiter,
+    reversals: DefaultDirectRateLimiter,
+    payouts: DefaultDirectRateLimiter,
+    balances: DefaultDirectRateLimiter,
+    questions: DefaultDirectRateLimiter,
+    accounts: ByMode,
+    stripe: ByMode,
+    /// The credentials in use are those of Stripe's test mode.
+    is_test: AtomicBool,
+    paypal_questions: DefaultDirectRateLimiter,
     paypal_batches: DefaultDirectRateLimiter,
+}
+
+/// A bucket that is smaller in the test mode.
+struct ByMode {
+    live: DefaultDirectRateLimiter,
+    test: DefaultDirectRateLimiter,
+}
+
+impl ByMode {
+    fn per_second(live: NonZeroU32, test: NonZeroU32) -> Self {
+        Self {
+            live: RateLimiter::direct(Quota::per_second(live)),
+            test: RateLimiter::direct(Quota::per_second(test)),
+        }
+    }
+
+    async fn turn(&self, is_test: bool) {
+        if is_test { self.test.until_ready().await } else { self.live.until_ready().await }
+    }
 }
 
 impl std::fmt::Debug for Pace {
@@ -21,41 +59,101 @@ impl std::fmt::Debug for Pace {
     }
 }
 
-/// Stripe: 25 a second for an endpoint, 15 a second for creating payouts, 100 a second in all, of which reads get what
-/// the two leave. PayPal: 400 batches a minute; for questions it names no number, so they keep to a modest one.
-const STRIPE_ENDPOINT_PER_SECOND: NonZeroU32 = NonZeroU32::new(25).unwrap();
-const STRIPE_PAYOUTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(15).unwrap();
-const STRIPE_READS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
-const PAYPAL_READS_PER_SECOND: NonZeroU32 = NonZeroU32::new(25).unwrap();
+/// Stripe: 25 a second for an endpoint, 15 a second for creating payouts; 100 a second in all, and 25 in test mode; 30 for
+/// accounts, and 5 in test mode.
+const STRIPE_ENDPOINT: NonZeroU32 = NonZeroU32::new(25).unwrap();
+const STRIPE_PAYOUTS: NonZeroU32 = NonZeroU32::new(15).unwrap();
+const STRIPE_IN_ALL: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const STRIPE_IN_ALL_TEST: NonZeroU32 = NonZeroU32::new(25).unwrap();
+const STRIPE_ACCOUNTS: NonZeroU32 = NonZeroU32::new(30).unwrap();
+const STRIPE_ACCOUNTS_TEST: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// PayPal: 400 batches a minute. For questions it names no number, so they keep to a modest one.
+const PAYPAL_QUESTIONS: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const PAYPAL_BATCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(400).unwrap();
 
 impl Pace {
     /// The vendors' published limits.
     #[must_use]
     pub fn published() -> Self {
+        let per_second = |most| RateLimiter::direct(Quota::per_second(most));
         Self {
-            stripe_endpoint: RateLimiter::direct(Quota::per_second(STRIPE_ENDPOINT_PER_SECOND)),
-            stripe_payouts: RateLimiter::direct(Quota::per_second(STRIPE_PAYOUTS_PER_SECOND)),
-            stripe_reads: RateLimiter::direct(Quota::per_second(STRIPE_READS_PER_SECOND)),
-            paypal_reads: RateLimiter::direct(Quota::per_second(PAYPAL_READS_PER_SECOND)),
+            transfers: per_second(STRIPE_ENDPOINT),
+            reversals: per_second(STRIPE_ENDPOINT),
+            payouts: per_second(STRIPE_PAYOUTS),
+            balances: per_second(STRIPE_ENDPOINT),
+            questions: per_second(STRIPE_ENDPOINT),
+            accounts: ByMode::per_second(STRIPE_ACCOUNTS, STRIPE_ACCOUNTS_TEST),
+            stripe: ByMode::per_second(STRIPE_IN_ALL, STRIPE_IN_ALL_TEST),
+            is_test: AtomicBool::new(false),
+            paypal_questions: per_second(PAYPAL_QUESTIONS),
             paypal_batches: RateLimiter::direct(Quota::per_minute(PAYPAL_BATCHES_PER_MINUTE)),
         }
+    }
+
+    /// Notes whether Stripe's credentials in use are those of its test mode.
+    pub fn in_test_mode(&self, is_test: bool) {
+        self.is_test.store(is_test, Ordering::Release);
     }
 
     /// Waits for this money request's turn.
     pub async fn turn(&self, kind: MoneyKind) {
         match kind {
-            MoneyKind::Transfer | MoneyKind::Reversal => self.stripe_endpoint.until_ready().await,
-            MoneyKind::Payout => self.stripe_payouts.until_ready().await,
-            MoneyKind::Batch | MoneyKind::Cancel => self.paypal_batches.until_ready().await,
+            MoneyKind::Transfer => self.transfers.until_ready().await,
+            MoneyKind::Reversal => self.reversals.until_ready().await,
+            MoneyKind::Payout => self.payouts.until_ready().await,
+            MoneyKind::Batch | MoneyKind::Cancel => return self.paypal_batches.until_ready().await,
         }
+        self.turn_at_stripe().await;
     }
 
     /// Waits for a question's turn.
-    pub async fn read_turn(&self, vendor: Vendor) {
-        match vendor {
-            Vendor::Stripe => self.stripe_reads.until_ready().await,
-            Vendor::PayPal => self.paypal_reads.until_ready().await,
+    pub async fn read_turn(&self, vendor: Vendor, about: About) {
+        match (vendor, about) {
+            (Vendor::PayPal, _) => return self.paypal_questions.until_ready().await,
+            (Vendor::Stripe, About::Balance) => self.balances.until_ready().await,
+            (Vendor::Stripe, About::Account) => {
+                self.accounts.turn(self.is_test.load(Ordering::Acquire)).await
+            }
+            (Vendor::Stripe, About::Payment) => self.questions.until_ready().await,
         }
+        self.turn_at_stripe().await;
+    }
+
+    async fn turn_at_stripe(&self) {
+        self.stripe.turn(self.is_test.load(Ordering::Acquire)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    /// How many turns are to be had at once; a slow machine may see some of the next second's.
+    fn at_once(most: usize, take: impl AsyncFn()) -> usize {
+        let taken = (0..200).take_while(|_| take().now_or_never().is_some()).count();
+        assert!((most..most + 10).contains(&taken), "{taken} instead of {most}");
+        taken
+    }
+
+    #[test]
+    fn each_endpoint_has_its_own_limit_and_all_of_them_share_one() {
+        let pace = Pace::published();
+        let taken = at_once(15, async || pace.turn(MoneyKind::Payout).await)
+            + at_once(25, async || pace.turn(MoneyKind::Transfer).await)
+            + at_once(25, async || pace.read_turn(Vendor::Stripe, About::Balance).await)
+            + at_once(25, async || pace.read_turn(Vendor::Stripe, About::Payment).await);
+        at_once(100_usize.saturating_sub(taken), async || {
+            pace.read_turn(Vendor::Stripe, About::Account).await;
+        });
+        at_once(25, async || pace.read_turn(Vendor::PayPal, About::Balance).await);
+    }
+
+    #[test]
+    fn stripes_test_mode_allows_less() {
+        let pace = Pace::published();
+        pace.in_test_mode(true);
+        let taken = at_once(5, async || pace.read_turn(Vendor::Stripe, About::Account).await);
+        at_once(25 - taken, async || pace.turn(MoneyKind::Transfer).await);
     }
 }

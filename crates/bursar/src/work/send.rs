@@ -495,7 +495,7 @@ async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
         connections::pause(&work.app, vendor, &judged.detail).await?;
     }
     if let Some(until) = judged.hold_until {
-        work.reach.hold(vendor, Calls::Money, until);
+        work.reach.hold(vendor, Calls::Money, until, work.app.clock.now());
     }
     if judged.alarm {
         tracing::error!(
