@@ -10,6 +10,7 @@ use super::listen::{self, Bounds};
 use super::{Failure, Outcome, open, output};
 use crate::config::Config;
 use crate::ops::{nodes, people};
+use crate::secrets;
 use crate::store;
 use crate::web;
 use crate::work::pace::Pace;
@@ -31,6 +32,8 @@ pub(super) async fn run(config: Config) -> Outcome {
     log(&config.log, &config.log_format);
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
+    // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
+    let server = Server::of(&config.database_url);
     let app = open(config, Some(format!("http://{address}"))).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
@@ -39,8 +42,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     }
     warn_of_plain_http(&app.base_url);
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
-    let alone = only_server(&app.config.database_url);
-    nodes::join(&app, alone.is_some()).await.map_err(super::words)?;
+    nodes::join(&app, server.is_alone).await.map_err(super::words)?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
     until_stopped(listener, work, asked_to_stop()).await?;
@@ -70,17 +72,33 @@ fn warn_of_plain_http(base_url: &str) {
     }
 }
 
-/// A lock beside a SQLite database, held while the process lives: whoever has it is the only one that serves this database,
-/// and those before it are dead. `None` for PostgreSQL, which many serve, and where another process has the lock.
-fn only_server(database_url: &str) -> Option<std::fs::File> {
-    let path = database_url.strip_prefix("sqlite://")?.split('?').next()?;
-    let lock = std::fs::File::create(format!("{path}.serving")).ok()?;
-    match lock.try_lock() {
-        Ok(()) => Some(lock),
-        Err(error) => {
-            tracing::warn!(%error, path, "another Bursar serves this SQLite database; use PostgreSQL for more than one");
-            None
-        }
+/// A lock on a SQLite database, held while the process lives: whoever has it is the only one that serves this database, and
+/// those before it are dead. It is a lock of the file itself, so another name for it (a symbolic or hard link, a folder
+/// mounted elsewhere) is no other lock. SQLite locks in another way and is not disturbed.
+struct Server {
+    /// Kept open for as long as the database is, whether it holds the lock or not.
+    _file: Option<std::fs::File>,
+    /// Nobody else serves this database. Never so for PostgreSQL, which many serve.
+    is_alone: bool,
+}
+
+impl Server {
+    fn of(database_url: &str) -> Self {
+        let nobody_knows = Self { _file: None, is_alone: false };
+        let path = database_url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next());
+        let Some(path) = path.filter(|path| !path.contains(":memory:")) else { return nobody_knows };
+        // What cannot be opened here is told of when the database is.
+        let Ok(file) = secrets::for_its_owner().read(true).create(true).open(path) else {
+            return nobody_knows;
+        };
+        let is_alone = match file.try_lock() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, path, "another Bursar serves this SQLite database; use PostgreSQL for more than one");
+                false
+            }
+        };
+        Self { _file: Some(file), is_alone }
     }
 }
 
@@ -232,6 +250,25 @@ fn without_password(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_name_for_a_database_is_no_other_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let url = |name: &str| format!("sqlite://{}?mode=rwc", at(name).display());
+        let first = Server::of(&url("bursar.db"));
+        assert!(first.is_alone);
+        std::os::unix::fs::symlink(at("bursar.db"), at("symbolic.db")).unwrap();
+        std::fs::hard_link(at("bursar.db"), at("hard.db")).unwrap();
+        let inside = folder.path().file_name().unwrap().display().to_string();
+        for name in ["bursar.db", "symbolic.db", "hard.db", &format!("../{inside}/bursar.db")] {
+            assert!(!Server::of(&url(name)).is_alone, "{name}");
+        }
+        assert!(Server::of(&url("other.db")).is_alone);
+        drop(first);
+        assert!(Server::of(&url("symbolic.db")).is_alone, "the lock ends with its process");
+        assert!(!Server::of("postgres://bursar@db/bursar").is_alone);
+    }
 
     #[test]
     fn what_opens_the_database_is_masked() {
