@@ -115,8 +115,8 @@ pub enum Door {
 /// # Errors
 /// When the database does not answer.
 pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
-    let found =
-        people::waiting_link(&mut app.store.read().await?, &token_hash(token), app.clock.now()).await?;
+    let mut db = app.store.read().await?;
+    let found = people::waiting_link(&mut db, &token_hash(token), LinkFor::Join, app.clock.now()).await?;
     Ok(found.filter(|person| person.partner.is_some() == (door == Door::Portal)))
 }
 

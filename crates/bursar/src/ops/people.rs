@@ -169,6 +169,15 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// Whom a one-time link would sign in; `None` when it is unknown, used or too old. To look does not use it up.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
+    let mut db = app.store.read().await?;
+    Ok(people::waiting_link(&mut db, &token_hash(token), LinkFor::Login, app.clock.now()).await?)
+}
+
 /// Signs in whoever a one-time link was made for, once; `None` when it is unknown, used or too old.
 ///
 /// # Errors

@@ -361,13 +361,25 @@ pub async fn add_link(
     Ok(())
 }
 
-/// Whose a link is that could still be used; `None` when it is unknown, used or too old.
+/// Whose a link is that could still be used for this; `None` when it is unknown, used, too old or for something else.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting_link(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Person>> {
-    let sql =
-        "SELECT person_id FROM login_link WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2";
+pub async fn waiting_link(
+    db: &mut Db,
+    token_hash: &str,
+    purpose: LinkFor,
+    now: i64,
+) -> Result<Option<Person>> {
+    let sql = match purpose {
+        LinkFor::Login => {
+            "SELECT person_id FROM login_link \
+             WHERE token_hash = $1 AND purpose = 'login' AND used_at IS NULL AND expires_at > $2"
+        }
+        LinkFor::Join => {
+            "SELECT person_id FROM login_link WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2"
+        }
+    };
     let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await?;
     let Some(row) = row else { return Ok(None) };
     let id: String = row.try_get(0)?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use payout::access::Role;
 
 use super::fault::Fault;
-use super::form::Form;
+use super::form::{Form, Query};
 use super::tries::Wait;
 use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
@@ -115,7 +115,8 @@ pub fn came_from(request: &Request, trusted: &[Range]) -> String {
 pub fn routes() -> Vec<Route> {
     vec![
         post("/login", Need::Open, sign_in),
-        get("/login/{token}", Need::Open, sign_in_by_link),
+        get("/login/{token}", Need::Open, link_form),
+        post("/login/{token}", Need::Open, sign_in_by_link),
         post("/logout", Need::Login, sign_out),
         post("/prove", Need::Login, prove),
     ]
@@ -183,17 +184,47 @@ pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
     page
 }
 
-async fn sign_in_by_link(
+#[derive(Deserialize)]
+struct Opened {
+    /// Sign in without a button: what the links of the demonstration carry, which nobody sends by mail.
+    now: Option<String>,
+}
+
+/// The page behind a one-time link, with a button. To fetch it does not use the link up: programs that look through mails
+/// open every link in them before whom they are for.
+async fn link_form(
     State(app): State<App>,
     method: Method,
+    headers: HeaderMap,
+    Device(device): Device,
+    Path(token): Path<String>,
+    Query(opened): Query<Opened>,
+) -> Result<Response, Fault> {
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
+    if opened.now.is_some() {
+        return by_link(&app, &token, &device).await;
+    }
+    match people::whose_link(&app, &token).await? {
+        Some(person) => {
+            let partner = matches!(person.role, Role::Partner | Role::PartnerAdmin);
+            pages::login_by_link(partner, &headers)
+        }
+        None => Ok(Redirect::to("/login?why=link").into_response()),
+    }
+}
+
+async fn sign_in_by_link(
+    State(app): State<App>,
     Device(device): Device,
     Path(token): Path<String>,
 ) -> Result<Response, Fault> {
-    if method == Method::HEAD {
-        // Programs that look whether a link leads anywhere must not use it up.
-        return Ok(StatusCode::OK.into_response());
-    }
-    Ok(match people::sign_in_by_link(&app, &token, &device).await? {
+    by_link(&app, &token, &device).await
+}
+
+async fn by_link(app: &App, token: &str, device: &str) -> Result<Response, Fault> {
+    Ok(match people::sign_in_by_link(app, token, device).await? {
         Some(session) => welcome(&session, None),
         None => Redirect::to("/login?why=link").into_response(),
     })

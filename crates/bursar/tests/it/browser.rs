@@ -58,7 +58,7 @@ async fn our_script_runs_and_the_page_stands_without_it() {
     };
     let link = people::add(&world.app, &new).await.unwrap();
     let profile = tempfile::tempdir().unwrap();
-    let page = seen(browser, profile.path(), link).await;
+    let page = seen(browser, profile.path(), format!("{link}?now=yes")).await;
     assert!(page.contains("Pending Rewards"), "the link leads to the rewards:\n{page}");
     assert!(page.contains("Nothing is ticked."), "the script counts what is ticked");
     assert!(

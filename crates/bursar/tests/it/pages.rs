@@ -99,7 +99,7 @@ impl Browser {
         let link = people::add(&world.app, &new).await.unwrap();
         let mut browser = Self::new(world);
         let path = link.strip_prefix(&world.app.base_url).unwrap().to_owned();
-        let welcome = browser.get(&path).await;
+        let welcome = browser.post(&path, &[]).await;
         assert_eq!((welcome.status, welcome.to.as_str()), (StatusCode::SEE_OTHER, "/"));
         browser
     }

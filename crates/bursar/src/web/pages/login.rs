@@ -31,6 +31,20 @@ struct Ask {
     next: Option<String>,
 }
 
+#[derive(Template)]
+#[template(path = "login_link.html")]
+struct Link {
+    version: &'static str,
+}
+
+/// The page behind a one-time link.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn by_link() -> Result<Response, Fault> {
+    html(&Link { version: assets_version() })
+}
+
 /// The form again, after too many tries.
 ///
 /// # Errors

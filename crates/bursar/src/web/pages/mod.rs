@@ -117,6 +117,14 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
+/// The page behind a one-time link: the partners' own, or ours.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Fault> {
+    if portal { portal::login_by_link(headers) } else { login::by_link() }
+}
+
 /// The form to sign in, after too many tries: the partners' own, or ours.
 ///
 /// # Errors

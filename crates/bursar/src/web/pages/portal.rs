@@ -16,7 +16,7 @@ mod why;
 pub mod words;
 
 use axum::response::Redirect;
-pub use entry::{login_again, prove_again};
+pub use entry::{login_again, login_by_link, prove_again};
 
 use payout::access::Permission;
 

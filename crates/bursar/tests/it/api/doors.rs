@@ -166,7 +166,10 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     }
     let link = people::first_administrator(&house.app).await.unwrap().unwrap();
     let path = link.trim_start_matches("http://127.0.0.1:8080").to_owned();
-    let open = || Request::builder().uri(&path).body(Body::empty()).unwrap();
+    let open = || {
+        let form = "application/x-www-form-urlencoded";
+        Request::post(&path).header("content-type", form).body(Body::empty()).unwrap()
+    };
     let entered = house.send(open()).await;
     let cookie = entered.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");

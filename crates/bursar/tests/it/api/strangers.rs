@@ -136,7 +136,7 @@ async fn whoever_knows_the_password_comes_in_while_others_guess() {
 async fn proving_again_shares_nothing_with_strangers() {
     let house = House::open("prove_apart").await;
     let path = enter(&house, "kim", Role::Payer).await;
-    let entered = house.send(look("GET", &path, &[])).await;
+    let entered = house.send(form(&path, "", &[])).await;
     let cookie = cookies(&entered);
     let session = people::by_session(&house.app, cookie.strip_prefix("bursar_session=").unwrap()).await;
     let csrf = session.unwrap().unwrap().csrf;
@@ -189,8 +189,20 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     assert!(seen.status == 200 && seen.headers.get("set-cookie").is_none());
     let second = path_of(&house, &people::reset(&house.app, "pat@example.com", None).await.unwrap());
     let open = async |path: &str| house.send(look("GET", path, &[])).await.header("location").to_owned();
+    let press = async |path: &str| house.send(form(path, "", &[])).await.header("location").to_owned();
     assert_eq!(open(&first).await, "/login?why=link", "a reset ends older links");
-    assert_eq!(open(&second).await, "/");
+    assert_eq!(press(&first).await, "/login?why=link");
+    // A program that looks through mails opens every link in them, more than once.
+    for _ in 0..3 {
+        let page = house.send(look("GET", &second, &[])).await;
+        assert!(page.status == 200 && page.headers.get("set-cookie").is_none());
+        assert!(page.body.as_str().unwrap().contains("<form method=\"post\">"), "{:?}", page.body);
+    }
+    assert_eq!(press(&second).await, "/");
+    assert_eq!(
+        (open(&second).await, press(&second).await),
+        ("/login?why=link".into(), "/login?why=link".into())
+    );
 
     let third = path_of(&house, &people::link_for(&house.app, "pat@example.com").await.unwrap());
     people::disable(&house.app, "pat@example.com").await.unwrap();
@@ -274,7 +286,7 @@ async fn every_answer_says_the_same_to_browsers() {
 async fn over_https_no_neighbour_can_set_our_cookies() {
     let house = House::open_at("host_cookies", "https://bursar.example", &[]).await;
     let path = enter(&house, "pat", Role::Payer).await;
-    let entered = house.send(look("GET", &path, &[])).await;
+    let entered = house.send(form(&path, "", &[])).await;
     let cookie = entered.header("set-cookie").to_owned();
     assert!(cookie.starts_with("__Host-bursar_session=") && cookie.ends_with("; Secure"), "{cookie}");
     assert!(cookie.contains("; Path=/;") && !cookie.contains("Domain"), "{cookie}");
@@ -290,7 +302,7 @@ async fn over_https_no_neighbour_can_set_our_cookies() {
 async fn a_form_comes_from_our_own_pages() {
     let house = House::open_at("origins", "https://bursar.example", &[]).await;
     let path = enter(&house, "pat", Role::Payer).await;
-    let cookie = cookies(&house.send(look("GET", &path, &[])).await);
+    let cookie = cookies(&house.send(form(&path, "", &[])).await);
     let token = cookie.strip_prefix("__Host-bursar_session=").unwrap();
     let csrf = people::by_session(&house.app, token).await.unwrap().unwrap().csrf;
     let mine = format!("csrf={csrf}&next=%2Fclaims&password={}", PASSWORD.replace(' ', "+"));

@@ -28,7 +28,7 @@ use crate::world::{SECOND, World};
 /// What is no page that anybody looks at, and why.
 const NO_PAGES: [(&str, &str); 18] = [
     ("/assets/", "what pages load"),
-    ("/login/{token}", "a link that signs in and leads on"),
+    ("/login/{token}", "a link that works once; it is followed here"),
     ("/claims/{number}/events", "a stream"),
     ("/exports/{number}/events", "a stream"),
     ("/exports/{number}/file", "a file to keep"),
@@ -47,8 +47,17 @@ const NO_PAGES: [(&str, &str); 18] = [
     ("/metrics", "for machines"),
 ];
 
-/// The widths in CSS pixels, and dark or light.
-const LOOKS: [(u32, bool); 4] = [(1280, false), (1280, true), (320, true), (320, false)];
+/// The widths in CSS pixels, dark or light, and what axe is asked there. All of it in both widths; what colours and sizes
+/// can change in every look, because nothing else differs between dark and light.
+const LOOKS: [(u32, bool, &str); 4] = [
+    (1280, false, EVERYTHING),
+    (1280, true, COLOURS_AND_SIZES),
+    (320, true, EVERYTHING),
+    (320, false, COLOURS_AND_SIZES),
+];
+const EVERYTHING: &str =
+    "{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}";
+const COLOURS_AND_SIZES: &str = "{type: 'rule', values: ['color-contrast', 'target-size', 'link-in-text-block', 'scrollable-region-focusable']}";
 
 /// The pages of the route table as addresses, for staff and for partners.
 fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
@@ -160,7 +169,7 @@ fn axe() -> Option<String> {
 }
 
 /// What is wrong with the page that is shown, in this look.
-async fn wrong(browser: &Driven, width: u32, with_axe: bool) -> Vec<String> {
+async fn wrong(browser: &Driven, width: u32, asked: Option<&str>) -> Vec<String> {
     let mut told = Vec::new();
     let wide = browser.ask("return document.documentElement.scrollWidth").await;
     if wide.as_u64().unwrap() > u64::from(width) {
@@ -176,11 +185,10 @@ async fn wrong(browser: &Driven, width: u32, with_axe: bool) -> Vec<String> {
     if loaded != json!([]) {
         told.push(format!("it loads {loaded}"));
     }
-    if with_axe {
-        let run = "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})\
-                   .then((found) => done(found.violations.flatMap((one) => one.nodes.slice(0, 2)\
+    if let Some(rules) = asked {
+        let report = ".then((found) => done(found.violations.flatMap((one) => one.nodes.slice(0, 2)\
                    .map((node) => `${one.id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`))))";
-        let found = browser.await_answer(run).await;
+        let found = browser.await_answer(&format!("axe.run({{runOnly: {rules}}}){report}")).await;
         told.extend(found.as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned));
     }
     told
@@ -191,10 +199,10 @@ async fn inspect(world: &World, browser: &Driven, addresses: &[String], with_axe
     for address in addresses {
         browser.look(1280, false).await;
         browser.go(&format!("{}{address}", world.app.base_url)).await;
-        for (width, dark) in LOOKS {
+        for (width, dark, rules) in LOOKS {
             browser.look(width, dark).await;
             let look = format!("{width}{}", if dark { "-dark" } else { "" });
-            let wrong = wrong(browser, width, with_axe).await;
+            let wrong = wrong(browser, width, with_axe.then_some(rules)).await;
             told.extend(wrong.into_iter().map(|wrong| format!("{address} ({look}): {wrong}")));
             let name = address.trim_start_matches('/').replace(['/', '?', '&', '='], "-");
             browser.picture(&format!("{}-{look}", if name.is_empty() { "home" } else { &name })).await;
@@ -212,6 +220,8 @@ async fn sign_in(world: &World, browser: &Driven, role: Role, partner: Option<&s
         password: Some(PASSWORD.to_owned()),
     };
     browser.go(&people::add(&world.app, &new).await.unwrap()).await;
+    browser.press("Sign in").await;
+    browser.says(if partner.is_some() { "Hello" } else { "Pending Rewards" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,7 @@ impl Clerk {
             password: None,
         };
         browser.go(&people::add(&world.app, &new).await.unwrap()).await;
+        browser.press("Sign in").await;
         browser.says("Pending Rewards").await;
         Some(Self { browser, hand })
     }

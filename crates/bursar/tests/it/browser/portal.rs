@@ -47,6 +47,7 @@ async fn partners_set_up_how_they_are_paid_on_any_screen() {
     for (width, role, partner) in [(1280, Role::Partner, "cy"), (320, Role::PartnerAdmin, "cy")] {
         let Some(browser) = Driven::open(chromium, width).await else { return world.close().await };
         browser.go(&link(&world, role, partner).await).await;
+        browser.press("Sign in").await;
         browser.says("Hello, Cy Ray").await;
         browser.picture(&format!("home-{width}")).await;
         set_up(&browser, &world, if role == Role::Partner { "me" } else { "company" }).await;

@@ -129,7 +129,7 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     bursar::ops::people::reset(&world.app, "pat@example.com", None).await.unwrap();
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
-    browser.get(link.strip_prefix(&world.app.base_url).unwrap()).await;
+    browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
     let path = prepare(&mut browser).await;
     let fields = promise(&browser.read(&path).await);
     world.pass(11 * MINUTE);
@@ -146,7 +146,7 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await.says("one-time link first");
 
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
-    browser.get(link.strip_prefix(&world.app.base_url).unwrap()).await;
+    browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
     let csrf = browser.read("/password").await.hidden("csrf");
     browser.post("/password", &sent(&chosen(&csrf, "another long two"))).await.says("not the same");
     let changed = browser.post("/password", &sent(&chosen(&csrf, "another long one"))).await;

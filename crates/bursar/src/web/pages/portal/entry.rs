@@ -64,6 +64,25 @@ async fn login(headers: HeaderMap, Query(ask): Query<Ask>) -> Result<Response, F
     login_page(language, why, ask.next)
 }
 
+#[derive(Template)]
+#[template(path = "portal/login_link.html")]
+struct LinkPage {
+    title: &'static str,
+    language: Language,
+    t: &'static Words,
+    version: &'static str,
+}
+
+/// The page behind a partner's one-time link.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
+    let language = asked(headers);
+    let t = language.words();
+    html(&LinkPage { title: t.login, language, t, version: assets_version() })
+}
+
 /// The form again, after too many tries.
 ///
 /// # Errors
