@@ -1,6 +1,7 @@
 //! What every verb, loop and face is given: the database, the clock, the configuration, the master key and the nudges.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -79,6 +80,41 @@ pub struct Nudge {
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Something people look at has changed.
     pub changed: watch::Sender<u64>,
+    /// Who watches, and how often.
+    pub watchers: Watchers,
+}
+
+/// The live pages that are open, by who watches.
+#[derive(Default)]
+pub struct Watchers(Arc<Mutex<HashMap<PersonId, usize>>>);
+
+/// One of them, while it is held.
+pub struct Watching(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
+
+impl Watchers {
+    /// Another live page of this person; `None` when they have so many already.
+    #[must_use]
+    pub fn admit(&self, who: PersonId, most: usize) -> Option<Watching> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(who).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Watching(self.0.clone(), who))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.1);
+            }
+        }
+    }
 }
 
 impl Nudge {
@@ -119,4 +155,22 @@ pub struct Actor {
     pub may_write: bool,
     /// From where they ask: a page's address and browser, an API key, the command line.
     pub came_from: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_watches_so_much_and_nobody_else_is_kept_from_it() {
+        let (watchers, ana, bo) = (Watchers::default(), PersonId::fresh(0, 1), PersonId::fresh(0, 2));
+        let mut held: Vec<Watching> = (0..3).filter_map(|_| watchers.admit(ana, 3)).collect();
+        assert_eq!(held.len(), 3);
+        assert!(watchers.admit(ana, 3).is_none());
+        assert!(watchers.admit(bo, 3).is_some());
+        held.pop();
+        assert!(watchers.admit(ana, 3).is_some());
+        held.clear();
+        assert!(watchers.0.lock().unwrap().is_empty());
+    }
 }

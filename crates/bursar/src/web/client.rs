@@ -12,6 +12,10 @@ use crate::config::Range;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Network(IpAddr);
 
+/// A whole site of the newer addresses, a /48: one customer is often given all of its 65,536 networks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Site(Ipv6Addr);
+
 impl Network {
     /// The one an address is in.
     #[must_use]
@@ -21,6 +25,24 @@ impl Network {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         })
     }
+
+    /// The site it belongs to; none among the older addresses, of which nobody is given many.
+    #[must_use]
+    pub fn site(self) -> Option<Site> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(Site(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80))),
+        }
+    }
+}
+
+/// One entry of `X-Forwarded-For`: an address, which some proxies write with the port beside it, and the newer ones in
+/// brackets.
+fn passed_on_for(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let address = bare.parse::<IpAddr>().or_else(|_| entry.parse::<SocketAddr>().map(|at| at.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 /// The address a request comes from: the connection's, or, when a trusted proxy holds that, the last one on its list of
@@ -38,8 +60,8 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
             break;
         }
         // What is no address ends what can be believed.
-        let Ok(address) = passed_on.trim().parse::<IpAddr>() else { break };
-        nearest = address.to_canonical();
+        let Some(address) = passed_on_for(passed_on) else { break };
+        nearest = address;
     }
     Some(nearest)
 }
@@ -66,7 +88,7 @@ mod tests {
             let trusted: Vec<Range> = trusted.iter().map(|range| range.parse().unwrap()).collect();
             address(&request, &trusted).unwrap().to_string()
         };
-        let rows: [(&str, &str, &[&str], &str); 7] = [
+        let rows: [(&str, &str, &[&str], &str); 13] = [
             ("198.51.100.1:9", "203.0.113.9", &[], "198.51.100.1"),
             ("127.0.0.1:9", "203.0.113.9", &[], "127.0.0.1"),
             ("127.0.0.1:9", "203.0.113.9", &["127.0.0.1"], "203.0.113.9"),
@@ -74,6 +96,17 @@ mod tests {
             ("127.0.0.1:9", "203.0.113.9, 10.1.2.3", &["127.0.0.1", "10.0.0.0/8"], "203.0.113.9"),
             ("[::1]:9", "nonsense", &["::1"], "::1"),
             ("[::ffff:10.0.0.1]:9", "2001:db8::7", &["10.0.0.0/8"], "2001:db8::7"),
+            ("127.0.0.1:9", "203.0.113.9:50123", &["127.0.0.1"], "203.0.113.9"),
+            ("127.0.0.1:9", "[2001:db8::7]:50123", &["127.0.0.1"], "2001:db8::7"),
+            ("127.0.0.1:9", "[2001:db8::7]", &["127.0.0.1"], "2001:db8::7"),
+            (
+                "127.0.0.1:9",
+                "1.2.3.4, 203.0.113.9:1, 10.1.2.3:2",
+                &["127.0.0.1", "10.0.0.0/8"],
+                "203.0.113.9",
+            ),
+            ("127.0.0.1:9", "[203.0.113.9", &["127.0.0.1"], "127.0.0.1"),
+            ("127.0.0.1:9", "203.0.113.9:port", &["127.0.0.1"], "127.0.0.1"),
         ];
         for (peer, passed_on, trusted, expected) in rows {
             assert_eq!(of(peer, passed_on, trusted), expected, "{peer} {passed_on} {trusted:?}");
@@ -88,5 +121,8 @@ mod tests {
         assert_ne!(of("203.0.113.9"), of("203.0.112.9"));
         assert_eq!(of("2001:db8:0:1::7"), of("2001:db8:0:1:ffff::9"));
         assert_ne!(of("2001:db8:0:1::7"), of("2001:db8:0:2::7"));
+        assert_eq!(of("2001:db8:0:1::7").site(), of("2001:db8:0:2::7").site());
+        assert_ne!(of("2001:db8:0:1::7").site(), of("2001:db8:1:1::7").site());
+        assert_eq!(of("203.0.113.9").site(), None);
     }
 }

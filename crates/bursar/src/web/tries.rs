@@ -23,6 +23,10 @@ struct Rule {
 const OF_A_NETWORK: Rule = Rule { at_once: 60, then_every_us: SECOND_US };
 /// One login from one network, or from a browser that has signed in to it before.
 const OF_A_LOGIN_HERE: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
+/// Everything that comes from one site of IPv6, whichever of its many networks.
+const OF_A_SITE: Rule = Rule { at_once: 240, then_every_us: SECOND_US / 4 };
+/// One login from one site of IPv6, so that nobody uses up what a login has from everywhere by going through their networks.
+const OF_A_LOGIN_AT_A_SITE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
 /// One login from everywhere else together. Slow, and never shut: its owner waits seconds, not for good.
 const OF_A_LOGIN: Rule = Rule { at_once: 50, then_every_us: 10 * SECOND_US };
 /// Proving again who one is, in one session.
@@ -52,6 +56,9 @@ impl Tries {
     /// How long to wait.
     pub fn knock(&self, network: Option<Network>, now: i64) -> Result<(), Wait> {
         let Some(network) = network else { return Ok(()) };
+        if let Some(site) = network.site() {
+            self.stranger(&("site", site), OF_A_SITE, now)?;
+        }
         self.stranger(&("network", network), OF_A_NETWORK, now)
     }
 
@@ -72,6 +79,9 @@ impl Tries {
         }
         if let Some(network) = network {
             self.stranger(&("login", email, network), OF_A_LOGIN_HERE, now)?;
+            if let Some(site) = network.site() {
+                self.stranger(&("login", email, site), OF_A_LOGIN_AT_A_SITE, now)?;
+            }
         }
         self.stranger(&("login", email), OF_A_LOGIN, now)
     }
@@ -165,6 +175,22 @@ mod tests {
         assert!(seconds <= 11, "{seconds}: slow, and never shut");
         tries.sign_in("ana", network(250), Some("known"), now).unwrap();
         tries.sign_in("ben", network(250), None, now).unwrap();
+    }
+
+    #[test]
+    fn one_site_with_many_networks_does_not_use_up_what_a_login_has() {
+        let (tries, now) = (Tries::default(), 1_000 * SECOND_US);
+        let of = |site: u16, number: u16| {
+            Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, number, 0, 0, 0, 7).into()))
+        };
+        let tried = (0..1_000).filter(|number| tries.sign_in("ana", of(1, *number), None, now).is_ok());
+        assert_eq!(tried.count(), 20, "so many from one site, whichever of its networks they come from");
+        for _ in 0..10 {
+            tries.sign_in("ana", network(1), None, now).unwrap();
+        }
+        tries.sign_in("ana", of(2, 1), None, now).unwrap();
+        let knocks = (0..1_000).filter(|number| tries.knock(of(1, *number), now).is_ok()).count();
+        assert_eq!(knocks, 240);
     }
 
     #[test]

@@ -212,7 +212,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = find(&mut app.store.read().await?, &visit, &number).await?;
-    live::watching(app, live::Watched::Export(run.number), &ask, &headers).await
+    live::watching(app, visit.actor.id, live::Watched::Export(run.number), &ask, &headers).await
 }
 
 #[cfg(test)]

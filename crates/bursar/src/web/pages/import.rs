@@ -18,6 +18,7 @@ use crate::store::imports::{self, Import, ImportState, Refused, What};
 use crate::store::{Db, StoreError};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
+use crate::web::session::Who;
 use crate::web::{Route, get, post};
 
 /// The rows of the route table.
@@ -237,11 +238,12 @@ fn counted(import: &Import) -> Vec<(&'static str, String)> {
 
 async fn events(
     State(app): State<App>,
+    Who(actor): Who,
     Path(number): Path<String>,
     Query(ask): Query<live::Ask>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    live::watching(app, live::Watched::Import(number), &ask, &headers).await
+    live::watching(app, actor.id, live::Watched::Import(number), &ask, &headers).await
 }
 
 /// A column of the file: what it is called, its first fields, and which of ours it stands for.

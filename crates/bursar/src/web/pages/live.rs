@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, status_after_pay};
-use payout::ids::BatchId;
+use payout::ids::{BatchId, PersonId};
 use payout::money::{Currency, Sum};
 use payout::transaction::{State as Stands, Status};
 
@@ -25,12 +25,13 @@ use super::frame::{Frame, Place, Visit};
 use super::history;
 use super::transactions::{self as payments, Row};
 use super::words::{Cash, Chip, Summed, When, batch_chip, how_many};
-use crate::app::App;
+use crate::app::{App, Watching};
 use crate::store::batches::{self, Batch};
 use crate::store::transactions::{self, Filter};
 use crate::store::{self, Db, exports, imports};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
+use crate::web::session::Who;
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -45,6 +46,8 @@ const STREAM_LIFE: Duration = Duration::from_secs(20);
 const PACE: Duration = Duration::from_millis(700);
 /// How often it is looked whether another process has changed something.
 const ELSEWHERE: Duration = Duration::from_secs(3);
+/// How many streams one person may have open: a page in each of many tabs, and not all connections there are.
+const STREAMS: usize = 24;
 /// How many payments of one kind stand on the page.
 const MOST: i64 = 100;
 
@@ -234,12 +237,13 @@ impl Watched {
 
 async fn events(
     State(app): State<App>,
+    Who(actor): Who,
     Path(number): Path<String>,
     Query(ask): Query<Ask>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let batch = batches::find(&mut app.store.read().await?, &number).await?.id;
-    watching(app, Watched::Batch(batch), &ask, &headers).await
+    watching(app, actor.id, Watched::Batch(batch), &ask, &headers).await
 }
 
 /// Tells of changes from the one that was seen last: by a browser that comes back, in its `Last-Event-ID`, else by the page.
@@ -247,15 +251,26 @@ async fn events(
 /// 204 tells the browser not to come back.
 ///
 /// # Errors
-/// When the database does not answer.
-pub async fn watching(app: App, of: Watched, ask: &Ask, headers: &HeaderMap) -> Result<Response, Fault> {
+/// When the database does not answer, or this person watches too much already.
+pub async fn watching(
+    app: App,
+    who: PersonId,
+    of: Watched,
+    ask: &Ask,
+    headers: &HeaderMap,
+) -> Result<Response, Fault> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let seen: Option<i64> = last.or(ask.seen);
     let (number, at_rest) = of.now(&mut app.store.read().await?).await?;
     if at_rest && seen == Some(number) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let watch = Watch { changed: app.nudge.changed.subscribe(), app, of, told: None, seen };
+    let Some(admitted) = app.nudge.watchers.admit(who, STREAMS) else {
+        let told = "You have many live pages open, so this one does not follow by itself. Close some, then reload it.";
+        return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(60));
+    };
+    let changed = app.nudge.changed.subscribe();
+    let watch = Watch { changed, app, of, told: None, seen, _admitted: admitted };
     let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
 }
@@ -268,6 +283,7 @@ struct Watch {
     told: Option<i64>,
     /// What the page has seen, until that is told: then it knows by the next number that it must look again.
     seen: Option<i64>,
+    _admitted: Watching,
 }
 
 impl Watch {
