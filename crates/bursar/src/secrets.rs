@@ -41,10 +41,10 @@ impl MasterKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if is_open_to_others(path)? {
+        if !is_kept(path)? {
             let file = path.display();
             let told = format!(
-                "others on this machine can read it, and with it every secret in the database. Run `chmod 600 {file}`; if somebody may have read it, change the vendors' keys too"
+                "others on this machine can read or change it, and with it every secret in the database. Run `chmod 600 {file}` (its group may read it, 0440, where it belongs to root or to the user that runs Bursar); if somebody may have read it, change the vendors' keys too"
             );
             return Err(std::io::Error::other(told));
         }
@@ -111,6 +111,22 @@ pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
         std::fs::set_permissions(path, mode)?;
     }
     Ok(())
+}
+
+/// Whether a secret is kept from everybody whom it is not for: others may do nothing with the file, and its group at most
+/// read it, as secrets are mounted into containers (root's, 0440). The group is believed only where the file belongs to
+/// root or to us: whoever owns it has chosen the group.
+fn is_kept(path: &Path) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = std::fs::metadata(path)?;
+        let ours = std::fs::metadata("/proc/self").map(|us| us.uid()).unwrap_or(0);
+        let group_reads = file.mode() & 0o070 == 0o040 && [0, ours].contains(&file.uid());
+        Ok(file.mode() & 0o077 == 0 || (file.mode() & 0o007 == 0 && group_reads))
+    }
+    #[cfg(not(unix))]
+    std::fs::metadata(path).map(|_| true)
 }
 
 /// Whether anybody but its owner may read or write a file.

@@ -51,9 +51,14 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
     assert_eq!(mode(&database), 0o600, "one from before is taken back");
     assert!(!at("bursar.db-wal").exists() || mode(&at("bursar.db-wal")) == 0o600);
 
-    for open in [0o644, 0o640, 0o604] {
+    for open in [0o644, 0o444, 0o604, 0o660, 0o620, 0o641] {
         chmod(&key, open);
         refused(&bursar(folder.path(), &["init"]), "Run `chmod 600 bursar.key`");
+    }
+    // As secrets are mounted into containers: the group may read it, and nobody else.
+    for kept in [0o640, 0o440, 0o400] {
+        chmod(&key, kept);
+        done(&bursar(folder.path(), &["init"]));
     }
     chmod(&key, 0o600);
     done(&bursar(folder.path(), &["init"]));
