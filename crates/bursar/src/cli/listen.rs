@@ -163,6 +163,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/", axum::routing::get(async || "here"))
+            .route("/echo", axum::routing::post(async |body: String| body))
             .route("/large", axum::routing::get(async || "x".repeat(64 << 20)));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
@@ -199,6 +200,46 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(bounds.header_bytes));
         assert!(!ask(&mut stream, &long).await.contains("200 OK"));
+    }
+
+    /// Two lengths for one body are how a request is hidden in another one. The chunks alone count, whichever stands first,
+    /// and lengths that contradict each other are refused.
+    #[tokio::test]
+    async fn a_body_has_one_length() {
+        let (address, _stop) = listening(Bounds::USUAL).await;
+        let asked = async |headers: &str, body: &str| {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request =
+                format!("POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        let chunked = "3\r\nabc\r\n0\r\n\r\n";
+        for headers in [
+            "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+        ] {
+            let answer = asked(headers, chunked).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 400") || answer.ends_with("\r\n\r\nabc"),
+                "{headers}: {answer}"
+            );
+            assert_eq!(
+                answer.matches("HTTP/1.1").count(),
+                1,
+                "nothing is taken for another request: {answer}"
+            );
+        }
+        for headers in [
+            "content-length: 3\r\ncontent-length: 4\r\n",
+            "content-length: 3, 4\r\n",
+            "content-length: +3\r\n",
+            "transfer-encoding: chunked, identity\r\n",
+        ] {
+            assert!(asked(headers, chunked).await.starts_with("HTTP/1.1 400"), "{headers}");
+        }
     }
 
     #[tokio::test]

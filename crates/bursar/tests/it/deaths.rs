@@ -37,6 +37,12 @@ async fn another(world: &World) -> App {
     })
 }
 
+async fn play(stage: &mut Stage, lines: &[&str]) {
+    for line in lines {
+        stage.one(line).await.unwrap();
+    }
+}
+
 async fn leased_to_ask(app: &App, vendor: Vendor) -> usize {
     let now = app.clock.now();
     let leased: ops::Result<Vec<_>> =
@@ -48,22 +54,24 @@ async fn leased_to_ask(app: &App, vendor: Vendor) -> usize {
 async fn what_a_dead_process_held_is_free_at_once() {
     let mut stage = Stage::open("dead_process", 21).await;
     nodes::join(&stage.world.app, true).await.unwrap();
-    for line in [
-        "partner ana paypal ana@example.com",
-        "partner bo stripe acct_bo",
-        "reward R1 ana 10.00 approved",
-        "reward R2 bo 20.00 approved",
-        "reward R3 ana 30.00 approved",
-        "batch B1 R1 R2",
-        "batch B2 R3",
-        "pay B1",
-        "tick dispatch",
-        "later 1 hour",
-        "pay B2",
-        "die begin and send",
-    ] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "reward R3 ana 30.00 approved",
+            "batch B1 R1 R2",
+            "batch B2 R3",
+            "pay B1",
+            "tick dispatch",
+            "later 1 hour",
+            "pay B2",
+            "die begin and send",
+        ],
+    )
+    .await;
     let (app, second) = (&stage.world.app, another(&stage.world).await);
     assert!(leased_to_ask(app, Vendor::Stripe).await > 0 && leased_to_ask(app, Vendor::PayPal).await > 0);
     let begin = async |app: &App| idempotency::begin(app, "per_1", "k", "h").await.unwrap();
@@ -159,18 +167,20 @@ async fn until(world: &World, what: &str, mut so: impl AsyncFnMut() -> bool) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_is_replaced_within_seconds() {
     let mut stage = Stage::open_now("sigkill", 22).await;
-    for line in [
-        "partner ana paypal ana@example.com",
-        "partner bo stripe acct_bo",
-        "reward R1 ana 10.00 approved",
-        "reward R2 bo 20.00 approved",
-        "batch B1 R1 R2",
-        "pay B1",
-        "vendor bo slow 60000",
-        "vendor ana slow 60000",
-    ] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "batch B1 R1 R2",
+            "pay B1",
+            "vendor bo slow 60000",
+            "vendor ana slow 60000",
+        ],
+    )
+    .await;
     let world = &stage.world;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("master.key");
@@ -202,16 +212,18 @@ async fn a_process_that_is_killed_is_replaced_within_seconds() {
 #[tokio::test]
 async fn credentials_that_do_not_open_hold_up_nobody_else() {
     let mut stage = Stage::open("sealed", 23).await;
-    for line in [
-        "partner ana paypal ana@example.com",
-        "partner bo stripe acct_bo",
-        "reward R1 ana 10.00 approved",
-        "reward R2 bo 20.00 approved",
-        "batch B1 R1 R2",
-        "pay B1",
-    ] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "batch B1 R1 R2",
+            "pay B1",
+        ],
+    )
+    .await;
     let app = stage.world.app.clone();
     let all = vendors::all(&mut app.store.read().await.unwrap()).await.unwrap();
     let ours = all.into_iter().find(|one| one.vendor == Vendor::PayPal).unwrap();
@@ -219,24 +231,28 @@ async fn credentials_that_do_not_open_hold_up_nobody_else() {
     let lost = vendors::Connection { sealed, ..ours };
     let put: ops::Result<()> = transact!(app, |tx| { Ok(vendors::put(tx, &lost).await?) });
     put.unwrap();
-    for line in [
-        "live 5 minutes",
-        "expect bo success",
-        "expect ana pending_processing waiting vendor_credentials_rejected",
-        "announced vendor_credentials_rejected",
-        "requests ana 0 executed 0",
-        "hold ana on",
-        "live 2 minutes",
-        "hold ana off",
-    ] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &[
+            "live 5 minutes",
+            "expect bo success",
+            "expect ana pending_processing waiting vendor_credentials_rejected",
+            "announced vendor_credentials_rejected",
+            "requests ana 0 executed 0",
+            "hold ana on",
+            "live 2 minutes",
+            "hold ana off",
+        ],
+    )
+    .await;
     let kept = connections::remove(&app, &stage.world.actor, Vendor::PayPal).await;
     let in_use = matches!(&kept, Err(OpsError::Conflict(refusal)) if refusal.code == "vendor_in_use");
     assert!(in_use, "somebody must be able to ask how it ends: {kept:?}");
-    for line in ["reconnect paypal", "live 1 minute", "expect ana success", "requests ana 1 executed 1"] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &["reconnect paypal", "live 1 minute", "expect ana success", "requests ana 1 executed 1"],
+    )
+    .await;
     let watched = connections::remove(&app, &stage.world.actor, Vendor::PayPal).await;
     assert!(matches!(watched, Err(OpsError::Conflict(_))), "watched for ten days");
     stage.one("live 15 days").await.unwrap();
@@ -249,17 +265,19 @@ async fn credentials_that_do_not_open_hold_up_nobody_else() {
 #[tokio::test]
 async fn a_clock_that_was_wrong_puts_nothing_off_for_ever() {
     let mut stage = Stage::open("clock_jumped", 24).await;
-    for line in [
-        "partner ana paypal ana@example.com",
-        "reward R1 ana 10.00 approved",
-        "batch B1 R1",
-        "pay B1",
-        "later 300 days",
-        "vendor paypal 503",
-        "tick dispatch",
-    ] {
-        stage.one(line).await.unwrap();
-    }
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "reward R1 ana 10.00 approved",
+            "batch B1 R1",
+            "pay B1",
+            "later 300 days",
+            "vendor paypal 503",
+            "tick dispatch",
+        ],
+    )
+    .await;
     stage.world.pass(-300 * crate::world::DAY);
     stage.one("tick dispatch").await.unwrap();
     stage.one("expect ana pending_processing outcome_unknown").await.unwrap();

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::{Result, vendors};
+use bursar::ops::{Result, vendors, why};
 use bursar::pulse::{self, Watched};
 use bursar::store::payees::{self, Said};
 use bursar::store::transactions::{self, Filter};
 use bursar::store::{aside, events, outbox};
 use bursar::work::{self, sweep};
 use bursar::{app, transact};
+use payout::eligibility::Code;
 use payout::money::Vendor;
 use payout::transaction::State;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
@@ -181,6 +182,144 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
         let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
         stage.close(ended).await;
     }
+}
+
+/// Who must act about a payment whose record cannot be read, and what they must do, wherever it is asked for. Once a PayPal
+/// batch is on its way to be sent it is never split: then that holds for all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_was_set_aside_says_who_must_act() {
+    let intended = ["crowd 3 paypal 10.00", "batch B1 all", "pay B1", "die between commit and send"];
+    let mut stage = stage("set_aside_told", &intended).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 2").await;
+    stage.one("tick dispatch").await.unwrap();
+    assert_eq!(
+        stage.world.simulator.books().requests.len(),
+        0,
+        "nothing of it was sent, so nothing is in doubt"
+    );
+    let mut browser = crate::pages::Browser::of(&stage.world, payout::access::Role::Admin, "reader").await;
+    let code = Code::SetAside;
+    for number in ["PT-000001", "PT-000002", "PT-000003"] {
+        let mut db = stage.world.app.store.read().await.unwrap();
+        let why = why::find(&mut db, number, stage.world.now()).await.unwrap();
+        drop(db);
+        assert!(why.blockers.iter().any(|blocker| blocker.code == code), "{number}: {why:?}");
+        let said = bursar::cli::why::lines(&why).join(" ");
+        let page = browser.get(&format!("/transactions/{number}")).await.words().replace("&#39;", "'");
+        for words in [code.message(), code.remedy(), code.who().label()] {
+            assert!(said.contains(words) && page.contains(words), "{number} {words}: {said}\n{page}");
+        }
+    }
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 2").await;
+    let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
+    assert_eq!(stage.world.simulator.books().requests.len(), 1, "one batch, whole");
+    stage.close(ended).await;
+}
+
+/// A worker reads what is available for one payout; before it has promised any of it, another promises all of it to another
+/// payout of the same account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_do_not_share_out_one_availability_twice() {
+    let mut stage = stage(
+        "one_availability",
+        &[
+            "workers 2",
+            "partner bo stripe acct_sim_slow_bo",
+            "reward R1 bo 75.00 approved",
+            "reward R2 bo 75.00 approved",
+            "batch B1 R1",
+            "batch B2 R2",
+            "pay B1",
+            "tick dispatch",
+            "later 20 hours",
+            "pay B2",
+            "tick dispatch",
+            "later 5 hours",
+        ],
+    )
+    .await;
+    // The first worker is to see only the second payment, and the second worker only the first.
+    let (now, first) = (stage.world.now(), stage.number("bo@B1").await.unwrap());
+    let of_first = format!(
+        "leg = 'payout' AND transaction_id {{}} (SELECT id FROM payout_transaction WHERE number = {})",
+        first.trim_start_matches("PT-").parse::<i64>().unwrap()
+    );
+    let due = |at: i64, which: &str| {
+        format!("UPDATE attempt SET next_at = {at} WHERE {}", of_first.replace("{}", which))
+    };
+    meddle(&stage, &due(now + 10_000_000, "IN")).await;
+    meddle(&stage, &due(now, "NOT IN")).await;
+    for line in ["vendor stripe slow 2500 on read", "start dispatch by 1", "asked"] {
+        stage.one(line).await.unwrap();
+    }
+    meddle(&stage, &due(now + 60_000_000, "NOT IN")).await;
+    for line in [
+        "later 20 seconds",
+        "tick dispatch by 2",
+        "requests bo@B1 2 executed 2",
+        "finish",
+        "tick dispatch by 1",
+        "requests bo@B2 1 executed 1",
+        "expect bo@B2 payout_ready",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let ended = stage.play("the end", "live 5 days\nexpect all success\nrequests bo@B2 2 executed 2\n").await;
+    stage.close(ended).await;
+}
+
+/// While a vendor takes its time the leases in use are made longer every ten seconds, so that nobody else takes them over,
+/// however long that is by the clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_in_use_is_made_longer() {
+    let mut stage = stage(
+        "renewed",
+        &[
+            "workers 2",
+            "partner bo stripe acct_bo",
+            "reward R1 bo 10.00 approved",
+            "batch B1 all",
+            "pay B1",
+            "vendor stripe slow 14000",
+            "start dispatch by 1",
+        ],
+    )
+    .await;
+    transfers(&stage, 1).await;
+    // Renewed ten seconds after it was taken, when the clock said twenty more.
+    for line in ["later 20 seconds", "rest 10500", "later 20 seconds", "tick dispatch by 2"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.one("requests bo 1 executed 1").await.unwrap();
+    stage.one("finish").await.unwrap();
+    let ended =
+        stage.play("the end", "live 1 hour\nexpect all success\nattempts bo transfer=1 payout=1\n").await;
+    stage.close(ended).await;
+}
+
+/// A vendor asks for more patience than anybody would have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_that_asks_for_ever_is_asked_again_after_a_day() {
+    let mut stage = stage(
+        "for_ever",
+        &[
+            "partner ana paypal ana@example.com",
+            "reward R1 ana 10.00 approved",
+            "batch B1 all",
+            "pay B1",
+            "vendor paypal 429 retry-after 99999999999",
+            "tick dispatch",
+            "later 23 hours",
+            "tick dispatch",
+            "requests ana 1 executed 0",
+            "later 2 hours",
+            "tick dispatch",
+            "requests ana 2 executed 1",
+        ],
+    )
+    .await;
+    let ended = stage.play("the end", "live 1 hour\nexpect all success\n").await;
+    stage.close(ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -248,6 +248,99 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
     stage.close(Ok(())).await;
 }
 
+/// What PostgreSQL gives up because of another transaction is tried again as a whole; what only takes too long is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_postgres_gives_up_is_tried_again_as_a_whole() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let mut stage = Stage::open("tried_again", 1).await;
+    stage.one("partner ana paypal ana@example.com").await.unwrap();
+    let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
+    let mut database = beside(&stage.world).await;
+    let codes = [("40001", 7), ("40P01", 7), ("55P03", 3), ("25P03", 3), ("57014", 1), ("22P02", 1)];
+    for (code, tries) in codes {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'for a test' USING ERRCODE = '{code}'; END $$");
+        let mut tried = 0;
+        let done: bursar::ops::Result<()> = bursar::transact!(app, |tx| {
+            tried += 1;
+            bursar::store::meta::set(tx, "tried", code).await?;
+            let error = database.execute(AssertSqlSafe(raise.clone()).into_sql_str()).await.unwrap_err();
+            Err(bursar::store::StoreError::from(error).into())
+        });
+        assert!(done.is_err());
+        assert_eq!(tried, tries, "{code}");
+    }
+    assert_eq!(bursar::store::meta::get(&mut app.store.read().await.unwrap(), "tried").await.unwrap(), None);
+
+    // The first try waits five seconds for a row that somebody holds, and gives it up; the second gets it.
+    let ana = text(&mut database, "SELECT id FROM partner").await;
+    let ana = payout::ledger::Payee::parse(&ana).unwrap();
+    run(&mut database, "BEGIN").await.unwrap();
+    run(&mut database, "SELECT id FROM partner FOR UPDATE").await.unwrap();
+    let holding = async {
+        tokio::time::sleep(Duration::from_millis(5_500)).await;
+        run(&mut database, "ROLLBACK").await.unwrap();
+    };
+    let began = tokio::time::Instant::now();
+    let hold = payees::set_standing(&app, &actor, ana, PayeeStanding::OnHold, "a look");
+    let (done, ()) = tokio::join!(hold, holding);
+    done.unwrap();
+    assert!(began.elapsed() > Duration::from_secs(5), "nobody waited");
+    database.close().await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+/// Where PostgreSQL's own programs are, which a server of its own needs.
+fn programs() -> Option<std::path::PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let found = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
+    found.filter(|bin| bin.join("initdb").exists()).max()
+}
+
+/// Runs one of them, as the user it asks for.
+fn run_program(program: &std::path::Path, arguments: &[&str]) {
+    // It refuses to run as root.
+    let root = std::fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0);
+    let mut command = match root {
+        true => std::process::Command::new("runuser"),
+        false => std::process::Command::new(program),
+    };
+    if root {
+        command.args(["-u", "postgres", "--"]).arg(program);
+    }
+    let null = std::process::Stdio::null;
+    let done = command.args(arguments).stdin(null()).stdout(null()).stderr(null()).status().unwrap();
+    assert!(done.success(), "{} {arguments:?}", program.display());
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_at_a_power_loss_is_refused() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let Some(bin) = programs() else { return need::absent("postgres", "its own programs are not here") };
+    // Not where the other files of the tests are: PostgreSQL's user may not be let in there.
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let data = folder.path().join("data").display().to_string();
+    // Its user must be able to write there; nothing is kept in it.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let arguments = ["--pgdata", &data, "--username", "postgres", "--auth", "trust", "--no-sync"];
+    run_program(&bin.join("initdb"), &arguments);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let place = folder.path().display();
+    let options = format!(
+        "-c port={free} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place} -c fsync=off"
+    );
+    let control = bin.join("pg_ctl");
+    run_program(&control, &["--pgdata", &data, "--silent", "--wait", "--options", &options, "start"]);
+    let opened = Store::open(&format!("postgres://postgres@127.0.0.1:{free}/postgres")).await;
+    run_program(&control, &["--pgdata", &data, "--silent", "--mode", "immediate", "stop"]);
+    let told = opened.err().unwrap().to_string();
+    assert!(told.contains("fsync = off") && told.contains("Set fsync = on"), "{told}");
+}
+
 #[tokio::test]
 async fn every_connection_to_postgres_is_bounded_and_durable() {
     if need::postgres().is_none() {

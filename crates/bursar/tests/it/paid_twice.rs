@@ -157,11 +157,6 @@ async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_twice_is_taken_off_the_next_claim() {
     let mut stage = Stage::open("paid_twice", 1).await;
-    for line in STORY.lines().filter(|line| !line.trim().is_empty()) {
-        if let Err(told) = stage.one(line).await {
-            stage.close(Err(told)).await;
-            return;
-        }
-    }
-    stage.close(Ok(())).await;
+    let played = play(&mut stage, STORY).await;
+    stage.close(played).await;
 }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use bursar::app::Actor;
 use bursar::ops::import;
+use futures::StreamExt as _;
 use payout::access::Role;
 use payout::ids::PersonId;
 use serde_json::{Value, json};
@@ -194,4 +195,37 @@ async fn an_answer_names_the_first_thousand_rows() {
     import(&house, "k2", "", many).await.refused(413, "too_many_rows");
     let again = import(&house, "k", "?dry_run=true", file).await;
     assert_eq!(again.header("idempotent-replayed"), "", "a dry run does nothing that must not be done twice");
+}
+
+/// Large files are worked on a few at a time and a few may wait. Whoever comes then is told at once when to come back, and
+/// everything else is answered as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_files_at_a_time_and_the_next_is_told_to_come_back() {
+    let house = House::open("heavy").await;
+    house.furnish().await;
+    let mut ends = Vec::new();
+    let mut answers: futures::stream::FuturesUnordered<_> = (0..24)
+        .map(|number| {
+            // A file that has begun to come and does not end: its request has its turn, or waits for it.
+            let (end, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+            end.unbounded_send(Ok(MESSY.as_bytes().to_vec())).unwrap();
+            ends.push(end);
+            let house = &house;
+            async move {
+                import(house, &format!("heavy-{number}"), "?dry_run=true", Body::from_stream(body)).await
+            }
+        })
+        .collect();
+    for _ in 0..4 {
+        let busy = answers.next().await.unwrap();
+        busy.refused(503, "over_capacity");
+        assert_eq!(busy.header("retry-after"), "30");
+    }
+    house.get("/exports/rewards").await.refused(503, "over_capacity");
+    assert!(house.get("/rewards").await.status.is_success(), "what is not heavy waits for nobody");
+    ends.clear();
+    for _ in 0..20 {
+        answers.next().await.unwrap().ok();
+    }
+    assert!(house.get("/exports/rewards").await.status.is_success());
 }
