@@ -110,6 +110,23 @@ pub fn start_of_date(date: &str) -> Option<i64> {
     Some(zoned.timestamp().as_microsecond())
 }
 
+/// The same of a date that somebody has typed, of a year that somebody may mean.
+///
+/// # Errors
+/// What is wrong with the year, where that is what is wrong; `usual` otherwise.
+pub fn day(text: &str, usual: &str) -> Result<i64, String> {
+    let figures = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = text.splitn(4, '-').filter(figures).collect();
+    let year = if let [year, _, _] = parts[..] { Some(year) } else { None };
+    let meant = |year: &str| year.len() == 4 && year.parse().is_ok_and(|year| (1970..2200).contains(&year));
+    match year {
+        Some(year) if !meant(year) => Err(format!(
+            "The year {year} is not one that a date here has: it lies between 1970 and 2199. Write the date like 2026-01-31."
+        )),
+        Some(_) | None => start_of_date(text).ok_or_else(|| usual.to_owned()),
+    }
+}
+
 fn timestamp(us: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }

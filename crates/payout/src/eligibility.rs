@@ -435,6 +435,8 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
     }
     let Some(profile) = &facts.profile else { return codes };
     match net.at(profile.vendor) {
+        // No vendor pays a currency that has ended, whatever its own list says.
+        _ if net.currency.ended().is_some() => codes.push(Code::CurrencyUnsupported),
         Err(NotPayable::Currency) => codes.push(Code::CurrencyUnsupported),
         Err(NotPayable::Amount) => codes.push(Code::AmountNotPayable),
         Ok(_) => {}

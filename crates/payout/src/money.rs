@@ -58,6 +58,68 @@ const SMALL_UNITS: &[&str] = &[
     "SDG", "SLE", "SOS", "SSP", "SYP", "TZS", "UGX", "UZS", "VES", "VND", "VUV", "XAF", "XOF", "XPF", "YER",
 ];
 
+/// Currencies that have ended, and what to write instead. Those of them that stand in [`CURRENCIES`] ended after rewards could
+/// be entered in them: such a reward stays readable, and no new one is entered.
+const ENDED: &[(&str, &str)] = &[
+    (
+        "ANG",
+        "The Antillean guilder (ANG) ended on 30 June 2025 and nobody can be paid in it; enter the amount in XCG, its successor.",
+    ),
+    (
+        "BGN",
+        "The Bulgarian lev (BGN) ended on 31 December 2025 and nobody can be paid in it; enter the amount in EUR, its successor.",
+    ),
+    (
+        "BYR",
+        "The old Belarusian rouble (BYR) has ended and nobody can be paid in it; enter the amount in BYN, its successor.",
+    ),
+    (
+        "CUC",
+        "The convertible peso (CUC) has ended and nobody can be paid in it; enter the amount in CUP, its successor.",
+    ),
+    (
+        "HRK",
+        "The Croatian kuna (HRK) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
+    ),
+    (
+        "LTL",
+        "The Lithuanian litas (LTL) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
+    ),
+    (
+        "LVL",
+        "The Latvian lats (LVL) has ended and nobody can be paid in it; enter the amount in EUR, its successor.",
+    ),
+    (
+        "MRO",
+        "The old ouguiya (MRO) has ended and nobody can be paid in it; enter the amount in MRU, its successor.",
+    ),
+    (
+        "SLL",
+        "The old leone (SLL) has ended and nobody can be paid in it; enter the amount in SLE, its successor.",
+    ),
+    (
+        "STD",
+        "The old dobra (STD) has ended and nobody can be paid in it; enter the amount in STN, its successor.",
+    ),
+    ("VED", "VED is the bolivar under a second code, in which nobody is paid; enter the amount in VES."),
+    (
+        "VEF",
+        "The old bolivar (VEF) has ended and nobody can be paid in it; enter the amount in VES, its successor.",
+    ),
+    (
+        "ZMK",
+        "The old kwacha (ZMK) has ended and nobody can be paid in it; enter the amount in ZMW, its successor.",
+    ),
+    (
+        "ZWL",
+        "The Zimbabwean dollar (ZWL) has ended and nobody can be paid in it; enter the amount in ZWG, its successor.",
+    ),
+];
+
+fn ended(code: &str) -> Option<&'static str> {
+    ENDED.iter().find(|(ended, _)| ended.eq_ignore_ascii_case(code)).map(|(_, told)| *told)
+}
+
 /// A currency of [`CURRENCIES`], known to exist.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency(u16);
@@ -76,17 +138,24 @@ impl Currency {
     /// they mean the same.
     ///
     /// # Errors
-    /// [`MoneyError::UnknownCurrency`] for anything else.
+    /// [`MoneyError::UnknownCurrency`] for anything else; [`MoneyError::Ended`] where there was such a currency.
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
         let search = |code: &str| CURRENCIES.binary_search_by_key(&code, |(known, _)| known);
         let place = search(code).or_else(|_| search(&code.to_ascii_uppercase()));
-        place.ok().and_then(|at| u16::try_from(at).ok()).map(Self).ok_or(MoneyError::UnknownCurrency)
+        let unknown = || ended(code).map_or(MoneyError::UnknownCurrency, MoneyError::Ended);
+        place.ok().and_then(|at| u16::try_from(at).ok()).map(Self).ok_or_else(unknown)
     }
 
     /// The three upper-case letters.
     #[must_use]
     pub fn code(self) -> &'static str {
         CURRENCIES[usize::from(self.0)].0
+    }
+
+    /// What to write instead, where the currency has ended: nothing new is earned in it.
+    #[must_use]
+    pub fn ended(self) -> Option<&'static str> {
+        ended(self.code())
     }
 
     /// How many digits stand behind the decimal point (ISO 4217): 0, 2 or 3.
@@ -127,6 +196,8 @@ impl fmt::Debug for Currency {
 pub enum MoneyError {
     /// Not a currency anybody can be paid in.
     UnknownCurrency,
+    /// A currency that has ended: what to write instead.
+    Ended(&'static str),
     /// Nothing was written.
     Empty,
     /// A plus or minus: amounts carry no sign; what subtracts is a kind of reward, not a negative number.
@@ -154,7 +225,7 @@ impl MoneyError {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::UnknownCurrency => "unknown_currency",
+            Self::UnknownCurrency | Self::Ended(_) => "unknown_currency",
             Self::Empty => "missing",
             Self::Signed => "signed_amount",
             Self::NotANumber => "not_a_number",
@@ -175,6 +246,7 @@ impl MoneyError {
             Self::UnknownCurrency => {
                 "This is not a currency in which a reward can be paid; write its three letters, like USD, without spaces."
             }
+            Self::Ended(told) => told,
             Self::Empty => "An amount is missing; write it like 420.00.",
             Self::Signed => {
                 "An amount carries no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."
@@ -223,8 +295,16 @@ impl Money {
     /// # Errors
     /// The first [`MoneyError`] that applies; zero is refused.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        let minor = parse_minor(text, currency.digits())?;
-        if minor == 0 { Err(MoneyError::Zero) } else { Ok(Self { minor, currency }) }
+        let money = Self::parse_or_nothing(text, currency)?;
+        if money.minor == 0 { Err(MoneyError::Zero) } else { Ok(money) }
+    }
+
+    /// Reads a decimal that may be zero, where nothing is an answer: a fee that a vendor does not take.
+    ///
+    /// # Errors
+    /// The first [`MoneyError`] that applies.
+    pub fn parse_or_nothing(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        Ok(Self { minor: parse_minor(text, currency.digits())?, currency })
     }
 
     /// The sum, if both are of one currency and it can be counted.

@@ -65,6 +65,9 @@ impl Form {
     }
 }
 
+/// The forms are younger than that; an earlier date is a slip of the hand.
+const EARLIEST_SIGNATURE: &str = "1970-01-01";
+
 /// Puerto Rico, Guam, the Virgin Islands, American Samoa, the Northern Mariana Islands, the outlying islands.
 const TERRITORIES: [&str; 6] = ["PR", "GU", "VI", "AS", "MP", "UM"];
 /// The longest name on a form and the longest foreign tax number, in characters.
@@ -103,6 +106,10 @@ impl Entry<'_> {
         }
         if day(self.signed_on).is_none() {
             let told = "Write the date of the signature like 2026-01-31.".to_owned();
+            return refuse("signed_on", "invalid_date", told);
+        }
+        if self.signed_on < EARLIEST_SIGNATURE {
+            let told = format!("Nobody has signed a form on {}; look at the year.", self.signed_on);
             return refuse("signed_on", "invalid_date", told);
         }
         if self.signed_on > today {
@@ -287,6 +294,7 @@ mod tests {
             (Entry { name: " ", ..GOOD }, Some("US"), "name", "as it stands on the form"),
             (Entry { signed_on: "2026-02-30", ..GOOD }, Some("US"), "signed_on", "like 2026-01-31"),
             (Entry { signed_on: "2026-03-03", ..GOOD }, Some("US"), "signed_on", "not come yet"),
+            (Entry { signed_on: "0026-03-01", ..GOOD }, Some("US"), "signed_on", "look at the year"),
             (Entry { certified: Some(false), ..GOOD }, Some("US"), "certified", "perjury"),
             (GOOD, Some("DE"), "form", "country is DE"),
             (foreign, Some("US"), "form", "File a W-9"),

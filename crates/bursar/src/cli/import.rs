@@ -80,6 +80,9 @@ async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -
     for (line, payee, destination) in connect {
         if let Err(error) = connect::set_profile(&work, &operator(), payee, destination).await {
             let Failure(detail) = words(error);
+            // A row is counted once: as refused now, and no more where it was counted when it was saved.
+            let counted = if report.accepted > 0 { &mut report.accepted } else { &mut report.duplicates };
+            *counted = counted.saturating_sub(1);
             report.rejected.push(RowError {
                 line,
                 column: "destination",

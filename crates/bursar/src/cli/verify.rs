@@ -14,7 +14,7 @@ const MOST_ALIKE: i64 = 100;
 pub(super) struct Options {
     #[command(flatten)]
     config: Config,
-    /// Print one JSON object
+    /// Print the same JSON as the API
     #[arg(long)]
     json: bool,
 }
@@ -52,7 +52,7 @@ pub(super) fn tell(found: &[Invariant], json: bool) -> Outcome {
             .iter()
             .map(|one| serde_json::json!({ "id": one.id, "holds": one.holds(), "checked": one.checked, "says": one.says, "violations": one.violations }))
             .collect();
-        output::json(&serde_json::json!({ "data": rows }));
+        output::json(&serde_json::json!(rows));
     } else {
         for one in found {
             let holds = if one.holds() { "holds " } else { "BROKEN" };

@@ -214,7 +214,21 @@ pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(),
     if payout::direction::has_controls(text) {
         return Err(Refusal::new("invalid", NO_DIRECTION).at(field));
     }
-    Ok(())
+    match unfit(text) {
+        Some(told) => Err(Refusal::new("invalid", told).at(field)),
+        None => Ok(()),
+    }
+}
+
+/// So many characters a name has at most.
+const MOST_OF_A_NAME: usize = 200;
+
+/// Why a text cannot stand in one line of a list, a mail or a file.
+pub(super) fn unfit(text: &str) -> Option<&'static str> {
+    if text.chars().any(|letter| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
+        return Some("This holds a line break or control character; write it in one line.");
+    }
+    (text.chars().count() > MOST_OF_A_NAME).then_some("This is longer than 200 characters; shorten it.")
 }
 
 pub(super) fn check_email(address: Option<&str>, field: &'static str) -> std::result::Result<(), Refusal> {

@@ -17,7 +17,7 @@ use super::api::whose;
 use super::fault::{Fault, FieldError};
 use super::strict::{Tree, read};
 use crate::app::{Actor, App};
-use crate::clock::start_of_date;
+use crate::clock;
 use crate::documents::journal::Layout;
 use crate::documents::{Format, csv, xlsx};
 use crate::ops::exports::{self, Asked, Scope};
@@ -232,10 +232,10 @@ impl AuditAsk {
 fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Fault> {
     let day = |name: &str, text: Option<&String>| match text {
         None => Ok(None),
-        Some(text) => match start_of_date(text) {
-            Some(day) => Ok(Some(day)),
-            None => Err(wrong(name, "Write the date like 2026-01-31.")),
-        },
+        Some(text) => {
+            let read = clock::day(text, "Write the date like 2026-01-31.");
+            read.map(Some).map_err(|told| wrong(name, &told))
+        }
     };
     let (from, to) = (day("from", from)?, day("to", to)?);
     if from.zip(to).is_some_and(|(from, to)| from > to) {

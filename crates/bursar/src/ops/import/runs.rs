@@ -499,7 +499,10 @@ pub async fn connected(app: &App, import: &Import, line: u64, refusal: Option<&s
     transact!(app, |tx| {
         let mut further = Import { connected_line: line, tries: 0, ..import.clone() };
         if let Some(told) = refusal {
-            further.counts.rejected += 1;
+            // A row is counted once: as refused now, and no more where it was counted when it was saved.
+            let Counts { accepted, duplicates, rejected } = &mut further.counts;
+            *if *accepted > 0 { accepted } else { duplicates } -= 1;
+            *rejected += 1;
             let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
             let detail = format!("The row is saved, but where to pay was not set: {told}");
             imports::note_refused(tx, import.id, &[Refused { line, field, code, detail }]).await?;

@@ -73,10 +73,10 @@ impl Row {
             text if payout::direction::has_controls(text) => {
                 Err(problem(self, column, "invalid", crate::ops::partners::NO_DIRECTION))
             }
-            text if text.chars().any(char::is_control) => {
-                Err(problem(self, column, "invalid", "This field holds a line break or control character."))
-            }
-            text => Ok(text),
+            text => match crate::ops::partners::unfit(text) {
+                Some(told) => Err(problem(self, column, "invalid", told)),
+                None => Ok(text),
+            },
         }
     }
 }

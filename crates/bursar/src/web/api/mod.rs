@@ -31,7 +31,7 @@ use payout::money::{Currency, Money, MoneyError, Sum};
 use super::Route;
 use super::fault::FieldError;
 use crate::app::Actor;
-use crate::clock::start_of_date;
+use crate::clock::day;
 use crate::ops::partners::visible;
 use crate::ops::rewards::end_of_date;
 use crate::store::programs::Worth;
@@ -187,7 +187,15 @@ pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
 /// # Errors
 /// When it is neither.
 pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
-    start_of_date(text).or_else(|| time(text)).ok_or_else(|| not_a_time(pointer))
+    let odd_year = match day(text, "") {
+        Ok(start) => return Ok(start),
+        Err(told) => told,
+    };
+    match (odd_year.is_empty(), time(text)) {
+        (true, Some(moment)) => Ok(moment),
+        (true, None) => Err(not_a_time(pointer)),
+        (false, _) => Err(FieldError { pointer: pointer.to_owned(), code: "invalid_date", detail: odd_year }),
+    }
 }
 
 /// The end of something: an RFC 3339 time, or the end of a date, UTC.
@@ -195,6 +203,10 @@ pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
 /// # Errors
 /// When it is neither.
 pub fn expiry(text: &str, pointer: &str) -> Result<i64, FieldError> {
+    let odd_year = day(text, "").err().filter(|told| !told.is_empty());
+    if let Some(detail) = odd_year {
+        return Err(FieldError { pointer: pointer.to_owned(), code: "invalid_date", detail });
+    }
     end_of_date(text).ok().or_else(|| time(text)).ok_or_else(|| not_a_time(pointer))
 }
 

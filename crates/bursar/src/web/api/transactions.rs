@@ -19,7 +19,7 @@ use payout::transaction::Status;
 use super::batches::{PayeeJson, key_required, payment_type};
 use super::{MoneyJson, Page};
 use crate::app::{Actor, App};
-use crate::clock::{rfc3339, start_of_date};
+use crate::clock::{day, rfc3339};
 use crate::ops::idempotency::{Mark, Once, Reply};
 use crate::ops::payees as payee_verbs;
 use crate::ops::transactions::{self as verbs};
@@ -449,8 +449,8 @@ pub async fn filter(
     }
     for (pointer, text, end) in [("/from", &query.from, false), ("/to", &query.to, true)] {
         let Some(text) = text else { continue };
-        let day = start_of_date(text)
-            .ok_or_else(|| bad(pointer, "invalid_date", "Write the date like 2026-01-31."))?;
+        let day = day(text, "Write the date like 2026-01-31.")
+            .map_err(|told| bad(pointer, "invalid_date", &told))?;
         if end { filter.to = Some(day + 86_400_000_000) } else { filter.from = Some(day) }
     }
     if let Some(payee) = &query.payee {

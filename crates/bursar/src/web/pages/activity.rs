@@ -14,7 +14,7 @@ use super::history;
 use super::particulars::particulars;
 use super::words::{When, count, plain};
 use crate::app::App;
-use crate::clock::start_of_date;
+use crate::clock;
 use crate::ops::people::OPERATOR;
 use crate::ops::verify::{self, Stretch};
 use crate::store::audit::{self, Filter, Row};
@@ -82,7 +82,7 @@ impl Ask {
     pub fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
         let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
             let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
-            typed.as_deref().map(|day| start_of_date(day).ok_or_else(|| told(day))).transpose()
+            typed.as_deref().map(|day| clock::day(day, &told(day))).transpose()
         };
         let (from, last) = (day(&self.from)?, day(&self.to)?);
         if from.zip(last).is_some_and(|(from, last)| last < from) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use payout::money::{Currency, Money};
 use payout::reward::{PaymentType, RewardType, Shown};
 
-use crate::clock::start_of_date;
+use crate::clock;
 use crate::ops::rewards::{self as verbs, Pooled};
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue, Named};
@@ -330,11 +330,8 @@ impl Ask {
     fn read_dates(&self, narrowed: &mut Narrowed) {
         let mut day = |text: &Option<String>| {
             let text = text.as_deref()?;
-            let start = start_of_date(text);
-            if start.is_none() {
-                narrowed.problems.push(format!("“{text}” is not a date; write it like 2026-07-19."));
-            }
-            start
+            let usual = format!("“{text}” is not a date; write it like 2026-07-19.");
+            clock::day(text, &usual).map_err(|told| narrowed.problems.push(told)).ok()
         };
         let created = (day(&self.created_from), day(&self.created_to));
         let expires = (day(&self.expires_from), day(&self.expires_to));

@@ -6,7 +6,7 @@ use payout::reward::PaymentType;
 use serde::Deserialize;
 
 use super::period::{self, PRESETS};
-use crate::clock::{date, start_of_date};
+use crate::clock::{self, date};
 use crate::ops::{settings, tax};
 use crate::store::Db;
 use crate::store::dashboard::Range;
@@ -280,11 +280,8 @@ impl Ask {
         };
         let mut day = |text: &Option<String>| {
             let text = text.as_deref()?;
-            let start = start_of_date(text);
-            if start.is_none() {
-                narrowed.problems.push(format!("“{text}” is not a date; write it like 2026-07-19."));
-            }
-            start
+            let usual = format!("“{text}” is not a date; write it like 2026-07-19.");
+            clock::day(text, &usual).map_err(|told| narrowed.problems.push(told)).ok()
         };
         let (from, to) = (day(&days.0), day(&days.1).map(|start| start + DAY_US));
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
