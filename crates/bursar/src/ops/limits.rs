@@ -65,8 +65,8 @@ pub(super) async fn take_up(
             return Err(OpsError::Blocked(vec![Blocker::new(Code::TotalTooLarge, batch)]));
         };
         for (of, into) in [(None, &mut spending.day), (Some(person), &mut spending.person)] {
-            let first = store::next_numbers(tx, &counter(sum.currency, of, now), sum.minor).await?;
-            into.push(Sum::new(i128::from(first) + i128::from(sum.minor) - 1, sum.currency));
+            let used = store::count_up(tx, &counter(sum.currency, of, now), sum.minor).await?;
+            into.push(Sum::new(i128::from(used), sum.currency));
         }
     }
     let blockers = blockers(settings, &spending, batch);

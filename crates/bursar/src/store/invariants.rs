@@ -1,8 +1,8 @@
 //! What must always hold, asked of the database: each statement names the rows that break a rule, and there are none.
 
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Db, Result};
+use super::{Db, Result, spelled_out};
 
 /// A rule that one statement checks.
 pub struct Rule {
@@ -16,39 +16,88 @@ pub struct Rule {
     counts: &'static str,
 }
 
-/// The rules that the database can tell by itself. The vendors' own books are compared by the tests, from outside.
+/// The rules that the database can tell by itself. Sums are counted wider than a column, so that no amount breaks one off.
+/// The vendors' own books are compared by the tests, from outside.
 pub const RULES: &[Rule] = &[
+    Rule {
+        id: "I01",
+        says: "a reward is paid exactly when its payment has succeeded or was made in another way",
+        breaks: "SELECT r.id FROM reward r LEFT JOIN payout_transaction t ON t.id = r.transaction_id \
+                 WHERE (r.paid_at IS NOT NULL AND (t.id IS NULL OR (t.state <> 'success' AND t.outside_at IS NULL))) \
+                 OR (r.paid_at IS NULL AND (t.state = 'success' OR t.outside_at IS NOT NULL))",
+        counts: "SELECT COUNT(*) FROM reward WHERE transaction_id IS NOT NULL OR paid_at IS NOT NULL",
+    },
     Rule {
         id: "I02",
         says: "each success has exactly one movement out of our balance, of its net amount and currency",
-        breaks: "SELECT t.id FROM payout_transaction t WHERE t.state = 'success' AND t.net_minor <> COALESCE((\
-                 SELECT -SUM(p.amount_minor) FROM journal j JOIN posting p ON p.journal_id = j.id \
-                 WHERE j.subject = t.id AND j.movement IN ('post', 'reverse', 'recall') \
-                 AND p.account = 'vendor_balance:' || t.vendor AND p.currency = t.currency), 0)",
+        breaks: "SELECT id FROM (SELECT id, {sum(minor) AS off} FROM (\
+                 SELECT t.id AS id, t.net_minor AS minor FROM payout_transaction t WHERE t.state = 'success' \
+                 UNION ALL SELECT t.id, p.amount_minor FROM payout_transaction t \
+                 JOIN journal j ON j.subject = t.id JOIN posting p ON p.journal_id = j.id \
+                 WHERE t.state = 'success' AND j.movement IN ('post', 'reverse', 'recall') \
+                 AND p.account = 'vendor_balance:' || t.vendor AND p.currency = t.currency) both_sides \
+                 GROUP BY id) sums WHERE off_high <> 0 OR off_low <> 0",
         counts: "SELECT COUNT(*) FROM payout_transaction WHERE state = 'success'",
+    },
+    Rule {
+        id: "I03",
+        says: "what a vendor made belongs to one payment",
+        breaks: "SELECT vendor_id FROM attempt WHERE vendor_id IS NOT NULL AND leg IN ('transfer', 'reversal', 'item') \
+                 GROUP BY vendor_id HAVING COUNT(DISTINCT transaction_id) > 1",
+        counts: "SELECT COUNT(*) FROM attempt WHERE vendor_id IS NOT NULL AND leg IN ('transfer', 'reversal', 'item')",
     },
     Rule {
         id: "I04",
         says: "what is in flight is exactly what unsettled payments have promised",
-        breaks: "SELECT account || ' ' || currency FROM (\
-                 SELECT p.account, p.currency, SUM(p.amount_minor) AS booked FROM posting p \
-                 WHERE p.account LIKE 'in_flight:%' GROUP BY p.account, p.currency) b \
-                 WHERE b.booked <> -COALESCE((SELECT SUM(t.amount_minor) FROM payout_transaction t \
-                 WHERE 'in_flight:' || t.vendor = b.account AND t.currency = b.currency AND t.state IN \
-                 ('queued', 'sending', 'unknown', 'review', 'processing', 'on_hold', 'unclaimed')), 0)",
+        breaks: "SELECT account || ' ' || currency FROM (SELECT account, currency, {sum(minor) AS off} FROM (\
+                 SELECT p.account AS account, p.currency AS currency, p.amount_minor AS minor FROM posting p \
+                 WHERE p.account LIKE 'in_flight:%' \
+                 UNION ALL SELECT 'in_flight:' || t.vendor, t.currency, t.amount_minor FROM payout_transaction t \
+                 WHERE t.state IN ('queued', 'sending', 'unknown', 'review', 'processing', 'on_hold', 'unclaimed')\
+                 ) both_sides GROUP BY account, currency) sums WHERE off_high <> 0 OR off_low <> 0",
         counts: "SELECT COUNT(DISTINCT account || currency) FROM posting WHERE account LIKE 'in_flight:%'",
+    },
+    Rule {
+        id: "I04",
+        says: "what lies in payees' balances is exactly what refused bank payouts left there",
+        breaks: "SELECT account || ' ' || currency FROM (SELECT account, currency, {sum(minor) AS off} FROM (\
+                 SELECT p.account AS account, p.currency AS currency, p.amount_minor AS minor FROM posting p \
+                 WHERE p.account LIKE 'returned:%' \
+                 UNION ALL SELECT 'returned:' || t.vendor, t.currency, -t.net_minor FROM payout_transaction t \
+                 WHERE t.state IN ('payout_failed', 'payout_canceled', 'recalling')\
+                 ) both_sides GROUP BY account, currency) sums WHERE off_high <> 0 OR off_low <> 0",
+        counts: "SELECT COUNT(DISTINCT account || currency) FROM posting WHERE account LIKE 'returned:%'",
+    },
+    Rule {
+        id: "I04",
+        says: "each payee is owed exactly what was approved and is neither promised nor paid",
+        breaks: "SELECT payee || ' ' || currency FROM (SELECT payee, currency, {sum(minor) AS off} FROM (\
+                 SELECT r.payee AS payee, r.currency AS currency, \
+                 CASE WHEN r.entry = 'clawback' THEN -r.value_minor ELSE r.value_minor END AS minor \
+                 FROM reward r WHERE r.status = 'approved' AND r.payee IS NOT NULL AND r.currency IS NOT NULL \
+                 UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM payout_transaction t \
+                 WHERE t.outside_at IS NOT NULL OR t.state NOT IN ('failed', 'payout_failed', 'payout_canceled', \
+                 'recalling', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', 'written_off') \
+                 UNION ALL SELECT SUBSTR(p.account, 9), p.currency, p.amount_minor FROM posting p \
+                 WHERE p.account LIKE 'payable:%') both_sides GROUP BY payee, currency) sums \
+                 WHERE (off_high <> 0 OR off_low <> 0) AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
+                 WHERE t.payee = sums.payee AND t.contradicted_at IS NOT NULL)",
+        counts: "SELECT COUNT(DISTINCT account || currency) FROM posting WHERE account LIKE 'payable:%'",
     },
     Rule {
         id: "I05",
         says: "every journal sums to zero in every currency",
-        breaks: "SELECT DISTINCT journal_id FROM posting GROUP BY journal_id, currency HAVING SUM(amount_minor) <> 0",
+        breaks: "SELECT DISTINCT journal_id FROM (SELECT journal_id, currency, {sum(amount_minor) AS off} FROM posting \
+                 GROUP BY journal_id, currency) sums WHERE off_high <> 0 OR off_low <> 0",
         counts: "SELECT COUNT(*) FROM journal",
     },
     Rule {
         id: "I06",
         says: "a payment's amount is the sum of its rewards",
-        breaks: "SELECT t.id FROM payout_transaction t LEFT JOIN transaction_reward tr ON tr.transaction_id = t.id \
-                 GROUP BY t.id, t.amount_minor HAVING COALESCE(SUM(tr.amount_minor), 0) <> t.amount_minor",
+        breaks: "SELECT id FROM (SELECT id, {sum(minor) AS off} FROM (\
+                 SELECT t.id AS id, -t.amount_minor AS minor FROM payout_transaction t \
+                 UNION ALL SELECT tr.transaction_id, tr.amount_minor FROM transaction_reward tr) both_sides \
+                 GROUP BY id) sums WHERE off_high <> 0 OR off_low <> 0",
         counts: "SELECT COUNT(*) FROM payout_transaction",
     },
     Rule {
@@ -92,6 +141,13 @@ pub const RULES: &[Rule] = &[
         counts: "SELECT COUNT(*) FROM vendor_event",
     },
     Rule {
+        id: "I21",
+        says: "whoever released a payout had no hand in it",
+        breaks: "SELECT b.number FROM batch b JOIN batch_hand h ON h.batch_id = b.id AND h.person = b.released_by \
+                 WHERE b.released_at IS NOT NULL AND COALESCE(b.early_release_at, 0) <> b.released_at",
+        counts: "SELECT COUNT(*) FROM batch WHERE released_at IS NOT NULL",
+    },
+    Rule {
         id: "I27",
         says: "what waits for a person says so: a submission under review has its payment under review",
         breaks: "SELECT s.key FROM submission s JOIN attempt a ON a.submission_id = s.id \
@@ -105,7 +161,7 @@ pub const RULES: &[Rule] = &[
 /// # Errors
 /// When the database does not answer.
 pub async fn check(db: &mut Db, rule: &Rule) -> Result<(Vec<String>, i64)> {
-    let rows = db.all(sqlx::query(rule.breaks)).await?;
+    let rows = db.all(sqlx::query(AssertSqlSafe(spelled_out(rule.breaks)))).await?;
     let broken = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_>>()?;
     Ok((broken, db.one(sqlx::query(rule.counts)).await?.try_get(0)?))
 }

@@ -27,7 +27,7 @@ pub mod journal;
 pub mod ledger;
 pub mod mails;
 pub mod meta;
-mod moved;
+pub mod moved;
 pub mod named;
 pub mod nodes;
 pub mod onboarding;
@@ -561,6 +561,19 @@ pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
                ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
     let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(count)).await?;
     Ok(row.try_get::<i64, _>(0)? - count + 1)
+}
+
+/// Adds to what a row has counted and answers what it is then: at most as much as a column holds, which is above any limit.
+/// The row is this transaction's until it ends.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
+    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
+               value = CASE WHEN counter.value > 9223372036854775807 - excluded.value THEN 9223372036854775807 \
+               ELSE counter.value + excluded.value END RETURNING value";
+    let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(by)).await?;
+    Ok(row.try_get(0)?)
 }
 
 /// How far a row of [`next_numbers`] has come; 0 when nothing was taken of it yet.
