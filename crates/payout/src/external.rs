@@ -19,7 +19,7 @@ use crate::ids::{AccountId, ActivityId, PartnerId, ProgramId, RewardId};
 /// `invalid` with the name and place of a sign that nobody sees; `reserved_id` for an id that reads like one of ours.
 pub fn entered(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
-    if is_ours(&normal) {
+    if is_ours(&normal) || is_given_by_us(&normal) {
         let told = "This reads like an id that Bursar gives itself, so it would name two things. Use the id that it has in your own system.";
         return Err(Refusal::new("reserved_id", told));
     }
@@ -86,6 +86,20 @@ pub fn is_ours(text: &str) -> bool {
         || AccountId::parse(text).is_some()
         || ProgramId::parse(text).is_some()
         || ActivityId::parse(text).is_some()
+}
+
+/// How ids begin that Bursar gives to what nobody else has entered: a clawback has one of these.
+const GIVEN: &str = "bursar:";
+
+/// The external id of the clawback that is the `time`th of a reward with this number.
+#[must_use]
+pub fn of_clawback(reward: &str, time: i64) -> String {
+    format!("{GIVEN}clawback:{reward}-{time}")
+}
+
+/// Whether it begins as the ids that Bursar gives do, in capitals or not.
+fn is_given_by_us(normal: &str) -> bool {
+    normal.get(..GIVEN.len()).is_some_and(|start| start.eq_ignore_ascii_case(GIVEN))
 }
 
 /// Without the blanks around it, and out of `="…"`.
@@ -232,5 +246,12 @@ mod tests {
         assert_eq!(entered(&ours).unwrap_err().code, "reserved_id");
         assert_eq!(referred(&ours).as_deref(), Ok(ours.as_str()));
         assert!(entered("ptn_1001").is_ok() && entered("acc_1").is_ok());
+        let clawback = of_clawback("RW-000001", 1);
+        for text in [clawback.as_str(), " bursar:x", "BURSAR:clawback:RW-000001-1", "Bursar\u{a0}:x"] {
+            let refused = entered(text).map_err(|refusal| refusal.code);
+            assert_eq!(refused.is_err(), !text.contains('\u{a0}'), "{text:?}: {refused:?}");
+        }
+        assert!(entered("clawback-RW-000001-1").is_ok() && entered("bursar-1").is_ok());
+        assert_eq!(referred(&clawback).as_deref(), Ok(clawback.as_str()));
     }
 }

@@ -9,6 +9,7 @@ use payout::reward::Entry;
 
 use super::{Cell, Heading, Kind};
 use crate::store::audit;
+use crate::store::moved::Back;
 use crate::store::payees::Named;
 use crate::store::programs::Worth;
 use crate::store::rewards::Reward;
@@ -60,8 +61,8 @@ pub struct EarningsRow {
     pub earned: Sum,
     /// What left us for them.
     pub paid: Sum,
-    /// What of it came back.
-    pub returned: Sum,
+    /// What of it did not stay with them.
+    pub back: Back,
     /// What stayed with them.
     pub net: Sum,
     /// What stayed with them through Stripe, through PayPal, and outside Bursar.
@@ -171,13 +172,16 @@ const EARNINGS: &[Column<EarningsRow>] = &[
     usual("currency", "Currency", |row| Cell::text(row.net.currency.code())),
     usual("earned", "Earned", |row| Cell::Amount(row.earned)),
     usual("paid", "Paid", |row| Cell::Amount(row.paid)),
-    usual("returned", "Returned", |row| Cell::Amount(row.returned)),
+    usual("returned", "Returned", |row| Cell::Amount(row.back.total())),
     usual("net", "Net", |row| Cell::Amount(row.net)),
     usual("net_stripe", "Net through Stripe", |row| Cell::Amount(row.by[0])),
     usual("net_paypal", "Net through PayPal", |row| Cell::Amount(row.by[1])),
     usual("net_outside", "Paid outside Bursar", |row| Cell::Amount(row.by[2])),
     usual("tax_report", "Tax report", |row| Cell::text(row.report.as_str())),
     usual("threshold", "Reporting threshold", |row| Cell::text(row.line)),
+    rare("returned_to_us", "Came back to us", |row| Cell::Amount(row.back.to_us)),
+    rare("in_payees_balances", "Lies in the payee's balance", |row| Cell::Amount(row.back.in_balances)),
+    rare("given_up", "Given up", |row| Cell::Amount(row.back.given_up)),
     rare("payee_id", "Your id of the payee", |row| {
         Cell::maybe(row.named.as_ref().map(|named| &named.external_id))
     }),

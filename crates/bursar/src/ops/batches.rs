@@ -17,7 +17,7 @@ use payout::transaction::State;
 
 use super::idempotency::Once;
 use super::tax::Crossing;
-use super::{OpsError, Result, claims, idempotency, limits, settings, tax};
+use super::{OpsError, Result, claims, clawbacks, idempotency, limits, settings, tax};
 use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
 use crate::store::claims::Override;
@@ -25,7 +25,7 @@ use crate::store::payees::Named;
 use crate::store::{self, Db, Tx, audit, payees, transactions};
 use crate::transact;
 
-pub(crate) use super::gates::Gates;
+pub(crate) use super::gates::{Amounts, Gates};
 
 /// The draft that a change is for.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,8 @@ pub struct ClaimView {
     pub beyond: Option<Sum>,
     /// The fee expected.
     pub fee: Money,
+    /// What of it the vendor takes once a month for the payee; after Pay it is in the fee alone.
+    pub monthly: Money,
     /// What the vendor would be told to pay.
     pub net: Money,
     /// Its rewards: id, number, what each adds in minor units.
@@ -101,6 +103,8 @@ pub struct BatchView {
     pub blockers: Vec<Blocker>,
     /// What Pay would promise, or has promised.
     pub digest: String,
+    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    pub unreadable: Vec<String>,
 }
 
 impl BatchView {
@@ -159,10 +163,10 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 /// The draft's claims with all their blockers.
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
     let held = batches::candidates(db, Pick::Of(batch.id)).await?;
-    let left_out = by_claim(clawbacks_beside(db, &held).await?);
+    let left_out = by_claim(clawbacks::beside(db, &held).await?);
     let groups = by_claim(held);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
-    let gates = gates.within(db, &[batch.id]).await?.in_month_of(db, now).await?;
+    let mut gates = gates.within(db, &[batch.id]).await?.in_month_of(db, now).await?;
     let of: Vec<Payee> = groups.keys().map(|(payee, _)| *payee).collect();
     let names = payees::names(db, &of).await?;
     let mut claims = Vec::with_capacity(groups.len());
@@ -170,7 +174,8 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         let exact = sum(&rewards, currency);
         let payable = payable_sum(&rewards, currency);
         let total = payable.or(exact.money()).unwrap_or(Money::new(Money::MAX_MINOR, currency));
-        let (fee, net) = gates.amounts(payee, total);
+        let amounts @ Amounts { fee, monthly, net } = gates.amounts(payee, total);
+        gates.beside(payee, amounts);
         let overridden = gates.override_of(batch.id, payee, total).cloned();
         let mut blockers = gates.claim(payee, total, net, overridden.is_some(), now);
         if payable.is_none() {
@@ -191,6 +196,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
             total,
             beyond: exact.money().is_none().then_some(exact),
             fee,
+            monthly,
             net,
             reward_count: rewards.len(),
             rewards: rewards.iter().map(|r| (r.id, r.number, r.adds.map_or(0, |adds| adds.minor))).collect(),
@@ -208,7 +214,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         (None, Some(_), None) => BatchStatus::AwaitingRelease,
         (None, _, _) => BatchStatus::Draft,
     };
-    Ok(BatchView { totals, batch, status, claims, blockers, digest })
+    Ok(BatchView { totals, batch, status, claims, blockers, digest, unreadable: Vec::new() })
 }
 
 /// The totals of a batch, one per currency, never across; by currency code.
@@ -292,6 +298,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
             total: transaction.terms.amount,
             beyond: None,
             fee: transaction.fee,
+            monthly: Money::new(0, transaction.fee.currency),
             net: transaction.terms.net,
             rewards: Vec::new(),
             reward_count: counts.get(&transaction.id).copied().unwrap_or(0),
@@ -306,6 +313,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
         totals: totals(&claims),
         digest: batch.digest.clone().unwrap_or_default(),
         blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id)],
+        unreadable: transactions::unreadable(db, batch.id).await?,
         batch,
         claims,
     })
@@ -379,10 +387,11 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
     // Whatever was named, what a payee owes us comes off the claim; also of the claims that the draft holds already.
     let mut touched = batches::candidates(tx, Pick::Of(id)).await?;
     touched.extend(chosen.iter().cloned());
-    let joining = clawbacks_beside(tx, &touched).await?;
+    let joining = clawbacks::beside(tx, &touched).await?;
     touched.extend(joining.iter().cloned());
     chosen.extend(joining);
     within_what_can_be_paid(touched)?;
+    clawbacks::out_of_other_drafts(tx, actor, id, &chosen, now).await?;
     let rewards: Vec<RewardId> = chosen.iter().map(|candidate| candidate.id).collect();
     let taken = batches::put_in(tx, id, &rewards).await?;
     if taken != rewards.len() as u64 {
@@ -406,35 +415,6 @@ fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
             );
             return Err(Refusal::new(Code::TotalTooLarge.as_str(), told).at("rewards").into());
         }
-    }
-    Ok(())
-}
-
-/// The free clawbacks of the claims that these rewards are part of, but those among them.
-async fn clawbacks_beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<Vec<Candidate>> {
-    let claims: BTreeSet<(Payee, Currency)> = rewards.iter().filter_map(Candidate::claim).collect();
-    let known: BTreeSet<RewardId> = rewards.iter().map(|candidate| candidate.id).collect();
-    let of: Vec<Payee> =
-        claims.iter().map(|(payee, _)| *payee).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut found = batches::candidates(db, Pick::Clawbacks(&of)).await?;
-    found.retain(|one| one.claim().is_some_and(|claim| claims.contains(&claim)) && !known.contains(&one.id));
-    Ok(found)
-}
-
-/// Puts a new clawback into the draft that holds a claim of its payee in its currency, if there is one: that is the claim
-/// it comes off next. Whoever entered it has then changed that draft.
-pub(super) async fn join_clawback(
-    tx: &mut Tx,
-    actor: &Actor,
-    clawback: RewardId,
-    (payee, money): (Payee, Money),
-    now: i64,
-) -> Result<()> {
-    let Some(draft) = batches::draft_with(tx, payee, money.currency).await? else { return Ok(()) };
-    // Paid or deleted a moment ago: it waits in the pool for the next claim.
-    if batches::take_draft(tx, draft, &actor.id.to_string(), now).await? {
-        batches::put_in(tx, draft, &[clawback]).await?;
-        note_rewards(tx, actor, now, "batch_rewards_added", draft, &[clawback]).await?;
     }
     Ok(())
 }
@@ -463,16 +443,18 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
 async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<Candidate>> {
     let mut pool = batches::candidates(db, Pick::Pool(filter)).await?;
     pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
-    pool.extend(clawbacks_beside(db, &pool).await?);
+    pool.extend(clawbacks::beside(db, &pool).await?);
     let held = by_claim(batches::candidates(db, Pick::Of(draft)).await?);
     let groups = by_claim(pool);
-    let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
+    let mut gates =
+        Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let mut chosen = Vec::new();
     for ((payee, currency), rewards) in groups {
         let already = held.get(&(payee, currency)).into_iter().flatten();
         let Some(total) = payable_sum(rewards.iter().chain(already), currency) else { continue };
-        let (_, net) = gates.amounts(payee, total);
-        if gates.claim(payee, total, net, false, now).is_empty() {
+        let amounts = gates.amounts(payee, total);
+        if gates.claim(payee, total, amounts.net, false, now).is_empty() {
+            gates.beside(payee, amounts);
             chosen.extend(rewards);
         }
     }
@@ -676,7 +658,7 @@ pub(super) fn batch_changed(sentence: impl Into<String>) -> OpsError {
     OpsError::Conflict(Refusal::new("batch_changed", sentence))
 }
 
-fn changed_meanwhile() -> OpsError {
+pub(super) fn changed_meanwhile() -> OpsError {
     batch_changed(
         "Somebody changed one of these rewards at the same moment, so nothing was added. Look again, then repeat it.",
     )
@@ -691,7 +673,7 @@ fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId,
 const NAMED_AT_ONCE: usize = 1_000;
 
 /// Notes which rewards went into a batch or out of it: as many rows as it takes to name all of them.
-async fn note_rewards(
+pub(super) async fn note_rewards(
     tx: &mut Tx,
     actor: &Actor,
     now: i64,
@@ -724,7 +706,7 @@ pub async fn pool_blockers(
     now: i64,
 ) -> Result<(Vec<Candidate>, Vec<(Candidate, Vec<Blocker>)>)> {
     let pool = batches::candidates(db, Pick::Pool(filter)).await?;
-    let beside = by_claim(clawbacks_beside(db, &pool).await?);
+    let beside = by_claim(clawbacks::beside(db, &pool).await?);
     let groups = by_claim(pool);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let (mut open, mut blocked) = (Vec::new(), Vec::new());
@@ -733,7 +715,7 @@ pub async fn pool_blockers(
         let all = || rewards.iter().chain(beside.get(&(payee, currency)).into_iter().flatten());
         let of_claim = match payable_sum(all(), currency) {
             Some(total) => {
-                let (_, net) = gates.amounts(payee, total);
+                let net = gates.amounts(payee, total).net;
                 gates.claim(payee, total, net, false, now)
             }
             None => {

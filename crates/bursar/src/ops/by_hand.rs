@@ -14,7 +14,7 @@ use super::{OpsError, Result, rewards, settings};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::contradictions::{self, Opinion};
-use crate::store::transactions::{self, Attempt, Transaction};
+use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
 use crate::store::{self, Tx};
 use crate::transact;
 
@@ -184,8 +184,7 @@ async fn correct(
         return Err(not_now(NotNow::NothingInDoubt));
     };
     // Counted already; or paid otherwise by the word of two people, and out of the same money.
-    let paid_otherwise = of.state == State::WrittenOff && of.outside.is_some();
-    if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
+    if of.otherwise_at.is_some() || store::ledger::holds_beside(tx, attempt.id).await? {
         return Ok(());
     }
     if law::beyond_correction(of.state, fact) {
@@ -266,10 +265,11 @@ pub async fn settle_parked(
         let sentence = "Give the reference of the payment that was made in its place, at most 200 bytes; it is kept as the proof.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
-    let paid_at = clock::start_of_date(&found.paid_on);
-    if otherwise && paid_at.is_none() {
-        return Err(Refusal::new("invalid_date", "Write the date like 2026-01-31.").at("paid_on").into());
-    }
+    let paid_at = match otherwise {
+        true => Some(clock::day(&found.paid_on, "Write the date like 2026-01-31.")),
+        false => None,
+    };
+    let paid_at = paid_at.transpose().map_err(|told| Refusal::new("invalid_date", told).at("paid_on"))?;
     let deed = match found.how {
         Parked::Reversed | Parked::GivenUp => found.how.as_str().to_owned(),
         Parked::PaidOtherwise => format!("{} {} {}", found.how.as_str(), found.paid_on, found.reference),
@@ -283,9 +283,10 @@ pub async fn settle_parked(
             return Ok(waits);
         }
         record::command(tx, app, &actor.id.to_string(), id, step, "parked_money_settled").await?;
-        if let (true, Some(paid_at)) = (otherwise, paid_at) {
-            let (on, reference, now) = (&found.paid_on, &found.reference, app.clock.now());
-            transactions::close_outside(tx, id, on, paid_at, reference, now).await?;
+        if let Some(paid_at) = paid_at {
+            let (on, reference) = (found.paid_on.as_str(), found.reference.as_str());
+            let paid = PaidOutside { on, at: paid_at, reference, otherwise };
+            transactions::close_outside(tx, id, &paid, app.clock.now()).await?;
         }
         transactions::settle_contradiction(tx, id).await?;
         let detail = serde_json::json!({ "how": deed, "note": found.note });

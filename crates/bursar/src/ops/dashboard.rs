@@ -14,6 +14,7 @@ use super::tax::year;
 use super::{OpsError, Result, settings};
 use crate::store::dashboard::{self as store, Failure, Median, Month, Range, Standing, Top, Waiting};
 use crate::store::earnings::{self, Earning, NetPlace};
+use crate::store::moved::Back;
 use crate::store::payees::{self, Named};
 use crate::store::scope::Scope;
 use crate::store::{Db, tax::Span};
@@ -39,8 +40,8 @@ impl Sum {
 pub struct Card {
     /// What left our balance at the vendors.
     pub paid: money::Sum,
-    /// What of it came back, or lies refused at the vendor.
-    pub returned: money::Sum,
+    /// What of it did not stay with payees.
+    pub back: Back,
     /// What was marked as paid outside.
     pub outside: money::Sum,
     /// Promised to a vendor, and not known to have left.
@@ -60,7 +61,7 @@ impl Card {
         let waiting = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
         Self {
             paid: zero,
-            returned: zero,
+            back: Back::nothing(currency),
             outside: zero,
             in_flight: none,
             to_bank: none,
@@ -78,7 +79,7 @@ impl Card {
     /// What stayed with payees.
     #[must_use]
     pub fn net(&self) -> money::Sum {
-        money::Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.currency())
+        money::Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.currency())
     }
 }
 
@@ -113,7 +114,7 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
     for month in &months {
         card(month.paid.currency, &|card| {
             card.paid.minor += month.paid.minor;
-            card.returned.minor += month.returned.minor;
+            card.back.add(&month.back);
             card.outside.minor += month.outside.minor;
         });
     }
@@ -169,8 +170,8 @@ pub struct YearTotal {
     pub earned: money::Sum,
     /// Left us.
     pub paid: money::Sum,
-    /// Came back.
-    pub returned: money::Sum,
+    /// What of it did not stay with payees.
+    pub back: Back,
     /// Marked as paid outside.
     pub outside: money::Sum,
 }
@@ -179,7 +180,7 @@ impl YearTotal {
     /// What stayed with payees.
     #[must_use]
     pub fn net(&self) -> money::Sum {
-        money::Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.paid.currency)
+        money::Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.paid.currency)
     }
 }
 
@@ -272,7 +273,7 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
     let mut found: BTreeMap<Currency, YearTotal> = BTreeMap::new();
     let empty = |currency| {
         let zero = money::Sum::nothing(currency);
-        YearTotal { earned: zero, paid: zero, returned: zero, outside: zero }
+        YearTotal { earned: zero, paid: zero, back: Back::nothing(currency), outside: zero }
     };
     for earned in earnings::earned(db, scope, &span).await? {
         found.insert(earned.currency, YearTotal { earned, ..empty(earned.currency) });
@@ -281,7 +282,7 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
     for month in store::months(db, scope, range).await? {
         let sum = found.entry(month.paid.currency).or_insert_with(|| empty(month.paid.currency));
         sum.paid.minor += month.paid.minor;
-        sum.returned.minor += month.returned.minor;
+        sum.back.add(&month.back);
         sum.outside.minor += month.outside.minor;
     }
     Ok(found.into_values().collect())

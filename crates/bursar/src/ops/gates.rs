@@ -8,7 +8,7 @@ use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorF
 use payout::fee;
 use payout::ids::{BatchId, TransactionId};
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Money, Vendor};
 use payout::payee::Destination;
 use payout::settings::Settings;
 
@@ -18,6 +18,17 @@ use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
 use crate::store::{self, Db, contradictions, past, payees, vendors};
 
+/// What a claim costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Amounts {
+    /// The fee expected of the payment.
+    pub(crate) fee: Money,
+    /// What of the fee the vendor takes once a month for the payee.
+    pub(crate) monthly: Money,
+    /// What the vendor would be told to pay.
+    pub(crate) net: Money,
+}
+
 /// What the gates of a batch are asked with.
 pub(crate) struct Gates {
     pub(super) settings: Settings,
@@ -25,8 +36,9 @@ pub(crate) struct Gates {
     payees: HashMap<Payee, PayeeFacts>,
     profiles: HashMap<Payee, Destination>,
     overrides: Vec<Override>,
-    /// Who was paid through whom and in which currency since the month began.
-    paid_this_month: HashSet<(Payee, Vendor, Currency)>,
+    /// Whose payments have borne what a vendor takes once a month, since the month began. A vendor takes it once for a
+    /// payee, in however many currencies they are paid.
+    billed_this_month: HashSet<(Payee, Vendor)>,
     /// Payments of rewards that another payment, or this one, may have paid already.
     contradicted: HashSet<TransactionId>,
 }
@@ -41,7 +53,7 @@ impl Gates {
             payees: payees::facts(db, &of).await?,
             profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
             overrides: Vec::new(),
-            paid_this_month: HashSet::new(),
+            billed_this_month: HashSet::new(),
             contradicted: contradictions::payments(db).await?,
         })
     }
@@ -54,25 +66,34 @@ impl Gates {
     }
 
     /// The fee expected of a total, and what the vendor would be told to pay.
-    pub(crate) fn amounts(&self, payee: Payee, total: Money) -> (Money, Money) {
+    pub(crate) fn amounts(&self, payee: Payee, total: Money) -> Amounts {
         let nothing = Money::new(0, total.currency);
-        let Some(vendor) = self.profiles.get(&payee).map(Destination::vendor) else {
-            return (nothing, total);
-        };
+        let free = Amounts { fee: nothing, monthly: nothing, net: total };
+        let Some(vendor) = self.profiles.get(&payee).map(Destination::vendor) else { return free };
         let table = self.settings.fee_table(vendor, total.currency);
         if fee::is_missing(table, vendor, self.settings.fees_paid_by) {
-            return (nothing, total);
+            return free;
         }
-        let first = !self.paid_this_month.contains(&(payee, vendor, total.currency));
+        let first = !self.billed_this_month.contains(&(payee, vendor));
         let fee = fee::expected(table, vendor, total, first);
-        (fee, batch::net(total, fee, self.settings.fees_paid_by))
+        let monthly = table.filter(|_| first).map_or(0, |table| table.monthly);
+        let net = batch::net(total, fee, self.settings.fees_paid_by);
+        Amounts { fee, monthly: Money::new(monthly, total.currency), net }
     }
 
-    /// The same, knowing who was paid since the month began, where a vendor takes something once a month.
+    /// Another claim of the same payee, which is paid together with this one, does not bear again what this one bears.
+    pub(super) fn beside(&mut self, payee: Payee, claim: Amounts) {
+        let vendor = self.profiles.get(&payee).map(Destination::vendor);
+        if let Some(vendor) = vendor.filter(|_| claim.monthly.minor > 0) {
+            self.billed_this_month.insert((payee, vendor));
+        }
+    }
+
+    /// The same, knowing whom a vendor has billed since the month began, where one takes something once a month.
     pub(crate) async fn in_month_of(mut self, db: &mut Db, now: i64) -> store::Result<Self> {
         if self.settings.fees.iter().any(|table| table.monthly > 0) {
             let of: Vec<Payee> = self.payees.keys().copied().collect();
-            self.paid_this_month = past::paid_since(db, &of, start_of_month(now)).await?;
+            self.billed_this_month = past::billed_since(db, &of, start_of_month(now)).await?;
         }
         Ok(self)
     }

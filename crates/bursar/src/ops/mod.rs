@@ -5,6 +5,7 @@
 pub mod batches;
 pub mod by_hand;
 pub mod claims;
+mod clawbacks;
 pub mod dashboard;
 pub mod evidence;
 pub mod exports;

@@ -148,6 +148,9 @@ async fn pay_in(
     if !locked {
         return Err(no_draft(&draft));
     }
+    // One Pay after the other: what a payment costs, what is left of the balance and of the day's limits depend on what the
+    // other has promised, so nothing of it is read before this is ours.
+    batches::lock_pays(tx).await?;
     let view = view_draft(tx, draft, now).await?;
     same_as_seen(&view, seen)?;
     let mut blockers = view.all_blockers();
@@ -157,8 +160,7 @@ async fn pay_in(
     }
     let rules = settings::load(tx).await?;
     limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &actor.id.to_string(), now).await?;
-    // Since the balance was read, another Pay may have promised some of it. The counters of the day are this transaction's
-    // now, so no other one can be between its promise and its commit.
+    // Since the balance was read, another Pay may have promised some of it.
     let promised = batches::promised(tx).await?;
     let short = Balances { promised, ..balances.clone() }.blockers(&view);
     if !short.is_empty() {
@@ -237,7 +239,8 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
             detail: Some(format!("{} by {}", view.batch.number, actor.name)),
             event_id: None,
         });
-        new.push(New { id, number, terms, fee: claim.fee, destination, attempt });
+        let (fee, monthly) = (claim.fee, claim.monthly);
+        new.push(New { id, number, terms, fee, monthly, destination, attempt });
     }
     transactions::insert(tx, view.batch.id, &new, now).await?;
     if batches::join_transactions(tx, view.batch.id, &joined).await? != joined.len() as u64 {

@@ -21,9 +21,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::idempotency::{Once, finish};
 use super::partners::referred;
-use super::{OpsError, Result, batches, safe_mode, settings};
+use super::{OpsError, Result, clawbacks, safe_mode, settings};
 use crate::app::{Actor, App};
-use crate::clock::start_of_date;
+use crate::clock::{day, start_of_date};
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
 use crate::store::rewards::{self, Edited, Entered, Reward};
 use crate::store::{self, Db, Tx, audit, ledger};
@@ -179,7 +179,7 @@ fn fitting(worth: Option<Worth>, kind: RewardType) -> std::result::Result<Worth,
 
 pub(super) fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
     let told = "Write the date as year, month and day, like 2026-07-19.";
-    start_of_date(date).ok_or_else(|| Refusal::new("invalid_date", told).at("earned_on"))
+    day(date, told).map_err(|told| Refusal::new("invalid_date", told).at("earned_on"))
 }
 
 /// When a reward that expires on this date is not payable any more; never on 9999-12-31, which programs write for it.
@@ -270,12 +270,15 @@ async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<b
     Ok(true)
 }
 
-/// A reward is worth no more than the operator has said one may be.
+/// A reward is worth no more than the operator has said one may be, and in a currency that people are paid in.
 ///
 /// # Errors
-/// `above_reward_max` at `value`.
+/// `above_reward_max` or `unknown_currency` at `value`.
 pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::result::Result<(), Refusal> {
     let Worth::Cash(money) = worth else { return Ok(()) };
+    if let Some(told) = money.currency.ended() {
+        return Err(Refusal::new("unknown_currency", told).at("value"));
+    }
     let most = rules.most_per_reward(money.currency);
     if money.minor <= most.minor {
         return Ok(());
@@ -442,7 +445,7 @@ pub async fn claw_back(
         }
         let entry = (entered.id.to_string(), Journal::clawback(payee, value));
         ledger::write(tx, now, &app.clock, &[entry]).await?;
-        batches::join_clawback(tx, actor, entered.id, (payee, value), now).await?;
+        clawbacks::join(tx, actor, entered.id, (payee, value), now).await?;
         let detail =
             json!({"of": paid.entered.id.to_string(), "value": value.to_string(), "reason": reason.trim()});
         note(tx, now, actor, "reward_clawed_back", entered.id, detail);
@@ -469,7 +472,7 @@ async fn clawback(
     Ok(Entered {
         id: RewardId::fresh(now, app.clock.chance()),
         number,
-        external_id: format!("clawback-{}-{}", of.number(), times + 1),
+        external_id: external::of_clawback(&of.number(), times + 1),
         content_hash: String::new(),
         entry: Entry::Clawback,
         worth: Worth::Cash(value),

@@ -470,7 +470,7 @@ fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     };
     let sum = |value: &Option<String>| {
         let amount = |value: &String| Amount { value: value.clone(), currency: written.currency.clone() };
-        value.as_ref().map(|value| money(&amount(value), "fees").map(|money| money.minor)).transpose()
+        value.as_ref().map(|value| sum_or_nothing(&amount(value))).transpose()
     };
     let currency = Currency::parse(&written.currency);
     let currency = currency.map_err(|error| Refusal::new(error.code(), error.sentence()).at("fees"))?;
@@ -483,6 +483,13 @@ fn fee_table(written: &FeeTable) -> std::result::Result<fee::Table, Refusal> {
     }
     let (fixed, monthly) = (sum(&written.fixed)?.unwrap_or(0), sum(&written.monthly)?.unwrap_or(0));
     Ok(fee::Table { vendor, currency, basis_points: written.basis_points, fixed, least, most, monthly })
+}
+
+/// Minor units of an amount that may be nothing.
+fn sum_or_nothing(amount: &Amount) -> std::result::Result<i64, Refusal> {
+    let currency = Currency::parse(&amount.currency);
+    let money = currency.and_then(|currency| Money::parse_or_nothing(&amount.value, currency));
+    money.map(|money| money.minor).map_err(|error| Refusal::new(error.code(), error.sentence()).at("fees"))
 }
 
 fn one_per_currency(

@@ -101,10 +101,10 @@ fn payment(one: &Transaction) -> Payment {
         },
         amount: one.terms.amount,
         fee: payout::money::Money::new(
-            one.terms.amount.minor.saturating_sub(one.terms.net.minor),
+            one.terms.amount.minor.saturating_sub(one.given().minor),
             one.terms.net.currency,
         ),
-        net: one.terms.net,
+        net: one.given(),
         status: if one.outside.is_some() { "Paid outside".to_owned() } else { status.label().to_owned() },
         counts: one.outside.is_some() || status == Status::Success,
     }

@@ -14,7 +14,7 @@ use super::record;
 use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::transactions::{self, Attempt, Line, Transaction};
+use crate::store::transactions::{self, Attempt, Line, PaidOutside, Transaction};
 use crate::store::{self, Tx, audit};
 use crate::transact;
 
@@ -155,15 +155,15 @@ pub async fn mark_paid_outside(
             "Give the reference of the payment made outside, at most 200 bytes; it is kept as the proof.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
-    let Some(paid_at) = clock::start_of_date(paid_on) else {
-        return Err(Refusal::new("invalid_date", "Write the date like 2026-01-31.").at("paid_on").into());
-    };
+    let paid_at = clock::day(paid_on, "Write the date like 2026-01-31.")
+        .map_err(|told| Refusal::new("invalid_date", told).at("paid_on"))?;
     transact!(app, |tx| {
         let now = app.clock.now();
         // A contradicted payment is settled first: a payment outside is not what its vendor did.
         let transaction = locked(tx, id).await?;
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
-        transactions::close_outside(tx, id, paid_on, paid_at, reference, now).await?;
+        let paid = PaidOutside { on: paid_on, at: paid_at, reference, otherwise: false };
+        transactions::close_outside(tx, id, &paid, now).await?;
         let booked = (id.to_string(), Some(id.to_string()), journal);
         store::ledger::write_once(tx, now, &app.clock, &[booked]).await?;
         let detail = serde_json::json!({ "reference": reference, "paid_on": paid_on });

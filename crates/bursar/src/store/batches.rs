@@ -141,14 +141,14 @@ pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str) -> Result<bool>
     Ok(db.optional(query).await?.is_some())
 }
 
-/// The draft that holds a claim of this payee in this currency; the oldest when several do.
+/// The draft that would pay this payee something in this currency; the oldest when several do.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn draft_with(db: &mut Db, payee: Payee, currency: Currency) -> Result<Option<BatchId>> {
     let sql = "SELECT b.id FROM batch b WHERE b.deleted_at IS NULL AND b.pay_pressed_at IS NULL \
                AND EXISTS (SELECT 1 FROM reward r WHERE r.batch_id = b.id AND r.payee = $1 AND r.currency = $2 \
-               AND r.transaction_id IS NULL) ORDER BY b.created_at, b.id LIMIT 1";
+               AND r.entry = 'earned' AND r.transaction_id IS NULL) ORDER BY b.created_at, b.id LIMIT 1";
     let query = sqlx::query(sql).bind(payee.to_string()).bind(currency.code());
     let Some(row) = db.optional(query).await? else { return Ok(None) };
     let id: String = row.try_get(0)?;
@@ -227,6 +227,15 @@ impl Candidate {
         Some((self.payee?, self.adds?.currency))
     }
 
+    /// The draft it is in, if it is in one.
+    #[must_use]
+    pub fn draft(&self) -> Option<BatchId> {
+        match self.facts.placement {
+            Placement::InBatch(batch) => Some(batch),
+            Placement::Free | Placement::InFlight | Placement::Paid(_) => None,
+        }
+    }
+
     /// It takes off what was paid wrongly.
     #[must_use]
     pub fn takes_off(&self) -> bool {
@@ -280,7 +289,7 @@ pub enum Pick<'a> {
     /// The approved cash rewards that are in no batch and no payment, of one owner, account, program, activity or
     /// currency where named.
     Pool(&'a PoolFilter),
-    /// The clawbacks of these payees that are in no batch and no payment.
+    /// The clawbacks of these payees that are in no batch and no payment, or by themselves in a draft.
     Clawbacks(&'a [Payee]),
 }
 
@@ -328,9 +337,14 @@ pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
         Pick::Pool(filter) => found = db.all(pool(filter).query(&sql)).await?,
         Pick::Clawbacks(payees) => {
             for some in payees.chunks(MOST_VALUES) {
-                let mut conditions = free();
+                let mut conditions = Where::default();
                 conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
-                conditions.and("entry = 'clawback'", []);
+                conditions.and("entry = 'clawback' AND status = 'approved'", []);
+                conditions.and("transaction_id IS NULL AND paid_at IS NULL AND reward_type = 'cash'", []);
+                let alone = "(batch_id IS NULL OR NOT EXISTS (SELECT 1 FROM reward e \
+                             WHERE e.batch_id = reward.batch_id AND e.payee = reward.payee \
+                             AND e.currency = reward.currency AND e.entry = 'earned'))";
+                conditions.and(alone, []);
                 found.extend(db.all(conditions.query(&sql)).await?);
             }
         }
@@ -440,7 +454,13 @@ pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -
     tx.bulk(sql, &[batch.to_string().into()], places).await
 }
 
-/// The states of a batch's transactions, with how many are in each.
+/// What can be read of some rows; what cannot is named by [`super::transactions::unreadable`].
+fn readable<T>(read: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let unread = |one: &Result<T>| matches!(one, Err(error) if error.about_a_row());
+    read.filter(|one| !unread(one)).collect()
+}
+
+/// The states of a batch's transactions, with how many are in each. Those whose record cannot be read are not among them.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -450,7 +470,7 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transact
         let state: String = row.try_get(0)?;
         Ok((word(payout::transaction::State::parse(&state), &state)?, row.try_get(1)?))
     };
-    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
+    readable(db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read))
 }
 
 /// A number that goes up with every change of a batch's transactions, whichever process makes it.
@@ -462,7 +482,8 @@ pub async fn change_number(db: &mut Db, id: BatchId) -> Result<i64> {
     Ok(db.one(sqlx::query(sql).bind(id.to_string())).await?.try_get(0)?)
 }
 
-/// What the vendors were told to pay for a batch, by how its transactions stand and by currency.
+/// What the vendors were told to pay for a batch, by how its transactions stand and by currency. Those whose record cannot be
+/// read are not among them.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -477,7 +498,7 @@ pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
         let currency = word(Currency::parse(&code).ok(), &code)?;
         Ok((state, Sum::new(sums::read(row, 2)?, currency)))
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
 /// What is needed at the vendors for payments on which Pay was pressed and whose money is not known to have left: those that
@@ -526,6 +547,15 @@ pub async fn lock_draft(tx: &mut Tx, id: BatchId) -> Result<bool> {
     let sql =
         "UPDATE batch SET version = version WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     Ok(tx.run(sqlx::query(sql).bind(id.to_string())).await? == 1)
+}
+
+/// Waits until every other Pay has ended, and lets no other one begin before this transaction ends.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_pays(tx: &mut Tx) -> Result<()> {
+    super::next_numbers(tx, "pays", 1).await?;
+    Ok(())
 }
 
 /// Notes who asked for the release.

@@ -10,6 +10,7 @@ use payout::transaction::{State, Status};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::moved::Back;
 use super::scope::Scope;
 use super::{Db, Result, Value, Where, sums, word};
 use crate::clock::date;
@@ -48,8 +49,8 @@ pub struct Month {
     pub month: String,
     /// What left our balance at a vendor.
     pub paid: Sum,
-    /// What came back, or lies refused at the vendor.
-    pub returned: Sum,
+    /// What of it did not stay with payees.
+    pub back: Back,
     /// What was marked as paid outside, on the date that was named.
     pub outside: Sum,
 }
@@ -59,13 +60,13 @@ impl Month {
     #[must_use]
     pub fn nothing(month: &str, currency: Currency) -> Self {
         let zero = Sum::nothing(currency);
-        Self { month: month.to_owned(), paid: zero, returned: zero, outside: zero }
+        Self { month: month.to_owned(), paid: zero, back: Back::nothing(currency), outside: zero }
     }
 
     /// What stayed with payees.
     #[must_use]
     pub fn net(&self) -> Sum {
-        Sum::new(self.paid.minor - self.returned.minor + self.outside.minor, self.paid.currency)
+        Sum::new(self.paid.minor - self.back.total().minor + self.outside.minor, self.paid.currency)
     }
 }
 
@@ -101,7 +102,7 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
         }
     };
     let sql = format!(
-        "SELECT j.at / 86400000000, p.currency, {{sum({{left_us}})}}, {{sum({{came_back}})}} \
+        "SELECT j.at / 86400000000, p.currency, {{sum({{left_us}})}}, {{back}} \
          FROM {from} {{where}} \
          GROUP BY j.at / 86400000000, p.currency"
     );
@@ -111,7 +112,7 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
         month.paid.minor += sums::read(&row, 2)?;
-        month.returned.minor += sums::read(&row, 4)?;
+        month.back.add(&Back::read(&row, 4, currency)?);
     }
     for row in outside(db, scope, range).await? {
         let (day, currency): (String, Currency) = (row.try_get(0)?, currency(&row, 1)?);
@@ -119,10 +120,13 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
         month.outside.minor += sums::read(&row, 2)?;
+        month.back.in_balances.minor -= sums::read(&row, 4)?;
     }
     Ok(found.into_values().collect())
 }
 
+/// What was marked as paid outside, by day and currency; and beside it what was settled as paid otherwise out of a payee's
+/// balance, which has left us before and lies there no more.
 async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>> {
     let mut conditions = Where::default();
     conditions.and("outside_on IS NOT NULL", []);
@@ -133,7 +137,8 @@ async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>
         conditions.and("outside_on < ?", [date(to).into()]);
     }
     scope.narrow(&mut conditions);
-    let sql = "SELECT outside_on, currency, {sum(amount_minor)} FROM payout_transaction {where} \
+    let sql = "SELECT outside_on, currency, {sum(CASE WHEN otherwise_at IS NULL THEN amount_minor ELSE 0 END)}, \
+               {sum(CASE WHEN otherwise_at IS NULL THEN 0 ELSE net_minor END)} FROM payout_transaction {where} \
                GROUP BY outside_on, currency";
     db.all(conditions.query(sql)).await
 }

@@ -8,6 +8,7 @@ use payout::money::{Currency, Sum};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::moved::Back;
 use super::scope::Scope;
 use super::tax::{self, Span, Total};
 use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
@@ -38,10 +39,12 @@ impl Earning {
         self.sum(|total| total.paid.minor)
     }
 
-    /// What of it came back, dated by when it came back.
+    /// What of it did not stay with them, dated by when it came back, was refused or given up.
     #[must_use]
-    pub fn returned(&self) -> Sum {
-        self.sum(|total| total.returned.minor)
+    pub fn back(&self) -> Back {
+        let mut back = Back::nothing(self.earned.currency);
+        self.totals.iter().for_each(|total| back.add(&total.back));
+        back
     }
 
     /// What stayed with them.
@@ -132,7 +135,8 @@ pub async fn by_net(
          SELECT t.payee AS payee, p.currency AS currency, -p.amount_minor AS minor FROM journal j \
          JOIN posting p ON p.journal_id = j.id JOIN payout_transaction t ON t.id = j.subject \
          WHERE {{moved}} AND j.at >= $1 AND j.at < $2 AND {{ours}} \
-         UNION ALL SELECT payee, currency, amount_minor FROM payout_transaction \
+         UNION ALL SELECT payee, currency, CASE WHEN otherwise_at IS NULL THEN amount_minor ELSE net_minor END \
+         FROM payout_transaction \
          WHERE outside_on >= $3 AND outside_on <= $4) moved GROUP BY payee, currency) sums \
          {{where}} ORDER BY currency, net_high DESC, net_low DESC, payee LIMIT {limit}"
     );

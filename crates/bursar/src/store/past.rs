@@ -76,24 +76,22 @@ async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Pay
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// Who of these payees was paid since a moment, through whom and in which currency; a payment that failed before anything
-/// moved is none.
+/// Whose payments through which vendor have borne, since a moment, what the vendor takes once a month. A payment of which
+/// nothing moved has borne nothing once its rewards are elsewhere; until then it may be sent again. Of a payment from before
+/// this was noted it is believed.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn paid_since(
-    db: &mut Db,
-    payees: &[Payee],
-    since: i64,
-) -> Result<HashSet<(Payee, Vendor, Currency)>> {
+pub async fn billed_since(db: &mut Db, payees: &[Payee], since: i64) -> Result<HashSet<(Payee, Vendor)>> {
     let mut found = HashSet::new();
     for some in payees.chunks(MOST_VALUES) {
         let mut conditions = among(some);
-        conditions.and("created_at >= ? AND state <> 'failed'", [Value::from(since)]);
-        let sql = "SELECT DISTINCT payee, currency, vendor FROM payout_transaction {where}";
+        conditions.and("created_at >= ? AND COALESCE(monthly_fee_minor, 1) > 0", [Value::from(since)]);
+        conditions.and("(state <> 'failed' OR (released_at IS NULL AND outside_at IS NULL))", []);
+        let sql = "SELECT DISTINCT payee, vendor FROM payout_transaction {where}";
         for row in db.all(conditions.query(sql)).await? {
-            let vendor: String = row.try_get(2)?;
-            found.insert((payee(&row)?, word(Vendor::parse(&vendor), &vendor)?, currency(&row)?));
+            let vendor: String = row.try_get(1)?;
+            found.insert((payee(&row)?, word(Vendor::parse(&vendor), &vendor)?));
         }
     }
     Ok(found)

@@ -48,7 +48,10 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
             conditions.and("outside_on >= ? AND outside_on < ?", values);
         }
     }
-    let sql = "SELECT currency, state, {sum(net_minor)} FROM payout_transaction {where} \
+    // As [`super::transactions::Transaction::given`] has it.
+    let sql = "SELECT currency, state, \
+               {sum(CASE WHEN outside_at IS NOT NULL AND otherwise_at IS NULL THEN amount_minor ELSE net_minor END)} \
+               FROM payout_transaction {where} \
                GROUP BY currency, state ORDER BY currency, state";
     let read = |row: &AnyRow| {
         let (code, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);

@@ -456,13 +456,14 @@ pub async fn touch(tx: &mut Tx, id: RewardId, version: i64) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(version)).await? == 1)
 }
 
-/// How many minor units have been clawed back of a reward, and how many times.
+/// How many minor units have been clawed back of a reward, and how many clawbacks were entered, those that were taken back
+/// among them.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn clawed_back(db: &mut Db, of: RewardId) -> Result<(i64, i64)> {
-    let sql = "SELECT CAST(COALESCE(SUM(value_minor), 0) AS BIGINT), COUNT(*) FROM reward \
-               WHERE form_reference = $1 AND entry = 'clawback' AND status <> 'void'";
+    let sql = "SELECT CAST(COALESCE(SUM(CASE WHEN status = 'void' THEN 0 ELSE value_minor END), 0) AS BIGINT), \
+               COUNT(*) FROM reward WHERE form_reference = $1 AND entry = 'clawback'";
     let row = db.one(sqlx::query(sql).bind(of.to_string())).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }

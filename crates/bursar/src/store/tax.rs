@@ -8,6 +8,7 @@ use payout::tax::Form;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::moved::Back;
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, sums, word};
 
 /// A tax report as it is kept; the number itself is sealed.
@@ -93,15 +94,15 @@ pub struct Total {
     pub vendor: Option<Vendor>,
     /// What left us for them, dated by when it left.
     pub paid: Sum,
-    /// What of it came back, dated by when it came back.
-    pub returned: Sum,
+    /// What of it did not stay with them, dated by when it came back, was refused or given up.
+    pub back: Back,
 }
 
 impl Total {
     /// What stayed with them.
     #[must_use]
     pub fn net(&self) -> Sum {
-        Sum::new(self.paid.minor - self.returned.minor, self.paid.currency)
+        Sum::new(self.paid.minor - self.back.total().minor, self.paid.currency)
     }
 }
 
@@ -116,20 +117,24 @@ pub struct Span {
 
 /// What payees were paid: by payee, then vendor and currency. The books are read, not the transactions: money counts
 /// from the moment it left our balance, stops counting when it came back or waits at the vendor, and what was marked as
-/// paid outside counts on the date that was named.
+/// paid outside counts on the date that was named. What was settled as paid otherwise out of a payee's balance is paid
+/// through the vendor, on the date that was named.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Total>> {
     // Fees are not the payee's, and what waits in their balance after their bank refused it is ours.
     let sql = "SELECT t.payee, t.vendor, p.currency, \
-               {sum({left_us})}, {sum({came_back})} \
+               {sum({left_us})}, {back} \
                FROM payout_transaction t JOIN journal j ON j.subject = t.id \
                JOIN posting p ON p.journal_id = j.id {where} GROUP BY t.payee, t.vendor, p.currency";
     let outside = "SELECT t.payee, '', t.currency, {sum(t.amount_minor)}, \
+                   CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), \
                    CAST(0 AS BIGINT), CAST(0 AS BIGINT) \
                    FROM payout_transaction t {where} GROUP BY t.payee, t.currency";
-    let mut found: BTreeMap<(Payee, Option<Vendor>, Currency), Total> = BTreeMap::new();
+    let settled = "SELECT t.payee, t.vendor, t.currency, {sum(t.net_minor)} \
+                   FROM payout_transaction t {where} GROUP BY t.payee, t.vendor, t.currency";
+    let mut found: BTreeMap<Way, Total> = BTreeMap::new();
     for some in payees.chunks(MOST_VALUES - 4) {
         let ids = || some.iter().map(|payee| Value::from(payee.to_string()));
         let mut moved = Where::default();
@@ -139,33 +144,42 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
             [Value::from(span.moments.0), Value::from(span.moments.1)],
         );
         moved.and("{ours}", []);
-        let mut marked = Where::default();
-        marked.among("t.payee", ids());
-        marked.and(
-            "t.outside_on >= ? AND t.outside_on <= ?",
-            [Value::from(span.days.0.as_str()), Value::from(span.days.1.as_str())],
-        );
+        let marked = |as_what: &str| {
+            let mut marked = Where::default();
+            marked.among("t.payee", ids());
+            let days = [Value::from(span.days.0.as_str()), Value::from(span.days.1.as_str())];
+            marked.and("t.outside_on >= ? AND t.outside_on <= ?", days);
+            marked.and(as_what, []);
+            marked
+        };
         let mut rows = db.all(moved.query(sql)).await?;
-        rows.extend(db.all(marked.query(outside)).await?);
+        rows.extend(db.all(marked("t.otherwise_at IS NULL").query(outside)).await?);
         for row in rows {
-            let total = total(&row)?;
-            found.insert((total.payee, total.vendor, total.paid.currency), total);
+            let (of, paid) = paid(&row)?;
+            let back = Back::read(&row, 5, paid.currency)?;
+            found.insert(of, Total { payee: of.0, vendor: of.1, paid, back });
+        }
+        for row in db.all(marked("t.otherwise_at IS NOT NULL").query(settled)).await? {
+            let (of, lay) = paid(&row)?;
+            let (paid, back) = (Sum::nothing(of.2), Back::nothing(of.2));
+            let total = found.entry(of).or_insert(Total { payee: of.0, vendor: of.1, paid, back });
+            total.back.in_balances.minor -= lay.minor;
         }
     }
     Ok(found.into_values().collect())
 }
 
-fn total(row: &sqlx::any::AnyRow) -> Result<Total> {
+/// Whose, through whom and in which currency.
+type Way = (Payee, Option<Vendor>, Currency);
+
+/// The way that a row is about, and the sum behind it.
+fn paid(row: &AnyRow) -> Result<(Way, Sum)> {
     let (payee, vendor, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let currency = word(Currency::parse(&code).ok(), &code)?;
     let vendor = match vendor.as_str() {
         "" => None,
         named => Some(word(Vendor::parse(named), named)?),
     };
-    Ok(Total {
-        payee: word(Payee::parse(&payee), &payee)?,
-        vendor,
-        paid: Sum::new(sums::read(row, 3)?, currency),
-        returned: Sum::new(sums::read(row, 5)?, currency),
-    })
+    let payee = word(Payee::parse(&payee), &payee)?;
+    Ok(((payee, vendor, currency), Sum::new(sums::read(row, 3)?, currency)))
 }

@@ -58,6 +58,8 @@ pub struct Transaction {
     pub released_at: Option<i64>,
     /// When, on which date and with which reference it was marked as paid outside.
     pub outside: Option<(i64, String, String)>,
+    /// When two people settled what lay in the payee's balance as paid otherwise: then it is paid, out of that money.
+    pub otherwise_at: Option<i64>,
     /// When the vendor contradicted what is final here.
     pub contradicted_at: Option<i64>,
     /// Goes up with every change.
@@ -77,6 +79,15 @@ impl Transaction {
         self.released_at.is_some() || self.outside.is_some()
     }
 
+    /// What its payee gets: all of it where somebody has paid them outside, else what the vendor is told to pay.
+    #[must_use]
+    pub fn given(&self) -> Money {
+        match (&self.outside, self.otherwise_at) {
+            (Some(_), None) => self.terms.amount,
+            (Some(_) | None, _) => self.terms.net,
+        }
+    }
+
     /// The number people see.
     #[must_use]
     pub fn label(&self) -> String {
@@ -88,7 +99,7 @@ const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currenc
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
                        outside_reference, contradicted_at, version, vendor_account, mode, fingerprint, \
-                       unseen_since";
+                       unseen_since, otherwise_at";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -130,6 +141,7 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
         vendor_account: row.try_get(27)?,
         mode: row.try_get(28)?,
         unseen_since: date(30)?,
+        otherwise_at: date(31)?,
     })
 }
 
@@ -251,6 +263,28 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
         };
         filter.after = Some(last.try_get(0)?);
     }
+}
+
+/// The numbers of a batch's transactions whose record cannot be read, which are in none of its lists and sums.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unreadable(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY number");
+    let mut numbers = Vec::new();
+    for row in db.all(conditions.query(&sql)).await? {
+        match transaction(&row) {
+            Err(error) if error.about_a_row() => {
+                numbers.push(
+                    row.try_get::<i64, _>(1).map_or("PT-?".to_owned(), |number| format!("PT-{number:06}")),
+                );
+            }
+            read => drop(read?),
+        }
+    }
+    Ok(numbers)
 }
 
 /// How many transactions there are, counted up to `limit`.
@@ -469,6 +503,8 @@ pub struct New<'a> {
     pub terms: Terms,
     /// The fee expected.
     pub fee: Money,
+    /// What of it the vendor takes once a month for the payee.
+    pub monthly: Money,
     /// The destination, frozen.
     pub destination: &'a Destination,
     /// Its first attempt.
@@ -494,6 +530,7 @@ pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> R
             one.terms.amount.currency.code().into(),
             one.terms.amount.minor.into(),
             one.fee.minor.into(),
+            one.monthly.minor.into(),
             one.terms.net.minor.into(),
             State::Queued.as_str().into(),
             now.into(),
@@ -505,8 +542,8 @@ pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> R
         attempts.push(new_attempt(one.attempt, one.id, leg, 1, now));
     }
     let sql = "INSERT INTO payout_transaction (id, number, batch_id, payee, vendor, destination, fingerprint, \
-               masked, currency, amount_minor, fee_minor, net_minor, state, created_at, state_at, \
-               ask_lease_until, version) VALUES {rows}";
+               masked, currency, amount_minor, fee_minor, monthly_fee_minor, net_minor, state, created_at, \
+               state_at, ask_lease_until, version) VALUES {rows}";
     tx.bulk(sql, &[], transactions).await?;
     insert_attempts(tx, attempts).await
 }
@@ -667,24 +704,30 @@ pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Closes a dead transaction as paid outside, on a date and with a reference.
+/// How a payment was paid that its vendor did not carry out.
+#[derive(Clone, Copy, Debug)]
+pub struct PaidOutside<'a> {
+    /// On which date.
+    pub on: &'a str,
+    /// The first moment of that date.
+    pub at: i64,
+    /// The reference, as the proof.
+    pub reference: &'a str,
+    /// Out of the money that lay in the payee's balance at the vendor.
+    pub otherwise: bool,
+}
+
+/// Closes a dead transaction as paid outside.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn close_outside(
-    tx: &mut Tx,
-    id: TransactionId,
-    on: &str,
-    paid_at: i64,
-    reference: &str,
-    now: i64,
-) -> Result<()> {
+pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_>, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
-               ask_at = NULL WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
-    let query =
-        sqlx::query(sql).bind(id.to_string()).bind(now).bind(on.to_owned()).bind(reference.to_owned());
+               otherwise_at = $5, ask_at = NULL WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(now).bind(paid.on.to_owned());
+    let query = query.bind(paid.reference.to_owned()).bind(paid.otherwise.then_some(now));
     if tx.run(query).await? == 1 {
-        date_rewards(tx, &[(id, Some(paid_at))]).await?;
+        date_rewards(tx, &[(id, Some(paid.at))]).await?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Figures that people decide by: sums that no column can hold, the one reading of what left us and what came back, what a
 //! balance is promised to, and whose hands a payout went through.
 
+mod figures;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bursar::app::Actor;
@@ -149,9 +151,10 @@ async fn what_left_us_is_what_the_journal_says() {
         let payee = stage.payee("bo");
         let span = tax::year(2026).unwrap();
         let of_tax = store::totals(&mut db, &[payee], &span).await.unwrap();
-        let card = summary.cards.first().map(|card| (card.paid.minor, card.returned.minor, card.net().minor));
-        let year = year.first().map(|sum| (sum.paid.minor, sum.returned.minor, sum.net().minor));
-        let of_tax = of_tax.first().map(|one| (one.paid.minor, one.returned.minor, one.net().minor));
+        let card =
+            summary.cards.first().map(|card| (card.paid.minor, card.back.total().minor, card.net().minor));
+        let year = year.first().map(|sum| (sum.paid.minor, sum.back.total().minor, sum.net().minor));
+        let of_tax = of_tax.first().map(|one| (one.paid.minor, one.back.total().minor, one.net().minor));
         assert_eq!(card, year, "the card and the year");
         assert_eq!(card, of_tax, "the card and the tax figures");
         card

@@ -3,6 +3,7 @@
 
 mod interleaved;
 mod kept;
+mod monthly;
 
 use std::time::Duration;
 

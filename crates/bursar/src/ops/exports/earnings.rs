@@ -62,7 +62,7 @@ fn row(line: &Line, year: i32, now: i64) -> EarningsRow {
         named: line.named.clone(),
         earned: earning.earned,
         paid: earning.paid(),
-        returned: earning.returned(),
+        back: earning.back(),
         net: earning.net(),
         by,
         report: report(line.tax, now),

@@ -99,8 +99,8 @@ async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocke
 }
 
 async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {
-    let gates = batches::Gates::read(db, [payee]).await?;
-    let (_, net) = gates.amounts(payee, total);
+    let gates = batches::Gates::read(db, [payee]).await?.in_month_of(db, now).await?;
+    let net = gates.amounts(payee, total).net;
     Ok(gates.claim(payee, total, net, false, now))
 }
 

@@ -87,6 +87,8 @@ struct BatchJson {
     #[schema(value_type = Vec<Object>)]
     blockers: Vec<Value>,
     digest: String,
+    /// The numbers of payments whose record cannot be read: they are in none of the claims and totals.
+    unreadable: Vec<String>,
     /// The two-person rule: who asked, who released, since when a release is void.
     release: ReleaseState,
 }
@@ -204,6 +206,7 @@ impl From<&BatchView> for BatchJson {
             totals: view.totals.iter().copied().map(MoneyJson::from).collect(),
             blockers: view.blockers.iter().map(fault::blocker).collect(),
             digest: view.digest.clone(),
+            unreadable: view.unreadable.clone(),
             release: ReleaseState::of(view),
         }
     }

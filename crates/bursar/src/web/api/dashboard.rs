@@ -16,7 +16,7 @@ use super::MoneyJson;
 use super::batches::PayeeJson;
 use super::transactions::own_payees;
 use crate::app::{Actor, App};
-use crate::clock::start_of_date;
+use crate::clock;
 use crate::ops::dashboard::{self, Card, Line, Place, Sum, YearTotal};
 use crate::ops::tax::wanted;
 use crate::store::Db;
@@ -130,8 +130,14 @@ struct CardJson {
     currency: String,
     /// What left our balance at the vendors, dated by when it left.
     paid: MoneyJson,
-    /// What of it came back or lies refused at the vendor, dated by when it did.
+    /// What of it did not stay with payees, dated by when that was: the sum of the three that follow.
     returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
     /// What was marked as paid outside, by the date that was named.
     paid_outside: MoneyJson,
     /// `paid − returned + paid_outside`.
@@ -167,7 +173,10 @@ impl From<&Card> for CardJson {
         Self {
             currency: card.currency().code().to_owned(),
             paid: card.paid.into(),
-            returned: card.returned.into(),
+            returned: card.back.total().into(),
+            returned_to_us: card.back.to_us.into(),
+            in_payees_balances: card.back.in_balances.into(),
+            given_up: card.back.given_up.into(),
             paid_outside: card.outside.into(),
             net: card.net().into(),
             in_flight: card.in_flight.into(),
@@ -187,6 +196,12 @@ struct MonthJson {
     currency: String,
     paid: MoneyJson,
     returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
     paid_outside: MoneyJson,
     net: MoneyJson,
 }
@@ -197,7 +212,10 @@ impl From<&Month> for MonthJson {
             month: month.month.clone(),
             currency: month.paid.currency.code().to_owned(),
             paid: month.paid.into(),
-            returned: month.returned.into(),
+            returned: month.back.total().into(),
+            returned_to_us: month.back.to_us.into(),
+            in_payees_balances: month.back.in_balances.into(),
+            given_up: month.back.given_up.into(),
             paid_outside: month.outside.into(),
             net: month.net().into(),
         }
@@ -276,6 +294,12 @@ struct YearTotalJson {
     earned: MoneyJson,
     paid: MoneyJson,
     returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
     paid_outside: MoneyJson,
     net: MoneyJson,
 }
@@ -286,7 +310,10 @@ impl From<YearTotal> for YearTotalJson {
             currency: total.paid.currency.code().to_owned(),
             earned: total.earned.into(),
             paid: total.paid.into(),
-            returned: total.returned.into(),
+            returned: total.back.total().into(),
+            returned_to_us: total.back.to_us.into(),
+            in_payees_balances: total.back.in_balances.into(),
+            given_up: total.back.given_up.into(),
             paid_outside: total.outside.into(),
             net: total.net().into(),
         }
@@ -303,8 +330,14 @@ struct LineJson {
     earned: MoneyJson,
     /// What left us for them by any way, dated by when it left.
     paid: MoneyJson,
-    /// What of it came back, dated by when it did.
+    /// What of it did not stay with them, dated by when that was: the sum of the three that follow.
     returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
     net: MoneyJson,
     vendors: Vec<VendorJson>,
     /// How the tax report stands now: `on_file`, `expired`, `missing` or `unfit`.
@@ -332,7 +365,10 @@ fn line(line: &Line, now: i64) -> LineJson {
         currency: earning.earned.currency.code().to_owned(),
         earned: earning.earned.into(),
         paid: earning.paid().into(),
-        returned: earning.returned().into(),
+        returned: earning.back().total().into(),
+        returned_to_us: earning.back().to_us.into(),
+        in_payees_balances: earning.back().in_balances.into(),
+        given_up: earning.back().given_up.into(),
         net: earning.net().into(),
         vendors: by_vendor.collect(),
         tax_report: match line.tax {
@@ -390,8 +426,8 @@ pub async fn scope(
 
 fn day(name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
     let Some(text) = text else { return Ok(None) };
-    let told = || wrong(name, "invalid_date", "Write the date like 2026-01-31.");
-    start_of_date(text).map(Some).ok_or_else(told)
+    let read = clock::day(text, "Write the date like 2026-01-31.");
+    read.map(Some).map_err(|told| wrong(name, "invalid_date", &told))
 }
 
 async fn summary(

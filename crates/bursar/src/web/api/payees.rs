@@ -254,8 +254,14 @@ struct YearTotal {
     currency: String,
     /// What left us, dated by when it left.
     paid: MoneyJson,
-    /// What came back, dated by when it came back.
+    /// What of it did not stay with the payee, dated by when that was: the sum of the three that follow.
     returned: MoneyJson,
+    /// What of that came back to our balance at the vendor.
+    returned_to_us: MoneyJson,
+    /// What of that lies in payees' balances at the vendor: ours, and to be decided about.
+    in_payees_balances: MoneyJson,
+    /// What of that two people gave up there: lost.
+    given_up: MoneyJson,
     net: MoneyJson,
 }
 
@@ -332,7 +338,10 @@ async fn tax_year(
         vendor: total.vendor.map_or("outside", Vendor::as_str),
         currency: total.paid.currency.code().to_owned(),
         paid: total.paid.into(),
-        returned: total.returned.into(),
+        returned: total.back.total().into(),
+        returned_to_us: total.back.to_us.into(),
+        in_payees_balances: total.back.in_balances.into(),
+        given_up: total.back.given_up.into(),
         net: total.net().into(),
     };
     Ok(axum::Json(YearJson {

@@ -74,6 +74,8 @@ struct LivePage {
     bar: [usize; 3],
     counts: Vec<(Chip, usize)>,
     totals: Vec<(Summed, Summed, Summed)>,
+    /// The numbers of payments whose record cannot be read.
+    unreadable: Vec<String>,
     groups: Vec<Group>,
 }
 
@@ -126,6 +128,7 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         bar: [share(good), share(bad), 1_000 - share(good) - share(bad)],
         counts: counts(&states),
         totals: totals(db, &batch).await?,
+        unreadable: transactions::unreadable(db, batch.id).await?,
         groups: groups(db, &batch).await?,
         number: batch.number,
     };

@@ -2,6 +2,8 @@
 //! digest and the totals that were seen, nothing else; what was changed meanwhile comes back as the same page, saying
 //! what. After Pay the same address shows the batch live (`live`).
 
+mod payees;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -9,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use payout::access::Permission;
+use payout::eligibility::Code;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::settings::Settings;
@@ -25,7 +28,7 @@ use crate::ops::shown::{self, Difference, Item, Moved, OfPayee};
 use crate::ops::unusual::{self, Unusual};
 use crate::ops::{OpsError, settings};
 use crate::store::claims::Skipped;
-use crate::store::{Db, payees};
+use crate::store::{self, Db};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -92,6 +95,7 @@ struct PayPage {
     number: String,
     told: String,
     parts: Vec<Part>,
+    payees: Vec<payees::Group>,
     totals: Vec<Summed>,
     /// The totals as the form sends them back.
     seen: Vec<String>,
@@ -101,6 +105,8 @@ struct PayPage {
     /// Who released it exactly as it stands, and when; or since when a release is void.
     released: Option<(String, When)>,
     void: Option<When>,
+    /// Whoever looks at the page may release it, and a release is what is missing.
+    may_release: bool,
     once: String,
     stops: Vec<Why>,
     /// What is unusual, kind by kind.
@@ -192,12 +198,16 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         number: view.batch.number.clone(),
         told: format!("{payments} for {}", how_many(rewards, "reward", "rewards")),
         parts: parts(view, balances),
+        payees: payees::groups(&view.claims),
         totals: view.totals.iter().copied().map(Cash).collect(),
         seen: view.totals.iter().map(ToString::to_string).collect(),
         to_type: to_type(&settings::load(&mut db).await?, &view.totals),
         digest: view.digest.clone(),
         released: released(&mut db, view).await?,
         void: void_since(view),
+        may_release: visit.may(Permission::Pay)
+            && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
+            && !store::batches::has_hand_in(&mut db, view.batch.id, &visit.actor.id.to_string()).await?,
         once: web.app.clock.secret(),
         stops: whys(&stops),
         unusual: alike(&mut db, view, web.app.clock.now()).await?,
@@ -247,7 +257,7 @@ async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec
     });
     rows.dedup_by_key(|row| (row.payee, row.total.currency));
     let of: Vec<_> = rows.iter().map(|row| row.payee).collect();
-    let names = payees::names(db, &of).await?;
+    let names = store::payees::names(db, &of).await?;
     let row = |row: Skipped| {
         let name = names.get(&row.payee).map_or_else(String::new, |named| named.name.clone());
         (name, Cash(row.total), row.codes.into_iter().map(Why::of).collect())

@@ -17,7 +17,7 @@ use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners::{address, profile_chip, standing_chip, tax_chip};
 use super::transactions;
-use super::words::{Cash, Chip, Summed, When, Why, how_many, when, whys};
+use super::words::{Cash, Chip, Summed, ToldBack, When, Why, how_many, when, whys};
 use crate::app::App;
 use crate::clock;
 use crate::ops::payees as verbs;
@@ -100,7 +100,7 @@ struct TaxPart {
 /// What they were paid in a year.
 struct YearPart {
     year: i32,
-    rows: Vec<(&'static str, Summed, Summed, Summed)>,
+    rows: Vec<(&'static str, Summed, ToldBack, Summed)>,
     reportable: Summed,
     line: Cash,
     over: bool,
@@ -373,7 +373,7 @@ async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) ->
 fn year_part(view: &YearView, this_year: i32) -> YearPart {
     let row = |total: &store::tax::Total| {
         let way = total.vendor.map_or("Outside Bursar", Vendor::label);
-        (way, Cash(total.paid), Cash(total.returned), Cash(total.net()))
+        (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()))
     };
     YearPart {
         year: view.year,

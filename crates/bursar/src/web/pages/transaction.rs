@@ -14,7 +14,7 @@ use payout::transaction::{AttemptState, Leg, State as Stands};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, Why, detail, how_many, meaning, plain, status_chip, when, whys};
+use super::words::{Cash, Chip, When, Why, detail, how_many, meaning, payment_chip, plain, when, whys};
 use crate::app::App;
 use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding};
 use crate::ops::evidence;
@@ -157,6 +157,12 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     visit.show(&page)
 }
 
+/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
+
+/// What a payment stands for that somebody made in another way.
+const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
+
 /// After this long without news it is worth asking the vendor whether its webhooks are as they should be.
 const LONG_US: i64 = 10 * 60 * 1_000_000;
 
@@ -189,10 +195,14 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Dashboard),
         number: transaction.label(),
-        chip: status_chip(transaction.state.status()),
-        detail: detail(transaction.state),
-        meaning: meaning(transaction.state),
-        reason: why::reason(transaction),
+        chip: payment_chip(transaction),
+        detail: detail(transaction.state).filter(|_| transaction.outside.is_none()),
+        meaning: match (transaction.otherwise_at, &transaction.outside) {
+            (Some(_), _) => PAID_OTHERWISE,
+            (None, Some(_)) => PAID_OUTSIDE,
+            (None, None) => meaning(transaction.state),
+        },
+        reason: why::reason(transaction).filter(|_| transaction.outside.is_none()),
         contradicted: when(transaction.contradicted_at),
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
         payee_page: super::partners::address(terms.payee),
@@ -233,7 +243,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         choices: choices(transaction),
         closed: whys(&why::closed_to_resubmit(db, transaction, app.clock.now()).await?),
         today: crate::clock::date(app.clock.now()),
-        attempts: attempts.iter().map(|one| attempt(one, &carriers)).collect(),
+        attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards: covered.collect(),
         timeline: rows.into_iter().map(|row| line(&transaction.label(), row)).collect(),
         may_read_raw: visit.may(Permission::Evidence),
@@ -352,7 +362,7 @@ fn parked(app: &App, visit: &Visit, transaction: &Transaction) -> Option<Deed> {
     })
 }
 
-fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
+fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
     let carrier = carriers.iter().find(|carrier| Some(&carrier.id) == attempt.submission.as_ref());
     let bank = attempt.leg == Leg::Payout;
     let (tone, words) = match attempt.state {
@@ -365,7 +375,7 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
-        AttemptState::Returned => ("bad", "The money came back to us"),
+        AttemptState::Returned => came_back(of, attempt.leg),
     };
     AttemptRow {
         leg: match attempt.leg {
@@ -383,6 +393,16 @@ fn attempt(attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
         sent: when(attempt.first_sent_at),
         ended: when(attempt.ended_at),
         tries: carrier.map_or(0, |carrier| carrier.tries),
+    }
+}
+
+/// What became of the money of an attempt that holds it no more.
+fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
+    let settled = leg == Leg::Transfer && of.state == Stands::WrittenOff;
+    match (settled, of.otherwise_at) {
+        (true, Some(_)) => ("good", "Paid otherwise"),
+        (true, None) => ("bad", "Given up"),
+        (false, _) => ("bad", "The money came back to us"),
     }
 }
 
@@ -596,7 +616,7 @@ async fn told_of_settling(
             "It is written down. Nothing has changed yet: another person must look at the vendor and say the same here.",
         )
     } else {
-        Told::good(format!("{} is settled by hand: {}.", after.label(), after.state.status().label()))
+        Told::good(format!("{} is settled: {}.", after.label(), payment_chip(&after).words))
     })
 }
 

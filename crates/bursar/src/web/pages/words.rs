@@ -13,7 +13,9 @@ use payout::money::{Money, Sum};
 use payout::reward::Shown;
 use payout::transaction::{Detail, State, Status};
 
+use crate::store::moved::Back;
 use crate::store::programs::Worth;
+use crate::store::transactions::Transaction;
 
 tokio::task_local! {
     /// The zone of whoever reads. The gate sets it around every request, so that no page can forget it.
@@ -164,6 +166,35 @@ pub fn status_chip(status: Status) -> Chip {
         Status::Failed | Status::PayoutFailed => "bad",
     };
     Chip { tone, words: status.label() }
+}
+
+/// The chip of a payment: its status, or that it was paid by other means than the vendor's.
+#[must_use]
+pub fn payment_chip(transaction: &Transaction) -> Chip {
+    match (transaction.otherwise_at, &transaction.outside) {
+        (Some(_), _) => Chip { tone: "good", words: "Paid otherwise" },
+        (None, Some(_)) => Chip { tone: "good", words: "Paid outside" },
+        (None, None) => status_chip(transaction.state.status()),
+    }
+}
+
+/// What of the money that left us did not stay with payees; two of the three are told only where there is something.
+pub struct ToldBack {
+    /// Came back to us.
+    pub to_us: Summed,
+    /// Lies in payees' balances at the vendor.
+    pub in_balances: Option<Summed>,
+    /// Was given up there.
+    pub given_up: Option<Summed>,
+}
+
+impl ToldBack {
+    /// Of these sums.
+    #[must_use]
+    pub fn of(back: Back) -> Self {
+        let some = |sum: Sum| (sum.minor != 0).then_some(Cash(sum));
+        Self { to_us: Cash(back.to_us), in_balances: some(back.in_balances), given_up: some(back.given_up) }
+    }
 }
 
 /// The chip of a batch's status.

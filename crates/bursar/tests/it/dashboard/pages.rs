@@ -26,11 +26,13 @@ async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
     let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
     assert_eq!(browser.get("/dashboard").await.to, "/dashboard/summary");
     let page = browser.read("/dashboard/summary").await;
-    page.says("Paid 2,200.00 USD 2,270.00 USD left us, 70.00 USD came back");
+    page.says("Paid 2,200.00 USD 2,270.00 USD left us, 70.00 USD lies in payees' balances");
     page.says("In flight 9.00 USD 1 payment with a vendor");
     page.says("Failed 100.00 USD 2 payments , to be decided about");
     page.says("Waiting 7.00 USD 1 approved reward in no payment yet");
-    page.says("2026-04 50.00 USD 0.00 USD 50.00 USD 2026-03 2,220.00 USD 70.00 USD 2,150.00 USD");
+    page.says(
+        "2026-04 50.00 USD 0.00 USD 0.00 USD 50.00 USD 2026-03 2,220.00 USD 0.00 USD 70.00 USD 2,150.00 USD",
+    );
     page.says("Stripe does not yet allow payments to this account. transfers_not_allowed 1 30.00 USD");
     page.says("Ana Lima 2,150.00 USD Eve Oz 40.00 USD Acme 10.00 USD");
     page.says("From Pay to Success Half of the payments took no longer.");
@@ -148,9 +150,9 @@ async fn earnings_are_sorted_paged_and_held_against_the_threshold() {
     let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
     let page = browser.read("/dashboard/earnings").await;
     page.says("Net from 2,000.00 USD on is reported for 2026.");
-    page.says("USD 2,316.00 USD 2,270.00 USD 70.00 USD – 2,200.00 USD");
+    page.says("USD 2,316.00 USD 2,270.00 USD 0.00 USD 70.00 USD in the balance at Stripe – 2,200.00 USD");
     page.says("Ana Lima ana 2,150.00 USD 2,150.00 USD 0.00 USD 2,150.00 USD PayPal 2,150.00 USD None Over");
-    page.says("Cem Ray cem 70.00 USD 70.00 USD 70.00 USD 0.00 USD Stripe 0.00 USD None Under");
+    page.says("Cem Ray cem 70.00 USD 70.00 USD 0.00 USD 70.00 USD in the balance at Stripe 0.00 USD Stripe 0.00 USD None Under");
     page.says("Dee Ray dee 500 JPY 500 JPY 0 JPY 500 JPY PayPal 500 JPY None Not in USD");
     let net = browser.read(&link(&page, "Net")).await;
     net.says("Who was paid nothing in 2026 stands only in the list by name.");

@@ -20,7 +20,7 @@ use crate::web::api::dashboard::{place, sealed_place};
 use crate::web::fault::Fault;
 use crate::web::form::ListQuery;
 use crate::web::pages::frame::{Frame, Place, Visit};
-use crate::web::pages::words::{Cash, Chip, Summed};
+use crate::web::pages::words::{Cash, Chip, Summed, ToldBack};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -36,7 +36,7 @@ struct Row {
     address: String,
     earned: Summed,
     paid: Summed,
-    returned: Summed,
+    back: ToldBack,
     net: Summed,
     /// The ways in which it reached them.
     ways: Vec<(&'static str, Summed)>,
@@ -50,7 +50,7 @@ struct Total {
     code: &'static str,
     earned: Summed,
     paid: Summed,
-    returned: Summed,
+    back: ToldBack,
     outside: Option<Summed>,
     net: Summed,
 }
@@ -126,7 +126,7 @@ fn total(total: &YearTotal) -> Total {
         code: total.paid.currency.code(),
         earned: Cash(total.earned),
         paid: Cash(total.paid),
-        returned: Cash(total.returned),
+        back: ToldBack::of(total.back),
         outside: (total.outside.minor != 0).then_some(Cash(total.outside)),
         net: Cash(total.net()),
     }
@@ -142,7 +142,7 @@ fn row(line: &Line, year: i32, now: i64) -> Row {
         address: format!("{}?year={year}", payee_address(earning.payee)),
         earned: Cash(earning.earned),
         paid: Cash(earning.paid()),
-        returned: Cash(earning.returned()),
+        back: ToldBack::of(earning.back()),
         net: Cash(earning.net()),
         ways: earning.totals.iter().map(way).collect(),
         tax: match line.tax {

@@ -45,7 +45,9 @@ pub fn routes() -> Vec<Route> {
 struct MonthRow {
     month: String,
     paid: Summed,
-    returned: Summed,
+    to_us: Summed,
+    in_balances: Summed,
+    given_up: Summed,
     outside: Option<Summed>,
     net: Summed,
 }
@@ -67,8 +69,10 @@ struct Part {
     month_rows: Vec<MonthRow>,
     /// Earlier months are not shown.
     cut: bool,
-    /// Something was paid outside.
+    /// Something was paid outside; something lay in payees' balances in a month, or was given up.
     outside: bool,
+    in_balances: bool,
+    given_up: bool,
     top: Chart,
     top_rows: Vec<TopRow>,
 }
@@ -163,6 +167,8 @@ fn parts(ask: &Ask, summary: &Summary) -> Vec<Part> {
             month_rows: shown.iter().rev().map(month_row).collect(),
             cut: shown.len() < filled.len(),
             outside: card.outside.minor != 0,
+            in_balances: shown.iter().any(|month| month.back.in_balances.minor != 0),
+            given_up: shown.iter().any(|month| month.back.given_up.minor != 0),
             top: top_chart(currency, &tops),
             top_rows: tops
                 .into_iter()
@@ -208,22 +214,23 @@ fn next_month(month: &str) -> String {
 fn months_chart(currency: Currency, months: &[Month]) -> Chart {
     let bar = |month: &Month| {
         let paid = month.paid.minor + month.outside.minor;
-        let back = match month.returned.minor {
+        let back = month.back.total();
+        let told = match back.minor {
             0 => String::new(),
-            _ => format!(", {} back", bare(month.returned)),
+            _ => format!(", {} did not stay", bare(back)),
         };
         Bar {
             label: month.month.clone(),
-            value: format!("{}{back}", bare(Sum::new(paid, currency))),
+            value: format!("{}{told}", bare(Sum::new(paid, currency))),
             first: paid,
-            second: month.returned.minor,
+            second: back.minor,
         }
     };
     Chart {
         id: format!("months-{}", currency.code()),
         title: format!("Paid by month, {}", currency.code()),
         told: format!(
-            "{} months, the earliest first: a bar for what was paid, and a thinner, hatched one for what came back.",
+            "{} months, the earliest first: a bar for what was paid, and a thinner, hatched one for what did not stay with payees.",
             months.len()
         ),
         bars: months.iter().map(bar).collect(),
@@ -234,7 +241,9 @@ fn month_row(month: &Month) -> MonthRow {
     MonthRow {
         month: month.month.clone(),
         paid: Cash(month.paid),
-        returned: Cash(month.returned),
+        to_us: Cash(month.back.to_us),
+        in_balances: Cash(month.back.in_balances),
+        given_up: Cash(month.back.given_up),
         outside: (month.outside.minor != 0).then_some(Cash(month.outside)),
         net: Cash(month.net()),
     }

@@ -57,7 +57,7 @@ impl Row {
         Self {
             number: one.label(),
             day: day(one.created_at),
-            amount: guest.cash(one.terms.net),
+            amount: guest.cash(one.given()),
             chip: Chip { words: t.status(status), ..status_chip(status) },
             told: if one.closed() { t.is_closed } else { t.meaning(one.state) },
             vendor: one.terms.vendor.label(),
@@ -185,7 +185,7 @@ pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec
 
 /// What was earned and the fee taken from it, where the payee bears the fee.
 pub fn fee(guest: &Guest, of: &Transaction) -> Option<(Amount, Amount)> {
-    (of.terms.net != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
+    (of.given() != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
 }
 
 /// Why a payment stands as it does.

@@ -69,7 +69,7 @@ async fn part(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Part, Faul
         day: outside.map_or_else(|| day(of.settled_at.unwrap_or(of.created_at)), |(on, _)| on),
         to: format!("{} {}", of.terms.vendor.label(), of.destination.masked()),
         fee: fee(guest, of),
-        amount: guest.cash(of.terms.net),
+        amount: guest.cash(of.given()),
         covered: covered(db, guest, of).await?,
     })
 }
@@ -127,7 +127,8 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
     let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i128>::new());
     for one in &found {
         parts.push(part(&mut db, &guest, one).await?);
-        *totals.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
+        let given = one.given();
+        *totals.entry(given.currency).or_default() += i128::from(given.minor);
     }
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
     let receiver = names.join(", ");
