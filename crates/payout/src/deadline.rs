@@ -9,6 +9,8 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// A success is looked at for so long: a bank can send it back for about five business days.
 pub const WATCHED_US: i64 = 10 * DAY_US;
+/// Money in a payee's balance that two people have settled is looked at for so long: somebody can reverse it at the vendor.
+pub const SETTLED_WATCHED_US: i64 = 30 * DAY_US;
 /// What the vendor does not show for so long goes to a person.
 pub const UNSEEN_US: i64 = 2 * DAY_US;
 /// Transferred money that the payee's balance does not hold for so long is missing.

@@ -118,7 +118,7 @@ blockers! {
         "The balance at the vendor does not cover the batch and its fees.", "Add money at the vendor, or take claims out of the batch.";
     /// The two-person rule.
     ReleaseNeedsOtherPerson = "release_needs_other_person", Batch, Payer,
-        "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it.";
+        "Another person must release this batch before it is paid.", "Ask a payer who neither prepared nor changed the batch to release it; a release holds for a day.";
     /// A limit of the operator.
     OverLimit = "over_limit", Batch, Payer,
         "Paying this would go over a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";

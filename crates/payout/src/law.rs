@@ -5,10 +5,14 @@
 //! be refused; those are in [`command`]. The whole law is printed as a table in `tests/law.rs`.
 
 mod command;
+mod correction;
+mod part;
 
 pub use command::{
     NotNow, Parked, Release, cancel_unclaimed, mark_paid_outside, resubmit, return_to_pool, settle_parked,
 };
+pub use correction::{beyond_correction, correct, stands_beside};
+pub use part::{back_after_settling, part_account, part_back, part_settled};
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
@@ -18,8 +22,9 @@ use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 /// What `fact`, about an attempt that stands at `attempt`, does to a transaction that stands at `state`.
 ///
 /// A fact about an attempt that has ended, or a leg that this vendor does not have, changes nothing: at most it is
-/// marked as a contradiction, for a person to look at. A fee moves nothing here either: it is booked by what the books
-/// hold of it already, which [`fee`] is given.
+/// marked as a contradiction, for a person to look at. A fee and a part of a transfer that came back move nothing here
+/// either: they are booked by what the books hold of them already, which [`fee`] and [`part_back`] are given; and so is what
+/// comes back after two people have settled it ([`back_after_settling`]).
 #[must_use]
 pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> Step {
     if attempt.ended() {
@@ -53,7 +58,7 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::TransferReversed => transfer_reversed(state, attempt, terms),
         Fact::TransferReversedPartly(_) => transfer_reversed_partly(state),
         Fact::OutOfSight(leg, _) => out_of_sight(state, attempt, *leg),
-        Fact::CancelMade | Fact::FeeKnown(_) | Fact::FoundAfterAll(_) => still(state),
+        Fact::CancelMade | Fact::FeeKnown(_) | Fact::PartBack(_) | Fact::FoundAfterAll(_) => still(state),
     }
 }
 
@@ -97,6 +102,7 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
         | Fact::FeeKnown(_)
         | Fact::TransferReversed
         | Fact::TransferReversedPartly(_)
+        | Fact::PartBack(_)
         | Fact::OutOfSight(..)
         | Fact::FoundAfterAll(_) => return still(state),
     };
@@ -259,7 +265,7 @@ fn transfer_reversed_partly(state: State) -> Step {
     if state == State::Transferred {
         to(State::PayoutReview).also(Leg::Payout, AttemptState::Review).tell(Notice::PaymentNeedsReview)
     } else {
-        let final_here = parked(state) || state == State::Success;
+        let final_here = parked(state) || matches!(state, State::Success | State::WrittenOff);
         Step { contradiction: final_here, ..still(state) }
     }
 }
@@ -307,7 +313,10 @@ fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
 
 fn reversal_made(state: State, terms: &Terms) -> Step {
     if parked(state) {
-        to(State::Recalled).attempt(AttemptState::Succeeded).books(terms.recall())
+        to(State::Recalled)
+            .attempt(AttemptState::Succeeded)
+            .also(Leg::Transfer, AttemptState::Returned)
+            .books(terms.recall())
     } else {
         still(state)
     }
@@ -364,76 +373,6 @@ fn item_came_back(state: State, end: State, terms: &Terms) -> Step {
 fn came_back_after_success(end: State, terms: &Terms) -> Step {
     let end = if end == State::Failed { State::Reversed } else { end };
     to(end).attempt(AttemptState::Returned).books(terms.reverse()).tell(Notice::PaymentReturned)
-}
-
-/// Corrects the books after a person has proven, by the vendor's own object, what an attempt that had ended here came
-/// to: `fact` is what that object says. One that says that no money is out corrects nothing.
-#[must_use]
-pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
-    let failed_item =
-        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
-    let waits = |next| to(next).attempt(AttemptState::Accepted);
-    match fact {
-        Fact::ItemPaid if failed_item => {
-            to(State::Success).attempt(AttemptState::Succeeded).books(terms.paid_after_all())
-        }
-        // Another attempt of it was made since: what this one paid is owed back to us.
-        Fact::ItemPaid => still(state).books(terms.paid_after_all()),
-        Fact::ItemPending if failed_item => waits(State::Processing).books(terms.reserve()),
-        Fact::ItemOnHold(_) if failed_item => waits(State::OnHold).books(terms.reserve()),
-        Fact::ItemUnclaimed(_) if failed_item => waits(State::Unclaimed).books(terms.reserve()),
-        Fact::TransferMade if state == State::Failed => {
-            to(State::PayoutFailed).attempt(AttemptState::Succeeded).books(terms.found_parked())
-        }
-        // What was given up in the payee's balance has gone to their bank.
-        Fact::PayoutMade if state == State::WrittenOff => {
-            waits(State::InTransit).books(terms.out_of_given_up())
-        }
-        Fact::PayoutPaid if state == State::WrittenOff => {
-            to(State::Success).attempt(AttemptState::Succeeded).books(terms.out_of_given_up())
-        }
-        Fact::PayoutMade if parked_at_rest(state) => waits(State::InTransit).books(terms.unpark()),
-        Fact::PayoutPaid if parked_at_rest(state) => {
-            to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
-        }
-        Fact::Sent(_)
-        | Fact::Unknown(_)
-        | Fact::Review(_)
-        | Fact::Refused(..)
-        | Fact::Withheld(_)
-        | Fact::Unfunded(_)
-        | Fact::TransferMade
-        | Fact::PayoutMade
-        | Fact::PayoutPaid
-        | Fact::PayoutFailed(_)
-        | Fact::PayoutCanceled(_)
-        | Fact::ReversalMade
-        | Fact::ItemPending
-        | Fact::ItemFailed(_)
-        | Fact::ItemUnclaimed(_)
-        | Fact::ItemOnHold(_)
-        | Fact::ItemReturned(_)
-        | Fact::ItemBlocked(_)
-        | Fact::ItemRefunded
-        | Fact::ItemReversed
-        | Fact::CancelMade
-        | Fact::FeeKnown(_)
-        | Fact::TransferReversed
-        | Fact::TransferReversedPartly(_)
-        | Fact::OutOfSight(..)
-        | Fact::FoundAfterAll(_) => still(state),
-    }
-}
-
-/// Whether money is out that no correction of a payment that stands at `state` accounts for. Then its contradiction stays,
-/// and holds its rewards, until that money is back.
-#[must_use]
-pub fn beyond_correction(state: State, fact: &Fact) -> bool {
-    let ended =
-        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
-    (matches!(fact, Fact::TransferMade) && state != State::Failed)
-        || (matches!(fact, Fact::PayoutMade | Fact::PayoutPaid) && state == State::Recalled)
-        || (matches!(fact, Fact::ItemPending | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)) && !ended)
 }
 
 /// From this rank on the vendor has the item.

@@ -56,6 +56,8 @@ pub enum LedgerAccount {
     PaidOutside,
     /// What lay in a payee's balance at the vendor and was given up.
     WrittenOff(Vendor),
+    /// What came back of a transfer in part while its payment has no end yet, from zero: credit.
+    PartlyReversed(Vendor),
 }
 
 impl fmt::Display for LedgerAccount {
@@ -70,6 +72,7 @@ impl fmt::Display for LedgerAccount {
             Self::Returned(vendor) => write!(f, "returned:{}", vendor.as_str()),
             Self::PaidOutside => f.write_str("paid_outside"),
             Self::WrittenOff(vendor) => write!(f, "written_off:{}", vendor.as_str()),
+            Self::PartlyReversed(vendor) => write!(f, "partly_reversed:{}", vendor.as_str()),
         }
     }
 }
@@ -103,6 +106,8 @@ pub enum Movement {
     Clawback,
     /// Two people gave up the money that lay in the payee's balance.
     WriteOff,
+    /// A part of a transfer came back to our balance, or was settled with the rest of it.
+    PartReversed,
 }
 
 impl Movement {
@@ -123,6 +128,7 @@ impl Movement {
             Self::Outside => "outside",
             Self::Clawback => "clawback",
             Self::WriteOff => "write_off",
+            Self::PartReversed => "part_reversed",
         }
     }
 }

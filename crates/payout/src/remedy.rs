@@ -106,7 +106,12 @@ pub fn contradicted() -> &'static [Choice] {
             choice(
                 Deed::SettleByHand,
                 Who::Payer,
-                "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool.",
+                "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool. Where the vendor cannot be looked through for it, this takes two people.",
+            ),
+            choice(
+                Deed::SettleByHand,
+                Who::Payer,
+                "If Stripe has a transfer of it beside a later one: while its money lies in the payee's Stripe balance, reverse it at Stripe and settle it as not made. If it has gone from there, two people settle it as made, and it comes off the payee's next claim.",
             ),
         ]
     }
@@ -172,7 +177,7 @@ const REVIEW: &[Choice] = &[
     choice(
         Deed::SettleByHand,
         Who::Payer,
-        "Settle it by hand with what you found. If it was made, its object is read at the vendor before anything is recorded.",
+        "Settle it by hand with what you found. If it was made, its object is read at the vendor before anything is recorded; if it was not, the vendor is asked first, and where it cannot be looked through for this payment it takes two people.",
     ),
     choice(Deed::Refresh, Who::Payer, "Refresh lets Bursar look for it once more."),
 ];

@@ -138,6 +138,8 @@ pub enum Fact {
     TransferReversed,
     /// A part of the transfer was reversed: what is left is neither the payment nor nothing.
     TransferReversedPartly(Reason),
+    /// What of the transfer has come back so far, where that is not all of it. It is told with each look.
+    PartBack(Money),
     /// What should be at the vendor is not there, and has not been for so long that a person must look.
     OutOfSight(Leg, Reason),
     /// An attempt that ended here as not carried out was carried out after all.
@@ -156,7 +158,10 @@ impl Fact {
             | Self::Withheld(leg)
             | Self::OutOfSight(leg, _)
             | Self::FoundAfterAll(leg) => *leg,
-            Self::TransferMade | Self::TransferReversed | Self::TransferReversedPartly(_) => Leg::Transfer,
+            Self::TransferMade
+            | Self::TransferReversed
+            | Self::TransferReversedPartly(_)
+            | Self::PartBack(_) => Leg::Transfer,
             Self::PayoutMade
             | Self::PayoutPaid
             | Self::PayoutFailed(_)
@@ -207,6 +212,7 @@ impl Fact {
             | Self::ItemReversed
             | Self::FeeKnown(_)
             | Self::TransferReversed
+            | Self::PartBack(_)
             | Self::FoundAfterAll(_) => None,
         }
     }
@@ -240,6 +246,7 @@ impl Fact {
             Self::FeeKnown(_) => "fee_known",
             Self::TransferReversed => "transfer_reversed",
             Self::TransferReversedPartly(_) => "transfer_reversed_partly",
+            Self::PartBack(_) => "part_back",
             Self::OutOfSight(..) => "out_of_sight",
             Self::FoundAfterAll(_) => "found_after_all",
         }

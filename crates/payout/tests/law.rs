@@ -40,6 +40,7 @@ fn facts(vendor: Vendor) -> Vec<Fact> {
             facts.extend([Fact::Withheld(Leg::Transfer), Fact::Unfunded(reason())]);
             facts.extend([Fact::PayoutCanceled(reason()), Fact::ReversalMade]);
             facts.extend([Fact::TransferReversed, Fact::TransferReversedPartly(reason())]);
+            facts.push(Fact::PartBack(usd(500)));
             facts
                 .extend([Fact::OutOfSight(Leg::Transfer, reason()), Fact::OutOfSight(Leg::Payout, reason())]);
             facts.extend([Fact::FoundAfterAll(Leg::Transfer), Fact::FoundAfterAll(Leg::Payout)]);
@@ -114,6 +115,101 @@ fn the_whole_law() {
         writeln!(table).unwrap();
     }
     insta::assert_snapshot!("law", table);
+}
+
+/// What somebody can prove of an attempt that had ended here.
+fn proofs(vendor: Vendor) -> Vec<Fact> {
+    let reason = || Reason::new("code", "words");
+    match vendor {
+        Vendor::Stripe => vec![Fact::TransferMade, Fact::PayoutMade, Fact::PayoutPaid],
+        Vendor::PayPal => {
+            vec![Fact::ItemPaid, Fact::ItemPending, Fact::ItemOnHold(reason()), Fact::ItemUnclaimed(reason())]
+        }
+    }
+}
+
+#[test]
+fn every_correction() {
+    let mut table = String::new();
+    for vendor in Vendor::ALL {
+        writeln!(table, "== {}: an attempt that had ended is proven to be …", vendor.label()).unwrap();
+        for state in states(vendor) {
+            writeln!(table, "\n{}", state.as_str()).unwrap();
+            for fact in proofs(vendor) {
+                let step = law::correct(state, &terms(vendor), &fact);
+                let what = match (law::beyond_correction(state, &fact), law::stands_beside(state, &fact)) {
+                    (true, _) => "is waited for".to_owned(),
+                    (false, _) if step.is_empty(state) => "·".to_owned(),
+                    (false, beside) => {
+                        let two = if beside { " by two people" } else { "" };
+                        let attempt = step.attempt.map_or("", AttemptState::as_str);
+                        format!("→ {} {attempt}{two} | {}", step.state.as_str(), books(&step.journals))
+                    }
+                };
+                writeln!(table, "  {:<16} {}", fact.as_str(), what.trim_end()).unwrap();
+            }
+        }
+        writeln!(table).unwrap();
+    }
+    insta::assert_snapshot!("corrections", table);
+}
+
+/// Whatever is proven of an attempt that had ended: the correction leads to a state with an end, or what it waits for ends by
+/// itself.
+#[test]
+fn every_contradiction_has_an_end() {
+    for vendor in Vendor::ALL {
+        for state in states(vendor) {
+            for fact in proofs(vendor) {
+                let what = format!("{state:?}, then {fact:?} is proven");
+                if law::beyond_correction(state, &fact) {
+                    let undecided = !matches!(fact, Fact::TransferMade | Fact::PayoutPaid | Fact::ItemPaid);
+                    let open = !state.settled() && deadline::limit(state).longest_us.is_some();
+                    assert!(undecided || open, "{what}");
+                    continue;
+                }
+                let mut payment = Payment::at_rest(state);
+                payment.terms = Terms { vendor, ..payment.terms };
+                payment.attempts.insert(fact.leg(), AttemptState::Failed);
+                let step = law::correct(payment.state, &payment.terms, &fact);
+                payment.take(fact.leg(), step);
+                assert!(can_end(payment.state), "{what}: {:?}", payment.state);
+            }
+        }
+    }
+}
+
+/// A part that came back is booked by its difference, and is gone when all of it came back.
+#[test]
+fn a_part_is_booked_by_its_difference() {
+    let terms = terms(Vendor::Stripe);
+    let against = law::part_account(State::PayoutFailed, &terms, false);
+    let mut booked = 0;
+    for told in [2_000, 2_000, 5_000, 0, 0] {
+        if let Some(journal) = law::part_back(&terms, against, booked, told) {
+            let part = |posting: &&payout::ledger::Posting| posting.account == against;
+            booked -= journal.postings().iter().find(part).unwrap().money.minor;
+        }
+        assert_eq!(booked, told);
+    }
+}
+
+/// What two people have settled and Stripe gives back after all: the books say what each of the two has cost.
+#[test]
+fn what_was_settled_and_comes_back_is_ours_again() {
+    for (otherwise, state, payable) in [(false, State::Recalled, -10_000), (true, State::WrittenOff, 0)] {
+        let mut payment = Payment::at_rest(State::PayoutFailed);
+        payment.settle_parked(if otherwise { Parked::PaidOtherwise } else { Parked::GivenUp });
+        payment.hear(&Fact::TransferReversed);
+        payment.hear(&Fact::TransferReversed);
+        assert_eq!(payment.state, state);
+        let stripe = Vendor::Stripe;
+        assert_eq!(payment.balance(LedgerAccount::VendorBalance(stripe)), 0);
+        assert_eq!(payment.balance(LedgerAccount::WrittenOff(stripe)), 0);
+        assert_eq!(payment.balance(LedgerAccount::Payable(payment.terms.payee)), payable);
+        let outside = if otherwise { -9_800 } else { 0 };
+        assert_eq!(payment.balance(LedgerAccount::PaidOutside), outside);
+    }
 }
 
 /// How long a state may last, who is told then, and what can be done.
@@ -266,7 +362,12 @@ impl Payment {
         let Some(attempt) = self.attempts.get(&fact.leg()).copied() else {
             return;
         };
-        let step = law::on(self.state, attempt, &self.terms, fact);
+        let settled = self.state == State::WrittenOff && attempt == AttemptState::Succeeded;
+        let step = if settled && *fact == Fact::TransferReversed {
+            law::back_after_settling(&self.terms, self.otherwise, 0)
+        } else {
+            law::on(self.state, attempt, &self.terms, fact)
+        };
         self.take(fact.leg(), step);
     }
 

@@ -29,8 +29,9 @@
 //! (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) · `settle
 //! ana made` (by the object that the vendor has for her; `made as bo`: by what it has for bo) / `settle ana not-made` (the
 //! vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
-//! in their balance) · `by other` at the end of these two: the other person says so · `return ana` (to the pool) · `cancel
-//! ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `refuse not_terminal
+//! in their balance) · `by other` at the end of these two: the other person says so
+//! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
+//! `return ana` (to the pool) · `cancel ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `refuse not_terminal
 //! resubmit ana` (a command that must be refused, with this code) · `try resubmit ana` (it may be refused, or there may be
 //! nothing to do) · `race pay B1 | delete B1` (both at once, and exactly one may succeed).
 //!
@@ -45,6 +46,7 @@
 //! (somebody reverses his transfer in Stripe's dashboard, wholly or in part) · `daily bo` (his Stripe account is put on the
 //! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account)
+//! · `give-access bo` (he gives it again)
 //! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
 //! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
 //! until it is through) · `set-aside ana` (a pass tripped over her payment's record) · `reconnect stripe` (credentials
@@ -234,8 +236,8 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
-                | "disconnect" | "fees" | "items" | "set-aside" | "forget" | "reconnect" | "switch"
-                | "webhook" | "safe-mode" | "clock",
+                | "disconnect" | "give-access" | "fees" | "items" | "set-aside" | "forget" | "reconnect"
+                | "switch" | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

@@ -348,6 +348,12 @@ impl Simulator {
         stripe::account::disconnect(&mut self.world(), account, now);
     }
 
+    /// The owner of a connected Stripe account gives us access to it again.
+    pub fn give_access(&self, account: &str) {
+        let now = self.now();
+        stripe::account::give_access(&mut self.world(), account, now);
+    }
+
     /// The root, as PEM, of the certificates that sign PayPal's webhooks.
     pub fn ca_pem(&self) -> String {
         paypal::signing::identity().root_pem.clone()

@@ -178,6 +178,20 @@ impl Names {
                 ),
             ]);
         }
+        let stripe = Vendor::Stripe;
+        let (word, label) = (stripe.as_str(), stripe.label());
+        known.extend([
+            row(
+                &format!("written_off:{word}"),
+                &format!("Given up in a payee's balance at {label}"),
+                &format!("{label} Payouts Written Off"),
+            ),
+            row(
+                &format!("partly_reversed:{word}"),
+                &format!("Come back from {label} in part, while the payment has no end"),
+                &format!("{label} Payouts Partly Reversed"),
+            ),
+        ]);
         known.push(row("paid_outside", "Paid by somebody outside Bursar", "Paid outside Bursar"));
         known
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payout::Refusal;
+use payout::access::Permission;
 use payout::batch::{self, BatchStatus, Claim};
 use payout::eligibility::{self, Blocker, Code};
 use payout::ids::{BatchId, RewardId};
@@ -267,8 +268,7 @@ async fn batch_blockers(
     }
     let closed_for_all = closed_for_all(db).await?;
     codes.extend(closed_for_all.iter().filter(|code| **code == Code::ModuleDisabled));
-    let released = batch.released.as_ref().is_some_and(|(_, of, _)| of == digest);
-    if gates.settings.two_person_release && !released {
+    if gates.settings.two_person_release && !release_holds(db, batch, digest, now).await? {
         codes.push(Code::ReleaseNeedsOtherPerson);
     }
     codes.extend(closed_for_all.iter().filter(|code| **code == Code::SafeMode));
@@ -276,6 +276,19 @@ async fn batch_blockers(
     let sums = limits::sums(claims);
     blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);
     Ok(blockers)
+}
+
+/// How long a release holds: whoever looked at the payout a day ago has not seen what has come to light since.
+const RELEASE_HOLDS_US: i64 = 24 * 3_600_000_000;
+
+/// Whether a release holds: it is of just this, not older than a day, and by somebody who may still release.
+async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> store::Result<bool> {
+    match &batch.released {
+        Some((by, of, at)) if of == digest && now - at < RELEASE_HOLDS_US => {
+            store::people::may_still(db, by, Permission::Pay).await
+        }
+        Some(_) | None => Ok(false),
+    }
 }
 
 /// A batch that was paid: its claims are its transactions.
@@ -595,7 +608,7 @@ pub async fn release(
         }
         let draft = batches::find(tx, &id.to_string()).await?;
         same_version(seen, draft.version)?;
-        if batches::has_hand_in(tx, id, &me).await? {
+        if batches::has_hand_in(tx, id, &me, now).await? {
             return Err(OpsError::Blocked(vec![Blocker::new(Code::ReleaseNeedsOtherPerson, id)]));
         }
         let view = view_draft(tx, draft, now).await?;

@@ -14,6 +14,8 @@ use super::{OpsError, Result, rewards, settings};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::contradictions::{self, Opinion};
+use crate::store::people;
+use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
 use crate::store::{self, Tx};
 use crate::transact;
@@ -32,15 +34,25 @@ pub enum Finding {
         /// The id under which the vendor has the whole submission; PayPal's is its batch.
         carrier_id: String,
     },
-    /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and has nothing.
-    NotMade,
+    /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and does not have it.
+    NotMade(Looked),
+}
+
+/// What a look at the vendor is worth that has not found a payment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Looked {
+    /// The vendor was asked and shows that it has nothing.
+    Through,
+    /// It cannot be looked through for this payment: the payee took back our access to their account, or PayPal has never
+    /// told under which id it has the batch.
+    NotThrough,
 }
 
 /// The reasons for which something waits for a person although the vendor once had it.
 const OUT_OF_SIGHT: [&str; 3] = ["not_shown_by_vendor", "money_missing", "transfer_reversed_partly"];
 
-/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too. Where
-/// the rule of two people is on, *not made* is only written down at first: it holds when another person says the same.
+/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too. What
+/// takes two people is only written down at first: it holds when another person says the same.
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
@@ -61,9 +73,13 @@ pub async fn settle_by_hand(
             let why = if transaction.closed() { NotNow::Closed } else { NotNow::NothingInDoubt };
             return Err(not_now(why));
         }
-        let two = settings::load(tx).await?.two_person_release;
-        let alone = matches!(finding, Finding::NotMade) && two;
-        if alone && !seconded(tx, app, actor, id, "not_made", how).await? {
+        match waiting {
+            Some(attempt) => may_end(tx, &transaction, attempt, finding).await?,
+            None => may_be_corrected(&transaction, finding)?,
+        }
+        if let Some((deed, why)) = takes_two(tx, &transaction, waiting, finding).await?
+            && !seconded(tx, app, actor, id, (&deed, why, how)).await?
+        {
             let waits = transactions::find(tx, &id.to_string()).await?;
             idempotency::finish(tx, once, &waits).await?;
             return Ok(waits);
@@ -74,7 +90,7 @@ pub async fn settle_by_hand(
                 record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
             }
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
-            (None, Finding::NotMade) => {}
+            (None, Finding::NotMade(_)) => {}
         }
         ask_siblings(tx, app, &attempts, finding).await?;
         transactions::settle_contradiction(tx, id).await?;
@@ -99,30 +115,113 @@ fn require_note(how: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether another person has said the same before. If not, what this one says is written down and waits for another.
+/// Why something takes two people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TakesTwo {
+    /// The operator wants it so.
+    Rule,
+    /// The vendor cannot be looked through for it.
+    NotLookedThrough,
+    /// No object of the vendor's proves it.
+    NothingProvesIt,
+}
+
+impl TakesTwo {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Rule, Self::NotLookedThrough, Self::NothingProvesIt];
+
+    /// The spelling in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "two_person_rule",
+            Self::NotLookedThrough => "vendor_not_looked_through",
+            Self::NothingProvesIt => "nothing_proves_it",
+        }
+    }
+}
+
+/// What of a finding takes two people, if it does, and why.
+async fn takes_two(
+    tx: &mut Tx,
+    of: &Transaction,
+    waiting: Option<&Attempt>,
+    finding: &Finding,
+) -> Result<Option<(String, TakesTwo)>> {
+    Ok(match finding {
+        Finding::NotMade(Looked::NotThrough) => Some(("not_made".to_owned(), TakesTwo::NotLookedThrough)),
+        Finding::NotMade(Looked::Through) => {
+            let rule = settings::load(tx).await?.two_person_release;
+            rule.then(|| ("not_made".to_owned(), TakesTwo::Rule))
+        }
+        Finding::Made { attempt, fact, vendor_id, .. } => {
+            let beside = waiting.is_none()
+                && law::stands_beside(of.state, fact)
+                && !store::ledger::holds_beside(tx, *attempt).await?;
+            beside.then(|| (format!("made {vendor_id}"), TakesTwo::NothingProvesIt))
+        }
+    })
+}
+
+/// What was taken up again, and may be carried out yet, is not called not made: neither by one person nor by two.
+async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Finding) -> Result<()> {
+    let carrier = match finding {
+        Finding::NotMade(_) => attempt.submission.as_slice(),
+        Finding::Made { .. } => &[],
+    };
+    let carried = store::submissions::several(tx, carrier).await?;
+    let ended = |state| matches!(state, SubmissionState::Review | SubmissionState::Refused);
+    if carried.iter().all(|one| ended(one.state)) || out_of_sight(of) {
+        return Ok(());
+    }
+    Err(not_now(NotNow::StillAsking))
+}
+
+/// What the vendor once had and does not show any more was accepted; its submission has its end already.
+fn out_of_sight(of: &Transaction) -> bool {
+    of.reason.as_ref().is_some_and(|why| OUT_OF_SIGHT.contains(&why.code.as_str()))
+}
+
+/// A contradiction is settled as made only where the vendor has decided what it comes to.
+fn may_be_corrected(of: &Transaction, finding: &Finding) -> Result<()> {
+    match finding {
+        Finding::Made { fact, .. } if law::beyond_correction(of.state, fact) => {
+            Err(not_now(NotNow::NotCorrected))
+        }
+        Finding::Made { .. } | Finding::NotMade(_) => Ok(()),
+    }
+}
+
+/// Whether another person has said the same before. If not, what this one says is written down and waits for another. A key
+/// is whoever it stands for, so nobody is their own second person.
 async fn seconded(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
     id: TransactionId,
-    deed: &str,
-    how: &str,
+    (deed, why, how): (&str, TakesTwo, &str),
 ) -> Result<bool> {
+    let now = app.clock.now();
     let asked_by = actor.id.to_string();
-    let first = contradictions::opinion(tx, id).await?;
-    if first.is_some_and(|first| first.deed == deed && first.asked_by != asked_by) {
-        contradictions::forget_opinion(tx, id).await?;
-        return Ok(true);
+    let asked_person = people::behind(tx, &asked_by, now).await?;
+    if let Some(first) = contradictions::opinion(tx, id).await?.filter(|first| first.deed == deed) {
+        let theirs = [&first.asked_by, &first.asked_person, &people::behind(tx, &first.asked_by, now).await?];
+        if !theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person) {
+            contradictions::forget_opinion(tx, id).await?;
+            return Ok(true);
+        }
     }
     let opinion = Opinion {
         deed: deed.to_owned(),
+        why: why.as_str().to_owned(),
         note: how.to_owned(),
         asked_by,
+        asked_person,
         asked_name: actor.name.clone(),
-        asked_at: app.clock.now(),
+        asked_at: now,
     };
     contradictions::ask_second(tx, id, &opinion).await?;
-    let detail = serde_json::json!({ "deed": deed, "note": how });
+    let detail = serde_json::json!({ "deed": deed, "why": why.as_str(), "note": how });
     note(tx, app, actor, id, "second_person_asked", detail).await?;
     Ok(false)
 }
@@ -141,14 +240,12 @@ async fn heard(
             (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
         }
         // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
-        Finding::NotMade => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
+        Finding::NotMade(_) => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
     };
-    // What the vendor once had and does not show any more was accepted; its submission has its end already.
-    let out_of_sight = of.reason.as_ref().is_some_and(|why| OUT_OF_SIGHT.contains(&why.code.as_str()));
     // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
     if let Some(carrier) = &attempt.submission
         && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
-        && !(out_of_sight && carrier_id.is_none())
+        && !(out_of_sight(of) && carrier_id.is_none())
     {
         return Err(not_now(NotNow::StillAsking));
     }
@@ -184,11 +281,9 @@ async fn correct(
         return Err(not_now(NotNow::NothingInDoubt));
     };
     // Counted already; or paid otherwise by the word of two people, and out of the same money.
-    if of.otherwise_at.is_some() || store::ledger::holds_beside(tx, attempt.id).await? {
+    let paid_otherwise = of.otherwise_at.is_some() && !law::stands_beside(of.state, fact);
+    if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
         return Ok(());
-    }
-    if law::beyond_correction(of.state, fact) {
-        return Err(not_now(NotNow::NotCorrected));
     }
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
@@ -207,18 +302,33 @@ async fn correct(
         after.state,
         State::Success | State::Processing | State::OnHold | State::Unclaimed | State::InTransit
     );
-    let twice = !of.closed() && after.state == of.state && matches!(fact, Fact::ItemPaid);
-    if of.closed() && paid && lie.iter().all(|one| !one.elsewhere) {
+    // The bank has paid what was fetched back: its rewards are held until somebody says what the payee keeps.
+    let short = of.state == State::Recalled && after.state == State::Reversed;
+    let beside = after.state == of.state && matches!(fact, Fact::ItemPaid | Fact::TransferMade);
+    let free = of.closed() && lie.iter().all(|one| !one.elsewhere);
+    if free && (paid || short) {
         let paid_at = (after.state == State::Success).then(|| app.clock.now());
         contradictions::take_back(tx, of.id, paid_at).await?;
-    } else if (of.closed() && paid) || twice {
-        let mut left = of.terms.amount.minor;
-        for reward in transactions::covered(tx, of.id).await? {
-            let minor = reward.amount_minor.min(left);
-            if minor > 0 {
-                left -= minor;
-                rewards::claw_back_second(tx, app, actor, &reward.id, minor, &of.label()).await?;
-            }
+    } else if (of.closed() && paid) || short || beside {
+        if short {
+            // They have it, and what was paid in its place comes off their next claim.
+            let journal = law::mark_paid_outside(after.state, &of.terms).map_err(not_now)?;
+            let booked = (of.id.to_string(), Some(of.id.to_string()), journal);
+            store::ledger::write_once(tx, app.clock.now(), &app.clock, &[booked]).await?;
+        }
+        claw_back(tx, app, actor, of).await?;
+    }
+    Ok(())
+}
+
+/// What the payee was paid twice comes off their next claim.
+async fn claw_back(tx: &mut Tx, app: &App, actor: &Actor, of: &Transaction) -> Result<()> {
+    let mut left = of.terms.amount.minor;
+    for reward in transactions::covered(tx, of.id).await? {
+        let minor = reward.amount_minor.min(left);
+        if minor > 0 {
+            left -= minor;
+            rewards::claw_back_second(tx, app, actor, &reward.id, minor, &of.label()).await?;
         }
     }
     Ok(())
@@ -277,7 +387,8 @@ pub async fn settle_parked(
     let after = transact!(app, |tx| {
         let transaction = held(tx, id).await?;
         let step = law::settle_parked(transaction.state, &transaction.terms, found.how).map_err(not_now)?;
-        if !seconded(tx, app, actor, id, &deed, &found.note).await? {
+        let said = (deed.as_str(), TakesTwo::NothingProvesIt, found.note.as_str());
+        if !seconded(tx, app, actor, id, said).await? {
             let waits = transactions::find(tx, &id.to_string()).await?;
             idempotency::finish(tx, once, &waits).await?;
             return Ok(waits);

@@ -25,6 +25,8 @@ pub struct Balances {
     pub told: Vec<(Vendor, Money)>,
     /// What is needed for payments on which Pay was pressed and of which the vendor knows nothing, or may know nothing.
     pub promised: Vec<(Vendor, Sum)>,
+    /// Since when the vendors were asked: what has left since may be in what they told.
+    pub read_at: i64,
 }
 
 /// A vendor and currency in which the balance does not cover what the claims and their fees need.
@@ -159,9 +161,11 @@ async fn pay_in(
         return Err(OpsError::Blocked(blockers));
     }
     let rules = settings::load(tx).await?;
-    limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &actor.id.to_string(), now).await?;
-    // Since the balance was read, another Pay may have promised some of it.
-    let promised = batches::promised(tx).await?;
+    // What somebody pays by an API key of theirs, they pay.
+    let person = store::people::behind(tx, &actor.id.to_string(), now).await?;
+    limits::take_up(tx, &rules, id, &limits::sums(&view.claims), &person, now).await?;
+    // Since the balance was read, another Pay may have promised some of it, or sent it.
+    let promised = batches::promised(tx, balances.read_at).await?;
     let short = Balances { promised, ..balances.clone() }.blockers(&view);
     if !short.is_empty() {
         return Err(OpsError::Blocked(short));
@@ -177,7 +181,11 @@ async fn pay_in(
     let detail = detail.to_string();
     let (actor, subject) = (actor.id.to_string(), id.to_string());
     tx.audit(audit::Entry { at: now, actor, action: "batch_paid", subject, detail });
-    store::vendors::bind_batch(tx, id).await?;
+    if !store::vendors::bind_batch(tx, id).await? {
+        return Err(batch_changed(
+            "The connection to a vendor of this payout was removed at the same moment, so nothing was paid. Connect the vendor, then look at the payout again.",
+        ));
+    }
     let batch = prepare::view(tx, &id.to_string(), now).await?;
     Ok(Paid { batch, transactions: written })
 }

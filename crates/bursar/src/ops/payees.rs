@@ -14,6 +14,7 @@ use super::batches::Gates;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::payees::{self, Moved, Profile};
+use crate::store::people;
 use crate::store::programs::{self, Named};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
@@ -203,9 +204,11 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
             return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
         };
         let me = actor.id.to_string();
+        let behind = people::behind(tx, &me, now).await?;
         for one in others.iter().copied().chain([payee]) {
             let newest = payees::changes(tx, one, 1).await?;
-            if newest.first().is_some_and(|change| change.actor == me) {
+            let Some(newest) = newest.first() else { continue };
+            if newest.actor == me || people::behind(tx, &newest.actor, now).await? == behind {
                 let told =
                     "You entered this destination for one of the payees, so somebody else must look at it.";
                 return Err(Refusal::new("own_entry", told).into());

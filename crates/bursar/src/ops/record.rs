@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
-use payout::ledger::{Journal, Movement};
+use payout::ledger::{Journal, LedgerAccount, Movement};
 use payout::money::Money;
 use payout::notice::Notice;
 use payout::reason::is_bare_status;
@@ -224,12 +224,16 @@ impl Case {
         if let Fact::FeeKnown(told) = heard.fact {
             return self.book_fee(place, told, heard, (now, actor), sheet);
         }
+        if let Fact::PartBack(told) = heard.fact {
+            return self.book_part(place, told, heard, (now, actor), sheet);
+        }
         self.note_ids(place, heard, now, sheet);
         let before = self.transaction.state;
         let standing = self.attempts[place].state;
-        let step = law::on(before, standing, &self.transaction.terms, &heard.fact);
+        let step = self.step(place, &heard.fact);
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
-        let contradicts = step.contradiction && self.is_news(place, &heard.fact);
+        let contradicts = (step.contradiction || self.denies_a_person(place, &heard.fact))
+            && self.is_news(place, &heard.fact);
         if !moved && !contradicts {
             return false;
         }
@@ -245,6 +249,25 @@ impl Case {
         self.take(&step, heard.fact.reason(), Some(heard.attempt), app, now, sheet);
         sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
         true
+    }
+
+    /// What a fact leads to. What comes back after two people have settled it is booked by what they settled.
+    fn step(&self, place: usize, fact: &Fact) -> Step {
+        let (of, attempt) = (&self.transaction, &self.attempts[place]);
+        let settled = of.state == State::WrittenOff && attempt.state == AttemptState::Succeeded;
+        if settled && *fact == Fact::TransferReversed {
+            return law::back_after_settling(&of.terms, of.otherwise_at.is_some(), attempt.reversed_minor);
+        }
+        law::on(of.state, attempt.state, &of.terms, fact)
+    }
+
+    /// Whether the vendor shows a bank payout as made or paid of which people had said that it was not made. Of one that
+    /// the vendor itself has called failed, an older answer may say so.
+    fn denies_a_person(&self, place: usize, fact: &Fact) -> bool {
+        let attempt = &self.attempts[place];
+        matches!(fact, Fact::PayoutMade | Fact::PayoutPaid)
+            && attempt.state == AttemptState::Failed
+            && attempt.reason_code.as_deref() == Some("not_made")
     }
 
     /// A contradiction is told once, until somebody has settled it.
@@ -290,6 +313,69 @@ impl Case {
         sheet.lines.push(Line { detail: Some(detail), ..line(heard, heard.fact.as_str(), now) });
         sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
         true
+    }
+
+    /// Books what of a transfer has come back, by the difference from what is booked of it. It only grows, so an older
+    /// answer changes nothing.
+    fn book_part(
+        &mut self,
+        place: usize,
+        told: Money,
+        heard: &Heard,
+        (now, actor): (i64, &str),
+        sheet: &mut Sheet,
+    ) -> bool {
+        let of = &self.transaction;
+        let against = law::part_account(of.state, &of.terms, of.otherwise_at.is_some());
+        let attempt = &mut self.attempts[place];
+        let about_it = told.currency == of.terms.net.currency && attempt.state == AttemptState::Succeeded;
+        if !about_it || told.minor <= attempt.reversed_minor {
+            return false;
+        }
+        let booked = law::part_back(&of.terms, against, attempt.reversed_minor, told.minor);
+        let Some(journal) = booked else { return false };
+        attempt.reversed_minor = told.minor;
+        self.attempts_touched.push(attempt.id);
+        sheet.journals.push((heard.transaction.to_string(), None, journal));
+        let detail = format!("{told} of the transfer came back to our balance");
+        sheet.lines.push(Line { detail: Some(detail), ..line(heard, heard.fact.as_str(), now) });
+        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        true
+    }
+
+    /// What was booked of a transfer in part ends with the whole: taken out again where all of it came back, and on the
+    /// account of what two people settled where they settled it.
+    fn end_part(&mut self, step: &Step, before: State, sheet: &mut Sheet) {
+        let id = self.transaction.id.to_string();
+        let terms = self.transaction.terms;
+        for attempt in self.attempts.iter_mut().filter(|one| one.reversed_minor != 0) {
+            let part = attempt.reversed_minor;
+            let ends = step.journals.iter().find_map(|journal| match journal.movement() {
+                // What comes back after it was settled is booked without the part.
+                Movement::Recall | Movement::Reverse if before != State::WrittenOff => {
+                    attempt.reversed_minor = 0;
+                    law::part_back(&terms, law::part_account(before, &terms, false), part, 0)
+                }
+                Movement::WriteOff => {
+                    Some(law::part_settled(&terms, LedgerAccount::WrittenOff(terms.vendor), part))
+                }
+                Movement::Outside => Some(law::part_settled(&terms, LedgerAccount::PaidOutside, part)),
+                Movement::Recall
+                | Movement::Reverse
+                | Movement::Reserve
+                | Movement::Void
+                | Movement::Post
+                | Movement::Park
+                | Movement::Unpark
+                | Movement::Fee
+                | Movement::Approve
+                | Movement::Unapprove
+                | Movement::Clawback
+                | Movement::PartReversed => None,
+            });
+            self.attempts_touched.push(attempt.id);
+            sheet.journals.extend(ends.map(|journal| (id.clone(), None, journal)));
+        }
     }
 
     /// What is told about an object that another payment carries moves nothing: a person must look.
@@ -359,6 +445,7 @@ impl Case {
     ) {
         let id = self.transaction.id;
         let before = self.transaction.state;
+        self.end_part(step, before, sheet);
         if step.state != before {
             self.touched = true;
             self.ended = step.state.settled() && (self.ended || !before.settled());
@@ -432,7 +519,9 @@ fn next_ask((before, state): (State, State), due: Option<i64>, now: i64, poll_us
     let waiting = due.filter(|at| *at <= now);
     match state {
         State::PayoutFailed | State::PayoutCanceled if before == State::Recalling => Some(now),
-        State::PayoutFailed | State::PayoutCanceled => waiting.or(Some(now.saturating_add(12 * poll_us))),
+        State::PayoutFailed | State::PayoutCanceled | State::WrittenOff => {
+            waiting.or(Some(now.saturating_add(12 * poll_us)))
+        }
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             waiting.or(Some(now.saturating_add(poll_us)))
         }
@@ -451,8 +540,7 @@ fn next_ask((before, state): (State, State), due: Option<i64>, now: i64, poll_us
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed
-        | State::WrittenOff => None,
+        | State::Reversed => None,
     }
 }
 
@@ -544,5 +632,6 @@ fn attempt_change(attempt: Attempt) -> AttemptChange {
         first_sent_at: attempt.first_sent_at,
         ended_at: attempt.ended_at,
         fee_minor: attempt.fee_minor,
+        reversed_minor: attempt.reversed_minor,
     }
 }

@@ -1,6 +1,8 @@
 //! The payout settings: what the operator has decided, kept as one JSON document. The rules see the part of it that is
 //! theirs ([`Settings`]); the rest is kept for the features that will read it.
 
+mod lowering;
+
 use payout::Refusal;
 use payout::batch::FeesPaidBy;
 use payout::fee;
@@ -182,7 +184,8 @@ pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
 /// whoever asks has seen, if they say so.
 ///
 /// # Errors
-/// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be.
+/// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be;
+/// `second_person_needed` when the two-person rule would be switched off by one person within a day.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -203,6 +206,10 @@ pub async fn save(
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
         }
         let after = after.written_out()?;
+        let lowers = before.two_person_release && !after.two_person_release;
+        if lowers && let Some(refusal) = lowering::not_yet(tx, actor, now).await? {
+            return Ok(Err(refusal));
+        }
         let text = serde_json::to_string(&after).unwrap_or_default();
         if !store::settings::put(tx, NAME, &text, version, now).await? {
             return Err(stale());
@@ -214,8 +221,9 @@ pub async fn save(
             subject: "settings:payout".to_owned(),
             detail: json!({"before": before, "after": after}).to_string(),
         });
-        Ok((after, version + 1))
+        Ok(Ok((after, version + 1)))
     })?;
+    let saved = saved.map_err(OpsError::Conflict)?;
     app.nudge.dispatch.ring();
     Ok(saved)
 }

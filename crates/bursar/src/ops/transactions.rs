@@ -7,7 +7,7 @@ use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
 use payout::transaction::{AttemptState, Leg, State};
 
-pub use super::by_hand::{Finding, settle_by_hand};
+pub use super::by_hand::{Finding, Looked, settle_by_hand};
 use super::gates::Gates;
 use super::idempotency::{self, Once};
 use super::record;

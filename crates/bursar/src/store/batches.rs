@@ -1,5 +1,7 @@
 //! Batches and what is in them. Forming and paying are set-based: no statement per reward.
 
+use std::collections::BTreeSet;
+
 use payout::eligibility::RewardFacts;
 use payout::external;
 use payout::ids::{BatchId, RewardId};
@@ -10,7 +12,7 @@ use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, sums, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, people, sums, word};
 
 /// A batch as it is kept; its claims and its status are computed.
 #[derive(Clone, Debug)]
@@ -124,20 +126,26 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
     laid_hand_on(tx, id, by, at).await
 }
 
-/// Notes that somebody had a hand in forming the batch: created it, changed it, or asked for its release.
+/// Notes that somebody had a hand in forming the batch: created it, changed it, or asked for its release. With an API key
+/// its owner had, whatever becomes of either later.
 async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
     let sql = "INSERT INTO batch_hand (batch_id, person, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await?;
+    let behind = people::behind(tx, by, at).await?;
+    for person in BTreeSet::from([by.to_owned(), behind]) {
+        tx.run(sqlx::query(sql).bind(id.to_string()).bind(person).bind(at)).await?;
+    }
     Ok(())
 }
 
-/// Whether somebody had a hand in forming the batch, and so cannot be the second person who releases it.
+/// Whether somebody had a hand in forming the batch, by whichever login or API key of theirs, and so cannot be the second
+/// person who releases it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str) -> Result<bool> {
-    let sql = "SELECT since FROM batch_hand WHERE batch_id = $1 AND person = $2";
-    let query = sqlx::query(sql).bind(id.to_string()).bind(person.to_owned());
+pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Result<bool> {
+    let behind = people::behind(db, person, now).await?;
+    let sql = "SELECT since FROM batch_hand WHERE batch_id = $1 AND (person = $2 OR person = $3)";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(person.to_owned()).bind(behind);
     Ok(db.optional(query).await?.is_some())
 }
 
@@ -502,14 +510,17 @@ pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
 }
 
 /// What is needed at the vendors for payments on which Pay was pressed and whose money is not known to have left: those that
-/// were not sent yet, and those of which the answer is not known.
+/// were not sent yet, those of which the answer is not known, and those that left since then, when a balance was read that may
+/// hold them yet.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn promised(db: &mut Db) -> Result<Vec<(Vendor, Sum)>> {
+pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
     let mut conditions = Where::default();
-    let unsent = [State::Queued, State::Sending, State::Unknown];
-    conditions.among("state", unsent.map(|state| Value::from(state.as_str())));
+    let unsent = [State::Queued, State::Sending, State::Unknown, State::Review];
+    let mut words: Vec<Value> = unsent.iter().map(|state| Value::from(state.as_str())).collect();
+    words.push(since.into());
+    conditions.and("(state IN (?, ?, ?, ?) OR left_at >= ?)", words);
     let sql = "SELECT vendor, currency, {sum(net_minor + fee_minor)} FROM payout_transaction {where} \
                GROUP BY vendor, currency";
     let read = |row: &AnyRow| {

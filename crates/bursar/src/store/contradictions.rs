@@ -141,10 +141,14 @@ pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> 
 pub struct Opinion {
     /// What is to be done.
     pub deed: String,
+    /// Why it takes two: `two_person_rule`, `vendor_not_looked_through`, `nothing_proves_it`.
+    pub why: String,
     /// How it was found out.
     pub note: String,
-    /// By whom.
+    /// By whom: a login or an API key.
     pub asked_by: String,
+    /// The person behind it, as it was then.
+    pub asked_person: String,
     /// Their name.
     pub asked_name: String,
     /// When.
@@ -156,8 +160,8 @@ pub struct Opinion {
 /// # Errors
 /// When the database does not answer.
 pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> {
-    let sql =
-        "SELECT deed, note, asked_by, asked_name, asked_at FROM second_opinion WHERE transaction_id = $1";
+    let sql = "SELECT deed, note, asked_by, asked_name, asked_at, why, asked_person FROM second_opinion \
+         WHERE transaction_id = $1";
     let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
     let read = |row: &AnyRow| {
         Ok(Opinion {
@@ -166,6 +170,8 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> 
             asked_by: row.try_get(2)?,
             asked_name: row.try_get(3)?,
             asked_at: row.try_get(4)?,
+            why: row.try_get(5)?,
+            asked_person: row.try_get(6)?,
         })
     };
     row.as_ref().map(read).transpose()
@@ -177,15 +183,17 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> 
 /// When the database does not answer.
 pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Result<()> {
     forget_opinion(tx, id).await?;
-    let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at) \
-               VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at, why, \
+               asked_person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let query = sqlx::query(sql)
         .bind(id.to_string())
         .bind(opinion.deed.clone())
         .bind(opinion.note.clone())
         .bind(opinion.asked_by.clone())
         .bind(opinion.asked_name.clone())
-        .bind(opinion.asked_at);
+        .bind(opinion.asked_at)
+        .bind(opinion.why.clone())
+        .bind(opinion.asked_person.clone());
     tx.run(query).await?;
     Ok(())
 }

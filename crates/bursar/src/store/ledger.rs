@@ -47,8 +47,8 @@ pub async fn holds_beside(db: &mut Db, attempt: AttemptId) -> Result<bool> {
     Ok(db.optional(sqlx::query("SELECT id FROM journal WHERE id = $1").bind(id)).await?.is_some())
 }
 
-/// Whether one cause can lead to a movement only once. A fee may be told in parts; a reward is approved again after the
-/// approval was taken back, and that is guarded by its version.
+/// Whether one cause can lead to a movement only once. A fee is told in parts, and a transfer comes back in parts; a reward
+/// is approved again after the approval was taken back, and that is guarded by its version.
 fn only_once(movement: Movement) -> bool {
     match movement {
         Movement::Reserve
@@ -60,7 +60,11 @@ fn only_once(movement: Movement) -> bool {
         | Movement::Reverse
         | Movement::Outside
         | Movement::WriteOff => true,
-        Movement::Fee | Movement::Approve | Movement::Unapprove | Movement::Clawback => false,
+        Movement::Fee
+        | Movement::PartReversed
+        | Movement::Approve
+        | Movement::Unapprove
+        | Movement::Clawback => false,
     }
 }
 

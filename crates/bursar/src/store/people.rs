@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use payout::access::Role;
+use payout::access::{Permission, Role, allows};
 use payout::ids::{PartnerId, PersonId};
 
 use super::preferences::{self, Preferences};
@@ -68,6 +68,48 @@ async fn one(db: &mut Db, condition: &str, value: &str) -> Result<Option<Person>
     db.optional(conditions.query(&sql)).await?.map(|row| read(&row)).transpose()
 }
 
+/// How far it is followed who is behind a login.
+const MOST_BEHIND: usize = 8;
+
+/// The person behind a login or an API key: a key is whoever made it, and a login whose link somebody else was shown is
+/// theirs for as long as its row says. Of whom nothing is kept (the command line) it is that name itself.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
+    let sql = "SELECT stands_for FROM person WHERE id = $1 AND stands_for IS NOT NULL \
+               AND (stands_until IS NULL OR stands_until > $2)";
+    let mut behind = id.to_owned();
+    for _ in 0..MOST_BEHIND {
+        match db.optional(sqlx::query(sql).bind(behind.clone()).bind(now)).await? {
+            Some(row) => behind = row.try_get(0)?,
+            None => break,
+        }
+    }
+    Ok(behind)
+}
+
+/// Notes that a login stands for whoever was shown its link, until then: they could have opened it themselves.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Result<u64> {
+    let sql = "UPDATE person SET stands_for = $2, stands_until = $3 WHERE id = $1 AND id <> $2";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
+}
+
+/// Whether whoever released a payout may still: they are not shut out, and their role still pays. Whoever is not kept here
+/// (nobody, but for databases put together by hand) is not asked about.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn may_still(db: &mut Db, id: &str, permission: Permission) -> Result<bool> {
+    let sql = "SELECT role, disabled_at FROM person WHERE id = $1";
+    let Some(row) = db.optional(sqlx::query(sql).bind(id.to_owned())).await? else { return Ok(true) };
+    let (role, disabled_at): (String, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(disabled_at.is_none() && allows(word(Role::parse(&role), &role)?, permission))
+}
+
 /// Whether somebody could sign in, or call, as an administrator.
 ///
 /// # Errors
@@ -92,7 +134,8 @@ pub struct KeyMark {
 /// When the database does not answer.
 pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
     let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
-               made_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+               made_by, created_at, stands_for) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
     let query = sqlx::query(sql)
         .bind(person.id.to_string())
         .bind(person.kind.clone())
@@ -105,7 +148,8 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
         .bind(key.map(|key| key.hash.clone()))
         .bind(key.map(|key| key.hint.clone()))
         .bind(by.to_owned())
-        .bind(now);
+        .bind(now)
+        .bind(key.map(|_| by.to_owned()));
     Ok(tx.run(query).await? == 1)
 }
 

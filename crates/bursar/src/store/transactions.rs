@@ -170,10 +170,12 @@ pub struct Attempt {
     pub ended_at: Option<i64>,
     /// What the books hold of the vendor's fee for it.
     pub fee_minor: i64,
+    /// What the books hold as come back of it while it was not all of it.
+    pub reversed_minor: i64,
 }
 
 const ATTEMPT: &str = "SELECT id, transaction_id, leg, number, state, submission_id, vendor_id, reason_code, \
-                       first_sent_at, ended_at, fee_minor FROM attempt";
+                       first_sent_at, ended_at, fee_minor, reversed_minor FROM attempt";
 
 fn attempt(row: &AnyRow) -> Result<Attempt> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -190,6 +192,7 @@ fn attempt(row: &AnyRow) -> Result<Attempt> {
         first_sent_at: row.try_get(8)?,
         ended_at: row.try_get(9)?,
         fee_minor: row.try_get(10)?,
+        reversed_minor: row.try_get(11)?,
     })
 }
 
@@ -644,6 +647,8 @@ pub struct AttemptChange {
     pub ended_at: Option<i64>,
     /// What the books hold of the vendor's fee for it.
     pub fee_minor: i64,
+    /// What the books hold as come back of it while it was not all of it.
+    pub reversed_minor: i64,
 }
 
 /// Writes what steps change of attempts.
@@ -662,13 +667,14 @@ pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()
             change.first_sent_at.into(),
             change.ended_at.into(),
             change.fee_minor.into(),
+            change.reversed_minor.into(),
         ]);
     }
-    let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at, fee_minor) \
-               AS (VALUES {rows}) \
+    let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at, fee_minor, \
+               reversed_minor) AS (VALUES {rows}) \
                UPDATE attempt SET state = v.state, vendor_id = v.vendor_id, submission_id = v.submission_id, \
                reason_code = v.reason_code, first_sent_at = v.first_sent_at, ended_at = v.ended_at, \
-               fee_minor = v.fee_minor FROM v WHERE attempt.id = v.id";
+               fee_minor = v.fee_minor, reversed_minor = v.reversed_minor FROM v WHERE attempt.id = v.id";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
 }
@@ -694,7 +700,8 @@ pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i6
 /// # Errors
 /// When the database does not answer.
 pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
-    let sql = "UPDATE payout_transaction SET released_at = $2, ask_at = NULL \
+    let sql = "UPDATE payout_transaction SET released_at = $2, \
+               ask_at = CASE WHEN state = 'written_off' THEN ask_at END \
                WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
     if tx.run(sqlx::query(sql).bind(id.to_string()).bind(now)).await? == 0 {
         return Ok(0);
@@ -723,7 +730,8 @@ pub struct PaidOutside<'a> {
 /// When the database does not answer.
 pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_>, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
-               otherwise_at = $5, ask_at = NULL WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
+               otherwise_at = $5, ask_at = CASE WHEN state = 'written_off' THEN ask_at END \
+               WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
     let query = sqlx::query(sql).bind(id.to_string()).bind(now).bind(paid.on.to_owned());
     let query = query.bind(paid.reference.to_owned()).bind(paid.otherwise.then_some(now));
     if tx.run(query).await? == 1 {

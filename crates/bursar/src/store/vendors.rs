@@ -90,15 +90,17 @@ pub async fn hold(tx: &mut Tx, vendor: Option<Vendor>) -> Result<()> {
 }
 
 /// Binds payments to the accounts that are connected now: those of a batch that is being paid. The connections are held
-/// from here on, so this comes last.
+/// from here on, so this comes last. False when a vendor of one is not connected any more.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<()> {
+pub async fn bind_batch(tx: &mut Tx, batch: BatchId) -> Result<bool> {
     hold(tx, None).await?;
     let sql = format!("{BIND} WHERE batch_id = $1");
     tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(batch.to_string())).await?;
-    Ok(())
+    let sql = "SELECT t.id FROM payout_transaction t WHERE t.batch_id = $1 AND NOT EXISTS \
+               (SELECT 1 FROM vendor_connection c WHERE c.vendor = t.vendor) LIMIT 1";
+    Ok(tx.optional(sqlx::query(sql).bind(batch.to_string())).await?.is_none())
 }
 
 /// The same for one payment, of which nothing is at the vendor and which is sent again from the beginning.

@@ -163,7 +163,7 @@ impl Route {
     }
 
     /// The same, for a form that moves money: it asks for the password again when the last proof is no longer fresh.
-    /// `deed` says what it does, like *Pay this payout*. An API key is a person of its own and needs no step-up.
+    /// `deed` says what it does, like *Pay this payout*. An API key has no password and needs no step-up.
     #[must_use]
     pub fn proved(mut self, deed: &'static str) -> Self {
         self.proved = Some(deed);

@@ -28,9 +28,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block.
 pub async fn balances(work: &Work) -> Balances {
     // Read before the balance: what leaves in between is counted twice rather than not at all.
-    let promised = async { batches::promised(&mut work.app.store.read().await?).await };
+    let read_at = work.app.clock.now();
+    let promised = async { batches::promised(&mut work.app.store.read().await?, read_at).await };
     let Ok(promised) = promised.await else { return Balances::default() };
-    Balances { told: stripe_balances(work).await, promised }
+    Balances { told: stripe_balances(work).await, promised, read_at }
 }
 
 async fn stripe_balances(work: &Work) -> Vec<(Vendor, Money)> {

@@ -60,7 +60,7 @@ fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit
 fn stripe(fact: &Fact) -> &'static [&'static str] {
     match fact {
         Fact::TransferMade => &["transfer.created"],
-        Fact::ReversalMade | Fact::TransferReversed | Fact::TransferReversedPartly(_) => {
+        Fact::ReversalMade | Fact::TransferReversed | Fact::TransferReversedPartly(_) | Fact::PartBack(_) => {
             &["transfer.reversed", "transfer.updated"]
         }
         Fact::PayoutMade => &["payout.created", "payout.updated"],
@@ -116,6 +116,7 @@ fn paypal(fact: &Fact) -> &'static [&'static str] {
         | Fact::FeeKnown(_)
         | Fact::TransferReversed
         | Fact::TransferReversedPartly(_)
+        | Fact::PartBack(_)
         | Fact::OutOfSight(..)
         | Fact::FoundAfterAll(_) => &[],
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use futures::StreamExt as _;
 use payout::eligibility::{self, BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
-use payout::money::{Currency, Vendor};
+use payout::money::{Currency, Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank, transfer};
@@ -107,7 +107,16 @@ pub(super) struct Ready {
     pub(super) attempt: Attempt,
     pub(super) transaction: Transaction,
     /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
-    back: Option<String>,
+    back: Option<Back>,
+}
+
+/// What is to come back.
+#[derive(Clone)]
+pub(super) struct Back {
+    /// The vendor's id of it.
+    object: String,
+    /// What of it somebody has taken back already.
+    part_minor: i64,
 }
 
 /// An attempt that waits, its transaction, and the gate it waits at.
@@ -313,18 +322,21 @@ pub(super) async fn closed_gates(
     Ok(closed)
 }
 
-/// The transfer or PayPal item of each transaction that is not over, by the vendor's id.
+/// The transfer or PayPal item of each transaction that is not over.
 pub(super) async fn transfers_of(
     db: &mut store::Db,
     ids: &[TransactionId],
-) -> Result<HashMap<TransactionId, String>> {
+) -> Result<HashMap<TransactionId, Back>> {
     let attempts = transactions::attempts(db, ids).await?;
     let made = |attempt: &Attempt| match attempt.leg {
         Leg::Transfer | Leg::Item => !attempt.state.ended(),
         Leg::Payout | Leg::Reversal | Leg::Cancel => false,
     };
     let transfers = attempts.into_iter().filter(made);
-    Ok(transfers.filter_map(|attempt| Some((attempt.transaction, attempt.vendor_id?))).collect())
+    let back = |attempt: Attempt| {
+        Some((attempt.transaction, Back { object: attempt.vendor_id?, part_minor: attempt.reversed_minor }))
+    };
+    Ok(transfers.filter_map(back).collect())
 }
 
 /// Only what a connected balance holds as available is paid out. Until then the payment is Payout Ready: transferred
@@ -605,15 +617,19 @@ fn intention(
 
 fn cancel_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest> {
     let (of, number) = (ready.transaction.id, ready.attempt.number);
-    let item = ready.back.as_deref().ok_or_else(|| BadRequest("there is no item to cancel".to_owned()))?;
-    vendors::paypal::batch::cancel_request(&format!("{}:{of}:{number}", Leg::Cancel.key_prefix()), item)
+    let item = ready.back.as_ref().ok_or_else(|| BadRequest("there is no item to cancel".to_owned()))?;
+    let key = format!("{}:{of}:{number}", Leg::Cancel.key_prefix());
+    vendors::paypal::batch::cancel_request(&key, &item.object)
 }
 
 fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest> {
     let transaction = ready.transaction.id.to_string();
     let attempt = ready.attempt.id.to_string();
     let key = format!("{}:{transaction}:{}", ready.attempt.leg.key_prefix(), ready.attempt.number);
+    // Only what nobody has reversed yet can be fetched back.
+    let part = ready.back.as_ref().map_or(0, |back| back.part_minor);
     let net = ready.transaction.terms.net;
+    let net = Money::new(net.minor - part, net.currency);
     let amount = net.at(Vendor::Stripe).map_err(|_| BadRequest(format!("Stripe cannot pay {net}")))?;
     let account = ConnectedAccount::parse(ready.transaction.destination.address())
         .ok_or_else(|| BadRequest("the destination is no Stripe account".to_owned()))?;
@@ -637,7 +653,8 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
         }),
         Leg::Reversal => {
             let transfer =
-                ready.back.as_deref().ok_or_else(|| BadRequest("there is no transfer to reverse".into()))?;
+                ready.back.as_ref().ok_or_else(|| BadRequest("there is no transfer to reverse".into()))?;
+            let transfer = transfer.object.as_str();
             transfer::reversal_request(&transfer::ReversalOrder {
                 key: &key,
                 transaction: &transaction,

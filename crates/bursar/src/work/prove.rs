@@ -1,5 +1,6 @@
 //! What a person says about a payment, proven at the vendor before it is recorded: the object that they found is read, and
-//! must be about this very attempt; and *not made* is believed only where the vendor, asked now, has nothing of it.
+//! must be about this very attempt; and *not made* is believed of one person only where the vendor, asked now, shows that it
+//! has nothing of it. Where the vendor cannot be looked through, that is told apart from having nothing.
 
 use payout::Refusal;
 use payout::ids::TransactionId;
@@ -11,7 +12,7 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::{Work, settle};
-use crate::ops::transactions::Finding;
+use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -210,17 +211,19 @@ async fn at_stripe(
     })
 }
 
-/// Asks the vendor before somebody's *not made* is believed.
+/// Asks the vendor before somebody's *not made* is believed, and answers what the look is worth.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] when the vendor has it; [`OpsError::Unreachable`] when it does not answer.
-pub async fn not_made(work: &Work, id: TransactionId) -> Result<()> {
+pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
+    let mut worth = Looked::Through;
     for attempt in case.open() {
-        let Some(carrier) = case.carrier(attempt) else { continue };
+        // What has no request was never sent, and calling back moves no money whatever becomes of it.
+        let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };
         let batch = named_by_events.iter().find(|(of, _)| *of == carrier.id).map(|(_, id)| id.clone());
         let looked = match carrier.vendor {
             Vendor::Stripe => stripe_has(work, &case, attempt).await?,
@@ -229,21 +232,41 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<()> {
             }
         };
         match looked {
-            Ok(false) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
-            Ok(true) => {
+            Ok(Has::Nothing) => {}
+            // That it does not show us what it once named, or an account, says nothing of the money.
+            Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
+                worth = Looked::NotThrough
+            }
+            Ok(Has::It) => {
                 let why = NotNow::VendorHasIt;
                 return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
             }
             Err(error) => return Err(unreachable(&error)),
         }
     }
-    Ok(())
+    Ok(Finding::NotMade(worth))
 }
 
-/// Whether money of an attempt is out, as far as the vendor shows it.
-type Has = std::result::Result<bool, ReadError>;
+/// What the vendor shows of an attempt's money.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Has {
+    /// It is out, or may be yet.
+    It,
+    /// It was asked, and it shows that there is none.
+    Nothing,
+    /// It cannot be looked through for it.
+    NotSaid,
+}
 
-async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Has> {
+impl Has {
+    fn any(out: bool) -> Self {
+        if out { Self::It } else { Self::Nothing }
+    }
+}
+
+type Shown = std::result::Result<Has, ReadError>;
+
+async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let (of, ours) = (&case.transaction, attempt.id.to_string());
     if !stripe.may_have(of.vendor_account.as_deref()) {
@@ -253,7 +276,7 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Has> 
     Ok(match attempt.leg {
         Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
             let stands = all.iter().filter(|one| one.amount_reversed_units < one.amount_units);
-            stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+            Has::any(stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
             Some(account) => {
@@ -262,27 +285,30 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Has> 
                     let alive = all.iter().filter(|one| {
                         !matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
                     });
-                    alive.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+                    Has::any(
+                        alive.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours),
+                    )
                 })
             }
-            None => Ok(false),
+            None => Ok(Has::NotSaid),
         },
         Leg::Reversal => {
             let transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer);
             match transfers.filter_map(|one| one.vendor_id.as_deref()).next_back() {
                 Some(transfer) => stripe.reversals(transfer).await.map(|all| {
-                    all.iter().filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours)
+                    let mut marks = all.iter().filter_map(|one| one.metadata.get("attempt"));
+                    Has::any(marks.any(|attempt| *attempt == ours))
                 }),
-                None => Ok(false),
+                None => Ok(Has::NotSaid),
             }
         }
-        Leg::Item | Leg::Cancel => Ok(false),
+        Leg::Item | Leg::Cancel => Ok(Has::NotSaid),
     })
 }
 
 /// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.
-async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Result<Has> {
-    let Some(batch) = batch else { return Ok(Ok(false)) };
+async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Result<Shown> {
+    let Some(batch) = batch else { return Ok(Ok(Has::NotSaid)) };
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
@@ -292,14 +318,16 @@ async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Res
 
 /// Whether money of our item is out. A batch that is still being taken in may not list it yet, and PayPal may use a word
 /// that nobody knows: neither is a "no".
-fn has_in(batch: &paypal_batch::Batch, ours: &str) -> Has {
+fn has_in(batch: &paypal_batch::Batch, ours: &str) -> Shown {
     let not_said = || ReadError::Unreachable("PayPal does not say yet what became of it".to_owned());
     let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
         let whole = batch.unread == 0 && matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
-        return if whole { Ok(false) } else { Err(not_said()) };
+        return if whole { Ok(Has::Nothing) } else { Err(not_said()) };
     };
     let fact = paypal_batch::fact_in(batch, item).ok_or_else(not_said)?;
-    Ok(matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)))
+    let out =
+        matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_));
+    Ok(Has::any(out))
 }
 
 fn of_another_account() -> ReadError {
@@ -344,10 +372,10 @@ mod tests {
         assert_eq!(told("PROCESSING", vec![], 0), None);
         assert_eq!(told("SUCCESS", vec![], 1), None, "it may be the one that cannot be read");
         assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), None);
-        assert_eq!(told("SUCCESS", vec![], 0), Some(false));
-        assert_eq!(told("DENIED", vec![], 0), Some(false));
-        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(false));
-        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(true));
-        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(true));
+        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::Nothing));
+        assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
+        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
+        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It));
+        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It));
     }
 }

@@ -230,7 +230,8 @@ fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
         | State::PayoutReview
         | State::PayoutFailed
         | State::PayoutCanceled
-        | State::Recalling => true,
+        | State::Recalling
+        | State::WrittenOff => true,
         State::Success => of.asked.as_ref().is_none_or(|(at, _)| at / DAY_US != now / DAY_US),
         State::Queued
         | State::Sending
@@ -247,8 +248,7 @@ fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed
-        | State::WrittenOff => false,
+        | State::Reversed => false,
     }
 }
 
@@ -327,8 +327,9 @@ async fn at(
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, fact) = transfer_fact(&transfer);
-        let heard = fact.map(|fact| tell(attempt, fact, source, &status));
-        return Ok(believed(question, "Stripe", &status, same, heard.into_iter().collect()));
+        let part = transfer.part_back().map(Fact::PartBack);
+        let heard = part.into_iter().chain(fact).map(|fact| tell(attempt, fact, source, &status));
+        return Ok(believed(question, "Stripe", &status, same, heard.collect()));
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -660,6 +661,11 @@ fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
             let age = now.saturating_sub(transaction.state_at);
             Some(now.saturating_add(if age < DAY_US { 12 * poll_us } else { DAY_US }))
         }
+        // What two people have settled may be reversed at the vendor too; after a month only its event is waited for.
+        State::WrittenOff => {
+            let age = now.saturating_sub(transaction.state_at);
+            (age < deadline::SETTLED_WATCHED_US).then_some(now.saturating_add(DAY_US))
+        }
         State::Queued
         | State::Sending
         | State::Unknown
@@ -674,8 +680,7 @@ fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
         | State::Returned
         | State::Blocked
         | State::Refunded
-        | State::Reversed
-        | State::WrittenOff => None,
+        | State::Reversed => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP API from outside: the whole router over a fresh database and a standing clock, driven request by request.
 
+mod by_hand;
 mod connecting;
 mod doors;
 mod imports;

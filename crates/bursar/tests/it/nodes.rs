@@ -4,6 +4,7 @@
 mod interleaved;
 mod kept;
 mod monthly;
+mod pays;
 
 use std::time::Duration;
 

@@ -2,10 +2,13 @@
 //! then does the vendor tell of the first one. What holds for every scenario cannot hold here, because the money has left twice;
 //! so the books and the payee's next claim are looked at one by one.
 
+use bursar::app::Actor;
 use bursar::ops::record::{self, Heard};
+use bursar::ops::{OpsError, transactions as verbs};
 use bursar::store::transactions;
 use bursar::transact;
-use payout::transaction::{Fact, Reason};
+use bursar::work::ask;
+use payout::transaction::{Fact, Leg, Reason};
 
 use crate::scenarios::Stage;
 
@@ -22,6 +25,7 @@ later     29 days
 tick      dispatch
 heal
 settle    ana    not-made
+settle    ana    not-made by other
 return    ana
 batch     B2     R1
 pay       B2
@@ -60,6 +64,7 @@ later     29 days
 tick      dispatch
 heal
 settle    ana    not-made
+settle    ana    not-made by other
 resubmit  ana
 live      1 minute
 expect    ana    success
@@ -94,6 +99,7 @@ later     29 days
 tick      dispatch
 heal
 settle    ana    not-made
+settle    ana    not-made by other
 webhook   ana    unclaimed
 tick      intake
 later     30 seconds
@@ -145,6 +151,169 @@ async fn fail_at_vendor(stage: &Stage) {
         Ok(())
     });
     done.unwrap();
+}
+
+/// The transfer's answer is lost, and it is called not made: as when Stripe did not show it, twice.
+const BESIDE: &str = "
+partner   bo     stripe acct_bo
+reward    R1     bo   50.00  approved
+batch     B1     R1
+vendor    stripe webhook lost times 500
+pay       B1
+vendor    stripe answer lost
+tick      dispatch
+";
+
+/// It is sent again, and then an event names our first key.
+const AND_AGAIN: &str = "
+resubmit  bo
+live      10 minutes
+expect    bo     success
+books     payable(bo) 0.00   vendor_balance -50.00
+";
+
+/// Records that Stripe has refused the only payment's transfer for good.
+async fn call_it_not_made(stage: &Stage) {
+    let app = &stage.world.app;
+    let mut db = app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
+    drop(db);
+    let ids: Vec<_> = all.into_iter().map(|one| one.id).collect();
+    let done: bursar::ops::Result<()> = transact!(app, |tx| {
+        for attempt in transactions::attempts(tx, &ids).await? {
+            let heard = Heard {
+                transaction: attempt.transaction,
+                attempt: attempt.id,
+                fact: Fact::Refused(Leg::Transfer, Reason::new("not_found_at_vendor", "")),
+                vendor_id: None,
+                submission: None,
+                source: "poll",
+                detail: None,
+                event_id: None,
+            };
+            record::record(tx, app, "reconcile", &[heard]).await?;
+        }
+        Ok(())
+    });
+    done.unwrap();
+    let sql = "UPDATE submission SET state = 'refused', ended_at = created_at, doubts = 0".to_owned();
+    crate::world::run(&stage.world.database_url, sql).await;
+}
+
+/// Tells that Stripe has made what the first attempt sent.
+async fn it_was_made(stage: &Stage) {
+    let app = &stage.world.app;
+    let mut db = app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
+    let ids: Vec<_> = all.into_iter().map(|one| one.id).collect();
+    let attempts = transactions::attempts(&mut db, &ids).await.unwrap();
+    drop(db);
+    let first = attempts.iter().find(|one| one.leg == Leg::Transfer && one.number == 1).unwrap();
+    let heard = Heard {
+        transaction: first.transaction,
+        attempt: first.id,
+        fact: Fact::FoundAfterAll(Leg::Transfer),
+        vendor_id: Some(first_transfer(stage)),
+        submission: None,
+        source: "poll",
+        detail: None,
+        event_id: None,
+    };
+    let done: bursar::ops::Result<()> = transact!(app, |tx| {
+        record::record(tx, app, "events", std::slice::from_ref(&heard)).await?;
+        Ok(())
+    });
+    done.unwrap();
+}
+
+fn first_transfer(stage: &Stage) -> String {
+    stage.world.simulator.books().transfers.first().unwrap().id.clone()
+}
+
+/// Settles the only payment as made by its first transfer, as this person.
+async fn settle_first(stage: &Stage, who: &Actor) -> Result<(), OpsError> {
+    let app = &stage.world.app;
+    let mut db = app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
+    drop(db);
+    let id = all.iter().min_by_key(|one| one.number).unwrap().id;
+    let finding = ask::found(&stage.world.works[0], id, &first_transfer(stage)).await?;
+    verbs::settle_by_hand(app, who, id, &finding, "its money is gone from their balance", None)
+        .await
+        .map(drop)
+}
+
+/// A transfer beside a later one, whose money has gone from the payee's balance: two people say so, it is booked as left, and it
+/// comes off the payee's next claim.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_beside_a_later_one_is_clawed_back_by_two_people() {
+    let mut stage = Stage::open("transfer_beside", 1).await;
+    let mut played = play(&mut stage, BESIDE).await;
+    if played.is_ok() {
+        call_it_not_made(&stage).await;
+        played = play(&mut stage, AND_AGAIN).await;
+    }
+    if played.is_ok() {
+        it_was_made(&stage).await;
+        let told = "why bo payment_contradicted";
+        played = play(&mut stage, told).await;
+        let (one, other) = (stage.world.actor.clone(), stage.world.other.clone());
+        settle_first(&stage, &one).await.unwrap();
+        settle_first(&stage, &one).await.unwrap();
+        played = played.and(play(&mut stage, told).await);
+        settle_first(&stage, &other).await.unwrap();
+    }
+    let after = "
+why       bo
+books     payable(bo) 50.00   vendor_balance -100.00
+reward    R2     bo  80.00  approved
+batch     B2     all
+pay       B2
+live      1 minute
+sent      bo@B2  30.00
+books     payable(bo) 0.00   vendor_balance -130.00
+";
+    played = match played {
+        Ok(()) => play(&mut stage, after).await,
+        wrong => wrong,
+    };
+    stage.close(played).await;
+}
+
+/// What the bank paid after its transfer was fetched back and its reward was paid anew: the payee has it twice, and it comes off
+/// their next claim.
+const FETCHED_BACK: &str = "
+partner   bo     stripe acct_sim_slow_bo
+reward    R1     bo   75.00  approved
+batch     B1     R1
+pay       B1
+live      30 hours
+disconnect bo
+live      50 hours
+expect    bo     pending_processing needs_review reason not_shown_by_vendor
+settle    bo     not-made
+settle    bo     not-made by other
+reverse   bo
+live      2 hours
+expect    R1     approved
+live      48 hours
+give-access bo
+live      1 minute
+batch     B2     R1
+pay       B2
+live      30 hours
+webhook   bo@B1  paid
+live      1 minute
+settle    bo@B1  made
+expect    bo@B1  payout_failed reversed
+books     payable(bo) 75.00   vendor_balance -75.00
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_bank_paid_after_it_was_paid_anew_is_clawed_back() {
+    let mut stage = Stage::open("fetched_back", 1).await;
+    let played = play(&mut stage, FETCHED_BACK).await;
+    stage.close(played).await;
 }
 
 async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {

@@ -4,6 +4,7 @@
 mod activity;
 mod catalogue;
 mod search;
+mod second_person;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

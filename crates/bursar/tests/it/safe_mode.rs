@@ -2,7 +2,7 @@
 //! named here with the reason why it is not.
 
 use bursar::ops::batches::Choose;
-use bursar::ops::by_hand::{Finding, ParkedFinding};
+use bursar::ops::by_hand::{Finding, Looked, ParkedFinding};
 use bursar::ops::pay::{Balances, Seen};
 use bursar::ops::rewards::{Edit, Verdict, Which};
 use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
@@ -115,7 +115,9 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
         ),
         (
             "by_hand::settle_by_hand",
-            by_hand::settle_by_hand(app, actor, failed, &Finding::NotMade, "asked", None).await.map(drop),
+            by_hand::settle_by_hand(app, actor, failed, &Finding::NotMade(Looked::Through), "asked", None)
+                .await
+                .map(drop),
         ),
         ("by_hand::settle_parked", by_hand::settle_parked(app, actor, failed, &lost, None).await.map(drop)),
     ]

@@ -76,7 +76,9 @@ scenarios![
     one_bad_item,
     one_bad_item_after_a_doubt,
     paid_then_failed,
+    paid_after_it_was_fetched_back,
     parked_money_paid_otherwise,
+    parked_money_reversed_partly,
     partner_bears_the_fee,
     pay_against_delete,
     pay_twice,
@@ -128,6 +130,7 @@ scenarios![
     webhook_lost,
     webhook_reordered,
     webhooks_after_a_resubmission,
+    written_off_and_reversed,
 ];
 
 #[test]

@@ -35,7 +35,7 @@ pub enum NotNow {
     RecallFirst,
     /// The vendor says something else than the books hold as final.
     Contradicted,
-    /// The vendor has it beside what the books hold, and no entry accounts for it.
+    /// The vendor has it beside what the books hold, and has not decided yet how it ends.
     NotCorrected,
     /// There is no attempt that waits for a person.
     NothingInDoubt,
@@ -116,7 +116,7 @@ impl NotNow {
                 "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if it was paid; as not made if it was not, or if the vendor took it back."
             }
             Self::NotCorrected => {
-                "The vendor has this beside what the books hold of this payment, so no entry puts it right, and its rewards stay held. Where its money lies in the payee's Stripe balance, reverse the transfer at Stripe, then settle it by hand as not made. Where PayPal still waits, settle it when PayPal says that it was paid or returned. Nothing was changed."
+                "The vendor has this beside what the books hold of this payment, and how it ends is not decided yet, so nothing was changed and its rewards stay held. Settle it once it is: when the newer attempt has its end, when the bank has paid or refused, or when PayPal says that it was paid or returned."
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
@@ -298,12 +298,14 @@ spelled! {
 /// # Errors
 /// [`NotNow::NothingParked`] in every other state; [`NotNow::BeingRecalled`] while it is being fetched back.
 pub fn settle_parked(state: State, terms: &Terms, how: Parked) -> Result<Step, NotNow> {
-    let undone = |next| to(next).also(Leg::Transfer, AttemptState::Returned);
     match state {
         State::PayoutFailed | State::PayoutCanceled => Ok(match how {
-            Parked::Reversed => undone(State::Recalled).books(terms.recall()),
-            Parked::GivenUp => undone(State::WrittenOff).books(terms.write_off()),
-            Parked::PaidOtherwise => undone(State::WrittenOff).books(terms.paid_out_of_parked()),
+            Parked::Reversed => {
+                to(State::Recalled).also(Leg::Transfer, AttemptState::Returned).books(terms.recall())
+            }
+            // The transfer stands at Stripe, and may be reversed there yet.
+            Parked::GivenUp => to(State::WrittenOff).books(terms.write_off()),
+            Parked::PaidOtherwise => to(State::WrittenOff).books(terms.paid_out_of_parked()),
         }),
         State::Recalling => Err(NotNow::BeingRecalled),
         State::Queued

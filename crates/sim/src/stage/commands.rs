@@ -1,11 +1,14 @@
 //! What people do in a scenario: each is one verb, asked as a page or the API would ask it.
 
+use bursar::app::Actor;
 use bursar::ops::batches::Choose;
 use bursar::ops::by_hand::{self, ParkedFinding};
 use bursar::ops::pay::Seen;
+use bursar::ops::people::{self, NewKey};
 use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::work::ask;
+use payout::access::Role;
 use payout::ids::{BatchId, TransactionId};
 use payout::law::Parked;
 use payout::money::Currency;
@@ -167,7 +170,7 @@ async fn shown(world: &World, id: BatchId) -> Result<Seen, No> {
 /// A command whose names are found, so that two of them can run at once.
 enum Bound {
     Pay(BatchId, Seen),
-    Release(BatchId, Seen),
+    Release(BatchId, Seen, By),
     Delete(BatchId),
     Resubmit(TransactionId),
     Return(TransactionId),
@@ -184,14 +187,19 @@ enum Bound {
 enum By {
     Actor,
     Other,
+    /// An API key of theirs.
+    OwnKey,
+    OthersKey,
 }
 
 async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result<Bound, String> {
     let about = async |who: &str| cast.transaction(world, who).await.map(|one| one.id);
     let seen = async |id: BatchId| shown(world, id).await.map_err(|no| no.to_string());
-    let (of, by) = match of.strip_suffix(&["by", "other"]) {
-        Some(of) => (of, By::Other),
-        None => (of, By::Actor),
+    let (of, by) = match of {
+        [of @ .., "by", "other"] => (of, By::Other),
+        [of @ .., "by", "own-key"] => (of, By::OwnKey),
+        [of @ .., "by", "others-key"] => (of, By::OthersKey),
+        of => (of, By::Actor),
     };
     Ok(match (command, of) {
         ("pay", [name]) => {
@@ -204,7 +212,8 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
         }
         ("release", [name]) => {
             let id = cast.batch(name)?;
-            Bound::Release(id, seen(id).await?)
+            let by = if matches!(by, By::Actor) { By::Other } else { by };
+            Bound::Release(id, seen(id).await?, by)
         }
         ("delete", [name]) => Bound::Delete(cast.batch(name)?),
         ("resubmit", [who]) => Bound::Resubmit(about(who).await?),
@@ -239,8 +248,8 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
             let balances = ask::balances(work).await;
             pay::pay(app, actor, id, &seen, &balances, None).await?;
         }
-        Bound::Release(id, seen) => {
-            batches::release(app, &world.other, id, &seen.digest, None).await?;
+        Bound::Release(id, seen, by) => {
+            batches::release(app, &person(world, by).await?, id, &seen.digest, None).await?;
         }
         Bound::Delete(id) => {
             batches::delete(app, actor, id).await?;
@@ -267,27 +276,36 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
         }
         Bound::Settle(id, finding, by) => {
             let finding = match finding {
-                None => {
-                    ask::not_made(work, id).await?;
-                    transactions::Finding::NotMade
-                }
+                None => ask::not_made(work, id).await?,
                 Some(of) => ask::found(work, id, &object_of(world, of)).await?,
             };
-            let who = person(world, by);
-            transactions::settle_by_hand(app, who, id, &finding, "asked the vendor", None).await?;
+            let who = person(world, by).await?;
+            transactions::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
         }
         Bound::Parked(id, found, by) => {
-            by_hand::settle_parked(app, person(world, by), id, &found, None).await?;
+            by_hand::settle_parked(app, &person(world, by).await?, id, &found, None).await?;
         }
     }
     Ok(())
 }
 
-fn person(world: &World, by: By) -> &bursar::app::Actor {
-    match by {
-        By::Actor => &world.actor,
-        By::Other => &world.other,
-    }
+async fn person(world: &World, by: By) -> Result<Actor, No> {
+    let owner = match by {
+        By::Actor => return Ok(world.actor.clone()),
+        By::Other => return Ok(world.other.clone()),
+        By::OwnKey => &world.actor,
+        By::OthersKey => &world.other,
+    };
+    let new = NewKey {
+        name: "nightly".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        may_read: true,
+        may_write: true,
+    };
+    let key = people::make_key(&world.app, &owner.id.to_string(), &new).await?;
+    let found = people::by_key(&world.app, &key).await?;
+    Ok(found.ok_or_else(|| "the key opens nothing".to_owned())?.0)
 }
 
 /// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.

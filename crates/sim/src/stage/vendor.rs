@@ -51,6 +51,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
         }
         ("disconnect", [who]) => world.simulator.disconnect(destination(world, cast, who).await?.address()),
+        ("give-access", [who]) => world.simulator.give_access(destination(world, cast, who).await?.address()),
         ("daily", [who]) => world.simulator.pay_daily(destination(world, cast, who).await?.address()),
         ("heal", []) => world.simulator.heal(),
         ("clock", ["ahead", seconds]) => ahead(world, seconds)?,

@@ -187,7 +187,7 @@ impl Posted {
         let mut sums = HashMap::new();
         for row in database.fetch_all(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap() {
             let (subject, account): (String, String) = (row.get(0), row.get(1));
-            let kinds = ["vendor_balance:", "in_flight:", "returned:"];
+            let kinds = ["vendor_balance:", "in_flight:", "returned:", "partly_reversed:"];
             if let Some(kind) = kinds.into_iter().find(|kind| account.starts_with(kind)) {
                 *sums.entry((kind, subject)).or_default() += row.get::<i64, _>(2);
             }
@@ -244,7 +244,8 @@ fn place(of: &Transaction, part: i64) -> Place {
         // What somebody took back from Stripe after the bank had paid: the payee's balance is short of it.
         State::Reversed if of.terms.vendor == Vendor::Stripe => place(&[0], &[0, net], false),
         State::Reversed => place(&[0], &[0], false),
-        State::WrittenOff => place(&[net], &[0], true),
+        // The transfer may be reversed yet, wholly where it was paid otherwise, or in part.
+        State::WrittenOff => place(&[part], &[0], true),
         State::PayoutFailed | State::PayoutCanceled => {
             Place { returned: net, ..place(&[0, part, net], &[0], true) }
         }
@@ -262,7 +263,12 @@ fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &
         tell(format!("I01, I14: at the vendor {flow:?}"));
     }
     let on_balance = posted.of("vendor_balance:", of.id);
-    let gone_by_the_books = if place.posted { net } else { 0 };
+    let part = -posted.of("partly_reversed:", of.id);
+    let gone_by_the_books = match (of.state, place.posted) {
+        (State::WrittenOff, _) => flow.gone(),
+        (_, true) => net - part,
+        (_, false) => 0,
+    };
     // PayPal keeps its fee when the money comes back, and tells it only of items whose end we have heard.
     let fee = if of.state.settled() { flow.fee } else { -on_balance - gone_by_the_books };
     if on_balance != -(gone_by_the_books + fee) || (fee != 0 && fee != flow.fee) {

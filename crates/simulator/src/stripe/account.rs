@@ -366,6 +366,14 @@ pub(crate) fn disconnect(world: &mut World, id: &str, now: i64) {
     emit(world, &Cause::itself(now), Some(id), event, "ca_sim", &application, None);
 }
 
+/// The owner gives the platform access again, to the account as it is.
+pub(crate) fn give_access(world: &mut World, id: &str, now: i64) {
+    if let Some(account) = world.stripe.accounts.get_mut(id) {
+        account.deleted = false;
+    }
+    announce_enabled(world, id, now);
+}
+
 fn announce_bank(world: &mut World, id: &str, currency: &str, what: &str, before: &str, now: i64) {
     let Some(account) = world.stripe.accounts.get(id) else { return };
     let (bank, before) = (account.bank(currency), json!({"status": before}));

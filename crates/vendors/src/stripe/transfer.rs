@@ -88,6 +88,13 @@ impl Transfer {
     pub fn money(&self) -> Option<Money> {
         money_of(self.amount_units, &self.currency)
     }
+
+    /// What of it was reversed, in our minor units, where that is some and not all of it.
+    #[must_use]
+    pub fn part_back(&self) -> Option<Money> {
+        let back = self.amount_reversed_units;
+        (0 < back && back < self.amount_units).then(|| money_of(back, &self.currency)).flatten()
+    }
 }
 
 /// A reversal as Stripe has it.

@@ -65,6 +65,7 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
+        stands_for(tx, &person, &by, now).await?;
         give_link(tx, app, &person, &token, now).await
     })?;
     app.nudge.notify.ring();
@@ -86,10 +87,22 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
         }
         people::drop_links(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
+        stands_for(tx, &person, &actor.id.to_string(), now).await?;
         give_link(tx, app, &person, &token, now).await
     })?;
     app.nudge.notify.ring();
     Ok(made)
+}
+
+/// How long a login counts as whoever was shown its link: long enough for the colleague, who was mailed it too, to notice
+/// that somebody else has opened it.
+const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
+
+/// Whoever makes a link is shown it, and could open it themselves: for a day the login is no second person beside them.
+async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
+    let whom = people::behind(tx, by, now).await?;
+    people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
+    Ok(())
 }
 
 async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i64) -> Result<Invitation> {

@@ -162,8 +162,10 @@ struct WholeJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SecondPerson)]
 struct SecondJson {
-    /// `not_made`, `reversed`, `written_off` or `paid_otherwise`, with the date and reference of that.
+    /// `not_made`, `made`, `reversed`, `written_off` or `paid_otherwise`, with the date and reference of that.
     deed: String,
+    /// Why it takes two: `two_person_rule`, `vendor_not_looked_through` or `nothing_proves_it`.
+    why: String,
     note: String,
     asked_by: String,
     asked_at: String,
@@ -377,6 +379,7 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
         second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
             SecondJson {
                 deed: one.deed,
+                why: one.why,
                 note: one.note,
                 asked_by: one.asked_name,
                 asked_at: rfc3339(one.asked_at),
@@ -638,10 +641,7 @@ async fn settle_by_hand(
     let finding = match (json.outcome.as_str(), json.vendor_id) {
         ("made", Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
         ("made", None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
-        ("not_made", _) => {
-            ask::not_made(&web.work, id).await?;
-            verbs::Finding::NotMade
-        }
+        ("not_made", _) => ask::not_made(&web.work, id).await?,
         (_, _) => return Err(bad("/outcome", "unknown_value", "The outcome is made or not_made.")),
     };
     let after = verbs::settle_by_hand(&web.app, &actor, id, &finding, &json.note, once.as_ref()).await?;

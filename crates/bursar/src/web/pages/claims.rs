@@ -28,7 +28,7 @@ use crate::store::batches::{self, Candidate};
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
-use crate::store::{Db, payees, portal};
+use crate::store::{Db, payees, people, portal};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::{Need, Route, Web, get};
@@ -353,7 +353,8 @@ pub async fn stops(
     }
     // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);
-    let (rules, me) = (settings::load(db).await?, visit.actor.id.to_string());
+    let rules = settings::load(db).await?;
+    let me = people::behind(db, &visit.actor.id.to_string(), now).await?;
     let sums = limits::sums(&view.claims);
     stops.extend(limits::closed(db, &rules, view.batch.id, &sums, Some(&me), now).await?);
     Ok(stops)
@@ -370,7 +371,7 @@ async fn shown(
     let stops = stops(db, visit, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
-    let prepared = batches::has_hand_in(db, view.batch.id, &me).await?;
+    let prepared = batches::has_hand_in(db, view.batch.id, &me, now).await?;
     let (release, released) = release(db, visit, view, needs_release, prepared).await?;
     let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();

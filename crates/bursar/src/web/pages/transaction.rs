@@ -16,7 +16,7 @@ use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
 use super::words::{Cash, Chip, When, Why, detail, how_many, meaning, payment_chip, plain, when, whys};
 use crate::app::App;
-use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding};
+use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
 use crate::ops::evidence;
 use crate::ops::idempotency::Reply;
 use crate::ops::transactions as verbs;
@@ -121,8 +121,8 @@ struct ShowPage {
     cancel: Option<Deed>,
     /// Settling money that lies in the payee's balance.
     parked: Option<Deed>,
-    /// What one person has said and another must confirm: who, when, what, how they found out.
-    opinion: Option<(String, When, String, String)>,
+    /// What one person has said and another must confirm: who, when, what, how they found out, and why it takes two.
+    opinion: Option<(String, When, String, String, &'static str)>,
     /// Until when it comes back by itself, and in how many days that is.
     unclaimed: Option<(When, String)>,
     /// What can be done, the usual first: the words and who does it.
@@ -236,9 +236,10 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         by_hand: by_hand(app, visit, transaction, &attempts),
         cancel: cancel(app, visit, transaction, &attempts),
         parked: parked(app, visit, transaction),
-        opinion: contradictions::opinion(db, transaction.id)
-            .await?
-            .map(|one| (one.asked_name, When(one.asked_at), plain(&one.deed), one.note)),
+        opinion: contradictions::opinion(db, transaction.id).await?.map(|one| {
+            let why = takes_two(&one.why);
+            (one.asked_name, When(one.asked_at), plain(&one.deed), one.note, why)
+        }),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
         closed: whys(&why::closed_to_resubmit(db, transaction, app.clock.now()).await?),
@@ -343,7 +344,7 @@ fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Atte
     (waits || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
         words: "Settle by hand",
-        told: "Bursar cannot find out by itself how this ended. Say what you found at the vendor; if it was made, its object is read there before anything is recorded.",
+        told: "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on.",
         why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
         once: app.clock.secret(),
     })
@@ -586,7 +587,7 @@ async fn settle_by_hand(
                 Told::bad("Write the id under which the vendor has it; nothing was changed.").on(&page)
             );
         }
-        (Some("not_made"), _) => ask::not_made(&web.work, id).await.map(|()| verbs::Finding::NotMade),
+        (Some("not_made"), _) => ask::not_made(&web.work, id).await,
         (Some(_) | None, _) => {
             return Ok(Told::bad("Choose what you found at the vendor; nothing was changed.").on(&page));
         }
@@ -601,6 +602,17 @@ async fn settle_by_hand(
     Ok(told_of_settling(&web.app, settled).await?.on(&page))
 }
 
+/// Why something takes two people, for whoever looks at it.
+fn takes_two(why: &str) -> &'static str {
+    match TakesTwo::ALL.iter().find(|one| one.as_str() == why) {
+        Some(TakesTwo::Rule) => "The two-person rule is on.",
+        Some(TakesTwo::NotLookedThrough) => {
+            "The vendor cannot be looked through for this payment, so it rests on people's word whether it was made."
+        }
+        Some(TakesTwo::NothingProvesIt) | None => "Nothing that the vendor shows proves this.",
+    }
+}
+
 /// Settled, or written down until a second person says the same.
 async fn told_of_settling(
     app: &App,
@@ -610,13 +622,13 @@ async fn told_of_settling(
         Ok(after) => after,
         Err(error) => return Told::refused(error),
     };
-    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
-    Ok(if waits {
-        Told::warn(
-            "It is written down. Nothing has changed yet: another person must look at the vendor and say the same here.",
-        )
-    } else {
-        Told::good(format!("{} is settled: {}.", after.label(), payment_chip(&after).words))
+    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?;
+    Ok(match waits {
+        Some(one) => Told::warn(format!(
+            "It is written down. {} Nothing has changed yet: another person must look at the vendor and say the same here. Your own API keys are you.",
+            takes_two(&one.why)
+        )),
+        None => Told::good(format!("{} is settled: {}.", after.label(), payment_chip(&after).words)),
     })
 }
 

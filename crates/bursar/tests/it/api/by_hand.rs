@@ -1,0 +1,118 @@
+//! What people say about a payment, over the API: the statuses, who it takes, and what partners read of it.
+
+use bursar::ops::people::{self, NewKey};
+use payout::access::Role;
+use serde_json::{Value, json};
+
+use crate::scenarios::Stage;
+
+/// Asks as the holder of a key.
+async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+    let request = axum::http::Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) });
+    let router = bursar::web::router(stage.world.works[0].clone());
+    let answer = router.oneshot(request.unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let bytes = axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+/// A key that this person has made, or one of a partner.
+async fn key(stage: &Stage, by: &str, role: Role, partner: Option<&str>) -> String {
+    let partner = partner.map(str::to_owned);
+    let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true };
+    people::make_key(&stage.world.app, by, &new).await.unwrap()
+}
+
+async fn staged(name: &str, story: &str) -> Stage {
+    let mut stage = Stage::open(name, 501).await;
+    for line in story.lines().filter(|line| !line.trim().is_empty()) {
+        stage.one(line).await.unwrap();
+    }
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parked_money_is_settled_by_two_people() {
+    let stage = staged(
+        "api_settle_parked",
+        "partner bo stripe acct_sim_closed_bo
+        reward R1 bo 75.00 approved
+        batch B1 R1
+        pay B1
+        live 10 seconds",
+    )
+    .await;
+    let (pat, kim) = (stage.world.actor.id.to_string(), stage.world.other.id.to_string());
+    let (hers, also_hers) =
+        (key(&stage, &pat, Role::Payer, None).await, key(&stage, &pat, Role::Admin, None).await);
+    let theirs = key(&stage, &kim, Role::Payer, None).await;
+    let reads = key(&stage, &kim, Role::Auditor, None).await;
+    let path = format!("/transactions/{}/settle-parked", stage.number("bo").await.unwrap());
+    let lost = json!({ "outcome": "written_off", "note": "Stripe says that it is spent" });
+    let (status, body) = ask(&stage, &reads, "POST", &path, lost.clone()).await;
+    assert_eq!(status, 403, "{body:#}");
+    let (status, body) = ask(&stage, &hers, "POST", &path, json!({ "outcome": "gone", "note": "n" })).await;
+    assert_eq!((status, body["errors"][0]["pointer"].as_str()), (422, Some("/outcome")), "{body:#}");
+    let (status, body) =
+        ask(&stage, &hers, "POST", &path, json!({ "outcome": "written_off", "note": " " })).await;
+    assert_eq!((status, body["code"].as_str()), (422, Some("note_required")), "{body:#}");
+    let (status, body) = ask(&stage, &hers, "POST", &path, lost.clone()).await;
+    assert_eq!(status, 202, "{body:#}");
+    let second = &body["second_person"];
+    assert_eq!(
+        (second["deed"].as_str(), second["why"].as_str()),
+        (Some("written_off"), Some("nothing_proves_it"))
+    );
+    assert_eq!(body["status"], "payout_failed");
+    // Another key of the same person is no second one.
+    let (status, body) = ask(&stage, &also_hers, "POST", &path, lost.clone()).await;
+    assert_eq!(status, 202, "{body:#}");
+    let (status, body) = ask(&stage, &theirs, "POST", &path, lost.clone()).await;
+    assert_eq!((status, &body["second_person"]), (200, &Value::Null), "{body:#}");
+    let (status, body) = ask(&stage, &theirs, "POST", &path, lost).await;
+    assert_eq!((status, body["code"].as_str()), (409, Some("nothing_parked")), "{body:#}");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_our_people_noted_is_not_told_to_partners() {
+    const NOTE: &str = "Kim suspects fraud and phoned PayPal";
+    let stage = staged(
+        "api_note_hidden",
+        "partner ana paypal ana@example.com
+        reward R1 ana 20.00 approved
+        batch B1 R1
+        pay B1
+        vendor paypal 503 on batch times 100000
+        tick dispatch
+        later 29 days
+        tick dispatch
+        heal",
+    )
+    .await;
+    let (pat, kim) = (stage.world.actor.id.to_string(), stage.world.other.id.to_string());
+    let (hers, theirs) =
+        (key(&stage, &pat, Role::Payer, None).await, key(&stage, &kim, Role::Payer, None).await);
+    let own = key(&stage, &pat, Role::Partner, Some("ana")).await;
+    let number = stage.number("ana").await.unwrap();
+    let path = format!("/transactions/{number}/settle-by-hand");
+    let said = json!({ "outcome": "not_made", "note": NOTE });
+    let (status, body) = ask(&stage, &hers, "POST", &path, said.clone()).await;
+    assert_eq!((status, body["second_person"]["why"].as_str()), (202, Some("vendor_not_looked_through")));
+    let (_, body) = ask(&stage, &own, "GET", &format!("/transactions/{number}"), Value::Null).await;
+    assert!(body["number"] == number.as_str() && !body.to_string().contains("fraud"), "{body:#}");
+    let (status, body) = ask(&stage, &theirs, "POST", &path, said).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("failed")), "{body:#}");
+    assert!(body["timeline"].to_string().contains("fraud"), "we read it ourselves: {body:#}");
+    let (_, body) = ask(&stage, &own, "GET", &format!("/transactions/{number}"), Value::Null).await;
+    assert_eq!((body["status"].as_str(), &body["reason"]["vendor_message"]), (Some("failed"), &Value::Null));
+    assert!(!body.to_string().contains("fraud"), "{body:#}");
+    stage.close(Ok(())).await;
+}

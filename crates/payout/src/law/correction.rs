@@ -1,0 +1,104 @@
+//! What a correction does: a person has proven, by the vendor's own object, what an attempt that had ended here came to. What
+//! is deliberately not here: what became of the rewards meanwhile, which the database knows, and who may say so.
+
+use super::{parked_at_rest, still, to};
+use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
+
+/// Corrects the books: `fact` is what the vendor's object says. One that says that no money is out corrects nothing.
+#[must_use]
+pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
+    let failed_item =
+        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
+    let waits = |next| to(next).attempt(AttemptState::Accepted);
+    match fact {
+        Fact::ItemPaid if failed_item => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.paid_after_all())
+        }
+        // Another attempt of it was made since: what this one paid is owed back to us.
+        Fact::ItemPaid => still(state).books(terms.paid_after_all()),
+        Fact::ItemPending if failed_item => waits(State::Processing).books(terms.reserve()),
+        Fact::ItemOnHold(_) if failed_item => waits(State::OnHold).books(terms.reserve()),
+        Fact::ItemUnclaimed(_) if failed_item => waits(State::Unclaimed).books(terms.reserve()),
+        // No other transfer of it stands: its money lies in the payee's balance, and is owed as before.
+        Fact::TransferMade if matches!(state, State::Failed | State::Recalled | State::Reversed) => {
+            to(State::PayoutFailed)
+                .attempt(AttemptState::Succeeded)
+                .also(Leg::Reversal, AttemptState::Returned)
+                .books(terms.found_parked())
+        }
+        Fact::TransferMade if stands_beside(state, fact) => still(state).books(terms.paid_after_all()),
+        // What was given up in the payee's balance has gone to their bank.
+        Fact::PayoutMade if state == State::WrittenOff => {
+            waits(State::InTransit).books(terms.out_of_given_up())
+        }
+        Fact::PayoutPaid if state == State::WrittenOff => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.out_of_given_up())
+        }
+        Fact::PayoutMade if parked_at_rest(state) => waits(State::InTransit).books(terms.unpark()),
+        Fact::PayoutPaid if parked_at_rest(state) => {
+            to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
+        }
+        // The bank has paid and the transfer is undone: as when they are heard of the other way round.
+        Fact::PayoutPaid if state == State::Recalled => to(State::Reversed).attempt(AttemptState::Returned),
+        Fact::Sent(_)
+        | Fact::Unknown(_)
+        | Fact::Review(_)
+        | Fact::Refused(..)
+        | Fact::Withheld(_)
+        | Fact::Unfunded(_)
+        | Fact::TransferMade
+        | Fact::PayoutMade
+        | Fact::PayoutPaid
+        | Fact::PayoutFailed(_)
+        | Fact::PayoutCanceled(_)
+        | Fact::ReversalMade
+        | Fact::ItemPending
+        | Fact::ItemFailed(_)
+        | Fact::ItemUnclaimed(_)
+        | Fact::ItemOnHold(_)
+        | Fact::ItemReturned(_)
+        | Fact::ItemBlocked(_)
+        | Fact::ItemRefunded
+        | Fact::ItemReversed
+        | Fact::CancelMade
+        | Fact::FeeKnown(_)
+        | Fact::TransferReversed
+        | Fact::TransferReversedPartly(_)
+        | Fact::PartBack(_)
+        | Fact::OutOfSight(..)
+        | Fact::FoundAfterAll(_) => still(state),
+    }
+}
+
+/// Whether what a correction would say depends on what a vendor has not decided yet. Until it has, the contradiction stays
+/// and holds the rewards; what is awaited ends by itself.
+#[must_use]
+pub fn beyond_correction(state: State, fact: &Fact) -> bool {
+    let ended =
+        matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
+    let newer_is_open = matches!(state, State::Queued | State::Sending | State::Unknown | State::Review);
+    (matches!(fact, Fact::TransferMade) && newer_is_open)
+        || (matches!(fact, Fact::PayoutMade) && state == State::Recalled)
+        || (matches!(fact, Fact::ItemPending | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)) && !ended)
+}
+
+/// Whether an object is a transfer beside a later one of the same payment. While its money lies in the payee's balance it
+/// can be reversed at Stripe, and then nothing of it is out. That it has gone from there, so that the payee has been paid
+/// twice, no object proves: it takes two people.
+#[must_use]
+pub fn stands_beside(state: State, fact: &Fact) -> bool {
+    matches!(fact, Fact::TransferMade)
+        && matches!(
+            state,
+            State::Transferred
+                | State::PayoutSending
+                | State::PayoutUnknown
+                | State::PayoutReview
+                | State::InTransit
+                | State::Success
+                | State::PayoutFailed
+                | State::PayoutCanceled
+                | State::Recalling
+                | State::WrittenOff
+        )
+}
