@@ -193,6 +193,8 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
     let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
     let overridden = view.claims.iter().filter(|claim| claim.overridden.is_some());
     let names = super::claims::names_of_overriders(&mut db, view).await?;
+    let (me, now) = (visit.actor.id.to_string(), web.app.clock.now());
+    let has_hand_in = store::batches::has_hand_in(&mut db, view.batch.id, &me, now).await?;
     let page = PayPage {
         frame: visit.frame(format!("Pay {}", view.batch.number), Place::Claims),
         number: view.batch.number.clone(),
@@ -207,10 +209,10 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         void: void_since(view),
         may_release: visit.may(Permission::Pay)
             && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
-            && !store::batches::has_hand_in(&mut db, view.batch.id, &visit.actor.id.to_string()).await?,
+            && !has_hand_in,
         once: web.app.clock.secret(),
         stops: whys(&stops),
-        unusual: alike(&mut db, view, web.app.clock.now()).await?,
+        unusual: alike(&mut db, view, now).await?,
         crossing: crossing(view),
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
         overridden: overridden.take(50).map(|claim| Row::of(claim, &names)).collect(),
