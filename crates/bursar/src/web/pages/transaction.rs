@@ -372,6 +372,8 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         AttemptState::Unknown => ("warn", "Outcome not known"),
         AttemptState::Review => ("warn", "A person must look"),
         AttemptState::Accepted => ("wait", "The vendor has it"),
+        // Its transfer stands, and is watched for a while: somebody may take it back yet.
+        AttemptState::Succeeded if settled(of, attempt.leg) => came_back(of, attempt.leg),
         AttemptState::Succeeded => ("good", "Done"),
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
@@ -397,10 +399,14 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
     }
 }
 
+/// Whether two people have said what became of the money that this leg moved.
+fn settled(of: &Transaction, leg: Leg) -> bool {
+    leg == Leg::Transfer && of.state == Stands::WrittenOff
+}
+
 /// What became of the money of an attempt that holds it no more.
 fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
-    let settled = leg == Leg::Transfer && of.state == Stands::WrittenOff;
-    match (settled, of.otherwise_at) {
+    match (settled(of, leg), of.otherwise_at) {
         (true, Some(_)) => ("good", "Paid otherwise"),
         (true, None) => ("bad", "Given up"),
         (false, _) => ("bad", "The money came back to us"),

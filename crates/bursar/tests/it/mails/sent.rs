@@ -165,7 +165,7 @@ async fn a_mail_arrives_whole() {
         "{}",
         ana.header("Content-Type")
     );
-    assert!(ana.text().starts_with("Guten Tag ana,") && ana.text().contains("7500 JPY"), "{}", ana.text());
+    assert!(ana.text().starts_with("Guten Tag ana,") && ana.text().contains("7.500 JPY"), "{}", ana.text());
     assert!(ana.html().contains("<li>RW-") && !ana.html().contains("<script"));
     assert!(to("bo@example.com").header("Subject").contains("報酬が承認されました"));
     assert!(to("cy@example.com").header("Subject").contains("of your rewards were approved"));

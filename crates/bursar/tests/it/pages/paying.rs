@@ -286,7 +286,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     let shown = browser.read(&page).await;
     shown.says("Unclaimed: it comes back by itself on");
     shown.says("( 30 days left )");
-    shown.says("Ask the partner to open or confirm his PayPal account with exactly this address");
+    shown.says("Ask the partner to open or confirm their PayPal account with exactly this address");
     world.pass(3 * DAY);
     let mut browser = Browser::of(&world, Role::Payer, "kim").await;
     let shown = browser.read(&page).await;
@@ -304,7 +304,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
     assert_eq!(answered.to, page);
     let after = browser.read(&page).await;
     after.says("PayPal has given the money back.");
-    after.says("If he keeps this address, resubmit");
+    after.says("with this address, then resubmit");
     let again = browser.post_on(&form, &[("csrf", &csrf)]).await;
     again.says("Only a PayPal payment that nobody has claimed yet can be called back.");
     world.close().await;
