@@ -29,9 +29,10 @@ pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
+    // CROSS JOIN, because SQLite reads the tables of one from left to right: it would begin with every reward ever paid.
     let sql = "SELECT DISTINCT other.transaction_id FROM payout_transaction t \
-               JOIN transaction_reward tr ON tr.transaction_id = t.id \
-               JOIN transaction_reward other ON other.reward_id = tr.reward_id WHERE t.contradicted_at IS NOT NULL";
+               CROSS JOIN transaction_reward tr CROSS JOIN transaction_reward other \
+               WHERE t.contradicted_at IS NOT NULL AND tr.transaction_id = t.id AND other.reward_id = tr.reward_id";
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(TransactionId::parse(&id), &id)

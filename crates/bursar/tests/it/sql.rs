@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 
 use bursar::store::Store;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _, SqlStr};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _, SqlStr};
 
 use crate::need;
 use crate::source::{self, Source};
@@ -45,6 +45,38 @@ async fn every_statement_is_prepared_on_postgres() {
     Store::open(&url).await.unwrap().close().await;
     prepare_all(&url).await;
     admin.execute(text(&format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
+}
+
+/// What reads a whole table is slow on the day the table is large, and one of them on the way of every payment makes a pay
+/// day of ten thousand take hours. Each is listed, so that a new one is seen; what a `Where` narrows is not looked at.
+/// SQLite keeps no statistics here and reads joined tables in whatever order seems best without them; `CROSS JOIN` says it.
+#[tokio::test]
+async fn what_reads_a_whole_table_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/plans.db", folder.path().display());
+    Store::open(&url).await.unwrap().close().await;
+    let mut database = AnyConnection::connect(&url).await.unwrap();
+    let store = Written::read(&source::files(&[".rs", ".sql"]));
+    let mut told = std::collections::BTreeSet::new();
+    for statement in store.statements.iter().filter(|one| !one.text.contains("{where}")) {
+        let Ok(sql) = store.filled(statement, "") else { continue };
+        let plan = database.fetch_all(text(&format!("EXPLAIN QUERY PLAN {sql}"))).await.unwrap_or_default();
+        for step in plan.iter().map(|row| row.get::<String, _>(3)).filter(|step| step.starts_with("SCAN ")) {
+            // Rows given as one JSON value, what a part of the statement has found, and no row at all.
+            if ["jsonb_each", "CONSTANT", "(subquery", "v"]
+                .iter()
+                .any(|small| step[5..].split(' ').next() == Some(*small))
+            {
+                continue;
+            }
+            let words: String =
+                sql.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
+            let file = statement.file.trim_start_matches("crates/bursar/src/store/");
+            told.insert(format!("{file}: {step}: {words}"));
+        }
+    }
+    let told: Vec<String> = told.into_iter().collect();
+    insta::assert_snapshot!(told.join("\n"));
 }
 
 async fn prepare_all(url: &str) {
