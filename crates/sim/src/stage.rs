@@ -47,7 +47,7 @@
 //! (somebody reverses his transfer in Stripe's dashboard, wholly or in part) · `daily bo` (his Stripe account is put on the
 //! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
 //! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account)
-//! · `give-access bo` (he gives it again)
+//! · `give-access bo` (he gives it again) · `write-over bo` (they write over our mark on their payouts)
 //! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
 //! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
 //! until it is through) · `set-aside ana` (a pass tripped over her payment's record) · `reconnect stripe` (credentials
@@ -237,8 +237,8 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
-                | "disconnect" | "give-access" | "fees" | "items" | "set-aside" | "forget" | "reconnect"
-                | "switch" | "webhook" | "safe-mode" | "clock",
+                | "disconnect" | "give-access" | "write-over" | "fees" | "items" | "set-aside" | "forget"
+                | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

@@ -319,6 +319,11 @@ impl Simulator {
         stripe::transfer::reverse_in_dashboard(&mut self.world(), group, part, now)
     }
 
+    /// The owner of a connected Stripe account writes over what we wrote on its payouts.
+    pub fn write_over(&self, account: &str, key: &str) {
+        stripe::payout::write_over(&mut self.world(), account, key);
+    }
+
     /// Puts a connected Stripe account back on the daily schedule: at midnight Stripe pays out what it holds.
     pub fn pay_daily(&self, account: &str) {
         let now = self.now();

@@ -3,9 +3,10 @@
 //! object is read before (`work::ask`), and what no object can prove takes two people.
 
 use payout::Refusal;
+use payout::access::Permission;
 use payout::ids::{AttemptId, TransactionId};
 use payout::law::{self, NotNow, Parked};
-use payout::transaction::{AttemptState, Fact, Reason, State};
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
 use super::idempotency::{self, Once};
 use super::record::{self, Heard};
@@ -13,7 +14,7 @@ use super::transactions::{held, not_now, note};
 use super::{OpsError, Result, rewards, settings};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::contradictions::{self, Opinion};
+use crate::store::contradictions::{self, Opinion, Whereabouts};
 use crate::store::people;
 use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
@@ -68,7 +69,7 @@ pub async fn settle_by_hand(
     let after = transact!(app, |tx| {
         let transaction = held(tx, id).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
-        let waiting = attempts.iter().find(|attempt| attempt.state == AttemptState::Review);
+        let waiting = meant(&attempts, finding);
         if waiting.is_none() && transaction.contradicted_at.is_none() {
             let why = if transaction.closed() { NotNow::Closed } else { NotNow::NothingInDoubt };
             return Err(not_now(why));
@@ -93,7 +94,10 @@ pub async fn settle_by_hand(
             (None, Finding::NotMade(_)) => {}
         }
         ask_siblings(tx, app, &attempts, finding).await?;
-        transactions::settle_contradiction(tx, id).await?;
+        // What the vendor says of an earlier attempt is another matter: it was not asked about.
+        if waiting.is_none() {
+            transactions::settle_contradiction(tx, id).await?;
+        }
         contradictions::forget_opinion(tx, id).await?;
         note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
         let after = transactions::find(tx, &id.to_string()).await?;
@@ -104,6 +108,15 @@ pub async fn settle_by_hand(
     app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// The attempt that waits for a person and that a finding is about. Calling back moves no money, so it comes last.
+fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> {
+    let mut waiting = attempts.iter().filter(|one| one.state == AttemptState::Review);
+    match finding {
+        Finding::Made { attempt, .. } => waiting.find(|one| one.id == *attempt),
+        Finding::NotMade(_) => waiting.min_by_key(|one| one.leg == Leg::Cancel),
+    }
 }
 
 fn require_note(how: &str) -> Result<()> {
@@ -206,7 +219,8 @@ async fn seconded(
     let asked_person = people::behind(tx, &asked_by, now).await?;
     if let Some(first) = contradictions::opinion(tx, id).await?.filter(|first| first.deed == deed) {
         let theirs = [&first.asked_by, &first.asked_person, &people::behind(tx, &first.asked_by, now).await?];
-        if !theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person) {
+        let same = theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person);
+        if !same && people::may_still(tx, &first.asked_by, Permission::Pay).await? {
             contradictions::forget_opinion(tx, id).await?;
             return Ok(true);
         }
@@ -285,13 +299,7 @@ async fn correct(
     if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
         return Ok(());
     }
-    let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
-    if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
-        let told = format!(
-            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was changed."
-        );
-        return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
-    }
+    let lie = given_back(tx, of).await?;
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()), how);
     record::correction(tx, app, &actor.id.to_string(), &proven).await?;
     if let Some(carrier) = &attempt.submission {
@@ -308,7 +316,7 @@ async fn correct(
     let free = of.closed() && lie.iter().all(|one| !one.elsewhere);
     if free && (paid || short) {
         let paid_at = (after.state == State::Success).then(|| app.clock.now());
-        contradictions::take_back(tx, of.id, paid_at).await?;
+        take_back(tx, of, &lie, paid_at).await?;
     } else if (of.closed() && paid) || short || beside {
         if short {
             // They have it, and what was paid in its place comes off their next claim.
@@ -319,6 +327,28 @@ async fn correct(
         claw_back(tx, app, actor, of).await?;
     }
     Ok(())
+}
+
+/// Where the rewards are that a closed payment gave back. While one of them is in a draft, nothing is said of the payment.
+async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
+    let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
+    if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
+        let told = format!(
+            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was changed."
+        );
+        return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
+    }
+    Ok(lie)
+}
+
+/// Takes all of the rewards that a closed payment gave back into it again. Somebody may put one into a payout at this moment.
+async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: Option<i64>) -> Result<()> {
+    if contradictions::take_back(tx, of.id, paid_at).await? == lie.len() as u64 {
+        return Ok(());
+    }
+    let told =
+        "Somebody changed a reward of this payment at the same moment. Nothing was changed; try again.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
 /// What the payee was paid twice comes off their next claim.
@@ -387,6 +417,11 @@ pub async fn settle_parked(
     let after = transact!(app, |tx| {
         let transaction = held(tx, id).await?;
         let step = law::settle_parked(transaction.state, &transaction.terms, found.how).map_err(not_now)?;
+        // What the vendor says is settled first: it may have paid what two people are about to give up.
+        if transaction.contradicted_at.is_some() {
+            return Err(not_now(NotNow::Contradicted));
+        }
+        let lie = if otherwise { of_what_is_paid(tx, &transaction).await? } else { Vec::new() };
         let said = (deed.as_str(), TakesTwo::NothingProvesIt, found.note.as_str());
         if !seconded(tx, app, actor, id, said).await? {
             let waits = transactions::find(tx, &id.to_string()).await?;
@@ -395,11 +430,13 @@ pub async fn settle_parked(
         }
         record::command(tx, app, &actor.id.to_string(), id, step, "parked_money_settled").await?;
         if let Some(paid_at) = paid_at {
+            if transaction.closed() {
+                take_back(tx, &transaction, &lie, None).await?;
+            }
             let (on, reference) = (found.paid_on.as_str(), found.reference.as_str());
             let paid = PaidOutside { on, at: paid_at, reference, otherwise };
             transactions::close_outside(tx, id, &paid, app.clock.now()).await?;
         }
-        transactions::settle_contradiction(tx, id).await?;
         let detail = serde_json::json!({ "how": deed, "note": found.note });
         note(tx, app, actor, id, "parked_money_settled", detail).await?;
         let after = transactions::find(tx, &id.to_string()).await?;
@@ -408,4 +445,17 @@ pub async fn settle_parked(
     })?;
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// The rewards that a payment pays by other means. One that gave them back takes them in again, which it can only while
+/// nobody else has paid them.
+async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
+    let lie = given_back(tx, of).await?;
+    if let Some(number) = lie.iter().find(|one| one.elsewhere).map(|one| one.number) {
+        let told = format!(
+            "RW-{number:06} was paid again, or is in another payment, since this one gave it back. If the payee has this money as well, settle it as written off and claw the reward back once it is paid. Nothing was changed."
+        );
+        return Err(OpsError::Conflict(Refusal::new("paid_again", told)));
+    }
+    Ok(lie)
 }

@@ -18,6 +18,9 @@ use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Tra
 use crate::store::{self, Rows, Tx};
 use crate::store::{audit, contradictions};
 
+/// For so long an answer of before may still come in, of a worker that was slow.
+const OLDER_ANSWER_US: i64 = 600_000_000;
+
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
 pub struct Heard {
@@ -54,6 +57,8 @@ struct Case {
     attempts: Vec<Attempt>,
     touched: bool,
     ended: bool,
+    /// What one person may have said about how it stood does not hold of how it stands now.
+    overtaken: bool,
     attempts_touched: Vec<AttemptId>,
     begun: Vec<(AttemptId, Leg, i64)>,
     paid_at: Option<Option<i64>>,
@@ -206,6 +211,7 @@ async fn lock(
                 attempts,
                 touched: false,
                 ended: false,
+                overtaken: false,
                 attempts_touched: Vec::new(),
                 begun,
                 paid_at: None,
@@ -232,7 +238,7 @@ impl Case {
         let standing = self.attempts[place].state;
         let step = self.step(place, &heard.fact);
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
-        let contradicts = (step.contradiction || self.denies_a_person(place, &heard.fact))
+        let contradicts = (step.contradiction || self.denies_an_end(place, &heard.fact, now))
             && self.is_news(place, &heard.fact);
         if !moved && !contradicts {
             return false;
@@ -261,13 +267,19 @@ impl Case {
         law::on(of.state, attempt.state, &of.terms, fact)
     }
 
-    /// Whether the vendor shows a bank payout as made or paid of which people had said that it was not made. Of one that
-    /// the vendor itself has called failed, an older answer may say so.
-    fn denies_a_person(&self, place: usize, fact: &Fact) -> bool {
+    /// Whether the vendor shows as made or paid what had ended here: a bank payout of which people had said that it was not
+    /// made, or what the vendor itself had called failed or returned. Of the latter an older answer may still say so for a
+    /// while, and then means nothing.
+    fn denies_an_end(&self, place: usize, fact: &Fact, now: i64) -> bool {
         let attempt = &self.attempts[place];
-        matches!(fact, Fact::PayoutMade | Fact::PayoutPaid)
-            && attempt.state == AttemptState::Failed
-            && attempt.reason_code.as_deref() == Some("not_made")
+        let by_people = attempt.reason_code.as_deref() == Some("not_made");
+        let for_long = attempt.ended_at.is_some_and(|at| now.saturating_sub(at) > OLDER_ANSWER_US);
+        match (attempt.state, fact) {
+            (AttemptState::Failed, Fact::PayoutMade) => by_people,
+            (AttemptState::Failed, Fact::PayoutPaid) => by_people || for_long,
+            (AttemptState::Returned, Fact::ItemPaid) => for_long,
+            (_, _) => false,
+        }
     }
 
     /// A contradiction is told once, until somebody has settled it.
@@ -448,6 +460,7 @@ impl Case {
         self.end_part(step, before, sheet);
         if step.state != before {
             self.touched = true;
+            self.overtaken |= waits_for_people(before) || self.transaction.contradicted_at.is_some();
             self.ended = step.state.settled() && (self.ended || !before.settled());
             self.transaction.state = step.state;
             self.transaction.state_at = now;
@@ -511,6 +524,35 @@ impl Case {
     }
 }
 
+/// Whether a payment stands so that people may say what became of it. One that is contradicted may stand in any way.
+fn waits_for_people(state: State) -> bool {
+    match state {
+        State::Review
+        | State::PayoutReview
+        | State::Recalling
+        | State::Unclaimed
+        | State::PayoutFailed
+        | State::PayoutCanceled => true,
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Processing
+        | State::OnHold
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => false,
+    }
+}
+
 /// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send
 /// itself is driven on. A success is looked at more rarely, because a bank can still send it back, and so is
 /// money that lies in a payee's balance, because somebody may take it back at the vendor; at once where the vendor has just
@@ -552,7 +594,7 @@ async fn write(
     sheet: Sheet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
-    let mut ended = BTreeSet::new();
+    let (mut ended, mut overtaken) = (BTreeSet::new(), Vec::new());
     for case in cases.into_values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
         for (id, leg, number) in &case.begun {
@@ -563,10 +605,14 @@ async fn write(
         if case.ended {
             ended.insert(case.transaction.batch);
         }
+        if case.overtaken {
+            overtaken.push(case.transaction.id);
+        }
         if case.touched {
             changes.push(change(case.transaction));
         }
     }
+    contradictions::forget_opinions(tx, &overtaken).await?;
     transactions::write(tx, &changes).await?;
     transactions::write_attempts(tx, &attempt_changes).await?;
     transactions::insert_attempts(tx, begun).await?;

@@ -33,6 +33,9 @@ pub async fn resubmit(
     let sent = transact!(app, |tx| {
         let transaction = locked(tx, id).await?;
         let step = law::resubmit(transaction.state, &transaction.terms).map_err(not_now)?;
+        if came_back_in_part(tx, id).await? {
+            return Err(not_now(NotNow::CameBackInPart));
+        }
         let closed = closed_gates(tx, &transaction, app.clock.now()).await?;
         if !closed.is_empty() {
             return Err(OpsError::Blocked(closed));
@@ -50,6 +53,15 @@ pub async fn resubmit(
     app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(sent)
+}
+
+/// Whether a part of its transfer is back with us: what lies in the payee's balance is not the payment any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn came_back_in_part(db: &mut store::Db, id: TransactionId) -> store::Result<bool> {
+    let attempts = transactions::attempts(db, &[id]).await?;
+    Ok(attempts.iter().any(|one| one.leg == Leg::Transfer && !one.state.ended() && one.reversed_minor > 0))
 }
 
 /// The gates at which a payment would be stopped, or have to wait, if it were sent now.
@@ -191,6 +203,12 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
             true => 0,
             false => store::submissions::take_up_again(tx, &carriers, now).await?,
         };
+        if taken_up > 0 {
+            // What one person has said of it was said before it was tried once more.
+            let again = transactions::attempts_of_submissions(tx, &carriers).await?;
+            let again: Vec<TransactionId> = again.iter().map(|one| one.transaction).collect();
+            store::contradictions::forget_opinions(tx, &again).await?;
+        }
         let detail = serde_json::json!({ "taken_up_again": taken_up }).to_string();
         let (actor, subject) = (actor.id.to_string(), id.to_string());
         tx.audit(audit::Entry { at: now, actor, action: "refresh_asked", subject, detail });

@@ -207,3 +207,15 @@ pub async fn forget_opinion(tx: &mut Tx, id: TransactionId) -> Result<()> {
     tx.run(sqlx::query("DELETE FROM second_opinion WHERE transaction_id = $1").bind(id.to_string())).await?;
     Ok(())
 }
+
+/// The same about several payments.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forget_opinions(tx: &mut Tx, ids: &[TransactionId]) -> Result<()> {
+    if !ids.is_empty() {
+        let sql = "DELETE FROM second_opinion WHERE transaction_id IN ({ids})";
+        tx.among(sql, &[], ids.iter().map(ToString::to_string)).await?;
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use vendors::paypal;
 use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
 use super::pace::About;
-pub use super::prove::{found, not_made};
+pub use super::prove::{found, not_made, parked};
 use super::{Work, connect, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;

@@ -8,7 +8,7 @@ use vendors::paypal::batch::{self as paypal_batch, Batch};
 use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
-use super::{Done, Work};
+use super::{Done, Work, send};
 use crate::ops::Result;
 use crate::ops::record::{self, Heard};
 use crate::store::submissions::{Submission, SubmissionState};
@@ -102,7 +102,8 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     }
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
         let pending = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
-        if batch.items.is_empty() && pending {
+        // While it is taken in, or cannot be read whole, what it does not list says nothing: it may be ours yet.
+        if batch.unread > 0 || (pending && batch.items.len() < send::item_ids(of).len()) {
             return Found::Later;
         }
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
@@ -123,10 +124,11 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
     };
     let attempt = super::reconcile::field(request, "metadata[attempt]");
     let stripe = &stripe.client;
+    let amount = |units: i64, currency: &str| {
+        units == expect.amount_units && currency.eq_ignore_ascii_case(&expect.currency)
+    };
     let same = |units: i64, currency: &str, marked: Option<&String>| {
-        units == expect.amount_units
-            && currency.eq_ignore_ascii_case(&expect.currency)
-            && marked == Some(&attempt)
+        amount(units, currency) && marked == Some(&attempt)
     };
     let ours = |is_it: bool, id: String, fact, out| match is_it {
         true => Found::Ours(Told::Stripe { id, fact, out }),
@@ -141,8 +143,8 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
         }),
         MoneyKind::Payout => match request.account().and_then(ConnectedAccount::parse) {
             Some(account) => work.ask(Vendor::Stripe, stripe.payout(&account, object)).await.map(|made| {
-                let is_it =
-                    same(made.amount_units, &made.currency, made.metadata.get("attempt")) && !made.automatic;
+                // The payee can write over our mark on it, but not over the event that names our key.
+                let is_it = amount(made.amount_units, &made.currency) && !made.automatic;
                 let fact = bank::fact(&made);
                 let out = !matches!(fact, Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
                 ours(is_it, made.id, fact, out)

@@ -4,7 +4,7 @@
 
 use payout::Refusal;
 use payout::ids::TransactionId;
-use payout::law::NotNow;
+use payout::law::{self, NotNow, Parked};
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
@@ -38,6 +38,17 @@ impl Case {
 
     fn carrier(&self, of: &Attempt) -> Option<&Submission> {
         self.carriers.iter().find(|one| Some(&one.id) == of.submission.as_ref())
+    }
+
+    /// From when on payouts are looked through, as a Unix second.
+    fn since(&self) -> i64 {
+        self.transaction.created_at / 1_000_000 - EARLIER_S
+    }
+
+    /// The transfer that a reversal asks back: its request names it.
+    fn reversed(&self, of: &Attempt) -> Option<&str> {
+        let path = self.carrier(of)?.path.as_str();
+        path.split('/').find(|part| part.starts_with("tr_"))
     }
 
     /// The attempts that what was found may be about: the one that waits for a person, else those that the vendor may
@@ -194,16 +205,13 @@ async fn at_stripe(
         }
         Leg::Payout if id.starts_with("po_") => {
             let found = stripe.payout(account, id).await?;
-            let about = found.money() == net
-                && !found.automatic
-                && (is_named || found.metadata.get("attempt") == Some(&ours));
-            bank::fact(&found).filter(|_| about)
+            let marked = is_named || found.metadata.get("attempt") == Some(&ours);
+            let marked =
+                marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
+            bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked)
         }
         Leg::Reversal if id.starts_with("trr_") => {
-            let transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer);
-            let transfer =
-                transfers.filter_map(|one| one.vendor_id.as_deref()).next_back().unwrap_or_default();
-            let all = stripe.reversals(transfer).await?;
+            let all = stripe.reversals(case.reversed(attempt).unwrap_or_default()).await?;
             let about = all.iter().any(|one| one.id == id && one.metadata.get("attempt") == Some(&ours));
             about.then_some(Fact::ReversalMade)
         }
@@ -247,6 +255,31 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     Ok(Finding::NotMade(worth))
 }
 
+/// Asks Stripe before two people's word that a transfer was reversed there is taken: while Stripe shows that some of it
+/// stands, it was not. What Stripe does not show, or a transfer that is gone, rests on their word.
+///
+/// # Errors
+/// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer.
+pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
+    let case = Case::read(&mut work.app.store.read().await?, id).await?;
+    let (of, mut transfers) = (&case.transaction, case.attempts.iter());
+    let lies = law::settle_parked(of.state, &of.terms, how).is_ok() && how == Parked::Reversed;
+    let transfer = transfers.find(|one| lies && one.leg == Leg::Transfer && !one.state.ended());
+    let Some(object) = transfer.and_then(|one| one.vendor_id.as_deref()) else { return Ok(()) };
+    let Some(stripe) = work.clients.stripe().await? else { return Err(unreachable(&not_connected())) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Err(unreachable(&of_another_account()));
+    }
+    match stripe.client.transfer(object).await {
+        Ok(transfer) if transfer.amount_reversed_units < transfer.amount_units => {
+            let told = "Stripe was asked and shows that the transfer stands, or a part of it, so it was not reversed. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to.";
+            Err(OpsError::Conflict(Refusal::new("transfer_stands", told)))
+        }
+        Ok(_) | Err(ReadError::Missing | ReadError::Refused { .. }) => Ok(()),
+        Err(error) => Err(unreachable(&error)),
+    }
+}
+
 /// What the vendor shows of an attempt's money.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Has {
@@ -279,31 +312,51 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
             Has::any(stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
-            Some(account) => {
-                let since = of.created_at / 1_000_000 - EARLIER_S;
-                stripe.payouts_since(&account, since).await.map(|all| {
-                    let alive = all.iter().filter(|one| {
-                        !matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
-                    });
-                    Has::any(
-                        alive.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours),
-                    )
-                })
-            }
+            Some(account) => payout_out(stripe, &account, (case, attempt)).await,
             None => Ok(Has::NotSaid),
         },
-        Leg::Reversal => {
-            let transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer);
-            match transfers.filter_map(|one| one.vendor_id.as_deref()).next_back() {
-                Some(transfer) => stripe.reversals(transfer).await.map(|all| {
-                    let mut marks = all.iter().filter_map(|one| one.metadata.get("attempt"));
-                    Has::any(marks.any(|attempt| *attempt == ours))
-                }),
-                None => Ok(Has::NotSaid),
-            }
-        }
+        Leg::Reversal => match case.reversed(attempt) {
+            Some(transfer) => stripe.reversals(transfer).await.map(|all| {
+                let mut marks = all.iter().filter_map(|one| one.metadata.get("attempt"));
+                Has::any(marks.any(|attempt| *attempt == ours))
+            }),
+            None => Ok(Has::NotSaid),
+        },
         Leg::Item | Leg::Cancel => Ok(Has::NotSaid),
     })
+}
+
+/// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names by
+/// our key: the payee can write over the first, but not over the others.
+async fn payout_out(stripe: &Stripe, account: &ConnectedAccount, of: (&Case, &Attempt)) -> Shown {
+    let ours = of.1.id.to_string();
+    let named = named_payout(stripe, account, of).await?;
+    let all = stripe.payouts_since(account, of.0.since()).await?;
+    let is_it = |one: &&bank::Payout| {
+        one.metadata.get("attempt") == Some(&ours)
+            || named.as_ref() == Some(&one.id)
+            || of.1.vendor_id.as_ref() == Some(&one.id)
+    };
+    let over =
+        |one: &bank::Payout| matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
+    let found: Vec<&bank::Payout> = all.iter().filter(is_it).collect();
+    // What an event names and the list does not show is somewhere.
+    if named.as_ref().is_some_and(|named| found.iter().all(|one| one.id != *named)) {
+        return Ok(Has::NotSaid);
+    }
+    Ok(Has::any(found.into_iter().any(|one| !over(one))))
+}
+
+/// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+async fn named_payout(
+    stripe: &Stripe,
+    account: &ConnectedAccount,
+    (case, attempt): (&Case, &Attempt),
+) -> std::result::Result<Option<String>, ReadError> {
+    let Some(carrier) = case.carrier(attempt) else { return Ok(None) };
+    let events = stripe.payout_created_events(account, case.since()).await?;
+    let named = events.into_iter().find(|event| event.idempotency_key.as_ref() == Some(&carrier.key));
+    Ok(named.and_then(|event| event.object_id))
 }
 
 /// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.

@@ -316,6 +316,140 @@ async fn what_the_bank_paid_after_it_was_paid_anew_is_clawed_back() {
     stage.close(played).await;
 }
 
+/// A payment gave its reward back, and then its transfer turns out to lie in the payee's balance. Two people say that the payee
+/// has it: the reward is paid, and nobody pays it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_closed_payment_paid_otherwise_is_not_paid_again() {
+    let mut stage = Stage::open("paid_otherwise_closed", 1).await;
+    let mut played = play(&mut stage, BESIDE).await;
+    if played.is_ok() {
+        call_it_not_made(&stage).await;
+        played = play(&mut stage, "return bo\nexpect R1 approved").await;
+    }
+    if played.is_ok() {
+        it_was_made(&stage).await;
+        let one = stage.world.actor.clone();
+        settle_first(&stage, &one).await.unwrap();
+        played = play(&mut stage, PAID_OTHERWISE).await;
+    }
+    stage.close(played).await;
+}
+
+const PAID_OTHERWISE: &str = "
+expect    bo     payout_failed
+books     payable(bo) -50.00   vendor_balance -50.00   returned 50.00
+drain     bo
+batch     B2     R1
+refuse    reward_in_batch  parked bo paid_otherwise HIS-PAYOUT 2026-03-02
+take      B2     R1
+parked    bo     paid_otherwise HIS-PAYOUT 2026-03-02
+expect    R1     approved
+parked    bo     paid_otherwise HIS-PAYOUT 2026-03-02 by other
+expect    R1     paid
+books     payable(bo) 0.00   vendor_balance -50.00   returned 0.00
+";
+
+/// The same, and the reward was paid again meanwhile: it is not said to be paid by this payment as well. What lies there is
+/// written off, and the reward can be clawed back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
+    let mut stage = Stage::open("paid_otherwise_again", 1).await;
+    let mut played = play(&mut stage, BESIDE).await;
+    if played.is_ok() {
+        call_it_not_made(&stage).await;
+        let again = "return bo\nbatch B2 R1\npay B2\nlive 10 minutes\nexpect bo@B2 success";
+        played = play(&mut stage, again).await;
+    }
+    if played.is_ok() {
+        it_was_made(&stage).await;
+        let one = stage.world.actor.clone();
+        settle_first(&stage, &one).await.unwrap();
+        let told = "refuse paid_again parked bo@B1 paid_otherwise HIS-PAYOUT 2026-03-02";
+        played = play(&mut stage, told).await;
+        played = played.and(play(&mut stage, "parked bo@B1 written_off").await);
+        played = played.and(play(&mut stage, "parked bo@B1 written_off by other").await);
+        played = played.and(play(&mut stage, "books payable(bo) 0.00 returned 0.00 written_off 50.00").await);
+    }
+    stage.close(played).await;
+}
+
+/// Marked as paid outside, and then PayPal turns out to have paid it too: the payee owes one of the two, and the books can still
+/// be verified.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_outside_and_by_the_vendor_is_clawed_back() {
+    let mut stage = Stage::open("paid_outside_too", 1).await;
+    let story = STORY.split("return ").next().unwrap();
+    let mut played = play(&mut stage, story).await;
+    if played.is_ok() {
+        played = play(&mut stage, OUTSIDE_TOO).await;
+    }
+    if played.is_ok() {
+        played = verified(&stage).await;
+    }
+    stage.close(played).await;
+}
+
+/// The bank's failure was final here, and twenty minutes later Stripe shows the same payout as paid: a person must look before
+/// anything more is done with it. What comes within minutes is an older answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_had_failed_and_is_shown_as_paid_is_contradicted() {
+    let mut stage = Stage::open("paid_after_failed", 1).await;
+    let story = "partner bo stripe acct_sim_closed_bo\nreward R1 bo 50.00 approved\nbatch B1 R1\npay B1\nlive 10 seconds";
+    let mut played = play(&mut stage, story).await;
+    hear(&stage, Leg::Payout, &Fact::PayoutPaid).await;
+    played = played.and(play(&mut stage, "later 20 minutes").await);
+    hear(&stage, Leg::Payout, &Fact::PayoutPaid).await;
+    let refused = play(&mut stage, "refuse contradicted resubmit bo\nrefuse contradicted return bo").await;
+    stage.close(played.and(refused)).await;
+}
+
+/// Records a fact about the newest attempt of a leg of the only payment, as its poll would.
+async fn hear(stage: &Stage, leg: Leg, fact: &Fact) {
+    let app = &stage.world.app;
+    let mut db = app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
+    drop(db);
+    let ids: Vec<_> = all.into_iter().map(|one| one.id).collect();
+    let done: bursar::ops::Result<()> = transact!(app, |tx| {
+        let attempts = transactions::attempts(tx, &ids).await?.into_iter();
+        let attempt = attempts.filter(|one| one.leg == leg).max_by_key(|one| one.number).unwrap();
+        let heard = Heard {
+            transaction: attempt.transaction,
+            attempt: attempt.id,
+            fact: fact.clone(),
+            vendor_id: None,
+            submission: None,
+            source: "poll",
+            detail: None,
+            event_id: None,
+        };
+        record::record(tx, app, "settle", &[heard]).await?;
+        Ok(())
+    });
+    done.unwrap();
+}
+
+/// What the program's own look through its database finds broken.
+async fn verified(stage: &Stage) -> Result<(), String> {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let found = bursar::ops::verify::all(&mut db).await.unwrap();
+    let broken: Vec<String> =
+        found.into_iter().filter(|one| !one.holds()).map(|one| format!("{one:?}")).collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n")) }
+}
+
+const OUTSIDE_TOO: &str = "
+outside   ana    REF-1 2026-03-02
+expect    R1     paid
+webhook   ana    succeeded
+tick      intake
+later     30 seconds
+tick      settle
+settle    ana    made
+live      1 minute
+books     payable(ana) 20.00   in_flight 0.00   vendor_balance -20.40   paid_outside -20.00
+";
+
 async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
     for line in story.lines().filter(|line| !line.trim().is_empty()) {
         stage.one(line).await.map_err(|told| format!("{line}: {told}"))?;

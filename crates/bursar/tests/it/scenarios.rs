@@ -18,6 +18,13 @@ macro_rules! scenarios {
 
 scenarios![
     a_database_from_before,
+    settled_beside_a_contradiction,
+    named_before_it_is_listed,
+    mark_written_over_and_named,
+    mark_written_over,
+    what_was_said_of_an_earlier_attempt,
+    paid_after_all_is_not_written_off,
+    parked_money_is_not_reversed,
     a_gate_closes_before_pay,
     a_gate_closes_while_the_vendor_is_away,
     a_worker_falls_asleep,

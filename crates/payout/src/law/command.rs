@@ -33,6 +33,8 @@ pub enum NotNow {
     Closed,
     /// The money lies in the payee's Stripe balance and must come back first.
     RecallFirst,
+    /// A part of its transfer is back with us, so the payee's balance holds less than the payment.
+    CameBackInPart,
     /// The vendor says something else than the books hold as final.
     Contradicted,
     /// The vendor has it beside what the books hold, and has not decided yet how it ends.
@@ -63,7 +65,7 @@ impl NotNow {
             Self::NothingParked => "nothing_parked",
             Self::VendorHasIt => "vendor_has_it",
             Self::Closed => "transaction_closed",
-            Self::RecallFirst => "recall_first",
+            Self::RecallFirst | Self::CameBackInPart => "recall_first",
             Self::Contradicted | Self::NotCorrected => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
             Self::StillAsking => "still_asking",
@@ -111,6 +113,9 @@ impl NotNow {
             }
             Self::RecallFirst => {
                 "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."
+            }
+            Self::CameBackInPart => {
+                "A part of its transfer was reversed, so the payee's Stripe balance holds less than this payment, and a new bank payout would take what is not its own. Return it to the pool, which brings back the rest; its rewards are then paid by a new payment."
             }
             Self::Contradicted => {
                 "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if it was paid; as not made if it was not, or if the vendor took it back."

@@ -283,6 +283,7 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
             transactions::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
         }
         Bound::Parked(id, found, by) => {
+            ask::parked(work, id, found.how).await?;
             by_hand::settle_parked(app, &person(world, by).await?, id, &found, None).await?;
         }
     }

@@ -53,6 +53,9 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         ("disconnect", [who]) => world.simulator.disconnect(destination(world, cast, who).await?.address()),
         ("give-access", [who]) => world.simulator.give_access(destination(world, cast, who).await?.address()),
         ("daily", [who]) => world.simulator.pay_daily(destination(world, cast, who).await?.address()),
+        ("write-over", [who]) => {
+            world.simulator.write_over(destination(world, cast, who).await?.address(), "attempt");
+        }
         ("heal", []) => world.simulator.heal(),
         ("clock", ["ahead", seconds]) => ahead(world, seconds)?,
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,

@@ -156,6 +156,16 @@ pub(crate) fn update(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(announce(world, &Cause::of(call), position, "payout.updated", Some(before)))
 }
 
+/// The owner of an account takes a mark off its payouts.
+pub(crate) fn write_over(world: &mut World, account: &str, key: &str) {
+    let of_account = |payout: &Payout| payout.account == account;
+    for position in 0..world.stripe.payouts.rows().len() {
+        if of_account(world.stripe.payouts.at(position)) {
+            world.stripe.payouts.at_mut(position).metadata.remove(key);
+        }
+    }
+}
+
 pub(crate) fn cancel(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     let position = own(world, call, id)?;
     let payout = world.stripe.payouts.at(position);

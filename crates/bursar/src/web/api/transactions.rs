@@ -655,13 +655,13 @@ async fn settled(app: &App, after: &Transaction) -> Result<Response, Fault> {
 }
 
 async fn settle_parked(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     mark: Option<Extension<Mark>>,
     Json(json): Json<ParkedJson>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
+    let id = find(&web.app, &id).await?;
     let once = mark.map(|Extension(mark)| Once::new(mark, done));
     let Some(how) = Parked::parse(&json.outcome) else {
         let told = "The outcome is reversed, written_off or paid_otherwise.";
@@ -669,6 +669,7 @@ async fn settle_parked(
     };
     let (reference, paid_on) = (json.reference.unwrap_or_default(), json.paid_on.unwrap_or_default());
     let found = by_hand::ParkedFinding { how, reference, paid_on, note: json.note };
-    let after = by_hand::settle_parked(&app, &actor, id, &found, once.as_ref()).await?;
-    settled(&app, &after).await
+    ask::parked(&web.work, id, how).await?;
+    let after = by_hand::settle_parked(&web.app, &actor, id, &found, once.as_ref()).await?;
+    settled(&web.app, &after).await
 }

@@ -209,11 +209,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         kind: payee_kind(terms.payee),
         vendor: terms.vendor.label(),
         destination: transaction.destination.masked(),
-        test: match transaction.mode.as_deref() {
-            None | Some("live") => None,
-            Some("sandbox") => Some("Sandbox, no real money"),
-            Some(_) => Some("Test, no real money"),
-        },
+        test: no_real_money(transaction),
         batch: batches::find(db, &transaction.batch.to_string()).await?.number,
         amount: Cash(terms.amount),
         fee: Cash(transaction.fee),
@@ -250,6 +246,15 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
+}
+
+/// What stands beside a payment that was only tried.
+fn no_real_money(of: &Transaction) -> Option<&'static str> {
+    match of.mode.as_deref() {
+        None | Some("live") => None,
+        Some("sandbox") => Some("Sandbox, no real money"),
+        Some(_) => Some("Test, no real money"),
+    }
 }
 
 /// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
@@ -353,12 +358,16 @@ fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Atte
 /// Settling what lies in the payee's balance is shown only where something does.
 fn parked(app: &App, visit: &Visit, transaction: &Transaction) -> Option<Deed> {
     let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
-    let allowed = visit.may(Permission::Pay);
+    let why_not = match (visit.may(Permission::Pay), transaction.contradicted_at.is_some()) {
+        (false, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
+        (true, true) => Some(NotNow::Contradicted.sentence().to_owned()),
+        (true, false) => None,
+    };
     lies.then(|| Deed {
         path: "settle-parked",
         words: "Settle the money in the payee's balance",
         told: "For money that Stripe can neither pay out nor give back. It takes two people: what the first one says waits until another says the same.",
-        why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
+        why_not,
         once: app.clock.secret(),
     })
 }
@@ -648,13 +657,13 @@ struct ParkedForm {
 }
 
 async fn settle_parked(
-    State(app): State<App>,
+    State(web): State<Web>,
     visit: Visit,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<ParkedForm>,
 ) -> Result<Response, Fault> {
-    let id = id_of(&app, &number).await?;
+    let id = id_of(&web.app, &number).await?;
     let page = format!("/transactions/{number}");
     let Some(how) = sent.outcome.as_deref().and_then(Parked::parse) else {
         return Ok(Told::bad("Choose what became of the money; nothing was changed.").on(&page));
@@ -665,7 +674,12 @@ async fn settle_parked(
         paid_on: sent.paid_on.unwrap_or_default(),
         note: sent.note.unwrap_or_default(),
     };
-    let settled =
-        by_hand_verbs::settle_parked(&app, &visit.actor, id, &found, key.once(again).as_ref()).await;
-    Ok(told_of_settling(&app, settled).await?.on(&page))
+    let settled = match ask::parked(&web.work, id, how).await {
+        Ok(()) => {
+            let once = key.once(again);
+            by_hand_verbs::settle_parked(&web.app, &visit.actor, id, &found, once.as_ref()).await
+        }
+        Err(error) => Err(error),
+    };
+    Ok(told_of_settling(&web.app, settled).await?.on(&page))
 }
