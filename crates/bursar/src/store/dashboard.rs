@@ -224,6 +224,8 @@ pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
 pub struct Failure {
     /// The reason's code; where the vendor gave none, how the payment stands.
     pub code: String,
+    /// How they stand, where all stand alike: where the money is decides what the code means.
+    pub state: Option<State>,
     /// How many.
     pub count: i64,
     /// What they came to.
@@ -241,11 +243,13 @@ pub async fn failures(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Fa
     range.narrow_pressed(&mut conditions);
     scope.narrow(&mut conditions);
     // The vendors have fewer reasons than that.
-    let sql = "SELECT COALESCE(reason_code, state), currency, COUNT(*), {sum(amount_minor)} \
+    let sql = "SELECT COALESCE(reason_code, state), currency, COUNT(*), MIN(state), MAX(state), {sum(amount_minor)} \
                FROM payout_transaction {where} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 100";
     let read = |row: &AnyRow| {
-        let amount = Sum::new(sums::read(row, 3)?, currency(row, 1)?);
-        Ok(Failure { code: row.try_get(0)?, count: row.try_get(2)?, amount })
+        let (least, most): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+        let state = State::parse(&least).filter(|_| least == most);
+        let amount = Sum::new(sums::read(row, 5)?, currency(row, 1)?);
+        Ok(Failure { code: row.try_get(0)?, state, count: row.try_get(2)?, amount })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }

@@ -9,7 +9,7 @@ use payout::access::Permission;
 use payout::eligibility::TaxReport;
 use payout::ledger::Payee;
 use payout::money::Vendor;
-use payout::reason::explain;
+use payout::reason::{explain, explain_at};
 use payout::reward::PaymentType;
 
 use super::MoneyJson;
@@ -238,7 +238,10 @@ impl From<&Failure> for FailureJson {
     fn from(failure: &Failure) -> Self {
         Self {
             code: failure.code.clone(),
-            message: explain(&failure.code).message,
+            message: match failure.state {
+                Some(state) => explain_at(&failure.code, state).message,
+                None => explain(&failure.code).message,
+            },
             currency: failure.amount.currency.code().to_owned(),
             count: failure.count,
             amount: failure.amount.into(),

@@ -10,7 +10,7 @@ use axum::response::Response;
 use payout::access::Permission;
 use payout::ledger::Payee;
 use payout::money::{Currency, Sum};
-use payout::reason::explain;
+use payout::reason::{explain, explain_at};
 use payout::transaction::State as Stands;
 
 use super::Shared;
@@ -266,7 +266,11 @@ fn top_chart(currency: Currency, tops: &[(&str, String, Sum)]) -> Chart {
 
 fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     let state = Stands::parse(&failure.code);
-    let words = explain(&failure.code).message.map_or_else(
+    let explained = match failure.state {
+        Some(state) => explain_at(&failure.code, state),
+        None => explain(&failure.code),
+    };
+    let words = explained.message.map_or_else(
         || match state {
             Some(state) => meaning(state).to_owned(),
             None => format!("{}.", plain(&failure.code)),
