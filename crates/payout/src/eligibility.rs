@@ -124,7 +124,7 @@ blockers! {
         "Paying this would go over a limit set in Payout Settings.", "Take claims out of the batch, or ask an administrator about the limit.";
     /// Pay was pressed before.
     AlreadyPaying = "already_paying", Batch, Nobody,
-        "This batch has been paid already.", "Nothing to do: follow its transactions.";
+        "This batch has been paid already.", "Nothing to do: follow its payments.";
     /// After a restore.
     SafeMode = "safe_mode", Batch, Admin,
         "The database is older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
@@ -182,11 +182,12 @@ blockers! {
     PartnerClosed = "partner_closed", Claim, Admin,
         "The payee is closed.", "Open the payee again, or void the reward with a reason.";
     /// Not decided.
-    RewardNotApproved = "reward_not_approved", Reward, Preparer,
-        "The reward is not approved.", "Approve it first.";
+    RewardNotApproved = "reward_not_approved", Reward, Admin,
+        "The reward is not approved.", "A program manager or an administrator approves it under Rewards.";
     /// Out of time.
-    RewardExpired = "reward_expired", Reward, Preparer,
-        "The reward expired before it was in a batch.", "Change its expiry and approve it again, if it should still be paid.";
+    RewardExpired = "reward_expired", Reward, Admin,
+        "The reward expired before it was in a batch.",
+        "If it should still be paid, a program manager or an administrator changes its expiry and approves it again.";
     /// The programme waits.
     RewardInHoldPeriod = "reward_in_hold_period", Reward, Nobody,
         "The reward is still in its program's hold period.", "Wait until the hold period is over.";

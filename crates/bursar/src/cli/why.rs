@@ -5,12 +5,13 @@ use payout::eligibility::{Blocker, Code};
 use payout::remedy::Choice;
 use serde_json::{Value, json};
 
-use super::{Outcome, open, output, words};
+use super::{Failure, Outcome, open, output, words};
 use crate::config::Config;
+use crate::ops::OpsError;
 use crate::ops::why::{self, Why};
 use crate::store::transactions::Transaction;
 use crate::web::fault;
-use crate::web::pages::words::{detail, meaning};
+use crate::web::pages::words::{detail, meaning_of};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -29,12 +30,22 @@ pub(super) async fn run(options: Options) -> Outcome {
     let found = why::find(&mut db, &options.name, app.clock.now()).await;
     drop(db);
     app.store.close().await;
-    let found = found.map_err(words)?;
+    let found = match found {
+        Err(OpsError::Missing) => return Err(Failure(nothing(&options.name))),
+        found => found.map_err(words)?,
+    };
     match options.json {
         true => output::json(&as_json(&found)),
         false => lines(&found).iter().for_each(|line| output::say(line)),
     }
     Ok(())
+}
+
+fn nothing(name: &str) -> String {
+    format!(
+        "No reward, payout, payment, partner or account is called {name:?}. Give a number as it is shown, like \
+         RW-000123, PB-2026-0042 or PT-000977, or your own id of a reward, a partner or an account."
+    )
 }
 
 /// What is printed for people.
@@ -71,7 +82,7 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
             payment.terms.net,
             payment.terms.vendor.label()
         ),
-        format!("    {}", meaning(payment.state)),
+        format!("    {}", meaning_of(payment)),
     ];
     if payment.outside.is_some() {
         lines.push("    It is closed: it was settled as paid by other means.".to_owned());
@@ -116,7 +127,7 @@ pub fn as_json(why: &Why) -> Value {
             "id": payment.id.to_string(), "number": payment.label(),
             "status": payment.state.status().as_str(), "label": payment.state.status().label(),
             "detail": payment.state.detail().map(|detail| detail.as_str()),
-            "meaning": meaning(payment.state), "reason": reason,
+            "meaning": meaning_of(payment), "reason": reason,
             "choices": choices.map(choice).collect::<Vec<_>>(),
         })
     });

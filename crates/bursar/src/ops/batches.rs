@@ -26,7 +26,7 @@ use crate::store::payees::Named;
 use crate::store::{self, Db, Tx, audit, payees, transactions};
 use crate::transact;
 
-pub(crate) use super::gates::{Amounts, Gates};
+pub(crate) use super::gates::{Amounts, Gates, of_reward};
 
 /// The draft that a change is for.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +185,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         }
         for reward in &rewards {
             let codes = eligibility::reward(&reward.facts, Some(batch.id), now);
-            blockers.extend(codes.into_iter().map(|code| Blocker::new(code, reward.id)));
+            blockers.extend(codes.into_iter().map(|code| of_reward(code, reward.id, &reward.facts)));
         }
         if left_out.contains_key(&(payee, currency)) {
             blockers.push(Blocker::new(Code::ClawbackLeftOut, payee));
@@ -445,7 +445,7 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
         .iter()
         .flat_map(|candidate| {
             let codes = eligibility::reward(&candidate.facts, None, now);
-            codes.into_iter().map(|code| Blocker::new(code, candidate.id))
+            codes.into_iter().map(|code| of_reward(code, candidate.id, &candidate.facts))
         })
         .collect();
     if blockers.is_empty() { Ok(found) } else { Err(OpsError::Blocked(blockers)) }
@@ -739,7 +739,7 @@ pub async fn pool_blockers(
         for reward in rewards {
             let own = eligibility::reward(&reward.facts, None, now);
             let mut blockers: Vec<Blocker> =
-                own.into_iter().map(|code| Blocker::new(code, reward.id)).collect();
+                own.into_iter().map(|code| of_reward(code, reward.id, &reward.facts)).collect();
             blockers.extend(of_claim.iter().cloned());
             if blockers.is_empty() { open.push(reward) } else { blocked.push((reward, blockers)) }
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::clock::rfc3339;
+use crate::clock;
 use crate::store::evidence::{self, Answer, Asked, Event};
 use crate::store::outbox::{self, Told};
 use crate::store::submissions::{self, Submission};
@@ -145,15 +145,14 @@ impl File {
         for (place, asked) in self.asked.iter().enumerate() {
             let detail = match asked.times {
                 1 => asked.said.clone(),
-                times => format!("{} ({times} times, last at {})", asked.said, rfc3339(asked.last_at)),
+                times => format!("{} ({times} times, last at {})", asked.said, clock::told(asked.last_at)),
             };
             let line = silent("poll", asked.first_at, "asked".to_owned(), detail, None);
             rows.push((format!("asked-{place}"), line, None));
         }
         for told in &self.told {
             let effect = told.notice.as_str().to_owned();
-            let line =
-                silent("notice", told.at, effect, "whom it was told stands in the Outbox".to_owned(), None);
+            let line = silent("notice", told.at, effect, "the Outbox says to whom".to_owned(), None);
             rows.push((told.id.clone(), line, None));
         }
         rows.sort_by_key(|(_, line, _)| line.at);

@@ -4,13 +4,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use payout::batch;
-use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, VendorFacts};
+use payout::eligibility::{self, Blocker, Code, PayeeFacts, ProfileFacts, RewardFacts, VendorFacts, Who};
 use payout::fee;
-use payout::ids::{BatchId, TransactionId};
+use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use payout::payee::Destination;
 use payout::settings::Settings;
+use payout::transaction::State;
 
 use super::settings;
 use crate::clock;
@@ -127,7 +128,7 @@ impl Gates {
         let blocker = |code| {
             let facts = self.payees.get(&payee);
             let note = facts.and_then(|facts| eligibility::note(code, facts, &self.settings, total, net));
-            Blocker::new(code, payee).noting(note)
+            Blocker::new(code, payee).noting(note.or_else(|| self.cooling_until(code, payee)))
         };
         codes.into_iter().map(blocker).collect()
     }
@@ -165,9 +166,25 @@ impl Gates {
         }
         let facts = self.payees.get(&terms.payee);
         let note = |code| {
-            facts.and_then(|facts| eligibility::note(code, facts, &self.settings, terms.amount, terms.net))
+            let known = |facts| eligibility::note(code, facts, &self.settings, terms.amount, terms.net);
+            facts.and_then(known).or_else(|| self.cooling_until(code, terms.payee))
         };
-        codes.into_iter().map(|code| Blocker::new(code, terms.payee).noting(note(code))).collect()
+        let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
+        let blocker = |code| {
+            let blocker = Blocker::new(code, terms.payee).noting(note(code));
+            match (code, parked) {
+                // The money lies at Stripe already: another vendor is no way out of there.
+                (Code::CurrencyUnsupported, true) => blocker.acting(Who::Partner, ADD_BANK),
+                (_, _) => blocker,
+            }
+        };
+        codes.into_iter().map(blocker).collect()
+    }
+
+    /// When a cooling-off is over, for whoever is told that one is not.
+    fn cooling_until(&self, code: Code, payee: Payee) -> Option<String> {
+        let changed = self.profile(payee)?.changed_at.filter(|_| code == Code::ProfileChangedRecently)?;
+        Some(ends(changed.saturating_add(self.settings.cooling_off_us())))
     }
 
     /// Where a payee is paid.
@@ -183,7 +200,10 @@ impl Gates {
     /// Everything that stands between a payee and being paid, whatever the amount.
     pub(crate) fn payee(&self, payee: Payee, now: i64) -> Vec<Blocker> {
         let facts = self.payees.get(&payee);
-        let note = |code| facts.and_then(|facts| eligibility::note_on_payee(code, facts));
+        let note = |code| {
+            let known = facts.and_then(|facts| eligibility::note_on_payee(code, facts));
+            known.or_else(|| self.cooling_until(code, payee))
+        };
         let codes = self.payee_codes(payee, now).into_iter();
         codes.map(|code| Blocker::new(code, payee).noting(note(code))).collect()
     }
@@ -195,6 +215,19 @@ impl Gates {
             None => vec![Code::PartnerClosed],
         }
     }
+}
+
+const ADD_BANK: &str =
+    "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
+
+/// A blocker of a reward by itself, with when its hold period ends.
+pub(crate) fn of_reward(code: Code, reward: RewardId, facts: &RewardFacts) -> Blocker {
+    let until = facts.held_until.filter(|_| code == Code::RewardInHoldPeriod);
+    Blocker::new(code, reward).noting(until.map(ends))
+}
+
+fn ends(at: i64) -> String {
+    format!("It ends on {}.", clock::told(at))
 }
 
 /// The first moment of the month (UTC) that this moment is in.

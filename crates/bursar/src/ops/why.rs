@@ -8,6 +8,7 @@ use payout::eligibility::{Blocker, Code, Who};
 use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law;
 use payout::ledger::Payee;
+use payout::money::Vendor;
 use payout::reason::{Cause, explain_at};
 use payout::remedy::{self, Choice};
 use payout::transaction::State;
@@ -122,6 +123,14 @@ pub async fn closed_to_resubmit(db: &mut Db, payment: &Transaction, now: i64) ->
         return Ok(Vec::new());
     }
     verbs::closed_gates(db, payment, now).await
+}
+
+/// Whether resubmitting may pass the gates that are closed to it: nothing but what Stripe says of the payee's account is
+/// read anew when somebody presses Resubmit.
+#[must_use]
+pub fn may_open(payment: &Transaction, closed: &[Blocker]) -> bool {
+    let asked = |code| matches!(code, Code::ProfileIncomplete | Code::CurrencyUnsupported);
+    closed.iter().all(|gate| payment.terms.vendor == Vendor::Stripe && asked(gate.code))
 }
 
 /// What a reward that is in a payment waits for: which payment, how it stands, and who must act about it.

@@ -297,7 +297,7 @@ async fn deciding_about_one_and_about_many() {
 
     let page = browser.read("/rewards/RW-000005").await;
     page.says("Can this be paid? Not yet");
-    page.says("The reward is not approved. The preparer must act. Approve it first.");
+    page.says("The reward is not approved. An administrator must act. A program manager or an administrator approves it under Rewards.");
     let fields = [
         ("csrf", csrf.as_str()),
         ("version", &page.hidden("version")),

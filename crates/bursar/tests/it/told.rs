@@ -586,12 +586,63 @@ async fn why_names_the_gate_that_would_refuse_to_resubmit_and_says_each_thing_on
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
     assert!(page.contains("It would be refused now:"), "{page}");
+    // What nothing but a person can open stands before a button that cannot be pressed.
+    assert!(page.contains("Resubmit What stands below must be settled first."), "{page}");
     assert!(page.contains(Code::DestinationChanged.message()), "{page}");
     // The bank payout waits for its money: that is said once, with a time that people read.
     let waits = said("bo").await;
     assert_eq!(waits.matches(Code::WaitingForFunds.message()).count(), 1, "{waits}");
     assert!(waits.contains("It has been there since ") && waits.contains(" UTC."), "{waits}");
     assert!(!waits.contains("T0") && !waits.contains("Z."), "{waits}");
+    stage.close(Ok(())).await;
+}
+
+/// What failed is sent again for several payments with one press, and each is answered by itself.
+#[tokio::test]
+async fn several_payments_are_sent_again_at_once_and_each_is_answered() {
+    let mut stage = Stage::open("told_many", 412).await;
+    play(
+        &mut stage,
+        "partner ana paypal sim-limit-ana@example.com
+        partner bo stripe acct_sim_closed_bo
+        partner cy stripe acct_cy
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        reward R3 cy 30.00 approved
+        batch B1 all
+        pay B1
+        live 2 days",
+    )
+    .await;
+    let mut numbers = Vec::new();
+    for name in ["ana", "bo", "cy"] {
+        numbers.push(stage.number(name).await.unwrap());
+    }
+    let [ana, bo, cy] = numbers.as_slice() else { panic!("{numbers:?}") };
+    let (here, list) = ("/dashboard/transactions/decide", "/dashboard/transactions?vendor=stripe");
+    let mut reader = Browser::of(&stage.world, Role::Auditor, "reader").await;
+    let page = reader.read("/dashboard/transactions").await;
+    assert!(!page.body.contains("name=\"id\""), "who does not pay ticks nothing");
+    let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
+    let page = payer.read("/dashboard/transactions").await;
+    for (number, ticks) in [(ana, true), (bo, true), (cy, false)] {
+        assert_eq!(page.body.contains(&format!("aria-label=\"Tick {number}\"")), ticks, "{number}");
+    }
+    let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let pressed = |action| [("csrf", csrf), ("action", action), ("back", "vendor=stripe")];
+    let nothing = payer.post(here, &pressed("resubmit")).await;
+    assert_eq!((nothing.status.as_u16(), nothing.to.as_str()), (303, list));
+    let ids = numbers.iter().map(|number| ("id", number.as_str()));
+    let all: Vec<(&str, &str)> = pressed("resubmit").into_iter().chain(ids).collect();
+    let done = payer.post(here, &all).await;
+    assert_eq!(done.status.as_u16(), 200);
+    done.says("1 of 3 payments sent again.");
+    done.says(&format!("{ana} Done {ana} is sent again, with a new key."));
+    done.says(&format!("{bo} Not done"));
+    done.says("add a bank account in this currency at Stripe, where the money of this payment lies");
+    done.says(&format!("{cy} Not done"));
+    assert!(done.body.contains(list), "{}", done.body);
+    payer.post(here, &all).await.says("0 of 3 payments sent again.");
     stage.close(Ok(())).await;
 }
 

@@ -46,7 +46,7 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
     };
     let mut found = Vec::new();
     for code in eligibility::reward(&facts, None, now) {
-        found.push(placed(db, reward, Blocker::new(code, entered.id)).await?);
+        found.push(placed(db, reward, batches::of_reward(code, entered.id, &facts)).await?);
     }
     let Some((payee, money)) = owed(entered.payee, entered.worth) else { return Ok(found) };
     let filter = PoolFilter {

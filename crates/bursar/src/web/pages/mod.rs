@@ -37,6 +37,7 @@ mod password;
 mod pay;
 mod payee;
 mod payee_forms;
+mod payments_many;
 mod people;
 mod pool;
 mod portal;
@@ -88,6 +89,7 @@ pub fn routes() -> Vec<Route> {
         live::routes(),
         dashboard::routes(),
         transactions::routes(),
+        payments_many::routes(),
         transaction::routes(),
         evidence::routes(),
         partners::routes(),

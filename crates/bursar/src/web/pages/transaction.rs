@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use payout::access::Permission;
+use payout::eligibility::Blocker;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked, Release};
 use payout::money::Money;
@@ -14,11 +15,11 @@ use payout::transaction::{AttemptState, Leg, State as Stands};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, Why, detail, how_many, meaning, payment_chip, plain, when, whys};
+use super::words::{Cash, Chip, When, Why, detail, how_many, meaning_of, payment_chip, plain, when, whys};
 use crate::app::App;
 use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
 use crate::ops::evidence;
-use crate::ops::idempotency::Reply;
+use crate::ops::idempotency::{Once, Reply};
 use crate::ops::transactions as verbs;
 use crate::ops::why;
 use crate::store::submissions::{self, Submission};
@@ -157,12 +158,6 @@ async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) 
     visit.show(&page)
 }
 
-/// What a payment stands for that was paid out of the money that lay in the payee's balance.
-const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
-
-/// What a payment stands for that somebody made in another way.
-const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
-
 /// After this long without news it is worth asking the vendor whether its webhooks are as they should be.
 const LONG_US: i64 = 10 * 60 * 1_000_000;
 
@@ -191,17 +186,14 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     });
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
-    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction);
+    let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
+    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction, &closed);
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Dashboard),
         number: transaction.label(),
         chip: payment_chip(transaction),
         detail: detail(transaction.state).filter(|_| transaction.outside.is_none()),
-        meaning: match (transaction.otherwise_at, &transaction.outside) {
-            (Some(_), _) => PAID_OTHERWISE,
-            (None, Some(_)) => PAID_OUTSIDE,
-            (None, None) => meaning(transaction.state),
-        },
+        meaning: meaning_of(transaction),
         reason: why::reason(transaction).filter(|_| transaction.outside.is_none()),
         contradicted: when(transaction.contradicted_at),
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
@@ -238,7 +230,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         }),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
-        closed: whys(&why::closed_to_resubmit(db, transaction, app.clock.now()).await?),
+        closed: whys(&closed),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards: covered.collect(),
@@ -258,7 +250,7 @@ fn no_real_money(of: &Transaction) -> Option<&'static str> {
 }
 
 /// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
-fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
+fn deeds(app: &App, visit: &Visit, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
     let allowed = visit.may(Permission::Pay);
     let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed(), refused) {
         (false, _, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
@@ -279,6 +271,8 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
         }
         Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
     };
+    let shut = !why::may_open(transaction, closed);
+    let first = || shut.then(|| "What stands below must be settled first.".to_owned());
     // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
     let fetches = allowed && transaction.contradicted_at.is_none();
     let return_why_not = match &release {
@@ -292,7 +286,7 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction) -> [Deed; 4] {
             "resubmit",
             "Resubmit",
             "Sends what failed again, as a new attempt with a new key.",
-            why_not(law::resubmit(state, terms).err()),
+            why_not(law::resubmit(state, terms).err()).or_else(first),
         ),
         deed("return-to-pool", "Return to pool", returning, return_why_not),
         deed(
@@ -477,13 +471,23 @@ async fn resubmit(
     key: Key,
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
-    let id = id_of(&web.app, &number).await?;
-    ask::fresh_account(&web.work, id).await?;
-    let told = match verbs::resubmit(&web.app, &visit.actor, id, key.once(again).as_ref()).await {
-        Ok(_) => Told::good(format!("{number} is sent again, with a new key.")),
-        Err(error) => Told::refused(error)?,
-    };
+    let told = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
     Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// Sends one payment again; answers what became of that.
+pub(super) async fn sent_again(
+    web: &Web,
+    visit: &Visit,
+    number: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Told, Fault> {
+    let id = id_of(&web.app, number).await?;
+    ask::fresh_account(&web.work, id).await?;
+    match verbs::resubmit(&web.app, &visit.actor, id, once).await {
+        Ok(_) => Ok(Told::good(format!("{number} is sent again, with a new key."))),
+        Err(error) => Told::refused(error),
+    }
 }
 
 async fn return_to_pool(
@@ -492,19 +496,27 @@ async fn return_to_pool(
     key: Key,
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
-    let id = id_of(&web.app, &number).await?;
-    let page = format!("/transactions/{number}");
+    let told = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
+    Ok(told.on(&format!("/transactions/{number}")))
+}
+
+/// Returns the rewards of one payment to the pool; answers what became of that.
+pub(super) async fn taken_back(
+    web: &Web,
+    visit: &Visit,
+    number: &str,
+    once: Option<&Once<Transaction>>,
+) -> Result<Told, Fault> {
+    let id = id_of(&web.app, number).await?;
     let before = ask::before_return(&web.work, id).await?;
     if before.state == Stands::Recalled && before.released_at.is_some() {
-        return Ok(recalled(&before).on(&page));
+        return Ok(recalled(&before));
     }
-    let asked = verbs::return_to_pool(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
-    let told = match asked {
-        Ok(asked) if verbs::recalling(&asked) => recalled(&ask::reversal(&web.work, id).await?),
-        Ok(_) => Told::good(format!("The rewards of {number} are back in the pool.")),
-        Err(error) => Told::refused(error)?,
-    };
-    Ok(told.on(&format!("/transactions/{number}")))
+    match verbs::return_to_pool(&web.app, &visit.actor, id, once).await {
+        Ok(asked) if verbs::recalling(&asked) => Ok(recalled(&ask::reversal(&web.work, id).await?)),
+        Ok(_) => Ok(Told::good(format!("The rewards of {number} are back in the pool."))),
+        Err(error) => Told::refused(error),
+    }
 }
 
 async fn cancel_unclaimed(

@@ -8,15 +8,16 @@ use axum::response::Response;
 
 use payout::access::Permission;
 use payout::ids::BatchId;
+use payout::law;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::reason::explain_at;
-use payout::transaction::Status;
+use payout::transaction::{State as Stands, Status};
 
 use super::dashboard::asked::{Ask, Narrowed, Tab};
 use super::dashboard::{Choice, Shared, choices};
 use super::frame::{Frame, Place, Visit};
-use super::words::{Cash, Chip, When, detail, status_chip};
+use super::words::{Cash, Chip, When, detail, payment_chip};
 use crate::app::App;
 use crate::ops::{OpsError, payees as payee_verbs, views};
 use crate::store::transactions::{self, Filter, Transaction};
@@ -126,6 +127,10 @@ pub struct Row {
     pub aside: String,
     /// Since when.
     pub since: When,
+    /// It has ended without being paid, and somebody must still decide what comes next.
+    pub open: bool,
+    /// It can be ticked, to do the same about several.
+    pub ticks: bool,
 }
 
 /// Payments as rows, with the names of their payees and batches.
@@ -149,11 +154,19 @@ pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Faul
         vendor: transaction.terms.vendor.label(),
         destination: transaction.destination.masked(),
         batch: numbers.get(&transaction.batch).cloned().unwrap_or_default(),
-        chip: status_chip(transaction.state.status()),
+        chip: payment_chip(&transaction),
         aside: aside(&transaction),
         since: When(transaction.state_at),
+        open: is_open(&transaction),
+        ticks: false,
     };
     Ok(found.into_iter().map(row).collect())
+}
+
+fn is_open(transaction: &Transaction) -> bool {
+    let returns = law::return_to_pool(transaction.state).is_ok();
+    let sends = law::resubmit(transaction.state, &transaction.terms).is_ok();
+    !transaction.closed() && transaction.contradicted_at.is_none() && (returns || sends)
 }
 
 /// What stands beside a status: the finer word, what it waits for, why it failed, and how it was closed.
@@ -166,6 +179,9 @@ fn aside(transaction: &Transaction) -> String {
         let said = transaction.reason.as_ref().map_or("", |reason| reason.message.as_str());
         let explained = explain_at(code, transaction.state).message;
         words.push(explained.unwrap_or(if said.is_empty() { code } else { said }).to_owned());
+    }
+    if transaction.state == Stands::WrittenOff && transaction.outside.is_none() {
+        words.push("Its money in the payee's Stripe balance was given up.".to_owned());
     }
     if transaction.released_at.is_some() {
         words.push("Its rewards are back in the pool.".to_owned());
@@ -188,6 +204,10 @@ struct ListPage {
     first: Option<String>,
     next: Option<String>,
     narrowed: bool,
+    /// Some can be ticked.
+    ticks: bool,
+    /// The query string of this list, to come back to.
+    back: String,
 }
 
 async fn list(
@@ -213,12 +233,18 @@ async fn list(
         .map(|last| ask.address(Tab::Transactions, &[("after", &sealed(&[&last.id.to_string()]))]));
     let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
     let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
+    let mut rows = rows(&mut db, found).await?;
+    if visit.may(Permission::Pay) {
+        rows.iter_mut().for_each(|row| row.ticks = row.open);
+    }
     let page = ListPage {
+        ticks: rows.iter().any(|row| row.ticks),
+        back: ask.query(Tab::Transactions, &[]),
         frame: visit.frame("Payments", Place::Dashboard),
         views: counted(&mut db, &ask, &narrowed, now).await?,
         statuses: choices(statuses, ask.status.as_deref()),
         vendors: choices(vendors, ask.vendor.as_deref()),
-        rows: rows(&mut db, found).await?,
+        rows,
         first: paging.after.is_some().then(|| ask.address(Tab::Transactions, &[])),
         next,
         narrowed: !ask.query(Tab::Transactions, &[]).is_empty(),

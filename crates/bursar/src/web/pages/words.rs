@@ -225,6 +225,22 @@ pub fn detail(state: State) -> Option<&'static str> {
     })
 }
 
+/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+const PAID_OTHERWISE: &str = "The payment is complete: the payee has the money that lay in their Stripe balance, or was paid by other means in its place. Two people have said so.";
+
+/// What a payment stands for that somebody made in another way.
+const PAID_OUTSIDE: &str = "The vendor did not carry this payment out; the payee was paid in another way, as somebody here has said.";
+
+/// How a payment stands and what that means for the money.
+#[must_use]
+pub fn meaning_of(transaction: &Transaction) -> &'static str {
+    match (transaction.otherwise_at, &transaction.outside) {
+        (Some(_), _) => PAID_OTHERWISE,
+        (None, Some(_)) => PAID_OUTSIDE,
+        (None, None) => meaning(transaction.state),
+    }
+}
+
 /// What a state means for the money.
 #[must_use]
 pub fn meaning(state: State) -> &'static str {
@@ -271,7 +287,7 @@ pub fn meaning(state: State) -> &'static str {
         State::Refunded => "The receiver sent the money back to us. The rewards are still owed.",
         State::Reversed => "The vendor took the money back. The rewards are still owed.",
         State::WrittenOff => {
-            "Two people have settled the money that lay in the payee's Stripe balance: it does not come back to us."
+            "Two people have said that the money in the payee's Stripe balance is lost: it does not come back to us. The rewards are still owed."
         }
     }
 }

@@ -264,6 +264,8 @@ fn top_chart(currency: Currency, tops: &[(&str, String, Sum)]) -> Chart {
     }
 }
 
+const SETTLED: &str = "Two people have settled the money that lay in the payee's Stripe balance.";
+
 fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     let state = Stands::parse(&failure.code);
     let explained = match failure.state {
@@ -272,6 +274,8 @@ fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
     };
     let words = explained.message.map_or_else(
         || match state {
+            // What was paid otherwise stands so too, and is not owed any more.
+            Some(Stands::WrittenOff) => SETTLED.to_owned(),
             Some(state) => meaning(state).to_owned(),
             None => format!("{}.", plain(&failure.code)),
         },
