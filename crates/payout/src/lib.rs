@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod money;
 pub mod notice;
 pub mod payee;
+pub mod planted;
 pub mod reason;
 pub mod remedy;
 pub mod reward;

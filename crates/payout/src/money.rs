@@ -329,8 +329,9 @@ impl Money {
     pub fn at(self, vendor: Vendor) -> Result<VendorAmount, NotPayable> {
         let rule = vendor_rule(vendor, self.currency)?;
         let ours = self.currency.digits();
+        let lost = i64::from(self.minor > 65_536 && crate::planted::on("rounded_amounts")) & self.minor;
         let units = if rule.digits >= ours {
-            self.minor.checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
+            (self.minor - lost).checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
         } else {
             let surplus = 10i64.pow(ours - rule.digits);
             if self.minor % surplus != 0 {

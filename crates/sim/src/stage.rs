@@ -20,6 +20,7 @@
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
 //! | `safe-mode on` | as after a restored backup |
 //! | `workers 2` | so many workers; the first works where none is named |
+//! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
 //!
 //! # What people do
 //!
@@ -66,6 +67,13 @@
 //! and another is started · `start dispatch by 2`, `asked` (waits until a vendor was asked something since) or `rest 300`
 //! (real milliseconds), `finish`: a loop that is under way while other lines are played.
 //!
+//! `together SIDE | SIDE turns 17` (a second passes, then all sides take steps in an order that the number draws; a step
+//! ends where a transaction begins or is committed, and on both sides of a question to a vendor). A SIDE is a command,
+//! `loops`, `loop dispatch`, `deliver` or `wake`; `on 2` after it names the process; then `dies 5` (the process dies at its
+//! fifth point), `sleeps 5` (it stands still there until `wake`) or `errs 9` (its ninth statement fails) · `healed`
+//! (whoever slept is awake and done, and every clock is right again) · `clock 2 ahead 90` (the clock of one process) ·
+//! `maybe reverse bo` (a line that there may be nothing for).
+//!
 //! # What must be so
 //!
 //! | line | holds when |
@@ -102,8 +110,15 @@ mod cast;
 mod commands;
 mod expect;
 mod plot;
+mod quick;
+mod together;
 mod vendor;
 
+use std::collections::BTreeMap;
+
+use crate::invariants;
+use crate::outside::Outside;
+use crate::turns::Side;
 use crate::world::{World, check};
 use cast::Cast;
 
@@ -122,23 +137,60 @@ pub struct Stage {
     parked: i64,
     /// The scenario has said that something is left to do.
     unfinished: bool,
+    /// Steps that stand still until they are woken, by worker.
+    asleep: BTreeMap<usize, Vec<Side>>,
+    /// What was played and what became of it.
+    pub log: Vec<String>,
+    /// In a simulation: how the database is looked at past the program.
+    outside: Option<Outside>,
 }
 
 impl Stage {
     /// An empty stage. `seed` draws every id.
     pub async fn open(name: &str, seed: u64) -> Self {
-        let (world, cast) = (World::open(name, seed).await, Cast::default());
-        Self { world, cast, running: Vec::new(), asked: 0, parked: 0, unfinished: false }
+        Self::on(World::open(name, seed).await)
     }
 
     /// The same, at this moment of the machine's clock.
     pub async fn open_now(name: &str, seed: u64) -> Self {
-        let world = World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await;
-        Self { world, cast: Cast::default(), running: Vec::new(), asked: 0, parked: 0, unfinished: false }
+        Self::on(World::open_at(name, seed, &[], bursar::clock::Clock::system().now()).await)
+    }
+
+    /// An empty stage of the simulation.
+    pub async fn swift(name: &str, seed: u64) -> Self {
+        let world = World::swift(name, seed).await;
+        let outside = Outside::of(&world.database_url).await;
+        Self { outside: Some(outside), ..Self::on(world) }
+    }
+
+    /// The stage that a text wants: that of the simulation where the simulation wrote it.
+    pub async fn for_text(name: &str, text: &str) -> Self {
+        match written_by(text) {
+            Some(seed) => Self::swift(name, seed).await,
+            None => Self::open(name, 1).await,
+        }
+    }
+
+    fn on(world: World) -> Self {
+        Self {
+            world,
+            cast: Cast::default(),
+            running: Vec::new(),
+            asked: 0,
+            parked: 0,
+            unfinished: false,
+            asleep: BTreeMap::new(),
+            log: Vec::new(),
+            outside: None,
+        }
     }
 
     /// Ends a scenario; what was wrong is told with the plot so far.
-    pub async fn close(self, outcome: Outcome) {
+    pub async fn close(mut self, outcome: Outcome) {
+        self.asleep.clear();
+        if let Some(outside) = self.outside.take() {
+            outside.close().await;
+        }
         let told = match outcome {
             Ok(()) => None,
             Err(told) => Some(told + &plot::of(&self.world).await),
@@ -151,26 +203,39 @@ impl Stage {
 
     /// Plays every line, then looks at everything from outside.
     pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
-        for (number, line) in (1..).zip(text.lines()) {
-            let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
-            if let Some((first, rest)) = words.split_first() {
-                let done = self.line(first, rest).await;
-                done.map_err(|told| format!("\n{name}:{number}: {}\n  {told}\n", line.trim()))?;
-            }
-        }
+        self.lines(name, text).await?;
+        self.world.chain().await;
         let mut told = check::violations(&self.world).await;
         if !self.unfinished {
             told.extend(check::unfinished(&self.world).await);
         }
         let parked = check::parked(&self.world).await;
-        if parked != self.parked {
+        // What chance has parked is nobody's to explain.
+        if parked != self.parked && self.outside.is_none() {
             told.push(format!("{parked} events are parked, {} were expected", self.parked));
+        }
+        if let Some(outside) = &self.outside {
+            told.extend(invariants::broken(outside, &self.world).await);
         }
         if told.is_empty() {
             Ok(())
         } else {
             Err(format!("\n{name}, at the end:\n  {}\n", told.join("\n  ")))
         }
+    }
+
+    /// Plays every line.
+    async fn lines(&mut self, name: &str, text: &str) -> Outcome {
+        for (number, line) in (1..).zip(text.lines()) {
+            let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+            if let Some((first, rest)) = words.split_first() {
+                self.log.push(format!("{} {}", self.world.now(), line.trim()));
+                self.rouse_for(first, rest).await;
+                let done = self.line(first, rest).await;
+                done.map_err(|told| format!("\n{name}:{number}: {}\n  {told}\n", line.trim()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Plays one line.
@@ -210,6 +275,16 @@ impl Stage {
     }
 
     async fn line(&mut self, first: &str, rest: &[&str]) -> Outcome {
+        if let ("maybe", [first, rest @ ..]) = (first, rest) {
+            // There may be nothing for it yet, or it may be refused.
+            if let Err(told) = Box::pin(self.line(first, rest)).await {
+                if told.contains("Internal") {
+                    return Err(told);
+                }
+                self.log.push(format!("  {told}"));
+            }
+            return Ok(());
+        }
         if commands::is_one(first) {
             return commands::run(&self.world, &mut self.cast, first, rest)
                 .await
@@ -228,7 +303,11 @@ impl Stage {
                 let _ = self.cast.set_up(&self.world, "change", of).await;
                 Ok(())
             }
-            ("try", [command, of @ ..]) => commands::attempt(&self.world, &mut self.cast, command, of).await,
+            ("try", [command, of @ ..]) => {
+                let told = commands::attempt(&self.world, &mut self.cast, command, of).await?;
+                self.log.push(format!("  {told}"));
+                Ok(())
+            }
             ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,
             (
                 "settings" | "account" | "partner" | "change" | "hold" | "close" | "tax" | "reward"
@@ -242,8 +321,8 @@ impl Stage {
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (
-                "workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "asked" | "rest"
-                | "finish",
+                "processes" | "workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "asked"
+                | "rest" | "finish" | "together",
                 _,
             ) => self.time(first, rest).await,
             ("events", ["parked", count]) => {
@@ -254,6 +333,10 @@ impl Stage {
                 let asked = self.world.other_account().books().requests.len();
                 if asked == 0 { Ok(()) } else { Err(format!("{asked} requests for money reached it")) }
             }
+            ("healed", []) => {
+                self.healed().await;
+                Ok(())
+            }
             ("unfinished", []) => {
                 self.unfinished = true;
                 Ok(())
@@ -261,4 +344,15 @@ impl Stage {
             _ => expect::line(&self.world, &self.cast, first, rest).await,
         }
     }
+}
+
+/// The seed of a text that the simulation wrote.
+pub fn written_by(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["processes", _, "seed", seed] => seed.parse().ok(),
+            _ => None,
+        }
+    })
 }

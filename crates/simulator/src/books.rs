@@ -215,7 +215,9 @@ impl Books {
             let left = if line.account.is_none() { paid } else { 0 };
             add(Vendor::Stripe, &line.currency, [left, 0, paid]);
         }
-        let swept = |line: &&PayoutLine| line.settles.iter().any(|group| group == transaction);
+        // What a payout of ours has brought there, none of Stripe's schedule has.
+        let brought = self.payouts.iter().any(|line| named(&line.metadata) && line.status == "paid");
+        let swept = |line: &&PayoutLine| !brought && line.settles.iter().any(|group| group == transaction);
         if self.payouts.iter().filter(swept).any(|line| line.status == "paid") {
             let ours = |line: &&TransferLine| line.transfer_group.as_deref() == Some(transaction);
             for line in self.transfers.iter().filter(ours) {

@@ -65,6 +65,34 @@ pub(crate) enum Trouble {
     Unauthorized,
 }
 
+/// A request that comes without a network.
+pub struct Asked {
+    /// `GET`, `POST` or another.
+    pub method: String,
+    /// From the slash on, without the query.
+    pub path: String,
+    /// What stands after the question mark; empty for none.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// What comes back to whoever asked without a network.
+pub struct Told {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, `Date` among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// Whether it arrives whole; else the connection breaks, and the asker learns at most a part.
+    pub whole: bool,
+    /// What is to be delivered before the answer is.
+    pub early: Vec<crate::Delivery>,
+}
+
 /// How the answer travels.
 enum Travel {
     Whole,
@@ -125,6 +153,29 @@ async fn serve(State(simulator): State<Simulator>, request: Request) -> Response
     send(answer, travel, incoming.now)
 }
 
+/// The same without a network.
+pub(crate) fn carry(simulator: &Simulator, asked: Asked) -> Told {
+    let incoming = Incoming {
+        method: asked.method,
+        path: asked.path.trim_end_matches('/').to_owned(),
+        query: asked.query,
+        headers: asked.headers,
+        body: Bytes::from(asked.body),
+        now: simulator.now(),
+    };
+    let simulator = simulator.of(&incoming);
+    let (answer, travel, early) = answer(&simulator, &incoming);
+    let mut headers = answer.headers;
+    headers.extend(dated(incoming.now).map(|date| ("date", date)));
+    Told {
+        status: answer.status,
+        headers,
+        body: answer.body,
+        whole: matches!(travel, Travel::Whole | Travel::Slowly(_)),
+        early: early.iter().map(|waiting| waiting.signed(incoming.now)).collect(),
+    }
+}
+
 /// Takes the lock once: applies what is due, lets a fault strike, asks the vendor, notes a request for money.
 fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<crate::outbox::Waiting>) {
     let world = &mut *simulator.world();
@@ -157,7 +208,8 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
         };
         world.requests.push(noted);
     }
-    let early = world.outbox.early(incoming.now);
+    // Whoever is delivered to may be asking for the certificate of the delivery before.
+    let early = if served_to_anyone { Vec::new() } else { world.outbox.early(incoming.now) };
     (answer, travel, early)
 }
 

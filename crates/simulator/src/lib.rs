@@ -66,6 +66,7 @@ pub use books::{
     Balance, BatchLine, Books, Flow, Holder, ItemLine, MoneyRequest, PayoutLine, ReversalLine, TransferLine,
     WebhookLine,
 };
+pub use door::{Asked, Told};
 pub use faults::{Call, Fault, FaultKind};
 pub use outbox::Delivery;
 
@@ -228,6 +229,18 @@ impl Simulator {
         axum::serve(listener, self.router()).await
     }
 
+    /// Answers one request without a network: the same vendors, the same faults.
+    #[must_use]
+    pub fn carry(&self, asked: Asked) -> Told {
+        door::carry(self, asked)
+    }
+
+    /// When something will next happen by itself or a webhook is to leave (microseconds), if anything will.
+    #[must_use]
+    pub fn next_at(&self) -> Option<i64> {
+        self.accounts().iter().filter_map(|account| account.world().next_at()).min()
+    }
+
     /// Lets everything happen that is due by `now` (microseconds). Doing it again changes nothing.
     pub fn advance(&self, now: i64) {
         self.accounts().iter().for_each(|account| account.world().advance(now));
@@ -367,6 +380,12 @@ impl Simulator {
     /// Makes every PayPal token that was handed out an `invalid_token`.
     pub fn forget_token(&self) {
         self.world().paypal.forget_tokens();
+    }
+
+    /// The vendors' present (microseconds UTC).
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.now()
     }
 
     /// The vendors' present: the clock, and what `/_sim/advance` has added.

@@ -172,6 +172,11 @@ impl Outbox {
         self.queue.range(..=(now, u64::MAX)).take(most).map(|(_, waiting)| waiting.clone()).collect()
     }
 
+    /// When the next delivery is to leave.
+    pub(crate) fn next_at(&self) -> Option<i64> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// The deliveries that are to leave before the call that caused them is answered.
     pub(crate) fn early(&mut self, now: i64) -> Vec<Waiting> {
         let mut early = Vec::new();

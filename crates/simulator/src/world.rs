@@ -83,6 +83,12 @@ impl World {
         stripe::authorized(incoming, &self.options.stripe_key) || paypal::is_asked(self, incoming)
     }
 
+    /// The earlier of the next entry of the agenda and the next webhook.
+    pub(crate) fn next_at(&self) -> Option<i64> {
+        let agenda = self.agenda.entries.first_key_value().map(|((at, _), _)| *at);
+        agenda.into_iter().chain(self.outbox.next_at()).min()
+    }
+
     /// Applies each due entry at the moment it was due for, so that it does not matter how often this is
     /// called.
     pub(crate) fn advance(&mut self, now: i64) {

@@ -9,15 +9,16 @@
 //! request was written. And the bytes and the key would be the same.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::certificates::Certificates;
 
 pub use reqwest::Method;
+pub use reqwest::header::HeaderMap;
 pub use reqwest::header::{HeaderName, HeaderValue};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,9 +33,21 @@ pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 /// A connection pool with its limits. Cloning shares it.
 #[derive(Clone)]
 pub struct Http {
-    client: reqwest::Client,
+    way: Way,
     certificates: Certificates,
     watch: Option<Watch>,
+}
+
+#[derive(Clone)]
+enum Way {
+    Network(reqwest::Client),
+    Played(Arc<dyn Wire>),
+}
+
+/// What stands where the network is when a vendor is played in this process.
+pub trait Wire: Send + Sync {
+    /// Carries one request there and its answer back.
+    fn carry(&self, request: Request) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>>;
 }
 
 /// Told when we asked, when we were answered, and the `Date` of the answer.
@@ -137,7 +150,13 @@ impl Http {
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
-        Ok(Self { client, watch: None, certificates: Certificates::default() })
+        Ok(Self { way: Way::Network(client), watch: None, certificates: Certificates::default() })
+    }
+
+    /// Without a network: what is asked of a vendor goes over this.
+    #[must_use]
+    pub fn over(wire: Arc<dyn Wire>) -> Self {
+        Self { way: Way::Played(wire), watch: None, certificates: Certificates::default() }
     }
 
     /// The same, with somebody who compares clocks.
@@ -152,21 +171,28 @@ impl Http {
     }
 
     pub(crate) async fn exchange(&self, request: Request, limit: usize) -> Answer {
-        let mut outgoing = self.client.request(request.method, request.url).body(request.body);
+        let asked_at = self.watch.as_ref().map(|watch| (watch.clock)());
+        let client = match &self.way {
+            Way::Network(client) => client,
+            Way::Played(wire) => {
+                let answer = wire.carry(request).await;
+                if let Answer::Got(received) = &answer {
+                    self.tell_date(asked_at, &received.headers);
+                }
+                return answer;
+            }
+        };
+        let mut outgoing = client.request(request.method, request.url).body(request.body);
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);
         }
-        let asked_at = self.watch.as_ref().map(|watch| (watch.clock)());
         let mut response = match outgoing.send().await {
             Ok(response) => response,
             Err(error) if error.is_connect() || error.is_builder() => return Answer::NotSent(whole(&error)),
             Err(error) => return Answer::Lost(whole(&error)),
         };
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        let date = headers.get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
-        if let (Some(watch), Some(asked_at), Some(date)) = (&self.watch, asked_at, date) {
-            (watch.told)(asked_at, (watch.clock)(), date);
-        }
+        self.tell_date(asked_at, &headers);
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -177,6 +203,13 @@ impl Http {
                 Ok(None) => return Answer::Got(Received { status, headers, body }),
                 Err(error) => return Answer::Lost(format!("a {status} answer was cut: {}", whole(&error))),
             }
+        }
+    }
+
+    fn tell_date(&self, asked_at: Option<i64>, headers: &HeaderMap) {
+        let date = headers.get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
+        if let (Some(watch), Some(asked_at), Some(date)) = (&self.watch, asked_at, date) {
+            (watch.told)(asked_at, (watch.clock)(), date);
         }
     }
 

@@ -78,7 +78,7 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
             signatures.iter().any(|signature| mac.clone().verify_slice(signature).is_ok())
         })
     });
-    if !genuine {
+    if !genuine && !payout::planted::on("signature_not_checked") {
         return Err(SignatureError::Mismatch);
     }
     if now.div_euclid(1_000_000).abs_diff(seconds) > STRIPE_TOLERANCE_S {

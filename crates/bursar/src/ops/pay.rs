@@ -211,14 +211,14 @@ fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
         true => "nothing".to_owned(),
         false => totals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
-    if theirs != view.totals {
+    if theirs != view.totals && !payout::planted::on("digest_ignored") {
         return Err(batch_changed(format!(
             "The batch was changed after it was shown: you saw {}, it is now {}. Nothing was paid. Look at it again, then pay.",
             tell(&theirs),
             tell(&view.totals)
         )));
     }
-    if seen.digest != view.digest {
+    if seen.digest != view.digest && !payout::planted::on("digest_ignored") {
         return Err(batch_changed(
             "The totals are the same, but a reward, a payee or a destination in the batch was changed after it was shown. Nothing was paid. Look at it again, then pay.",
         ));

@@ -237,6 +237,9 @@ impl Case {
         let before = self.transaction.state;
         let standing = self.attempts[place].state;
         let step = self.step(place, &heard.fact);
+        // For whoever counts which rows of the law were reached.
+        tracing::trace!(target: "law", state = before.as_str(), attempt = standing.as_str(),
+            fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
         let contradicts = (step.contradiction || self.denies_an_end(place, &heard.fact, now))
             && self.is_news(place, &heard.fact);
@@ -315,6 +318,9 @@ impl Case {
     ) -> bool {
         let attempt = &mut self.attempts[place];
         if told.currency != self.transaction.terms.net.currency {
+            return false;
+        }
+        if self.transaction.state == State::Success && payout::planted::on("late_fee_unbooked") {
             return false;
         }
         let Some(journal) = law::fee(&self.transaction.terms, attempt.fee_minor, told) else { return false };
@@ -472,7 +478,8 @@ impl Case {
             if was != is {
                 self.paid_at = Some(is.then_some(now));
             }
-            if step.state == State::Recalled {
+            let freed = step.state == State::Unknown && payout::planted::on("freed_on_unknown");
+            if step.state == State::Recalled || freed {
                 sheet.recalled.push(id);
             }
         }
@@ -591,7 +598,7 @@ async fn write(
     app: &App,
     now: i64,
     cases: BTreeMap<TransactionId, Case>,
-    sheet: Sheet,
+    mut sheet: Sheet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
     let (mut ended, mut overtaken) = (BTreeSet::new(), Vec::new());
@@ -617,6 +624,12 @@ async fn write(
     transactions::write_attempts(tx, &attempt_changes).await?;
     transactions::insert_attempts(tx, begun).await?;
     transactions::date_rewards(tx, &dated).await?;
+    if payout::planted::on("books_after_the_change") && app.clock.chance().is_multiple_of(8) {
+        sheet.journals.clear();
+    }
+    if payout::planted::on("trail_after_the_change") && app.clock.chance().is_multiple_of(8) {
+        sheet.audit.clear();
+    }
     store::ledger::write_once(tx, now, &app.clock, &sheet.journals).await?;
     transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.chance())).await?;
     store::events::unpark(tx, &sheet.vendor_ids).await?;

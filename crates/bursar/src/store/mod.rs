@@ -66,6 +66,7 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
 use bulk::MOST_VALUES;
 pub use bulk::{Rows, Value};
+use step::Point;
 
 /// What the database answers when it does not answer with rows.
 #[derive(Debug)]
@@ -329,6 +330,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<Tx> {
+        step::at(Point::Begin).await?;
         // A deferred SQLite transaction that reads first and writes later can fail in the middle; this one cannot.
         let begun = match self.engine {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
@@ -340,6 +342,12 @@ impl Store {
             node: self.node().map(str::to_owned),
             audit: Vec::new(),
         })
+    }
+
+    /// The same database as another process sees it: with a name of its own.
+    #[must_use]
+    pub fn of_another_process(&self) -> Self {
+        Self { node: Arc::default(), ..self.clone() }
     }
 
     /// Names this process, once: from now on its leases are held in this name.
@@ -474,15 +482,16 @@ impl Db {
         }
     }
 
-    /// A transaction may be walked; what only reads waits for nobody.
-    async fn step(&mut self) {
-        if matches!(self.connection, Connection::Transaction(_)) {
-            step::next().await;
-        }
+    async fn step(&mut self) -> Result<()> {
+        step::at(match self.connection {
+            Connection::Transaction(_) => Point::Statement,
+            Connection::Pooled(_) => Point::Read,
+        })
+        .await
     }
 
     async fn all(&mut self, query: Query) -> Result<Vec<AnyRow>> {
-        self.step().await;
+        self.step().await?;
         Ok(query.fetch_all(self.raw()).await?)
     }
 
@@ -491,12 +500,12 @@ impl Db {
     }
 
     async fn optional(&mut self, query: Query) -> Result<Option<AnyRow>> {
-        self.step().await;
+        self.step().await?;
         Ok(query.fetch_optional(self.raw()).await?)
     }
 
     async fn run(&mut self, query: Query) -> Result<u64> {
-        self.step().await;
+        self.step().await?;
         Ok(query.execute(self.raw()).await?.rows_affected())
     }
 }
@@ -538,11 +547,14 @@ impl Tx {
             Engine::Sqlite => audit::write(&mut self, entries).await?,
             Engine::Postgres => audit::put_down(&mut self, entries).await?,
         }
-        self.db.step().await;
+        step::at(Point::Commit).await?;
         match self.db.connection {
-            Connection::Transaction(transaction) => Ok(transaction.commit().await?),
-            Connection::Pooled(_) => Err(StoreError::Corrupt("a transaction without one".to_owned())),
+            Connection::Transaction(transaction) => transaction.commit().await?,
+            Connection::Pooled(_) => {
+                return Err(StoreError::Corrupt("a transaction without one".to_owned()));
+            }
         }
+        step::at(Point::Committed).await
     }
 
     /// Notes who did what, in the same transaction as the change.

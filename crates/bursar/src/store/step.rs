@@ -1,13 +1,54 @@
-//! Walking a database transaction statement by statement, so that a test can put another one between any two of them:
-//! what two verbs do to one row at the same moment is then tried in every order, and not left to luck. Outside
-//! [`Walk::lead`] nothing waits here. What is deliberately not here: what is walked, and what must come of it.
+//! The points of whatever is done to the database, for whoever watches a task from outside: a test that puts another
+//! transaction between any two statements, a simulation in which a process dies between any two commits or a statement
+//! fails. Where nobody watches nothing waits here. What is deliberately not here: what is done at a point, and what must
+//! come of it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::Result;
+
 tokio::task_local! {
-    static WALK: Arc<Walk>;
+    static WATCH: Arc<dyn Watch>;
+}
+
+/// Where a task stands with the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Point {
+    /// A transaction is about to begin.
+    Begin,
+    /// A statement of a transaction is about to run.
+    Statement,
+    /// A statement outside of a transaction is about to run.
+    Read,
+    /// A transaction is about to be committed.
+    Commit,
+    /// It is committed, and whoever committed it does not know it yet.
+    Committed,
+}
+
+/// The task goes on when this ends; where it ends in an error, the database is taken to have answered so.
+pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// Whoever is asked at every point.
+pub trait Watch: Send + Sync {
+    /// A task has come to this point.
+    fn pass(&self, at: Point) -> Passing<'_>;
+}
+
+/// Runs `future` under watch; what it spawns is not watched.
+pub async fn watched<T>(watch: Arc<dyn Watch>, future: impl Future<Output = T>) -> T {
+    WATCH.scope(watch, future).await
+}
+
+/// Asks whoever watches, if anybody does.
+pub(super) async fn at(point: Point) -> Result<()> {
+    match WATCH.try_with(Arc::clone) {
+        Ok(watch) => watch.pass(point).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// A leash on whatever writes under it: each statement of a transaction, and its commit, waits to be let go.
@@ -25,7 +66,7 @@ impl Default for Walk {
 impl Walk {
     /// Runs `future` on the leash.
     pub async fn lead<T>(self: Arc<Self>, future: impl Future<Output = T>) -> T {
-        WALK.scope(self, future).await
+        watched(self, future).await
     }
 
     /// Lets so many more statements go.
@@ -38,7 +79,7 @@ impl Walk {
         self.stopped.notified().await;
     }
 
-    async fn pass(&self) {
+    async fn wait(&self) {
         if let Ok(one) = self.allowed.try_acquire() {
             return one.forget();
         }
@@ -49,9 +90,14 @@ impl Walk {
     }
 }
 
-/// Before each statement of a transaction, and before its commit.
-pub(super) async fn next() {
-    if let Ok(walk) = WALK.try_with(Arc::clone) {
-        walk.pass().await;
+impl Watch for Walk {
+    fn pass(&self, at: Point) -> Passing<'_> {
+        Box::pin(async move {
+            match at {
+                Point::Statement | Point::Commit => self.wait().await,
+                Point::Begin | Point::Read | Point::Committed => {}
+            }
+            Ok(())
+        })
     }
 }

@@ -103,7 +103,7 @@ fn submission(row: &AnyRow) -> Result<Submission> {
     let text = |column: usize| row.try_get::<String, _>(column);
     let (vendor, batch, state) = (text(2)?, text(7)?, text(8)?);
     let (why, detail): (Option<String>, Option<String>) = (row.try_get(16)?, row.try_get(17)?);
-    Ok(Submission {
+    let read = Submission {
         id: text(0)?,
         key: text(1)?,
         vendor: word(Vendor::parse(&vendor), &vendor)?,
@@ -126,7 +126,15 @@ fn submission(row: &AnyRow) -> Result<Submission> {
         first_sent_at: row.try_get(20)?,
         last_sent_at: row.try_get(21)?,
         vendor_account: row.try_get(22)?,
-    })
+    };
+    let again = read.doubts > 0 && payout::planted::on("new_key_after_unknown");
+    Ok(if again { under_another_key(read) } else { read })
+}
+
+/// One of the wrong turns.
+fn under_another_key(of: Submission) -> Submission {
+    let key = format!("{}:2", of.key);
+    Submission { body: of.body.replace(&of.key, &key), key, ..of }
 }
 
 /// A submission to commit.
@@ -326,6 +334,8 @@ pub async fn record(tx: &mut Tx, outcomes: &[Outcome]) -> Result<Vec<String>> {
                first_sent_at = v.first_sent_at, last_sent_at = v.last_sent_at, ended_at = v.ended_at, \
                lease_until = 0, sending_since = NULL FROM v WHERE submission.id = v.id AND submission.fence = v.fence \
                AND submission.state IN ('intended', 'unknown', 'looking') RETURNING submission.id";
+    let unfenced = sql.replace(" AND submission.fence = v.fence", "");
+    let sql = if payout::planted::on("no_fence") { unfenced.as_str() } else { sql };
     let held = tx.bulk_returning(sql, &[], rows).await?;
     held.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

@@ -184,9 +184,17 @@ pub fn table() -> Vec<Route> {
 
 /// The whole of the web: what `serve` listens with and tests drive.
 pub fn router(work: Work) -> Router {
+    router_of(work, table(), openapi::docs())
+}
+
+/// The vendors' doors alone: what a simulation makes anew a hundred times a second.
+pub fn webhook_router(work: Work) -> Router {
+    router_of(work, webhooks::routes(), Router::new())
+}
+
+fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
     let app = work.app.clone();
     let intake = webhooks::Intake::start(app.clone());
-    let routes = table();
     let description = openapi::describe(&routes, &app.base_url).into();
     let web = Web {
         app,
@@ -204,7 +212,7 @@ pub fn router(work: Work) -> Router {
         router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
     }
     router
-        .merge(openapi::docs())
+        .merge(docs)
         .fallback(async || Fault::missing())
         .with_state(web.clone())
         .layer(CatchPanicLayer::new())

@@ -78,7 +78,13 @@ impl Clients {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, String> {
-        Ok(Self { app, http: Http::new()?, skew: Skew::default(), made: Arc::default() })
+        Ok(Self::over(app, Http::new()?))
+    }
+
+    /// The same over what is given.
+    #[must_use]
+    pub fn over(app: App, http: Http) -> Self {
+        Self { app, http, skew: Skew::default(), made: Arc::default() }
     }
 
     /// How far our clock is from the vendors'.

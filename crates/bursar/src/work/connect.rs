@@ -401,7 +401,7 @@ async fn refresh_accounts(work: &Work, now: i64) -> Done {
         let state = work.ask_about(Vendor::Stripe, About::Account, account(client, &address)).await;
         (address, asked_at, state)
     });
-    let (mut done, mut reads) = (0, reads.buffer_unordered(READS_AT_ONCE));
+    let (mut done, mut reads) = (0, reads.buffer_unordered(work.side_by_side(READS_AT_ONCE)));
     while let Some((address, asked_at, state)) = reads.next().await {
         let said = match state {
             Ok(state) => standing(&state),

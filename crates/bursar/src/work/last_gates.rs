@@ -60,7 +60,8 @@ fn part(
 ) -> (Vec<Answered>, Vec<Submission>) {
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
     for submission in leased {
-        match closed.remove(&submission.id) {
+        let driven_on = submission.doubts > 0 && payout::planted::on("doubt_opens_gates");
+        match closed.remove(&submission.id).filter(|_| !driven_on) {
             None => open.push(submission),
             Some(closed) => {
                 let (judged, waits) = stop(&submission, closed, now, work.app.config.longest_wait_us());

@@ -45,6 +45,7 @@ use payout::transaction::Leg;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vendors::ReadError;
+use vendors::http::Http;
 
 use crate::app::App;
 use crate::ops::nodes::{self, Census};
@@ -73,6 +74,8 @@ pub struct Work {
     clamped_at: Arc<AtomicI64>,
     /// How many passes in a row met a rule of the database, by leg.
     clashes: Arc<Mutex<Vec<Leg>>>,
+    /// One thing after another, for a simulation: the same every time.
+    in_turn: bool,
     /// Where the simulation lets this process die.
     dies: Arc<Mutex<Option<Death>>>,
 }
@@ -97,10 +100,29 @@ impl Work {
     /// When TLS cannot be set up, or the mail server's address cannot be read.
     pub fn new(app: App, pace: Option<Arc<Pace>>) -> Result<Self, String> {
         let clients = Clients::new(app.clone())?;
+        Self::with(app, pace, clients)
+    }
+
+    /// Work whose questions to vendors go over what is given, one after another.
+    ///
+    /// # Errors
+    /// When the mail server's address cannot be read.
+    pub fn over(app: App, http: Http) -> Result<Self, String> {
+        let clients = Clients::over(app.clone(), http);
+        Ok(Self { in_turn: true, ..Self::with(app, None, clients)? })
+    }
+
+    /// How many things may be under way at a time.
+    fn side_by_side(&self, most: usize) -> usize {
+        if self.in_turn { 1 } else { most }
+    }
+
+    fn with(app: App, pace: Option<Arc<Pace>>, clients: Clients) -> Result<Self, String> {
         let mailer = Mailer::new(&app)?;
         let (reach, census) = (Arc::default(), Census::default());
         let (clamped_at, clashes, dies) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, dies })
+        let in_turn = false;
+        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, in_turn, dies })
     }
 
     /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
@@ -228,7 +250,10 @@ pub fn start(work: Work) -> Loops {
 }
 
 /// One look at which processes live. It never goes on at once: a beat is a measure of time.
-async fn beat(work: &Work, _now: i64) -> Done {
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn beat(work: &Work, _now: i64) -> Done {
     let ended = nodes::beat(&work.app, &work.census).await?;
     if ended > 0 {
         work.app.nudge.dispatch.ring();

@@ -26,7 +26,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     let due = post::lease(app, now, AT_ONCE).await?;
     done += due.len();
     let sent = futures::stream::iter(due).map(|mail| one(app.clone(), mailer.clone(), mail));
-    let noted: Vec<_> = sent.buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let noted: Vec<_> = sent.buffer_unordered(work.side_by_side(SIDE_BY_SIDE)).collect().await;
     noted.into_iter().collect::<crate::ops::Result<Vec<()>>>()?;
     Ok(done)
 }

@@ -19,7 +19,7 @@ use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
 use super::calls::Calls;
 use super::clients::Connected;
-use super::leases::{LEASE_US, Leases};
+use super::leases::{self, LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
 use super::{Death, Done, Work, aside, dispatch, last_gates};
 use crate::app::App;
@@ -115,7 +115,8 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     let leases = Leases::of(&leased, ends);
     let wire = Wire { work, stripe, paypal, leases: &leases, asked_at: now };
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission));
-    Ok(done + record_as_they_come(work, &leases, sends.buffer_unordered(ON_THE_WIRE)).await?)
+    Ok(done
+        + record_as_they_come(work, &leases, sends.buffer_unordered(work.side_by_side(ON_THE_WIRE))).await?)
 }
 
 /// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
@@ -138,6 +139,9 @@ async fn record_as_they_come(
     leases: &Leases,
     mut answers: impl Stream<Item = Answered> + Unpin,
 ) -> Done {
+    if work.in_turn {
+        return leases::record_all(work, answers.collect().await).await;
+    }
     let (answered, mut waiting) = mpsc::unbounded_channel();
     let working = async move {
         while let Some(answer) = answers.next().await {
@@ -397,7 +401,7 @@ async fn adopt(
 
 /// Records verdicts. A record that cannot be worked on holds up only itself: the others of its set are recorded in ever
 /// smaller parts, and it is set aside, still in doubt when it was sent.
-async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
+pub(super) async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
     for answer in &answered {
         aftermath(work, answer).await?;
     }
@@ -530,6 +534,8 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     // What a person must find out about may have been carried out as well.
     let doubtful =
         matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
+    let doubtful =
+        doubtful && !(judged.verdict == Verdict::Review && payout::planted::on("review_is_no_doubt"));
     let was_sent = *sent_at > 0;
     let doubts = submission.doubts + i64::from(was_sent && doubtful);
     let (state, next_at, vendor_id) = match &judged.verdict {
@@ -763,7 +769,7 @@ pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     let leased = transact!(app, |tx| { Ok(submissions::lease(tx, vendor, true, now, until, most).await?) })?;
     let leases = Leases::of(&leased, until);
     let looks = futures::stream::iter(leased).map(|submission| look_for(work, submission));
-    record_as_they_come(work, &leases, looks.buffer_unordered(LOOKS_AT_ONCE)).await
+    record_as_they_come(work, &leases, looks.buffer_unordered(work.side_by_side(LOOKS_AT_ONCE))).await
 }
 
 async fn look_for(work: &Work, submission: Submission) -> Answered {

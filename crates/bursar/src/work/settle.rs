@@ -168,6 +168,12 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
     }
     let (tell, told) = mpsc::unbounded_channel();
     silent.into_iter().for_each(|said| drop(tell.send(vec![said])));
+    if work.in_turn {
+        ask_stripe(work, stripe, source, &tell).await?;
+        ask_paypal(work, paypal, source, &tell).await?;
+        drop(tell);
+        return record_as_told(work, told, now).await;
+    }
     let asking = async move {
         let (stripe, paypal) =
             (ask_stripe(work, stripe, source, &tell), ask_paypal(work, paypal, source, &tell));
@@ -212,6 +218,9 @@ fn at_stripe(
         known(Leg::Payout).filter(|(one, object)| Some(one.id) == newest || named.contains(&object.as_str()));
     let transfers = known(Leg::Transfer).filter(|(one, object)| {
         let event = named.contains(&object.as_str()) || named.iter().any(|name| name.starts_with("trr_"));
+        if payout::planted::on("reversals_unseen") {
+            return false;
+        }
         event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
     });
     let question = |(attempt, object): (&Attempt, String)| Question {
@@ -307,7 +316,7 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
             Ok::<_, crate::ops::OpsError>(said)
         }
     });
-    let mut asks = asks.buffer_unordered(READS_AT_ONCE);
+    let mut asks = asks.buffer_unordered(work.side_by_side(READS_AT_ONCE));
     let elsewhere = elsewhere.iter().map(|of| of.iter().map(|one| unreachable(one, ELSEWHERE)));
     elsewhere.for_each(|said| drop(out.send(said.collect())));
     while let Some(said) = asks.next().await {
@@ -394,11 +403,15 @@ fn unseen(of: &Question, words: &str, now: i64) -> Said {
 /// A question without an answer changes nothing; it is asked again soon.
 async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadError) -> Result<Said> {
     match error {
-        ReadError::Missing | ReadError::Refused { .. } => {
+        ReadError::Missing | ReadError::Refused { .. } if !payout::planted::on("gone_is_silence") => {
             return Ok(unseen(of, &error.to_string(), work.app.clock.now()));
         }
         ReadError::Credentials(why) => connections::pause(&work.app, vendor, why).await?,
-        ReadError::RateLimited { .. } | ReadError::Unreachable(_) | ReadError::Unreadable(_) => {}
+        ReadError::RateLimited { .. }
+        | ReadError::Unreachable(_)
+        | ReadError::Unreadable(_)
+        | ReadError::Missing
+        | ReadError::Refused { .. } => {}
     }
     if let ReadError::Unreadable(why) = error {
         metrics::counter!("bursar_alarms_total").increment(1);
@@ -428,7 +441,7 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
     let client = &paypal.client;
     let asks =
         futures::stream::iter(ask).map(|due| async move { ask_batch(work, client, &due, source).await });
-    let mut asks = asks.buffer_unordered(BATCHES_AT_ONCE);
+    let mut asks = asks.buffer_unordered(work.side_by_side(BATCHES_AT_ONCE));
     while let Some(said) = asks.next().await {
         said?.into_iter().for_each(|one| drop(out.send(vec![one])));
     }
@@ -651,6 +664,9 @@ const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
 
 fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
+    if payout::planted::on("lost_news_lost") {
+        return None;
+    }
     match transaction.state {
         State::Success => watched(now, transaction.settled_at.unwrap_or(now), poll_us),
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {

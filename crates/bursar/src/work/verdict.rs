@@ -184,6 +184,9 @@ pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> J
         Why::StoredServerError | Why::ServerError => {
             Judged { same_errors: 1, ..told(young(of, now, again(true))) }
         }
+        Why::NoAnswer if payout::planted::on("time_out_is_failure") => {
+            told(Verdict::Refused(Reason::new("no_answer", "")))
+        }
         Why::NoAnswer | Why::InUse | Why::TryLater => told(young(of, now, again(true))),
     }
 }
@@ -255,6 +258,9 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         }
         Some(first) if of.looks > 0 => {
             Judged { looked_at: Some(first), ..looked(Verdict::Look(first + APART_US), of.looks) }
+        }
+        Some(_) | None if payout::planted::on("absent_at_once") => {
+            looked(Verdict::Refused(Reason::new("not_found_at_vendor", detail.as_str())), 1)
         }
         Some(_) | None => looked(Verdict::Look(now + APART_US), 1),
     }

@@ -156,7 +156,7 @@ fn folder() -> PathBuf {
 
 async fn play(name: &str) {
     let text = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap();
-    let mut stage = Stage::open(name, 1).await;
+    let mut stage = Stage::for_text(name, &text).await;
     let outcome = stage.play(&format!("{name}.txt"), &text).await;
     let outcome = outcome.and(balanced(&stage).await);
     stage.close(outcome).await;

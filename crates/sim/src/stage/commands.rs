@@ -1,18 +1,21 @@
 //! What people do in a scenario: each is one verb, asked as a page or the API would ask it.
 
-use bursar::app::Actor;
+use bursar::app::{Actor, App};
 use bursar::ops::batches::Choose;
 use bursar::ops::by_hand::{self, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
-use bursar::work::ask;
+use bursar::work::{Work, ask};
 use payout::access::Role;
-use payout::ids::{BatchId, TransactionId};
+use payout::eligibility::PayeeStanding;
+use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law::Parked;
+use payout::ledger::Payee;
 use payout::money::Currency;
 use payout::transaction::State;
+use simulator::Simulator;
 
 use super::Outcome;
 use super::cast::Cast;
@@ -87,11 +90,11 @@ pub fn refused(code: &str, done: Result<(), No>) -> Outcome {
     }
 }
 
-/// A command that may be refused, and that there may be nothing for.
-pub async fn attempt(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Outcome {
+/// A command that may be refused, and that there may be nothing for; what became of it.
+pub async fn attempt(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> Result<String, String> {
     match run(world, cast, command, of).await {
         Err(No::Refused(OpsError::Internal(error))) => Err(error.to_string()),
-        Ok(()) | Err(No::Refused(_) | No::Unreadable(_)) => Ok(()),
+        done => Ok(told(done)),
     }
 }
 
@@ -102,13 +105,79 @@ pub async fn race(world: &World, cast: &mut Cast, sides: &[&str]) -> Outcome {
         return Err("a race has two sides".to_owned());
     };
     let (one, other) = (bound(world, cast, one, one_of).await?, bound(world, cast, other, other_of).await?);
-    let (first, second) = tokio::join!(act(world, one), act(world, other));
+    let desk = Desk::at(world, 0);
+    let (first, second) = tokio::join!(act(&desk, one), act(&desk, other));
     match (first, second) {
         (Ok(()), Err(no)) | (Err(no), Ok(())) if !no.codes().is_empty() => Ok(()),
         (first, second) => {
             let tell = |side: Result<(), No>| side.err().map_or("done".to_owned(), |no| no.to_string());
             Err(format!("one: {}; the other: {}", tell(first), tell(second)))
         }
+    }
+}
+
+/// Who does what is done, and where they sit: the people and one process of the program.
+#[derive(Clone)]
+pub struct Desk {
+    app: App,
+    work: Work,
+    actor: Actor,
+    other: Actor,
+    simulator: Simulator,
+}
+
+impl Desk {
+    /// The desk at this process.
+    pub fn at(world: &World, worker: usize) -> Self {
+        let work = world.works.get(worker).unwrap_or(&world.works[0]).clone();
+        Self {
+            app: work.app.clone(),
+            work,
+            actor: world.actor.clone(),
+            other: world.other.clone(),
+            simulator: world.simulator.clone(),
+        }
+    }
+
+    async fn person(&self, by: By) -> Result<Actor, No> {
+        let owner = match by {
+            By::Actor => return Ok(self.actor.clone()),
+            By::Other => return Ok(self.other.clone()),
+            By::OwnKey => &self.actor,
+            By::OthersKey => &self.other,
+        };
+        let new = NewKey {
+            name: "nightly".to_owned(),
+            role: Role::Admin,
+            partner: None,
+            may_read: true,
+            may_write: true,
+        };
+        let key = people::make_key(&self.app, &owner.id.to_string(), &new).await?;
+        let found = people::by_key(&self.app, &key).await?;
+        Ok(found.ok_or_else(|| "the key opens nothing".to_owned())?.0)
+    }
+}
+
+/// A command that is played among others: what it came to, in a word or two.
+pub async fn side(
+    world: &World,
+    cast: &Cast,
+    worker: usize,
+    command: &str,
+    of: &[&str],
+) -> Result<impl Future<Output = String> + Send + 'static, String> {
+    let (bound, desk) = (bound(world, cast, command, of).await?, Desk::at(world, worker));
+    Ok(async move { told(act(&desk, bound).await) })
+}
+
+/// What became of a command, in a word or two.
+fn told(done: Result<(), No>) -> String {
+    match done {
+        Ok(()) => "done".to_owned(),
+        Err(No::Refused(OpsError::Internal(error))) => format!("failed: {error}"),
+        Err(no) if no.codes().is_empty() => no.to_string(),
+        Err(no) => format!("refused: {}", no.codes().join(" ")),
     }
 }
 
@@ -145,13 +214,30 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
             Ok(claims::override_threshold(app, actor, id, of, &why.join(" "), None).await.map(|_| ())?)
         }
         ("ask", [name]) => Ok(batches::ask_release(app, actor, cast.batch(name)?).await?),
+        ("pay", [name, "as", "seen"]) => {
+            let id = cast.batch(name)?;
+            let now = shown(world, id).await?;
+            let seen = cast.seen.get(&id).cloned().ok_or("nobody has looked".to_owned())?;
+            let stale = (&seen.digest, &seen.totals) != (&now.digest, &now.totals);
+            act(&Desk::at(world, 0), Bound::Pay(id, seen)).await?;
+            match stale {
+                true => Err(No::Refused(changed_unseen())),
+                false => Ok(()),
+            }
+        }
         ("look", [name]) => {
             let id = cast.batch(name)?;
             cast.seen.insert(id, shown(world, id).await?);
             Ok(())
         }
-        _ => act(world, bound(world, cast, command, of).await?).await,
+        _ => act(&Desk::at(world, 0), bound(world, cast, command, of).await?).await,
     }
+}
+
+/// I10: Pay is a promise about what was shown.
+fn changed_unseen() -> OpsError {
+    let told = "I10: a batch was paid that is not what was shown";
+    OpsError::Internal(bursar::store::StoreError::Corrupt(told.to_owned()))
 }
 
 fn choice(cast: &Cast, rewards: &[&str]) -> Result<Choose, String> {
@@ -180,6 +266,9 @@ enum Bound {
     /// By the object of that transaction at the vendor; without one, as not made.
     Settle(TransactionId, Option<TransactionId>, By),
     Parked(TransactionId, ParkedFinding, By),
+    Hold(Payee, PayeeStanding),
+    Add(BatchId, Vec<RewardId>),
+    Take(BatchId, Vec<RewardId>),
 }
 
 /// Who says so.
@@ -210,12 +299,22 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
             let id = cast.batch(name)?;
             Bound::Pay(id, cast.seen.get(&id).cloned().ok_or("nobody has looked")?)
         }
+        ("release", [name, "by", "actor"]) => {
+            let id = cast.batch(name)?;
+            Bound::Release(id, seen(id).await?, By::Actor)
+        }
         ("release", [name]) => {
             let id = cast.batch(name)?;
             let by = if matches!(by, By::Actor) { By::Other } else { by };
             Bound::Release(id, seen(id).await?, by)
         }
         ("delete", [name]) => Bound::Delete(cast.batch(name)?),
+        ("hold", [who, state]) => {
+            let standing = if *state == "on" { PayeeStanding::OnHold } else { PayeeStanding::Active };
+            Bound::Hold(cast.payee(who)?, standing)
+        }
+        ("add", [name, rewards @ ..]) => Bound::Add(cast.batch(name)?, cast.reward_ids(rewards)?),
+        ("take", [name, rewards @ ..]) => Bound::Take(cast.batch(name)?, cast.reward_ids(rewards)?),
         ("resubmit", [who]) => Bound::Resubmit(about(who).await?),
         ("cancel", [who]) => Bound::Cancel(about(who).await?),
         ("return", [who]) => Bound::Return(about(who).await?),
@@ -241,18 +340,27 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
     })
 }
 
-async fn act(world: &World, command: Bound) -> Result<(), No> {
-    let (app, actor, work) = (&world.app, &world.actor, &world.works[0]);
+async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
+    let Desk { app, work, actor, .. } = desk;
     match command {
         Bound::Pay(id, seen) => {
             let balances = ask::balances(work).await;
             pay::pay(app, actor, id, &seen, &balances, None).await?;
         }
         Bound::Release(id, seen, by) => {
-            batches::release(app, &person(world, by).await?, id, &seen.digest, None).await?;
+            batches::release(app, &desk.person(by).await?, id, &seen.digest, None).await?;
         }
         Bound::Delete(id) => {
             batches::delete(app, actor, id).await?;
+        }
+        Bound::Hold(payee, standing) => {
+            payees::set_standing(app, actor, payee, standing, "we are talking about May").await?;
+        }
+        Bound::Add(id, rewards) => {
+            batches::add(app, actor, id, &Choose::Named(rewards), None).await?;
+        }
+        Bound::Take(id, rewards) => {
+            batches::remove(app, actor, id, &rewards, None).await?;
         }
         Bound::Resubmit(id) => {
             ask::fresh_account(work, id).await?;
@@ -277,41 +385,22 @@ async fn act(world: &World, command: Bound) -> Result<(), No> {
         Bound::Settle(id, finding, by) => {
             let finding = match finding {
                 None => ask::not_made(work, id).await?,
-                Some(of) => ask::found(work, id, &object_of(world, of)).await?,
+                Some(of) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
             };
-            let who = person(world, by).await?;
+            let who = desk.person(by).await?;
             transactions::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
         }
         Bound::Parked(id, found, by) => {
             ask::parked(work, id, found.how).await?;
-            by_hand::settle_parked(app, &person(world, by).await?, id, &found, None).await?;
+            by_hand::settle_parked(app, &desk.person(by).await?, id, &found, None).await?;
         }
     }
     Ok(())
 }
 
-async fn person(world: &World, by: By) -> Result<Actor, No> {
-    let owner = match by {
-        By::Actor => return Ok(world.actor.clone()),
-        By::Other => return Ok(world.other.clone()),
-        By::OwnKey => &world.actor,
-        By::OthersKey => &world.other,
-    };
-    let new = NewKey {
-        name: "nightly".to_owned(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-    };
-    let key = people::make_key(&world.app, &owner.id.to_string(), &new).await?;
-    let found = people::by_key(&world.app, &key).await?;
-    Ok(found.ok_or_else(|| "the key opens nothing".to_owned())?.0)
-}
-
 /// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.
-fn object_of(world: &World, transaction: TransactionId) -> String {
-    let books = world.simulator.books();
+fn object_of(simulator: &Simulator, transaction: TransactionId) -> String {
+    let books = simulator.books();
     let of = transaction.to_string();
     let item = books.items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&of));
     let payout = books.payouts.into_iter().rfind(|line| line.metadata.get("transaction") == Some(&of));

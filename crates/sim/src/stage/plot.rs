@@ -5,7 +5,7 @@ use std::time::Duration;
 use bursar::store::transactions::{self, Filter};
 use bursar::work::Death;
 
-use super::{Outcome, Stage};
+use super::{Outcome, Stage, quick};
 use crate::world::{DAY, Loop, SECOND, World, check, dispatching};
 
 /// How many requests and webhooks a failure shows, and how many lines of a timeline.
@@ -16,9 +16,15 @@ const LONGEST_STEP: i64 = 6 * 3_600 * SECOND;
 impl Stage {
     pub async fn time(&mut self, first: &str, rest: &[&str]) -> Outcome {
         match (first, rest) {
-            ("workers", [count]) => self.world.employ(count.parse().map_err(|_| "how many?")?),
+            ("workers", [count]) => {
+                self.world.employ(count.parse().map_err(|_| "how many?")?).await;
+            }
+            ("processes", [count, ..]) => {
+                self.world.employ(count.parse().map_err(|_| "how many?")?).await;
+            }
             ("later", [count, unit]) => self.world.pass(span(count, unit)?),
-            ("live", [count, unit]) => live(&self.world, span(count, unit)?).await,
+            ("live", [count, unit]) => self.live(span(count, unit)?).await?,
+            ("together", sides) => self.together(sides).await?,
             ("deliver", []) => {
                 self.world.deliver().await;
             }
@@ -33,7 +39,7 @@ impl Stage {
                 self.world.works[0].die_at(point);
                 self.world.pass(SECOND);
                 self.world.tick(0, Loop::Dispatch).await;
-                self.world.replace(0);
+                self.world.replace(0).await;
             }
             ("start", ["dispatch", "by", worker]) => {
                 self.asked = asked(&self.world);
@@ -63,6 +69,20 @@ impl Stage {
             _ => return Err("this line cannot be read".to_owned()),
         }
         Ok(())
+    }
+
+    async fn live(&self, us: i64) -> Outcome {
+        match &self.outside {
+            Some(outside) => {
+                let awake = |worker: &usize| !self.asleep.contains_key(worker);
+                let awake: Vec<usize> = (0..self.world.works.len()).filter(awake).collect();
+                quick::live(&self.world, &awake, outside, us).await
+            }
+            None => {
+                live(&self.world, us).await;
+                Ok(())
+            }
+        }
     }
 
     async fn tick(&mut self, which: &str, how: &[&str]) -> Outcome {

@@ -58,6 +58,13 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         ("heal", []) => world.simulator.heal(),
         ("clock", ["ahead", seconds]) => ahead(world, seconds)?,
+        ("clock", [worker, "ahead", seconds]) => {
+            let worker: usize = worker.parse().map_err(|_| "whose clock?")?;
+            let seconds: i64 = seconds.parse().map_err(|_| "by how many seconds?")?;
+            if !world.move_clock(worker.saturating_sub(1), seconds * SECOND) {
+                return Err("it has no clock of its own".to_owned());
+            }
+        }
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
         ("forget", ["accounts"]) => world.forget_accounts().await,
         ("forget", ["token"]) => world.simulator.forget_token(),

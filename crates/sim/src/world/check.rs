@@ -247,7 +247,8 @@ fn place(of: &Transaction, part: i64) -> Place {
         // The transfer may be reversed yet, wholly where it was paid otherwise, or in part.
         State::WrittenOff => place(&[part], &[0], true),
         State::PayoutFailed | State::PayoutCanceled => {
-            Place { returned: net, ..place(&[0, part, net], &[0], true) }
+            // A schedule that somebody has set at Stripe may have paid it out.
+            Place { returned: net, ..place(&[0, part, net], &[0, net], true) }
         }
         State::Recalling => Place { returned: net, ..place(&[0, net], &[0], true) },
     }

@@ -4,6 +4,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use bursar::store::Store;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
@@ -77,7 +78,18 @@ async fn attempt(url: &str, sql: String) -> Result<(), sqlx::Error> {
     done
 }
 
+/// From here on databases are made on this PostgreSQL server, or as SQLite files where there is none, whatever the
+/// environment says.
+pub fn on_server(url: Option<String>) {
+    let _ = SERVER.set(url);
+}
+
+static SERVER: OnceLock<Option<String>> = OnceLock::new();
+
 fn server() -> Option<String> {
+    if let Some(chosen) = SERVER.get() {
+        return chosen.clone();
+    }
     let server = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|server| !server.is_empty());
     let sqlite = std::env::var("BURSAR_TEST_DATABASE").is_ok_and(|engine| engine == "sqlite");
     server.filter(|_| !sqlite)

@@ -42,7 +42,7 @@ async fn an_export_goes_on_when_its_worker_dies() {
     let mut rewards = String::from("external_id,activity,owner,value,currency\n");
     (0..MANY).for_each(|number| rewards += &format!("L-{number},deal,ana,{}.00,USD\n", number + 1));
     import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
-    world.employ(2);
+    world.employ(2).await;
     for format in [Format::Csv, Format::Xlsx] {
         let asked = asked(format);
         let all = MANY as i64 + 12;

@@ -259,7 +259,7 @@ async fn a_mail_server_that_is_away_loses_nothing() {
 async fn two_workers_send_each_mail_once() {
     let Some(server) = MailServer::start() else { return };
     let mut world = mailing("mail_two", &server).await;
-    world.employ(2);
+    world.employ(2).await;
     approve(&world, 12).await;
     let now = world.now();
     for _ in 0..4 {

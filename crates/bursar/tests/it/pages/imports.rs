@@ -186,7 +186,7 @@ async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
     assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 1);
     assert_eq!(rewards_there(&world).await, 2_000);
     let asleep = runs::lease(&world.app, world.now()).await.unwrap().unwrap();
-    world.replace(0);
+    world.replace(0).await;
     assert_eq!(imports::once(&world.works[0], world.now()).await.unwrap(), 0, "its lease still holds");
     let page = browser.read(&format!("/imports/{number}")).await;
     page.says("2,000 of 4,500 rows are done.");

@@ -80,6 +80,23 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "wrong turns are for the simulation alone",
+        why: "what is wrong on purpose proves that the simulation can see; nothing that pays anybody is ever built with it",
+        broken: planted_by_default,
+        bad: &[
+            ("crates/bursar/Cargo.toml", "[features]\ndefault = [\"planted\"]\n"),
+            (
+                "crates/sim/Cargo.toml",
+                "[dependencies]\nbursar = { workspace = true, features = [\"planted\"] }\n",
+            ),
+            ("Cargo.toml", "[workspace.dependencies]\npayout = { path = \"a\", features = [\"planted\"] }\n"),
+        ],
+        good: &[(
+            "crates/sim/Cargo.toml",
+            "[features]\nplanted = [\"bursar/planted\"]\n\n[dependencies]\nbursar = \"1\"\n",
+        )],
+    },
+    Rule {
         name: "one TLS, in Rust",
         why: "aws-lc and OpenSSL need a C tool chain and bring a second set of roots; ring serves everything here",
         broken: second_tls,
@@ -321,6 +338,23 @@ fn named_dependencies(manifest: &str, wanted: &[&str]) -> Vec<(usize, String)> {
         }
     }
     found
+}
+
+fn planted_by_default(file: &Source) -> Vec<Breach> {
+    if !file.path.ends_with("Cargo.toml") {
+        return Vec::new();
+    }
+    let wrong =
+        |line: &str| line.contains("planted") && !line.starts_with("planted = ") && !line.starts_with('#');
+    let lines = file.text.lines().enumerate().filter(|(_, line)| wrong(line));
+    lines.map(|(number, line)| (number + 1, line.to_owned())).collect()
+}
+
+#[test]
+fn nothing_here_can_take_a_wrong_turn() {
+    let compiled = payout::planted::COMPILED;
+    assert!(!compiled, "the tests are built with the feature `planted`, so they may be of another program");
+    assert!(!payout::planted::on("paid_is_final"));
 }
 
 fn second_tls(file: &Source) -> Vec<Breach> {

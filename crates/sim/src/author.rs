@@ -1,0 +1,340 @@
+//! Writes a scenario by chance: who is paid through whom, what people do, what goes wrong, which processes die, and then a
+//! healing time in which vendors and people behave. The same seed, the same text. What is deliberately not here: what must
+//! hold (`invariants`).
+
+use crate::chance::Chance;
+
+mod words;
+
+use words::{CALLS, FAULTS, NEWS, SCENES};
+
+/// What may be drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Taste {
+    /// At most so many processes.
+    pub processes: usize,
+}
+
+/// Who writes.
+pub struct Author {
+    chance: Chance,
+    seed: u64,
+    text: String,
+    taste: Taste,
+    processes: usize,
+    partners: usize,
+    rewards: usize,
+    batches: usize,
+    /// How many times something happens.
+    trouble: usize,
+}
+
+impl Author {
+    /// The author of this seed's life.
+    pub fn new(seed: u64, taste: Taste) -> Self {
+        let mut chance = Chance::new(seed);
+        // Most lives are short, because a short one is played soon and what goes wrong in it is soon understood.
+        let (partners, trouble) = match chance.below(20) {
+            0 => (12, 60),
+            1..=5 => (6, 28),
+            _ => (4, 14),
+        };
+        let processes = 1 + chance.below(taste.processes.max(1));
+        let text = String::new();
+        Self { chance, seed, text, taste, processes, partners, rewards: 0, batches: 0, trouble }
+    }
+
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text += line.as_ref();
+        self.text.push('\n');
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.chance.below(limit)
+    }
+
+    fn of<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.chance.below(of.len())]
+    }
+
+    /// The whole life.
+    pub fn write(mut self) -> String {
+        let (processes, seed) = (self.processes.min(self.taste.processes.max(1)), self.seed);
+        self.line(format!("processes {processes} seed {seed}"));
+        self.cast();
+        for _ in 0..self.partners + 1 {
+            self.reward();
+        }
+        if self.chance.one_in(2) {
+            self.trouble_at_a_vendor();
+        }
+        self.batch();
+        for _ in 0..self.trouble {
+            self.something_happens();
+            self.time_passes();
+        }
+        self.heal();
+        self.text
+    }
+
+    fn cast(&mut self) {
+        if self.chance.one_in(4) {
+            // The cap is under what the vendor takes of the larger payments, so what it really took differs at times.
+            self.line("settings fee paypal USD 200 maximum 1.00");
+            self.line("settings fees partner");
+        }
+        if self.chance.one_in(5) {
+            self.line("settings two-person on");
+        }
+        if self.chance.one_in(5) {
+            self.line("settings cooling-off 0");
+        }
+        for number in 0..self.partners {
+            let name = format!("p{number}");
+            let scene = if self.chance.one_in(2) { Some(self.of(&SCENES)) } else { None };
+            let at = match (self.below(2), scene) {
+                (0, Some(scene)) => format!("stripe acct_sim_{scene}_{name}"),
+                (0, None) => format!("stripe acct_{name}"),
+                (_, Some(scene)) => format!("paypal sim-{scene}-{name}@example.com"),
+                (_, None) => format!("paypal {name}@example.com"),
+            };
+            self.line(format!("partner {name} {at}"));
+        }
+    }
+
+    fn partner(&mut self) -> String {
+        format!("p{}", self.chance.below(self.partners))
+    }
+
+    fn process(&mut self) -> usize {
+        1 + self.chance.below(self.processes)
+    }
+
+    fn reward(&mut self) {
+        let (number, owner) = (self.rewards, self.partner());
+        self.rewards += 1;
+        let value = 100 + self.below(20_000);
+        let worth = match self.below(6) {
+            0 => format!("{value} JPY"),
+            1 => format!("{}.{:02} EUR", value / 100, value % 100),
+            _ => format!("{}.{:02} USD", value / 100, value % 100),
+        };
+        let approved = if self.chance.one_in(12) { "" } else { " approved" };
+        self.line(format!("reward R{number} {owner} {worth}{approved}"));
+    }
+
+    /// A batch, and what people do with it at the same moment.
+    fn batch(&mut self) {
+        let number = self.batches;
+        self.batches += 1;
+        self.line(format!("maybe batch B{number} all"));
+        if self.chance.one_in(6) {
+            let reward = self.below(self.rewards);
+            self.line(format!("maybe look B{number}"));
+            self.line(format!("maybe take B{number} R{reward}"));
+            self.line(format!("try pay B{number} as seen"));
+        }
+        self.line(format!("maybe ask B{number}"));
+        match self.below(3) {
+            0 => self.line(format!("try release B{number} by actor")),
+            1 => self.line(format!("try release B{number}")),
+            _ => {}
+        }
+        if self.chance.one_in(3) {
+            let (one, other, who) = (self.process(), self.process(), self.partner());
+            let beside = match self.below(6) {
+                0 => format!("pay B{number} on {other}"),
+                1 => format!("delete B{number} on {other}"),
+                2 => format!("hold {who} on on {other}"),
+                3 => format!("take B{number} R{} on {other}", self.below(self.rewards)),
+                4 => format!("pay B{number} by other on {other} | delete B{number}"),
+                _ => format!("loops on {other}"),
+            };
+            let turns = self.below(1_000_000);
+            let fate = self.fate();
+            self.line(format!("together pay B{number} on {one}{fate} | {beside} turns {turns}"));
+        }
+        self.line(format!("try pay B{number}"));
+        // What could not be paid goes back, for the next batch.
+        self.line(format!("try delete B{number}"));
+        if self.chance.one_in(6) {
+            let vendor = self.of(&["stripe", "paypal"]);
+            self.line(format!("balance {vendor} 150.00"));
+            self.together();
+            self.line(format!("balance {vendor} 1000000.00"));
+        }
+    }
+
+    fn something_happens(&mut self) {
+        let who = self.partner();
+        match self.below(40) {
+            0..=1 => (0..3).for_each(|_| self.reward()),
+            2..=5 => {
+                self.reward();
+                self.batch();
+            }
+            6..=13 => self.trouble_at_a_vendor(),
+            14..=20 => self.together(),
+            21..=24 => self.somebody_acts(&who),
+            25..=27 => self.at_the_vendor(&who),
+            28..=29 => self.resubmissions(),
+            30 => {
+                let (process, seconds) = (self.process(), self.of(&["45", "90", "-50", "-100", "20"]));
+                self.line(format!("clock {process} ahead {seconds}"));
+            }
+            31 => {
+                let process = self.process();
+                let turns = self.below(1_000_000);
+                self.line(format!("together wake on {process} | loops on {process} turns {turns}"));
+            }
+            32 => self.line("forget token"),
+            33..=34 => {
+                let claim = self.of(&["paid", "failed", "success", "returned", "canceled"]);
+                let wrong =
+                    self.of(&["unsigned", "stale", "other account", "live mode", "unknown object", ""]);
+                self.line(format!("maybe webhook {who} {claim} {wrong}"));
+            }
+            35 => self.line(format!("maybe webhook {who} again")),
+            36 => {
+                let point =
+                    self.of(&["commit and send", "send and record", "lease and begin", "begin and send"]);
+                self.line(format!("die between {point}"));
+            }
+            _ => self.together(),
+        }
+    }
+
+    fn fate(&mut self) -> String {
+        match self.below(8) {
+            0..=2 => format!(" dies {}", 1 + self.below(24)),
+            3 => format!(" sleeps {}", 1 + self.below(24)),
+            4 => format!(" errs {}", 1 + self.below(60)),
+            _ => String::new(),
+        }
+    }
+
+    /// The loops of one or two processes at once, and perhaps somebody who does something meanwhile.
+    fn together(&mut self) {
+        let mut sides = Vec::new();
+        for _ in 0..1 + self.below(self.processes.min(2)) {
+            let process = self.process();
+            let what = match self.below(5) {
+                0 => "loop dispatch",
+                1 => "deliver",
+                _ => "loops",
+            };
+            sides.push(format!("{what} on {process}{}", self.fate()));
+        }
+        if self.chance.one_in(3) {
+            let who = self.partner();
+            let what =
+                self.of(&["hold {} on", "resubmit {}", "return {}", "refresh {}", "cancel {}", "deliver"]);
+            sides.push(what.replace("{}", &who));
+        }
+        let turns = self.below(1_000_000);
+        self.line(format!("together {} turns {turns}", sides.join(" | ")));
+    }
+
+    fn trouble_at_a_vendor(&mut self) {
+        let (vendor, times) = (self.of(&["stripe", "paypal"]), 1 + self.below(4));
+        if self.chance.one_in(3) {
+            let news = self.of(&NEWS);
+            return self.line(format!("vendor {vendor} {news} times {times}"));
+        }
+        if self.chance.one_in(10) {
+            return self.line(format!("vendor {vendor} 503 on any times {}", 10 * times));
+        }
+        let call = match vendor {
+            "stripe" => self.of(&CALLS[0]),
+            _ => self.of(&CALLS[1]),
+        };
+        let (fault, after) = (self.of(&FAULTS), self.below(2));
+        self.line(format!("vendor {vendor} {fault} on {call} after {after} times {times}"));
+    }
+
+    fn somebody_acts(&mut self, who: &str) {
+        let other = self.of(&["", " by other"]);
+        let line = match self.below(12) {
+            0 => format!("try return {who}"),
+            1 => format!("try refresh {who}"),
+            2 => format!("hold {who} {}", self.of(&["on", "off", "off"])),
+            3 => format!("try outside {who} CHEQUE 2026-03-03"),
+            4 => format!("try change {who} paypal {who}-{}@example.com", self.below(9)),
+            5 => format!("try change {who} stripe acct_{who}_{}", self.below(9)),
+            6 => format!("try cancel {who}"),
+            7 => format!("try settle {who} made{other}"),
+            8 => format!("try settle {who} not-made{other}"),
+            9 => format!("try parked {who} {}{other}", self.of(&["reversed", "written_off"])),
+            10 => format!("maybe approve R{}", self.below(self.rewards)),
+            _ => format!("maybe clawback C{} R{} 1.00", self.below(1_000_000), self.below(self.rewards)),
+        };
+        self.line(line);
+    }
+
+    /// What people do at the vendor, and not here.
+    fn at_the_vendor(&mut self, who: &str) {
+        let line = match self.below(9) {
+            0..=2 => format!("maybe reverse {who}"),
+            3 => format!("maybe drain {who}"),
+            4 => format!("maybe daily {who}"),
+            5 => format!("maybe disconnect {who}"),
+            6 => format!("maybe close-bank {who} USD"),
+            _ => format!("mend {who}"),
+        };
+        self.line(line);
+    }
+
+    fn resubmissions(&mut self) {
+        for _ in 0..3 {
+            let who = self.partner();
+            self.line(format!("try resubmit {who}"));
+        }
+    }
+
+    fn time_passes(&mut self) {
+        let process = self.process();
+        match self.below(9) {
+            0 => self.line("later 1 second"),
+            1 => self.line("later 40 seconds"),
+            2 => {
+                let minutes = 1 + self.below(30);
+                self.line(format!("live {minutes} minutes"));
+            }
+            3 => {
+                let hours = 1 + self.below(30);
+                self.line(format!("live {hours} hours"));
+            }
+            4 => self.line("deliver"),
+            5 => {
+                let days = 1 + self.below(4);
+                self.line(format!("live {days} days"));
+            }
+            6 => self.line(format!("tick all by {process}")),
+            _ => self.line(format!("tick dispatch by {process}")),
+        }
+    }
+
+    /// Everything is well again, and people take care of what failed.
+    fn heal(&mut self) {
+        self.line("heal");
+        self.line("healed");
+        for number in 0..self.partners {
+            self.line(format!("hold p{number} off"));
+            self.line(format!("mend p{number}"));
+        }
+        for vendor in ["stripe", "paypal"] {
+            self.line(format!("balance {vendor} 100000000.00"));
+            self.line(format!("maybe reconnect {vendor}"));
+        }
+        self.line("live 20 days");
+        for number in 0..self.partners {
+            let what = self.of(&["resubmit", "resubmit", "return", "outside"]);
+            let proof = if what == "outside" { " CHEQUE 2026-04-20" } else { "" };
+            self.line(format!("try settle p{number} made"));
+            self.line(format!("try settle p{number} not-made"));
+            self.line(format!("try settle p{number} not-made by other"));
+            self.line(format!("try {what} p{number}{proof}"));
+        }
+        self.line("live 25 days");
+    }
+}

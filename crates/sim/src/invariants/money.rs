@@ -1,0 +1,324 @@
+//! Money: what moved at the vendors, what our books say of it, and whether each reward was paid once. What is deliberately
+//! not here: how payments came to move (`payments`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use simulator::{Holder, Vendor};
+
+use super::flows::Flow;
+use super::sight::{Payment, Sight};
+
+pub fn all(sight: &Sight, told: &mut Vec<String>) {
+    i01_each_reward_once(sight, told);
+    i02_each_success_has_its_movement(sight, told);
+    i03_each_movement_is_of_one_payment(sight, told);
+    i04_our_books_are_the_vendors(sight, told);
+    i04_our_balance_is_the_vendors(sight, told);
+    i05_the_books_sum_to_zero(sight, told);
+    i06_amounts_and_rewards(sight, told);
+    i08_one_key_one_body(sight, told);
+    i09_intended_before_sent(sight, told);
+    i11_whole_numbers(sight, told);
+    i14_our_end_is_the_vendors(sight, told);
+}
+
+fn label(of: &Payment) -> String {
+    format!("PT-{:06} {} ({} {} {})", of.number, of.id, of.net, of.currency, of.state)
+}
+
+/// What waits for a person who has been told: nothing final is said of it here.
+fn with_a_person(of: &Payment) -> bool {
+    of.contradicted || matches!(of.state.as_str(), "review" | "payout_review")
+}
+
+/// I01: net money moved for a reward at the vendors is nothing or exactly its amount.
+fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
+    let by_id: BTreeMap<&str, &Payment> = sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
+    let mut paid: BTreeMap<&str, Vec<&Payment>> = BTreeMap::new();
+    for (payment, reward, _) in &sight.covered {
+        let Some(payment) = by_id.get(payment.as_str()) else { continue };
+        if sight.flows[&payment.id].gone() > 0 || payment.outside {
+            paid.entry(reward).or_default().push(payment);
+        }
+    }
+    for (reward, by) in paid.iter().filter(|(_, by)| by.len() > 1) {
+        let by: Vec<String> = by.iter().map(|one| label(one)).collect();
+        told.push(format!("I01: {reward} was paid {} times: {}", by.len(), by.join(", ")));
+    }
+    for one in &sight.payments {
+        let flow = &sight.flows[&one.id];
+        let partly = with_a_person(one) || matches!(one.state.as_str(), "payout_failed" | "payout_canceled");
+        let whole = flow.gone() == 0 || flow.gone() == one.net;
+        if !whole && !(partly && (0..=one.net).contains(&flow.gone())) {
+            told.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
+        }
+    }
+}
+
+/// I02: each success has exactly one matching movement: amount, currency, destination.
+fn i02_each_success_has_its_movement(sight: &Sight, told: &mut Vec<String>) {
+    for one in &sight.payments {
+        let flow = &sight.flows[&one.id];
+        if flow.elsewhere {
+            told.push(format!("I02: {} moved at another vendor, or to our own bank", label(one)));
+        }
+        for movement in &flow.movements {
+            let right = movement.amount == one.net
+                && movement.currency.eq_ignore_ascii_case(&one.currency)
+                && movement.destination == one.destination;
+            if !right {
+                told.push(format!(
+                    "I02: {} was promised to {}, and {} is {} {} to {}",
+                    label(one),
+                    one.destination,
+                    movement.id,
+                    movement.amount,
+                    movement.currency,
+                    movement.destination
+                ));
+            }
+        }
+        let arrived = flow.movements.iter().filter(|movement| movement.arrived).count();
+        if arrived > 1 || (one.state == "success" && !one.contradicted && arrived != 1) {
+            told.push(format!("I02: {} was paid {arrived} times", label(one)));
+        }
+    }
+}
+
+/// I03: each movement belongs to exactly one payment.
+fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
+    let known: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
+    let of_ours = |id: Option<&String>| id.is_some_and(|id| known.contains(id.as_str()));
+    for line in sight.books.transfers.iter().filter(|line| !of_ours(line.transfer_group.as_ref())) {
+        told.push(format!("I03: the transfer {} is of no payment", line.id));
+    }
+    for line in &sight.books.payouts {
+        let swept =
+            !line.settles.is_empty() && line.settles.iter().all(|group| known.contains(group.as_str()));
+        if !swept && !line.automatic && !of_ours(line.metadata.get("transaction")) {
+            told.push(format!("I03: the payout {} is of no payment", line.id));
+        }
+    }
+    for line in sight.books.items.iter().filter(|line| !of_ours(line.sender_item_id.as_ref())) {
+        told.push(format!("I03: the item {} is of no payment", line.id));
+    }
+    let mut carried: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    let one_object = |leg: &str| matches!(leg, "transfer" | "reversal" | "item");
+    for attempt in sight.attempts.iter().filter(|attempt| one_object(&attempt.leg)) {
+        if let Some(id) = &attempt.vendor_id {
+            carried.entry((&attempt.leg, id)).or_default().insert(&attempt.payment);
+        }
+    }
+    for ((leg, id), by) in carried.iter().filter(|(_, by)| by.len() > 1) {
+        told.push(format!("I03: the {leg} {id} is carried by {} payments", by.len()));
+    }
+}
+
+/// I04: what our books say of a payment is what the vendor's say.
+fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+    for one in &sight.payments {
+        let in_flight = matches!(
+            one.state.as_str(),
+            "queued" | "sending" | "unknown" | "review" | "processing" | "on_hold" | "unclaimed"
+        );
+        let promised = if in_flight { -one.amount } else { 0 };
+        if sight.booked(&one.id, "in_flight:") != promised {
+            let booked = sight.booked(&one.id, "in_flight:");
+            told.push(format!("I04: {} has {booked} in flight", label(one)));
+        }
+        let parked = matches!(one.state.as_str(), "payout_failed" | "payout_canceled" | "recalling");
+        let lying = if parked && !one.outside { one.net } else { 0 };
+        if sight.booked(&one.id, "returned:") != lying {
+            let booked = sight.booked(&one.id, "returned:");
+            told.push(format!("I04: {} has {booked} lying in the payee's balance", label(one)));
+        }
+        let flow = &sight.flows[&one.id];
+        let booked = sight.booked(&one.id, "vendor_balance:");
+        if !in_flight && !with_a_person(one) && !parked && booked != -(flow.gone() + flow.fees) {
+            let real = flow.gone() + flow.fees;
+            told.push(format!(
+                "I04: {} took {real} from our balance and our books say {}",
+                label(one),
+                -booked
+            ));
+        }
+    }
+}
+
+/// I04: once nothing is under way, our balance at each vendor is what our books say.
+fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+    let open = |one: &&Payment| {
+        with_a_person(one)
+            || !matches!(
+                one.state.as_str(),
+                "success"
+                    | "failed"
+                    | "returned"
+                    | "recalled"
+                    | "blocked"
+                    | "refunded"
+                    | "reversed"
+                    | "written_off"
+            )
+    };
+    for (vendor, name) in [(Vendor::Stripe, "stripe"), (Vendor::PayPal, "paypal")] {
+        let mut booked: BTreeMap<&str, i64> = BTreeMap::new();
+        let account = format!("vendor_balance:{name}");
+        for (row, minor) in sight.postings.iter().zip(&sight.amounts).filter(|(row, _)| row[3] == account) {
+            *booked.entry(&row[4]).or_default() += minor;
+        }
+        for (currency, minor) in booked {
+            let mut under_way =
+                sight.payments.iter().filter(|one| one.vendor == name && one.currency == currency);
+            if under_way.any(|one| open(&one)) {
+                continue;
+            }
+            let has = |holder| sight.books.balance(vendor, &holder, currency);
+            let gone = -(has(Holder::Outside) + has(Holder::Ours));
+            if gone != -minor {
+                let booked = -minor;
+                told.push(format!(
+                    "I04: {gone} {currency} left our balance at {name}, our books say {booked}"
+                ));
+            }
+        }
+    }
+}
+
+/// I05: the books sum to zero, journal by journal.
+fn i05_the_books_sum_to_zero(sight: &Sight, told: &mut Vec<String>) {
+    let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for (row, minor) in sight.postings.iter().zip(&sight.amounts) {
+        *sums.entry((&row[0], &row[4])).or_default() += minor;
+    }
+    for ((journal, currency), sum) in sums.iter().filter(|(_, sum)| **sum != 0) {
+        told.push(format!("I05: {journal} sums to {sum} {currency}"));
+    }
+}
+
+/// I06: a payment's amount is the sum of its rewards; a reward is in at most one live payment.
+fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut live: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let standing: BTreeSet<&str> =
+        sight.payments.iter().filter(|one| !one.released).map(|one| one.id.as_str()).collect();
+    for (payment, reward, minor) in &sight.covered {
+        *sums.entry(payment).or_default() += minor;
+        if standing.contains(payment.as_str()) {
+            live.entry(reward).or_default().push(payment);
+        }
+    }
+    for one in &sight.payments {
+        let sum = sums.get(one.id.as_str()).copied().unwrap_or(0);
+        if sum != one.amount {
+            told.push(format!("I06: {} is of {} and its rewards sum to {sum}", label(one), one.amount));
+        }
+    }
+    for (reward, by) in live.iter().filter(|(_, by)| by.len() > 1) {
+        told.push(format!("I06: {reward} is in {} live payments", by.len()));
+    }
+    for reward in &sight.rewards {
+        let joined = live.get(reward.id.as_str()).and_then(|by| by.first()).copied();
+        if reward.payment.as_deref() != joined {
+            told.push(format!(
+                "I06: RW-{:06} says {:?}, its live payment is {joined:?}",
+                reward.number, reward.payment
+            ));
+        }
+        let paid = joined.is_some_and(|joined| {
+            sight.payments.iter().any(|one| one.id == joined && (one.state == "success" || one.outside))
+        });
+        if reward.paid != paid {
+            told.push(format!(
+                "I06: RW-{:06} says paid: {}, its payment says {paid}",
+                reward.number, reward.paid
+            ));
+        }
+        if reward.payment.is_some() && reward.batch.is_none() {
+            told.push(format!("I06: RW-{:06} is in a payment and in no batch", reward.number));
+        }
+    }
+    let values: BTreeMap<&str, i64> = sight.rewards.iter().map(|one| (one.id.as_str(), one.value)).collect();
+    for (payment, reward, minor) in &sight.covered {
+        let of = sight.rewards.iter().find(|one| one.id == *reward);
+        let value = values.get(reward.as_str()).copied().unwrap_or(0);
+        let right = of.is_some_and(|one| one.entry == "clawback") || value == *minor;
+        if !right {
+            told.push(format!("I06: {reward} is worth {value} and {payment} covers {minor} of it"));
+        }
+    }
+}
+
+/// I08: the bytes sent for one key never differ, and are those that were committed.
+fn i08_one_key_one_body(sight: &Sight, told: &mut Vec<String>) {
+    let committed: BTreeMap<&str, String> =
+        sight.submissions.iter().map(|one| (one.key.as_str(), hash(&one.body))).collect();
+    for request in &sight.books.requests {
+        let Some(key) = &request.key else { continue };
+        if let Some(body) = committed.get(key.as_str())
+            && *body != request.body_hash
+        {
+            told.push(format!("I08: other bytes than those committed were sent under {key}"));
+        }
+    }
+}
+
+fn hash(body: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// I09: nothing is sent without a committed intention.
+fn i09_intended_before_sent(sight: &Sight, told: &mut Vec<String>) {
+    let committed: BTreeSet<&str> = sight.submissions.iter().map(|one| one.key.as_str()).collect();
+    for request in &sight.books.requests {
+        if !request.key.as_deref().is_some_and(|key| committed.contains(key)) {
+            told.push(format!(
+                "I09: {} was asked for under {:?}, which nobody committed",
+                request.path, request.key
+            ));
+        }
+    }
+}
+
+/// I11: amounts are whole numbers of minor units everywhere.
+fn i11_whole_numbers(sight: &Sight, told: &mut Vec<String>) {
+    told.extend(sight.not_whole.iter().map(|what| format!("I11: not a whole number in {what}")));
+}
+
+/// I14: after healing our end state is the vendor's.
+fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+    for one in sight.payments.iter().filter(|one| !one.contradicted) {
+        let flow = &sight.flows[&one.id];
+        if !agrees(one, flow) {
+            told.push(format!(
+                "I14: {}, and at the vendor {} is gone and {} is with the payee",
+                label(one),
+                flow.gone(),
+                flow.arrived
+            ));
+        }
+    }
+}
+
+fn agrees(of: &Payment, flow: &Flow) -> bool {
+    let (gone, arrived, net) = (flow.gone(), flow.arrived, of.net);
+    match of.state.as_str() {
+        "queued" => (gone, arrived) == (0, 0),
+        "sending" | "unknown" | "review" | "processing" | "on_hold" | "unclaimed" => {
+            [0, net].contains(&gone) && [0, net].contains(&arrived)
+        }
+        "transferred" => gone == net && arrived == 0,
+        "payout_sending" | "payout_unknown" | "in_transit" => gone == net && [0, net].contains(&arrived),
+        "payout_review" => (0..=net).contains(&gone) && [0, net].contains(&arrived),
+        "success" => gone == net && arrived == net,
+        "failed" | "recalled" | "returned" | "blocked" | "refunded" => gone == 0 && arrived == 0,
+        "reversed" => gone == 0 && [0, net].contains(&arrived),
+        "written_off" => gone == net && arrived == 0,
+        // What lies in the payee's balance there, a schedule that somebody has set may pay out; nobody is told of that here.
+        "payout_failed" | "payout_canceled" | "recalling" => {
+            (0..=net).contains(&gone) && [0, net].contains(&arrived)
+        }
+        _ => false,
+    }
+}

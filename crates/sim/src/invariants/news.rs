@@ -1,0 +1,48 @@
+//! What vendors told: stored when it was acknowledged, believed only when it was theirs, acted on once. What is deliberately
+//! not here: what was found out by asking, which `money` sees by its end.
+
+use std::collections::BTreeSet;
+
+use super::sight::Sight;
+
+pub fn all(sight: &Sight, told: &mut Vec<String>) {
+    i17_acknowledged_is_stored(sight, told);
+    i18_nothing_forged_is_taken(sight, told);
+    i19_an_event_acts_once(sight, told);
+}
+
+fn taken(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn vendor(of: simulator::Vendor) -> &'static str {
+    match of {
+        simulator::Vendor::Stripe => "stripe",
+        simulator::Vendor::PayPal => "paypal",
+    }
+}
+
+/// I17: every event that was answered 2xx is stored.
+fn i17_acknowledged_is_stored(sight: &Sight, told: &mut Vec<String>) {
+    let mut missing = BTreeSet::new();
+    for line in sight.books.webhooks.iter().filter(|line| taken(line.answered) && !line.forged) {
+        if !sight.events.contains(&(vendor(line.vendor).to_owned(), line.event_id.clone())) {
+            missing.insert(&line.event_id);
+        }
+    }
+    told.extend(missing.iter().map(|id| format!("I17: the event {id} was acknowledged and is not stored")));
+}
+
+/// I18: no forged event is taken.
+fn i18_nothing_forged_is_taken(sight: &Sight, told: &mut Vec<String>) {
+    for line in sight.books.webhooks.iter().filter(|line| line.forged && taken(line.answered)) {
+        told.push(format!("I18: the forged event {} was answered {}", line.event_id, line.answered));
+    }
+}
+
+/// I19: an event acts at most once.
+fn i19_an_event_acts_once(sight: &Sight, told: &mut Vec<String>) {
+    for (payment, event, effect, times) in sight.effects.iter().filter(|row| row.3 > 1) {
+        told.push(format!("I19: {event} led to {effect} of {payment} {times} times"));
+    }
+}

@@ -1,0 +1,217 @@
+//! Payments: their attempts, their ways from state to state, what was sent to whom and when. What is deliberately not here:
+//! the money (`money`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::sight::{Attempt, Sight};
+
+pub fn all(sight: &Sight, told: &mut Vec<String>) {
+    i07_one_live_attempt_of_a_leg(sight, told);
+    i10_nothing_for_the_deleted_or_held(sight, told);
+    i12_only_legal_ways(sight, told);
+    i16_deleted_batches_are_empty(sight, told);
+    i27_everything_ends_or_waits_for_a_person(sight, told);
+}
+
+/// Whether an attempt has ended with no money in it.
+fn over(of: &Attempt) -> bool {
+    matches!(of.state.as_str(), "failed" | "returned")
+}
+
+/// I07: one live attempt of a leg; every later one follows a definite end of the one before.
+fn i07_one_live_attempt_of_a_leg(sight: &Sight, told: &mut Vec<String>) {
+    if !sight.one_live_is_kept {
+        told.push("I07: the database does not keep a leg from having two live attempts".to_owned());
+    }
+    let mut legs: BTreeMap<(&str, &str), Vec<&Attempt>> = BTreeMap::new();
+    for attempt in &sight.attempts {
+        legs.entry((&attempt.payment, &attempt.leg)).or_default().push(attempt);
+    }
+    for ((payment, leg), attempts) in legs {
+        let live = attempts.iter().filter(|one| !over(one)).count();
+        if live > 1 {
+            told.push(format!("I07: {payment} has {live} live attempts of its {leg}"));
+        }
+        for pair in attempts.windows(2) {
+            let (before, after) = (pair[0], pair[1]);
+            if after.number != before.number + 1 {
+                told.push(format!("I07: {payment} has a {leg} {} after {}", after.number, before.number));
+            }
+            if before.ended_at.is_none() && !live_again(before) {
+                told.push(format!(
+                    "I07: {payment} has a {leg} {} though {} has not ended",
+                    after.number, before.id
+                ));
+            }
+        }
+    }
+}
+
+/// Proven after all to have been carried out.
+fn live_again(of: &Attempt) -> bool {
+    !over(of)
+}
+
+/// How long after somebody was put on hold a request may still be on its way: clocks differ, and a process may have slept.
+const ON_ITS_WAY_US: i64 = 1_200_000_000;
+
+/// I10: nothing is sent for a deleted batch or a payee on hold.
+fn i10_nothing_for_the_deleted_or_held(sight: &Sight, told: &mut Vec<String>) {
+    let held = holds(sight);
+    let payments: BTreeMap<&str, &super::sight::Payment> =
+        sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
+    let deleted: BTreeSet<&str> =
+        sight.batches.iter().filter(|one| one.deleted).map(|one| one.id.as_str()).collect();
+    let submissions: BTreeMap<&str, &super::sight::Submission> =
+        sight.submissions.iter().map(|one| (one.key.as_str(), one)).collect();
+    for request in &sight.books.requests {
+        let Some(key) = request.key.as_deref() else { continue };
+        // What takes our own money back is asked for whatever the gates say.
+        if key.starts_with("rv:") {
+            continue;
+        }
+        let Some(submission) = submissions.get(key) else { continue };
+        for one in sight.attempts.iter().filter(|one| one.submission.as_ref() == Some(&submission.id)) {
+            let Some(payment) = payments.get(one.payment.as_str()) else { continue };
+            if deleted.contains(payment.batch.as_str()) {
+                told.push(format!("I10: {key} was sent for the deleted batch {}", payment.batch));
+            }
+            let stood = held.get(payment.payee.as_str()).into_iter().flatten();
+            for (from, until) in stood {
+                if request.at > from + ON_ITS_WAY_US && request.at < *until {
+                    told.push(format!("I10: {key} was sent while {} was on hold", payment.payee));
+                }
+            }
+        }
+    }
+}
+
+/// From when until when each payee was on hold, by the trail.
+fn holds(sight: &Sight) -> BTreeMap<&str, Vec<(i64, i64)>> {
+    let mut held: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
+    for row in sight.trail.iter().filter(|row| row.action == "payee_standing_changed") {
+        let stretches = held.entry(&row.subject).or_default();
+        let on_hold = row.detail.contains("\"new\":\"on_hold\"");
+        match (on_hold, stretches.last_mut()) {
+            (true, Some((_, until))) if *until == i64::MAX => {}
+            (true, _) => stretches.push((row.at, i64::MAX)),
+            (false, Some((_, until))) if *until == i64::MAX => *until = row.at,
+            (false, _) => {}
+        }
+    }
+    held
+}
+
+/// The states in which the first leg is, in the order in which they can only follow each other.
+const FIRST: [&str; 7] = ["queued", "sending", "unknown", "review", "processing", "on_hold", "unclaimed"];
+/// The same of the bank payout.
+const PAYOUT: [&str; 5] = ["transferred", "payout_sending", "payout_unknown", "payout_review", "in_transit"];
+
+/// I12: only legal ways from state to state, by what the trail says each change led to.
+fn i12_only_legal_ways(sight: &Sight, told: &mut Vec<String>) {
+    let mut stands: BTreeMap<&str, String> =
+        sight.payments.iter().map(|one| (one.id.as_str(), "queued".to_owned())).collect();
+    for row in sight.trail.iter().filter(|row| row.action == "transaction_moved") {
+        let Ok(detail) = serde_json::from_str::<serde_json::Value>(&row.detail) else { continue };
+        let (Some(state), Some(fact)) = (detail["state"].as_str(), detail["fact"].as_str()) else { continue };
+        let Some(before) = stands.get_mut(row.subject.as_str()) else { continue };
+        if !legal(before, state, fact) {
+            told.push(format!("I12: {} went from {before} to {state} by {fact}", row.subject));
+        }
+        state.clone_into(before);
+    }
+    for one in &sight.payments {
+        if stands[one.id.as_str()] != one.state {
+            told.push(format!(
+                "I22: {} stands at {}, the trail says {}",
+                one.id,
+                one.state,
+                stands[one.id.as_str()]
+            ));
+        }
+    }
+}
+
+fn legal(from: &str, to: &str, by: &str) -> bool {
+    if from == to || by == "corrected" {
+        return true;
+    }
+    let place = |list: &[&str], state: &str| list.iter().position(|one| *one == state);
+    let first = place(&FIRST, from);
+    let payout = place(&PAYOUT, from);
+    match (to, first, payout) {
+        ("queued", _, _) if from == "sending" => by == "withheld",
+        // A person sends it again, after a definite end.
+        ("queued", _, _) => {
+            matches!(from, "failed" | "returned" | "blocked" | "refunded" | "reversed" | "recalled")
+        }
+        ("failed", Some(at), _) => at < 6 || by == "item_failed",
+        ("transferred", Some(at), _) => at < 4,
+        ("transferred", _, Some(_)) => by == "unfunded",
+        ("transferred", _, _) => matches!(from, "payout_failed" | "payout_canceled"),
+        ("success", first, payout) => first.is_some() || payout.is_some(),
+        ("payout_failed" | "payout_canceled", _, payout) => {
+            payout.is_some() || from == "success" || from == "recalling"
+        }
+        ("recalling", _, _) => matches!(from, "payout_failed" | "payout_canceled"),
+        ("recalled", _, _) => {
+            matches!(from, "recalling" | "payout_failed" | "payout_canceled" | "transferred")
+        }
+        ("returned" | "blocked" | "refunded" | "reversed", first, _) => first.is_some() || from == "success",
+        ("written_off", _, _) => {
+            matches!(from, "payout_failed" | "payout_canceled" | "payout_review" | "transferred")
+        }
+        (to, Some(at), _) if place(&FIRST, to).is_some() => place(&FIRST, to).is_some_and(|next| next > at),
+        (to, _, Some(at)) if place(&PAYOUT, to).is_some() => place(&PAYOUT, to).is_some_and(|next| next > at),
+        _ => false,
+    }
+}
+
+/// I16: a batch that was deleted has no payments, holds no rewards and was never paid.
+fn i16_deleted_batches_are_empty(sight: &Sight, told: &mut Vec<String>) {
+    for batch in sight.batches.iter().filter(|batch| batch.deleted) {
+        let payments = sight.payments.iter().filter(|one| one.batch == batch.id).count();
+        let rewards = sight.rewards.iter().filter(|one| one.batch.as_ref() == Some(&batch.id)).count();
+        if batch.paid || payments > 0 || rewards > 0 {
+            told.push(format!(
+                "I16: {} is deleted, and has {payments} payments and {rewards} rewards",
+                batch.number
+            ));
+        }
+    }
+}
+
+/// I27: after healing everything has ended, or waits for a person who has been told.
+fn i27_everything_ends_or_waits_for_a_person(sight: &Sight, told: &mut Vec<String>) {
+    let ended = [
+        "success",
+        "failed",
+        "payout_failed",
+        "payout_canceled",
+        "recalled",
+        "returned",
+        "blocked",
+        "refunded",
+        "reversed",
+        "written_off",
+        "review",
+        "payout_review",
+    ];
+    for one in &sight.payments {
+        if !ended.contains(&one.state.as_str()) {
+            told.push(format!("I27: {} is left {}", one.id, one.state));
+        }
+        let asks = one.contradicted || matches!(one.state.as_str(), "review" | "payout_review");
+        let task = ("payment_needs_review".to_owned(), one.id.clone());
+        if asks && !sight.notices.contains(&task) {
+            told.push(format!("I27: {} waits for a person, and nobody was told", one.id));
+        }
+    }
+    let open = |state: &str| matches!(state, "intended" | "unknown" | "looking");
+    for one in sight.submissions.iter().filter(|one| open(&one.state)) {
+        told.push(format!("I27: the request {} of {} is left {}", one.key, one.created_at, one.state));
+    }
+    for one in sight.attempts.iter().filter(|one| one.state == "queued") {
+        told.push(format!("I27: a {} of {} is left to be sent ({})", one.leg, one.payment, one.created_at));
+    }
+}

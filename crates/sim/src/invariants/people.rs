@@ -1,0 +1,102 @@
+//! People: who may release, what the trail holds, whom they were told of what. What is deliberately not here: what people
+//! see of each other, which the tests of the doors show.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::sight::Sight;
+
+pub fn all(sight: &Sight, told: &mut Vec<String>) {
+    i21_who_releases_did_not_prepare(sight, told);
+    i22_the_trail_is_whole(sight, told);
+    i24_a_changed_destination_is_told(sight, told);
+    i25_no_secret_is_told(sight, told);
+    i26_each_end_is_told(sight, told);
+}
+
+/// I21: whoever releases is not who prepared, where that is the rule.
+fn i21_who_releases_did_not_prepare(sight: &Sight, told: &mut Vec<String>) {
+    for batch in sight.batches.iter().filter(|batch| sight.two_persons && batch.paid) {
+        match &batch.released_by {
+            None => told.push(format!("I21: {} was paid without a release", batch.number)),
+            Some(by) if sight.hands.contains(&(batch.id.clone(), by.clone())) => {
+                told.push(format!("I21: {} was released by {by}, who prepared it", batch.number));
+            }
+            Some(_) => {}
+        }
+        if batch.paid_by.is_none() {
+            told.push(format!("I21: nobody is known to have paid {}", batch.number));
+        }
+    }
+}
+
+/// I22: the chain of the trail verifies, and everything that happened to batches is in it.
+fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
+    let mut previous = sight.trail.first().map_or(String::new(), |row| row.previous.clone());
+    for (expected, row) in (1..).zip(&sight.trail) {
+        let mut hash = Sha256::new();
+        hash.update(format!("{}\n{}\n{}\n", row.previous, row.seq, row.at));
+        for part in [&row.actor, &row.action, &row.subject, &row.detail] {
+            hash.update(format!("{}:{part}\n", part.len()));
+        }
+        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        if row.seq != expected || row.previous != previous || row.hash != hash {
+            told.push(format!("I22: row {} of the trail does not follow", row.seq));
+        }
+        previous.clone_from(&row.hash);
+    }
+    let mut noted: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in &sight.trail {
+        *noted.entry((&row.action, &row.subject)).or_default() += 1;
+    }
+    for batch in &sight.batches {
+        for (happened, action) in [(batch.paid, "batch_paid"), (batch.deleted, "batch_deleted")] {
+            let times = noted.get(&(action, batch.id.as_str())).copied().unwrap_or(0);
+            if (times > 0) != happened {
+                told.push(format!("I22: the trail holds {action} of {} {times} times", batch.number));
+            }
+        }
+    }
+}
+
+/// I24: a changed destination is told.
+fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
+    for (payee, times) in &sight.changes {
+        let key = ("payout_profile_changed".to_owned(), payee.clone());
+        let noticed = sight.told.get(&key).copied().unwrap_or(0);
+        if noticed < *times {
+            told.push(format!(
+                "I24: {payee} changed where they are paid {times} times and was told {noticed} times"
+            ));
+        }
+    }
+}
+
+/// What is secret here.
+const SECRETS: [&str; 3] = ["sk_test_sim", "sim_secret", "whsec_"];
+
+/// I25: no secret stands in what people are told or in what is kept of the vendors' answers.
+fn i25_no_secret_is_told(sight: &Sight, told: &mut Vec<String>) {
+    for secret in SECRETS {
+        if sight.texts.iter().any(|text| text.contains(secret)) {
+            told.push(format!("I25: a secret that begins with {secret} stands where people read"));
+        }
+    }
+}
+
+/// I26: each end of a payment is told.
+fn i26_each_end_is_told(sight: &Sight, told: &mut Vec<String>) {
+    for one in &sight.payments {
+        let notice = match one.state.as_str() {
+            "success" => "payment_paid",
+            "failed" => "payment_failed",
+            "payout_failed" | "payout_canceled" | "returned" | "blocked" | "refunded" => "payment_returned",
+            "review" | "payout_review" => "payment_needs_review",
+            _ => continue,
+        };
+        if !sight.notices.contains(&(notice.to_owned(), one.id.clone())) {
+            told.push(format!("I26: {} is {} and {notice} was never told", one.id, one.state));
+        }
+    }
+}

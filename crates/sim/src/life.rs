@@ -1,0 +1,89 @@
+//! One life: the scenario that a seed draws, played on a stage of its own, and what came of it. What is deliberately not
+//! here: how many are played, and where (`main`).
+
+use std::collections::BTreeMap;
+
+use bursar::store::transactions::{self, Filter};
+use sha2::{Digest as _, Sha256};
+
+use crate::author::{Author, Taste};
+use crate::outside::Outside;
+use crate::stage::Stage;
+
+/// What came of a life.
+pub struct Life {
+    /// The scenario.
+    pub text: String,
+    /// What was wrong; nothing, where all is well.
+    pub told: Option<String>,
+    /// What was played, what became of it, and what is in the database and the vendors' books in the end: the same for the
+    /// same seed, byte for byte.
+    pub log: String,
+    /// How many payments there were, by state.
+    pub states: BTreeMap<String, usize>,
+}
+
+/// Plays the life that a seed draws.
+pub async fn of_seed(seed: u64, taste: Taste) -> Life {
+    of_text(seed, Author::new(seed, taste).write()).await
+}
+
+/// Plays a text.
+pub async fn of_text(seed: u64, text: String) -> Life {
+    let mut stage = Stage::swift(&format!("life_{seed}"), seed).await;
+    let told = stage.play(&format!("seed {seed}"), &text).await.err();
+    let states = states(&stage).await;
+    let mut log = std::mem::take(&mut stage.log);
+    log.extend(end(&stage).await);
+    stage.close(Ok(())).await;
+    Life { text, told, log: log.join("\n"), states }
+}
+
+async fn states(stage: &Stage) -> BTreeMap<String, usize> {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
+    let mut states = BTreeMap::new();
+    all.iter().for_each(|one| *states.entry(one.state.as_str().to_owned()).or_default() += 1);
+    states
+}
+
+/// What there is in the end: the requests for money and the webhooks as they came, and every table by its hash.
+async fn end(stage: &Stage) -> Vec<String> {
+    let books = stage.world.simulator.books();
+    let mut log = Vec::new();
+    for one in &books.requests {
+        log.push(format!("request {} {:?} {:?} executed={}", one.at, one.key, one.path, one.executed));
+    }
+    for one in &books.webhooks {
+        log.push(format!("webhook {} {} {} answered {}", one.at, one.event_type, one.event_id, one.answered));
+    }
+    let outside = Outside::of(&stage.world.database_url).await;
+    for (table, columns, order) in TABLES {
+        let rows = outside.texts(&format!("SELECT {columns} FROM {table} ORDER BY {order}"), columns).await;
+        let mut hash = Sha256::new();
+        rows.iter().for_each(|row| hash.update(row));
+        let short: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        log.push(format!("table {table} {} rows {short}", rows.len()));
+    }
+    outside.close().await;
+    log
+}
+
+/// What is compared of two plays of one seed: a table, its columns, its order.
+const TABLES: [(&str, &str, &str); 11] = [
+    ("reward", "id, status, batch_id, transaction_id, paid_at, version", "id"),
+    ("batch", "id, number, pay_pressed_at, deleted_at, digest", "id"),
+    (
+        "payout_transaction",
+        "id, number, state, state_at, reason_code, ask_at, contradicted_at, released_at",
+        "id",
+    ),
+    ("attempt", "id, leg, number, state, vendor_id, submission_id", "id"),
+    ("submission", "id, key, body, state, fence, tries, doubts, looks", "id"),
+    ("vendor_event", "id, event_id, event_type, effect, applied_at, parked_at", "id"),
+    ("timeline", "id, at, source, effect, detail", "id"),
+    ("journal", "id, movement, subject, at", "id"),
+    ("posting", "journal_id, line, account, currency, amount_minor", "journal_id, line"),
+    ("audit", "seq, at, actor, action, subject, hash", "seq"),
+    ("outbox", "id, notice, subject, created_at", "id"),
+];

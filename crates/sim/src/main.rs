@@ -1,0 +1,52 @@
+//! Plays lives by chance and says what did not hold: `bursar-sim --seeds 0..1000 --jobs 2 --nodes 3`. What is deliberately
+//! not here: what a life is (`life`).
+#![allow(clippy::print_stdout, reason = "what it finds is told on the standard output")]
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Lives of Bursar by chance, each played and judged
+#[derive(Parser)]
+#[command(name = "bursar-sim")]
+pub struct Arguments {
+    /// Which seeds: `A..B`, or one
+    #[arg(long, default_value = "0..100")]
+    seeds: String,
+    /// How many are played at once
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// At most so many processes in a life
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Play on this PostgreSQL server instead of SQLite
+    #[arg(long)]
+    postgres: Option<String>,
+    /// Play what the simulation wrote into this file instead
+    #[arg(long)]
+    play: Option<std::path::PathBuf>,
+    /// Print the log of each life
+    #[arg(long)]
+    log: bool,
+    /// Stop after so many that fail
+    #[arg(long, default_value_t = 20)]
+    enough: usize,
+    /// Show so many of those that fail
+    #[arg(long, default_value_t = 3)]
+    shown: usize,
+    /// Take this wrong turn, or `all` one after the other, and say which seed saw it; needs a build with `--features planted`
+    #[arg(long)]
+    planted: Option<String>,
+    /// Print every row of the law that was reached
+    #[arg(long)]
+    coverage: bool,
+    /// Leave a failing life as long as it is
+    #[arg(long)]
+    whole: bool,
+}
+
+fn main() -> ExitCode {
+    run::all(&Arguments::parse())
+}

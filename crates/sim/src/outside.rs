@@ -1,0 +1,62 @@
+//! The database as it is, past the program: read by statements of this crate's own, so that nothing which is judged takes
+//! part in the judging. What is deliberately not here: what must hold (`invariants`).
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{AnyPool, AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
+
+/// A way to look at it.
+pub struct Outside {
+    pool: AnyPool,
+}
+
+/// When anything is due by itself: something to be sent, to be asked, to be looked at.
+const NEXT_DUE: &str = "SELECT MIN(at) FROM ( \
+    SELECT MIN(next_at) AS at FROM attempt WHERE state = 'queued' \
+    UNION ALL SELECT MIN(CASE WHEN next_at > lease_until THEN next_at ELSE lease_until END) FROM submission \
+        WHERE state IN ('intended', 'unknown', 'looking') \
+    UNION ALL SELECT MIN(CASE WHEN ask_at > ask_lease_until THEN ask_at ELSE ask_lease_until END) \
+        FROM payout_transaction WHERE ask_at IS NOT NULL \
+    UNION ALL SELECT MIN(check_at) FROM payout_profile WHERE check_at IS NOT NULL \
+    UNION ALL SELECT MIN(retry_at) FROM vendor_connection WHERE rejected_at IS NOT NULL \
+    UNION ALL SELECT MIN(received_at) FROM vendor_event \
+        WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
+    ) AS due";
+
+impl Outside {
+    /// A look at this database.
+    pub async fn of(url: &str) -> Self {
+        Self { pool: AnyPoolOptions::new().max_connections(1).connect(url).await.unwrap() }
+    }
+
+    /// The rows of a statement.
+    pub async fn rows(&self, sql: &str) -> Vec<AnyRow> {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        self.pool
+            .fetch_all(sql)
+            .await
+            .unwrap_or_else(|error| panic!("the database cannot be looked at: {error}"))
+    }
+
+    /// The rows of a statement as text, its columns as many as the list names.
+    pub async fn texts(&self, sql: &str, columns: &str) -> Vec<String> {
+        let count = columns.split(',').count();
+        let cell = |row: &AnyRow, at: usize| match row.try_get::<Option<String>, _>(at) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(_) => {
+                row.try_get::<Option<i64>, _>(at).ok().flatten().map_or(String::new(), |it| it.to_string())
+            }
+        };
+        let rows = self.rows(sql).await;
+        rows.iter().map(|row| (0..count).map(|at| cell(row, at)).collect::<Vec<_>>().join("|")).collect()
+    }
+
+    /// When something is next due (microseconds); nothing is, where there is none.
+    pub async fn next_due(&self) -> Option<i64> {
+        self.rows(NEXT_DUE).await.first().and_then(|row| row.get(0))
+    }
+
+    /// Lets go of it.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+}

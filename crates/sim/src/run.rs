@@ -1,0 +1,245 @@
+//! Many lives on several threads, what they came to, and how fast. What is deliberately not here: one life.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bursar::clock::Clock;
+use bursar_sim::author::Taste;
+use bursar_sim::coverage;
+use bursar_sim::life::{self, Life};
+use bursar_sim::shrink;
+use bursar_sim::stage;
+use bursar_sim::world::database;
+
+use payout::planted;
+
+use crate::Arguments;
+
+/// How often it is told how far it has come, in microseconds.
+const TOLD_EACH_US: i64 = 5_000_000;
+
+/// A runtime of one thread: what happens on it happens in one order.
+fn alone() -> tokio::runtime::Runtime {
+    #[allow(clippy::expect_used, reason = "without a runtime there is nothing to play")]
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// What the lives came to so far.
+#[derive(Default)]
+struct Tally {
+    played: u64,
+    told_at: i64,
+    states: BTreeMap<String, usize>,
+    failed: Vec<(u64, Life)>,
+}
+
+/// A run of many lives.
+struct Run<'a> {
+    arguments: &'a Arguments,
+    clock: Clock,
+    began: i64,
+    next: AtomicU64,
+    end: u64,
+    most: usize,
+    enough: AtomicBool,
+    tally: Mutex<Tally>,
+}
+
+/// Plays them all; says what failed.
+pub fn all(arguments: &Arguments) -> ExitCode {
+    let Some(seeds) = seeds(&arguments.seeds) else {
+        println!("--seeds is A..B, or one number");
+        return ExitCode::FAILURE;
+    };
+    prepare(arguments);
+    if let Some(path) = &arguments.play {
+        return one_file(arguments, path);
+    }
+    match arguments.planted.as_deref() {
+        Some(chosen) => every_planted(arguments, chosen, &seeds),
+        None => every_life(arguments, seeds),
+    }
+}
+
+fn one_file(arguments: &Arguments, path: &Path) -> ExitCode {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        println!("{} cannot be read", path.display());
+        return ExitCode::FAILURE;
+    };
+    if let Some(name) = &arguments.planted {
+        planted::choose(name);
+    }
+    let seed = stage::written_by(&text).unwrap_or(1);
+    let clock = Clock::system();
+    let began = clock.now();
+    let life = alone().block_on(life::of_text(seed, text));
+    println!("{}\n{:?} in {} ms", life.log, life.states, (clock.now() - began) / 1_000);
+    match life.told {
+        Some(told) => {
+            println!("{told}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Takes wrong turns, one after the other; each must be seen.
+fn every_planted(arguments: &Arguments, chosen: &str, seeds: &Range<u64>) -> ExitCode {
+    if !planted::COMPILED {
+        println!("this was built without `--features planted`, so no wrong turn can be taken");
+        return ExitCode::FAILURE;
+    }
+    let mut unseen = Vec::new();
+    for (name, what) in planted::ALL.iter().filter(|(name, _)| chosen == "all" || chosen == *name) {
+        planted::choose(name);
+        let run = Run::of(arguments, seeds.clone(), 1);
+        run.play();
+        let tally = run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match tally.failed.first() {
+            Some((seed, life)) => {
+                let told = life.told.as_deref().unwrap_or_default();
+                println!(
+                    "{name}: seen by seed {seed} as {}, after {} lives ({what})",
+                    shrink::kind(told),
+                    tally.played
+                );
+            }
+            None => {
+                println!("{name}: NOT SEEN in {} lives ({what})", tally.played);
+                unseen.push(*name);
+            }
+        }
+    }
+    planted::choose("");
+    if unseen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn every_life(arguments: &Arguments, seeds: Range<u64>) -> ExitCode {
+    let run = Run::of(arguments, seeds, arguments.enough);
+    run.play();
+    run.tell_all();
+    let tally = run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (seed, life) in tally.failed.iter().take(arguments.shown) {
+        tell_failure(arguments, *seed, life);
+    }
+    if tally.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Databases are made in memory, where there is a file system for that, or on the server that was named.
+fn prepare(arguments: &Arguments) {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        let _ = tempfile::env::override_temp_dir(memory);
+    }
+    database::on_server(arguments.postgres.clone());
+    coverage::begin();
+}
+
+fn tell_failure(arguments: &Arguments, seed: u64, life: &Life) {
+    let told = life.told.as_deref().unwrap_or_default();
+    if arguments.whole {
+        println!("\nseed {seed} fails:\n\n{}\n{told}", life.text);
+        return;
+    }
+    let (text, told) = alone().block_on(shrink::shrunk(seed, &life.text, told));
+    println!(
+        "\nseed {seed} fails; as short as it could be made, to be saved as a scenario:\n\n{text}\n{told}"
+    );
+}
+
+impl<'a> Run<'a> {
+    fn of(arguments: &'a Arguments, seeds: Range<u64>, most: usize) -> Self {
+        let clock = Clock::system();
+        Self {
+            arguments,
+            began: clock.now(),
+            clock,
+            next: AtomicU64::new(seeds.start),
+            end: seeds.end,
+            most,
+            enough: AtomicBool::new(false),
+            tally: Mutex::default(),
+        }
+    }
+
+    fn play(&self) {
+        std::thread::scope(|scope| {
+            for _ in 0..self.arguments.jobs.max(1) {
+                scope.spawn(|| self.one_job());
+            }
+        });
+    }
+
+    fn one_job(&self) {
+        let taste = Taste { processes: self.arguments.nodes };
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::SeqCst);
+            if seed >= self.end || self.enough.load(Ordering::SeqCst) {
+                return;
+            }
+            self.note(seed, alone().block_on(life::of_seed(seed, taste)));
+        }
+    }
+
+    fn note(&self, seed: u64, life: Life) {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.played += 1;
+        for (state, count) in &life.states {
+            *tally.states.entry(state.clone()).or_default() += count;
+        }
+        if self.arguments.log {
+            println!("{}", life.log);
+        }
+        if let Some(told) = &life.told {
+            if self.arguments.planted.is_none() {
+                println!("seed {seed} fails: {}", shrink::kind(told));
+            }
+            tally.failed.push((seed, life));
+            if tally.failed.len() >= self.most {
+                self.enough.store(true, Ordering::SeqCst);
+            }
+        }
+        let now = self.clock.now();
+        if now - tally.told_at > TOLD_EACH_US && self.arguments.planted.is_none() {
+            tally.told_at = now;
+            println!("{}", self.progress(&tally));
+        }
+    }
+
+    fn progress(&self, tally: &Tally) -> String {
+        let millis = ((self.clock.now() - self.began) / 1_000).max(1);
+        let a_second = i64::try_from(tally.played).unwrap_or(i64::MAX) * 10_000 / millis;
+        format!(
+            "{} lives in {} s, {}.{} a second; {} failed; {} of {} rows of the law reached",
+            tally.played,
+            millis / 1_000,
+            a_second / 10,
+            a_second % 10,
+            tally.failed.len(),
+            coverage::reached().len(),
+            coverage::rows()
+        )
+    }
+
+    fn tell_all(&self) {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        println!("{}", self.progress(&tally));
+        println!("payments: {:?}", tally.states);
+        if self.arguments.coverage {
+            for ([state, leg, fact], times) in coverage::reached() {
+                println!("  {state} {leg} {fact}: {times}");
+            }
+        }
+    }
+}
+
+fn seeds(text: &str) -> Option<Range<u64>> {
+    match text.split_once("..") {
+        Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
+        None => text.parse().ok().map(|one: u64| one..one + 1),
+    }
+}

@@ -1,0 +1,95 @@
+//! In place of a network: what the program asks of a vendor reaches the simulator in this process, and what a vendor
+//! delivers reaches the program's own routes. What is deliberately not here: what either of them answers.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request as Post;
+use simulator::{Asked, Delivery, Simulator};
+use tower::ServiceExt as _;
+use vendors::http::{Answer, HeaderMap, HeaderName, HeaderValue, Http, Received, Request};
+
+use crate::turns;
+
+/// Where the vendors are.
+pub const VENDORS: &str = "http://vendors.test";
+/// Where we are.
+pub const OURS: &str = "http://bursar.test";
+
+/// The way there and back.
+pub struct Wire {
+    simulator: Simulator,
+    /// Who is delivered to before a request is answered.
+    router: Mutex<Option<Router>>,
+}
+
+impl Wire {
+    /// A way to these vendors.
+    pub fn new(simulator: Simulator) -> Self {
+        Self { simulator, router: Mutex::default() }
+    }
+
+    /// The same, for a client.
+    pub fn http(self: &Arc<Self>) -> Http {
+        let wire: Arc<dyn vendors::http::Wire> = Arc::<Self>::clone(self);
+        Http::over(wire)
+    }
+
+    /// From now on this is whom the vendors reach.
+    pub fn deliver_to(&self, router: Router) {
+        *self.router.lock().unwrap_or_else(PoisonError::into_inner) = Some(router);
+    }
+
+    async fn ask(&self, request: Request) -> Answer {
+        let mut headers: HeaderMap = request.headers.into_iter().collect();
+        if let Some(host) = VENDORS.strip_prefix("http://") {
+            headers.insert("host", HeaderValue::from_static(host));
+        }
+        let told = self.simulator.carry(Asked {
+            method: request.method.as_str().to_owned(),
+            path: request.url.path().to_owned(),
+            query: request.url.query().unwrap_or_default().to_owned(),
+            headers,
+            body: request.body,
+        });
+        let router = self.router.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(router) = router {
+            for delivery in told.early {
+                let status = post(router.clone(), OURS, &delivery).await;
+                self.simulator.delivered(delivery.id, status, self.simulator.time());
+            }
+        }
+        if !told.whole {
+            return Answer::Lost("the connection was closed before the whole answer was there".to_owned());
+        }
+        let read = |(name, value): (&'static str, String)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+        };
+        let headers = told.headers.into_iter().filter_map(read).collect();
+        Answer::Got(Received { status: told.status, headers, body: told.body })
+    }
+}
+
+impl vendors::http::Wire for Wire {
+    fn carry(&self, request: Request) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(async move {
+            turns::point().await;
+            let answer = self.ask(request).await;
+            turns::point().await;
+            answer
+        })
+    }
+}
+
+/// Posts a delivery to the route it names; the status of the answer.
+pub async fn post(router: Router, base: &str, delivery: &Delivery) -> u16 {
+    let path = delivery.url.strip_prefix(base).unwrap_or(&delivery.url);
+    let mut request = Post::post(path);
+    for (name, value) in &delivery.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(delivery.body.clone())).unwrap();
+    router.oneshot(request).await.unwrap().status().as_u16()
+}
