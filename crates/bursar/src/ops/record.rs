@@ -475,7 +475,8 @@ impl Case {
             self.transaction.ask_at =
                 next_ask((before, step.state), self.transaction.ask_at, now, app.config.poll_us());
             let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
-            if was != is {
+            // What was paid outside stays paid, whatever the vendor does beside that.
+            if was != is && self.transaction.outside.is_none() {
                 self.paid_at = Some(is.then_some(now));
             }
             let freed = step.state == State::Unknown && payout::planted::on("freed_on_unknown");

@@ -35,6 +35,7 @@ pub const RULES: &[Rule] = &[
                  UNION ALL SELECT t.id, p.amount_minor FROM payout_transaction t \
                  JOIN journal j ON j.subject = t.id JOIN posting p ON p.journal_id = j.id \
                  WHERE t.state = 'success' AND j.movement IN ('post', 'reverse', 'recall') \
+                 AND j.id NOT LIKE '%_beside_post' \
                  AND p.account = 'vendor_balance:' || t.vendor AND p.currency = t.currency) both_sides \
                  GROUP BY id) sums WHERE off_high <> 0 OR off_low <> 0",
         counts: "SELECT COUNT(*) FROM payout_transaction WHERE state = 'success'",
@@ -70,14 +71,24 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "I04",
+        // What was paid a second time counts a second time, and stands in the books as owed by the payee: beside another
+        // attempt, after its rewards were paid anew, or by the vendor as well as outside. The clawback of that books nothing
+        // by itself, but its end does.
         says: "each payee is owed exactly what was approved and is neither promised nor paid",
         breaks: "SELECT payee || ' ' || currency FROM (SELECT payee, currency, {sum(minor) AS off} FROM (\
                  SELECT r.payee AS payee, r.currency AS currency, \
                  CASE WHEN r.entry = 'clawback' THEN -r.value_minor ELSE r.value_minor END AS minor \
                  FROM reward r WHERE r.status = 'approved' AND r.payee IS NOT NULL AND r.currency IS NOT NULL \
+                 UNION ALL SELECT r.payee, r.currency, r.value_minor FROM reward r WHERE r.entry = 'clawback' \
+                 AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.subject = r.id AND j.movement = 'clawback') \
                  UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM payout_transaction t \
-                 WHERE t.outside_at IS NOT NULL OR t.state NOT IN ('failed', 'payout_failed', 'payout_canceled', \
+                 WHERE t.state NOT IN ('failed', 'payout_failed', 'payout_canceled', \
                  'recalling', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', 'written_off') \
+                 UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM payout_transaction t \
+                 WHERE t.outside_at IS NOT NULL \
+                 UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM journal j \
+                 JOIN payout_transaction t ON t.id = j.subject \
+                 WHERE j.id LIKE '%_beside_post' OR (j.movement = 'outside' AND t.outside_at IS NULL) \
                  UNION ALL SELECT SUBSTR(p.account, 9), p.currency, p.amount_minor FROM posting p \
                  WHERE p.account LIKE 'payable:%') both_sides GROUP BY payee, currency) sums \
                  WHERE (off_high <> 0 OR off_low <> 0) AND NOT EXISTS (SELECT 1 FROM payout_transaction t \

@@ -2,14 +2,20 @@
 //! then does the vendor tell of the first one. What holds for every scenario cannot hold here, because the money has left twice;
 //! so the books and the payee's next claim are looked at one by one.
 
-use bursar::app::Actor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bursar::app::{Actor, App};
 use bursar::ops::record::{self, Heard};
-use bursar::ops::{OpsError, transactions as verbs};
-use bursar::store::transactions;
+use bursar::ops::{OpsError, transactions as verbs, verify};
+use bursar::store::step::Walk;
+use bursar::store::{batches, transactions};
 use bursar::transact;
 use bursar::work::ask;
+use payout::ids::{BatchId, RewardId};
 use payout::transaction::{Fact, Leg, Reason};
 
+use crate::need;
 use crate::scenarios::Stage;
 
 const STORY: &str = "
@@ -113,7 +119,7 @@ books     payable(ana) 0.00   in_flight -20.00
 async fn what_another_attempt_paid_is_counted_once() {
     let mut stage = Stage::open("paid_twice_within", 1).await;
     let played = play(&mut stage, SENT_AGAIN).await;
-    stage.close(played).await;
+    close(stage, played).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,14 +127,14 @@ async fn what_was_corrected_can_fail_again() {
     let mut stage = Stage::open("fails_again", 1).await;
     let mut played = play(&mut stage, FAILS_AGAIN).await;
     if played.is_ok() {
-        fail_at_vendor(&stage).await;
+        tell_all(&stage, &Fact::ItemFailed(Reason::new("RECEIVER_ACCOUNT_LOCKED", "locked"))).await;
         played = play(&mut stage, "expect ana failed\nbooks payable(ana) -20.00   in_flight 0.00").await;
     }
-    stage.close(played).await;
+    close(stage, played).await;
 }
 
-/// Records that PayPal has failed the only payment, as its poll would.
-async fn fail_at_vendor(stage: &Stage) {
+/// Records what PayPal says of the only payment, as its poll would.
+async fn tell_all(stage: &Stage, fact: &Fact) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -139,7 +145,7 @@ async fn fail_at_vendor(stage: &Stage) {
             let heard = Heard {
                 transaction: attempt.transaction,
                 attempt: attempt.id,
-                fact: Fact::ItemFailed(Reason::new("RECEIVER_ACCOUNT_LOCKED", "locked")),
+                fact: fact.clone(),
                 vendor_id: None,
                 submission: None,
                 source: "poll",
@@ -277,7 +283,7 @@ books     payable(bo) 0.00   vendor_balance -130.00
         Ok(()) => play(&mut stage, after).await,
         wrong => wrong,
     };
-    stage.close(played).await;
+    close(stage, played).await;
 }
 
 /// What the bank paid after its transfer was fetched back and its reward was paid anew: the payee has it twice, and it comes off
@@ -313,7 +319,105 @@ books     payable(bo) 75.00   vendor_balance -75.00
 async fn what_the_bank_paid_after_it_was_paid_anew_is_clawed_back() {
     let mut stage = Stage::open("fetched_back", 1).await;
     let played = play(&mut stage, FETCHED_BACK).await;
-    stage.close(played).await;
+    close(stage, played).await;
+}
+
+/// Free again, and then PayPal turns out to have paid it.
+const FREED: &str = "
+partner   ana    paypal ana@example.com
+reward    R1     ana  20.00  approved
+batch     B1     R1
+vendor    paypal webhook lost times 500
+pay       B1
+vendor    paypal answer lost
+tick      dispatch
+vendor    paypal 503 on any times 100000
+later     29 days
+tick      dispatch
+heal
+settle    ana    not-made
+settle    ana    not-made by other
+return    ana
+reward    R2     ana  50.00  approved
+batch     B2     R2
+webhook   ana@B1 succeeded
+tick      intake
+later     30 seconds
+tick      settle
+";
+
+/// Whoever formed a payout before the vendor contradicted, and puts its reward in while the payment is settled as made: either
+/// the payment takes its reward back, or it is not settled. On PostgreSQL, at each statement of settling.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_put_into_a_draft_while_its_payment_is_settled_is_not_paid_twice() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let mut stage = Stage::open("settled_beside_a_draft", 1).await;
+    play(&mut stage, FREED).await.unwrap();
+    let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
+    let mut db = app.store.read().await.unwrap();
+    let id = transactions::list(&mut db, &transactions::Filter::default(), 1).await.unwrap()[0].id;
+    drop(db);
+    let item = stage.world.simulator.books().items[0].id.clone();
+    let finding = ask::found(&stage.world.works[0], id, &item).await.unwrap();
+    let (reward, draft) = (stage.reward("R1"), stage.batch("B2"));
+    for statements in 0..200 {
+        let walk = Arc::new(Walk::default());
+        walk.allow(statements);
+        let (of, by, found) = (app.clone(), actor.clone(), finding.clone());
+        let settle = async move {
+            verbs::settle_by_hand(&of, &by, id, &found, "PayPal shows it", None).await.map(drop)
+        };
+        let mut settle = tokio::spawn(Arc::clone(&walk).lead(settle));
+        tokio::select! {
+            biased;
+            done = &mut settle => {
+                done.unwrap().unwrap();
+                break;
+            }
+            () = walk.stopped() => {}
+        }
+        let into = app.clone();
+        let put = async move { put_in(&into, draft, reward).await };
+        let mut put = tokio::spawn(put);
+        let early = tokio::time::timeout(Duration::from_millis(40), &mut put).await.ok();
+        walk.allow(100_000);
+        let settled = settle.await.unwrap();
+        let put = match early {
+            Some(put) => put.unwrap(),
+            None => put.await.unwrap(),
+        };
+        assert_eq!(settled.is_ok(), put == 0, "after {statements} statements: {settled:?}, {put} put in");
+        if settled.is_ok() {
+            break;
+        }
+        let taken: bursar::ops::Result<()> = transact!(app, |tx| {
+            batches::take_out(tx, draft, &[reward]).await?;
+            Ok(())
+        });
+        taken.unwrap();
+    }
+    let played = play(&mut stage, "expect ana@B1 success\nexpect R1 paid\npay B2\nlive 1 minute").await;
+    close(stage, played).await;
+}
+
+/// Puts a reward into a draft, as forming it does after it has asked every gate.
+async fn put_in(app: &App, draft: BatchId, reward: RewardId) -> u64 {
+    let put: bursar::ops::Result<u64> =
+        transact!(app, |tx| { Ok(batches::put_in(tx, draft, &[reward]).await?) });
+    put.unwrap()
+}
+
+/// However often a payee was paid, the books are what `verify` expects of them.
+async fn close(stage: Stage, played: Result<(), String>) {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let broken = verify::all(&mut db).await.unwrap().into_iter().filter(|rule| !rule.holds());
+    let broken: Vec<String> =
+        broken.map(|rule| format!("{}: {}: {:?}", rule.id, rule.says, rule.violations)).collect();
+    drop(db);
+    let verified = if broken.is_empty() { Ok(()) } else { Err(broken.join("\n")) };
+    stage.close(played.and(verified)).await;
 }
 
 /// A payment gave its reward back, and then its transfer turns out to lie in the payee's balance. Two people say that the payee
@@ -457,9 +561,109 @@ async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Somebody pays a failed payment by cheque, and then PayPal turns out to have paid it: the payee has it twice, and it comes off
+/// their next claim. When it comes back to PayPal, the cheque has still paid the reward.
+const BY_CHEQUE_TOO: &str = "
+partner   ana    paypal ana@example.com
+reward    R1     ana  20.00  approved
+batch     B1     R1
+vendor    paypal webhook lost times 500
+pay       B1
+vendor    paypal answer lost
+tick      dispatch
+vendor    paypal 503 on any times 100000
+later     29 days
+tick      dispatch
+heal
+settle    ana    not-made
+settle    ana    not-made by other
+outside   ana    CHEQUE-7 2026-03-02
+expect    R1     paid
+books     payable(ana) 0.00   paid_outside -20.00
+webhook   ana    succeeded
+tick      intake
+later     30 seconds
+tick      settle
+settle    ana    made
+expect    ana    success
+expect    R1     paid
+books     payable(ana) 20.00   vendor_balance -20.40
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_outside_and_by_the_vendor_is_clawed_back_and_stays_paid() {
+    let mut stage = Stage::open("cheque_too", 1).await;
+    let mut played = play(&mut stage, BY_CHEQUE_TOO).await;
+    if played.is_ok() {
+        tell_all(&stage, &Fact::ItemReversed).await;
+        played = play(&mut stage, "expect R1 paid\nbooks payable(ana) 0.00   paid_outside -20.00").await;
+    }
+    close(stage, played).await;
+}
+
+/// The payee's bank refuses by our people's word, and then it has paid after all.
+const ARRIVED: &str = "
+partner   bo     stripe acct_sim_slow_bo
+reward    R1     bo   75.00  approved
+batch     B1     R1
+pay       B1
+live      30 hours
+disconnect bo
+live      50 hours
+settle    bo     not-made
+settle    bo     not-made by other
+";
+
+const TOLD: &str = "
+give-access bo
+webhook   bo     paid
+live      1 minute
+why       bo     payment_contradicted
+settle    bo     made
+live      1 minute
+why       bo
+expect    R1     paid
+";
+
+/// Two people had said that the payee has it out of that very money: then it is the one payment, and counted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_people_called_paid_otherwise_and_has_arrived_is_one_payment() {
+    let mut stage = Stage::open("otherwise_arrived", 1).await;
+    let between = "
+parked    bo     paid_otherwise THEIR-BANK 2026-03-02
+parked    bo     paid_otherwise THEIR-BANK 2026-03-02 by other
+expect    R1     paid
+";
+    let after = "books payable(bo) 0.00   vendor_balance -75.00   written_off 0.00   paid_outside 0.00";
+    let mut played = Ok(());
+    for story in [ARRIVED, between, TOLD, after] {
+        played = played.and(play(&mut stage, story).await);
+    }
+    close(stage, played).await;
+}
+
+/// Given up and then paid by cheque, it was paid out of other money: the payee has both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_given_up_and_paid_outside_and_has_arrived_is_clawed_back() {
+    let mut stage = Stage::open("given_up_arrived", 1).await;
+    let between = "
+parked    bo     written_off
+parked    bo     written_off by other
+outside   bo     CHEQUE-9 2026-03-02
+expect    R1     paid
+books     payable(bo) 0.00   written_off 75.00   paid_outside -75.00
+";
+    let after = "books payable(bo) 75.00   vendor_balance -75.00   written_off 0.00   paid_outside -75.00";
+    let mut played = Ok(());
+    for story in [ARRIVED, between, TOLD, after] {
+        played = played.and(play(&mut stage, story).await);
+    }
+    close(stage, played).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_twice_is_taken_off_the_next_claim() {
     let mut stage = Stage::open("paid_twice", 1).await;
     let played = play(&mut stage, STORY).await;
-    stage.close(played).await;
+    close(stage, played).await;
 }
