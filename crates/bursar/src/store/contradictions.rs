@@ -50,6 +50,16 @@ pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64>
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
+/// Takes back what people said of an attempt, that it was not made: what its vendor tells of it contradicts nobody any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn withdraw_not_made(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
+    let sql = "UPDATE attempt SET reason_code = NULL WHERE id = $1 AND reason_code = 'not_made'";
+    tx.run(sqlx::query(sql).bind(attempt.to_string())).await?;
+    Ok(())
+}
+
 /// Which attempts carry these objects of a vendor: its id, the attempt. A payout of Stripe's own schedule pays several, so
 /// payouts are left out.
 ///

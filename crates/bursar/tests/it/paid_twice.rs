@@ -620,7 +620,7 @@ webhook   bo     paid
 live      1 minute
 why       bo     payment_contradicted
 settle    bo     made
-live      1 minute
+live      2 days
 why       bo
 expect    R1     paid
 ";

@@ -166,30 +166,30 @@ async fn told_eur(stage: &Stage) -> (i128, [i128; 3]) {
 async fn what_was_paid_outside_is_told_whole_where_partners_bear_the_fee() {
     let mut stage = Stage::open("books_outside", 20).await;
     play(&mut stage, &["settings fee paypal USD 200", "settings fees partner"]).await;
-    play(&mut stage, &["partner ana paypal sim-closed-ana@example.com", "reward R1 ana 102.00 approved"])
+    play(&mut stage, &["partner ana paypal sim-closed-ana@example.com", "reward R1 ana 100.00 approved"])
         .await;
     play(&mut stage, &["batch B1 R1", "pay B1", "live 10 seconds", "expect ana failed"]).await;
     play(&mut stage, &["outside ana CHEQUE-7 2026-01-03", "expect R1 paid", "books payable(ana) 0.00"]).await;
-    assert_eq!(told(&stage, "ana").await, (0, [0, 0, 0], 10_200, 10_200, [0, 0, 0]));
+    assert_eq!(told(&stage, "ana").await, (0, [0, 0, 0], 10_000, 10_000, [0, 0, 0]));
     let mut db = stage.world.app.store.read().await.unwrap();
     let year = tax::year_view(&mut db, stage.payee("ana"), 2026).await.unwrap();
-    assert_eq!((year.totals.len(), year.totals[0].vendor, year.reportable.minor), (1, None, 10_200));
+    assert_eq!((year.totals.len(), year.totals[0].vendor, year.reportable.minor), (1, None, 10_000));
     let filter = store::transactions::Filter {
         payees: Some(vec![stage.payee("ana").to_string()]),
         ..Default::default()
     };
     let of = store::transactions::list(&mut db, &filter, 2).await.unwrap().remove(0);
-    assert_eq!((of.terms.net.minor, of.given().minor), (10_000, 10_200));
+    assert_eq!((of.terms.net.minor, of.given().minor), (9_800, 10_000));
     drop(db);
     let mut browser = Browser::of_partner(&stage.world, Role::Partner, "ana").await;
     for path in ["/portal", "/portal/payouts", "/portal/statements/2026"] {
         let page = browser.read(path).await;
-        assert!(page.words().contains("102.00"), "{path}: {}", page.words());
-        assert!(!page.words().contains("100.00"), "{path}: {}", page.words());
+        assert!(page.words().contains("100.00"), "{path}: {}", page.words());
+        assert!(!page.words().contains("98.00"), "{path}: {}", page.words());
     }
     let key = key(&stage).await;
     let (_, earnings) = ask(&stage, &key, "GET", "/dashboard/earnings?year=2026&sort=-net", None).await;
-    assert_eq!(earnings["data"][0]["net"]["value"], json!("102.00"), "{earnings:#}");
+    assert_eq!(earnings["data"][0]["net"]["value"], json!("100.00"), "{earnings:#}");
     stage.close(Ok(())).await;
 }
 
