@@ -297,7 +297,7 @@ async fn correct(
     // Counted already; or paid otherwise by the word of two people, and out of the same money.
     let paid_otherwise = of.otherwise_at.is_some() && !law::stands_beside(of.state, fact);
     if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
-        return Ok(contradictions::withdraw_not_made(tx, attempt.id).await?);
+        return Ok(contradictions::withdraw_failure(tx, attempt.id).await?);
     }
     let lie = given_back(tx, of).await?;
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()), how);

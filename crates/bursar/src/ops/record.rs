@@ -275,11 +275,13 @@ impl Case {
     /// while, and then means nothing.
     fn denies_an_end(&self, place: usize, fact: &Fact, now: i64) -> bool {
         let attempt = &self.attempts[place];
-        let by_people = attempt.reason_code.as_deref() == Some("not_made");
+        let reason = attempt.reason_code.as_deref();
+        let by_people = reason == Some("not_made");
         let for_long = attempt.ended_at.is_some_and(|at| now.saturating_sub(at) > OLDER_ANSWER_US);
         match (attempt.state, fact) {
             (AttemptState::Failed, Fact::PayoutMade) => by_people,
-            (AttemptState::Failed, Fact::PayoutPaid) => by_people || for_long,
+            // One whose reason was taken back has failed no more: people have settled that it was paid.
+            (AttemptState::Failed, Fact::PayoutPaid) => by_people || (for_long && reason.is_some()),
             (AttemptState::Returned, Fact::ItemPaid) => for_long,
             (_, _) => false,
         }

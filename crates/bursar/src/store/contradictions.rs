@@ -50,12 +50,13 @@ pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64>
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Takes back what people said of an attempt, that it was not made: what its vendor tells of it contradicts nobody any more.
+/// Takes back why an attempt had failed, that people called it not made or what its vendor said then: it is known now that it
+/// was paid, and what its vendor tells of it contradicts nothing any more.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn withdraw_not_made(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
-    let sql = "UPDATE attempt SET reason_code = NULL WHERE id = $1 AND reason_code = 'not_made'";
+pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
+    let sql = "UPDATE attempt SET reason_code = NULL WHERE id = $1 AND state = 'failed'";
     tx.run(sqlx::query(sql).bind(attempt.to_string())).await?;
     Ok(())
 }

@@ -309,6 +309,27 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
     found.iter().map(read).collect()
 }
 
+/// The objects that events name which are linked to these payments and not applied yet, with the payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn objects(db: &mut Db, transactions: &[TransactionId]) -> Result<Vec<(TransactionId, String)>> {
+    let mut found = Vec::new();
+    for some in transactions.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("linked_at IS NOT NULL AND applied_at IS NULL AND object_id IS NOT NULL", []);
+        conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
+        found.extend(
+            db.all(conditions.query("SELECT transaction_id, object_id FROM vendor_event {where}")).await?,
+        );
+    }
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        Ok((word(TransactionId::parse(&id), &id)?, row.try_get(1)?))
+    };
+    found.iter().map(read).collect()
+}
+
 /// How many events wait to be looked at, are linked and unapplied, or parked.
 ///
 /// # Errors

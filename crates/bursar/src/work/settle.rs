@@ -136,15 +136,15 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
         .filter(|one| one.vendor == Vendor::PayPal)
         .filter_map(|one| Some((one.id, one.vendor_id?)))
         .collect();
-    let linked = events::linked(&mut db, ids, i64::MAX).await?;
+    let named_by_events = events::objects(&mut db, ids).await?;
     drop(db);
     let (mut stripe, mut paypal, mut silent) = (Vec::new(), ByBatch::new(), Vec::new());
     for transaction in found {
         let of: Vec<&Attempt> = attempts.iter().filter(|one| one.transaction == transaction.id).collect();
-        let named: Vec<&str> = linked
+        let named: Vec<&str> = named_by_events
             .iter()
-            .filter(|event| event.transaction == transaction.id)
-            .filter_map(|event| event.object_id.as_deref())
+            .filter(|(of, _)| *of == transaction.id)
+            .map(|(_, object)| object.as_str())
             .collect();
         match transaction.terms.vendor {
             Vendor::Stripe => {
@@ -201,7 +201,7 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
     }
 }
 
-/// What Stripe is asked about: the newest bank payout, any older one that an event names, and the transfer.
+/// What Stripe is asked about: the newest bank payout, any older one that holds money or that an event names, and the transfer.
 fn at_stripe(
     of: &Transaction,
     attempts: &[&Attempt],
@@ -214,8 +214,9 @@ fn at_stripe(
         of_leg.filter_map(|one| Some((*one, one.vendor_id.clone()?)))
     };
     let newest = known(Leg::Payout).max_by_key(|(one, _)| one.number).map(|(one, _)| one.id);
-    let payouts =
-        known(Leg::Payout).filter(|(one, object)| Some(one.id) == newest || named.contains(&object.as_str()));
+    let payouts = known(Leg::Payout).filter(|(one, object)| {
+        Some(one.id) == newest || !one.state.ended() || named.contains(&object.as_str())
+    });
     let transfers = known(Leg::Transfer).filter(|(one, object)| {
         let event = named.contains(&object.as_str()) || named.iter().any(|name| name.starts_with("trr_"));
         if payout::planted::on("reversals_unseen") {
@@ -261,7 +262,8 @@ fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
     }
 }
 
-/// What PayPal is asked about, by the batch that carries it: the newest item, and any older one whose batch an event names.
+/// What PayPal is asked about, by the batch that carries it: the newest item, and any older one that holds money, as after a
+/// correction, or whose batch an event names.
 fn at_paypal(
     attempts: &[&Attempt],
     batches: &HashMap<String, String>,
@@ -272,9 +274,9 @@ fn at_paypal(
         items.filter_map(|one| Some((batches.get(one.submission.as_ref()?)?.clone(), (*one).clone())));
     let known: Vec<(String, Attempt)> = known.collect();
     let newest = attempts.iter().filter(|one| one.leg == Leg::Item).map(|one| one.number).max();
-    let asked = known
-        .into_iter()
-        .filter(|(batch, one)| Some(one.number) == newest || named.contains(&batch.as_str()));
+    let asked = known.into_iter().filter(|(batch, one)| {
+        Some(one.number) == newest || !one.state.ended() || named.contains(&batch.as_str())
+    });
     asked.collect()
 }
 
