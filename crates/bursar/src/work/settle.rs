@@ -35,6 +35,8 @@ const BATCHES_AT_ONCE: usize = 4;
 const RECORDED_AT_ONCE: usize = 64;
 /// How long a question may take before another worker asks it.
 const LEASE_US: i64 = 60_000_000;
+/// The wait of a question that is to be asked again only because the clock of whoever wished for it was ahead of ours.
+const AHEAD_US: i64 = 1_000_000;
 /// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
 /// What is noted of a payment that the connected account does not have.
@@ -563,13 +565,16 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
             let worst = answers.entry(one.transaction).or_insert(one.answer);
             *worst = one.answer.max(*worst);
         }
-        let (mut settled, mut later) = (Vec::new(), BTreeSet::new());
+        let (mut settled, mut later) = (Vec::new(), BTreeMap::new());
         for event in &linked {
             let answer = answers.get(&event.transaction).copied().unwrap_or(Answer::Silent);
             if event.linked_at <= asked_at && answer != Answer::Silent {
                 settled.push((event, answer));
             } else {
-                later.insert(event.transaction);
+                // A clock that was ahead has linked it: no question is later than that for as long as it was.
+                let wait = if event.linked_at > now { AHEAD_US } else { 0 };
+                let next = later.entry(event.transaction).or_insert(now + wait);
+                *next = (*next).min(now + wait);
             }
         }
         if !settled.is_empty() {
@@ -607,7 +612,7 @@ async fn note(
     work: &Work,
     ids: &[TransactionId],
     said: &[Said],
-    later: &BTreeSet<TransactionId>,
+    later: &BTreeMap<TransactionId, i64>,
     now: i64,
 ) -> Result<HashMap<TransactionId, State>> {
     let mut what: HashMap<TransactionId, Vec<&Said>> = HashMap::new();
@@ -623,14 +628,15 @@ async fn note(
             Answer::Silent => transaction.unseen_since,
         };
         let (poll, longest) = (work.app.config.poll_us(), work.app.config.longest_wait_us());
-        let next_at = match (later.contains(&transaction.id), answer) {
+        let again = later.get(&transaction.id).copied();
+        let next_at = match (again, answer) {
             (_, Answer::Silent) => Some(now + longest),
-            (true, _) => Some(now),
-            (false, Answer::Unseen) => unseen_next(&transaction, unseen_since.unwrap_or(now), now, longest),
-            (false, Answer::NotAsked | Answer::Told) => next_at(&transaction, now, poll),
+            (Some(at), _) => Some(at),
+            (None, Answer::Unseen) => unseen_next(&transaction, unseen_since.unwrap_or(now), now, longest),
+            (None, Answer::NotAsked | Answer::Told) => next_at(&transaction, now, poll),
         };
         let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
-        let still_hinted = later.contains(&transaction.id) || answer == Answer::Silent;
+        let still_hinted = again.is_some() || answer == Answer::Silent;
         let what = words.join("; ");
         asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unseen_since });
     }
