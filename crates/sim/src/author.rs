@@ -245,8 +245,8 @@ impl Author {
             return self.line(format!("vendor {vendor} 503 on any times {}", 10 * times));
         }
         let call = match vendor {
-            "stripe" => self.of(&CALLS[0]),
-            _ => self.of(&CALLS[1]),
+            "stripe" => self.of(CALLS[0]),
+            _ => self.of(CALLS[1]),
         };
         let (fault, after) = (self.of(&FAULTS), self.below(2));
         self.line(format!("vendor {vendor} {fault} on {call} after {after} times {times}"));

@@ -49,7 +49,7 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
         let flow = &sight.flows[&one.id];
         let partly = with_a_person(one) || matches!(one.state.as_str(), "payout_failed" | "payout_canceled");
         let whole = flow.gone() == 0 || flow.gone() == one.net;
-        if !whole && !(partly && (0..=one.net).contains(&flow.gone())) {
+        if !(whole || partly && (0..=one.net).contains(&flow.gone())) {
             told.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
         }
     }
