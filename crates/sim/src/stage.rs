@@ -27,12 +27,12 @@
 //! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of
 //! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
-//! (the other person says that she rightly shares her destination; `clear ana myself`: whoever entered it does) · `settle
-//! ana made` (by the object that the vendor has for her; `made as bo`: by what it has for bo) / `settle ana not-made` (the
+//! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) · `settle
+//! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo) / `settle ana not-made` (the
 //! vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
 //! in their balance) · `by other` at the end of these two: the other person says so
 //! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
-//! `return ana` (to the pool) · `cancel ana` (calls back what she has not claimed) · `outside ana REF-1 2026-03-02` ·
+//! `return ana` (to the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` ·
 //! `refresh ana` · `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana`
 //! (it may be refused, or there may be nothing to do) · `race pay B1 | delete B1` (both at once, and exactly one may
 //! succeed).
@@ -44,17 +44,17 @@
 //! `401`, `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
 //! `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`,
 //! `read` or `any`, and the vendor's first money call where it is not written. `heal` (no fault strikes any more) · `mend
-//! ana` (his bank details are right now) · `drain bo` (his Stripe balance is spent) · `reverse bo` or `reverse bo 20.00`
-//! (somebody reverses his transfer in Stripe's dashboard, wholly or in part) · `daily bo` (his Stripe account is put on the
+//! ana` (their bank details are right now) · `drain bo` (their Stripe balance is spent) · `reverse bo` or `reverse bo 20.00`
+//! (somebody reverses their transfer in Stripe's dashboard, wholly or in part) · `daily bo` (their Stripe account is put on the
 //! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
-//! `close-bank bo EUR` (he takes that bank account away) · `disconnect bo` (he takes back our access to his Stripe account)
-//! · `give-access bo` (he gives it again) · `write-over bo` (they write over our mark on their payouts)
+//! `close-bank bo EUR` (they take that bank account away) · `disconnect bo` (they take back our access to their Stripe account)
+//! · `give-access bo` (they give it again) · `write-over bo` (they write over our mark on their payouts)
 //! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
 //! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
-//! until it is through) · `set-aside ana` (a pass tripped over her payment's record) · `reconnect stripe` (credentials
+//! until it is through) · `set-aside ana` (a pass tripped over the payment's record) · `reconnect stripe` (credentials
 //! are saved again; `other-account`: those of another account) · `switch stripe other-account` (the same beneath the
 //! program, without any question) ·
-//! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about him, the same bytes) · `webhook ana
+//! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about them, the same bytes) · `webhook ana
 //! paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object` as
 //! what is wrong with it; `of 1` names the first attempt's object) .
 //!
@@ -78,30 +78,30 @@
 //!
 //! | line | holds when |
 //! | --- | --- |
-//! | `expect ana success` | his newest transaction has this status and no detail |
+//! | `expect ana success` | the newest transaction has this status and no detail |
 //! | `expect ana failed reason account_closed` | … and this reason; a detail is written after the status: `expect ana pending_processing unclaimed` |
 //! | `expect ana pending waiting profile_changed_recently` | … and waits at this gate |
 //! | `expect B1 paid`, `expect R1 in_payout`, `expect all success` | a batch, a reward, every transaction |
 //! | `blocked R1 profile_missing below_threshold` | exactly these gates are closed for a reward or a batch with its claims; none where none is named |
-//! | `skipped ana profile_missing` | his claims that payouts went on without, newest first, with their reasons |
-//! | `why bo waiting_for_funds` | exactly these codes say why his newest transaction is not paid; none where none is named |
+//! | `skipped ana profile_missing` | the claims that payouts went on without, newest first, with their reasons |
+//! | `why bo waiting_for_funds` | exactly these codes say why the newest transaction is not paid; none where none is named |
 //! | `tally success=2499 failed=1` | so many transactions have each status, and none another |
 //! | `attempts ana transfer=1 payout=2` | so many attempts of each leg |
-//! | `requests ana 2 executed 1` | so many requests for his money reached the vendor, and so many were carried out |
-//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with him |
+//! | `requests ana 2 executed 1` | so many requests for the money reached the vendor, and so many were carried out |
+//! | `sent ana 120.00` / `arrived ana 120.00` | by the vendor's books: gone from our balance; with them |
 //! | `books payable(ana) 0.00 in_flight 0.00` | our ledger, debit positive; the currency first where it is not USD |
 //! | `vendor-balance stripe 880.00` | what we have at a vendor, by its books |
-//! | `profile ana ready` | his payout profile: `ready`, `shared`, or `not-ready` and words of why |
-//! | `changes ana 2` | his destination was set so many times, the first one included |
-//! | `told ana payout_profile_changed 2` | so many notices of that name were written about him |
-//! | `year ana 2026 paypal 120.00` | what he was paid in a year through a vendor or `outside`, less what came back |
+//! | `profile ana ready` | the payout profile: `ready`, `shared`, or `not-ready` and words of why |
+//! | `changes ana 2` | the destination was set so many times, the first one included |
+//! | `told ana payout_profile_changed 2` | so many notices of that name were written about them |
+//! | `year ana 2026 paypal 120.00` | what they were paid in a year through a vendor or `outside`, less what came back |
 //! | `nothing-asked other-account` | no request for money has reached the other account of either vendor |
 //! | `events parked 1` | so many events are for objects that we do not know |
-//! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about his newest transaction were written, or none of them |
+//! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about the newest transaction were written, or none of them |
 //! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
 //! | `unfinished` | something is left to do at the end, and the scenario has shown what |
 //!
-//! `ana/EUR` is his transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
+//! `ana/EUR` is the transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
 //! finished, and `world::check` compares our database with the vendors' books.
 //!
 //! What is deliberately not here: pages and the API, which have their own tests.

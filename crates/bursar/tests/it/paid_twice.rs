@@ -444,11 +444,11 @@ expect    bo     payout_failed
 books     payable(bo) -50.00   vendor_balance -50.00   returned 50.00
 drain     bo
 batch     B2     R1
-refuse    reward_in_batch  parked bo paid_otherwise HIS-PAYOUT 2026-03-02
+refuse    reward_in_batch  parked bo paid_otherwise THEIR-PAYOUT 2026-03-02
 take      B2     R1
-parked    bo     paid_otherwise HIS-PAYOUT 2026-03-02
+parked    bo     paid_otherwise THEIR-PAYOUT 2026-03-02
 expect    R1     approved
-parked    bo     paid_otherwise HIS-PAYOUT 2026-03-02 by other
+parked    bo     paid_otherwise THEIR-PAYOUT 2026-03-02 by other
 expect    R1     paid
 books     payable(bo) 0.00   vendor_balance -50.00   returned 0.00
 ";
@@ -468,7 +468,7 @@ async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
         it_was_made(&stage).await;
         let one = stage.world.actor.clone();
         settle_first(&stage, &one).await.unwrap();
-        let told = "refuse paid_again parked bo@B1 paid_otherwise HIS-PAYOUT 2026-03-02";
+        let told = "refuse paid_again parked bo@B1 paid_otherwise THEIR-PAYOUT 2026-03-02";
         played = play(&mut stage, told).await;
         played = played.and(play(&mut stage, "parked bo@B1 written_off").await);
         played = played.and(play(&mut stage, "parked bo@B1 written_off by other").await);

@@ -78,7 +78,7 @@ async fn where_money_lies_is_told_in_three() {
     assert_eq!(told(&stage, "bo").await, (17_000, [0, 16_500, 0], 0, 500, [0, 7_500, 0]));
     play(&mut stage, &["return ed", "live 1 minute", "drain bo", "drain cy"]).await;
     for by in ["", " by other"] {
-        play(&mut stage, &[&format!("parked bo paid_otherwise HIS-PAYOUT 2026-03-02{by}")]).await;
+        play(&mut stage, &[&format!("parked bo paid_otherwise THEIR-PAYOUT 2026-03-02{by}")]).await;
         play(&mut stage, &[&format!("parked cy written_off{by}")]).await;
     }
     // What was paid otherwise is paid: it left us with the transfer, and is no loss and nothing beside it.

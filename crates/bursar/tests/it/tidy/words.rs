@@ -58,12 +58,13 @@ pub const RULES: &[Rule] = &[
             ("crates/bursar/templates/invite.html", "<legend>He comes as</legend>"),
             ("docs/operating.md", "Everybody under his own name."),
             ("README.md", "The payer sees it himself."),
+            ("crates/sim/src/stage.rs", "//! `mend ana` (her bank details are right now)"),
+            ("crates/bursar/tests/it/scenarios/a.txt", "hold ana on  # he is held\n"),
         ],
         good: &[
             ("crates/payout/src/eligibility.rs", "// the other, when they, the history, there, gather\n"),
             ("crates/bursar/src/mail/told/de.rs", "\"her damit\""),
             ("crates/bursar/tests/it/told.rs", "let hers = 1;"),
-            ("crates/sim/src/stage.rs", "//! ana and her company"),
             ("crates/bursar/src/store/migrations/0006_portal.sql", "-- what his browser calls itself"),
         ],
     },
@@ -91,9 +92,9 @@ const OTHER_TONGUES: [&str; 4] = ["/de.", "/fr.", "/es.", "/ja."];
 fn gendered(file: &Source) -> Vec<Breach> {
     let path = file.path.as_str();
     let in_crates = path.starts_with("crates/") && (path.contains("/src/") || path.contains("/templates/"));
-    // Scenarios tell of people who have names; each of these is somebody.
-    let in_crates = in_crates && !path.starts_with("crates/sim/");
-    let read = in_crates || path.starts_with("docs/") || (path.ends_with(".md") && !path.contains('/'));
+    let scenario = path.contains("/tests/it/scenarios/") && path.ends_with(".txt");
+    let read =
+        in_crates || scenario || path.starts_with("docs/") || (path.ends_with(".md") && !path.contains('/'));
     let other = path.contains("/migrations/") || OTHER_TONGUES.iter().any(|tongue| path.contains(tongue));
     if !read || other {
         return Vec::new();
