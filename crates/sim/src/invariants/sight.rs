@@ -310,7 +310,7 @@ async fn texts(outside: &Outside) -> Vec<String> {
 async fn one_live_is_kept(outside: &Outside, engine: &str) -> bool {
     let sql = match engine {
         "sqlite" => "SELECT name FROM sqlite_master WHERE name = 'attempt_live'",
-        _ => "SELECT indexname FROM pg_indexes WHERE indexname = 'attempt_live'",
+        _ => "SELECT CAST(indexname AS TEXT) FROM pg_indexes WHERE indexname = 'attempt_live'",
     };
     !outside.rows(sql).await.is_empty()
 }
