@@ -76,8 +76,10 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
             (false, false) => transaction::taken_back(&web, &visit, &number, None).await,
         };
         // The others are told of all the same.
-        let told =
-            told.unwrap_or_else(|_| Told::bad("It could not be worked on. Open it to see how it stands."));
+        let told = told.unwrap_or_else(|fault| {
+            tracing::error!(?fault, number, "one of several payments could not be worked on");
+            Told::bad("It could not be worked on. Open it to see how it stands before you try it again.")
+        });
         let chip = match told.tone.as_str() {
             "good" => Chip { tone: "good", words: "Done" },
             "warn" => Chip { tone: "warn", words: "Not finished" },
