@@ -36,7 +36,14 @@ pub enum Finding {
         carrier_id: String,
     },
     /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and does not have it.
-    NotMade(Looked),
+    NotMade {
+        /// What the look was worth.
+        looked: Looked,
+        /// Of which attempts the vendor was asked; what has been tried since was not looked at.
+        of: Vec<AttemptId>,
+        /// Since when the vendor contradicted the books when it was asked; what it says since was not looked at.
+        contradicted_at: Option<i64>,
+    },
 }
 
 /// What a look at the vendor is worth that has not found a payment.
@@ -91,7 +98,7 @@ pub async fn settle_by_hand(
                 record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
             }
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
-            (None, Finding::NotMade(_)) => {}
+            (None, Finding::NotMade { .. }) => {}
         }
         ask_siblings(tx, app, &attempts, finding).await?;
         // What the vendor says of an earlier attempt is another matter: it was not asked about.
@@ -115,7 +122,7 @@ fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> 
     let mut waiting = attempts.iter().filter(|one| one.state == AttemptState::Review);
     match finding {
         Finding::Made { attempt, .. } => waiting.find(|one| one.id == *attempt),
-        Finding::NotMade(_) => waiting.min_by_key(|one| one.leg == Leg::Cancel),
+        Finding::NotMade { .. } => waiting.min_by_key(|one| one.leg == Leg::Cancel),
     }
 }
 
@@ -162,8 +169,10 @@ async fn takes_two(
     finding: &Finding,
 ) -> Result<Option<(String, TakesTwo)>> {
     Ok(match finding {
-        Finding::NotMade(Looked::NotThrough) => Some(("not_made".to_owned(), TakesTwo::NotLookedThrough)),
-        Finding::NotMade(Looked::Through) => {
+        Finding::NotMade { looked: Looked::NotThrough, .. } => {
+            Some(("not_made".to_owned(), TakesTwo::NotLookedThrough))
+        }
+        Finding::NotMade { looked: Looked::Through, .. } => {
             let rule = settings::load(tx).await?.two_person_release;
             rule.then(|| ("not_made".to_owned(), TakesTwo::Rule))
         }
@@ -179,7 +188,11 @@ async fn takes_two(
 /// What was taken up again, and may be carried out yet, is not called not made: neither by one person nor by two.
 async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Finding) -> Result<()> {
     let carrier = match finding {
-        Finding::NotMade(_) => attempt.submission.as_slice(),
+        // Somebody has settled that one since, and what waits now was tried later.
+        Finding::NotMade { of: looked_at, .. } if !looked_at.contains(&attempt.id) => {
+            return Err(not_now(NotNow::NotLookedAt));
+        }
+        Finding::NotMade { .. } => attempt.submission.as_slice(),
         Finding::Made { .. } => &[],
     };
     let carried = store::submissions::several(tx, carrier).await?;
@@ -198,10 +211,13 @@ fn out_of_sight(of: &Transaction) -> bool {
 /// A contradiction is settled as made only where the vendor has decided what it comes to.
 fn may_be_corrected(of: &Transaction, finding: &Finding) -> Result<()> {
     match finding {
+        Finding::NotMade { contradicted_at, .. } if *contradicted_at != of.contradicted_at => {
+            Err(not_now(NotNow::NotLookedAt))
+        }
         Finding::Made { fact, .. } if law::beyond_correction(of.state, fact) => {
             Err(not_now(NotNow::NotCorrected))
         }
-        Finding::Made { .. } | Finding::NotMade(_) => Ok(()),
+        Finding::Made { .. } | Finding::NotMade { .. } => Ok(()),
     }
 }
 
@@ -254,7 +270,7 @@ async fn heard(
             (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
         }
         // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
-        Finding::NotMade(_) => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
+        Finding::NotMade { .. } => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
     };
     // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
     if let Some(carrier) = &attempt.submission

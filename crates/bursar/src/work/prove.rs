@@ -256,7 +256,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             Err(error) => return Err(unreachable(&error)),
         }
     }
-    Ok(Finding::NotMade(worth))
+    let of = case.open().into_iter().map(|one| one.id).collect();
+    Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at })
 }
 
 /// Asks Stripe before two people's word that a transfer was reversed there is taken: while Stripe shows that some of it

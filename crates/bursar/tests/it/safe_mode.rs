@@ -69,6 +69,7 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
     let void = Verdict::Void { reason: "entered twice".to_owned(), shown: false };
     let none = Which::Ids(Vec::new());
     let (reference, paid_on) = (String::new(), String::new());
+    let not_made = Finding::NotMade { looked: Looked::Through, of: Vec::new(), contradicted_at: None };
     let lost = ParkedFinding { how: Parked::GivenUp, reference, paid_on, note: "asked".to_owned() };
     vec![
         ("batches::remove", batches::remove(app, actor, draft, &[], None).await.map(drop)),
@@ -115,9 +116,7 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
         ),
         (
             "by_hand::settle_by_hand",
-            by_hand::settle_by_hand(app, actor, failed, &Finding::NotMade(Looked::Through), "asked", None)
-                .await
-                .map(drop),
+            by_hand::settle_by_hand(app, actor, failed, &not_made, "asked", None).await.map(drop),
         ),
         ("by_hand::settle_parked", by_hand::settle_parked(app, actor, failed, &lost, None).await.map(drop)),
     ]

@@ -44,6 +44,8 @@ pub enum NotNow {
     NothingInDoubt,
     /// It was taken up again, and its request may be on its way to the vendor.
     StillAsking,
+    /// It has moved since the vendor was asked about it.
+    NotLookedAt,
     /// Only what nobody has claimed can be called back.
     NotUnclaimed,
     /// It is being called back already.
@@ -70,6 +72,7 @@ impl NotNow {
             Self::Contradicted | Self::NotCorrected => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
             Self::StillAsking => "still_asking",
+            Self::NotLookedAt => "changed_meanwhile",
             Self::NotUnclaimed => "not_unclaimed",
             Self::CancelUnderWay => "cancel_under_way",
         }
@@ -123,6 +126,9 @@ impl NotNow {
             }
             Self::NotCorrected => {
                 "The vendor has this beside what the books hold of this payment, and how it ends is not decided yet, so nothing was changed and its rewards stay held. Settle it once it is: when the newer attempt has its end, when the bank has paid or refused, or when PayPal says that it was paid or returned."
+            }
+            Self::NotLookedAt => {
+                "The payment was tried again, or its vendor said something new of it, while the vendor was being asked. Nothing was changed. Look at it again, and settle it if it still waits for you."
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."

@@ -1,6 +1,10 @@
 //! What people say about a payment, over the API: the statuses, who it takes, and what partners read of it.
 
+use bursar::ops::OpsError;
+use bursar::ops::by_hand::{self, Finding};
 use bursar::ops::people::{self, NewKey};
+use bursar::store::transactions;
+use bursar::work::ask;
 use payout::access::Role;
 use serde_json::{Value, json};
 
@@ -115,4 +119,68 @@ async fn what_our_people_noted_is_not_told_to_partners() {
     assert_eq!((body["status"].as_str(), &body["reason"]["vendor_message"]), (Some("failed"), &Value::Null));
     assert!(!body.to_string().contains("fraud"), "{body:#}");
     stage.close(Ok(())).await;
+}
+
+/// Between the look at the vendor and its recording, somebody else may settle the payment and try it again, or the vendor may
+/// say something new: what was not looked at is not called not made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_looked_at_is_not_called_not_made() {
+    let mut stage = staged(
+        "api_not_looked_at",
+        "partner ana paypal ana@example.com
+        reward R1 ana 20.00 approved
+        batch B1 R1
+        vendor paypal webhook lost times 500
+        pay B1
+        vendor paypal answer lost
+        tick dispatch
+        hold ana on
+        later 1 minute
+        tick dispatch
+        expect ana pending_processing needs_review",
+    )
+    .await;
+    let number = stage.number("ana").await.unwrap();
+    let (work, other) = (stage.world.works[0].clone(), stage.world.other.clone());
+    let id = transactions::find(&mut work.app.store.read().await.unwrap(), &number).await.unwrap().id;
+    let looked = ask::not_made(&work, id).await.unwrap();
+
+    // The first attempt is called not made and another one waits: the look was at the first.
+    for line in [
+        "settle ana not-made",
+        "settle ana not-made by other",
+        "hold ana off",
+        "resubmit ana",
+        "vendor paypal 503 on batch",
+        "tick dispatch",
+        "hold ana on",
+        "later 1 minute",
+        "tick dispatch",
+        "expect ana pending_processing needs_review",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let late = by_hand::settle_by_hand(&work.app, &other, id, &looked, "PayPal has none", None).await;
+    assert_eq!(code(late.map(drop)), "changed_meanwhile");
+
+    // A contradiction that came up after the look was not looked at either.
+    for line in ["webhook ana succeeded of 1", "tick intake", "later 30 seconds", "tick settle"] {
+        stage.one(line).await.unwrap();
+    }
+    for line in ["settle ana not-made", "settle ana not-made by other"] {
+        stage.one(line).await.unwrap();
+    }
+    let Finding::NotMade { looked, of, .. } = looked else { panic!("the look found something") };
+    let before = Finding::NotMade { looked, of, contradicted_at: None };
+    let late = by_hand::settle_by_hand(&work.app, &other, id, &before, "PayPal has none", None).await;
+    assert_eq!(code(late.map(drop)), "changed_meanwhile");
+    stage.one("settle ana made").await.unwrap();
+    stage.one("expect ana success").await.unwrap();
+}
+
+fn code(answer: Result<(), OpsError>) -> String {
+    match answer {
+        Err(OpsError::Conflict(refusal)) => refusal.code.to_string(),
+        other => panic!("{other:?}"),
+    }
 }
