@@ -274,7 +274,8 @@ impl Author {
     /// What people do at the vendor, and not here.
     fn at_the_vendor(&mut self, who: &str) {
         let line = match self.below(9) {
-            0..=2 => format!("maybe reverse {who}"),
+            0 | 1 => format!("maybe reverse {who}"),
+            2 => format!("maybe reverse {who} 0.50"),
             3 => format!("maybe drain {who}"),
             4 => format!("maybe daily {who}"),
             5 => format!("maybe disconnect {who}"),

@@ -117,6 +117,7 @@ scenarios![
     token_expires,
     transfer_reversed_after_success,
     transfer_reversed_before_payout,
+    part_reversed_in_transit,
     transfer_reversed_partly,
     transfer_reversed_while_parked,
     two_pays_on_one_balance,

@@ -31,6 +31,12 @@ fn with_a_person(of: &Payment) -> bool {
     of.contradicted || matches!(of.state.as_str(), "review" | "payout_review")
 }
 
+/// What is out where all of it was: somebody may have taken back a part at Stripe, which the books must hold.
+fn left(sight: &Sight, of: &Payment) -> i64 {
+    let parts = sight.attempts.iter().filter(|attempt| attempt.payment == of.id);
+    of.net - parts.map(|attempt| attempt.reversed).sum::<i64>()
+}
+
 /// I01: net money moved for a reward at the vendors is nothing or exactly its amount.
 fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
     let by_id: BTreeMap<&str, &Payment> = sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
@@ -47,9 +53,8 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
     }
     for one in &sight.payments {
         let flow = &sight.flows[&one.id];
-        let partly = with_a_person(one) || matches!(one.state.as_str(), "payout_failed" | "payout_canceled");
-        let whole = flow.gone() == 0 || flow.gone() == one.net;
-        if !(whole || partly && (0..=one.net).contains(&flow.gone())) {
+        let whole = flow.gone() == 0 || flow.gone() == left(sight, one);
+        if !(whole || with_a_person(one) && (0..=one.net).contains(&flow.gone())) {
             told.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
         }
     }
@@ -290,7 +295,7 @@ fn i11_whole_numbers(sight: &Sight, told: &mut Vec<String>) {
 fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     for one in sight.payments.iter().filter(|one| !one.contradicted) {
         let flow = &sight.flows[&one.id];
-        if !agrees(one, flow) {
+        if !agrees(one, flow, left(sight, one)) {
             told.push(format!(
                 "I14: {}, and at the vendor {} is gone and {} is with the payee",
                 label(one),
@@ -301,7 +306,7 @@ fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
-fn agrees(of: &Payment, flow: &Flow) -> bool {
+fn agrees(of: &Payment, flow: &Flow, left: i64) -> bool {
     let (gone, arrived, net) = (flow.gone(), flow.arrived, of.net);
     match of.state.as_str() {
         "queued" => (gone, arrived) == (0, 0),
@@ -310,14 +315,14 @@ fn agrees(of: &Payment, flow: &Flow) -> bool {
         }
         "transferred" => gone == net && arrived == 0,
         "payout_sending" | "payout_unknown" | "in_transit" => gone == net && [0, net].contains(&arrived),
-        "payout_review" => (0..=net).contains(&gone) && [0, net].contains(&arrived),
-        "success" => gone == net && arrived == net,
+        "payout_review" => [0, left].contains(&gone) && [0, net].contains(&arrived),
+        "success" => gone == left && arrived == net,
         "failed" | "recalled" | "returned" | "blocked" | "refunded" => gone == 0 && arrived == 0,
         "reversed" => gone == 0 && [0, net].contains(&arrived),
-        "written_off" => gone == net && arrived == 0,
+        "written_off" => [0, left].contains(&gone) && arrived == 0,
         // What lies in the payee's balance there, a schedule that somebody has set may pay out; nobody is told of that here.
         "payout_failed" | "payout_canceled" | "recalling" => {
-            (0..=net).contains(&gone) && [0, net].contains(&arrived)
+            [0, left].contains(&gone) && [0, net].contains(&arrived)
         }
         _ => false,
     }

@@ -155,7 +155,7 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
         }
         ("recalling", _, _) => matches!(from, "payout_failed" | "payout_canceled"),
         ("recalled", _, _) => {
-            matches!(from, "recalling" | "payout_failed" | "payout_canceled" | "transferred")
+            matches!(from, "recalling" | "payout_failed" | "payout_canceled" | "transferred" | "written_off")
         }
         ("returned" | "blocked" | "refunded" | "reversed", first, _) => first.is_some() || from == "success",
         ("written_off", _, _) => {

@@ -39,6 +39,8 @@ pub struct Attempt {
     pub submission: Option<String>,
     pub created_at: i64,
     pub ended_at: Option<i64>,
+    /// What of its transfer is booked as come back in part.
+    pub reversed: i64,
 }
 
 /// A request as it was committed.
@@ -201,8 +203,8 @@ async fn payments(outside: &Outside) -> Vec<Payment> {
 }
 
 async fn attempts(outside: &Outside) -> Vec<Attempt> {
-    let sql = "SELECT id, transaction_id, leg, number, state, vendor_id, submission_id, created_at, ended_at \
-               FROM attempt ORDER BY transaction_id, leg, number";
+    let sql = "SELECT id, transaction_id, leg, number, state, vendor_id, submission_id, created_at, ended_at, \
+               reversed_minor FROM attempt ORDER BY transaction_id, leg, number";
     let read = |row: &AnyRow| Attempt {
         id: text(row, 0),
         payment: text(row, 1),
@@ -213,6 +215,7 @@ async fn attempts(outside: &Outside) -> Vec<Attempt> {
         submission: maybe(row, 6),
         created_at: number(row, 7),
         ended_at: row.get(8),
+        reversed: number(row, 9),
     };
     outside.rows(sql).await.iter().map(read).collect()
 }

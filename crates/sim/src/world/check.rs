@@ -216,7 +216,7 @@ struct Place {
 }
 
 /// `part` is gone where somebody has reversed some of the transfer and nobody has settled that yet.
-fn place(of: &Transaction, part: i64) -> Place {
+fn place(of: &Transaction, left: i64, gone: i64) -> Place {
     let (net, amount) = (of.terms.net.minor, of.terms.amount.minor);
     let place = |gone: &[i64], arrived: &[i64], posted| Place {
         gone: gone.to_vec(),
@@ -235,20 +235,20 @@ fn place(of: &Transaction, part: i64) -> Place {
         | State::OnHold
         | State::Unclaimed => Place { in_flight: -amount, ..place(&[0, net], &[0, net], false) },
         State::Transferred => place(&[net], &[0], true),
-        State::PayoutReview => place(&[0, part, net], &[0, net], true),
+        State::PayoutReview => place(&[0, left], &[0, net], true),
         State::PayoutSending | State::PayoutUnknown | State::InTransit => place(&[net], &[0, net], true),
-        State::Success => place(&[net], &[net], true),
+        State::Success => place(&[left], &[net], true),
         State::Failed | State::Recalled | State::Returned | State::Blocked | State::Refunded => {
             place(&[0], &[0], false)
         }
         // What somebody took back from Stripe after the bank had paid: the payee's balance is short of it.
         State::Reversed if of.terms.vendor == Vendor::Stripe => place(&[0], &[0, net], false),
         State::Reversed => place(&[0], &[0], false),
-        // The transfer may be reversed yet, wholly where it was paid otherwise, or in part.
-        State::WrittenOff => place(&[part], &[0], true),
+        // The transfer may be reversed yet, wholly where it was paid otherwise, or in part; our balance tells how much.
+        State::WrittenOff => place(&[gone], &[0], true),
         State::PayoutFailed | State::PayoutCanceled => {
             // A schedule that somebody has set at Stripe may have paid it out.
-            Place { returned: net, ..place(&[0, part, net], &[0, net], true) }
+            Place { returned: net, ..place(&[0, left], &[0, net], true) }
         }
         State::Recalling => Place { returned: net, ..place(&[0, net], &[0], true) },
     }
@@ -256,7 +256,8 @@ fn place(of: &Transaction, part: i64) -> Place {
 
 /// One transaction: its state, the ledger and the vendor's movements say the same.
 fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &mut Vec<String>) {
-    let (place, net) = (place(of, flow.gone()), of.terms.net.minor);
+    let (net, part) = (of.terms.net.minor, -posted.of("partly_reversed:", of.id));
+    let place = place(of, net - part, flow.gone());
     let mut tell = |what: String| {
         told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
     };
@@ -264,7 +265,6 @@ fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &
         tell(format!("I01, I14: at the vendor {flow:?}"));
     }
     let on_balance = posted.of("vendor_balance:", of.id);
-    let part = -posted.of("partly_reversed:", of.id);
     let gone_by_the_books = match (of.state, place.posted) {
         (State::WrittenOff, _) => flow.gone(),
         (_, true) => net - part,
