@@ -51,7 +51,7 @@ impl Gates {
         Ok(Self {
             settings: settings::load(db).await?,
             vendors: vendors::facts(db).await?,
-            payees: payees::facts(db, &of).await?,
+            payees: payees::facts_beside(db, &of, &profiles).await?,
             profiles: profiles.into_iter().map(|(payee, profile)| (payee, profile.destination)).collect(),
             overrides: Vec::new(),
             billed_this_month: HashSet::new(),

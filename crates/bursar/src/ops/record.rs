@@ -49,6 +49,20 @@ pub struct Recorded {
     pub changed: usize,
     /// A new attempt is to be sent.
     pub to_dispatch: bool,
+    /// The payments as they are now.
+    pub standing: BTreeMap<TransactionId, Transaction>,
+}
+
+/// Payments that are locked for this database transaction, with their attempts, as they are now.
+pub struct Held {
+    cases: BTreeMap<TransactionId, Case>,
+}
+
+impl Held {
+    /// The attempts of all of them.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.cases.values().flat_map(|case| &case.attempts)
+    }
 }
 
 /// A locked transaction, its attempts, and what has been decided to change of them.
@@ -80,8 +94,23 @@ struct Sheet {
 /// # Errors
 /// When the database does not answer; then nothing was recorded.
 pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
+    let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
+    record_of(tx, app, actor, held, heard).await
+}
+
+/// The same of payments that are held already; what was heard of any other is left out.
+///
+/// # Errors
+/// When the database does not answer; then nothing was recorded.
+pub async fn record_of(
+    tx: &mut Tx,
+    app: &App,
+    actor: &str,
+    held: Held,
+    heard: &[Heard],
+) -> store::Result<Recorded> {
     let now = app.clock.now();
-    let mut cases = lock(tx, heard.iter().map(|one| one.transaction)).await?;
+    let mut cases = held.cases;
     let mut carried = carried(tx, heard).await?;
     let (mut sheet, mut recorded) = (Sheet::default(), Recorded::default());
     for one in heard {
@@ -99,7 +128,8 @@ pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> sto
     }
     recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
     after_corrections(tx, &mut sheet).await?;
-    write(tx, app, now, cases, sheet).await?;
+    write(tx, app, now, &cases, sheet).await?;
+    recorded.standing = cases.into_values().map(|case| (case.transaction.id, case.transaction)).collect();
     Ok(recorded)
 }
 
@@ -145,7 +175,7 @@ pub async fn command(
     what: &str,
 ) -> store::Result<()> {
     let now = app.clock.now();
-    let mut cases = lock(tx, [id]).await?;
+    let mut cases = hold(tx, [id]).await?.cases;
     let mut sheet = Sheet::default();
     if let Some(case) = cases.get_mut(&id) {
         sheet.lines.push(Line {
@@ -159,7 +189,7 @@ pub async fn command(
         case.take(&step, None, None, app, now, &mut sheet);
         sheet.audit.push(case.audit_entry(actor, now, what));
     }
-    write(tx, app, now, cases, sheet).await
+    write(tx, app, now, &cases, sheet).await
 }
 
 /// Records what a person has proven about an attempt that had ended here, by the vendor's own object.
@@ -168,7 +198,7 @@ pub async fn command(
 /// When the database does not answer.
 pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> store::Result<()> {
     let now = app.clock.now();
-    let mut cases = lock(tx, [proven.transaction]).await?;
+    let mut cases = hold(tx, [proven.transaction]).await?.cases;
     let mut sheet = Sheet::default();
     if let Some(case) = cases.get_mut(&proven.transaction) {
         let step = law::correct(case.transaction.state, &case.transaction.terms, &proven.fact);
@@ -188,13 +218,14 @@ pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> 
         }
         sheet.audit.push(case.audit_entry(actor, now, "corrected"));
     }
-    write(tx, app, now, cases, sheet).await
+    write(tx, app, now, &cases, sheet).await
 }
 
-async fn lock(
-    tx: &mut Tx,
-    ids: impl IntoIterator<Item = TransactionId>,
-) -> store::Result<BTreeMap<TransactionId, Case>> {
+/// Locks payments and reads them with their attempts: nobody else changes them until this database transaction ends.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> store::Result<Held> {
     let ids: Vec<TransactionId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;
     let mut attempts: HashMap<TransactionId, Vec<Attempt>> = HashMap::new();
@@ -218,7 +249,7 @@ async fn lock(
             },
         )
     };
-    Ok(locked.into_iter().map(case).collect())
+    Ok(Held { cases: locked.into_iter().map(case).collect() })
 }
 
 impl Case {
@@ -600,17 +631,17 @@ async fn write(
     tx: &mut Tx,
     app: &App,
     now: i64,
-    cases: BTreeMap<TransactionId, Case>,
+    cases: &BTreeMap<TransactionId, Case>,
     mut sheet: Sheet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
     let (mut ended, mut overtaken) = (BTreeSet::new(), Vec::new());
-    for case in cases.into_values() {
+    for case in cases.values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
         for (id, leg, number) in &case.begun {
             begun.push(transactions::new_attempt(*id, case.transaction.id, *leg, *number, now));
         }
-        let touched = case.attempts.into_iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
+        let touched = case.attempts.iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
         attempt_changes.extend(touched.map(attempt_change));
         if case.ended {
             ended.insert(case.transaction.batch);
@@ -619,7 +650,7 @@ async fn write(
             overtaken.push(case.transaction.id);
         }
         if case.touched {
-            changes.push(change(case.transaction));
+            changes.push(change(&case.transaction));
         }
     }
     contradictions::forget_opinions(tx, &overtaken).await?;
@@ -671,12 +702,12 @@ fn line(heard: &Heard, effect: &str, now: i64) -> Line {
     }
 }
 
-fn change(transaction: Transaction) -> Change {
+fn change(transaction: &Transaction) -> Change {
     Change {
         id: transaction.id,
         state: transaction.state,
         state_at: transaction.state_at,
-        reason: transaction.reason,
+        reason: transaction.reason.clone(),
         settled_at: transaction.settled_at,
         left_at: transaction.left_at,
         ask_at: transaction.ask_at,
@@ -684,13 +715,13 @@ fn change(transaction: Transaction) -> Change {
     }
 }
 
-fn attempt_change(attempt: Attempt) -> AttemptChange {
+fn attempt_change(attempt: &Attempt) -> AttemptChange {
     AttemptChange {
         id: attempt.id,
         state: attempt.state,
-        vendor_id: attempt.vendor_id,
-        submission: attempt.submission,
-        reason_code: attempt.reason_code,
+        vendor_id: attempt.vendor_id.clone(),
+        submission: attempt.submission.clone(),
+        reason_code: attempt.reason_code.clone(),
         first_sent_at: attempt.first_sent_at,
         ended_at: attempt.ended_at,
         fee_minor: attempt.fee_minor,

@@ -270,8 +270,8 @@ pub struct Linked {
     pub event_type: String,
     /// The object it is about.
     pub object_id: Option<String>,
-    /// The bytes as they came.
-    pub body: String,
+    /// The bytes as they came, where what they say is not in the columns: of PayPal's.
+    pub body: Option<String>,
     /// About which transaction.
     pub transaction: TransactionId,
     /// When it was linked to it.
@@ -289,8 +289,8 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
         conditions
             .and("linked_at IS NOT NULL AND applied_at IS NULL AND linked_at <= ?", [Value::from(before)]);
         conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
-        let sql = "SELECT id, event_id, event_type, transaction_id, linked_at, vendor, object_id, body FROM vendor_event {where} \
-                   ORDER BY received_at, id";
+        let sql = "SELECT id, event_id, event_type, transaction_id, linked_at, vendor, object_id, \
+                   CASE WHEN vendor = 'paypal' THEN body END FROM vendor_event {where} ORDER BY received_at, id";
         found.extend(db.all(conditions.query(sql)).await?);
     }
     let read = |row: &AnyRow| {

@@ -319,7 +319,19 @@ pub struct Said<'a> {
 /// # Errors
 /// When the database does not answer.
 pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeFacts>> {
-    let mut profiles = profiles_of(db, payees).await?;
+    let profiles = profiles_of(db, payees).await?;
+    facts_beside(db, payees, &profiles).await
+}
+
+/// The same where the payees' profiles have been read already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn facts_beside(
+    db: &mut Db,
+    payees: &[Payee],
+    profiles: &HashMap<Payee, Profile>,
+) -> Result<HashMap<Payee, PayeeFacts>> {
     let mut facts = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
         for (table, partners) in [(PARTNERS, true), (ACCOUNTS, false)] {
@@ -329,7 +341,7 @@ pub async fn facts(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Payee
             for row in db.all(conditions.query(table)).await? {
                 let id: String = row.try_get(0)?;
                 let payee = word(Payee::parse(&id), &id)?;
-                facts.insert(payee, one_payee(payee, &row, profiles.remove(&payee))?);
+                facts.insert(payee, one_payee(payee, &row, profiles.get(&payee))?);
             }
         }
     }
@@ -341,7 +353,7 @@ const PARTNERS: &str = "SELECT p.id, p.standing, p.country, t.form, t.expires_at
 const ACCOUNTS: &str = "SELECT p.id, p.standing, p.country, t.form, t.expires_at, p.standing, p.note, p.note \
                         FROM account p LEFT JOIN tax_report t ON t.payee = p.id {where}";
 
-fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) -> Result<PayeeFacts> {
+fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -> Result<PayeeFacts> {
     let standing = |column| -> Result<PayeeStanding> {
         let text: String = row.try_get(column)?;
         word(PayeeStanding::parse(&text), &text)
@@ -353,7 +365,7 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) ->
     let (own, company) = (standing(1)?, standing(5)?);
     let mut note: Option<String> = row.try_get(if company > own { 7 } else { 6 })?;
     let mut standing = own.max(company);
-    if profile.as_ref().is_some_and(|profile| profile.shared) {
+    if profile.is_some_and(|profile| profile.shared) {
         // A destination that somebody else has too holds its payee until a second person has looked at it.
         let shared = "another payee has the same destination, and a second person must clear it";
         let said = note.filter(|_| standing != PayeeStanding::Active).unwrap_or_default();
@@ -374,10 +386,10 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<Profile>) ->
         profile: profile.map(|profile| ProfileFacts {
             vendor: profile.destination.vendor(),
             payable: profile.payable_at.is_some(),
-            why_not: profile.not_payable_why,
+            why_not: profile.not_payable_why.clone(),
             changed_at: profile.changed_at,
             fingerprint: profile.destination.fingerprint(),
-            currencies: profile.currencies,
+            currencies: profile.currencies.clone(),
         }),
     })
 }

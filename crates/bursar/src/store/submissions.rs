@@ -356,6 +356,24 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     Ok(found)
 }
 
+/// What the vendor calls these submissions, by their id; those that it has not named are left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn vendor_ids(db: &mut Db, ids: impl IntoIterator<Item = String>) -> Result<Vec<(String, String)>> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut found = Vec::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("vendor_id IS NOT NULL", []);
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        for row in db.all(conditions.query("SELECT id, vendor_id FROM submission {where}")).await? {
+            found.push((row.try_get(0)?, row.try_get(1)?));
+        }
+    }
+    Ok(found)
+}
+
 /// The keys of a batch's submissions to PayPal: what the number of its next chunk follows from.
 ///
 /// # Errors

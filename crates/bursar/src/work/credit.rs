@@ -2,6 +2,9 @@
 //! vendor then says is told of the event that is about the same object and says the same, and of none where there is no
 //! such event: then asking found it out. What is deliberately not here: asking, and recording (`settle`).
 
+use std::collections::HashMap;
+
+use payout::ids::{AttemptId, TransactionId};
 use payout::money::Vendor;
 use payout::transaction::Fact;
 
@@ -21,11 +24,18 @@ enum Fit {
 }
 
 /// Names to each change the event it came from, if one did.
-pub(super) fn name_events(heard: &mut [Heard], linked: &[&Linked], attempts: &[Attempt]) {
+pub(super) fn name_events<'a>(
+    heard: &mut [Heard],
+    linked: &[&Linked],
+    attempts: impl Iterator<Item = &'a Attempt>,
+) {
+    let objects: HashMap<AttemptId, &str> =
+        attempts.filter_map(|attempt| Some((attempt.id, attempt.vendor_id.as_deref()?))).collect();
+    let mut events: HashMap<TransactionId, Vec<&Linked>> = HashMap::new();
+    linked.iter().for_each(|event| events.entry(event.transaction).or_default().push(event));
     for change in heard {
-        let object = attempts.iter().find(|attempt| attempt.id == change.attempt);
-        let object = change.vendor_id.as_deref().or_else(|| object.and_then(|one| one.vendor_id.as_deref()));
-        let of = linked.iter().filter(|event| event.transaction == change.transaction);
+        let object = change.vendor_id.as_deref().or_else(|| objects.get(&change.attempt).copied());
+        let of = events.get(&change.transaction).into_iter().flatten();
         let fits = of.map(|event| (fit(event, &change.fact, object, change), event));
         // Of equals the newest: events are in the order in which they came.
         let best = fits.filter(|(fit, _)| *fit > Fit::None).max_by_key(|(fit, _)| *fit);
@@ -43,7 +53,8 @@ fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit
             (same, stripe(fact).contains(&event.event_type.as_str()))
         }
         Vendor::PayPal => {
-            let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else { return Fit::None };
+            let body = event.body.as_deref().unwrap_or_default();
+            let Ok(told) = ::vendors::paypal::event::parse(body.as_bytes()) else { return Fit::None };
             let item = told.payout_item_id.is_some() && told.payout_item_id.as_deref() == object;
             let ours = told.sender_item_id.as_deref() == Some(&change.transaction.to_string());
             (item || ours, told.status.as_deref().is_some_and(|status| paypal(fact).contains(&status)))

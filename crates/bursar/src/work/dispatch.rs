@@ -498,7 +498,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
     transact!(app, |tx| {
         let now = app.clock.now();
         let (mut heard, mut new) = (Vec::new(), Vec::new());
-        let queued = still_queued(tx, &sorted).await?;
+        let (queued, held) = still_queued(tx, &sorted).await?;
         for (attempt, code) in sorted.stopped.iter().filter(|(attempt, _)| queued.contains(&attempt.id)) {
             heard.push(stop(attempt, *code));
         }
@@ -529,7 +529,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
             }
         }
         submissions::insert(tx, new, now).await?;
-        record::record(tx, app, "dispatch", &heard).await?;
+        record::record_of(tx, app, "dispatch", held, &heard).await?;
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;
         }
@@ -559,17 +559,19 @@ async fn unshared<'a>(
 
 /// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read
 /// the same ones: what they have sent must neither be sent again in a batch of another key nor be stopped.
-async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<HashSet<AttemptId>> {
+async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<(HashSet<AttemptId>, record::Held)> {
     let ready = sorted.ready.iter().map(|ready| &ready.attempt);
     let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);
     let settled = sorted.settled.iter().map(|(attempt, _)| attempt);
     let moving: Vec<&Attempt> = ready.chain(stopped).chain(settled).collect();
-    let of: Vec<TransactionId> = moving.iter().map(|attempt| attempt.transaction).collect();
-    transactions::lock(tx, &of).await?;
-    let now = transactions::attempts(tx, &of).await?.into_iter();
-    let queued: HashSet<AttemptId> =
-        now.filter(|attempt| attempt.state == AttemptState::Queued).map(|attempt| attempt.id).collect();
-    Ok(moving.into_iter().map(|attempt| attempt.id).filter(|id| queued.contains(id)).collect())
+    let held = record::hold(tx, moving.iter().map(|attempt| attempt.transaction)).await?;
+    let queued: HashSet<AttemptId> = held
+        .attempts()
+        .filter(|attempt| attempt.state == AttemptState::Queued)
+        .map(|attempt| attempt.id)
+        .collect();
+    let still = moving.into_iter().map(|attempt| attempt.id).filter(|id| queued.contains(id)).collect();
+    Ok((still, held))
 }
 
 fn stop(attempt: &Attempt, code: Code) -> Heard {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use ::vendors::{paypal, stripe};
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 
@@ -64,13 +65,19 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         }
         let live: HashMap<Vendor, bool> =
             vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
-        let known = known_objects(tx, &waiting).await?;
+        let read: Vec<Read> = waiting.iter().map(|event| (event, told(event))).collect();
+        let known = known_objects(tx, &read).await?;
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
-        let keys = known_keys(tx, &waiting).await?;
+        let keys = known_keys(tx, &read).await?;
         let (mut ask, mut carried, mut named) = (BTreeSet::new(), Carried::new(), Vec::new());
-        for event in &waiting {
+        for (event, told) in &read {
             let live = live.get(&event.vendor).copied().unwrap_or(false);
-            match meaning(tx, event, (&known, &keys), &mut carried, live).await? {
+            let meaning = match told {
+                Some(Told::Stripe(told)) => stripe(event, told, (&known, &keys), live),
+                Some(Told::PayPal(told)) => paypal(tx, event, told, (&known, &keys), &mut carried).await?,
+                None => Meaning::Nothing(UNREADABLE.to_owned()),
+            };
+            match meaning {
                 Meaning::Concerns(id) => {
                     links.push((event.id.clone(), id));
                     ask.insert(id);
@@ -104,22 +111,37 @@ pub async fn once(work: &Work, _now: i64) -> Done {
     Ok(done)
 }
 
+/// What the body of an event says.
+enum Told {
+    Stripe(stripe::event::Event),
+    PayPal(paypal::event::Event),
+}
+
+/// An event with what its body says, where that can be read.
+type Read<'a> = (&'a Waiting, Option<Told>);
+
+fn told(event: &Waiting) -> Option<Told> {
+    let body = event.body.as_bytes();
+    match event.vendor {
+        Vendor::Stripe => stripe::event::parse(body).ok().map(Told::Stripe),
+        Vendor::PayPal => paypal::event::parse(body).ok().map(Told::PayPal),
+    }
+}
+
 /// The transactions behind the objects that these events name, each with the account that must match at Stripe. A payout
 /// that Stripe made by its own schedule settles several.
 type Known = HashMap<(Vendor, String), Vec<(TransactionId, String)>>;
 
-async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
+async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
     let mut known = Known::new();
     for vendor in Vendor::ALL {
-        let of_vendor = waiting.iter().filter(|event| event.vendor == vendor);
-        let objects: Vec<String> = match vendor {
-            Vendor::Stripe => of_vendor.filter_map(|event| event.object_id.clone()).collect(),
-            Vendor::PayPal => of_vendor
-                .filter_map(|event| {
-                    ::vendors::paypal::event::parse(event.body.as_bytes()).ok()?.payout_item_id
-                })
-                .collect(),
-        };
+        let of_vendor = read.iter().filter(|(event, _)| event.vendor == vendor);
+        let objects: Vec<String> = of_vendor
+            .filter_map(|(event, told)| match told {
+                Some(Told::PayPal(told)) => told.payout_item_id.clone(),
+                Some(Told::Stripe(_)) | None => event.object_id.clone(),
+            })
+            .collect();
         for (object, transaction, destination) in events::by_vendor_id(tx, vendor, &objects).await? {
             known.entry((vendor, object)).or_default().push((transaction, destination));
         }
@@ -130,12 +152,12 @@ async fn known_objects(tx: &mut Tx, waiting: &[Waiting]) -> Result<Known> {
 /// The submissions that these events name by a key of ours: the key, the submission, and for Stripe its account.
 type Keys = HashMap<(Vendor, String), (String, Option<String>)>;
 
-async fn known_keys(tx: &mut Tx, waiting: &[Waiting]) -> Result<Keys> {
-    let named: Vec<String> = waiting
+async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
+    let named: Vec<String> = read
         .iter()
-        .filter_map(|event| match event.vendor {
-            Vendor::Stripe => ::vendors::stripe::event::parse(event.body.as_bytes()).ok()?.idempotency_key,
-            Vendor::PayPal => ::vendors::paypal::event::parse(event.body.as_bytes()).ok()?.sender_batch_id,
+        .filter_map(|(_, told)| match told.as_ref()? {
+            Told::Stripe(told) => told.idempotency_key.clone(),
+            Told::PayPal(told) => told.sender_batch_id.clone(),
         })
         .collect::<BTreeSet<_>>()
         .into_iter()
@@ -148,39 +170,31 @@ async fn known_keys(tx: &mut Tx, waiting: &[Waiting]) -> Result<Keys> {
 /// sends a thousand events.
 type Carried = HashMap<String, BTreeSet<TransactionId>>;
 
-async fn meaning(
-    tx: &mut Tx,
-    event: &Waiting,
-    known: (&Known, &Keys),
-    carried: &mut Carried,
-    live: bool,
-) -> Result<Meaning> {
-    match event.vendor {
-        Vendor::Stripe => Ok(stripe(event, known, live)),
-        Vendor::PayPal => paypal(tx, event, known, carried).await,
-    }
-}
-
 /// A payee can write metadata on their own Stripe account, so an event is matched by the payout id that our own call was
 /// answered with, and by account and mode, never by metadata. Where our own key caused it, that is an order to look.
-fn stripe(event: &Waiting, (known, keys): (&Known, &Keys), live: bool) -> Meaning {
-    let Ok(told) = ::vendors::stripe::event::parse(event.body.as_bytes()) else {
-        return Meaning::Nothing(UNREADABLE.to_owned());
-    };
+fn stripe(
+    event: &Waiting,
+    told: &stripe::event::Event,
+    (known, keys): (&Known, &Keys),
+    live: bool,
+) -> Meaning {
     if told.livemode != live {
         return Meaning::Nothing("from the other mode (test or live)".to_owned());
     }
     let connect = event.endpoint == "stripe-connect";
     let kind = event.event_type.as_str();
     if connect && is_about_account(kind) {
-        return told.account.map_or(Meaning::Nothing("names no account".to_owned()), Meaning::Account);
+        return told
+            .account
+            .clone()
+            .map_or(Meaning::Nothing("names no account".to_owned()), Meaning::Account);
     }
     let about_payment = kind.starts_with("payout.") && connect || kind.starts_with("transfer.") && !connect;
     let Some(object) = event.object_id.as_ref().filter(|_| about_payment) else {
         return Meaning::Nothing("no effect: an event we have no use for".to_owned());
     };
     let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else {
-        let key = told.idempotency_key.map(|key| (Vendor::Stripe, key));
+        let key = told.idempotency_key.clone().map(|key| (Vendor::Stripe, key));
         return match key.and_then(|key| keys.get(&key)) {
             Some((submission, account)) if *account == told.account => {
                 Meaning::Names(submission.clone(), object.clone())
@@ -204,12 +218,10 @@ fn is_about_account(kind: &str) -> bool {
 async fn paypal(
     tx: &mut Tx,
     event: &Waiting,
+    told: &paypal::event::Event,
     (known, keys): (&Known, &Keys),
     carried: &mut Carried,
 ) -> Result<Meaning> {
-    let Ok(told) = ::vendors::paypal::event::parse(event.body.as_bytes()) else {
-        return Ok(Meaning::Nothing(UNREADABLE.to_owned()));
-    };
     if !event.event_type.starts_with("PAYMENT.PAYOUTS") {
         return Ok(Meaning::Nothing("no effect: an event we have no use for".to_owned()));
     }
@@ -218,7 +230,7 @@ async fn paypal(
         return Ok(Meaning::Concerns(*transaction));
     }
     let Some(batch) = &told.payout_batch_id else {
-        return Ok(match told.payout_item_id {
+        return Ok(match &told.payout_item_id {
             Some(_) => Meaning::Park,
             None => Meaning::Nothing("names neither an item nor a batch that can be read".to_owned()),
         });
@@ -228,7 +240,7 @@ async fn paypal(
         carried.insert(batch.clone(), of_batch.into_iter().collect());
     }
     let Some(carried) = carried.get(batch).filter(|carried| !carried.is_empty()) else {
-        let key = told.sender_batch_id.map(|key| (Vendor::PayPal, key));
+        let key = told.sender_batch_id.clone().map(|key| (Vendor::PayPal, key));
         return Ok(match key.and_then(|key| keys.get(&key)) {
             Some((submission, _)) => Meaning::Names(submission.clone(), batch.clone()),
             None => Meaning::Park,

@@ -39,11 +39,12 @@ const AGAIN_US: i64 = 1_000_000;
 const GATES_US: i64 = 2_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
 const AT_ONCE: i64 = 128;
+/// The most answers that are recorded in one database transaction. All that have come while the last ones were written are
+/// written together: the busier the database, the larger the sets, and a commit costs the same for one as for many.
+const MOST_RECORDED: usize = 128;
 const AT_ONCE_PACED: i64 = 60;
 /// The most bytes that are kept of an answer.
 const LONGEST_KEPT: usize = 16_384;
-/// How many answers are recorded in one database transaction.
-const RECORDED_AT_ONCE: usize = 64;
 /// How many requests are on the wire at a time; Stripe lets a business have thirty payouts made at once.
 const ON_THE_WIRE: usize = 30;
 /// How many looks through Stripe are under way at a time.
@@ -150,7 +151,7 @@ async fn record_as_they_come(
     };
     let recording = async {
         let (mut done, mut some) = (0, Vec::new());
-        while waiting.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
+        while waiting.recv_many(&mut some, MOST_RECORDED).await > 0 {
             if work.dies_now(Death::BetweenSendAndRecord) {
                 return Ok(0);
             }

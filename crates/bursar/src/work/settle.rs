@@ -31,8 +31,9 @@ const AT_ONCE: i64 = 500;
 const READS_AT_ONCE: usize = 16;
 /// How many PayPal batches are read at a time.
 const BATCHES_AT_ONCE: usize = 4;
-/// How many answers are recorded in one database transaction.
-const RECORDED_AT_ONCE: usize = 64;
+/// The most answers that are recorded in one database transaction. All that have come while the last ones were written are
+/// written together: the busier the database, the larger the sets, and a commit costs the same for one as for many.
+const MOST_RECORDED: usize = 500;
 /// How long a question may take before another worker asks it.
 const LEASE_US: i64 = 60_000_000;
 /// The wait of a question that is to be asked again only because the clock of whoever wished for it was ahead of ours.
@@ -131,23 +132,19 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
     let mut db = work.app.store.read().await?;
     let found = transactions::several(&mut db, ids).await?;
     let attempts = transactions::attempts(&mut db, ids).await?;
-    let carriers: Vec<String> = attempts.iter().filter_map(|attempt| attempt.submission.clone()).collect();
-    let batches: HashMap<String, String> = submissions::several(&mut db, &carriers)
-        .await?
-        .into_iter()
-        .filter(|one| one.vendor == Vendor::PayPal)
-        .filter_map(|one| Some((one.id, one.vendor_id?)))
-        .collect();
+    let items = attempts.iter().filter(|attempt| attempt.leg == Leg::Item);
+    let carriers: BTreeSet<String> = items.filter_map(|attempt| attempt.submission.clone()).collect();
+    let batches: HashMap<String, String> =
+        submissions::vendor_ids(&mut db, carriers).await?.into_iter().collect();
     let named_by_events = events::objects(&mut db, ids).await?;
     drop(db);
+    let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
+    attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
+    named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
     let (mut stripe, mut paypal, mut silent) = (Vec::new(), ByBatch::new(), Vec::new());
     for transaction in found {
-        let of: Vec<&Attempt> = attempts.iter().filter(|one| one.transaction == transaction.id).collect();
-        let named: Vec<&str> = named_by_events
-            .iter()
-            .filter(|(of, _)| *of == transaction.id)
-            .map(|(_, object)| object.as_str())
-            .collect();
+        let of = of_each.remove(&transaction.id).unwrap_or_default();
+        let named = named_of.remove(&transaction.id).unwrap_or_default();
         match transaction.terms.vendor {
             Vendor::Stripe => {
                 let questions = at_stripe(&transaction, &of, &named, source, now);
@@ -187,7 +184,7 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
 /// Records answers until the last is there: a question that hangs must not keep back what was answered meanwhile.
 async fn record_as_told(work: &Work, mut told: mpsc::UnboundedReceiver<Vec<Said>>, asked_at: i64) -> Done {
     let (mut changed, mut some) = (0, Vec::new());
-    while told.recv_many(&mut some, RECORDED_AT_ONCE).await > 0 {
+    while told.recv_many(&mut some, MOST_RECORDED).await > 0 {
         let said = std::mem::take(&mut some).into_iter().flatten().collect();
         changed += record_said(work, said, asked_at).await?;
     }
@@ -557,7 +554,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
         // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
-        transactions::lock(tx, ids).await?;
+        let held = record::hold(tx, ids.iter().copied()).await?;
         let linked = events::linked(tx, ids, i64::MAX).await?;
         let mut heard: Vec<Heard> = said.iter().flat_map(|one| one.heard.iter().cloned()).collect();
         let mut answers: HashMap<TransactionId, Answer> = HashMap::new();
@@ -579,14 +576,14 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         }
         if !settled.is_empty() {
             let events: Vec<&events::Linked> = settled.iter().map(|(event, _)| *event).collect();
-            credit::name_events(&mut heard, &events, &transactions::attempts(tx, ids).await?);
+            credit::name_events(&mut heard, &events, held.attempts());
         }
-        let recorded = record::record(tx, app, "settle", &heard).await?;
-        let states = note(tx, work, ids, &said, &later, now).await?;
+        let recorded = record::record_of(tx, app, "settle", held, &heard).await?;
+        note(tx, work, &recorded.standing, &said, &later, now).await?;
         let effects: Vec<(String, String)> = settled
             .iter()
             .map(|(event, answer)| {
-                let state = states.get(&event.transaction).map_or("gone", |state| state.as_str());
+                let state = recorded.standing.get(&event.transaction).map_or("gone", |of| of.state.as_str());
                 let did = match answer {
                     Answer::NotAsked => "there was nothing to ask the vendor about",
                     Answer::Told | Answer::Unseen | Answer::Silent => "the vendor was asked",
@@ -610,16 +607,15 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
 async fn note(
     tx: &mut Tx,
     work: &Work,
-    ids: &[TransactionId],
+    standing: &BTreeMap<TransactionId, Transaction>,
     said: &[Said],
     later: &BTreeMap<TransactionId, i64>,
     now: i64,
-) -> Result<HashMap<TransactionId, State>> {
+) -> Result<()> {
     let mut what: HashMap<TransactionId, Vec<&Said>> = HashMap::new();
     said.iter().for_each(|one| what.entry(one.transaction).or_default().push(one));
-    let (mut asked, mut states) = (Vec::new(), HashMap::new());
-    for transaction in transactions::several(tx, ids).await? {
-        states.insert(transaction.id, transaction.state);
+    let mut asked = Vec::new();
+    for transaction in standing.values() {
         let Some(said) = what.get(&transaction.id) else { continue };
         let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
         let unseen_since = match answer {
@@ -632,16 +628,15 @@ async fn note(
         let next_at = match (again, answer) {
             (_, Answer::Silent) => Some(now + longest),
             (Some(at), _) => Some(at),
-            (None, Answer::Unseen) => unseen_next(&transaction, unseen_since.unwrap_or(now), now, longest),
-            (None, Answer::NotAsked | Answer::Told) => next_at(&transaction, now, poll),
+            (None, Answer::Unseen) => unseen_next(transaction, unseen_since.unwrap_or(now), now, longest),
+            (None, Answer::NotAsked | Answer::Told) => next_at(transaction, now, poll),
         };
         let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
         let still_hinted = again.is_some() || answer == Answer::Silent;
         let what = words.join("; ");
         asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unseen_since });
     }
-    transactions::note_asked(tx, &asked, now).await?;
-    Ok(states)
+    Ok(transactions::note_asked(tx, &asked, now).await?)
 }
 
 /// A success is asked about after twelve polls, after six times as long, then once a day, and a last time at the end of the
