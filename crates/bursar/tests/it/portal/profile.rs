@@ -55,6 +55,33 @@ async fn links(world: &World, notice: &str) -> Vec<String> {
     rows.iter().map(|row| link(row.try_get(0).unwrap())).collect()
 }
 
+/// What a verb or a vendor refuses is English. Whoever reads another language is told what it means for them.
+#[tokio::test]
+async fn whoever_reads_german_reads_no_english() {
+    let world = World::open("portal_german", 66).await;
+    furnish(&world).await;
+    let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
+    let csrf = cy.read("/portal").await.hidden("csrf");
+    cy.post_on("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
+    let back = there_and_back(&world, &mut cy, "me", "leave").await;
+    let half = cy.get(&back).await;
+    let page = cy.read(&half.to).await;
+    page.says("Bei Stripe fehlt noch etwas.");
+    assert!(!page.body.contains("Stripe still needs"), "{}", page.body);
+    let wrong = [("csrf", csrf.as_str()), ("paypal_email", "no address")];
+    let page = cy.post("/portal/profile/me/paypal", &wrong).await;
+    assert!(page.body.contains("Bitte prüfen Sie diese Angabe"), "{}", page.body);
+    let wrong = [("csrf", csrf.as_str()), ("country", "Germany")];
+    let page = cy.post_on("/portal/profile/me/stripe", &wrong).await;
+    assert!(
+        !page.body.contains("Write the country") && !page.body.contains("Stripe refused"),
+        "{}",
+        page.body
+    );
+    page.says("Bitte prüfen Sie diese Angabe");
+    world.close().await;
+}
+
 #[tokio::test]
 async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     let world = World::open("portal_stripe", 65).await;

@@ -6,13 +6,15 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::response::Response;
 
+use payout::Refusal;
 use payout::access::Role;
 use payout::ledger::Payee;
-use payout::money::Sum;
+use payout::money::{Sum, Vendor};
 
 use super::words::{Amount, Language, Words};
 use crate::app::{Actor, App};
 use crate::clock;
+use crate::ops::OpsError;
 use crate::ops::partners;
 use crate::ops::people::Session;
 use crate::store::programs::{self, Account, Named, Partner};
@@ -211,6 +213,45 @@ impl Guest {
     /// An amount as they write it.
     pub fn cash(&self, amount: impl Into<Sum>) -> Amount {
         self.language.cash(amount)
+    }
+
+    /// Why something was not done, in their language. What a verb says is English, and may quote a vendor: whoever reads
+    /// another language is told what it means for them.
+    ///
+    /// # Errors
+    /// What is not a refusal but a fault is one still.
+    pub fn refused(&self, error: OpsError) -> Result<Told, Fault> {
+        let theirs = match &error {
+            OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+                self.of_refusal(refusal)
+            }
+            OpsError::Blocked(_) | OpsError::Missing | OpsError::Internal(_) => self.t().refused.to_owned(),
+        };
+        let told = Told::refused(error)?;
+        Ok(if self.language.reads_english() { told } else { Told::bad(theirs) })
+    }
+
+    /// One refusal, in their language.
+    pub fn of_refusal(&self, refusal: &Refusal) -> String {
+        let t = self.t();
+        if self.language.reads_english() {
+            return refusal.sentence.clone();
+        }
+        let vendor = match refusal.field {
+            Some("paypal_email") => Vendor::PayPal.label(),
+            _ => Vendor::Stripe.label(),
+        };
+        match (refusal.code, refusal.field) {
+            ("vendor_refused" | "vendor_credentials_rejected", _) => {
+                t.vendor_refused.replace("{vendor}", vendor)
+            }
+            ("vendor_unreachable", _) => t.vendor_silent.replace("{vendor}", vendor),
+            ("vendor_not_offered" | "vendor_not_connected", _) => t.barred_vendor.to_owned(),
+            ("unknown_country", _) => format!("{} {}", t.check_this, t.country_help),
+            ("password_too_short", _) => t.password_rule.to_owned(),
+            (_, Some(_)) => t.check_this.to_owned(),
+            (_, None) => t.refused.to_owned(),
+        }
     }
 
     /// The page, after which what the last form did is told no more.

@@ -298,7 +298,7 @@ async fn request(State(app): State<App>, guest: Guest, Form(sent): Form<Wish>) -
     let (_, payee) = guest.whose(&sent.whose)?;
     let told = match requests::request_payout(&app, guest.actor(), payee).await {
         Ok(()) => Told::good(guest.t().request_sent),
-        Err(error) => Told::refused(error)?,
+        Err(error) => guest.refused(error)?,
     };
     Ok(told.on("/portal"))
 }

@@ -76,7 +76,7 @@ async fn password(
         Changed::Wrong => Told::bad(t.password_wrong),
         Changed::NotTheSame => Told::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),
-        Changed::Refused(error) => Told::refused(error)?,
+        Changed::Refused(error) => guest.refused(error)?,
     };
     Ok(told.on(PAGE))
 }

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use payout::eligibility::Code;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
@@ -57,7 +58,8 @@ struct Current {
 }
 
 impl Current {
-    fn of(profile: &Profile, cooling_off_us: i64, t: &Words, now: i64) -> Self {
+    fn of(profile: &Profile, cooling_off_us: i64, guest: &Guest, now: i64) -> Self {
+        let t = guest.t();
         let until = profile.changed_at.map(|at| (at, at + cooling_off_us)).filter(|(_, until)| now < *until);
         let cooling =
             until.map(|(at, until)| t.cooling.replace("{day}", &day(at)).replace("{until}", &moment(until)));
@@ -68,7 +70,10 @@ impl Current {
                 Some(_) => Chip { tone: "good", words: t.ready },
                 None => Chip { tone: "warn", words: t.not_ready },
             },
-            why: profile.not_payable_why.clone(),
+            why: profile.not_payable_why.clone().map(|why| match guest.language.reads_english() {
+                true => why,
+                false => guest.language.gate(Code::ProfileIncomplete).0,
+            }),
             cooling,
         }
     }
@@ -116,7 +121,7 @@ async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault>
             kind: kind(whose, t),
             name: guest.named(whose),
             address: page_of(whose),
-            current: profile.map(|profile| Current::of(&profile, cooling_off_us, t, now)),
+            current: profile.map(|profile| Current::of(&profile, cooling_off_us, &guest, now)),
         });
     }
     let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
@@ -188,7 +193,7 @@ async fn page(
         address: page_of(whose),
         begun: made.is_some() && made.as_deref() != used,
         on_stripe: made.is_some() && made.as_deref() == used,
-        current: profile.map(|profile| Current::of(&profile, cooling_off_us, t, now)),
+        current: profile.map(|profile| Current::of(&profile, cooling_off_us, guest, now)),
         country: country.unwrap_or_default(),
         frame: guest.frame(t.profile, Place::Profile),
         stripe,
@@ -230,9 +235,9 @@ async fn paypal(
             Ok(Told::good(told).on(&page_of(whose)))
         }
         Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
-            page(&app, &guest, whose, payee, Some((sent.paypal_email, refusal.sentence))).await
+            page(&app, &guest, whose, payee, Some((sent.paypal_email, guest.of_refusal(&refusal)))).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
 }
 
@@ -256,7 +261,7 @@ async fn stripe(
     let country = sent.country.trim().to_ascii_uppercase();
     let begun =
         onboard::begin(&web.work, &journey(&guest, whose, payee), &country, &guest.partner.email).await;
-    away(begun, whose)
+    away(&guest, begun, whose)
 }
 
 fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
@@ -264,10 +269,10 @@ fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
 }
 
 /// To Stripe's pages, or back to ours with what Stripe said.
-fn away(link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
+fn away(guest: &Guest, link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
     match link {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
-        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
 }
 
@@ -287,7 +292,7 @@ async fn stripe_again(
     let (whose, payee) = guest.whose(&whose)?;
     match onboard::again(&web.work, &journey(&guest, whose, payee), &back.state).await {
         Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
-        link => away(link, whose),
+        link => away(&guest, link, whose),
     }
 }
 
@@ -305,18 +310,19 @@ async fn stripe_return(
     match onboard::returned(&web.work, &journey(&guest, whose, payee), &back.state).await {
         Ok(found) => Ok(how_it_stands(&guest, &found).on(&page_of(whose))),
         Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
-        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
 }
 
-/// What Stripe says of the account, in words.
+/// What Stripe says of the account, in words. What it still needs is named in English.
 fn how_it_stands(guest: &Guest, found: &Found) -> Told {
     let t = guest.t();
+    let named = |why: &String| guest.language.reads_english().then(|| why.clone());
     match (&found.standing, found.in_use) {
         (Standing::Payable(_), true) => Told::good(t.stripe_ready),
         (Standing::Payable(_), false) => Told::warn(t.stripe_unused),
-        (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing([why.clone()]),
-        (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing([why.clone()]),
+        (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing(named(why)),
+        (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing(named(why)),
     }
 }
 
@@ -339,7 +345,7 @@ async fn stripe_check(
     let told = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
         Ok(Some(found)) => how_it_stands(&guest, &found),
         Ok(None) => Told::bad(guest.t().profile_none),
-        Err(error) => Told::refused(error)?,
+        Err(error) => guest.refused(error)?,
     };
     Ok(told.on(&page_of(whose)))
 }

@@ -196,9 +196,9 @@ async fn file(
         Ok(_) => Ok(Told::good(guest.t().tax_filed).on(&page_of(whose))),
         Err(OpsError::Refused(refusal)) => {
             let form = TaxForm::parse(&typed.form);
-            let wrong = Some((refusal.field.unwrap_or("form"), refusal.sentence));
+            let wrong = Some((refusal.field.unwrap_or("form"), guest.of_refusal(&refusal)));
             page(&app, &guest, (whose, payee), (Answers::default(), form), typed, wrong).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
 }

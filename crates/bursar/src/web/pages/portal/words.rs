@@ -123,6 +123,14 @@ impl Language {
         }
     }
 
+    /// What is written in English only, the verbs' own refusals and what a vendor says: told to whoever reads English.
+    pub fn reads_english(self) -> bool {
+        match self {
+            Self::English => true,
+            Self::German | Self::French | Self::Spanish | Self::Japanese | Self::Pseudo => false,
+        }
+    }
+
     /// An amount as it is written in this language, its currency behind it.
     pub fn cash(self, amount: impl Into<Sum>) -> Amount {
         Amount { sum: amount.into(), language: self }
@@ -221,7 +229,7 @@ table! {
     profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
     change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
     via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready, stripe_unused, stripe_checking,
-    stripe_unfinished, state_refused, country, country_help,
+    stripe_unfinished, state_refused, refused, vendor_refused, vendor_silent, check_this, country, country_help,
     via_paypal, paypal_told, paypal_address, paypal_send, paypal_sent, paypal_waiting,
     confirm, confirm_told, confirm_not_you, confirm_button, confirm_gone, confirmed,
     // The tax report

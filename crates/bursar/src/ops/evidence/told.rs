@@ -1,0 +1,145 @@
+//! The words of a payment's timeline: what happened and what that means for the money, told once for the page and the API.
+//! The timeline itself keeps short names; programs compare those. What is deliberately not here: how a payment stands
+//! now (`web::pages::words`), and what a vendor said word for word.
+
+use payout::money::Vendor;
+use payout::notice::Notice;
+use payout::transaction::State;
+
+use crate::store::transactions::ReadLine;
+
+/// What a line tells, in a sentence without its full stop.
+#[must_use]
+pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
+    let name = vendor.label();
+    if line.source == "notice" {
+        let told =
+            Notice::parse(&line.effect).map_or_else(|| plain(&line.effect), |it| it.label().to_owned());
+        return format!("A mail was written: {told}");
+    }
+    by_people(&line.effect).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
+        match line.effect.as_str() {
+            "sent" => format!("Written down to be sent to {name}"),
+            "outcome_unknown" => format!("{name}'s answer was lost: it is not known whether it has this"),
+            "out_of_sight" => format!("{name} does not show it any more: a person must look"),
+            "contradiction" => {
+                format!("{name} says something else than what is recorded here: a person must look")
+            }
+            "asked" => format!("{name} was asked"),
+            "changed nothing" => format!("{name} answered, and nothing changed"),
+            // A vendor's own name for what happened, of an event that moved nothing.
+            own if line.source == "webhook" => format!("{name} sent the event {own}"),
+            other => plain(other),
+        }
+    })
+}
+
+/// What our people did.
+fn by_people(effect: &str) -> Option<&'static str> {
+    Some(match effect {
+        "pay_pressed" => "Pay was pressed",
+        "resubmitted" => "Resubmitted: what failed is tried again, with a new key",
+        "recall_asked" => "Return to pool was asked for: the transfer is fetched back first",
+        "cancel_asked" => "Cancelling it at PayPal was asked for",
+        "returned_to_pool" => "Its rewards went back to the pool",
+        "marked_paid_outside" => "Marked as paid outside",
+        "second_person_asked" => "Written down; it counts when a second person says the same",
+        "settled_by_hand" => "Settled by hand",
+        "parked_money_settled" => "The money in the payee's Stripe balance was settled by two people",
+        "corrected" => "Corrected here, by what the vendor shows",
+        _ => return None,
+    })
+}
+
+/// What became of the money.
+fn about_money(effect: &str) -> Option<&'static str> {
+    Some(match effect {
+        "needs_review" => "Bursar cannot find out how it ended: a person must look",
+        "refused" => "It was refused, and moved no money",
+        "withheld" => "Nothing was sent: it waits until it may be",
+        "unfunded" => "The bank payout waits: the money is not available in the payee's Stripe balance yet",
+        "transfer_made" => "Stripe moved the money from our balance to the payee's Stripe balance",
+        "payout_made" => "Stripe began the payout to the payee's bank",
+        "payout_paid" => "Stripe paid the money out to the payee's bank",
+        "payout_failed" => "The bank payout failed: the money is in the payee's Stripe balance",
+        "payout_canceled" => "The bank payout was canceled: the money is in the payee's Stripe balance",
+        "reversal_made" => "Stripe gave the transfer back: the money is with us",
+        "item_pending" => "PayPal has the payment and works on it",
+        "item_paid" => "PayPal paid the receiver",
+        "item_failed" => "PayPal did not pay it: the money is with us",
+        "item_unclaimed" => "The receiver has not accepted the money yet",
+        "item_on_hold" => "PayPal is reviewing the payment",
+        "item_returned" => "The money was not accepted and came back to us",
+        "item_blocked" => "PayPal stopped the payment and did not pay it",
+        "item_refunded" => "The receiver sent the money back to us",
+        "item_reversed" => "PayPal took the money back from the receiver",
+        "cancel_made" => "PayPal has canceled the unclaimed payment; it gives the money back next",
+        "fee_known" => "The vendor told what it took for itself",
+        "transfer_reversed" => "The transfer was reversed: the money is back with us",
+        "transfer_reversed_partly" => "A part of the transfer was reversed: a person must look",
+        "part_back" => "A part of the transfer came back to us",
+        "found_after_all" => "It had ended here as not made, and was made after all",
+        _ => return None,
+    })
+}
+
+/// The particulars of a line. A state is told as people know it, not by the name that programs compare.
+#[must_use]
+pub fn particulars(detail: &str) -> String {
+    let Some((before, code)) = detail.rsplit_once("the payment is ") else { return detail.to_owned() };
+    match State::parse(code) {
+        Some(state) => format!("{before}the payment is {}", standing(state)),
+        None => detail.to_owned(),
+    }
+}
+
+fn standing(state: State) -> String {
+    let label = state.status().label();
+    match state.detail() {
+        Some(detail) => format!("{label}, {}", detail.as_str().replace('_', " ")),
+        None => label.to_owned(),
+    }
+}
+
+/// A short name that has no words here: `batch_paid` as "Batch paid".
+fn plain(effect: &str) -> String {
+    let text = effect.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(source: &str, effect: &str) -> ReadLine {
+        let (id, detail, event_id) = (String::new(), None, None);
+        ReadLine { id, at: 0, source: source.to_owned(), effect: effect.to_owned(), detail, event_id }
+    }
+
+    #[test]
+    fn a_state_is_told_as_people_know_it() {
+        let told = particulars("the vendor was asked; the payment is in_transit");
+        assert_eq!(told, "the vendor was asked; the payment is Pending Processing");
+        let told = particulars("the vendor was asked; the payment is payout_canceled");
+        assert_eq!(told, "the vendor was asked; the payment is Payout Failed, canceled");
+        assert_eq!(particulars("asked about 2 payments"), "asked about 2 payments");
+        for state in State::ALL {
+            let told = particulars(&format!("the payment is {}", state.as_str()));
+            assert!(!told.contains('_'), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_happened_is_a_sentence_and_no_short_name() {
+        for (source, effect, words) in [
+            ("answer", "item_unclaimed", "The receiver has not accepted the money yet"),
+            ("webhook", "payout.updated", "Stripe sent the event payout.updated"),
+            ("notice", "payment_paid", "A mail was written: Payment made"),
+            ("poll", "asked", "Stripe was asked"),
+            ("person", "something_new", "Something new"),
+        ] {
+            assert_eq!(happened(&line(source, effect), Vendor::Stripe), words);
+        }
+    }
+}
