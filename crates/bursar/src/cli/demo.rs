@@ -110,6 +110,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         poll_seconds: 2,
         metrics_token: None,
         trusted_proxies: Vec::new(),
+        raw_days: None,
         demonstrates: true,
     };
     let app = open(config, None).await?;

@@ -188,6 +188,10 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
         ("BURSAR_POLL_SECONDS", config.poll_seconds.to_string()),
         ("BURSAR_TRUSTED_PROXIES", trusted_proxies(config)),
         (
+            "BURSAR_RAW_DAYS",
+            config.raw_days.map_or_else(|| "not set: kept for ever".to_owned(), |days| days.to_string()),
+        ),
+        (
             "BURSAR_METRICS_TOKEN",
             masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
         ),

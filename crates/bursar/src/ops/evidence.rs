@@ -190,17 +190,25 @@ impl File {
             Source::Answer(answer) => {
                 let mut parts = vec![("Status", answer.status.to_string())];
                 parts.extend(answer.request_id.clone().map(|id| ("The vendor's id of the answer", id)));
-                parts.push(("Body", self.body(&answer.body)));
+                parts.push(("Body", self.kept(&answer.body, answer.body_hash.as_deref())));
                 Raw { title: format!("Answer of {vendor}"), at: answer.at, parts }
             }
             Source::Event(event) => {
                 let parts = vec![
                     ("Event", format!("{} {}", event.event_type, event.event_id)),
                     ("Headers", headers(&event.headers)),
-                    ("Body", self.body(&event.body)),
+                    ("Body", self.kept(&event.body, event.body_hash.as_deref())),
                 ];
                 Raw { title: format!("Webhook of {vendor}"), at: event.received_at, parts }
             }
+        }
+    }
+
+    /// A body as it can be shown, or what is left of one that was forgotten.
+    fn kept(&self, body: &str, hash: Option<&str>) -> String {
+        match hash {
+            Some(hash) => format!("(kept for its time and forgotten; its SHA-256 is {hash})"),
+            None => self.body(body),
         }
     }
 

@@ -199,13 +199,14 @@ pub async fn park(tx: &mut Tx, ids: &[String], now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes events out of the park whose object we have just learnt of, those too that were laid aside. Answers how many.
+/// Takes events out of the park whose object we have just learnt of, those too that were laid aside, as long as what they say
+/// is kept. Answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL, applied_at = NULL, effect = NULL \
-               WHERE parked_at IS NOT NULL AND linked_at IS NULL AND object_id IN ({ids})";
+               WHERE parked_at IS NOT NULL AND linked_at IS NULL AND body_hash IS NULL AND object_id IN ({ids})";
     tx.among(sql, &[], objects.iter().cloned()).await
 }
 

@@ -58,8 +58,10 @@ pub struct Answer {
     pub status: i64,
     /// The id under which the vendor's support finds it.
     pub request_id: Option<String>,
-    /// The body.
+    /// The body; empty once it was forgotten.
     pub body: String,
+    /// The hash of a body that was forgotten.
+    pub body_hash: Option<String>,
 }
 
 /// The answers to these submissions, oldest first.
@@ -71,7 +73,7 @@ pub async fn answers(db: &mut Db, submissions: &[String]) -> Result<Vec<Answer>>
     for some in submissions.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("submission_id", some.iter().map(|id| Value::from(id.as_str())));
-        let sql = "SELECT id, submission_id, at, status, request_id, body FROM vendor_answer {where} \
+        let sql = "SELECT id, submission_id, at, status, request_id, body, body_hash FROM vendor_answer {where} \
                    ORDER BY at, id";
         found.extend(db.all(conditions.query(sql)).await?);
     }
@@ -83,6 +85,7 @@ pub async fn answers(db: &mut Db, submissions: &[String]) -> Result<Vec<Answer>>
             status: row.try_get(3)?,
             request_id: row.try_get(4)?,
             body: row.try_get(5)?,
+            body_hash: row.try_get(6)?,
         })
     };
     found.iter().map(read).collect()
@@ -101,10 +104,12 @@ pub struct Event {
     pub received_at: i64,
     /// What it changed, once it was dealt with.
     pub effect: Option<String>,
-    /// The bytes as they came.
+    /// The bytes as they came; empty once they were forgotten.
     pub body: String,
     /// The headers that were verified, as JSON.
     pub headers: String,
+    /// The hash of bytes that were forgotten.
+    pub body_hash: Option<String>,
 }
 
 /// The events about a payment, oldest first.
@@ -112,7 +117,7 @@ pub struct Event {
 /// # Errors
 /// When the database does not answer.
 pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
-    let sql = "SELECT id, event_id, event_type, received_at, effect, body, headers FROM vendor_event \
+    let sql = "SELECT id, event_id, event_type, received_at, effect, body, headers, body_hash FROM vendor_event \
                WHERE transaction_id = $1 ORDER BY received_at, id LIMIT 500";
     let read = |row: &AnyRow| {
         Ok(Event {
@@ -123,6 +128,7 @@ pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
             effect: row.try_get(4)?,
             body: row.try_get(5)?,
             headers: row.try_get(6)?,
+            body_hash: row.try_get(7)?,
         })
     };
     db.all(sqlx::query(sql).bind(of.to_string())).await?.iter().map(read).collect()

@@ -38,6 +38,7 @@ pub mod people;
 pub mod portal;
 pub mod preferences;
 pub mod programs;
+pub mod raw;
 pub mod rewards;
 pub mod roster;
 pub mod saved_views;

@@ -1,19 +1,25 @@
 //! Forgetting what need not be kept for ever, laying aside what nobody waits for any more, and bringing back what a clock
-//! that was wrong has put off for long. What is deliberately not here: forgetting anything about money, which is kept.
+//! that was wrong has put off for long. What is deliberately not here: forgetting anything about money, which is kept; of what
+//! vendors said word for word the hashes are.
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Done, Work};
 use crate::ops::import::runs;
 use crate::ops::{Result, idempotency};
-use crate::store::{self, events};
+use crate::store::{self, events, meta, raw};
 use crate::transact;
 
 /// An event waits a day for an object of ours to turn up.
 const PARKED_US: i64 = 86_400_000_000;
 /// How many events one pass lays aside.
 const AT_ONCE: i64 = 1_000;
+/// How many texts of a kind one pass forgets.
+const RAW_AT_ONCE: i64 = 500;
+const DAY_US: i64 = 86_400_000_000;
 
 /// One pass: forgets the answers kept under old keys, when that is due, and files that were imported long ago, and lays
-/// events aside that are about objects that are not ours.
+/// events aside that are about objects that are not ours, and forgets old texts of the vendors where that is wanted.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -27,7 +33,35 @@ pub async fn once(work: &Work, now: i64) -> Done {
     }
     let forgotten = idempotency::sweep(&work.app, now).await? + runs::forget(&work.app, now).await?;
     let aside = lay_aside(work, now).await?;
-    Ok(usize::try_from(forgotten + aside).unwrap_or(0))
+    let raw = forget_raw(work, now).await?;
+    Ok(usize::try_from(forgotten + aside + raw).unwrap_or(0))
+}
+
+/// Forgets what vendors said word for word a long time ago, where the operator wants that; its hashes stay.
+async fn forget_raw(work: &Work, now: i64) -> Result<u64> {
+    let (app, Some(days)) = (&work.app, work.app.config.raw_days) else { return Ok(0) };
+    let before = payout::ids::encode(payout::ids::fresh(now - i64::from(days) * DAY_US, 0));
+    let mut forgotten = 0;
+    for kind in raw::Kind::ALL {
+        let mut db = app.store.read().await?;
+        let after = meta::get(&mut db, kind.cursor()).await?.unwrap_or_default();
+        let before = format!("{}{before}", kind.prefix());
+        let found = raw::between(&mut db, kind, (&after, &before), RAW_AT_ONCE).await?;
+        drop(db);
+        let Some((last, _)) = found.last().cloned() else { continue };
+        let hash = |(id, text): &(String, String)| {
+            let hash = Sha256::digest(text.as_bytes());
+            (id.clone(), hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        };
+        let hashes: Vec<(String, String)> = found.iter().map(hash).collect();
+        transact!(app, |tx| {
+            raw::forget(tx, kind, &hashes).await?;
+            meta::set(tx, kind.cursor(), &last).await?;
+            Ok(())
+        })?;
+        forgotten += hashes.len() as u64;
+    }
+    Ok(forgotten)
 }
 
 async fn lay_aside(work: &Work, now: i64) -> Result<u64> {

@@ -16,7 +16,7 @@ use sha2::Sha256;
 use simulator::{Delivery, Vendor};
 
 use crate::api::House;
-use crate::world::{Loop, World};
+use crate::world::{DAY, Loop, World};
 
 /// A Stripe delivery that the test writes itself, signed with the true secret of its endpoint.
 async fn stripe(world: &World, endpoint: &str, event: &Value, signed_at_us: i64) -> Delivery {
@@ -307,5 +307,34 @@ async fn what_is_signed_and_odd_is_stored_counted_and_answered() {
     let shown = store::events::newest(&mut db, &filter, None, 10).await.unwrap();
     assert_eq!(shown.len(), 4);
     drop(db);
+    world.close().await;
+}
+
+/// What vendors said is kept for as long as the operator wants, and then only its hash; an event is known by its id all the
+/// same when it comes once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
+    let world = World::open_with("webhook_forgotten", 7, &[("raw-days", "60")]).await;
+    let told = event("evt_old", "payout.paid", "acct_x", "po_x", false);
+    assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+    world.tick(0, Loop::Intake).await;
+    let texts = async || {
+        let mut db = world.app.store.read().await.unwrap();
+        let all = ("", "evt_~");
+        store::raw::between(&mut db, store::raw::Kind::Events, all, 100).await.unwrap()
+    };
+    let sweep = async || bursar::work::sweep::once(&world.works[0], world.now()).await.unwrap();
+    // Nobody knows its object, so it is laid aside after a day; what it says is kept for two months.
+    for days in [2, 57] {
+        world.pass(days * DAY);
+        sweep().await;
+        assert!(texts().await[0].1.contains("po_x"), "{:?}", texts().await);
+    }
+    world.pass(2 * DAY);
+    sweep().await;
+    let left = texts().await;
+    assert!(left.len() == 1 && left[0].1.is_empty(), "{left:?}");
+    assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+    assert_eq!(texts().await, left, "it is the one that is known");
     world.close().await;
 }
