@@ -7,7 +7,7 @@ mod review;
 mod undo;
 
 pub use gates::{Pooled, blockers, pool};
-pub use review::{Done, Kept, Verdict, Which, decide, decide_and_keep, decide_many};
+pub use review::{Done, Kept, UNIT, Verdict, Which, decide, decide_and_keep, decide_many};
 pub use undo::{Undone, give_back, undo};
 
 use payout::Refusal;

@@ -91,6 +91,16 @@ pub async fn insert(tx: &mut Tx, decision: &Decision) -> Result<()> {
     Ok(())
 }
 
+/// Adds what a further unit of a decision has decided about and passed over; 0 when it was taken back meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn add(tx: &mut Tx, id: &str, done: i64, skipped: i64) -> Result<u64> {
+    let sql = "UPDATE decision SET done_count = done_count + $2, skipped_count = skipped_count + $3 \
+               WHERE id = $1 AND undone_at IS NULL";
+    tx.run(sqlx::query(sql).bind(id.to_owned()).bind(done).bind(skipped)).await
+}
+
 /// Writes down what these rewards are, which are about to be decided about, and the version they will then have.
 ///
 /// # Errors

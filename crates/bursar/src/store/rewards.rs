@@ -242,6 +242,30 @@ pub async fn briefs_of(db: &mut Db, filter: &Filter, now: i64) -> Result<Briefs>
     Ok(found)
 }
 
+/// The ids of all the rewards that a filter finds, in their order; no more than `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ids_of(db: &mut Db, filter: &Filter, now: i64, limit: i64) -> Result<Vec<RewardId>> {
+    let sql = format!("SELECT id FROM reward {{where}} ORDER BY id LIMIT {limit}");
+    let rows = db.all(narrowed(filter, now).query(&sql)).await?;
+    rows.iter().map(|row| parsed(row, "id", RewardId::parse)).collect()
+}
+
+/// What decides about those of these rewards that a filter still finds.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn briefs_among(db: &mut Db, filter: &Filter, now: i64, ids: &[RewardId]) -> Result<Briefs> {
+    let mut found = Briefs::default();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = narrowed(filter, now);
+        conditions.among("id", some.iter().map(|id| id.to_string().into()));
+        found.read(&db.all(conditions.query(&format!("{BRIEF} {{where}}"))).await?)?;
+    }
+    Ok(found)
+}
+
 /// What was found. A record that cannot be read must not keep the others from being decided about.
 #[derive(Default)]
 pub struct Briefs {

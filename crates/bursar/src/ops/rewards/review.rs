@@ -112,7 +112,7 @@ pub async fn decide(
         }
         // A clawback that is voided had lowered what is owed; its value is owed again.
         let clawback = found.entered.entry == Entry::Clawback;
-        record(tx, app, actor, verdict, &mut allowed, clawback, 0).await?;
+        record(tx, app, actor, verdict, &mut allowed, (clawback, 0, now)).await?;
         let reward = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         let outcome = Created { reward, existed: true, now };
         finish(tx, once, &outcome).await?;
@@ -140,7 +140,21 @@ pub struct Done {
     pub skipped: Vec<(RewardId, &'static str)>,
 }
 
-/// Decides about many rewards at once; what the rules forbid is skipped and named.
+impl Done {
+    fn with(mut self, more: Self) -> Self {
+        self.done.extend(more.done);
+        self.skipped.extend(more.skipped);
+        self
+    }
+}
+
+/// A unit in which somebody changed something at the same moment is tried so often.
+const MOST_TRIES: u32 = 3;
+/// So many rewards are decided about in one database transaction: it holds what others must write, so it must not last.
+pub const UNIT: usize = 2_000;
+
+/// Decides about many rewards at once; what the rules forbid is skipped and named. More than a unit of them are decided about
+/// unit by unit: what is decided stays, if it stops between two.
 ///
 /// # Errors
 /// `count_changed` when a filter finds another number than was seen; then nothing was done.
@@ -151,11 +165,7 @@ pub async fn decide_many(
     verdict: &Verdict,
     once: Option<&Once<Done>>,
 ) -> Result<Done> {
-    let done = transact!(app, |tx| {
-        let done = decide_all(tx, app, actor, which, verdict, None).await?;
-        finish(tx, once, &done).await?;
-        Ok(done)
-    })?;
+    let done = in_units(app, actor, which, verdict, None, Answer::Done(once)).await?;
     app.nudge.tell_watchers();
     Ok(done)
 }
@@ -181,14 +191,90 @@ pub async fn decide_and_keep(
     once: Option<&Once<Kept>>,
 ) -> Result<Kept> {
     let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.chance())));
-    let kept = transact!(app, |tx| {
-        decide_all(tx, app, actor, which, verdict, Some((&id, list))).await?;
-        let kept = Kept { id: id.clone() };
-        finish(tx, once, &kept).await?;
-        Ok(kept)
-    })?;
+    let kept = Kept { id: id.clone() };
+    in_units(app, actor, which, verdict, Some((&id, list)), Answer::Kept(once, &kept)).await?;
     app.nudge.tell_watchers();
     Ok(kept)
+}
+
+/// What is answered, written beside the last of what is decided.
+#[derive(Clone, Copy)]
+enum Answer<'a> {
+    Done(Option<&'a Once<Done>>),
+    Kept(Option<&'a Once<Kept>>, &'a Kept),
+}
+
+impl Answer<'_> {
+    async fn write(self, tx: &mut Tx, done: &Done) -> Result<()> {
+        match self {
+            Self::Done(once) => finish(tx, once, done).await,
+            Self::Kept(once, kept) => finish(tx, once, kept).await,
+        }
+    }
+}
+
+/// Decides about all of them, in units where they are very many.
+async fn in_units(
+    app: &App,
+    actor: &Actor,
+    which: &Which,
+    verdict: &Verdict,
+    keep: Option<(&str, &str)>,
+    answer: Answer<'_>,
+) -> Result<Done> {
+    let now = app.clock.now();
+    let (filter, expected) = match which {
+        Which::All(filter, expected) if usize::try_from(*expected).is_ok_and(|many| many > UNIT) => {
+            (filter, *expected)
+        }
+        Which::All(..) | Which::Ids(_) => {
+            return transact!(app, |tx| {
+                let done = decide_all(tx, app, actor, which, verdict, keep).await?;
+                answer.write(tx, &done).await?;
+                Ok(done)
+            });
+        }
+    };
+    let ids = rewards::ids_of(&mut app.store.read().await?, filter, now, expected.saturating_add(1)).await?;
+    if i64::try_from(ids.len()).ok() != Some(expected) {
+        let found = rewards::count(&mut app.store.read().await?, filter, now).await?;
+        return Err(count_changed(expected, usize::try_from(found).unwrap_or(0)));
+    }
+    let (mut all, units) = (Done::default(), ids.len().div_ceil(UNIT));
+    for (place, some) in ids.chunks(UNIT).enumerate() {
+        let keep = keep.map(|(id, list)| (id, list, place == 0));
+        let last = (place + 1 == units).then_some(answer);
+        let mut tries = 0;
+        let unit = loop {
+            let unit = transact!(app, |tx| {
+                safe_mode::refuse(tx, "rewards").await?;
+                let briefs = rewards::briefs_among(tx, filter, now, some).await?;
+                let gone = missing(some, &briefs, "changed_meanwhile");
+                let unit = decide_about(tx, app, actor, verdict, (briefs, gone), keep, now).await?;
+                if let Some(answer) = last {
+                    answer.write(tx, &all.clone().with(unit.clone())).await?;
+                }
+                Ok(unit)
+            });
+            match unit {
+                // Somebody changed one of them at the same moment: those that are left are looked at again.
+                Err(OpsError::Conflict(_)) if tries < MOST_TRIES => tries += 1,
+                unit => break unit?,
+            }
+        };
+        all = all.with(unit);
+        app.nudge.tell_watchers();
+    }
+    Ok(all)
+}
+
+type Passed = Vec<(RewardId, &'static str)>;
+
+/// Those that were asked about and not found.
+fn missing(ids: &[RewardId], found: &rewards::Briefs, why: &'static str) -> Passed {
+    let mut known: HashSet<RewardId> = found.readable.iter().map(|brief| brief.id).collect();
+    known.extend(&found.unreadable);
+    ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, why)).collect()
 }
 
 async fn decide_all(
@@ -204,10 +290,7 @@ async fn decide_all(
     let (briefs, unknown) = match which {
         Which::Ids(ids) => {
             let briefs = rewards::briefs(tx, ids).await?;
-            let mut known: HashSet<RewardId> = briefs.readable.iter().map(|brief| brief.id).collect();
-            known.extend(&briefs.unreadable);
-            let unknown: Vec<_> =
-                ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, "not_found")).collect();
+            let unknown = missing(ids, &briefs, "not_found");
             (briefs, unknown)
         }
         Which::All(filter, expected) => {
@@ -224,6 +307,21 @@ async fn decide_all(
             (briefs, Vec::new())
         }
     };
+    let keep = keep.map(|(id, list)| (id, list, true));
+    decide_about(tx, app, actor, verdict, (briefs, unknown), keep, now).await
+}
+
+/// Decides about what was read; `keep` says under which decision it is kept, and whether this is the first of it. All units of
+/// a decision have one moment, by which it is taken back.
+async fn decide_about(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    verdict: &Verdict,
+    (briefs, unknown): (rewards::Briefs, Passed),
+    keep: Option<(&str, &str, bool)>,
+    now: i64,
+) -> Result<Done> {
     let unreadable = briefs.unreadable.into_iter().map(|id| (id, "record_unreadable"));
     let (mut allowed, refused) = judge(briefs.readable, actor, verdict);
     let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code)).chain(unreadable);
@@ -232,13 +330,13 @@ async fn decide_all(
         skipped: refused.chain(unknown).collect(),
     };
     let told_from = match keep {
-        Some((id, list)) => {
-            write_down(tx, now, actor, verdict, &done, (id, list)).await?;
+        Some((id, list, first)) => {
+            write_down(tx, now, actor, verdict, &done, (id, list, first)).await?;
             now.saturating_add(reward::UNDO_US + 1)
         }
         None => 0,
     };
-    record(tx, app, actor, verdict, &mut allowed, false, told_from).await?;
+    record(tx, app, actor, verdict, &mut allowed, (false, told_from, now)).await?;
     Ok(done)
 }
 
@@ -249,9 +347,17 @@ async fn write_down(
     actor: &Actor,
     verdict: &Verdict,
     done: &Done,
-    (id, list): (&str, &str),
+    (id, list, first): (&str, &str, bool),
 ) -> Result<()> {
     let many = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    if !first {
+        if decisions::add(tx, id, many(done.done.len()), many(done.skipped.len())).await? != 1 {
+            return Err(changed_meanwhile());
+        }
+        decisions::keep(tx, id, done.done.iter().copied()).await?;
+        decisions::pass_over(tx, id, &done.skipped).await?;
+        return Ok(());
+    }
     let decision = decisions::Decision {
         id: id.to_owned(),
         verdict: verdict.status(),
@@ -305,10 +411,8 @@ async fn record(
     actor: &Actor,
     verdict: &Verdict,
     briefs: &mut [Brief],
-    clawback: bool,
-    told_from: i64,
+    (clawback, told_from, now): (bool, i64, i64),
 ) -> Result<()> {
-    let now = app.clock.now();
     briefs.sort_by_key(|brief| brief.id);
     let (reason, shown) = verdict.reason();
     let status = verdict.status();

@@ -44,6 +44,11 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
         safe_mode::refuse(tx, id).await?;
         let decision = decisions::find(tx, id).await?;
         reward::undo(decision.at, decision.undone.is_some(), now)?;
+        let by = actor.id.to_string();
+        // Taken back first: a unit of it that is decided about at this moment waits, and then stops.
+        if !decisions::mark_undone(tx, id, &by, now).await? {
+            return Err(changed_meanwhile());
+        }
         let kept = decisions::kept(tx, id, Which::Done(None), None).await?;
         no_payout(&kept)?;
         let free: Vec<(&Kept, &Now)> =
@@ -52,9 +57,8 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
             return Err(Refusal::new("changed_since", "Nothing of it is as it was left.").into());
         }
         let ids: Vec<RewardId> = free.iter().map(|(one, _)| one.id).collect();
-        let by = actor.id.to_string();
         let given = decisions::give_back(tx, id, &ids, now).await?;
-        if given != ids.len() as u64 || !decisions::mark_undone(tx, id, &by, now).await? {
+        if given != ids.len() as u64 {
             return Err(changed_meanwhile());
         }
         let approved = free.iter().filter(|(_, now)| now.status == RewardStatus::Approved);

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use bursar::ops::OpsError;
 use bursar::ops::batches::{self, Choose};
 use bursar::ops::import;
-use bursar::ops::rewards::{self as verbs, Verdict, Which, decide_and_keep};
+use bursar::ops::rewards::{self as verbs, UNIT, Verdict, Which, decide_and_keep};
 use bursar::store::batches::PoolFilter;
-use bursar::store::ledger;
 use bursar::store::rewards::{self, Filter, Reward, Sort, View, Window};
+use bursar::store::{decisions, ledger};
 use payout::access::Role;
 use payout::ids::RewardId;
 use payout::money::Currency;
@@ -326,4 +327,44 @@ async fn approve_nothing(world: &World) {
     let which = Which::All(Box::default(), 72);
     let done = verbs::decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!((done.done.len(), done.skipped.len()), (0, 72));
+}
+
+/// A decision about more rewards than one transaction should hold is one decision all the same: kept, counted and taken back
+/// as a whole, and what was changed between two units is passed over by name.
+#[tokio::test]
+async fn a_decision_about_very_many_is_made_in_units() {
+    let world = World::open("lists_units", 37).await;
+    furnish(&world).await;
+    let mut file = String::from("external_id,activity,owner,value,currency\n");
+    let many = UNIT + 300;
+    for number in 0..many {
+        file += &format!("M-{number},deal,ana,1.00,USD\n");
+    }
+    let report = import::rewards(&world.app, &world.actor, file.as_bytes(), false, None).await.unwrap();
+    assert_eq!(report.rejected, []);
+    let all = i64::try_from(many + 12).unwrap();
+    for wrong in [all - 1, all + 1] {
+        let which = Which::All(Box::default(), wrong);
+        let refused = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await;
+        assert!(
+            matches!(&refused, Err(OpsError::Conflict(why)) if why.code == "count_changed"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(owed(&world).await, 0);
+    let which = Which::All(Box::default(), all);
+    let kept = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await.unwrap();
+    let mut db = world.app.store.read().await.unwrap();
+    let decision = decisions::find(&mut db, &kept.id).await.unwrap();
+    assert_eq!((decision.done, decision.skipped), (all, 0));
+    let read = decisions::kept(&mut db, &kept.id, decisions::Which::Done(None), None).await.unwrap();
+    assert_eq!(read.len(), many + 12);
+    drop(db);
+    assert_ne!(owed(&world).await, 0);
+    let undone = verbs::undo(&world.app, &world.actor, &kept.id).await.unwrap();
+    assert_eq!((undone.given_back, undone.left), (many + 12, 0));
+    assert_eq!(owed(&world).await, 0);
+    let done = verbs::decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
+    assert_eq!((done.done.len(), done.skipped.len()), (many + 12, 0));
+    world.close().await;
 }
