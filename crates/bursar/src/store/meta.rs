@@ -25,6 +25,17 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// Sets a value where it still is what was read, or where there still is none; whether it was so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn replace(tx: &mut Tx, name: &str, read: Option<&str>, value: &str) -> Result<bool> {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value = $3";
+    let query = sqlx::query(sql).bind(name.to_owned()).bind(value.to_owned());
+    Ok(tx.run(query.bind(read.unwrap_or_default().to_owned())).await? == 1)
+}
+
 /// Sets a value unless there is one; answers the one there is then.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use vendors::stripe::{
 use super::calls::Calls;
 use super::clients::Made;
 use super::pace::About;
-use super::{Done, Work};
+use super::{Done, Work, missed};
 use crate::app::Actor;
 use crate::ops::payees::{self as payee_verbs, Standing};
 use crate::ops::vendors::{self as connections, Credentials, Proof};
@@ -344,13 +344,14 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
     Standing::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
 }
 
-/// One pass: tries the credentials of paused vendors again and reads accounts again that changed; answers how many.
+/// One pass: tries the credentials of paused vendors again, hears of what no webhook has told, and reads accounts again that
+/// changed; answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     probe_paused(work, now).await?;
-    refresh_accounts(work, now).await
+    Ok(missed::once(work, now).await? + refresh_accounts(work, now).await?)
 }
 
 /// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end

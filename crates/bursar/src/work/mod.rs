@@ -3,7 +3,8 @@
 //!
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
-//! connected balances for bank payouts, and `connect` accounts that changed; `reconcile` looks for what got no answer;
+//! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
+//! `reconcile` looks for what got no answer;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
 //! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
@@ -22,6 +23,7 @@ pub mod intake;
 mod last_gates;
 mod leases;
 mod mailer;
+mod missed;
 mod named;
 pub mod notify;
 pub mod onboard;

@@ -57,6 +57,7 @@ scenarios![
     destination_changed_before_payout,
     destination_changed_before_send,
     fee_by_its_table,
+    event_never_delivered,
     fee_once_a_month,
     fee_told_late,
     found_by_our_own_key,
