@@ -100,6 +100,8 @@ notices! {
     PortalInvitation = "portal_invitation", [Named], "Invitation to the portal";
     /// A colleague is invited to sign in.
     LoginInvitation = "login_invitation", [Named], "Invitation of a colleague";
+    /// Somebody was shown a link with which they could sign in as somebody else.
+    LoginLinkShown = "login_link_shown", [Admins], "Login link shown";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.

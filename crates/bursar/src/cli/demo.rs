@@ -153,8 +153,14 @@ async fn greet(app: &App, json: bool) -> Outcome {
         let link = people::add(app, &new).await.map_err(words)?;
         links.push((role.as_str(), format!("{link}?now=yes")));
     }
-    let key =
-        NewKey { name: "demo".to_owned(), role: Role::Admin, partner: None, may_read: true, may_write: true };
+    let key = NewKey {
+        name: "demo".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release: true,
+    };
     let key = people::create_key(app, &key).await.map_err(words)?;
     if json {
         let logins: serde_json::Map<String, serde_json::Value> =

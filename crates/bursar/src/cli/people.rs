@@ -5,7 +5,7 @@ use payout::access::Role;
 
 use super::{Failure, Outcome, open, output, words};
 use crate::config::Config;
-use crate::ops::people::{self, NewKey, NewPerson};
+use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 
 #[derive(Args)]
 pub(super) struct Users {
@@ -77,7 +77,7 @@ enum KeyCommand {
         /// The partner it acts for, by your own id; for the partner roles
         #[arg(long)]
         partner: Option<String>,
-        /// read, write or both
+        /// read, write or both; and release, with which a payer or admin may be the second person where two are needed
         #[arg(long, default_value = "read,write")]
         scopes: String,
         /// Print one JSON object
@@ -96,24 +96,52 @@ pub(super) async fn users(users: Users) -> Outcome {
         UserCommand::Add { config, email, name, role, partner, json } => {
             let app = open(config, None).await?;
             let new = NewPerson { email, name, role, partner, password: None };
-            let link = people::add(&app, &new).await.map_err(words)?;
+            let link =
+                people::add_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;
             tell_link(&link, json);
             app.store.close().await;
         }
         UserCommand::Disable { config, email } => {
             let app = open(config, None).await?;
-            people::disable(&app, &email).await.map_err(words)?;
+            people::disable(&app, &email, AtTheMachine(&system_user())).await.map_err(words)?;
             output::say(&format!("{email} can no longer sign in."));
             app.store.close().await;
         }
         UserCommand::Reset { config, email, json } => {
             let app = open(config, None).await?;
-            let link = people::reset(&app, &email, None).await.map_err(words)?;
+            let link =
+                people::reset(&app, &email, None, AtTheMachine(&system_user())).await.map_err(words)?;
             tell_link(&link, json);
             app.store.close().await;
         }
     }
     Ok(())
+}
+
+/// The user of the operating system who runs this, as the trail names them. Whoever becomes another user by sudo is named too.
+fn system_user() -> String {
+    let sudo = std::env::var("SUDO_USER").ok().filter(|from| !from.is_empty());
+    let sudo = sudo.map(|from| format!(", by sudo from {from}")).unwrap_or_default();
+    format!("{}{sudo}", this_user())
+}
+
+#[cfg(unix)]
+fn this_user() -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(us) = std::fs::metadata("/proc/self") else { return "an unknown user".to_owned() };
+    let id = us.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = named.filter(|user| user.get(2) == Some(&id.as_str())).find_map(|user| user.first().copied());
+    match name {
+        Some(name) => format!("{name} (user id {id})"),
+        None => format!("user id {id}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn this_user() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "an unknown user".to_owned())
 }
 
 fn tell_link(link: &str, json: bool) {
@@ -127,13 +155,23 @@ fn tell_link(link: &str, json: bool) {
 pub(super) async fn keys(keys: Keys) -> Outcome {
     let KeyCommand::Create { config, role, name, partner, scopes, json } = keys.command;
     let named: Vec<&str> = scopes.split(',').map(str::trim).collect();
-    if let Some(strange) = named.iter().find(|scope| !matches!(**scope, "read" | "write")) {
-        return Err(Failure(format!("there is no scope {strange:?}; name read, write or both")));
+    if let Some(strange) = named.iter().find(|scope| !matches!(**scope, "read" | "write" | "release")) {
+        return Err(Failure(format!(
+            "there is no scope {strange:?}; name read, write or both, and release where it is meant"
+        )));
     }
     let app = open(config, None).await?;
     let may = |scope| named.contains(&scope);
-    let new = NewKey { name, role, partner, may_read: may("read"), may_write: may("write") };
-    let key = people::create_key(&app, &new).await.map_err(words)?;
+    let new = NewKey {
+        name,
+        role,
+        partner,
+        may_read: may("read"),
+        may_write: may("write"),
+        may_release: may("release"),
+    };
+    let key =
+        people::create_key_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;
     if json {
         output::json(&serde_json::json!({ "key": key }));
     } else {

@@ -46,7 +46,10 @@ const PAYMENT: [Variable; 13] = [
     is("reason", "why, in plain words"),
     is("remedy", "what to do, in plain words"),
     is("parked", "true where the payout to the bank failed and the money lies in the payee's Stripe balance"),
-    is("said", "the vendor's own words; empty when it gave none"),
+    is(
+        "said",
+        "the vendor's own words; empty when it gave none, and for a partner who does not read English",
+    ),
 ];
 const PROFILE: [Variable; 10] = [
     FOR_PARTNER,
@@ -76,6 +79,13 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
         Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => &[],
+        Notice::LoginLinkShown => &[&[
+            is("by", "who was shown the link"),
+            is("whose", "the name of whoever signs in with it"),
+            is("address", "where they sign in with"),
+            is("role", "their role"),
+            is("date", "the day it was shown"),
+        ]],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),
@@ -138,6 +148,7 @@ pub fn sample(notice: Notice) -> Value {
     let mut others = json!({
         "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3, "by_partner": true,
         "changed_by": "Pat Jones", "contact": "owner@example.com",
+        "by": "Pat Jones", "whose": "Kim Lee", "address": "kim@example.com", "role": "Payer",
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
         "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0,
         "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],

@@ -18,7 +18,7 @@ use payout::transaction::State;
 
 use super::idempotency::Once;
 use super::tax::Crossing;
-use super::{OpsError, Result, claims, clawbacks, idempotency, limits, settings, tax};
+use super::{OpsError, Result, claims, clawbacks, idempotency, limits, people, settings, tax};
 use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
 use crate::store::claims::Override;
@@ -608,8 +608,8 @@ pub async fn release(
         }
         let draft = batches::find(tx, &id.to_string()).await?;
         same_version(seen, draft.version)?;
-        if batches::has_hand_in(tx, id, &me, now).await? && !payout::planted::on("preparer_releases") {
-            return Err(OpsError::Blocked(vec![Blocker::new(Code::ReleaseNeedsOtherPerson, id)]));
+        if let Some(why) = not_the_other(tx, id, &me, now).await? {
+            return Err(OpsError::Blocked(vec![why]));
         }
         let view = view_draft(tx, draft, now).await?;
         if view.digest != digest {
@@ -621,6 +621,19 @@ pub async fn release(
         note(tx, actor, now, "batch_released", id, 0);
         answer(tx, app, id, once).await
     })
+}
+
+/// Why somebody cannot be the second person who releases a batch; nothing when they can be.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> store::Result<Option<Blocker>> {
+    let blocker = Blocker::new(Code::ReleaseNeedsOtherPerson, id);
+    if let Some(why) = people::not_counted(store::people::counts(db, who, now).await?) {
+        return Ok(Some(blocker.noting(Some(why))));
+    }
+    let prepared = batches::has_hand_in(db, id, who, now).await?;
+    Ok((prepared && !payout::planted::on("preparer_releases")).then_some(blocker))
 }
 
 /// The batch as it is after a change, kept as the answer of an idempotent request in the same transaction.

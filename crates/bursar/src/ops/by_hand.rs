@@ -9,6 +9,7 @@ use payout::law::{self, NotNow, Parked};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
 use super::idempotency::{self, Once};
+use super::people::not_counted;
 use super::record::{self, Heard};
 use super::transactions::{held, not_now, note};
 use super::{OpsError, Result, rewards, settings};
@@ -236,6 +237,13 @@ async fn seconded(
     if let Some(first) = contradictions::opinion(tx, id).await?.filter(|first| first.deed == deed) {
         let theirs = [&first.asked_by, &first.asked_person, &people::behind(tx, &first.asked_by, now).await?];
         let same = theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person);
+        if !same && let Some(why) = not_counted(people::counts(tx, &asked_by, now).await?) {
+            // What the first one said stays as it is, and waits for another.
+            return Err(OpsError::Conflict(Refusal::new(
+                "second_person_needed",
+                format!("Nothing was changed. {why}"),
+            )));
+        }
         if !same && people::may_still(tx, &first.asked_by, Permission::Pay).await? {
             contradictions::forget_opinion(tx, id).await?;
             return Ok(true);

@@ -11,10 +11,11 @@ use payout::payee::Destination;
 use serde_json::json;
 
 use super::batches::Gates;
+use super::people::not_counted;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::payees::{self, Moved, Profile};
-use crate::store::people;
+use crate::store::people::{self, Counts};
 use crate::store::programs::{self, Named};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
@@ -204,6 +205,11 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
             return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
         };
         let me = actor.id.to_string();
+        // A key clears with the role it has: that moves no money by itself.
+        let counts = people::counts(tx, &me, now).await?;
+        if let Some(why) = not_counted(counts).filter(|_| counts != Counts::KeyMayNot) {
+            return Err(Refusal::new("second_person_needed", format!("Nothing was changed. {why}")).into());
+        }
         let behind = people::behind(tx, &me, now).await?;
         for one in others.iter().copied().chain([payee]) {
             let newest = payees::changes(tx, one, 1).await?;

@@ -13,14 +13,16 @@ use serde_json::json;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::{Hashing, password_hash, password_matches, token_hash};
-use crate::store::people::{self, LinkFor, Person};
+use crate::store::people::{self, Counts, LinkFor, Person};
 use crate::store::preferences::Preferences;
 use crate::store::{Tx, audit};
 use crate::transact;
 use crate::turns::Busy;
 
-pub use keys::{NewKey, by_key, create_key, make_key, revoke};
-pub use logins::{NewPerson, add, disable, first_administrator, link_for, reset};
+pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
+pub use logins::{
+    AtTheMachine, NewPerson, add, add_at_the_machine, disable, first_administrator, link_for, reset,
+};
 
 /// How long a session lasts.
 const SESSION_US: i64 = 12 * 3_600_000_000;
@@ -234,6 +236,22 @@ pub(super) async fn hashed(app: &App, password: &str) -> Result<String> {
 
 fn link(app: &App, token: &str) -> String {
     format!("{}/login/{token}", app.base_url)
+}
+
+/// Why somebody does not count where two persons are needed, in a sentence; nothing when they do.
+#[must_use]
+pub fn not_counted(counts: Counts) -> Option<String> {
+    match counts {
+        Counts::Yes => None,
+        Counts::KeyMayNot => Some(
+            "This API key does not have the scope “release”, so it is no second person. Sign in and do it there, or make a key with that scope."
+                .to_owned(),
+        ),
+        Counts::From(at) => Some(format!(
+            "This login may pay since less than a day. It counts as a second person from {} on; until then somebody else must do it.",
+            crate::clock::told(at)
+        )),
+    }
 }
 
 /// Whoever a person is when they act.

@@ -22,7 +22,7 @@ pub struct Person {
     pub email: Option<String>,
     /// What it may do.
     pub role: Role,
-    /// `read`, `write` or both, with a comma between.
+    /// `read`, `write` and [`RELEASE`], those that a key has, with commas between.
     pub scopes: String,
     /// The partner it is, for the partner roles.
     pub partner: Option<PartnerId>,
@@ -96,6 +96,45 @@ pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
 pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Result<u64> {
     let sql = "UPDATE person SET stands_for = $2, stands_until = $3 WHERE id = $1 AND id <> $2";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
+}
+
+/// The scope without which an API key is no second person.
+pub const RELEASE: &str = "release";
+
+/// Whether somebody counts where two persons are needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counts {
+    /// They do.
+    Yes,
+    /// It is an API key without the scope [`RELEASE`].
+    KeyMayNot,
+    /// The login, or that of whoever made the key, may pay since less than a day: it counts from then on.
+    From(i64),
+}
+
+/// Whether somebody counts where two persons are needed. Of whom nothing is kept (the command line) it is not asked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
+    let sql = "SELECT p.kind, p.scopes, p.counts_from, m.counts_from FROM person p \
+               LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for WHERE p.id = $1";
+    let Some(row) = db.optional(sqlx::query(sql).bind(id.to_owned())).await? else { return Ok(Counts::Yes) };
+    let (kind, scopes): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    if kind == "api_key" && !scopes.split(',').any(|scope| scope == RELEASE) {
+        return Ok(Counts::KeyMayNot);
+    }
+    let (own, makers): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+    Ok(own.max(makers).filter(|from| *from > now).map_or(Counts::Yes, Counts::From))
+}
+
+/// Notes from when a login counts where two persons are needed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_from(tx: &mut Tx, id: PersonId, from: i64) -> Result<u64> {
+    let sql = "UPDATE person SET counts_from = $2 WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(from)).await
 }
 
 /// Whether whoever released a payout may still: they are not shut out, and their role still pays. Whoever is not kept here

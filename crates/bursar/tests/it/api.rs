@@ -94,14 +94,27 @@ impl House {
 
     /// A key that somebody else has made than whoever made the others.
     pub async fn key_of_another(&self, role: Role) -> String {
-        let new =
-            NewKey { name: role.as_str().to_owned(), role, partner: None, may_read: true, may_write: true };
+        let new = NewKey {
+            name: role.as_str().to_owned(),
+            role,
+            partner: None,
+            may_read: true,
+            may_write: true,
+            may_release: matches!(role, Role::Payer | Role::Admin),
+        };
         people::make_key(&self.app, "somebody else", &new).await.unwrap()
     }
 
     pub async fn key(&self, role: Role, partner: Option<&str>) -> String {
         let partner = partner.map(str::to_owned);
-        let new = NewKey { name: role.as_str().to_owned(), role, partner, may_read: true, may_write: true };
+        let new = NewKey {
+            name: role.as_str().to_owned(),
+            role,
+            partner,
+            may_read: true,
+            may_write: true,
+            may_release: matches!(role, Role::Payer | Role::Admin),
+        };
         people::create_key(&self.app, &new).await.unwrap()
     }
 

@@ -220,7 +220,14 @@ async fn every_answer_about_a_draft_asks_the_balance() {
     for line in lines.into_iter().chain(["reward R2 bo 30.00 approved"]) {
         stage.one(line).await.unwrap();
     }
-    let new = NewKey { name: "k".into(), role: Role::Admin, partner: None, may_read: true, may_write: true };
+    let new = NewKey {
+        name: "k".into(),
+        role: Role::Admin,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release: false,
+    };
     let key = people::create_key(&stage.world.app, &new).await.unwrap();
     let router = bursar::web::router(stage.world.works[0].clone());
     let ask = async |method: &str, path: &str, idempotent: Option<&str>, body: Value| {

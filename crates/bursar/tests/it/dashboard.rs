@@ -113,6 +113,7 @@ impl Api {
             partner: partner.map(str::to_owned),
             may_read: true,
             may_write: false,
+            may_release: false,
         };
         let key = people::create_key(&world.app, &new).await.unwrap();
         Self { router: bursar::web::router(world.works[0].clone()), key }

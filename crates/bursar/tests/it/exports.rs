@@ -58,7 +58,7 @@ fn table(csv: &[u8]) -> Vec<BTreeMap<String, String>> {
 pub async fn key(world: &World, role: Role) -> String {
     let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then(|| "ana".to_owned());
     let name = format!("key of {}", role.as_str());
-    let new = NewKey { name, role, partner, may_read: true, may_write: false };
+    let new = NewKey { name, role, partner, may_read: true, may_write: false, may_release: false };
     people::create_key(&world.app, &new).await.unwrap()
 }
 

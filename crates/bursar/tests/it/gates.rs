@@ -230,7 +230,8 @@ fn plain(words: &str) -> String {
 }
 
 async fn api(world: &World, role: Role, address: &str) -> String {
-    let new = NewKey { name: "k".into(), role, partner: None, may_read: true, may_write: true };
+    let new =
+        NewKey { name: "k".into(), role, partner: None, may_read: true, may_write: true, may_release: false };
     let key = people::create_key(&world.app, &new).await.unwrap();
     let request = Request::get(format!("/api/v1{address}")).header("authorization", format!("Bearer {key}"));
     let router = bursar::web::router(world.works[0].clone());

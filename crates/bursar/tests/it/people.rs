@@ -107,7 +107,11 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
     made.says("kim@example.com is invited as payer.");
     let link = link_on(&made, "/join/");
     assert!(!pat.read("/people/new").await.body.contains("/join/"), "the link is shown once");
-    assert_eq!(world.tick(0, crate::world::Loop::Notify).await, 1, "the invitation is mailed");
+    assert_eq!(
+        world.tick(0, crate::world::Loop::Notify).await,
+        2,
+        "the invitation is mailed, and the administrators are"
+    );
 
     let mut kim = Browser::new(&world);
     assert_eq!(
@@ -274,6 +278,7 @@ async fn when_somebody_was_last_here_is_known_to_five_minutes() {
         partner: None,
         may_read: true,
         may_write: true,
+        may_release: false,
     };
     let key = people::create_key(&world.app, &new).await.unwrap();
     let seen = async || {

@@ -34,7 +34,7 @@ struct Program<'a> {
 impl<'a> Program<'a> {
     async fn of(world: &'a World, role: Role, partner: Option<&str>) -> Self {
         let partner = partner.map(str::to_owned);
-        let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true };
+        let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true, may_release: false };
         Self { world, key: people::create_key(&world.app, &new).await.unwrap() }
     }
 

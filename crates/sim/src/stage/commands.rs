@@ -152,6 +152,7 @@ impl Desk {
             partner: None,
             may_read: true,
             may_write: true,
+            may_release: true,
         };
         let key = people::make_key(&self.app, &owner.id.to_string(), &new).await?;
         let found = people::by_key(&self.app, &key).await?;

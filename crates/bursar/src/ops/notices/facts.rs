@@ -65,6 +65,10 @@ impl Facts {
         if partner && values.contains_key("changed_by") {
             values.insert("changed_by".to_owned(), json!(""));
         }
+        // A vendor speaks English. Whoever reads another language is told the reason in it.
+        if partner && language != Language::En && values.contains_key("said") {
+            values.insert("said".to_owned(), json!(""));
+        }
         if !self.gates.is_empty() {
             let blocker = |code: &Code| {
                 let (message, remedy) = match partner {
@@ -142,6 +146,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::TaxReportNeeded | Notice::TaxReportExpiring | Notice::Reminder | Notice::PayoutRequested => {
             of_payee(&mut facts, db, first, &detail, base_url, now).await?
         }
+        Notice::LoginLinkShown => of_login(&mut facts, first, &detail, base_url),
         Notice::ReleaseRequested => of_release(&mut facts, db, first, base_url, now).await?,
         Notice::BatchFinal => of_ended_batch(&mut facts, db, first, base_url).await?,
         Notice::CredentialsRejected | Notice::WebhooksSilent => {
@@ -384,6 +389,16 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
     });
     put(facts, values);
     Ok(())
+}
+
+/// Whose login somebody could have opened. What they are called was noted when the link was shown.
+fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    facts.links.1 = format!("{base}/people/{}", told.about);
+    let values = json!({
+        "by": isolated(&text(detail, "by")), "whose": isolated(&text(detail, "whose")),
+        "address": text(detail, "address"), "role": text(detail, "role"), "date": date(told.at),
+    });
+    put(facts, values);
 }
 
 async fn of_vendor(

@@ -1,16 +1,16 @@
 //! API keys: made once, shown once, taken away at once.
 
 use payout::Refusal;
-use payout::access::Role;
+use payout::access::{Permission, Role, allows};
 use payout::ids::PersonId;
 use serde_json::json;
 
-use super::logins::partner_of;
+use super::logins::{AtTheMachine, partner_of};
 use super::{OPERATOR, actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
-use crate::store::people::{self, KeyMark, Person};
+use crate::store::people::{self, KeyMark, Person, RELEASE};
 use crate::transact;
 
 /// So many letters of a key's end are kept, to tell it from others.
@@ -42,6 +42,8 @@ pub struct NewKey {
     pub may_read: bool,
     /// It may write.
     pub may_write: bool,
+    /// It may be the second person where two are needed: release a payout, confirm what was said of a payment.
+    pub may_release: bool,
 }
 
 /// Makes an API key from the command line and answers it.
@@ -49,7 +51,15 @@ pub struct NewKey {
 /// # Errors
 /// As [`make_key`].
 pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
-    make_key(app, OPERATOR, new).await
+    make(app, OPERATOR, new, None).await
+}
+
+/// The same, and the trail names the user of the operating system who ran it.
+///
+/// # Errors
+/// As [`make_key`].
+pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: AtTheMachine<'_>) -> Result<String> {
+    make(app, OPERATOR, new, Some(by)).await
 }
 
 /// Makes an API key and answers it; it is not stored and cannot be shown again. `by` is who makes it.
@@ -57,19 +67,16 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
 /// # Errors
 /// When it has no name, the role does not fit the partner, or it may do nothing.
 pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
+    make(app, by, new, None).await
+}
+
+async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>) -> Result<String> {
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
         let told = "Name the key after what uses it, in at most 100 letters.";
         return Err(Refusal::new("missing", told).at("name").into());
     }
-    let scopes = match (new.may_read, new.may_write) {
-        (true, true) => "read,write",
-        (true, false) => "read",
-        (false, true) => "write",
-        (false, false) => {
-            return Err(Refusal::new("no_scope", "Name read, write or both.").at("scopes").into());
-        }
-    };
+    let scopes = scopes(new)?;
     let now = app.clock.now();
     let id = PersonId::fresh(now, app.clock.chance());
     let key = format!("brs_{}", app.clock.secret());
@@ -80,7 +87,7 @@ pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
             name: name.to_owned(),
             email: None,
             role: new.role,
-            scopes: scopes.to_owned(),
+            scopes: scopes.clone(),
             partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
             password_hash: None,
             disabled_at: None,
@@ -89,10 +96,27 @@ pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
         let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
         let mark = KeyMark { hash: token_hash(&key), hint };
         people::insert(tx, &person, Some(&mark), by, now).await?;
-        note(tx, now, by, "api_key_created", id, json!({"role": new.role.as_str(), "scopes": scopes}));
+        let user = user.map(|user| user.0);
+        let detail = json!({ "role": new.role.as_str(), "scopes": scopes, "system_user": user });
+        note(tx, now, by, "api_key_created", id, detail);
         Ok(())
     })?;
     Ok(key)
+}
+
+/// What a key may do, as it is kept.
+fn scopes(new: &NewKey) -> Result<String> {
+    if !new.may_read && !new.may_write {
+        let told = "Name read, write or both.";
+        return Err(Refusal::new("no_scope", told).at("scopes").into());
+    }
+    if new.may_release && !(new.may_write && allows(new.role, Permission::Pay)) {
+        let told = "A key that may release must also be allowed to write, and have the role payer or admin.";
+        return Err(Refusal::new("wrong_scope", told).at("scopes").into());
+    }
+    let all = [(new.may_read, "read"), (new.may_write, "write"), (new.may_release, RELEASE)];
+    let named: Vec<&str> = all.into_iter().filter(|(may, _)| *may).map(|(_, scope)| scope).collect();
+    Ok(named.join(","))
 }
 
 /// Takes an API key away: the next call with it is refused, and it never comes back.

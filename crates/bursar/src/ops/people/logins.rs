@@ -6,6 +6,7 @@ use payout::access::Role;
 use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
+use super::team::{link_shown, stands_for, waits};
 use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
 use crate::ops::settings::is_address;
@@ -30,11 +31,29 @@ pub struct NewPerson {
     pub password: Option<String>,
 }
 
-/// Enters a person and answers a one-time link for them.
+/// Whoever sits at the command line: the user of the operating system. The program knows no more of them.
+#[derive(Clone, Copy, Debug)]
+pub struct AtTheMachine<'a>(pub &'a str);
+
+/// Enters a person and answers a one-time link for them, who counts from now on where two persons are needed: for the first
+/// administrator and the demonstration.
 ///
 /// # Errors
 /// When the address is taken or strange, the password too short, or the role does not fit the partner.
 pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
+    enter(app, new, None).await
+}
+
+/// The same from the command line. Whoever runs it is shown the link and is nobody whom the program knows: the trail names the
+/// user of the operating system, every administrator is told, and for a day the login is no second person.
+///
+/// # Errors
+/// As [`add`].
+pub async fn add_at_the_machine(app: &App, new: &NewPerson, by: AtTheMachine<'_>) -> Result<String> {
+    enter(app, new, Some(by)).await
+}
+
+async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Result<String> {
     let email = address(&new.email)?;
     let hash = match &new.password {
         Some(password) => Some(hashed(app, password).await?),
@@ -44,6 +63,11 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
     let id = PersonId::fresh(now, app.clock.chance());
     let token = app.clock.secret();
     transact!(app, |tx| {
+        // There is nobody yet beside whom the first administrator could be a second person, or who could be told.
+        let by_somebody = match by {
+            Some(by) if people::has_administrator(tx).await? => Some(by),
+            Some(_) | None => None,
+        };
         let person = Person {
             id,
             kind: "person".to_owned(),
@@ -61,10 +85,32 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         people::add_link(tx, &token_hash(&token), (id, LinkFor::Login), now + LINK_US).await?;
-        note(tx, now, OPERATOR, "person_added", id, json!({"role": new.role.as_str()}));
+        if let Some(by) = by_somebody {
+            waits(tx, id, new.role, now).await?;
+            shown_at_the_machine(tx, app, &person, by, now).await?;
+        }
+        let detail = json!({"role": new.role.as_str(), "system_user": by.map(|by| by.0)});
+        note(tx, now, OPERATOR, "person_added", id, detail);
         Ok(())
     })?;
+    app.nudge.notify.ring();
     Ok(link(app, &token))
+}
+
+/// Whoever sits at the machine is shown a link of somebody's: for a day that login is the machine's, and administrators hear
+/// of it.
+async fn shown_at_the_machine(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    by: AtTheMachine<'_>,
+    now: i64,
+) -> Result<()> {
+    stands_for(tx, person, OPERATOR, now).await?;
+    if person.partner.is_some() {
+        return Ok(());
+    }
+    link_shown(tx, app, person, &format!("{} at the command line", by.0), now).await
 }
 
 /// An address to sign in with, as it is kept.
@@ -96,7 +142,7 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
 ///
 /// # Errors
 /// When nobody signs in with this address, or the password is too short.
-pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<String> {
+pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
     let hash = match password {
         Some(password) => Some(hashed(app, password).await?),
         None => None,
@@ -108,9 +154,11 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<Str
         people::set_password(tx, person.id, hash.as_deref()).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Login), now + LINK_US).await?;
-        note(tx, now, OPERATOR, "person_reset", person.id, json!({}));
+        shown_at_the_machine(tx, app, &person, by, now).await?;
+        note(tx, now, OPERATOR, "person_reset", person.id, json!({ "system_user": by.0 }));
         Ok(())
     })?;
+    app.nudge.notify.ring();
     Ok(link(app, &token))
 }
 
@@ -118,7 +166,7 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>) -> Result<Str
 ///
 /// # Errors
 /// When there is nobody of this address or id.
-pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
+pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         let person = match PersonId::parse(email_or_id) {
@@ -129,7 +177,7 @@ pub async fn disable(app: &App, email_or_id: &str) -> Result<()> {
         // Let in again, nobody comes by a link from before.
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
-            note(tx, now, OPERATOR, "person_disabled", person.id, json!({}));
+            note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
         }
         Ok(())
     })

@@ -3,7 +3,7 @@
 //! are, the pages see to.
 
 use payout::Refusal;
-use payout::access::{Held, Role, may_become, may_change_role};
+use payout::access::{Held, Permission, Role, allows, may_become, may_change_role};
 use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
@@ -65,7 +65,9 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
+        waits(tx, id, new.role, now).await?;
         stands_for(tx, &person, &by, now).await?;
+        link_shown(tx, app, &person, &actor.name, now).await?;
         give_link(tx, app, &person, &token, now).await
     })?;
     app.nudge.notify.ring();
@@ -88,6 +90,9 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
         people::drop_links(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
         stands_for(tx, &person, &actor.id.to_string(), now).await?;
+        if person.partner.is_none() {
+            link_shown(tx, app, &person, &actor.name, now).await?;
+        }
         give_link(tx, app, &person, &token, now).await
     })?;
     app.nudge.notify.ring();
@@ -98,8 +103,27 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
 /// that somebody else has opened it.
 const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 
+/// How long somebody who may newly pay is no second person: long enough for everybody else to see that they are here.
+const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
+
+/// Whoever may newly pay counts as a second person a day from now.
+pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<()> {
+    if allows(role, Permission::Pay) {
+        people::count_from(tx, id, now + COUNTS_AFTER_US).await?;
+    }
+    Ok(())
+}
+
+/// Tells every administrator that somebody was shown a link with which they could sign in as this person.
+pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str, now: i64) -> Result<()> {
+    let detail = json!({ "by": by, "whose": whose.name, "address": whose.email, "role": whose.role.label() });
+    let notice = (Notice::LoginLinkShown, whose.id.to_string(), detail.to_string());
+    store::outbox::write(tx, &app.clock, now, [notice]).await?;
+    Ok(())
+}
+
 /// Whoever makes a link is shown it, and could open it themselves: for a day the login is no second person beside them.
-async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
+pub(super) async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
     people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
     Ok(())
@@ -133,6 +157,9 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
         may_become(held, Some(role))?;
         if person.role != role {
             people::set_role(tx, id, role).await?;
+            if !allows(person.role, Permission::Pay) {
+                waits(tx, id, role, now).await?;
+            }
             let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
             note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
         }

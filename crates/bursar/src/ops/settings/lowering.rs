@@ -37,7 +37,8 @@ pub(super) async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64) -> Result<Opti
     let first = match asked {
         Some(asked) => {
             let behind = people::behind(tx, &asked.by, now).await?;
-            let other = asked.by != by && asked.person != person && behind != person;
+            let counts = people::counts(tx, &by, now).await? == people::Counts::Yes;
+            let other = counts && asked.by != by && asked.person != person && behind != person;
             if other || now - asked.at >= ALONE_AFTER_US {
                 settings::put(tx, ASKED, "null", version, now).await?;
                 return Ok(None);

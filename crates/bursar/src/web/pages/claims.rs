@@ -351,10 +351,17 @@ pub async fn stops(
         stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
         return Ok(stops);
     }
+    // Whoever cannot release it themselves for a reason of their own is told that reason.
+    let me = visit.actor.id.to_string();
+    for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
+        if let Some(why) = verbs::not_the_other(db, view.batch.id, &me, now).await? {
+            *stop = why;
+        }
+    }
     // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);
     let rules = settings::load(db).await?;
-    let me = people::behind(db, &visit.actor.id.to_string(), now).await?;
+    let me = people::behind(db, &me, now).await?;
     let sums = limits::sums(&view.claims);
     stops.extend(limits::closed(db, &rules, view.batch.id, &sums, Some(&me), now).await?);
     Ok(stops)
@@ -371,7 +378,7 @@ async fn shown(
     let stops = stops(db, visit, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
-    let prepared = batches::has_hand_in(db, view.batch.id, &me, now).await?;
+    let prepared = verbs::not_the_other(db, view.batch.id, &me, now).await?.is_some();
     let (release, released) = release(db, visit, view, needs_release, prepared).await?;
     let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();

@@ -194,7 +194,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
     let overridden = view.claims.iter().filter(|claim| claim.overridden.is_some());
     let names = super::claims::names_of_overriders(&mut db, view).await?;
     let (me, now) = (visit.actor.id.to_string(), web.app.clock.now());
-    let has_hand_in = store::batches::has_hand_in(&mut db, view.batch.id, &me, now).await?;
+    let not_the_other = verbs::not_the_other(&mut db, view.batch.id, &me, now).await?;
     let page = PayPage {
         frame: visit.frame(format!("Pay {}", view.batch.number), Place::Claims),
         number: view.batch.number.clone(),
@@ -209,7 +209,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         void: void_since(view),
         may_release: visit.may(Permission::Pay)
             && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
-            && !has_hand_in,
+            && not_the_other.is_none(),
         once: web.app.clock.secret(),
         stops: whys(&stops),
         unusual: alike(&mut db, view, now).await?,

@@ -30,7 +30,14 @@ async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Value) ->
 /// A key that this person has made, or one of a partner.
 async fn key(stage: &Stage, by: &str, role: Role, partner: Option<&str>) -> String {
     let partner = partner.map(str::to_owned);
-    let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true };
+    let new = NewKey {
+        name: "k".into(),
+        role,
+        partner,
+        may_read: true,
+        may_write: true,
+        may_release: matches!(role, Role::Payer | Role::Admin),
+    };
     people::make_key(&stage.world.app, by, &new).await.unwrap()
 }
 

@@ -47,6 +47,7 @@ live 1 minute";
         partner: None,
         may_read: true,
         may_write: false,
+        may_release: false,
     };
     let key = people::create_key(&world.app, &new).await.unwrap();
     let read = async |path: &str| {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::people::{self, NewKey};
+use bursar::ops::people::{self, AtTheMachine, NewKey};
 use bursar::web::{Need, table};
 use payout::access::Role;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn without_a_good_key_every_path_answers_401_first() {
     let house = House::open("unknown").await;
     let disabled = house.key(Role::Admin, None).await;
     let person = people::by_key(&house.app, &disabled).await.unwrap().unwrap().0.id;
-    people::disable(&house.app, &person.to_string()).await.unwrap();
+    people::disable(&house.app, &person.to_string(), AtTheMachine("root")).await.unwrap();
     for path in ["/rewards", "/nothing/here", "", "/rewards/import", "/webhooks"] {
         for key in ["", "brs_0", &disabled, "sk_live_1"] {
             let answer = house.call_as(key, "POST", path, Value::Null, &[]).await;
@@ -75,6 +75,7 @@ async fn a_key_does_what_its_scopes_say() {
         partner: None,
         may_read: read,
         may_write: write,
+        may_release: false,
     };
     let reads = people::create_key(&house.app, &new(true, false)).await.unwrap();
     let writes = people::create_key(&house.app, &new(false, true)).await.unwrap();

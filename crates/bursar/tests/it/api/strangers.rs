@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use bursar::ops::people::{self, NewPerson};
+use bursar::ops::people::{self, AtTheMachine, NewPerson};
 use bursar::web::{Need, table};
 use payout::access::Role;
 use serde_json::Value;
@@ -187,7 +187,10 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     let first = enter(&house, "pat", Role::Payer).await;
     let seen = house.send(look("HEAD", &first, &[])).await;
     assert!(seen.status == 200 && seen.headers.get("set-cookie").is_none());
-    let second = path_of(&house, &people::reset(&house.app, "pat@example.com", None).await.unwrap());
+    let second = path_of(
+        &house,
+        &people::reset(&house.app, "pat@example.com", None, AtTheMachine("root")).await.unwrap(),
+    );
     let open = async |path: &str| house.send(look("GET", path, &[])).await.header("location").to_owned();
     let press = async |path: &str| house.send(form(path, "", &[])).await.header("location").to_owned();
     assert_eq!(open(&first).await, "/login?why=link", "a reset ends older links");
@@ -205,7 +208,7 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     );
 
     let third = path_of(&house, &people::link_for(&house.app, "pat@example.com").await.unwrap());
-    people::disable(&house.app, "pat@example.com").await.unwrap();
+    people::disable(&house.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
     let actor = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
     let mut db = house.app.store.read().await.unwrap();
     let pat = bursar::store::people::by_email(&mut db, "pat@example.com").await.unwrap().unwrap();

@@ -44,7 +44,14 @@ async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Option<Va
 }
 
 async fn key(stage: &Stage) -> String {
-    let new = NewKey { name: "k".into(), role: Role::Admin, partner: None, may_read: true, may_write: true };
+    let new = NewKey {
+        name: "k".into(),
+        role: Role::Admin,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release: false,
+    };
     people::create_key(&stage.world.app, &new).await.unwrap()
 }
 

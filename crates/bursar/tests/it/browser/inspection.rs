@@ -144,6 +144,7 @@ async fn somebody_and_a_key(world: &World) -> (String, String) {
         partner: None,
         may_read: true,
         may_write: false,
+        may_release: false,
     };
     let key = people::create_key(&world.app, &new).await.unwrap();
     let key = people::by_key(&world.app, &key).await.unwrap().unwrap().0;

@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use bursar::ops::import::runs;
-use bursar::ops::people;
+use bursar::ops::people::{self, AtTheMachine};
 use bursar::store::imports::{self as store, Filter, ImportState, What};
 use bursar::store::rewards;
 use bursar::work::{imports, sweep};
@@ -226,7 +226,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     let number = checked(&mut browser, "rewards", &many(2_100)).await;
     world.tick(0, Loop::Imports).await;
     start(&mut browser, &number).await;
-    people::disable(&world.app, "pat@example.com").await.unwrap();
+    people::disable(&world.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_there(&world).await, 2_000);
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;

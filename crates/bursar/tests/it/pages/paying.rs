@@ -127,7 +127,14 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     furnish(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
-    bursar::ops::people::reset(&world.app, "pat@example.com", None).await.unwrap();
+    bursar::ops::people::reset(
+        &world.app,
+        "pat@example.com",
+        None,
+        bursar::ops::people::AtTheMachine("root"),
+    )
+    .await
+    .unwrap();
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
     browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
     let path = prepare(&mut browser).await;

@@ -3,10 +3,12 @@
 
 use bursar::app::Actor;
 use bursar::ops::people::team::{self, Colleague};
+use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
 use payout::access::Role;
 use payout::eligibility::Code;
+use payout::notice::Notice;
 
 use crate::scenarios::Stage;
 use crate::world::DAY;
@@ -49,11 +51,13 @@ async fn a_colleague_whom_one_has_just_invited_is_no_second_person() {
     let own = invited(&stage, &pat, "own@example.com").await;
     let done = releases(&stage, &own).await;
     assert!(needs_other(&done), "{done:?}");
-    // Whom somebody else has invited is somebody else.
+    // Whom somebody else has invited is somebody else, and counts once everybody has had a day to see that they are here.
     let theirs = invited(&stage, &kim, "theirs@example.com").await;
+    let done = releases(&stage, &theirs).await;
+    assert!(needs_other(&done) && format!("{done:?}").contains("since less than a day"), "{done:?}");
+    stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
     // A day later the first one is a person of their own, until somebody is shown another link of theirs.
-    stage.world.pass(DAY + 1);
     releases(&stage, &own).await.unwrap();
     team::fresh_link(&stage.world.app, &pat, own.id).await.unwrap();
     let done = releases(&stage, &own).await;
@@ -67,6 +71,7 @@ async fn a_release_ends_with_whoever_gave_it() {
     let mut stage = prepared("second_gone").await;
     let pat = stage.world.actor.clone();
     let theirs = invited(&stage, &stage.world.other.clone(), "theirs@example.com").await;
+    stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
     team::shut_out(&stage.world.app, &pat, theirs.id).await.unwrap();
     stage.one("refuse release_needs_other_person pay B1").await.unwrap();
@@ -116,4 +121,109 @@ async fn the_rule_is_not_switched_off_by_one_person_at_once() {
         assert!(is_written_down(&done), "{done:?}");
         stage.close(Ok(())).await;
     }
+}
+
+/// A role that pays is a new one, whoever has it: it counts after a day.
+#[tokio::test]
+async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
+    let mut stage = prepared("second_new_role").await;
+    let kim = stage.world.other.clone();
+    let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Preparer };
+    let made = team::invite(&stage.world.app, &kim, &new).await.unwrap();
+    stage.world.pass(30 * DAY);
+    team::change_role(&stage.world.app, &kim, made.person, Role::Payer).await.unwrap();
+    let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Payer, ..kim.clone() };
+    let done = releases(&stage, &lee).await;
+    assert!(needs_other(&done), "{done:?}");
+    // Nor is a key that they make.
+    let key = key_of(&stage, &lee, true).await;
+    let done = releases(&stage, &key).await;
+    assert!(needs_other(&done), "{done:?}");
+    stage.world.pass(DAY);
+    releases(&stage, &lee).await.unwrap();
+    for line in ["pay B1", "live 1 minute", "expect ana success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
+async fn key_of(stage: &Stage, owner: &Actor, may_release: bool) -> Actor {
+    let new = NewKey {
+        name: "nightly".to_owned(),
+        role: Role::Payer,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release,
+    };
+    let key = people::make_key(&stage.world.app, &owner.id.to_string(), &new).await.unwrap();
+    people::by_key(&stage.world.app, &key).await.unwrap().unwrap().0
+}
+
+#[tokio::test]
+async fn a_key_releases_with_the_scope_for_it_only() {
+    let mut stage = prepared("second_scope").await;
+    let kim = stage.world.other.clone();
+    let without = key_of(&stage, &kim, false).await;
+    let done = releases(&stage, &without).await;
+    assert!(needs_other(&done) && format!("{done:?}").contains("scope “release”"), "{done:?}");
+    let with = key_of(&stage, &kim, true).await;
+    releases(&stage, &with).await.unwrap();
+    // A role that cannot pay has nothing to release.
+    let new = NewKey {
+        name: "nightly".to_owned(),
+        role: Role::Preparer,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release: true,
+    };
+    let refused = people::make_key(&stage.world.app, &kim.id.to_string(), &new).await;
+    assert!(matches!(&refused, Err(OpsError::Refused(why)) if why.code == "wrong_scope"), "{refused:?}");
+    for line in ["pay B1", "live 1 minute", "expect ana success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
+fn entered(email: &str, role: Role) -> NewPerson {
+    let (email, name) = (email.to_owned(), email.to_owned());
+    NewPerson { email, name, role, partner: None, password: None }
+}
+
+/// Whoever runs the command line is known by their user of the operating system, and a login that they make is for a day
+/// nobody but them.
+#[tokio::test]
+async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
+    let mut stage = prepared("second_machine").await;
+    let app = stage.world.app.clone();
+    let by = AtTheMachine("anna (user id 1000)");
+    // The first administrator waits for nobody; of every other one the administrators are told.
+    for (email, role) in [("root@example.com", Role::Admin), ("lee@example.com", Role::Payer)] {
+        people::add_at_the_machine(&app, &entered(email, role), by).await.unwrap();
+    }
+    let mut db = app.store.read().await.unwrap();
+    let first = bursar::store::people::by_email(&mut db, "root@example.com").await.unwrap().unwrap();
+    let lee = bursar::store::people::by_email(&mut db, "lee@example.com").await.unwrap().unwrap();
+    let told = bursar::store::outbox::about(&mut db, &lee.id.to_string()).await.unwrap();
+    assert!(told.iter().any(|one| one.notice == Notice::LoginLinkShown), "{told:?}");
+    assert_eq!(bursar::store::outbox::about(&mut db, &first.id.to_string()).await.unwrap().len(), 0);
+    let filter = bursar::store::audit::Filter { subject: Some(lee.id.to_string()), ..Default::default() };
+    let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
+    assert!(rows.iter().any(|row| row.detail.contains("anna (user id 1000)")), "{rows:?}");
+    drop(db);
+    let second = Actor { id: lee.id, name: lee.name, role: Role::Payer, ..stage.world.other.clone() };
+    let done = releases(&stage, &second).await;
+    assert!(needs_other(&done), "{done:?}");
+    stage.world.pass(DAY + 1);
+    releases(&stage, &second).await.unwrap();
+    // A link of theirs that is printed there makes them the machine's again, as a key is that is made there.
+    people::reset(&app, "lee@example.com", None, by).await.unwrap();
+    let mut db = app.store.read().await.unwrap();
+    let behind =
+        bursar::store::people::behind(&mut db, &lee.id.to_string(), stage.world.now()).await.unwrap();
+    assert_eq!(behind, people::OPERATOR);
+    drop(db);
+    stage.one("delete B1").await.unwrap();
+    stage.close(Ok(())).await;
 }

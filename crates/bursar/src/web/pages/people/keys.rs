@@ -56,7 +56,7 @@ impl Row {
             name: one.name,
             role: one.role.label(),
             partner: one.partner.map(|(id, name)| (format!("/partners/{id}"), name)),
-            scopes: one.scopes.replace(',', " and "),
+            scopes: one.scopes.replace(',', ", "),
             hint: one.hint.unwrap_or_default(),
             seen: when(one.last_seen_at),
             made: When(one.created_at),
@@ -128,6 +128,7 @@ struct Typed {
     partner: Option<String>,
     read: Option<String>,
     write: Option<String>,
+    release: Option<String>,
 }
 
 #[derive(Template)]
@@ -189,6 +190,7 @@ async fn make(
         partner: typed.partner.clone(),
         may_read: typed.read.is_some(),
         may_write: typed.write.is_some(),
+        may_release: typed.release.is_some(),
     };
     match people::make_key(&app, &visit.actor.id.to_string(), &new).await {
         Ok(key) => new_page(&visit, typed, None, Some(key)),
