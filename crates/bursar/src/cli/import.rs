@@ -88,6 +88,7 @@ async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -
                 column: "destination",
                 code: "destination_refused",
                 detail,
+                value: String::new(),
             });
         }
         bar.inc(1);
@@ -101,7 +102,7 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         let rejected: Vec<serde_json::Value> = report
             .rejected
             .iter()
-            .map(|row| serde_json::json!({ "line": row.line, "column": row.column, "code": row.code, "detail": row.detail }))
+            .map(|row| serde_json::json!({ "line": row.line, "column": row.column, "code": row.code, "detail": row.detail, "value": row.value }))
             .collect();
         let lines = report.lines;
         output::json(&serde_json::json!({
@@ -116,7 +117,8 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         return;
     }
     for row in &report.rejected {
-        output::say(&format!("line {}, {}: {} [{}]", row.line, row.column, row.detail, row.code));
+        let value = if row.value.is_empty() { String::new() } else { format!(" “{}”", row.value) };
+        output::say(&format!("line {}, {}{value}: {} [{}]", row.line, row.column, row.detail, row.code));
     }
     let would = if dry_run { "would be " } else { "" };
     output::say(&format!(

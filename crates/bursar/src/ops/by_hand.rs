@@ -15,6 +15,7 @@ use super::transactions::{held, not_now, note};
 use super::{OpsError, Result, rewards, settings};
 use crate::app::{Actor, App};
 use crate::clock;
+use crate::store::audit;
 use crate::store::contradictions::{self, Opinion, Whereabouts};
 use crate::store::people;
 use crate::store::submissions::SubmissionState;
@@ -452,7 +453,7 @@ pub async fn settle_parked(
             idempotency::finish(tx, once, &waits).await?;
             return Ok(waits);
         }
-        record::command(tx, app, &actor.id.to_string(), id, step, "parked_money_settled").await?;
+        record::command(tx, app, actor, id, step, "parked_money_settled").await?;
         if let Some(paid_at) = paid_at {
             if transaction.closed() {
                 take_back(tx, &transaction, &lie, None).await?;
@@ -461,8 +462,16 @@ pub async fn settle_parked(
             let paid = PaidOutside { on, at: paid_at, reference, otherwise };
             transactions::close_outside(tx, id, &paid, app.clock.now()).await?;
         }
-        let detail = serde_json::json!({ "how": deed, "note": found.note });
-        note(tx, app, actor, id, "parked_money_settled", detail).await?;
+        // The step has its line in the timeline; what was said stands in the audit trail.
+        let detail = serde_json::json!({ "how": deed, "note": found.note }).to_string();
+        let (by, subject) = (actor.id.to_string(), id.to_string());
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: by,
+            action: "parked_money_settled",
+            subject,
+            detail,
+        });
         let after = transactions::find(tx, &id.to_string()).await?;
         idempotency::finish(tx, once, &after).await?;
         Ok(after)

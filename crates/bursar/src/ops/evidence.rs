@@ -2,6 +2,8 @@
 //! notices that were given; and what the vendor was sent and said, word for word, for whoever may read it. Every reading is
 //! written down. What is deliberately not here: who may (`payout::access`).
 
+mod told;
+
 use std::collections::HashSet;
 
 use payout::ids::TransactionId;
@@ -17,13 +19,19 @@ use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::store::{Db, audit};
 use crate::transact;
 
+pub use told::particulars;
+
 /// A row of the evidence.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// What tells it from the others of its payment.
     pub id: String,
-    /// What happened.
+    /// What happened, by the short names that programs compare.
     pub line: ReadLine,
+    /// What happened and what it means for the money, for people.
+    pub told: String,
+    /// The particulars, for people.
+    pub particulars: Option<String>,
     /// There is something to read word for word.
     pub raw: bool,
 }
@@ -63,7 +71,14 @@ enum Source<'a> {
 /// When the database does not answer.
 pub async fn of(db: &mut Db, transaction: &Transaction) -> Result<Vec<Row>> {
     let file = read(db, transaction.clone()).await?;
-    Ok(file.rows().into_iter().map(|(id, line, source)| Row { id, line, raw: source.is_some() }).collect())
+    let row = |(id, line, source): (String, ReadLine, Option<Source<'_>>)| Row {
+        id,
+        told: told::happened(&line, transaction.terms.vendor),
+        particulars: line.detail.as_deref().map(told::particulars),
+        raw: source.is_some(),
+        line,
+    };
+    Ok(file.rows().into_iter().map(row).collect())
 }
 
 /// Opens what lies behind a row, and notes who did.

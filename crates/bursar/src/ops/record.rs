@@ -13,7 +13,7 @@ use payout::notice::Notice;
 use payout::reason::is_bare_status;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx};
 use crate::store::{audit, contradictions};
@@ -162,14 +162,15 @@ fn has_one_object(leg: Leg) -> bool {
     }
 }
 
-/// Records the step of a command that the law has allowed on a transaction locked in `tx`.
+/// Records the step of a command that the law has allowed on a transaction locked in `tx`: its line in the timeline names
+/// who gave it.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn command(
     tx: &mut Tx,
     app: &App,
-    actor: &str,
+    actor: &Actor,
     id: TransactionId,
     step: Step,
     what: &str,
@@ -183,11 +184,11 @@ pub async fn command(
             at: now,
             source: "person",
             effect: what.to_owned(),
-            detail: None,
+            detail: Some(actor.name.clone()),
             event_id: None,
         });
         case.take(&step, None, None, app, now, &mut sheet);
-        sheet.audit.push(case.audit_entry(actor, now, what));
+        sheet.audit.push(case.audit_entry(&actor.id.to_string(), now, what));
     }
     write(tx, app, now, &cases, sheet).await
 }

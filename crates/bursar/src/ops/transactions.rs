@@ -40,7 +40,7 @@ pub async fn resubmit(
         if !closed.is_empty() {
             return Err(OpsError::Blocked(closed));
         }
-        record::command(tx, app, &actor.id.to_string(), id, step, "resubmitted").await?;
+        record::command(tx, app, actor, id, step, "resubmitted").await?;
         let mut after = transactions::find(tx, &id.to_string()).await?;
         if after.state == State::Queued {
             // From the beginning: nothing of it is anywhere, so it is paid from what is connected now.
@@ -105,7 +105,7 @@ pub async fn return_to_pool(
                 note(tx, app, actor, id, "returned_to_pool", serde_json::json!({ "rewards": freed })).await?;
             }
             Release::AfterReversal(step) => {
-                record::command(tx, app, &actor.id.to_string(), id, step, "recall_asked").await?;
+                record::command(tx, app, actor, id, step, "recall_asked").await?;
             }
         }
         let after = transactions::find(tx, &id.to_string()).await?;
@@ -134,7 +134,7 @@ pub async fn cancel_unclaimed(
         if transactions::attempts(tx, &[id]).await?.iter().any(canceling) {
             return Err(not_now(NotNow::CancelUnderWay));
         }
-        record::command(tx, app, &actor.id.to_string(), id, step, "cancel_asked").await?;
+        record::command(tx, app, actor, id, step, "cancel_asked").await?;
         let after = transactions::find(tx, &id.to_string()).await?;
         idempotency::finish(tx, once, &after).await?;
         Ok(after)

@@ -65,6 +65,16 @@ async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()>
     Ok(())
 }
 
+/// Why a payment was set aside, since when and when last; nothing where it never was.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, transaction: &str) -> Result<Option<(String, i64, i64)>> {
+    let sql = "SELECT why, first_at, last_at FROM set_aside WHERE transaction_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(transaction.to_owned())).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).transpose()
+}
+
 /// The payments that were set aside since this moment, by id.
 ///
 /// # Errors

@@ -391,6 +391,8 @@ pub struct Refused {
     pub code: String,
     /// What is wrong and what to write instead.
     pub detail: String,
+    /// What the file has there; empty where it has nothing, and for rows that were refused before it was kept.
+    pub value: String,
 }
 
 /// The refused rows of an import, by line; of as many as `limit`.
@@ -398,7 +400,7 @@ pub struct Refused {
 /// # Errors
 /// When the database does not answer.
 pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refused>> {
-    let sql = "SELECT line_number, field, code, detail FROM import_refused WHERE import_id = $1 \
+    let sql = "SELECT line_number, field, code, detail, file_value FROM import_refused WHERE import_id = $1 \
                ORDER BY line_number LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(id.to_string()).bind(limit)).await?;
     let read = |row: &AnyRow| {
@@ -407,6 +409,7 @@ pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refuse
             field: row.try_get(1)?,
             code: row.try_get(2)?,
             detail: row.try_get(3)?,
+            value: row.try_get(4)?,
         })
     };
     rows.iter().map(read).collect()
@@ -417,12 +420,19 @@ pub async fn refused(db: &mut Db, id: ImportId, limit: i64) -> Result<Vec<Refuse
 /// # Errors
 /// When the database does not answer.
 pub async fn note_refused(tx: &mut Tx, id: ImportId, refused: &[Refused]) -> Result<()> {
-    let sql = "INSERT INTO import_refused (import_id, line_number, field, code, detail) VALUES {rows} \
+    let sql = "INSERT INTO import_refused (import_id, line_number, field, code, detail, file_value) VALUES {rows} \
                ON CONFLICT (import_id, line_number) DO UPDATE SET field = excluded.field, code = excluded.code, \
-               detail = excluded.detail";
-    let row = |it: &Refused| -> [Value; 5] {
+               detail = excluded.detail, file_value = excluded.file_value";
+    let row = |it: &Refused| -> [Value; 6] {
         let (field, code, detail) = (it.field.as_str(), it.code.as_str(), it.detail.as_str());
-        [id.to_string().into(), it.line.into(), field.into(), code.into(), detail.into()]
+        [
+            id.to_string().into(),
+            it.line.into(),
+            field.into(),
+            code.into(),
+            detail.into(),
+            it.value.as_str().into(),
+        ]
     };
     let rows: Rows = refused.iter().map(row).collect();
     tx.bulk(sql, &[], rows).await?;

@@ -34,7 +34,8 @@ struct Program<'a> {
 impl<'a> Program<'a> {
     async fn of(world: &'a World, role: Role, partner: Option<&str>) -> Self {
         let partner = partner.map(str::to_owned);
-        let new = NewKey { name: "k".into(), role, partner, may_read: true, may_write: true, may_release: false };
+        let new =
+            NewKey { name: "k".into(), role, partner, may_read: true, may_write: true, may_release: false };
         Self { world, key: people::create_key(&world.app, &new).await.unwrap() }
     }
 
@@ -340,6 +341,76 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     assert_eq!(own["choices"], json!([]));
     let pressed = timeline(&own).into_iter().find(|row| row["effect"] == "pay_pressed").unwrap();
     assert_eq!(pressed["detail"], Value::Null);
+    stage.close(Ok(())).await;
+}
+
+/// What happened is told in sentences, by the states that people know, and each thing once.
+#[tokio::test]
+async fn the_timeline_speaks_in_sentences_and_says_each_thing_once() {
+    let mut stage = Stage::open("told_sentences", 416).await;
+    play(
+        &mut stage,
+        "partner ana stripe acct_sim_closed_ana
+        partner bo paypal sim-unclaimed-bo@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        batch B1 all
+        pay B1
+        live 2 days
+        parked ana written_off
+        parked ana written_off by other",
+    )
+    .await;
+    let program = Program::of(&stage.world, Role::Admin, None).await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    for name in ["ana", "bo"] {
+        let number = stage.number(name).await.unwrap();
+        let payment = program.get(&format!("/transactions/{number}")).await;
+        let rows = payment["timeline"].as_array().unwrap();
+        for row in rows {
+            let message = row["message"].as_str().unwrap();
+            assert!(message.contains(' ') && !message.contains('_'), "{row:#}");
+            let detail = row["detail"].as_str().unwrap_or_default();
+            let state = detail.rsplit_once("the payment is ").map_or("", |(_, state)| state);
+            assert!(
+                !state.contains('_') && !state.starts_with(|letter: char| letter.is_lowercase()),
+                "{row:#}"
+            );
+        }
+        let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
+        assert!(!page.contains("the payment is in_transit") && !page.contains("Item unclaimed"), "{page}");
+        if name == "ana" {
+            let settled = "The money in the payee's Stripe balance was settled by two people";
+            assert_eq!(page.matches(settled).count(), 1, "{page}");
+            assert_eq!(rows.iter().filter(|row| row["effect"] == "parked_money_settled").count(), 1);
+        } else {
+            assert!(page.contains("The receiver has not accepted the money yet"), "{page}");
+        }
+    }
+    stage.close(Ok(())).await;
+}
+
+/// What is wrong comes before what the books say, which may be wrong; and who looks is told what the vendor said.
+#[tokio::test]
+async fn a_contradicted_payment_says_first_what_is_wrong() {
+    let mut stage = Stage::open("told_contradicted", 417).await;
+    play(
+        &mut stage,
+        "partner bo stripe acct_bo
+        reward R1 bo 50.00 approved
+        batch B1 all
+        pay B1
+        live 10 seconds
+        reverse bo
+        live 1 minute",
+    )
+    .await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let number = stage.number("bo").await.unwrap();
+    let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
+    let wrong = page.find("Stripe says something else than what is recorded here.").unwrap();
+    assert!(wrong < page.find("What is recorded here:").unwrap(), "{page}");
+    assert!(page.contains("that the transfer was reversed"), "{page}");
     stage.close(Ok(())).await;
 }
 

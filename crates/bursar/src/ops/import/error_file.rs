@@ -71,7 +71,7 @@ mod tests {
 
     fn refused(line: i64, field: &str) -> Refused {
         let (code, detail) = ("invalid".to_owned(), "No.".to_owned());
-        Refused { line, field: field.to_owned(), code, detail }
+        Refused { line, field: field.to_owned(), code, detail, value: String::new() }
     }
 
     #[test]

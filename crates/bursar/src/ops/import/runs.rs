@@ -505,7 +505,12 @@ pub async fn connected(app: &App, import: &Import, line: u64, refusal: Option<&s
             *rejected += 1;
             let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
             let detail = format!("The row is saved, but where to pay was not set: {told}");
-            imports::note_refused(tx, import.id, &[Refused { line, field, code, detail }]).await?;
+            imports::note_refused(
+                tx,
+                import.id,
+                &[Refused { line, field, code, detail, value: String::new() }],
+            )
+            .await?;
         }
         save(tx, import, further, now + LEASE_US).await
     })
@@ -572,6 +577,7 @@ fn refused(report: &Report) -> Vec<Refused> {
         field: error.column.to_owned(),
         code: error.code.to_owned(),
         detail: error.detail.clone(),
+        value: error.value.clone(),
     };
     report.rejected.iter().map(row).collect()
 }

@@ -22,6 +22,24 @@ pub struct RowError {
     pub code: &'static str,
     /// What is wrong and what to write instead.
     pub detail: String,
+    /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,
+    /// and for where somebody is paid.
+    pub value: String,
+}
+
+/// So much of what a file has is told with what is wrong with it.
+const MOST_OF_A_VALUE: usize = 80;
+
+/// What a file has, as it is told: where somebody is paid is masked everywhere, and so it is not told here.
+pub(super) fn as_told(column: &str, text: &str) -> String {
+    if column == "destination" {
+        return String::new();
+    }
+    let mut told: String = text.chars().take(MOST_OF_A_VALUE).collect();
+    if told.len() < text.len() {
+        told.push('…');
+    }
+    told
 }
 
 /// What became of a file.
@@ -83,7 +101,8 @@ impl Row {
 
 /// A problem with a field of a row.
 pub(super) fn problem(row: &Row, column: &'static str, code: &'static str, detail: &str) -> RowError {
-    RowError { line: row.line, column, code, detail: detail.to_owned() }
+    let value = as_told(column, row.get(column));
+    RowError { line: row.line, column, code, detail: detail.to_owned(), value }
 }
 
 /// So many faults of a row are told; whoever mends these sees the others.
@@ -118,7 +137,9 @@ impl Faults {
         let mut faults = self.0.into_iter();
         let Some(mut first) = faults.next() else { return Ok(()) };
         for other in faults.take(MOST_FAULTS - 1) {
-            first.detail.push_str(&format!(" Also {}: {}", other.column, other.detail));
+            let value =
+                if other.value.is_empty() { String::new() } else { format!(" “{}”", other.value) };
+            first.detail.push_str(&format!(" Also {}{value}: {}", other.column, other.detail));
         }
         if more > 0 {
             first.detail.push_str(&format!(" And {more} more."));
@@ -204,7 +225,8 @@ impl Table {
                         let text = clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str));
                         read_field(column, text).map_err(|refusal| {
                             let Refusal { code, sentence: detail, .. } = refusal;
-                            RowError { line, column, code, detail }
+                            let value = as_told(column, text);
+                            RowError { line, column, code, detail, value }
                         })
                     };
                     let mut faults = Faults::default();
@@ -217,13 +239,15 @@ impl Table {
                 }
                 Ok(fields) => {
                     let detail = format!("The row has {} fields and the header {width}.", fields.len());
-                    unreadable.push(RowError { line, column: "", code: "wrong_field_count", detail });
+                    let (code, value) = ("wrong_field_count", String::new());
+                    unreadable.push(RowError { line, column: "", code, detail, value });
                 }
                 Err((at, fault)) => {
                     let column = places.iter().position(|place| *place == Some(at));
                     let column = column.and_then(|known| columns.get(known)).copied().unwrap_or("");
                     let detail = fault.sentence().to_owned();
-                    unreadable.push(RowError { line, column, code: fault.code(), detail });
+                    let (code, value) = (fault.code(), String::new());
+                    unreadable.push(RowError { line, column, code, detail, value });
                 }
             }
         }

@@ -87,6 +87,9 @@ struct RowErrorJson {
     column: &'static str,
     code: &'static str,
     detail: String,
+    /// What the file has there, its beginning where it is long; empty where it has nothing, where the row as a whole is wrong,
+    /// and for where somebody is paid.
+    value: String,
 }
 
 impl From<&Report> for ReportJson {
@@ -96,6 +99,7 @@ impl From<&Report> for ReportJson {
             column: error.column,
             code: error.code,
             detail: error.detail.clone(),
+            value: error.value.clone(),
         });
         let Lines { total, header, blank, continued } = report.lines;
         Self {

@@ -26,7 +26,7 @@ use crate::ops::transactions::{self as verbs};
 use crate::ops::{OpsError, by_hand, evidence, views, why};
 use crate::store::programs::{self, Named};
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, Covered, Filter, ReadLine, Transaction};
+use crate::store::transactions::{self, Attempt, Covered, Filter, Transaction};
 use crate::store::{Db, contradictions, payees};
 use crate::web::fault::Fault;
 use crate::web::form;
@@ -240,6 +240,8 @@ struct LineJson {
     time: String,
     source: String,
     effect: String,
+    /// The effect in words: what happened, and what it means for the money.
+    message: String,
     detail: Option<String>,
     event_id: Option<String>,
 }
@@ -351,13 +353,15 @@ fn attempt(attempt: &Attempt, carrier: Option<&Submission>) -> AttemptJson {
 }
 
 /// A partner is told what was done, and not which of our people did it or what they noted.
-fn line(line: ReadLine, ours: bool) -> LineJson {
+fn line(row: evidence::Row, ours: bool) -> LineJson {
+    let line = row.line;
     let of_people = line.source == "person" || line.source == "notice";
     LineJson {
         time: rfc3339(line.at),
         source: line.source,
         effect: line.effect,
-        detail: line.detail.filter(|_| ours || !of_people),
+        message: row.told,
+        detail: row.particulars.filter(|_| ours || !of_people),
         event_id: line.event_id,
     }
 }
@@ -374,7 +378,7 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
         transaction: json(transaction, names.get(&transaction.terms.payee)),
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
-        timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row.line, ours)).collect(),
+        timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
         choices: why::choices(transaction).iter().filter(|_| ours).map(ChoiceJson::from).collect(),
         second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
             SecondJson {

@@ -12,6 +12,7 @@ use payout::money::Vendor;
 use super::frame::{Frame, Place, Visit};
 use super::words::{Chip, When};
 use crate::app::App;
+use crate::ops::evidence::particulars;
 use crate::store::events::{self, Filter, Listed};
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
@@ -90,7 +91,7 @@ fn row(event: Listed) -> Row {
         (Some((_, effect)), _, None) if effect.starts_with("no effect") => {
             (Chip { tone: "", words: "No effect" }, effect.clone())
         }
-        (Some((_, effect)), _, _) => (Chip { tone: "good", words: "Dealt with" }, effect.clone()),
+        (Some((_, effect)), _, _) => (Chip { tone: "good", words: "Dealt with" }, particulars(effect)),
         (None, Some(_), _) => {
             let told = "about something that Bursar does not know; it is looked at again when our own answer names it";
             (Chip { tone: "warn", words: "Parked" }, told.to_owned())

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use payout::access::Permission;
-use payout::eligibility::Blocker;
+use payout::eligibility::{Blocker, Code};
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked, Release};
 use payout::money::Money;
@@ -15,7 +15,7 @@ use payout::transaction::{AttemptState, Leg, State as Stands};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, Why, detail, how_many, meaning_of, payment_chip, plain, when, whys};
+use super::words::{Cash, Chip, When, Why, detail, how_many, meaning_of, payment_chip, when, whys};
 use crate::app::App;
 use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
 use crate::ops::evidence;
@@ -91,7 +91,10 @@ struct ShowPage {
     detail: Option<&'static str>,
     meaning: &'static str,
     reason: Option<why::Reason>,
-    contradicted: Option<When>,
+    /// Since when the vendor says something else than what is recorded here, and what it said, where that is known.
+    contradicted: Option<(When, Option<String>)>,
+    /// Why it was set aside, since when and when last.
+    aside: Option<(String, When, When)>,
     payee: String,
     payee_page: String,
     kind: &'static str,
@@ -195,7 +198,8 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         detail: detail(transaction.state).filter(|_| transaction.outside.is_none()),
         meaning: meaning_of(transaction),
         reason: why::reason(transaction).filter(|_| transaction.outside.is_none()),
-        contradicted: when(transaction.contradicted_at),
+        contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
+        aside: set_aside(db, transaction).await?,
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
         payee_page: super::partners::address(terms.payee),
         kind: payee_kind(terms.payee),
@@ -226,7 +230,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         parked: parked(app, visit, transaction),
         opinion: contradictions::opinion(db, transaction.id).await?.map(|one| {
             let why = takes_two(&one.why);
-            (one.asked_name, When(one.asked_at), plain(&one.deed), one.note, why)
+            (one.asked_name, When(one.asked_at), said(&one.deed), one.note, why)
         }),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
@@ -238,6 +242,36 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
+}
+
+/// What the vendor said last against what is recorded here.
+fn told_against(rows: &[evidence::Row]) -> Option<String> {
+    let row = rows.iter().rfind(|row| row.line.effect == "contradiction")?;
+    row.particulars.clone()
+}
+
+/// Why a payment is set aside, where that is what it waits for.
+async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When, When)>, Fault> {
+    if of.waiting.as_deref() != Some(Code::SetAside.as_str()) {
+        return Ok(None);
+    }
+    let found = store::aside::of(db, &of.id.to_string()).await?;
+    Ok(found.map(|(why, first, last)| (why, When(first), When(last))))
+}
+
+/// What one person has said of a payment, in words.
+fn said(deed: &str) -> String {
+    let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
+    match (kind, Parked::parse(kind)) {
+        (_, Some(Parked::Reversed)) => "the money was reversed at Stripe and is back with us".to_owned(),
+        (_, Some(Parked::GivenUp)) => "the money is lost, and the payee is still owed it".to_owned(),
+        (_, Some(Parked::PaidOtherwise)) => {
+            let (on, reference) = rest.split_once(' ').unwrap_or((rest, ""));
+            format!("the payee was paid by other means on {on}, reference “{reference}”")
+        }
+        ("made", None) => format!("it was made, and the vendor has it as {rest}"),
+        (_, None) => "it was not made and will not be".to_owned(),
+    }
 }
 
 /// What stands beside a payment that was only tried.
@@ -429,8 +463,8 @@ fn line(number: &str, row: evidence::Row) -> LineRow {
             "person" => "A person",
             _ => "Bursar",
         },
-        effect: plain(&line.effect),
-        detail: line.detail,
+        effect: row.told,
+        detail: row.particulars,
         event: line.event_id,
         raw: row.raw.then(|| format!("/transactions/{number}/evidence/{}", row.id)),
     }

@@ -351,10 +351,13 @@ async fn the_pay_page_lists_who_is_paid() {
         dollars.find("60.00").unwrap() < dollars.find("7.00 ").unwrap_or(usize::MAX),
         "the largest first"
     );
-    for words in ["−15.00", "45.00", "PayPal a", "Stripe ", "Billed apart", "All 2 in USD"] {
+    for words in ["−15.00", "45.00", "PayPal a", "Stripe ", "Billed apart", "Total for 2 payees"] {
         assert!(dollars.contains(words), "{words}: {dollars}");
     }
     assert!(!list[..euros].contains("Clawbacks"), "only where there are any");
+    // Of one payee there is one sum, and it is told once.
+    assert!(list[..euros].contains("Pay 1 payee · "), "{list}");
+    assert!(!list.contains("Total for 1 payee") && !list.contains("All 1 in"), "{list}");
     play(&mut stage, &["pay B2", "live 1 minute"]).await;
     stage.close(Ok(())).await;
 }

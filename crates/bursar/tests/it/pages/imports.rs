@@ -100,8 +100,8 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     let page = browser.read(&format!("/imports/{number}")).await;
     page.says("1 row would be entered, 0 rows there already with the same content, 3 rows refused.");
     page.says("5 lines: 1 of header, 4 rows, 0 blank.");
-    page.says("2 note A quotation mark opens this field and is not closed on its line");
-    page.says("4 note A quotation mark opens this field and is not closed on its line");
+    page.says("2 note – A quotation mark opens this field and is not closed on its line");
+    page.says("4 note – A quotation mark opens this field and is not closed on its line");
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_named(&world, &["Q-1", "Q-2", "Q-3", "Q-4"]).await, 1);
@@ -145,8 +145,8 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let page = browser.read(&page.to).await;
     page.says("2 rows would be entered, 1 row there already with the same content, 3 rows refused.");
     page.says("Left out of the file: Region.");
-    page.says("3 owner There is no partner with this external id");
-    page.says("6 the whole row The row has 3 fields and the header 7.");
+    page.says("3 owner nobody There is no partner with this external id");
+    page.says("6 the whole row – The row has 3 fields and the header 7.");
     page.says("4 F-3 Quiz Bo &#60;b&#62; Ek 350 points");
     assert_eq!(rewards_there(&world).await, 0, "a check enters nothing");
 
@@ -299,8 +299,8 @@ async fn partners_come_with_where_they_are_paid() {
     world.tick(0, Loop::Imports).await;
     let done = browser.read(&format!("/imports/{number}")).await;
     done.says("2 rows saved, 0 rows there already with the same content, 3 rows refused.");
-    done.says("6 destination The row is saved, but where to pay was not set: This Stripe account is linked to another");
-    done.says("5 external_id This external id stands on an earlier line with other content");
+    done.says("6 destination – The row is saved, but where to pay was not set: This Stripe account is linked to another");
+    done.says("5 external_id dee This external id stands on an earlier line with other content");
     browser.read("/partners/dee").await.says("d…@example.com");
 
     // Rewards are reviewed by others than those who prepare and pay; what they may not import they do not see.

@@ -217,7 +217,7 @@ fn months_chart(currency: Currency, months: &[Month]) -> Chart {
         let back = month.back.total();
         let told = match back.minor {
             0 => String::new(),
-            _ => format!(", {} did not stay", bare(back)),
+            _ => format!(", {} came back or never arrived", bare(back)),
         };
         Bar {
             label: month.month.clone(),
@@ -230,7 +230,7 @@ fn months_chart(currency: Currency, months: &[Month]) -> Chart {
         id: format!("months-{}", currency.code()),
         title: format!("Paid by month, {}", currency.code()),
         told: format!(
-            "{} months, the earliest first: a bar for what was paid, and a thinner, hatched one for what did not stay with payees.",
+            "{} months, the earliest first: a bar for what was paid, and a thinner, hatched one for what came back or never reached the payee.",
             months.len()
         ),
         bars: months.iter().map(bar).collect(),

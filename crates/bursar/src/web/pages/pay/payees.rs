@@ -41,6 +41,8 @@ pub struct Group {
     pub code: &'static str,
     /// How many there are.
     pub count: usize,
+    /// The same in words.
+    pub payees: String,
     /// What all of them come to: earned, clawbacks, fees and what is paid.
     pub sums: [Summed; 4],
     /// Any of them has a clawback.
@@ -78,6 +80,7 @@ fn group(currency: Currency, mut claims: Vec<&ClaimView>) -> Group {
     Group {
         code: currency.code(),
         count: claims.len(),
+        payees: how_many(claims.len(), "payee", "payees"),
         sums: sums.map(|minor| Cash(Sum::new(minor, currency))),
         claws: sums.get(1).is_some_and(|clawed| *clawed != 0),
         lines: claims.into_iter().take(LISTED).map(line).collect(),
