@@ -107,11 +107,7 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
     made.says("kim@example.com is invited as payer.");
     let link = link_on(&made, "/join/");
     assert!(!pat.read("/people/new").await.body.contains("/join/"), "the link is shown once");
-    assert_eq!(
-        world.tick(0, crate::world::Loop::Notify).await,
-        2,
-        "the invitation is mailed, and the administrators are"
-    );
+    assert_eq!(world.tick(0, crate::world::Loop::Notify).await, 2, "they and we are mailed");
 
     let mut kim = Browser::new(&world);
     assert_eq!(
