@@ -117,6 +117,18 @@ pub fn contradicted() -> &'static [Choice] {
     }
 }
 
+/// The options where the record of a payment trips up whatever works on it.
+#[must_use]
+pub fn set_aside() -> &'static [Choice] {
+    const {
+        &[choice(
+            Deed::Wait,
+            Who::Admin,
+            "Have whoever looks after Bursar put the record right; it says here what is wrong with it. It is tried again every hour, and the money stays where it is meanwhile.",
+        )]
+    }
+}
+
 const QUEUED: &[Choice] = &[choice(
     Deed::Wait,
     Who::Nobody,

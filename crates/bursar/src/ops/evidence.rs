@@ -74,7 +74,7 @@ pub async fn of(db: &mut Db, transaction: &Transaction) -> Result<Vec<Row>> {
     let row = |(id, line, source): (String, ReadLine, Option<Source<'_>>)| Row {
         id,
         told: told::happened(&line, transaction.terms.vendor),
-        particulars: line.detail.as_deref().map(told::particulars),
+        particulars: told::of_line(&line, transaction.terms.vendor),
         raw: source.is_some(),
         line,
     };

@@ -199,6 +199,9 @@ pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     match (transaction.closed() && !parked, transaction.contradicted_at) {
         (true, None) => &[],
         (_, Some(_)) => remedy::contradicted(),
+        (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
+            remedy::set_aside()
+        }
         (false, None) => remedy::choices(transaction.state, cause),
     }
 }

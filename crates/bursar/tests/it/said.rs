@@ -8,7 +8,7 @@ use bursar::mail::{Language, told};
 use bursar::web::pages::words::{detail, meaning};
 use payout::eligibility::{Code, Who};
 use payout::reason::{Cause, explain, explain_at};
-use payout::remedy::{Choice, choices, contradicted};
+use payout::remedy::{Choice, choices, contradicted, set_aside};
 use payout::transaction::{State, Status};
 
 use crate::source;
@@ -55,6 +55,8 @@ fn every_sentence_about_a_payment() {
     }
     told += "\ncontradicted, whatever the state\n";
     list(&mut told, contradicted());
+    told += "\nset aside, whatever the state\n";
+    list(&mut told, set_aside());
     told += "\n\nWhat can be done where the reason is known and decides\n\n";
     for state in ended() {
         let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();

@@ -74,7 +74,7 @@ fn about_money(effect: &str) -> Option<&'static str> {
         "item_refunded" => "The receiver sent the money back to us",
         "item_reversed" => "PayPal took the money back from the receiver",
         "cancel_made" => "PayPal has canceled the unclaimed payment; it gives the money back next",
-        "fee_known" => "The vendor told what it took for itself",
+        "fee_known" => "The vendor's fee is known",
         "transfer_reversed" => "The transfer was reversed: the money is back with us",
         "transfer_reversed_partly" => "A part of the transfer was reversed: a person must look",
         "part_back" => "A part of the transfer came back to us",
@@ -83,7 +83,32 @@ fn about_money(effect: &str) -> Option<&'static str> {
     })
 }
 
-/// The particulars of a line. A state is told as people know it, not by the name that programs compare.
+/// The particulars of a line: whose words they are, what a key is, and what an answer was worth.
+#[must_use]
+pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
+    let detail = line.detail.as_deref()?;
+    Some(match (line.source.as_str(), detail.split_once(": ")) {
+        ("request", _) => format!("Idempotency key {detail}"),
+        ("answer", Some(("accepted", id))) => format!("Accepted under the id {id}"),
+        ("answer", Some((worth, said))) if is_short_name(worth) => format!("{}: {said}", plain(worth)),
+        ("person", _) => detail.to_owned(),
+        (_, _) => particulars(&vendors_own(detail, vendor)),
+    })
+}
+
+/// The vendor by its name, where a sentence begins with it.
+fn vendors_own(detail: &str, vendor: Vendor) -> String {
+    match detail.strip_prefix("the vendor ") {
+        Some(rest) => format!("{} {rest}", vendor.label()),
+        None => detail.to_owned(),
+    }
+}
+
+fn is_short_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// What an event was found to mean. A state is told as people know it, not by the name that programs compare.
 #[must_use]
 pub fn particulars(detail: &str) -> String {
     let Some((before, code)) = detail.rsplit_once("the payment is ") else { return detail.to_owned() };
@@ -127,6 +152,29 @@ mod tests {
         for state in State::ALL {
             let told = particulars(&format!("the payment is {}", state.as_str()));
             assert!(!told.contains('_'), "{told}");
+        }
+    }
+
+    #[test]
+    fn particulars_say_what_they_are() {
+        let told = |source: &str, detail: &str| {
+            let line = ReadLine { detail: Some(detail.to_owned()), ..line(source, "sent") };
+            of_line(&line, Vendor::PayPal).unwrap()
+        };
+        for (source, detail, words) in [
+            ("request", "pb:bat_1:0:1", "Idempotency key pb:bat_1:0:1"),
+            ("answer", "accepted: C9V6", "Accepted under the id C9V6"),
+            ("answer", "no_answer: time-out", "No answer: time-out"),
+            ("answer", "nothing was sent: The module is off.", "nothing was sent: The module is off."),
+            ("poll", "the vendor says SUCCESS", "PayPal says SUCCESS"),
+            (
+                "webhook",
+                "the vendor was asked; the payment is in_transit",
+                "PayPal was asked; the payment is Pending Processing",
+            ),
+            ("person", "the vendor told me: refused", "the vendor told me: refused"),
+        ] {
+            assert_eq!(told(source, detail), words);
         }
     }
 

@@ -361,7 +361,7 @@ fn line(row: evidence::Row, ours: bool) -> LineJson {
         source: line.source,
         effect: line.effect,
         message: row.told,
-        detail: row.particulars.filter(|_| ours || !of_people),
+        detail: line.detail.as_deref().map(evidence::particulars).filter(|_| ours || !of_people),
         event_id: line.event_id,
     }
 }

@@ -5,6 +5,8 @@ use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
 
+use payout::eligibility::Code;
+
 use super::frame::{assets_version, html};
 use super::words::{Why, whys};
 use crate::web::fault::{self, Fault};
@@ -92,12 +94,22 @@ pub fn fault(told: &fault::Told, request_id: &str) -> Result<Response, Fault> {
         500.. => "Bursar failed",
         _ => "Not done",
     };
+    let unreadable = told.blockers.iter().any(|blocker| blocker.code == Code::SetAside);
+    let (title, detail) = match (unreadable, told.code == "blocked") {
+        (true, _) => (
+            "This payment's record cannot be read",
+            "Its money is where it was, nothing more is sent for it, and the other payments go on.",
+        ),
+        // What an answer to a program calls by its name stands below.
+        (false, true) => (title, "Something stands in the way, so nothing was done."),
+        (false, false) => (title, told.detail.as_str()),
+    };
     let errors =
         told.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
     html(&Wrong {
         version: assets_version(),
         title,
-        detail: &told.detail,
+        detail,
         errors: errors.collect(),
         whys: whys(&told.blockers),
         request_id,

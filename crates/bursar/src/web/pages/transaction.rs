@@ -120,6 +120,8 @@ struct ShowPage {
     refresh: Deed,
     deeds: Vec<Deed>,
     outside_deed: Deed,
+    /// Why none of these can be done, where it is the same for all.
+    closed_alike: Option<String>,
     by_hand: Option<Deed>,
     /// Calling back what nobody has claimed.
     cancel: Option<Deed>,
@@ -223,6 +225,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         released: when(transaction.released_at),
         outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
         refresh,
+        closed_alike: alike([&resubmit, &return_to_pool, &outside_deed]),
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
         by_hand: by_hand(app, visit, transaction, &attempts),
@@ -330,6 +333,12 @@ fn deeds(app: &App, visit: &Visit, transaction: &Transaction, closed: &[Blocker]
             why_not(law::mark_paid_outside(state, terms).err()),
         ),
     ]
+}
+
+/// Why none of them can be done, where it is the same.
+fn alike(deeds: [&Deed; 3]) -> Option<String> {
+    let why = deeds[0].why_not.as_ref()?;
+    deeds.iter().all(|deed| deed.why_not.as_ref() == Some(why)).then(|| why.clone())
 }
 
 /// PayPal waits so long for a receiver (vendors' documentation: 30 days).
