@@ -212,14 +212,15 @@ fn held(doubt: &Doubt, now: i64) -> Option<i64> {
     Some(now.saturating_add(seconds.saturating_mul(1_000_000)))
 }
 
-/// Stripe said no. After a doubtful try that is not final: it is looked up first.
+/// Stripe said no. After a doubtful try that is not final: it is looked up first, from the beginning.
 #[must_use]
 pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 {
         return Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection));
     }
-    Judged { refusals: of.refusals + 1, ..Judged::new(of, Verdict::Look(now), "refused", told_of(rejection)) }
+    let judged = Judged::new(of, Verdict::Look(now), "refused", told_of(rejection));
+    Judged { refusals: of.refusals + 1, looks: 0, looked_at: None, ..judged }
 }
 
 /// The refusal in one line from which [`refusal_in`] reads it back.
@@ -232,7 +233,8 @@ fn refusal_in(detail: &str) -> Reason {
     Reason::new(code, message)
 }
 
-/// Stripe was looked through and has no such transfer, payout or reversal.
+/// Stripe was looked through and has no such transfer, payout or reversal. One look proves nothing, whatever was said before:
+/// what the first try led to may be shown a moment later. What is absent in two looks is refused for the reason that is known.
 #[must_use]
 pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
@@ -244,15 +246,12 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
     if why == Why::KeyClash.as_str() || detail.starts_with(CLASHED) {
         return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
-    let stopped = why == STOPPED;
-    if of.refusals > 0 && !stopped {
-        return looked(Verdict::Refused(refusal_in(&detail)), of.looks + 1);
-    }
     match of.looked_at {
         Some(first) if of.looks > 0 && now - first >= APART_US => {
-            let reason = match stopped {
-                true => Reason::new(detail.as_str(), ""),
-                false => Reason::new("not_found_at_vendor", detail.as_str()),
+            let reason = match (why == STOPPED, of.refusals > 0) {
+                (true, _) => Reason::new(detail.as_str(), ""),
+                (false, true) => refusal_in(&detail),
+                (false, false) => Reason::new("not_found_at_vendor", detail.as_str()),
             };
             looked(Verdict::Refused(reason), of.looks + 1)
         }
@@ -532,7 +531,13 @@ pub(super) mod tests {
         of.refusals = looked.refusals;
         of.last = Some((looked.why, looked.detail));
         let absent = stripe_absent(&of, 0);
+        assert_eq!(absent.verdict, Verdict::Look(APART_US), "what the first try led to may be shown later");
+        (of.looks, of.looked_at, of.last) =
+            (absent.looks, absent.looked_at, Some((absent.why, absent.detail)));
+        let absent = stripe_absent(&of, APART_US);
         assert_eq!(absent.verdict, Verdict::Refused(Reason::new("account_closed", "Closed.")));
+        let again = stripe_refusal(&of, &rejection(), APART_US);
+        assert_eq!((again.looks, again.looked_at), (0, None), "a look before it counts no more");
 
         let mut of = Submission { doubts: 1, ..submission() };
         for round in 1..=3 {
