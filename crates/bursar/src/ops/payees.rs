@@ -105,6 +105,7 @@ pub async fn set_profile(
         if !payees::lock(tx, payee).await? {
             return Err(OpsError::Missing);
         }
+        payees::lock_destination(tx, &destination).await?;
         let before = payees::profile_of(tx, payee).await?;
         let others = payees::profiles_at(tx, destination.vendor(), destination.address()).await?;
         if destination.vendor() == Vendor::Stripe && others.iter().any(|other| other.payee != payee) {

@@ -117,6 +117,15 @@ pub async fn lock(tx: &mut Tx, payee: Payee) -> Result<bool> {
     Ok(tx.run(sqlx::query(sql).bind(payee.to_string())).await? == 1)
 }
 
+/// Holds a destination until the transaction ends, so that two payees who are given the same one at the same moment come one
+/// after the other, and the second sees the first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_destination(tx: &mut Tx, destination: &Destination) -> Result<()> {
+    super::count_up(tx, &format!("destination:{}", destination.fingerprint()), 1).await.map(drop)
+}
+
 /// Says whether we deal with a payee, and why. Nothing else writes these two columns of a payee that exists.
 ///
 /// # Errors

@@ -68,7 +68,7 @@ async fn no_two_verbs_undo_each_other() {
     let pool = AnyPool::connect(&world.app.config.database_url).await.unwrap();
     let number = AtomicUsize::new(0);
     let mut told = Vec::new();
-    for kind in [partner(), account(), program(), activity(), reward(), batch()] {
+    for kind in [partner(), destination(), account(), program(), activity(), reward(), batch()] {
         let stage = Play { app: &world.app, actor: &world.actor, pool: &pool, kind: &kind, number: &number };
         told.extend(stage.every_pair().await);
     }
@@ -323,6 +323,38 @@ fn partner() -> Kind {
                     certified: None,
                 };
                 tax::file(&app, &actor, payee(&app, &of).await, &entry).await?;
+            }),
+        ],
+    }
+}
+
+async fn link(app: &App, actor: &Actor, name: &str, account: &str) -> Outcome {
+    let destination = Destination::at(Vendor::Stripe, account).unwrap();
+    let of = payee(app, name).await;
+    payees::set_profile(app, actor, of, destination, Standing::Payable(None)).await.map(|_| ())
+}
+
+/// One Stripe account that two partners are given: it belongs to one of them.
+fn destination() -> Kind {
+    Kind {
+        make: |app, actor, of| {
+            Box::pin(async move {
+                save_partner(&app, &actor, &format!("{of}-a"), |it| it).await?;
+                save_partner(&app, &actor, &format!("{of}-b"), |it| it).await?;
+                pay_to(&app, &actor, &format!("{of}-a"), &format!("{of}-a@example.com")).await
+            })
+        },
+        told: "SELECT string_agg(concat_ws('|', p.external_id, f.address), ';' ORDER BY p.external_id) FROM partner p \
+               LEFT JOIN payout_profile f ON f.payee = p.id WHERE p.external_id IN ('{of}-a', '{of}-b')",
+        deeds: vec![
+            deed!("link the first", |app, actor, of| {
+                link(&app, &actor, &format!("{of}-a"), &format!("acct_{of}")).await?;
+            }),
+            deed!("link the second", |app, actor, of| {
+                link(&app, &actor, &format!("{of}-b"), &format!("acct_{of}")).await?;
+            }),
+            deed!("pay the first elsewhere", |app, actor, of| {
+                pay_to(&app, &actor, &format!("{of}-a"), &format!("{of}-moved@example.com")).await?;
             }),
         ],
     }
