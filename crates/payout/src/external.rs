@@ -97,6 +97,12 @@ pub fn of_clawback(reward: &str, time: i64) -> String {
     format!("{GIVEN}clawback:{reward}-{time}")
 }
 
+/// The external id of the reward by which what a clawback with this number took off is owed again.
+#[must_use]
+pub fn of_owed_again(clawback: &str) -> String {
+    format!("{GIVEN}owed-again:{clawback}")
+}
+
 /// Whether it begins as the ids that Bursar gives do, in capitals or not.
 fn is_given_by_us(normal: &str) -> bool {
     normal.get(..GIVEN.len()).is_some_and(|start| start.eq_ignore_ascii_case(GIVEN))

@@ -133,6 +133,27 @@ impl Movement {
     }
 }
 
+impl Movement {
+    /// Whether what had been promised to a payee, or paid, is owed to them again.
+    #[must_use]
+    pub fn owes_again(self) -> bool {
+        match self {
+            Self::Void | Self::Park | Self::Reverse => true,
+            Self::Approve
+            | Self::Unapprove
+            | Self::Reserve
+            | Self::Post
+            | Self::Fee
+            | Self::Unpark
+            | Self::Recall
+            | Self::Outside
+            | Self::Clawback
+            | Self::WriteOff
+            | Self::PartReversed => false,
+        }
+    }
+}
+
 /// One line of a journal: a debit is positive, a credit negative.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Posting {

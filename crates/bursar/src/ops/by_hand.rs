@@ -11,8 +11,9 @@ use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use super::idempotency::{self, Once};
 use super::people::not_counted;
 use super::record::{self, Heard};
+use super::second_payments::{self, Stays};
 use super::transactions::{held, not_now, note};
-use super::{OpsError, Result, rewards, settings};
+use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::audit;
@@ -349,7 +350,8 @@ async fn correct(
             let booked = (of.id.to_string(), Some(of.id.to_string()), journal);
             store::ledger::write_once(tx, app.clock.now(), &app.clock, &[booked]).await?;
         }
-        claw_back(tx, app, actor, of).await?;
+        let stays = if short || beside { Stays::ForGood } else { Stays::WithThePayment };
+        second_payments::claw_back(tx, app, actor, of, stays).await?;
     }
     Ok(())
 }
@@ -374,19 +376,6 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
     let told =
         "Somebody changed a reward of this payment at the same moment. Nothing was changed; try again.";
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
-}
-
-/// What the payee was paid twice comes off their next claim.
-async fn claw_back(tx: &mut Tx, app: &App, actor: &Actor, of: &Transaction) -> Result<()> {
-    let mut left = of.terms.amount.minor;
-    for reward in transactions::covered(tx, of.id).await? {
-        let minor = reward.amount_minor.min(left);
-        if minor > 0 {
-            left -= minor;
-            rewards::claw_back_second(tx, app, actor, &reward.id, minor, &of.label()).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Where one item names PayPal's batch, that batch tells of all the others: they are asked about now.

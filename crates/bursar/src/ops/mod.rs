@@ -29,6 +29,7 @@ pub mod requests;
 pub mod rewards;
 pub mod safe_mode;
 pub mod saved_views;
+mod second_payments;
 pub mod settings;
 pub mod shown;
 pub mod statements;

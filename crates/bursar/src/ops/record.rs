@@ -13,6 +13,7 @@ use payout::notice::Notice;
 use payout::reason::is_bare_status;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
+use super::second_payments;
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx};
@@ -96,6 +97,7 @@ struct Sheet {
 pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
     let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
     record_of(tx, app, actor, held, heard).await
+    came_back: Vec<TransactionId>,
 }
 
 /// The same of payments that are held already; what was heard of any other is left out.
@@ -128,7 +130,7 @@ pub async fn record_of(
     }
     recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
     after_corrections(tx, &mut sheet).await?;
-    write(tx, app, now, &cases, sheet).await?;
+    write(tx, app, (now, actor), &cases, sheet).await?;
     recorded.standing = cases.into_values().map(|case| (case.transaction.id, case.transaction)).collect();
     Ok(recorded)
 }
@@ -190,7 +192,7 @@ pub async fn command(
         case.take(&step, None, None, app, now, &mut sheet);
         sheet.audit.push(case.audit_entry(&actor.id.to_string(), now, what));
     }
-    write(tx, app, now, &cases, sheet).await
+    write(tx, app, (now, &actor.id.to_string()), &cases, sheet).await
 }
 
 /// Records what a person has proven about an attempt that had ended here, by the vendor's own object.
@@ -219,7 +221,7 @@ pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> 
         }
         sheet.audit.push(case.audit_entry(actor, now, "corrected"));
     }
-    write(tx, app, now, &cases, sheet).await
+    write(tx, app, (now, actor), &cases, sheet).await
 }
 
 /// Locks payments and reads them with their attempts: nobody else changes them until this database transaction ends.
@@ -554,6 +556,9 @@ impl Case {
         }
     }
 
+        if step.journals.iter().any(|journal| journal.movement().owes_again()) {
+            sheet.came_back.push(id);
+        }
     fn audit_entry(&self, actor: &str, now: i64, fact: &str) -> audit::Entry {
         let detail = serde_json::json!({ "fact": fact, "state": self.transaction.state.as_str() });
         audit::Entry {
@@ -631,7 +636,7 @@ fn next_ask((before, state): (State, State), due: Option<i64>, now: i64, poll_us
 async fn write(
     tx: &mut Tx,
     app: &App,
-    now: i64,
+    (now, actor): (i64, &str),
     cases: &BTreeMap<TransactionId, Case>,
     mut sheet: Sheet,
 ) -> store::Result<()> {
@@ -698,6 +703,7 @@ fn line(heard: &Heard, effect: &str, now: i64) -> Line {
         at: now,
         source: heard.source,
         effect: effect.to_owned(),
+    second_payments::came_back(tx, app, actor, &sheet.came_back).await?;
         detail: heard.detail.clone(),
         event_id: heard.event_id.clone(),
     }

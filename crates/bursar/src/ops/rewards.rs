@@ -437,14 +437,18 @@ pub async fn claw_back(
         let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         let (taken, times) = rewards::clawed_back(tx, paid.entered.id).await?;
         let payee = may_claw_back(&paid, value, taken, reason)?;
-        let entered = clawback(tx, app, actor, &paid, (value, times), reason.trim()).await?;
+        let by = actor.id.to_string();
+        let entered = clawback(tx, app, &by, &paid, (value, times), reason.trim()).await?;
         if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
             || !rewards::touch(tx, paid.entered.id, paid.version).await?
         {
             return Err(changed_meanwhile());
         }
-        let entry = (entered.id.to_string(), Journal::clawback(payee, value));
-        ledger::write(tx, now, &app.clock, &[entry]).await?;
+        // One whose approval had been taken back before its payment was found to have paid it is owed by the payee already.
+        if paid.entered.status == RewardStatus::Approved {
+            let entry = (entered.id.to_string(), Journal::clawback(payee, value));
+            ledger::write(tx, now, &app.clock, &[entry]).await?;
+        }
         clawbacks::join(tx, actor, entered.id, (payee, value), now).await?;
         let detail =
             json!({"of": paid.entered.id.to_string(), "value": value.to_string(), "reason": reason.trim()});
@@ -459,10 +463,10 @@ pub async fn claw_back(
 }
 
 /// A clawback of some of a reward, approved as it is entered; `times` is how many there are already.
-async fn clawback(
+pub(super) async fn clawback(
     tx: &mut Tx,
     app: &App,
-    actor: &Actor,
+    by: &str,
     of: &Reward,
     (value, times): (Money, i64),
     reason: &str,
@@ -485,41 +489,12 @@ async fn clawback(
         expires_at: None,
         held_until: None,
         created_at: now,
-        created_by: actor.id.to_string(),
+        created_by: by.to_owned(),
         decided_at: Some(now),
-        decided_by: Some(actor.id.to_string()),
+        decided_by: Some(by.to_owned()),
         first_approved_at: Some(now),
         ..of.entered.clone()
     })
-}
-
-/// Takes what was paid a second time off the payee's next claim. The books hold the second payment as owed by the payee
-/// already, so nothing is booked here.
-///
-/// # Errors
-/// When somebody else changed the reward at the same moment.
-pub(super) async fn claw_back_second(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    id: &str,
-    minor: i64,
-    payment: &str,
-) -> Result<()> {
-    let paid = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
-    let Some((_, value)) = owed(paid.entered.payee, paid.entered.worth) else { return Ok(()) };
-    let value = Money::new(minor, value.currency);
-    let (_, times) = rewards::clawed_back(tx, paid.entered.id).await?;
-    let reason = format!("Paid twice: {payment} had paid it after all.");
-    let entered = clawback(tx, app, actor, &paid, (value, times), &reason).await?;
-    if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1
-        || !rewards::touch(tx, paid.entered.id, paid.version).await?
-    {
-        return Err(changed_meanwhile());
-    }
-    let detail = json!({"of": paid.entered.id.to_string(), "value_minor": value.minor, "reason": reason});
-    note(tx, app.clock.now(), actor, "reward_clawed_back", entered.id, detail);
-    Ok(())
 }
 
 fn may_claw_back(
@@ -563,7 +538,7 @@ fn standing(reward: &Reward, actor: &Actor) -> Standing {
     }
 }
 
-fn changed_meanwhile() -> OpsError {
+pub(super) fn changed_meanwhile() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "changed_meanwhile",
         "Somebody else changed this at the same moment, so nothing was done. Look again, then repeat it.",
@@ -579,7 +554,7 @@ fn expect_version(reward: &Reward, seen: Option<i64>) -> Result<()> {
     if seen.is_some_and(|seen| seen != reward.version) { Err(settings::stale()) } else { Ok(()) }
 }
 
-fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
+pub(super) fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
     match worth {
         Worth::Cash(money) => payee.map(|payee| (payee, money)),
         Worth::Points(_) => None,

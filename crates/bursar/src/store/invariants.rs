@@ -73,14 +73,19 @@ pub const RULES: &[Rule] = &[
         id: "I04",
         // What was paid a second time counts a second time, and stands in the books as owed by the payee: beside another
         // attempt, after its rewards were paid anew, or by the vendor as well as outside. The clawback of that books nothing
-        // by itself, but its end does.
+        // by itself, but forgiving it does; where the second payment came back, it is void and nothing is booked.
         says: "each payee is owed exactly what was approved and is neither promised nor paid",
         breaks: "SELECT payee || ' ' || currency FROM (SELECT payee, currency, {sum(minor) AS off} FROM (\
                  SELECT r.payee AS payee, r.currency AS currency, \
                  CASE WHEN r.entry = 'clawback' THEN -r.value_minor ELSE r.value_minor END AS minor \
                  FROM reward r WHERE r.status = 'approved' AND r.payee IS NOT NULL AND r.currency IS NOT NULL \
                  UNION ALL SELECT r.payee, r.currency, r.value_minor FROM reward r WHERE r.entry = 'clawback' \
+                 AND r.status = 'approved' \
                  AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.subject = r.id AND j.movement = 'clawback') \
+                 UNION ALL SELECT r.payee, p.currency, -p.amount_minor FROM reward r \
+                 JOIN journal j ON j.subject = r.id JOIN posting p ON p.journal_id = j.id \
+                 WHERE r.entry = 'clawback' AND j.movement IN ('approve', 'unapprove') AND p.account LIKE 'payable:%' \
+                 AND NOT EXISTS (SELECT 1 FROM journal k WHERE k.subject = r.id AND k.movement = 'clawback') \
                  UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM payout_transaction t \
                  WHERE t.state NOT IN ('failed', 'payout_failed', 'payout_canceled', \
                  'recalling', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', 'written_off') \

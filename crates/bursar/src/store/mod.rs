@@ -45,6 +45,7 @@ pub mod saved_views;
 mod schema;
 pub mod scope;
 pub mod search;
+pub mod second_payments;
 pub mod settings;
 pub mod shown;
 pub mod step;
