@@ -7,12 +7,14 @@
 mod command;
 mod correction;
 mod part;
+mod swept;
 
 pub use command::{
     NotNow, Parked, Release, cancel_unclaimed, mark_paid_outside, resubmit, return_to_pool, settle_parked,
 };
 pub use correction::{beyond_correction, correct, stands_beside};
 pub use part::{back_after_settling, part_account, part_back, part_settled};
+pub use swept::swept_beside;
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
@@ -62,6 +64,7 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::TransferReversed => transfer_reversed(state, attempt, terms),
         Fact::TransferReversedPartly(_) => transfer_reversed_partly(state),
         Fact::OutOfSight(leg, _) => out_of_sight(state, attempt, *leg),
+        Fact::Swept { arrived, .. } => swept::swept(state, *arrived, terms),
         Fact::CancelMade | Fact::FeeKnown(_) | Fact::PartBack(_) | Fact::FoundAfterAll(_) => still(state),
     }
 }
@@ -108,7 +111,8 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
         | Fact::TransferReversedPartly(_)
         | Fact::PartBack(_)
         | Fact::OutOfSight(..)
-        | Fact::FoundAfterAll(_) => return still(state),
+        | Fact::FoundAfterAll(_)
+        | Fact::Swept { .. } => return still(state),
     };
     if from.contains(&attempt) { still(state).attempt(next) } else { still(state) }
 }

@@ -144,6 +144,14 @@ pub enum Fact {
     OutOfSight(Leg, Reason),
     /// An attempt that ended here as not carried out was carried out after all.
     FoundAfterAll(Leg),
+    /// What lay in the payee's balance after their bank had refused it was paid out by the vendor's own schedule: proven by the
+    /// entries of that balance which the payout took.
+    Swept {
+        /// The vendor's payout.
+        payout: String,
+        /// The bank has it, or it is on its way there.
+        arrived: bool,
+    },
 }
 
 impl Fact {
@@ -161,7 +169,8 @@ impl Fact {
             Self::TransferMade
             | Self::TransferReversed
             | Self::TransferReversedPartly(_)
-            | Self::PartBack(_) => Leg::Transfer,
+            | Self::PartBack(_)
+            | Self::Swept { .. } => Leg::Transfer,
             Self::PayoutMade
             | Self::PayoutPaid
             | Self::PayoutFailed(_)
@@ -213,7 +222,8 @@ impl Fact {
             | Self::FeeKnown(_)
             | Self::TransferReversed
             | Self::PartBack(_)
-            | Self::FoundAfterAll(_) => None,
+            | Self::FoundAfterAll(_)
+            | Self::Swept { .. } => None,
         }
     }
 
@@ -249,6 +259,7 @@ impl Fact {
             Self::PartBack(_) => "part_back",
             Self::OutOfSight(..) => "out_of_sight",
             Self::FoundAfterAll(_) => "found_after_all",
+            Self::Swept { .. } => "swept",
         }
     }
 }

@@ -23,6 +23,10 @@ fn terms(vendor: Vendor) -> Terms {
     Terms { payee, vendor, amount: usd(10_000), net: usd(9_800) }
 }
 
+fn swept(arrived: bool) -> Fact {
+    Fact::Swept { payout: "po_1".to_owned(), arrived }
+}
+
 fn facts(vendor: Vendor) -> Vec<Fact> {
     let reason = || Reason::new("code", "words");
     let answers =
@@ -44,6 +48,7 @@ fn facts(vendor: Vendor) -> Vec<Fact> {
             facts
                 .extend([Fact::OutOfSight(Leg::Transfer, reason()), Fact::OutOfSight(Leg::Payout, reason())]);
             facts.extend([Fact::FoundAfterAll(Leg::Transfer), Fact::FoundAfterAll(Leg::Payout)]);
+            facts.extend([swept(false), swept(true)]);
             facts
         }
         Vendor::PayPal => {
@@ -90,7 +95,8 @@ fn the_whole_law() {
             writeln!(table, "  {}", limit(state)).unwrap();
             for fact in facts(vendor) {
                 let step = law::on(state, attempt_at(state, fact.leg()), &terms(vendor), &fact);
-                let name = format!("{} ({})", fact.as_str(), fact.leg().as_str());
+                let arrived = if fact == swept(true) { ", arrived" } else { "" };
+                let name = format!("{} ({}{arrived})", fact.as_str(), fact.leg().as_str());
                 if step.is_empty(state) {
                     writeln!(table, "  {name:<36} ·").unwrap();
                     continue;
@@ -121,7 +127,9 @@ fn the_whole_law() {
 fn proofs(vendor: Vendor) -> Vec<Fact> {
     let reason = || Reason::new("code", "words");
     match vendor {
-        Vendor::Stripe => vec![Fact::TransferMade, Fact::PayoutMade, Fact::PayoutPaid],
+        Vendor::Stripe => {
+            vec![Fact::TransferMade, Fact::PayoutMade, Fact::PayoutPaid, swept(false), swept(true)]
+        }
         Vendor::PayPal => {
             vec![Fact::ItemPaid, Fact::ItemPending, Fact::ItemOnHold(reason()), Fact::ItemUnclaimed(reason())]
         }
@@ -170,7 +178,9 @@ fn every_contradiction_has_an_end() {
                 }
                 let mut payment = Payment::at_rest(state);
                 payment.terms = Terms { vendor, ..payment.terms };
-                payment.attempts.insert(fact.leg(), AttemptState::Failed);
+                if !matches!(fact, Fact::Swept { .. }) {
+                    payment.attempts.insert(fact.leg(), AttemptState::Failed);
+                }
                 let step = law::correct(payment.state, &payment.terms, &fact);
                 payment.take(fact.leg(), step);
                 assert!(can_end(payment.state), "{what}: {:?}", payment.state);
@@ -567,6 +577,8 @@ fn ends(vendor: Vendor) -> Vec<Vec<Fact>> {
                 vec![Fact::TransferMade, refused(Leg::Payout)],
                 vec![Fact::TransferMade, Fact::PayoutPaid, Fact::PayoutFailed(reason())],
                 vec![Fact::TransferMade, Fact::TransferReversed],
+                vec![Fact::TransferMade, Fact::PayoutFailed(reason()), swept(true)],
+                vec![swept(false), Fact::PayoutFailed(reason())],
                 vec![Fact::TransferMade, Fact::TransferReversedPartly(reason())],
                 vec![Fact::TransferMade, Fact::PayoutPaid, Fact::TransferReversed],
                 vec![Fact::OutOfSight(Leg::Transfer, reason())],

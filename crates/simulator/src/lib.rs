@@ -322,7 +322,8 @@ impl Simulator {
     /// Takes away what is available in a connected Stripe account, as if the partner had spent it: the money has
     /// left the vendor.
     pub fn drain(&self, account: &str, currency: &str) {
-        self.world().stripe.drain(account, &currency.to_ascii_lowercase());
+        let now = self.now();
+        self.world().stripe.drain(account, &currency.to_ascii_lowercase(), now);
     }
 
     /// Reverses the newest standing transfer of a `transfer_group` in Stripe's dashboard: wholly, or a part of it in minor

@@ -37,6 +37,8 @@ pub enum Finding {
         vendor_id: String,
         /// The id under which the vendor has the whole submission; PayPal's is its batch.
         carrier_id: String,
+        /// The object itself proves it. One that only may be it takes two people.
+        proven: bool,
     },
     /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and does not have it.
     NotMade {
@@ -179,6 +181,9 @@ async fn takes_two(
             let rule = settings::load(tx).await?.two_person_release;
             rule.then(|| ("not_made".to_owned(), TakesTwo::Rule))
         }
+        Finding::Made { vendor_id, proven: false, .. } => {
+            Some((format!("made {vendor_id}"), TakesTwo::NothingProvesIt))
+        }
         Finding::Made { attempt, fact, vendor_id, .. } => {
             let beside = waiting.is_none()
                 && law::stands_beside(of.state, fact)
@@ -315,7 +320,7 @@ async fn correct(
     finding: &Finding,
     how: &str,
 ) -> Result<()> {
-    let Finding::Made { attempt, fact, vendor_id, carrier_id } = finding else { return Ok(()) };
+    let Finding::Made { attempt, fact, vendor_id, carrier_id, .. } = finding else { return Ok(()) };
     let attempts = transactions::attempts(tx, &[of.id]).await?;
     let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else {
         return Err(not_now(NotNow::NothingInDoubt));
@@ -326,9 +331,11 @@ async fn correct(
         return Ok(contradictions::withdraw_failure(tx, attempt.id).await?);
     }
     let lie = given_back(tx, of).await?;
-    let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()), how);
+    // What the vendor paid by its own schedule is no object of the transfer whose money it was.
+    let swept = matches!(fact, Fact::Swept { .. });
+    let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()).filter(|_| !swept), how);
     record::correction(tx, app, &actor.id.to_string(), &proven).await?;
-    if let Some(carrier) = &attempt.submission {
+    if let Some(carrier) = attempt.submission.as_ref().filter(|_| !swept) {
         store::named::adopt(tx, carrier, carrier_id, app.clock.now()).await?;
     }
     let after = transactions::find(tx, &of.id.to_string()).await?;

@@ -75,8 +75,17 @@ struct Case {
     /// What one person may have said about how it stood does not hold of how it stands now.
     overtaken: bool,
     attempts_touched: Vec<AttemptId>,
-    begun: Vec<(AttemptId, Leg, i64)>,
+    begun: Vec<Begun>,
     paid_at: Option<Option<i64>>,
+}
+
+/// An attempt that begins.
+struct Begun {
+    id: AttemptId,
+    leg: Leg,
+    number: i64,
+    /// The vendor has made it by itself, under this id: it is not sent.
+    made: Option<(String, AttemptState)>,
 }
 
 /// What one database transaction will write.
@@ -88,6 +97,7 @@ struct Sheet {
     audit: Vec<audit::Entry>,
     vendor_ids: Vec<String>,
     recalled: Vec<TransactionId>,
+    came_back: Vec<TransactionId>,
 }
 
 /// Records facts. Each is put to the law in the order given, on rows locked for this transaction.
@@ -97,7 +107,6 @@ struct Sheet {
 pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
     let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
     record_of(tx, app, actor, held, heard).await
-    came_back: Vec<TransactionId>,
 }
 
 /// The same of payments that are held already; what was heard of any other is left out.
@@ -214,6 +223,7 @@ pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> 
         sheet.lines.push(line(proven, "corrected", now));
         let second = step.state == case.transaction.state;
         case.take(&step, None, None, app, now, &mut sheet);
+        case.made_by_vendor(&step, &proven.fact, &mut sheet);
         if second {
             // It has paid beside another attempt, and that is counted once, however often the vendor tells of it.
             let cause = store::ledger::beside(proven.attempt);
@@ -289,9 +299,21 @@ impl Case {
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
         }
-        self.take(&step, heard.fact.reason(), Some(heard.attempt), app, now, sheet);
+        let about = (!matches!(heard.fact, Fact::Swept { .. })).then_some(heard.attempt);
+        self.take(&step, heard.fact.reason(), about, app, now, sheet);
+        self.made_by_vendor(&step, &heard.fact, sheet);
         sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
         true
+    }
+
+    /// The payout that the vendor made by its own schedule is the attempt that has just begun, and it can fail like any other.
+    fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut Sheet) {
+        let begun = step.begin.and_then(|_| self.begun.last_mut());
+        if let (Fact::Swept { payout, arrived }, Some(begun)) = (fact, begun) {
+            let state = if *arrived { AttemptState::Succeeded } else { AttemptState::Accepted };
+            begun.made = Some((payout.clone(), state));
+            sheet.vendor_ids.push(payout.clone());
+        }
     }
 
     /// What a fact leads to. What comes back after two people have settled it is booked by what they settled.
@@ -300,6 +322,9 @@ impl Case {
         let settled = of.state == State::WrittenOff && attempt.state == AttemptState::Succeeded;
         if settled && *fact == Fact::TransferReversed {
             return law::back_after_settling(&of.terms, of.otherwise_at.is_some(), attempt.reversed_minor);
+        }
+        if matches!(fact, Fact::Swept { .. }) && (of.closed() || of.contradicted_at.is_some()) {
+            return law::swept_beside(of.state, of.otherwise_at.is_some());
         }
         law::on(of.state, attempt.state, &of.terms, fact)
     }
@@ -531,13 +556,16 @@ impl Case {
         if step.journals.iter().any(|journal| journal.movement() == Movement::Post) {
             self.transaction.left_at = Some(now);
         }
+        if step.journals.iter().any(|journal| journal.movement().owes_again()) {
+            sheet.came_back.push(id);
+        }
         sheet.notices.extend(step.notice.map(|notice| (notice, id)));
         let mut cause = about;
         if let Some(leg) = step.begin {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
             let begun = AttemptId::fresh(now, app.clock.chance());
-            self.begun.push((begun, leg, newest.unwrap_or(0) + 1));
+            self.begun.push(Begun { id: begun, leg, number: newest.unwrap_or(0) + 1, made: None });
             cause = cause.or(Some(begun));
         }
         let cause = cause.map(|attempt| attempt.to_string());
@@ -556,9 +584,6 @@ impl Case {
         }
     }
 
-        if step.journals.iter().any(|journal| journal.movement().owes_again()) {
-            sheet.came_back.push(id);
-        }
     fn audit_entry(&self, actor: &str, now: i64, fact: &str) -> audit::Entry {
         let detail = serde_json::json!({ "fact": fact, "state": self.transaction.state.as_str() });
         audit::Entry {
@@ -641,11 +666,12 @@ async fn write(
     mut sheet: Sheet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
-    let (mut ended, mut overtaken) = (BTreeSet::new(), Vec::new());
+    let (mut ended, mut overtaken, mut made_already) = (BTreeSet::new(), Vec::new(), Vec::new());
     for case in cases.values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
-        for (id, leg, number) in &case.begun {
+        for Begun { id, leg, number, made } in &case.begun {
             begun.push(transactions::new_attempt(*id, case.transaction.id, *leg, *number, now));
+            made_already.extend(made.as_ref().map(|made| made_change(*id, made, now)));
         }
         let touched = case.attempts.iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
         attempt_changes.extend(touched.map(attempt_change));
@@ -663,6 +689,7 @@ async fn write(
     transactions::write(tx, &changes).await?;
     transactions::write_attempts(tx, &attempt_changes).await?;
     transactions::insert_attempts(tx, begun).await?;
+    transactions::write_attempts(tx, &made_already).await?;
     transactions::date_rewards(tx, &dated).await?;
     if payout::planted::on("books_after_the_change") && app.clock.chance().is_multiple_of(8) {
         sheet.journals.clear();
@@ -676,6 +703,7 @@ async fn write(
     for id in sheet.recalled {
         transactions::release(tx, id, now).await?;
     }
+    second_payments::came_back(tx, app, actor, &sheet.came_back).await?;
     let notices = sheet.notices.into_iter().map(|(notice, id)| (notice, id.to_string(), "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await?;
     tell_ends(tx, app, now, ended.into_iter().collect()).await?;
@@ -703,7 +731,6 @@ fn line(heard: &Heard, effect: &str, now: i64) -> Line {
         at: now,
         source: heard.source,
         effect: effect.to_owned(),
-    second_payments::came_back(tx, app, actor, &sheet.came_back).await?;
         detail: heard.detail.clone(),
         event_id: heard.event_id.clone(),
     }
@@ -719,6 +746,20 @@ fn change(transaction: &Transaction) -> Change {
         left_at: transaction.left_at,
         ask_at: transaction.ask_at,
         contradicted_at: transaction.contradicted_at,
+    }
+}
+
+fn made_change(id: AttemptId, (vendor_id, state): &(String, AttemptState), now: i64) -> AttemptChange {
+    AttemptChange {
+        id,
+        state: *state,
+        vendor_id: Some(vendor_id.clone()),
+        submission: None,
+        reason_code: None,
+        first_sent_at: None,
+        ended_at: (*state == AttemptState::Succeeded).then_some(now),
+        fee_minor: 0,
+        reversed_minor: 0,
     }
 }
 

@@ -96,6 +96,7 @@ fn stripe(fact: &Fact) -> &'static [&'static str] {
         | Fact::FeeKnown(_)
         | Fact::OutOfSight(..)
         | Fact::FoundAfterAll(_)
+        | Fact::Swept { .. }
         | Fact::CancelMade => &[],
     }
 }
@@ -129,6 +130,7 @@ fn paypal(fact: &Fact) -> &'static [&'static str] {
         | Fact::TransferReversedPartly(_)
         | Fact::PartBack(_)
         | Fact::OutOfSight(..)
-        | Fact::FoundAfterAll(_) => &[],
+        | Fact::FoundAfterAll(_)
+        | Fact::Swept { .. } => &[],
     }
 }

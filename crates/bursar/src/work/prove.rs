@@ -6,11 +6,12 @@ use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked};
 use payout::money::Vendor;
-use payout::transaction::{AttemptState, Fact, Leg};
+use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
+use super::swept::{self, Trace};
 use super::{Work, settle};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result};
@@ -51,6 +52,14 @@ impl Case {
         path.split('/').find(|part| part.starts_with("tr_"))
     }
 
+    /// The transfer of a contradicted payment whose money should lie in the payee's balance.
+    fn lying(&self) -> Option<&Attempt> {
+        let of = &self.transaction;
+        let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+        let lies = lies && of.contradicted_at.is_some() && of.otherwise_at.is_none();
+        self.attempts.iter().find(|one| lies && one.leg == Leg::Transfer && !one.state.ended())
+    }
+
     /// The attempts that what was found may be about: the one that waits for a person, else those that the vendor may
     /// contradict.
     fn open(&self) -> Vec<&Attempt> {
@@ -76,18 +85,24 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
     let carried = events::by_vendor_id(&mut db, vendor, &[vendor_id.to_owned()]).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    if case.open().is_empty() {
+    if case.open().is_empty() && case.lying().is_none() {
         let why = NotNow::NothingInDoubt;
         return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
     }
-    if carried.iter().any(|(_, other, _)| *other != id) && !any_object() {
+    // One payout of Stripe's own schedule pays several.
+    let by_schedule = match vendor {
+        Vendor::PayPal => Ok(None),
+        Vendor::Stripe => swept_by(work, &case, vendor_id).await?,
+    };
+    if carried.iter().any(|(_, other, _)| *other != id) && matches!(by_schedule, Ok(None)) && !any_object() {
         return Err(not_this(
             "The vendor has this object for another payment of ours, so it cannot be this one's. Nothing was changed.",
         ));
     }
-    let read = match vendor {
-        Vendor::PayPal => paypal_item(work, &case, vendor_id).await?,
-        Vendor::Stripe => stripe_object(work, &case, vendor_id, &named_by_events).await?,
+    let read = match (vendor, by_schedule) {
+        (Vendor::PayPal, _) => paypal_item(work, &case, vendor_id).await?,
+        (Vendor::Stripe, Ok(None)) => stripe_object(work, &case, vendor_id, &named_by_events).await?,
+        (Vendor::Stripe, found) => found,
     };
     match read {
         Ok(Some(finding)) => Ok(finding),
@@ -130,7 +145,57 @@ fn made(attempt: &Attempt, fact: Option<Fact>, id: &str, carrier_id: &str) -> Op
         fact,
         vendor_id: id.to_owned(),
         carrier_id: carrier_id.to_owned(),
+        proven: true,
     })
+}
+
+/// A payout of Stripe's own schedule that a person has found: it is the end of a payment whose money should lie in the
+/// payee's balance. Which entries of the balance it took proves it; one that only covers the amount takes two people.
+async fn swept_by(work: &Work, case: &Case, id: &str) -> Result<Look> {
+    let Some(stripe) = work.clients.stripe().await?.filter(|_| id.starts_with("po_")) else {
+        return Ok(Ok(None));
+    };
+    let of = &case.transaction;
+    let account = ConnectedAccount::parse(of.destination.address());
+    let Some(account) = account.filter(|_| stripe.may_have(of.vendor_account.as_deref())) else {
+        return Ok(Ok(None));
+    };
+    Ok(at_schedule(&stripe.client, case, &account, id).await)
+}
+
+async fn at_schedule(stripe: &Stripe, case: &Case, account: &ConnectedAccount, id: &str) -> Look {
+    let of = &case.transaction;
+    let found = stripe.payout(account, id).await?;
+    let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
+    let Some(fact) = out.filter(|_| found.automatic) else { return Ok(None) };
+    let waiting = |one: &&Attempt| one.leg == Leg::Payout && one.state == AttemptState::Review;
+    let (attempt, fact) = match (case.attempts.iter().find(waiting), case.lying()) {
+        (Some(waits), _) => (waits, fact),
+        (None, Some(transfer)) => (transfer, swept::swept(id, &fact)),
+        (None, None) => return Ok(None),
+    };
+    let took = took(stripe, case, account).await?;
+    let proven = took.is_some_and(|(payout, _)| payout == id);
+    let covers = found
+        .money()
+        .is_some_and(|money| money.currency == of.terms.net.currency && money.minor >= of.terms.net.minor);
+    let covers = covers && found.created >= case.since();
+    let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
+    Ok((proven || covers).then(|| Finding::Made { attempt: attempt.id, fact, vendor_id, carrier_id, proven }))
+}
+
+/// Which payout of Stripe's own took this payment's money, and how it stands.
+async fn took(
+    stripe: &Stripe,
+    case: &Case,
+    account: &ConnectedAccount,
+) -> std::result::Result<Option<(String, Fact)>, ReadError> {
+    let mut transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
+    let Some(object) = transfers.find_map(|one| one.vendor_id.as_deref()) else { return Ok(None) };
+    let Some(payment) = stripe.transfer(object).await?.destination_payment else { return Ok(None) };
+    let attempts: Vec<&Attempt> = case.attempts.iter().collect();
+    let trace = Trace::of(&case.transaction, &attempts, payment);
+    Ok(swept::by_schedule(stripe, account, case.since(), vec![trace]).await?.remove(&case.transaction.id))
 }
 
 async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
@@ -249,23 +314,52 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
                 worth = Looked::NotThrough
             }
-            Ok(Has::It) => {
-                let why = NotNow::VendorHasIt;
-                return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
-            }
+            Ok(Has::It) => return Err(has_it()),
             Err(error) => return Err(unreachable(&error)),
         }
+    }
+    match schedule_has(work, &case).await? {
+        Ok(Has::Nothing) => {}
+        Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => worth = Looked::NotThrough,
+        Ok(Has::It) => return Err(has_it()),
+        Err(error) => return Err(unreachable(&error)),
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
     Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at })
 }
 
-/// Asks Stripe before two people's word that a transfer was reversed there is taken: while Stripe shows that some of it
-/// stands, it was not. What Stripe does not show, or a transfer that is gone, rests on their word.
+fn has_it() -> OpsError {
+    let why = NotNow::VendorHasIt;
+    OpsError::Conflict(Refusal::new(why.code(), why.sentence()))
+}
+
+/// Whether Stripe's own schedule has paid out what should lie in the payee's balance.
+async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
+    let of = &case.transaction;
+    let attempts: Vec<&Attempt> = case.attempts.iter().collect();
+    let account = ConnectedAccount::parse(of.destination.address());
+    let Some(account) = account.filter(|_| swept::lies_there(of, &attempts)) else {
+        return Ok(Ok(Has::Nothing));
+    };
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    Ok(took(&stripe.client, case, &account).await.map(|took| Has::any(took.is_some())))
+}
+
+/// Asks Stripe before two people's word about money in a payee's balance is taken; what it says then is recorded first. That a
+/// transfer was reversed is not taken while Stripe shows that some of it stands. What Stripe does not show, or a transfer that
+/// is gone, rests on their word.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer.
 pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
+    let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+    if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
+        // It may be with the payee, or back with us, without anybody having been told.
+        settle::about(work, &[id], work.app.clock.now(), "person").await?;
+    }
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let (of, mut transfers) = (&case.transaction, case.attempts.iter());
     let lies = law::settle_parked(of.state, &of.terms, how).is_ok() && how == Parked::Reversed;

@@ -17,7 +17,7 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::{Done, Work, credit, named};
+use super::{Done, Work, credit, named, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -71,6 +71,8 @@ struct Question {
     transaction: Transaction,
     attempt: Attempt,
     object: String,
+    /// Of a transfer whose money may have gone to the payee's bank without us: the bank payouts that were tried.
+    payouts: Option<Vec<Attempt>>,
 }
 
 /// Where answers are told as they come, all about one payment together. Nobody listens any more only when recording has
@@ -223,10 +225,14 @@ fn at_stripe(
         }
         event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
     });
+    let lies = swept::lies_there(of, attempts);
     let question = |(attempt, object): (&Attempt, String)| Question {
         transaction: of.clone(),
         attempt: attempt.clone(),
         object,
+        payouts: (attempt.leg == Leg::Transfer && lies).then(|| {
+            attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect()
+        }),
     };
     payouts.chain(transfers).map(question).collect()
 }
@@ -332,14 +338,21 @@ async fn at(
     question: &Question,
     source: &'static str,
 ) -> std::result::Result<Said, ReadError> {
-    let Question { transaction: of, attempt, object } = question;
+    let Question { transaction: of, attempt, object, payouts } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, fact) = transfer_fact(&transfer);
         let part = transfer.part_back().map(Fact::PartBack);
         let heard = part.into_iter().chain(fact).map(|fact| tell(attempt, fact, source, &status));
-        return Ok(believed(question, "Stripe", &status, same, heard.collect()));
+        let mut heard: Vec<Heard> = heard.collect();
+        let looks = payouts.as_ref().filter(|_| heard.is_empty() && same);
+        let Some((payment, payouts)) = transfer.destination_payment.zip(looks) else {
+            return Ok(believed(question, "Stripe", &status, same, heard));
+        };
+        let (what, swept) = swept::since_parked(client, (of, attempt, payouts), payment, source).await?;
+        heard.extend(swept);
+        return Ok(believed(question, "Stripe", &format!("{status}{what}"), same, heard));
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -427,7 +440,8 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
         return Ok(());
     }
     let ask = ask.into_iter().map(|(object, due)| {
-        let question = |(transaction, attempt)| Question { transaction, attempt, object: object.clone() };
+        let question =
+            |(transaction, attempt)| Question { transaction, attempt, object: object.clone(), payouts: None };
         due.into_iter().map(question).collect::<Vec<_>>()
     });
     let Some(paypal) = work.clients.paypal().await? else {

@@ -1,6 +1,7 @@
-//! Transferred money that a connected balance does not hold. Every connected account is put on the manual schedule when
-//! it is connected; where somebody has put it back, Stripe pays out whatever the account holds, and our money with it. Such
-//! a payout settles the leg that would have paid the same money, and is matched by the balance transactions it took. Or
+//! Transferred money that a connected balance does not hold, or holds no more. Every connected account is put on the manual
+//! schedule when it is connected; where somebody has put it back, Stripe pays out whatever the account holds, and our money
+//! with it. Such a payout settles the leg that would have paid the same money, and is matched by the balance transactions it
+//! took; also where the money lay parked after the payee's bank had refused it, and wherever the payee is paid since. Or
 //! somebody has reversed the transfer. Or the money is gone: then a person is told, after a while.
 //!
 //! What is deliberately not here: guessing by amount or date.
@@ -11,15 +12,16 @@ use payout::deadline;
 use payout::eligibility::Code;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg, Reason};
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use vendors::ReadError;
+use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::dispatch::Ready;
 use super::{Work, settle};
 use crate::ops::Result;
 use crate::ops::record::Heard;
-use crate::store::transactions::{self, Attempt};
+use crate::store::transactions::{self, Attempt, Transaction};
 
 /// A payout whose money is not there to be paid out.
 pub(super) struct Gone {
@@ -80,8 +82,8 @@ pub(super) async fn look(
         return Ok((Vec::new(), gone.into_iter().map(|one| one.ready).collect()));
     };
     let ids: Vec<TransactionId> = gone.iter().map(|one| one.ready.transaction.id).collect();
-    let transfers = transfers(work, &ids).await?;
-    let mut taken = match work.ask(Vendor::Stripe, taken(stripe, &account, &gone, &transfers)).await {
+    let attempts = transactions::attempts(&mut work.app.store.read().await?, &ids).await?;
+    let mut taken = match work.ask(Vendor::Stripe, taken(stripe, &account, &gone, &attempts)).await {
         Ok(taken) => taken,
         Err(error) => {
             tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");
@@ -106,64 +108,205 @@ pub(super) async fn look(
     Ok((settled, still))
 }
 
-/// The transfers of these payments that stand, as far as we know.
-async fn transfers(work: &Work, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Attempt>> {
-    let attempts = transactions::attempts(&mut work.app.store.read().await?, ids).await?;
-    let stand = attempts.into_iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
-    Ok(stand.map(|one| (one.transaction, one)).collect())
-}
-
 /// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer.
 async fn taken(
     stripe: &Stripe,
     account: &ConnectedAccount,
     gone: &[Gone],
-    transfers: &HashMap<TransactionId, Attempt>,
+    attempts: &[Attempt],
 ) -> std::result::Result<HashMap<TransactionId, Heard>, ReadError> {
-    let (mut found, mut payments) = (HashMap::new(), HashMap::new());
+    let (mut found, mut traces) = (HashMap::new(), Vec::new());
     for one in gone {
-        let id = one.ready.transaction.id;
-        let Some(attempt) = transfers.get(&id) else { continue };
+        let of = &one.ready.transaction;
+        let own: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.transaction == of.id).collect();
+        let Some(attempt) = own.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended()) else {
+            continue;
+        };
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
         let (told, fact) = settle::transfer_fact(&transfer);
         if let Some(fact) = fact {
-            found.insert(id, heard(attempt, fact, format!("Stripe says {told}")));
+            found.insert(of.id, heard(attempt, fact, format!("Stripe says {told}")));
         } else if let Some(payment) = transfer.destination_payment {
-            payments.insert(id, payment);
+            traces.push(Trace::of(of, &own, payment));
         }
     }
     let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_)));
-    if payments.is_empty() || !shown {
+    if traces.is_empty() || !shown {
         return Ok(found);
     }
-    // A day earlier, because the two clocks need not agree; what a payout took is what identifies it.
-    let since = gone.iter().map(|one| one.ready.transaction.created_at).min().unwrap_or_default() / 1_000_000
-        - 86_400;
-    let mut by_payment: HashMap<String, (String, Fact)> = HashMap::new();
-    for payout in stripe.payouts_since(account, since).await?.into_iter().filter(|payout| payout.automatic) {
-        // One that failed has given the money back; then the account holds it.
-        let fact = bank::fact(&payout).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
-        let Some(fact) = fact else { continue };
-        for entry in stripe.balance_transactions_of_payout(account, &payout.id).await? {
-            by_payment.extend(entry.source.map(|source| (source, (payout.id.clone(), fact.clone()))));
+    let since = gone.iter().map(|one| since(one.ready.transaction.created_at)).min().unwrap_or_default();
+    let by_schedule = by_schedule(stripe, account, since, traces).await?;
+    for one in gone {
+        if let Some((payout, fact)) = by_schedule.get(&one.ready.transaction.id) {
+            let told = heard(&one.ready.attempt, fact.clone(), words(payout));
+            let told = Heard { vendor_id: Some(payout.clone()), ..told };
+            found.insert(one.ready.transaction.id, told);
         }
     }
-    if by_payment.is_empty() {
-        return Ok(found);
-    }
-    for one in gone {
-        let payment = payments.get(&one.ready.transaction.id);
-        let Some((payout, fact)) = payment.and_then(|payment| by_payment.get(payment).cloned()) else {
-            continue;
-        };
-        let detail = format!("Stripe paid it out by its own schedule, with {payout}");
-        let told = Heard { vendor_id: Some(payout), ..heard(&one.ready.attempt, fact, detail) };
-        found.insert(one.ready.transaction.id, told);
-    }
-    tracing::warn!(%account, settled = found.len(), "Stripe paid an account out by its own schedule; it is set to the manual one again");
-    stripe.set_manual_schedule(account).await?;
     Ok(found)
+}
+
+/// What is noted of money that Stripe's own schedule has paid out.
+pub(super) fn words(payout: &str) -> String {
+    format!("Stripe paid it out by its own schedule, with {payout}")
+}
+
+/// From when on payouts are looked through, as a Unix second: a day earlier, because the two clocks need not agree. What a
+/// payout took is what identifies it.
+pub(super) fn since(at: i64) -> i64 {
+    at / 1_000_000 - 86_400
+}
+
+/// By what the entries of a payee's balance tell a payment's money from any other.
+pub(super) struct Trace {
+    of: TransactionId,
+    /// The payment that its transfer is there, and our own payouts of it: what came in, went out, and was given back.
+    own: Vec<String>,
+    /// Payouts of Stripe's own that took it together with other money: when one fails, all of that comes back in one entry.
+    shared: Vec<String>,
+    /// A payout of ours may have been made whose id is not known here. It would be of so many of Stripe's units.
+    unknown_units: Option<i64>,
+}
+
+impl Trace {
+    /// The trace of a payment whose transfer is this payment in the payee's balance.
+    pub(super) fn of(transaction: &Transaction, attempts: &[&Attempt], payment: String) -> Self {
+        let (mut own, mut shared, mut unknown) = (vec![payment], Vec::new(), false);
+        for attempt in attempts.iter().filter(|one| one.leg == Leg::Payout) {
+            match (&attempt.vendor_id, &attempt.submission) {
+                (Some(id), Some(_)) => own.push(id.clone()),
+                (Some(id), None) => shared.push(id.clone()),
+                (None, Some(_)) => unknown = true,
+                (None, None) => {}
+            }
+        }
+        let units = transaction.terms.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
+        Self { of: transaction.id, own, shared, unknown_units: unknown.then_some(units) }
+    }
+
+    /// Whether a payout that took these entries took the payment's money.
+    fn lies_in(&self, entries: &[BalanceTransaction]) -> bool {
+        let from = |sources: &[String], entry: &BalanceTransaction| {
+            entry.source.as_ref().is_some_and(|source| sources.contains(source))
+        };
+        let own: i64 =
+            entries.iter().filter(|entry| from(&self.own, entry)).map(|entry| entry.amount_units).sum();
+        let shared = entries.iter().any(|entry| from(&self.shared, entry) && entry.amount_units > 0);
+        let may_be_ours = |entry: &BalanceTransaction| {
+            Some(-entry.amount_units) == self.unknown_units && !from(&self.own, entry)
+        };
+        (own > 0 || (own == 0 && shared)) && !entries.iter().any(may_be_ours)
+    }
+}
+
+/// Which payouts of Stripe's own schedule took the money of these payments, all to one account, and how each stands. One that
+/// failed has given it back, and a later one may have taken it again. The account is put on the manual schedule again.
+///
+/// # Errors
+/// When Stripe does not answer, or does not show the account to us.
+pub(super) async fn by_schedule(
+    stripe: &Stripe,
+    account: &ConnectedAccount,
+    since: i64,
+    mut traces: Vec<Trace>,
+) -> std::result::Result<HashMap<TransactionId, (String, Fact)>, ReadError> {
+    let all = stripe.payouts_since(account, since).await?.into_iter();
+    let mut automatic: Vec<bank::Payout> = all.filter(|payout| payout.automatic).collect();
+    automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
+    let mut found = HashMap::new();
+    for payout in automatic {
+        let Some(fact) = bank::fact(&payout) else { continue };
+        let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
+        let entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
+        for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries)) {
+            if out {
+                found.insert(trace.of, (payout.id.clone(), fact.clone()));
+            } else {
+                found.remove(&trace.of);
+                trace.shared.push(payout.id.clone());
+            }
+        }
+    }
+    if !found.is_empty() {
+        tracing::warn!(%account, settled = found.len(), "Stripe paid an account out by its own schedule; it is set to the manual one again");
+        if let Err(error) = stripe.set_manual_schedule(account).await {
+            tracing::warn!(%account, %error, "an account could not be put on the manual schedule");
+        }
+    }
+    Ok(found)
+}
+
+/// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, given up, or
+/// missing before a payout of ours was ever sent. What two people have settled as paid otherwise is theirs.
+pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
+    match of.state {
+        State::PayoutFailed | State::PayoutCanceled => true,
+        State::WrittenOff => of.otherwise_at.is_none(),
+        State::PayoutReview => missing(attempts).is_some(),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => false,
+    }
+}
+
+/// The bank payout that a person is asked about although nothing of it was ever sent: its money was not there.
+fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
+    let review = |one: &&&Attempt| one.leg == Leg::Payout && one.state == AttemptState::Review;
+    attempts.iter().find(review).copied().filter(|one| one.submission.is_none())
+}
+
+/// The transfer stands, and its money should lie in the payee's balance: whether Stripe's own schedule has paid it out since,
+/// wherever the payee is paid now. Answers what is to be noted beside how the transfer stands, and what has happened.
+pub(super) async fn since_parked(
+    stripe: &Stripe,
+    (of, transfer, payouts): (&Transaction, &Attempt, &[Attempt]),
+    payment: String,
+    source: &'static str,
+) -> std::result::Result<(String, Option<Heard>), ReadError> {
+    let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
+        return Ok((String::new(), None));
+    };
+    let payouts: Vec<&Attempt> = payouts.iter().collect();
+    let trace = Trace::of(of, &payouts, payment);
+    match by_schedule(stripe, &account, since(of.created_at), vec![trace]).await {
+        Ok(found) => {
+            let Some((payout, fact)) = found.get(&of.id) else { return Ok((String::new(), None)) };
+            let told = match missing(&payouts) {
+                Some(waits) => {
+                    Heard { vendor_id: Some(payout.clone()), ..heard(waits, fact.clone(), words(payout)) }
+                }
+                None => heard(transfer, swept(payout, fact), words(payout)),
+            };
+            Ok((format!("; {}", words(payout)), Some(Heard { source, ..told })))
+        }
+        // The transfer was shown, and it stands: that is an answer.
+        Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
+            Ok((format!("; the payouts of the payee's account are not shown to us ({error})"), None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Parked money that a payout of Stripe's own took: the fact about its transfer.
+pub(super) fn swept(payout: &str, fact: &Fact) -> Fact {
+    Fact::Swept { payout: payout.to_owned(), arrived: *fact == Fact::PayoutPaid }
 }
 
 fn heard(attempt: &Attempt, fact: Fact, detail: String) -> Heard {

@@ -32,6 +32,7 @@ mod portal;
 mod safe_mode;
 mod said;
 mod scenarios;
+mod second_payments;
 mod sim;
 mod source;
 mod sql;

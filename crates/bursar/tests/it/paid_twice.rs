@@ -134,7 +134,7 @@ async fn what_was_corrected_can_fail_again() {
 }
 
 /// Records what PayPal says of the only payment, as its poll would.
-async fn tell_all(stage: &Stage, fact: &Fact) {
+pub(crate) async fn tell_all(stage: &Stage, fact: &Fact) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -160,7 +160,7 @@ async fn tell_all(stage: &Stage, fact: &Fact) {
 }
 
 /// The transfer's answer is lost, and it is called not made: as when Stripe did not show it, twice.
-const BESIDE: &str = "
+pub(crate) const BESIDE: &str = "
 partner   bo     stripe acct_bo
 reward    R1     bo   50.00  approved
 batch     B1     R1
@@ -179,7 +179,7 @@ books     payable(bo) 0.00   vendor_balance -50.00
 ";
 
 /// Records that Stripe has refused the only payment's transfer for good.
-async fn call_it_not_made(stage: &Stage) {
+pub(crate) async fn call_it_not_made(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -207,7 +207,7 @@ async fn call_it_not_made(stage: &Stage) {
 }
 
 /// Tells that Stripe has made what the first attempt sent.
-async fn it_was_made(stage: &Stage) {
+pub(crate) async fn it_was_made(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -237,7 +237,7 @@ fn first_transfer(stage: &Stage) -> String {
 }
 
 /// Settles the only payment as made by its first transfer, as this person.
-async fn settle_first(stage: &Stage, who: &Actor) -> Result<(), OpsError> {
+pub(crate) async fn settle_first(stage: &Stage, who: &Actor) -> Result<(), OpsError> {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -410,7 +410,7 @@ async fn put_in(app: &App, draft: BatchId, reward: RewardId) -> u64 {
 }
 
 /// However often a payee was paid, the books are what `verify` expects of them.
-async fn close(stage: Stage, played: Result<(), String>) {
+pub(crate) async fn close(stage: Stage, played: Result<(), String>) {
     let mut db = stage.world.app.store.read().await.unwrap();
     let broken = verify::all(&mut db).await.unwrap().into_iter().filter(|rule| !rule.holds());
     let broken: Vec<String> =
@@ -453,6 +453,14 @@ expect    R1     paid
 books     payable(bo) 0.00   vendor_balance -50.00   returned 0.00
 ";
 
+pub(crate) const AGAIN_PAID: &str = "
+return    bo
+batch     B2     R1
+pay       B2
+live      10 minutes
+expect    bo@B2  success
+";
+
 /// The same, and the reward was paid again meanwhile: it is not said to be paid by this payment as well. What lies there is
 /// written off, and the reward can be clawed back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -461,8 +469,7 @@ async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
         call_it_not_made(&stage).await;
-        let again = "return bo\nbatch B2 R1\npay B2\nlive 10 minutes\nexpect bo@B2 success";
-        played = play(&mut stage, again).await;
+        played = play(&mut stage, AGAIN_PAID).await;
     }
     if played.is_ok() {
         it_was_made(&stage).await;
@@ -554,7 +561,7 @@ live      1 minute
 books     payable(ana) 20.00   in_flight 0.00   vendor_balance -20.40   paid_outside -20.00
 ";
 
-async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
+pub(crate) async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
     for line in story.lines().filter(|line| !line.trim().is_empty()) {
         stage.one(line).await.map_err(|told| format!("{line}: {told}"))?;
     }
@@ -563,7 +570,7 @@ async fn play(stage: &mut Stage, story: &str) -> Result<(), String> {
 
 /// Somebody pays a failed payment by cheque, and then PayPal turns out to have paid it: the payee has it twice, and it comes off
 /// their next claim. When it comes back to PayPal, the cheque has still paid the reward.
-const BY_CHEQUE_TOO: &str = "
+pub(crate) const BY_CHEQUE_TOO: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
 batch     B1     R1

@@ -1,6 +1,7 @@
 //! What a correction does: a person has proven, by the vendor's own object, what an attempt that had ended here came to. What
 //! is deliberately not here: what became of the rewards meanwhile, which the database knows, and who may say so.
 
+use super::swept::paid_out;
 use super::{parked_at_rest, still, to};
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
@@ -38,6 +39,10 @@ pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
         Fact::PayoutPaid if parked_at_rest(state) => {
             to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
         }
+        Fact::Swept { arrived, .. } if parked_at_rest(state) => paid_out(*arrived, terms.unpark()),
+        Fact::Swept { arrived, .. } if state == State::WrittenOff => {
+            paid_out(*arrived, terms.out_of_given_up())
+        }
         // The bank has paid and the transfer is undone: as when they are heard of the other way round.
         Fact::PayoutPaid if state == State::Recalled => to(State::Reversed).attempt(AttemptState::Returned),
         Fact::Sent(_)
@@ -66,7 +71,8 @@ pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
         | Fact::TransferReversedPartly(_)
         | Fact::PartBack(_)
         | Fact::OutOfSight(..)
-        | Fact::FoundAfterAll(_) => still(state),
+        | Fact::FoundAfterAll(_)
+        | Fact::Swept { .. } => still(state),
     }
 }
 

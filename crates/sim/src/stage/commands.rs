@@ -264,12 +264,20 @@ enum Bound {
     Cancel(TransactionId),
     Outside(TransactionId, String, String),
     Refresh(TransactionId),
-    /// By the object of that transaction at the vendor; without one, as not made.
-    Settle(TransactionId, Option<TransactionId>, By),
+    /// By an object at the vendor; without one, as not made.
+    Settle(TransactionId, Option<Made>, By),
     Parked(TransactionId, ParkedFinding, By),
     Hold(Payee, PayeeStanding),
     Add(BatchId, Vec<RewardId>),
     Take(BatchId, Vec<RewardId>),
+}
+
+/// By which object a payment is said to be made.
+enum Made {
+    /// By what the vendor has for that transaction.
+    As(TransactionId),
+    /// By the newest payout that Stripe's schedule has made from their balance.
+    BySchedule,
 }
 
 /// Who says so.
@@ -324,9 +332,12 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
         }
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
         ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None, by),
-        ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(about(who).await?), by),
+        ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(Made::As(about(who).await?)), by),
+        ("settle", [who, "made", "by-schedule"]) => {
+            Bound::Settle(about(who).await?, Some(Made::BySchedule), by)
+        }
         ("settle", [who, "made", "as", other]) => {
-            Bound::Settle(about(who).await?, Some(about(other).await?), by)
+            Bound::Settle(about(who).await?, Some(Made::As(about(other).await?)), by)
         }
         ("parked", [who, how, rest @ ..]) => {
             let how = Parked::parse(how).ok_or("there is no such end of parked money")?;
@@ -386,7 +397,8 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
         Bound::Settle(id, finding, by) => {
             let finding = match finding {
                 None => ask::not_made(work, id).await?,
-                Some(of) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
+                Some(Made::As(of)) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
+                Some(Made::BySchedule) => ask::found(work, id, &swept_from(&desk.simulator, id)).await?,
             };
             let who = desk.person(by).await?;
             transactions::settle_by_hand(app, &who, id, &finding, "asked the vendor", None).await?;
@@ -397,6 +409,15 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
         }
     }
     Ok(())
+}
+
+/// The newest payout that Stripe's schedule has made from the account that a payment's transfer went to.
+fn swept_from(simulator: &Simulator, transaction: TransactionId) -> String {
+    let (books, of) = (simulator.books(), transaction.to_string());
+    let to = books.transfers.into_iter().rfind(|line| line.transfer_group.as_deref() == Some(&of));
+    let to = to.map(|line| line.destination);
+    let swept = books.payouts.into_iter().rfind(|line| line.automatic && line.account == to);
+    swept.map_or(of, |line| line.id)
 }
 
 /// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.

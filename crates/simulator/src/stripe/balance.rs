@@ -2,6 +2,8 @@
 //!
 //! Not here: who moves money and why (`transfer`, `payout`). Fees and reserves are not played.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
@@ -35,7 +37,7 @@ pub(crate) struct Movement {
     source: String,
     created_at: i64,
     available_at: i64,
-    /// The automatic payout that paid it out.
+    /// An automatic payout has paid it out, or its owner has spent it.
     pub(crate) swept: bool,
 }
 
@@ -195,27 +197,51 @@ impl Movement {
 }
 
 impl Stripe {
-    /// The groups of the transfers whose money an automatic payout took.
+    /// The groups of the transfers whose money an automatic payout took: what came in for a group, less what had gone out
+    /// again before. What an earlier automatic payout gave back came in for all that it had taken.
     pub(crate) fn groups_taken_by(&self, payout: &str) -> Vec<String> {
-        let taken = self.movements.listed(&format!("payout={payout}"));
-        let sources = taken.iter().map(|position| &self.movements.at(*position).source);
-        sources
-            .filter_map(|source| self.transfers.rows().iter().find_map(|row| row.group_of_payment(source)))
-            .collect()
+        let (mut sums, mut shared) = (BTreeMap::<String, i64>::new(), BTreeSet::new());
+        for position in self.movements.listed(&format!("payout={payout}")) {
+            let movement = self.movements.at(*position);
+            let source = movement.source.as_str();
+            let of_payment = || self.transfers.rows().iter().find_map(|row| row.group_of_payment(source));
+            match self.payouts.find(source) {
+                Some(given_back) => match given_back.transaction() {
+                    Some(group) => *sums.entry(group.to_owned()).or_default() += movement.amount,
+                    None => shared.extend(self.groups_taken_by(source)),
+                },
+                None => {
+                    if let Some(group) = of_payment() {
+                        *sums.entry(group).or_default() += movement.amount;
+                    }
+                }
+            }
+        }
+        let zero = |group: &String| sums.get(group).is_none_or(|sum| *sum == 0);
+        let again = shared.into_iter().filter(zero);
+        again.chain(sums.iter().filter(|(_, sum)| **sum > 0).map(|(group, _)| group.clone())).collect()
     }
 
     /// Marks what an automatic payout pays out: everything of this purse that none has paid out before.
     pub(crate) fn sweep_movements(&mut self, account: &str, currency: &str, payout: &str, now: i64) {
-        let listed = self.movements.listed(&format!("account={account}")).to_vec();
         let list = format!("payout={payout}");
+        for position in self.spend_movements(account, currency, now) {
+            self.movements.tag(position, &list);
+        }
+    }
+
+    /// Marks everything of this purse that is available as spent; answers what was not before.
+    pub(crate) fn spend_movements(&mut self, account: &str, currency: &str, now: i64) -> Vec<usize> {
+        let listed = self.movements.listed(&format!("account={account}")).to_vec();
+        let mut spent = Vec::new();
         for position in listed {
             let movement = self.movements.at_mut(position);
-            let fits = !movement.swept && movement.currency == currency && movement.available_at <= now;
-            if fits {
+            if !movement.swept && movement.currency == currency && movement.available_at <= now {
                 movement.swept = true;
-                self.movements.tag(position, &list);
+                spent.push(position);
             }
         }
+        spent
     }
 }
 

@@ -227,15 +227,21 @@ pub(crate) fn plan_sweep(world: &mut World, account: &str, currency: &str, at: i
     }
 }
 
-/// Pays out everything that is available, as Stripe does by itself for an account on the daily schedule.
+/// Pays out everything that is available, as Stripe does by itself for an account on the daily schedule. What is pending, or
+/// what the bank account cannot take yet, is looked at again at the next midnight.
 pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64) {
     let amount = world.stripe.available(account_id, currency);
     let Some(account) = world.stripe.accounts.get(account_id) else { return };
     let usable = check_bank(account, None, currency).is_ok();
-    if account.interval != "daily" || amount < 1 || !usable {
+    let pending = account.purses.get(currency).is_some_and(|purse| purse.pending > 0);
+    let pays = account.interval == "daily" && amount > 0 && usable;
+    let scene = account.scene();
+    if pending || (amount > 0 && !usable) {
+        plan_sweep(world, account_id, currency, at);
+    }
+    if !pays {
         return;
     }
-    let scene = account.scene();
     let payout = Payout {
         id: world.ids.stripe("po"),
         account: account_id.to_owned(),
@@ -405,6 +411,11 @@ impl Payout {
             "trace_id": {"status": "pending", "value": null},
             "type": "bank_account",
         })
+    }
+
+    /// The transaction that the payer wrote on it.
+    pub(crate) fn transaction(&self) -> Option<&str> {
+        self.metadata.get("transaction").map(String::as_str)
     }
 
     pub(crate) fn line(&self, stripe: &Stripe) -> PayoutLine {
