@@ -77,13 +77,25 @@ async fn payments(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<Tran
         let some = transactions::list(db, &filter, AT_ONCE).await?;
         filter.after = some.last().map(|last| last.id.to_string());
         let more = some.len() as u64 == AT_ONCE.unsigned_abs();
-        found.extend(some.into_iter().filter(in_it));
+        found.extend(some.into_iter().flat_map(made).filter(in_it));
         if !more {
             break;
         }
     }
     found.sort_by_key(|one| (day_of(one), one.number));
     Ok(found)
+}
+
+/// The payments that a transaction stands for: one, or two where the vendor has paid what somebody has paid outside as well.
+/// The payee has both, whatever is taken off their next claim for it.
+#[must_use]
+pub fn made(one: Transaction) -> Vec<Transaction> {
+    let gone = one.left_at.is_some() && !matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
+    if !gone || one.outside.is_none() || one.otherwise_at.is_some() {
+        return vec![one];
+    }
+    let by_vendor = Transaction { outside: None, ..one.clone() };
+    vec![one, by_vendor]
 }
 
 fn day_of(one: &Transaction) -> String {

@@ -48,11 +48,15 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &Which) -> Result<Vec<Su
             conditions.and("outside_on >= ? AND outside_on < ?", values);
         }
     }
-    // As [`super::transactions::Transaction::given`] has it.
-    let sql = "SELECT currency, state, \
-               {sum(CASE WHEN outside_at IS NOT NULL AND otherwise_at IS NULL THEN amount_minor ELSE net_minor END)} \
-               FROM payout_transaction {where} \
-               GROUP BY currency, state ORDER BY currency, state";
+    // As [`super::transactions::Transaction::given`] has it; what the vendor has paid as well is told by itself.
+    let outside = "SELECT currency, state, {sum(CASE WHEN otherwise_at IS NULL THEN amount_minor ELSE net_minor END)} \
+                   FROM payout_transaction {where} GROUP BY currency, state ORDER BY currency, state";
+    let by_vendor = "SELECT currency, state, {sum(net_minor)} \
+                     FROM payout_transaction {where} GROUP BY currency, state ORDER BY currency, state";
+    let sql = match which {
+        Which::OutsideBetween(..) => outside,
+        Which::Open | Which::PaidBetween(..) => by_vendor,
+    };
     let read = |row: &AnyRow| {
         let (code, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;

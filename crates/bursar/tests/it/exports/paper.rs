@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use axum::http::StatusCode;
+use bursar::ops::tax;
 use payout::access::Role;
 
 use crate::pages::Browser;
@@ -62,4 +63,36 @@ async fn a_statement_lists_the_year_and_is_his_own() {
     }
     assert_eq!(bo.bytes("/payees/ana/statements/2026.pdf").await.0, StatusCode::NOT_FOUND);
     stage.close(outcome).await;
+}
+
+/// What somebody has paid outside, and the vendor as well: the payee has both, so both stand on the statement, in the portal and in
+/// the tax figures, and where the vendor's comes back, one does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_tells_what_was_paid_outside_and_by_the_vendor() {
+    let mut stage = Stage::open("exports_both", 38).await;
+    let played = crate::paid_twice::play(&mut stage, crate::paid_twice::BY_CHEQUE_TOO).await;
+    let mut staff = Browser::of(&stage.world, Role::Auditor, "pat").await;
+    let mut ana = Browser::of_partner(&stage.world, Role::Partner, "ana").await;
+    let both = ["Total USD: 40.00 in 2 payments", "outside: CHEQUE-7", "Paid outside", "PayPal a", "Success"];
+    told(&stage, &mut staff, &mut ana, &both, 4_000).await;
+    crate::paid_twice::tell_all(&stage, &payout::transaction::Fact::ItemReversed).await;
+    told(&stage, &mut staff, &mut ana, &["Total USD: 20.00 in 1 payment", "outside: CHEQUE-7"], 2_000).await;
+    stage.close(played).await;
+}
+
+/// The statement says these words, and the portal and the tax figures the sum.
+async fn told(stage: &Stage, staff: &mut Browser, partner: &mut Browser, said: &[&str], minor: i128) {
+    let (_, paper) = staff.bytes("/payees/ana/statements/2026.pdf").await;
+    match words(&paper) {
+        None => crate::need::absent("pdf", "there is no pdftotext"),
+        Some(words) => said.iter().for_each(|text| assert!(words.contains(text), "no {text:?} in\n{words}")),
+    }
+    let sum = format!("{}.00", minor / 100);
+    for path in ["/portal/statements/2026", "/portal"] {
+        let page = partner.read(path).await;
+        assert!(page.words().contains(&sum), "{path}: no {sum} in {}", page.words());
+    }
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let year = tax::year_view(&mut db, stage.payee("ana"), 2026).await.unwrap();
+    assert_eq!(year.totals.iter().map(|total| total.net().minor).sum::<i128>(), minor);
 }

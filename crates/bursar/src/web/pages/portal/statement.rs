@@ -79,12 +79,17 @@ async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -
     let found = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[found.terms.payee]).await?;
     let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
+    let frame = guest.frame(format!("{} {}", guest.t().statement, found.label()), Place::Payouts);
+    let mut parts = Vec::new();
+    for one in statements::made(found) {
+        parts.push(part(&mut db, &guest, &one).await?);
+    }
     let page = StatementPage {
-        frame: guest.frame(format!("{} {}", guest.t().statement, found.label()), Place::Payouts),
+        frame,
         today: day(app.clock.now()),
         company: company(&guest, &receiver),
         receiver,
-        parts: vec![part(&mut db, &guest, &found).await?],
+        parts,
         totals: Vec::new(),
     };
     guest.show(&page)
@@ -121,9 +126,8 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
             left && one.state.status() == Status::Success
         }
     };
-    let mut found = transactions::list(&mut db, &filter, MOST).await?;
-    found.retain(in_year);
-    found.reverse();
+    let all = transactions::list(&mut db, &filter, MOST).await?.into_iter().rev();
+    let found: Vec<Transaction> = all.flat_map(statements::made).filter(in_year).collect();
     let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i128>::new());
     for one in &found {
         parts.push(part(&mut db, &guest, one).await?);
