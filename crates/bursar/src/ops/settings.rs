@@ -545,6 +545,31 @@ mod tests {
     }
 
     #[test]
+    fn a_vendor_that_takes_nothing_is_said_to() {
+        for zero in ["0", "0.00", "00"] {
+            let free = FeeTable {
+                basis_points: 0,
+                fixed: Some(zero.into()),
+                minimum: Some(zero.into()),
+                maximum: Some(zero.into()),
+                monthly: Some(zero.into()),
+                ..fee("paypal", "USD")
+            };
+            let document = Document { fees: vec![free], ..Document::default() }.written_out().unwrap();
+            let rules = document.rules().unwrap();
+            let table = rules.fee_table(Vendor::PayPal, Currency::USD).unwrap();
+            assert_eq!(
+                (table.fixed, table.least, table.most, table.monthly),
+                (0, Some(0), Some(0), 0),
+                "{zero}"
+            );
+            assert_eq!(table.of(Money::new(10_000, Currency::USD), true).minor, 0);
+        }
+        let wrong = FeeTable { fixed: Some("-1".into()), ..fee("paypal", "USD") };
+        assert!(Document { fees: vec![wrong], ..Document::default() }.written_out().is_err());
+    }
+
+    #[test]
     fn a_fee_table_reaches_the_rules_and_is_written_out() {
         let written =
             FeeTable { fixed: Some("0.5".into()), maximum: Some("20".into()), ..fee("paypal", "EUR") };

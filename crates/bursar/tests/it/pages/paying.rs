@@ -13,6 +13,7 @@ use payout::access::{Permission, Role};
 use payout::payee::Destination;
 
 use super::{Browser, PASSWORD, Page, approve_all, furnish};
+use crate::scenarios::Stage;
 use crate::world::{DAY, SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
@@ -434,4 +435,79 @@ async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
     added.says("now holds 4 rewards in 1 claim.");
     added.says("expected within minutes, if the receiver has a PayPal account");
     world.close().await;
+}
+
+/// Whoever may release finds the button where they look at what is paid, and it releases exactly what they looked at.
+#[tokio::test]
+async fn the_pay_page_releases_what_it_shows() {
+    let mut stage = Stage::open("pages_pay_release", 59).await;
+    let story =
+        ["settings two-person on", "partner bo stripe acct_bo", "reward R1 bo 10.00 approved", "batch B1 R1"];
+    for line in story {
+        stage.one(line).await.unwrap();
+    }
+    let path = format!("/claims/{}", stage.number("B1").await.unwrap());
+    let mut auditor = Browser::of(&stage.world, Role::Auditor, "reads").await;
+    let mut kim = Browser::of(&stage.world, Role::Payer, "kim").await;
+    let seen = kim.read(&format!("{path}/pay")).await;
+    assert!(seen.body.contains(&format!("action=\"{path}/release\"")), "{}", seen.body);
+    seen.says("Release this payout");
+    let theirs = auditor.get(&format!("{path}/pay")).await;
+    assert!(!theirs.body.contains("Release this payout"), "{}", theirs.body);
+    let (csrf, digest) = (seen.hidden("csrf"), seen.hidden("digest"));
+    let press = [("csrf", csrf.as_str()), ("digest", digest.as_str())];
+    stage.one("reward R2 bo 5.00 approved").await.unwrap();
+    stage.one("add B1 R2").await.unwrap();
+    let stale = kim.post(&format!("{path}/release"), &press).await;
+    let told = if stale.to.is_empty() { stale } else { kim.read(&stale.to).await };
+    assert!(!told.body.contains("released this payout exactly as it stands"), "another one: {}", told.body);
+    let seen = kim.read(&format!("{path}/pay")).await;
+    let digest = seen.hidden("digest");
+    let press = [("csrf", csrf.as_str()), ("digest", digest.as_str())];
+    kim.post_on(&format!("{path}/release"), &press).await;
+    let after = kim.read(&format!("{path}/pay")).await;
+    after.says("kim");
+    assert!(!after.body.contains("Release this payout"), "once is enough: {}", after.body);
+    stage.one("pay B1").await.unwrap();
+    stage.one("live 1 minute").await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+/// Several failed payments give their rewards back with one press; each is answered by itself, and one that arrived refuses.
+#[tokio::test]
+async fn several_payments_return_to_the_pool_at_once() {
+    let mut stage = Stage::open("pages_return_many", 60).await;
+    let story = "partner ana paypal sim-limit-ana@example.com
+partner di paypal sim-limit-di@example.com
+partner cy stripe acct_cy
+reward R1 ana 10.00 approved
+reward R2 di 20.00 approved
+reward R3 cy 30.00 approved
+batch B1 all
+pay B1
+live 2 days";
+    for line in story.lines() {
+        stage.one(line).await.unwrap();
+    }
+    let mut numbers = Vec::new();
+    for name in ["ana", "di", "cy"] {
+        numbers.push(stage.number(name).await.unwrap());
+    }
+    let [ana, di, cy] = numbers.as_slice() else { panic!("{numbers:?}") };
+    let mut payer = Browser::of(&stage.world, Role::Payer, "payer").await;
+    let page = payer.read("/dashboard/transactions").await;
+    let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let here = "/dashboard/transactions/decide";
+    let mut fields = vec![("csrf", csrf), ("action", "return"), ("back", "")];
+    fields.extend(numbers.iter().map(|number| ("id", number.as_str())));
+    let done = payer.post(here, &fields).await;
+    done.says("2 of 3 payments returned to the pool.");
+    done.says(&format!("{ana} Done The rewards of {ana} are back in the pool."));
+    done.says(&format!("{di} Done The rewards of {di} are back in the pool."));
+    done.says(&format!("{cy} Not done"));
+    payer.post(here, &fields).await.says("0 of 3 payments returned to the pool.");
+    for line in ["expect R1 approved", "expect R2 approved", "expect R3 paid"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
 }
