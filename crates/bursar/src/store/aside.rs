@@ -57,6 +57,21 @@ pub async fn submission(
     Ok(())
 }
 
+/// Sets aside a submission that an event names, and the payments that it carries: it is looked at again at `again_at`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn named(tx: &mut Tx, submission: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
+    let sql = "UPDATE submission SET named_at = $2 WHERE id = $1 AND named_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(again_at)).await?;
+    let sql = "SELECT DISTINCT transaction_id FROM attempt WHERE submission_id = $1";
+    for row in tx.all(sqlx::query(sql).bind(submission.to_owned())).await? {
+        let transaction: String = row.try_get(0)?;
+        note(tx, &transaction, why, now).await?;
+    }
+    Ok(())
+}
+
 async fn note(tx: &mut Tx, transaction: &str, why: &str, now: i64) -> Result<()> {
     let sql = "INSERT INTO set_aside (transaction_id, why, first_at, last_at) VALUES ($1, $2, $3, $3) \
                ON CONFLICT (transaction_id) DO UPDATE SET why = excluded.why, last_at = excluded.last_at";

@@ -44,7 +44,8 @@ pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()
     Ok(())
 }
 
-/// Leases the named submissions whose look is due: submission and the vendor's id.
+/// Leases the named submissions whose look is due: submission and the vendor's id. One whose record cannot be read is left
+/// out until its lease ends.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -66,7 +67,7 @@ pub async fn lease(
         ids.insert(row.try_get(0)?, row.try_get::<Option<String>, _>(1)?.unwrap_or_default());
     }
     let wanted: Vec<String> = ids.keys().cloned().collect();
-    let found = submissions::several(tx, &wanted).await?;
+    let found = submissions::several_readable(tx, &wanted).await?;
     Ok(found
         .into_iter()
         .filter_map(|one| Some((ids.remove(&one.id)?, one)))

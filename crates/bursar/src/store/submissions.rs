@@ -234,15 +234,19 @@ pub async fn lease(
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
     let query = query.bind(tx.node.clone());
-    let readable = |row: &AnyRow| match submission(row) {
+    tx.all(query).await?.iter().filter_map(readable).collect()
+}
+
+/// What stands in a row; nothing, and an alarm, where it cannot be read: the others go on.
+fn readable(row: &AnyRow) -> Option<Result<Submission>> {
+    match submission(row) {
         Err(error) if error.about_a_row() => {
             let id: Option<String> = row.try_get(0).ok();
-            tracing::error!(id, %error, "the record of a request to a vendor cannot be read; it is not sent");
+            tracing::error!(id, %error, "the record of a request to a vendor cannot be read; it is left alone");
             None
         }
         read => Some(read),
-    };
-    tx.all(query).await?.iter().filter_map(readable).collect()
+    }
 }
 
 /// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
@@ -351,6 +355,23 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
         for row in db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await? {
             found.push(submission(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Submissions by id, without those whose record cannot be read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        let rows = db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await?;
+        for one in rows.iter().filter_map(readable) {
+            found.push(one?);
         }
     }
     Ok(found)

@@ -51,6 +51,8 @@ pub(super) enum Was {
     Queued,
     /// The vendor was to be asked about a payment.
     Asked,
+    /// What an event names was to be looked at, by the submission's id.
+    Named,
 }
 
 /// Sets a row aside: tried again in an hour, shown as set aside, told of as stuck.
@@ -61,6 +63,7 @@ pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Re
         match was {
             Was::Queued => aside::attempt(tx, id, &why, now + AGAIN_US, now).await?,
             Was::Asked => aside::question(tx, id, &why, now + AGAIN_US, now).await?,
+            Was::Named => aside::named(tx, id, &why, now + AGAIN_US, now).await?,
         }
         Ok(())
     })

@@ -8,6 +8,7 @@ use vendors::paypal::batch::{self as paypal_batch, Batch};
 use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
+use super::aside::{self, Was};
 use super::{Done, Work, send};
 use crate::ops::Result;
 use crate::ops::record::{self, Heard};
@@ -30,29 +31,42 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
     let mut done = 0;
     for (submission, object) in due {
-        // Our own answer has said so meanwhile.
-        if submission.state == SubmissionState::Accepted && submission.vendor_id.as_ref() == Some(&object) {
-            transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
-            continue;
-        }
-        match look(work, &submission, &object).await? {
-            Found::Ours(told) => {
-                adopt(work, &submission, &told).await?;
-                done += 1;
+        match one(work, &submission, &object).await {
+            Ok(adopted) => done += usize::from(adopted),
+            Err(error) if aside::about_a_row(&error) => {
+                aside::put(work, Was::Named, &submission.id, &error).await?;
             }
-            Found::NotOurs(why) => {
-                tracing::warn!(
-                    key = submission.key,
-                    object,
-                    why,
-                    "an event names our key for something else; nothing was recorded"
-                );
-                transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
-            }
-            Found::Later => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(done)
+}
+
+/// Looks at one named object; answers whether it was adopted.
+async fn one(work: &Work, submission: &Submission, object: &str) -> Result<bool> {
+    let app = &work.app;
+    // Our own answer has said so meanwhile.
+    if submission.state == SubmissionState::Accepted && submission.vendor_id.as_deref() == Some(object) {
+        transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+        return Ok(false);
+    }
+    match look(work, submission, object).await? {
+        Found::Ours(told) => {
+            adopt(work, submission, &told).await?;
+            return Ok(true);
+        }
+        Found::NotOurs(why) => {
+            tracing::warn!(
+                key = submission.key,
+                object,
+                why,
+                "an event names our key for something else; nothing was recorded"
+            );
+            transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+        }
+        Found::Later => {}
+    }
+    Ok(false)
 }
 
 /// What a named object is found to be.

@@ -477,6 +477,57 @@ async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
     stage.close(ended).await;
 }
 
+/// Events name three submissions whose answers were lost. The record of one cannot be read, nor that of what the second carries:
+/// the third is adopted, what is due is asked about, and the two follow when their records are put right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_submission_that_cannot_be_read_does_not_keep_others_from_settling() {
+    let paid = [
+        "partner ana paypal ana@example.com",
+        "partner bo paypal bo@example.com",
+        "partner cy paypal cy@example.com",
+        "partner di paypal di@example.com",
+        "reward R1 ana 10.00 approved",
+        "reward R2 bo 20.00 approved",
+        "reward R3 cy 30.00 approved",
+        "reward R4 di 40.00 approved",
+        "batch B4 R4",
+        "pay B4",
+        "tick dispatch",
+        "vendor paypal answer lost times 3",
+        "vendor paypal 503 on batch after 3 times 100000",
+        "batch B1 R1",
+        "batch B2 R2",
+        "batch B3 R3",
+        "pay B1",
+        "pay B2",
+        "pay B3",
+        "tick dispatch",
+        "expect cy pending_processing outcome_unknown",
+    ];
+    let mut stage = stage("set_aside_named", &paid).await;
+    let of = |number: i64| {
+        format!(
+            "WHERE id = (SELECT a.submission_id FROM attempt a JOIN payout_transaction t \
+             ON t.id = a.transaction_id WHERE t.number = {number})"
+        )
+    };
+    meddle(&stage, &format!("UPDATE submission SET state = 'puzzling' {}", of(2))).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 3").await;
+    for line in ["deliver", "tick intake", "later 30 seconds", "deliver", "tick intake", "tick settle"] {
+        stage.one(line).await.unwrap();
+    }
+    for line in ["later 10 minutes", "tick settle", "expect cy success", "expect di success"] {
+        stage.one(line).await.unwrap();
+    }
+    let mut db = stage.world.app.store.read().await.unwrap();
+    assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
+    drop(db);
+    meddle(&stage, &format!("UPDATE submission SET state = 'unknown' {}", of(2))).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 3").await;
+    let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_that_panics_is_begun_again() {
     let stage = stage("a_loop_that_panics", &[]).await;
