@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::money::{Money, Vendor, from_units};
 use payout::transaction::{AttemptState, Leg, State};
@@ -134,6 +135,43 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     }
     settle::about(work, &[id], work.app.clock.now(), "person").await?;
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
+}
+
+/// Before a failed payment is sent again: what Stripe says of the payee's account, and, where the money lies in their balance,
+/// whether the transfer still stands. What was reversed at Stripe is recorded, and the payment then refuses; were it sent, it
+/// would be paid out of another payment's money.
+///
+/// # Errors
+/// [`OpsError::Unreachable`] when Stripe does not say whether the transfer stands; when there is no such payment or the
+/// database does not answer.
+pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
+    fresh_account(work, id).await?;
+    let mut db = work.app.store.read().await?;
+    let found = transactions::find(&mut db, &id.to_string()).await?;
+    let attempts = transactions::attempts(&mut db, &[id]).await?;
+    drop(db);
+    if !matches!(found.state, State::PayoutFailed | State::PayoutCanceled) || found.closed() {
+        return Ok(());
+    }
+    let stands = |one: &&Attempt| one.leg == Leg::Transfer && !one.state.ended();
+    let Some(object) = attempts.iter().find(stands).and_then(|one| one.vendor_id.as_deref()) else {
+        return Ok(());
+    };
+    // The gates refuse what another account, or none, would have to pay.
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(()) };
+    if !stripe.may_have(found.vendor_account.as_deref()) {
+        return Ok(());
+    }
+    match work.ask(Vendor::Stripe, stripe.client.transfer(object)).await {
+        Ok(transfer) if transfer.amount_reversed_units <= 0 => Ok(()),
+        Ok(_) => settle::about(work, &[id], work.app.clock.now(), "person").await.map(drop),
+        Err(error) => {
+            let told = format!(
+                "Stripe did not say whether the transfer of this payment still stands ({error}), and one that was reversed must not be paid out of other money. Nothing was changed; try again."
+            );
+            Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", told)))
+        }
+    }
 }
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the

@@ -375,7 +375,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             batches::remove(app, actor, id, &rewards, None).await?;
         }
         Bound::Resubmit(id) => {
-            ask::fresh_account(work, id).await?;
+            ask::before_resubmit(work, id).await?;
             transactions::resubmit(app, actor, id, None).await?;
         }
         Bound::Cancel(id) => {

@@ -550,7 +550,7 @@ async fn resubmit(
     let Some(Extension(mark)) = mark else { return Err(key_required()) };
     let app = &web.app;
     let id = find(app, &id).await?;
-    ask::fresh_account(&web.work, id).await?;
+    ask::before_resubmit(&web.work, id).await?;
     let transaction = verbs::resubmit(app, &actor, id, Some(&Once::new(mark, done))).await?;
     answer(app, StatusCode::OK, &transaction).await
 }

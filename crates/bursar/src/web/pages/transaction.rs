@@ -526,8 +526,11 @@ pub(super) async fn sent_again(
     once: Option<&Once<Transaction>>,
 ) -> Result<Told, Fault> {
     let id = id_of(&web.app, number).await?;
-    ask::fresh_account(&web.work, id).await?;
-    match verbs::resubmit(&web.app, &visit.actor, id, once).await {
+    let sent = match ask::before_resubmit(&web.work, id).await {
+        Ok(()) => verbs::resubmit(&web.app, &visit.actor, id, once).await,
+        Err(error) => Err(error),
+    };
+    match sent {
         Ok(_) => Ok(Told::good(format!("{number} is sent again, with a new key."))),
         Err(error) => Told::refused(error),
     }
