@@ -13,7 +13,7 @@ pub use command::{
     NotNow, Parked, Release, cancel_unclaimed, mark_paid_outside, resubmit, return_to_pool, settle_parked,
 };
 pub use correction::{beyond_correction, correct, stands_beside};
-pub use part::{back_after_settling, part_account, part_back, part_settled};
+pub use part::{back_after_settling, booked_by_itself, part_account, part_back, part_settled};
 pub use swept::swept_beside;
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
@@ -228,7 +228,7 @@ fn transfer_made(state: State, terms: &Terms) -> Step {
 }
 
 /// The transfer is undone, whoever undid it. While a bank payout may be under way its end is awaited: only then is it
-/// known whether the payee has the money as well.
+/// known whether the payee has the money as well. That the money is in our balance is booked meanwhile ([`booked_by_itself`]).
 fn transfer_reversed(state: State, attempt: AttemptState, terms: &Terms) -> Step {
     if attempt != AttemptState::Succeeded {
         return still(state);

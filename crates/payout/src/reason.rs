@@ -481,6 +481,14 @@ fn ours(code: &str) -> Option<Explanation> {
             "The vendor has shown nothing of this payment for two days, though it once had it.",
             "Find out at the vendor, or from the payee, whether it was paid, then settle it by hand.",
         ),
+        "vendor_not_understood" => unclear(
+            "For two days nothing could be concluded from what the vendor says of this payment: it cannot be read, or is about another amount, currency or destination.",
+            "Ask the vendor whether it was paid. Refresh asks once more here; if that does not help, settle it by hand.",
+        ),
+        "funds_refused" => unclear(
+            "Stripe shows the money in the payee's Stripe balance as available, and has refused for two days to pay it out to their bank.",
+            "Ask Stripe why: an account may have to keep a minimum in its balance. Then settle it by hand as not made, and resubmit it or return it to the pool.",
+        ),
         "transfer_reversed_partly" => unclear(
             "A part of the transfer was reversed at Stripe, so what is left in the payee's balance is not the payment any more.",
             "Reverse the rest at Stripe as well, then settle it by hand as not made; or settle it by two people.",

@@ -138,7 +138,7 @@ pub enum Fact {
     TransferReversed,
     /// A part of the transfer was reversed: what is left is neither the payment nor nothing.
     TransferReversedPartly(Reason),
-    /// What of the transfer has come back so far, where that is not all of it. It is told with each look.
+    /// What of the transfer has come back so far: a part, or all of it. It is told with each look.
     PartBack(Money),
     /// What should be at the vendor is not there, and has not been for so long that a person must look.
     OutOfSight(Leg, Reason),

@@ -204,6 +204,28 @@ fn a_part_is_booked_by_its_difference() {
     }
 }
 
+/// The whole of a transfer is booked like a part of it while a bank payout may be under way; everywhere else it has a step of its
+/// own. What was booked so before two people settled it is not booked again when it is heard of anew.
+#[test]
+fn the_whole_is_booked_by_itself_while_a_payout_may_be_under_way() {
+    let terms = terms(Vendor::Stripe);
+    for state in State::ALL.iter().copied() {
+        let whole = law::booked_by_itself(state, &terms, terms.net.minor);
+        let step = law::on(state, AttemptState::Succeeded, &terms, &Fact::TransferReversed);
+        let with_the_vendor = matches!(
+            state,
+            State::PayoutSending | State::PayoutUnknown | State::PayoutReview | State::InTransit
+        );
+        assert_eq!(whole, with_the_vendor, "{state:?}");
+        assert!(!whole || step.is_empty(state), "{state:?}: booked twice");
+        assert!(law::booked_by_itself(state, &terms, terms.net.minor - 1), "{state:?}: a part");
+    }
+    for otherwise in [false, true] {
+        let step = law::back_after_settling(&terms, otherwise, terms.net.minor);
+        assert_eq!((step.attempt, step.journals.len()), (Some(AttemptState::Returned), 0));
+    }
+}
+
 /// What two people have settled and Stripe gives back after all: the books say what each of the two has cost.
 #[test]
 fn what_was_settled_and_comes_back_is_ours_again() {

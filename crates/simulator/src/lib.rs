@@ -22,6 +22,7 @@
 //! | `refunded` | paid, later failed `declined` | SUCCESS, later REFUNDED |
 //! | `denied` | transfer 403 `transfers_not_allowed` | whole batch DENIED, items FAILED `RISK_DECLINE` |
 //! | `limit` | payout 400 `payouts_limit_exceeded` | FAILED `RECEIVING_LIMIT_EXCEEDED` |
+//! | `minimum` | payout 400 `balance_insufficient`, though the balance is shown as available | SUCCESS |
 //! | `refused` | transfer 403 `account_invalid` | 400 `VALIDATION_ERROR` on `/items/{i}/receiver` |
 //!
 //! *Later* is after [`Pace::late_us`]. Pending payouts play an account that the platform has paused.

@@ -17,11 +17,12 @@ pub(crate) enum Scene {
     Refunded,
     Denied,
     Limit,
+    Minimum,
     Refused,
 }
 
 /// Longer names first: `unclaimed` begins `unclaimed_then_returned`.
-const NAMES: [(&str, Scene); 13] = [
+const NAMES: [(&str, Scene); 14] = [
     ("unclaimed_then_returned", Scene::UnclaimedThenReturned),
     ("paid_then_failed", Scene::PaidThenFailed),
     ("no_account", Scene::NoAccount),
@@ -32,6 +33,7 @@ const NAMES: [(&str, Scene); 13] = [
     ("refused", Scene::Refused),
     ("closed", Scene::Closed),
     ("denied", Scene::Denied),
+    ("minimum", Scene::Minimum),
     ("limit", Scene::Limit),
     ("slow", Scene::Slow),
     ("held", Scene::Held),

@@ -62,7 +62,13 @@ pub enum Looked {
 }
 
 /// The reasons for which something waits for a person although the vendor once had it.
-const OUT_OF_SIGHT: [&str; 3] = ["not_shown_by_vendor", "money_missing", "transfer_reversed_partly"];
+const OUT_OF_SIGHT: [&str; 5] = [
+    "not_shown_by_vendor",
+    "vendor_not_understood",
+    "money_missing",
+    "funds_refused",
+    "transfer_reversed_partly",
+];
 
 /// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too. What
 /// takes two people is only written down at first: it holds when another person says the same.

@@ -298,6 +298,10 @@ impl Case {
         }
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
+        } else if moved && matches!(heard.fact, Fact::TransferReversedPartly(_)) {
+            // A person looks at it now; told again once they have settled it, it contradicts nothing.
+            self.attempts[place].reason_code = heard.fact.reason().map(|reason| reason.code.clone());
+            self.attempts_touched.push(heard.attempt);
         }
         let about = (!matches!(heard.fact, Fact::Swept { .. })).then_some(heard.attempt);
         self.take(&step, heard.fact.reason(), about, app, now, sheet);
@@ -408,7 +412,8 @@ impl Case {
         let against = law::part_account(of.state, &of.terms, of.otherwise_at.is_some());
         let attempt = &mut self.attempts[place];
         let about_it = told.currency == of.terms.net.currency && attempt.state == AttemptState::Succeeded;
-        if !about_it || told.minor <= attempt.reversed_minor {
+        let by_itself = law::booked_by_itself(of.state, &of.terms, told.minor);
+        if !about_it || !by_itself || told.minor <= attempt.reversed_minor {
             return false;
         }
         let booked = law::part_back(&of.terms, against, attempt.reversed_minor, told.minor);

@@ -21,6 +21,7 @@ use super::aside::{self, Halves, Was};
 use super::calls::Calls;
 use super::pace::About;
 use super::swept::{self, Gone, Why};
+use super::unfunded::Refusals;
 use super::{Death, Done, Work, connect, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
@@ -108,6 +109,16 @@ pub(super) struct Ready {
     pub(super) transaction: Transaction,
     /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
     back: Option<Back>,
+    /// How often Stripe has refused its bank payout because the balance does not cover it.
+    refusals: Option<Refusals>,
+}
+
+impl Ready {
+    /// For how long its bank payout has waited. A payout that was refused for want of money begins no new wait.
+    pub(super) fn waited_us(&self, now: i64) -> i64 {
+        let since = self.refusals.map_or(self.transaction.state_at, |refusals| refusals.since);
+        now.saturating_sub(since.min(self.transaction.state_at))
+    }
 }
 
 /// What is to come back.
@@ -222,7 +233,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
         match gate {
             BeforeSend::Open => {
                 let back = made.get(&transaction.id).cloned();
-                let ready = Ready { attempt, transaction, back };
+                let ready = Ready { attempt, transaction, back, refusals: None };
                 if ready.attempt.leg == Leg::Payout { payouts.push(ready) } else { sorted.ready.push(ready) }
             }
             BeforeSend::Wait(code) => {
@@ -356,7 +367,7 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
         return Ok(());
     };
     let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
-    for ready in payouts {
+    for ready in with_refusals(work, payouts).await? {
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
     }
     // In this order: what another worker shares out after the first of the three is found out when it is committed.
@@ -405,6 +416,21 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
     Ok(())
 }
 
+/// Reads how often the payouts that are not their payment's first were refused before.
+async fn with_refusals(work: &Work, mut payouts: Vec<Ready>) -> Result<Vec<Ready>> {
+    let again = payouts.iter().filter(|one| one.attempt.number > 1);
+    let again: Vec<TransactionId> = again.map(|one| one.transaction.id).collect();
+    if again.is_empty() {
+        return Ok(payouts);
+    }
+    let attempts = transactions::attempts(&mut work.app.store.read().await?, &again).await?;
+    for ready in &mut payouts {
+        let of = ready.transaction.id;
+        ready.refusals = Refusals::among(attempts.iter().filter(|one| one.transaction == of));
+    }
+    Ok(payouts)
+}
+
 /// What counts how often the balance of a connected account was shared out among its payouts.
 fn shares_of(account: &str) -> String {
     format!("payouts:{account}")
@@ -436,14 +462,15 @@ async fn look_for(
 impl Sorted {
     /// The longer money has not come, the more rarely it is looked for.
     fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
-        let age = now.saturating_sub(ready.transaction.state_at);
+        let age = ready.waited_us(now);
         let waits = self.waiting.entry(now + look_again_us(age, longest)).or_default();
         waits.push((ready.attempt.id, ready.transaction.id, Some(Code::WaitingForFunds.as_str())));
     }
 }
 
 /// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
-/// balance that is read may not yet have gone down by it.
+/// balance that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is
+/// known to have made, takes nothing more.
 async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
     let filter = transactions::Filter {
         states: Some(vec![State::PayoutSending, State::PayoutUnknown, State::PayoutReview]),
@@ -451,7 +478,18 @@ async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
     };
     let mut db = work.app.store.read().await?;
     let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
-    for transaction in transactions::list(&mut db, &filter, i64::from(i32::MAX)).await? {
+    let all = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
+    let reviewed = all.iter().filter(|one| one.state == State::PayoutReview);
+    let reviewed: Vec<TransactionId> = reviewed.map(|one| one.id).collect();
+    let mut may_be_made = HashSet::new();
+    if !reviewed.is_empty() {
+        let attempts = transactions::attempts(&mut db, &reviewed).await?.into_iter();
+        let open = attempts.filter(|one| one.leg == Leg::Payout && !one.state.ended());
+        let open = open.filter(|one| one.submission.is_some() && one.vendor_id.is_none());
+        may_be_made.extend(open.map(|one| one.transaction));
+    }
+    let takes = |one: &Transaction| one.state != State::PayoutReview || may_be_made.contains(&one.id);
+    for transaction in all.into_iter().filter(takes) {
         let net = transaction.terms.net;
         let units = net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
         let of = (transaction.destination.address().to_owned(), net.currency);
@@ -461,8 +499,8 @@ async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
 }
 
 /// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
-/// hold at all, neither now nor later, or has held for longer than a day without making it available: it may have gone
-/// some other way.
+/// hold at all, neither now nor later, or has held for longer than a day without making it available, and those that Stripe
+/// refuses although it shows their money: it may have gone some other way.
 fn share(
     waiting: Vec<Ready>,
     balance: &vendors::stripe::balance::Balance,
@@ -480,11 +518,16 @@ fn share(
         let left = left.entry(net.currency).or_insert(available.saturating_sub(taken));
         if *left >= units {
             *left -= units;
-            sorted.ready.push(ready);
+            match ready.refusals.filter(|refusals| refusals.for_long(now)) {
+                Some(_) => gone.push(Gone { ready, why: Why::Refused }),
+                None => sorted.ready.push(ready),
+            }
         } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
             gone.push(Gone { ready, why: Why::Short });
-        } else if now.saturating_sub(ready.transaction.state_at) > LATE_US {
-            gone.push(Gone { ready, why: Why::Unavailable });
+        } else if ready.waited_us(now) > LATE_US {
+            // What is there may be another payment's, whose payout nobody knows the end of: that comes first.
+            let why = if available >= units { Why::Promised } else { Why::Unavailable };
+            gone.push(Gone { ready, why });
         } else {
             sorted.waits_for_funds(&ready, now, longest);
         }

@@ -36,6 +36,7 @@ pub mod skew;
 pub mod sweep;
 mod swept;
 pub mod trail;
+mod unfunded;
 pub mod verdict;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -12,7 +12,7 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::swept::{self, Trace};
-use super::{Work, settle};
+use super::{Work, settle, verdict};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result};
 use crate::store::submissions::{self, Submission};
@@ -314,6 +314,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
                 worth = Looked::NotThrough
             }
+            // It has been asked for long already, and says nothing that could be read.
+            Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => worth = Looked::NotThrough,
             Ok(Has::It) => return Err(has_it()),
             Err(error) => return Err(unreachable(&error)),
         }
@@ -326,6 +328,13 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
     Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at })
+}
+
+/// Whether a payment waits for a person because what the vendor says of it has been unreadable for long.
+fn not_understood(case: &Case, carrier: &Submission) -> bool {
+    let reason = case.transaction.reason.as_ref();
+    reason.is_some_and(|reason| reason.code == "vendor_not_understood")
+        || carrier.last.as_ref().is_some_and(|(why, _)| why == verdict::UNREADABLE)
 }
 
 fn has_it() -> OpsError {
@@ -439,8 +448,12 @@ async fn payout_out(stripe: &Stripe, account: &ConnectedAccount, of: (&Case, &At
     let over =
         |one: &bank::Payout| matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
     let found: Vec<&bank::Payout> = all.iter().filter(is_it).collect();
-    // What an event names and the list does not show is somewhere.
-    if named.as_ref().is_some_and(|named| found.iter().all(|one| one.id != *named)) {
+    // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
+    // knows, nothing is said of ours.
+    let hidden = named.as_ref().is_some_and(|named| found.iter().all(|one| one.id != *named));
+    let net = Some(of.0.transaction.terms.net);
+    let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
+    if hidden || found.iter().any(|one| odd(one)) {
         return Ok(Has::NotSaid);
     }
     Ok(Has::any(found.into_iter().any(|one| !over(one))))
@@ -465,21 +478,37 @@ async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Res
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(paypal.client.batch(&batch).await.and_then(|batch| has_in(&batch, &of.id.to_string())))
+    Ok(paypal
+        .client
+        .batch(&batch)
+        .await
+        .and_then(|batch| has_in(&batch, &of.id.to_string(), |item| settle::about_ours(of, item))))
 }
 
-/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and PayPal may use a word
-/// that nobody knows: neither is a "no".
-fn has_in(batch: &paypal_batch::Batch, ours: &str) -> Shown {
-    let not_said = || ReadError::Unreachable("PayPal does not say yet what became of it".to_owned());
-    let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
-        let whole = batch.unread == 0 && matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
-        return if whole { Ok(Has::Nothing) } else { Err(not_said()) };
+/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that
+/// has its end, and lists an item that cannot be read, is by a word that nobody knows or is about something else than ours,
+/// says nothing: neither is a "no".
+fn has_in(
+    batch: &paypal_batch::Batch,
+    ours: &str,
+    about_ours: impl Fn(&paypal_batch::Item) -> bool,
+) -> Shown {
+    let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
+    let not_said = || match ended {
+        true => Ok(Has::NotSaid),
+        false => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
     };
-    let fact = paypal_batch::fact_in(batch, item).ok_or_else(not_said)?;
-    let out =
-        matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_));
-    Ok(Has::any(out))
+    let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
+        return if ended && batch.unread == 0 { Ok(Has::Nothing) } else { not_said() };
+    };
+    match paypal_batch::fact_in(batch, item) {
+        Some(_) if !about_ours(item) => Ok(Has::NotSaid),
+        Some(fact) => Ok(Has::any(matches!(
+            fact,
+            Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
+        ))),
+        None => not_said(),
+    }
 }
 
 fn of_another_account() -> ReadError {
@@ -519,11 +548,16 @@ mod tests {
             items,
             unread,
         };
-        let told = |status: &str, items, unread| has_in(&batch(status, items, unread), "ours").ok();
+        let told = |status: &str, items, unread| {
+            has_in(&batch(status, items, unread), "ours", |item| item.receiver.is_none()).ok()
+        };
+        let of_another = || paypal_batch::Item { receiver: Some("b@example.com".into()), ..item("SUCCESS") };
         assert_eq!(told("PENDING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![], 0), None);
-        assert_eq!(told("SUCCESS", vec![], 1), None, "it may be the one that cannot be read");
-        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), None);
+        assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
+        assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
+        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
+        assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![], 0), Some(Has::Nothing));
         assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
         assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));

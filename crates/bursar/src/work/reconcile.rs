@@ -80,13 +80,10 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
             }
             unsure()
         }
-        Err(
-            ReadError::Missing
-            | ReadError::RateLimited { .. }
-            | ReadError::Refused { .. }
-            | ReadError::Unreachable(_)
-            | ReadError::Unreadable(_),
-        ) => unsure(),
+        Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
+            (verdict::looked_in_vain(of, &error, now, longest), None)
+        }
+        Err(ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => unsure(),
     }
 }
 

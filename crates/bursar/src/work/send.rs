@@ -21,7 +21,7 @@ use super::calls::Calls;
 use super::clients::Connected;
 use super::leases::{self, LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, aside, dispatch, last_gates};
+use super::{Death, Done, Work, aside, dispatch, last_gates, unfunded};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
@@ -55,9 +55,6 @@ const LOOKS_AT_ONCE: usize = 8;
 pub(super) fn at_once(work: &Work) -> i64 {
     if work.pace.is_some() { AT_ONCE_PACED } else { AT_ONCE }
 }
-
-/// Stripe's word for a bank payout that the connected balance does not cover at this moment.
-const NOT_THERE_YET: &str = "balance_insufficient";
 
 /// What a vendor said to one submission, or what was decided about it before anything was sent.
 pub(super) struct Answered {
@@ -444,26 +441,26 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
         for attempt in &attempts {
             by_submission.entry(attempt.submission.as_deref().unwrap_or("")).or_default().push(attempt);
         }
-        let (mut heard, mut canceled_of, mut at_gates) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut heard, mut to_ask, mut at_gates) = (Vec::new(), Vec::new(), Vec::new());
         for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
-            // What a cancellation has led to, the item says.
-            let canceled = carried.iter().filter(|one| one.leg == Leg::Cancel);
-            canceled_of.extend(canceled.map(|one| one.transaction));
+            // What a cancellation has led to, the item says; what became since of a transfer that was found, the transfer.
+            let found = answer.judged.why == "found";
+            let asks =
+                carried.iter().filter(|one| one.leg == Leg::Cancel || (found && one.leg == Leg::Transfer));
+            to_ask.extend(asks.map(|one| one.transaction));
             for (of, code) in &answer.waits {
                 let waiting = carried.iter().filter(|one| one.transaction == *of);
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
-        transactions::ask_now(tx, &canceled_of, now).await?;
+        transactions::ask_now(tx, &to_ask, now).await?;
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
         let later = now + app.config.longest_wait_us();
         transactions::let_wait(tx, &at_gates, later).await?;
-        let unfunded = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
-        let unfunded: Vec<TransactionId> = unfunded.map(|one| one.transaction).collect();
-        transactions::postpone(tx, &unfunded, later).await?;
+        unfunded::put_off(tx, &heard, now, app.config.longest_wait_us()).await?;
         Ok(recorded.to_dispatch)
     })?;
     if dispatched {
@@ -603,7 +600,7 @@ async fn consequences(
             carried.iter().map(accepted).collect()
         }
         Verdict::Refused(reason) => all(&|leg| match leg {
-            Leg::Payout if reason.code == NOT_THERE_YET => Fact::Unfunded(reason.clone()),
+            Leg::Payout if reason.code == unfunded::CODE => Fact::Unfunded(reason.clone()),
             Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => {
                 Fact::Refused(leg, reason.clone())
             }

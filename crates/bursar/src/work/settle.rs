@@ -53,6 +53,8 @@ enum Answer {
     Told,
     /// It told that it has no such object, or none for us.
     Unseen,
+    /// It told something that cannot be read, is about something else, or is a word that nobody here knows.
+    Unusable,
     /// It did not answer.
     Silent,
 }
@@ -315,10 +317,13 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
         async move {
             let mut said = Vec::new();
             for question in &of_one {
-                said.push(match work.ask(Vendor::Stripe, at(&client, question, source)).await {
-                    Ok(told) => told,
-                    Err(error) => failed_to_ask(work, Vendor::Stripe, question, &error).await?,
-                });
+                said.push(
+                    match work.ask(Vendor::Stripe, at(&client, question, source, work.app.clock.now())).await
+                    {
+                        Ok(told) => told,
+                        Err(error) => failed_to_ask(work, Vendor::Stripe, question, &error).await?,
+                    },
+                );
             }
             Ok::<_, crate::ops::OpsError>(said)
         }
@@ -337,63 +342,63 @@ async fn at(
     client: &Stripe,
     question: &Question,
     source: &'static str,
+    now: i64,
 ) -> std::result::Result<Said, ReadError> {
     let Question { transaction: of, attempt, object, payouts } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
-        let (status, fact) = transfer_fact(&transfer);
-        let part = transfer.part_back().map(Fact::PartBack);
-        let heard = part.into_iter().chain(fact).map(|fact| tell(attempt, fact, source, &status));
+        let (status, facts) = transfer_facts(&transfer);
+        let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
         let mut heard: Vec<Heard> = heard.collect();
         let looks = payouts.as_ref().filter(|_| heard.is_empty() && same);
         let Some((payment, payouts)) = transfer.destination_payment.zip(looks) else {
-            return Ok(believed(question, "Stripe", &status, same, heard));
+            return Ok(believed(question, &status, same, Some(heard), now));
         };
         let (what, swept) = swept::since_parked(client, (of, attempt, payouts), payment, source).await?;
         heard.extend(swept);
-        return Ok(believed(question, "Stripe", &format!("{status}{what}"), same, heard));
+        return Ok(believed(question, &format!("{status}{what}"), same, Some(heard), now));
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
     // One that Stripe made by its own schedule pays several at once; it was matched by what it took.
     let same = payout.automatic || payout.money() == Some(of.terms.net);
-    let heard = bank::fact(&payout).map(|fact| tell(attempt, fact, source, &payout.status));
-    Ok(believed(question, "Stripe", &payout.status, same, heard.into_iter().collect()))
+    let heard = bank::fact(&payout).map(|fact| vec![tell(attempt, fact, source, &payout.status)]);
+    Ok(believed(question, &payout.status, same, heard, now))
 }
 
-/// How a transfer stands, in words, and the fact that it is.
-pub(super) fn transfer_fact(transfer: &Transfer) -> (String, Option<Fact>) {
+/// How a transfer stands, in words, and what that means: what of it came back, to be booked, and that it did.
+pub(super) fn transfer_facts(transfer: &Transfer) -> (String, Vec<Fact>) {
     let (all, back) = (transfer.amount_units, transfer.amount_reversed_units);
     if back <= 0 {
-        return ("that the transfer stands".to_owned(), None);
+        return ("that the transfer stands".to_owned(), Vec::new());
     }
+    let booked = transfer.come_back().map(Fact::PartBack).into_iter();
     if back >= all {
-        return ("that the transfer was reversed".to_owned(), Some(Fact::TransferReversed));
+        let told = "that the transfer was reversed".to_owned();
+        return (told, booked.chain([Fact::TransferReversed]).collect());
     }
     let told = format!(
         "that {back} of the transfer's {all} {} (in Stripe's units) were reversed",
         transfer.currency
     );
     let reason = Reason::new("transfer_reversed_partly", told.as_str());
-    (told, Some(Fact::TransferReversedPartly(reason)))
+    (told, booked.chain([Fact::TransferReversedPartly(reason)]).collect())
 }
 
-/// An answer counts only when it is about the payment we asked for: the same amount, in the same currency, to the same
-/// destination. Any other changes nothing, and whoever looks at the payment is told so.
-fn believed(of: &Question, vendor: &str, status: &str, same: bool, heard: Vec<Heard>) -> Said {
-    let what = if same {
-        format!("{vendor} says {status}")
-    } else {
-        metrics::counter!("bursar_alarms_total").increment(1);
-        tracing::error!(transaction = %of.transaction.id, vendor, status,
-            "the vendor answers about another amount, currency or destination than ours; nothing was recorded");
-        format!(
-            "{vendor} says {status}, but of another amount, currency or destination than ours. Nothing was recorded; ask {vendor} about it"
-        )
+/// An answer counts only when it is about the payment we asked for, the same amount in the same currency to the same
+/// destination, and says something that is known. Any other moves nothing, and whoever looks at the payment is told so.
+fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, now: i64) -> Said {
+    let vendor = of.transaction.terms.vendor.label();
+    let why = match heard {
+        Some(heard) if same => {
+            let what = format!("{vendor} says {status}");
+            return Said { transaction: of.transaction.id, heard, what, answer: Answer::Told };
+        }
+        Some(_) => "but of another amount, currency or destination than ours",
+        None => "which is no word that Bursar knows",
     };
-    let heard = if same { heard } else { Vec::new() };
-    Said { transaction: of.transaction.id, heard, what, answer: Answer::Told }
+    unusable(of, &format!("{vendor} says {status}, {why}. Nothing was recorded; ask {vendor} about it"), now)
 }
 
 fn unreachable(of: &Question, why: &str) -> Said {
@@ -403,15 +408,30 @@ fn unreachable(of: &Question, why: &str) -> Said {
 /// The vendor has no such object, or none for us. That is an answer: it is asked more and more rarely, and what does not
 /// come back into sight goes to a person, with the vendor's words.
 fn unseen(of: &Question, words: &str, now: i64) -> Said {
-    let for_long = of.transaction.unseen_since.is_some_and(|since| since + deadline::UNSEEN_US <= now);
+    let heard = out_of_sight(of, "not_shown_by_vendor", words, now).into_iter().collect();
+    Said { heard, answer: Answer::Unseen, ..unreachable(of, words) }
+}
+
+/// The vendor answered, and nothing can be concluded from it. It is asked again like what it does not show, and goes to a
+/// person as that does. Until then no event of it counts as looked at.
+fn unusable(of: &Question, words: &str, now: i64) -> Said {
+    metrics::counter!("bursar_alarms_total").increment(1);
+    tracing::error!(transaction = %of.transaction.id, vendor = of.transaction.terms.vendor.as_str(), words,
+        "what the vendor says about a payment cannot be used; nothing was recorded, and it is asked again");
+    let heard = out_of_sight(of, "vendor_not_understood", words, now).into_iter().collect();
+    let answer = if for_long(of, now) { Answer::Unseen } else { Answer::Unusable };
+    Said { heard, answer, ..unreachable(of, words) }
+}
+
+/// What the vendor has told nothing of for too long goes to a person.
+fn out_of_sight(of: &Question, code: &'static str, words: &str, now: i64) -> Option<Heard> {
     let leg = of.attempt.leg;
-    let gone = for_long && !of.transaction.state.settled() && matches!(leg, Leg::Payout | Leg::Item);
-    let fact = || Fact::OutOfSight(leg, Reason::new("not_shown_by_vendor", words));
-    Said {
-        heard: gone.then(|| tell(&of.attempt, fact(), "poll", words)).into_iter().collect(),
-        answer: Answer::Unseen,
-        ..unreachable(of, words)
-    }
+    let gone = for_long(of, now) && !of.transaction.state.settled() && matches!(leg, Leg::Payout | Leg::Item);
+    gone.then(|| tell(&of.attempt, Fact::OutOfSight(leg, Reason::new(code, words)), "poll", words))
+}
+
+fn for_long(of: &Question, now: i64) -> bool {
+    of.transaction.unseen_since.is_some_and(|since| since + deadline::UNSEEN_US <= now)
 }
 
 /// A question without an answer changes nothing; it is asked again soon.
@@ -420,17 +440,12 @@ async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadE
         ReadError::Missing | ReadError::Refused { .. } if !payout::planted::on("gone_is_silence") => {
             return Ok(unseen(of, &error.to_string(), work.app.clock.now()));
         }
+        ReadError::Unreadable(_) => return Ok(unusable(of, &error.to_string(), work.app.clock.now())),
         ReadError::Credentials(why) => connections::pause(&work.app, vendor, why).await?,
         ReadError::RateLimited { .. }
         | ReadError::Unreachable(_)
-        | ReadError::Unreadable(_)
         | ReadError::Missing
         | ReadError::Refused { .. } => {}
-    }
-    if let ReadError::Unreadable(why) = error {
-        metrics::counter!("bursar_alarms_total").increment(1);
-        tracing::error!(transaction = %of.transaction.id, vendor = vendor.as_str(), why,
-            "the vendor's answer about a payment cannot be read; nothing was recorded, and it is asked again");
     }
     Ok(unreachable(of, &error.to_string()))
 }
@@ -501,7 +516,7 @@ async fn ask_items(
         match work.ask(Vendor::PayPal, item).await {
             Ok(item) => match paypal_batch::item_fact(&item) {
                 None | Some(Fact::ItemPending) => return Ok(None),
-                fact => said.push(of_item(one, &item, fact, source)),
+                fact => said.push(of_item(one, &item, fact, source, work.app.clock.now())),
             },
             Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?),
         }
@@ -510,13 +525,14 @@ async fn ask_items(
 }
 
 /// What an item says of its payment, and what PayPal took for it, which it may tell long after.
-fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str) -> Said {
+fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str, now: i64) -> Said {
     let fee = paypal_batch::item_fee(item).map(Fact::FeeKnown);
-    let told = fact.into_iter().chain(fee).map(|fact| Heard {
+    let told = |fact| Heard {
         vendor_id: Some(item.payout_item_id.clone()),
         ..tell(&of.attempt, fact, source, &item.status)
-    });
-    believed(of, "PayPal", &item.status, about_ours(&of.transaction, item), told.collect())
+    };
+    let heard = fact.map(|fact| [fact].into_iter().chain(fee).map(told).collect());
+    believed(of, &item.status, about_ours(&of.transaction, item), heard, now)
 }
 
 /// Whether an item is about this payment. PayPal always tells the amount; what else it tells must agree.
@@ -530,15 +546,18 @@ pub(super) fn about_ours(of: &Transaction, item: &Item) -> bool {
 /// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
 /// none at all.
 fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<Said> {
+    let processing = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
     let items: HashMap<&str, &Item> =
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
     let one = |of: &Question| match items.get(of.transaction.id.to_string().as_str()) {
-        Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source),
+        // While it is not processed, an item may have no word of its own yet.
+        Some(item) if processing && item.status.is_empty() && about_ours(&of.transaction, item) => Said {
+            answer: Answer::Told,
+            ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
+        },
+        Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source, now),
         None if batch.unread > 0 => {
-            metrics::counter!("bursar_alarms_total").increment(1);
-            tracing::error!(transaction = %of.transaction.id, unread = batch.unread,
-                "PayPal's answer about an item cannot be read; it is set aside and asked about again, the others settle");
-            unreachable(of, "PayPal's answer about this item cannot be read; it is asked again")
+            unusable(of, "PayPal's answer about this item cannot be read; it is asked again", now)
         }
         None => {
             let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);
@@ -549,9 +568,7 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
                     ..unreachable(of, &what)
                 },
                 // While it is not processed, it may not list its items yet.
-                None if matches!(batch.status.as_str(), "PENDING" | "PROCESSING") => {
-                    Said { answer: Answer::Told, ..unreachable(of, &what) }
-                }
+                None if processing => Said { answer: Answer::Told, ..unreachable(of, &what) },
                 None => unseen(of, &what, now),
             }
         }
@@ -579,7 +596,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         let (mut settled, mut later) = (Vec::new(), BTreeMap::new());
         for event in &linked {
             let answer = answers.get(&event.transaction).copied().unwrap_or(Answer::Silent);
-            if event.linked_at <= asked_at && answer != Answer::Silent {
+            if event.linked_at <= asked_at && answer < Answer::Unusable {
                 settled.push((event, answer));
             } else {
                 // A clock that was ahead has linked it: no question is later than that for as long as it was.
@@ -600,7 +617,9 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
                 let state = recorded.standing.get(&event.transaction).map_or("gone", |of| of.state.as_str());
                 let did = match answer {
                     Answer::NotAsked => "there was nothing to ask the vendor about",
-                    Answer::Told | Answer::Unseen | Answer::Silent => "the vendor was asked",
+                    Answer::Told | Answer::Unseen | Answer::Unusable | Answer::Silent => {
+                        "the vendor was asked"
+                    }
                 };
                 (event.id.clone(), format!("{did}; the payment is {state}"))
             })
@@ -634,15 +653,18 @@ async fn note(
         let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
         let unseen_since = match answer {
             Answer::NotAsked | Answer::Told => None,
-            Answer::Unseen => Some(transaction.unseen_since.unwrap_or(now)),
+            Answer::Unseen | Answer::Unusable => Some(transaction.unseen_since.unwrap_or(now)),
             Answer::Silent => transaction.unseen_since,
         };
         let (poll, longest) = (work.app.config.poll_us(), work.app.config.longest_wait_us());
         let again = later.get(&transaction.id).copied();
         let next_at = match (again, answer) {
             (_, Answer::Silent) => Some(now + longest),
+            (Some(_), Answer::Unusable) => Some(now + more_rarely(unseen_since.unwrap_or(now), now, longest)),
             (Some(at), _) => Some(at),
-            (None, Answer::Unseen) => unseen_next(transaction, unseen_since.unwrap_or(now), now, longest),
+            (None, Answer::Unseen | Answer::Unusable) => {
+                unseen_next(transaction, unseen_since.unwrap_or(now), now, longest)
+            }
             (None, Answer::NotAsked | Answer::Told) => next_at(transaction, now, poll),
         };
         let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
@@ -663,9 +685,16 @@ fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
     (now < end).then(|| next.min(end))
 }
 
-/// What the vendor does not show is asked for every minute at first, then every hour, then every day; a success only while
-/// it is watched.
+/// What the vendor does not show is asked for more and more rarely, while a person looks for it too: it may come back into
+/// sight. A success is asked about only while it is watched.
 fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i64> {
+    let wait = more_rarely(since, now, longest);
+    let looked_for = matches!(of.state, State::Review | State::PayoutReview);
+    (looked_for || next_at(of, now, wait).is_some()).then(|| now.saturating_add(wait))
+}
+
+/// Every minute at first, then every hour, then every day.
+fn more_rarely(since: i64, now: i64, longest: i64) -> i64 {
     let age = now.saturating_sub(since);
     let wait = match age {
         ..HOUR_US => longest.clamp(MINUTE_US, HOUR_US),
@@ -673,8 +702,7 @@ fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i
         _ => DAY_US,
     };
     // Never past the moment at which it goes to a person.
-    let wait = if age < deadline::UNSEEN_US { wait.min(deadline::UNSEEN_US - age) } else { wait };
-    next_at(of, now, wait).map(|_| now.saturating_add(wait))
+    if age < deadline::UNSEEN_US { wait.min(deadline::UNSEEN_US - age) } else { wait }
 }
 
 const MINUTE_US: i64 = 60_000_000;

@@ -37,6 +37,10 @@ pub(super) enum Why {
     Short,
     /// It is held, and has not become available for long.
     Unavailable,
+    /// What is available may be taken by another payment's payout, whose outcome a person is finding out.
+    Promised,
+    /// Stripe shows it as available and refuses each payout of it.
+    Refused,
     /// Stripe does not show the balance to us: its words.
     Hidden(String),
 }
@@ -45,8 +49,9 @@ impl Why {
     /// For so long it is waited for.
     fn patience_us(&self) -> i64 {
         match self {
-            Self::Short => deadline::MISSING_US,
+            Self::Short | Self::Refused => deadline::MISSING_US,
             Self::Unavailable => deadline::UNAVAILABLE_US,
+            Self::Promised => i64::MAX,
             Self::Hidden(_) => deadline::UNSEEN_US,
         }
     }
@@ -56,7 +61,11 @@ impl Why {
             Self::Short => {
                 Reason::new(Code::MoneyMissing.as_str(), "The balance holds less than was transferred to it.")
             }
-            Self::Unavailable => Reason::new(
+            Self::Refused => Reason::new(
+                "funds_refused",
+                "The balance shows the money as available, and its payout is refused each time.",
+            ),
+            Self::Unavailable | Self::Promised => Reason::new(
                 Code::MoneyMissing.as_str(),
                 "The balance holds money, but what was transferred for this payment has not become available.",
             ),
@@ -93,9 +102,9 @@ pub(super) async fn look(
     let (mut settled, mut still) = (Vec::new(), Vec::new());
     for one in gone {
         let Gone { ready, why } = one;
-        let age = now.saturating_sub(ready.transaction.state_at);
+        let age = ready.waited_us(now);
         match taken.remove(&ready.transaction.id) {
-            Some(heard) => settled.push((ready.attempt, heard)),
+            Some(heard) => settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard))),
             None if age >= why.patience_us() => {
                 let reason = why.reason();
                 let detail = reason.message.clone();
@@ -108,13 +117,14 @@ pub(super) async fn look(
     Ok((settled, still))
 }
 
-/// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer.
+/// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer, whole or in
+/// part, with what is to be booked of that.
 async fn taken(
     stripe: &Stripe,
     account: &ConnectedAccount,
     gone: &[Gone],
     attempts: &[Attempt],
-) -> std::result::Result<HashMap<TransactionId, Heard>, ReadError> {
+) -> std::result::Result<HashMap<TransactionId, Vec<Heard>>, ReadError> {
     let (mut found, mut traces) = (HashMap::new(), Vec::new());
     for one in gone {
         let of = &one.ready.transaction;
@@ -124,9 +134,10 @@ async fn taken(
         };
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
-        let (told, fact) = settle::transfer_fact(&transfer);
-        if let Some(fact) = fact {
-            found.insert(of.id, heard(attempt, fact, format!("Stripe says {told}")));
+        let (told, facts) = settle::transfer_facts(&transfer);
+        if !facts.is_empty() {
+            let detail = format!("Stripe says {told}");
+            found.insert(of.id, facts.into_iter().map(|fact| heard(attempt, fact, detail.clone())).collect());
         } else if let Some(payment) = transfer.destination_payment {
             traces.push(Trace::of(of, &own, payment));
         }
@@ -141,7 +152,7 @@ async fn taken(
         if let Some((payout, fact)) = by_schedule.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
             let told = Heard { vendor_id: Some(payout.clone()), ..told };
-            found.insert(one.ready.transaction.id, told);
+            found.insert(one.ready.transaction.id, vec![told]);
         }
     }
     Ok(found)

@@ -4,6 +4,7 @@
 //! same bytes while the key is young, then looked up, and what cannot be found out goes to a person. Nothing unknown is
 //! ever taken for failure.
 
+use payout::deadline;
 use payout::eligibility::BeforeSend;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -18,6 +19,8 @@ use crate::store::submissions::Submission;
 const STRIPE_KEY_US: i64 = 20 * 3_600_000_000;
 /// PayPal knows a `sender_batch_id` for 30 days.
 const PAYPAL_KEY_US: i64 = 29 * 86_400_000_000;
+/// What is noted of a submission that a person must find out about because the vendor's lists cannot be read.
+pub(super) const UNREADABLE: &str = "lists_unreadable";
 /// Two looks, or two refusals, that prove something must lie this far apart.
 pub const APART_US: i64 = 120_000_000;
 /// The first wait between two tries; it doubles.
@@ -270,6 +273,24 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
 pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     Judged::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
+}
+
+/// The vendor answered a look with something that tells neither that it is there nor that it is not: what it does not show us,
+/// or what cannot be read. When it still does so long after the key can have been used, a person must find out.
+#[must_use]
+pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64) -> Judged {
+    if age(of, now) < deadline::UNSEEN_US {
+        return not_looked(of, now, longest);
+    }
+    let review = Judged::review(of, format!("Stripe cannot be looked through for it: {error}"));
+    match error {
+        ReadError::Unreadable(_) => Judged { why: UNREADABLE.to_owned(), ..review },
+        ReadError::Missing
+        | ReadError::Refused { .. }
+        | ReadError::Credentials(_)
+        | ReadError::RateLimited { .. }
+        | ReadError::Unreachable(_) => review,
+    }
 }
 
 /// PayPal did not say yes. Sending the same bytes again *is* the look-up: a `sender_batch_id` is paid only once.

@@ -17,6 +17,14 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    found_and_reversed_partly,
+    looked_for_in_vain,
+    a_vendor_that_is_away_is_waited_for,
+    answers_that_cannot_be_used,
+    part_found_by_the_balance,
+    refused_though_available,
+    resubmit_looks_at_the_transfer,
+    reversed_wholly_in_transit,
     a_database_from_before,
     settled_beside_a_contradiction,
     named_before_it_is_listed,

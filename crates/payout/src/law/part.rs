@@ -32,6 +32,16 @@ pub fn part_back(
     (difference.minor != 0).then(|| Journal::entry(Movement::PartReversed, back, against, difference))
 }
 
+/// Whether what is told to have come back of a transfer is booked by itself. A part always is. The whole is only while a bank
+/// payout may be under way: its end is awaited before the payment moves, and our balance is told rightly meanwhile. Everywhere
+/// else the whole has a step of its own.
+#[must_use]
+pub fn booked_by_itself(state: State, terms: &Terms, told_minor: i64) -> bool {
+    let awaits_the_payout =
+        matches!(state, State::PayoutSending | State::PayoutUnknown | State::PayoutReview | State::InTransit);
+    awaits_the_payout || told_minor < terms.net.minor
+}
+
 /// Two people have settled what lay in the payee's balance while a part of it had come back: that part is not what they
 /// gave up, or what the payee has.
 #[must_use]
@@ -48,12 +58,14 @@ pub fn back_after_settling(terms: &Terms, paid_otherwise: bool, part_minor: i64)
     let back = LedgerAccount::VendorBalance(terms.vendor);
     let rest = Money::new(terms.net.minor - part_minor, terms.net.currency);
     let from = part_account(State::WrittenOff, terms, paid_otherwise);
-    let booked = Journal::entry(Movement::Recall, back, from, rest);
-    match paid_otherwise {
-        true => Step {
-            contradiction: true,
-            ..still(State::WrittenOff).attempt(AttemptState::Returned).books(booked)
-        },
-        false => to(State::Recalled).attempt(AttemptState::Returned).books(booked),
+    let step = match paid_otherwise {
+        true => Step { contradiction: true, ..still(State::WrittenOff) },
+        false => to(State::Recalled),
+    };
+    let step = step.attempt(AttemptState::Returned);
+    // All of it may be booked already: it came back before two people settled it.
+    match rest.minor {
+        0 => step,
+        _ => step.books(Journal::entry(Movement::Recall, back, from, rest)),
     }
 }

@@ -314,7 +314,7 @@ fn agrees(of: &Payment, flow: &Flow, left: i64) -> bool {
             [0, net].contains(&gone) && [0, net].contains(&arrived)
         }
         "transferred" => gone == net && arrived == 0,
-        "payout_sending" | "payout_unknown" | "in_transit" => gone == net && [0, net].contains(&arrived),
+        "payout_sending" | "payout_unknown" | "in_transit" => gone == left && [0, net].contains(&arrived),
         "payout_review" => [0, left].contains(&gone) && [0, net].contains(&arrived),
         "success" => gone == left && arrived == net,
         "failed" | "recalled" | "returned" | "blocked" | "refunded" => gone == 0 && arrived == 0,

@@ -236,7 +236,7 @@ fn place(of: &Transaction, left: i64, gone: i64) -> Place {
         | State::Unclaimed => Place { in_flight: -amount, ..place(&[0, net], &[0, net], false) },
         State::Transferred => place(&[net], &[0], true),
         State::PayoutReview => place(&[0, left], &[0, net], true),
-        State::PayoutSending | State::PayoutUnknown | State::InTransit => place(&[net], &[0, net], true),
+        State::PayoutSending | State::PayoutUnknown | State::InTransit => place(&[left], &[0, net], true),
         State::Success => place(&[left], &[net], true),
         State::Failed | State::Recalled | State::Returned | State::Blocked | State::Refunded => {
             place(&[0], &[0], false)

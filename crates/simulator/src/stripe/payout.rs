@@ -298,9 +298,15 @@ fn way(scene: Option<Scene>, pace: &crate::Pace) -> Vec<(i64, Step)> {
         Some(Scene::Unclaimed) => vec![(10 * DAY, Step::Cancel)],
         Some(Scene::UnclaimedThenReturned) => vec![(pace.unclaimed_return_us, Step::Cancel)],
         Some(Scene::Held) => vec![(pace.late_us, Step::Leave), (pace.late_us + whole, Step::Arrive)],
-        None | Some(Scene::Restricted | Scene::Blocked | Scene::Denied | Scene::Limit | Scene::Refused) => {
-            to_bank(whole, Step::Arrive)
-        }
+        None
+        | Some(
+            Scene::Restricted
+            | Scene::Blocked
+            | Scene::Denied
+            | Scene::Limit
+            | Scene::Minimum
+            | Scene::Refused,
+        ) => to_bank(whole, Step::Arrive),
     }
 }
 
@@ -347,6 +353,11 @@ fn refuse_by_scene(scene: Option<Scene>) -> Result<(), Refusal> {
         Some(Scene::Limit) => {
             let message = "The payout exceeds this account's limit.";
             Err(Refusal::definite("payouts_limit_exceeded", message))
+        }
+        // The account must keep a minimum, which its balance does not tell.
+        Some(Scene::Minimum) => {
+            let message = "You have insufficient funds in your Stripe account for this transfer.";
+            Err(Refusal::definite("balance_insufficient", message))
         }
         _ => Ok(()),
     }

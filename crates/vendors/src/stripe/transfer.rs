@@ -89,11 +89,11 @@ impl Transfer {
         money_of(self.amount_units, &self.currency)
     }
 
-    /// What of it was reversed, in our minor units, where that is some and not all of it.
+    /// What of it was reversed, in our minor units, where anything was.
     #[must_use]
-    pub fn part_back(&self) -> Option<Money> {
-        let back = self.amount_reversed_units;
-        (0 < back && back < self.amount_units).then(|| money_of(back, &self.currency)).flatten()
+    pub fn come_back(&self) -> Option<Money> {
+        let back = self.amount_reversed_units.min(self.amount_units);
+        (0 < back).then(|| money_of(back, &self.currency)).flatten()
     }
 }
 

@@ -1,0 +1,118 @@
+//! Bank payouts that Stripe refuses because the payee's balance does not cover them. Mostly the money was spent between the
+//! look and the payout, and the next look finds out. An account may also have to keep a minimum, and then Stripe shows the
+//! money as available each time and refuses each payout: such a payment is tried more and more rarely, and goes to a person.
+//!
+//! What is deliberately not here: what a refusal does to a payment (`law`), and looking for money that is not there
+//! (`swept`).
+
+use payout::deadline;
+use payout::transaction::{AttemptState, Fact, Leg};
+
+use crate::ops::record::Heard;
+use crate::store::transactions::{self, Attempt};
+use crate::store::{Result, Tx};
+
+/// Stripe's word for a bank payout that the connected balance does not cover at this moment.
+pub(super) const CODE: &str = "balance_insufficient";
+/// The longest wait between two tries.
+const LONGEST_US: i64 = 6 * 3_600_000_000;
+
+/// The refusals since the last payout of a payment that ended in any other way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Refusals {
+    times: u32,
+    /// When the first of them was sent.
+    pub(super) since: i64,
+}
+
+impl Refusals {
+    /// The refusals among the attempts of one payment, if its newest payouts ended so.
+    pub(super) fn among<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> Option<Self> {
+        let payouts = attempts.into_iter().filter(|one| one.leg == Leg::Payout);
+        let mut ended: Vec<&Attempt> = payouts.filter(|one| one.state != AttemptState::Queued).collect();
+        ended.sort_by_key(|one| std::cmp::Reverse(one.number));
+        let refused = |one: &&&Attempt| {
+            one.state == AttemptState::Failed
+                && one.reason_code.as_deref() == Some(CODE)
+                && one.vendor_id.is_none()
+        };
+        let run: Vec<i64> =
+            ended.iter().take_while(refused).filter_map(|one| one.first_sent_at.or(one.ended_at)).collect();
+        Some(Self { times: u32::try_from(run.len()).unwrap_or(u32::MAX), since: *run.last()? })
+    }
+
+    /// When the next payout is tried: each time after twice as long.
+    pub(super) fn next_at(self, now: i64, first_wait_us: i64) -> i64 {
+        let doubled = 1_i64.checked_shl(self.times.saturating_sub(1).min(32)).unwrap_or(i64::MAX);
+        now.saturating_add(first_wait_us.saturating_mul(doubled).min(LONGEST_US.max(first_wait_us)))
+    }
+
+    /// It has been so for so long that a person must find out why.
+    pub(super) fn for_long(self, now: i64) -> bool {
+        now.saturating_sub(self.since) >= deadline::MISSING_US
+    }
+}
+
+/// Puts off the next payout of what was refused just now, each time for twice as long.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn put_off(tx: &mut Tx, heard: &[Heard], now: i64, first_wait_us: i64) -> Result<()> {
+    let refused = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
+    for of in refused.map(|one| one.transaction) {
+        let refusals = Refusals::among(&transactions::attempts(tx, &[of]).await?);
+        let next_at = refusals.map_or(now + first_wait_us, |refusals| refusals.next_at(now, first_wait_us));
+        transactions::postpone(tx, &[of], next_at).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use payout::ids::{AttemptId, TransactionId};
+
+    fn payout(number: i64, state: AttemptState, reason: Option<&str>) -> Attempt {
+        Attempt {
+            id: AttemptId::fresh(0, 1),
+            transaction: TransactionId::fresh(0, 1),
+            leg: Leg::Payout,
+            number,
+            state,
+            submission: None,
+            vendor_id: None,
+            reason_code: reason.map(str::to_owned),
+            first_sent_at: Some(number * 1_000),
+            ended_at: None,
+            fee_minor: 0,
+            reversed_minor: 0,
+        }
+    }
+
+    #[test]
+    fn refusals_count_since_the_last_payout_that_ended_otherwise() {
+        let refused = |number| payout(number, AttemptState::Failed, Some(CODE));
+        let queued = |number| payout(number, AttemptState::Queued, None);
+        let of = |attempts: &[Attempt]| Refusals::among(attempts).map(|one| (one.times, one.since));
+        assert_eq!(of(&[queued(1)]), None);
+        assert_eq!(of(&[refused(1), queued(2)]), Some((1, 1_000)));
+        let closed = payout(2, AttemptState::Failed, Some("account_closed"));
+        assert_eq!(of(&[refused(1), closed, refused(3), refused(4), queued(5)]), Some((2, 3_000)));
+        let not_made = payout(2, AttemptState::Failed, Some("not_made"));
+        assert_eq!(of(&[refused(1), not_made, queued(3)]), None, "a person has found out why");
+    }
+
+    #[test]
+    fn a_payout_that_is_refused_again_and_again_is_tried_a_few_times() {
+        let (minute, mut now, mut times) = (60_000_000, 0, 0);
+        loop {
+            times += 1;
+            let refused = Refusals { times, since: 0 };
+            if refused.for_long(now) {
+                break;
+            }
+            now = refused.next_at(now, minute);
+        }
+        assert!((10..20).contains(&times), "{times}");
+    }
+}
