@@ -397,9 +397,9 @@ async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: 
                 let gone = share(waiting, &balance, &spoken_for, sorted, (now, longest));
                 look_for(work, &stripe.client, gone, sorted, now).await?;
             }
-            // It is not ours to see any more: an answer, and the transfer can still be asked about.
-            Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
-                let why = Why::Hidden(error.to_string());
+            // It is not ours to see any more, or cannot be read: an answer, and the transfer can still be asked about.
+            Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
+                let why = Why::not_told(&error);
                 let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
                 look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
             }

@@ -43,14 +43,22 @@ pub(super) enum Why {
     Refused,
     /// Stripe does not show the balance to us: its words.
     Hidden(String),
+    /// What Stripe says of the balance cannot be read.
+    Unreadable(String),
 }
 
 impl Why {
+    /// The balance was asked about and not told.
+    pub(super) fn not_told(error: &ReadError) -> Self {
+        let words = error.to_string();
+        if matches!(error, ReadError::Unreadable(_)) { Self::Unreadable(words) } else { Self::Hidden(words) }
+    }
+
     /// For so long it is waited for.
     fn patience_us(&self) -> i64 {
         match self {
             Self::Short | Self::Refused => deadline::MISSING_US,
-            Self::Unavailable => deadline::UNAVAILABLE_US,
+            Self::Unavailable | Self::Unreadable(_) => deadline::UNAVAILABLE_US,
             Self::Promised => i64::MAX,
             Self::Hidden(_) => deadline::UNSEEN_US,
         }
@@ -70,6 +78,7 @@ impl Why {
                 "The balance holds money, but what was transferred for this payment has not become available.",
             ),
             Self::Hidden(words) => Reason::new("not_shown_by_vendor", words.as_str()),
+            Self::Unreadable(words) => Reason::new("vendor_not_understood", words.as_str()),
         }
     }
 }
@@ -94,6 +103,11 @@ pub(super) async fn look(
     let attempts = transactions::attempts(&mut work.app.store.read().await?, &ids).await?;
     let mut taken = match work.ask(Vendor::Stripe, taken(stripe, &account, &gone, &attempts)).await {
         Ok(taken) => taken,
+        // An answer, and none that could be used: it must not keep from a person what has waited for long.
+        Err(ReadError::Unreadable(why)) => {
+            tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
+            HashMap::new()
+        }
         Err(error) => {
             tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");
             return Ok((Vec::new(), gone.into_iter().map(|one| one.ready).collect()));
@@ -142,7 +156,7 @@ async fn taken(
             traces.push(Trace::of(of, &own, payment));
         }
     }
-    let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_)));
+    let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
     if traces.is_empty() || !shown {
         return Ok(found);
     }

@@ -17,6 +17,7 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    a_balance_that_cannot_be_read,
     found_and_reversed_partly,
     looked_for_in_vain,
     a_vendor_that_is_away_is_waited_for,
