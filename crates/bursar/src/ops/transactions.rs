@@ -18,8 +18,8 @@ use crate::store::transactions::{self, Attempt, Line, PaidOutside, Transaction};
 use crate::store::{self, Tx, audit};
 use crate::transact;
 
-/// Sends a failed payment again: a new attempt with a new key, of the leg that failed. What is known of the payee's account, and
-/// of a transfer that lies there, should be fresh: `work::ask::before_resubmit` comes before.
+/// Sends a failed payment again: a new attempt with a new key, of the leg that failed. What is known of the payee's
+/// account, and of a transfer that lies there, should be fresh: `work::ask::before_resubmit` comes before.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] unless the last attempt has ended at the vendor; [`OpsError::Blocked`] with every gate that would

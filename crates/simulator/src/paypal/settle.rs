@@ -211,7 +211,8 @@ fn way(scene: Option<Scene>, pace: &Pace) -> Vec<(i64, Step)> {
         Scene::Held => vec![become_at(first, Status::OnHold), (first + pace.late_us, Step::Claim)],
         Scene::Unclaimed => vec![unclaimed, (first + 30 * DAY, Step::Return)],
         Scene::UnclaimedThenReturned => vec![unclaimed, (first + pace.unclaimed_return_us, Step::Return)],
-        // A batch with such an item is denied, a request with such a receiver refused: neither comes here. A minimum is Stripe's.
+        // A batch with such an item is denied, a request with such a receiver refused: neither comes here.
+        // A minimum is Stripe's.
         Scene::Denied | Scene::Refused | Scene::Minimum => vec![become_at(first, Status::Success)],
     }
 }
