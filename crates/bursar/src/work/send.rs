@@ -455,9 +455,9 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
-        transactions::ask_now(tx, &to_ask, now).await?;
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
+        transactions::ask_now(tx, &to_ask, now).await?;
         let later = now + app.config.longest_wait_us();
         transactions::let_wait(tx, &at_gates, later).await?;
         unfunded::put_off(tx, &heard, now, app.config.longest_wait_us()).await?;
