@@ -21,6 +21,7 @@ pub(crate) struct Fault {
     code: String,
     message: String,
     items: Vec<usize>,
+    may_be_duplicate: bool,
     class: Class,
 }
 
@@ -87,7 +88,7 @@ fn outcome<T>(
             Err(Misread::Mismatch(detail)) => doubt(Why::Mismatch, detail),
         };
     }
-    let Fault { code, message, items, class } = fault(received);
+    let Fault { code, message, items, may_be_duplicate, class } = fault(received);
     match class {
         Class::Doubtful(why) => doubt(why, format!("{} {code}: {message}", received.status)),
         Class::Definite => Outcome::Rejected(Rejection {
@@ -96,6 +97,7 @@ fn outcome<T>(
             status: received.status,
             request_id: request_id(received),
             items,
+            may_be_duplicate,
         }),
     }
 }
@@ -175,6 +177,7 @@ fn stripe_fault(received: &Received) -> Fault {
             code: "unreadable".into(),
             message: "the answer is not an error object".into(),
             items: Vec::new(),
+            may_be_duplicate: false,
             class: Class::Doubtful(stored(received, why)),
         };
     };
@@ -184,6 +187,7 @@ fn stripe_fault(received: &Received) -> Fault {
         code: error.code.unwrap_or(kind),
         message: error.message.unwrap_or_default(),
         items: Vec::new(),
+        may_be_duplicate: false,
         class,
     }
 }
@@ -271,6 +275,9 @@ struct PaypalLink {
     href: Option<String>,
 }
 
+/// The name under which PayPal tells, among other things, of a batch that it has already.
+const BUSINESS_ERROR: &str = "USER_BUSINESS_ERROR";
+
 /// A batch of this key exists already: the address of it if PayPal gives one. `None` for every other answer.
 ///
 /// Recognised by name and field, never by its words: those have changed since the first recordings.
@@ -279,7 +286,7 @@ pub(crate) fn paypal_duplicate(received: &Received) -> Option<Option<String>> {
         return None;
     }
     let error: PaypalError = serde_json::from_slice(&received.body).ok()?;
-    if error.name.as_deref() != Some("USER_BUSINESS_ERROR") {
+    if error.name.as_deref() != Some(BUSINESS_ERROR) {
         return None;
     }
     let detail = error.details.into_iter().find(|detail| {
@@ -301,10 +308,12 @@ fn paypal_fault(received: &Received) -> Fault {
             code: "unreadable".into(),
             message: "the answer is not an error object".into(),
             items: Vec::new(),
+            may_be_duplicate: false,
             class: Class::Doubtful(why),
         };
     };
     Fault {
+        may_be_duplicate: code == BUSINESS_ERROR && error.details.iter().all(|one| one.field.is_none()),
         class: paypal_class(received.status, &code, error.name.is_some()),
         items: error.details.iter().filter_map(|detail| item_index(detail.field.as_deref()?)).collect(),
         message: paypal_message(error),

@@ -54,6 +54,8 @@ pub struct Rejection {
     /// PayPal: positions, from 0, of the items because of which the whole request was refused. Empty when the
     /// refusal names none; always empty at Stripe.
     pub items: Vec<usize>,
+    /// PayPal: a refusal of the kind with which it tells of a batch that it has already, and what it is about cannot be read.
+    pub may_be_duplicate: bool,
 }
 
 /// An answer that settles nothing.

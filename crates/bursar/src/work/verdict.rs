@@ -325,11 +325,11 @@ pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> J
 }
 
 /// PayPal said no. After a doubtful try that is not final either: the same bytes go again, and when PayPal keeps to its
-/// refusal a person must look.
+/// refusal a person must look. Nor is a refusal that may say that PayPal has the batch already.
 #[must_use]
 pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
-    if of.doubts == 0 {
+    if of.doubts == 0 && !rejection.may_be_duplicate {
         let verdict = match rejection.items.is_empty() {
             true => Verdict::Refused(reason),
             false => Verdict::RefusedFor(rejection.items.clone(), reason),
@@ -439,6 +439,7 @@ pub(super) mod tests {
             status: 400,
             request_id: None,
             items: vec![],
+            may_be_duplicate: false,
         }
     }
 
@@ -668,6 +669,24 @@ pub(super) mod tests {
         let second = refused(&soon, MINUTE + APART_US);
         assert_eq!(second.refusals, 2);
         assert_eq!(refused(&second, MINUTE + 2 * APART_US).verdict, Verdict::Review);
+    }
+
+    #[test]
+    fn what_may_be_a_duplicate_is_no_refusal() {
+        let of = Submission { vendor: Vendor::PayPal, ..submission() };
+        assert!(matches!(paypal_refusal(&of, &rejection(), 0).verdict, Verdict::Refused(_)));
+        let unnamed = Rejection { may_be_duplicate: true, ..rejection() };
+        let judged = paypal_refusal(&of, &unnamed, 0);
+        assert_eq!(judged.verdict, Verdict::Again { at: APART_US, doubtful: true }, "the same bytes again");
+        let after = |judged: Judged| Submission {
+            doubts: 1,
+            refusals: judged.refusals,
+            looked_at: judged.looked_at,
+            last: Some((judged.why, judged.detail)),
+            ..of.clone()
+        };
+        let second = paypal_refusal(&after(judged), &unnamed, APART_US);
+        assert_eq!(paypal_refusal(&after(second), &unnamed, 2 * APART_US).verdict, Verdict::Review);
     }
 
     #[test]

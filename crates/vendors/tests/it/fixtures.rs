@@ -216,6 +216,9 @@ fn told(outcome: Outcome<String>) -> String {
                 let items: Vec<String> = rejection.items.iter().map(usize::to_string).collect();
                 writeln!(text, "items: {}", items.join(", ")).unwrap();
             }
+            if rejection.may_be_duplicate {
+                writeln!(text, "may be a duplicate").unwrap();
+            }
             rejection.request_id
         }
         Outcome::Unknown(doubt) => {
