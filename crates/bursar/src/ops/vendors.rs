@@ -1,6 +1,7 @@
 //! The vendors' credentials: sealed, saved, paused when the vendor refuses them.
 
 use payout::Refusal;
+use payout::deadline;
 use payout::money::Vendor;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
@@ -95,18 +96,19 @@ pub fn account_in(account: &str, mode: &str) -> String {
     format!("{account}/{mode}")
 }
 
-/// Refuses credentials of another account while anything through the vendor is open, parked or watched: what is open
-/// would be sent a second time, and what is parked or watched would be asked for where it is not.
+/// Refuses credentials of another account while anything through the vendor is open, parked, contradicted or watched: what is
+/// open would be sent a second time, and the others would be asked for where they are not.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `other_vendor_account`.
-pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str) -> Result<()> {
-    let bound = vendors::bound_elsewhere(db, vendor, account).await?;
+pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) -> Result<()> {
+    let since = now.saturating_sub(deadline::SETTLED_WATCHED_US);
+    let bound = vendors::bound_elsewhere(db, vendor, account, since).await?;
     if bound == 0 {
         return Ok(());
     }
     let sentence = format!(
-        "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked or still watched, or it cannot be proved that they do not. Nothing was saved: what is open would be sent a second time. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
+        "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked, contradicted, still watched, or called not made in the last 30 days, or it cannot be proved that they do not. Nothing was saved: what is open would be sent a second time, and of what was paid after all nobody would hear. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
         vendor.label()
     );
     Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
@@ -124,7 +126,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &P
         if proof.same_as_before {
             vendors::adopt(tx, vendor, &proof.account, mode).await?;
         }
-        same_account(tx, vendor, &proof.account).await?;
+        same_account(tx, vendor, &proof.account, now).await?;
         let plain = serde_json::to_string(credentials).unwrap_or_default();
         let connection = Connection {
             vendor,
@@ -204,10 +206,11 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
         if vendors::all(tx).await?.iter().all(|one| one.vendor != vendor) {
             return Err(OpsError::Missing);
         }
-        if !vendors::remove(tx, vendor).await? {
+        let since = app.clock.now().saturating_sub(deadline::SETTLED_WATCHED_US);
+        if !vendors::remove(tx, vendor, since).await? {
             let name = vendor.label();
             let told = format!(
-                "Payments through {name} are still under way, watched for ten days after they succeeded, or hold money there, so the connection stays: without it nobody could ask {name} how they end. Save working credentials instead."
+                "Payments through {name} are still under way, watched for ten days after they succeeded, were called not made in the last 30, or hold money there, so the connection stays: without it nobody could ask {name} how they end. Save working credentials instead."
             );
             return Err(OpsError::Conflict(Refusal::new("vendor_in_use", told)));
         }

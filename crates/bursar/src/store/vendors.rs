@@ -118,25 +118,31 @@ const BIND: &str = "UPDATE payout_transaction SET \
     vendor_account = (SELECT c.vendor_account FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor), \
     mode = (SELECT c.mode FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor)";
 
-/// What of a vendor is not over: under way, parked in a payee's balance there, or a success that is still watched.
-const NOT_OVER: &str = "(ask_at IS NOT NULL OR (released_at IS NULL AND outside_at IS NULL \
+/// What of a vendor is not over: under way, parked in a payee's balance there, contradicted by it, or a success that is still
+/// watched.
+const NOT_OVER: &str = "(ask_at IS NOT NULL OR contradicted_at IS NOT NULL OR (released_at IS NULL AND outside_at IS NULL \
                         AND state NOT IN ('success', 'failed', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', \
                         'written_off')))";
 
-/// How many payments through a vendor are not over and are bound to another account than this one, or to one that is not
-/// known; with the requests that have no end yet.
+/// What people have called not made since then, and of which PayPal may tell yet that it was.
+const MAY_TURN_UP: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id \
+                           AND a.leg = 'item' AND a.state = 'failed' AND a.reason_code = 'not_made' \
+                           AND a.ended_at > $3)";
+
+/// How many payments through a vendor are not over, or may turn up yet that were called not made since then, and are bound to
+/// another account than this one, or to one that is not known; with the requests that have no end yet.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str) -> Result<i64> {
+pub async fn bound_elsewhere(db: &mut Db, vendor: Vendor, account: &str, since: i64) -> Result<i64> {
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM payout_transaction WHERE vendor = $1 \
-         AND COALESCE(vendor_account, '') <> $2 AND {NOT_OVER}) \
+         AND COALESCE(vendor_account, '') <> $2 AND ({NOT_OVER} OR {MAY_TURN_UP})) \
          + (SELECT COUNT(*) FROM submission WHERE vendor = $1 AND COALESCE(vendor_account, '') <> $2 \
          AND state IN ('intended', 'unknown', 'looking'))"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(vendor.as_str()).bind(account.to_owned());
-    Ok(db.one(query).await?.try_get(0)?)
+    Ok(db.one(query.bind(since)).await?.try_get(0)?)
 }
 
 /// Says to which account everything of a vendor belongs that is not over and bound to none, because it is from before
@@ -179,17 +185,19 @@ pub async fn identify(tx: &mut Tx, vendor: Vendor, sealed: &str, account: &str, 
     Ok(tx.run(query.bind(account.to_owned()).bind(mode.to_owned())).await? == 1)
 }
 
-/// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back;
-/// answers whether it did.
+/// Takes a connection away, unless something of the vendor is still to be sent, asked about, watched or called back, or may
+/// turn up yet that people have called not made since then; answers whether it did.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn remove(tx: &mut Tx, vendor: Vendor) -> Result<bool> {
+pub async fn remove(tx: &mut Tx, vendor: Vendor, since: i64) -> Result<bool> {
     let sql = "DELETE FROM vendor_connection WHERE vendor = $1 AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
                WHERE t.vendor = $1 AND (t.settled_at IS NULL OR t.ask_at IS NOT NULL \
                OR t.contradicted_at IS NOT NULL OR (t.state IN ('payout_failed', 'payout_canceled', 'recalling') \
-               AND t.released_at IS NULL AND t.outside_at IS NULL)))";
-    Ok(tx.run(sqlx::query(sql).bind(vendor.as_str())).await? == 1)
+               AND t.released_at IS NULL AND t.outside_at IS NULL) OR EXISTS (SELECT 1 FROM attempt a \
+               WHERE a.transaction_id = t.id AND a.leg = 'item' AND a.state = 'failed' \
+               AND a.reason_code = 'not_made' AND a.ended_at > $2)))";
+    Ok(tx.run(sqlx::query(sql).bind(vendor.as_str()).bind(since)).await? == 1)
 }
 
 /// Pauses a vendor that refuses our credentials; answers whether it was not paused before.

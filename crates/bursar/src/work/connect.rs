@@ -118,7 +118,8 @@ async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
     if proof.same_as_before {
         return Ok(());
     }
-    connections::same_account(&mut work.app.store.read().await?, vendor, &proof.account).await
+    let now = work.app.clock.now();
+    connections::same_account(&mut work.app.store.read().await?, vendor, &proof.account, now).await
 }
 
 /// The endpoint at `url`: the one we have if Stripe still has it, else a new one, because only its making tells the

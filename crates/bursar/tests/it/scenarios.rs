@@ -27,6 +27,7 @@ scenarios![
     resubmit_looks_at_the_transfer,
     reversed_wholly_in_transit,
     a_database_from_before,
+    another_account_beside_a_contradiction,
     settled_beside_a_contradiction,
     named_before_it_is_listed,
     mark_written_over_and_named,
