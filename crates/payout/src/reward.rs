@@ -136,6 +136,8 @@ pub struct Standing {
     pub ever_approved: bool,
     /// Whoever asks is the reward's owner.
     pub asked_by_owner: bool,
+    /// The vendor of a payment that covered it says that it was paid after all, and nobody has settled that yet.
+    pub contradicted: bool,
 }
 
 /// The status people see for a stored one.
@@ -197,9 +199,10 @@ pub fn review(standing: Standing) -> Result<RewardStatus, Refusal> {
 /// May it be taken out?
 ///
 /// # Errors
-/// Not while it is in a batch, in flight or paid, and only with a reason.
+/// Not while it is in a batch, in flight or paid, nor while a payment of it is contradicted, and only with a reason.
 pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
     untouched(standing, "voided")?;
+    settled(standing, "voided")?;
     if standing.status == RewardStatus::Void {
         return Err(Refusal::new("already_void", "This reward is void already."));
     }
@@ -210,9 +213,11 @@ pub fn void(standing: Standing, reason: &str) -> Result<RewardStatus, Refusal> {
 /// What changing its value leads to: an approved one must be looked at again.
 ///
 /// # Errors
-/// Not while it is in a batch, in flight or paid, nor after it was rejected or voided.
+/// Not while it is in a batch, in flight or paid, nor while a payment of it is contradicted, nor after it was rejected or
+/// voided.
 pub fn edit_value(standing: Standing) -> Result<RewardStatus, Refusal> {
     untouched(standing, "edited")?;
+    settled(standing, "edited")?;
     match standing.status {
         RewardStatus::Submitted => Ok(RewardStatus::Submitted),
         RewardStatus::InReview | RewardStatus::Approved => Ok(RewardStatus::InReview),
@@ -297,6 +302,18 @@ fn untouched(standing: Standing, what: &str) -> Result<(), Refusal> {
         "reward_in_payout",
         format!(
             "This reward is in a payout or paid, so it cannot be {what}. Take it out of the batch first; once paid, enter a clawback."
+        ),
+    ))
+}
+
+fn settled(standing: Standing, what: &str) -> Result<(), Refusal> {
+    if !standing.contradicted {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "payment_contradicted",
+        format!(
+            "Its vendor says that a payment of this reward was made after all, so it cannot be {what} yet. Settle that payment by hand first; then the reward is paid by it, or free."
         ),
     ))
 }

@@ -501,6 +501,15 @@ pub struct Terms {
     pub net: Money,
 }
 
+impl Terms {
+    /// The same without what has come back.
+    #[must_use]
+    pub fn less(self, back: Money) -> Self {
+        let rest = |of: Money| Money::new(of.minor - back.minor, of.currency);
+        Self { amount: rest(self.amount), net: rest(self.net), ..self }
+    }
+}
+
 /// The whole consequence of a fact or a command, as a value. One database transaction records it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {

@@ -34,7 +34,8 @@
 //! in their balance) · `by other` at the end of these two: the other person says so
 //! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
 //! `return ana` (to the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` ·
-//! `refresh ana` · `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana`
+//! `refresh ana` · `void R1` · `edit R1 30.00` (another value; it is approved anew with `approve R1`) ·
+//! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana`
 //! (it may be refused, or there may be nothing to do) · `race pay B1 | delete B1` (both at once, and exactly one may
 //! succeed).
 //!

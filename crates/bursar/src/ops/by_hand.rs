@@ -6,6 +6,7 @@ use payout::Refusal;
 use payout::access::Permission;
 use payout::ids::{AttemptId, TransactionId};
 use payout::law::{self, NotNow, Parked};
+use payout::money::Money;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
 use super::idempotency::{self, Once};
@@ -21,7 +22,7 @@ use crate::store::contradictions::{self, Opinion, Whereabouts};
 use crate::store::people;
 use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
-use crate::store::{self, Tx};
+use crate::store::{self, Db, Tx, events};
 use crate::transact;
 
 /// What a person found at the vendor about an attempt that Bursar could not settle alone.
@@ -33,6 +34,8 @@ pub enum Finding {
         attempt: AttemptId,
         /// What the object says.
         fact: Fact,
+        /// What of a transfer has come back already; the rest of it is out.
+        part_back: Option<Money>,
         /// Its id.
         vendor_id: String,
         /// The id under which the vendor has the whole submission; PayPal's is its batch.
@@ -70,8 +73,9 @@ const OUT_OF_SIGHT: [&str; 5] = [
     "transfer_reversed_partly",
 ];
 
-/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too. What
-/// takes two people is only written down at first: it holds when another person says the same.
+/// Settles by hand what waits for a person (`needs_review`), or what the vendor contradicted; a closed payment too; and, as
+/// made, what people had called not made. What takes two people is only written down at first: it holds when another person
+/// says the same.
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a note that says how it was found out; [`OpsError::Conflict`] when nothing waits.
@@ -85,10 +89,10 @@ pub async fn settle_by_hand(
 ) -> Result<Transaction> {
     require_note(how)?;
     let after = transact!(app, |tx| {
-        let transaction = held(tx, id).await?;
+        let transaction = held_together(tx, id).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = meant(&attempts, finding);
-        if waiting.is_none() && transaction.contradicted_at.is_none() {
+        if waiting.is_none() && transaction.contradicted_at.is_none() && !denied(&attempts, finding) {
             let why = if transaction.closed() { NotNow::Closed } else { NotNow::NothingInDoubt };
             return Err(not_now(why));
         }
@@ -104,14 +108,11 @@ pub async fn settle_by_hand(
             return Ok(waits);
         }
         match (waiting, finding) {
-            (Some(attempt), _) => {
-                let heard = heard(tx, app, &transaction, attempt, finding, how).await?;
-                record::record(tx, app, &actor.id.to_string(), &[heard]).await?;
-            }
+            (Some(attempt), _) => end(tx, app, actor, &transaction, attempt, finding, how).await?,
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
             (None, Finding::NotMade { .. }) => {}
         }
-        ask_siblings(tx, app, &attempts, finding).await?;
+        look_at_the_batch(tx, app, &attempts, finding).await?;
         // What the vendor says of an earlier attempt is another matter: it was not asked about.
         if waiting.is_none() {
             transactions::settle_contradiction(tx, id).await?;
@@ -126,6 +127,18 @@ pub async fn settle_by_hand(
     app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// Whether people have called an attempt not made, and nobody has found out since that it was.
+#[must_use]
+pub fn called_not_made(attempt: &Attempt) -> bool {
+    attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
+}
+
+/// Whether what was found made is what people had called not made. The vendor's object shows that they were wrong.
+fn denied(attempts: &[Attempt], finding: &Finding) -> bool {
+    let Finding::Made { attempt, .. } = finding else { return false };
+    attempts.iter().any(|one| one.id == *attempt && called_not_made(one))
 }
 
 /// The attempt that waits for a person and that a finding is about. Calling back moves no money, so it comes last.
@@ -210,11 +223,21 @@ async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Fin
         Finding::Made { .. } => &[],
     };
     let carried = store::submissions::several(tx, carrier).await?;
-    let ended = |state| matches!(state, SubmissionState::Review | SubmissionState::Refused);
-    if carried.iter().all(|one| ended(one.state)) || out_of_sight(of) {
+    if carried.iter().all(|one| may_be_ended(one.state)) || out_of_sight(of) {
         return Ok(());
     }
     Err(not_now(NotNow::StillAsking))
+}
+
+/// Whether a person may say how a request ended: it is neither on its way nor known to be with the vendor.
+fn may_be_ended(state: SubmissionState) -> bool {
+    match state {
+        SubmissionState::Review | SubmissionState::Refused => true,
+        SubmissionState::Intended
+        | SubmissionState::Unknown
+        | SubmissionState::Looking
+        | SubmissionState::Accepted => false,
+    }
 }
 
 /// What the vendor once had and does not show any more was accepted; its submission has its end already.
@@ -277,6 +300,81 @@ async fn seconded(
     Ok(false)
 }
 
+/// Ends an attempt that waited for a person. What is called not made although PayPal was never found to have its batch is
+/// said of the batch: all of it that waits ends with it, because its one request can be sent no more.
+async fn end(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    of: &Transaction,
+    attempt: &Attempt,
+    finding: &Finding,
+    how: &str,
+) -> Result<()> {
+    let others = match finding {
+        Finding::NotMade { looked: Looked::NotThrough, .. } => ends_with(tx, attempt).await?,
+        Finding::NotMade { looked: Looked::Through, .. } | Finding::Made { .. } => Vec::new(),
+    };
+    let mut told = vec![heard(tx, app, of, attempt, finding, how).await?];
+    told.extend(others.iter().map(|one| of_person(one, not_made(one), None, how)));
+    record::record(tx, app, &actor.id.to_string(), &told).await?;
+    record_part(tx, app, actor, attempt, finding).await?;
+    for other in &others {
+        contradictions::forget_opinion(tx, other.transaction).await?;
+        let detail = serde_json::json!({ "note": how, "with": of.label() });
+        note(tx, app, actor, other.transaction, "settled_by_hand", detail).await?;
+    }
+    Ok(())
+}
+
+/// What of a transfer has come back already: nothing is paid out of the rest, as if it were the whole.
+async fn record_part(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    attempt: &Attempt,
+    finding: &Finding,
+) -> Result<()> {
+    let Finding::Made { part_back: Some(back), .. } = finding else { return Ok(()) };
+    let told = format!("{back} of the transfer came back to our balance");
+    let partly = Fact::TransferReversedPartly(Reason::new("transfer_reversed_partly", told.as_str()));
+    let heard = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &told));
+    record::record(tx, app, &actor.id.to_string(), &heard).await?;
+    // Whoever settles this knows of the part, so its poll tells nothing new.
+    Ok(contradictions::note_reason(tx, attempt.id, "transfer_reversed_partly").await?)
+}
+
+/// The other attempts that wait for a person because of the same request as this one, of which the vendor is not known to
+/// have anything: whoever calls this one not made calls them so too.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ends_with(db: &mut Db, attempt: &Attempt) -> store::Result<Vec<Attempt>> {
+    let carrier = attempt.submission.as_slice();
+    let open = store::submissions::several(db, carrier).await?.iter().any(|one| may_be_ended(one.state));
+    if attempt.state != AttemptState::Review || !open {
+        return Ok(Vec::new());
+    }
+    let carried = transactions::attempts_of_submissions(db, carrier).await?;
+    Ok(carried.into_iter().filter(|one| one.id != attempt.id && one.state == AttemptState::Review).collect())
+}
+
+/// The payment, held until this database transaction ends, with all that its waiting requests carry: those end with it.
+async fn held_together(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
+    let attempts = transactions::attempts(tx, &[id]).await?.into_iter();
+    let waiting = attempts.filter(|one| one.state == AttemptState::Review);
+    let carriers: Vec<String> = waiting.filter_map(|one| one.submission).collect();
+    let carried = transactions::attempts_of_submissions(tx, &carriers).await?;
+    let together: Vec<TransactionId> = carried.iter().map(|one| one.transaction).chain([id]).collect();
+    transactions::lock(tx, &together).await?;
+    held(tx, id).await
+}
+
+fn not_made(attempt: &Attempt) -> Fact {
+    // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
+    Fact::Refused(attempt.leg, Reason::new("not_made", ""))
+}
+
 /// The finding as a fact, its submission ended.
 async fn heard(
     tx: &mut Tx,
@@ -290,8 +388,7 @@ async fn heard(
         Finding::Made { fact, vendor_id, carrier_id, .. } => {
             (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
         }
-        // How it was found out is our own note. It stands in the timeline; the reason is told to partners, too.
-        Finding::NotMade { .. } => (Fact::Refused(attempt.leg, Reason::new("not_made", "")), None, None),
+        Finding::NotMade { .. } => (not_made(attempt), None, None),
     };
     // A submission that was taken up again may be carried out yet: then a new attempt would pay a second time.
     if let Some(carrier) = &attempt.submission
@@ -326,11 +423,19 @@ async fn correct(
     finding: &Finding,
     how: &str,
 ) -> Result<()> {
-    let Finding::Made { attempt, fact, vendor_id, carrier_id, .. } = finding else { return Ok(()) };
+    let Finding::Made { attempt, fact, part_back, vendor_id, carrier_id, .. } = finding else {
+        return Ok(());
+    };
     let attempts = transactions::attempts(tx, &[of.id]).await?;
     let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else {
         return Err(not_now(NotNow::NothingInDoubt));
     };
+    let swept = matches!(fact, Fact::Swept { .. });
+    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+    // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
+    if !(attempt.state.ended() || (swept && lies)) {
+        return Err(not_now(NotNow::NotLookedAt));
+    }
     // Counted already; or paid otherwise by the word of two people, and out of the same money.
     let paid_otherwise = of.otherwise_at.is_some() && !law::stands_beside(of.state, fact);
     if paid_otherwise || store::ledger::holds_beside(tx, attempt.id).await? {
@@ -338,9 +443,9 @@ async fn correct(
     }
     let lie = given_back(tx, of).await?;
     // What the vendor paid by its own schedule is no object of the transfer whose money it was.
-    let swept = matches!(fact, Fact::Swept { .. });
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()).filter(|_| !swept), how);
-    record::correction(tx, app, &actor.id.to_string(), &proven).await?;
+    record::correction(tx, app, &actor.id.to_string(), &proven, *part_back).await?;
+    record_part(tx, app, actor, attempt, finding).await?;
     if let Some(carrier) = attempt.submission.as_ref().filter(|_| !swept) {
         store::named::adopt(tx, carrier, carrier_id, app.clock.now()).await?;
     }
@@ -352,7 +457,7 @@ async fn correct(
     // The bank has paid what was fetched back: its rewards are held until somebody says what the payee keeps.
     let short = of.state == State::Recalled && after.state == State::Reversed;
     let beside = after.state == of.state && matches!(fact, Fact::ItemPaid | Fact::TransferMade);
-    let free = of.closed() && lie.iter().all(|one| !one.elsewhere);
+    let free = of.closed() && lie.iter().all(|one| !one.elsewhere && !one.changed);
     if free && (paid || short) {
         let paid_at = (after.state == State::Success).then(|| app.clock.now());
         take_back(tx, of, &lie, paid_at).await?;
@@ -360,11 +465,16 @@ async fn correct(
         if short {
             // They have it, and what was paid in its place comes off their next claim.
             let journal = law::mark_paid_outside(after.state, &of.terms).map_err(not_now)?;
-            let booked = (of.id.to_string(), Some(of.id.to_string()), journal);
+            // The payment itself may have been paid outside before, by its own entry.
+            let booked = (of.id.to_string(), Some(store::ledger::in_place_of(attempt.id)), journal);
             store::ledger::write_once(tx, app.clock.now(), &app.clock, &[booked]).await?;
         }
+        if beside {
+            // It is counted, so what its vendor tells of it again is no news.
+            contradictions::withdraw_failure(tx, attempt.id).await?;
+        }
         let stays = if short || beside { Stays::ForGood } else { Stays::WithThePayment };
-        second_payments::claw_back(tx, app, actor, of, stays).await?;
+        second_payments::claw_back(tx, app, actor, of, stays, &lie, *part_back).await?;
     }
     Ok(())
 }
@@ -391,13 +501,21 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 
-/// Where one item names PayPal's batch, that batch tells of all the others: they are asked about now.
-async fn ask_siblings(tx: &mut Tx, app: &App, attempts: &[Attempt], finding: &Finding) -> Result<()> {
-    let Finding::Made { attempt, .. } = finding else { return Ok(()) };
-    let carrier = attempts.iter().find(|one| one.id == *attempt).and_then(|one| one.submission.clone());
-    let carried = transactions::attempts_of_submissions(tx, carrier.as_slice()).await?;
+/// Where one item names PayPal's batch, that batch tells of all the others. Those that have not ended are asked about now;
+/// for those that people had called not made meanwhile the batch is looked at as one that an event has named.
+async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding: &Finding) -> Result<()> {
+    let Finding::Made { attempt, carrier_id, .. } = finding else { return Ok(()) };
+    let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else { return Ok(()) };
+    let (now, carrier) = (app.clock.now(), attempt.submission.as_slice());
+    let carried = transactions::attempts_of_submissions(tx, carrier).await?;
     let others: Vec<TransactionId> = carried.iter().map(|one| one.transaction).collect();
-    Ok(transactions::ask_now(tx, &others, app.clock.now()).await?)
+    transactions::ask_now(tx, &others, now).await?;
+    if attempt.leg == Leg::Item {
+        let named: Vec<_> = carrier.iter().map(|carrier| (carrier.clone(), carrier_id.clone())).collect();
+        store::named::name(tx, &named, now).await?;
+        events::unpark(tx, std::slice::from_ref(carrier_id)).await?;
+    }
+    Ok(())
 }
 
 /// What two people say about money that lies in a payee's balance.
@@ -486,6 +604,12 @@ pub async fn settle_parked(
 /// nobody else has paid them.
 async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     let lie = given_back(tx, of).await?;
+    if let Some(number) = lie.iter().find(|one| one.changed && !one.elsewhere).map(|one| one.number) {
+        let told = format!(
+            "RW-{number:06} was voided, or is worth something else, since this payment gave it back, so it cannot be paid by it any more. Settle the money as written off; if the payee has it, enter what they owe by yourself. Nothing was changed."
+        );
+        return Err(OpsError::Conflict(Refusal::new("reward_changed", told)));
+    }
     if let Some(number) = lie.iter().find(|one| one.elsewhere).map(|one| one.number) {
         let told = format!(
             "RW-{number:06} was paid again, or is in another payment, since this one gave it back. If the payee has this money as well, settle it as written off and claw the reward back once it is paid. Nothing was changed."

@@ -204,16 +204,28 @@ pub async fn command(
     write(tx, app, (now, &actor.id.to_string()), &cases, sheet).await
 }
 
-/// Records what a person has proven about an attempt that had ended here, by the vendor's own object.
+/// Records what a person has proven about an attempt that had ended here, by the vendor's own object. Of a transfer beside a
+/// later one only what has not come back is counted; of any other one, what came back is a fact of its own.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn correction(tx: &mut Tx, app: &App, actor: &str, proven: &Heard) -> store::Result<()> {
+pub async fn correction(
+    tx: &mut Tx,
+    app: &App,
+    actor: &str,
+    proven: &Heard,
+    part_back: Option<Money>,
+) -> store::Result<()> {
     let now = app.clock.now();
     let mut cases = hold(tx, [proven.transaction]).await?.cases;
     let mut sheet = Sheet::default();
     if let Some(case) = cases.get_mut(&proven.transaction) {
-        let step = law::correct(case.transaction.state, &case.transaction.terms, &proven.fact);
+        let (state, terms) = (case.transaction.state, case.transaction.terms);
+        let terms = match part_back.filter(|_| law::stands_beside(state, &proven.fact)) {
+            Some(back) => terms.less(back),
+            None => terms,
+        };
+        let step = law::correct(state, &terms, &proven.fact);
         if let Some(place) = case.attempts.iter().position(|attempt| attempt.id == proven.attempt) {
             case.note_ids(place, proven, now, &mut sheet);
             if let Some(next) = step.attempt {
@@ -352,6 +364,11 @@ impl Case {
 
     /// A contradiction is told once, until somebody has settled it.
     fn is_news(&self, place: usize, fact: &Fact) -> bool {
+        // Its reason was taken back: people have settled that it was paid, and it was counted then.
+        let attempt = &self.attempts[place];
+        if attempt.state == AttemptState::Failed && attempt.reason_code.is_none() {
+            return false;
+        }
         let told = fact.reason().is_some_and(|reason| {
             let known = self.attempts[place].reason_code.as_deref();
             known == Some(reason.code.as_str())

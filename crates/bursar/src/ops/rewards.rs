@@ -26,7 +26,7 @@ use crate::app::{Actor, App};
 use crate::clock::{day, start_of_date};
 use crate::store::programs::{self, Activity, Named, Partner, Worth};
 use crate::store::rewards::{self, Edited, Entered, Reward};
-use crate::store::{self, Db, Tx, audit, ledger};
+use crate::store::{self, Db, Tx, audit, contradictions, ledger};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -346,7 +346,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
             let told = "A clawback is not edited. Void it with a reason and enter another.";
             return Err(Refusal::new("clawback", told).into());
         }
-        let standing = standing(&found, actor);
+        let standing = standing(tx, &found, actor).await?;
         let mut status = before.status;
         let worth = edit.worth.unwrap_or(before.worth);
         // The rule about values also keeps what is in a payout from being edited in any other way.
@@ -407,7 +407,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Re
         safe_mode::refuse(tx, id).await?;
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
-        reward::delete(standing(&found, actor))?;
+        reward::delete(standing(tx, &found, actor).await?)?;
         if !rewards::delete(tx, found.entered.id, found.version).await? {
             return Err(changed_meanwhile());
         }
@@ -529,13 +529,14 @@ fn may_claw_back(
     Ok(payee)
 }
 
-fn standing(reward: &Reward, actor: &Actor) -> Standing {
-    Standing {
+async fn standing(db: &mut Db, reward: &Reward, actor: &Actor) -> Result<Standing> {
+    Ok(Standing {
         status: reward.entered.status,
         placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
         ever_approved: reward.entered.first_approved_at.is_some(),
         asked_by_owner: actor.partner == Some(reward.entered.owner),
-    }
+        contradicted: contradictions::rewards(db).await?.contains(&reward.entered.id),
+    })
 }
 
 pub(super) fn changed_meanwhile() -> OpsError {

@@ -14,6 +14,7 @@ use super::rewards::{changed_meanwhile, clawback, owed};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::batches;
+use crate::store::contradictions::Whereabouts;
 use crate::store::ledger;
 use crate::store::rewards::{self, Decision, Entered, Reward};
 use crate::store::second_payments as kept;
@@ -29,7 +30,7 @@ pub(super) enum Stays {
     ForGood,
 }
 
-/// What the payee was paid twice comes off their next claim.
+/// What the payee was paid twice, or is not owed any more, comes off their next claim: all that has not come back of it.
 ///
 /// # Errors
 /// When somebody else changed a reward of the payment at the same moment.
@@ -39,8 +40,10 @@ pub(super) async fn claw_back(
     actor: &Actor,
     of: &Transaction,
     stays: Stays,
+    lie: &[Whereabouts],
+    part_back: Option<Money>,
 ) -> Result<()> {
-    let (now, mut left) = (app.clock.now(), of.terms.amount.minor);
+    let (now, mut left) = (app.clock.now(), of.terms.amount.minor - part_back.map_or(0, |back| back.minor));
     for covered in transactions::covered(tx, of.id).await? {
         let minor = covered.amount_minor.min(left);
         if minor <= 0 {
@@ -51,7 +54,12 @@ pub(super) async fn claw_back(
         let Some((_, value)) = owed(paid.entered.payee, paid.entered.worth) else { continue };
         let value = Money::new(minor, value.currency);
         let (_, times) = rewards::clawed_back(tx, paid.entered.id).await?;
-        let reason = format!("Paid twice: {} had paid it after all.", of.label());
+        let mut changed = lie.iter().filter(|one| one.changed && !one.elsewhere);
+        let why = match changed.any(|one| one.reward == paid.entered.id) {
+            true => "Voided or changed after it was paid",
+            false => "Paid twice",
+        };
+        let reason = format!("{why}: {} had paid it after all.", of.label());
         let by = actor.id.to_string();
         let entered = clawback(tx, app, &by, &paid, (value, times), &reason).await?;
         if rewards::insert(tx, std::slice::from_ref(&entered)).await? != 1

@@ -14,6 +14,7 @@ use super::record;
 use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::clock;
+use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, Line, PaidOutside, Transaction};
 use crate::store::{self, Tx, audit};
 use crate::transact;
@@ -199,10 +200,14 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
         let waiting = attempts.into_iter().filter(|attempt| attempt.state == AttemptState::Review);
         let carriers: Vec<String> = waiting.filter_map(|attempt| attempt.submission).collect();
         // In safe mode the vendor is only asked.
-        let taken_up = match safe_mode::on(tx).await? {
+        let asleep = safe_mode::on(tx).await?;
+        let taken_up = match asleep {
             true => 0,
             false => store::submissions::take_up_again(tx, &carriers, now).await?,
         };
+        if taken_up == 0 && !asleep && ended_for_good(tx, &carriers).await? {
+            return Err(not_now(NotNow::RequestEnded));
+        }
         if taken_up > 0 {
             // What one person has said of it was said before it was tried once more.
             let again = transactions::attempts_of_submissions(tx, &carriers).await?;
@@ -218,6 +223,12 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
     app.nudge.dispatch.ring();
     app.nudge.reconcile.ring();
     Ok(())
+}
+
+/// Whether requests that somebody must find out about were ended with another payment that they carried.
+async fn ended_for_good(db: &mut store::Db, carriers: &[String]) -> Result<bool> {
+    let carried = store::submissions::several(db, carriers).await?;
+    Ok(carried.iter().any(|one| one.state == SubmissionState::Refused && one.vendor_id.is_none()))
 }
 
 /// The transaction, held until this database transaction ends, not closed and not contradicted.

@@ -61,6 +61,16 @@ pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
     Ok(())
 }
 
+/// Notes what is known of an attempt, so that its vendor contradicts nothing by telling it again.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_reason(tx: &mut Tx, attempt: AttemptId, code: &str) -> Result<()> {
+    let sql = "UPDATE attempt SET reason_code = $2 WHERE id = $1 AND state = 'succeeded'";
+    tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(code.to_owned())).await?;
+    Ok(())
+}
+
 /// Which attempts carry these objects of a vendor: its id, the attempt. A payout of Stripe's own schedule pays several, so
 /// payouts are left out.
 ///
@@ -110,17 +120,25 @@ pub struct Whereabouts {
     pub draft: Option<String>,
     /// It is in another payment, or was paid some other way.
     pub elsewhere: bool,
+    /// It was voided, or edited, and is not what the payment paid for any more.
+    pub changed: bool,
 }
+
+/// What a reward adds to a payment, in minor units.
+const ADDS: &str = "CASE WHEN reward.entry = 'clawback' THEN -reward.value_minor ELSE reward.value_minor END";
 
 /// Where the rewards of a payment that gave them back are now.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabouts>> {
-    let sql = "SELECT r.id, r.number, CASE WHEN r.transaction_id IS NULL THEN b.number END, \
-               CASE WHEN r.transaction_id IS NOT NULL OR r.paid_at IS NOT NULL THEN 1 ELSE 0 END \
-               FROM transaction_reward tr JOIN reward r ON r.id = tr.reward_id \
-               LEFT JOIN batch b ON b.id = r.batch_id WHERE tr.transaction_id = $1 ORDER BY r.number";
+    let sql = format!(
+        "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
+         CASE WHEN reward.transaction_id IS NOT NULL OR reward.paid_at IS NOT NULL THEN 1 ELSE 0 END, \
+         CASE WHEN reward.status <> 'approved' OR tr.amount_minor <> {ADDS} THEN 1 ELSE 0 END \
+         FROM transaction_reward tr JOIN reward ON reward.id = tr.reward_id \
+         LEFT JOIN batch b ON b.id = reward.batch_id WHERE tr.transaction_id = $1 ORDER BY reward.number"
+    );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         Ok(Whereabouts {
@@ -128,21 +146,29 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
             number: row.try_get(1)?,
             draft: row.try_get(2)?,
             elsewhere: row.try_get::<i64, _>(3)? == 1,
+            changed: row.try_get::<i64, _>(4)? == 1,
         })
     };
-    db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string());
+    db.all(query).await?.iter().map(read).collect()
 }
 
-/// Takes the free rewards of a payment that gave them back into it again, and opens it; answers how many.
+/// Takes the free rewards of a payment that gave them back into it again, as long as they are what it paid, and opens it;
+/// answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> Result<u64> {
-    let sql = "UPDATE reward SET transaction_id = $1, paid_at = $2, version = version + 1, \
-               batch_id = (SELECT t.batch_id FROM payout_transaction t WHERE t.id = $1) \
-               WHERE transaction_id IS NULL AND batch_id IS NULL AND paid_at IS NULL \
-               AND id IN (SELECT tr.reward_id FROM transaction_reward tr WHERE tr.transaction_id = $1)";
-    let taken = tx.run(sqlx::query(sql).bind(id.to_string()).bind(paid_at)).await?;
+    let sql = format!(
+        "UPDATE reward SET transaction_id = $1, paid_at = $2, version = version + 1, \
+         batch_id = (SELECT t.batch_id FROM payout_transaction t WHERE t.id = $1) \
+         WHERE transaction_id IS NULL AND batch_id IS NULL AND paid_at IS NULL AND status = 'approved' \
+         AND id IN (SELECT tr.reward_id FROM transaction_reward tr WHERE tr.transaction_id = $1) \
+         AND (SELECT tr.amount_minor FROM transaction_reward tr WHERE tr.transaction_id = $1 \
+         AND tr.reward_id = reward.id) = {ADDS}"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).bind(paid_at);
+    let taken = tx.run(query).await?;
     let sql = "UPDATE payout_transaction SET released_at = NULL WHERE id = $1";
     tx.run(sqlx::query(sql).bind(id.to_string())).await?;
     Ok(taken)

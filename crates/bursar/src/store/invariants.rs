@@ -91,9 +91,12 @@ pub const RULES: &[Rule] = &[
                  'recalling', 'recalled', 'returned', 'blocked', 'refunded', 'reversed', 'written_off') \
                  UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM payout_transaction t \
                  WHERE t.outside_at IS NOT NULL \
+                 UNION ALL SELECT SUBSTR(p.account, 9), p.currency, -p.amount_minor FROM journal j \
+                 JOIN posting p ON p.journal_id = j.id \
+                 WHERE j.id LIKE '%_beside_post' AND p.account LIKE 'payable:%' \
                  UNION ALL SELECT t.payee, t.currency, -t.amount_minor FROM journal j \
-                 JOIN payout_transaction t ON t.id = j.subject \
-                 WHERE j.id LIKE '%_beside_post' OR (j.movement = 'outside' AND t.outside_at IS NULL) \
+                 JOIN payout_transaction t ON t.id = j.subject WHERE j.id LIKE '%_in_place_outside' \
+                 OR (j.movement = 'outside' AND t.outside_at IS NULL) \
                  UNION ALL SELECT SUBSTR(p.account, 9), p.currency, p.amount_minor FROM posting p \
                  WHERE p.account LIKE 'payable:%') both_sides GROUP BY payee, currency) sums \
                  WHERE (off_high <> 0 OR off_low <> 0) AND NOT EXISTS (SELECT 1 FROM payout_transaction t \
@@ -125,6 +128,15 @@ pub const RULES: &[Rule] = &[
                  WHERE b.deleted_at IS NOT NULL OR (b.pay_pressed_at IS NOT NULL AND r.transaction_id IS NULL) \
                  OR (r.transaction_id IS NOT NULL AND b.pay_pressed_at IS NULL)",
         counts: "SELECT COUNT(*) FROM reward",
+    },
+    Rule {
+        id: "I06",
+        says: "a reward in a payment is approved, and worth what the payment pays for it",
+        breaks: "SELECT r.id FROM transaction_reward tr JOIN reward r \
+                 ON r.id = tr.reward_id AND r.transaction_id = tr.transaction_id \
+                 WHERE r.status <> 'approved' OR tr.amount_minor <> \
+                 CASE WHEN r.entry = 'clawback' THEN -r.value_minor ELSE r.value_minor END",
+        counts: "SELECT COUNT(*) FROM reward WHERE transaction_id IS NOT NULL",
     },
     Rule {
         id: "I07",

@@ -38,6 +38,12 @@ pub fn beside(attempt: AttemptId) -> String {
     format!("{attempt}_beside")
 }
 
+/// The cause of the entry for what was paid in the place of an attempt that its bank has paid after all.
+#[must_use]
+pub fn in_place_of(attempt: AttemptId) -> String {
+    format!("{attempt}_in_place")
+}
+
 /// Whether the books hold already that an attempt has paid beside another.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String,
 }
 
 /// Writes down under which ids the vendor is said to have these submissions, to be looked at from `at` on. One that is
-/// known to be accepted under that id already needs no look.
+/// known to be accepted under that id already needs no look, unless people have called something of it not made.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -39,7 +39,9 @@ pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()
     }
     let sql = "WITH v (id, vendor_id) AS (VALUES {rows}) \
                UPDATE submission SET named_id = v.vendor_id, named_at = $1 FROM v WHERE submission.id = v.id \
-               AND (submission.state <> 'accepted' OR submission.vendor_id <> v.vendor_id)";
+               AND (submission.state <> 'accepted' OR submission.vendor_id <> v.vendor_id \
+               OR EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = submission.id \
+               AND a.state = 'failed' AND a.reason_code = 'not_made'))";
     tx.bulk(sql, &[at.into()], rows).await?;
     Ok(())
 }
@@ -73,6 +75,15 @@ pub async fn lease(
         .filter_map(|one| Some((ids.remove(&one.id)?, one)))
         .map(|(id, one)| (one, id))
         .collect())
+}
+
+/// Whether people have called anything not made that a submission carries.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn called_not_made(db: &mut Db, submission: &str) -> Result<bool> {
+    let sql = "SELECT id FROM attempt WHERE submission_id = $1 AND state = 'failed' AND reason_code = 'not_made' LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(submission.to_owned())).await?.is_some())
 }
 
 /// A look has found out what there was to find out.

@@ -45,8 +45,11 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 /// Looks at one named object; answers whether it was adopted.
 async fn one(work: &Work, submission: &Submission, object: &str) -> Result<bool> {
     let app = &work.app;
-    // Our own answer has said so meanwhile.
-    if submission.state == SubmissionState::Accepted && submission.vendor_id.as_deref() == Some(object) {
+    let denied = named::called_not_made(&mut app.store.read().await?, &submission.id).await?;
+    let known =
+        submission.state == SubmissionState::Accepted && submission.vendor_id.as_deref() == Some(object);
+    // Our own answer has said so meanwhile, or a person; what people have called not made is compared all the same.
+    if known && !denied {
         transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
         return Ok(false);
     }
@@ -199,7 +202,8 @@ async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
         named::adopt(tx, &of.id, &carrier_id, now).await?;
         events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
-        let heard: Vec<Heard> = carried.iter().filter_map(|attempt| fact_of(attempt, told)).collect();
+        let heard: Vec<Heard> =
+            carried.iter().flat_map(|one| fact_of(one, told).into_iter().chain(fee_of(one, told))).collect();
         let recorded = record::record(tx, app, "events", &heard).await?;
         transactions::ask_now(tx, &ids, now).await?;
         Ok(recorded)
@@ -213,8 +217,21 @@ async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
     Ok(())
 }
 
+/// What PayPal took for itself, also for what had ended here: nobody asks about that any more.
+fn fee_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
+    let Told::PayPal(batch) = told else { return None };
+    let of = attempt.transaction.to_string();
+    let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()))?;
+    let fee = paypal_batch::item_fee(item).filter(|_| attempt.leg == Leg::Item)?;
+    Some(of_object(attempt, Fact::FeeKnown(fee), None))
+}
+
 fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
     let failed = attempt.state == AttemptState::Failed;
+    // People have settled already that it was paid beside another.
+    if failed && attempt.reason_code.is_none() {
+        return None;
+    }
     let (fact, vendor_id) = match told {
         Told::Stripe { id, fact, out } => {
             let made = match attempt.leg {
@@ -246,14 +263,18 @@ fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
             }
         }
     };
-    Some(Heard {
+    Some(of_object(attempt, fact, vendor_id))
+}
+
+fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
+    Heard {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
         vendor_id,
         submission: None,
         source: "poll",
-        detail: Some("an event named our key, and the vendor's object is what we sent".to_owned()),
+        detail: Some("the vendor's object under our key is what we sent".to_owned()),
         event_id: None,
-    })
+    }
 }

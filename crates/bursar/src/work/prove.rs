@@ -5,16 +5,16 @@
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked};
-use payout::money::Vendor;
+use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::swept::{self, Trace};
-use super::{Work, settle, verdict};
+use super::{Work, send, settle, verdict};
 use crate::ops::transactions::{Finding, Looked};
-use crate::ops::{OpsError, Result};
+use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, events, named};
@@ -70,6 +70,16 @@ impl Case {
         }
         self.attempts.iter().filter(|one| one.state.ended()).collect()
     }
+
+    /// The attempts that an object may be about: the open ones, and where there are none those that people have called not
+    /// made. Whoever finds out that they were wrong may say so, whether the vendor tells of it or not.
+    fn may_be_made(&self) -> Vec<&Attempt> {
+        let open = self.open();
+        if !open.is_empty() {
+            return open;
+        }
+        self.attempts.iter().filter(|one| by_hand::called_not_made(one)).collect()
+    }
 }
 
 /// Reads the object that a person has found at the vendor for a payment that waits for them, and proves that it is about
@@ -85,7 +95,7 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
     let carried = events::by_vendor_id(&mut db, vendor, &[vendor_id.to_owned()]).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    if case.open().is_empty() && case.lying().is_none() {
+    if case.may_be_made().is_empty() && case.lying().is_none() {
         let why = NotNow::NothingInDoubt;
         return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
     }
@@ -136,13 +146,17 @@ async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
+/// What an object says of an attempt, and what of a transfer has come back already.
+type Said = (Fact, Option<Money>);
+
 /// What a look at one object answers: it is about this payment, or not, or could not be read.
 type Look = std::result::Result<Option<Finding>, ReadError>;
 
-fn made(attempt: &Attempt, fact: Option<Fact>, id: &str, carrier_id: &str) -> Option<Finding> {
-    fact.map(|fact| Finding::Made {
+fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Option<Finding> {
+    said.map(|(fact, part_back)| Finding::Made {
         attempt: attempt.id,
         fact,
+        part_back,
         vendor_id: id.to_owned(),
         carrier_id: carrier_id.to_owned(),
         proven: true,
@@ -181,7 +195,8 @@ async fn at_schedule(stripe: &Stripe, case: &Case, account: &ConnectedAccount, i
         .is_some_and(|money| money.currency == of.terms.net.currency && money.minor >= of.terms.net.minor);
     let covers = covers && found.created >= case.since();
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    Ok((proven || covers).then(|| Finding::Made { attempt: attempt.id, fact, vendor_id, carrier_id, proven }))
+    let made = |attempt| Finding::Made { attempt, fact, part_back: None, vendor_id, carrier_id, proven };
+    Ok((proven || covers).then(|| made(attempt.id)))
 }
 
 /// Which payout of Stripe's own took this payment's money, and how it stands.
@@ -224,10 +239,10 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
                 carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
             })
     };
-    let open = case.open();
+    let open = case.may_be_made();
     let attempt = open.iter().find(about);
-    let fact = paypal_batch::item_fact(&item);
-    Ok(Ok(attempt.and_then(|attempt| made(attempt, fact, &item.payout_item_id, &batch_id))))
+    let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
+    Ok(Ok(attempt.and_then(|attempt| made(attempt, said, &item.payout_item_id, &batch_id))))
 }
 
 async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, String)]) -> Result<Look> {
@@ -238,13 +253,13 @@ async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, Str
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
     let mut last = Ok(None);
-    for attempt in case.open() {
+    for attempt in case.may_be_made() {
         let is_named = named
             .iter()
             .any(|(carrier, object)| Some(carrier) == attempt.submission.as_ref() && object == id);
         let look = at_stripe(&stripe.client, (case, attempt), &account, id, is_named).await;
         let about_it = matches!(look, Ok(Some(_)));
-        last = look.map(|fact| made(attempt, fact, id, id));
+        last = look.map(|said| made(attempt, said, id, id));
         if about_it {
             break;
         }
@@ -259,7 +274,7 @@ async fn at_stripe(
     account: &ConnectedAccount,
     id: &str,
     is_named: bool,
-) -> std::result::Result<Option<Fact>, ReadError> {
+) -> std::result::Result<Option<Said>, ReadError> {
     let of = &case.transaction;
     let (net, ours) = (Some(of.terms.net), attempt.id.to_string());
     Ok(match attempt.leg {
@@ -269,20 +284,22 @@ async fn at_stripe(
                 && found.destination == of.destination.address()
                 && found.transfer_group.as_deref() == Some(of.id.to_string().as_str())
                 && (is_named || found.metadata.get("attempt") == Some(&ours));
-            let stands = found.amount_reversed_units == 0;
-            (about && stands).then_some(Fact::TransferMade)
+            // Where a part of it came back, the rest is out.
+            let stands = found.amount_reversed_units < found.amount_units;
+            (about && stands).then(|| (Fact::TransferMade, found.come_back()))
         }
         Leg::Payout if id.starts_with("po_") => {
             let found = stripe.payout(account, id).await?;
             let marked = any_object() || is_named || found.metadata.get("attempt") == Some(&ours);
             let marked =
                 marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
-            bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked)
+            let fact = bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked);
+            fact.map(|fact| (fact, None))
         }
         Leg::Reversal if id.starts_with("trr_") => {
             let all = stripe.reversals(case.reversed(attempt).unwrap_or_default()).await?;
             let about = all.iter().any(|one| one.id == id && one.metadata.get("attempt") == Some(&ours));
-            about.then_some(Fact::ReversalMade)
+            about.then_some((Fact::ReversalMade, None))
         }
         Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => None,
     })
@@ -305,7 +322,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
         let looked = match carrier.vendor {
             Vendor::Stripe => stripe_has(work, &case, attempt).await?,
             Vendor::PayPal => {
-                paypal_has(work, &case.transaction, batch.or_else(|| carrier.vendor_id.clone())).await?
+                let batch = batch.or_else(|| carrier.vendor_id.clone());
+                paypal_has(work, (&case.transaction, carrier), batch).await?
             }
         };
         match looked {
@@ -472,34 +490,43 @@ async fn named_payout(
 }
 
 /// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.
-async fn paypal_has(work: &Work, of: &Transaction, batch: Option<String>) -> Result<Shown> {
+async fn paypal_has(
+    work: &Work,
+    (of, carrier): (&Transaction, &Submission),
+    batch: Option<String>,
+) -> Result<Shown> {
     let Some(batch) = batch else { return Ok(Ok(Has::NotSaid)) };
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
+    let sent = send::item_ids(carrier).len();
     Ok(paypal
         .client
         .batch(&batch)
         .await
-        .and_then(|batch| has_in(&batch, &of.id.to_string(), |item| settle::about_ours(of, item))))
+        .and_then(|batch| has_in(&batch, &of.id.to_string(), sent, |item| settle::about_ours(of, item))))
 }
 
 /// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that
 /// has its end, and lists an item that cannot be read, is by a word that nobody knows or is about something else than ours,
-/// says nothing: neither is a "no".
+/// says nothing: neither is a "no". Nor is one that lists fewer items than were sent, save one that was refused, which may
+/// hold none at all.
 fn has_in(
     batch: &paypal_batch::Batch,
     ours: &str,
+    sent: usize,
     about_ours: impl Fn(&paypal_batch::Item) -> bool,
 ) -> Shown {
     let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
+    let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
+    let whole = batch.unread == 0 && (refused || batch.items.len() >= sent);
     let not_said = || match ended {
         true => Ok(Has::NotSaid),
         false => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
     };
     let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
-        return if ended && batch.unread == 0 { Ok(Has::Nothing) } else { not_said() };
+        return if ended && whole { Ok(Has::Nothing) } else { not_said() };
     };
     match paypal_batch::fact_in(batch, item) {
         Some(_) if !about_ours(item) => Ok(Has::NotSaid),
@@ -549,17 +576,21 @@ mod tests {
             unread,
         };
         let told = |status: &str, items, unread| {
-            has_in(&batch(status, items, unread), "ours", |item| item.receiver.is_none()).ok()
+            has_in(&batch(status, items, unread), "ours", 2, |item| item.receiver.is_none()).ok()
         };
         let of_another = || paypal_batch::Item { receiver: Some("b@example.com".into()), ..item("SUCCESS") };
+        let theirs = || paypal_batch::Item { sender_item_id: Some("theirs".into()), ..item("SUCCESS") };
         assert_eq!(told("PENDING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
         assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
         assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::Nothing));
+        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::NotSaid), "it lists fewer than were sent");
+        assert_eq!(told("SUCCESS", vec![theirs()], 0), Some(Has::NotSaid), "it lists fewer than were sent");
+        assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(Has::Nothing));
         assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
+        assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
         assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It));
         assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It));

@@ -2,6 +2,8 @@
 //! then does the vendor tell of the first one. What holds for every scenario cannot hold here, because the money has left twice;
 //! so the books and the payee's next claim are looked at one by one.
 
+mod by_hand;
+
 use std::sync::Arc;
 use std::time::Duration;
 

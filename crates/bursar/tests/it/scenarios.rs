@@ -28,6 +28,8 @@ scenarios![
     reversed_wholly_in_transit,
     a_database_from_before,
     another_account_beside_a_contradiction,
+    not_made_is_said_of_a_batch,
+    paid_by_the_bank_after_it_was_paid_outside,
     settled_beside_a_contradiction,
     named_before_it_is_listed,
     mark_written_over_and_named,

@@ -46,6 +46,8 @@ pub enum NotNow {
     StillAsking,
     /// It has moved since the vendor was asked about it.
     NotLookedAt,
+    /// Its request was ended with another payment that it carried, and is sent and looked for no more.
+    RequestEnded,
     /// Only what nobody has claimed can be called back.
     NotUnclaimed,
     /// It is being called back already.
@@ -73,6 +75,7 @@ impl NotNow {
             Self::NothingInDoubt => "nothing_in_doubt",
             Self::StillAsking => "still_asking",
             Self::NotLookedAt => "changed_meanwhile",
+            Self::RequestEnded => "request_ended",
             Self::NotUnclaimed => "not_unclaimed",
             Self::CancelUnderWay => "cancel_under_way",
         }
@@ -129,6 +132,9 @@ impl NotNow {
             }
             Self::NotLookedAt => {
                 "The payment was tried again, or its vendor said something new of it, while the vendor was being asked. Nothing was changed. Look at it again, and settle it if it still waits for you."
+            }
+            Self::RequestEnded => {
+                "Another payment of the same PayPal batch was settled as not made, so the request that carried both is never sent again, and asking again cannot find out about this one. Look for it at PayPal, then settle it by hand."
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."

@@ -5,8 +5,10 @@ use bursar::ops::batches::Choose;
 use bursar::ops::by_hand::{self, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::people::{self, NewKey};
+use bursar::ops::rewards::{self, Edit, Verdict};
 use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
+use bursar::store::programs::Worth;
 use bursar::work::{Work, ask};
 use payout::access::Role;
 use payout::eligibility::PayeeStanding;
@@ -19,11 +21,11 @@ use simulator::Simulator;
 
 use super::Outcome;
 use super::cast::Cast;
-use crate::world::World;
+use crate::world::{World, check};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
-    "return", "outside", "refresh", "settle", "cancel", "parked",
+    "return", "outside", "refresh", "settle", "cancel", "parked", "void", "edit",
 ];
 
 /// Whether a line is a command.
@@ -207,6 +209,17 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
         }
         ("clear", [name]) => {
             Ok(batches::remove_blocked(app, actor, cast.batch(name)?, None).await.map(|_| ())?)
+        }
+        ("void", [name]) => {
+            let id = cast.reward_ids(&[name])?[0].to_string();
+            let verdict = Verdict::Void { reason: "entered wrongly".to_owned(), shown: false };
+            Ok(rewards::decide(app, actor, &id, None, &verdict, None).await.map(|_| ())?)
+        }
+        ("edit", [name, value]) => {
+            let id = cast.reward_ids(&[name])?[0].to_string();
+            let worth = Some(Worth::Cash(check::money(value, "USD")?));
+            let edit = Edit { worth, ..Edit::default() };
+            Ok(rewards::edit(app, actor, &id, None, &edit).await.map(|_| ())?)
         }
         ("override", [name, who, why @ ..]) => {
             let (id, payee) = (cast.batch(name)?, cast.payee(who)?);

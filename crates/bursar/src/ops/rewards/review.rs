@@ -15,7 +15,7 @@ use crate::clock::start_of_date;
 use crate::ops::idempotency::{Once, finish};
 use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
-use crate::store::{Tx, decisions, ledger, outbox};
+use crate::store::{Tx, contradictions, decisions, ledger, outbox};
 use crate::transact;
 
 /// What a reviewer decides.
@@ -106,7 +106,8 @@ pub async fn decide(
         let found = rewards::find(tx, id).await?.ok_or(OpsError::Missing)?;
         expect_version(&found, seen)?;
         let briefs = rewards::briefs(tx, &[found.entered.id]).await?;
-        let (mut allowed, skipped) = judge(briefs.readable, actor, verdict);
+        let contradicted = contradictions::rewards(tx).await?;
+        let (mut allowed, skipped) = judge(briefs.readable, actor, verdict, &contradicted);
         if let Some((_, refusal)) = skipped.into_iter().next() {
             return Err(refusal.into());
         }
@@ -323,7 +324,8 @@ async fn decide_about(
     now: i64,
 ) -> Result<Done> {
     let unreadable = briefs.unreadable.into_iter().map(|id| (id, "record_unreadable"));
-    let (mut allowed, refused) = judge(briefs.readable, actor, verdict);
+    let contradicted = contradictions::rewards(tx).await?;
+    let (mut allowed, refused) = judge(briefs.readable, actor, verdict, &contradicted);
     let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code)).chain(unreadable);
     let done = Done {
         done: allowed.iter().map(|brief| brief.id).collect(),
@@ -387,7 +389,7 @@ fn count_changed(expected: i64, found: usize) -> OpsError {
 type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
 
 /// What the rules allow of it.
-fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict) -> Judged {
+fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict, contradicted: &HashSet<RewardId>) -> Judged {
     let (mut allowed, mut refused) = (Vec::new(), Vec::new());
     for brief in briefs {
         let standing = Standing {
@@ -395,6 +397,7 @@ fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict) -> Judged {
             placed: brief.placed,
             ever_approved: brief.ever_approved,
             asked_by_owner: actor.partner == Some(brief.owner),
+            contradicted: contradicted.contains(&brief.id),
         };
         match verdict.on(standing) {
             Ok(_) => allowed.push(brief),

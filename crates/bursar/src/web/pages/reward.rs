@@ -21,9 +21,9 @@ use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
 use crate::app::App;
 use crate::clock;
 use crate::ops::rewards::{self as verbs, Edit, Verdict, expiry_of};
-use crate::store::Db;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward, Window};
+use crate::store::{Db, contradictions};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::strict::{Tree, read};
@@ -174,7 +174,7 @@ async fn show(
         return Ok(Redirect::to(&format!("/rewards/{}", reward.number())).into_response());
     }
     let blockers = verbs::blockers(&mut db, &reward, now).await?;
-    let standing = standing(&reward, &visit);
+    let standing = standing(&mut db, &reward, &visit).await?;
     let entered = &reward.entered;
     let decider = entered.decided_by.clone();
     let decided_by = match &decider {
@@ -208,13 +208,14 @@ async fn show(
     visit.show(&page)
 }
 
-fn standing(reward: &Reward, visit: &Visit) -> Standing {
-    Standing {
+async fn standing(db: &mut Db, reward: &Reward, visit: &Visit) -> Result<Standing, Fault> {
+    Ok(Standing {
         status: reward.entered.status,
         placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
         ever_approved: reward.entered.first_approved_at.is_some(),
         asked_by_owner: visit.actor.partner == Some(reward.entered.owner),
-    }
+        contradicted: contradictions::rewards(db).await?.contains(&reward.entered.id),
+    })
 }
 
 fn why_not<T>(answer: Result<T, Refusal>) -> Option<String> {
@@ -286,7 +287,8 @@ async fn decide(
         Err(error) if is_clash(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
-            let clash = sent.clash(&reward, standing(&reward, &visit), app.clock.now());
+            let standing = standing(&mut db, &reward, &visit).await?;
+            let clash = sent.clash(&reward, standing, app.clock.now());
             conflict::show(&mut db, &visit, &reward, clash).await
         }
         Err(error) => Ok(Told::refused(error)?.on(&here)),
@@ -396,12 +398,13 @@ async fn edit_form(
     visit: Visit,
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
-    let reward = find(&mut app.store.read().await?, &number).await?;
-    edit_page(&visit, &reward, &Edited::of(&reward))
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
+    edit_page(&mut db, &visit, &reward, &Edited::of(&reward)).await
 }
 
-fn edit_page(visit: &Visit, reward: &Reward, shown: &Edited) -> Result<Response, Fault> {
-    let standing = standing(reward, visit);
+async fn edit_page(db: &mut Db, visit: &Visit, reward: &Reward, shown: &Edited) -> Result<Response, Fault> {
+    let standing = standing(db, reward, visit).await?;
     let unit = reward.entered.worth.currency().map_or("points", |currency| currency.code());
     visit.show(&EditPage {
         frame: visit.frame(format!("Edit {}", reward.number()), Place::Rewards),
@@ -496,7 +499,8 @@ async fn edit(
     let edit = match sent.read(reward.entered.worth) {
         Ok(edit) => edit,
         Err(refusal) => {
-            let page = edit_page(&visit.telling(Told::bad(refusal.sentence)), &reward, &sent)?;
+            let visit = visit.telling(Told::bad(refusal.sentence));
+            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
@@ -511,11 +515,12 @@ async fn edit(
         Err(error) if is_clash(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
-            let clash = sent.clash(&reward, standing(&reward, &visit));
+            let clash = sent.clash(&reward, standing(&mut db, &reward, &visit).await?);
             conflict::show(&mut db, &visit, &reward, clash).await
         }
         Err(error) => {
-            let page = edit_page(&visit.telling(Told::refused(error)?), &reward, &sent)?;
+            let visit = visit.telling(Told::refused(error)?);
+            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
             Ok((StatusCode::CONFLICT, page).into_response())
         }
     }
@@ -538,11 +543,12 @@ async fn delete_form(
     visit: Visit,
     Path(number): Path<String>,
 ) -> Result<Response, Fault> {
-    let reward = find(&mut app.store.read().await?, &number).await?;
+    let mut db = app.store.read().await?;
+    let reward = find(&mut db, &number).await?;
     visit.show(&DeletePage {
         frame: visit.frame(format!("Delete {}", reward.number()), Place::Rewards),
         number: reward.number(),
-        why_not: why_not(rules::delete(standing(&reward, &visit))),
+        why_not: why_not(rules::delete(standing(&mut db, &reward, &visit).await?)),
         value: Value(reward.entered.worth),
         owner: reward.owner.name,
         activity: reward.activity.name,

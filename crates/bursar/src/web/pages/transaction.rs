@@ -123,6 +123,8 @@ struct ShowPage {
     /// Why none of these can be done, where it is the same for all.
     closed_alike: Option<String>,
     by_hand: Option<Deed>,
+    /// The other payments of the same request that wait with it: *not made* is said of them too.
+    together: Vec<String>,
     /// Calling back what nobody has claimed.
     cancel: Option<Deed>,
     /// Settling money that lies in the payee's balance.
@@ -229,6 +231,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
         by_hand: by_hand(app, visit, transaction, &attempts),
+        together: together(db, &attempts).await?,
         cancel: cancel(app, visit, transaction, &attempts),
         parked: parked(app, visit, transaction),
         opinion: contradictions::opinion(db, transaction.id).await?.map(|one| {
@@ -379,9 +382,10 @@ fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attem
     })
 }
 
-/// Settling by hand is shown only where something waits for a person.
+/// Settling by hand is shown only where something waits for a person, or people may have been wrong.
 fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
     let waits = attempts.iter().any(|one| one.state == AttemptState::Review);
+    let waits = waits || attempts.iter().any(by_hand_verbs::called_not_made);
     let allowed = visit.may(Permission::Pay);
     (waits || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
@@ -390,6 +394,18 @@ fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Atte
         why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
         once: app.clock.secret(),
     })
+}
+
+/// The payments that end with this one where it is called not made and the vendor cannot be looked through.
+async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {
+    let mut others = Vec::new();
+    for attempt in attempts.iter().filter(|one| one.state == AttemptState::Review) {
+        let with = by_hand_verbs::ends_with(db, attempt).await?;
+        others.extend(with.into_iter().map(|one| one.transaction));
+    }
+    let mut found = transactions::several(db, &others).await?;
+    found.sort_by_key(|one| one.number);
+    Ok(found.iter().map(Transaction::label).collect())
 }
 
 /// Settling what lies in the payee's balance is shown only where something does.

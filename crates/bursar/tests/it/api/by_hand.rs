@@ -185,6 +185,39 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     stage.one("expect ana success").await.unwrap();
 }
 
+/// As a version before left it: one payment of a batch was called not made, and its sibling waits behind a request that is never
+/// sent again. Asking for it says so instead of nothing, and it can be settled by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_behind_an_ended_request_says_so() {
+    let mut stage = staged(
+        "api_request_ended",
+        "partner ana paypal ana@example.com
+        partner cy paypal cy@example.com
+        reward R1 ana 20.00 approved
+        reward R2 cy 30.00 approved
+        batch B1 all
+        pay B1
+        vendor paypal 503 on batch
+        tick dispatch
+        hold ana on
+        later 1 minute
+        tick dispatch
+        expect all pending_processing needs_review",
+    )
+    .await;
+    let sql = "UPDATE submission SET state = 'refused', ended_at = created_at".to_owned();
+    crate::world::run(&stage.world.database_url, sql).await;
+    let pat = stage.world.actor.id.to_string();
+    let payer = key(&stage, &pat, Role::Payer, None).await;
+    let path = format!("/transactions/{}/refresh", stage.number("cy").await.unwrap());
+    let (status, body) = ask(&stage, &payer, "POST", &path, Value::Null).await;
+    assert_eq!((status, body["code"].as_str()), (409, Some("request_ended")), "{body:#}");
+    for line in ["settle ana not-made", "settle ana not-made by other", "expect all failed reason not_made"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
+
 fn code(answer: Result<(), OpsError>) -> String {
     match answer {
         Err(OpsError::Conflict(refusal)) => refusal.code.to_string(),

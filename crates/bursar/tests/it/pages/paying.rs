@@ -511,3 +511,35 @@ live 2 days";
     }
     stage.close(Ok(())).await;
 }
+
+#[tokio::test]
+async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
+    let mut stage = Stage::open("pages_not_made", 60).await;
+    let story = "partner ana paypal ana@example.com
+        partner cy paypal cy@example.com
+        reward R1 ana 20.00 approved
+        reward R2 cy 30.00 approved
+        batch B1 all
+        pay B1
+        vendor paypal 503 on batch
+        tick dispatch
+        hold ana on
+        later 1 minute
+        tick dispatch";
+    for line in story.lines() {
+        stage.one(line).await.unwrap();
+    }
+    let (ana, cy) = (stage.number("ana").await.unwrap(), stage.number("cy").await.unwrap());
+    let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
+    let page = payer.read(&format!("/transactions/{ana}")).await;
+    page.says("It went to PayPal in one request with 1 other payment that waits like it.");
+    let said = page.body.split("It went to PayPal").nth(1).unwrap();
+    assert!(said.split("</div>").next().unwrap().contains(&format!("/transactions/{cy}")));
+    for line in ["settle ana not-made", "settle ana not-made by other"] {
+        stage.one(line).await.unwrap();
+    }
+    let page = payer.read(&format!("/transactions/{cy}")).await;
+    assert!(!page.body.contains("It went to PayPal"), "nothing of it waits any more");
+    page.says("Settle by hand");
+    stage.close(Ok(())).await;
+}
