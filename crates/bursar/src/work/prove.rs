@@ -333,7 +333,9 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
                 worth = Looked::NotThrough
             }
             // It has been asked for long already, and says nothing that could be read.
-            Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => worth = Looked::NotThrough,
+            Err(ReadError::Unreadable(_)) if not_understood(&case, Some(carrier)) => {
+                worth = Looked::NotThrough
+            }
             Ok(Has::It) => return Err(has_it()),
             Err(error) => return Err(unreachable(&error)),
         }
@@ -341,6 +343,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     match schedule_has(work, &case).await? {
         Ok(Has::Nothing) => {}
         Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => worth = Looked::NotThrough,
+        Err(ReadError::Unreadable(_)) if not_understood(&case, None) => worth = Looked::NotThrough,
         Ok(Has::It) => return Err(has_it()),
         Err(error) => return Err(unreachable(&error)),
     }
@@ -349,10 +352,12 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
 }
 
 /// Whether a payment waits for a person because what the vendor says of it has been unreadable for long.
-fn not_understood(case: &Case, carrier: &Submission) -> bool {
+fn not_understood(case: &Case, carrier: Option<&Submission>) -> bool {
     let reason = case.transaction.reason.as_ref();
     reason.is_some_and(|reason| reason.code == "vendor_not_understood")
-        || carrier.last.as_ref().is_some_and(|(why, _)| why == verdict::UNREADABLE)
+        || carrier
+            .and_then(|carrier| carrier.last.as_ref())
+            .is_some_and(|(why, _)| why == verdict::UNREADABLE)
 }
 
 fn has_it() -> OpsError {
