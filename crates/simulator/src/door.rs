@@ -214,7 +214,7 @@ fn answer(simulator: &Simulator, incoming: &Incoming) -> (Answer, Travel, Vec<cr
 }
 
 fn vendor_of(path: &str) -> Vendor {
-    let paypal = ["/v1/oauth2/", "/v1/payments/", "/v1/notifications/"];
+    let paypal = ["/v1/oauth2/", "/v1/payments/", "/v1/notifications/", "/v1/reporting/"];
     if paypal.iter().any(|start| path.starts_with(start)) { Vendor::PayPal } else { Vendor::Stripe }
 }
 

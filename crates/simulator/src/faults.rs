@@ -102,6 +102,18 @@ pub enum FaultKind {
     Forged,
 }
 
+/// What a vendor's own list of the movements on our balance says wrongly of those that were made for one payment. Balances
+/// and objects tell the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// They are left out, or not there yet.
+    LeftOut,
+    /// Each amount is larger by so many minor units.
+    Amount(i64),
+    /// A fee of so many minor units more is taken.
+    Fee(i64),
+}
+
 /// The planted faults and how far each has been used.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {

@@ -68,7 +68,7 @@ pub use books::{
     WebhookLine,
 };
 pub use door::{Asked, Told};
-pub use faults::{Call, Fault, FaultKind};
+pub use faults::{Call, Fault, FaultKind, Lie};
 pub use outbox::Delivery;
 
 use world::World;
@@ -313,10 +313,11 @@ impl Simulator {
     /// Sets what is available to us at a vendor: minor units as that vendor counts them (for PayPal whole
     /// units in HUF, JPY and TWD, hundredths otherwise). The currency is understood in either case.
     pub fn set_balance(&self, vendor: Vendor, currency: &str, minor: i64) {
+        let now = self.now();
         let world = &mut *self.world();
         match vendor {
-            Vendor::Stripe => world.stripe.set_balance(&currency.to_ascii_lowercase(), minor),
-            Vendor::PayPal => world.paypal.set_balance(&currency.to_ascii_uppercase(), minor),
+            Vendor::Stripe => world.stripe.set_balance(&currency.to_ascii_lowercase(), minor, now),
+            Vendor::PayPal => world.paypal.set_balance(&currency.to_ascii_uppercase(), minor, now),
         }
     }
 
@@ -332,6 +333,23 @@ impl Simulator {
     pub fn reverse(&self, group: &str, part: Option<i64>) -> bool {
         let now = self.now();
         stripe::transfer::reverse_in_dashboard(&mut self.world(), group, part, now)
+    }
+
+    /// Sends money to a connected account in Stripe's dashboard, for no payment of anybody's: minor units. Answers whether
+    /// the balance covered it.
+    pub fn send_in_dashboard(&self, account: &str, currency: &str, minor: i64) -> bool {
+        let (now, currency) = (self.now(), currency.to_ascii_lowercase());
+        stripe::transfer::send_in_dashboard(&mut self.world(), account, &currency, minor, now)
+    }
+
+    /// From now on the list of movements says something wrong of those made for a payment (a `transfer_group`, a
+    /// `sender_item_id`), or the truth again.
+    pub fn lie_about(&self, payment: &str, lie: Option<Lie>) {
+        let lies = &mut self.world().lies;
+        match lie {
+            Some(lie) => lies.insert(payment.to_owned(), lie),
+            None => lies.remove(payment),
+        };
     }
 
     /// The owner of a connected Stripe account writes over what we wrote on its payouts.

@@ -8,7 +8,7 @@ use crate::Options;
 use crate::books::MoneyRequest;
 use crate::chance::Ids;
 use crate::door::Incoming;
-use crate::faults::Faults;
+use crate::faults::{Faults, Lie};
 use crate::outbox::Outbox;
 use crate::paypal::{self, PayPal};
 use crate::stripe::{self, Stripe};
@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) paypal: PayPal,
     pub(crate) requests: Vec<MoneyRequest>,
     pub(crate) questions: BTreeMap<String, u64>,
+    /// By the name that we gave the payment: `transfer_group`, `sender_item_id`.
+    pub(crate) lies: BTreeMap<String, Lie>,
 }
 
 /// Something that will happen by itself.
@@ -74,6 +76,7 @@ impl World {
             paypal: PayPal::new(&options),
             requests: Vec::new(),
             questions: BTreeMap::new(),
+            lies: BTreeMap::new(),
             options,
         }
     }
@@ -81,6 +84,11 @@ impl World {
     /// Whether a request carries the credentials of this account at the vendor it is for.
     pub(crate) fn is_asked(&self, incoming: &Incoming) -> bool {
         stripe::authorized(incoming, &self.options.stripe_key) || paypal::is_asked(self, incoming)
+    }
+
+    /// What is to be told wrongly of the movements made for a payment.
+    pub(crate) fn lie_about(&self, payment: Option<&str>) -> Option<Lie> {
+        payment.and_then(|payment| self.lies.get(payment)).copied()
     }
 
     /// The earlier of the next entry of the agenda and the next webhook.

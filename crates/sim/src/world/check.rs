@@ -11,7 +11,7 @@ use bursar::store::{Db, events, ledger, rewards, submissions};
 use payout::ids::{RewardId, TransactionId};
 use payout::money::{Currency, Money, Vendor, from_units};
 use payout::transaction::{Leg, State};
-use simulator::Books;
+use simulator::{Books, TransferLine};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use super::World;
@@ -149,7 +149,10 @@ fn of_the_vendors(books: &Books, all: &[Transaction], committed: &HashSet<String
     }
     let ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
     let known = |id: Option<&str>| id.is_some_and(|id| ids.contains(id));
-    for line in books.transfers.iter().filter(|line| !known(line.transfer_group.as_deref())) {
+    // What has neither our key nor our group was made at the vendor, by a person.
+    let of_a_program = |line: &&TransferLine| line.key.is_some() || line.transfer_group.is_some();
+    let transfers = books.transfers.iter().filter(of_a_program);
+    for line in transfers.filter(|line| !known(line.transfer_group.as_deref())) {
         told.push(format!("I03: the transfer {} belongs to no transaction", line.id));
     }
     for line in &books.payouts {

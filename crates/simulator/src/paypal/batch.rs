@@ -70,7 +70,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     let amount: i64 = items.iter().map(|item| item.amount).sum();
     let fees: i64 = items.iter().map(|item| fee_of(item.amount)).sum();
-    let purse = world.paypal.purse(&currency);
+    let purse = world.paypal.purse(&currency, call.now);
     if world.options.refuse_uncovered_batches && purse.balance - purse.held < amount + fees {
         let message = "The account does not have sufficient funds to do this payout.";
         return Err(Refusal::new(422, "INSUFFICIENT_FUNDS", message));
@@ -173,7 +173,11 @@ pub(crate) fn fee_of(amount: i64) -> i64 {
 
 /// Minor units as PayPal writes them: with two decimals, or none.
 pub(crate) fn decimal(minor: i64, currency: &str) -> String {
-    if whole_units(currency) { minor.to_string() } else { format!("{}.{:02}", minor / 100, minor % 100) }
+    let (sign, minor) = (if minor < 0 { "-" } else { "" }, minor.unsigned_abs());
+    if whole_units(currency) {
+        return format!("{sign}{minor}");
+    }
+    format!("{sign}{}.{:02}", minor / 100, minor % 100)
 }
 
 fn whole_units(currency: &str) -> bool {
@@ -383,6 +387,8 @@ mod tests {
         }
         assert_eq!(decimal(987, "USD"), "9.87");
         assert_eq!(decimal(500, "TWD"), "500");
+        assert_eq!(decimal(-120, "USD"), "-1.20");
+        assert_eq!(decimal(-5, "USD"), "-0.05");
     }
 
     #[test]

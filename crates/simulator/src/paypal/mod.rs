@@ -4,6 +4,7 @@
 
 mod batch;
 mod event;
+mod report;
 pub(crate) mod settle;
 pub(crate) mod signing;
 
@@ -29,6 +30,8 @@ pub(crate) struct PayPal {
     pub(crate) batches: Table<batch::Batch>,
     pub(crate) items: Table<settle::Item>,
     pub(crate) purses: BTreeMap<String, Purse>,
+    /// Everything that changed a balance, oldest first.
+    movements: Vec<report::Movement>,
     /// `sender_batch_id` → the batch and when it came.
     sender_batch_ids: HashMap<String, (String, i64)>,
     /// `PayPal-Request-Id` of batches without a `sender_batch_id` → the answer.
@@ -83,6 +86,7 @@ impl PayPal {
             batches: Table::default(),
             items: Table::default(),
             purses: BTreeMap::new(),
+            movements: Vec::new(),
             sender_batch_ids: HashMap::new(),
             request_ids: HashMap::new(),
             mended: std::collections::HashSet::new(),
@@ -96,10 +100,13 @@ impl PayPal {
         }
     }
 
-    pub(crate) fn set_balance(&mut self, currency: &str, minor: i64) {
+    /// Money comes in from a bank, or goes there, until so much is in the balance.
+    pub(crate) fn set_balance(&mut self, currency: &str, minor: i64, now: i64) {
         let purse = self.purses.entry(currency.to_owned()).or_default();
-        purse.deposited += minor - purse.balance;
+        let change = minor - purse.balance;
+        purse.deposited += change;
         purse.balance = minor;
+        report::Movement::outside(&mut self.movements, currency, change, now);
     }
 
     pub(crate) fn forget_tokens(&mut self) {
@@ -107,9 +114,9 @@ impl PayPal {
     }
 
     /// A currency seen for the first time holds the opening balance.
-    fn purse(&mut self, currency: &str) -> &mut Purse {
+    fn purse(&mut self, currency: &str, now: i64) -> &mut Purse {
         if !self.purses.contains_key(currency) {
-            self.set_balance(currency, self.opening_minor);
+            self.set_balance(currency, self.opening_minor, now);
         }
         self.purses.entry(currency.to_owned()).or_default()
     }
@@ -184,6 +191,8 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
         ("GET", ["payments", "payouts", id]) => batch::read(world, call, id),
         ("GET", ["payments", "payouts-item", id]) => batch::read_item(world, call, id),
         ("POST", ["payments", "payouts-item", id, "cancel"]) => settle::cancel(world, call, id),
+        ("GET", ["reporting", "transactions"]) => report::transactions(world, call),
+        ("GET", ["reporting", "balances"]) => report::balances(world, call),
         ("POST", ["notifications", "webhooks"]) => event::register(world, call),
         ("GET", ["notifications", "webhooks"]) => event::list_webhooks(world, call),
         ("GET", ["notifications", "webhooks", id]) => event::read_webhook(world, call, id),
@@ -217,7 +226,7 @@ fn token(world: &mut World, incoming: &Incoming) -> Answer {
     let ends_at = incoming.now + TOKEN_SECONDS * SECOND;
     world.paypal.tokens.retain(|_, ends_at| *ends_at > incoming.now);
     world.paypal.tokens.insert(token.clone(), ends_at);
-    let scopes = ["payments/payouts", "services/applications/webhooks"];
+    let scopes = ["payments/payouts", "services/applications/webhooks", "services/reporting/search/read"];
     let body = json!({
         "scope": scopes.map(|scope| format!("https://uri.paypal.com/{scope}")).join(" "),
         "access_token": token,

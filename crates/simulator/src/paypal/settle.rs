@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 
 use super::batch::{Batch, decimal, fee_of, show_item};
+use super::report::Line;
 use super::{Call, Outcome, PayPal, Refusal, event, moment};
 use crate::books::ItemLine;
 use crate::scene::Scene;
@@ -99,7 +100,7 @@ pub(crate) fn start(world: &mut World, position: usize, at: i64) {
     let batch = world.paypal.batches.at(position);
     let (needed, currency, items) = (batch.amount + batch.fees, batch.currency.clone(), batch.items.clone());
     let denied = items.clone().any(|item| world.paypal.items.at(item).scene == Some(Scene::Denied));
-    let purse = world.paypal.purse(&currency);
+    let purse = world.paypal.purse(&currency, at);
     let covered = purse.balance - purse.held >= needed;
     if denied || !covered {
         let error = if covered {
@@ -253,23 +254,35 @@ fn change_status(
     at: i64,
 ) {
     let transaction_id = world.ids.capitals(17);
-    let PayPal { items, batches, purses, .. } = &mut world.paypal;
+    let PayPal { items, batches, purses, movements, .. } = &mut world.paypal;
     let item = items.at_mut(position);
-    let purse = purses.entry(batches.at(item.batch).currency.clone()).or_default();
+    let currency = batches.at(item.batch).currency.clone();
+    let purse = purses.entry(currency.clone()).or_default();
+    let paid_as = item.transaction_id.get_or_insert(transaction_id).clone();
+    let mut line = Line {
+        paid_as: &paid_as,
+        about: item.sender_item_id.as_deref(),
+        currency: &currency,
+        at,
+        into: movements,
+    };
     let fee = fee_of(item.amount);
     let was_out = matches!(item.status, Status::Success | Status::Unclaimed);
     let is_out = matches!(to, Status::Success | Status::Unclaimed);
     if is_out && !was_out {
         purse.balance -= item.amount;
         item.left = true;
+        line.write("T0001", -item.amount);
     }
     if was_out && !is_out {
         purse.balance += item.amount;
+        line.write(if to == Status::Refunded { "T1115" } else { "T1114" }, item.amount);
     }
     if to == Status::Success && item.fee_taken == 0 {
         purse.balance -= fee;
         purse.fees += fee;
         item.fee_taken = fee;
+        line.write("T0104", -fee);
     }
     if item.held && to != Status::OnHold {
         purse.held -= item.amount + fee;
@@ -278,7 +291,6 @@ fn change_status(
     item.status = to;
     item.error = error;
     item.processed_at = Some(at);
-    item.transaction_id.get_or_insert(transaction_id);
 }
 
 fn deny(world: &mut World, position: usize, error: (&'static str, &'static str), at: i64) {

@@ -1,6 +1,7 @@
 //! Balances, the movements on them, the payout schedule, and what an amount must be.
 //!
-//! Not here: who moves money and why (`transfer`, `payout`). Fees and reserves are not played.
+//! Not here: who moves money and why (`transfer`, `payout`). Fees and reserves are not played, save where a test has a
+//! movement told wrongly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use super::{Call, Outcome, PLATFORM, Stripe, page_of};
 use crate::SECOND;
+use crate::faults::Lie;
 use crate::table::Dated;
 use crate::world::World;
 
@@ -167,6 +169,62 @@ impl Movement {
         id
     }
 
+    /// Money that comes to the platform from outside, or goes there. Its ids are counted, not drawn.
+    pub(crate) fn outside(stripe: &mut Stripe, currency: &str, amount: i64, now: i64) {
+        if amount == 0 {
+            return;
+        }
+        let count = stripe.movements.rows().len();
+        let (kind, prefix) = if amount > 0 { ("topup", "tu") } else { ("payout", "po") };
+        let (id, source) = (format!("txn_outside{count:017}"), format!("{prefix}_outside{count:017}"));
+        let movement = Movement {
+            id: id.clone(),
+            account: PLATFORM.to_owned(),
+            currency: currency.to_owned(),
+            amount,
+            kind,
+            source,
+            created_at: now,
+            available_at: now,
+            swept: false,
+        };
+        stripe.movements.add(&id, &[format!("account={PLATFORM}")], movement);
+    }
+
+    /// The group of the transfer that this is of, or of which it is the reversal.
+    fn payment<'a>(&self, world: &'a World) -> Option<&'a str> {
+        let stripe = &world.stripe;
+        let transfer = match stripe.reversals.find(&self.source) {
+            Some(reversal) => stripe.transfers.find(reversal.transfer()),
+            None => stripe.transfers.find(&self.source),
+        };
+        transfer.and_then(super::transfer::Transfer::group)
+    }
+
+    /// The line as this caller is told it: with the object behind it in full where it asks for that.
+    fn tell(&self, world: &World, call: &Call<'_>) -> Value {
+        let mut shown = self.show(call.now);
+        if call.form.list("expand").iter().any(|field| field == "data.source" || field == "source") {
+            let transfer = || world.stripe.transfers.find(&self.source).map(|one| one.show(world));
+            let reversal = || world.stripe.reversals.find(&self.source).map(super::transfer::Reversal::show);
+            if let Some(object) = transfer().or_else(reversal) {
+                shown["source"] = object;
+            }
+        }
+        match world.lie_about(self.payment(world)) {
+            Some(Lie::Amount(more)) => {
+                shown["amount"] = Value::from(self.amount + more);
+                shown["net"] = Value::from(self.amount + more);
+            }
+            Some(Lie::Fee(more)) => {
+                shown["fee"] = Value::from(more);
+                shown["net"] = Value::from(self.amount - more);
+            }
+            Some(Lie::LeftOut) | None => {}
+        }
+        shown
+    }
+
     fn show(&self, now: i64) -> Value {
         let reporting_category = match self.kind {
             "payment" => "charge",
@@ -264,17 +322,18 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
         "/v1/balance_transactions",
         |movement| {
             movement.account == account
+                && world.lie_about(movement.payment(world)) != Some(Lie::LeftOut)
                 && kind.is_none_or(|kind| kind == movement.kind)
                 && currency.is_none_or(|currency| currency == movement.currency)
         },
-        |movement| movement.show(call.now),
+        |movement| movement.tell(world, call),
     )
 }
 
 pub(crate) fn movement(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let movement = world.stripe.movements.find(id);
     movement
-        .map(|movement| movement.show(call.now))
+        .map(|movement| movement.tell(world, call))
         .ok_or_else(|| Refusal::missing("balance_transaction", id))
 }
 

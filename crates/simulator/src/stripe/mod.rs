@@ -97,16 +97,19 @@ impl Stripe {
         };
         stripe.accounts.insert(PLATFORM.to_owned(), Account::new(PLATFORM, (options.clock)()));
         for currency in ["usd", "eur", "gbp"] {
-            stripe.set_balance(currency, options.opening_minor);
+            stripe.set_balance(currency, options.opening_minor, (options.clock)());
         }
         stripe
     }
 
-    pub(crate) fn set_balance(&mut self, currency: &str, minor: i64) {
+    /// Money comes in from outside, or goes there, until so much is available on the platform.
+    pub(crate) fn set_balance(&mut self, currency: &str, minor: i64, now: i64) {
         if let Some(platform) = self.accounts.get_mut(PLATFORM) {
             let purse = platform.purses.entry(currency.to_owned()).or_default();
-            *self.deposits.entry(currency.to_owned()).or_default() += minor - purse.available;
+            let change = minor - purse.available;
+            *self.deposits.entry(currency.to_owned()).or_default() += change;
             purse.available = minor;
+            balance::Movement::outside(self, currency, change, now);
         }
     }
 
@@ -132,10 +135,10 @@ impl Stripe {
     }
 
     /// What is available on the platform; a currency seen for the first time holds the opening balance.
-    fn platform_available(&mut self, currency: &str) -> i64 {
+    fn platform_available(&mut self, currency: &str, now: i64) -> i64 {
         let known = |platform: &Account| platform.purses.contains_key(currency);
         if !self.accounts.get(PLATFORM).is_some_and(known) {
-            self.set_balance(currency, self.opening_minor);
+            self.set_balance(currency, self.opening_minor, now);
         }
         self.available(PLATFORM, currency)
     }

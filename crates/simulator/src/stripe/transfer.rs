@@ -86,36 +86,87 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     let account = world.stripe.account(&destination, call.now).ok_or_else(missing)?;
     let scene = account.scene();
     refuse_by_scene(scene)?;
-    if world.stripe.platform_available(&currency) < amount {
+    if world.stripe.platform_available(&currency, call.now) < amount {
         let message = "You have insufficient available funds in your Stripe account.";
         return Err(Refusal::definite("balance_insufficient", message));
     }
-    let id = world.ids.stripe("tr");
-    let payment = world.ids.stripe("py");
-    let available_at = receive(world, &destination, &currency, amount, call.now);
-    let movement = Movement::record(world, PLATFORM, &currency, -amount, ("transfer", &id), call.now);
-    let source = ("payment", payment.as_str());
-    Movement::record_later(world, &destination, &currency, amount, source, (call.now, available_at));
-    let mut lists = vec![format!("destination={destination}")];
-    lists.extend(group.iter().map(|group| format!("group={group}")));
-    let transfer = Transfer {
-        id: id.clone(),
+    let of = Order {
         amount,
-        amount_reversed: 0,
         currency,
         destination,
-        destination_payment: payment,
-        movement,
         description: form.text("description"),
         metadata,
         group,
         source_type,
         key: call.key.map(str::to_owned),
+    };
+    make(world, &Cause::of(call), of, call.now)
+}
+
+/// Somebody sends money to a connected account in Stripe's dashboard; false when the balance does not cover it.
+pub(crate) fn send_in_dashboard(
+    world: &mut World,
+    destination: &str,
+    currency: &str,
+    amount: i64,
+    now: i64,
+) -> bool {
+    let known = world.stripe.account(destination, now).is_some();
+    if !known || world.stripe.platform_available(currency, now) < amount {
+        return false;
+    }
+    let of = Order {
+        amount,
+        currency: currency.to_owned(),
+        destination: destination.to_owned(),
+        description: Some("made in the dashboard".to_owned()),
+        metadata: BTreeMap::new(),
+        group: None,
+        source_type: "card".to_owned(),
+        key: None,
+    };
+    make(world, &Cause::itself(now), of, now).is_ok()
+}
+
+/// A transfer that nothing stands against.
+struct Order {
+    amount: i64,
+    currency: String,
+    destination: String,
+    description: Option<String>,
+    metadata: BTreeMap<String, String>,
+    group: Option<String>,
+    source_type: String,
+    key: Option<String>,
+}
+
+fn make(world: &mut World, cause: &Cause, of: Order, now: i64) -> Outcome {
+    let id = world.ids.stripe("tr");
+    let payment = world.ids.stripe("py");
+    let available_at = receive(world, &of.destination, &of.currency, of.amount, now);
+    let movement = Movement::record(world, PLATFORM, &of.currency, -of.amount, ("transfer", &id), now);
+    let source = ("payment", payment.as_str());
+    Movement::record_later(world, &of.destination, &of.currency, of.amount, source, (now, available_at));
+    let mut lists = vec![format!("destination={}", of.destination)];
+    lists.extend(of.group.iter().map(|group| format!("group={group}")));
+    let transfer = Transfer {
+        id: id.clone(),
+        amount: of.amount,
+        amount_reversed: 0,
+        currency: of.currency,
+        destination: of.destination,
+        destination_payment: payment,
+        movement,
+        description: of.description,
+        metadata: of.metadata,
+        group: of.group,
+        source_type: of.source_type,
+        key: of.key,
         reversals: Vec::new(),
-        created_at: call.now,
+        created_at: now,
     };
     let position = world.stripe.transfers.add(&id, &lists, transfer);
-    announce(world, &Cause::of(call), position, "transfer.created", None)
+    announce(world, cause, position, "transfer.created", None)
 }
 
 pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
@@ -300,7 +351,12 @@ fn announce(
 }
 
 impl Transfer {
-    fn show(&self, world: &World) -> Value {
+    /// What its maker tied it to.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    pub(super) fn show(&self, world: &World) -> Value {
         let reversals = self.reversals.iter().filter_map(|id| world.stripe.reversals.find(id));
         let url = format!("/v1/transfers/{}/reversals", self.id);
         json!({
@@ -345,7 +401,12 @@ impl Transfer {
 }
 
 impl Reversal {
-    fn show(&self) -> Value {
+    /// Of which transfer.
+    pub(super) fn transfer(&self) -> &str {
+        &self.transfer
+    }
+
+    pub(super) fn show(&self) -> Value {
         json!({
             "id": self.id,
             "object": "transfer_reversal",
