@@ -13,8 +13,10 @@ pub mod stripe;
 
 mod classify;
 mod lenient;
+mod movement;
 mod request;
 
+pub use movement::{Movement, MovementPage, Told};
 pub use request::{BadRequest, MoneyKind, MoneyRequest};
 
 /// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly

@@ -8,10 +8,13 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::batch::{self, Batch, BatchAccepted, Item, ItemAnswer, PageBody};
+use super::report::{self, BalancesBody, TransactionsBody};
 use super::token::{Clock, Tokens};
 use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
 use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Received, Request, TOTAL_TIMEOUT};
-use crate::{BadRequest, Doubt, MoneyKind, MoneyRequest, Outcome, ReadError, Why, classify};
+use crate::{
+    BadRequest, Doubt, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Told, Why, classify,
+};
 
 /// The largest page that PayPal gives.
 const PAGE_SIZE: usize = 1_000;
@@ -137,6 +140,40 @@ impl PayPal {
     /// [`ReadError`].
     pub async fn item(&self, payout_item_id: &str) -> Result<Item, ReadError> {
         self.get::<ItemAnswer>(&["payments", "payouts-item", payout_item_id], &[]).await.map(Item::from)
+    }
+
+    /// A page of what changed our balance between two moments (microseconds UTC, at most 31 days apart). Needs the
+    /// application's permission *Transaction search*; without it PayPal answers 403.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn movements(
+        &self,
+        from: i64,
+        until: i64,
+        page: Option<&str>,
+    ) -> Result<MovementPage, ReadError> {
+        let (from, until) = (report::written(from), report::written(until));
+        let page = page.unwrap_or("1");
+        let query = [
+            ("start_date", from.as_str()),
+            ("end_date", &until),
+            ("fields", "transaction_info"),
+            ("balance_affecting_records_only", "Y"),
+            ("page_size", report::PAGE_SIZE),
+            ("page", page),
+        ];
+        self.get::<TransactionsBody>(&["reporting", "transactions"], &query).await?.page(page)
+    }
+
+    /// What lies in our balance at a moment (microseconds UTC), in every currency that Bursar knows.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn balances(&self, as_of: i64) -> Result<Vec<Told>, ReadError> {
+        let as_of = report::written(as_of);
+        let query = [("as_of_time", as_of.as_str()), ("currency_code", "ALL")];
+        Ok(self.get::<BalancesBody>(&["reporting", "balances"], &query).await?.told())
     }
 
     /// Calls an unclaimed item back. The money is back only when the item, fetched, says RETURNED.

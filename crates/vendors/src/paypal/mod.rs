@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod event;
+mod report;
 pub mod webhook;
 
 mod client;

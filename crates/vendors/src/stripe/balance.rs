@@ -1,9 +1,11 @@
 //! Balances, the platform's or a connected account's, and the entries that one payout swept up.
 
-use ::payout::money::Currency;
+use ::payout::money::{self, Currency, Vendor};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::lenient;
+use crate::movement::{self, Movement, MovementPage};
+use crate::{ReadError, lenient};
 
 /// An amount of one currency in Stripe's units; may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,69 @@ pub struct BalanceTransaction {
     /// What caused it: for a transfer that came in, its `destination_payment` (`py_…`).
     #[serde(default, deserialize_with = "lenient::text")]
     pub source: Option<String>,
+}
+
+/// A page of the platform's own balance transactions, each with the object behind it.
+#[derive(Deserialize)]
+pub(super) struct MovementsBody {
+    data: Vec<Value>,
+    has_more: bool,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    amount: i64,
+    fee: i64,
+    net: i64,
+    currency: String,
+    #[serde(rename = "type")]
+    kind: String,
+    created: i64,
+    #[serde(default, deserialize_with = "lenient::maybe")]
+    available_on: Option<i64>,
+    #[serde(default)]
+    source: Value,
+}
+
+impl MovementsBody {
+    /// The page; it is continued behind its last line, which must be there where more is to come.
+    pub(super) fn page(self) -> Result<MovementPage, ReadError> {
+        let id = |line: &Value| line.get("id").and_then(Value::as_str).map(str::to_owned);
+        let next = match self.has_more {
+            true => Some(
+                self.data
+                    .last()
+                    .and_then(id)
+                    .ok_or_else(|| ReadError::Unreadable("a page without an end".to_owned()))?,
+            ),
+            false => None,
+        };
+        let all = self.data.len();
+        let movements: Vec<Movement> = self.data.iter().filter_map(movement).collect();
+        Ok(MovementPage { unread: all - movements.len(), movements, next, whole_until: None })
+    }
+}
+
+fn movement(line: &Value) -> Option<Movement> {
+    let read = Line::deserialize(line).ok()?;
+    let currency = movement::currency(&read.currency)?;
+    let money = |units| money::from_units(Vendor::Stripe, units, currency).ok();
+    let of_source = |name: &str| read.source.get(name).and_then(Value::as_str).map(str::to_owned);
+    let source = read.source.as_str().map(str::to_owned).or_else(|| of_source("id"));
+    Some(Movement {
+        amount: money(read.amount)?,
+        fee: money(read.fee)?,
+        net: money(read.net)?,
+        created_at: read.created.checked_mul(1_000_000)?,
+        available_at: read.available_on.and_then(|at| at.checked_mul(1_000_000)),
+        object: of_source("transfer").or_else(|| source.clone()),
+        names: of_source("transfer_group"),
+        source,
+        body_hash: movement::hash_of(line),
+        id: read.id,
+        kind: read.kind,
+    })
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::account::{AccountBody, AccountLink, ExternalAccount, NewAccount};
-use super::balance::{Balance, BalanceBody, BalanceTransaction};
+use super::balance::{Balance, BalanceBody, BalanceTransaction, MovementsBody};
 use super::event::{Event, EventBody};
 use super::payout::{self, Payout};
 use super::transfer::{self, Reversal, Transfer};
@@ -15,7 +15,7 @@ use super::webhook::{NewWebhookEndpoint, WebhookEndpoint};
 use super::{ConnectedAccount, ConnectedAccountState, Expect, VERSION, form};
 use crate::classify;
 use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Request};
-use crate::{BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, Outcome, ReadError, Why};
+use crate::{BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Why};
 
 /// No list is longer than this many pages of a hundred; a vendor that says otherwise goes round in a circle.
 const MAX_PAGES: usize = 1_000;
@@ -251,6 +251,26 @@ impl Stripe {
         payout: &str,
     ) -> Result<Vec<BalanceTransaction>, ReadError> {
         self.list(&["balance_transactions"], &[("payout", payout)], Some(account)).await
+    }
+
+    /// A page of what changed the platform's own balance from one Unix second on, newest first; before another one where
+    /// that is given, and behind what an earlier page said comes `next`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn movements(
+        &self,
+        from_unix: i64,
+        before_unix: Option<i64>,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<MovementPage, ReadError> {
+        let (from, before) = (from_unix.to_string(), before_unix.map(|at| at.to_string()));
+        let most = most.clamp(1, 100).to_string();
+        let mut query = vec![("created[gte]", from.as_str()), ("limit", &most), ("expand[0]", "data.source")];
+        query.extend(before.as_deref().map(|before| ("created[lt]", before)));
+        query.extend(after.map(|after| ("starting_after", after)));
+        self.get::<MovementsBody>(&["balance_transactions"], &query, None).await?.page()
     }
 
     /// Creates a connected account for a partner.

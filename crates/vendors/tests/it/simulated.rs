@@ -410,3 +410,76 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 fn cancel(item: &str) -> vendors::MoneyRequest {
     vendors::paypal::batch::cancel_request("ca:one:1", item).unwrap()
 }
+
+#[tokio::test]
+async fn stripe_tells_each_change_of_our_balance_with_what_it_belongs_to() {
+    let stage = Stage::set().await;
+    let (stripe, simulator) = (&stage.stripe, &stage.simulator);
+    let made = accepted(stripe.send_transfer(&a_transfer("ptx_1", "1", "acct_9")).await);
+    assert!(simulator.reverse("ptx_1", Some(2_000)));
+    stage.pass(1);
+    simulator.set_balance(simulator::Vendor::Stripe, "usd", 700);
+    assert!(simulator.send_in_dashboard("acct_9", "USD", 300));
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = stripe.movements(0, None, after.as_deref(), 2).await.unwrap();
+        assert!(page.movements.len() <= 2 && page.unread == 0);
+        all.extend(page.movements);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let ids: std::collections::BTreeSet<&str> = all.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids.len(), all.len(), "each is told once");
+    let usd: Vec<_> = all.iter().filter(|one| one.net.currency.code() == "USD").collect();
+    let told: Vec<_> =
+        usd.iter().map(|one| (one.kind.as_str(), one.net.minor, one.names.as_deref())).collect();
+    // Newest first: what was sent by hand, money to the bank, the part that came back, the transfer, the opening balance.
+    assert_eq!(told[0], ("transfer", -300, None));
+    assert_eq!((told[1].0, told[2]), ("payout", ("transfer_refund", 2_000, None)));
+    assert_eq!((told[3], told[4].0), (("transfer", -12_000, Some("ptx_1")), "topup"));
+    assert_eq!(usd[2].object.as_deref(), Some(&*made.id), "a reversal names its transfer");
+    assert_ne!(usd[2].source, usd[2].object);
+    let sum: i64 = usd.iter().map(|one| one.net.minor).sum();
+    let balance = stripe.balance(None).await.unwrap().held_units(Currency::parse("USD").unwrap());
+    assert_eq!(Some(sum), balance, "they come to what lies there");
+    let before = stripe.movements(0, Some(START / 1_000_000 + 1), None, 100).await.unwrap();
+    assert!(before.movements.iter().all(|one| one.created_at == START), "only those of the first second");
+}
+
+#[tokio::test]
+async fn paypal_reports_payments_fees_and_what_came_back() {
+    let stage = Stage::set().await;
+    let (paypal, simulator) = (&stage.paypal, &stage.simulator);
+    let batch = created(
+        paypal.send_batch(&a_batch("pb:1", &["ana@example.com", "sim-refunded-bo@example.com"])).await,
+    );
+    stage.pass(5);
+    let now = stage.pass(4 * 86_400);
+    let items = paypal.batch(&batch).await.unwrap().items;
+    let paid_as: Vec<&str> = items.iter().map(|item| item.transaction_id.as_deref().unwrap()).collect();
+    let page = paypal.movements(START, now, None).await.unwrap();
+    assert_eq!((page.unread, page.next.as_deref(), page.whole_until), (0, None, Some(now)));
+    let of = |paid: &str| {
+        let lines = page.movements.iter().filter(|one| one.object.as_deref() == Some(paid));
+        lines.map(|one| (one.kind.as_str(), one.net.minor)).collect::<Vec<_>>()
+    };
+    let item = |place: usize| (items[place].amount.unwrap().minor, items[place].fee.unwrap().minor);
+    let ((ana, ana_fee), (bo, bo_fee)) = (item(0), item(1));
+    assert_eq!(of(paid_as[0]), [("T0001", -ana), ("T0104", -ana_fee)]);
+    assert_eq!(of(paid_as[1]), [("T0001", -bo), ("T0104", -bo_fee), ("T1115", bo)]);
+    let sum: i64 =
+        page.movements.iter().filter(|one| one.net.currency.code() == "USD").map(|one| one.net.minor).sum();
+    let told = paypal.balances(now).await.unwrap();
+    let usd = told.iter().find(|one| one.money.currency.code() == "USD").unwrap();
+    assert_eq!((usd.money.minor, usd.as_of), (sum, Some(now)));
+    let before = paypal.balances(START + 86_400_000_000).await.unwrap();
+    let then = before.iter().find(|one| one.money.currency.code() == "USD").unwrap();
+    assert_eq!(then.money.minor, sum - bo, "the refund came later");
+    let too_far = paypal.movements(START, START + 32 * 86_400_000_000, None).await;
+    assert!(matches!(too_far, Err(ReadError::Refused { status: 400, .. })), "{too_far:?}");
+    simulator.lie_about("ptx_pb:1_0", Some(simulator::Lie::LeftOut));
+    let less = paypal.movements(START, now, None).await.unwrap();
+    assert_eq!(less.movements.len(), page.movements.len() - 2);
+}
