@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::ids::{AccountId, PartnerId};
 use crate::money::{Money, Vendor};
+use crate::spelling::spelled;
 
 /// Who receives: the partner (*Individual*) or their company (*Organization*).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -77,59 +78,37 @@ impl fmt::Display for LedgerAccount {
     }
 }
 
-/// Why money moved in the books.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Movement {
-    /// A reward was approved: we owe it.
-    Approve,
-    /// An approval was taken back before it was paid.
-    Unapprove,
-    /// Pay was pressed, or a failed payment was sent again.
-    Reserve,
-    /// Nothing left us: what was promised is owed again.
-    Void,
-    /// The money is known to have left our balance at the vendor.
-    Post,
-    /// The vendor's fee became known.
-    Fee,
-    /// The payee's bank refused: the money waits in their balance at the vendor and is owed again.
-    Park,
-    /// The waiting money is sent to their bank once more.
-    Unpark,
-    /// The waiting money came back to our balance.
-    Recall,
-    /// Money that had reached the payee, or waited for them, came back to our balance.
-    Reverse,
-    /// Somebody says it was paid outside Bursar.
-    Outside,
-    /// Money earned wrongly is taken off what we owe.
-    Clawback,
-    /// Two people gave up the money that lay in the payee's balance.
-    WriteOff,
-    /// A part of a transfer came back to our balance, or was settled with the rest of it.
-    PartReversed,
-}
-
-impl Movement {
-    /// The spelling in the database and the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Unapprove => "unapprove",
-            Self::Reserve => "reserve",
-            Self::Void => "void",
-            Self::Post => "post",
-            Self::Fee => "fee",
-            Self::Park => "park",
-            Self::Unpark => "unpark",
-            Self::Recall => "recall",
-            Self::Reverse => "reverse",
-            Self::Outside => "outside",
-            Self::Clawback => "clawback",
-            Self::WriteOff => "write_off",
-            Self::PartReversed => "part_reversed",
-        }
+spelled! {
+    /// Why money moved in the books.
+    Movement {
+        /// A reward was approved: we owe it.
+        Approve = "approve",
+        /// An approval was taken back before it was paid.
+        Unapprove = "unapprove",
+        /// Pay was pressed, or a failed payment was sent again.
+        Reserve = "reserve",
+        /// Nothing left us: what was promised is owed again.
+        Void = "void",
+        /// The money is known to have left our balance at the vendor.
+        Post = "post",
+        /// The vendor's fee became known.
+        Fee = "fee",
+        /// The payee's bank refused: the money waits in their balance at the vendor and is owed again.
+        Park = "park",
+        /// The waiting money is sent to their bank once more.
+        Unpark = "unpark",
+        /// The waiting money came back to our balance.
+        Recall = "recall",
+        /// Money that had reached the payee, or waited for them, came back to our balance.
+        Reverse = "reverse",
+        /// Somebody says it was paid outside Bursar.
+        Outside = "outside",
+        /// Money earned wrongly is taken off what we owe.
+        Clawback = "clawback",
+        /// Two people gave up the money that lay in the payee's balance.
+        WriteOff = "write_off",
+        /// A part of a transfer came back to our balance, or was settled with the rest of it.
+        PartReversed = "part_reversed",
     }
 }
 

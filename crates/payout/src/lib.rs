@@ -19,6 +19,7 @@ pub mod notice;
 pub mod payee;
 pub mod planted;
 pub mod reason;
+pub mod reconciliation;
 pub mod remedy;
 pub mod reward;
 pub mod settings;

@@ -1,0 +1,506 @@
+//! Reconciliation: what a vendor's own account of our balance means, and how it is held against our books. One table says for
+//! each kind of line which part of a payment it is ([`KINDS`]); [`judge`] holds the lines of one payment against its postings;
+//! [`chain`] holds each day's lines against the balance that the vendor tells.
+//!
+//! What is deliberately not here: reading either side, and remembering what was found.
+
+use crate::ledger::Movement;
+use crate::money::Vendor;
+use crate::spelling::spelled;
+
+/// A posting of today may have its line tomorrow, and the other way round: for so long nobody is alarmed.
+pub const GRACE_US: i64 = 86_400_000_000;
+
+spelled! {
+    /// Which part of a payment is held against its postings by itself.
+    Aspect {
+        /// The payment's own money: what left, and what came back.
+        Money = "money",
+        /// What the vendor took for itself.
+        Fee = "fee",
+        /// Not of a payment: what the vendor says lies in the balance at the end of a day.
+        Balance = "balance",
+    }
+}
+
+spelled! {
+    /// What a line is of a payment.
+    Part {
+        /// Its money left our balance.
+        Left = "left",
+        /// Its money came back to our balance.
+        CameBack = "came_back",
+        /// The vendor's fee for it.
+        Fee = "fee",
+        /// Other business on the same account.
+        NotOurs = "not_ours",
+    }
+}
+
+impl Part {
+    /// With which postings it is compared; none for what is not ours.
+    #[must_use]
+    pub fn aspect(self) -> Option<Aspect> {
+        match self {
+            Self::Left | Self::CameBack => Some(Aspect::Money),
+            Self::Fee => Some(Aspect::Fee),
+            Self::NotOurs => None,
+        }
+    }
+}
+
+/// A kind of line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// Whose.
+    pub vendor: Vendor,
+    /// The vendor's own word.
+    pub word: &'static str,
+    /// What it is of a payment.
+    pub part: Part,
+    /// For people.
+    pub label: &'static str,
+}
+
+macro_rules! kinds {
+    ($($vendor:ident $word:literal $part:ident $label:literal;)+) => {
+        /// Every kind of line that is known, at Stripe by its `type`, at PayPal by its event code. What is not in this table is
+        /// other business: it is shown, counted in the balance, and nobody is alarmed by it.
+        pub const KINDS: &[Kind] = &[
+            $(Kind { vendor: Vendor::$vendor, word: $word, part: Part::$part, label: $label },)+
+        ];
+    };
+}
+
+kinds! {
+    Stripe "transfer" Left "transfer to a connected account";
+    Stripe "transfer_refund" CameBack "transfer reversed";
+    Stripe "transfer_cancel" CameBack "transfer canceled";
+    Stripe "transfer_failure" CameBack "transfer failed";
+    Stripe "topup" NotOurs "top-up";
+    Stripe "topup_reversal" NotOurs "top-up reversed";
+    Stripe "charge" NotOurs "card payment received";
+    Stripe "payment" NotOurs "payment received";
+    Stripe "refund" NotOurs "card payment refunded";
+    Stripe "payment_refund" NotOurs "payment refunded";
+    Stripe "payout" NotOurs "payout to your own bank";
+    Stripe "payout_cancel" NotOurs "payout to your own bank canceled";
+    Stripe "payout_failure" NotOurs "payout to your own bank failed";
+    Stripe "application_fee" NotOurs "application fee received";
+    Stripe "application_fee_refund" NotOurs "application fee refunded";
+    Stripe "stripe_fee" NotOurs "Stripe's bill";
+    Stripe "network_cost" NotOurs "network cost";
+    Stripe "adjustment" NotOurs "adjustment";
+    Stripe "contribution" NotOurs "contribution";
+    Stripe "reserve_transaction" NotOurs "reserve";
+    PayPal "T0001" Left "payout";
+    PayPal "T0104" Fee "payout fee";
+    PayPal "T1114" CameBack "payout returned";
+    PayPal "T1115" CameBack "payout refunded by the receiver";
+    PayPal "T0006" NotOurs "checkout payment received";
+    PayPal "T0300" NotOurs "money from a bank";
+    PayPal "T0400" NotOurs "money to a bank";
+    PayPal "T0200" NotOurs "currency conversion";
+    PayPal "T1503" NotOurs "hold";
+    PayPal "T1105" NotOurs "hold released";
+}
+
+/// What a vendor's word stands for; other business where it is not known.
+#[must_use]
+pub fn kind(vendor: Vendor, word: &str) -> Kind {
+    let known = KINDS.iter().find(|kind| kind.vendor == vendor && kind.word == word).copied();
+    known.unwrap_or(Kind { vendor, word: "", part: Part::NotOurs, label: "other business" })
+}
+
+/// The words of a vendor that stand for a part of a payment.
+pub fn ours(vendor: Vendor) -> impl Iterator<Item = &'static str> {
+    KINDS.iter().filter(move |kind| kind.vendor == vendor && kind.part != Part::NotOurs).map(|kind| kind.word)
+}
+
+/// With which lines a posting on a vendor's balance is compared.
+#[must_use]
+pub fn aspect_of(movement: Movement) -> Aspect {
+    match movement {
+        Movement::Fee => Aspect::Fee,
+        Movement::Approve
+        | Movement::Unapprove
+        | Movement::Reserve
+        | Movement::Void
+        | Movement::Post
+        | Movement::Park
+        | Movement::Unpark
+        | Movement::Recall
+        | Movement::Reverse
+        | Movement::Outside
+        | Movement::Clawback
+        | Movement::WriteOff
+        | Movement::PartReversed => Aspect::Money,
+    }
+}
+
+spelled! {
+    /// How the vendor's lines and our postings stand to each other.
+    Standing {
+        /// They say the same.
+        Ties = "ties",
+        /// One side may be late.
+        Waits = "waits",
+        /// Our books hold what the vendor does not show.
+        Missing = "missing_at_vendor",
+        /// The vendor shows what belongs to no payment of ours.
+        Extra = "extra_at_vendor",
+        /// Both show it, with different amounts.
+        Amount = "amount_differs",
+        /// The fee differs, or one side has none.
+        Fee = "fee_differs",
+        /// The vendor has moved money of one of our payments, and our books do not hold it.
+        Status = "status_differs",
+        /// The vendor's balance is not what its lines come to.
+        Balance = "balance_differs",
+    }
+}
+
+impl Standing {
+    /// A person must look.
+    #[must_use]
+    pub fn alarms(self) -> bool {
+        !matches!(self, Self::Ties | Self::Waits)
+    }
+
+    /// A few words, for a list.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ties => "Ties",
+            Self::Waits => "Waits",
+            Self::Missing => "Missing at the vendor",
+            Self::Extra => "Not known here",
+            Self::Amount => "Amounts differ",
+            Self::Fee => "Fees differ",
+            Self::Status => "Not in the books",
+            Self::Balance => "Balance differs",
+        }
+    }
+
+    /// What happened and what it means for the money. `vendor` is what people call it.
+    #[must_use]
+    pub fn message(self, vendor: &str) -> String {
+        match self {
+            Self::Ties => format!("{vendor} and the books say the same."),
+            Self::Waits => format!(
+                "One side does not show it yet. That is usual for a day: {vendor} and the books are compared again by \
+                 themselves."
+            ),
+            Self::Missing => format!(
+                "The books hold a movement of money that {vendor} does not show. Either {vendor} tells it late, or the money \
+                 did not move as the books say, and the balance is not what the books expect."
+            ),
+            Self::Extra => format!(
+                "{vendor} moved money of this account for no payment of Bursar's. Somebody, or another program, moved it \
+                 with this account; the books do not count it."
+            ),
+            Self::Amount => format!(
+                "{vendor} moved another amount than the books hold. The difference is in the balance and not in the books."
+            ),
+            Self::Fee => format!(
+                "The fee that {vendor} took is not the fee in the books. The difference is in the balance and not in the books."
+            ),
+            Self::Status => format!(
+                "{vendor} moved money of this payment, and the books do not hold it. The payment may have been paid, \
+                 reversed or returned without Bursar hearing of it."
+            ),
+            Self::Balance => format!(
+                "The balance that {vendor} tells for the day is not what its own list of movements comes to. A movement is \
+                 missing from the list, or is counted in another day."
+            ),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(self, vendor: &str) -> String {
+        match self {
+            Self::Ties | Self::Waits => "Nothing to do.".to_owned(),
+            Self::Missing | Self::Balance => format!(
+                "Look again. If it stays, look for the movement in {vendor}'s dashboard, and write down what you found."
+            ),
+            Self::Extra => format!(
+                "Ask who moved it in {vendor}'s dashboard. Have it sent back if it was a mistake, and write down who explained \
+                 it and why."
+            ),
+            Self::Amount | Self::Fee => format!(
+                "Compare the object in {vendor}'s dashboard with the payment. Have your accountants book the difference, and \
+                 write down why there is one."
+            ),
+            Self::Status => {
+                "Look again: the payment is asked about at once. If it stays, open the payment and settle it \
+                             there, or write down what you found."
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// A line of the vendor's, as far as it is compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The change of our balance that is compared: the amount, or what was taken as a fee, as a negative one.
+    pub minor: i64,
+    /// When it happened.
+    pub at: i64,
+}
+
+/// What is known of the payment that lines and postings belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// None of ours. `late` where the vendor's line does not itself name what it belongs to, and we may learn it yet.
+    Nobody {
+        /// We may learn it yet.
+        late: bool,
+    },
+    /// One that has its end here.
+    Ended,
+    /// One that is in flight: the vendor may have moved money that our books count once it is claimed, or known.
+    Open,
+}
+
+/// What comes of comparing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// Which line is which posting, by their places: each at most once.
+    pub pairs: Vec<(usize, usize)>,
+    /// How the rest stands.
+    pub standing: Standing,
+    /// The sum of the vendor's lines that are no posting.
+    pub moved_minor: i128,
+    /// The sum of the postings that are no line.
+    pub posted_minor: i128,
+    /// When the rest began; `None` when there is none.
+    pub since: Option<i64>,
+    /// Until when the rest may wait.
+    pub waits_until: Option<i64>,
+}
+
+/// Holds the vendor's lines of one payment, in one currency and one aspect, against our postings of it. Equal amounts are one
+/// and the same, the older ones first. What is left on both sides may still come to the same: a transfer comes back in parts
+/// and is booked at once, and what nobody claimed leaves and comes back without being booked at all. What is from before
+/// `begun` is not held against anybody: nothing was read then.
+#[must_use]
+pub fn judge(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, (begun, now): (i64, i64)) -> Verdict {
+    let pairs = pairs(lines, postings);
+    let left = |all: &[Line], taken: &dyn Fn(usize) -> bool| -> Vec<Line> {
+        let rest = all.iter().enumerate().filter(|(place, line)| !taken(*place) && line.at >= begun);
+        rest.map(|(_, line)| *line).collect()
+    };
+    let moved = left(lines, &|place| pairs.iter().any(|(line, _)| *line == place));
+    let posted = left(postings, &|place| pairs.iter().any(|(_, posting)| *posting == place));
+    let sum = |rest: &[Line]| rest.iter().map(|line| i128::from(line.minor)).sum::<i128>();
+    let (moved_minor, posted_minor) = (sum(&moved), sum(&posted));
+    let times = || moved.iter().chain(&posted).map(|line| line.at);
+    let until = times().max().map(|at| at.saturating_add(GRACE_US));
+    let (standing, waits_until) = match (moved_minor == posted_minor, alarm(aspect, &moved, &posted, of)) {
+        (true, _) => (Standing::Ties, None),
+        (false, (_, Patience::ForEver)) => (Standing::Waits, None),
+        (false, (_, Patience::Grace)) if until.is_some_and(|until| now < until) => (Standing::Waits, until),
+        (false, (standing, Patience::Grace | Patience::None)) => (standing, None),
+    };
+    Verdict { pairs, standing, moved_minor, posted_minor, since: times().min(), waits_until }
+}
+
+/// How long nobody is alarmed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Patience {
+    None,
+    Grace,
+    ForEver,
+}
+
+/// What the rest would be called, and how soon.
+fn alarm(aspect: Aspect, moved: &[Line], posted: &[Line], of: Of) -> (Standing, Patience) {
+    let fee = aspect == Aspect::Fee;
+    match (moved, posted, of) {
+        (_, [], Of::Nobody { late: false }) => (Standing::Extra, Patience::None),
+        (_, [], Of::Nobody { late: true }) => (Standing::Extra, Patience::Grace),
+        (_, _, Of::Open) => (Standing::Waits, Patience::ForEver),
+        // One against one, in the same direction: there is nothing to wait for.
+        ([line], [posting], _) if line.minor.signum() == posting.minor.signum() => {
+            (if fee { Standing::Fee } else { Standing::Amount }, Patience::None)
+        }
+        (_, _, _) if fee => (Standing::Fee, Patience::Grace),
+        ([], _, _) => (Standing::Missing, Patience::Grace),
+        (_, [], _) => (Standing::Status, Patience::Grace),
+        (_, _, _) => (Standing::Amount, Patience::Grace),
+    }
+}
+
+fn pairs(lines: &[Line], postings: &[Line]) -> Vec<(usize, usize)> {
+    let by_age = |all: &[Line]| {
+        let mut places: Vec<usize> = (0..all.len()).collect();
+        places.sort_by_key(|place| all[*place].at);
+        places
+    };
+    let (mut pairs, mut free) = (Vec::new(), by_age(postings));
+    for line in by_age(lines) {
+        let same = free.iter().position(|posting| postings[*posting].minor == lines[line].minor);
+        if let Some(place) = same {
+            pairs.push((line, free.remove(place)));
+        }
+    }
+    pairs
+}
+
+/// A day of one account and currency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Day {
+    /// The sum of its lines.
+    pub moved_minor: i128,
+    /// The balance at its end, where the vendor has told one in it.
+    pub told_minor: Option<i128>,
+}
+
+/// A day with what lay there before and after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// Before its first line; `None` while no balance was ever told.
+    pub opening_minor: Option<i128>,
+    /// After its last line: as the vendor told it where it did, else what opening and lines come to.
+    pub closing_minor: Option<i128>,
+    /// By how much the told balance is more than opening and lines come to.
+    pub difference_minor: i128,
+}
+
+/// Opening and movements of each day against its closing, oldest first. What is off on one day is off on that day alone: the
+/// next one begins with what the vendor told. `before` is what lay there before the first day, where it is known.
+#[must_use]
+pub fn chain(before: Option<i128>, days: &[Day]) -> Vec<Closed> {
+    let mut known = before.or_else(|| backwards(days));
+    let mut closed = Vec::with_capacity(days.len());
+    for day in days {
+        let expected = known.map(|known| known + day.moved_minor);
+        let difference_minor = match (day.told_minor, expected) {
+            (Some(told), Some(expected)) => told - expected,
+            (Some(_), None) | (None, _) => 0,
+        };
+        let closing_minor = day.told_minor.or(expected);
+        closed.push(Closed { opening_minor: known, closing_minor, difference_minor });
+        known = closing_minor;
+    }
+    closed
+}
+
+/// What lay there before the first of the days, by the first balance that was told.
+fn backwards(days: &[Day]) -> Option<i128> {
+    let first = days.iter().position(|day| day.told_minor.is_some())?;
+    let moved: i128 = days[..=first].iter().map(|day| day.moved_minor).sum();
+    days[first].told_minor.map(|told| told - moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn line(minor: i64, hour: i64) -> Line {
+        Line { minor, at: hour * HOUR }
+    }
+
+    fn standing(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, hour: i64) -> Standing {
+        judge(aspect, lines, postings, of, (0, hour * HOUR)).standing
+    }
+
+    #[test]
+    fn every_word_is_there_once() {
+        for (place, kind) in KINDS.iter().enumerate() {
+            let again =
+                KINDS[place + 1..].iter().any(|one| (one.vendor, one.word) == (kind.vendor, kind.word));
+            assert!(!again, "{} stands there twice", kind.word);
+        }
+        assert_eq!(kind(Vendor::Stripe, "climate_order_purchase").part, Part::NotOurs);
+        assert_eq!(kind(Vendor::PayPal, "transfer").part, Part::NotOurs, "another vendor's word");
+        assert_eq!(ours(Vendor::PayPal).collect::<Vec<_>>(), ["T0001", "T0104", "T1114", "T1115"]);
+    }
+
+    #[test]
+    fn how_both_sides_stand() {
+        let (out, back) = (line(-100, 1), line(100, 2));
+        let (nobody, late) = (Of::Nobody { late: false }, Of::Nobody { late: true });
+        let money = Aspect::Money;
+        let rows: &[(&str, Aspect, &[Line], &[Line], Of, i64, Standing)] = &[
+            ("both", money, &[out], &[out], Of::Ended, 2, Standing::Ties),
+            ("the posting is of the same day", money, &[], &[out], Of::Ended, 24, Standing::Waits),
+            ("the posting is a day old", money, &[], &[out], Of::Ended, 25, Standing::Missing),
+            ("made by hand", money, &[out], &[], nobody, 1, Standing::Extra),
+            ("made by hand, perhaps", money, &[out], &[], late, 1, Standing::Waits),
+            ("made by hand, certainly", money, &[out], &[], late, 25, Standing::Extra),
+            ("not claimed yet", money, &[out], &[], Of::Open, 900, Standing::Waits),
+            ("not claimed and returned", money, &[out, back], &[], Of::Ended, 900, Standing::Ties),
+            ("reversed, not heard of", money, &[out, back], &[out], Of::Ended, 25, Standing::Waits),
+            ("reversed, never heard of", money, &[out, back], &[out], Of::Ended, 26, Standing::Status),
+            ("another amount", money, &[line(-90, 1)], &[out], Of::Ended, 1, Standing::Amount),
+            (
+                "in two parts",
+                money,
+                &[out, line(20, 2), line(80, 3)],
+                &[out, back],
+                Of::Ended,
+                3,
+                Standing::Ties,
+            ),
+            ("another fee", Aspect::Fee, &[line(-3, 1)], &[line(-2, 1)], Of::Ended, 1, Standing::Fee),
+            ("no fee here", Aspect::Fee, &[line(-3, 1)], &[], Of::Ended, 2, Standing::Waits),
+            ("never a fee here", Aspect::Fee, &[line(-3, 1)], &[], Of::Ended, 25, Standing::Fee),
+            (
+                "a fee corrected",
+                Aspect::Fee,
+                &[line(-2, 1)],
+                &[line(-3, 1), line(1, 2)],
+                Of::Ended,
+                3,
+                Standing::Ties,
+            ),
+        ];
+        for (what, aspect, lines, postings, of, hour, expected) in rows {
+            assert_eq!(standing(*aspect, lines, postings, *of, *hour), *expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_from_before_is_held_against_nobody() {
+        let (old, new) = (line(-100, 1), line(100, 30));
+        let after =
+            |begun: i64| judge(Aspect::Money, &[new], &[old, new], Of::Ended, (begun * HOUR, 90 * HOUR));
+        assert_eq!(after(0).standing, Standing::Missing);
+        assert_eq!(after(2).standing, Standing::Ties);
+        assert_eq!(after(2).pairs, [(0, 1)]);
+    }
+
+    #[test]
+    fn equal_amounts_are_paired_once_each() {
+        let (lines, postings) = ([line(-5, 2), line(-5, 1)], [line(-5, 1), line(-5, 3), line(-5, 4)]);
+        let verdict = judge(Aspect::Money, &lines, &postings, Of::Ended, (0, 9 * HOUR));
+        assert_eq!(verdict.pairs, [(1, 0), (0, 1)]);
+        assert_eq!((verdict.moved_minor, verdict.posted_minor, verdict.since), (0, -5, Some(4 * HOUR)));
+    }
+
+    #[test]
+    fn a_day_is_off_by_itself() {
+        let day = |moved_minor, told_minor| Day { moved_minor, told_minor };
+        let days = [day(-10, None), day(-20, Some(70)), day(5, Some(74)), day(-4, None), day(0, Some(70))];
+        let closed = chain(None, &days);
+        let told: Vec<_> =
+            closed.iter().map(|one| (one.opening_minor, one.closing_minor, one.difference_minor)).collect();
+        assert_eq!(
+            told,
+            [
+                (Some(100), Some(90), 0),
+                (Some(90), Some(70), 0),
+                (Some(70), Some(74), -1),
+                (Some(74), Some(70), 0),
+                (Some(70), Some(70), 0),
+            ]
+        );
+        assert_eq!(chain(None, &[day(3, None)])[0].closing_minor, None);
+        assert_eq!(chain(Some(7), &[day(3, None)])[0].closing_minor, Some(10));
+    }
+}
