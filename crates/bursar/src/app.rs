@@ -62,6 +62,8 @@ pub struct Nudge {
     pub settle: Bell,
     /// Something is to be looked for.
     pub reconcile: Bell,
+    /// What vendors say of our balance is to be read.
+    pub movements: Bell,
     /// Something may be forgotten.
     pub sweep: Bell,
     /// Never rung: a beat is a measure of time.

@@ -354,7 +354,9 @@ fn pairs(lines: &[Line], postings: &[Line]) -> Vec<(usize, usize)> {
 pub struct Day {
     /// The sum of its lines.
     pub moved_minor: i128,
-    /// The balance at its end, where the vendor has told one in it.
+    /// What lay there before its first line, by the first balance that the vendor has told in it.
+    pub opened_minor: Option<i128>,
+    /// The balance at its end, by the last one that the vendor has told in it.
     pub told_minor: Option<i128>,
 }
 
@@ -376,13 +378,14 @@ pub fn chain(before: Option<i128>, days: &[Day]) -> Vec<Closed> {
     let mut known = before.or_else(|| backwards(days));
     let mut closed = Vec::with_capacity(days.len());
     for day in days {
-        let expected = known.map(|known| known + day.moved_minor);
+        let opening_minor = known.or(day.opened_minor);
+        let expected = opening_minor.map(|opening| opening + day.moved_minor);
         let difference_minor = match (day.told_minor, expected) {
             (Some(told), Some(expected)) => told - expected,
             (Some(_), None) | (None, _) => 0,
         };
         let closing_minor = day.told_minor.or(expected);
-        closed.push(Closed { opening_minor: known, closing_minor, difference_minor });
+        closed.push(Closed { opening_minor, closing_minor, difference_minor });
         known = closing_minor;
     }
     closed
@@ -390,9 +393,10 @@ pub fn chain(before: Option<i128>, days: &[Day]) -> Vec<Closed> {
 
 /// What lay there before the first of the days, by the first balance that was told.
 fn backwards(days: &[Day]) -> Option<i128> {
-    let first = days.iter().position(|day| day.told_minor.is_some())?;
-    let moved: i128 = days[..=first].iter().map(|day| day.moved_minor).sum();
-    days[first].told_minor.map(|told| told - moved)
+    let first = days.iter().position(|day| day.opened_minor.or(day.told_minor).is_some())?;
+    let before: i128 = days[..first].iter().map(|day| day.moved_minor).sum();
+    let of_it = |told: i128| told - days[first].moved_minor;
+    days[first].opened_minor.or(days[first].told_minor.map(of_it)).map(|opened| opened - before)
 }
 
 #[cfg(test)]
@@ -485,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_day_is_off_by_itself() {
-        let day = |moved_minor, told_minor| Day { moved_minor, told_minor };
+        let day = |moved_minor, told_minor| Day { moved_minor, told_minor, opened_minor: None };
         let days = [day(-10, None), day(-20, Some(70)), day(5, Some(74)), day(-4, None), day(0, Some(70))];
         let closed = chain(None, &days);
         let told: Vec<_> =
@@ -500,6 +504,11 @@ mod tests {
                 (Some(70), Some(70), 0),
             ]
         );
+        // Off on the very first day, after a balance was told in it once.
+        let first = [day(-10, None), Day { opened_minor: Some(90), ..day(-20, Some(69)) }];
+        let told: Vec<_> =
+            chain(None, &first).iter().map(|one| (one.opening_minor, one.difference_minor)).collect();
+        assert_eq!(told, [(Some(100), 0), (Some(90), -1)]);
         assert_eq!(chain(None, &[day(3, None)])[0].closing_minor, None);
         assert_eq!(chain(Some(7), &[day(3, None)])[0].closing_minor, Some(10));
     }

@@ -60,6 +60,16 @@
 //! paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object` as
 //! what is wrong with it; `of 1` names the first attempt's object) .
 //!
+//! # Reconciliation
+//!
+//! `pull` (what the vendors say of our balance is read, and held against the books) · `lie ana left-out` (the vendor's list
+//! leaves out what was moved for them; or `amount 1.00`, `fee 0.30`: each line is so much larger, or takes so much more;
+//! `truth` ends it) · `dashboard-transfer bo 25.00` (somebody sends them money in Stripe's dashboard) · `explain ana asked
+//! Stripe` (somebody notes why it is off; `nobody` where it is no payment of ours). `day stripe ties` holds when the day that
+//! is today does (`waits`, `does_not_tie`; `day stripe 2026-03-02 ties` of another one), and `case ana fee_differs` when
+//! exactly these things are open about the newest payment, `case nobody extra_at_vendor` about no payment of ours; none where
+//! none is named.
+//!
 //! # Time and the loops
 //!
 //! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the
@@ -113,6 +123,7 @@ mod commands;
 mod expect;
 mod plot;
 mod quick;
+mod reconciling;
 mod together;
 mod vendor;
 
@@ -327,6 +338,9 @@ impl Stage {
                 | "rest" | "finish" | "together",
                 _,
             ) => self.time(first, rest).await,
+            ("pull" | "lie" | "dashboard-transfer" | "day" | "case" | "explain", _) => {
+                reconciling::line(&self.world, &self.cast, first, rest).await
+            }
             ("events", ["parked", count]) => {
                 self.parked = count.parse().map_err(|_| "how many?")?;
                 Ok(())

@@ -24,6 +24,7 @@ pub mod payees;
 pub mod people;
 pub mod preferences;
 pub mod programs;
+pub mod reconciliation;
 pub mod record;
 pub mod requests;
 pub mod rewards;

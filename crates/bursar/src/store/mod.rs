@@ -39,6 +39,7 @@ pub mod portal;
 pub mod preferences;
 pub mod programs;
 pub mod raw;
+pub mod reconciliation;
 pub mod rewards;
 pub mod roster;
 pub mod saved_views;

@@ -48,6 +48,7 @@ pub async fn bury(tx: &mut Tx, id: &str) -> Result<u64> {
          AND state IN ('checking', 'importing')",
         "UPDATE export_run SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
          AND state IN ('gathering', 'packing')",
+        "UPDATE vendor_pull SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0",
         "UPDATE idempotency SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
          AND status IS NULL",
     ];

@@ -5,6 +5,7 @@
 //! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
 //! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
 //! `reconcile` looks for what got no answer;
+//! `movements` reads what the vendors themselves say of our balance and holds it against the books;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
 //! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
@@ -24,6 +25,7 @@ mod last_gates;
 mod leases;
 mod mailer;
 mod missed;
+pub mod movements;
 mod named;
 pub mod notify;
 pub mod onboard;
@@ -243,6 +245,8 @@ pub fn start(work: Work) -> Loops {
     run!("settle_paypal", settle::once, settle, PASS, Vendor::PayPal);
     run!("accounts", connect::once, settle, PASS);
     run!("reconcile", reconcile::once, reconcile, PASS);
+    run!("movements_stripe", movements::once, movements, LONG_PASS, Vendor::Stripe);
+    run!("movements_paypal", movements::once, movements, LONG_PASS, Vendor::PayPal);
     run!("sweep", sweep::once, sweep, PASS);
     run!("nodes", beat, nodes, PASS);
     run!("notify", notify::once, notify, PASS);

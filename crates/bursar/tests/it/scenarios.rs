@@ -156,6 +156,14 @@ scenarios![
     webhook_reordered,
     webhooks_after_a_resubmission,
     written_off_and_reversed,
+    reconciled,
+    reconciled_unclaimed,
+    reconciled_in_parts,
+    movement_missing,
+    moved_by_hand,
+    amounts_differ,
+    fee_not_in_the_books,
+    moved_and_not_heard_of,
 ];
 
 #[test]

@@ -1,0 +1,714 @@
+//! What the vendors say of our balance, as it was read, and what of it is which of our postings. What is deliberately not
+//! here: what belongs together and what its difference means (`payout::reconciliation`), and what pages read (`days`).
+
+pub mod days;
+
+use std::collections::BTreeSet;
+
+use payout::ledger::Movement as Booked;
+use payout::money::{Currency, Money, Vendor};
+use payout::reconciliation::{Aspect, Standing, kind, ours};
+use payout::transaction::State;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Rows, StoreError, Tx, Value, Where, word};
+
+/// The account of a vendor that something is read from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Account {
+    /// Whose.
+    pub vendor: Vendor,
+    /// Which, as the connection names it: `acct_…/live`.
+    pub name: String,
+}
+
+/// How far an account has been read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pull {
+    /// Which account.
+    pub of: Account,
+    /// What is older is held against nobody.
+    pub begun_at: i64,
+    /// Everything before was read at least once.
+    pub read_until: i64,
+    /// What is being read: from when, up to when.
+    pub slice: Option<(i64, i64)>,
+    /// Where to go on in it.
+    pub after_page: Option<String>,
+    /// When to look further back the next time.
+    pub deep_at: i64,
+    /// When to read again.
+    pub due_at: i64,
+    /// Goes up with every lease.
+    pub fence: i64,
+    /// When a slice was last read to its end.
+    pub pulled_at: Option<i64>,
+    /// How many lines could not be read.
+    pub unread: i64,
+    /// Since when reading fails, and why.
+    pub failed: Option<(i64, String)>,
+}
+
+const PULL: &str = "vendor, vendor_account, begun_at, read_until, slice_from, slice_until, after_page, deep_at, due_at, \
+                    fence, pulled_at, unread, failed_at, failed_why";
+
+fn read_pull(row: &AnyRow) -> Result<Pull> {
+    let vendor: String = row.try_get(0)?;
+    let (from, until): (Option<i64>, Option<i64>) = (row.try_get(4)?, row.try_get(5)?);
+    let (failed_at, why): (Option<i64>, Option<String>) = (row.try_get(12)?, row.try_get(13)?);
+    Ok(Pull {
+        of: Account { vendor: word(Vendor::parse(&vendor), &vendor)?, name: row.try_get(1)? },
+        begun_at: row.try_get(2)?,
+        read_until: row.try_get(3)?,
+        slice: from.zip(until),
+        after_page: row.try_get(6)?,
+        deep_at: row.try_get(7)?,
+        due_at: row.try_get(8)?,
+        fence: row.try_get(9)?,
+        pulled_at: row.try_get(10)?,
+        unread: row.try_get(11)?,
+        failed: failed_at.zip(why),
+    })
+}
+
+/// Every account that was ever read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pulls(db: &mut Db) -> Result<Vec<Pull>> {
+    let sql = format!("SELECT {PULL} FROM vendor_pull ORDER BY vendor, vendor_account");
+    db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read_pull).collect()
+}
+
+/// Enters an account to be read from `begun_at` on, unless it is entered.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enter(tx: &mut Tx, of: &Account, begun_at: i64) -> Result<()> {
+    let sql = "INSERT INTO vendor_pull (vendor, vendor_account, begun_at, read_until, deep_at, due_at, lease_until, fence, \
+               unread) VALUES ($1, $2, $3, $3, 0, 0, 0, 0, 0) ON CONFLICT (vendor, vendor_account) DO NOTHING";
+    tx.run(sqlx::query(sql).bind(of.vendor.as_str()).bind(of.name.clone()).bind(begun_at)).await?;
+    Ok(())
+}
+
+/// Leases the reading of an account, where it is due and nobody reads it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lease(tx: &mut Tx, of: &Account, now: i64, until: i64) -> Result<Option<Pull>> {
+    let sql = format!(
+        "UPDATE vendor_pull SET lease_until = $4, lease_node = $5, fence = fence + 1 \
+         WHERE vendor = $1 AND vendor_account = $2 AND due_at <= $3 AND lease_until <= $3 RETURNING {PULL}"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(of.vendor.as_str()).bind(of.name.clone());
+    let query = query.bind(now).bind(until).bind(tx.node.clone());
+    tx.optional(query).await?.as_ref().map(read_pull).transpose()
+}
+
+/// Holds a lease, and makes it longer.
+///
+/// # Errors
+/// [`StoreError::Conflict`] where somebody else has it now.
+pub async fn hold(tx: &mut Tx, pull: &Pull, until: i64) -> Result<()> {
+    let sql =
+        "UPDATE vendor_pull SET lease_until = $4 WHERE vendor = $1 AND vendor_account = $2 AND fence = $3";
+    let query = sqlx::query(sql).bind(pull.of.vendor.as_str()).bind(pull.of.name.clone());
+    match tx.run(query.bind(pull.fence).bind(until)).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::Conflict("another process reads this account now".to_owned())),
+    }
+}
+
+/// Notes how far a held reading has come.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note(tx: &mut Tx, pull: &Pull) -> Result<()> {
+    let sql = "UPDATE vendor_pull SET read_until = $3, slice_from = $4, slice_until = $5, after_page = $6, deep_at = $7, \
+               due_at = $8, pulled_at = $9, unread = $10, failed_at = $11, failed_why = $12 \
+               WHERE vendor = $1 AND vendor_account = $2";
+    let (from, until) = pull.slice.unzip();
+    let (failed_at, why) = pull.failed.clone().unzip();
+    let query = sqlx::query(sql).bind(pull.of.vendor.as_str()).bind(pull.of.name.clone());
+    let query = query.bind(pull.read_until).bind(from).bind(until).bind(pull.after_page.clone());
+    let query = query.bind(pull.deep_at).bind(pull.due_at).bind(pull.pulled_at).bind(pull.unread);
+    tx.run(query.bind(failed_at).bind(why)).await?;
+    Ok(())
+}
+
+/// Lets a lease go.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn let_go(tx: &mut Tx, pull: &Pull) -> Result<()> {
+    let sql = "UPDATE vendor_pull SET lease_until = 0, lease_node = NULL \
+               WHERE vendor = $1 AND vendor_account = $2 AND fence = $3";
+    let query = sqlx::query(sql).bind(pull.of.vendor.as_str()).bind(pull.of.name.clone());
+    tx.run(query.bind(pull.fence)).await?;
+    Ok(())
+}
+
+/// Makes every reading due at once, and further back than usual; from `since` on where that is given.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hurry(tx: &mut Tx, now: i64, since: Option<i64>) -> Result<()> {
+    let sql = "UPDATE vendor_pull SET due_at = $1, deep_at = $1 WHERE due_at > $1 OR deep_at > $1";
+    tx.run(sqlx::query(sql).bind(now)).await?;
+    let sql = "UPDATE vendor_pull SET read_until = CASE WHEN read_until < $1 THEN read_until ELSE $1 END, \
+               begun_at = CASE WHEN begun_at < $1 THEN begun_at ELSE $1 END, slice_from = NULL, slice_until = NULL, \
+               after_page = NULL";
+    if let Some(since) = since {
+        tx.run(sqlx::query(sql).bind(since)).await?;
+    }
+    Ok(())
+}
+
+/// A line of a vendor's account of our balance, as it was read.
+#[derive(Clone, Debug)]
+pub struct NewMovement {
+    /// Our id for it.
+    pub id: String,
+    /// The vendor's own id.
+    pub vendor_id: String,
+    /// The vendor's own word for it.
+    pub kind: String,
+    /// What came in or went out.
+    pub amount: Money,
+    /// What the vendor kept of it.
+    pub fee: Money,
+    /// By how much the balance changed.
+    pub net: Money,
+    /// When it happened.
+    pub created_at: i64,
+    /// When it may be used.
+    pub available_at: Option<i64>,
+    /// The day it happened on.
+    pub day: String,
+    /// The object behind it.
+    pub source: Option<String>,
+    /// The object it belongs to.
+    pub object: String,
+    /// What we wrote on that object.
+    pub names: Option<String>,
+    /// The line's hash.
+    pub body_hash: String,
+}
+
+/// Writes lines, each once by the vendor's own id, and the days they are on. One that says something else of the money than
+/// it did before is taken as it says now, and held against the books anew.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keep(tx: &mut Tx, of: &Account, lines: &[NewMovement], now: i64) -> Result<()> {
+    let (mut rows, mut seen) = (Rows::default(), BTreeSet::new());
+    for line in lines.iter().filter(|line| seen.insert(line.vendor_id.clone())) {
+        let none_of_ours = kind(of.vendor, &line.kind).part.aspect().is_none();
+        rows.push([
+            line.id.as_str().into(),
+            of.vendor.as_str().into(),
+            of.name.as_str().into(),
+            line.vendor_id.as_str().into(),
+            line.kind.as_str().into(),
+            line.net.currency.code().into(),
+            line.amount.minor.into(),
+            line.fee.minor.into(),
+            line.net.minor.into(),
+            line.created_at.into(),
+            line.available_at.into(),
+            line.day.as_str().into(),
+            line.source.clone().into(),
+            line.object.as_str().into(),
+            line.names.clone().into(),
+            line.body_hash.as_str().into(),
+            now.into(),
+            none_of_ours.then_some(now).into(),
+        ]);
+    }
+    let sql = "INSERT INTO vendor_movement (id, vendor, vendor_account, vendor_id, kind, currency, amount_minor, fee_minor, \
+               net_minor, created_at, available_at, day, source, object, names, body_hash, first_seen_at, tied_at) \
+               VALUES {rows} ON CONFLICT (vendor, vendor_account, vendor_id) DO UPDATE SET kind = excluded.kind, \
+               currency = excluded.currency, amount_minor = excluded.amount_minor, fee_minor = excluded.fee_minor, \
+               net_minor = excluded.net_minor, body_hash = excluded.body_hash, journal_id = NULL, line = NULL, \
+               tied_at = excluded.tied_at WHERE vendor_movement.kind <> excluded.kind \
+               OR vendor_movement.currency <> excluded.currency OR vendor_movement.amount_minor <> excluded.amount_minor \
+               OR vendor_movement.fee_minor <> excluded.fee_minor OR vendor_movement.net_minor <> excluded.net_minor";
+    tx.bulk(sql, &[], rows).await?;
+    let days = lines.iter().map(|line| (line.day.clone(), line.net.currency));
+    note_days(tx, of, days).await
+}
+
+/// Enters days on which something is to be shown.
+async fn note_days(tx: &mut Tx, of: &Account, days: impl Iterator<Item = (String, Currency)>) -> Result<()> {
+    let days: BTreeSet<(String, &str)> = days.map(|(day, currency)| (day, currency.code())).collect();
+    let row = |(day, currency): (String, &str)| {
+        [day.into(), of.vendor.as_str().into(), of.name.as_str().into(), currency.into()]
+    };
+    let rows: Rows = days.into_iter().map(row).collect();
+    let sql = "INSERT INTO vendor_day (day, vendor, vendor_account, currency) VALUES {rows} \
+               ON CONFLICT (day, vendor, vendor_account, currency) DO NOTHING";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Notes a balance that the vendor told, in place of what it told on the same day before. Nothing in a currency in which
+/// nothing ever moved is not worth a day.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_balance(
+    tx: &mut Tx,
+    of: &Account,
+    day: &str,
+    money: Money,
+    (balance_at, read_at): (i64, i64),
+) -> Result<()> {
+    let sql = "INSERT INTO vendor_day (day, vendor, vendor_account, currency, balance_minor, balance_at, read_at, \
+               first_balance_minor, first_balance_at, first_read_at) \
+               SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), \
+               CAST($6 AS BIGINT), CAST($7 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT) WHERE CAST($5 AS BIGINT) <> 0 OR EXISTS (SELECT 1 FROM vendor_day d \
+               WHERE d.vendor = $2 AND d.vendor_account = $3 AND d.currency = $4) ON CONFLICT (day, vendor, vendor_account, currency) DO UPDATE SET \
+               balance_minor = excluded.balance_minor, balance_at = excluded.balance_at, read_at = excluded.read_at, \
+               first_balance_minor = COALESCE(vendor_day.first_balance_minor, excluded.first_balance_minor), \
+               first_balance_at = COALESCE(vendor_day.first_balance_at, excluded.first_balance_at), \
+               first_read_at = COALESCE(vendor_day.first_read_at, excluded.first_read_at) WHERE vendor_day.balance_at IS NULL OR vendor_day.balance_at <= excluded.balance_at";
+    let query = sqlx::query(sql).bind(day.to_owned()).bind(of.vendor.as_str()).bind(of.name.clone());
+    let query = query.bind(money.currency.code()).bind(money.minor).bind(balance_at).bind(read_at);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Which of these lines are there already, by the vendor's ids.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known(db: &mut Db, of: &Account, ids: &[String]) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("vendor = ?", [of.vendor.as_str().into()]);
+        conditions.and("vendor_account = ?", [of.name.as_str().into()]);
+        conditions.among("vendor_id", some.iter().map(|id| Value::from(id.as_str())));
+        for row in db.all(conditions.query("SELECT vendor_id FROM vendor_movement {where}")).await? {
+            found.insert(row.try_get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// PayPal's batches that hold items of which its own id of the payment is not known here, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn batches_to_look_into(db: &mut Db, account: &str, from: i64, limit: i64) -> Result<Vec<String>> {
+    let mut conditions = Where::default();
+    conditions.and("s.vendor = 'paypal' AND s.kind = 'batch' AND s.vendor_id IS NOT NULL", []);
+    conditions.and("s.created_at >= ?", [from.into()]);
+    conditions.and("COALESCE(s.vendor_account, ?) = ?", [account.into(), account.into()]);
+    conditions.and(
+        "EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = s.id AND a.leg = 'item' AND a.vendor_reference IS NULL)",
+        [],
+    );
+    let sql =
+        format!("SELECT s.vendor_id FROM submission s {{where}} ORDER BY s.created_at DESC LIMIT {limit}");
+    db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Whether a line that is part of some payment, by its kind, is known to belong to none yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_of_nobody(db: &mut Db, of: &Account) -> Result<bool> {
+    let sql = "SELECT id FROM vendor_movement WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL \
+               AND transaction_id IS NULL LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(of.vendor.as_str()).bind(of.name.clone())).await?.is_some())
+}
+
+/// Notes as what payments PayPal paid these items: item, payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
+    let rows: Rows =
+        paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
+    let sql = "WITH v (vendor_id, vendor_reference) AS (VALUES {rows}) \
+               UPDATE attempt SET vendor_reference = v.vendor_reference FROM v \
+               WHERE attempt.vendor_id = v.vendor_id AND attempt.leg = 'item' AND attempt.vendor_reference IS NULL";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Finds the payments that lines belong to: by the vendor's object, else by what we wrote on it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_owners(tx: &mut Tx, of: &Account) -> Result<()> {
+    let sql = "UPDATE vendor_movement SET transaction_id = COALESCE(\
+               (SELECT MIN(a.transaction_id) FROM attempt a WHERE a.vendor_id = vendor_movement.object), \
+               (SELECT MIN(a.transaction_id) FROM attempt a WHERE a.vendor_reference = vendor_movement.object), \
+               (SELECT t.id FROM payout_transaction t WHERE t.id = vendor_movement.names)) \
+               WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL AND transaction_id IS NULL";
+    tx.run(sqlx::query(sql).bind(of.vendor.as_str()).bind(of.name.clone())).await?;
+    Ok(())
+}
+
+/// What is to be held against each other: payments, and objects that belong to none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn subjects(db: &mut Db, of: &Account, booked_from: i64) -> Result<BTreeSet<String>> {
+    // CROSS JOIN, because SQLite would begin with every payment there is.
+    let sql = "SELECT COALESCE(transaction_id, object) FROM vendor_movement \
+               WHERE vendor = $1 AND vendor_account = $2 AND tied_at IS NULL \
+               UNION SELECT subject FROM reconciliation_case \
+               WHERE vendor = $1 AND vendor_account = $2 AND closed_at IS NULL AND aspect <> 'balance' \
+               UNION SELECT j.subject FROM journal j CROSS JOIN posting p CROSS JOIN payout_transaction t \
+               WHERE j.at >= $3 AND p.journal_id = j.id AND p.account = $4 AND t.id = j.subject \
+               AND COALESCE(t.vendor_account, $2) = $2 AND NOT EXISTS (SELECT 1 FROM vendor_movement m \
+               WHERE m.journal_id = p.journal_id AND m.line = p.line)";
+    let query = sqlx::query(sql).bind(of.vendor.as_str()).bind(of.name.clone()).bind(booked_from);
+    let rows = db.all(query.bind(format!("vendor_balance:{}", of.vendor.as_str()))).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// A line as it is held against postings.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Our id for it.
+    pub id: String,
+    /// The payment, or the object of nobody's.
+    pub subject: String,
+    /// The payment, where it is one of ours.
+    pub transaction: Option<String>,
+    /// The vendor's own word.
+    pub kind: String,
+    /// What came in or went out.
+    pub amount: Money,
+    /// What the vendor kept of it.
+    pub fee_minor: i64,
+    /// When it happened.
+    pub created_at: i64,
+    /// The posting that it is: journal and line.
+    pub posting: Option<(String, i64)>,
+    /// Since when everything it belongs to ties.
+    pub tied_at: Option<i64>,
+}
+
+/// The lines of these subjects that are part of some payment by their kind.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Held>> {
+    let mut found = Vec::new();
+    for some in subjects.chunks(MOST_VALUES) {
+        for owned in [true, false] {
+            let mut conditions = Where::default();
+            let ids = || some.iter().map(|id| Value::from(id.as_str()));
+            match owned {
+                true => conditions.among("transaction_id", ids()),
+                false => {
+                    conditions.and("transaction_id IS NULL", []);
+                    conditions.among("object", ids());
+                }
+            }
+            conditions.and("vendor = ?", [of.vendor.as_str().into()]);
+            conditions.and("vendor_account = ?", [of.name.as_str().into()]);
+            conditions.among("kind", ours(of.vendor).map(Value::from));
+            let sql = "SELECT id, COALESCE(transaction_id, object), transaction_id, kind, currency, amount_minor, \
+                       fee_minor, created_at, journal_id, line, tied_at FROM vendor_movement {where} \
+                       ORDER BY created_at, id";
+            found.extend(db.all(conditions.query(sql)).await?);
+        }
+    }
+    let read = |row: &AnyRow| {
+        let code: String = row.try_get(4)?;
+        let (journal, line): (Option<String>, Option<i64>) = (row.try_get(8)?, row.try_get(9)?);
+        Ok(Held {
+            id: row.try_get(0)?,
+            subject: row.try_get(1)?,
+            transaction: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            amount: Money::new(row.try_get(5)?, word(Currency::parse(&code).ok(), &code)?),
+            fee_minor: row.try_get(6)?,
+            created_at: row.try_get(7)?,
+            posting: journal.zip(line),
+            tied_at: row.try_get(10)?,
+        })
+    };
+    found.iter().map(read).collect()
+}
+
+/// A posting on the account of our balance at a vendor.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// The payment.
+    pub subject: String,
+    /// Its journal.
+    pub journal: String,
+    /// Its line there.
+    pub line: i64,
+    /// Why the money moved.
+    pub movement: Booked,
+    /// Debit positive: what came in.
+    pub money: Money,
+    /// When it was booked.
+    pub at: i64,
+}
+
+/// The postings of these payments on the account of our balance at a vendor.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn posted(db: &mut Db, vendor: Vendor, subjects: &[String]) -> Result<Vec<Posted>> {
+    let mut found = Vec::new();
+    for some in subjects.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("j.subject", some.iter().map(|id| Value::from(id.as_str())));
+        conditions.and("p.journal_id = j.id", []);
+        conditions.and("p.account = ?", [Value::from(format!("vendor_balance:{}", vendor.as_str()))]);
+        let sql = "SELECT j.subject, p.journal_id, p.line, j.movement, p.currency, p.amount_minor, j.at \
+                   FROM journal j CROSS JOIN posting p {where} ORDER BY j.at, j.id, p.line";
+        found.extend(db.all(conditions.query(sql)).await?);
+    }
+    let read = |row: &AnyRow| {
+        let (movement, code): (String, String) = (row.try_get(3)?, row.try_get(4)?);
+        Ok(Posted {
+            subject: row.try_get(0)?,
+            journal: row.try_get(1)?,
+            line: row.try_get(2)?,
+            movement: word(Booked::parse(&movement), &movement)?,
+            money: Money::new(row.try_get(5)?, word(Currency::parse(&code).ok(), &code)?),
+            at: row.try_get(6)?,
+        })
+    };
+    found.iter().map(read).collect()
+}
+
+/// How payments stand: id, state.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn states(db: &mut Db, ids: &[String]) -> Result<Vec<(String, State)>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
+        found.extend(db.all(conditions.query("SELECT id, state FROM payout_transaction {where}")).await?);
+    }
+    let read = |row: &AnyRow| {
+        let state: String = row.try_get(1)?;
+        Ok((row.try_get(0)?, word(State::parse(&state), &state)?))
+    };
+    found.iter().map(read).collect()
+}
+
+/// Notes which postings lines are: line, journal and its line. Who is none of them is taken out first, so that two can
+/// change places.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pair(tx: &mut Tx, pairs: &[(String, Option<(String, i64)>)]) -> Result<()> {
+    let sql = "UPDATE vendor_movement SET journal_id = NULL, line = NULL WHERE id IN ({ids})";
+    tx.among(sql, &[], pairs.iter().map(|(id, _)| id.clone())).await?;
+    let row = |(id, posting): &(String, Option<(String, i64)>)| {
+        let (journal, line) = posting.as_ref()?;
+        Some([Value::from(id.as_str()), journal.as_str().into(), (*line).into()])
+    };
+    let rows: Rows = pairs.iter().filter_map(row).collect();
+    let sql = "WITH v (id, journal_id, line) AS (VALUES {rows}) \
+               UPDATE vendor_movement SET journal_id = v.journal_id, line = v.line FROM v WHERE vendor_movement.id = v.id";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
+}
+
+/// Notes since when lines tie, or that they do not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tie(tx: &mut Tx, ids: Vec<String>, at: Option<i64>) -> Result<()> {
+    let sql = "UPDATE vendor_movement SET tied_at = $1 WHERE id IN ({ids})";
+    tx.among(sql, &[at.into()], ids).await?;
+    Ok(())
+}
+
+/// What does not tie, or may not have had the time to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Case {
+    /// Its id, `rec_…`.
+    pub id: String,
+    /// The account.
+    pub of: Account,
+    /// The payment, the object of nobody's, or the day.
+    pub subject: String,
+    /// Of which aspect.
+    pub aspect: Aspect,
+    /// The payment, where it is about one.
+    pub transaction: Option<String>,
+    /// The day it is shown on.
+    pub day: String,
+    /// How both sides stand.
+    pub standing: Standing,
+    /// What the vendor's side comes to.
+    pub moved: Money,
+    /// What the books' side comes to.
+    pub posted: Money,
+    /// Until when it may wait.
+    pub waits_until: Option<i64>,
+    /// Since when it is there.
+    pub opened_at: i64,
+    /// When both sides came to the same.
+    pub closed_at: Option<i64>,
+    /// Who explained it, when, and why it is off.
+    pub explained: Option<Explained>,
+}
+
+/// Why something is off, in somebody's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained {
+    /// When it was said.
+    pub at: i64,
+    /// By whom.
+    pub by: String,
+    /// Their name.
+    pub name: String,
+    /// What they said.
+    pub why: String,
+}
+
+impl Case {
+    /// By how much the vendor's side is more.
+    #[must_use]
+    pub fn difference(&self) -> i128 {
+        i128::from(self.moved.minor) - i128::from(self.posted.minor)
+    }
+
+    /// A person must look.
+    #[must_use]
+    pub fn is_task(&self) -> bool {
+        self.closed_at.is_none() && self.explained.is_none() && self.standing.alarms()
+    }
+}
+
+const CASE: &str = "id, vendor, vendor_account, currency, subject, aspect, transaction_id, day, standing, moved_minor, \
+                    posted_minor, waits_until, opened_at, closed_at, explained_at, explained_by, explained_name, explanation";
+
+fn read_case(row: &AnyRow) -> Result<Case> {
+    let text = |place: usize| row.try_get::<String, _>(place);
+    let (vendor, code, aspect, standing) = (text(1)?, text(3)?, text(5)?, text(8)?);
+    let currency = word(Currency::parse(&code).ok(), &code)?;
+    let explained = match row.try_get::<Option<i64>, _>(14)? {
+        Some(at) => Some(Explained { at, by: text(15)?, name: text(16)?, why: text(17)? }),
+        None => None,
+    };
+    Ok(Case {
+        id: text(0)?,
+        of: Account { vendor: word(Vendor::parse(&vendor), &vendor)?, name: text(2)? },
+        subject: text(4)?,
+        aspect: word(Aspect::parse(&aspect), &aspect)?,
+        transaction: row.try_get(6)?,
+        day: text(7)?,
+        standing: word(Standing::parse(&standing), &standing)?,
+        moved: Money::new(row.try_get(9)?, currency),
+        posted: Money::new(row.try_get(10)?, currency),
+        waits_until: row.try_get(11)?,
+        opened_at: row.try_get(12)?,
+        closed_at: row.try_get(13)?,
+        explained,
+    })
+}
+
+/// The cases of these subjects of an account.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn cases(db: &mut Db, of: &Account, subjects: &[String]) -> Result<Vec<Case>> {
+    let mut found = Vec::new();
+    for some in subjects.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("subject", some.iter().map(|id| Value::from(id.as_str())));
+        conditions.and("vendor = ?", [of.vendor.as_str().into()]);
+        conditions.and("vendor_account = ?", [of.name.as_str().into()]);
+        let sql = format!("SELECT {CASE} FROM reconciliation_case {{where}}");
+        found.extend(db.all(conditions.query(&sql)).await?);
+    }
+    found.iter().map(read_case).collect()
+}
+
+/// What is open, or was explained, on these days.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>> {
+    let mut conditions = Where::default();
+    conditions.and("day >= ?", [from.into()]);
+    conditions.and("day <= ?", [to.into()]);
+    conditions.and("closed_at IS NULL", []);
+    let sql = format!("SELECT {CASE} FROM reconciliation_case {{where}} ORDER BY day, opened_at, id");
+    db.all(conditions.query(&sql)).await?.iter().map(read_case).collect()
+}
+
+/// One case.
+///
+/// # Errors
+/// [`StoreError::Missing`] where there is none.
+pub async fn case(db: &mut Db, id: &str) -> Result<Case> {
+    let sql = format!("SELECT {CASE} FROM reconciliation_case WHERE id = $1");
+    read_case(&db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_owned())).await?)
+}
+
+/// The same, held until this transaction ends.
+///
+/// # Errors
+/// [`StoreError::Missing`] where there is none.
+pub async fn lock_case(tx: &mut Tx, id: &str) -> Result<Case> {
+    let sql = "UPDATE reconciliation_case SET standing = standing WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_owned())).await?;
+    case(tx, id).await
+}
+
+/// Writes cases as they stand now, each once by what it is about, and the days they are shown on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_cases(tx: &mut Tx, cases: &[Case]) -> Result<()> {
+    let mut rows = Rows::default();
+    for case in cases {
+        let said = case.explained.as_ref();
+        let text = |of: fn(&Explained) -> &String| Value::from(said.map(|said| of(said).clone()));
+        rows.push([
+            case.id.as_str().into(),
+            case.of.vendor.as_str().into(),
+            case.of.name.as_str().into(),
+            case.moved.currency.code().into(),
+            case.subject.as_str().into(),
+            case.aspect.as_str().into(),
+            case.transaction.clone().into(),
+            case.day.as_str().into(),
+            case.standing.as_str().into(),
+            case.moved.minor.into(),
+            case.posted.minor.into(),
+            case.waits_until.into(),
+            case.opened_at.into(),
+            case.closed_at.into(),
+            said.map(|said| said.at).into(),
+            text(|said| &said.by),
+            text(|said| &said.name),
+            text(|said| &said.why),
+        ]);
+    }
+    let sql = "INSERT INTO reconciliation_case (id, vendor, vendor_account, currency, subject, aspect, transaction_id, day, \
+               standing, moved_minor, posted_minor, waits_until, opened_at, closed_at, explained_at, explained_by, \
+               explained_name, explanation) VALUES {rows} \
+               ON CONFLICT (subject, aspect, currency, vendor, vendor_account) DO UPDATE SET \
+               transaction_id = excluded.transaction_id, day = excluded.day, standing = excluded.standing, \
+               moved_minor = excluded.moved_minor, posted_minor = excluded.posted_minor, \
+               waits_until = excluded.waits_until, opened_at = excluded.opened_at, closed_at = excluded.closed_at, \
+               explained_at = excluded.explained_at, explained_by = excluded.explained_by, \
+               explained_name = excluded.explained_name, explanation = excluded.explanation";
+    tx.bulk(sql, &[], rows).await?;
+    for case in cases {
+        note_days(tx, &case.of, std::iter::once((case.day.clone(), case.moved.currency))).await?;
+    }
+    Ok(())
+}
