@@ -8,6 +8,7 @@ mod listen;
 pub mod output;
 mod patient;
 mod people;
+mod reconcile;
 mod serve;
 mod simulator;
 mod verify;
@@ -57,6 +58,8 @@ enum Command {
     Import(import::Options),
     /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
     Why(why::Options),
+    /// Read what the vendors say of our balance and hold it against the books; exits with 1 when a day does not tie
+    Reconcile(reconcile::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
     /// Look at the audit trail
@@ -175,6 +178,7 @@ async fn run(command: Command) -> Outcome {
         Command::ApiKey(keys) => people::keys(keys).await,
         Command::Import(options) => import::run(options).await,
         Command::Why(options) => why::run(options).await,
+        Command::Reconcile(options) => reconcile::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
     }

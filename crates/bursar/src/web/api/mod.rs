@@ -12,6 +12,7 @@ mod outbox;
 mod partners;
 mod payees;
 mod programs;
+pub mod reconciliation;
 mod reward_filter;
 mod reward_json;
 mod rewards;
@@ -52,6 +53,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(batches::routes());
     routes.extend(transactions::routes());
     routes.extend(books::routes());
+    routes.extend(reconciliation::routes());
     routes.extend(dashboard::routes());
     routes.extend(exports::routes());
     routes.extend(outbox::routes());

@@ -1,0 +1,137 @@
+//! `reconcile`: reads what the vendors say of our balance now, holds it against the books, and prints the days.
+
+use clap::Args;
+use payout::money::Sum;
+
+use super::{Failure, Outcome, open, output, words};
+use crate::app::App;
+use crate::clock;
+use crate::config::Config;
+use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
+use crate::store::reconciliation::{self as kept, Case, Pull, days::Filter};
+use crate::web::api::reconciliation::DayJson;
+use crate::work::{Work, movements};
+
+const HOUR_US: i64 = 3_600_000_000;
+/// So many days are printed at the most.
+const MOST: i64 = 10_000;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// From when on to read and to print: hours or days back, like 48h or 7d
+    #[arg(long, default_value = "48h", value_parser = span)]
+    since: i64,
+    #[command(flatten)]
+    config: Config,
+    /// Print one JSON object, with the days as the API answers them
+    #[arg(long)]
+    json: bool,
+}
+
+/// Hours or days, in microseconds.
+fn span(text: &str) -> Result<i64, String> {
+    let told = || "write hours or days, like 48h or 7d".to_owned();
+    let (count, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(count), _) => (count, HOUR_US),
+        (None, Some(count)) => (count, 24 * HOUR_US),
+        (None, None) => return Err(told()),
+    };
+    let count = count.parse::<i64>().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(told)?;
+    Ok(count * unit)
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let app = open(options.config, None).await?;
+    let work = Work::new(app.clone(), None)?;
+    let since = app.clock.now() - options.since;
+    movements::all(&work, Some(since)).await.map_err(words)?;
+    let filter = Filter { from: Some(clock::date(since)), ..Filter::default() };
+    let mut db = app.store.read().await?;
+    let days = verbs::list(&mut db, &filter, None, MOST).await.map_err(words)?;
+    let pulls = kept::pulls(&mut db).await?;
+    drop(db);
+    app.store.close().await;
+    match options.json {
+        true => output::json(&serde_json::json!({
+            "data": days.iter().map(DayJson::from).collect::<Vec<_>>(),
+            "failed": pulls.iter().filter_map(failed).collect::<Vec<_>>(),
+        })),
+        false => print(&days),
+    }
+    judge(&days, &pulls)
+}
+
+/// Prints every day there is.
+pub(super) async fn print_all(app: &App) -> Outcome {
+    let mut db = app.store.read().await?;
+    print(&verbs::list(&mut db, &Filter::default(), None, MOST).await.map_err(words)?);
+    Ok(())
+}
+
+fn print(days: &[DayView]) {
+    let decimal = |minor: Option<i128>, day: &DayView| {
+        minor.map_or("–".to_owned(), |minor| Sum::new(minor, day.currency).decimal())
+    };
+    let row = |day: &DayView| {
+        vec![
+            day.key.day.clone(),
+            day.key.of.vendor.label().to_owned(),
+            day.key.currency.clone(),
+            decimal(day.closed.opening_minor, day),
+            day.read.moved.decimal(),
+            decimal(day.closed.closing_minor, day),
+            decimal(Some(day.closed.difference_minor), day),
+            day.standing().as_str().replace('_', " "),
+        ]
+    };
+    let head = ["Day", "Vendor", "Currency", "Opening", "Movements", "Closing", "Difference", "Status"];
+    output::table(&head, &days.iter().map(row).collect::<Vec<_>>());
+    for case in days.iter().flat_map(|day| &day.cases).filter(|case| case.is_task()) {
+        tell(case);
+    }
+}
+
+fn tell(case: &Case) {
+    let vendor = case.of.vendor.label();
+    output::say("");
+    output::say(&format!("{}  {}  [{}]", case.day, case.standing.message(vendor), case.standing.as_str()));
+    output::say(&format!("    {}: {vendor} {}, the books {}", case.subject, case.moved, case.posted));
+    output::say(&format!("    {}", case.standing.remedy(vendor)));
+}
+
+/// What could not be read of an account, in words.
+fn failed(pull: &Pull) -> Option<String> {
+    let (at, why) = pull.failed.as_ref()?;
+    let vendor = pull.of.vendor.label();
+    Some(format!("{vendor} ({}) could not be read on {}: {why}", pull.of.name, clock::told(*at)))
+}
+
+/// An error where a day does not tie, or where that is not known because a vendor could not be read.
+fn judge(days: &[DayView], pulls: &[Pull]) -> Outcome {
+    let off = days.iter().filter(|day| day.standing() == DayStanding::DoesNotTie).count();
+    let unread: Vec<String> = pulls.iter().filter_map(failed).collect();
+    match (off, unread.is_empty()) {
+        (0, true) => Ok(()),
+        (0, false) => Err(Failure(format!(
+            "{}. Nothing was changed; what it moved is not known here.",
+            unread.join(". ")
+        ))),
+        (off, _) => Err(Failure(format!(
+            "{off} of {} days do not tie. The page Reconciliation says what each difference is and takes an explanation.",
+            days.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_hours_or_days() {
+        assert_eq!((span("48h"), span("7d")), (Ok(48 * HOUR_US), Ok(168 * HOUR_US)));
+        for wrong in ["", "h", "48", "-1h", "0d", "1w", "1.5h"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}
