@@ -29,6 +29,7 @@ mod pages;
 mod paid_twice;
 mod people;
 mod portal;
+mod reconciliation;
 mod safe_mode;
 mod said;
 mod scenarios;

@@ -51,6 +51,8 @@ pub enum Place {
     Activity,
     /// Who signs in, and API keys.
     People,
+    /// What the vendors say of our balance, against the books.
+    Reconciliation,
     /// What was taken out as a file.
     Exports,
     /// A page that is in no menu.
@@ -270,6 +272,9 @@ impl Visit {
         let programs = reads.then(|| entry("Programs", "/programs", Place::Programs));
         let administers = self.may(Permission::Administer);
         let people = administers.then(|| entry("People and keys", "/people", Place::People));
+        let reconciliation = reads && self.pays;
+        let reconciliation =
+            reconciliation.then(|| entry("Reconciliation", "/reconciliation", Place::Reconciliation));
         let exports = reads.then(|| entry("Exports", "/exports", Place::Exports));
         Frame {
             title: title.into(),
@@ -284,7 +289,10 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
-            others: [partners, programs, imports, exports, activity, people].into_iter().flatten().collect(),
+            others: [partners, programs, imports, reconciliation, exports, activity, people]
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 

@@ -44,6 +44,7 @@ mod portal;
 mod prepare;
 mod programs;
 pub mod proof;
+mod reconciliation;
 mod reward;
 mod rewards;
 mod saved;
@@ -103,6 +104,7 @@ pub fn routes() -> Vec<Route> {
         outbox::routes(),
         connections::routes(),
         events::routes(),
+        reconciliation::routes(),
         activity::routes(),
         people::routes(),
         partner_entry::routes(),

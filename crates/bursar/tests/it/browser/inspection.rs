@@ -13,10 +13,11 @@ use bursar::ops::people::{self, NewKey, NewPerson};
 use bursar::ops::rewards::{Verdict, Which, decide_and_keep};
 use bursar::store::batches::PoolFilter;
 use bursar::store::mails;
+use bursar::store::reconciliation::days;
 use bursar::store::rewards::{Filter, View};
 use bursar::store::transactions;
 use bursar::web::{Need, Route, table};
-use bursar::work::notify;
+use bursar::work::{movements, notify};
 use payout::access::{Permission, Role};
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 18] = [
+const NO_PAGES: [(&str, &str); 20] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that works once; it is followed here"),
     ("/claims/{number}/events", "a stream"),
@@ -35,6 +36,8 @@ const NO_PAGES: [(&str, &str); 18] = [
     ("/payees/{id}/statements/{file}", "a file to keep"),
     ("/imports/{number}/events", "a stream"),
     ("/imports/{number}/refused.csv", "a file to mend"),
+    ("/reconciliation/days.csv", "a file to keep"),
+    ("/reconciliation/movements.csv", "a file to keep"),
     ("/rewards/import", "leads to the import of rewards"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
     ("/join/{token}", "a link that works once; the tests of people follow it"),
@@ -112,6 +115,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/claims/{number}/delete", "/claims/PB-2026-0002/delete".to_owned()),
         ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),
         ("/transactions/{number}", "/transactions/PT-000001".to_owned()),
+        ("/reconciliation/day", off_day(world).await),
         ("/transactions/{number}/evidence/{row}", first_evidence(world, "PT-000001").await),
         ("/partners/{id}", "/partners/ana".to_owned()),
         ("/partners/{id}/edit", "/partners/ana/edit".to_owned()),
@@ -132,6 +136,18 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/portal/profile/{whose}", "/portal/profile/me".to_owned()),
         ("/portal/tax/{whose}", "/portal/tax/company".to_owned()),
     ])
+}
+
+/// A day of Stripe's on which somebody moved money by hand.
+async fn off_day(world: &World) -> String {
+    world.simulator.send_in_dashboard("acct_bo", "USD", 2_500);
+    movements::all(&world.works[0], None).await.unwrap();
+    let mut db = world.app.store.read().await.unwrap();
+    let filter = days::Filter { open: true, ..days::Filter::default() };
+    let key = days::page(&mut db, &filter, None, 1).await.unwrap().remove(0);
+    let (day, account, currency) = (key.day, key.of.name.replace('/', "%2F"), key.currency);
+    let vendor = key.of.vendor.as_str();
+    format!("/reconciliation/day?day={day}&vendor={vendor}&currency={currency}&account={account}")
 }
 
 /// A colleague and an API key, by their ids.

@@ -1,0 +1,282 @@
+//! Reconciliation where a scenario does not reach: pages of lines of one second, a reading that is stopped anywhere, two
+//! processes that read at once, and its pages, its API and its command.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bursar::ops::people::{self, NewKey};
+use bursar::ops::reconciliation as verbs;
+use bursar::store::reconciliation::days::{self, Filter, Key, Lines};
+use bursar::store::step::Walk;
+use bursar::work::movements;
+use payout::access::Role;
+use payout::money::Vendor;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::pages::Browser;
+use crate::scenarios::Stage;
+use crate::world::World;
+
+const MANY: usize = 250;
+
+/// So many payments through Stripe, made in one second.
+async fn many(name: &str) -> Stage {
+    let mut stage = Stage::open(name, 1).await;
+    let crowd = format!("crowd {MANY} stripe 10.00");
+    for line in [&*crowd, "batch B1 all", "pay B1", "live 10 seconds", "expect all success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage
+}
+
+/// The one day there is at a vendor, in dollars.
+async fn day(world: &World, vendor: Vendor) -> verbs::DayView {
+    let mut db = world.app.store.read().await.unwrap();
+    let filter = Filter { vendor: Some(vendor), ..Filter::default() };
+    let days = verbs::list(&mut db, &filter, None, 100).await.unwrap();
+    let of_dollars = |day: &verbs::DayView| day.key.currency == "USD";
+    days.into_iter().find(of_dollars).unwrap()
+}
+
+async fn lines(world: &World, key: &Key, which: Lines) -> Vec<days::Line> {
+    let mut db = world.app.store.read().await.unwrap();
+    days::lines(&mut db, key, which, None, 10_000).await.unwrap()
+}
+
+/// Every payment has its one line, every line its one posting, and the day ties.
+async fn all_is_there(world: &World) {
+    let day = day(world, Vendor::Stripe).await;
+    assert_eq!(day.standing(), verbs::DayStanding::Ties, "{:?}", day.cases);
+    assert_eq!(day.closed.difference_minor, 0);
+    let ours = lines(world, &day.key, Lines::Ours).await;
+    assert_eq!(ours.len(), MANY);
+    let postings: std::collections::BTreeSet<_> = ours.iter().map(|line| line.journal.clone()).collect();
+    assert_eq!(postings.len(), MANY, "each is another posting");
+    assert!(ours.iter().all(|line| line.journal.is_some() && line.tied_at.is_some()));
+    assert!(lines(world, &day.key, Lines::Untied).await.is_empty());
+}
+
+fn questions(world: &World) -> u64 {
+    world.simulator.books().questions.get("stripe /v1/balance_transactions").copied().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_lines_of_one_second_lose_none() {
+    let mut stage = many("pages_of_one_second").await;
+    let world = &stage.world;
+    movements::all(&world.works[0], None).await.unwrap();
+    let (ours, first) = {
+        let day = day(world, Vendor::Stripe).await;
+        (lines(world, &day.key, Lines::Ours).await, questions(world))
+    };
+    let seconds: std::collections::BTreeSet<i64> = ours.iter().map(|line| line.created_at).collect();
+    assert!(seconds.len() < 4, "many lie in one second: {seconds:?}");
+    assert!(first > 3, "they fill several pages: {first}");
+    all_is_there(world).await;
+    stage.one("later 2 hours").await.unwrap();
+    movements::all(&stage.world.works[0], None).await.unwrap();
+    all_is_there(&stage.world).await;
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_that_is_stopped_anywhere_goes_on() {
+    let mut stage = many("a_reading_is_stopped").await;
+    let mut stopped = 0;
+    for statements in [0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 16, 20] {
+        let walk = Arc::new(Walk::default());
+        walk.allow(statements);
+        let work = stage.world.works[0].clone();
+        let now = stage.world.now();
+        let reading =
+            Arc::clone(&walk).lead(async move { movements::once(&work, Vendor::Stripe, now).await });
+        tokio::select! {
+            _ = reading => {}
+            () = walk.stopped() => stopped += 1,
+        }
+        // What the one that is gone had leased has lapsed.
+        stage.one("later 61 seconds").await.unwrap();
+    }
+    assert!(stopped > 5, "it was stopped {stopped} times");
+    movements::all(&stage.world.works[0], None).await.unwrap();
+    all_is_there(&stage.world).await;
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_one_reads() {
+    let mut stage = many("two_processes_read").await;
+    stage.one("workers 2").await.unwrap();
+    let world = &stage.world;
+    let (one, other) = (world.works[0].clone(), world.works[1].clone());
+    let now = world.now();
+    let (one, other) = tokio::join!(
+        tokio::spawn(async move { movements::once(&one, Vendor::Stripe, now).await.unwrap() }),
+        tokio::spawn(async move { movements::once(&other, Vendor::Stripe, now).await.unwrap() }),
+    );
+    assert_eq!(one.unwrap() + other.unwrap(), 1, "one has read, the other had nothing to do");
+    assert_eq!(questions(world), 4, "three pages, and the newest line once more");
+    all_is_there(world).await;
+    stage.close(Ok(())).await;
+}
+
+/// A day that does not tie: somebody moved money in Stripe's dashboard.
+async fn off(name: &str) -> Stage {
+    let mut stage = Stage::open(name, 1).await;
+    for line in [
+        "partner ana paypal ana@example.com",
+        "partner bo stripe acct_bo",
+        "reward R1 ana 120.00 approved",
+        "reward R2 bo 75.50 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 10 seconds",
+        "dashboard-transfer bo 25.00",
+        "later 1 minute",
+        "pull",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_tells_each_day_and_takes_an_explanation() {
+    let stage = off("reconciliation_api").await;
+    let world = &stage.world;
+    let (payer, auditor) = (key(world, Role::Payer).await, key(world, Role::Auditor).await);
+    let list = call(world, &auditor, "GET", "", Value::Null).await.1;
+    let days = list["data"].as_array().unwrap();
+    let of = |vendor: &str| {
+        let day = days.iter().find(|day| day["vendor"] == vendor && day["currency"] == "USD");
+        day.unwrap_or_else(|| panic!("no day of {vendor}: {list:#}")).clone()
+    };
+    let (stripe, paypal) = (of("stripe"), of("paypal"));
+    assert_eq!((&paypal["status"], &paypal["difference"]), (&json!("ties"), &json!("0.00")), "{paypal:#}");
+    assert_eq!(paypal["unmatched"], json!([]));
+    assert_eq!((&stripe["status"], &stripe["difference"]), (&json!("does_not_tie"), &json!("0.00")));
+    let case = &stripe["unmatched"][0];
+    assert_eq!(case["code"], "extra_at_vendor");
+    assert_eq!((&case["at_vendor"], &case["in_books"]), (&json!("-25.00"), &json!("0.00")));
+    let of_paypal = call(world, &auditor, "GET", "?vendor=paypal&currency=USD", Value::Null).await.1;
+    assert_eq!(of_paypal["data"].as_array().unwrap().len(), 1);
+    let open = call(world, &auditor, "GET", "?status=open", Value::Null).await.1;
+    assert_eq!(open["data"].as_array().unwrap().len(), 1);
+    assert_eq!(call(world, &auditor, "GET", "?vendor=visa", Value::Null).await.0, 422);
+    let explain = format!("/{}/explain", case["id"].as_str().unwrap());
+    let reason = json!({"reason": "Kim sent it, ticket 17"});
+    assert_eq!(call(world, &auditor, "POST", &explain, reason.clone()).await.0, 403);
+    assert_eq!(
+        call(world, &payer, "POST", &explain, json!({"reason": " "})).await.1["code"],
+        "reason_required"
+    );
+    let (status, said) = call(world, &payer, "POST", &explain, reason.clone()).await;
+    assert_eq!((status.as_u16(), &said["explained"]["reason"]), (200, &reason["reason"]), "{said:#}");
+    let again = call(world, &payer, "POST", &explain, reason).await;
+    assert_eq!((again.0.as_u16(), &again.1["code"]), (409, &json!("nothing_to_explain")));
+    let look = format!("/{}/look-again", case["id"].as_str().unwrap());
+    assert_eq!(call(world, &payer, "POST", &look, Value::Null).await.0, 200);
+    let after = call(world, &auditor, "GET", "?vendor=stripe&currency=USD", Value::Null).await.1;
+    assert_eq!(after["data"][0]["status"], "ties", "{after:#}");
+    stage.close(Ok(())).await;
+}
+
+async fn key(world: &World, role: Role) -> String {
+    let name = role.as_str().to_owned();
+    let new = NewKey { name, role, partner: None, may_read: true, may_write: true, may_release: false };
+    people::create_key(&world.app, &new).await.unwrap()
+}
+
+async fn call(world: &World, key: &str, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(format!("/api/v1/reconciliation{path}"));
+    let request = request.header("authorization", format!("Bearer {key}"));
+    let request = request.header("content-type", "application/json");
+    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let answer = world.router(0).oneshot(request.body(body).unwrap()).await.unwrap();
+    let status = answer.status();
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_leads_from_the_days_to_what_does_not_tie() {
+    let stage = off("reconciliation_page").await;
+    let world = &stage.world;
+    let mut browser = Browser::of(world, Role::Payer, "pam").await;
+    let list = browser.get("/reconciliation").await;
+    list.says("Does not tie 1 to look at");
+    let address =
+        list.body.split("href=\"/reconciliation/day?").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let address = address.map(|query| query.replace("&amp;", "&").replace("&#38;", "&"));
+    let address =
+        address.into_iter().find(|query| query.contains("stripe") && query.contains("USD")).unwrap();
+    let address = format!("/reconciliation/day?{address}");
+    let day = browser.get(&address).await;
+    day.says("Stripe moved money of this account for no payment of Bursar");
+    day.says("transfer to a connected account");
+    day.says("top-up");
+    let file = browser.get(&address.replace("/day?", "/movements.csv?")).await;
+    assert!(file.body.contains(",transfer,transfer to a connected account,"), "{}", file.body);
+    assert!(file.body.contains(",does_not_tie\r\n") && file.body.contains(",not_ours\r\n"), "{}", file.body);
+    let days = browser.get("/reconciliation/days.csv?vendor=stripe&status=open").await;
+    assert!(days.body.contains(",does_not_tie,"), "{}", days.body);
+    assert!(!days.body.contains("paypal"), "{}", days.body);
+    let (csrf, action) = (day.hidden("csrf"), action(&day.body, "/explain"));
+    let told = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
+    let after = browser.get(&told.to).await;
+    after.says("Kim sent it, ticket 17");
+    after.says("It is written down who explained it and why.");
+    let auditor = Browser::of(world, Role::Auditor, "ann").await.get(&address).await;
+    assert!(!auditor.body.contains("/explain"), "an auditor only looks");
+    stage.close(Ok(())).await;
+}
+
+/// The address of the first form that ends so.
+fn action(body: &str, ending: &str) -> String {
+    let forms = body.split("action=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    forms.into_iter().find(|address| address.ends_with(ending)).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
+    let mut stage = Stage::open_now("reconcile_command", 1).await;
+    for line in [
+        "partner bo stripe acct_bo",
+        "reward R1 bo 75.50 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 10 seconds",
+        "expect bo success",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let (status, table) = reconcile(&stage.world).await;
+    assert!(status && table.contains("ties"), "{table}");
+    stage.one("dashboard-transfer bo 25.00").await.unwrap();
+    let (status, table) = reconcile(&stage.world).await;
+    assert!(!status && table.contains("does not tie"), "{table}");
+    assert!(table.contains("for no payment of Bursar's"), "{table}");
+    stage.close(Ok(())).await;
+}
+
+/// Runs the program itself on a world's database and vendors.
+async fn reconcile(world: &World) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("bursar.key");
+    // The key of a world, thirty-two times the byte 7.
+    std::fs::write(&key, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = &world.app.config;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    command.args(["reconcile", "--since", "48h"]);
+    command.env("BURSAR_DATABASE_URL", &config.database_url).env("BURSAR_MASTER_KEY_FILE", &key);
+    command.env("BURSAR_STRIPE_API_BASE", config.stripe_api_base.as_deref().unwrap());
+    command.env("BURSAR_PAYPAL_API_BASE", config.paypal_api_base.as_deref().unwrap());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
