@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ops::people::{self, NewKey, NewPerson};
 use crate::ops::settings;
 use crate::work::pace::Pace;
-use crate::work::{self, Loops, Work, connect};
+use crate::work::{self, Loops, Work, connect, movements};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -61,6 +61,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     let pages = tokio::spawn(serve::until_stopped(listener, demo.work.clone(), serve::asked_to_stop()));
     connect_vendors(&demo).await?;
     world::build(&demo.app, &demo.work).await?;
+    move_by_hand(&demo).await?;
     let shown = greet(&demo.app, options.json).await;
     let played = match (shown, options.auto) {
         (Ok(()), true) => play::auto(&demo).await,
@@ -130,6 +131,12 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
     .map_err(words)?;
     connect::stripe(work, &actor, "sk_test_sim", "test").await.map_err(words)?;
     connect::paypal(work, &actor, "sim_client", "sim_secret", "sandbox").await.map_err(words)
+}
+
+/// Somebody moves money in Stripe's dashboard, for no payment: the day does not tie there, and does at PayPal.
+async fn move_by_hand(demo: &Demo) -> Outcome {
+    demo.vendors.send_in_dashboard("acct_demo_02", "USD", 2_500);
+    movements::all(&demo.work, None).await.map_err(words)
 }
 
 /// Prints where to look, and logins that work once.

@@ -9,12 +9,13 @@ use payout::reason::explain_at;
 use payout::transaction::{State, Status};
 use simulator::{Books, Call, Fault, FaultKind, Vendor as Played};
 
-use super::super::{Failure, Outcome, operator, output, verify as face, words};
+use super::super::{Failure, Outcome, operator, output, reconcile, verify as face, words};
 use super::{Demo, world};
 use crate::ops::import;
 use crate::ops::verify;
 use crate::store::payees::{self, Named};
 use crate::store::transactions::{self, ReadLine, Transaction};
+use crate::work::movements;
 
 /// How long the payments may take to end.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -204,6 +205,8 @@ async fn check(demo: &Demo, ended: &[Transaction], seen: &BTreeSet<&'static str>
         }
     }
     output::say("the vendors' own books agree with ours, payment by payment");
+    movements::all(&demo.work, None).await.map_err(words)?;
+    reconcile::print_all(&demo.app).await?;
     let found = verify::all(&mut demo.app.store.read().await?).await?;
     face::tell(&found, false)
 }
