@@ -648,6 +648,19 @@ pub async fn open_on(db: &mut Db, (from, to): (&str, &str)) -> Result<Vec<Case>>
     db.all(conditions.query(&sql)).await?.iter().map(read_case).collect()
 }
 
+/// How many cases wait for a person, and the oldest day of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
+    let mut conditions = Where::default();
+    conditions.and("closed_at IS NULL", []);
+    conditions.and("explained_at IS NULL", []);
+    conditions.and("standing <> 'waits'", []);
+    let row = db.one(conditions.query("SELECT COUNT(*), MIN(day) FROM reconciliation_case {where}")).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
 /// One case.
 ///
 /// # Errors

@@ -75,6 +75,9 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
         verbs::compare(&work.app, &pull).await?;
         read_balances(work, &asked, &pull).await?;
         verbs::compare(&work.app, &pull).await?;
+        let (tasks, _) = kept::tasks(&mut work.app.store.read().await?).await?;
+        let tasks = i32::try_from(tasks).unwrap_or(i32::MAX);
+        metrics::gauge!("bursar_reconciliation_tasks").set(f64::from(tasks));
         pull.pulled_at = Some(now);
     }
     verbs::end(&work.app, &pull).await?;

@@ -207,6 +207,7 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     let stage = off("reconciliation_page").await;
     let world = &stage.world;
     let mut browser = Browser::of(world, Role::Payer, "pam").await;
+    browser.get("/dashboard/summary").await.says("1 difference between the vendors and the books");
     let list = browser.get("/reconciliation").await;
     list.says("Does not tie 1 to look at");
     let address =

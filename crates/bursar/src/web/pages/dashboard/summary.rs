@@ -18,11 +18,12 @@ use super::asked::{Ask, Tab};
 use crate::app::App;
 use crate::ops::dashboard::{self, Card, Summary};
 use crate::store::dashboard::{Failure, Month};
+use crate::store::reconciliation;
 use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::pages::chart::{Bar, Chart};
 use crate::web::pages::frame::{Frame, Place, Visit};
-use crate::web::pages::words::{Cash, Summed, bare, count, meaning, plain};
+use crate::web::pages::words::{Cash, Summed, bare, count, how_many, meaning, plain};
 use crate::web::{Need, Route, get};
 
 /// So many months are drawn; earlier ones are there for whoever narrows the dates.
@@ -98,6 +99,8 @@ struct MedianRow {
 struct Page {
     frame: Frame,
     shared: Shared,
+    /// How much does not tie with the vendors, and the oldest day of it.
+    untied: Option<(String, String)>,
     parts: Vec<Part>,
     failures: Chart,
     failure_rows: Vec<FailureRow>,
@@ -123,10 +126,17 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
         true => dashboard::summary(&mut db, &narrowed.scope, narrowed.range, now).await?,
         false => Summary::default(),
     };
+    let untied = match reconciliation::tasks(&mut db).await? {
+        (tasks, Some(day)) => {
+            Some((how_many(usize::try_from(tasks).unwrap_or(0), "difference", "differences"), day))
+        }
+        (_, None) => None,
+    };
     let failure_rows: Vec<FailureRow> =
         summary.failures.iter().map(|failure| failure_row(&ask, failure)).collect();
     let page = Page {
         frame: visit.frame("Payout Dashboard", Place::Dashboard),
+        untied,
         parts: parts(&ask, &summary),
         failures: failures_chart(&summary.failures),
         failure_rows,
