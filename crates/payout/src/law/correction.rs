@@ -3,11 +3,19 @@
 
 use super::swept::paid_out;
 use super::{parked_at_rest, still, to};
+use crate::notice::Notice;
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
 /// Corrects the books: `fact` is what the vendor's object says. One that says that no money is out corrects nothing.
 #[must_use]
 pub fn correct(state: State, terms: &Terms, fact: &Fact) -> Step {
+    let step = corrected(state, terms, fact);
+    // Whoever was told that it failed is told that it was paid after all.
+    let paid = step.state == State::Success && state != State::Success;
+    if paid { step.tell(Notice::PaymentPaid) } else { step }
+}
+
+fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
     let failed_item =
         matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
     let waits = |next| to(next).attempt(AttemptState::Accepted);
