@@ -37,7 +37,8 @@ impl Table {
         let part = part.div_euclid(10_000) + i128::from(part.rem_euclid(10_000) > 0);
         let fee = part + i128::from(self.fixed);
         let fee = self.least.map_or(fee, |least| fee.max(i128::from(least)));
-        let fee = self.most.map_or(fee, |most| fee.min(i128::from(most)));
+        let most = self.most.filter(|_| !crate::planted::on("cap_forgotten"));
+        let fee = most.map_or(fee, |most| fee.min(i128::from(most)));
         let fee = fee + i128::from(if first_of_month { self.monthly } else { 0 });
         let unit = smallest_unit(self.vendor, amount.currency);
         let whole = fee.div_euclid(unit) + i128::from(fee.rem_euclid(unit) > 0);

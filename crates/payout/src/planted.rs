@@ -1,6 +1,7 @@
-//! Wrong turns that are taken on purpose, one at a time, to prove that the simulation can see each of them. They exist with
-//! the feature `planted` only, which no program that is shipped is built with (`bursar` refuses to); without it each is a
-//! constant `false`. What is deliberately not here: the wrong turns, which stand where the right ones do.
+//! Wrong turns that are taken on purpose, one at a time, to prove that the simulation can see each of them. They exist in
+//! builds with debug assertions only, which is how tests are built and nothing that is shipped; without them each is a
+//! constant `false`. Where they exist none is taken until one is chosen, which the simulation alone does. What is deliberately
+//! not here: the wrong turns, which stand where the right ones do.
 
 /// Every wrong turn, and what it is.
 pub const ALL: &[(&str, &str)] = &[
@@ -30,35 +31,57 @@ pub const ALL: &[(&str, &str)] = &[
     ("absent_at_once", "what one look does not find was not made"),
     ("gone_is_silence", "what a vendor no longer shows is asked for for ever"),
     ("lost_news_lost", "nobody asks for what no event has told"),
+    ("acknowledged_unstored", "an event is acknowledged whether or not it could be stored"),
+    ("body_believed", "what the body of an event says is taken for so"),
+    ("first_page_only", "of a list only the first page is read"),
+    ("sends_in_safe_mode", "safe mode stops nothing that is queued"),
+    ("verbs_in_safe_mode", "people pay, delete and settle in safe mode as ever"),
+    ("signed_after_reading", "what is verified is the body as it would be written again, not its bytes"),
+    ("empty_secret", "without a secret events are taken that are signed with an empty one"),
+    ("any_account", "what was intended for one account of a vendor is sent to whichever is connected"),
+    (
+        "looks_a_minute_back",
+        "what is lost is looked for from its first sending on, whatever our clock is worth",
+    ),
+    ("own_keys_unread", "an event that names our own key is laid aside like any other of an unknown object"),
+    ("review_is_no_doubt", "what a person must find out about counts as never sent"),
+    ("cap_forgotten", "the most that a vendor takes is not asked when a payee bears the fee"),
+    ("clawback_left_out", "only the rewards that are named are paid, and no clawback comes off them"),
+    ("swept_unseen", "money that Stripe has paid out by itself is waited for"),
+    ("end_untold", "now and then nobody is told of what became of a payment"),
+    ("change_untold", "a payee is not told that where they are paid was changed"),
+    ("secret_told", "the trail holds the key of a vendor that was connected"),
+    ("half_an_entry", "an entry in the books lacks its last line"),
+    ("deleted_though_paid", "a batch that was paid can be deleted"),
 ];
 
 /// Whether this program can take them at all.
-pub const COMPILED: bool = cfg!(feature = "planted");
+pub const COMPILED: bool = cfg!(debug_assertions);
 
-#[cfg(feature = "planted")]
+#[cfg(debug_assertions)]
 static CHOSEN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(usize::MAX);
 
 /// From here on this wrong turn is taken; none for a name that is not among [`ALL`].
-#[cfg(feature = "planted")]
+#[cfg(debug_assertions)]
 pub fn choose(name: &str) {
     let place = ALL.iter().position(|(known, _)| *known == name).unwrap_or(usize::MAX);
     CHOSEN.store(place, std::sync::atomic::Ordering::SeqCst);
 }
 
 /// Whether this wrong turn is to be taken.
-#[cfg(feature = "planted")]
+#[cfg(debug_assertions)]
 #[must_use]
 pub fn on(name: &str) -> bool {
     let chosen = CHOSEN.load(std::sync::atomic::Ordering::Relaxed);
     ALL.get(chosen).is_some_and(|(known, _)| *known == name)
 }
 
-/// Without the feature no wrong turn is ever taken.
-#[cfg(not(feature = "planted"))]
+/// Without debug assertions no wrong turn is ever taken.
+#[cfg(not(debug_assertions))]
 pub fn choose(_name: &str) {}
 
-/// Without the feature no wrong turn is ever taken.
-#[cfg(not(feature = "planted"))]
+/// Without debug assertions no wrong turn is ever taken.
+#[cfg(not(debug_assertions))]
 #[must_use]
 pub const fn on(_name: &str) -> bool {
     false

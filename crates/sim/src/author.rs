@@ -4,6 +4,7 @@
 
 use crate::chance::Chance;
 
+mod dramas;
 mod words;
 
 use words::{CALLS, FAULTS, NEWS, SCENES};
@@ -22,7 +23,10 @@ pub struct Author {
     text: String,
     taste: Taste,
     processes: usize,
+    /// How many there are at first.
     partners: usize,
+    /// Everybody who is paid.
+    names: Vec<String>,
     rewards: usize,
     batches: usize,
     /// How many times something happens.
@@ -41,7 +45,8 @@ impl Author {
         };
         let processes = 1 + chance.below(taste.processes.max(1));
         let text = String::new();
-        Self { chance, seed, text, taste, processes, partners, rewards: 0, batches: 0, trouble }
+        let names = Vec::new();
+        Self { chance, seed, text, taste, processes, partners, names, rewards: 0, batches: 0, trouble }
     }
 
     fn line(&mut self, line: impl AsRef<str>) {
@@ -69,7 +74,11 @@ impl Author {
             self.trouble_at_a_vendor();
         }
         self.batch();
-        for _ in 0..self.trouble {
+        let told = (!self.chance.one_in(3)).then(|| self.below(self.trouble));
+        for at in 0..self.trouble {
+            if Some(at) == told {
+                self.drama();
+            }
             self.something_happens();
             self.time_passes();
         }
@@ -89,21 +98,34 @@ impl Author {
         if self.chance.one_in(5) {
             self.line("settings cooling-off 0");
         }
-        for number in 0..self.partners {
-            let name = format!("p{number}");
+        if self.chance.one_in(5) {
+            let most = 1 + self.below(3);
+            self.line(format!("pages {most}"));
+        }
+        for _ in 0..self.partners {
             let scene = if self.chance.one_in(2) { Some(self.of(&SCENES)) } else { None };
-            let at = match (self.below(2), scene) {
-                (0, Some(scene)) => format!("stripe acct_sim_{scene}_{name}"),
-                (0, None) => format!("stripe acct_{name}"),
-                (_, Some(scene)) => format!("paypal sim-{scene}-{name}@example.com"),
-                (_, None) => format!("paypal {name}@example.com"),
-            };
-            self.line(format!("partner {name} {at}"));
+            let vendor = self.of(&["stripe", "paypal"]);
+            self.joins(vendor, scene);
         }
     }
 
+    /// Somebody else who is paid through this vendor; their name.
+    fn joins(&mut self, vendor: &str, scene: Option<&str>) -> String {
+        let name = format!("p{}", self.names.len());
+        let at = match (vendor, scene) {
+            ("stripe", Some(scene)) => format!("acct_sim_{scene}_{name}"),
+            ("stripe", None) => format!("acct_{name}"),
+            (_, Some(scene)) => format!("sim-{scene}-{name}@example.com"),
+            (_, None) => format!("{name}@example.com"),
+        };
+        self.line(format!("partner {name} {vendor} {at}"));
+        self.names.push(name.clone());
+        name
+    }
+
     fn partner(&mut self) -> String {
-        format!("p{}", self.chance.below(self.partners))
+        let at = self.chance.below(self.names.len());
+        self.names[at].clone()
     }
 
     fn process(&mut self) -> usize {
@@ -111,16 +133,28 @@ impl Author {
     }
 
     fn reward(&mut self) {
-        let (number, owner) = (self.rewards, self.partner());
-        self.rewards += 1;
-        let value = 100 + self.below(20_000);
+        let owner = self.partner();
+        // Some are large, and some are alike, because what is alike can be taken for each other.
+        let value = match self.below(8) {
+            0 => 66_000 + self.below(200_000),
+            1 | 2 => 2_500,
+            _ => 100 + self.below(20_000),
+        };
         let worth = match self.below(6) {
             0 => format!("{value} JPY"),
             1 => format!("{}.{:02} EUR", value / 100, value % 100),
             _ => format!("{}.{:02} USD", value / 100, value % 100),
         };
         let approved = if self.chance.one_in(12) { "" } else { " approved" };
-        self.line(format!("reward R{number} {owner} {worth}{approved}"));
+        self.earned(&owner, &format!("{worth}{approved}"));
+    }
+
+    /// Somebody has earned this; the reward's name.
+    fn earned(&mut self, owner: &str, worth: &str) -> String {
+        let name = format!("R{}", self.rewards);
+        self.rewards += 1;
+        self.line(format!("reward {name} {owner} {worth}"));
+        name
     }
 
     /// A batch, and what people do with it at the same moment.
@@ -190,11 +224,21 @@ impl Author {
             32 => self.line("forget token"),
             33..=34 => {
                 let claim = self.of(&["paid", "failed", "success", "returned", "canceled"]);
-                let wrong =
-                    self.of(&["unsigned", "stale", "other account", "live mode", "unknown object", ""]);
+                let wrong = self.of(&[
+                    "unsigned",
+                    "keyless",
+                    "stale",
+                    "other account",
+                    "live mode",
+                    "unknown object",
+                    "",
+                ]);
                 self.line(format!("maybe webhook {who} {claim} {wrong}"));
             }
-            35 => self.line(format!("maybe webhook {who} again")),
+            35 => {
+                let what = self.of(&["webhook {} again", "set-aside {}"]).replace("{}", &who);
+                self.line(format!("maybe {what}"));
+            }
             36 => {
                 let point =
                     self.of(&["commit and send", "send and record", "lease and begin", "begin and send"]);
@@ -223,7 +267,12 @@ impl Author {
                 1 => "deliver",
                 _ => "loops",
             };
-            sides.push(format!("{what} on {process}{}", self.fate()));
+            // What is stored of an event takes few statements.
+            let fate = match (what, self.below(4)) {
+                ("deliver", 0) => format!(" errs {}", 1 + self.below(10)),
+                _ => self.fate(),
+            };
+            sides.push(format!("{what} on {process}{fate}"));
         }
         if self.chance.one_in(3) {
             let who = self.partner();
@@ -262,7 +311,7 @@ impl Author {
             4 => format!("try change {who} paypal {who}-{}@example.com", self.below(9)),
             5 => format!("try change {who} stripe acct_{who}_{}", self.below(9)),
             6 => format!("try cancel {who}"),
-            7 => format!("try settle {who} made{other}"),
+            7 => format!("try settle {who} made{}", self.of(&["", " by other", " as p0", " as p1"])),
             8 => format!("try settle {who} not-made{other}"),
             9 => format!("try parked {who} {}{other}", self.of(&["reversed", "written_off"])),
             10 => format!("maybe approve R{}", self.below(self.rewards)),
@@ -273,13 +322,16 @@ impl Author {
 
     /// What people do at the vendor, and not here.
     fn at_the_vendor(&mut self, who: &str) {
-        let line = match self.below(9) {
+        let line = match self.below(12) {
             0 | 1 => format!("maybe reverse {who}"),
             2 => format!("maybe reverse {who} 0.50"),
             3 => format!("maybe drain {who}"),
             4 => format!("maybe daily {who}"),
             5 => format!("maybe disconnect {who}"),
             6 => format!("maybe close-bank {who} USD"),
+            7 => format!("write-over {who}"),
+            8 => format!("give-access {who}"),
+            9 => format!("items {}", self.of(&["late", "shown"])),
             _ => format!("mend {who}"),
         };
         self.line(line);
@@ -319,22 +371,25 @@ impl Author {
     fn heal(&mut self) {
         self.line("heal");
         self.line("healed");
-        for number in 0..self.partners {
-            self.line(format!("hold p{number} off"));
-            self.line(format!("mend p{number}"));
+        for what in ["safe-mode off", "fees shown", "items shown", "lists shown"] {
+            self.line(what);
+        }
+        for name in self.names.clone() {
+            self.line(format!("hold {name} off"));
+            self.line(format!("mend {name}"));
         }
         for vendor in ["stripe", "paypal"] {
             self.line(format!("balance {vendor} 100000000.00"));
             self.line(format!("maybe reconnect {vendor}"));
         }
         self.line("live 20 days");
-        for number in 0..self.partners {
+        for name in self.names.clone() {
             let what = self.of(&["resubmit", "resubmit", "return", "outside"]);
             let proof = if what == "outside" { " CHEQUE 2026-04-20" } else { "" };
-            self.line(format!("try settle p{number} made"));
-            self.line(format!("try settle p{number} not-made"));
-            self.line(format!("try settle p{number} not-made by other"));
-            self.line(format!("try {what} p{number}{proof}"));
+            self.line(format!("try settle {name} made"));
+            self.line(format!("try settle {name} not-made"));
+            self.line(format!("try settle {name} not-made by other"));
+            self.line(format!("try {what} {name}{proof}"));
         }
         self.line("live 25 days");
     }

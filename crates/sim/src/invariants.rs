@@ -4,6 +4,7 @@
 //! came to be; docs/proof.md says which invariants cannot be seen from here and what shows those.
 
 mod flows;
+mod gates;
 mod money;
 mod news;
 mod payments;
@@ -20,6 +21,7 @@ pub async fn broken(outside: &Outside, world: &World) -> Vec<String> {
     let mut told = Vec::new();
     money::all(&sight, &mut told);
     payments::all(&sight, &mut told);
+    gates::all(&sight, &mut told);
     news::all(&sight, &mut told);
     people::all(&sight, &mut told);
     told

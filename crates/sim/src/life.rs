@@ -1,9 +1,12 @@
 //! One life: the scenario that a seed draws, played on a stage of its own, and what came of it. What is deliberately not
 //! here: how many are played, and where (`main`).
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 
 use bursar::store::transactions::{self, Filter};
+use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::author::{Author, Taste};
@@ -31,12 +34,25 @@ pub async fn of_seed(seed: u64, taste: Taste) -> Life {
 /// Plays a text.
 pub async fn of_text(seed: u64, text: String) -> Life {
     let mut stage = Stage::swift(&format!("life_{seed}"), seed).await;
-    let told = stage.play(&format!("seed {seed}"), &text).await.err();
+    let name = format!("seed {seed}");
+    let told = match AssertUnwindSafe(stage.play(&name, &text)).catch_unwind().await {
+        Ok(outcome) => outcome.err(),
+        Err(panic) => Some(format!("\n{name} panicked:\n  {}\n", words_of(panic.as_ref()))),
+    };
+    let told = match told {
+        Some(told) => Some(told + &stage.plot().await),
+        None => None,
+    };
     let states = states(&stage).await;
     let mut log = std::mem::take(&mut stage.log);
     log.extend(end(&stage).await);
     stage.close(Ok(())).await;
     Life { text, told, log: log.join("\n"), states }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
 }
 
 async fn states(stage: &Stage) -> BTreeMap<String, usize> {

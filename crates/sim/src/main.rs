@@ -36,9 +36,16 @@ pub struct Arguments {
     /// Show so many of those that fail
     #[arg(long, default_value_t = 3)]
     shown: usize,
-    /// Take this wrong turn, or `all` one after the other, and say which seed saw it; needs a build with `--features planted`
+    /// Take these wrong turns, with commas between them, or `all`, one after the other, and say which seed saw each; needs a
+    /// build with debug assertions
     #[arg(long)]
     planted: Option<String>,
+    /// Make the life that has seen a wrong turn as short as it can be, and print it
+    #[arg(long)]
+    shorter: bool,
+    /// Take only the wrong turns that this file names, each in lives from the seed on that has seen it
+    #[arg(long)]
+    seen: Option<std::path::PathBuf>,
     /// Print every row of the law that was reached
     #[arg(long)]
     coverage: bool,

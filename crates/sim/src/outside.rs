@@ -9,23 +9,35 @@ pub struct Outside {
     pool: AnyPool,
 }
 
-/// When anything is due by itself: something to be sent, to be asked, to be looked at.
-const NEXT_DUE: &str = "SELECT MIN(at) FROM ( \
-    SELECT MIN(next_at) AS at FROM attempt WHERE state = 'queued' \
-    UNION ALL SELECT MIN(CASE WHEN next_at > lease_until THEN next_at ELSE lease_until END) FROM submission \
-        WHERE state IN ('intended', 'unknown', 'looking') \
-    UNION ALL SELECT MIN(CASE WHEN ask_at > ask_lease_until THEN ask_at ELSE ask_lease_until END) \
-        FROM payout_transaction WHERE ask_at IS NOT NULL \
-    UNION ALL SELECT MIN(check_at) FROM payout_profile WHERE check_at IS NOT NULL \
-    UNION ALL SELECT MIN(retry_at) FROM vendor_connection WHERE rejected_at IS NOT NULL \
-    UNION ALL SELECT MIN(received_at) FROM vendor_event \
-        WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
-    ) AS due";
+/// When anything is next due by itself, for each of the loops as `Loop::ALL` orders them: something to be looked at, to be
+/// asked, to be sent, to be looked for.
+const NEXT_DUE: &str = "SELECT \
+    (SELECT MIN(received_at) FROM vendor_event \
+        WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL), \
+    (SELECT MIN(at) FROM ( \
+        SELECT MIN(CASE WHEN ask_at > ask_lease_until THEN ask_at ELSE ask_lease_until END) AS at \
+            FROM payout_transaction WHERE ask_at IS NOT NULL \
+        UNION ALL SELECT MIN(check_at) FROM payout_profile WHERE check_at IS NOT NULL \
+        UNION ALL SELECT MIN(named_at) FROM submission WHERE named_at IS NOT NULL \
+        UNION ALL SELECT MIN(retry_at) FROM vendor_connection WHERE rejected_at IS NOT NULL) AS asked), \
+    (SELECT MIN(at) FROM ( \
+        SELECT MIN(next_at) AS at FROM attempt WHERE state = 'queued' \
+        UNION ALL SELECT MIN(CASE WHEN next_at > lease_until THEN next_at ELSE lease_until END) \
+            FROM submission WHERE state IN ('intended', 'unknown')) AS sent), \
+    (SELECT MIN(CASE WHEN next_at > lease_until THEN next_at ELSE lease_until END) \
+        FROM submission WHERE state = 'looking')";
 
 impl Outside {
     /// A look at this database.
     pub async fn of(url: &str) -> Self {
-        Self { pool: AnyPoolOptions::new().max_connections(1).connect(url).await.unwrap() }
+        Self {
+            pool: AnyPoolOptions::new()
+                .max_connections(1)
+                .test_before_acquire(false)
+                .connect(url)
+                .await
+                .unwrap(),
+        }
     }
 
     /// The rows of a statement.
@@ -50,9 +62,10 @@ impl Outside {
         rows.iter().map(|row| (0..count).map(|at| cell(row, at)).collect::<Vec<_>>().join("|")).collect()
     }
 
-    /// When something is next due (microseconds); nothing is, where there is none.
-    pub async fn next_due(&self) -> Option<i64> {
-        self.rows(NEXT_DUE).await.first().and_then(|row| row.get(0))
+    /// When something is next due (microseconds) for each of the loops; nothing is, where there is none.
+    pub async fn next_due(&self) -> [Option<i64>; 4] {
+        let rows = self.rows(NEXT_DUE).await;
+        rows.first().map(|row| [0, 1, 2, 3].map(|at| row.get(at))).unwrap_or_default()
     }
 
     /// Lets go of it.

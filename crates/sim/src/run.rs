@@ -16,11 +16,15 @@ use bursar_sim::stage;
 use bursar_sim::world::database;
 
 use payout::planted;
+use payout::transaction::State;
 
 use crate::Arguments;
 
 /// How often it is told how far it has come, in microseconds.
 const TOLD_EACH_US: i64 = 5_000_000;
+
+/// A change of the program can make another life of what a seed draws: so many seeds are played from the one that is named.
+const NEAR: u64 = 40;
 
 /// A runtime of one thread: what happens on it happens in one order.
 fn alone() -> tokio::runtime::Runtime {
@@ -90,32 +94,60 @@ fn one_file(arguments: &Arguments, path: &Path) -> ExitCode {
 /// Takes wrong turns, one after the other; each must be seen.
 fn every_planted(arguments: &Arguments, chosen: &str, seeds: &Range<u64>) -> ExitCode {
     if !planted::COMPILED {
-        println!("this was built without `--features planted`, so no wrong turn can be taken");
+        println!("this was built without debug assertions, so no wrong turn can be taken");
         return ExitCode::FAILURE;
     }
-    let mut unseen = Vec::new();
-    for (name, what) in planted::ALL.iter().filter(|(name, _)| chosen == "all" || chosen == *name) {
+    let known = match arguments.seen.as_deref().map(std::fs::read_to_string) {
+        Some(Ok(text)) => seen_by(&text),
+        Some(Err(error)) => {
+            println!("the seeds that have seen them cannot be read: {error}");
+            return ExitCode::FAILURE;
+        }
+        None => BTreeMap::new(),
+    };
+    let wanted = |name: &str| chosen == "all" || chosen.split(',').any(|one| one == name);
+    let mut unseen = 0;
+    for (name, what) in planted::ALL.iter().filter(|(name, _)| wanted(name)) {
+        let seeds = match (known.get(*name), &arguments.seen) {
+            (Some(seed), _) => *seed..seed + NEAR,
+            (None, Some(_)) => continue,
+            (None, None) => seeds.clone(),
+        };
         planted::choose(name);
-        let run = Run::of(arguments, seeds.clone(), 1);
+        let run = Run::of(arguments, seeds, 1);
         run.play();
         let tally = run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         match tally.failed.first() {
             Some((seed, life)) => {
-                let told = life.told.as_deref().unwrap_or_default();
-                println!(
-                    "{name}: seen by seed {seed} as {}, after {} lives ({what})",
-                    shrink::kind(told),
-                    tally.played
-                );
+                let kind = shrink::kind(life.told.as_deref().unwrap_or_default());
+                println!("{name} {seed} {kind} # {what}; lives played: {}", tally.played);
+                if arguments.log {
+                    println!("{}\n{}", life.log, life.told.as_deref().unwrap_or_default());
+                }
+                if arguments.shorter {
+                    tell_failure(arguments, *seed, life);
+                }
             }
             None => {
-                println!("{name}: NOT SEEN in {} lives ({what})", tally.played);
-                unseen.push(*name);
+                println!("{name} NOT SEEN # {what}; lives played: {}", tally.played);
+                unseen += 1;
             }
         }
     }
     planted::choose("");
-    if unseen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if unseen == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads lines of a wrong turn and the seed that has seen it.
+fn seen_by(text: &str) -> BTreeMap<String, u64> {
+    let mut known = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(Ok(seed))) = (words.next(), words.next().map(str::parse)) {
+            known.insert(name.to_owned(), seed);
+        }
+    }
+    known
 }
 
 fn every_life(arguments: &Arguments, seeds: Range<u64>) -> ExitCode {
@@ -191,7 +223,7 @@ impl<'a> Run<'a> {
         for (state, count) in &life.states {
             *tally.states.entry(state.clone()).or_default() += count;
         }
-        if self.arguments.log {
+        if self.arguments.log && self.arguments.planted.is_none() {
             println!("{}", life.log);
         }
         if let Some(told) = &life.told {
@@ -230,8 +262,12 @@ impl<'a> Run<'a> {
         println!("{}", self.progress(&tally));
         println!("payments: {:?}", tally.states);
         if self.arguments.coverage {
-            for ([state, leg, fact], times) in coverage::reached() {
-                println!("  {state} {leg} {fact}: {times}");
+            let reached = coverage::reached();
+            for state in State::ALL {
+                let of_it = reached.iter().filter(|([of, _, _], _)| of == state.as_str());
+                let rows: Vec<String> =
+                    of_it.map(|([_, leg, fact], times)| format!("{leg} {fact} {times}")).collect();
+                println!("  {}, {} rows: {}", state.as_str(), rows.len(), rows.join(" · "));
             }
         }
     }

@@ -8,19 +8,16 @@ const PLAYS: usize = 400;
 
 /// What kind of failure it is: the invariant, or the first words of what was said.
 pub fn kind(told: &str) -> String {
-    let line = told
-        .lines()
-        .map(str::trim)
-        .find(|line| line.len() > 4 && line.as_bytes()[0] == b'I' && line.contains(": "));
-    match line.and_then(|line| line.split(':').next()) {
-        Some(invariant) if invariant.len() < 12 => invariant.to_owned(),
-        Some(_) | None => told
-            .lines()
-            .skip(1)
-            .map(str::trim)
-            .find(|line| !line.is_empty() && !line.starts_with("seed"))
-            .map_or(String::new(), |line| line.chars().take(24).collect()),
+    let numbered = |word: &&str| {
+        let digits = word.strip_prefix('I').map(|rest| rest.trim_end_matches([':', ',']));
+        digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if let Some(invariant) = told.split_whitespace().find(numbered) {
+        return invariant.trim_end_matches([':', ',']).to_owned();
     }
+    let mut lines = told.lines().skip(1).map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with("seed"));
+    line.map_or(String::new(), |line| line.chars().take(24).collect())
 }
 
 /// The shortest text found that fails as this one did, and what is said of it.

@@ -53,12 +53,13 @@
 //! · `give-access bo` (they give it again) · `write-over bo` (they write over our mark on their payouts)
 //! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
 //! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
-//! until it is through) · `set-aside ana` (a pass tripped over the payment's record) · `reconnect stripe` (credentials
-//! are saved again; `other-account`: those of another account) · `switch stripe other-account` (the same beneath the
-//! program, without any question) ·
+//! until it is through) · `lists late` / `shown` (whether Stripe's lists leave out what is less than a minute old) · `pages
+//! 1` / `whole` (how much is on a page of a list at most) · `set-aside ana` (a pass tripped over the payment's record) ·
+//! `reconnect stripe` (credentials are saved again; `other-account`: those of another account) · `switch stripe
+//! other-account` (the same beneath the program, without any question) ·
 //! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about them, the same bytes) · `webhook ana
-//! paid` (a hand-made event that claims it; with `unsigned`, `stale`, `other account`, `live mode`, `unknown object` as
-//! what is wrong with it; `of 1` names the first attempt's object) .
+//! paid` (a hand-made event that claims it; with `unsigned`, `keyless`, `stale`, `other account`, `live mode`, `unknown
+//! object` as what is wrong with it; `of 1` names the first attempt's object) .
 //!
 //! # Reconciliation
 //!
@@ -111,6 +112,7 @@
 //! | `events parked 1` | so many events are for objects that we do not know |
 //! | `mailed ana payment_paid`, `unmailed ana payment_failed` | these mails about the newest transaction were written, or none of them |
 //! | `announced batch_final`, `unannounced payments_stuck` | these notices were given, or none of them |
+//! | `agrees ana` | what we say of the newest transaction is what the vendor's books say at this moment |
 //! | `unfinished` | something is left to do at the end, and the scenario has shown what |
 //!
 //! `ana/EUR` is the transaction in that currency, `ana@B1` that of that batch. After the last line everything must be
@@ -198,6 +200,11 @@ impl Stage {
         }
     }
 
+    /// Every payment with its timeline, and what the vendors have of it.
+    pub async fn plot(&self) -> String {
+        plot::of(&self.world).await
+    }
+
     /// Ends a scenario; what was wrong is told with the plot so far.
     pub async fn close(mut self, outcome: Outcome) {
         self.asleep.clear();
@@ -227,6 +234,7 @@ impl Stage {
         if parked != self.parked && self.outside.is_none() {
             told.push(format!("{parked} events are parked, {} were expected", self.parked));
         }
+        told.extend(self.world.memory.told());
         if let Some(outside) = &self.outside {
             told.extend(invariants::broken(outside, &self.world).await);
         }
@@ -329,8 +337,8 @@ impl Stage {
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
-                | "disconnect" | "give-access" | "write-over" | "fees" | "items" | "set-aside" | "forget"
-                | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
+                | "disconnect" | "give-access" | "write-over" | "fees" | "items" | "lists" | "pages"
+                | "set-aside" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

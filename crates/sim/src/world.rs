@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod database;
+pub mod memory;
 pub mod wire;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +29,10 @@ use simulator::{Delivery, Options, Simulator};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use database::Database;
+use memory::Memory;
 use wire::Wire;
 
-use database::Database;
 pub use database::run;
 
 pub const SECOND: i64 = 1_000_000;
@@ -72,6 +74,8 @@ pub struct World {
     pub database_url: String,
     /// Another account at both vendors, opened when it is first asked for.
     other_account: OnceLock<Simulator>,
+    /// What is known of what was done here.
+    pub memory: Memory,
 }
 
 /// One of the loops.
@@ -171,6 +175,7 @@ impl World {
             _database: database,
             database_url,
             other_account: OnceLock::new(),
+            memory: Memory::default(),
         }
     }
 
@@ -230,6 +235,7 @@ impl World {
             _database: database,
             database_url,
             other_account: OnceLock::new(),
+            memory: Memory::default(),
         };
         world.connect().await;
         world
@@ -311,7 +317,16 @@ impl World {
     pub fn move_clock(&self, worker: usize, us: i64) -> bool {
         let own = self.wire.is_some().then(|| self.clocks.get(worker + 1)).flatten();
         self.moved.store(own.is_some(), Ordering::Relaxed);
-        own.inspect(|clock| clock.pass(us)).is_some()
+        let moved = own.inspect(|clock| clock.pass(us)).is_some();
+        if let Some(work) = self.works.get(worker) {
+            self.memory.off_by(work.app.clock.now() - self.truth.now());
+        }
+        moved
+    }
+
+    /// What was asked of the other account of the vendors, if there is one.
+    pub fn asked_elsewhere(&self) -> usize {
+        self.other_account.get().map_or(0, |other| other.books().requests.len())
     }
 
     /// Chains what waits to be chained, where a loop does that.

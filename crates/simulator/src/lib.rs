@@ -305,6 +305,18 @@ impl Simulator {
         self.world().paypal.items_late = late;
     }
 
+    /// From now on no page of a list holds more than this, whatever was asked for; both vendors may do that.
+    pub fn longest_page(&self, most: usize) {
+        let world = &mut *self.world();
+        world.stripe.longest_page = most.max(1);
+        world.paypal.longest_page = most.max(1);
+    }
+
+    /// From now on Stripe's lists show only what was made so long ago (microseconds): a worse vendor than Stripe says it is.
+    pub fn lists_behind(&self, us: i64) {
+        self.world().stripe.lists_behind_us = us;
+    }
+
     /// A copy of everything that both vendors have written down.
     pub fn books(&self) -> Books {
         Books::of(&self.world())

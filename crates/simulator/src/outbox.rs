@@ -300,7 +300,7 @@ fn forge(event: &Letter) -> Letter {
         ("\"UNCLAIMED\"", "\"SUCCESS\""),
         ("\"FAILED\"", "\"SUCCESS\""),
         ("\"PROCESSING\"", "\"SUCCESS\""),
-        ("\"reversed\":false", "\"reversed\":true"),
+        ("\"reversed\": false", "\"reversed\": true"),
     ];
     let swap = swaps.iter().find(|(from, _)| text.contains(from));
     let body = swap.map_or_else(|| format!("{text} "), |(from, to)| text.replacen(from, to, 1));

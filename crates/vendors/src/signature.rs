@@ -52,9 +52,12 @@ impl std::error::Error for SignatureError {}
 /// [`SignatureError`]; empty secrets are never tried.
 pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(), SignatureError> {
     const NAME: &str = "Stripe-Signature";
-    if secrets.iter().all(|secret| secret.is_empty()) {
+    let unset = |secret: &&&str| secret.is_empty() && !payout::planted::on("empty_secret");
+    if secrets.iter().all(|secret| unset(&secret)) {
         return Err(SignatureError::NotConfigured);
     }
+    let written_again = payout::planted::on("signed_after_reading").then(|| written_again(body)).flatten();
+    let body = written_again.as_deref().unwrap_or(body);
     let mut time = None;
     let mut signatures = Vec::new();
     for (scheme, value) in header.split(',').filter_map(|part| part.trim().split_once('=')) {
@@ -71,7 +74,7 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
     if signatures.is_empty() {
         return Err(SignatureError::Header(NAME));
     }
-    let genuine = secrets.iter().filter(|secret| !secret.is_empty()).any(|secret| {
+    let genuine = secrets.iter().filter(|secret| !unset(secret)).any(|secret| {
         // HMAC takes keys of any length, so this never fails; were it to, nothing would be accepted.
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).is_ok_and(|mac| {
             let mac = mac.chain_update(time).chain_update(b".").chain_update(body);
@@ -85,6 +88,11 @@ pub fn stripe(secrets: &[&str], header: &str, body: &[u8], now: i64) -> Result<(
         return Err(SignatureError::Stale);
     }
     Ok(())
+}
+
+/// One of the wrong turns: the same document, but not the same bytes.
+fn written_again(body: &[u8]) -> Option<Vec<u8>> {
+    serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(body).ok()?).ok()
 }
 
 /// 32 bytes from lower-case hexadecimal, the only form Stripe writes.

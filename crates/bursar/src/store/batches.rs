@@ -185,8 +185,15 @@ pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<b
 /// # Errors
 /// When the database does not answer.
 pub async fn mark_deleted(tx: &mut Tx, id: BatchId, at: i64) -> Result<bool> {
-    let sql = "UPDATE batch SET deleted_at = $2, version = version + 1 \
-               WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
+    let sql = match payout::planted::on("deleted_though_paid") {
+        true => {
+            "UPDATE batch SET deleted_at = $2, version = version + 1 WHERE id = $1 AND deleted_at IS NULL"
+        }
+        false => {
+            "UPDATE batch SET deleted_at = $2, version = version + 1 \
+             WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL"
+        }
+    };
     Ok(tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await? == 1)
 }
 

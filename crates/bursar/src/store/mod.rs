@@ -252,6 +252,8 @@ impl Store {
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(30))
                 .acquire_slow_threshold(SLOW)
+                // A file does not go away like a server does, so nobody need ask first whether it is there.
+                .test_before_acquire(false)
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         connection.execute("PRAGMA busy_timeout = 10000").await?;

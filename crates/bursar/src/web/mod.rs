@@ -194,7 +194,10 @@ pub fn webhook_router(work: Work) -> Router {
 
 fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
     let app = work.app.clone();
-    let intake = webhooks::Intake::start(app.clone());
+    let intake = match work.in_turn() {
+        true => webhooks::Intake::in_turn(app.clone()),
+        false => webhooks::Intake::start(app.clone()),
+    };
     let description = openapi::describe(&routes, &app.base_url).into();
     let web = Web {
         app,

@@ -122,6 +122,8 @@ pub struct Intake {
     bad: Arc<BadSignatures>,
     room: Arc<Semaphore>,
     secrets: Arc<Mutex<Option<Secrets>>>,
+    /// In place of the writers: each event is committed by whoever takes it.
+    alone: Option<App>,
 }
 
 /// What signatures are checked with.
@@ -148,11 +150,28 @@ impl Intake {
             let of = Watched { name, limit: ROUND };
             tokio::spawn(pulse::watch(app.clone(), of, CancellationToken::new(), pass));
         }
-        Self { writer, bad, room: Arc::new(Semaphore::new(WAITING_KIB)), secrets: Arc::default() }
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { writer, bad, room, secrets: Arc::default(), alone: None }
+    }
+
+    /// Without writers: for a simulation, in which one thing follows another.
+    #[must_use]
+    pub fn in_turn(app: App) -> Self {
+        let (writer, _) = mpsc::channel(1);
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { writer, bad: Arc::default(), room, secrets: Arc::default(), alone: Some(app) }
     }
 
     /// Stores an event; answers after the commit.
     async fn store(&self, event: New) -> Result<(), Fault> {
+        if let Some(app) = &self.alone {
+            let new = [event];
+            let stored = commit(app, &new, &self.bad.take(), &to_note(&Noted::new(), &new)).await;
+            return match stored.is_ok() || payout::planted::on("acknowledged_unstored") {
+                true => Ok(()),
+                false => Err(not_stored()),
+            };
+        }
         let (answer, stored) = oneshot::channel();
         let kib = u32::try_from(event.body.len() / 1_024 + 1).unwrap_or(u32::MAX);
         let taken = self.room.clone().try_acquire_many_owned(kib).is_ok_and(|permit| {
@@ -164,10 +183,7 @@ impl Intake {
         }
         match stored.await {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => {
-                let told = "The event could not be stored; send it again.";
-                Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5))
-            }
+            Ok(false) | Err(_) => Err(not_stored()),
         }
     }
 
@@ -202,6 +218,11 @@ impl Intake {
         *kept = Some(secrets.clone());
         Ok(secrets)
     }
+}
+
+fn not_stored() -> Fault {
+    let told = "The event could not be stored; send it again.";
+    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
 }
 
 /// What a writer works with.
@@ -258,7 +279,7 @@ async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
     }
     for answer in waiting {
         // Whoever no longer waits has broken off; the vendor sends again and the event is known by then.
-        let _ = answer.send(stored.is_ok());
+        let _ = answer.send(stored.is_ok() || payout::planted::on("acknowledged_unstored"));
     }
     if stored.is_ok() && !new.is_empty() {
         noted.extend(last);

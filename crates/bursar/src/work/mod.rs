@@ -117,6 +117,12 @@ impl Work {
         Ok(Self { in_turn: true, ..Self::with(app, None, clients)? })
     }
 
+    /// Whether one thing is done after another.
+    #[must_use]
+    pub fn in_turn(&self) -> bool {
+        self.in_turn
+    }
+
     /// How many things may be under way at a time.
     fn side_by_side(&self, most: usize) -> usize {
         if self.in_turn { 1 } else { most }

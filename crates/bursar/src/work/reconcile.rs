@@ -70,7 +70,12 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     match work.ask(Vendor::Stripe, looking).await {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
         // By a clock that is wrong, keys are of another age and lists begin elsewhere.
-        Ok(Found::Absent) if work.clients.skew().too_much(of.vendor.as_str()) => unsure(),
+        Ok(Found::Absent)
+            if work.clients.skew().too_much(of.vendor.as_str())
+                && !payout::planted::on("looks_a_minute_back") =>
+        {
+            unsure()
+        }
         Ok(Found::Absent) => (verdict::stripe_absent(of, now), None),
         Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
         Err(ReadError::Credentials(why)) => {
@@ -90,6 +95,9 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
 /// From when on payouts are looked through, in seconds: a day before the payment was promised. Ours is known by our key and
 /// our attempt; the time only keeps the list short, so it need not be near.
 async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64> {
+    if payout::planted::on("looks_a_minute_back") {
+        return Ok(of.first_sent_at.unwrap_or(of.created_at) / 1_000_000 - 60);
+    }
     let mut db = work.app.store.read().await?;
     let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();

@@ -532,6 +532,8 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     // What a person must find out about may have been carried out as well.
     let doubtful =
         matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
+    let doubtful =
+        doubtful && !(judged.verdict == Verdict::Review && payout::planted::on("review_is_no_doubt"));
     let was_sent = *sent_at > 0;
     let doubts = submission.doubts + i64::from(was_sent && doubtful);
     let (state, next_at, vendor_id) = match &judged.verdict {

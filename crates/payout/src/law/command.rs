@@ -162,7 +162,8 @@ pub fn resubmit(state: State, terms: &Terms) -> Result<Step, NotNow> {
             Ok(to(State::Queued).begin(Leg::first(terms.vendor)).books(terms.reserve()))
         }
         State::PayoutFailed | State::PayoutCanceled if planted::on("resubmit_transfers_again") => {
-            Ok(to(State::Queued).begin(Leg::Transfer).books(terms.reserve()))
+            let again = to(State::Queued).also(Leg::Transfer, AttemptState::Returned).begin(Leg::Transfer);
+            Ok(again.books(terms.reserve()))
         }
         State::PayoutFailed | State::PayoutCanceled => {
             Ok(to(State::Transferred).begin(Leg::Payout).books(terms.unpark()))

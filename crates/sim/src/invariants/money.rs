@@ -11,11 +11,13 @@ use super::sight::{Payment, Sight};
 pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i01_each_reward_once(sight, told);
     i02_each_success_has_its_movement(sight, told);
+    i02_what_a_payee_bears_is_by_the_table(sight, told);
     i03_each_movement_is_of_one_payment(sight, told);
     i04_our_books_are_the_vendors(sight, told);
     i04_our_balance_is_the_vendors(sight, told);
     i05_the_books_sum_to_zero(sight, told);
     i06_amounts_and_rewards(sight, told);
+    i06_a_clawback_comes_off_the_next_claim(sight, told);
     i08_one_key_one_body(sight, told);
     i09_intended_before_sent(sight, told);
     i11_whole_numbers(sight, told);
@@ -88,6 +90,44 @@ fn i02_each_success_has_its_movement(sight: &Sight, told: &mut Vec<String>) {
             told.push(format!("I02: {} was paid {arrived} times", label(one)));
         }
     }
+}
+
+/// I02: what is paid is the amount, less what the table in the settings says where the payee bears the fee.
+fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, told: &mut Vec<String>) {
+    let by_payees = sight.settings["fees_paid_by"] == "partner";
+    let none = Vec::new();
+    let tables = sight.settings["fees"].as_array().unwrap_or(&none);
+    for one in &sight.payments {
+        let table = tables.iter().find(|table| {
+            table["vendor"] == one.vendor.as_str() && table["currency"] == one.currency.as_str()
+        });
+        let fee = match table.filter(|_| by_payees) {
+            Some(table) => fee(table, one.amount),
+            None => Some(0),
+        };
+        if fee.is_some_and(|fee| one.net != one.amount - fee) {
+            told.push(format!(
+                "I02: {} is of {} less {fee:?}, and {} is paid",
+                label(one),
+                one.amount,
+                one.net
+            ));
+        }
+    }
+}
+
+/// A part of the amount, rounded up, and no more than the most; nothing where a table says more than that.
+fn fee(table: &serde_json::Value, amount: i64) -> Option<i64> {
+    let more = ["fixed", "minimum", "monthly"].iter().any(|name| !table[*name].is_null());
+    let part = amount * table["basis_points"].as_i64()?;
+    let part = part / 10_000 + i64::from(part % 10_000 > 0);
+    let most = table["maximum"].as_str().map(|most| most.replace('.', "").parse::<i64>());
+    let most = match most {
+        Some(Ok(most)) => most,
+        Some(Err(_)) => return None,
+        None => i64::MAX,
+    };
+    (!more).then(|| part.min(most))
 }
 
 /// I03: each movement belongs to exactly one payment.
@@ -250,6 +290,39 @@ fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
         let right = of.is_some_and(|one| one.entry == "clawback") || value == *minor;
         if !right {
             told.push(format!("I06: {reward} is worth {value} and {payment} covers {minor} of it"));
+        }
+    }
+}
+
+/// I06: a clawback that lay free when a claim of its payee was formed came off it.
+fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>) {
+    let named = |number: i64| format!("RW-{number:06}");
+    let added = |number: i64, batch: Option<&str>| {
+        let name = named(number);
+        let rows = sight.trail.iter().filter(|row| row.action == "batch_rewards_added");
+        let mut rows = rows.filter(|row| batch.is_none_or(|batch| row.subject == batch));
+        rows.find(|row| row.detail.contains(&name)).map(|row| row.at)
+    };
+    let numbers: BTreeMap<&str, i64> =
+        sight.rewards.iter().map(|one| (one.id.as_str(), one.number)).collect();
+    for clawback in sight.rewards.iter().filter(|one| one.entry == "clawback") {
+        let Some(approved) = clawback.approved_at else { continue };
+        let first = added(clawback.number, None).unwrap_or(i64::MAX);
+        let of_it = sight.payments.iter().filter(|one| {
+            Some(&one.payee) == clawback.payee.as_ref() && Some(&one.currency) == clawback.currency.as_ref()
+        });
+        for one in of_it {
+            let covers = sight.covered.iter().filter(|(payment, _, _)| *payment == one.id);
+            let joined =
+                covers.filter_map(|(_, reward, _)| added(*numbers.get(reward.as_str())?, Some(&one.batch)));
+            let Some(joined) = joined.min() else { continue };
+            if approved + sight.latitude < joined && joined < first {
+                told.push(format!(
+                    "I06: {} lay free when {} was formed, and was left out",
+                    named(clawback.number),
+                    label(one)
+                ));
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::sight::Sight;
 
 pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i17_acknowledged_is_stored(sight, told);
+    i17_what_is_genuine_is_taken(sight, told);
     i18_nothing_forged_is_taken(sight, told);
     i19_an_event_acts_once(sight, told);
 }
@@ -33,6 +34,14 @@ fn i17_acknowledged_is_stored(sight: &Sight, told: &mut Vec<String>) {
     told.extend(missing.iter().map(|id| format!("I17: the event {id} was acknowledged and is not stored")));
 }
 
+/// I17: no genuine event is refused; whoever cannot take one says so and it comes again.
+fn i17_what_is_genuine_is_taken(sight: &Sight, told: &mut Vec<String>) {
+    let refused = |status: u16| (400..500).contains(&status);
+    for line in sight.books.webhooks.iter().filter(|line| !line.forged && refused(line.answered)) {
+        told.push(format!("I17: the genuine event {} was answered {}", line.event_id, line.answered));
+    }
+}
+
 /// I18: no forged event is taken.
 fn i18_nothing_forged_is_taken(sight: &Sight, told: &mut Vec<String>) {
     for line in sight.books.webhooks.iter().filter(|line| line.forged && taken(line.answered)) {
@@ -44,5 +53,8 @@ fn i18_nothing_forged_is_taken(sight: &Sight, told: &mut Vec<String>) {
 fn i19_an_event_acts_once(sight: &Sight, told: &mut Vec<String>) {
     for (payment, event, effect, times) in sight.effects.iter().filter(|row| row.3 > 1) {
         told.push(format!("I19: {event} led to {effect} of {payment} {times} times"));
+    }
+    for (vendor, event, times) in &sight.twice {
+        told.push(format!("I19: {event} of {vendor} is stored {times} times"));
     }
 }

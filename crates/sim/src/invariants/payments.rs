@@ -1,13 +1,12 @@
-//! Payments: their attempts, their ways from state to state, what was sent to whom and when. What is deliberately not here:
-//! the money (`money`).
+//! Payments: their attempts, their ways from state to state and their ends. What is deliberately not here: the money (`money`)
+//! and the gates (`gates`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::sight::{Attempt, Sight};
 
 pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i07_one_live_attempt_of_a_leg(sight, told);
-    i10_nothing_for_the_deleted_or_held(sight, told);
     i12_only_legal_ways(sight, told);
     i16_deleted_batches_are_empty(sight, told);
     i27_everything_ends_or_waits_for_a_person(sight, told);
@@ -52,56 +51,6 @@ fn live_again(of: &Attempt) -> bool {
     !over(of)
 }
 
-/// How long after somebody was put on hold a request may still be on its way: clocks differ, and a process may have slept.
-const ON_ITS_WAY_US: i64 = 1_200_000_000;
-
-/// I10: nothing is sent for a deleted batch or a payee on hold.
-fn i10_nothing_for_the_deleted_or_held(sight: &Sight, told: &mut Vec<String>) {
-    let held = holds(sight);
-    let payments: BTreeMap<&str, &super::sight::Payment> =
-        sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
-    let deleted: BTreeSet<&str> =
-        sight.batches.iter().filter(|one| one.deleted).map(|one| one.id.as_str()).collect();
-    let submissions: BTreeMap<&str, &super::sight::Submission> =
-        sight.submissions.iter().map(|one| (one.key.as_str(), one)).collect();
-    for request in &sight.books.requests {
-        let Some(key) = request.key.as_deref() else { continue };
-        // What takes our own money back is asked for whatever the gates say.
-        if key.starts_with("rv:") {
-            continue;
-        }
-        let Some(submission) = submissions.get(key) else { continue };
-        for one in sight.attempts.iter().filter(|one| one.submission.as_ref() == Some(&submission.id)) {
-            let Some(payment) = payments.get(one.payment.as_str()) else { continue };
-            if deleted.contains(payment.batch.as_str()) {
-                told.push(format!("I10: {key} was sent for the deleted batch {}", payment.batch));
-            }
-            let stood = held.get(payment.payee.as_str()).into_iter().flatten();
-            for (from, until) in stood {
-                if request.at > from + ON_ITS_WAY_US && request.at < *until {
-                    told.push(format!("I10: {key} was sent while {} was on hold", payment.payee));
-                }
-            }
-        }
-    }
-}
-
-/// From when until when each payee was on hold, by the trail.
-fn holds(sight: &Sight) -> BTreeMap<&str, Vec<(i64, i64)>> {
-    let mut held: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
-    for row in sight.trail.iter().filter(|row| row.action == "payee_standing_changed") {
-        let stretches = held.entry(&row.subject).or_default();
-        let on_hold = row.detail.contains("\"new\":\"on_hold\"");
-        match (on_hold, stretches.last_mut()) {
-            (true, Some((_, until))) if *until == i64::MAX => {}
-            (true, _) => stretches.push((row.at, i64::MAX)),
-            (false, Some((_, until))) if *until == i64::MAX => *until = row.at,
-            (false, _) => {}
-        }
-    }
-    held
-}
-
 /// The states in which the first leg is, in the order in which they can only follow each other.
 const FIRST: [&str; 7] = ["queued", "sending", "unknown", "review", "processing", "on_hold", "unclaimed"];
 /// The same of the bank payout.
@@ -140,6 +89,8 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
     let first = place(&FIRST, from);
     let payout = place(&PAYOUT, from);
     match (to, first, payout) {
+        // What the vendor no longer shows goes to a person, however far it had come.
+        ("review", Some(_), _) | ("payout_review", _, Some(_)) if by == "out_of_sight" => true,
         ("queued", _, _) if from == "sending" => by == "withheld",
         // A person sends it again, after a definite end.
         ("queued", _, _) => {

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use super::flows::Flow;
 use crate::outside::Outside;
 use crate::world::World;
+use crate::world::memory::Aim;
 
 /// A payment.
 pub struct Payment {
@@ -61,6 +62,9 @@ pub struct Reward {
     pub batch: Option<String>,
     pub payment: Option<String>,
     pub paid: bool,
+    pub payee: Option<String>,
+    pub currency: Option<String>,
+    pub approved_at: Option<i64>,
 }
 
 /// A batch.
@@ -116,6 +120,20 @@ pub struct Sight {
     pub texts: Vec<String>,
     /// Kinds of values in columns of money that are not whole numbers; on SQLite, which would take them.
     pub not_whole: Vec<String>,
+    /// Events that are stored more than once.
+    pub twice: Vec<(String, String, i64)>,
+    /// The payout settings as they are stored.
+    pub settings: serde_json::Value,
+    /// Where people were paid, and from when on.
+    pub aims: Vec<Aim>,
+    /// From when until when safe mode was on.
+    pub safe: Vec<(i64, i64)>,
+    /// How much later than it was decided a request may reach a vendor.
+    pub latitude: i64,
+    /// The people who do what people do here.
+    pub people: Vec<String>,
+    /// How many requests for money have reached another account of a vendor.
+    pub elsewhere: usize,
     pub books: Books,
     pub flows: BTreeMap<String, Flow>,
 }
@@ -147,6 +165,8 @@ impl Sight {
         let told: BTreeMap<(String, String), i64> =
             notices.await.iter().map(|row| ((text(row, 0), text(row, 1)), number(row, 2))).collect();
         let settings = outside.rows("SELECT value FROM setting WHERE name = 'payout'").await;
+        let settings = settings.first().and_then(|row| serde_json::from_str(&text(row, 0)).ok());
+        let settings: serde_json::Value = settings.unwrap_or_default();
         Self {
             attempts: attempts(outside).await,
             submissions: submissions(outside).await,
@@ -162,7 +182,14 @@ impl Sight {
             effects: effects(outside).await,
             hands: pairs(outside, "SELECT batch_id, person FROM batch_hand").await,
             changes: changes(outside).await,
-            two_persons: settings.iter().any(|row| text(row, 0).contains("\"two_person_release\":true")),
+            two_persons: settings["two_person_release"] == true,
+            settings,
+            twice: twice(outside).await,
+            aims: world.memory.aims(),
+            safe: world.memory.safe(),
+            latitude: world.memory.latitude(),
+            people: [&world.actor, &world.other].map(|one| one.id.to_string()).to_vec(),
+            elsewhere: world.asked_elsewhere(),
             one_live_is_kept: one_live_is_kept(outside, world.app.store.engine_name()).await,
             texts: texts(outside).await,
             not_whole: not_whole(outside, world.app.store.engine_name()).await,
@@ -233,7 +260,8 @@ async fn submissions(outside: &Outside) -> Vec<Submission> {
 }
 
 async fn rewards(outside: &Outside) -> Vec<Reward> {
-    let sql = "SELECT id, number, value_minor, entry, batch_id, transaction_id, paid_at FROM reward ORDER BY number";
+    let sql = "SELECT id, number, value_minor, entry, batch_id, transaction_id, paid_at, payee, currency, \
+               CASE WHEN status = 'approved' THEN first_approved_at END FROM reward ORDER BY number";
     let read = |row: &AnyRow| Reward {
         id: text(row, 0),
         number: number(row, 1),
@@ -242,6 +270,9 @@ async fn rewards(outside: &Outside) -> Vec<Reward> {
         batch: maybe(row, 4),
         payment: maybe(row, 5),
         paid: dated(row, 6),
+        payee: maybe(row, 7),
+        currency: maybe(row, 8),
+        approved_at: row.get(9),
     };
     outside.rows(sql).await.iter().map(read).collect()
 }
@@ -290,6 +321,12 @@ async fn trail(outside: &Outside) -> Vec<Trail> {
 
 async fn pairs(outside: &Outside, sql: &str) -> BTreeSet<(String, String)> {
     outside.rows(sql).await.iter().map(|row| (text(row, 0), text(row, 1))).collect()
+}
+
+async fn twice(outside: &Outside) -> Vec<(String, String, i64)> {
+    let sql = "SELECT vendor, event_id, COUNT(*) FROM vendor_event GROUP BY vendor, event_id \
+               HAVING COUNT(*) > 1 ORDER BY 1, 2";
+    outside.rows(sql).await.iter().map(|row| (text(row, 0), text(row, 1), number(row, 2))).collect()
 }
 
 async fn effects(outside: &Outside) -> Vec<(String, String, String, i64)> {

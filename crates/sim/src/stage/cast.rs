@@ -150,8 +150,11 @@ impl Cast {
 
     async fn profile(&self, world: &World, payee: Payee, vendor: &str, address: &str) -> Outcome {
         let destination = destination(vendor, address)?;
+        let address = destination.address().to_owned();
         let set = connect::set_profile(&world.works[0], &world.actor, payee, destination).await;
-        set.map(|_| ()).map_err(odd)
+        set.map_err(odd)?;
+        world.memory.aimed(world.vendors_now(), payee.to_string(), address);
+        Ok(())
     }
 
     async fn standing(&self, world: &World, who: &str, standing: PayeeStanding) -> Outcome {

@@ -9,7 +9,7 @@ use payout::eligibility::Blocker;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::notice::Notice;
-use payout::transaction::Leg;
+use payout::transaction::{Leg, Status};
 use simulator::Holder;
 
 use super::Outcome;
@@ -71,6 +71,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             let as_expected = same_currency && found == check::money(value, currency)?.minor;
             if as_expected { Ok(()) } else { Err(format!("the vendor's books say {flow:?}")) }
         }
+        ("agrees", [who]) => agrees(world, cast, who).await,
         ("books", expected) => books(world, cast, expected).await,
         ("vendor-balance", [vendor, value, currency @ ..]) => {
             let (vendor, currency) = (vendor::named(vendor)?, currency.first().copied().unwrap_or("USD"));
@@ -286,4 +287,20 @@ async fn books(world: &World, cast: &Cast, expected: &[&str]) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What we say of somebody's newest payment is so; nothing is to be said where there is none.
+async fn agrees(world: &World, cast: &Cast, who: &str) -> Outcome {
+    let Ok(transaction) = cast.transaction(world, who).await else { return Ok(()) };
+    let flow = check::Flow::of(&transaction, &world.simulator.books());
+    let (state, net) = (transaction.state, transaction.terms.net.minor);
+    let arrived = match state.status() {
+        Status::Success => Some(net),
+        Status::PayoutFailed => Some(0),
+        Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Failed => None,
+    };
+    match arrived.is_none_or(|arrived| arrived == flow.arrived) {
+        true => Ok(()),
+        false => Err(format!("I18: it is {}, and the vendor's books say {flow:?}", state.as_str())),
+    }
 }

@@ -1,14 +1,16 @@
 //! Time in a simulation: it passes from one moment at which something is due to the next. What is deliberately not here:
 //! what is due (`outside` reads it off the database).
 
-use bursar::work;
+use bursar::work::{self, Work};
 
 use super::Outcome;
 use crate::outside::Outside;
-use crate::world::{DAY, SECOND, World, tick_all};
+use crate::world::{DAY, Loop, SECOND, World, tick, tick_all};
 
 /// The longest that nobody looks, though something is due.
 const LONGEST: i64 = DAY / 2;
+/// So often everything is looked at, whether or not anything of it is known to be due.
+const ALL_EACH: usize = 4;
 
 /// Lets time pass: in steps that begin with a second and grow, and further where nothing is due before. Those who
 /// are awake take turns.
@@ -17,25 +19,41 @@ pub async fn live(world: &World, awake: &[usize], outside: &Outside, us: i64) ->
     let (mut step, mut turn) = (SECOND, 0);
     while world.vendors_now() < end {
         let now = world.vendors_now();
-        let due = [outside.next_due().await, world.simulator.next_at()].into_iter().flatten().min();
+        let ours = outside.next_due().await;
+        let due = ours.into_iter().chain([world.simulator.next_at()]).flatten().min();
         let to = due.unwrap_or(end).max(now + step).min(end);
         world.pass(to - now);
         step = (step * 3 / 2).min(LONGEST);
         if awake.is_empty() {
             continue;
         }
-        world.deliver().await;
+        let taken = world.deliver().await;
         let work = &world.works[awake[turn % awake.len()]];
-        for one in awake.iter().map(|worker| &world.works[*worker]) {
-            work::beat(one, one.app.clock.now())
-                .await
-                .map_err(|error| format!("the beat failed: {error:?}"))?;
+        let everything = taken > 0 || turn % ALL_EACH == 0 || world.clocks_differed();
+        if turn % ALL_EACH == 0 {
+            for one in awake.iter().map(|worker| &world.works[*worker]) {
+                let beaten = work::beat(one, one.app.clock.now()).await;
+                beaten.map_err(|error| format!("the beat failed: {error:?}"))?;
+            }
         }
-        match tick_all(work).await {
+        let ticked = match everything {
+            true => tick_all(work).await,
+            false => tick_due(work, ours, to).await,
+        };
+        match ticked {
             Err(told) if !(told.contains("for ever") && world.clocks_differed()) => return Err(told),
             Ok(_) | Err(_) => {}
         }
         turn += 1;
     }
     Ok(())
+}
+
+/// Lets those loops work for which something was known to be due by now, and the others where that came to anything.
+async fn tick_due(work: &Work, due: [Option<i64>; 4], now: i64) -> Result<usize, String> {
+    let mut done = 0;
+    for (which, _) in Loop::ALL.into_iter().zip(due).filter(|(_, at)| at.is_some_and(|at| at <= now)) {
+        done += tick(work, which).await?;
+    }
+    if done > 0 { tick_all(work).await } else { Ok(0) }
 }

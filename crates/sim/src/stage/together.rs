@@ -46,6 +46,7 @@ impl Stage {
                     "died".to_owned()
                 }
                 End::Asleep(side) => {
+                    self.world.memory.fell_asleep(self.world.vendors_now());
                     self.asleep.entry(worker).or_default().push(side);
                     "fell asleep".to_owned()
                 }
@@ -73,6 +74,7 @@ impl Stage {
             std::mem::take(&mut self.asleep).into_iter().partition(|(worker, _)| which(*worker));
         self.asleep = asleep;
         let sleeping: Vec<Side> = woken.into_values().flatten().collect();
+        self.world.memory.woke(self.world.vendors_now(), self.asleep.is_empty());
         sleeping.iter().for_each(Side::wake);
         if !sleeping.is_empty() {
             turns::together(sleeping, 0).await;
@@ -121,6 +123,7 @@ impl Stage {
                 if !sleeping.is_empty() {
                     self.asleep.insert(worker, sleeping);
                 }
+                self.world.memory.woke(self.world.vendors_now(), self.asleep.is_empty());
                 first.inspect(Side::wake)
             }
             ["loop", which] => {

@@ -385,7 +385,7 @@ async fn of_the_rewards(
         }
         let paid = by.iter().any(|one| one.state == State::Success || one.outside.is_some());
         if paid != reward.paid_at.is_some() {
-            told.push(format!("{} says paid: {}, its transactions say {paid}", reward.number(), !paid));
+            told.push(format!("I06: {} says paid: {}, its transactions say {paid}", reward.number(), !paid));
         }
     }
 }

@@ -116,7 +116,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
 
 pub(crate) fn read(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let page = call.number("page", 1, 1000)?;
-    let page_size = call.number("page_size", 1000, 1000)?;
+    let page_size = call.number("page_size", 1000, 1000)?.min(world.paypal.longest_page);
     let batch = world.paypal.batches.find(id).ok_or_else(Refusal::missing)?;
     let hidden = world.paypal.items_late && batch.completed_at.is_none();
     let listed = if hidden { batch.items.len() / 2 } else { batch.items.len() };

@@ -48,6 +48,8 @@ pub(crate) struct PayPal {
     pub(crate) fees_hidden: bool,
     /// A batch that is not through lists only the first half of its items.
     pub(crate) items_late: bool,
+    /// No page of a batch is longer, whatever was asked for.
+    pub(crate) longest_page: usize,
 }
 
 /// Our balance in one currency.
@@ -97,6 +99,7 @@ impl PayPal {
             opening_minor: options.opening_minor,
             fees_hidden: false,
             items_late: false,
+            longest_page: usize::MAX,
         }
     }
 

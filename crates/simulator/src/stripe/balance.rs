@@ -316,6 +316,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let key = payout.or(source).unwrap_or_else(|| format!("account={account}"));
     let (kind, currency) = (form.get("type"), form.get("currency"));
     page_of(
+        &world.stripe,
         &world.stripe.movements,
         Some(&key),
         call,

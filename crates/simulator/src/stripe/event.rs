@@ -106,7 +106,8 @@ pub(crate) fn emit(
         event_id: id.clone(),
         event_type: kind.to_owned(),
         object_id: object_id.to_owned(),
-        body: event.to_string().into_bytes(),
+        // As Stripe writes them: over several lines.
+        body: format!("{event:#}").into_bytes(),
     });
     for endpoint in wanting {
         let seal = Seal::Stripe { secret: endpoint.secret.clone() };
@@ -134,6 +135,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     kinds.extend(form.text("type"));
     let list = format!("account={}", call.account.unwrap_or_default());
     page_of(
+        &world.stripe,
         &world.stripe.events,
         Some(&list),
         call,

@@ -48,6 +48,10 @@ pub(crate) struct Stripe {
     limits: HashMap<&'static str, (i64, u32)>,
     opening_minor: i64,
     live: bool,
+    /// No page of a list is longer, whatever was asked for.
+    pub(crate) longest_page: usize,
+    /// A list shows what was made so long ago at least.
+    pub(crate) lists_behind_us: i64,
 }
 
 /// One call, after its credentials were found good.
@@ -94,6 +98,8 @@ impl Stripe {
             limits: HashMap::new(),
             opening_minor: options.opening_minor,
             live: options.stripe_key.contains("_live_"),
+            longest_page: usize::MAX,
+            lists_behind_us: 0,
         };
         stripe.accounts.insert(PLATFORM.to_owned(), Account::new(PLATFORM, (options.clock)()));
         for currency in ["usd", "eur", "gbp"] {
@@ -392,6 +398,7 @@ fn list_of(url: &str, data: Vec<Value>, has_more: bool) -> Value {
 
 /// One page of a table.
 fn page_of<T: Dated>(
+    stripe: &Stripe,
     table: &Table<T>,
     key: Option<&str>,
     call: &Call<'_>,
@@ -399,7 +406,13 @@ fn page_of<T: Dated>(
     keep: impl Fn(&T) -> bool,
     show: impl Fn(&T) -> Value,
 ) -> Outcome {
-    let (rows, more) = table.page(key, &call.form.window()?, keep);
+    let mut window = call.form.window()?;
+    window.limit = window.limit.min(stripe.longest_page);
+    if stripe.lists_behind_us > 0 {
+        let shown = call.now - stripe.lists_behind_us;
+        window.until = Some(window.until.map_or(shown, |until| until.min(shown)));
+    }
+    let (rows, more) = table.page(key, &window, keep);
     Ok(list_of(url, rows.into_iter().map(show).collect(), more))
 }
 

@@ -130,6 +130,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let (status, destination) = (call.form.get("status"), call.form.get("destination"));
     let key = format!("account={}", call.account.unwrap_or(PLATFORM));
     page_of(
+        &world.stripe,
         &world.stripe.payouts,
         Some(&key),
         call,

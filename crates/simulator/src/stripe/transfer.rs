@@ -177,6 +177,7 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
         .map(|group| format!("group={group}"))
         .or_else(|| destination.map(|destination| format!("destination={destination}")));
     page_of(
+        &world.stripe,
         &world.stripe.transfers,
         key.as_deref(),
         call,
@@ -285,7 +286,7 @@ pub(crate) fn reverse_in_dashboard(world: &mut World, group: &str, part: Option<
 pub(crate) fn list_reversals(world: &World, call: &Call<'_>, id: &str) -> Outcome {
     let url = format!("/v1/transfers/{id}/reversals");
     let key = format!("transfer={id}");
-    page_of(&world.stripe.reversals, Some(&key), call, &url, |_| true, Reversal::show)
+    page_of(&world.stripe, &world.stripe.reversals, Some(&key), call, &url, |_| true, Reversal::show)
 }
 
 pub(crate) fn read_reversal(world: &World, id: &str) -> Outcome {

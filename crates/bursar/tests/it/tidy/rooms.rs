@@ -81,20 +81,22 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "wrong turns are for the simulation alone",
-        why: "what is wrong on purpose proves that the simulation can see; nothing that pays anybody is ever built with it",
-        broken: planted_by_default,
+        why: "what is wrong on purpose proves that the simulation can see; nothing that pays anybody may take a wrong turn, \
+              nor is shipped with any",
+        broken: takes_wrong_turns,
         bad: &[
-            ("crates/bursar/Cargo.toml", "[features]\ndefault = [\"planted\"]\n"),
-            (
-                "crates/sim/Cargo.toml",
-                "[dependencies]\nbursar = { workspace = true, features = [\"planted\"] }\n",
-            ),
-            ("Cargo.toml", "[workspace.dependencies]\npayout = { path = \"a\", features = [\"planted\"] }\n"),
+            ("crates/bursar/src/cli/serve.rs", "payout::planted::choose(\"paid_is_final\");"),
+            ("crates/bursar/src/cli/serve.rs", "use payout::planted::{self, choose};"),
+            ("Cargo.toml", "[profile.release]\ndebug-assertions = true\n"),
         ],
-        good: &[(
-            "crates/sim/Cargo.toml",
-            "[features]\nplanted = [\"bursar/planted\"]\n\n[dependencies]\nbursar = \"1\"\n",
-        )],
+        good: &[
+            ("crates/sim/src/run.rs", "planted::choose(name);"),
+            ("crates/bursar/src/work/send.rs", "if payout::planted::on(\"no_fence\") {}"),
+            (
+                "Cargo.toml",
+                "[profile.release]\noverflow-checks = true\n\n[profile.sim]\ndebug-assertions = true\n",
+            ),
+        ],
     },
     Rule {
         name: "one TLS, in Rust",
@@ -340,21 +342,30 @@ fn named_dependencies(manifest: &str, wanted: &[&str]) -> Vec<(usize, String)> {
     found
 }
 
-fn planted_by_default(file: &Source) -> Vec<Breach> {
-    if !file.path.ends_with("Cargo.toml") {
-        return Vec::new();
+fn takes_wrong_turns(file: &Source) -> Vec<Breach> {
+    let mut section = "";
+    let ours = file.path.starts_with("crates/sim/") || file.path == "crates/payout/src/planted.rs";
+    let code = file.path.starts_with("crates/") && file.path.contains("/src/") && file.path.ends_with(".rs");
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(file.text.lines()) {
+        let chosen = code && !ours && line.contains("planted") && line.contains("choose");
+        if file.path.ends_with("Cargo.toml") && line.starts_with('[') {
+            section = line.trim();
+        }
+        let compiled = section == "[profile.release]" && line.starts_with("debug-assertions");
+        if chosen || compiled {
+            found.push((number, line.to_owned()));
+        }
     }
-    let wrong =
-        |line: &str| line.contains("planted") && !line.starts_with("planted = ") && !line.starts_with('#');
-    let lines = file.text.lines().enumerate().filter(|(_, line)| wrong(line));
-    lines.map(|(number, line)| (number + 1, line.to_owned())).collect()
+    found
 }
 
 #[test]
-fn nothing_here_can_take_a_wrong_turn() {
-    let compiled = payout::planted::COMPILED;
-    assert!(!compiled, "the tests are built with the feature `planted`, so they may be of another program");
-    assert!(!payout::planted::on("paid_is_final"));
+fn nobody_here_takes_a_wrong_turn() {
+    assert!(
+        payout::planted::ALL.iter().all(|(name, _)| !payout::planted::on(name)),
+        "a wrong turn is chosen"
+    );
 }
 
 fn second_tls(file: &Source) -> Vec<Breach> {

@@ -1,0 +1,100 @@
+//! What a simulation knows of itself and no database holds: where it said that people are paid, when it put the program into
+//! safe mode, how wrong its clocks were, how long a process stood still, and what went wrong on the way. What is
+//! deliberately not here: what must hold of it (`invariants`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::world::SECOND;
+
+/// Where somebody is paid from a moment on, by the vendors' clock.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    pub at: i64,
+    pub payee: String,
+    pub address: String,
+}
+
+/// All of it.
+#[derive(Default)]
+pub struct Memory(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    aims: Vec<Aim>,
+    safe: Vec<(i64, i64)>,
+    most_off: i64,
+    asleep_since: Option<i64>,
+    longest_sleep: i64,
+    saw: Vec<String>,
+}
+
+impl Memory {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on somebody is paid there.
+    pub fn aimed(&self, at: i64, payee: String, address: String) {
+        self.kept().aims.push(Aim { at, payee, address });
+    }
+
+    /// Safe mode is on from now, or off.
+    pub fn safe_mode(&self, at: i64, on: bool) {
+        let mut kept = self.kept();
+        match (on, kept.safe.last_mut()) {
+            (true, Some((_, i64::MAX))) => {}
+            (true, _) => kept.safe.push((at, i64::MAX)),
+            (false, Some((_, until))) => *until = at.min(*until),
+            (false, None) => {}
+        }
+    }
+
+    /// A clock is off by so much.
+    pub fn off_by(&self, us: i64) {
+        let mut kept = self.kept();
+        kept.most_off = kept.most_off.max(us.abs());
+    }
+
+    /// A process stands still.
+    pub fn fell_asleep(&self, at: i64) {
+        let mut kept = self.kept();
+        kept.asleep_since = kept.asleep_since.or(Some(at));
+    }
+
+    /// Some of those who stood still go on; whether some do not.
+    pub fn woke(&self, at: i64, all: bool) {
+        let mut kept = self.kept();
+        if let Some(since) = kept.asleep_since {
+            kept.longest_sleep = kept.longest_sleep.max(at - since);
+        }
+        if all {
+            kept.asleep_since = None;
+        }
+    }
+
+    /// Something that must not be, seen at the moment at which it was.
+    pub fn saw(&self, what: String) {
+        self.kept().saw.push(what);
+    }
+
+    /// What was seen on the way.
+    pub fn told(&self) -> Vec<String> {
+        self.kept().saw.clone()
+    }
+
+    /// Where people were paid, oldest first.
+    pub fn aims(&self) -> Vec<Aim> {
+        self.kept().aims.clone()
+    }
+
+    /// From when until when safe mode was on.
+    pub fn safe(&self) -> Vec<(i64, i64)> {
+        self.kept().safe.clone()
+    }
+
+    /// How much later than it was decided a request may reach a vendor, by all that was done to clocks and processes.
+    pub fn latitude(&self) -> i64 {
+        let kept = self.kept();
+        5 * SECOND + 2 * kept.most_off + kept.longest_sleep
+    }
+}
