@@ -44,11 +44,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
                 return Err("there is no transfer to reverse".to_owned());
             }
         }
-        ("fees", [state]) => world.simulator.hide_fees(*state == "hidden"),
-        ("items", [state]) => world.simulator.list_items_late(*state == "late"),
-        ("lists", [state]) => world.simulator.lists_behind(if *state == "late" { 60 * SECOND } else { 0 }),
-        ("pages", ["whole"]) => world.simulator.longest_page(usize::MAX),
-        ("pages", [most]) => world.simulator.longest_page(most.parse().map_err(|_| "how long?")?),
+        ("fees" | "items" | "lists" | "pages", [how]) => shown(world, first, how)?,
         ("set-aside", [who]) => set_aside(world, cast, who).await?,
         ("close-bank", [who, currency]) => {
             world.simulator.close_bank(destination(world, cast, who).await?.address(), currency);
@@ -91,6 +87,19 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             return made_by_hand(world, &transaction, claim, &wrong.join(" ")).await;
         }
         _ => return Err("this line cannot be read".to_owned()),
+    }
+    Ok(())
+}
+
+/// How much of what they have the vendors show.
+fn shown(world: &World, what: &str, how: &str) -> Outcome {
+    let vendors = &world.simulator;
+    match what {
+        "fees" => vendors.hide_fees(how == "hidden"),
+        "items" => vendors.list_items_late(how == "late"),
+        "lists" => vendors.lists_behind(if how == "late" { 60 * SECOND } else { 0 }),
+        _ if how == "whole" => vendors.longest_page(usize::MAX),
+        _ => vendors.longest_page(how.parse().map_err(|_| "how long?")?),
     }
     Ok(())
 }
