@@ -90,6 +90,36 @@ impl MasterKey {
     }
 }
 
+/// A signature: what is signed is bound to the key by the tag of an empty message, under a nonce that follows from what is
+/// signed, so that no nonce is used for two messages.
+impl MasterKey {
+    /// Signs a message, in hexadecimal.
+    #[must_use]
+    pub fn sign(&self, message: &str) -> String {
+        let payload = chacha20poly1305::aead::Payload { msg: b"", aad: message.as_bytes() };
+        let tag = self.0.encrypt(&nonce_of(message), payload).unwrap_or_default();
+        tag.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether this key has signed a message so. Compared in constant time by the library.
+    #[must_use]
+    pub fn has_signed(&self, message: &str, tag: &str) -> bool {
+        let byte = |at| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
+        let Some(bytes) = (0..tag.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
+            return false;
+        };
+        let payload = chacha20poly1305::aead::Payload { msg: &bytes, aad: message.as_bytes() };
+        self.0.decrypt(&nonce_of(message), payload).is_ok_and(|plain| plain.is_empty())
+    }
+}
+
+fn nonce_of(message: &str) -> XNonce {
+    let mut nonce = [0u8; 24];
+    let digest = Sha256::digest(format!("signature nonce\n{message}"));
+    nonce.iter_mut().zip(digest).for_each(|(byte, of)| *byte = of);
+    XNonce::from(nonce)
+}
+
 /// How a file is made that only its owner may read or write.
 #[must_use]
 pub fn for_its_owner() -> OpenOptions {

@@ -129,6 +129,10 @@ blockers! {
     SafeMode = "safe_mode", Batch, Admin,
         "The database is older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
         "Run a reconcile and leave safe mode when it has finished.";
+    /// What must always hold of the money does not.
+    BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
+        "Something that must always hold of the money does not, so nothing is sent until an administrator has looked. Nothing has failed.",
+        "See what does not hold under Activity log, What must hold; find out why, and let payments go on there.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";
@@ -564,6 +568,7 @@ fn may_wait(code: Code) -> bool {
         Code::ProfileChangedRecently
             | Code::VendorCredentialsRejected
             | Code::OtherVendorAccount
+            | Code::BooksDoNotBalance
             | Code::SafeMode
     )
 }

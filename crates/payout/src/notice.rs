@@ -22,6 +22,8 @@ spelled! {
         Payers = "payers",
         /// The administrators.
         Admins = "admins",
+        /// Whoever may read the activity log.
+        Auditors = "auditors",
         /// Whoever formed this batch, and whoever pressed Pay.
         BatchPeople = "batch_people",
     }
@@ -45,6 +47,7 @@ impl Audience {
             Self::Preparers => "those who prepare payouts",
             Self::Payers => "those who pay",
             Self::Admins => "the administrators",
+            Self::Auditors => "the auditors",
             Self::BatchPeople => "whoever prepared and whoever paid it",
         }
     }
@@ -120,6 +123,10 @@ notices! {
     WebhooksSilent = "webhooks_silent", [Admins], "Webhooks are silent";
     /// Payments wait for their vendor for too long.
     PaymentsStuck = "payments_stuck", [Admins], "Payments are stuck";
+    /// Something that must always hold does not.
+    BooksDoNotBalance = "books_do_not_balance", [Admins, Auditors], "Something that must hold does not";
+    /// How far the activity log reaches, signed.
+    LogSigned = "activity_log_signed", [Auditors], "Activity log signed";
 }
 
 impl Notice {

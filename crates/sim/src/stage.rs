@@ -19,6 +19,7 @@
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
 //! | `safe-mode on` | as after a restored backup |
+//! | `brake on` | as after a look that found the books broken; `brake off`: an administrator has looked |
 //! | `workers 2` | so many workers; the first works where none is named |
 //! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
 //!
@@ -338,7 +339,8 @@ impl Stage {
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
                 | "disconnect" | "give-access" | "write-over" | "fees" | "items" | "lists" | "pages"
-                | "set-aside" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "clock",
+                | "set-aside" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "brake"
+                | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

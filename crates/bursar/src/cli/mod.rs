@@ -62,6 +62,8 @@ enum Command {
     Reconcile(reconcile::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
+    /// Let payments go on after an administrator has looked at what did not hold
+    Brake(verify::BrakeOptions),
     /// Look at the audit trail
     Audit {
         #[command(subcommand)]
@@ -105,8 +107,12 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Walk the audit chain from its first row
-    Verify(verify::Options),
+    /// Walk the audit chain from its first row; with --signed, compare it with what was put on record
+    Verify(verify::ChainOptions),
+    /// Print how far the log reaches now, signed, to be kept outside the database
+    Sign(WithJson),
+    /// Prove that one row is in the log, as JSON for whoever does not see the others
+    Prove(verify::ProveOptions),
 }
 
 /// Why a command failed, in words for whoever called it.
@@ -180,7 +186,12 @@ async fn run(command: Command) -> Outcome {
         Command::Why(options) => why::run(options).await,
         Command::Reconcile(options) => reconcile::run(options).await,
         Command::Verify(options) => verify::run(options).await,
-        Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
+        Command::Brake(options) => verify::brake(options).await,
+        Command::Audit { command } => match command {
+            AuditCommand::Verify(options) => verify::chain(options).await,
+            AuditCommand::Sign(options) => verify::sign(options).await,
+            AuditCommand::Prove(options) => verify::prove(options).await,
+        },
     }
 }
 

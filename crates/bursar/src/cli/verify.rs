@@ -1,9 +1,14 @@
-//! `verify` and `audit verify`.
+//! `verify`, `brake`, and `audit` with its verbs.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Outcome, open, output};
+use super::{Failure, Outcome, WithJson, open, operator, output, words};
+use crate::clock;
 use crate::config::Config;
+use crate::ops::brake;
+use crate::ops::log_signature::{self, Proof, Signature};
 use crate::ops::verify::{self, Invariant};
 use crate::store::external_ids;
 
@@ -38,11 +43,116 @@ pub(super) async fn run(options: Options) -> Outcome {
     tell(&found, options.json)
 }
 
-pub(super) async fn chain(options: Options) -> Outcome {
+#[derive(Args)]
+pub(super) struct ChainOptions {
+    #[command(flatten)]
+    config: Config,
+    /// Print the same JSON as the API
+    #[arg(long)]
+    json: bool,
+    /// Compare with how far the log reached when this was signed: `bursar audit sign` or the daily mail prints it
+    #[arg(long, value_name = "SIGNATURE")]
+    signed: Option<String>,
+    /// Check a proof that `bursar audit prove` has printed
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
+}
+
+pub(super) async fn chain(options: ChainOptions) -> Outcome {
+    let signed = match options.signed.as_deref().map(Signature::parse) {
+        Some(None) => {
+            return Err(Failure(
+                "--signed is not a signature: it has four parts, ROWS.LAST.ROOT.TAG.".to_owned(),
+            ));
+        }
+        signed => signed.flatten(),
+    };
     let app = open(options.config, None).await?;
-    let found = verify::chain(&mut app.store.read().await?).await?;
+    if let Some(file) = options.proof {
+        let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+        let read =
+            read.and_then(|text| serde_json::from_str::<Proof>(&text).map_err(|error| error.to_string()));
+        let proof = read.map_err(|why| Failure(format!("{} holds no proof: {why}.", file.display())))?;
+        app.store.close().await;
+        return match proof.flaw(&app.master_key) {
+            None => {
+                output::say(&format!("Row {} was in the activity log, and is as it was.", proof.row));
+                Ok(())
+            }
+            Some(flaw) => Err(Failure(format!("The proof does not hold: {flaw}."))),
+        };
+    }
+    let mut db = app.store.read().await?;
+    let mut found = verify::chain(&mut db).await?;
+    if let Some(signed) = signed {
+        found.violations.extend(log_signature::difference(&mut db, &app.master_key, &signed).await?);
+    }
+    drop(db);
     app.store.close().await;
     tell(&[found], options.json)
+}
+
+pub(super) async fn sign(options: WithJson) -> Outcome {
+    let app = open(options.config, None).await?;
+    let signature = log_signature::sign(&app).await.map_err(words)?;
+    app.store.close().await;
+    match options.json {
+        true => {
+            output::json(&serde_json::json!({ "rows": signature.rows, "signature": signature.to_string() }))
+        }
+        false => output::say(&signature.to_string()),
+    }
+    Ok(())
+}
+
+#[derive(Args)]
+pub(super) struct ProveOptions {
+    #[command(flatten)]
+    config: Config,
+    /// The row, as `bursar audit verify` and the export of the activity log number it
+    row: i64,
+}
+
+pub(super) async fn prove(options: ProveOptions) -> Outcome {
+    let app = open(options.config, None).await?;
+    let proof = log_signature::prove(&app, options.row).await.map_err(words)?;
+    app.store.close().await;
+    output::json(&serde_json::json!(proof));
+    Ok(())
+}
+
+#[derive(Args)]
+pub(super) struct BrakeOptions {
+    #[command(flatten)]
+    config: Config,
+    /// Let payments go on: what it was, and why they may
+    #[arg(long, value_name = "NOTE")]
+    release: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says whether something has stopped all payments, and lets them go on.
+pub(super) async fn brake(options: BrakeOptions) -> Outcome {
+    let app = open(options.config, None).await?;
+    if let Some(note) = &options.release {
+        brake::release(&app, &operator(), note).await.map_err(words)?;
+    }
+    let state = brake::state(&mut app.store.read().await?).await?;
+    app.store.close().await;
+    if options.json {
+        output::json(&serde_json::json!({ "brake": state }));
+        return Ok(());
+    }
+    let Some(state) = state else {
+        output::say("Nothing stops payments: what must hold of the money does.");
+        return Ok(());
+    };
+    output::say(&format!("Nothing is sent since {}. This does not hold:", clock::told(state.at)));
+    state.broken.iter().for_each(|one| output::say(&format!("  {}  {}: {}", one.id, one.says, one.what)));
+    output::say("Find out why, then: bursar brake --release \"what it was\"");
+    Ok(())
 }
 
 /// Prints the invariants; an error when one does not hold.

@@ -125,6 +125,16 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("count", "how many there are"),
             is("more", "how many there are beyond the first twenty"),
         ]],
+        Notice::BooksDoNotBalance => &[&[
+            is("broken", "the first twenty things that do not hold, a sentence each"),
+            is("more", "how many there are beyond the first twenty"),
+            is("stopped", "true where nothing is sent until an administrator has looked"),
+        ]],
+        Notice::LogSigned => &[&[
+            is("rows", "how many rows the activity log has"),
+            is("signature", "what `bursar audit verify --signed` takes"),
+            is("date", "the day"),
+        ]],
     };
     ANY.iter().chain(own.iter().copied().flatten()).copied().collect()
 }
@@ -162,6 +172,15 @@ pub fn sample(notice: Notice) -> Value {
     for variable in variables(notice) {
         let found = [&mut all, &mut others].into_iter().find_map(|values| values.get_mut(variable.name));
         picked.insert(variable.name.to_owned(), found.map(Value::take).unwrap_or_default());
+    }
+    if notice == Notice::BooksDoNotBalance {
+        let told = "I05: every journal sums to zero in every currency: jrn_01JQ";
+        picked.insert("broken".to_owned(), json!([told]));
+        picked.insert("stopped".to_owned(), json!(true));
+    }
+    if notice == Notice::LogSigned {
+        picked.insert("rows".to_owned(), json!(1201));
+        picked.insert("signature".to_owned(), json!("1201.5f2c….9ab1…"));
     }
     if notice == Notice::PaymentsStuck {
         picked.insert("count".to_owned(), json!(1));

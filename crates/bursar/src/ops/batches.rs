@@ -251,6 +251,9 @@ pub async fn closed_for_all(db: &mut Db) -> store::Result<Vec<Code>> {
     if super::safe_mode::on(db).await? {
         codes.push(Code::SafeMode);
     }
+    if super::brake::on(db).await? {
+        codes.push(Code::BooksDoNotBalance);
+    }
     Ok(codes)
 }
 
@@ -271,7 +274,7 @@ async fn batch_blockers(
     if gates.settings.two_person_release && !release_holds(db, batch, digest, now).await? {
         codes.push(Code::ReleaseNeedsOtherPerson);
     }
-    codes.extend(closed_for_all.iter().filter(|code| **code == Code::SafeMode));
+    codes.extend(closed_for_all.iter().filter(|code| **code != Code::ModuleDisabled));
     let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect();
     let sums = limits::sums(claims);
     blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);

@@ -13,7 +13,7 @@ use payout::payee::Destination;
 use payout::settings::Settings;
 use payout::transaction::State;
 
-use super::settings;
+use super::{brake, settings};
 use crate::clock;
 use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
@@ -42,6 +42,8 @@ pub(crate) struct Gates {
     billed_this_month: HashSet<(Payee, Vendor)>,
     /// Payments of rewards that another payment, or this one, may have paid already.
     contradicted: HashSet<TransactionId>,
+    /// Nothing is sent until somebody has looked at the books.
+    braked: bool,
 }
 
 impl Gates {
@@ -56,6 +58,7 @@ impl Gates {
             overrides: Vec::new(),
             billed_this_month: HashSet::new(),
             contradicted: contradictions::payments(db).await?,
+            braked: brake::on(db).await?,
         })
     }
 
@@ -150,6 +153,9 @@ impl Gates {
         let held = !payout::planted::on("freed_though_contradicted");
         if held && self.contradicted.contains(&transaction.id) {
             codes.insert(0, Code::PaymentContradicted);
+        }
+        if self.braked {
+            codes.insert(0, Code::BooksDoNotBalance);
         }
         if !self.settings.enabled {
             codes.insert(0, Code::ModuleDisabled);

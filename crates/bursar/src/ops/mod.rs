@@ -3,6 +3,7 @@
 //! that its route table names before a verb is reached).
 
 pub mod batches;
+pub mod brake;
 pub mod by_hand;
 pub mod claims;
 mod clawbacks;
@@ -14,6 +15,7 @@ pub mod idempotency;
 pub mod import;
 pub mod invitations;
 pub mod limits;
+pub mod log_signature;
 pub mod master_key;
 pub mod nodes;
 pub mod notices;

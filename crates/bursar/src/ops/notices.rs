@@ -254,6 +254,7 @@ async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Resul
         Audience::Preparers => mails::people_of(db, &people(Permission::Prepare)).await?,
         Audience::Payers => mails::people_of(db, &people(Permission::Pay)).await?,
         Audience::Admins => mails::people_of(db, &people(Permission::Administer)).await?,
+        Audience::Auditors => mails::people_of(db, &people(Permission::Audit)).await?,
         Audience::BatchPeople => {
             let mut found = Vec::new();
             for person in &facts.people {

@@ -268,6 +268,26 @@ pub async fn rows(db: &mut Db, after: i64, limit: i64) -> Result<Vec<Row>> {
     rows.iter().map(read).collect()
 }
 
+/// The hashes of rows from `after` on, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hashes(db: &mut Db, after: i64, limit: i64) -> Result<Vec<String>> {
+    let sql = "SELECT hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let rows = db.all(sqlx::query(sql).bind(after).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// What the rows after one, up to another, are about.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn subjects(db: &mut Db, after: i64, last: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT subject FROM audit WHERE seq > $1 AND seq <= $2";
+    let rows = db.all(sqlx::query(sql).bind(after).bind(last)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Rows that wait, as they will stand in the chain if nothing else comes between: their hashes are not known yet.
 const WAITING: &str = "SELECT place - (SELECT MIN(place) FROM audit_waiting) + 1 + COALESCE((SELECT value FROM counter WHERE name = 'audit'), 0) AS seq, \
      at, actor, action, subject, detail, '' AS previous_hash, '' AS hash FROM audit_waiting";

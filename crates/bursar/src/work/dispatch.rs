@@ -25,7 +25,7 @@ use super::unfunded::Refusals;
 use super::{Death, Done, Work, connect, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
-use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
+use crate::ops::{OpsError, Result, brake, safe_mode, vendors as connections};
 use crate::store::submissions::{self, New};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self};
@@ -98,10 +98,11 @@ pub async fn funds(work: &Work, now: i64) -> Done {
     Ok(intended)
 }
 
-/// Nothing is sent in safe mode.
+/// Nothing is sent in safe mode, nor while the books do not balance.
 async fn rests(work: &Work) -> Result<bool> {
-    let on = safe_mode::on(&mut work.app.store.read().await?).await?;
-    Ok(on && !payout::planted::on("sends_in_safe_mode"))
+    let mut db = work.app.store.read().await?;
+    let on = safe_mode::on(&mut db).await? && !payout::planted::on("sends_in_safe_mode");
+    Ok(on || brake::on(&mut db).await?)
 }
 
 /// A queued attempt that may be sent, with what is needed to build its request.

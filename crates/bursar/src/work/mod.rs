@@ -8,8 +8,8 @@
 //! `movements` reads what the vendors themselves say of our balance and holds it against the books;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
-//! `sweep` forgets what need not be kept. `ask` and `connect` are the look-ups that a face may await beside a verb. What is
-//! deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
+//! `sweep` forgets what need not be kept, and `guard` looks whether what must always hold does. `ask` and `connect` are the
+//! look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
 mod aside;
 pub mod ask;
@@ -19,6 +19,7 @@ pub mod connect;
 mod credit;
 pub mod dispatch;
 pub mod exports;
+pub mod guard;
 pub mod imports;
 pub mod intake;
 mod last_gates;
@@ -259,6 +260,7 @@ pub fn start(work: Work) -> Loops {
     run!("imports", imports::once, imports, LONG_PASS);
     run!("exports", exports::once, exports, LONG_PASS);
     run!("trail", trail::once, trail, PASS);
+    run!("guard", guard::once, sweep, LONG_PASS);
     Loops { tasks, stop }
 }
 

@@ -15,6 +15,7 @@ use bursar_sim::world;
 mod api;
 mod at_rest;
 mod books;
+mod brake;
 mod browser;
 mod canary;
 mod dashboard;

@@ -23,16 +23,16 @@ use crate::scenarios::Stage;
 use crate::world::World;
 
 /// A connection of its own to the database of a world, as an administrator's `psql` would have it.
-async fn beside(world: &World) -> AnyConnection {
+pub(crate) async fn beside(world: &World) -> AnyConnection {
     AnyConnection::connect(&world.app.config.database_url).await.unwrap()
 }
 
-async fn run(database: &mut AnyConnection, sql: &str) -> Result<(), String> {
+pub(crate) async fn run(database: &mut AnyConnection, sql: &str) -> Result<(), String> {
     let done = database.execute(AssertSqlSafe(sql.to_owned()).into_sql_str()).await;
     done.map(|_| ()).map_err(|error| error.to_string())
 }
 
-async fn text(database: &mut AnyConnection, sql: &str) -> String {
+pub(crate) async fn text(database: &mut AnyConnection, sql: &str) -> String {
     database.fetch_one(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap().get(0)
 }
 

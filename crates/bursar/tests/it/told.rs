@@ -211,6 +211,7 @@ async fn nothing_is_eligible_while_payouts_are_off() {
     for (line, back, code) in [
         ("settings payouts off", "settings payouts on", Code::ModuleDisabled),
         ("safe-mode on", "safe-mode off", Code::SafeMode),
+        ("brake on", "brake off", Code::BooksDoNotBalance),
     ] {
         play(&mut stage, line).await;
         let program = Program::of(&stage.world, Role::Admin, None).await;

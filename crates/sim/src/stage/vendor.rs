@@ -1,5 +1,6 @@
 //! What vendors do in a scenario: faults, balances, and events that nobody should believe.
 
+use bursar::ops::brake;
 use bursar::ops::vendors::Credentials;
 use bursar::store::aside;
 use bursar::store::events::{self, New};
@@ -65,6 +66,8 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             }
         }
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
+        ("brake", ["on"]) => brake_on(world).await?,
+        ("brake", ["off"]) => brake::release(&world.app, &world.actor, "looked").await.map_err(odd)?,
         ("forget", ["accounts"]) => world.forget_accounts().await,
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
@@ -157,6 +160,16 @@ async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
         }
         Ok(())
     });
+    set.map_err(odd)
+}
+
+/// As after a look that found something broken.
+async fn brake_on(world: &World) -> Outcome {
+    let broken =
+        json!([{ "id": "I05", "says": "every journal sums to zero in every currency", "what": "jrn_1" }]);
+    let state = json!({ "at": world.now(), "broken": broken }).to_string();
+    let set: bursar::ops::Result<()> =
+        transact!(world.app, |tx| { Ok(meta::set(tx, "brake", &state).await?) });
     set.map_err(odd)
 }
 

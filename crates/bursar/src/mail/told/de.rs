@@ -10,7 +10,7 @@ pub fn gate(code: Code) -> Told {
     match code {
         Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
             told("Wir bereiten diese Auszahlung noch vor.", "Sie müssen nichts tun."),
-        Code::ModuleDisabled | Code::SafeMode =>
+        Code::ModuleDisabled | Code::SafeMode | Code::BooksDoNotBalance =>
             told("Auszahlungen ruhen im Moment.", "Sie müssen nichts tun; was Sie verdient haben, bleibt Ihnen."),
         Code::VendorNotConnected =>
             told("Über diesen Zahlungsdienst können wir im Moment nicht zahlen.", "Sie müssen nichts tun, oder Sie wählen unter „Wie ich bezahlt werde“ den anderen."),

@@ -10,7 +10,7 @@ pub fn gate(code: Code) -> Told {
     match code {
         Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
             told("We are still preparing this payout.", "You need not do anything."),
-        Code::ModuleDisabled | Code::SafeMode =>
+        Code::ModuleDisabled | Code::SafeMode | Code::BooksDoNotBalance =>
             told("Payouts are paused at the moment.", "You need not do anything; what you have earned stays yours."),
         Code::VendorNotConnected =>
             told("We cannot pay through this payment service at the moment.", "You need not do anything, or you can choose the other one under “How I am paid”."),

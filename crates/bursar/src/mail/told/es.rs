@@ -10,7 +10,7 @@ pub fn gate(code: Code) -> Told {
     match code {
         Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
             told("Todavía estamos preparando este pago.", "No tiene que hacer nada."),
-        Code::ModuleDisabled | Code::SafeMode =>
+        Code::ModuleDisabled | Code::SafeMode | Code::BooksDoNotBalance =>
             told("Los pagos están en pausa en este momento.", "No tiene que hacer nada; lo que ha ganado sigue siendo suyo."),
         Code::VendorNotConnected =>
             told("En este momento no podemos pagar por este servicio de pago.", "No tiene que hacer nada, o puede elegir el otro en «Cómo me pagan»."),

@@ -10,7 +10,7 @@ pub fn gate(code: Code) -> Told {
     match code {
         Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
             told("Nous préparons encore ce versement.", "Vous n’avez rien à faire."),
-        Code::ModuleDisabled | Code::SafeMode =>
+        Code::ModuleDisabled | Code::SafeMode | Code::BooksDoNotBalance =>
             told("Les versements sont suspendus pour le moment.", "Vous n’avez rien à faire ; ce que vous avez gagné vous reste acquis."),
         Code::VendorNotConnected =>
             told("Nous ne pouvons pas payer par ce service de paiement pour le moment.", "Vous n’avez rien à faire, ou vous pouvez choisir l’autre sous « Comment je suis payé »."),

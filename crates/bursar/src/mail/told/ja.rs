@@ -10,7 +10,7 @@ pub fn gate(code: Code) -> Told {
     match code {
         Code::BatchEmpty | Code::ReleaseNeedsOtherPerson | Code::OverLimit | Code::AlreadyPaying | Code::PermissionDenied =>
             told("この支払いは準備中です。", "お手続きは不要です。"),
-        Code::ModuleDisabled | Code::SafeMode =>
+        Code::ModuleDisabled | Code::SafeMode | Code::BooksDoNotBalance =>
             told("現在、支払いは停止しています。", "お手続きは不要です。獲得された額はそのまま残ります。"),
         Code::VendorNotConnected =>
             told("現在、この決済サービスではお支払いできません。", "お手続きは不要です。「受け取り方法」で別のサービスを選ぶこともできます。"),

@@ -9,26 +9,33 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 
-use super::frame::{Frame, Place, Visit};
+use super::frame::{Frame, Place, Told, Visit};
 use super::history;
 use super::particulars::particulars;
 use super::words::{When, count, plain};
 use crate::app::App;
 use crate::clock;
+use crate::ops::brake::{self, Broken};
 use crate::ops::people::OPERATOR;
 use crate::ops::verify::{self, Stretch};
 use crate::store::audit::{self, Filter, Row};
 use crate::store::roster::{self, Kind};
 use crate::store::{self, Db};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, Query, sealed};
-use crate::web::{Need, Route, get};
+use crate::web::form::{Form, ListQuery, Query, sealed};
+use crate::web::{Need, Route, get, post};
 
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let audits = Need::May(Permission::Audit);
-    vec![get("/activity", audits, list), get("/activity/chain", audits, chain)]
+    vec![
+        get("/activity", audits, list),
+        get("/activity/chain", audits, chain),
+        get("/activity/books", audits, books),
+        post("/activity/books/release", Need::May(Permission::Administer), release)
+            .proved("Let payments go on"),
+    ]
 }
 
 /// What Bursar does by itself is noted under the names of its loops; people choose it as one.
@@ -304,4 +311,76 @@ async fn chain(State(app): State<App>, visit: Visit, Query(ask): Query<From>) ->
     let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
     let frame = visit.frame("The chain of the activity log", Place::Activity);
     visit.show(&ChainPage { frame, stretch, total, next })
+}
+
+/// So many things that do not hold are listed on the page.
+const LISTED: usize = 100;
+
+/// Something that does not hold, with the page of what it is about.
+struct BrokenRow {
+    id: String,
+    says: String,
+    what: String,
+    address: Option<String>,
+}
+
+struct BrakeBox {
+    since: String,
+    broken: Vec<BrokenRow>,
+}
+
+#[derive(Template)]
+#[template(path = "activity_books.html")]
+struct BooksPage {
+    frame: Frame,
+    brake: Option<BrakeBox>,
+    more: usize,
+    may_release: bool,
+}
+
+async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+    let mut db = app.store.read().await?;
+    let state = brake::state(&mut db).await?;
+    let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
+    let ids: Vec<String> = broken.iter().take(LISTED).map(|one| one.what.clone()).collect();
+    let called = audit::called(&mut db, &ids).await?;
+    let row = |one: &Broken| {
+        let number = called.get(&one.what).cloned();
+        let page = match one.what.split_once('_') {
+            Some(("ptx", _)) => number.as_ref().map(|number| format!("/transactions/PT-{number:0>6}")),
+            Some(("rwd", _)) => number.as_ref().map(|number| format!("/rewards/{number}")),
+            _ => None,
+        };
+        let what = match (&page, number) {
+            (Some(page), Some(_)) => page.rsplit('/').next().unwrap_or_default().to_owned(),
+            _ => one.what.clone(),
+        };
+        BrokenRow { id: one.id.clone(), says: one.says.clone(), what, address: page }
+    };
+    let page = BooksPage {
+        brake: state.as_ref().map(|brake| BrakeBox {
+            since: clock::told(brake.at),
+            broken: broken.iter().take(LISTED).map(row).collect(),
+        }),
+        more: broken.len().saturating_sub(LISTED),
+        may_release: visit.may(Permission::Administer),
+        frame: visit.frame("What must hold", Place::Activity),
+    };
+    visit.show(&page)
+}
+
+/// What it was, and why payments may go on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Looked {
+    #[serde(default)]
+    note: String,
+}
+
+async fn release(State(app): State<App>, visit: Visit, Form(sent): Form<Looked>) -> Result<Response, Fault> {
+    let told = match brake::release(&app, &visit.actor, &sent.note).await {
+        Ok(()) => Told::good("Payments go on. What you looked at does not stop them again."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on("/activity/books"))
 }

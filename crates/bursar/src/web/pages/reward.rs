@@ -54,7 +54,7 @@ struct Gate {
 /// The gates in the order in which people think of them, each with the codes that close it.
 #[rustfmt::skip]
 const GATES: [(&str, &[Code]); 12] = [
-    ("Payouts switched on", &[Code::ModuleDisabled, Code::SafeMode]),
+    ("Payouts switched on", &[Code::ModuleDisabled, Code::SafeMode, Code::BooksDoNotBalance]),
     ("Approved", &[Code::RewardNotApproved]),
     ("Cash", &[Code::RewardNotCash]),
     ("Not expired", &[Code::RewardExpired]),

@@ -1,0 +1,241 @@
+//! The brake: while something that must always hold of the money does not, nothing is sent, until an administrator has
+//! looked and said what it was. What is with the vendors is followed as always.
+//!
+//! A pass a minute walks the rows that the activity log has gained, and asks the rules of the payments they name; a pass
+//! a day asks every rule of everything. What people have looked at stops nothing again, unless it was mended meanwhile and
+//! breaks anew. What is deliberately not here: the rules (`store::invariants`), and the rest that must hold (`verify`).
+
+use std::collections::BTreeSet;
+
+use payout::Refusal;
+use payout::notice::Notice;
+use serde::{Deserialize, Serialize};
+
+use super::verify::{self, CHAIN, Invariant};
+use super::{OpsError, Result, log_signature};
+use crate::app::{Actor, App};
+use crate::store::{self, Db, Tx, audit, invariants, meta, outbox};
+use crate::transact;
+
+/// The names of its states in `meta`.
+const BRAKE: &str = "brake";
+const KNOWN: &str = "brake_known";
+const WALKED: &str = "brake_walked";
+/// Between two passes, whoever makes them.
+const LOOKS_US: i64 = 60_000_000;
+/// Between two passes over everything.
+const WHOLE_US: i64 = 86_400_000_000;
+/// The most rows of the log that one pass walks.
+const ROWS: i64 = 20_000;
+/// The most that a mail names.
+const SHOWN: usize = 20;
+
+/// One thing that does not hold, and of what.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Broken {
+    /// The rule's number in the payment protocol.
+    pub id: String,
+    /// What must hold.
+    pub says: String,
+    /// What breaks it: an id, mostly.
+    pub what: String,
+}
+
+impl Broken {
+    fn sentence(&self) -> String {
+        format!("{}: {}: {}", self.id, self.says, self.what)
+    }
+}
+
+/// Nothing is sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Brake {
+    /// Since when.
+    pub at: i64,
+    /// What does not hold.
+    pub broken: Vec<Broken>,
+}
+
+/// How far the log was walked, and when everything was asked.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Walked {
+    row: i64,
+    whole_at: i64,
+}
+
+async fn read<T: for<'a> Deserialize<'a>>(db: &mut Db, name: &str) -> store::Result<Option<T>> {
+    let Some(text) = meta::get(db, name).await? else { return Ok(None) };
+    let corrupt = |error: serde_json::Error| store::StoreError::Corrupt(format!("{name}: {error}"));
+    serde_json::from_str(&text).map(Some).map_err(corrupt)
+}
+
+async fn write<T: Serialize>(tx: &mut Tx, name: &str, value: &T) -> store::Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| store::StoreError::Corrupt(error.to_string()))?;
+    meta::set(tx, name, &text).await
+}
+
+/// What stands; `None` while payments go on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
+    read(db, BRAKE).await
+}
+
+/// Whether nothing is sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn on(db: &mut Db) -> store::Result<bool> {
+    Ok(meta::get(db, BRAKE).await?.is_some())
+}
+
+/// One pass, unless somebody has made one within the minute; how many new things do not hold.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn look(app: &App, now: i64) -> Result<usize> {
+    let mut db = app.store.read().await?;
+    if outbox::last_told(&mut db, BRAKE, "").await?.is_some_and(|last| last + LOOKS_US > now) {
+        return Ok(0);
+    }
+    drop(db);
+    if !transact!(app, |tx| { Ok(outbox::may_tell(tx, BRAKE, "", now, now - LOOKS_US).await?) })? {
+        return Ok(0);
+    }
+    let mut db = app.store.read().await?;
+    let walked: Walked = read(&mut db, WALKED).await?.unwrap_or_default();
+    let whole = now.saturating_sub(walked.whole_at) >= WHOLE_US || now < walked.whole_at;
+    let (mut found, row) = since(&mut db, walked.row).await?;
+    if whole {
+        found.retain(|one| one.says == CHAIN);
+        found.extend(verify::rules(&mut db).await?);
+    }
+    drop(db);
+    tell_metrics(&found, whole);
+    let new = transact!(app, |tx| {
+        let walked = Walked { row, whole_at: if whole { now } else { walked.whole_at } };
+        write(tx, WALKED, &walked).await?;
+        note(tx, app, &found, whole, now).await
+    })?;
+    if whole {
+        log_signature::sign_for_the_day(app, now).await?;
+    }
+    Ok(new)
+}
+
+/// Walks the rows of the log after this one, and asks the rules of the payments that they name.
+async fn since(db: &mut Db, row: i64) -> store::Result<(Vec<Invariant>, i64)> {
+    let stretch = verify::stretch(db, row + 1, ROWS).await?;
+    let subjects = audit::subjects(db, row, stretch.last).await?;
+    let (payments, others): (Vec<String>, Vec<String>) =
+        subjects.into_iter().partition(|subject| subject.starts_with("ptx_"));
+    let batches: Vec<String> = others.into_iter().filter(|subject| subject.starts_with("bat_")).collect();
+    let mut payments: BTreeSet<String> = payments.into_iter().collect();
+    payments.extend(invariants::payments_of(db, &batches).await?);
+    let payments: Vec<String> = payments.into_iter().collect();
+    let mut found = verify::of_payments(db, &payments).await?;
+    let checked = stretch.last + 1 - stretch.first;
+    found.push(Invariant { id: "I22", says: CHAIN, stops: false, checked, violations: stretch.violations });
+    Ok((found, stretch.last.max(row)))
+}
+
+fn tell_metrics(found: &[Invariant], whole: bool) {
+    if whole {
+        for one in found {
+            let broken = u32::try_from(one.violations.len()).unwrap_or(u32::MAX);
+            metrics::gauge!("bursar_invariant_broken", "invariant" => one.id, "says" => one.says).set(broken);
+        }
+    }
+    let checked: i64 = found.iter().map(|one| one.checked).sum();
+    metrics::counter!("bursar_invariants_checked_total").increment(checked.unsigned_abs());
+}
+
+/// Writes down what does not hold and is not known yet, puts the brake on where it is about money, and tells of it. A pass
+/// over everything forgets of what is known what holds again.
+async fn note(tx: &mut Tx, app: &App, found: &[Invariant], whole: bool, now: i64) -> Result<usize> {
+    let broken = |one: &Invariant, what: &String| Broken {
+        id: one.id.to_owned(),
+        says: one.says.to_owned(),
+        what: what.clone(),
+    };
+    let every =
+        |one: &Invariant| one.violations.iter().map(|what| broken(one, what)).collect::<Vec<Broken>>();
+    let stopping: BTreeSet<Broken> = found.iter().filter(|one| one.stops).flat_map(every).collect();
+    let telling: BTreeSet<Broken> = found.iter().filter(|one| !one.stops).flat_map(every).collect();
+    let mut known: BTreeSet<Broken> = read(tx, KNOWN).await?.unwrap_or_default();
+    if whole {
+        // The chain is not walked from its first row each day, so what is known of it stays known.
+        known.retain(|one| one.says == CHAIN || stopping.contains(one) || telling.contains(one));
+    }
+    let before = state(tx).await?;
+    let standing: BTreeSet<Broken> = before.iter().flat_map(|brake| brake.broken.iter().cloned()).collect();
+    let is_new = |one: &&Broken| !known.contains(one) && !standing.contains(one);
+    let stops: Vec<Broken> = stopping.iter().filter(is_new).cloned().collect();
+    let tells: Vec<Broken> = telling.iter().filter(is_new).cloned().collect();
+    known.extend(tells.iter().cloned());
+    write(tx, KNOWN, &known).await?;
+    if !stops.is_empty() {
+        let at = before.map_or(now, |brake| brake.at);
+        let all = standing.into_iter().chain(stops.iter().cloned()).collect();
+        write(tx, BRAKE, &Brake { at, broken: all }).await?;
+    }
+    for (new, stopped) in [(&stops, true), (&tells, false)] {
+        if !new.is_empty() {
+            tell(tx, app, new, stopped, now).await?;
+        }
+    }
+    Ok(stops.len() + tells.len())
+}
+
+async fn tell(tx: &mut Tx, app: &App, new: &[Broken], stopped: bool, now: i64) -> Result<()> {
+    let sentences: Vec<String> = new.iter().map(Broken::sentence).collect();
+    for sentence in &sentences {
+        tracing::error!(stopped, "what must always hold does not: {sentence}");
+    }
+    metrics::counter!("bursar_alarms_total").increment(1);
+    let shown: Vec<&String> = sentences.iter().take(SHOWN).collect();
+    let detail = serde_json::json!({
+        "broken": shown, "more": sentences.len().saturating_sub(SHOWN), "stopped": stopped,
+    });
+    tx.audit(audit::Entry {
+        at: now,
+        actor: "guard".to_owned(),
+        action: "books_do_not_balance",
+        subject: BRAKE.to_owned(),
+        detail: detail.to_string(),
+    });
+    let notice = (Notice::BooksDoNotBalance, BRAKE.to_owned(), detail.to_string());
+    Ok(outbox::write(tx, &app.clock, now, [notice]).await?)
+}
+
+/// An administrator has looked at what does not hold, and says what it was: payments go on, and the same stops them no more.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a word of what it was.
+pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
+    let words = words.trim();
+    if words.is_empty() {
+        let sentence = "Say what it was and why payments may go on. Nothing was changed.";
+        return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
+    }
+    transact!(app, |tx| {
+        let Some(brake) = state(tx).await? else { return Ok(()) };
+        let mut known: BTreeSet<Broken> = read(tx, KNOWN).await?.unwrap_or_default();
+        known.extend(brake.broken.iter().cloned());
+        write(tx, KNOWN, &known).await?;
+        meta::unset(tx, BRAKE).await?;
+        let detail = serde_json::json!({ "note": words, "brake": brake });
+        tx.audit(audit::Entry {
+            at: app.clock.now(),
+            actor: actor.id.to_string(),
+            action: "books_looked_at",
+            subject: BRAKE.to_owned(),
+            detail: detail.to_string(),
+        });
+        Ok(())
+    })?;
+    app.nudge.dispatch.ring();
+    app.nudge.tell_watchers();
+    Ok(())
+}

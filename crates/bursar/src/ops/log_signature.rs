@@ -1,0 +1,337 @@
+//! How far the activity log reaches, signed with the master key and put on record outside the database: once a day in the
+//! program's own log and in a mail to the auditors. Whoever can write into the database can cut the newest rows off and
+//! chain others in their place; they cannot make the log agree with what was signed before.
+//!
+//! What is signed are the number of rows, the hash of the last, and the root of a Merkle tree over the hashes of all (as in
+//! RFC 6962), so that one row can be proven to be in the log without showing the others. What is deliberately not here: the
+//! chain (`verify`), and writing rows (`store::audit`).
+
+use payout::notice::Notice;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{OpsError, Result};
+use crate::app::App;
+use crate::clock;
+use crate::secrets::MasterKey;
+use crate::store::{self, Db, StoreError, audit, outbox};
+use crate::transact;
+
+/// How many hashes are read at a time.
+const PAGE: i64 = 20_000;
+const DAY_US: i64 = 86_400_000_000;
+
+/// A node of the tree.
+type Hash = [u8; 32];
+
+/// How far the log reaches: `ROWS.LAST.ROOT.TAG`, hexadecimal but for the number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signature {
+    /// How many rows.
+    pub rows: i64,
+    /// The hash of the last.
+    last: String,
+    /// The root of the tree over all.
+    root: String,
+    tag: String,
+}
+
+impl Signature {
+    fn of(key: &MasterKey, rows: i64, last: String, root: String) -> Self {
+        let tag = key.sign(&message(rows, &last, &root));
+        Self { rows, last, root, tag }
+    }
+
+    /// Reads what [`std::fmt::Display`] writes; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split('.').map(str::to_owned);
+        let (rows, last, root, tag) =
+            (parts.next()?.parse().ok()?, parts.next()?, parts.next()?, parts.next()?);
+        parts.next().is_none().then_some(Self { rows, last, root, tag })
+    }
+
+    /// It was made with this key, and nothing in it was changed.
+    #[must_use]
+    pub fn is_genuine(&self, key: &MasterKey) -> bool {
+        key.has_signed(&message(self.rows, &self.last, &self.root), &self.tag)
+    }
+}
+
+impl std::fmt::Display for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}.{}", self.rows, self.last, self.root, self.tag)
+    }
+}
+
+fn message(rows: i64, last: &str, root: &str) -> String {
+    format!("bursar activity log\n{rows}\n{last}\n{root}")
+}
+
+fn leaf(row_hash: &str) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(row_hash).finalize().into()
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// The root of the tree over these leaves: the left part is the largest power of two that leaves something for the right.
+fn root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => Sha256::new().finalize().into(),
+        [only] => *only,
+        more => {
+            let (left, right) = more.split_at(split(more.len()));
+            node(&root(left), &root(right))
+        }
+    }
+}
+
+fn split(length: usize) -> usize {
+    length.next_power_of_two() / 2
+}
+
+/// The nodes beside the way from a leaf up to the root, the lowest first.
+fn path(leaves: &[Hash], place: usize) -> Vec<Hash> {
+    if leaves.len() < 2 {
+        return Vec::new();
+    }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    let (mut found, beside) = match place < left.len() {
+        true => (path(left, place), root(right)),
+        false => (path(right, place - left.len()), root(left)),
+    };
+    found.push(beside);
+    found
+}
+
+/// The root that follows from a leaf and the nodes beside its way; `None` where there are too few or too many of them.
+fn climb(leaf: Hash, place: usize, leaves: usize, beside: &[Hash]) -> Option<Hash> {
+    if leaves < 2 {
+        return (beside.is_empty() && place < leaves).then_some(leaf);
+    }
+    let (last, rest) = beside.split_last()?;
+    let left = split(leaves);
+    Some(match place < left {
+        true => node(&climb(leaf, place, left, rest)?, last),
+        false => node(last, &climb(leaf, place - left, leaves - left, rest)?),
+    })
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Hash> {
+    let bytes: Vec<u8> = (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect::<Option<_>>()?;
+    bytes.try_into().ok()
+}
+
+/// The leaves of the first so many rows, and the hash of the last of them.
+async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
+    let (mut leaves, mut last, mut at) = (Vec::new(), String::new(), 0);
+    while at < rows {
+        let some = audit::hashes(db, at, PAGE.min(rows - at)).await?;
+        let Some(newest) = some.last() else { break };
+        last.clone_from(newest);
+        at += i64::try_from(some.len()).unwrap_or(i64::MAX);
+        leaves.extend(some.iter().map(|hash| leaf(hash)));
+    }
+    Ok((leaves, last))
+}
+
+/// Signs how far the log reaches now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sign(app: &App) -> Result<Signature> {
+    let mut db = app.store.read().await?;
+    let rows = store::counted(&mut db, "audit").await?;
+    let (leaves, last) = leaves(&mut db, rows).await?;
+    Ok(Signature::of(&app.master_key, rows, last, hex(&root(&leaves))))
+}
+
+/// Signs it once a day, and puts it on record outside the database.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
+    let name = Notice::LogSigned.as_str();
+    let told = outbox::last_told(&mut app.store.read().await?, name, "").await?;
+    if told.is_some_and(|last| last + DAY_US > now) {
+        return Ok(());
+    }
+    let signature = sign(app).await?;
+    let told = transact!(app, |tx| {
+        if !outbox::may_tell(tx, name, "", now, now - DAY_US).await? {
+            return Ok(false);
+        }
+        let detail = serde_json::json!({
+            "rows": signature.rows, "signature": signature.to_string(), "date": clock::date(now),
+        });
+        let notice = (Notice::LogSigned, name.to_owned(), detail.to_string());
+        outbox::write(tx, &app.clock, now, [notice]).await?;
+        Ok(true)
+    })?;
+    if told {
+        tracing::info!(rows = signature.rows, signature = %signature, "the activity log is signed");
+    }
+    Ok(())
+}
+
+/// How a log differs from what was signed of it; `None` where it agrees.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> store::Result<Option<String>> {
+    if !signed.is_genuine(key) {
+        return Ok(Some(
+            "the signature was not made with this installation's key, or was changed".to_owned(),
+        ));
+    }
+    let (leaves, last) = leaves(db, signed.rows).await?;
+    let there = i64::try_from(leaves.len()).unwrap_or(i64::MAX);
+    if there < signed.rows {
+        let told = format!("{} rows were signed and {there} are there: rows were cut off", signed.rows);
+        return Ok(Some(told));
+    }
+    let same = last == signed.last && hex(&root(&leaves)) == signed.root;
+    Ok((!same).then(|| format!("the first {} rows are not those that were signed", signed.rows)))
+}
+
+/// That one row is in the log, for whoever does not see the others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Proof {
+    /// The row's place, from 1.
+    pub row: i64,
+    /// When (microseconds UTC).
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// How.
+    pub detail: String,
+    /// The hash of the row before it.
+    pub previous_hash: String,
+    /// The nodes beside the way from the row's leaf to the root, the lowest first.
+    pub path: Vec<String>,
+    /// What was signed.
+    pub signature: String,
+}
+
+/// Proves that a row is in the log as it is now.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is no such row.
+pub async fn prove(app: &App, row: i64) -> Result<Proof> {
+    let mut db = app.store.read().await?;
+    let rows = store::counted(&mut db, "audit").await?;
+    let found = match row {
+        1.. => audit::rows(&mut db, row - 1, 1).await?.pop().filter(|found| found.seq == row),
+        _ => None,
+    };
+    let found = found.ok_or(OpsError::Missing)?;
+    let (leaves, last) = leaves(&mut db, rows).await?;
+    let place = usize::try_from(row - 1).unwrap_or(usize::MAX);
+    if place >= leaves.len() {
+        return Err(OpsError::Internal(StoreError::Corrupt("the activity log has gaps".to_owned())));
+    }
+    let signature = Signature::of(&app.master_key, rows, last, hex(&root(&leaves)));
+    Ok(Proof {
+        row,
+        at: found.at,
+        actor: found.actor,
+        action: found.action,
+        subject: found.subject,
+        detail: found.detail,
+        previous_hash: found.previous_hash,
+        path: path(&leaves, place).iter().map(hex).collect(),
+        signature: signature.to_string(),
+    })
+}
+
+impl Proof {
+    /// Why it proves nothing; `None` where it holds.
+    #[must_use]
+    pub fn flaw(&self, key: &MasterKey) -> Option<&'static str> {
+        let Some(signed) = Signature::parse(&self.signature) else {
+            return Some("its signature cannot be read");
+        };
+        if !signed.is_genuine(key) {
+            return Some("its signature was not made with this installation's key");
+        }
+        let row = audit::Row {
+            seq: self.row,
+            at: self.at,
+            actor: self.actor.clone(),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            detail: self.detail.clone(),
+            previous_hash: self.previous_hash.clone(),
+            hash: String::new(),
+        };
+        let places = (usize::try_from(self.row - 1), usize::try_from(signed.rows));
+        let beside: Option<Vec<Hash>> = self.path.iter().map(|one| unhex(one)).collect();
+        let reached = match (places, beside) {
+            ((Ok(place), Ok(rows)), Some(beside)) => climb(leaf(&row.computed_hash()), place, rows, &beside),
+            _ => None,
+        };
+        let holds = reached.is_some_and(|root| hex(&root) == signed.root);
+        (!holds).then_some("the row is not one of those that were signed, or was changed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(count: usize) -> Vec<Hash> {
+        (0..count).map(|place| leaf(&place.to_string())).collect()
+    }
+
+    #[test]
+    fn every_leaf_of_every_tree_is_proven_and_no_other() {
+        for count in 1..40 {
+            let leaves = grown(count);
+            let root = root(&leaves);
+            for place in 0..count {
+                let beside = path(&leaves, place);
+                assert_eq!(climb(leaves[place], place, count, &beside), Some(root), "{place} of {count}");
+                for other in (0..count).filter(|other| *other != place) {
+                    assert_ne!(climb(leaves[other], place, count, &beside), Some(root));
+                }
+                let longer = [beside.clone(), vec![root]].concat();
+                assert_ne!(climb(leaves[place], place, count, &longer), Some(root));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_says_how_many_leaves_it_has() {
+        let mut roots: Vec<Hash> = (0..40).map(|count| root(&grown(count))).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        assert_eq!(roots.len(), 40);
+    }
+
+    #[test]
+    fn a_signature_is_read_as_it_is_written_and_holds_for_one_key() {
+        let (key, other) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+        let signed = Signature::of(&key, 12, "ab".to_owned(), "cd".to_owned());
+        assert_eq!(Signature::parse(&format!(" {signed}\n")), Some(signed.clone()));
+        assert!(signed.is_genuine(&key) && !signed.is_genuine(&other));
+        assert!(!Signature { rows: 11, ..signed.clone() }.is_genuine(&key));
+        for bad in ["", "12", "12.ab.cd", "x.ab.cd.ef", "12.ab.cd.ef.gh"] {
+            assert_eq!(Signature::parse(bad), None, "{bad}");
+        }
+        let cut = Signature::parse("12.ab.cd.00").map(|cut| cut.is_genuine(&key));
+        assert_eq!(cut, Some(false));
+    }
+}
