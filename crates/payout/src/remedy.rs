@@ -124,7 +124,7 @@ pub fn set_aside() -> &'static [Choice] {
         &[choice(
             Deed::Wait,
             Who::Admin,
-            "Have whoever looks after Bursar put the record right; it says here what is wrong with it. It is tried again every hour, and the money stays where it is meanwhile.",
+            "Have whoever looks after Bursar put the record right; it says here what is wrong with it. It is tried again every hour, and nothing more is sent for it meanwhile.",
         )]
     }
 }

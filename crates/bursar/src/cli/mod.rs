@@ -62,7 +62,7 @@ enum Command {
     Reconcile(reconcile::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
-    /// Let payments go on after an administrator has looked at what did not hold
+    /// Say whether a broken rule has stopped payments; --release lets them go on
     Brake(verify::BrakeOptions),
     /// Look at the audit trail
     Audit {

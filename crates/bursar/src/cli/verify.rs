@@ -146,10 +146,13 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
         return Ok(());
     }
     let Some(state) = state else {
-        output::say("Nothing stops payments: what must hold of the money does.");
+        output::say("Nothing stops payments. `bursar verify` checks every rule now.");
         return Ok(());
     };
-    output::say(&format!("Nothing is sent since {}. This does not hold:", clock::told(state.at)));
+    output::say(&format!(
+        "Nothing has been sent since {}, because these rules are broken:",
+        clock::told(state.at)
+    ));
     state.broken.iter().for_each(|one| output::say(&format!("  {}  {}: {}", one.id, one.says, one.what)));
     output::say("Find out why, then: bursar brake --release \"what it was\"");
     Ok(())

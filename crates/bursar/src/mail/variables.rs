@@ -82,7 +82,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::LoginLinkShown => &[&[
             is("by", "who was shown the link"),
             is("whose", "the name of whoever signs in with it"),
-            is("address", "where they sign in with"),
+            is("address", "the address they sign in with"),
             is("role", "their role"),
             is("date", "the day it was shown"),
         ]],
@@ -126,7 +126,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("more", "how many there are beyond the first twenty"),
         ]],
         Notice::BooksDoNotBalance => &[&[
-            is("broken", "the first twenty things that do not hold, a sentence each"),
+            is("broken", "the first twenty things that are broken, a sentence each"),
             is("more", "how many there are beyond the first twenty"),
             is("stopped", "true where nothing is sent until an administrator has looked"),
         ]],
@@ -174,7 +174,7 @@ pub fn sample(notice: Notice) -> Value {
         picked.insert(variable.name.to_owned(), found.map(Value::take).unwrap_or_default());
     }
     if notice == Notice::BooksDoNotBalance {
-        let told = "I05: every journal sums to zero in every currency: jrn_01JQ";
+        let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
         picked.insert("broken".to_owned(), json!([told]));
         picked.insert("stopped".to_owned(), json!(true));
     }

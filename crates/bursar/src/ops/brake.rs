@@ -43,7 +43,7 @@ pub struct Broken {
 
 impl Broken {
     fn sentence(&self) -> String {
-        format!("{}: {}: {}", self.id, self.says, self.what)
+        format!("Rule {} (“{}”) is broken by {}", self.id, self.says, self.what)
     }
 }
 
@@ -80,6 +80,14 @@ async fn write<T: Serialize>(tx: &mut Tx, name: &str, value: &T) -> store::Resul
 /// When the database does not answer.
 pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
     read(db, BRAKE).await
+}
+
+/// What is broken and stops nothing: it is not about money, or people have looked at it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known(db: &mut Db) -> store::Result<Vec<Broken>> {
+    Ok(read(db, KNOWN).await?.unwrap_or_default())
 }
 
 /// Whether nothing is sent.

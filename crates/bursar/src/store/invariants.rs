@@ -166,6 +166,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: "I06",
         says: "a reward in a payment is approved, and worth what the payment pays for it",
+        stops: true,
         breaks: "SELECT r.id FROM transaction_reward tr JOIN reward r \
                  ON r.id = tr.reward_id AND r.transaction_id = tr.transaction_id \
                  WHERE r.status <> 'approved' OR tr.amount_minor <> \

@@ -108,7 +108,7 @@ pub enum Counts {
     Yes,
     /// It is an API key without the scope [`RELEASE`].
     KeyMayNot,
-    /// The login, or that of whoever made the key, may pay since less than a day: it counts from then on.
+    /// The login, or that of whoever made the key, has been allowed to pay for less than a day: it counts from then on.
     From(i64),
 }
 

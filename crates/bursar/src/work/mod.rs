@@ -9,7 +9,8 @@
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
 //! `sweep` forgets what need not be kept, and `guard` looks whether what must always hold does. `ask` and `connect` are the
-//! look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and `verdict` for answers) and writing (`ops::record`).
+//! look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and
+//! `verdict` for answers) and writing (`ops::record`).
 
 mod aside;
 pub mod ask;

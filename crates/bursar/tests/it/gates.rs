@@ -89,7 +89,7 @@ async fn fifty_pays_at_once_stay_within_the_day() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_one_person_may_pay_leaves_the_other_his_own() {
+async fn what_one_person_may_pay_leaves_the_other_their_own() {
     let mut stage = Stage::open("gates_person", 2).await;
     let batches = fifty(&mut stage).await;
     let limit = json!({"per_person_per_day": [{"value": "70.00", "currency": "USD"}]});

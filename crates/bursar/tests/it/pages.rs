@@ -465,7 +465,7 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
 }
 
 #[tokio::test]
-async fn a_partner_sees_his_own_and_nothing_else() {
+async fn a_partner_sees_their_own_and_nothing_else() {
     let world = World::open("pages_portal", 9).await;
     furnish(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;

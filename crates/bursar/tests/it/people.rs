@@ -153,7 +153,7 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
 }
 
 #[tokio::test]
-async fn nobody_takes_his_own_role_and_an_administrator_stays() {
+async fn nobody_takes_their_own_role_and_an_administrator_stays() {
     let world = World::open("people_last", 163).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let mut kim = Browser::of(&world, Role::Admin, "kim").await;

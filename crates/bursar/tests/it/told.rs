@@ -409,7 +409,7 @@ async fn a_contradicted_payment_says_first_what_is_wrong() {
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let number = stage.number("bo").await.unwrap();
     let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
-    let wrong = page.find("Stripe says something else than what is recorded here.").unwrap();
+    let wrong = page.find("Stripe says something different from what is recorded here.").unwrap();
     assert!(wrong < page.find("What is recorded here:").unwrap(), "{page}");
     assert!(page.contains("that the transfer was reversed"), "{page}");
     stage.close(Ok(())).await;

@@ -23,7 +23,7 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
             "outcome_unknown" => format!("{name}'s answer was lost: it is not known whether it has this"),
             "out_of_sight" => format!("{name} does not show it any more: a person must look"),
             "contradiction" => {
-                format!("{name} says something else than what is recorded here: a person must look")
+                format!("{name} says something different from what is recorded here: a person must look")
             }
             "asked" => format!("{name} was asked"),
             "changed nothing" => format!("{name} answered, and nothing changed"),
@@ -55,11 +55,12 @@ fn by_people(effect: &str) -> Option<&'static str> {
 fn about_money(effect: &str) -> Option<&'static str> {
     Some(match effect {
         "needs_review" => "Bursar cannot find out how it ended: a person must look",
-        "refused" => "It was refused, and moved no money",
+        "refused" => "The vendor refused this step, and it moved no money",
         "withheld" => "Nothing was sent: it waits until it may be",
         "unfunded" => "The bank payout waits: the money is not available in the payee's Stripe balance yet",
         "transfer_made" => "Stripe moved the money from our balance to the payee's Stripe balance",
         "payout_made" => "Stripe began the payout to the payee's bank",
+        "swept" => "Stripe's own schedule paid the money out of the payee's Stripe balance to their bank",
         "payout_paid" => "Stripe paid the money out to the payee's bank",
         "payout_failed" => "The bank payout failed: the money is in the payee's Stripe balance",
         "payout_canceled" => "The bank payout was canceled: the money is in the payee's Stripe balance",

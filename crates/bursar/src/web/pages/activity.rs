@@ -334,6 +334,7 @@ struct BrakeBox {
 struct BooksPage {
     frame: Frame,
     brake: Option<BrakeBox>,
+    known: Vec<BrokenRow>,
     more: usize,
     may_release: bool,
 }
@@ -342,7 +343,9 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
     let mut db = app.store.read().await?;
     let state = brake::state(&mut db).await?;
     let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
-    let ids: Vec<String> = broken.iter().take(LISTED).map(|one| one.what.clone()).collect();
+    let known = brake::known(&mut db).await?;
+    let ids = broken.iter().take(LISTED).chain(known.iter().take(LISTED)).map(|one| one.what.clone());
+    let ids: Vec<String> = ids.collect();
     let called = audit::called(&mut db, &ids).await?;
     let row = |one: &Broken| {
         let number = called.get(&one.what).cloned();
@@ -362,6 +365,7 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
             since: clock::told(brake.at),
             broken: broken.iter().take(LISTED).map(row).collect(),
         }),
+        known: known.iter().take(LISTED).map(row).collect(),
         more: broken.len().saturating_sub(LISTED),
         may_release: visit.may(Permission::Administer),
         frame: visit.frame("What must hold", Place::Activity),

@@ -98,7 +98,7 @@ pub fn fault(told: &fault::Told, request_id: &str) -> Result<Response, Fault> {
     let (title, detail) = match (unreadable, told.code == "blocked") {
         (true, _) => (
             "This payment's record cannot be read",
-            "Its money is where it was, nothing more is sent for it, and the other payments go on.",
+            "Nothing more is sent for it. What was sent already goes on at the vendor; look there. The other payments go on.",
         ),
         // What an answer to a program calls by its name stands below.
         (false, true) => (title, "Something stands in the way, so nothing was done."),

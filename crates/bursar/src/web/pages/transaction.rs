@@ -91,7 +91,7 @@ struct ShowPage {
     detail: Option<&'static str>,
     meaning: &'static str,
     reason: Option<why::Reason>,
-    /// Since when the vendor says something else than what is recorded here, and what it said, where that is known.
+    /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
     contradicted: Option<(When, Option<String>)>,
     /// Why it was set aside, since when and when last.
     aside: Option<(String, When, When)>,

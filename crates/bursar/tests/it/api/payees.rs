@@ -230,7 +230,7 @@ async fn a_tax_number_is_shown_only_to_whoever_says_why() {
 }
 
 #[tokio::test]
-async fn a_partner_reads_his_own_and_no_address_of_ours() {
+async fn a_partner_reads_their_own_and_no_address_of_ours() {
     let house = House::open("payees_own").await;
     house.furnish().await;
     set(&house, "ana", paypal("ana@example.com")).await.ok();

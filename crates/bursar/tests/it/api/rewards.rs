@@ -236,7 +236,7 @@ async fn lists_page_by_key_in_every_sort() {
 }
 
 #[tokio::test]
-async fn a_partner_sees_only_what_is_his_own() {
+async fn a_partner_sees_only_what_is_their_own() {
     let house = House::open("own").await;
     house.furnish().await;
     for (id, owner) in [("A", "ana"), ("B", "ben"), ("C", "cem")] {

@@ -19,7 +19,7 @@ fn words(pdf: &[u8]) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_statement_lists_the_year_and_is_his_own() {
+async fn a_statement_lists_the_year_and_is_their_own() {
     let mut stage = Stage::open("exports_paper", 37).await;
     let played = "partner ana paypal ana@example.com\npartner bo stripe acct_bo\nreward R1 ana 120.00 approved\n\
                   reward R3 bo 75.50 approved\nbatch B1 R1 R3\npay B1\ntick dispatch\nlater 2 seconds\ndeliver\n\

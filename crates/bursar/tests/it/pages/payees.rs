@@ -40,7 +40,7 @@ async fn the_list_is_searched_filtered_and_turned() {
 }
 
 #[tokio::test]
-async fn a_payee_is_told_whole_and_his_forms_say_what_is_wrong() {
+async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let world = World::open("pages_payee", 22).await;
     furnish(&world).await;
     approve_all(&world).await;
