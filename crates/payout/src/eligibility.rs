@@ -127,8 +127,8 @@ blockers! {
         "This batch has been paid already.", "Nothing to do: follow its payments.";
     /// After a restore.
     SafeMode = "safe_mode", Batch, Admin,
-        "The database is older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
-        "Run a reconcile and leave safe mode when it has finished.";
+        "Safe mode is on: the database may be older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
+        "Open Safe mode, which says what is still being looked up; an administrator ends it when everything is.";
     /// What must always hold of the money does not.
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
         "Something that must always hold of the money does not, so nothing is sent until an administrator has looked. Nothing has failed.",
