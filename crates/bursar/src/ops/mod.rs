@@ -6,6 +6,7 @@ pub mod backups;
 pub mod batches;
 pub mod brake;
 pub mod by_hand;
+pub mod checks;
 pub mod claims;
 mod clawbacks;
 pub mod dashboard;
