@@ -10,6 +10,7 @@ use payout::transaction::{AttemptState, Leg, State};
 use vendors::paypal;
 use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
+use super::answer::Looked;
 use super::pace::About;
 pub use super::prove::{found, not_made, parked};
 use super::{Work, connect, settle};
@@ -123,55 +124,77 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     Ok(())
 }
 
-/// Before the transfer of parked money is asked back: somebody may have reversed it at Stripe already. Answers the payment
-/// as it is then; its rewards are free when the money was found to be back.
+/// Before the transfer of parked money is asked back, or money that was given up is freed: somebody may have reversed it at
+/// Stripe already, or Stripe's own schedule may have paid it out. Answers the payment as it is then; its rewards are free when
+/// the money was found to be back.
 ///
 /// # Errors
-/// When there is no such payment or the database does not answer.
+/// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
+/// not answer.
 pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
-    if !matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
+    let given_up = found.state == State::WrittenOff;
+    if found.closed() || !(given_up || parked_at_stripe(&found)) {
         return Ok(found);
     }
-    settle::about(work, &[id], work.app.clock.now(), "person").await?;
+    // What two people have given up of an account that is not connected any more rests on their word.
+    if given_up && !may_ask(work, &found).await? {
+        return Ok(found);
+    }
+    match settle::look(work, id).await? {
+        Looked::NotShown if given_up => {}
+        looked => known(looked)?,
+    }
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
 
+fn parked_at_stripe(of: &Transaction) -> bool {
+    matches!(of.state, State::PayoutFailed | State::PayoutCanceled)
+}
+
+/// Whether the account that a payment was made from is the connected one.
+async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
+    let stripe = work.clients.stripe().await?;
+    Ok(stripe.is_some_and(|stripe| stripe.may_have(of.vendor_account.as_deref())))
+}
+
+/// Whether a look says where parked money is. What the vendor has not answered may be that it has left: whoever acts all the
+/// same pays twice, or takes another payment's money.
+pub(super) fn known(looked: Looked) -> Result<()> {
+    let told = match looked {
+        Looked::Through => return Ok(()),
+        Looked::NotShown => {
+            "Stripe does not show us all that it has of this payment, so it is not known where the money is. Nothing was changed. If it stays so, two people can record what became of the money."
+        }
+        Looked::NotAnswered => {
+            "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."
+        }
+    };
+    Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", told)))
+}
+
 /// Before a failed payment is sent again: what Stripe says of the payee's account, and, where the money lies in their balance,
-/// whether the transfer still stands. What was reversed at Stripe is recorded, and the payment then refuses; were it sent, it
-/// would be paid out of another payment's money.
+/// whether the transfer still stands and nothing has paid it out. What was reversed at Stripe is recorded, and the payment then
+/// refuses; were it sent, it would be paid out of another payment's money.
 ///
 /// # Errors
-/// [`OpsError::Unreachable`] when Stripe does not say whether the transfer stands; when there is no such payment or the
-/// database does not answer.
+/// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
+/// not answer.
 pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     fresh_account(work, id).await?;
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;
     drop(db);
-    if !matches!(found.state, State::PayoutFailed | State::PayoutCanceled) || found.closed() {
+    if !parked_at_stripe(&found) || found.closed() {
         return Ok(());
     }
-    let stands = |one: &&Attempt| one.leg == Leg::Transfer && !one.state.ended();
-    let Some(object) = attempts.iter().find(stands).and_then(|one| one.vendor_id.as_deref()) else {
-        return Ok(());
-    };
+    let stands = |one: &Attempt| one.leg == Leg::Transfer && !one.state.ended() && one.vendor_id.is_some();
     // The gates refuse what another account, or none, would have to pay.
-    let Some(stripe) = work.clients.stripe().await? else { return Ok(()) };
-    if !stripe.may_have(found.vendor_account.as_deref()) {
+    if !attempts.iter().any(stands) || !may_ask(work, &found).await? {
         return Ok(());
     }
-    match work.ask(Vendor::Stripe, stripe.client.transfer(object)).await {
-        // It can be asked about, so this is answered too: what came back, and what Stripe's own schedule has paid out.
-        Ok(_) => settle::about(work, &[id], work.app.clock.now(), "person").await.map(drop),
-        Err(error) => {
-            let told = format!(
-                "Stripe did not say whether the transfer of this payment still stands ({error}), and one that was reversed must not be paid out of other money. Nothing was changed; try again."
-            );
-            Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", told)))
-        }
-    }
+    known(settle::look(work, id).await?)
 }
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the
@@ -192,7 +215,11 @@ pub async fn reversal(work: &Work, id: TransactionId) -> Result<Transaction> {
         }
     };
     match tokio::time::timeout(REVERSAL, waiting).await {
-        Ok(Ok(_)) => before_return(work, id).await,
+        Ok(Ok(after)) if parked_at_stripe(&after) => {
+            settle::about(work, &[id], work.app.clock.now(), "person").await?;
+            Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
+        }
+        Ok(Ok(after)) => Ok(after),
         Ok(Err(error)) => Err(error),
         Err(_) => {
             let mut db = work.app.store.read().await?;

@@ -12,6 +12,7 @@
 //! look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and
 //! `verdict` for answers) and writing (`ops::record`).
 
+mod answer;
 mod aside;
 pub mod ask;
 mod begin;

@@ -11,8 +11,9 @@ use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
+use super::answer::Looked as Outcome;
 use super::swept::{self, Trace};
-use super::{Work, send, settle, verdict};
+use super::{Work, ask, send, settle, verdict};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
@@ -385,12 +386,15 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
 /// is gone, rests on their word.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer.
+/// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer all that was asked.
 pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
         // It may be with the payee, or back with us, without anybody having been told.
-        settle::about(work, &[id], work.app.clock.now(), "person").await?;
+        let looked = settle::look(work, id).await?;
+        if looked == Outcome::NotAnswered {
+            ask::known(looked)?;
+        }
     }
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let (of, mut transfers) = (&case.transaction, case.attempts.iter());

@@ -15,6 +15,7 @@ use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
+use super::answer::{Answer, Looked};
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
 use super::{Done, Work, credit, named, swept};
@@ -44,27 +45,14 @@ const ITEMS_ONE_BY_ONE: usize = 3;
 const ELSEWHERE: &str =
     "the vendor was not asked: the payment was made from another account than the one that is connected";
 
-/// How a question was answered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Answer {
-    /// The vendor has nothing that it could be asked about yet.
-    NotAsked,
-    /// It told how its object stands.
-    Told,
-    /// It told that it has no such object, or none for us.
-    Unseen,
-    /// It told something that cannot be read, is about something else, or is a word that nobody here knows.
-    Unusable,
-    /// It did not answer.
-    Silent,
-}
-
 /// What the vendor said about one object of a payment.
 struct Said {
     transaction: TransactionId,
     heard: Vec<Heard>,
     what: String,
     answer: Answer,
+    /// The transfer was told of, and what has left the payee's balance was not shown.
+    hidden: bool,
 }
 
 /// An object that the vendor is asked about.
@@ -130,8 +118,25 @@ async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
 /// # Errors
 /// When the database does not answer.
 pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> Done {
+    Ok(asked(work, ids, now, source).await?.0)
+}
+
+/// The same of one payment, for whoever is about to free or send its money: answers whether all was told that was asked.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn look(work: &Work, id: TransactionId) -> Result<Looked> {
+    Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
+}
+
+async fn asked(
+    work: &Work,
+    ids: &[TransactionId],
+    now: i64,
+    source: &'static str,
+) -> Result<(usize, Looked)> {
     if ids.is_empty() {
-        return Ok(0);
+        return Ok((0, Looked::Through));
     }
     let mut db = work.app.store.read().await?;
     let found = transactions::several(&mut db, ids).await?;
@@ -182,17 +187,22 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
             (ask_stripe(work, stripe, source, &tell), ask_paypal(work, paypal, source, &tell));
         futures::try_join!(stripe, paypal).map(drop)
     };
-    futures::try_join!(asking, record_as_told(work, told, now)).map(|((), changed)| changed)
+    futures::try_join!(asking, record_as_told(work, told, now)).map(|((), recorded)| recorded)
 }
 
 /// Records answers until the last is there: a question that hangs must not keep back what was answered meanwhile.
-async fn record_as_told(work: &Work, mut told: mpsc::UnboundedReceiver<Vec<Said>>, asked_at: i64) -> Done {
-    let (mut changed, mut some) = (0, Vec::new());
+async fn record_as_told(
+    work: &Work,
+    mut told: mpsc::UnboundedReceiver<Vec<Said>>,
+    asked_at: i64,
+) -> Result<(usize, Looked)> {
+    let (mut changed, mut looked, mut some) = (0, Looked::Through, Vec::new());
     while told.recv_many(&mut some, MOST_RECORDED).await > 0 {
-        let said = std::mem::take(&mut some).into_iter().flatten().collect();
+        let said: Vec<Said> = std::mem::take(&mut some).into_iter().flatten().collect();
+        looked = said.iter().map(|one| one.answer.looked(one.hidden)).fold(looked, Looked::max);
         changed += record_said(work, said, asked_at).await?;
     }
-    Ok(changed)
+    Ok((changed, looked))
 }
 
 fn nothing_to_ask(transaction: TransactionId) -> Said {
@@ -201,6 +211,7 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
         heard: Vec::new(),
         what: "the vendor has nothing yet that it could be asked about".to_owned(),
         answer: Answer::NotAsked,
+        hidden: false,
     }
 }
 
@@ -356,8 +367,11 @@ async fn at(
             return Ok(believed(question, &status, same, Some(heard), now));
         };
         let (what, swept) = swept::since_parked(client, (of, attempt, payouts), payment, source).await?;
+        // It has words without a fact only for what it was not shown.
+        let hidden = swept.is_none() && !what.is_empty();
         heard.extend(swept);
-        return Ok(believed(question, &format!("{status}{what}"), same, Some(heard), now));
+        let said = believed(question, &format!("{status}{what}"), same, Some(heard), now);
+        return Ok(Said { hidden, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -393,7 +407,8 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
     let why = match heard {
         Some(heard) if same => {
             let what = format!("{vendor} says {status}");
-            return Said { transaction: of.transaction.id, heard, what, answer: Answer::Told };
+            let of = of.transaction.id;
+            return Said { transaction: of, heard, what, answer: Answer::Told, hidden: false };
         }
         Some(_) => "but of another amount, currency or destination than ours",
         None => "which is no word that Bursar knows",
@@ -402,7 +417,8 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
 }
 
 fn unreachable(of: &Question, why: &str) -> Said {
-    Said { transaction: of.transaction.id, heard: Vec::new(), what: why.to_owned(), answer: Answer::Silent }
+    let (heard, what) = (Vec::new(), why.to_owned());
+    Said { transaction: of.transaction.id, heard, what, answer: Answer::Silent, hidden: false }
 }
 
 /// The vendor has no such object, or none for us. That is an answer: it is asked more and more rarely, and what does not
