@@ -248,7 +248,7 @@ pub fn not_counted(counts: Counts) -> Option<String> {
                 .to_owned(),
         ),
         Counts::From(at) => Some(format!(
-            "This login has been allowed to pay for less than a day. It counts as a second person from {}; until then somebody else must do it.",
+            "This login or API key has been allowed to pay for less than a day. It counts as a second person from {}; until then somebody else must do it.",
             crate::clock::told(at)
         )),
     }

@@ -6,6 +6,7 @@ use payout::ids::PersonId;
 use serde_json::json;
 
 use super::logins::{AtTheMachine, partner_of};
+use super::team::waits;
 use super::{OPERATOR, actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
@@ -54,7 +55,8 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
     make(app, OPERATOR, new, None).await
 }
 
-/// The same, and the trail names the user of the operating system who ran it.
+/// The same, and the trail names the user of the operating system who ran it. Where there is an administrator, a key that may
+/// release is no second person for a day.
 ///
 /// # Errors
 /// As [`make_key`].
@@ -96,8 +98,16 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
         let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
         let mark = KeyMark { hash: token_hash(&key), hint };
         people::insert(tx, &person, Some(&mark), by, now).await?;
+        // Whoever sits at the machine may be whoever prepared what the key would release: others have a day to see it.
+        let counts_from = match user.is_some() && people::has_administrator(tx).await? {
+            true => waits(tx, id, new.role, now).await?,
+            false => None,
+        };
         let user = user.map(|user| user.0);
-        let detail = json!({ "role": new.role.as_str(), "scopes": scopes, "system_user": user });
+        let mut detail = json!({ "role": new.role.as_str(), "scopes": scopes, "system_user": user });
+        if let Some(from) = counts_from {
+            detail["counts_from"] = json!(crate::clock::told(from));
+        }
         note(tx, now, by, "api_key_created", id, detail);
         Ok(())
     })?;

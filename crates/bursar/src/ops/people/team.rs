@@ -106,12 +106,14 @@ const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 /// How long somebody who may newly pay is no second person: long enough for everybody else to see that they are here.
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
 
-/// Whoever may newly pay counts as a second person a day from now.
-pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<()> {
-    if allows(role, Permission::Pay) {
-        people::count_from(tx, id, now + COUNTS_AFTER_US).await?;
+/// Whoever may newly pay counts as a second person a day from now; answers from when on.
+pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<Option<i64>> {
+    if !allows(role, Permission::Pay) {
+        return Ok(None);
     }
-    Ok(())
+    let from = now + COUNTS_AFTER_US;
+    people::count_from(tx, id, from).await?;
+    Ok(Some(from))
 }
 
 /// Tells every administrator that somebody was shown a link with which they could sign in as this person.

@@ -227,3 +227,38 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     stage.one("delete B1").await.unwrap();
     stage.close(Ok(())).await;
 }
+
+/// Whoever prepared a payout and has the command line could make a key there and release with it: for a day it is no second
+/// person, so that others see it first.
+#[tokio::test]
+async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
+    let mut stage = prepared("second_machine_key").await;
+    let (app, by) = (stage.world.app.clone(), AtTheMachine("anna (user id 1000)"));
+    people::add_at_the_machine(&app, &entered("root@example.com", Role::Admin), by).await.unwrap();
+    let new = NewKey {
+        name: "nightly".to_owned(),
+        role: Role::Payer,
+        partner: None,
+        may_read: true,
+        may_write: true,
+        may_release: true,
+    };
+    let key = people::create_key_at_the_machine(&app, &new, by).await.unwrap();
+    let key = people::by_key(&app, &key).await.unwrap().unwrap().0;
+    let done = releases(&stage, &key).await;
+    assert!(needs_other(&done) && format!("{done:?}").contains("since less than a day"), "{done:?}");
+    let mut db = app.store.read().await.unwrap();
+    let filter = bursar::store::audit::Filter { subject: Some(key.id.to_string()), ..Default::default() };
+    let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
+    assert!(
+        rows.iter().any(|row| row.detail.contains("anna") && row.detail.contains("counts_from")),
+        "{rows:?}"
+    );
+    drop(db);
+    stage.world.pass(DAY + 1);
+    releases(&stage, &key).await.unwrap();
+    for line in ["pay B1", "live 1 minute", "expect ana success"] {
+        stage.one(line).await.unwrap();
+    }
+    stage.close(Ok(())).await;
+}
