@@ -553,7 +553,7 @@ fn share(
         let left = left.entry(net.currency).or_insert(available.saturating_sub(taken));
         if *left >= units {
             *left -= units;
-            match ready.refusals.filter(|refusals| refusals.for_long(now)) {
+            match ready.refusals.filter(|refusals| refusals.for_long()) {
                 Some(_) => gone.push(Gone { ready, why: Why::Refused }),
                 None => sorted.ready.push(ready),
             }

@@ -23,6 +23,8 @@ pub(super) struct Refusals {
     times: u32,
     /// When the first of them was sent.
     pub(super) since: i64,
+    /// When the last of them was sent.
+    last: i64,
 }
 
 impl Refusals {
@@ -38,7 +40,8 @@ impl Refusals {
         };
         let run: Vec<i64> =
             ended.iter().take_while(refused).filter_map(|one| one.first_sent_at.or(one.ended_at)).collect();
-        Some(Self { times: u32::try_from(run.len()).unwrap_or(u32::MAX), since: *run.last()? })
+        let (since, last) = (*run.last()?, *run.first()?);
+        Some(Self { times: u32::try_from(run.len()).unwrap_or(u32::MAX), since, last })
     }
 
     /// When the next payout is tried: each time after twice as long.
@@ -47,9 +50,10 @@ impl Refusals {
         now.saturating_add(first_wait_us.saturating_mul(doubled).min(LONGEST_US.max(first_wait_us)))
     }
 
-    /// It has been so for so long that a person must find out why.
-    pub(super) fn for_long(self, now: i64) -> bool {
-        now.saturating_sub(self.since) >= deadline::MISSING_US
+    /// It has been so for so long that a person must find out why. From the first refusal to the last: after one alone it may
+    /// be that nobody has tried since.
+    pub(super) fn for_long(self) -> bool {
+        self.times > 1 && self.last.saturating_sub(self.since) >= deadline::MISSING_US
     }
 }
 
@@ -107,12 +111,20 @@ mod tests {
         let (minute, mut now, mut times) = (60_000_000, 0, 0);
         loop {
             times += 1;
-            let refused = Refusals { times, since: 0 };
-            if refused.for_long(now) {
+            let refused = Refusals { times, since: 0, last: now };
+            if refused.for_long() {
                 break;
             }
             now = refused.next_at(now, minute);
         }
         assert!((10..20).contains(&times), "{times}");
+    }
+
+    #[test]
+    fn one_refusal_is_no_refusal_each_time_however_long_ago() {
+        let long = deadline::MISSING_US;
+        assert!(!Refusals { times: 1, since: 0, last: 0 }.for_long());
+        assert!(!Refusals { times: 2, since: 0, last: long - 1 }.for_long());
+        assert!(Refusals { times: 2, since: 0, last: long }.for_long());
     }
 }
