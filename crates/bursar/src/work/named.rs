@@ -118,17 +118,22 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
         return Ok(Ok(Found::Later));
     }
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
-        let pending = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
-        // While it is taken in, or cannot be read whole, what it does not list says nothing: it may be ours yet.
-        if batch.unread > 0 || (pending && batch.items.len() < send::item_ids(of).len()) {
+        let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
+        if !refused && !comparable(&batch, &of.key, send::item_ids(of).len()) {
             return Found::Later;
         }
-        let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
         match paypal_batch::difference(request, &batch) {
             Some(difference) if !refused => Found::NotOurs(difference),
             Some(_) | None => Found::Ours(Told::PayPal(batch)),
         }
     }))
+}
+
+/// Whether a batch can be told from ours. One that cannot be read whole, or that lists fewer items than were sent, says nothing
+/// of what it leaves out, while it is taken in and afterwards: it may be ours yet, unless it is known to have another key.
+fn comparable(batch: &Batch, key: &str, sent: usize) -> bool {
+    let of_another = batch.sender_batch_id.as_deref().is_some_and(|theirs| theirs != key);
+    of_another || (batch.unread == 0 && batch.items.len() >= sent)
 }
 
 async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object: &str) -> Result<Look> {
@@ -276,5 +281,44 @@ fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard 
         source: "poll",
         detail: Some("the vendor's object under our key is what we sent".to_owned()),
         event_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_lists_fewer_than_were_sent_is_not_compared_yet() {
+        let item = || paypal_batch::Item {
+            payout_item_id: "i".into(),
+            payout_batch_id: None,
+            sender_batch_id: None,
+            transaction_id: None,
+            sender_item_id: None,
+            status: "SUCCESS".into(),
+            amount: None,
+            fee: None,
+            receiver: None,
+            error: None,
+            time_processed: None,
+        };
+        let told = |key: Option<&str>, status: &str, items, unread| {
+            let batch = Batch {
+                payout_batch_id: "b".into(),
+                sender_batch_id: key.map(str::to_owned),
+                status: status.into(),
+                error: None,
+                items,
+                unread,
+            };
+            comparable(&batch, "ours", 2)
+        };
+        assert!(!told(Some("ours"), "PROCESSING", vec![item()], 0));
+        assert!(!told(Some("ours"), "SUCCESS", vec![item()], 0));
+        assert!(!told(None, "SUCCESS", vec![], 0));
+        assert!(!told(None, "SUCCESS", vec![item(), item()], 1));
+        assert!(told(Some("ours"), "SUCCESS", vec![item(), item()], 0));
+        assert!(told(Some("theirs"), "SUCCESS", vec![item()], 0), "it is another's");
     }
 }
