@@ -3,6 +3,7 @@
 //! The exact bytes of a request are kept as long as its payment, because the same key must never carry others.
 
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{Db, Result, Rows, Tx};
 
@@ -36,9 +37,29 @@ impl Kind {
             Self::Answers => "raw_answers_forgotten",
         }
     }
+
+    /// Under which name it is kept from where on texts were left that waited: they are come back to.
+    #[must_use]
+    pub fn left(self) -> &'static str {
+        match self {
+            Self::Events => "raw_events_left",
+            Self::Answers => "raw_answers_left",
+        }
+    }
 }
 
-/// Texts after one id and before another, by id, which is by time: the id and the text.
+/// A text that may be forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text {
+    /// Its id.
+    pub id: String,
+    /// What was said.
+    pub body: String,
+    /// Nobody has dealt with it yet, so it is kept until somebody has.
+    pub waits: bool,
+}
+
+/// Texts after one id and before another, by id, which is by time.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -47,13 +68,22 @@ pub async fn between(
     kind: Kind,
     (after, before): (&str, &str),
     limit: i64,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Vec<Text>> {
     let sql = match kind {
-        Kind::Events => "SELECT id, body FROM vendor_event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
-        Kind::Answers => "SELECT id, body FROM vendor_answer WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
+        Kind::Events => {
+            "SELECT id, body, CAST(CASE WHEN applied_at IS NULL THEN 1 ELSE 0 END AS BIGINT) FROM vendor_event \
+             WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
+        }
+        Kind::Answers => {
+            "SELECT id, body, CAST(0 AS BIGINT) FROM vendor_answer WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
+        }
     };
     let query = sqlx::query(sql).bind(after.to_owned()).bind(before.to_owned()).bind(limit);
-    db.all(query).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    let text = |row: &AnyRow| {
+        let waits: i64 = row.try_get(2)?;
+        Ok(Text { id: row.try_get(0)?, body: row.try_get(1)?, waits: waits == 1 })
+    };
+    db.all(query).await?.iter().map(text).collect()
 }
 
 /// Forgets texts, of which these are the hashes; an event that nobody has dealt with keeps its own. Answers how many.

@@ -37,7 +37,8 @@ pub async fn once(work: &Work, now: i64) -> Done {
     Ok(usize::try_from(forgotten + aside + raw).unwrap_or(0))
 }
 
-/// Forgets what vendors said word for word a long time ago, where the operator wants that; its hashes stay.
+/// Forgets what vendors said word for word a long time ago, where the operator wants that; its hashes stay. What somebody has
+/// yet to deal with is left, and come back to once everything after it is through.
 async fn forget_raw(work: &Work, now: i64) -> Result<u64> {
     let (app, Some(days)) = (&work.app, work.app.config.raw_days) else { return Ok(0) };
     let before = payout::ids::encode(payout::ids::fresh(now - i64::from(days) * DAY_US, 0));
@@ -45,23 +46,38 @@ async fn forget_raw(work: &Work, now: i64) -> Result<u64> {
     for kind in raw::Kind::ALL {
         let mut db = app.store.read().await?;
         let after = meta::get(&mut db, kind.cursor()).await?.unwrap_or_default();
+        let left = meta::get(&mut db, kind.left()).await?.unwrap_or_default();
         let before = format!("{}{before}", kind.prefix());
         let found = raw::between(&mut db, kind, (&after, &before), RAW_AT_ONCE).await?;
         drop(db);
-        let Some((last, _)) = found.last().cloned() else { continue };
-        let hash = |(id, text): &(String, String)| {
-            let hash = Sha256::digest(text.as_bytes());
-            (id.clone(), hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        let (cursor, left) = match found.last() {
+            Some(last) if left.is_empty() => {
+                (last.id.clone(), found.iter().find(|one| one.waits).map(just_before).unwrap_or_default())
+            }
+            Some(last) => (last.id.clone(), left),
+            None if left.is_empty() => continue,
+            None => (left, String::new()),
         };
-        let hashes: Vec<(String, String)> = found.iter().map(hash).collect();
-        transact!(app, |tx| {
-            raw::forget(tx, kind, &hashes).await?;
-            meta::set(tx, kind.cursor(), &last).await?;
-            Ok(())
+        let hash = |one: &raw::Text| {
+            let hash = Sha256::digest(one.body.as_bytes());
+            (one.id.clone(), hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        };
+        let hashes: Vec<(String, String)> = found.iter().filter(|one| !one.waits).map(hash).collect();
+        forgotten += transact!(app, |tx| {
+            let forgotten = raw::forget(tx, kind, &hashes).await?;
+            meta::set(tx, kind.cursor(), &cursor).await?;
+            meta::set(tx, kind.left(), &left).await?;
+            Ok(forgotten)
         })?;
-        forgotten += hashes.len() as u64;
     }
     Ok(forgotten)
+}
+
+/// A place in the order of ids that comes before this one: its beginning.
+fn just_before(one: &raw::Text) -> String {
+    let mut id = one.id.clone();
+    id.pop();
+    id
 }
 
 async fn lay_aside(work: &Work, now: i64) -> Result<u64> {

@@ -328,13 +328,42 @@ async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
     for days in [2, 57] {
         world.pass(days * DAY);
         sweep().await;
-        assert!(texts().await[0].1.contains("po_x"), "{:?}", texts().await);
+        assert!(texts().await[0].body.contains("po_x"), "{:?}", texts().await);
     }
     world.pass(2 * DAY);
     sweep().await;
     let left = texts().await;
-    assert!(left.len() == 1 && left[0].1.is_empty(), "{left:?}");
+    assert!(left.len() == 1 && left[0].body.is_empty(), "{left:?}");
     assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
     assert_eq!(texts().await, left, "it is the one that is known");
+    world.close().await;
+}
+
+/// What nobody has dealt with when its time has come is kept, and forgotten once somebody has.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_dealt_with_late_is_forgotten_later() {
+    let world = World::open_with("webhook_late", 8, &[("raw-days", "60")]).await;
+    let texts = async || {
+        let mut db = world.app.store.read().await.unwrap();
+        let all = ("", "evt_~");
+        let found = store::raw::between(&mut db, store::raw::Kind::Events, all, 100).await.unwrap();
+        found.into_iter().map(|one| one.body).collect::<Vec<_>>()
+    };
+    let sweep = async || bursar::work::sweep::once(&world.works[0], world.now()).await.unwrap();
+    for id in ["evt_one", "evt_two"] {
+        let told = event(id, "payout.paid", "acct_x", id, false);
+        assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+    }
+    world.pass(61 * DAY);
+    for _ in 0..3 {
+        sweep().await;
+    }
+    assert!(texts().await.iter().all(|text| text.contains("payout.paid")), "{:?}", texts().await);
+    world.tick(0, Loop::Intake).await;
+    world.pass(2 * DAY);
+    for _ in 0..3 {
+        sweep().await;
+    }
+    assert_eq!(texts().await, ["", ""]);
     world.close().await;
 }
