@@ -141,9 +141,9 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
-    match settle::look(work, id).await? {
-        Looked::NotShown if given_up => {}
-        looked => known(looked)?,
+    let looked = settle::look(work, id).await?;
+    if !(given_up && looked == Looked::NotShown) {
+        known(looked)?;
     }
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
