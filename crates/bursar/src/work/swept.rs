@@ -19,8 +19,8 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::dispatch::Ready;
 use super::{Work, settle};
-use crate::ops::Result;
 use crate::ops::record::Heard;
+use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// A payout whose money is not there to be paid out.
@@ -191,7 +191,8 @@ pub(super) struct Trace {
     own: Vec<String>,
     /// Payouts of Stripe's own that took it together with other money: when one fails, all of that comes back in one entry.
     shared: Vec<String>,
-    /// A payout of ours may have been made whose id is not known here. It would be of so many of Stripe's units.
+    /// A payout of ours may have been made whose id is not known here: one that has not ended, or that people have called
+    /// not made. It would be of so many of Stripe's units. One that Stripe has refused was made by nobody.
     unknown_units: Option<i64>,
 }
 
@@ -203,7 +204,7 @@ impl Trace {
             match (&attempt.vendor_id, &attempt.submission) {
                 (Some(id), Some(_)) => own.push(id.clone()),
                 (Some(id), None) => shared.push(id.clone()),
-                (None, Some(_)) => unknown = true,
+                (None, Some(_)) => unknown |= !attempt.state.ended() || by_hand::called_not_made(attempt),
                 (None, None) => {}
             }
         }
@@ -211,7 +212,7 @@ impl Trace {
         Self { of: transaction.id, own, shared, unknown_units: unknown.then_some(units) }
     }
 
-    /// Whether a payout that took these entries took the payment's money.
+    /// Whether a payout that took these entries took the payment's money. The payout's own entry is not among them.
     fn lies_in(&self, entries: &[BalanceTransaction]) -> bool {
         let from = |sources: &[String], entry: &BalanceTransaction| {
             entry.source.as_ref().is_some_and(|source| sources.contains(source))
@@ -244,7 +245,10 @@ pub(super) async fn by_schedule(
     for payout in automatic {
         let Some(fact) = bank::fact(&payout) else { continue };
         let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
-        let entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
+        let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
+        // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
+        // payout of ours would have.
+        entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
         for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries)) {
             if out {
                 found.insert(trace.of, (payout.id.clone(), fact.clone()));

@@ -20,6 +20,8 @@ macro_rules! scenarios {
 
 scenarios![
     a_balance_that_cannot_be_read,
+    refused_and_then_swept,
+    unfunded_and_then_swept,
     found_and_reversed_partly,
     looked_for_in_vain,
     a_vendor_that_is_away_is_waited_for,

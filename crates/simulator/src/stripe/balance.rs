@@ -262,6 +262,9 @@ impl Stripe {
         for position in self.movements.listed(&format!("payout={payout}")) {
             let movement = self.movements.at(*position);
             let source = movement.source.as_str();
+            if source == payout {
+                continue;
+            }
             let of_payment = || self.transfers.rows().iter().find_map(|row| row.group_of_payment(source));
             match self.payouts.find(source) {
                 Some(given_back) => match given_back.transaction() {
@@ -285,6 +288,14 @@ impl Stripe {
         let list = format!("payout={payout}");
         for position in self.spend_movements(account, currency, now) {
             self.movements.tag(position, &list);
+        }
+    }
+
+    /// Marks one movement as contained in an automatic payout.
+    pub(crate) fn take_into(&mut self, movement: &str, payout: &str) {
+        if let Some(position) = self.movements.position(movement) {
+            self.movements.at_mut(position).swept = true;
+            self.movements.tag(position, &format!("payout={payout}"));
         }
     }
 

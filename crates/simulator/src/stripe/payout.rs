@@ -274,6 +274,10 @@ fn begin(world: &mut World, cause: &Cause, mut payout: Payout, scene: Option<Sce
     let steps = way(scene, &world.options.pace);
     payout.arrival_at = now + steps.last().map_or(0, |(wait, _)| *wait);
     payout.movement = Movement::record(world, &account, &currency, -amount, ("payout", &id), now);
+    if payout.automatic {
+        // Its own line is among what it contains.
+        world.stripe.take_into(&payout.movement, &id);
+    }
     world.stripe.pay_in(&account, &currency, -amount, Place::Available);
     for (wait, step) in steps {
         world.agenda.write(now + wait, Due::Payout { id: id.clone(), step });

@@ -266,7 +266,9 @@ async fn a_daily_account_is_swept_at_midnight() {
     );
     let inside = format!("/v1/balance_transactions?payout={}", payouts.text("/data/0/id"));
     let inside = play.get(&inside, &as_ana).await;
-    assert_eq!(inside.text("/data/0/type"), "payment");
+    assert_eq!(inside.text("/data/0/type"), "payout", "its own line");
+    assert_eq!(inside.text("/data/0/source"), payouts.text("/data/0/id"));
+    assert_eq!(inside.text("/data/1/type"), "payment");
     play.post("/v1/accounts/acct_bob", &[("settings[payouts][schedule][interval]", "manual")], &[]).await;
     play.transfer("acct_bob", "700", "ptx_2", "k2").await;
     play.later(2 * DAY);
