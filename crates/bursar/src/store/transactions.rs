@@ -4,7 +4,7 @@ mod asking;
 
 use std::collections::HashMap;
 
-pub use asking::{Asked, ask_now, lease_to_ask, note_asked};
+pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::Payee;

@@ -73,6 +73,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         let keys = known_keys(tx, &read).await?;
         let (mut ask, mut carried, mut named) = (BTreeSet::new(), Carried::new(), Vec::new());
+        let mut paid_out = BTreeSet::new();
         for (event, told) in &read {
             let live = live.get(&event.vendor).copied().unwrap_or(false);
             let meaning = match told {
@@ -98,13 +99,17 @@ pub async fn once(work: &Work, _now: i64) -> Done {
                     named.push((submission, object));
                     parked.push(event.id.clone());
                 }
-                Meaning::Park => parked.push(event.id.clone()),
+                Meaning::Park => {
+                    paid_out.extend(told.as_ref().and_then(Told::pays_out));
+                    parked.push(event.id.clone());
+                }
                 Meaning::Nothing(why) => applied.push((event.id.clone(), why)),
             }
         }
         if payout::planted::on("body_believed") {
             believe(tx, app, &waiting, &links).await?;
         }
+        ask.extend(transactions::lying_at(tx, paid_out).await?);
         events::link(tx, &links, now).await?;
         events::park(tx, &parked, now).await?;
         events::mark_applied(tx, &applied, now).await?;
@@ -122,6 +127,17 @@ pub async fn once(work: &Work, _now: i64) -> Done {
 enum Told {
     Stripe(stripe::event::Event),
     PayPal(paypal::event::Event),
+}
+
+impl Told {
+    /// The connected account of which this tells a payout that we do not know: Stripe's own schedule may have made it, out of
+    /// money of ours that lies there.
+    fn pays_out(&self) -> Option<String> {
+        match self {
+            Self::Stripe(told) if told.event_type.starts_with("payout.") => told.account.clone(),
+            Self::Stripe(_) | Self::PayPal(_) => None,
+        }
+    }
 }
 
 /// An event with what its body says, where that can be read.

@@ -20,6 +20,7 @@ macro_rules! scenarios {
 
 scenarios![
     a_balance_that_cannot_be_read,
+    given_up_and_swept_after_a_month,
     refused_and_then_swept,
     unfunded_and_then_swept,
     found_and_reversed_partly,

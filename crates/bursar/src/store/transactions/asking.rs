@@ -1,12 +1,15 @@
 //! When a vendor is asked about a payment, by whom, and that it was. What is deliberately not here: what it said, which is
 //! recorded as a fact.
 
+use std::collections::BTreeSet;
+
 use payout::ids::TransactionId;
 use payout::money::Vendor;
+use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::store::{Result, Rows, Tx, evidence, word};
+use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, evidence, word};
 
 /// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
 /// those of which an event or a person told, then those that are due again.
@@ -92,4 +95,26 @@ pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()>
                AND (ask_at IS NULL OR ask_at > $1 OR hinted_at IS NULL)";
     tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
     Ok(())
+}
+
+/// The payments whose money lies in one of these connected accounts, or may: parked, given up, or with a bank payout that a
+/// person looks for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<TransactionId>> {
+    let mut found = Vec::new();
+    for some in accounts.into_iter().collect::<Vec<_>>().chunks(MOST_VALUES - 20) {
+        let mut conditions = Where::default();
+        let states = [State::PayoutFailed, State::PayoutCanceled, State::WrittenOff, State::PayoutReview];
+        conditions.among("state", states.map(|state| Value::from(state.as_str())));
+        conditions.among("destination", some.iter().map(|account| Value::from(account.as_str())));
+        conditions.and("vendor = ?", [Value::from(Vendor::Stripe.as_str())]);
+        let query = conditions.query("SELECT id FROM payout_transaction {where}");
+        for row in db.all(query).await? {
+            let id: String = row.try_get(0)?;
+            found.push(word(TransactionId::parse(&id), &id)?);
+        }
+    }
+    Ok(found)
 }
