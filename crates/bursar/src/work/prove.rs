@@ -2,6 +2,8 @@
 //! must be about this very attempt; and *not made* is believed of one person only where the vendor, asked now, shows that it
 //! has nothing of it. Where the vendor cannot be looked through, that is told apart from having nothing.
 
+use std::collections::BTreeSet;
+
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked};
@@ -101,11 +103,14 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
         return Err(OpsError::Conflict(Refusal::new(why.code(), why.sentence())));
     }
     // One payout of Stripe's own schedule pays several.
+    let others: BTreeSet<TransactionId> =
+        carried.into_iter().map(|(_, other, _)| other).filter(|other| *other != id).collect();
+    let others: Vec<TransactionId> = others.into_iter().collect();
     let by_schedule = match vendor {
         Vendor::PayPal => Ok(None),
-        Vendor::Stripe => swept_by(work, &case, vendor_id).await?,
+        Vendor::Stripe => swept_by(work, &case, vendor_id, &others).await?,
     };
-    if carried.iter().any(|(_, other, _)| *other != id) && matches!(by_schedule, Ok(None)) && !any_object() {
+    if !others.is_empty() && matches!(by_schedule, Ok(None)) && !any_object() {
         return Err(not_this(
             "The vendor has this object for another payment of ours, so it cannot be this one's. Nothing was changed.",
         ));
@@ -165,8 +170,9 @@ fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Op
 }
 
 /// A payout of Stripe's own schedule that a person has found: it is the end of a payment whose money should lie in the
-/// payee's balance. Which entries of the balance it took proves it; one that only covers the amount takes two people.
-async fn swept_by(work: &Work, case: &Case, id: &str) -> Result<Look> {
+/// payee's balance. Which entries of the balance it took proves it. Where Stripe does not show those to us, one that covers the
+/// amount, beside the other payments that it has settled, takes two people.
+async fn swept_by(work: &Work, case: &Case, id: &str, others: &[TransactionId]) -> Result<Look> {
     let Some(stripe) = work.clients.stripe().await?.filter(|_| id.starts_with("po_")) else {
         return Ok(Ok(None));
     };
@@ -175,10 +181,17 @@ async fn swept_by(work: &Work, case: &Case, id: &str) -> Result<Look> {
     let Some(account) = account.filter(|_| stripe.may_have(of.vendor_account.as_deref())) else {
         return Ok(Ok(None));
     };
-    Ok(at_schedule(&stripe.client, case, &account, id).await)
+    let others = transactions::several(&mut work.app.store.read().await?, others).await?;
+    let settled_minor = others.iter().map(|other| other.terms.net.minor).sum();
+    Ok(at_schedule(&stripe.client, (case, settled_minor), &account, id).await)
 }
 
-async fn at_schedule(stripe: &Stripe, case: &Case, account: &ConnectedAccount, id: &str) -> Look {
+async fn at_schedule(
+    stripe: &Stripe,
+    (case, settled_minor): (&Case, i64),
+    account: &ConnectedAccount,
+    id: &str,
+) -> Look {
     let of = &case.transaction;
     let found = stripe.payout(account, id).await?;
     let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
@@ -189,29 +202,57 @@ async fn at_schedule(stripe: &Stripe, case: &Case, account: &ConnectedAccount, i
         (None, Some(transfer)) => (transfer, swept::swept(id, &fact)),
         (None, None) => return Ok(None),
     };
-    let took = took(stripe, case, account).await?;
-    let proven = took.is_some_and(|(payout, _)| payout == id);
-    let covers = found
-        .money()
-        .is_some_and(|money| money.currency == of.terms.net.currency && money.minor >= of.terms.net.minor);
-    let covers = covers && found.created >= case.since();
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    let made = |attempt| Finding::Made { attempt, fact, part_back: None, vendor_id, carrier_id, proven };
-    Ok((proven || covers).then(|| made(attempt.id)))
+    let made =
+        |proven| Finding::Made { attempt: attempt.id, fact, part_back: None, vendor_id, carrier_id, proven };
+    Ok(match took(stripe, case, account).await {
+        // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
+        Ok(took) => took.payout.is_some_and(|payout| payout == id).then(|| made(took.whole)),
+        // What it took is not shown to us. It may be this payment's as far as it has not settled others.
+        Err(ReadError::Missing | ReadError::Refused { .. }) => {
+            let covers = found.created >= case.since() && covers(&found, settled_minor, of.terms.net);
+            covers.then(|| made(false))
+        }
+        Err(error) => return Err(error),
+    })
 }
 
-/// Which payout of Stripe's own took this payment's money, and how it stands.
+/// Whether a payout that has settled so much of other payments may have paid this as well.
+fn covers(found: &bank::Payout, settled_minor: i64, net: Money) -> bool {
+    let left = |money: Money| money.minor.saturating_sub(settled_minor);
+    found.money().is_some_and(|money| money.currency == net.currency && left(money) >= net.minor)
+}
+
+/// Where a payment's money went from the payee's balance.
+struct Took {
+    /// The payout of Stripe's own that took it.
+    payout: Option<String>,
+    /// Nothing of the transfer came back before or after.
+    whole: bool,
+    /// Stripe does not tell everything yet that its payouts took.
+    in_progress: bool,
+}
+
+/// Which payout of Stripe's own took this payment's money.
 async fn took(
     stripe: &Stripe,
     case: &Case,
     account: &ConnectedAccount,
-) -> std::result::Result<Option<(String, Fact)>, ReadError> {
+) -> std::result::Result<Took, ReadError> {
+    let nowhere = Took { payout: None, whole: true, in_progress: false };
     let mut transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
-    let Some(object) = transfers.find_map(|one| one.vendor_id.as_deref()) else { return Ok(None) };
-    let Some(payment) = stripe.transfer(object).await?.destination_payment else { return Ok(None) };
+    let known = transfers.find_map(|one| Some((one.vendor_id.as_deref()?, one.reversed_minor)));
+    let Some((object, reversed_minor)) = known else { return Ok(nowhere) };
+    let transfer = stripe.transfer(object).await?;
+    let Some(payment) = transfer.destination_payment else { return Ok(nowhere) };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     let trace = Trace::of(&case.transaction, &attempts, payment);
-    Ok(swept::by_schedule(stripe, account, case.since(), vec![trace]).await?.remove(&case.transaction.id))
+    let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
+    Ok(Took {
+        payout: by_schedule.found.remove(&case.transaction.id).map(|(payout, _)| payout),
+        whole: reversed_minor == 0 && transfer.amount_reversed_units == 0,
+        in_progress: by_schedule.in_progress,
+    })
 }
 
 async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
@@ -378,7 +419,10 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(took(&stripe.client, case, &account).await.map(|took| Has::any(took.is_some())))
+    Ok(took(&stripe.client, case, &account).await.map(|took| match took.payout {
+        None if took.in_progress => Has::NotSaid,
+        payout => Has::any(payout.is_some()),
+    }))
 }
 
 /// Asks Stripe before two people's word about money in a payee's balance is taken; what it says then is recorded first. That a
@@ -560,6 +604,19 @@ fn not_connected() -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_payout_of_the_schedule_covers_no_more_than_its_amount() {
+        let shown = r#"{"id": "po_1", "amount": 15000, "currency": "usd", "automatic": true}"#;
+        let swept: bank::Payout = serde_json::from_str(shown).unwrap();
+        let usd = |minor| Money { minor, currency: payout::money::Currency::parse("USD").unwrap() };
+        assert!(covers(&swept, 0, usd(15_000)));
+        assert!(covers(&swept, 7_500, usd(7_500)), "one of two");
+        assert!(!covers(&swept, 7_501, usd(7_500)), "it has settled another already");
+        assert!(!covers(&swept, 15_000, usd(7_500)));
+        let euro = Money { minor: 100, currency: payout::money::Currency::parse("EUR").unwrap() };
+        assert!(!covers(&swept, 0, euro));
+    }
 
     #[test]
     fn what_paypal_does_not_say_yet_is_no_no() {

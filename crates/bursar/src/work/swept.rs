@@ -162,7 +162,7 @@ async fn taken(
         return Ok(found);
     }
     let since = gone.iter().map(|one| since(one.ready.transaction.created_at)).min().unwrap_or_default();
-    let by_schedule = by_schedule(stripe, account, since, traces).await?;
+    let by_schedule = by_schedule(stripe, account, since, traces).await?.found;
     for one in gone {
         if let Some((payout, fact)) = by_schedule.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
@@ -227,6 +227,14 @@ impl Trace {
     }
 }
 
+/// What Stripe's own schedule has paid out.
+pub(super) struct BySchedule {
+    /// The payout that has a payment's money, and how it stands.
+    pub(super) found: HashMap<TransactionId, (String, Fact)>,
+    /// Of one of the payouts Stripe has not told everything yet that it took: what was not found may be in it.
+    pub(super) in_progress: bool,
+}
+
 /// Which payouts of Stripe's own schedule took the money of these payments, all to one account, and how each stands. One that
 /// failed has given it back, and a later one may have taken it again. The account is put on the manual schedule again.
 ///
@@ -237,11 +245,11 @@ pub(super) async fn by_schedule(
     account: &ConnectedAccount,
     since: i64,
     mut traces: Vec<Trace>,
-) -> std::result::Result<HashMap<TransactionId, (String, Fact)>, ReadError> {
+) -> std::result::Result<BySchedule, ReadError> {
     let all = stripe.payouts_since(account, since).await?.into_iter();
     let mut automatic: Vec<bank::Payout> = all.filter(|payout| payout.automatic).collect();
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
-    let mut found = HashMap::new();
+    let (mut found, mut in_progress) = (HashMap::new(), false);
     for payout in automatic {
         let Some(fact) = bank::fact(&payout) else { continue };
         let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
@@ -249,6 +257,7 @@ pub(super) async fn by_schedule(
         // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
         // payout of ours would have.
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
+        in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS;
         for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries)) {
             if out {
                 found.insert(trace.of, (payout.id.clone(), fact.clone()));
@@ -264,7 +273,7 @@ pub(super) async fn by_schedule(
             tracing::warn!(%account, %error, "an account could not be put on the manual schedule");
         }
     }
-    Ok(found)
+    Ok(BySchedule { found, in_progress })
 }
 
 /// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, given up, or
@@ -316,7 +325,7 @@ pub(super) async fn since_parked(
     let payouts: Vec<&Attempt> = payouts.iter().collect();
     let trace = Trace::of(of, &payouts, payment);
     match by_schedule(stripe, &account, since(of.created_at), vec![trace]).await {
-        Ok(found) => {
+        Ok(BySchedule { found, .. }) => {
             let Some((payout, fact)) = found.get(&of.id) else { return Ok((String::new(), None)) };
             let told = match missing(&payouts) {
                 Some(waits) => {

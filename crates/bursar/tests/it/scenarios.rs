@@ -21,6 +21,8 @@ macro_rules! scenarios {
 scenarios![
     a_balance_that_cannot_be_read,
     given_up_and_swept_after_a_month,
+    other_money_is_swept,
+    part_back_and_the_rest_swept,
     refused_and_then_swept,
     unfunded_and_then_swept,
     found_and_reversed_partly,

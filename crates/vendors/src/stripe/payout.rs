@@ -14,6 +14,9 @@ use crate::classify;
 use crate::http::Answer;
 use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
+/// Stripe has not told yet everything that an automatic payout took.
+pub const IN_PROGRESS: &str = "in_progress";
+
 /// An instruction to pay a connected balance out to its bank.
 #[derive(Clone, Debug)]
 pub struct PayoutOrder<'a> {
@@ -47,6 +50,9 @@ pub struct Payout {
     /// Made by Stripe's own schedule instead of by us.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub automatic: bool,
+    /// How far Stripe is with telling what an automatic one took; [`IN_PROGRESS`] is the only word of use here.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub reconciliation_status: String,
     /// What we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,

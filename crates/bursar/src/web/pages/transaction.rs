@@ -698,7 +698,9 @@ fn takes_two(why: &str) -> &'static str {
         Some(TakesTwo::NotLookedThrough) => {
             "The vendor cannot be looked through for this payment, so it rests on people's word whether it was made."
         }
-        Some(TakesTwo::NothingProvesIt) | None => "Nothing that the vendor shows proves this.",
+        Some(TakesTwo::NothingProvesIt) | None => {
+            "Nothing that the vendor shows proves this, or not of the whole amount."
+        }
     }
 }
 
