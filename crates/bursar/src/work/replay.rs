@@ -253,7 +253,8 @@ impl<'a> Case<'a> {
             return self.unkept.push(format!("webhook: {what}, in words that were forgotten"));
         }
         if facts.is_empty() {
-            self.steps.push(Stepped { at, source: "webhook", what: what.clone(), fact: None, state: self.state });
+            let state = self.state;
+            return self.steps.push(Stepped { at, source: "webhook", what, fact: None, state });
         }
         for fact in facts {
             let about = |one: &Derived<'_>| {

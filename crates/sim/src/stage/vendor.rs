@@ -5,6 +5,7 @@ use bursar::ops::safe_mode;
 use bursar::ops::vendors::Credentials;
 use bursar::store::aside;
 use bursar::store::events::{self, New};
+use bursar::store::meta;
 use bursar::store::transactions::{self, Transaction};
 use bursar::store::vendors as connections;
 use bursar::transact;
