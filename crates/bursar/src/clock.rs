@@ -92,6 +92,12 @@ pub fn rfc3339(us: i64) -> String {
     timestamp(us).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
+/// The moment that a text in RFC 3339 names, microseconds UTC; `None` when it is not one.
+#[must_use]
+pub fn moment(text: &str) -> Option<i64> {
+    text.trim().parse().ok().map(jiff::Timestamp::as_microsecond)
+}
+
 /// The time that a `Date` header names, in microseconds UTC.
 #[must_use]
 pub fn http_date(text: &str) -> Option<i64> {

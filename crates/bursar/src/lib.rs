@@ -4,12 +4,14 @@
 //! each), `work` the loops that talk to vendors, `web` and `cli` the faces.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod documents;
 pub mod letters;
 pub mod mail;
+pub mod mark;
 pub mod ops;
 pub mod pulse;
 pub mod secrets;

@@ -127,8 +127,8 @@ blockers! {
         "This batch has been paid already.", "Nothing to do: follow its payments.";
     /// After a restore.
     SafeMode = "safe_mode", Batch, Admin,
-        "The database is older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
-        "Run a reconcile and leave safe mode when it has finished.";
+        "Safe mode is on: the database may be older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
+        "Open Safe mode, which says what is still being looked up; an administrator ends it when everything is.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";

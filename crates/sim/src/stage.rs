@@ -18,7 +18,7 @@
 //! | `approve R1`, `clawback C1 R1 20.00` | approves it later; takes back some of a paid one |
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
-//! | `safe-mode on` | as after a restored backup |
+//! | `safe-mode on` | a person stops everything; `off` lets it go on |
 //! | `workers 2` | so many workers; the first works where none is named |
 //! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
 //!
@@ -134,6 +134,7 @@ use std::collections::BTreeMap;
 use crate::invariants;
 use crate::outside::Outside;
 use crate::turns::Side;
+use crate::world::database::Database;
 use crate::world::{World, check};
 use cast::Cast;
 
@@ -219,6 +220,27 @@ impl Stage {
         if let Some(told) = told {
             panic!("{told}");
         }
+    }
+
+    /// Ends every process and starts it again, with something done to the database meanwhile; whether the processes found
+    /// it to be older than they knew it.
+    pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Database)) -> bool {
+        let outside = self.outside.take();
+        let looked = outside.is_some();
+        if let Some(outside) = outside {
+            outside.close().await;
+        }
+        let older = self.world.restart(meanwhile).await;
+        if looked {
+            self.outside = Some(Outside::of(&self.world.database_url).await);
+        }
+        older
+    }
+
+    /// From now on its processes remember beside a key how far the database has come.
+    pub async fn remember(&mut self) {
+        self.world.remember();
+        self.restart(async |_| ()).await;
     }
 
     /// Plays every line, then looks at everything from outside.

@@ -8,6 +8,7 @@ pub mod database;
 pub mod memory;
 pub mod wire;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,6 +16,7 @@ use axum::Router;
 use bursar::app::{Actor, App, Inner, Nudge};
 use bursar::clock::{self, Clock, VirtualClock};
 use bursar::config::Config;
+use bursar::mark::Mark;
 use bursar::ops::nodes;
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
@@ -76,6 +78,8 @@ pub struct World {
     other_account: OnceLock<Simulator>,
     /// What is known of what was done here.
     pub memory: Memory,
+    /// Beside this key its processes remember how far the database had come.
+    key: Option<PathBuf>,
 }
 
 /// One of the loops.
@@ -176,6 +180,7 @@ impl World {
             database_url,
             other_account: OnceLock::new(),
             memory: Memory::default(),
+            key: None,
         }
     }
 
@@ -236,6 +241,7 @@ impl World {
             database_url,
             other_account: OnceLock::new(),
             memory: Memory::default(),
+            key: None,
         };
         world.connect().await;
         world
@@ -254,9 +260,18 @@ impl World {
         });
         nodes::join(&app, false).await.unwrap();
         let http = self.wire.as_ref().map(|wire| wire.http()).unwrap();
-        let work = Work::over(app, http).unwrap();
+        let work = self.remembering(Work::over(app, http).unwrap());
+        work.compare_with_mark().await.unwrap();
         let router = bursar::web::webhook_router(work.clone());
         (work, router)
+    }
+
+    /// With the mark beside the key, where its processes remember.
+    fn remembering(&self, work: Work) -> Work {
+        match &self.key {
+            Some(key) => work.remembering(Mark::beside(key)),
+            None => work,
+        }
     }
 
     async fn connect(&self) {
@@ -378,6 +393,52 @@ impl World {
         }
         self.works[worker] = work;
         self.routers[worker] = router;
+    }
+
+    /// From their next start on its processes remember beside a key how far the database has come.
+    pub fn remember(&mut self) {
+        self.key = Some(self._database.folder.path().join("bursar.key"));
+    }
+
+    /// Ends every process, lets something be done to the database while nobody is connected, and starts them again: they
+    /// know nothing but what lies beside the key. Answers whether they found the database to be older than they knew it.
+    pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Database)) -> bool {
+        self.app.store.close().await;
+        meanwhile(&self._database).await;
+        let store = Store::open(&self.database_url).await.unwrap();
+        let clocks: Vec<Clock> = self.works.iter().map(|work| work.app.clock.clone()).collect();
+        (self.works, self.routers) = (Vec::new(), Vec::new());
+        let mut older = false;
+        for clock in clocks {
+            let app = App::new(Inner {
+                store: if self.works.is_empty() { store.clone() } else { store.of_another_process() },
+                clock,
+                config: self.app.config.clone(),
+                base_url: self.app.base_url.clone(),
+                master_key: MasterKey::new([7; 32]),
+                nudge: Nudge::default(),
+            });
+            let (work, router) = match &self.wire {
+                Some(wire) => {
+                    nodes::join(&app, false).await.unwrap();
+                    let work = Work::over(app, wire.http()).unwrap();
+                    (work.clone(), bursar::web::webhook_router(work))
+                }
+                None => {
+                    let work = Work::new(app, None).unwrap();
+                    (work.clone(), bursar::web::router(work))
+                }
+            };
+            let work = self.remembering(work);
+            older |= work.compare_with_mark().await.unwrap();
+            self.works.push(work);
+            self.routers.push(router);
+        }
+        self.app = self.works[0].app.clone();
+        if let Some(wire) = &self.wire {
+            wire.deliver_to(self.routers[0].clone());
+        }
+        older
     }
 
     /// Lets one loop work until nothing is due for it any more; how much it did. A running loop would log a step that

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done (an import with refused rows is done: it says them), 1 failed, 2 wrong usage.
 
+mod backup;
 mod demo;
 mod import;
 mod listen;
@@ -9,6 +10,7 @@ pub mod output;
 mod patient;
 mod people;
 mod reconcile;
+mod safe_mode;
 mod serve;
 mod simulator;
 mod verify;
@@ -60,6 +62,12 @@ enum Command {
     Why(why::Options),
     /// Read what the vendors say of our balance and hold it against the books; exits with 1 when a day does not tie
     Reconcile(reconcile::Options),
+    /// Copy a SQLite database while it is in use; for PostgreSQL, say how
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database, in safe mode; the present one is kept
+    Restore(backup::Restore),
+    /// Say how safe mode stands; switch it on or off
+    SafeMode(safe_mode::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
     /// Look at the audit trail
@@ -179,6 +187,9 @@ async fn run(command: Command) -> Outcome {
         Command::Import(options) => import::run(options).await,
         Command::Why(options) => why::run(options).await,
         Command::Reconcile(options) => reconcile::run(options).await,
+        Command::Backup(options) => backup::take(options).await,
+        Command::Restore(options) => backup::put_back_from(options).await,
+        Command::SafeMode(options) => safe_mode::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
     }

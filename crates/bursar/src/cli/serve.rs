@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::listen::{self, Bounds};
 use super::{Failure, Outcome, open, output};
 use crate::config::Config;
+use crate::mark::Mark;
 use crate::ops::{nodes, people};
 use crate::secrets;
 use crate::store;
@@ -43,7 +44,9 @@ pub(super) async fn run(config: Config) -> Outcome {
     warn_of_plain_http(&app.base_url);
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
     nodes::join(&app, server.is_alone).await.map_err(super::words)?;
-    let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
+    let mark = Mark::beside(&app.config.master_key_file);
+    let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?.remembering(mark);
+    work.compare_with_mark().await.map_err(super::words)?;
     let loops = work::start(work.clone());
     until_stopped(listener, work, asked_to_stop()).await?;
     loops.stop().await;
@@ -75,26 +78,31 @@ fn warn_of_plain_http(base_url: &str) {
 /// A lock on a SQLite database, held while the process lives: whoever has it is the only one that serves this database, and
 /// those before it are dead. It is a lock of the file itself, so another name for it (a symbolic or hard link, a folder
 /// mounted elsewhere) is no other lock. SQLite locks in another way and is not disturbed.
-struct Server {
+pub(super) struct Server {
     /// Kept open for as long as the database is, whether it holds the lock or not.
     _file: Option<std::fs::File>,
     /// Nobody else serves this database. Never so for PostgreSQL, which many serve.
-    is_alone: bool,
+    pub(super) is_alone: bool,
 }
 
 impl Server {
     fn of(database_url: &str) -> Self {
-        let nobody_knows = Self { _file: None, is_alone: false };
-        let path = database_url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next());
-        let Some(path) = path.filter(|path| !path.contains(":memory:")) else { return nobody_knows };
+        match store::copy::file_of(database_url) {
+            Some(path) => Self::of_file(&path, true),
+            None => Self { _file: None, is_alone: false },
+        }
+    }
+
+    /// The same by the file, which is made where it is not there and `make` says so.
+    pub(super) fn of_file(path: &std::path::Path, make: bool) -> Self {
         // What cannot be opened here is told of when the database is.
-        let Ok(file) = secrets::for_its_owner().read(true).create(true).open(path) else {
-            return nobody_knows;
+        let Ok(file) = secrets::for_its_owner().read(true).create(make).open(path) else {
+            return Self { _file: None, is_alone: false };
         };
         let is_alone = match file.try_lock() {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, path, "another Bursar serves this SQLite database; use PostgreSQL for more than one");
+                tracing::warn!(%error, path = %path.display(), "another Bursar serves this SQLite database; use PostgreSQL for more than one");
                 false
             }
         };
@@ -232,7 +240,7 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 /// The address of the database without what opens it: the password, and whatever a query says beside harmless words.
-fn without_password(address: &str) -> String {
+pub(super) fn without_password(address: &str) -> String {
     const HARMLESS: [&str; 4] = ["sslmode", "application_name", "mode", "cache"];
     if address.starts_with("sqlite:") {
         return address.to_owned();

@@ -2,11 +2,13 @@
 //! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
 //! that its route table names before a verb is reached).
 
+pub mod backups;
 pub mod batches;
 pub mod by_hand;
 pub mod claims;
 mod clawbacks;
 pub mod dashboard;
+pub mod epoch;
 pub mod evidence;
 pub mod exports;
 mod gates;

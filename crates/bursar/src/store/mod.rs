@@ -11,6 +11,7 @@ pub mod batches;
 mod bulk;
 pub mod claims;
 pub mod contradictions;
+pub mod copy;
 pub mod dashboard;
 pub mod decisions;
 pub mod directory;
@@ -38,6 +39,7 @@ pub mod people;
 pub mod portal;
 pub mod preferences;
 pub mod programs;
+pub mod put_back;
 pub mod raw;
 pub mod reconciliation;
 pub mod rewards;
@@ -201,6 +203,8 @@ pub struct Store {
 /// SQLite before this version can corrupt its write-ahead log.
 const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
 
+const SCHEMES: &str = "BURSAR_DATABASE_URL must begin with sqlite:// or postgres://";
+
 /// Waiting longer than this for a connection is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -228,10 +232,7 @@ impl Store {
                 sqlx::Connection::close(first).await?;
                 Self::open_postgres(url).await?
             }
-            _ => {
-                let told = "BURSAR_DATABASE_URL must begin with sqlite:// or postgres://";
-                return Err(StoreError::Conflict(told.to_owned()));
-            }
+            _ => return Err(StoreError::Conflict(SCHEMES.to_owned())),
         };
         search::fill(&store).await?;
         let collisions = external_ids::fill(&store).await?;

@@ -10,7 +10,7 @@ use payout::tax::Form;
 use sqlx::Row as _;
 use std::collections::HashMap;
 
-use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, put_back, word};
 
 /// A payout profile as it is kept.
 #[derive(Clone, Debug)]
@@ -341,6 +341,7 @@ pub async fn facts_beside(
     payees: &[Payee],
     profiles: &HashMap<Payee, Profile>,
 ) -> Result<HashMap<Payee, PayeeFacts>> {
+    let paid_elsewhere = put_back::held(db).await?;
     let mut facts = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
         for (table, partners) in [(PARTNERS, true), (ACCOUNTS, false)] {
@@ -350,7 +351,11 @@ pub async fn facts_beside(
             for row in db.all(conditions.query(table)).await? {
                 let id: String = row.try_get(0)?;
                 let payee = word(Payee::parse(&id), &id)?;
-                facts.insert(payee, one_payee(payee, &row, profiles.get(&payee))?);
+                let mut one = one_payee(payee, &row, profiles.get(&payee))?;
+                if paid_elsewhere.contains(&payee) {
+                    hold(&mut one, PAID_ELSEWHERE);
+                }
+                facts.insert(payee, one);
             }
         }
     }
@@ -372,20 +377,11 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -
     let form = form.map(|form| word(Form::parse(&form), &form)).transpose()?;
     // The stricter of the partner's and their company's: active, on hold, closed.
     let (own, company) = (standing(1)?, standing(5)?);
-    let mut note: Option<String> = row.try_get(if company > own { 7 } else { 6 })?;
-    let mut standing = own.max(company);
-    if profile.is_some_and(|profile| profile.shared) {
-        // A destination that somebody else has too holds its payee until a second person has looked at it.
-        let shared = "another payee has the same destination, and a second person must clear it";
-        let said = note.filter(|_| standing != PayeeStanding::Active).unwrap_or_default();
-        let said = said.trim().trim_end_matches('.');
-        note = Some(if said.is_empty() { shared.to_owned() } else { format!("{said}; {shared}") });
-        standing = standing.max(PayeeStanding::OnHold);
-    }
-    Ok(PayeeFacts {
+    let shared = profile.is_some_and(|profile| profile.shared);
+    let mut facts = PayeeFacts {
         payee,
-        standing,
-        note,
+        standing: own.max(company),
+        note: row.try_get(if company > own { 7 } else { 6 })?,
         tax: match form {
             None => TaxReport::Missing,
             Some(form) if !form.fits(payee, country.as_deref()) => TaxReport::Unfit,
@@ -400,7 +396,23 @@ fn one_payee(payee: Payee, row: &sqlx::any::AnyRow, profile: Option<&Profile>) -
             fingerprint: profile.destination.fingerprint(),
             currencies: profile.currencies.clone(),
         }),
-    })
+    };
+    if shared {
+        hold(&mut facts, SHARED);
+    }
+    Ok(facts)
+}
+
+/// A destination that somebody else has too holds its payee until a second person has looked at it.
+const SHARED: &str = "another payee has the same destination, and a second person must clear it";
+const PAID_ELSEWHERE: &str = "the vendor has a payment to this payee that this database does not know of, because it was put back; an administrator settles it under Safe mode";
+
+/// What holds a payee beside what somebody has written down.
+fn hold(facts: &mut PayeeFacts, why: &str) {
+    let said = facts.note.take().filter(|_| facts.standing != PayeeStanding::Active).unwrap_or_default();
+    let said = said.trim().trim_end_matches('.');
+    facts.note = Some(if said.is_empty() { why.to_owned() } else { format!("{said}; {why}") });
+    facts.standing = facts.standing.max(PayeeStanding::OnHold);
 }
 
 /// Who a payee is, for people: external id, name, e-mail address, country.

@@ -17,6 +17,12 @@ pub(super) async fn bring_up_to_date(
     migrator.run(connection).await
 }
 
+/// The number of the newest migration there is.
+pub(super) fn newest() -> i64 {
+    let all = [Engine::Sqlite, Engine::Postgres].into_iter().flat_map(migrations);
+    all.map(|migration| migration.version).max().unwrap_or(0)
+}
+
 /// Those of both and those of one, by their numbers: the two folders never use the same.
 fn migrations(engine: Engine) -> Vec<Migration> {
     let both = sqlx::migrate!("src/store/migrations");

@@ -5,7 +5,7 @@ use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, put_back, word};
 
 /// How a submission stands: the spelling in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,15 +157,18 @@ pub struct New {
     pub batch: BatchId,
     /// To which account of the vendor.
     pub vendor_account: Option<String>,
+    /// It is looked up before it is sent: the database was put back, so it may have been sent before.
+    pub looks: bool,
 }
 
-/// Commits intentions. They are free to be leased at once.
+/// Commits intentions. They are free to be leased at once, to be sent or to be looked up.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] when a key was used before.
 pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for one in new {
+        let state = first_state(&one);
         rows.push([
             one.id.into(),
             one.key.into(),
@@ -175,24 +178,35 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
             one.account.into(),
             one.body.into(),
             one.batch.to_string().into(),
-            SubmissionState::Intended.as_str().into(),
+            state.as_str().into(),
             now.into(),
             now.into(),
             0.into(),
             0.into(),
             0.into(),
-            0.into(),
+            i64::from(one.looks).into(),
             0.into(),
             0.into(),
             0.into(),
             one.vendor_account.into(),
+            one.looks.then(|| put_back::WHY.to_owned()).into(),
+            one.looks.then_some(now).into(),
         ]);
     }
     let sql = "INSERT INTO submission (id, key, vendor, kind, path, account, body, batch_id, state, next_at, \
                created_at, lease_until, fence, tries, doubts, same_errors, refusals, looks, \
-               vendor_account) VALUES {rows}";
+               vendor_account, last_why, first_sent_at) VALUES {rows}";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
+}
+
+/// Only Stripe can be looked through; at PayPal the same bytes are the look.
+fn first_state(of: &New) -> SubmissionState {
+    match (of.looks, of.vendor) {
+        (false, _) => SubmissionState::Intended,
+        (true, Vendor::Stripe) => SubmissionState::Looking,
+        (true, Vendor::PayPal) => SubmissionState::Unknown,
+    }
 }
 
 /// Leases submissions of a vendor that are due, to be sent (`intended`, `unknown`) or looked for (`looking`). The fence

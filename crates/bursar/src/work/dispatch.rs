@@ -13,7 +13,6 @@ use payout::eligibility::{self, BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::money::{Currency, Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
-use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest, ReadError};
 
@@ -22,18 +21,16 @@ use super::calls::Calls;
 use super::pace::About;
 use super::swept::{self, Gone, Why};
 use super::unfunded::Refusals;
-use super::{Death, Done, Work, connect, send};
+use super::{Death, Done, Work, chunks, connect, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
+use crate::store::put_back;
 use crate::store::submissions::{self, New};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self};
 use crate::transact;
 
-/// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
-/// denied batch touches fewer payees.
-const PAYPAL_ITEMS: usize = 1_000;
 /// How many PayPal items one pass intends.
 const PAYPAL_AT_ONCE: i64 = 10_000;
 /// How many connected balances are read at a time.
@@ -63,15 +60,18 @@ const LATE_US: i64 = 25 * HOUR_US;
 /// # Errors
 /// When the database does not answer; what is committed is driven on by the next pass.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
-    if rests(work).await? {
-        return Ok(0);
-    }
+    let safe = rests(work).await?;
     connect::identify(work, vendor, now).await?;
     let legs: &[(Leg, i64)] = match vendor {
         Vendor::Stripe => &[(Leg::Transfer, send::at_once(work)), (Leg::Reversal, send::at_once(work))],
+        // PayPal can only be looked through by sending, so `search` looks through what it was sent.
+        Vendor::PayPal if safe => &[],
         Vendor::PayPal => &[(Leg::Cancel, send::at_once(work)), (Leg::Item, PAYPAL_AT_ONCE)],
     };
     let intended = intend(work, legs, now).await?;
+    if safe {
+        return looks_follow(work, intended);
+    }
     if intended > 0 && work.dies_now(Death::BetweenCommitAndSend) {
         return Ok(0);
     }
@@ -84,11 +84,12 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 /// # Errors
 /// When the database does not answer.
 pub async fn funds(work: &Work, now: i64) -> Done {
-    if rests(work).await? {
-        return Ok(0);
-    }
+    let safe = rests(work).await?;
     let room = work.reach.room(Vendor::Stripe, Calls::Reads, now, send::at_once(work));
     let intended = intend(work, &[(Leg::Payout, room)], now).await?;
+    if safe {
+        return looks_follow(work, intended);
+    }
     if intended > 0 {
         if work.dies_now(Death::BetweenCommitAndSend) {
             return Ok(0);
@@ -98,10 +99,17 @@ pub async fn funds(work: &Work, now: i64) -> Done {
     Ok(intended)
 }
 
-/// Nothing is sent in safe mode.
+/// Nothing is sent in safe mode. What is queued is only looked for, where the database was put back.
 async fn rests(work: &Work) -> Result<bool> {
     let on = safe_mode::on(&mut work.app.store.read().await?).await?;
     Ok(on && !payout::planted::on("sends_in_safe_mode"))
+}
+
+fn looks_follow(work: &Work, intended: usize) -> Done {
+    if intended > 0 {
+        work.app.nudge.reconcile.ring();
+    }
+    Ok(intended)
 }
 
 /// A queued attempt that may be sent, with what is needed to build its request.
@@ -110,6 +118,8 @@ pub(super) struct Ready {
     pub(super) transaction: Transaction,
     /// What is to come back, by the vendor's id: the transfer of a reversal, the item of a cancellation.
     back: Option<Back>,
+    /// It is looked for before it is sent: it was promised before the database was put back.
+    looks: bool,
     /// How often Stripe has refused its bank payout because the balance does not cover it.
     refusals: Option<Refusals>,
 }
@@ -138,6 +148,8 @@ type Waiting = (AttemptId, TransactionId, Option<&'static str>);
 #[derive(Default)]
 struct Sorted {
     ready: Vec<Ready>,
+    /// What is only looked for now, whatever the gates say and whether or not its money is there.
+    looked_for: Vec<Ready>,
     stopped: Vec<(Attempt, Code)>,
     settled: Vec<(Attempt, Heard)>,
     waiting: BTreeMap<i64, Vec<Waiting>>,
@@ -218,6 +230,8 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let backs = queued.iter().filter(|attempt| takes_back(attempt.leg));
     let backs: Vec<TransactionId> = backs.map(|attempt| attempt.transaction).collect();
     let made = transfers_of(&mut db, &backs).await?;
+    let to_look_for = put_back::to_look_for(&mut db, &ids).await?;
+    let safe = safe_mode::on(&mut db).await?;
     drop(db);
     let (mut sorted, mut payouts) = (Sorted::default(), Vec::new());
     let later = now + work.app.config.longest_wait_us();
@@ -231,12 +245,19 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
             true => gate(&attempt, &transaction, &gates, &paused, now),
             false => BeforeSend::Wait(Code::OtherVendorAccount),
         };
+        let looks = to_look_for.contains(&transaction.id);
+        let back = made.get(&transaction.id).cloned();
         match gate {
+            // That it was never sent is not known yet, so no gate may call it failed.
+            BeforeSend::Open | BeforeSend::Stop(_) if safe || (looks && gate != BeforeSend::Open) => {
+                let ready = Ready { attempt, transaction, back, looks, refusals: None };
+                sorted.looked_for.extend(Some(ready).filter(|ready| ready.looks));
+            }
             BeforeSend::Open => {
-                let back = made.get(&transaction.id).cloned();
-                let ready = Ready { attempt, transaction, back, refusals: None };
+                let ready = Ready { attempt, transaction, back, looks, refusals: None };
                 if ready.attempt.leg == Leg::Payout { payouts.push(ready) } else { sorted.ready.push(ready) }
             }
+            BeforeSend::Wait(_) if safe => {}
             BeforeSend::Wait(code) => {
                 let waits = sorted.waiting.entry(later).or_default();
                 waits.push((attempt.id, transaction.id, Some(code.as_str())));
@@ -553,7 +574,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         let ready = unshared(tx, &sorted.shares, ready.collect()).await?.into_iter();
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
             ready.partition(|ready| ready.attempt.leg == Leg::Item);
-        for ready in legs {
+        let looked_for = sorted.looked_for.iter().filter(|ready| queued.contains(&ready.attempt.id));
+        for ready in legs.into_iter().chain(looked_for) {
             let request = match ready.attempt.leg {
                 Leg::Cancel => cancel_request(ready),
                 Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item => stripe_request(ready),
@@ -565,9 +587,9 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.push(cannot_build(&ready.attempt, &bad)),
             }
         }
-        let (items, unbuildable) = buildable(items);
+        let (items, unbuildable) = chunks::buildable(items);
         heard.extend(unbuildable.iter().map(|(ready, bad)| cannot_build(&ready.attempt, bad)));
-        for chunk in chunks(tx, items).await? {
+        for chunk in chunks::of(tx, items).await? {
             match chunk.request() {
                 Ok(request) => intention(app, &request, chunk.batch, &chunk.items, now, &mut heard, &mut new),
                 Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
@@ -605,7 +627,7 @@ async fn unshared<'a>(
 /// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read
 /// the same ones: what they have sent must neither be sent again in a batch of another key nor be stopped.
 async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<(HashSet<AttemptId>, record::Held)> {
-    let ready = sorted.ready.iter().map(|ready| &ready.attempt);
+    let ready = sorted.ready.iter().chain(&sorted.looked_for).map(|ready| &ready.attempt);
     let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);
     let settled = sorted.settled.iter().map(|(attempt, _)| attempt);
     let moving: Vec<&Attempt> = ready.chain(stopped).chain(settled).collect();
@@ -655,7 +677,8 @@ fn intention(
     new: &mut Vec<New>,
 ) {
     let account = carried.first().and_then(|ready| ready.transaction.vendor_account.clone());
-    let submission = send::new_submission(app, request, batch, account, now);
+    let looks = carried.iter().any(|ready| ready.looks);
+    let submission = New { looks, ..send::new_submission(app, request, batch, account, now) };
     for ready in carried {
         let sent = heard(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
         told.push(Heard { submission: Some(submission.id.clone()), ..sent });
@@ -714,79 +737,4 @@ fn stripe_request(ready: &Ready) -> std::result::Result<MoneyRequest, BadRequest
         }
         Leg::Item | Leg::Cancel => Err(BadRequest("this is not sent to Stripe".to_owned())),
     }
-}
-
-/// Takes out the items that PayPal would refuse a whole batch for, so that the others go without them.
-fn buildable(items: Vec<&Ready>) -> (Vec<&Ready>, Vec<(&Ready, BadRequest)>) {
-    let (mut good, mut bad) = (Vec::with_capacity(items.len()), Vec::new());
-    for ready in items {
-        match batch_request("pb", ready.transaction.terms.net.currency, &[&ready.transaction]) {
-            Ok(_) => good.push(ready),
-            Err(why) => bad.push((ready, why)),
-        }
-    }
-    (good, bad)
-}
-
-/// Items of one batch and currency that go to PayPal together.
-struct Chunk<'a> {
-    batch: BatchId,
-    currency: Currency,
-    number: usize,
-    items: Vec<&'a Ready>,
-}
-
-impl Chunk<'_> {
-    fn request(&self) -> std::result::Result<MoneyRequest, BadRequest> {
-        let key = format!("pb:{}:{}:1", self.batch, self.number);
-        let of: Vec<&Transaction> = self.items.iter().map(|ready| &ready.transaction).collect();
-        batch_request(&key, self.currency, &of)
-    }
-}
-
-/// The exact bytes of a PayPal batch over these transactions.
-pub(super) fn batch_request(
-    key: &str,
-    currency: Currency,
-    of: &[&Transaction],
-) -> std::result::Result<MoneyRequest, BadRequest> {
-    let ids: Vec<(String, String)> = of.iter().map(|one| (one.id.to_string(), one.label())).collect();
-    let mut items = Vec::with_capacity(of.len());
-    for (transaction, (id, label)) in of.iter().zip(&ids) {
-        let net = transaction.terms.net;
-        let amount = net.at(Vendor::PayPal).map_err(|_| BadRequest(format!("PayPal cannot pay {net}")))?;
-        items.push(ItemOrder {
-            transaction: id,
-            receiver: transaction.destination.address(),
-            amount,
-            note: label,
-        });
-    }
-    vendors::paypal::batch::request(&BatchOrder {
-        key,
-        currency,
-        items: &items,
-        subject: "You have a payout",
-    })
-}
-
-/// Splits items into chunks, numbered on from those the batch has had.
-async fn chunks<'a>(tx: &mut store::Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
-    let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
-    for ready in items {
-        let of = (ready.transaction.batch, ready.transaction.terms.net.currency);
-        groups.entry(of).or_default().push(ready);
-    }
-    let mut next: HashMap<BatchId, usize> = HashMap::new();
-    let mut chunks = Vec::new();
-    for ((batch, currency), items) in groups {
-        let first = match next.get(&batch) {
-            Some(number) => *number,
-            None => send::next_chunk(tx, batch).await?,
-        };
-        let numbered = (first..).zip(items.chunks(PAYPAL_ITEMS));
-        chunks.extend(numbered.map(|(number, some)| Chunk { batch, currency, number, items: some.to_vec() }));
-        next.insert(batch, first + items.len().div_ceil(PAYPAL_ITEMS));
-    }
-    Ok(chunks)
 }

@@ -4,7 +4,7 @@
 //! `dispatch` commits intentions and sends them; `intake` links stored events to payments; `settle` asks the vendor and
 //! records what it says: both run once for each vendor, so that one that hangs holds up only itself. `dispatch::funds` reads
 //! connected balances for bank payouts, and `connect` accounts that changed, with what no webhook has told (`missed`);
-//! `reconcile` looks for what got no answer;
+//! `reconcile` looks for what got no answer, and `search`, in safe mode, for what the database does not know of;
 //! `movements` reads what the vendors themselves say of our balance and holds it against the books;
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
@@ -13,7 +13,9 @@
 
 mod aside;
 pub mod ask;
+mod begin;
 mod calls;
+mod chunks;
 pub mod clients;
 pub mod connect;
 mod credit;
@@ -32,6 +34,7 @@ pub mod onboard;
 pub mod pace;
 mod prove;
 pub mod reconcile;
+pub mod search;
 mod send;
 pub mod settle;
 pub mod skew;
@@ -53,8 +56,11 @@ use vendors::ReadError;
 use vendors::http::Http;
 
 use crate::app::App;
+use crate::mark::{Mark, Noted};
+use crate::ops::epoch;
 use crate::ops::nodes::{self, Census};
 use crate::pulse::{self, Watched};
+use crate::store::put_back::Progress;
 use calls::{Calls, Reach};
 use clients::Clients;
 use mailer::Mailer;
@@ -83,6 +89,8 @@ pub struct Work {
     in_turn: bool,
     /// Where the simulation lets this process die.
     dies: Arc<Mutex<Option<Death>>>,
+    /// How far the database has come, as this process knows it.
+    mark: Arc<Mark>,
 }
 
 /// A point at which a process may die: what is committed stays, what comes after never happens.
@@ -132,8 +140,39 @@ impl Work {
         let mailer = Mailer::new(&app)?;
         let (reach, census) = (Arc::default(), Census::default());
         let (clamped_at, clashes, dies) = (Arc::default(), Arc::default(), Arc::default());
-        let in_turn = false;
-        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, in_turn, dies })
+        let (in_turn, mark) = (false, Arc::default());
+        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, in_turn, dies, mark })
+    }
+
+    /// The same, which remembers beside a key file how far the database has come, and notices when it has come less far.
+    #[must_use]
+    pub fn remembering(self, mark: Mark) -> Self {
+        Self { mark: Arc::new(mark), ..self }
+    }
+
+    /// Compares the database with what was remembered; safe mode begins where it has come less far. Answers whether it did.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn compare_with_mark(&self) -> crate::ops::Result<bool> {
+        epoch::check(&self.app, &self.mark).await
+    }
+
+    /// Remembers what is about to be sent. It is committed already, and no byte has left.
+    async fn note(&self, progress: Progress, last: &str) -> crate::ops::Result<()> {
+        if !self.mark.is_kept() {
+            self.mark.saw(progress);
+            return Ok(());
+        }
+        let (epoch, sent, last) = (progress.epoch, progress.sent, Some(last.to_owned()));
+        let database = epoch::identity(&self.app.store, &self.app.clock).await?;
+        let noted = Noted { database, epoch, sent, last, at: self.app.clock.now() };
+        let mark = self.mark.clone();
+        // A disk that hangs must not hold up a thread that others need.
+        if tokio::task::spawn_blocking(move || mark.note(&noted)).await.is_err() {
+            tracing::warn!("the mark beside the key could not be written");
+        }
+        Ok(())
     }
 
     /// Lets the process die at the next such point, for the simulation: each loop stops there and drops what it holds.
@@ -262,11 +301,13 @@ pub fn start(work: Work) -> Loops {
     Loops { tasks, stop }
 }
 
-/// One look at which processes live. It never goes on at once: a beat is a measure of time.
+/// One look at which processes live, and whether the database is the one it was.
+/// It never goes on at once: a beat is a measure of time.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn beat(work: &Work, _now: i64) -> Done {
+    epoch::watch(&work.app, &work.mark).await?;
     let ended = nodes::beat(&work.app, &work.census).await?;
     if ended > 0 {
         work.app.nudge.dispatch.ring();

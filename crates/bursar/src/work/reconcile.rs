@@ -2,32 +2,32 @@
 //!
 //! Only Stripe is looked through. At PayPal sending the same bytes again is the look, and `send` does that.
 
+use std::collections::HashSet;
+
 use payout::eligibility::Code;
 use payout::money::Vendor;
-use payout::transaction::Fact;
+use payout::transaction::{Fact, Leg};
+use vendors::stripe::payout::Payout;
+use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::verdict::{self, Judged};
-use super::{Done, Work, send};
-use crate::ops::{safe_mode, vendors as connections};
+use super::{Done, Work, search, send};
+use crate::ops::vendors as connections;
+use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// One pass: looks for the submissions that are due to be looked for.
+/// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
+/// database does not know of.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
-    let mut db = work.app.store.read().await?;
-    let safe = safe_mode::on(&mut db).await?;
-    drop(db);
-    if safe {
-        return Ok(0);
-    }
-    let mut looked = 0;
+    let mut looked = search::once(work, now).await?;
     for vendor in Vendor::ALL {
         looked += send::look(work, vendor, now).await?;
     }
@@ -57,10 +57,21 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
             return unsure();
         }
     };
+    // What a lost database has begun carries attempts that this one never had; what is known here is another attempt's.
+    let known = match of.last.as_ref().is_some_and(|(why, _)| why == put_back::WHY) {
+        true => match objects_of(work, of).await {
+            Ok(known) => Some(known),
+            Err(error) => {
+                tracing::warn!(?error, "the payment of what is looked for could not be read");
+                return unsure();
+            }
+        },
+        false => None,
+    };
     let looking = async {
         match request.kind() {
-            MoneyKind::Transfer => transfer(&stripe.client, of, &request, &expect).await,
-            MoneyKind::Payout => payout(&stripe.client, of, since, &request, &expect).await,
+            MoneyKind::Transfer => transfer(&stripe.client, of, &request, (&expect, &known)).await,
+            MoneyKind::Payout => payout(&stripe.client, of, since, &request, (&expect, &known)).await,
             MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
             MoneyKind::Batch | MoneyKind::Cancel => {
                 Ok(Found::Unclear("a PayPal request at Stripe".to_owned()))
@@ -105,6 +116,18 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) - DAY_US) / 1_000_000)
 }
 
+/// The vendor's objects that attempts of the same payment are known to have.
+async fn objects_of(work: &Work, of: &Submission) -> crate::ops::Result<HashSet<String>> {
+    let mut db = work.app.store.read().await?;
+    let carried = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
+    let ids: Vec<_> = carried.iter().map(|attempt| attempt.transaction).collect();
+    let attempts = transactions::attempts(&mut db, &ids).await?;
+    Ok(attempts.into_iter().filter_map(|attempt| attempt.vendor_id).collect())
+}
+
+/// What is known of the objects of the same payment, where the database was put back.
+type Known = Option<HashSet<String>>;
+
 fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
     let kind = MoneyKind::parse(&of.kind)?;
     let body = of.body.clone().into_bytes();
@@ -129,11 +152,16 @@ async fn transfer(
     stripe: &Stripe,
     of: &Submission,
     request: &MoneyRequest,
-    expect: &Expect,
+    (expect, known): (&Expect, &Known),
 ) -> Result<Found, ReadError> {
     let (transaction, attempt) = (field(request, "transfer_group"), field(request, "metadata[attempt]"));
     let group = stripe.transfers_by_group(&transaction).await?;
-    let mut ours = group.into_iter().filter(|made| made.metadata.get("attempt") == Some(&attempt));
+    let forgotten = |made: &Transfer| {
+        let stands = made.amount_reversed_units < made.amount_units;
+        stands && known.as_ref().is_some_and(|known| !known.contains(&made.id))
+    };
+    let is_ours = |made: &Transfer| made.metadata.get("attempt") == Some(&attempt) || forgotten(made);
+    let mut ours = group.into_iter().filter(is_ours);
     let Some(made) = ours.next() else { return Ok(Found::Absent) };
     if ours.next().is_some() {
         return Ok(Found::Unclear(format!("Stripe has more than one transfer for the key {}", of.key)));
@@ -155,15 +183,22 @@ async fn payout(
     of: &Submission,
     since: i64,
     request: &MoneyRequest,
-    expect: &Expect,
+    (expect, known): (&Expect, &Known),
 ) -> Result<Found, ReadError> {
-    let attempt = field(request, "metadata[attempt]");
+    let (transaction, attempt) =
+        (field(request, "metadata[transaction]"), field(request, "metadata[attempt]"));
     let Some(account) = request.account().and_then(ConnectedAccount::parse) else {
         return Ok(Found::Unclear("the payout names no account".to_owned()));
     };
     let all = stripe.payouts_since(&account, since).await?;
+    let forgotten = |made: &Payout| {
+        let over = matches!(bank::fact(made), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
+        made.metadata.get("transaction") == Some(&transaction)
+            && !over
+            && known.as_ref().is_some_and(|known| !known.contains(&made.id))
+    };
     let mut ours = all.into_iter().filter(|made| {
-        made.metadata.get("attempt") == Some(&attempt)
+        (made.metadata.get("attempt") == Some(&attempt) || forgotten(made))
             && made.amount_units == expect.amount_units
             && made.currency.eq_ignore_ascii_case(&expect.currency)
             && !made.automatic
@@ -174,7 +209,18 @@ async fn payout(
         return Ok(Found::Unclear(format!("{account} has more than one payout like the one under {key}")));
     }
     let events = stripe.payout_created_events(&account, since).await?;
-    let named = events.iter().find(|event| event.idempotency_key.as_deref() == Some(request.key()));
+    // A lost database may have tried more often: its key has another number.
+    let any_number = format!("{}:{transaction}:", Leg::Payout.key_prefix());
+    let is_ours = |key: &str| key == request.key() || (known.is_some() && key.starts_with(&any_number));
+    let fits = |id: Option<&String>| made.as_ref().is_none_or(|made| id == Some(&made.id));
+    let mut ours = events.iter().filter(|event| event.idempotency_key.as_deref().is_some_and(is_ours));
+    let named = match known {
+        Some(known) => ours.find(|event| {
+            let id = event.object_id.as_ref();
+            fits(id) && id.is_none_or(|id| !known.contains(id))
+        }),
+        None => ours.next(),
+    };
     let named = named.map(|event| event.object_id.as_deref().unwrap_or("without an id"));
     Ok(match (made, named) {
         (None, None) => Found::Absent,

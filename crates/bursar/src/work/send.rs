@@ -21,14 +21,14 @@ use super::calls::Calls;
 use super::clients::Connected;
 use super::leases::{self, LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, aside, dispatch, last_gates, unfunded};
+use super::{Death, Done, Work, aside, begin, chunks, last_gates, unfunded};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
 use crate::ops::{OpsError, Result};
 use crate::store::submissions::{self, New, Submission, SubmissionState};
 use crate::store::transactions::{self, Attempt};
-use crate::store::{self, Tx, events, evidence};
+use crate::store::{self, Tx, events, evidence, put_back};
 use crate::transact;
 
 /// No byte leaves when less of the lease than this is left: the request's own time-out and a little.
@@ -106,7 +106,7 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     if work.dies_now(Death::BetweenLeaseAndBegin) {
         return Ok(done);
     }
-    let leased = begin(work, leased).await?;
+    let leased = begin::all(work, leased).await?;
     if work.dies_now(Death::BetweenBeginAndSend) {
         return Ok(done);
     }
@@ -115,19 +115,6 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission));
     Ok(done
         + record_as_they_come(work, &leases, sends.buffer_unordered(work.side_by_side(ON_THE_WIRE))).await?)
-}
-
-/// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
-/// database that fails, has sent nothing. From then on it may have.
-async fn begin(work: &Work, leased: Vec<Submission>) -> Result<Vec<Submission>> {
-    if leased.is_empty() {
-        return Ok(leased);
-    }
-    let app = &work.app;
-    let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
-    let begun = transact!(app, |tx| { Ok(submissions::begin(tx, &held, app.clock.now()).await?) })?;
-    let begun: HashSet<String> = begun.into_iter().collect();
-    Ok(leased.into_iter().filter(|one| begun.contains(&one.id)).collect())
 }
 
 /// Records answers in sets as they come, while others are on the wire and every lease in use is made longer; answers how
@@ -455,6 +442,7 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
+        put_back::looked_for(tx, &clean_of(answered, &attempts), now).await?;
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
         transactions::ask_now(tx, &to_ask, now).await?;
@@ -469,6 +457,15 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
     app.nudge.intake.ring();
     app.nudge.settle.ring();
     Ok(())
+}
+
+/// The payments that the vendor was looked through for, after the database was put back, and shows nothing of.
+fn clean_of(answered: &[Answered], attempts: &[Attempt]) -> Vec<TransactionId> {
+    let clean = answered.iter().filter(|one| one.judged.clean).map(|one| one.submission.id.as_str());
+    let clean: HashSet<&str> = clean.collect();
+    let carried =
+        attempts.iter().filter(|one| one.submission.as_deref().is_some_and(|id| clean.contains(id)));
+    carried.map(|one| one.transaction).collect()
 }
 
 /// The answers as they came, of the submissions that were still held.
@@ -535,7 +532,7 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
     let doubtful =
         doubtful && !(judged.verdict == Verdict::Review && payout::planted::on("review_is_no_doubt"));
     let was_sent = *sent_at > 0;
-    let doubts = submission.doubts + i64::from(was_sent && doubtful);
+    let doubts = if judged.clean { 0 } else { submission.doubts + i64::from(was_sent && doubtful) };
     let (state, next_at, vendor_id) = match &judged.verdict {
         Verdict::Accepted(id) => (SubmissionState::Accepted, now, Some(id.clone())),
         Verdict::Refused(_) | Verdict::RefusedFor(..) | Verdict::Stopped(_) => {
@@ -564,6 +561,7 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
         looked_at: judged.looked_at,
         sent: match was_sent {
             true => (submission.first_sent_at.or(Some(*sent_at)), Some(*sent_at)),
+            false if judged.clean => (None, submission.last_sent_at),
             false => (submission.first_sent_at, submission.last_sent_at),
         },
         ended_at: ended.then_some(now),
@@ -596,17 +594,12 @@ async fn consequences(
                 events::unpark(tx, std::slice::from_ref(id)).await?;
             }
             let accepted = |one: &&Attempt| {
-                let fact = answer.fact.clone().unwrap_or_else(|| accepted_fact(one.leg));
+                let fact = answer.fact.clone().unwrap_or_else(|| verdict::accepted_fact(one.leg));
                 tell(one, fact, has_an_id_of_its_own(one.leg).then_some(id.as_str()))
             };
             carried.iter().map(accepted).collect()
         }
-        Verdict::Refused(reason) => all(&|leg| match leg {
-            Leg::Payout if reason.code == unfunded::CODE => Fact::Unfunded(reason.clone()),
-            Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => {
-                Fact::Refused(leg, reason.clone())
-            }
-        }),
+        Verdict::Refused(reason) => all(&|leg| verdict::refused_fact(leg, reason)),
         Verdict::RefusedFor(places, reason) => {
             let ids = item_ids(&answer.submission);
             let bad: Vec<&str> = places.iter().filter_map(|at| ids.get(*at)).map(String::as_str).collect();
@@ -661,16 +654,6 @@ fn has_an_id_of_its_own(leg: Leg) -> bool {
     }
 }
 
-fn accepted_fact(leg: Leg) -> Fact {
-    match leg {
-        Leg::Transfer => Fact::TransferMade,
-        Leg::Payout => Fact::PayoutMade,
-        Leg::Reversal => Fact::ReversalMade,
-        Leg::Item => Fact::ItemPending,
-        Leg::Cancel => Fact::CancelMade,
-    }
-}
-
 /// Our transactions in the order in which a PayPal batch's stored bytes name them.
 pub(super) fn item_ids(submission: &Submission) -> Vec<String> {
     vendors::paypal::batch::sender_item_ids(submission.body.as_bytes())
@@ -695,7 +678,7 @@ async fn send_others_again(
     let (currency, account) = (first.terms.net.currency, first.vendor_account.clone());
     let key = next_key(&refused.key);
     let of: Vec<&transactions::Transaction> = found.iter().collect();
-    let request = dispatch::batch_request(&key, currency, &of)
+    let request = chunks::batch_request(&key, currency, &of)
         .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
     let submission = new_submission(app, &request, refused.batch, account, now);
     let moved = others.iter().map(|one| Heard {
@@ -750,6 +733,7 @@ pub(super) fn new_submission(
         body: String::from_utf8_lossy(request.body()).into_owned(),
         batch,
         vendor_account,
+        looks: false,
     }
 }
 

@@ -8,10 +8,12 @@ use payout::deadline;
 use payout::eligibility::BeforeSend;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
-use payout::transaction::Reason;
+use payout::transaction::{Fact, Leg, Reason};
 use vendors::paypal::batch::Item;
 use vendors::{Doubt, Outcome, ReadError, Rejection, Why};
 
+use super::unfunded;
+use crate::store::put_back;
 use crate::store::submissions::Submission;
 
 /// While a key is younger than this the vendor replays it instead of carrying it out again (Stripe prunes keys after
@@ -84,6 +86,8 @@ pub struct Judged {
     pub hold_until: Option<i64>,
     /// Somebody should be told at once.
     pub alarm: bool,
+    /// The vendor was looked through and has nothing of it: whatever was in doubt before is no longer.
+    pub clean: bool,
 }
 
 impl Judged {
@@ -99,6 +103,7 @@ impl Judged {
             pause: false,
             hold_until: None,
             alarm: false,
+            clean: false,
         }
     }
 
@@ -250,6 +255,12 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
     match of.looked_at {
+        // It is in doubt only because the database was put back: now it is known that it was never carried out.
+        Some(first) if of.looks > 0 && now - first >= APART_US && why == put_back::WHY => {
+            let again = Verdict::Again { at: now, doubtful: false };
+            let told = "looked for after the database was put back: the vendor has nothing of it";
+            Judged { clean: true, ..Judged::new(of, again, "absent", told) }
+        }
         Some(first) if of.looks > 0 && now - first >= APART_US => {
             let reason = match (why == STOPPED, of.refusals > 0) {
                 (true, _) => Reason::new(detail.as_str(), ""),
@@ -290,6 +301,27 @@ pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64
         | ReadError::Credentials(_)
         | ReadError::RateLimited { .. }
         | ReadError::Unreachable(_) => review,
+    }
+}
+
+/// What a definite refusal is for an attempt of a leg.
+pub(super) fn refused_fact(leg: Leg, reason: &Reason) -> Fact {
+    match leg {
+        Leg::Payout if reason.code == unfunded::CODE => Fact::Unfunded(reason.clone()),
+        Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item | Leg::Cancel => {
+            Fact::Refused(leg, reason.clone())
+        }
+    }
+}
+
+/// What an acceptance is, where the object says nothing else of itself.
+pub(super) fn accepted_fact(leg: Leg) -> Fact {
+    match leg {
+        Leg::Transfer => Fact::TransferMade,
+        Leg::Payout => Fact::PayoutMade,
+        Leg::Reversal => Fact::ReversalMade,
+        Leg::Item => Fact::ItemPending,
+        Leg::Cancel => Fact::CancelMade,
     }
 }
 

@@ -30,6 +30,7 @@ mod paid_twice;
 mod people;
 mod portal;
 mod reconciliation;
+mod restore;
 mod safe_mode;
 mod said;
 mod scenarios;

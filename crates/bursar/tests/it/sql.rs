@@ -14,7 +14,7 @@
 //! | `{sum(…)}` and the words of `store::moved` | what `store::spelled_out` makes of them |
 //!
 //! Any other hole fails the test: a statement that only exists at run time cannot be checked before it. What names
-//! `sqlite_…` is asked of SQLite alone. What is not seen here: what a function adds to a statement it is given, the
+//! `sqlite_…` is asked of SQLite alone, and what names `pg_…` of PostgreSQL alone. What is not seen here: what a function adds to a statement it is given, the
 //! types that are bound at run time, and whether a statement does what it should.
 
 use std::collections::BTreeMap;
@@ -85,8 +85,8 @@ async fn prepare_all(url: &str) {
     assert!(store.statements.len() > 10, "the statements of the store were not found");
     let mut told = Vec::new();
     let sqlite = url.starts_with("sqlite:");
-    for statement in store.statements.iter().filter(|statement| sqlite || !statement.text.contains("sqlite_"))
-    {
+    let elsewhere = if sqlite { "pg_" } else { "sqlite_" };
+    for statement in store.statements.iter().filter(|statement| !statement.text.contains(elsewhere)) {
         match store.filled(statement, "") {
             Ok(sql) => told.extend(refusal(&mut database, &sql).await.map(|why| statement.tell(&sql, &why))),
             Err(hole) => {

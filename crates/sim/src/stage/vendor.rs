@@ -1,9 +1,9 @@
 //! What vendors do in a scenario: faults, balances, and events that nobody should believe.
 
+use bursar::ops::safe_mode;
 use bursar::ops::vendors::Credentials;
 use bursar::store::aside;
 use bursar::store::events::{self, New};
-use bursar::store::meta;
 use bursar::store::transactions::{self, Transaction};
 use bursar::store::vendors as connections;
 use bursar::transact;
@@ -160,16 +160,14 @@ async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
     set.map_err(odd)
 }
 
-/// As after a restored backup.
+/// A person stops everything, or lets it go on.
 async fn safe_mode(world: &World, on: bool) -> Outcome {
-    let set: bursar::ops::Result<()> = transact!(world.app, |tx| {
-        match on {
-            true => Ok(meta::set(tx, "safe_mode", "1").await?),
-            false => Ok(meta::unset(tx, "safe_mode").await?),
-        }
-    });
+    let switched = match on {
+        true => safe_mode::switch_on(&world.app, &world.actor, None, "").await,
+        false => safe_mode::leave(&world.app, &world.actor, &[]).await,
+    };
     world.memory.safe_mode(world.vendors_now(), on);
-    set.map_err(odd)
+    switched.map_err(odd)
 }
 
 pub fn named(vendor: &str) -> Result<simulator::Vendor, String> {

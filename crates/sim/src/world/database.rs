@@ -3,8 +3,8 @@
 //! because to make them takes longer than most tests do. What is deliberately not here: what a test writes into it.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 
 use bursar::store::Store;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
@@ -18,6 +18,8 @@ pub struct Database {
     pub folder: TempDir,
     /// On PostgreSQL: the server, and what the database is called there.
     on_server: Option<(String, String)>,
+    /// What was saved of it, on PostgreSQL.
+    saved: Mutex<Vec<String>>,
 }
 
 impl Database {
@@ -27,7 +29,8 @@ impl Database {
         let Some(server) = server() else {
             let path = folder.path().join("bursar.db");
             std::fs::write(&path, sqlite_template().await).unwrap();
-            return Self { url: format!("sqlite://{}", path.display()), folder, on_server: None };
+            let url = format!("sqlite://{}", path.display());
+            return Self { url, folder, on_server: None, saved: Mutex::default() };
         };
         let template = postgres_template(&server).await;
         Self::on(server, folder, name, &format!("TEMPLATE {template}")).await
@@ -38,9 +41,38 @@ impl Database {
         let folder = tempfile::tempdir().unwrap();
         let Some(server) = server() else {
             let url = format!("sqlite://{}/bursar.db", folder.path().display());
-            return Self { url, folder, on_server: None };
+            return Self { url, folder, on_server: None, saved: Mutex::default() };
         };
         Self::on(server, folder, name, "").await
+    }
+
+    /// Where the file of a SQLite database is.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("bursar.db")
+    }
+
+    /// Keeps what the database holds now. Nobody may be connected to it.
+    pub async fn save(&self, copy: &str) {
+        let Some((server, name)) = &self.on_server else {
+            std::fs::copy(self.file(), self.folder.path().join(copy)).unwrap();
+            return;
+        };
+        let copy = format!("{name}_{copy}");
+        run(server, format!("CREATE DATABASE {copy} TEMPLATE {name}")).await;
+        self.saved.lock().unwrap().push(copy);
+    }
+
+    /// Puts back what was saved, as an administrator would who knows nothing of Bursar. Nobody may be connected to it.
+    pub async fn put_back(&self, copy: &str) {
+        let Some((server, name)) = &self.on_server else {
+            for beside in ["bursar.db-wal", "bursar.db-shm"] {
+                let _ = std::fs::remove_file(self.folder.path().join(beside));
+            }
+            std::fs::copy(self.folder.path().join(copy), self.file()).unwrap();
+            return;
+        };
+        run(server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        run(server, format!("CREATE DATABASE {name} TEMPLATE {name}_{copy}")).await;
     }
 
     async fn on(server: String, folder: TempDir, name: &str, made_of: &str) -> Self {
@@ -48,17 +80,20 @@ impl Database {
         assert!(name.len() <= 63, "PostgreSQL cuts {name} short");
         run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         run(&server, format!("CREATE DATABASE {name} {made_of}")).await;
-        Self { url: called(&server, &name), folder, on_server: Some((server, name)) }
+        Self { url: called(&server, &name), folder, on_server: Some((server, name)), saved: Mutex::default() }
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         let Some((server, name)) = self.on_server.take() else { return };
+        let saved = std::mem::take(&mut *self.saved.lock().unwrap());
         // A runtime of its own, because the one of the test may be ending.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+            for name in saved.iter().chain([&name]) {
+                runtime.block_on(run(&server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+            }
         });
         // What could not be dropped is dropped by the next run of the same name, or by hand.
         let _ = dropping.join();

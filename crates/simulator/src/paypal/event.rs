@@ -182,7 +182,8 @@ pub(crate) fn list(world: &World, call: &Call<'_>) -> Outcome {
     let window = Window {
         limit: call.number("page_size", 10, 300)?,
         from: time("start_time"),
-        until: time("end_time"),
+        // On or before it, and times are shown in thousandths of a second.
+        until: time("end_time").map(|end| end + 1_000),
         ..Window::default()
     };
     let kind = call.query.get("event_type");

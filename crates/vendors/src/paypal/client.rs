@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::batch::{self, Batch, BatchAccepted, Item, ItemAnswer, PageBody};
+use super::event::{self, Event, EventsBody};
 use super::report::{self, BalancesBody, TransactionsBody};
 use super::token::{Clock, Tokens};
 use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
@@ -18,6 +19,10 @@ use crate::{
 
 /// The largest page that PayPal gives.
 const PAGE_SIZE: usize = 1_000;
+
+/// How many events are listed at a time, and how many such pages are read.
+const EVENTS_AT_ONCE: usize = 300;
+const MOST_PAGES: usize = 1_000;
 
 /// PayPal with one application's credentials. Cloning shares connections and token. `Debug` shows no secret.
 #[derive(Clone)]
@@ -198,6 +203,45 @@ impl PayPal {
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, ReadError> {
         let body: WebhooksBody = self.get(&["notifications", "webhooks"], &[]).await?;
         Ok(body.webhooks.into_iter().map(Webhook::from).collect())
+    }
+
+    /// What events tell of the batches of this application since a time (RFC 3339; PayPal keeps 30 days): the sweep for
+    /// batches that a database which was put back does not know of.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Unreadable` when the list has no end.
+    pub async fn batch_events_since(&self, start_time: &str) -> Result<Vec<Event>, ReadError> {
+        let mut found = Vec::new();
+        for kind in ["PROCESSING", "SUCCESS", "DENIED"] {
+            found.extend(self.events_since(&format!("PAYMENT.PAYOUTSBATCH.{kind}"), start_time).await?);
+        }
+        Ok(found)
+    }
+
+    /// The list has no pages, so each question ends where the answer before it ended.
+    async fn events_since(&self, kind: &str, start_time: &str) -> Result<Vec<Event>, ReadError> {
+        let (mut found, mut seen, mut end): (Vec<Event>, HashSet<String>, Option<String>) =
+            (Vec::new(), HashSet::new(), None);
+        let size = EVENTS_AT_ONCE.to_string();
+        for _ in 0..MOST_PAGES {
+            let mut query =
+                vec![("page_size", size.as_str()), ("event_type", kind), ("start_time", start_time)];
+            query.extend(end.as_deref().map(|end| ("end_time", end)));
+            let body: EventsBody = self.get(&["notifications", "webhooks-events"], &query).await?;
+            let (listed, before) = (body.events.len(), seen.len());
+            let oldest = body.events.iter().filter_map(|one| one.create_time.clone()).min();
+            let told = body.events.into_iter().map(event::envelope);
+            found.extend(told.filter(|one| seen.insert(one.id.clone())));
+            if listed < EVENTS_AT_ONCE {
+                return Ok(found);
+            }
+            // More than a page in one moment: nothing older can be asked for without leaving some of them out.
+            if seen.len() == before || oldest.is_none() || oldest == end {
+                break;
+            }
+            end = oldest;
+        }
+        Err(ReadError::Unreadable("the list of events has no end".to_owned()))
     }
 
     /// Registers a webhook, or adopts the one that is registered for this address already, and gives its id.

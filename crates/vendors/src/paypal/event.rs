@@ -34,10 +34,15 @@ pub struct Event {
 pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a PayPal event: {error}"))?;
+    Ok(envelope(body))
+}
+
+/// What an event tells, wherever it was read.
+pub(super) fn envelope(body: EventBody) -> Event {
     let resource = body.resource.unwrap_or_default();
     let header = resource.batch_header.unwrap_or_default();
     let status = resource.transaction_status.or(header.batch_status);
-    Ok(Event {
+    Event {
         status: status.or_else(|| named_status(&body.event_type).map(String::from)),
         id: body.id,
         event_type: body.event_type,
@@ -47,7 +52,7 @@ pub fn parse(body: &[u8]) -> Result<Event, String> {
             .sender_batch_id
             .or_else(|| header.sender_batch_header.and_then(|sender| sender.sender_batch_id)),
         sender_item_id: resource.payout_item.and_then(|item| item.sender_item_id),
-    })
+    }
 }
 
 /// The status that an item event's name stands for. DENIED stands for two, so it says nothing.
@@ -64,10 +69,20 @@ fn named_status(event_type: &str) -> Option<&'static str> {
     }
 }
 
+/// `GET /v1/notifications/webhooks-events`.
 #[derive(Deserialize)]
-struct EventBody {
+pub(super) struct EventsBody {
+    #[serde(default)]
+    pub(super) events: Vec<EventBody>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct EventBody {
     id: String,
     event_type: String,
+    /// As PayPal writes it; only used to ask for what is older.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) create_time: Option<String>,
     #[serde(default, deserialize_with = "lenient::maybe")]
     resource: Option<Resource>,
 }

@@ -143,6 +143,15 @@ impl Stripe {
         Ok(found)
     }
 
+    /// Every transfer made at or after this Unix second: what a database that was put back may not know of.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn transfers_since(&self, created_gte_unix: i64) -> Result<Vec<Transfer>, ReadError> {
+        let since = created_gte_unix.to_string();
+        self.list(&["transfers"], &[("created[gte]", &since)], None).await
+    }
+
     /// The reversals of a transfer: the look-up of a lost answer to [`Stripe::send_reversal`].
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use payout::access::{Permission, allows};
 
 use crate::app::{Actor, App};
 use crate::ops::people::Session;
-use crate::ops::{OpsError, settings};
+use crate::ops::{OpsError, safe_mode, settings};
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
 use crate::web::session::unauthenticated;
@@ -85,6 +85,8 @@ pub struct Frame {
     pub shortcuts: bool,
     /// Payouts are switched on.
     pub pays: bool,
+    /// Safe mode is on: nothing is sent.
+    pub safe_mode: bool,
     /// The lines below Rewards.
     pub rewards: Vec<Entry>,
     /// The head of those lines.
@@ -227,6 +229,7 @@ pub struct Visit {
     preferences: Preferences,
     /// Payouts are switched on; while they are not, their pages are hidden.
     pays: bool,
+    safe_mode: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit
@@ -238,9 +241,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
         let app = App::from_ref(state);
-        let pays = settings::load(&mut app.store.read().await?).await?.enabled;
-        let told = Told::read(&parts.headers);
-        Ok(Self { actor: session.actor, csrf: session.csrf, told, preferences: session.preferences, pays })
+        let mut db = app.store.read().await?;
+        let pays = settings::load(&mut db).await?.enabled;
+        let safe_mode = safe_mode::on(&mut db).await?;
+        let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
+        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode })
     }
 }
 
@@ -288,6 +293,7 @@ impl Visit {
             shortcuts: self.preferences.shortcuts_off_at.is_none(),
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
+            safe_mode: self.safe_mode && reads,
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
             others: [partners, programs, imports, reconciliation, exports, activity, people]
                 .into_iter()

@@ -47,6 +47,7 @@ pub mod proof;
 mod reconciliation;
 mod reward;
 mod rewards;
+mod safe_mode;
 mod saved;
 mod search;
 mod settings;
@@ -115,6 +116,7 @@ pub fn routes() -> Vec<Route> {
         journal_accounts::routes(),
         statement::routes(),
         me::routes(),
+        safe_mode::routes(),
         styleguide::routes(),
     ];
     routes.extend(pages.into_iter().flatten());

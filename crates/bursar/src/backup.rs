@@ -1,0 +1,260 @@
+//! What a backup of a SQLite database is: the database as one file, and behind it one page of text that says what it is and
+//! proves that it is whole. Any client of SQLite opens it as it is; `bursar restore` believes only the proof. What is
+//! deliberately not here: taking the copy (`store::copy`), and when one is taken or put back (`cli`, `ops::backups`).
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::secrets;
+
+/// How many bytes the manifest takes at the end of the file: as many as a page of the database.
+const MANIFEST: usize = 4_096;
+/// How many bytes are read at a time.
+const AT_ONCE: usize = 1 << 20;
+/// The one format there is.
+const FORMAT: u32 = 1;
+
+/// What a backup says of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of the file.
+    pub bursar_backup: u32,
+    /// The version of the program that made it.
+    pub program: String,
+    /// When, in RFC 3339.
+    pub made: String,
+    /// The same in microseconds UTC.
+    pub made_at: i64,
+    /// The id of the database, where it had one.
+    pub database: Option<String>,
+    /// The newest migration of its tables.
+    pub schema: i64,
+    /// How often the database was put back before.
+    pub epoch: i64,
+    /// How many requests to vendors were about to be sent by then.
+    pub sent: i64,
+    /// How many bytes the database has.
+    pub bytes: u64,
+    /// The SHA-256 of these bytes.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// What is known before the copy is there.
+    #[must_use]
+    pub fn of(made: (String, i64), database: Option<String>, schema: i64, progress: (i64, i64)) -> Self {
+        Self {
+            bursar_backup: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            made: made.0,
+            made_at: made.1,
+            database,
+            schema,
+            epoch: progress.0,
+            sent: progress.1,
+            bytes: 0,
+            sha256: String::new(),
+        }
+    }
+}
+
+/// Where a file is written before it is whole: beside its place, so that it can be moved there in one step.
+#[must_use]
+pub fn unfinished(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".{name}.{}.unfinished", std::process::id()))
+}
+
+/// Makes an empty file that only its owner can read.
+///
+/// # Errors
+/// When it is there already, or cannot be made.
+pub fn make_empty(file: &Path) -> io::Result<()> {
+    secrets::for_its_owner().create_new(true).open(file).map(drop)
+}
+
+/// Reads a copy once from its beginning to its end, writes the manifest with its proof behind it, and makes all of it
+/// durable. `told` hears how many bytes are read.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn seal(copy: &Path, manifest: Manifest, mut told: impl FnMut(u64)) -> io::Result<Manifest> {
+    let mut file = secrets::for_its_owner().read(true).open(copy)?;
+    let (bytes, sha256) = digest(&mut file, u64::MAX, |part| {
+        told(part.len() as u64);
+        Ok(())
+    })?;
+    let manifest = Manifest { bytes, sha256, ..manifest };
+    let mut page = serde_json::to_vec(&manifest)?;
+    if page.len() >= MANIFEST {
+        return Err(io::Error::other("the manifest is too long"));
+    }
+    page.resize(MANIFEST - 1, b' ');
+    page.push(b'\n');
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(&page)?;
+    file.sync_all()?;
+    Ok(manifest)
+}
+
+/// Moves a finished file to its place, never over another one, and makes that durable too.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when something is there.
+pub fn put_in_place(finished: &Path, place: &Path) -> io::Result<()> {
+    // A link is made only where nothing is; a rename would replace it.
+    match std::fs::hard_link(finished, place) {
+        Ok(()) => std::fs::remove_file(finished)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // Some file systems have no links.
+        Err(_) if !place.exists() => std::fs::rename(finished, place)?,
+        Err(error) => return Err(error),
+    }
+    make_durable(place)
+}
+
+/// What a folder says of its files is durable only once the folder is.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn make_durable(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Reads what a backup says of itself. It is not proven yet.
+///
+/// # Errors
+/// When it cannot be read, is none, or is cut off.
+pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
+    let mut file = File::open(backup)?;
+    let none = || {
+        io::Error::other(
+            "it is no backup made by `bursar backup`, or its end is missing. Take another backup; a database file that was copied by hand is put in place by hand",
+        )
+    };
+    let length = file.metadata()?.len();
+    let start = length.checked_sub(MANIFEST as u64).ok_or_else(none)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut page = Vec::with_capacity(MANIFEST);
+    file.read_to_end(&mut page)?;
+    let manifest: Manifest = serde_json::from_slice(page.trim_ascii_end()).map_err(|_| none())?;
+    if manifest.bursar_backup != FORMAT {
+        return Err(io::Error::other("it has a format that this version does not know; use a newer Bursar"));
+    }
+    if manifest.bytes != start {
+        return Err(io::Error::other(format!(
+            "it is damaged: it should hold {} bytes of the database and holds {start}. Take another backup",
+            manifest.bytes
+        )));
+    }
+    Ok(manifest)
+}
+
+/// Writes the database of a backup into a new file, and proves on the way that it is what was backed up. Nothing is left of
+/// one that is not.
+///
+/// # Errors
+/// When it is damaged, or a file cannot be read or written.
+pub fn unpack(backup: &Path, to: &Path, told: impl FnMut(u64)) -> io::Result<Manifest> {
+    let manifest = manifest_of(backup)?;
+    let unpacked = copy_proven(backup, to, &manifest, told);
+    if unpacked.is_err() && to.exists() {
+        std::fs::remove_file(to)?;
+    }
+    unpacked.map(|()| manifest)
+}
+
+fn copy_proven(backup: &Path, to: &Path, manifest: &Manifest, mut told: impl FnMut(u64)) -> io::Result<()> {
+    let mut from = File::open(backup)?;
+    let mut into = secrets::for_its_owner().create_new(true).open(to)?;
+    let (bytes, sha256) = digest(&mut from, manifest.bytes, |part| {
+        told(part.len() as u64);
+        into.write_all(part)
+    })?;
+    into.sync_all()?;
+    if (bytes, &sha256) != (manifest.bytes, &manifest.sha256) {
+        return Err(io::Error::other(format!(
+            "it is damaged: its SHA-256 is {sha256}, and it was {} when it was made. Take another backup",
+            manifest.sha256
+        )));
+    }
+    Ok(())
+}
+
+/// Reads at most so many bytes; how many there were, and their SHA-256.
+fn digest(
+    file: &mut File,
+    most: u64,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<(u64, String)> {
+    let (mut hasher, mut buffer, mut done) = (Sha256::new(), vec![0_u8; AT_ONCE], 0_u64);
+    while done < most {
+        let room = usize::try_from(most - done).unwrap_or(AT_ONCE).min(AT_ONCE);
+        let read = file.read(&mut buffer[..room])?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        each(&buffer[..read])?;
+        done += read as u64;
+    }
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((done, sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(at: &Path) -> Manifest {
+        let copy = unfinished(at);
+        make_empty(&copy).unwrap();
+        std::fs::write(&copy, vec![7_u8; 10_000]).unwrap();
+        let made = Manifest::of(("then".to_owned(), 5), None, 68, (0, 3));
+        let manifest = seal(&copy, made, |_| ()).unwrap();
+        put_in_place(&copy, at).unwrap();
+        manifest
+    }
+
+    #[test]
+    fn what_was_sealed_is_unpacked_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let manifest = sealed(&at("b"));
+        assert_eq!((manifest.bytes, manifest.sent, manifest.schema), (10_000, 3, 68));
+        assert_eq!(unpack(&at("b"), &at("new"), |_| ()).unwrap(), manifest);
+        assert_eq!(std::fs::read(at("new")).unwrap(), vec![7_u8; 10_000]);
+        let whole = std::fs::read(at("b")).unwrap();
+        let mut flipped = whole.clone();
+        flipped[5_000] = 8;
+        for (broken, why) in [
+            (flipped, "SHA-256"),
+            (whole[..9_000].to_vec(), "end is missing"),
+            (whole[1_000..].to_vec(), "should hold 10000 bytes"),
+            (vec![7_u8; 10], "end is missing"),
+        ] {
+            std::fs::write(at("broken"), broken).unwrap();
+            let told = unpack(&at("broken"), &at("other"), |_| ()).unwrap_err().to_string();
+            assert!(told.contains(why), "{told}");
+            assert!(!at("other").exists(), "nothing is left of it");
+        }
+    }
+
+    #[test]
+    fn nothing_is_ever_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("there"), "kept").unwrap();
+        std::fs::write(at("finished"), "new").unwrap();
+        assert_eq!(
+            put_in_place(&at("finished"), &at("there")).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(std::fs::read(at("there")).unwrap(), b"kept");
+    }
+}

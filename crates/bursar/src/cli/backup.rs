@@ -1,0 +1,303 @@
+//! `backup` and `restore`. A SQLite database is copied while it is in use and put back while nobody serves it; for PostgreSQL,
+//! which has tools of its own for both, the commands say exactly what to run and check what they can.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::serve::{Server, without_password};
+use super::{Failure, Outcome, output, words};
+use crate::backup::{self, Manifest};
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::ops::backups::{self, Taken};
+use crate::ops::{epoch, master_key};
+use crate::secrets::MasterKey;
+use crate::store::{Store, copy, put_back};
+
+#[derive(Args)]
+pub(super) struct Backup {
+    /// Where to write the backup; nothing may be there
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Args)]
+pub(super) struct Restore {
+    /// A backup that `bursar backup` has made
+    file: PathBuf,
+    /// Only say whether the backup is whole and fits
+    #[arg(long)]
+    check: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// `FILE cannot be …: why`
+fn because(file: &Path, what: &'static str) -> impl Fn(io::Error) -> Failure {
+    let file = file.display().to_string();
+    move |error| Failure(format!("{file} cannot be {what}: {error}."))
+}
+
+pub(super) async fn take(options: Backup) -> Outcome {
+    let (config, file) = (&options.config, options.file.as_path());
+    if copy::file_of(&config.database_url).is_none() {
+        return with_pg_dump(config, options.json).await;
+    }
+    if file.exists() {
+        return Err(Failure(format!(
+            "{} is there already, and a backup never replaces anything. Name another file; nothing was done.",
+            file.display()
+        )));
+    }
+    let store = Store::open_as_it_is(&config.database_url).await.map_err(not_opened)?;
+    let unfinished = backup::unfinished(file);
+    let taken = copied(&store, &unfinished).await;
+    let placed = match taken {
+        Ok(manifest) => {
+            backup::put_in_place(&unfinished, file).map(|()| manifest).map_err(because(file, "written"))
+        }
+        Err(error) => Err(error),
+    };
+    if placed.is_err() && unfinished.exists() {
+        std::fs::remove_file(&unfinished)?;
+    }
+    let manifest = placed?;
+    let place = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()).display().to_string();
+    backups::note(&store, &Taken { at: manifest.made_at, file: place }).await.map_err(words)?;
+    store.close().await;
+    if options.json {
+        output::json(&manifest);
+    } else {
+        output::say(&format!(
+            "{} is a backup of {} bytes, SHA-256 {}. Copy it to another machine, and keep the key file apart from it.",
+            file.display(),
+            manifest.bytes,
+            manifest.sha256
+        ));
+    }
+    Ok(())
+}
+
+fn not_opened(error: crate::store::StoreError) -> Failure {
+    Failure(format!(
+        "the database cannot be opened: {error}. Check BURSAR_DATABASE_URL; nothing was changed."
+    ))
+}
+
+/// Copies the database into an unfinished file and seals it.
+async fn copied(store: &Store, to: &Path) -> Result<Manifest, Failure> {
+    let now = Clock::system().now();
+    let mut db = store.read().await?;
+    let progress = put_back::progress(&mut db).await?;
+    let schema = copy::schema_of(&mut db).await?;
+    let made = (clock::rfc3339(now), now);
+    let manifest =
+        Manifest::of(made, epoch::known_identity(&mut db).await?, schema, (progress.epoch, progress.sent));
+    let bytes = u64::try_from(copy::bytes_of(&mut db).await?).unwrap_or(0);
+    drop(db);
+    backup::make_empty(to).map_err(because(to, "written"))?;
+    let bar = bar(bytes, "copying");
+    let growing = async {
+        loop {
+            bar.set_position(std::fs::metadata(to).map(|file| file.len()).unwrap_or(0));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        done = store.copy_into(to) => done.map_err(|error| Failure(format!(
+            "the database could not be copied: {error}. Is there room for {bytes} bytes? Nothing is left of the copy."
+        )))?,
+        () = growing => {}
+    }
+    bar.finish_and_clear();
+    let (copy, bar) = (to.to_path_buf(), self::bar(bytes, "proving"));
+    let told = bar.clone();
+    let sealing = tokio::task::spawn_blocking(move || backup::seal(&copy, manifest, |read| told.inc(read)));
+    let sealed = sealing.await?.map_err(because(to, "finished"));
+    bar.finish_and_clear();
+    sealed
+}
+
+fn bar(bytes: u64, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes} of {total_bytes}, {eta}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(bytes).with_style(style).with_message(what)
+}
+
+/// PostgreSQL backs itself up. What can be checked from here is checked.
+async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
+    let store = Store::open_as_it_is(&config.database_url).await.map_err(not_opened)?;
+    let mut db = store.read().await?;
+    let server = copy::server(&mut db).await?;
+    let schema = copy::schema_of(&mut db).await?;
+    drop(db);
+    store.close().await;
+    let address = without_password(&config.database_url).replace(":…@", "@");
+    let dump = format!("pg_dump --format=custom --no-owner --file=FILE '{address}'");
+    let archive = match (server.archive_mode.as_str(), server.archived_at) {
+        ("off", _) => {
+            "archive_mode is off: between two dumps nothing is kept, and a restore loses what was paid since the last".to_owned()
+        }
+        (_, Some(at)) if !server.failed => format!("the log is archived, last on {}", clock::told(at)),
+        (_, _) => "archive_mode is on, and the last try to archive the log failed or there was none".to_owned(),
+    };
+    if json {
+        output::json(
+            &serde_json::json!({ "command": dump, "server_version": server.version, "schema": schema,
+            "archive_mode": server.archive_mode, "archived_at": server.archived_at.map(clock::rfc3339),
+            "archive_failed": server.failed, "standbys": server.standbys }),
+        );
+        return Ok(());
+    }
+    output::say(&format!(
+        "Bursar does not copy a PostgreSQL database; its own tools do. Run, with the password in ~/.pgpass or PGPASSWORD:\n\n    {dump}\n\nThe server answers: PostgreSQL {}, schema {schema}; {archive}; {} standbys follow. Use a pg_dump of at least that version. Keep the key file apart from the dump.",
+        server.version, server.standbys
+    ));
+    Ok(())
+}
+
+pub(super) async fn put_back_from(options: Restore) -> Outcome {
+    let (config, file) = (&options.config, options.file.as_path());
+    let Some(place) = copy::file_of(&config.database_url) else { return with_pg_restore(config) };
+    let manifest = backup::manifest_of(file).map_err(because(file, "restored"))?;
+    fits(&manifest)?;
+    // Held until the end: whoever starts meanwhile is told that another one is at work.
+    let server = Server::of_file(&place, false);
+    if place.exists() && !server.is_alone {
+        return Err(Failure(format!(
+            "a Bursar serves {}. Stop it, then restore; nothing was changed.",
+            place.display()
+        )));
+    }
+    let fresh = backup::unfinished(&place);
+    let prepared = prepared(config, file, &fresh, options.check).await;
+    let kept = match (&prepared, options.check) {
+        (Ok(_), false) => exchange(&place, &fresh),
+        (_, _) => Ok(None),
+    };
+    clear(&fresh)?;
+    let (manifest, kept) = (prepared?, kept.map_err(because(&place, "replaced"))?);
+    told(&options, &manifest, &place, kept.as_deref());
+    Ok(())
+}
+
+fn fits(manifest: &Manifest) -> Outcome {
+    let known = copy::newest_schema();
+    if manifest.schema > known {
+        return Err(Failure(format!(
+            "the backup was made by Bursar {} with schema {}, and this version knows only {known}. Install that version or a newer one, then restore; nothing was changed.",
+            manifest.program, manifest.schema
+        )));
+    }
+    Ok(())
+}
+
+/// Unpacks the backup beside the database, proves it, brings its tables up to date and puts it into safe mode.
+async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Result<Manifest, Failure> {
+    clear(fresh)?;
+    let bar = bar(std::fs::metadata(file)?.len(), "proving");
+    let (from, to, told) = (file.to_path_buf(), fresh.to_path_buf(), bar.clone());
+    let unpacking = tokio::task::spawn_blocking(move || backup::unpack(&from, &to, |read| told.inc(read)));
+    let unpacked = unpacking.await?.map_err(because(file, "restored"));
+    bar.finish_and_clear();
+    let manifest = unpacked?;
+    if check {
+        return Ok(manifest);
+    }
+    let url = format!("sqlite://{}", fresh.display());
+    let store = Store::open(&url).await.map_err(|error| {
+        Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))
+    })?;
+    if let Err(why) = copy::is_sound(&mut store.read().await?).await? {
+        return Err(Failure(format!("the backup is damaged: {why}. Take another one; nothing was changed.")));
+    }
+    warn_of_another_key(config, &store).await?;
+    let now = Clock::system().now();
+    backups::make_safe(&store, &manifest, now).await.map_err(words)?;
+    store.close().await;
+    Ok(manifest)
+}
+
+async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
+    let asks = master_key::asks(store).await.map_err(words)?;
+    let key = MasterKey::read(&config.master_key_file).ok().flatten();
+    if !key.is_some_and(|key| asks.opens_with(&key)) {
+        output::complain(&format!(
+            "The key in {} is not the one this backup was sealed with, or there is none: put the right one there before the start.",
+            config.master_key_file.display()
+        ));
+    }
+    Ok(())
+}
+
+/// The files that a SQLite database may consist of.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+fn part(of: &Path, ending: &str) -> PathBuf {
+    let mut name = of.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Puts the present database aside and the restored one in its place; where the present one is now.
+fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
+    let stamp: String =
+        clock::rfc3339(Clock::system().now()).chars().filter(char::is_ascii_alphanumeric).collect();
+    let aside = part(place, &format!(".before-restore-{stamp}"));
+    let was_there = place.exists();
+    // The log first: a database without its log lacks its end, a log without its database is nothing.
+    for ending in PARTS.iter().rev().filter(|ending| part(place, ending).exists()) {
+        std::fs::rename(part(place, ending), part(&aside, ending))?;
+    }
+    File::open(fresh)?.sync_all()?;
+    backup::put_in_place(fresh, place)?;
+    Ok(was_there.then_some(aside))
+}
+
+/// Nothing is left of what was not finished.
+fn clear(fresh: &Path) -> io::Result<()> {
+    for ending in PARTS {
+        match std::fs::remove_file(part(fresh, ending)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path>) {
+    let kept = kept.map(|kept| kept.display().to_string());
+    if options.json {
+        let told = serde_json::json!({ "manifest": manifest, "database": place.display().to_string(), "kept": kept,
+            "restored": !options.check });
+        return output::json(&told);
+    }
+    let made = clock::told(manifest.made_at);
+    if options.check {
+        return output::say(&format!("The backup of {made} is whole and fits; nothing was changed."));
+    }
+    let kept = kept.map(|kept| format!(" The database of before is kept as {kept}.")).unwrap_or_default();
+    output::say(&format!(
+        "{} is the backup of {made} now.{kept} It is in safe mode: start Bursar, and nothing is sent until everything that was not over is looked up at the vendors. `bursar safe-mode` says how far that is; an administrator ends it.",
+        place.display()
+    ));
+}
+
+fn with_pg_restore(config: &Config) -> Outcome {
+    let address = without_password(&config.database_url).replace(":…@", "@");
+    Err(Failure(format!(
+        "Bursar does not restore a PostgreSQL database; its own tools do. Stop every Bursar that serves it, then, with the password in ~/.pgpass or PGPASSWORD:\n\n    createdb …            # a new, empty database; keep the present one\n    pg_restore --no-owner --dbname='{address}' FILE\n    bursar safe-mode on --put-back-from TIME   # when the dump was begun, like 2026-03-02T02:00:00Z\n\nThen start Bursar. The mark beside the key file notices an older database by itself; the last line makes sure of it. Nothing was done."
+    )))
+}

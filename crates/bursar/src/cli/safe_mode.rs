@@ -1,0 +1,131 @@
+//! `safe-mode`: how it stands, switching it on and off, and settling what was found. It works while the server runs.
+
+use clap::{Args, Subcommand};
+use payout::money::Vendor;
+
+use super::{Outcome, open, operator, output, words};
+use crate::clock;
+use crate::config::Config;
+use crate::ops::safe_mode::{self, Report};
+use crate::store::put_back::{self, Listed};
+
+/// So many found payments are listed.
+const MOST_FOUND: i64 = 1_000;
+
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Option<Order>,
+    #[command(flatten)]
+    config: Config,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Order {
+    /// Send nothing and change no payment from now on
+    On {
+        /// The database was put back as it was then (RFC 3339): what was paid since is searched at the vendors
+        #[arg(long, value_parser = moment)]
+        put_back_from: Option<i64>,
+        /// Why, for whoever reads it
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Go on sending, once everything that was not over is looked up
+    Off {
+        /// I have compared this vendor's payments by hand, because Bursar cannot: stripe, paypal or both
+        #[arg(long, value_delimiter = ',', value_parser = vendor)]
+        compared_by_hand: Vec<Vendor>,
+    },
+    /// Say what was done about a payment that a vendor has and this database does not know of
+    Settle {
+        /// The vendor's id of it
+        object: String,
+        /// What was done, such as which rewards were voided
+        #[arg(long)]
+        note: String,
+    },
+}
+
+fn moment(text: &str) -> Result<i64, String> {
+    clock::moment(text).ok_or_else(|| format!("{text:?} is not a time like 2026-03-02T02:00:00Z"))
+}
+
+fn vendor(text: &str) -> Result<Vendor, String> {
+    Vendor::parse(text).ok_or_else(|| "the vendors are stripe and paypal".to_owned())
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let app = open(options.config, None).await?;
+    let mut compared = Vec::new();
+    match options.command {
+        None => {}
+        Some(Order::On { put_back_from, note }) => {
+            safe_mode::switch_on(&app, &operator(), put_back_from, &note).await.map_err(words)?;
+        }
+        Some(Order::Off { compared_by_hand }) => {
+            safe_mode::leave(&app, &operator(), &compared_by_hand).await.map_err(words)?;
+            compared = compared_by_hand;
+        }
+        Some(Order::Settle { object, note }) => {
+            safe_mode::settle_found(&app, &operator(), &object, &note).await.map_err(words)?;
+        }
+    }
+    let mut db = app.store.read().await?;
+    let report = safe_mode::report(&mut db, &compared).await?;
+    let found = put_back::list_found(&mut db, MOST_FOUND).await?;
+    drop(db);
+    app.store.close().await;
+    if options.json {
+        let rows: Vec<serde_json::Value> = found.iter().map(row).collect();
+        output::json(&serde_json::json!({ "on": report.state.is_some(), "state": report.state,
+            "keeps_on": report.keeps_on, "open": report.open, "found": rows }));
+    } else {
+        tell(&report, &found);
+    }
+    Ok(())
+}
+
+fn row(of: &Listed) -> serde_json::Value {
+    let found = &of.found;
+    let settled = of.settled.as_ref();
+    serde_json::json!({ "vendor": found.vendor.as_str(), "id": found.object_id, "our_id": found.our_id,
+        "destination": found.destination, "amount": found.amount.to_string(),
+        "made_at": found.made_at.map(clock::rfc3339), "found_at": clock::rfc3339(of.found_at),
+        "settled_at": settled.map(|(at, ..)| clock::rfc3339(*at)), "settled_by": settled.map(|(_, by, _)| by),
+        "note": settled.map(|(.., note)| note) })
+}
+
+fn tell(report: &Report, found: &[Listed]) {
+    match &report.state {
+        None => output::say("Safe mode is off."),
+        Some(state) => {
+            let since =
+                if state.at > 0 { format!(" since {}", clock::told(state.at)) } else { String::new() };
+            output::say(&format!("Safe mode is ON{since}: nothing is sent. {}", state.says));
+            for one in &report.keeps_on {
+                output::say(&format!("  until  {one}"));
+            }
+            if report.keeps_on.is_empty() {
+                output::say("  Everything is looked up. End it with `bursar safe-mode off`.");
+            }
+        }
+    }
+    for one in &report.open {
+        output::say(&format!("  open   {one}"));
+    }
+    for one in found.iter().filter(|one| one.settled.is_none()) {
+        let of = &one.found;
+        output::say(&format!(
+            "         {} {}: {} to {} ({})",
+            of.vendor.label(),
+            of.object_id,
+            of.amount,
+            of.destination,
+            of.our_id
+        ));
+    }
+}

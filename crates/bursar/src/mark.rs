@@ -1,0 +1,163 @@
+//! The mark: a small file beside the master key that remembers how far the database had come when something was last about
+//! to be sent. It is written after that was committed and before the first byte leaves, so a crash leaves it behind and
+//! never ahead. A database that has not come so far was put back, restored or taken over by a standby that lacks the end.
+//! What is deliberately not here: what is done then (`ops::epoch`).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup;
+use crate::secrets;
+use crate::store::put_back::Progress;
+
+/// What the file holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Noted {
+    /// The id of the database: the mark of another one says nothing.
+    pub database: String,
+    /// How often it was put back.
+    pub epoch: i64,
+    /// How many requests were about to be sent.
+    pub sent: i64,
+    /// The last of them. A database that does not know it is another one's past, however much it has sent since.
+    pub last: Option<String>,
+    /// When, microseconds UTC.
+    pub at: i64,
+}
+
+impl Noted {
+    /// How far the database had come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress { epoch: self.epoch, sent: self.sent }
+    }
+}
+
+/// The mark of one process.
+#[derive(Debug, Default)]
+pub struct Mark {
+    file: Option<PathBuf>,
+    /// How far this process has seen the database come.
+    seen: Mutex<Progress>,
+    /// How far it was when the file was last written, and why it could not be the last time.
+    written: Mutex<(Progress, Option<String>)>,
+}
+
+impl Mark {
+    /// The mark beside a key file.
+    #[must_use]
+    pub fn beside(key: &Path) -> Self {
+        Self { file: Some(place(key)), ..Self::default() }
+    }
+
+    /// What was noted; `None` when nothing was, or for a process that notes nothing.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn read(&self) -> io::Result<Option<Noted>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        match std::fs::read(file) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a file to note anything in.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Notes how far the database has come. That it cannot be noted keeps nobody from being paid: a mark that stays behind is
+    /// a mark that notices less.
+    pub fn note(&self, noted: &Noted) {
+        self.saw(noted.progress());
+        let Some(file) = &self.file else { return };
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.progress() < written.0 {
+            return;
+        }
+        let trouble = write(file, noted).err().map(|error| error.to_string());
+        if let Some(why) = trouble.as_ref().filter(|_| written.1.is_none()) {
+            tracing::warn!(
+                file = %file.display(), why,
+                "the mark beside the key cannot be written, so an old database that is put back later would not be noticed from this machine. Payments go on; make the folder of the key writable for Bursar"
+            );
+        }
+        *written = (noted.progress(), trouble);
+    }
+
+    /// Why it could not be written the last time, if it could not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// Remembers how far the database was seen to have come.
+    pub fn saw(&self, now: Progress) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = (*seen).max(now);
+    }
+
+    /// How far this process has seen the database come. Whoever reads it before the database and finds less there has
+    /// another database than before.
+    #[must_use]
+    pub fn seen(&self) -> Progress {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the mark of a key file is.
+#[must_use]
+pub fn place(key: &Path) -> PathBuf {
+    let name = key.file_name().unwrap_or_default().to_string_lossy();
+    key.with_file_name(format!("{name}.mark"))
+}
+
+/// All of it or nothing: a mark that is half written would have to be disbelieved.
+fn write(file: &Path, noted: &Noted) -> io::Result<()> {
+    use io::Write as _;
+    let unfinished = backup::unfinished(file);
+    let mut to = secrets::for_its_owner().create(true).truncate(true).open(&unfinished)?;
+    to.write_all(&serde_json::to_vec(noted)?)?;
+    to.sync_all()?;
+    std::fs::rename(&unfinished, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(epoch: i64, sent: i64) -> Noted {
+        Noted { database: "db".to_owned(), epoch, sent, last: Some("sub_1".to_owned()), at: 7 }
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = Mark::beside(&folder.path().join("bursar.key"));
+        assert_eq!(mark.read().unwrap(), None);
+        mark.note(&noted(0, 5));
+        mark.note(&noted(0, 6));
+        assert_eq!(mark.read().unwrap(), Some(noted(0, 6)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies about");
+        std::fs::write(folder.path().join("bursar.key.mark"), "{").unwrap();
+        assert!(mark.read().is_err());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_stops_nobody() {
+        let mark = Mark::beside(Path::new("/nowhere/at/all/bursar.key"));
+        mark.note(&noted(0, 5));
+        assert!(mark.trouble().is_some());
+        assert_eq!(mark.seen(), Progress { epoch: 0, sent: 5 });
+        mark.saw(Progress { epoch: 0, sent: 4 });
+        assert_eq!(mark.seen().sent, 5, "it was further before");
+        mark.saw(Progress { epoch: 1, sent: 2 });
+        assert_eq!(mark.seen().epoch, 1, "another epoch may begin lower");
+    }
+}

@@ -1,0 +1,57 @@
+//! When the database was last backed up, and making one that was put back fit to start. What is deliberately not here: the
+//! file of a backup (`crate::backup`) and where it is put (`cli`).
+
+use serde::{Deserialize, Serialize};
+
+use super::Result;
+use super::safe_mode::{self, Entering, Why};
+use crate::backup::Manifest;
+use crate::clock;
+use crate::store::{self, Db, Store, meta};
+
+/// The name in `meta` under which the last backup is noted.
+const LAST: &str = "last_backup";
+
+/// A backup that was taken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Taken {
+    /// When, microseconds UTC.
+    pub at: i64,
+    /// Where to.
+    pub file: String,
+}
+
+/// Notes that a backup was taken.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note(store: &Store, taken: &Taken) -> Result<()> {
+    let text = serde_json::to_string(taken).unwrap_or_default();
+    let mut tx = store.begin().await?;
+    meta::set(&mut tx, LAST, &text).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The last backup that was taken with `bursar backup`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last(db: &mut Db) -> store::Result<Option<Taken>> {
+    Ok(meta::get(db, LAST).await?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Puts a database that was restored from a backup into safe mode, before anybody serves it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<()> {
+    let says = format!(
+        "This database was restored from a backup of {}: what was paid since is not known here.",
+        clock::told(manifest.made_at)
+    );
+    let entering =
+        Entering { why: Why::Restored, since: Some(manifest.made_at), says, epoch: manifest.epoch };
+    let mut tx = store.begin().await?;
+    safe_mode::enter(&mut tx, "operator", &entering, now).await?;
+    Ok(tx.commit().await?)
+}

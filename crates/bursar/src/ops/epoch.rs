@@ -1,0 +1,181 @@
+//! Whether this database is the one that was worked on last, or an older one that was put back: a file copied back by hand,
+//! a snapshot of the machine, a standby that lacks the end. It is told by the mark beside the key, at each start, and by
+//! what this process has seen itself, at each sending and twice a second. Then safe mode begins by itself.
+//!
+//! The mark remembers the last request that was about to be sent. What happened after it and moved no money may be lost
+//! unnoticed; no payment can be. What is deliberately not here: the file (`mark`), and what safe mode does.
+
+use std::io;
+
+use super::safe_mode::{self, Entering, Why};
+use super::{OpsError, Result};
+use crate::app::App;
+use crate::clock::{self, Clock};
+use crate::mark::{Mark, Noted};
+use crate::store::put_back::{self, Progress};
+use crate::store::{Db, Store, Tx, meta};
+use crate::transact;
+
+/// The name of the database's own id in `meta`.
+const ID: &str = "database_id";
+
+/// The id of a database, which it keeps for good: copies have the same.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
+    if let Some(id) = meta::get(&mut store.read().await?, ID).await? {
+        return Ok(id);
+    }
+    let mut tx = store.begin().await?;
+    let fresh = format!("db_{}", payout::ids::encode(payout::ids::fresh(clock.now(), clock.chance())));
+    let id = meta::keep_first(&mut tx, ID, &fresh).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// The id of a database where it has one already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known_identity(db: &mut Db) -> crate::store::Result<Option<String>> {
+    meta::get(db, ID).await
+}
+
+/// How a mark and a database stand to each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// There is no mark, or it is about another database.
+    Unknown,
+    /// The database has come as far as the mark says.
+    Kept,
+    /// The database has not: so many sendings are missing, at least; 0 when only the last one is not the one it knows.
+    Behind(i64),
+}
+
+/// Compares a mark with the database.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<Standing> {
+    let Some(mark) = mark.filter(|mark| mark.database == ours) else { return Ok(Standing::Unknown) };
+    let here = put_back::progress(db).await?;
+    // A mark of an earlier epoch: what it misses was noticed when that epoch ended.
+    if mark.epoch < here.epoch {
+        return Ok(Standing::Kept);
+    }
+    let missing = (mark.sent - here.sent).max(0);
+    let knows = match &mark.last {
+        Some(last) => put_back::knows_sent(db, last).await?,
+        None => true,
+    };
+    Ok(match mark.epoch > here.epoch || missing > 0 || !knows {
+        true => Standing::Behind(missing),
+        false => Standing::Kept,
+    })
+}
+
+/// At a start: safe mode begins where the database is behind the mark. Answers whether it did. From then on the mark says
+/// what is so now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
+    let ours = identity(&app.store, &app.clock).await?;
+    let read = readable(mark.read());
+    let standing = standing(&mut app.store.read().await?, &ours, read.as_ref()).await?;
+    let behind = if let Standing::Behind(missing) = standing { Some(missing) } else { None };
+    if let (Some(missing), Some(noted)) = (behind, &read) {
+        let sent = match missing {
+            0 => "something that was sent".to_owned(),
+            1 => "at least one request that was sent".to_owned(),
+            many => format!("at least {many} requests that were sent"),
+        };
+        let says = format!(
+            "The mark beside the key says that this database had come further: {sent} by {} is missing here. An older copy of it was put in place, or a standby took over that lacks the end.",
+            clock::told(noted.at)
+        );
+        begin(app, says, noted.progress()).await?;
+    }
+    let now = put_back::progress(&mut app.store.read().await?).await?;
+    mark.saw(now);
+    if mark.is_kept() && (behind.is_some() || read.is_none_or(|noted| noted.database != ours)) {
+        let (epoch, sent, at) = (now.epoch, now.sent, app.clock.now());
+        mark.note(&Noted { database: ours, epoch, sent, last: None, at });
+    }
+    Ok(behind.is_some())
+}
+
+/// A mark that cannot be read says nothing, and nobody is kept from working by it.
+fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(
+            %error,
+            "the mark beside the key cannot be read, so it cannot be told whether this database is the one that was worked on last. If it was put back or restored, run `bursar safe-mode on --put-back-from TIME` before anything is paid"
+        );
+        None
+    })
+}
+
+/// While running: what this process has seen of the database, taken before the database is read, must be there still.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
+    let before = mark.seen();
+    let now = put_back::progress(&mut app.store.read().await?).await?;
+    if now >= before {
+        mark.saw(now);
+        return Ok(false);
+    }
+    went_back(app, mark, before).await?;
+    Ok(true)
+}
+
+/// The database has come less far than this process knows: it is another one now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
+    let says = "The database went back while Bursar was running: what this process had sent is missing in it. A standby took over that lacks the end, or an older copy was put in place.";
+    begin(app, says.to_owned(), before).await?;
+    mark.saw(put_back::progress(&mut app.store.read().await?).await?);
+    Ok(())
+}
+
+async fn begin(app: &App, says: String, beyond: Progress) -> Result<()> {
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        // Another process may have noticed first.
+        if put_back::progress(tx).await?.epoch > beyond.epoch {
+            return Ok(());
+        }
+        let since = put_back::last_alive(tx).await?.unwrap_or(0);
+        let entering =
+            Entering { why: Why::Behind, since: Some(since), says: says.clone(), epoch: beyond.epoch };
+        safe_mode::enter(tx, "epoch", &entering, now).await
+    })?;
+    tracing::error!(
+        says,
+        "safe mode is on: nothing is sent until everything that was not over is looked up at the vendors. See `bursar safe-mode`"
+    );
+    app.nudge.reconcile.ring();
+    app.nudge.tell_watchers();
+    Ok(())
+}
+
+/// Counts requests that are about to be sent, in the transaction that says so; an error, which undoes it, when the database
+/// has come less far than this process knows.
+///
+/// # Errors
+/// [`OpsError::Conflict`] then; otherwise when the database does not answer.
+pub async fn count(tx: &mut Tx, before: Progress, how_many: usize) -> Result<Progress> {
+    let now = put_back::count_sent(tx, how_many).await?;
+    match now > before {
+        true => Ok(now),
+        false => Err(OpsError::Conflict(payout::Refusal::new(WENT_BACK, "The database went back."))),
+    }
+}
+
+/// The code of what [`count`] refuses.
+pub const WENT_BACK: &str = "database_went_back";

@@ -1,0 +1,124 @@
+//! A whole copy of a database while it is in use, what a database says of its version, and what a PostgreSQL server says of
+//! its archive. What is deliberately not here: what a copy is called and how it is checked (`backup`).
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
+use super::{Db, Engine, Result, Store, StoreError, schema};
+
+/// The file of a SQLite database; `None` for PostgreSQL, and for one that lives in memory.
+#[must_use]
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
+        return None;
+    }
+    let options: SqliteConnectOptions = url.parse().ok()?;
+    Some(options.get_filename().to_path_buf())
+}
+
+/// The number of the newest migration that this program has.
+#[must_use]
+pub fn newest_schema() -> i64 {
+    schema::newest()
+}
+
+/// The number of the newest migration that a database has.
+///
+/// # Errors
+/// When the database does not answer, or is none of Bursar's.
+pub async fn schema_of(db: &mut Db) -> Result<i64> {
+    let sql = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
+    Ok(db.raw().fetch_one(sql).await?.try_get(0)?)
+}
+
+/// How many bytes a SQLite database has, as a whole.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn bytes_of(db: &mut Db) -> Result<i64> {
+    let pages: i64 = db.raw().fetch_one("PRAGMA page_count").await?.try_get(0)?;
+    let size: i64 = db.raw().fetch_one("PRAGMA page_size").await?.try_get(0)?;
+    Ok(pages.saturating_mul(size))
+}
+
+/// Whether every page of a SQLite database can be read and fits the others; what is wrong where not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_sound(db: &mut Db) -> Result<std::result::Result<(), String>> {
+    let told: String = db.raw().fetch_one("PRAGMA quick_check(1)").await?.try_get(0)?;
+    Ok(if told == "ok" { Ok(()) } else { Err(told) })
+}
+
+/// What a PostgreSQL server says of itself: its version, and whether and when it last archived its log.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// As people write it.
+    pub version: String,
+    /// `archive_mode`.
+    pub archive_mode: String,
+    /// When the last file of the log was archived, microseconds UTC.
+    pub archived_at: Option<i64>,
+    /// Why the last try failed, where it was the last.
+    pub failed: bool,
+    /// How many standbys follow.
+    pub standbys: i64,
+    /// What time it is there, microseconds UTC.
+    pub now: i64,
+}
+
+/// Asks a PostgreSQL server about its version, its archive, its standbys and its clock.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn server(db: &mut Db) -> Result<Server> {
+    let version = db.raw().fetch_one("SHOW server_version").await?.try_get(0)?;
+    let archive_mode = db.raw().fetch_one("SHOW archive_mode").await?.try_get(0)?;
+    let asked = "SELECT CAST(EXTRACT(EPOCH FROM last_archived_time) * 1000000 AS BIGINT), \
+                 CAST(CASE WHEN last_failed_time > COALESCE(last_archived_time, last_failed_time - INTERVAL '1 s') THEN 1 ELSE 0 END AS BIGINT), \
+                 (SELECT COUNT(*) FROM pg_stat_replication), \
+                 CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) FROM pg_stat_archiver";
+    let row = db.raw().fetch_one(asked).await?;
+    Ok(Server {
+        version,
+        archive_mode,
+        archived_at: row.try_get(0)?,
+        failed: row.try_get::<Option<i64>, _>(1)?.unwrap_or(0) > 0,
+        standbys: row.try_get(2)?,
+        now: row.try_get(3)?,
+    })
+}
+
+impl Store {
+    /// Opens a database as it is: it is not made, no table is changed, and one of another version is opened as well.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be reached.
+    pub async fn open_as_it_is(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        if let Some(file) = file_of(url).filter(|file| !file.exists()) {
+            return Err(StoreError::Conflict(format!("there is no database at {}", file.display())));
+        }
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Self::open_sqlite(url).await,
+            Some("postgres" | "postgresql") => Self::open_postgres(url).await,
+            _ => Err(StoreError::Conflict(super::SCHEMES.to_owned())),
+        }
+    }
+
+    /// Writes a copy of a SQLite database into an empty file, as it is at one moment, while others go on writing.
+    ///
+    /// # Errors
+    /// When the file is not empty or the disk is full; [`StoreError::Conflict`] on PostgreSQL.
+    pub async fn copy_into(&self, file: &Path) -> Result<()> {
+        if self.engine != Engine::Sqlite {
+            return Err(StoreError::Conflict("only a SQLite database is copied by Bursar".to_owned()));
+        }
+        let quoted = file.display().to_string().replace('\'', "''");
+        let mut db = self.read().await?;
+        db.raw().execute(AssertSqlSafe(format!("VACUUM INTO '{quoted}'"))).await?;
+        Ok(())
+    }
+}

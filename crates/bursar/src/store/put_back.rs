@@ -1,0 +1,303 @@
+//! What a database needs to know when it is older than the payments made since: how far it had come, which requests are in
+//! doubt because of it, which payments must be looked for before they are sent, and what the vendors have that it does not
+//! know of. What is deliberately not here: when it is taken to be older (`ops::epoch`), and looking (`work::search`).
+
+use std::collections::HashSet;
+
+use payout::ids::TransactionId;
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, word};
+
+/// Counts what was about to be sent.
+const SENT: &str = "sent";
+/// Counts how often the database was found to be older than what was done with it.
+const EPOCH: &str = "epoch";
+/// The name of the moment before which payments are looked for before they are sent.
+const BEFORE: &str = "looked_for_before";
+
+/// Why a request is looked for: the database was put back, so what it knows of it may be old.
+pub const WHY: &str = "put_back";
+
+/// How far a database has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Progress {
+    /// How often it was put back and found out.
+    pub epoch: i64,
+    /// How many requests were about to be sent.
+    pub sent: i64,
+}
+
+/// How far this database has come.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn progress(db: &mut Db) -> Result<Progress> {
+    Ok(Progress { epoch: counted(db, EPOCH).await?, sent: counted(db, SENT).await? })
+}
+
+/// Counts requests that are about to be sent, in the transaction that says so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_sent(tx: &mut Tx, how_many: usize) -> Result<Progress> {
+    let by = i64::try_from(how_many).unwrap_or(i64::MAX);
+    let sent = count_up(tx, SENT, by).await?;
+    Ok(Progress { epoch: counted(tx, EPOCH).await?, sent })
+}
+
+/// Begins another epoch, above `beyond`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin_epoch(tx: &mut Tx, beyond: i64) -> Result<i64> {
+    let known = counted(tx, EPOCH).await?;
+    count_up(tx, EPOCH, beyond.max(known) - known + 1).await
+}
+
+/// Whether this request is known here as one that was about to be sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn knows_sent(db: &mut Db, submission: &str) -> Result<bool> {
+    let sql = "SELECT first_sent_at FROM submission WHERE id = $1";
+    let row = db.optional(sqlx::query(sql).bind(submission.to_owned())).await?;
+    Ok(row.map(|row| row.try_get::<Option<i64>, _>(0)).transpose()?.flatten().is_some())
+}
+
+/// When anything last happened here: the newest row of the trail and the newest request.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
+    let asked = [
+        "SELECT at FROM audit ORDER BY seq DESC LIMIT 1",
+        "SELECT at FROM audit_waiting ORDER BY place DESC LIMIT 1",
+        "SELECT created_at FROM payout_transaction ORDER BY number DESC LIMIT 1",
+    ];
+    let mut last = None;
+    for sql in asked {
+        let row = db.optional(sqlx::query(sql)).await?;
+        last = last.max(row.map(|row| row.try_get::<i64, _>(0)).transpose()?);
+    }
+    Ok(last)
+}
+
+/// Takes everything that was not over for doubtful: it may have been sent, carried out and ended since. Nobody who holds
+/// one of them records it any more. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
+    let sql = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
+               first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
+               fence = fence + 1, sending_since = NULL, \
+               last_why = CASE WHEN state = 'looking' THEN last_why ELSE 'put_back' END, \
+               last_detail = CASE WHEN state = 'looking' THEN last_detail \
+               ELSE 'the database was put back, so this request may have been sent since' END, \
+               state = CASE WHEN vendor = 'stripe' THEN 'looking' ELSE 'unknown' END \
+               WHERE state IN ('intended', 'unknown', 'looking')";
+    tx.run(sqlx::query(sql).bind(now)).await
+}
+
+/// From now on every payment that was promised before this moment is looked for before it is sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn look_before(tx: &mut Tx, moment: i64) -> Result<()> {
+    meta::set(tx, BEFORE, &moment.to_string()).await
+}
+
+/// Of these payments, the ones that must be looked for before anything of them is sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<TransactionId>> {
+    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok());
+    let Some(before) = before else { return Ok(HashSet::new()) };
+    let mut found = HashSet::new();
+    for some in of.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("vendor = 'stripe' AND created_at < ?", [Value::from(before)]);
+        conditions.and("COALESCE(looked_at, 0) < ?", [Value::from(before)]);
+        conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
+        for row in db.all(conditions.query("SELECT id FROM payout_transaction {where}")).await? {
+            let id: String = row.try_get(0)?;
+            found.insert(word(TransactionId::parse(&id), &id)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The vendor was looked through for these payments and shows nothing of what was asked about.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], now: i64) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET looked_at = $1 WHERE id IN ({ids})";
+    tx.among(sql, &[now.into()], of.iter().map(ToString::to_string)).await?;
+    Ok(())
+}
+
+/// What is not looked up yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Open {
+    /// Requests that are looked for at Stripe.
+    pub looking: i64,
+    /// Queued payments of Stripe that nobody has looked for yet.
+    pub queued: i64,
+    /// PayPal batches that were found and are being compared.
+    pub named: i64,
+    /// Requests that wait for a person.
+    pub review: i64,
+    /// Payments that the vendors have and this database does not know of, not settled.
+    pub found: i64,
+    /// Those of them whose destination no payee here has, so that nobody is held by them.
+    pub strangers: i64,
+}
+
+/// How many of each there are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open(db: &mut Db) -> Result<Open> {
+    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok()).unwrap_or(0);
+    let sql = "SELECT (SELECT COUNT(*) FROM submission WHERE state = 'looking' \
+               AND state IN ('intended', 'unknown', 'looking')), \
+               (SELECT COUNT(*) FROM attempt a JOIN payout_transaction t ON t.id = a.transaction_id \
+               WHERE a.state = 'queued' AND t.vendor = 'stripe' AND t.created_at < $1 \
+               AND COALESCE(t.looked_at, 0) < $1), \
+               (SELECT COUNT(*) FROM submission WHERE named_at IS NOT NULL), \
+               (SELECT COUNT(*) FROM payout_transaction WHERE state IN ('review', 'payout_review')), \
+               (SELECT COUNT(*) FROM found_payment WHERE settled_at IS NULL), \
+               (SELECT COUNT(*) FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \
+               FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination))";
+    let row = db.one(sqlx::query(sql).bind(before)).await?;
+    let count = |column: usize| row.try_get::<i64, _>(column);
+    let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
+    Ok(Open { looking, queued, named, review: count(3)?, found: count(4)?, strangers: count(5)? })
+}
+
+/// A payment that a vendor has and this database does not know of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Whose.
+    pub vendor: Vendor,
+    /// The vendor's id of it.
+    pub object_id: String,
+    /// The id of ours that it carries: the payment was promised after what is in this database.
+    pub our_id: String,
+    /// To whom: the Stripe account or the PayPal address.
+    pub destination: String,
+    /// How much.
+    pub amount: Money,
+    /// When it was made, where the vendor says so.
+    pub made_at: Option<i64>,
+}
+
+/// Writes down what was found; what is there already stays as it is. Answers how many were new.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
+    let mut rows = Rows::default();
+    for one in found {
+        rows.push([
+            one.vendor.as_str().into(),
+            one.object_id.as_str().into(),
+            one.our_id.as_str().into(),
+            one.destination.as_str().into(),
+            one.amount.minor.into(),
+            one.amount.currency.code().into(),
+            one.made_at.into(),
+            now.into(),
+        ]);
+    }
+    let sql = "INSERT INTO found_payment (vendor, object_id, our_id, destination, amount_minor, currency, made_at, \
+               found_at) VALUES {rows} ON CONFLICT (vendor, object_id) DO NOTHING";
+    tx.bulk(sql, &[], rows).await
+}
+
+/// A found payment as it is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// What it is.
+    pub found: Found,
+    /// When it was found.
+    pub found_at: i64,
+    /// When, by whom and with which words it was settled.
+    pub settled: Option<(i64, String, String)>,
+}
+
+/// What was found, what is open first, at most so many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
+    let sql = "SELECT vendor, object_id, our_id, destination, amount_minor, currency, made_at, found_at, settled_at, \
+               settled_by, note FROM found_payment \
+               ORDER BY CASE WHEN settled_at IS NULL THEN 0 ELSE 1 END, found_at, object_id LIMIT $1";
+    let read = |row: &AnyRow| {
+        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        let settled: Option<i64> = row.try_get(8)?;
+        let (by, note): (Option<String>, Option<String>) = (row.try_get(9)?, row.try_get(10)?);
+        let found = Found {
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            object_id: row.try_get(1)?,
+            our_id: row.try_get(2)?,
+            destination: row.try_get(3)?,
+            amount: Money::new(row.try_get(4)?, currency),
+            made_at: row.try_get(6)?,
+        };
+        let settled = settled.map(|at| (at, by.unwrap_or_default(), note.unwrap_or_default()));
+        Ok(Listed { found, found_at: row.try_get(7)?, settled })
+    };
+    db.all(sqlx::query(sql).bind(limit)).await?.iter().map(read).collect()
+}
+
+/// Somebody has settled a found payment; answers 0 when there is no such one, or it was settled before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, now: i64) -> Result<u64> {
+    let sql = "UPDATE found_payment SET settled_at = $2, settled_by = $3, note = $4 \
+               WHERE object_id = $1 AND settled_at IS NULL";
+    let query = sqlx::query(sql).bind(object_id.to_owned()).bind(now).bind(by.to_owned());
+    tx.run(query.bind(note.to_owned())).await
+}
+
+/// The payees who have the destination of a found payment that is not settled: it may have paid what they are owed here.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
+    let sql = "SELECT f.payee FROM found_payment x CROSS JOIN payout_profile f \
+               WHERE x.settled_at IS NULL AND f.vendor = x.vendor AND f.address = x.destination";
+    let read = |row: &AnyRow| {
+        let payee: String = row.try_get(0)?;
+        word(Payee::parse(&payee), &payee)
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// Which of these objects of a vendor some request or attempt here is known to have led to.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known(db: &mut Db, objects: &[String]) -> Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for some in objects.chunks(MOST_VALUES) {
+        for sql in ["SELECT vendor_id FROM attempt {where}", "SELECT vendor_id FROM submission {where}"] {
+            let mut conditions = Where::default();
+            conditions.among("vendor_id", some.iter().map(|id| Value::from(id.as_str())));
+            for row in db.all(conditions.query(sql)).await? {
+                found.extend(row.try_get::<Option<String>, _>(0)?);
+            }
+        }
+    }
+    Ok(found)
+}

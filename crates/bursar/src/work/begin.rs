@@ -1,0 +1,43 @@
+//! The last thing that is committed before bytes leave: these requests are about to be sent. It is counted, and remembered
+//! beside the key, so that a database that is put back later can be told from this one. Not here: sending (`send`).
+
+use std::collections::HashSet;
+
+use super::Work;
+use crate::ops::{OpsError, Result, epoch, safe_mode};
+use crate::store::submissions::{self, Submission};
+use crate::transact;
+
+/// Commits what is about to be sent, for all of it at once. Until then a lease is only a lease: a process that dies, or a
+/// database that fails, has sent nothing. From then on it may have. Where safe mode has begun meanwhile nothing is sent, nor
+/// by a database that has come less far than this process knows.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Submission>> {
+    if leased.is_empty() {
+        return Ok(leased);
+    }
+    let (app, before) = (&work.app, work.mark.seen());
+    let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
+    let begun = transact!(app, |tx| {
+        if safe_mode::on(tx).await? {
+            return Ok((Vec::new(), before));
+        }
+        let begun = submissions::begin(tx, &held, app.clock.now()).await?;
+        let progress = if begun.is_empty() { before } else { epoch::count(tx, before, begun.len()).await? };
+        Ok((begun, progress))
+    });
+    let (begun, progress) = match begun {
+        Err(OpsError::Conflict(refusal)) if refusal.code == epoch::WENT_BACK => {
+            epoch::went_back(app, &work.mark, before).await?;
+            return Ok(Vec::new());
+        }
+        begun => begun?,
+    };
+    if let Some(last) = begun.last() {
+        work.note(progress, last).await?;
+    }
+    let begun: HashSet<String> = begun.into_iter().collect();
+    Ok(leased.into_iter().filter(|one| begun.contains(&one.id)).collect())
+}

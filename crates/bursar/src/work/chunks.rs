@@ -1,0 +1,97 @@
+//! PayPal's batches: queued items parted into chunks that go together, and the exact bytes of each. What is deliberately not
+//! here: committing them (`dispatch`) and what becomes of the answer (`send`).
+
+use std::collections::{BTreeMap, HashMap};
+
+use payout::ids::BatchId;
+use payout::money::{Currency, Vendor};
+use vendors::paypal::batch::{BatchOrder, ItemOrder};
+use vendors::{BadRequest, MoneyRequest};
+
+use super::dispatch::Ready;
+use super::send;
+use crate::ops::Result;
+use crate::store;
+use crate::store::transactions::Transaction;
+
+/// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
+/// denied batch touches fewer payees.
+const PAYPAL_ITEMS: usize = 1_000;
+
+/// Takes out the items that PayPal would refuse a whole batch for, so that the others go without them.
+pub(super) fn buildable(items: Vec<&Ready>) -> (Vec<&Ready>, Vec<(&Ready, BadRequest)>) {
+    let (mut good, mut bad) = (Vec::with_capacity(items.len()), Vec::new());
+    for ready in items {
+        match batch_request("pb", ready.transaction.terms.net.currency, &[&ready.transaction]) {
+            Ok(_) => good.push(ready),
+            Err(why) => bad.push((ready, why)),
+        }
+    }
+    (good, bad)
+}
+
+/// Items of one batch and currency that go to PayPal together.
+pub(super) struct Chunk<'a> {
+    pub(super) batch: BatchId,
+    currency: Currency,
+    number: usize,
+    pub(super) items: Vec<&'a Ready>,
+}
+
+impl Chunk<'_> {
+    pub(super) fn request(&self) -> std::result::Result<MoneyRequest, BadRequest> {
+        let key = format!("pb:{}:{}:1", self.batch, self.number);
+        let of: Vec<&Transaction> = self.items.iter().map(|ready| &ready.transaction).collect();
+        batch_request(&key, self.currency, &of)
+    }
+}
+
+/// The exact bytes of a PayPal batch over these transactions.
+pub(super) fn batch_request(
+    key: &str,
+    currency: Currency,
+    of: &[&Transaction],
+) -> std::result::Result<MoneyRequest, BadRequest> {
+    let ids: Vec<(String, String)> = of.iter().map(|one| (one.id.to_string(), one.label())).collect();
+    let mut items = Vec::with_capacity(of.len());
+    for (transaction, (id, label)) in of.iter().zip(&ids) {
+        let net = transaction.terms.net;
+        let amount = net.at(Vendor::PayPal).map_err(|_| BadRequest(format!("PayPal cannot pay {net}")))?;
+        items.push(ItemOrder {
+            transaction: id,
+            receiver: transaction.destination.address(),
+            amount,
+            note: label,
+        });
+    }
+    vendors::paypal::batch::request(&BatchOrder {
+        key,
+        currency,
+        items: &items,
+        subject: "You have a payout",
+    })
+}
+
+/// Splits items into chunks, numbered on from those the batch has had.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn of<'a>(tx: &mut store::Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
+    let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
+    for ready in items {
+        let of = (ready.transaction.batch, ready.transaction.terms.net.currency);
+        groups.entry(of).or_default().push(ready);
+    }
+    let mut next: HashMap<BatchId, usize> = HashMap::new();
+    let mut chunks = Vec::new();
+    for ((batch, currency), items) in groups {
+        let first = match next.get(&batch) {
+            Some(number) => *number,
+            None => send::next_chunk(tx, batch).await?,
+        };
+        let numbered = (first..).zip(items.chunks(PAYPAL_ITEMS));
+        chunks.extend(numbered.map(|(number, some)| Chunk { batch, currency, number, items: some.to_vec() }));
+        next.insert(batch, first + items.len().div_ceil(PAYPAL_ITEMS));
+    }
+    Ok(chunks)
+}

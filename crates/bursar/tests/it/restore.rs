@@ -1,0 +1,262 @@
+//! Backups and what comes after one was put back: the files themselves, an old database that is noticed by itself, and
+//! drills in which nothing may be paid twice by the vendors' own books. What is deliberately not here: safe mode and every
+//! verb (`safe_mode`).
+
+mod drills;
+mod files;
+
+use std::collections::BTreeMap;
+
+use bursar::ops::rewards::Verdict;
+use bursar::ops::safe_mode::{self, Why};
+use bursar::ops::{OpsError, rewards};
+use bursar::store::put_back;
+
+use crate::scenarios::Stage;
+
+async fn play(stage: &mut Stage, lines: &[&str]) {
+    for line in lines {
+        stage.one(line).await.unwrap();
+    }
+}
+
+/// How safe mode stands: why it is on, and what keeps it on.
+async fn standing(stage: &Stage) -> (Option<Why>, Vec<String>) {
+    let report = safe_mode::report(&mut stage.world.app.store.read().await.unwrap(), &[]).await.unwrap();
+    (report.state.map(|state| state.why), report.keeps_on)
+}
+
+/// What left our balances for each destination and did not come back, in cents, by the vendors' own books.
+fn paid(stage: &Stage) -> BTreeMap<String, i64> {
+    let books = stage.world.simulator.books();
+    let mut paid: BTreeMap<String, i64> = BTreeMap::new();
+    for one in &books.transfers {
+        *paid.entry(one.destination.clone()).or_default() += one.amount - one.amount_reversed;
+    }
+    let back = ["FAILED", "RETURNED", "REFUNDED", "REVERSED", "BLOCKED", "DENIED"];
+    for one in books.items.iter().filter(|one| !back.contains(&one.status.as_str())) {
+        *paid.entry(one.receiver.clone()).or_default() += one.amount;
+    }
+    paid
+}
+
+/// What an administrator does in safe mode until it can be left: wait, look, settle what holds nobody.
+async fn until_left(stage: &mut Stage) {
+    for _ in 0..30 {
+        match safe_mode::leave(&stage.world.app, &stage.world.actor, &[]).await {
+            Ok(()) => return,
+            Err(OpsError::Conflict(refusal)) => assert_eq!(refusal.code, "safe_mode_open"),
+            Err(error) => panic!("{error:?}"),
+        }
+        stage.one("live 1 minute").await.unwrap();
+    }
+    panic!("it is never left: {:?}", standing(stage).await);
+}
+
+/// What was found at the vendors and is not settled: whom, how much.
+async fn found(stage: &Stage) -> Vec<(String, String, String)> {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let found = put_back::list_found(&mut db, 1_000).await.unwrap().into_iter();
+    let open = found.filter(|one| one.settled.is_none()).map(|one| one.found);
+    open.map(|one| (one.destination, one.amount.to_string(), one.object_id)).collect()
+}
+
+async fn void(stage: &Stage, number: &str) {
+    let (app, actor) = (&stage.world.app, &stage.world.actor);
+    let paid = Verdict::Void { reason: "paid before the database was put back".to_owned(), shown: false };
+    rewards::decide(app, actor, number, None, &paid, None).await.unwrap();
+}
+
+/// Payments of every kind are under way when the database is saved; they go on, others are made, and then the old file is
+/// copied back by hand, as somebody would who knows nothing of Bursar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
+    let mut stage = Stage::swift("put_back", 31).await;
+    stage.remember().await;
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "partner cy stripe acct_cy",
+            "partner di paypal di@example.com",
+            "partner ed stripe acct_ed",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "reward R3 cy 30.00 approved",
+            "reward R4 di 40.00 approved",
+            "reward R5 ed 50.00 approved",
+            "reward R6 bo 60.00 approved",
+            "batch B1 R1 R2",
+            "pay B1",
+        ],
+    )
+    .await;
+    // B1 is promised and queued; R3 and R4 are approved and free; R5 stays so.
+    stage.restart(async |database| database.save("old").await).await;
+    play(
+        &mut stage,
+        &[
+            "live 1 hour",
+            "expect ana success",
+            "expect bo success",
+            "batch B2 R3 R4",
+            "pay B2",
+            "live 1 hour",
+            "expect cy success",
+            "expect di success",
+            "live 2 days",
+        ],
+    )
+    .await;
+    let before = paid(&stage);
+    assert_eq!(before.values().sum::<i64>(), 10_000, "{before:?}");
+
+    let noticed = stage.restart(async |database| database.put_back("old").await).await;
+    assert!(noticed, "the mark beside the key is ahead");
+    assert_eq!(standing(&stage).await.0, Some(Why::Behind));
+    play(&mut stage, &["batch B3 R3 R4 R5", "refuse safe_mode pay B3", "live 1 minute"]).await;
+    let (_, keeps_on) = standing(&stage).await;
+    assert!(!keeps_on.is_empty(), "it is not left before what was on its way can be seen");
+    until_left(&mut stage).await;
+    assert_eq!(paid(&stage), before, "nothing is sent while it is on");
+    play(&mut stage, &["expect ana success", "expect bo success"]).await;
+
+    // The payments that this database never knew hold whom they paid, and nobody else.
+    let mut held = found(&stage).await;
+    held.sort();
+    let held: Vec<(&str, &str)> = held.iter().map(|(to, amount, _)| (to.as_str(), amount.as_str())).collect();
+    assert_eq!(held, [("acct_cy", "30.00 USD"), ("di@example.com", "40.00 USD")]);
+    play(&mut stage, &["blocked B3 partner_on_hold"]).await;
+    stage.one("clear B3").await.unwrap();
+    for reward in ["R3", "R4"] {
+        void(&stage, &stage.number(reward).await.unwrap()).await;
+    }
+    for (_, _, object) in found(&stage).await {
+        let (app, actor) = (&stage.world.app, &stage.world.actor);
+        let empty = safe_mode::settle_found(app, actor, &object, " ").await;
+        assert!(matches!(empty, Err(OpsError::Refused(refusal)) if refusal.code == "note_required"));
+        safe_mode::settle_found(app, actor, &object, "its reward is voided").await.unwrap();
+    }
+    play(
+        &mut stage,
+        &[
+            "reward R7 cy 5.00 approved",
+            "add B3 R6 R7",
+            "pay B3",
+            "live 1 hour",
+            "expect ed success",
+            "expect bo success",
+            "expect cy success",
+        ],
+    )
+    .await;
+    let after: i64 = paid(&stage).values().sum();
+    assert_eq!(after, 10_000 + 5_000 + 6_000 + 500, "{:?}", paid(&stage));
+    let again = stage.restart(async |_| ()).await;
+    assert!(!again, "it is noticed once");
+    stage.close(Ok(())).await;
+}
+
+/// Requests whose fate was not known when the database was saved: carried out since, or never carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_over_is_looked_up_and_never_blindly_sent() {
+    let mut stage = Stage::swift("looked_up", 32).await;
+    stage.remember().await;
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "partner cy stripe acct_cy",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "reward R3 cy 30.00 approved",
+            "batch B1 R1 R2",
+            "batch B2 R3",
+            "vendor stripe 503 times 3",
+            "vendor paypal 503 times 3",
+            "pay B1",
+            "tick dispatch",
+        ],
+    )
+    .await;
+    stage.restart(async |database| database.save("old").await).await;
+    // B1 is carried out after all; B2 is promised, and the lost database never sent it.
+    play(&mut stage, &["live 1 hour", "expect ana success", "expect bo success", "live 3 days"]).await;
+    let before = paid(&stage);
+    assert!(stage.restart(async |database| database.put_back("old").await).await);
+    play(&mut stage, &["refuse safe_mode pay B2"]).await;
+    let asked = stage.world.simulator.books().requests.len();
+    until_left(&mut stage).await;
+    assert_eq!(stage.world.simulator.books().requests.len(), asked, "nothing is sent, not even to look");
+    play(
+        &mut stage,
+        &["expect ana success", "expect bo success", "pay B2", "live 1 hour", "expect cy success"],
+    )
+    .await;
+    let after = paid(&stage);
+    assert_eq!(after.values().sum::<i64>(), before.values().sum::<i64>() + 3_000, "{after:?}");
+    stage.close(Ok(())).await;
+}
+
+/// What was promised and never sent by anybody is proven to be so, and is sent when safe mode ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_sent_goes_on_under_its_own_key() {
+    let mut stage = Stage::swift("never_sent", 33).await;
+    stage.remember().await;
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "partner cy paypal cy@example.com",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "reward R3 cy 30.00 approved",
+            "batch B1 R1 R2",
+            "batch B2 R3",
+            "pay B1",
+        ],
+    )
+    .await;
+    stage.restart(async |database| database.save("old").await).await;
+    // Something else is sent, so that the old database is told from the new one, and B1 never is.
+    play(&mut stage, &["hold ana on", "hold bo on", "pay B2", "live 1 hour"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await);
+    until_left(&mut stage).await;
+    play(&mut stage, &["live 1 hour", "expect ana success", "expect bo success"]).await;
+    play(&mut stage, &["attempts bo transfer=1 payout=1", "attempts ana item=1"]).await;
+    assert_eq!(paid(&stage).values().sum::<i64>(), 6_000);
+    stage.close(Ok(())).await;
+}
+
+/// The database goes back while a process serves it: a standby took over that lacks the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
+    let mut stage = Stage::swift("failed_over", 34).await;
+    play(
+        &mut stage,
+        &[
+            "partner ana paypal ana@example.com",
+            "partner bo stripe acct_bo",
+            "reward R1 ana 10.00 approved",
+            "reward R2 bo 20.00 approved",
+            "batch B1 R1",
+            "batch B2 R2",
+            "pay B1",
+            "live 1 hour",
+        ],
+    )
+    .await;
+    // What the process has seen is in its memory; the counter in the database goes back beneath it.
+    let url = stage.world.database_url.clone();
+    crate::world::run(&url, "UPDATE counter SET value = value - 1 WHERE name = 'sent'".to_owned()).await;
+    play(&mut stage, &["pay B2", "tick dispatch"]).await;
+    assert_eq!(standing(&stage).await.0, Some(Why::Behind), "at the next sending, without any mark");
+    assert_eq!(paid(&stage).values().sum::<i64>(), 1_000, "and nothing was sent by it");
+    until_left(&mut stage).await;
+    play(&mut stage, &["live 1 hour", "expect bo success", "attempts bo transfer=1 payout=1"]).await;
+    assert_eq!(paid(&stage).values().sum::<i64>(), 3_000);
+    stage.close(Ok(())).await;
+}
