@@ -130,7 +130,10 @@ fn is_kept(path: &Path) -> std::io::Result<bool> {
 }
 
 /// Whether anybody but its owner may read or write a file.
-fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn is_open_to_others(path: &Path) -> std::io::Result<bool> {
     #[cfg(unix)]
     return Ok(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path)?) & 0o077 != 0);
     #[cfg(not(unix))]

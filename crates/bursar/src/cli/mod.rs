@@ -4,6 +4,7 @@
 
 mod backup;
 mod demo;
+mod doctor;
 mod import;
 mod listen;
 pub mod output;
@@ -68,6 +69,8 @@ enum Command {
     Restore(backup::Restore),
     /// Say how safe mode stands; switch it on or off
     SafeMode(safe_mode::Options),
+    /// Say what is wrong with this installation, and what to do; exits with 1 when something must be done
+    Doctor(doctor::Options),
     /// Check every invariant; exits with 1 when one does not hold
     Verify(verify::Options),
     /// Look at the audit trail
@@ -190,6 +193,7 @@ async fn run(command: Command) -> Outcome {
         Command::Backup(options) => backup::take(options).await,
         Command::Restore(options) => backup::put_back_from(options).await,
         Command::SafeMode(options) => safe_mode::run(options).await,
+        Command::Doctor(options) => doctor::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,
     }

@@ -5,6 +5,7 @@
 pub mod backups;
 pub mod batches;
 pub mod by_hand;
+pub mod checks;
 pub mod claims;
 mod clawbacks;
 pub mod dashboard;

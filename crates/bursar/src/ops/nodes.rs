@@ -88,6 +88,14 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     Ok(ended)
 }
 
+/// Every process that serves the database, and how far it has counted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn beats(db: &mut crate::store::Db) -> crate::store::Result<Vec<(String, i64)>> {
+    nodes::all(db).await
+}
+
 /// Takes this process out, at a stop that was asked for.
 ///
 /// # Errors

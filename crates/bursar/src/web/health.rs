@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::session::unauthenticated;
 use super::{Need, Route, get};
 use crate::app::App;
+use crate::ops::checks;
 
 /// The routes.
 #[must_use]
@@ -33,22 +34,15 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
         |told: String| Fault::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5);
     if let Err(error) = app.store.read().await.map(drop) {
         tracing::warn!(%error, "not ready");
-        let told = "The database does not answer, so nothing is accepted. What was accepted before is safe.";
-        return Err(not_ready(told.to_owned()));
+        return Err(not_ready(checks::database_away().what));
     }
-    let late = app.nudge.pulse.ages(app.clock.now()).into_iter().filter(|age| age.late);
-    let late: Vec<String> =
-        late.map(|age| format!("{} since {} s", age.name, age.age_us / 1_000_000)).collect();
-    if late.is_empty() {
-        return Ok("ready");
+    match checks::late(&app.nudge.pulse.ages(app.clock.now())) {
+        None => Ok("ready"),
+        Some(late) => {
+            tracing::warn!(late = late.what, "not ready: loops have not finished a pass");
+            Err(not_ready(late.told()))
+        }
     }
-    let late = late.join(", ");
-    tracing::warn!(late, "not ready: loops have not finished a pass");
-    let told = format!(
-        "These loops have not finished a pass in time: {late}. No money is lost; what they do stands still. Look into \
-         the log, and restart this process if they stay late."
-    );
-    Err(not_ready(told))
 }
 
 /// What a request carries that was passed on by a proxy: then it does not come from where its connection does.

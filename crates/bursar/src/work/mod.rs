@@ -15,6 +15,7 @@ mod aside;
 pub mod ask;
 mod begin;
 mod calls;
+pub mod checkup;
 mod chunks;
 pub mod clients;
 pub mod connect;

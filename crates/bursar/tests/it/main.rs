@@ -19,6 +19,7 @@ mod browser;
 mod canary;
 mod dashboard;
 mod deaths;
+mod doctor;
 mod exports;
 mod gates;
 mod loops;

@@ -1,0 +1,313 @@
+//! `doctor`: what is wrong with this installation, what weighs most first, each with the remedy. It changes nothing, and ends
+//! with 1 when something must be done. What is deliberately not here: the findings that others tell as well (`ops::checks`).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Failure, Outcome, output};
+use crate::app::{App, Inner, Nudge};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::mark::Mark;
+use crate::ops::OpsError;
+use crate::ops::checks::{self, Finding, Known, Weight};
+use crate::ops::epoch::{self, Standing};
+use crate::ops::master_key;
+use crate::secrets::{self, MasterKey};
+use crate::store::{Store, StoreError, copy};
+use crate::work::{Work, checkup};
+
+/// Two looks at the beats of processes lie this far apart: a process counts two in a second.
+const BEATS: Duration = Duration::from_millis(1_500);
+/// Less room than this on the disk of the database is told.
+const ROOM: u64 = 1 << 30;
+const DAY_US: i64 = 86_400_000_000;
+
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    config: Config,
+    /// From how many days on a backup is old
+    #[arg(long, default_value_t = 2)]
+    backup_days: u32,
+    /// Do not ask the vendors
+    #[arg(long)]
+    offline: bool,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let mut found = Vec::new();
+    let (config, clock) = (&options.config, Clock::system());
+    let key = key(config, &mut found);
+    files(config, &mut found);
+    match Store::open_as_it_is(&config.database_url).await {
+        Ok(store) => {
+            let examined = examined(&options, &store, key, &clock, &mut found).await;
+            store.close().await;
+            if let Err(error) = examined {
+                found.push(broken(&error));
+            }
+        }
+        Err(error) => {
+            let remedy = format!("{} ({error})", checks::database_away().remedy);
+            found.push(Finding { remedy, ..checks::database_away() });
+        }
+    }
+    found.sort_by_key(|one| one.weight);
+    tell(&found, options.json);
+    let must = found.iter().filter(|one| one.weight != Weight::Know).count();
+    match must {
+        0 => Ok(()),
+        1 => Err(Failure("1 thing must be done".to_owned())),
+        many => Err(Failure(format!("{many} things must be done, in this order"))),
+    }
+}
+
+fn broken(error: &StoreError) -> Finding {
+    Finding::new(
+        Weight::Urgent,
+        "database_broken",
+        format!("The database answers, and cannot be read as Bursar's: {error}."),
+        "Look whether BURSAR_DATABASE_URL names the right one; if it does, restore a backup.",
+    )
+}
+
+/// The key as it lies there.
+fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
+    let file = config.master_key_file.display();
+    let remedy = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; `chmod 600` it where others can read it.";
+    match MasterKey::read(&config.master_key_file) {
+        Ok(Some(key)) => return Some(key),
+        Ok(None) => found.push(Finding::new(
+            Weight::Urgent,
+            "key_missing",
+            format!("There is no master key file at {file}, so Bursar does not start on a database that was sealed with one."),
+            remedy,
+        )),
+        Err(error) => found.push(Finding::new(
+            Weight::Urgent,
+            "key_unusable",
+            format!("The master key file {file} cannot be used, so Bursar does not start: {error}."),
+            remedy,
+        )),
+    }
+    None
+}
+
+/// The files of a SQLite database, and the room there is for it to grow.
+fn files(config: &Config, found: &mut Vec<Finding>) {
+    let Some(file) = copy::file_of(&config.database_url) else { return };
+    let open: Vec<String> = ["", "-wal", "-shm"]
+        .map(|ending| PathBuf::from(format!("{}{ending}", file.display())))
+        .into_iter()
+        .filter(|file| file.exists() && secrets::is_open_to_others(file).unwrap_or(false))
+        .map(|file| file.display().to_string())
+        .collect();
+    if !open.is_empty() {
+        found.push(Finding::new(
+            Weight::Act,
+            "files_open",
+            format!("Others on this machine may read {}.", open.join(", ")),
+            "Run `chmod 600` on them; the next start does so as well.",
+        ));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return };
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if room < ROOM {
+        found.push(Finding::new(
+            if room < ROOM / 10 { Weight::Urgent } else { Weight::Act },
+            "disk_full",
+            format!("The disk of the database has room for {} MiB more. When it is full nothing is accepted and nothing is sent.", room >> 20),
+            "Make room, or move the database to a larger disk.",
+        ));
+    }
+}
+
+async fn examined(
+    options: &Options,
+    store: &Store,
+    key: Option<MasterKey>,
+    clock: &Clock,
+    found: &mut Vec<Finding>,
+) -> Result<(), StoreError> {
+    let config = &options.config;
+    let mut db = store.read().await?;
+    let before = checks::beats(&mut db).await?;
+    let schema = copy::schema_of(&mut db).await?;
+    found.extend(other_version(schema));
+    found.extend(server(&mut db, config, clock).await?);
+    drop(db);
+    if let Some(key) = &key {
+        let asks = master_key::asks(store).await.map_err(internal)?;
+        found.extend((!asks.opens_with(key)).then(other_key));
+    }
+    // Tables of another version may lack what is asked of them.
+    if schema != copy::newest_schema() {
+        return Ok(());
+    }
+    found.extend(mark(config, store).await?);
+    let known = Known {
+        now: clock.now(),
+        mails: config.smtp_url.is_some(),
+        file: copy::file_of(&config.database_url).is_some(),
+        backup_us: i64::from(options.backup_days).saturating_mul(DAY_US),
+    };
+    found.extend(checks::of_database(&mut store.read().await?, &known).await?);
+    if let Some(key) = key.filter(|_| !options.offline) {
+        found.extend(asked(config, store, key, clock).await?);
+    }
+    tokio::time::sleep(BEATS).await;
+    let after = checks::beats(&mut store.read().await?).await?;
+    found.extend(checks::nobody_serves(&before, &after));
+    Ok(())
+}
+
+fn internal(error: OpsError) -> StoreError {
+    match error {
+        OpsError::Internal(error) => error,
+        OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
+            StoreError::Corrupt(refusal.sentence)
+        }
+        OpsError::Blocked(_) | OpsError::Missing => StoreError::Missing,
+    }
+}
+
+fn other_version(schema: i64) -> Option<Finding> {
+    let known = copy::newest_schema();
+    match schema.cmp(&known) {
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Less => Some(Finding::new(
+            Weight::Act,
+            "schema_old",
+            format!("The tables are of schema {schema}, and this version needs {known}."),
+            "Back up, then start this version: it brings them up to date.",
+        )),
+        std::cmp::Ordering::Greater => Some(Finding::new(
+            Weight::Urgent,
+            "schema_new",
+            format!(
+                "The tables are of schema {schema}, and this version knows only {known}: it does not start."
+            ),
+            "Install the version that was here before, or a newer one.",
+        )),
+    }
+}
+
+fn other_key() -> Finding {
+    Finding::new(
+        Weight::Urgent,
+        "key_other",
+        "The key file is not the one this database was sealed with, so Bursar does not start.",
+        "Put the right file there. If it is lost for good: `bursar init --key-is-lost`.",
+    )
+}
+
+/// What a PostgreSQL server says of its clock and its archive.
+async fn server(
+    db: &mut crate::store::Db,
+    config: &Config,
+    clock: &Clock,
+) -> Result<Vec<Finding>, StoreError> {
+    let mut found = Vec::new();
+    if copy::file_of(&config.database_url).is_some() || config.database_url.starts_with("sqlite:") {
+        return Ok(found);
+    }
+    let server = copy::server(db).await?;
+    let apart = clock.now() - server.now;
+    if apart.abs() > 30_000_000 {
+        found.push(Finding::new(
+            Weight::Act,
+            "clock_apart",
+            format!("This machine's clock and that of PostgreSQL are {} s apart.", apart.abs() / 1_000_000),
+            "Set both right (NTP).",
+        ));
+    }
+    if server.standbys == 0 && (server.archive_mode == "off" || server.failed) {
+        found.push(Finding::new(
+            Weight::Act,
+            "log_not_archived",
+            "PostgreSQL has no standby and does not archive its log: a restore loses what was paid since the last dump.",
+            "Set up continuous archiving or a synchronous standby; `bursar backup` says how to dump.",
+        ));
+    }
+    Ok(found)
+}
+
+async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreError> {
+    let mark = Mark::beside(&config.master_key_file);
+    let place = crate::mark::place(&config.master_key_file);
+    let read = match mark.read() {
+        Ok(read) => read,
+        Err(error) => {
+            return Ok(Some(Finding::new(
+                Weight::Act,
+                "mark_unreadable",
+                format!("{} cannot be read ({error}), so an old database is not noticed.", place.display()),
+                "Remove it; the next start makes another. If the database was put back, run `bursar safe-mode on --put-back-from TIME` first.",
+            )));
+        }
+    };
+    let mut db = store.read().await?;
+    let Some(ours) = epoch::known_identity(&mut db).await? else { return Ok(None) };
+    let standing = epoch::standing(&mut db, &ours, read.as_ref()).await.map_err(internal)?;
+    Ok(match standing {
+        Standing::Kept => None,
+        Standing::Unknown => Some(Finding::new(
+            Weight::Know,
+            "mark_missing",
+            format!(
+                "There is no mark of this database at {}, so an older one would not be noticed from this machine.",
+                place.display()
+            ),
+            "`bursar serve` makes it where the folder of the key can be written.",
+        )),
+        Standing::Behind(_) => Some(Finding::new(
+            Weight::Urgent,
+            "database_older",
+            "This database is older than what was sent from this machine: a copy was put back, or a standby lacks the end.",
+            "Start `bursar serve`: safe mode begins by itself. Pay nothing before.",
+        )),
+    })
+}
+
+async fn asked(
+    config: &Config,
+    store: &Store,
+    master_key: MasterKey,
+    clock: &Clock,
+) -> Result<Vec<Finding>, StoreError> {
+    let base_url = config.base_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let (store, clock, config) = (store.clone(), clock.clone(), config.clone());
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    let app = App::new(Inner { store, clock, config, base_url, master_key, nudge: Nudge::default() });
+    let work = Work::new(app, None).map_err(StoreError::Corrupt)?;
+    checkup::vendors(&work).await.map_err(internal)
+}
+
+fn tell(found: &[Finding], json: bool) {
+    if json {
+        let rows: Vec<serde_json::Value> = found
+            .iter()
+            .map(|one| serde_json::json!({ "weight": one.weight.as_str(), "code": one.code, "what": one.what, "remedy": one.remedy }))
+            .collect();
+        return output::json(&rows);
+    }
+    if found.is_empty() {
+        output::say("Nothing is wrong.");
+    }
+    for one in found {
+        output::say(&format!(
+            "{:6}  {}  [{}]\n        → {}",
+            one.weight.as_str(),
+            one.what,
+            one.code,
+            one.remedy
+        ));
+    }
+}

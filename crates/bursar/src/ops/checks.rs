@@ -1,0 +1,348 @@
+//! What is wrong with an installation, one description for everybody who tells it: `bursar doctor` tells all of it, `/readyz`
+//! what concerns a running process. Each finding says what is so and what to do. What is deliberately not here: asking the
+//! vendors (`work::checkup`), and files, disks and configuration (`cli::doctor`).
+
+use payout::money::Vendor;
+use payout::transaction::State;
+
+use super::safe_mode;
+use super::{backups, nodes};
+use crate::clock;
+use crate::pulse::Age;
+use crate::store::transactions::{self, Filter};
+use crate::store::{self, Db, aside, contradictions, events, mails, put_back, vendors};
+
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+/// A set-aside record is tried again every hour; one that was not tried for longer has gone on.
+const ASIDE_US: i64 = 2 * HOUR_US;
+/// So many are counted and no more.
+const MOST: i64 = 10_000;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Weight {
+    /// Money stands still or is in danger.
+    Urgent,
+    /// Something must be done.
+    Act,
+    /// Worth knowing; nothing must be done.
+    Know,
+}
+
+impl Weight {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Act => "act",
+            Self::Know => "know",
+        }
+    }
+}
+
+/// Something that is so, and what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// How much it weighs.
+    pub weight: Weight,
+    /// In a word, for programs.
+    pub code: &'static str,
+    /// What is so, and what it means for the money.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// A finding.
+    #[must_use]
+    pub fn new(
+        weight: Weight,
+        code: &'static str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { weight, code, what: what.into(), remedy: remedy.into() }
+    }
+
+    /// Both in one.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{} {}", self.what, self.remedy)
+    }
+}
+
+/// The database does not answer.
+#[must_use]
+pub fn database_away() -> Finding {
+    Finding::new(
+        Weight::Urgent,
+        "database_away",
+        "The database does not answer, so nothing is accepted. What was accepted before is safe.",
+        "Look whether it runs and can be reached at BURSAR_DATABASE_URL.",
+    )
+}
+
+/// The loops of this process that have not finished a pass in time.
+#[must_use]
+pub fn late(ages: &[Age]) -> Option<Finding> {
+    let late: Vec<String> = ages
+        .iter()
+        .filter(|age| age.late)
+        .map(|age| format!("{} since {} s", age.name, age.age_us / 1_000_000))
+        .collect();
+    if late.is_empty() {
+        return None;
+    }
+    let what = format!(
+        "These loops have not finished a pass in time: {}. No money is lost; what they do stands still.",
+        late.join(", ")
+    );
+    let remedy = "Look into the log, and restart this process if they stay late.";
+    Some(Finding::new(Weight::Urgent, "loops_late", what, remedy))
+}
+
+/// What is known of the installation beside the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Now.
+    pub now: i64,
+    /// A mail server is set.
+    pub mails: bool,
+    /// The database is a file that `bursar backup` copies.
+    pub file: bool,
+    /// From what age on a backup is old.
+    pub backup_us: i64,
+}
+
+/// Everything that the database itself tells.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    found.extend(safe(db).await?);
+    found.extend(payments(db, known.now).await?);
+    found.extend(connections(db, known.now).await?);
+    found.extend(mail(db, known).await?);
+    if known.file {
+        found.extend(backup(db, known).await?);
+    }
+    Ok(found)
+}
+
+async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
+    let report = safe_mode::report(db, &[]).await?;
+    let Some(state) = report.state else { return Ok(None) };
+    let remedy = match report.keeps_on.is_empty() {
+        true => "Everything is looked up: an administrator ends it with `bursar safe-mode off`.".to_owned(),
+        false => format!("{} See `bursar safe-mode`.", report.keeps_on.join(" ")),
+    };
+    let what = format!("Safe mode is on, so nothing is sent. {}", state.says);
+    Ok(Some(Finding::new(Weight::Urgent, "safe_mode", what, remedy)))
+}
+
+async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let contradicted = contradictions::payments(db).await?.len();
+    if contradicted > 0 {
+        found.push(Finding::new(
+            Weight::Urgent,
+            "payments_contradicted",
+            format!("{contradicted} payments are contradicted: the vendor says that money moved which the books hold as not moved. Their rewards are held."),
+            "Open each on the list of payments and settle it by hand.",
+        ));
+    }
+    let unknown = put_back::open(db).await?.found;
+    if unknown > 0 {
+        found.push(Finding::new(
+            Weight::Urgent,
+            "payments_unknown",
+            format!("{unknown} payments that the vendors have are not known here, because the database was put back. Whoever was paid is on hold."),
+            "Settle each: `bursar safe-mode`, or the page Safe mode.",
+        ));
+    }
+    let aside = aside::since(db, now - ASIDE_US, MOST).await?.len();
+    if aside > 0 {
+        found.push(Finding::new(
+            Weight::Urgent,
+            "payments_set_aside",
+            format!("{aside} payments are set aside, because their record cannot be worked on; nothing more is sent for them."),
+            "The log says what is wrong with each record; have it put right. It is tried again every hour.",
+        ));
+    }
+    let states = Some(vec![State::Review, State::PayoutReview]);
+    let review = transactions::count(db, &Filter { states, ..Default::default() }, MOST).await?;
+    if review > 0 {
+        found.push(Finding::new(
+            Weight::Act,
+            "payments_need_review",
+            format!("{review} payments wait for a person: Bursar cannot find out how they ended."),
+            "Look for each at the vendor by its key, then Settle by hand on its page.",
+        ));
+    }
+    Ok(found)
+}
+
+async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
+    let all = vendors::all(db).await?;
+    let mut found = Vec::new();
+    if all.is_empty() {
+        found.push(Finding::new(
+            Weight::Act,
+            "no_vendor",
+            "No vendor is connected, so nobody can be paid.",
+            "Save credentials under Payout Settings.",
+        ));
+    }
+    for one in all {
+        let label = one.vendor.label();
+        if one.rejected_at.is_some() {
+            let why = one.rejected_why.clone().unwrap_or_default();
+            found.push(Finding::new(
+                Weight::Urgent,
+                rejected(one.vendor),
+                format!(
+                    "{label} refuses the credentials ({why}), so its payments are paused. Nothing has failed."
+                ),
+                "Save working credentials under Payout Settings; payments go on by themselves.",
+            ));
+        }
+        if one.bad_signatures > 0 && one.last_event_at.is_none_or(|at| now - at > DAY_US) {
+            found.push(Finding::new(
+                Weight::Act,
+                "webhooks_refused",
+                format!("{} webhooks of {label} came with a signature that does not fit, and for a day none that fits. Payments still settle, because the vendor is asked.", one.bad_signatures),
+                "A proxy may rewrite bodies, the clock may be wrong, or the secret was changed: save the credentials again.",
+            ));
+        } else if one.last_event_at.is_none_or(|at| now - at > 7 * DAY_US) && now - one.connected_at > DAY_US
+        {
+            let last = one
+                .last_event_at
+                .map_or_else(|| "ever".to_owned(), |at| format!("since {}", clock::told(at)));
+            found.push(Finding::new(
+                Weight::Know,
+                "webhooks_unseen",
+                format!("No webhook of {label} has come {last}. Payments still settle, because the vendor is asked."),
+                "Where payments were made since: look whether the vendor can reach BURSAR_BASE_URL, and whether its webhook is registered (Payout Settings).",
+            ));
+        }
+    }
+    let (waiting, linked, _) = events::backlog(db).await?;
+    if waiting + linked > MOST {
+        found.push(Finding::new(
+            Weight::Act,
+            "events_waiting",
+            format!("{} events wait to be worked on.", waiting + linked),
+            "Look whether the loops run: /readyz names those that do not.",
+        ));
+    }
+    Ok(found)
+}
+
+fn rejected(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Stripe => "stripe_refuses",
+        Vendor::PayPal => "paypal_refuses",
+    }
+}
+
+async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
+    let (waiting, failed) = mails::backlog(db).await?;
+    let mut found = Vec::new();
+    if !known.mails {
+        found.push(Finding::new(
+            Weight::Know,
+            "no_mail_server",
+            format!("No mail server is set, so nobody is mailed; {waiting} mails can be read in the Outbox."),
+            "Set BURSAR_SMTP_URL.",
+        ));
+    } else if waiting > 100 {
+        found.push(Finding::new(
+            Weight::Act,
+            "mails_waiting",
+            format!("{waiting} mails wait to be sent."),
+            "Open the newest in the Outbox: its tries say what the mail server answers.",
+        ));
+    }
+    if failed > 0 {
+        found.push(Finding::new(
+            Weight::Know,
+            "mails_failed",
+            format!("{failed} mails were given up."),
+            "The Outbox lists them with what the mail server said.",
+        ));
+    }
+    let refused = mails::suppressions(db, MOST).await?.len();
+    if refused > 0 {
+        found.push(Finding::new(
+            Weight::Know,
+            "addresses_refused",
+            format!("{refused} addresses take no mails."),
+            "Correct them on the partners, then lift them in the Outbox.",
+        ));
+    }
+    Ok(found)
+}
+
+async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
+    let remedy = "Run `bursar backup FILE`, from a timer each night, and copy the file to another machine.";
+    let last = backups::last(db).await?;
+    let what = match last {
+        None => {
+            "No backup was ever taken with `bursar backup`. If the disk is lost, everything is.".to_owned()
+        }
+        Some(last) if known.now - last.at > known.backup_us => {
+            format!("The last backup is of {} ({}).", clock::told(last.at), last.file)
+        }
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(Finding::new(Weight::Act, "backup_old", what, remedy)))
+}
+
+/// Whether any process serves the database, by two looks at their beats a while apart.
+#[must_use]
+pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Option<Finding> {
+    let alive = after.iter().any(|(id, beats)| before.iter().any(|(other, was)| other == id && beats > was));
+    let anew = after.iter().any(|(id, _)| before.iter().all(|(other, _)| other != id));
+    if alive || anew {
+        return None;
+    }
+    Some(Finding::new(
+        Weight::Act,
+        "nobody_serves",
+        "No Bursar serves this database now, so nothing is sent and nobody can sign in.",
+        "Start `bursar serve`. If it runs, look into its log: its loops stand still.",
+    ))
+}
+
+/// How many processes serve the database, and how far each has counted.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn beats(db: &mut Db) -> store::Result<Vec<(String, i64)>> {
+    nodes::beats(db).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_counts_on_is_alive() {
+        let beats = |beats| vec![("nod_1".to_owned(), beats)];
+        assert!(nobody_serves(&beats(1), &beats(2)).is_none());
+        assert!(nobody_serves(&beats(1), &beats(1)).is_some());
+        assert!(nobody_serves(&[], &[]).is_some());
+        assert!(nobody_serves(&[], &beats(0)).is_none(), "it has just begun");
+    }
+
+    #[test]
+    fn what_weighs_most_comes_first() {
+        let mut all = [Weight::Know, Weight::Urgent, Weight::Act];
+        all.sort();
+        assert_eq!(all, [Weight::Urgent, Weight::Act, Weight::Know]);
+    }
+}

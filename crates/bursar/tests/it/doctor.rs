@@ -1,0 +1,112 @@
+//! `bursar doctor`: what it finds, in which order, and that it finds nothing where nothing is wrong.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use bursar::ops::checks::{self, Finding, Known};
+use bursar::ops::safe_mode;
+use bursar::work::checkup;
+use serde_json::Value;
+
+use crate::scenarios::Stage;
+
+/// What the program itself finds in a folder, and whether something must be done.
+fn doctor(folder: &Path) -> (Vec<(String, String)>, bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
+        command.env_remove(name);
+    }
+    let output = command.current_dir(folder).args(["doctor", "--json"]).output().unwrap();
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
+    for one in &found {
+        assert!(!text(one, "what").is_empty() && !text(one, "remedy").is_empty(), "{one}");
+    }
+    let rows = found.iter().map(|one| (text(one, "weight"), text(one, "code"))).collect();
+    (rows, output.status.code() == Some(1))
+}
+
+fn run(folder: &Path, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
+        command.env_remove(name);
+    }
+    let output = command.current_dir(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn codes(found: &[(String, String)]) -> Vec<&str> {
+    found.iter().map(|(_, code)| code.as_str()).collect()
+}
+
+#[test]
+fn the_program_says_what_is_wrong_with_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (found, must) = doctor(folder.path());
+    assert!(must && codes(&found) == ["key_missing", "database_away"], "{found:?}");
+    assert!(!at("bursar.db").exists() && !at("bursar.key").exists(), "nothing is made by it");
+
+    run(folder.path(), &["init"]);
+    let (found, must) = doctor(folder.path());
+    assert!(must);
+    assert_eq!(codes(&found), ["no_vendor", "backup_old", "nobody_serves", "no_mail_server"], "{found:?}");
+
+    run(folder.path(), &["backup", "one"]);
+    run(folder.path(), &["safe-mode", "on"]);
+    fs::set_permissions(at("bursar.db"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (found, _) = doctor(folder.path());
+    assert_eq!(found[0], ("urgent".to_owned(), "safe_mode".to_owned()), "what weighs most comes first");
+    assert!(!codes(&found).contains(&"backup_old"), "{found:?}");
+
+    fs::rename(at("bursar.key"), at("away.key")).unwrap();
+    run(folder.path(), &["init", "--database-url=sqlite://other.db"]);
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).contains(&"key_other"), "{found:?}");
+    fs::set_permissions(at("bursar.key"), fs::Permissions::from_mode(0o666)).unwrap();
+    let (found, _) = doctor(folder.path());
+    assert!(codes(&found).contains(&"key_unusable"), "{found:?}");
+
+    fs::write(at("bursar.db"), "this is no database, whatever its name says, and it is long enough").unwrap();
+    let (found, must) = doctor(folder.path());
+    assert!(must && found.iter().any(|(_, code)| code.starts_with("database_")), "{found:?}");
+}
+
+/// The database and the vendors, without the program around them.
+async fn found(stage: &Stage) -> Vec<Finding> {
+    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let mut found = checks::of_database(&mut db, &known).await.unwrap();
+    drop(db);
+    found.extend(checkup::vendors(&stage.world.works[0]).await.unwrap());
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_and_the_vendors_tell() {
+    let mut stage = Stage::open("doctor", 36).await;
+    assert_eq!(found(&stage).await, [], "nothing is wrong");
+    for line in [
+        "partner ana paypal ana@example.com",
+        "partner bo stripe acct_bo",
+        "reward R1 ana 10.00 approved",
+        "reward R2 bo 20.00 approved",
+        "batch B1 R1 R2",
+        "pay B1",
+        "set-aside ana",
+        "vendor stripe 401 on any times 100000",
+        "tick dispatch",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    safe_mode::switch_on(&stage.world.app, &stage.world.actor, None, "").await.unwrap();
+    let told = found(&stage).await;
+    let codes: Vec<&str> = told.iter().map(|one| one.code).collect();
+    for code in ["safe_mode", "payments_set_aside", "stripe_refuses", "vendor_away"] {
+        assert!(codes.contains(&code), "{code} is not in {codes:?}");
+    }
+    stage.close(Ok(())).await;
+}
