@@ -11,6 +11,7 @@ pub mod output;
 mod patient;
 mod people;
 mod reconcile;
+mod replay;
 mod safe_mode;
 mod serve;
 mod simulator;
@@ -69,6 +70,8 @@ enum Command {
     Restore(backup::Restore),
     /// Say how safe mode stands; switch it on or off
     SafeMode(safe_mode::Options),
+    /// Derive a payment's status again from what is kept of it word for word, and say where it differs
+    Replay(replay::Options),
     /// Say what is wrong with this installation, and what to do; exits with 1 when something must be done
     Doctor(doctor::Options),
     /// Check every invariant; exits with 1 when one does not hold
@@ -193,6 +196,7 @@ async fn run(command: Command) -> Outcome {
         Command::Backup(options) => backup::take(options).await,
         Command::Restore(options) => backup::put_back_from(options).await,
         Command::SafeMode(options) => safe_mode::run(options).await,
+        Command::Replay(options) => replay::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
         Command::Verify(options) => verify::run(options).await,
         Command::Audit { command: AuditCommand::Verify(options) } => verify::chain(options).await,

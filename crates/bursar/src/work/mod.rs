@@ -35,6 +35,7 @@ pub mod onboard;
 pub mod pace;
 mod prove;
 pub mod reconcile;
+pub mod replay;
 pub mod search;
 mod send;
 pub mod settle;

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bursar::store::transactions::{self, Filter};
+use bursar::work::replay;
 pub use bursar_sim::stage::Stage;
 
 macro_rules! scenarios {
@@ -185,7 +187,35 @@ async fn play(name: &str) {
     let mut stage = Stage::for_text(name, &text).await;
     let outcome = stage.play(&format!("{name}.txt"), &text).await;
     let outcome = outcome.and(balanced(&stage).await);
+    let outcome = outcome.and(replayed(&stage, &text).await);
     stage.close(outcome).await;
+}
+
+/// What is kept of every payment word for word leads to what is stored, or what is stored was told otherwise.
+async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
+    // Bytes that somebody has made up are kept as well, and lie.
+    let made_up = |line: &str| line.starts_with("webhook ") && !line.contains(" again");
+    if text.lines().any(made_up) {
+        return Ok(());
+    }
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let all = transactions::list(&mut db, &Filter::default(), 10_000).await.unwrap();
+    let mut wrong = Vec::new();
+    // One of a crowd is like the others.
+    for one in all.iter().take(20) {
+        let replay = replay::of(&mut db, &one.label()).await.unwrap();
+        if replay.is_wrong() {
+            let steps: Vec<String> = replay.steps.iter().map(|step| format!("{step:?}")).collect();
+            let stored = one.state.as_str();
+            wrong.push(format!(
+                "{} is {stored}, and its bytes lead to {}:\n    {}",
+                one.label(),
+                replay.derived.as_str(),
+                steps.join("\n    ")
+            ));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n  ")) }
 }
 
 /// What accounting programs are given sums to zero as well.

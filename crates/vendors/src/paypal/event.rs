@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use super::batch::{Item, ItemAnswer};
 use crate::lenient;
 
 /// An event's envelope. A type that is not known parses too: it is stored, shown, and moves nothing.
@@ -35,6 +36,15 @@ pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a PayPal event: {error}"))?;
     Ok(envelope(body))
+}
+
+/// The item as it was when an event was written, for whoever reads it again later: nothing is decided by it when it comes.
+/// `None` when the event is not about an item.
+#[must_use]
+pub fn item(body: &[u8]) -> Option<Item> {
+    let event: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let resource = event.get("resource").filter(|one| one.get("payout_item_id").is_some())?;
+    serde_json::from_value::<ItemAnswer>(resource.clone()).ok().map(Item::from)
 }
 
 /// What an event tells, wherever it was read.

@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use super::payout::Payout;
+use super::transfer::Transfer;
 use crate::lenient;
 
 /// The envelope of a snapshot event. A type that is not known parses too: it is stored, shown, and moves
@@ -39,6 +41,26 @@ pub fn parse(body: &[u8]) -> Result<Event, String> {
     let body: EventBody =
         serde_json::from_slice(body).map_err(|error| format!("not a Stripe event: {error}"))?;
     Ok(body.event())
+}
+
+/// The payout as it was when an event was written, for whoever reads it again later: nothing is decided by it when it comes.
+/// `None` when the event is not about a payout.
+#[must_use]
+pub fn payout(body: &[u8]) -> Option<Payout> {
+    written_of(body, "payout")
+}
+
+/// The same of a transfer.
+#[must_use]
+pub fn transfer(body: &[u8]) -> Option<Transfer> {
+    written_of(body, "transfer")
+}
+
+fn written_of<T: serde::de::DeserializeOwned>(body: &[u8], kind: &str) -> Option<T> {
+    let event: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let object = event.pointer("/data/object")?;
+    let is_it = object.get("object").and_then(serde_json::Value::as_str) == Some(kind);
+    is_it.then(|| serde_json::from_value(object.clone()).ok()).flatten()
 }
 
 #[derive(Deserialize)]

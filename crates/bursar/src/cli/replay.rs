@@ -1,0 +1,85 @@
+//! `replay`: a payment's status derived again from what is kept word for word, step by step, and where it is not what is
+//! stored. It changes nothing and asks nobody.
+
+use clap::Args;
+
+use super::{Failure, Outcome, open, output, words};
+use crate::clock;
+use crate::config::Config;
+use crate::work::replay::{self, Replay};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// PT-000977, or its id
+    payment: String,
+    #[command(flatten)]
+    config: Config,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: Options) -> Outcome {
+    let app = open(options.config, None).await?;
+    let mut db = app.store.read().await?;
+    let found = replay::of(&mut db, &options.payment).await.map_err(words);
+    drop(db);
+    app.store.close().await;
+    let found = found?;
+    if options.json {
+        as_json(&found)
+    } else {
+        tell(&found)
+    }
+    match found.is_wrong() {
+        false => Ok(()),
+        true => Err(Failure(format!(
+            "{} is stored as {}, and what is kept of it leads to {}. Pay nothing of it until somebody has looked at the vendor.",
+            found.stored.label(),
+            found.stored.state.as_str(),
+            found.derived.as_str()
+        ))),
+    }
+}
+
+fn as_json(found: &Replay) {
+    let steps: Vec<serde_json::Value> = found
+        .steps
+        .iter()
+        .map(|one| {
+            serde_json::json!({ "at": clock::rfc3339(one.at), "source": one.source, "what": one.what,
+                "fact": one.fact, "state": one.state.as_str() })
+        })
+        .collect();
+    output::json(&serde_json::json!({ "number": found.stored.label(), "id": found.stored.id.to_string(),
+        "stored": found.stored.state.as_str(), "derived": found.derived.as_str(), "agrees": found.agrees(),
+        "told_without_bytes": found.unkept, "steps": steps }));
+}
+
+fn tell(found: &Replay) {
+    for one in &found.steps {
+        let fact = one.fact.map(|fact| format!(" → {fact}")).unwrap_or_default();
+        output::say(&format!(
+            "{}  {:8} {}{fact}; {}",
+            clock::told(one.at),
+            one.source,
+            one.what,
+            one.state.as_str()
+        ));
+    }
+    let (stored, derived) = (found.stored.state.as_str(), found.derived.as_str());
+    if found.agrees() {
+        return output::say(&format!(
+            "{} is {stored}, and so what is kept of it says.",
+            found.stored.label()
+        ));
+    }
+    output::say(&format!(
+        "{} is stored as {stored}; what is kept of it leads to {derived}.",
+        found.stored.label()
+    ));
+    if !found.unkept.is_empty() {
+        output::say("This was told of it, and no bytes of that are kept:");
+        found.unkept.iter().for_each(|one| output::say(&format!("  {one}")));
+    }
+}

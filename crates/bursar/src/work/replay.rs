@@ -1,0 +1,391 @@
+//! A payment's status derived again from the bytes that are kept: what was sent, what the vendor answered, what its events
+//! said. The same code reads them as when they came, and the same law decides. Where the result is not what is stored, either
+//! something was told of which no bytes are kept (an answer to a question, a person's word), which is listed, or the record is
+//! wrong. Nothing is changed and no vendor is asked. What is deliberately not here: the timeline, which says what was decided
+//! (`ops::evidence`).
+
+use std::collections::BTreeSet;
+
+use payout::law;
+use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Step};
+use vendors::http::{Answer, HeaderMap, Received};
+use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::{Expect, payout as bank, transfer};
+use vendors::{MoneyKind, MoneyRequest, Outcome};
+
+use super::verdict::{self, Judged, Verdict};
+use super::{send, settle};
+use crate::ops::Result;
+use crate::store::Db;
+use crate::store::evidence::{self, Answer as Kept, Event};
+use crate::store::submissions::{self, Submission};
+use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
+
+/// The longest wait is no matter of what an answer means.
+const LONGEST_US: i64 = 60_000_000;
+
+/// One step of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stepped {
+    /// When.
+    pub at: i64,
+    /// `request`, `answer`, `webhook` or `person`.
+    pub source: &'static str,
+    /// What was read, in words.
+    pub what: String,
+    /// What follows from it, in the law's word; nothing where nothing does.
+    pub fact: Option<&'static str>,
+    /// Where the payment stands after it.
+    pub state: State,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The payment as it is stored.
+    pub stored: Transaction,
+    /// Every step, oldest first.
+    pub steps: Vec<Stepped>,
+    /// Where the bytes lead.
+    pub derived: State,
+    /// What changed the payment and of which no bytes are kept, in words.
+    pub unkept: Vec<String>,
+}
+
+impl Replay {
+    /// The bytes lead to what is stored.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.derived == self.stored.state
+    }
+
+    /// They do not, and nothing that was told otherwise explains it.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        !self.agrees() && self.unkept.is_empty()
+    }
+}
+
+/// Something that is kept, in the order in which it happened.
+enum Item<'a> {
+    Request(&'a Submission),
+    Answer(&'a Kept),
+    Event(&'a Event),
+    Line(&'a ReadLine),
+}
+
+/// Derives the status of a payment again.
+///
+/// # Errors
+/// When there is no such payment or the database does not answer.
+pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
+    let stored = transactions::find(db, number).await?;
+    let id = stored.id;
+    let attempts = transactions::attempts(db, &[id]).await?;
+    let carriers: BTreeSet<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+    let carriers: Vec<String> = carriers.into_iter().collect();
+    let requests = submissions::several(db, &carriers).await?;
+    let answers = evidence::answers(db, &carriers).await?;
+    let events = evidence::events(db, id).await?;
+    let lines = transactions::timeline(db, id).await?;
+    let mut items: Vec<(i64, u8, Item<'_>)> = Vec::new();
+    items.extend(requests.iter().map(|one| (one.created_at, 1, Item::Request(one))));
+    items.extend(answers.iter().map(|one| (one.at, 2, Item::Answer(one))));
+    items.extend(events.iter().map(|one| (one.received_at, 3, Item::Event(one))));
+    items.extend(lines.iter().map(|one| (one.at, 0, Item::Line(one))));
+    items.sort_by_key(|(at, rank, _)| (*at, *rank));
+    let mut case = Case::of(&stored, &attempts, &requests, &answers);
+    for (at, _, item) in &items {
+        case.take(*at, item);
+    }
+    // An event may have come before the answer that named its object; told again it changes nothing that it has changed.
+    for (at, _, item) in items.iter().filter(|(.., item)| matches!(item, Item::Event(_))) {
+        case.take(*at, item);
+    }
+    let (derived, steps, unkept) = (case.state, case.steps, case.unkept);
+    Ok(Replay { stored, steps, derived, unkept })
+}
+
+/// An attempt as far as it is derived.
+struct Derived<'a> {
+    stored: &'a Attempt,
+    state: AttemptState,
+}
+
+struct Case<'a> {
+    of: &'a Transaction,
+    known: &'a [Attempt],
+    attempts: Vec<Derived<'a>>,
+    /// The requests, with the counters as they were derived so far.
+    requests: Vec<Submission>,
+    answers: &'a [Kept],
+    state: State,
+    steps: Vec<Stepped>,
+    unkept: Vec<String>,
+}
+
+impl<'a> Case<'a> {
+    fn of(of: &'a Transaction, known: &'a [Attempt], requests: &[Submission], answers: &'a [Kept]) -> Self {
+        let fresh = |one: &Submission| Submission {
+            tries: 0,
+            doubts: 0,
+            same_errors: 0,
+            refusals: 0,
+            looks: 0,
+            looked_at: None,
+            last: None,
+            ..one.clone()
+        };
+        let requests = requests.iter().map(fresh).collect();
+        let (attempts, steps, unkept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut case = Self { of, known, attempts, requests, answers, state: State::Queued, steps, unkept };
+        case.begin(Leg::first(of.terms.vendor));
+        case
+    }
+
+    /// The next attempt of a leg, as it is stored.
+    fn begin(&mut self, leg: Leg) {
+        let made = self.attempts.iter().filter(|one| one.stored.leg == leg).count();
+        let number = i64::try_from(made).unwrap_or(0) + 1;
+        let stored = self.known.iter().find(|one| one.leg == leg && one.number == number);
+        self.attempts.extend(stored.map(|stored| Derived { stored, state: AttemptState::Queued }));
+    }
+
+    fn take(&mut self, at: i64, item: &Item<'_>) {
+        match item {
+            Item::Request(of) => {
+                let sent = |one: &Attempt| Fact::Sent(one.leg);
+                self.hear_all(&of.id, (at, "request", format!("{} was committed", of.key)), sent);
+            }
+            Item::Answer(answer) => self.answer(at, answer),
+            Item::Event(event) => self.event(at, event),
+            Item::Line(line) => self.line(at, line),
+        }
+    }
+
+    /// The same fact for every attempt that a request carries.
+    fn hear_all(
+        &mut self,
+        request: &str,
+        (at, source, what): (i64, &'static str, String),
+        fact: impl Fn(&Attempt) -> Fact,
+    ) {
+        let carried = |one: &Derived<'_>| one.stored.submission.as_deref() == Some(request);
+        let places: Vec<usize> = (0..self.attempts.len()).filter(|at| carried(&self.attempts[*at])).collect();
+        for place in places {
+            let fact = fact(self.attempts[place].stored);
+            self.hear(place, (at, source, what.clone()), &fact);
+        }
+    }
+
+    fn hear(&mut self, place: usize, (at, source, what): (i64, &'static str, String), fact: &Fact) {
+        let attempt = self.attempts[place].state;
+        let step = law::on(self.state, attempt, &self.of.terms, fact);
+        self.follow(Some(place), &step);
+        self.steps.push(Stepped { at, source, what, fact: Some(fact.as_str()), state: self.state });
+    }
+
+    fn follow(&mut self, place: Option<usize>, step: &Step) {
+        self.state = step.state;
+        if let (Some(place), Some(next)) = (place, step.attempt) {
+            self.attempts[place].state = next;
+        }
+        if let Some((leg, next)) = step.also {
+            let live = self.attempts.iter_mut().rev().find(|one| one.stored.leg == leg && !one.state.ended());
+            if let Some(live) = live {
+                live.state = next;
+            }
+        }
+        if let Some(leg) = step.begin {
+            self.begin(leg);
+        }
+    }
+
+    /// What an answer means, read as it was when it came.
+    fn answer(&mut self, at: i64, answer: &Kept) {
+        let Some(place) = self.requests.iter().position(|one| one.id == answer.submission) else { return };
+        let of = self.requests[place].clone();
+        let what = format!("{} was answered {}", of.key, answer.status);
+        if answer.body.is_empty() && answer.status < 500 {
+            return self.unkept.push(format!("answer: {what}, in words that were forgotten"));
+        }
+        let Some((judged, fact)) = judged(&of, answer, at) else {
+            self.steps.push(Stepped { at, source: "answer", what, fact: None, state: self.state });
+            return;
+        };
+        let request = &mut self.requests[place];
+        let doubtful = matches!(
+            judged.verdict,
+            Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review
+        );
+        request.tries += 1;
+        request.doubts += i64::from(doubtful);
+        (request.same_errors, request.refusals) = (judged.same_errors, judged.refusals);
+        (request.looks, request.looked_at) = (judged.looks, judged.looked_at);
+        request.last = Some((judged.why.clone(), judged.detail.clone()));
+        let ours = self.of.id.to_string();
+        let bad = match &judged.verdict {
+            Verdict::RefusedFor(places, _) => {
+                let items = send::item_ids(&of);
+                places.iter().any(|at| items.get(*at) == Some(&ours))
+            }
+            Verdict::Accepted(_)
+            | Verdict::Refused(_)
+            | Verdict::Stopped(_)
+            | Verdict::Again { .. }
+            | Verdict::Look(_)
+            | Verdict::Review => true,
+        };
+        if !bad {
+            return;
+        }
+        self.hear_all(&of.id, (at, "answer", what), |attempt| {
+            meaning(&judged.verdict, fact.as_ref(), attempt.leg)
+        });
+    }
+
+    /// What an event says of the object that it is about. Only a fetched object is believed when it comes; here its bytes
+    /// are all there is.
+    fn event(&mut self, at: i64, event: &Event) {
+        let (object, facts) = said_by(event.body.as_bytes()).unwrap_or_default();
+        let what = format!("{} said {}", event.event_id, event.event_type);
+        if event.body.is_empty() {
+            return self.unkept.push(format!("webhook: {what}, in words that were forgotten"));
+        }
+        if facts.is_empty() {
+            let state = self.state;
+            return self.steps.push(Stepped { at, source: "webhook", what, fact: None, state });
+        }
+        for fact in facts {
+            let about = |one: &Derived<'_>| {
+                one.stored.leg == fact.leg() && one.stored.vendor_id.as_deref() == Some(object.as_str())
+            };
+            if let Some(place) = self.attempts.iter().position(about) {
+                self.hear(place, (at, "webhook", what.clone()), &fact);
+            }
+        }
+    }
+
+    /// What people did, what we decided before anything was sent, and what was told without bytes that are kept.
+    fn line(&mut self, at: i64, line: &ReadLine) {
+        let step = match (line.source.as_str(), line.effect.as_str()) {
+            ("person", "resubmitted") => law::resubmit(self.state, &self.of.terms).ok(),
+            ("person", "cancel_asked") => law::cancel_unclaimed(self.state).ok(),
+            ("person", "recall_asked") => match law::return_to_pool(self.state) {
+                Ok(law::Release::AfterReversal(step)) => Some(step),
+                Ok(law::Release::Now) | Err(_) => None,
+            },
+            _ => None,
+        };
+        if let Some(step) = step {
+            self.follow(None, &step);
+            let what = format!("a person: {}", line.effect);
+            return self.steps.push(Stepped { at, source: "person", what, fact: None, state: self.state });
+        }
+        let answered = self.answers.iter().any(|answer| answer.at == at);
+        match (line.source.as_str(), line.effect.as_str()) {
+            ("request", "sent") | ("notice", _) => {}
+            // Nothing was sent: we decided it, and nobody answered.
+            ("request" | "answer", "refused" | "withheld") if !answered => self.stopped(at, line),
+            // That no answer came is what is known.
+            ("answer", "unknown") if !answered => self.no_answer(at),
+            ("webhook" | "answer", _) if answered || line.event_id.is_some() => {}
+            ("request", _) => {}
+            (source, effect) => self.unkept.push(format!(
+                "{source}: {effect}{}",
+                line.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default()
+            )),
+        }
+    }
+
+    /// The newest attempt that is not over was stopped before it was sent.
+    fn stopped(&mut self, at: i64, line: &ReadLine) {
+        let Some(place) = self.attempts.iter().rposition(|one| !one.state.ended()) else { return };
+        let attempt = self.attempts[place].stored;
+        let unsent = attempt.first_sent_at.is_none();
+        let detail = line.detail.clone().unwrap_or_default();
+        if !unsent {
+            return self.unkept.push(format!("{}: {} ({detail})", line.source, line.effect));
+        }
+        let reason = Reason::new(attempt.reason_code.clone().unwrap_or_default(), "");
+        let fact = match line.effect.as_str() {
+            "withheld" => Fact::Withheld(attempt.leg),
+            _ => Fact::Refused(attempt.leg, reason),
+        };
+        self.hear(place, (at, "request", detail), &fact);
+    }
+
+    fn no_answer(&mut self, at: i64) {
+        let Some(place) = self.attempts.iter().rposition(|one| !one.state.ended()) else { return };
+        let (leg, carrier) =
+            (self.attempts[place].stored.leg, self.attempts[place].stored.submission.clone());
+        for request in self.requests.iter_mut().filter(|one| Some(&one.id) == carrier.as_ref()) {
+            request.doubts += 1;
+        }
+        self.hear(place, (at, "answer", "no answer came that could be read".to_owned()), &Fact::Unknown(leg));
+    }
+}
+
+/// What a verdict is for one attempt.
+fn meaning(verdict: &Verdict, fact: Option<&Fact>, leg: Leg) -> Fact {
+    match verdict {
+        Verdict::Accepted(_) => fact.cloned().unwrap_or_else(|| verdict::accepted_fact(leg)),
+        Verdict::Refused(reason) => verdict::refused_fact(leg, reason),
+        Verdict::RefusedFor(_, reason) => Fact::Refused(leg, reason.clone()),
+        Verdict::Again { doubtful: false, .. } | Verdict::Stopped(_) => Fact::Sent(leg),
+        Verdict::Again { doubtful: true, .. } | Verdict::Look(_) => Fact::Unknown(leg),
+        Verdict::Review => Fact::Review(leg),
+    }
+}
+
+/// What an answer was judged to mean; nothing for a cancellation, whose end only the item tells.
+fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fact>)> {
+    let kind = MoneyKind::parse(&of.kind)?;
+    let body = of.body.clone().into_bytes();
+    let request =
+        MoneyRequest::from_stored(kind, of.path.clone(), of.account.clone(), of.key.clone(), body).ok()?;
+    let status = u16::try_from(answer.status).ok()?;
+    let received = Received { status, headers: HeaderMap::new(), body: answer.body.clone().into_bytes() };
+    let got = Answer::Got(received);
+    let stripe = |outcome: Outcome<(String, Option<Fact>)>| match outcome {
+        Outcome::Accepted((id, fact)) => (Judged::accepted(of, &id, "accepted"), fact),
+        Outcome::Rejected(rejection) => (verdict::stripe_refusal(of, &rejection, now), None),
+        Outcome::Unknown(doubt) => (verdict::stripe_doubt(of, &doubt, now, LONGEST_US), None),
+    };
+    Some(match kind {
+        MoneyKind::Transfer => {
+            let expect = Expect::of(&request).ok()?;
+            stripe(transfer::read(&got, &expect).map(|made| (made.id, None)))
+        }
+        MoneyKind::Payout => {
+            let expect = Expect::of(&request).ok()?;
+            stripe(bank::read(&got, &expect).map(|made| (made.id.clone(), bank::fact(&made))))
+        }
+        MoneyKind::Reversal => {
+            let expect = Expect::of(&request).ok()?;
+            stripe(transfer::read_reversal(&got, &expect).map(|made| (made.id, None)))
+        }
+        MoneyKind::Batch => match paypal_batch::read(&got, &request) {
+            Outcome::Accepted(_) => (Judged::accepted(of, "", "accepted"), None),
+            Outcome::Rejected(rejection) => (verdict::paypal_refusal(of, &rejection, now), None),
+            Outcome::Unknown(doubt) => (verdict::paypal_doubt(of, &doubt, now, LONGEST_US), None),
+        },
+        MoneyKind::Cancel => return None,
+    })
+}
+
+/// The object that an event is about, by the vendor's id, and what its bytes say of it.
+fn said_by(body: &[u8]) -> Option<(String, Vec<Fact>)> {
+    if let Some(payout) = vendors::stripe::event::payout(body) {
+        let fact = bank::fact(&payout);
+        return Some((payout.id, fact.into_iter().collect()));
+    }
+    if let Some(transfer) = vendors::stripe::event::transfer(body) {
+        let (_, facts) = settle::transfer_facts(&transfer);
+        let made = if facts.is_empty() { vec![Fact::TransferMade] } else { facts };
+        return Some((transfer.id, made));
+    }
+    let item = vendors::paypal::event::item(body)?;
+    let fact = paypal_batch::item_fact(&item);
+    Some((item.payout_item_id, fact.into_iter().collect()))
+}
