@@ -430,7 +430,8 @@ mod tests {
         let (out, back) = (line(-100, 1), line(100, 2));
         let (nobody, late) = (Of::Nobody { late: false }, Of::Nobody { late: true });
         let money = Aspect::Money;
-        let rows: &[(&str, Aspect, &[Line], &[Line], Of, i64, Standing)] = &[
+        type Row<'a> = (&'a str, Aspect, &'a [Line], &'a [Line], Of, i64, Standing);
+        let rows: &[Row<'_>] = &[
             ("both", money, &[out], &[out], Of::Ended, 2, Standing::Ties),
             ("the posting is of the same day", money, &[], &[out], Of::Ended, 24, Standing::Waits),
             ("the posting is a day old", money, &[], &[out], Of::Ended, 25, Standing::Missing),

@@ -257,13 +257,27 @@ fn exchange(place: &Path, fresh: &Path) -> io::Result<Option<PathBuf>> {
         clock::rfc3339(Clock::system().now()).chars().filter(char::is_ascii_alphanumeric).collect();
     let aside = part(place, &format!(".before-restore-{stamp}"));
     let was_there = place.exists();
-    // The log first: a database without its log lacks its end, a log without its database is nothing.
-    for ending in PARTS.iter().rev().filter(|ending| part(place, ending).exists()) {
-        std::fs::rename(part(place, ending), part(&aside, ending))?;
-    }
     File::open(fresh)?.sync_all()?;
-    backup::put_in_place(fresh, place)?;
+    move_all(place, &aside)?;
+    if let Err(error) = backup::put_in_place(fresh, place) {
+        // Without a database in place the next start would make an empty one.
+        return Err(match move_all(&aside, place) {
+            Ok(()) => error,
+            Err(again) => io::Error::other(format!(
+                "{error}; the present database was moved to {} and could not be moved back ({again}): do not start Bursar, move it back first, with its -wal and -shm",
+                aside.display()
+            )),
+        });
+    }
     Ok(was_there.then_some(aside))
+}
+
+/// The log first: a database without its log lacks its end, a log without its database is nothing.
+fn move_all(from: &Path, to: &Path) -> io::Result<()> {
+    for ending in PARTS.iter().rev().filter(|ending| part(from, ending).exists()) {
+        std::fs::rename(part(from, ending), part(to, ending))?;
+    }
+    Ok(())
 }
 
 /// Nothing is left of what was not finished.
@@ -298,6 +312,6 @@ fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path
 fn with_pg_restore(config: &Config) -> Outcome {
     let address = without_password(&config.database_url).replace(":…@", "@");
     Err(Failure(format!(
-        "Bursar does not restore a PostgreSQL database; its own tools do. Stop every Bursar that serves it, then, with the password in ~/.pgpass or PGPASSWORD:\n\n    createdb …            # a new, empty database; keep the present one\n    pg_restore --no-owner --dbname='{address}' FILE\n    bursar safe-mode on --put-back-from TIME   # when the dump was begun, like 2026-03-02T02:00:00Z\n\nThen start Bursar. The mark beside the key file notices an older database by itself; the last line makes sure of it. Nothing was done."
+        "Bursar does not restore a PostgreSQL database; its own tools do. Stop every Bursar that serves it, then, with the password in ~/.pgpass or PGPASSWORD:\n\n    createdb NEW          # a new, empty database beside the present one, which is {address}\n    pg_restore --no-owner --dbname=NEW FILE\n\nSet BURSAR_DATABASE_URL to the new database, then:\n\n    bursar safe-mode on --put-back-from TIME   # when the dump was begun, like 2026-03-02T02:00:00Z\n\nThen start Bursar. The mark beside the key file notices an older database by itself; the last line makes sure of it. Nothing was done."
     )))
 }

@@ -110,7 +110,12 @@ fn tell(report: &Report, found: &[Listed]) {
                 output::say(&format!("  until  {one}"));
             }
             if report.keeps_on.is_empty() {
-                output::say("  Everything is looked up. End it with `bursar safe-mode off`.");
+                output::say(match state.since {
+                    Some(_) => "  Everything has been looked up. End it with `bursar safe-mode off`.",
+                    None => {
+                        "  Nothing was compared with the vendors: it only stops payments. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it."
+                    }
+                });
             }
         }
     }

@@ -16,8 +16,7 @@ use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 use super::second_payments;
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
-use crate::store::{self, Rows, Tx};
-use crate::store::{audit, contradictions};
+use crate::store::{self, Rows, Tx, audit, contradictions};
 
 /// For so long an answer of before may still come in, of a worker that was slow.
 const OLDER_ANSWER_US: i64 = 600_000_000;
@@ -120,8 +119,7 @@ pub async fn record_of(
     held: Held,
     heard: &[Heard],
 ) -> store::Result<Recorded> {
-    let now = app.clock.now();
-    let mut cases = held.cases;
+    let (now, mut cases) = (app.clock.now(), held.cases);
     let mut carried = carried(tx, heard).await?;
     let (mut sheet, mut recorded) = (Sheet::default(), Recorded::default());
     for one in heard {
@@ -259,7 +257,6 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
     }
     let case = |(id, transaction)| {
         let attempts = attempts.remove(&id).unwrap_or_default();
-        let begun = Vec::new();
         (
             id,
             Case {
@@ -269,7 +266,7 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
                 ended: false,
                 overtaken: false,
                 attempts_touched: Vec::new(),
-                begun,
+                begun: Vec::new(),
                 paid_at: None,
             },
         )

@@ -276,7 +276,7 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
         (
             open.strangers,
             false,
-            "payments that the vendors have went to destinations that nobody here has, so they hold nobody: find out who was paid, put them on hold, and settle each.",
+            "payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle each. Void its rewards after safe mode has ended, before you lift the hold.",
         ),
     ];
     let left = rows.into_iter().filter(|(count, by_hand, _)| *count > 0 && !by_hand);
@@ -288,7 +288,7 @@ fn for_people(open: &Open) -> Vec<String> {
         (open.review, "payments wait for a person, who finds out at the vendor how they ended."),
         (
             open.found,
-            "payments that the vendors have are not known here. Whoever was paid is held until each is settled below.",
+            "payments that the vendors have are not known here. Whoever was paid is on hold until each is settled.",
         ),
     ];
     let left = rows.into_iter().filter(|(count, _)| *count > 0);

@@ -284,11 +284,11 @@ impl<'a> Case<'a> {
         }
         let answered = self.answers.iter().any(|answer| answer.at == at);
         match (line.source.as_str(), line.effect.as_str()) {
-            ("request", "sent") | ("notice", _) => {}
+            ("request", "sent") | ("person", "pay_pressed") | ("notice", _) => {}
             // Nothing was sent: we decided it, and nobody answered.
             ("request" | "answer", "refused" | "withheld") if !answered => self.stopped(at, line),
             // That no answer came is what is known.
-            ("answer", "unknown") if !answered => self.no_answer(at),
+            ("answer", "outcome_unknown") if !answered => self.no_answer(at),
             ("webhook" | "answer", _) if answered || line.event_id.is_some() => {}
             ("request", _) => {}
             (source, effect) => self.unkept.push(format!(

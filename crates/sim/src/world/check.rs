@@ -338,12 +338,15 @@ fn movements(of: &Transaction, books: &Books) -> Vec<Movement> {
     // What a payout of ours has brought there, none of Stripe's schedule has.
     let brought = found.iter().any(|one| one.last && one.at_partner);
     let swept = |line: &&simulator::PayoutLine| !brought && line.settles.iter().any(|group| *group == id);
+    // Nor can it bring more than was left of the transfer.
+    let transfers = books.transfers.iter().filter(|line| line.transfer_group.as_deref() == Some(&id));
+    let left = transfers.map(|line| line.amount - line.amount_reversed).max().unwrap_or(units).min(units);
     found.extend(books.payouts.iter().filter(swept).map(|line| Movement {
         id: line.id.clone(),
         last: true,
         standing: !matches!(line.status.as_str(), "failed" | "canceled"),
         at_partner: line.status == "paid",
-        right: line.amount >= units && line.account.as_deref() == Some(to),
+        right: line.amount >= left && line.account.as_deref() == Some(to),
     }));
     let items = books.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(&id));
     found.extend(items.map(|line| Movement {

@@ -67,6 +67,8 @@ struct Page {
     since: Option<When>,
     says: String,
     keeps_on: Vec<String>,
+    /// The vendors are searched, because payments may be missing here.
+    compares: bool,
     open: Vec<String>,
     found: Vec<Row>,
     may: bool,
@@ -81,6 +83,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         frame: Frame { safe_mode: false, ..visit.frame("Safe mode", Place::Elsewhere) },
         on: report.state.is_some(),
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
+        compares: report.state.as_ref().is_some_and(|state| state.since.is_some()),
         says: report.state.map(|state| state.says).unwrap_or_default(),
         keeps_on: report.keeps_on,
         open: report.open,
@@ -128,7 +131,7 @@ struct Settled {
 async fn settle(State(app): State<App>, visit: Visit, Form(sent): Form<Settled>) -> Result<Response, Fault> {
     let note = sent.note.unwrap_or_default();
     match safe_mode::settle_found(&app, &visit.actor, &sent.object, &note).await {
-        Ok(()) => Ok(Told::good("It is settled and holds nobody any more.").on(PAGE)),
+        Ok(()) => Ok(Told::good("It is settled: this payment no longer holds its payee.").on(PAGE)),
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }
 }

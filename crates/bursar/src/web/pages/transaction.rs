@@ -570,7 +570,10 @@ pub(super) async fn taken_back(
     once: Option<&Once<Transaction>>,
 ) -> Result<Told, Fault> {
     let id = id_of(&web.app, number).await?;
-    let before = ask::before_return(&web.work, id).await?;
+    let before = match ask::before_return(&web.work, id).await {
+        Ok(before) => before,
+        Err(error) => return Told::refused(error),
+    };
     if before.state == Stands::Recalled && before.released_at.is_some() {
         return Ok(recalled(&before));
     }

@@ -54,7 +54,7 @@ async fn a_colleague_whom_one_has_just_invited_is_no_second_person() {
     // Whom somebody else has invited is somebody else, and counts once everybody has had a day to see that they are here.
     let theirs = invited(&stage, &kim, "theirs@example.com").await;
     let done = releases(&stage, &theirs).await;
-    assert!(needs_other(&done) && format!("{done:?}").contains("since less than a day"), "{done:?}");
+    assert!(needs_other(&done) && format!("{done:?}").contains("for less than a day"), "{done:?}");
     stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
     // A day later the first one is a person of their own, until somebody is shown another link of theirs.
@@ -246,7 +246,7 @@ async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
     let key = people::create_key_at_the_machine(&app, &new, by).await.unwrap();
     let key = people::by_key(&app, &key).await.unwrap().unwrap().0;
     let done = releases(&stage, &key).await;
-    assert!(needs_other(&done) && format!("{done:?}").contains("since less than a day"), "{done:?}");
+    assert!(needs_other(&done) && format!("{done:?}").contains("for less than a day"), "{done:?}");
     let mut db = app.store.read().await.unwrap();
     let filter = bursar::store::audit::Filter { subject: Some(key.id.to_string()), ..Default::default() };
     let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
