@@ -318,16 +318,21 @@ impl Stage {
         Ok(self.cast.transaction(&self.world, name).await?.label())
     }
 
+    /// There may be nothing for it yet, or it may be refused.
+    async fn maybe(&mut self, first: &str, rest: &[&str]) -> Outcome {
+        match Box::pin(self.line(first, rest)).await {
+            Err(told) if told.contains("Internal") => Err(told),
+            Err(told) => {
+                self.log.push(format!("  {told}"));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     async fn line(&mut self, first: &str, rest: &[&str]) -> Outcome {
         if let ("maybe", [first, rest @ ..]) = (first, rest) {
-            // There may be nothing for it yet, or it may be refused.
-            if let Err(told) = Box::pin(self.line(first, rest)).await {
-                if told.contains("Internal") {
-                    return Err(told);
-                }
-                self.log.push(format!("  {told}"));
-            }
-            return Ok(());
+            return self.maybe(first, rest).await;
         }
         if commands::is_one(first) {
             return commands::run(&self.world, &mut self.cast, first, rest)

@@ -67,8 +67,7 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
             }
         }
         ("safe-mode", [state]) => safe_mode(world, *state == "on").await?,
-        ("brake", ["on"]) => brake_on(world).await?,
-        ("brake", ["off"]) => brake::release(&world.app, &world.actor, "looked").await.map_err(odd)?,
+        ("brake", [state]) => brake(world, *state == "on").await?,
         ("forget", ["accounts"]) => world.forget_accounts().await,
         ("forget", ["token"]) => world.simulator.forget_token(),
         ("reconnect", ["stripe"]) => {
@@ -164,8 +163,11 @@ async fn set_aside(world: &World, cast: &Cast, who: &str) -> Outcome {
     set.map_err(odd)
 }
 
-/// As after a look that found something broken.
-async fn brake_on(world: &World) -> Outcome {
+/// As after a look that found something broken, or after an administrator has looked at it.
+async fn brake(world: &World, on: bool) -> Outcome {
+    if !on {
+        return brake::release(&world.app, &world.actor, "looked").await.map_err(odd);
+    }
     let broken =
         json!([{ "id": "I05", "says": "every journal sums to zero in every currency", "what": "jrn_1" }]);
     let state = json!({ "at": world.now(), "broken": broken }).to_string();

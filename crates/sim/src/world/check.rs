@@ -337,7 +337,7 @@ fn movements(of: &Transaction, books: &Books) -> Vec<Movement> {
     }));
     // What a payout of ours has brought there, none of Stripe's schedule has.
     let brought = found.iter().any(|one| one.last && one.at_partner);
-    let swept = |line: &&simulator::PayoutLine| !brought && line.settles.iter().any(|group| *group == id);
+    let swept = |line: &&simulator::PayoutLine| !brought && line.settles.contains(&id);
     // Nor can it bring more than was left of the transfer.
     let transfers = books.transfers.iter().filter(|line| line.transfer_group.as_deref() == Some(&id));
     let left = transfers.map(|line| line.amount - line.amount_reversed).max().unwrap_or(units).min(units);
