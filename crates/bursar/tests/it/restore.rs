@@ -67,31 +67,30 @@ async fn void(stage: &Stage, number: &str) {
     rewards::decide(app, actor, number, None, &paid, None).await.unwrap();
 }
 
+/// Payees at both vendors, and a payout that is promised.
+const BEFORE: &[&str] = &[
+    "partner ana paypal ana@example.com",
+    "partner bo stripe acct_bo",
+    "partner cy stripe acct_cy",
+    "partner di paypal di@example.com",
+    "partner ed stripe acct_ed",
+    "reward R1 ana 10.00 approved",
+    "reward R2 bo 20.00 approved",
+    "reward R3 cy 30.00 approved",
+    "reward R4 di 40.00 approved",
+    "reward R5 ed 50.00 approved",
+    "reward R6 bo 60.00 approved",
+    "batch B1 R1 R2",
+    "pay B1",
+];
+
 /// Payments of every kind are under way when the database is saved; they go on, others are made, and then the old file is
 /// copied back by hand, as somebody would who knows nothing of Bursar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     let mut stage = Stage::swift("put_back", 31).await;
     stage.remember().await;
-    play(
-        &mut stage,
-        &[
-            "partner ana paypal ana@example.com",
-            "partner bo stripe acct_bo",
-            "partner cy stripe acct_cy",
-            "partner di paypal di@example.com",
-            "partner ed stripe acct_ed",
-            "reward R1 ana 10.00 approved",
-            "reward R2 bo 20.00 approved",
-            "reward R3 cy 30.00 approved",
-            "reward R4 di 40.00 approved",
-            "reward R5 ed 50.00 approved",
-            "reward R6 bo 60.00 approved",
-            "batch B1 R1 R2",
-            "pay B1",
-        ],
-    )
-    .await;
+    play(&mut stage, BEFORE).await;
     // B1 is promised and queued; R3 and R4 are approved and free; R5 stays so.
     stage.restart(async |database| database.save("old").await).await;
     play(
