@@ -289,6 +289,10 @@ impl<'a> Case<'a> {
             ("request" | "answer", "refused" | "withheld") if !answered => self.stopped(at, line),
             // That no answer came is what is known.
             ("answer", "outcome_unknown") if !answered => self.no_answer(at),
+            // What a look has found was told by an object that is not kept.
+            ("answer", effect) if line.detail.as_ref().is_some_and(|detail| detail.starts_with("found")) => {
+                self.unkept.push(format!("answer: {effect}, found at the vendor"));
+            }
             ("webhook" | "answer", _) if answered || line.event_id.is_some() => {}
             ("request", _) => {}
             (source, effect) => self.unkept.push(format!(
