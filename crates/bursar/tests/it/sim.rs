@@ -24,7 +24,8 @@ async fn any_life_ends_well() {
 
 #[tokio::test]
 async fn the_same_seed_is_the_same_life_to_the_byte() {
-    for seed in seeds(4..6) {
+    // Other seeds than those above, whose databases bear the same names while both tests run.
+    for seed in seeds(8..10) {
         let (one, other) = (life::of_seed(seed, TASTE).await, life::of_seed(seed, TASTE).await);
         assert_eq!(one.text, other.text);
         for (one, other) in one.log.lines().zip(other.log.lines()) {
