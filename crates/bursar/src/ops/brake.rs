@@ -25,6 +25,8 @@ const WALKED: &str = "brake_walked";
 const LOOKS_US: i64 = 60_000_000;
 /// Between two passes over everything.
 const WHOLE_US: i64 = 86_400_000_000;
+/// Between two tries of a pass over everything that did not end, as when it takes longer than the database lets it.
+const AGAIN_US: i64 = 3_600_000_000;
 /// The most rows of the log that one pass walks.
 const ROWS: i64 = 20_000;
 /// The most that a mail names.
@@ -108,12 +110,19 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
         return Ok(0);
     }
     drop(db);
-    if !transact!(app, |tx| { Ok(outbox::may_tell(tx, BRAKE, "", now, now - LOOKS_US).await?) })? {
-        return Ok(0);
-    }
+    let turn = transact!(app, |tx| {
+        if !outbox::may_tell(tx, BRAKE, "", now, now - LOOKS_US).await? {
+            return Ok(None);
+        }
+        let walked: Walked = read(tx, WALKED).await?.unwrap_or_default();
+        let whole = now.saturating_sub(walked.whole_at) >= WHOLE_US || now < walked.whole_at;
+        if whole {
+            write(tx, WALKED, &Walked { whole_at: now - WHOLE_US + AGAIN_US, ..walked }).await?;
+        }
+        Ok(Some((walked, whole)))
+    });
+    let Some((walked, whole)) = turn? else { return Ok(0) };
     let mut db = app.store.read().await?;
-    let walked: Walked = read(&mut db, WALKED).await?.unwrap_or_default();
-    let whole = now.saturating_sub(walked.whole_at) >= WHOLE_US || now < walked.whole_at;
     let (mut found, row) = since(&mut db, walked.row).await?;
     if whole {
         found.retain(|one| one.says == CHAIN);

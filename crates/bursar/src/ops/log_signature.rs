@@ -131,6 +131,43 @@ fn unhex(text: &str) -> Option<Hash> {
     bytes.try_into().ok()
 }
 
+/// The tree as it grows to the right: the roots of its whole parts, each with how many times two parts were joined for it.
+/// So a log of any length is signed in little memory.
+#[derive(Default)]
+struct Growing {
+    parts: Vec<(u32, Hash)>,
+    leaves: i64,
+}
+
+impl Growing {
+    fn push(&mut self, leaf: Hash) {
+        let (mut height, mut hash) = (0, leaf);
+        while let Some((_, left)) = self.parts.pop_if(|(of, _)| *of == height) {
+            (height, hash) = (height + 1, node(&left, &hash));
+        }
+        self.parts.push((height, hash));
+        self.leaves += 1;
+    }
+
+    /// What [`root`] answers for all leaves together.
+    fn root(&self) -> Hash {
+        let joined = self.parts.iter().rev().map(|(_, part)| *part).reduce(|right, left| node(&left, &right));
+        joined.unwrap_or_else(|| root(&[]))
+    }
+}
+
+/// The tree over the first so many rows, and the hash of the last of them.
+async fn grown(db: &mut Db, rows: i64) -> store::Result<(Growing, String)> {
+    let (mut tree, mut last) = (Growing::default(), String::new());
+    while tree.leaves < rows {
+        let some = audit::hashes(db, tree.leaves, PAGE.min(rows - tree.leaves)).await?;
+        let Some(newest) = some.last() else { break };
+        last.clone_from(newest);
+        some.iter().for_each(|hash| tree.push(leaf(hash)));
+    }
+    Ok((tree, last))
+}
+
 /// The leaves of the first so many rows, and the hash of the last of them.
 async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
     let (mut leaves, mut last, mut at) = (Vec::new(), String::new(), 0);
@@ -151,8 +188,8 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
 pub async fn sign(app: &App) -> Result<Signature> {
     let mut db = app.store.read().await?;
     let rows = store::counted(&mut db, "audit").await?;
-    let (leaves, last) = leaves(&mut db, rows).await?;
-    Ok(Signature::of(&app.master_key, rows, last, hex(&root(&leaves))))
+    let (tree, last) = grown(&mut db, rows).await?;
+    Ok(Signature::of(&app.master_key, rows, last, hex(&tree.root())))
 }
 
 /// Signs it once a day, and puts it on record outside the database.
@@ -193,13 +230,12 @@ pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> sto
             "the signature was not made with this installation's key, or was changed".to_owned(),
         ));
     }
-    let (leaves, last) = leaves(db, signed.rows).await?;
-    let there = i64::try_from(leaves.len()).unwrap_or(i64::MAX);
-    if there < signed.rows {
-        let told = format!("{} rows were signed and {there} are there: rows were cut off", signed.rows);
-        return Ok(Some(told));
+    let (tree, last) = grown(db, signed.rows).await?;
+    if tree.leaves < signed.rows {
+        let (rows, there) = (signed.rows, tree.leaves);
+        return Ok(Some(format!("{rows} rows were signed and {there} are there: rows were cut off")));
     }
-    let same = last == signed.last && hex(&root(&leaves)) == signed.root;
+    let same = last == signed.last && hex(&tree.root()) == signed.root;
     Ok((!same).then(|| format!("the first {} rows are not those that were signed", signed.rows)))
 }
 
@@ -292,15 +328,18 @@ impl Proof {
 mod tests {
     use super::*;
 
-    fn grown(count: usize) -> Vec<Hash> {
+    fn some(count: usize) -> Vec<Hash> {
         (0..count).map(|place| leaf(&place.to_string())).collect()
     }
 
     #[test]
     fn every_leaf_of_every_tree_is_proven_and_no_other() {
         for count in 1..40 {
-            let leaves = grown(count);
+            let leaves = some(count);
             let root = root(&leaves);
+            let mut growing = Growing::default();
+            leaves.iter().for_each(|leaf| growing.push(*leaf));
+            assert_eq!(growing.root(), root, "{count}");
             for place in 0..count {
                 let beside = path(&leaves, place);
                 assert_eq!(climb(leaves[place], place, count, &beside), Some(root), "{place} of {count}");
@@ -315,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_tree_says_how_many_leaves_it_has() {
-        let mut roots: Vec<Hash> = (0..40).map(|count| root(&grown(count))).collect();
+        let mut roots: Vec<Hash> = (0..40).map(|count| root(&some(count))).collect();
         roots.sort_unstable();
         roots.dedup();
         assert_eq!(roots.len(), 40);

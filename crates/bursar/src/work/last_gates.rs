@@ -94,8 +94,10 @@ fn stop(
     let codes: Vec<(TransactionId, Code)> =
         closed.iter().filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
     let Some((_, first)) = codes.first().copied() else { return (verdict::waits(of, now), Vec::new()) };
-    // A vendor that refuses our credentials is asked nothing by anybody, and nothing is known that was not known before.
-    if codes.iter().any(|(_, code)| *code == Code::VendorCredentialsRejected) {
+    // A vendor that refuses our credentials is asked nothing by anybody, nor is any while the books do not balance; nothing is
+    // known that was not known before.
+    let nobody = |code| matches!(code, Code::VendorCredentialsRejected | Code::BooksDoNotBalance);
+    if codes.iter().any(|(_, code)| nobody(*code)) {
         return (waits(of, now + longest), codes);
     }
     match (of.vendor, of.doubts > 0) {
@@ -137,4 +139,25 @@ fn code(gate: BeforeSend) -> Option<Code> {
 fn waits(of: &Submission, again: i64) -> Judged {
     let (why, detail) = of.last.clone().unwrap_or_default();
     Judged { why, detail, ..verdict::waits(of, again) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::verdict::tests::submission;
+
+    /// A person could find out nothing about it, and when the brake is off it goes on by itself.
+    #[test]
+    fn what_may_have_been_sent_waits_while_the_books_do_not_balance() {
+        let id = TransactionId::fresh(0, 1);
+        for vendor in Vendor::ALL {
+            let of = Submission { vendor, doubts: 1, ..submission() };
+            let closed = |code| vec![(id, BeforeSend::Wait(code))];
+            let (judged, waiting) = stop(&of, closed(Code::BooksDoNotBalance), 9, 5);
+            assert!(matches!(judged.verdict, Verdict::Again { at: 14, .. }), "{vendor:?}");
+            assert_eq!(waiting, [(id, Code::BooksDoNotBalance)]);
+            let (judged, _) = stop(&of, closed(Code::ProfileChangedRecently), 9, 5);
+            assert!(matches!(judged.verdict, Verdict::Look(_) | Verdict::Review), "{vendor:?}");
+        }
+    }
 }
