@@ -66,6 +66,28 @@ impl Replay {
     }
 }
 
+/// What comes first of what happened in the same microsecond.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// What people did leads to requests.
+    Command,
+    /// Requests, each with its answer: a transfer's before those of the bank payout that it leads to.
+    Wire(u8, u8),
+    /// That a request got no answer.
+    NoAnswer,
+    /// What the vendor tells of it.
+    Event,
+}
+
+/// The place of a request's leg among those of one payment.
+fn leg(of: &Submission) -> u8 {
+    match MoneyKind::parse(&of.kind) {
+        Some(MoneyKind::Transfer | MoneyKind::Batch) | None => 0,
+        Some(MoneyKind::Payout | MoneyKind::Cancel) => 1,
+        Some(MoneyKind::Reversal) => 2,
+    }
+}
+
 /// Something that is kept, in the order in which it happened.
 enum Item<'a> {
     Request(&'a Submission),
@@ -88,12 +110,18 @@ pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     let answers = evidence::answers(db, &carriers).await?;
     let events = evidence::events(db, id).await?;
     let lines = transactions::timeline(db, id).await?;
-    let mut items: Vec<(i64, u8, Item<'_>)> = Vec::new();
-    items.extend(requests.iter().map(|one| (one.created_at, 1, Item::Request(one))));
-    items.extend(answers.iter().map(|one| (one.at, 2, Item::Answer(one))));
-    items.extend(events.iter().map(|one| (one.received_at, 3, Item::Event(one))));
-    items.extend(lines.iter().map(|one| (one.at, 0, Item::Line(one))));
-    items.sort_by_key(|(at, rank, _)| (*at, *rank));
+    let mut items: Vec<(i64, Place, Item<'_>)> = Vec::new();
+    items.extend(requests.iter().map(|one| (one.created_at, Place::Wire(leg(one), 0), Item::Request(one))));
+    items.extend(answers.iter().map(|one| {
+        let of = requests.iter().find(|request| request.id == one.submission);
+        (one.at, Place::Wire(of.map_or(0, leg), 1), Item::Answer(one))
+    }));
+    items.extend(events.iter().map(|one| (one.received_at, Place::Event, Item::Event(one))));
+    items.extend(lines.iter().map(|one| {
+        let place = if one.source == "answer" { Place::NoAnswer } else { Place::Command };
+        (one.at, place, Item::Line(one))
+    }));
+    items.sort_by_key(|(at, place, _)| (*at, *place));
     let mut case = Case::of(&stored, &attempts, &requests, &answers);
     for (at, _, item) in &items {
         case.take(*at, item);
