@@ -87,7 +87,7 @@ pub struct Waiting {
 pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
     let sql = "SELECT id, CAST(LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
-               ORDER BY received_at LIMIT $1";
+               ORDER BY received_at, id LIMIT $1";
     let (mut ids, mut sum) = (Vec::new(), 0_i64);
     for row in db.all(sqlx::query(sql).bind(limit)).await? {
         sum = sum.saturating_add(row.try_get(1)?);
@@ -113,7 +113,7 @@ pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
         let sql = "SELECT id, vendor, endpoint, event_type, account, object_id, body FROM vendor_event {where} \
-                   ORDER BY received_at";
+                   ORDER BY received_at, id";
         for row in db.all(conditions.query(sql)).await? {
             found.push(read(&row)?);
         }
@@ -239,7 +239,7 @@ pub async fn any_parked_before(db: &mut Db, before: i64) -> Result<bool> {
 pub async fn lay_aside(tx: &mut Tx, before: i64, now: i64, limit: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET applied_at = $2, effect = 'about an object that is not ours' \
                WHERE id IN (SELECT id FROM vendor_event WHERE parked_at < $1 AND parked_at IS NOT NULL \
-               AND linked_at IS NULL AND applied_at IS NULL ORDER BY parked_at LIMIT $3)";
+               AND linked_at IS NULL AND applied_at IS NULL ORDER BY parked_at, id LIMIT $3)";
     tx.run(sqlx::query(sql).bind(before).bind(now).bind(limit)).await
 }
 
@@ -430,6 +430,6 @@ pub async fn newest(
 /// # Errors
 /// When the database does not answer.
 pub async fn effects(db: &mut Db) -> Result<Vec<String>> {
-    let sql = "SELECT effect FROM vendor_event WHERE effect IS NOT NULL ORDER BY received_at DESC LIMIT 200";
+    let sql = "SELECT effect FROM vendor_event WHERE effect IS NOT NULL ORDER BY received_at DESC, id DESC LIMIT 200";
     db.all(sqlx::query(sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

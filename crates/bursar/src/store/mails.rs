@@ -191,7 +191,9 @@ pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(limit);
     let query = query.bind(tx.node.clone());
-    tx.all(query).await?.iter().map(mail).collect()
+    let mut leased = tx.all(query).await?.iter().map(mail).collect::<Result<Vec<_>>>()?;
+    leased.sort_by(|one, other| one.id.cmp(&other.id)); // What an UPDATE returns comes in any order.
+    Ok(leased)
 }
 
 /// Notes what became of a try. False when another worker has taken the mail since.

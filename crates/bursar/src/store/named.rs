@@ -60,7 +60,7 @@ pub async fn lease(
 ) -> Result<Vec<(submissions::Submission, String)>> {
     let sql = format!(
         "UPDATE submission SET named_at = $2 WHERE id IN (SELECT id FROM submission WHERE named_at IS NOT NULL \
-         AND named_at <= $1 AND vendor = $3 ORDER BY named_at LIMIT {limit}) AND named_at <= $1 RETURNING id, named_id"
+         AND named_at <= $1 AND vendor = $3 ORDER BY named_at, id LIMIT {limit}) AND named_at <= $1 RETURNING id, named_id"
     );
     let rows =
         tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str())).await?;

@@ -90,7 +90,9 @@ pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i6
                AND r.owner_id = $2) AND expanded_at IS NULL \
                RETURNING id, notice, subject, detail, created_at";
     let query = sqlx::query(sql).bind(notice.as_str()).bind(owner.to_owned()).bind(now);
-    tx.all(query).await?.iter().map(told).collect()
+    let mut taken = tx.all(query).await?.iter().map(told).collect::<Result<Vec<_>>>()?;
+    taken.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(taken)
 }
 
 /// Puts notices back, to be taken again at `due`.

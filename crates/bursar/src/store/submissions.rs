@@ -248,7 +248,9 @@ pub async fn lease(
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
     let query = query.bind(tx.node.clone());
-    tx.all(query).await?.iter().filter_map(readable).collect()
+    let mut leased = tx.all(query).await?.iter().filter_map(readable).collect::<Result<Vec<_>>>()?;
+    leased.sort_by(|one, other| one.id.cmp(&other.id)); // What an UPDATE returns comes in any order.
+    Ok(leased)
 }
 
 /// What stands in a row; nothing, and an alarm, where it cannot be read: the others go on.
@@ -367,7 +369,10 @@ pub async fn several(db: &mut Db, ids: &[String]) -> Result<Vec<Submission>> {
     for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
-        for row in db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await? {
+        for row in db
+            .all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}} ORDER BY id")))
+            .await?
+        {
             found.push(submission(&row)?);
         }
     }
@@ -383,7 +388,9 @@ pub async fn several_readable(db: &mut Db, ids: &[String]) -> Result<Vec<Submiss
     for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.as_str())));
-        let rows = db.all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}}"))).await?;
+        let rows = db
+            .all(conditions.query(&format!("SELECT {COLUMNS} FROM submission {{where}} ORDER BY id")))
+            .await?;
         for one in rows.iter().filter_map(readable) {
             found.push(one?);
         }
@@ -475,7 +482,7 @@ pub async fn end_by_hand(tx: &mut Tx, id: &str, vendor_id: Option<&str>, now: i6
 /// When the database does not answer.
 pub async fn newest_accepted(db: &mut Db, vendor: Vendor) -> Result<Option<String>> {
     let sql = "SELECT vendor_id FROM submission WHERE vendor = $1 AND state = 'accepted' \
-               AND kind IN ('transfer', 'batch') ORDER BY created_at DESC LIMIT 1";
+               AND kind IN ('transfer', 'batch') ORDER BY created_at DESC, id DESC LIMIT 1";
     let row = db.optional(sqlx::query(sql).bind(vendor.as_str())).await?;
     Ok(row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten())
 }

@@ -356,8 +356,9 @@ pub async fn several(db: &mut Db, ids: &[TransactionId]) -> Result<Vec<Transacti
     for some in ids.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
-        let rows =
-            db.all(conditions.query(&format!("SELECT {COLUMNS} FROM payout_transaction {{where}}"))).await?;
+        let rows = db
+            .all(conditions.query(&format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id")))
+            .await?;
         for row in &rows {
             found.push(transaction(row)?);
         }

@@ -23,9 +23,13 @@ pub async fn lease_to_ask(
     until: i64,
     limit: i64,
 ) -> Result<Vec<TransactionId>> {
-    let mut rows = Vec::new();
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    let mut found: Vec<TransactionId> = Vec::new();
     for hinted in [true, false] {
-        let limit = limit.saturating_sub(i64::try_from(rows.len()).unwrap_or(limit));
+        let limit = limit.saturating_sub(i64::try_from(found.len()).unwrap_or(limit));
         if limit == 0 {
             break;
         }
@@ -33,17 +37,16 @@ pub async fn lease_to_ask(
         let sql = format!(
             "UPDATE payout_transaction SET ask_lease_until = $2, ask_lease_node = $4 WHERE id IN \
              (SELECT id FROM payout_transaction WHERE vendor = $3 AND {due} IS NOT NULL AND {due} <= $1 AND ask_at IS NOT NULL \
-             AND ask_lease_until <= $1 ORDER BY {due} LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
+             AND ask_lease_until <= $1 ORDER BY {due}, id LIMIT {limit}) AND ask_lease_until <= $1 RETURNING id"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
         let query = query.bind(tx.node.clone());
-        rows.extend(tx.all(query).await?);
+        let leased: Result<Vec<_>> = tx.all(query).await?.iter().map(read).collect();
+        let mut leased = leased?;
+        leased.sort(); // What an UPDATE returns comes in any order.
+        found.extend(leased);
     }
-    let read = |row: &AnyRow| {
-        let id: String = row.try_get(0)?;
-        word(TransactionId::parse(&id), &id)
-    };
-    rows.iter().map(read).collect()
+    Ok(found)
 }
 
 /// Notes that a vendor was asked, what it said, and when to ask again.
