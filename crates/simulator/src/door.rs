@@ -53,6 +53,8 @@ pub(crate) enum Twist {
     Executed500,
     /// Execute, echo another amount.
     OtherAmount,
+    /// Execute, echo statuses that no document names.
+    OtherStatus,
 }
 
 /// An error that has nothing to do with what was asked.
@@ -248,6 +250,7 @@ fn effect(fault: Option<&FaultKind>) -> (Twist, Travel) {
         FaultKind::Stored500 => (Twist::Stored500, Travel::Whole),
         FaultKind::Executed500 => (Twist::Executed500, Travel::Whole),
         FaultKind::OtherAmount => (Twist::OtherAmount, Travel::Whole),
+        FaultKind::OtherStatus => (Twist::OtherStatus, Travel::Whole),
         FaultKind::Status503 => instead(Trouble::Unavailable),
         FaultKind::RateLimited { retry_after_s } => instead(Trouble::Limited { retry_after_s }),
         FaultKind::LockTimeout => instead(Trouble::Locked),

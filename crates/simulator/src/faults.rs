@@ -4,8 +4,10 @@
 //! deliveries.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Vendor;
+use crate::door::Answer;
 
 /// One thing that is to go wrong. Faults are asked in the order in which they were planted; the first that
 /// matches a call and is not used up takes it.
@@ -80,6 +82,8 @@ pub enum FaultKind {
     Html200,
     /// Executed as asked, but the answer echoes another amount (a replay tells the truth).
     OtherAmount,
+    /// Executed as asked, but each status in the answer is a word that no document of the vendor's names.
+    OtherStatus,
     /// Executed; the answer dribbles in over this time.
     SlowDrip {
         /// From the first byte of the body to the last.
@@ -175,3 +179,27 @@ mod tests {
         assert!(faults.strike(Vendor::Stripe, Some(Call::Payout)).is_none());
     }
 }
+
+/// Replaces each status in an answer, at any depth, by one that no document names.
+pub(crate) fn echo_other_status(answer: &mut Answer) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
+    rename_statuses(&mut body);
+    answer.body = body.to_string().into_bytes();
+}
+
+fn rename_statuses(body: &mut Value) {
+    match body {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if value.is_string() && STATUS_FIELDS.contains(&name.as_str()) {
+                    *value = Value::from("beyond_the_documents");
+                }
+                rename_statuses(value);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(rename_statuses),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+const STATUS_FIELDS: [&str; 3] = ["status", "transaction_status", "batch_status"];

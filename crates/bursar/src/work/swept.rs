@@ -231,7 +231,8 @@ impl Trace {
 pub(super) struct BySchedule {
     /// The payout that has a payment's money, and how it stands.
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
-    /// Of one of the payouts Stripe has not told everything yet that it took: what was not found may be in it.
+    /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
+    /// out: what was not found may be in it.
     pub(super) in_progress: bool,
 }
 
@@ -251,12 +252,18 @@ pub(super) async fn by_schedule(
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
     let (mut found, mut in_progress) = (HashMap::new(), false);
     for payout in automatic {
-        let Some(fact) = bank::fact(&payout) else { continue };
-        let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
+        let fact = bank::fact(&payout);
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
         // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
         // payout of ours would have.
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
+        let Some(fact) = fact else {
+            // Whether it went out is not known, so what it took may be with the payee.
+            in_progress |= payout.reconciliation_status == bank::IN_PROGRESS
+                || traces.iter().any(|trace| trace.lies_in(&entries));
+            continue;
+        };
+        let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
         in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS;
         for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries)) {
             if out {
@@ -267,7 +274,7 @@ pub(super) async fn by_schedule(
             }
         }
     }
-    if !found.is_empty() {
+    if !found.is_empty() || in_progress {
         tracing::warn!(%account, settled = found.len(), "Stripe paid an account out by its own schedule; it is set to the manual one again");
         if let Err(error) = stripe.set_manual_schedule(account).await {
             tracing::warn!(%account, %error, "an account could not be put on the manual schedule");
@@ -325,8 +332,11 @@ pub(super) async fn since_parked(
     let payouts: Vec<&Attempt> = payouts.iter().collect();
     let trace = Trace::of(of, &payouts, payment);
     match by_schedule(stripe, &account, since(of.created_at), vec![trace]).await {
-        Ok(BySchedule { found, .. }) => {
-            let Some((payout, fact)) = found.get(&of.id) else { return Ok((String::new(), None)) };
+        Ok(BySchedule { found, in_progress }) => {
+            let Some((payout, fact)) = found.get(&of.id) else {
+                let untold = "; what the payouts of the payee's account took is not all told yet";
+                return Ok((if in_progress { untold.to_owned() } else { String::new() }, None));
+            };
             let told = match missing(&payouts) {
                 Some(waits) => {
                     Heard { vendor_id: Some(payout.clone()), ..heard(waits, fact.clone(), words(payout)) }

@@ -257,6 +257,7 @@ fn kind(what: &[&str]) -> Result<FaultKind, String> {
         ["401"] => FaultKind::Unauthorized401,
         ["html"] => FaultKind::Html200,
         ["other", "amount"] => FaultKind::OtherAmount,
+        ["other", "status"] => FaultKind::OtherStatus,
         ["slow", millis] => FaultKind::SlowDrip { millis: number(millis)? },
         ["webhook", "lost"] => FaultKind::Lost,
         ["webhook", "doubled"] => FaultKind::Doubled,

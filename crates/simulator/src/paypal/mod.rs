@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::books::MoneyRequest;
 use crate::door::{Answer, Incoming, Trouble, Twist};
+use crate::faults::echo_other_status;
 use crate::table::Table;
 use crate::world::World;
 use crate::{Options, SECOND, Vendor};
@@ -135,6 +136,9 @@ pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> An
     if twist == Twist::OtherAmount {
         echo_other_amount(&mut answer);
     }
+    if twist == Twist::OtherStatus {
+        echo_other_status(&mut answer);
+    }
     answer.headers.push(("paypal-debug-id", debug_id));
     answer
 }
@@ -161,7 +165,7 @@ fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, debug_id: &str
     match twist {
         Twist::Instead(trouble) => return troubled(trouble, debug_id),
         Twist::Stored500 => return server_error(debug_id),
-        Twist::Plain | Twist::Executed500 | Twist::OtherAmount => {}
+        Twist::Plain | Twist::Executed500 | Twist::OtherAmount | Twist::OtherStatus => {}
     }
     if incoming.path == "/v1/oauth2/token" {
         return token(world, incoming);

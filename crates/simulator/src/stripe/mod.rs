@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::books::MoneyRequest;
 use crate::door::{Answer, Incoming, Trouble, Twist};
+use crate::faults::echo_other_status;
 use crate::table::{Dated, Table};
 use crate::world::World;
 use crate::{DAY, Options, SECOND, Vendor};
@@ -162,6 +163,9 @@ pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> An
     if twist == Twist::OtherAmount {
         echo_other_amount(&mut answer);
     }
+    if twist == Twist::OtherStatus {
+        echo_other_status(&mut answer);
+    }
     answer.headers.push(("request-id", request_id));
     let version = incoming.header("stripe-version").unwrap_or(API_VERSION);
     answer.headers.push(("stripe-version", version.to_owned()));
@@ -184,7 +188,7 @@ pub(crate) fn money_request(incoming: &Incoming, executed: bool) -> MoneyRequest
 fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, request_id: &str) -> Answer {
     let trouble = match twist {
         Twist::Instead(trouble) => Some(trouble),
-        Twist::Plain | Twist::Stored500 | Twist::Executed500 | Twist::OtherAmount => {
+        Twist::Plain | Twist::Stored500 | Twist::Executed500 | Twist::OtherAmount | Twist::OtherStatus => {
             (!authorized(incoming, &world.options.stripe_key)).then_some(Trouble::Unauthorized)
         }
     };

@@ -97,6 +97,18 @@ async fn other_amounts_are_echoed_only() {
 }
 
 #[tokio::test]
+async fn other_statuses_are_echoed_only() {
+    let play = Play::start().await;
+    play.transfer("acct_ana", "700", "ptx_1", "t").await;
+    plant(&play, Vendor::Stripe, Call::Payout, FaultKind::OtherStatus);
+    assert_eq!(play.payout("acct_ana", "700", "ptx_1", "p").await.body["status"], "beyond_the_documents");
+    assert_eq!(play.payout("acct_ana", "700", "ptx_1", "p").await.body["status"], "pending");
+    plant(&play, Vendor::PayPal, Call::Read, FaultKind::OtherStatus);
+    let item = play.settled_item("a", "ana@example.com", "10.00").await;
+    assert_eq!(item["transaction_status"], "beyond_the_documents");
+}
+
+#[tokio::test]
 async fn faults_skip_and_reach_reads_and_tokens() {
     let play = Play::start().await;
     let kind = FaultKind::Status503;
