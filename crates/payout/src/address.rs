@@ -46,6 +46,15 @@ mod tests {
         ] {
             assert_eq!(mailable(text).as_deref(), address, "{text:?}");
         }
-        assert_eq!(mailable(&format!("{}@example.com", "a".repeat(65))), None);
+        let name = |length: usize| format!("{}@example.com", "a".repeat(length));
+        assert!(mailable(&name(64)).is_some());
+        assert_eq!(mailable(&name(65)), None);
+        let host = |length: usize| {
+            format!("ana@{}.{}.{}.{}", "b".repeat(60), "c".repeat(60), "d".repeat(60), "e".repeat(length))
+        };
+        assert_eq!(mailable(&host(60)).map(|address| address.len()), Some(247));
+        let longest = format!("{}@{}", "n".repeat(10), &host(60)[4..]);
+        assert_eq!(mailable(&longest).map(|address| address.len()), Some(254));
+        assert_eq!(mailable(&format!("n{longest}")), None, "more than mail servers take");
     }
 }

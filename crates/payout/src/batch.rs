@@ -198,4 +198,18 @@ mod tests {
             assert_eq!(status_after_pay(states.iter().copied()), expected, "{states:?}");
         }
     }
+
+    #[test]
+    fn whoever_bears_the_fee_pays_it() {
+        let usd = |minor| Money::new(minor, Currency::USD);
+        let rows = [
+            (10_000, 200, FeesPaidBy::Company, 10_000),
+            (10_000, 200, FeesPaidBy::Partner, 9_800),
+            (100, 200, FeesPaidBy::Partner, -100),
+            (10_000, 0, FeesPaidBy::Partner, 10_000),
+        ];
+        for (amount, fee, borne_by, sent) in rows {
+            assert_eq!(net(usd(amount), usd(fee), borne_by), usd(sent), "{amount} - {fee}, {borne_by:?}");
+        }
+    }
 }

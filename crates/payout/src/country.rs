@@ -55,7 +55,27 @@ mod tests {
         for code in ["UK", "EN", "ZZ", "XX", "EU", "AN", "YU", "us", "", "USA", " U", "S "] {
             assert!(!is_known(code), "{code:?}");
         }
-        assert_eq!(meant("UK"), Some("GB"));
-        assert!(former("YU").is_some_and(|(was, _)| was == "Yugoslavia") && former("DE").is_none());
+    }
+
+    #[test]
+    fn what_people_write_instead_leads_to_codes_of_today() {
+        for (written, code) in [("UK", Some("GB")), ("EN", Some("GB")), ("EL", Some("GR")), ("DE", None)] {
+            assert_eq!(meant(written), code, "{written}");
+        }
+        for (code, was) in [
+            ("YU", "Yugoslavia"),
+            ("CS", "Serbia and Montenegro"),
+            ("AN", "Netherlands Antilles"),
+            ("SU", "Soviet Union"),
+            ("DD", "East Germany"),
+            ("ZR", "Zaire"),
+            ("TP", "East Timor"),
+            ("BU", "Burma"),
+        ] {
+            let (told, today) = former(code).unwrap();
+            assert!(told.contains(was) && !is_known(code), "{code}: {told}");
+            assert!(today.split([' ', ',']).any(is_known), "{code}: {today}");
+        }
+        assert_eq!(former("DE"), None);
     }
 }

@@ -67,3 +67,22 @@ pub fn limit(state: State) -> Limit {
         State::Recalled => never("done: its rewards are in the pool"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_and_what_is_missing_is_counted_in_days() {
+        let rows = [
+            (WATCHED_US, 10, "a bank sends a payout back within about five business days"),
+            (SETTLED_WATCHED_US, 30, "somebody may reverse a transfer that two people have settled"),
+            (UNSEEN_US, 2, "the vendor shows nothing of it"),
+            (MISSING_US, 2, "the balance does not hold it"),
+            (UNAVAILABLE_US, 10, "the balance holds it and it does not become available"),
+        ];
+        for (limit_us, days, why) in rows {
+            assert_eq!(limit_us, days * 24 * 60 * 60 * 1_000_000, "{why}");
+        }
+    }
+}

@@ -52,6 +52,7 @@ mod tests {
             ("\u{2067}Ana\u{2069}", "Ana"),
             ("דנה", "\u{2068}דנה\u{2069}"),
             ("ليلى\u{200f}", "\u{2068}ليلى\u{2069}"),
+            ("ana \u{fb1d}", "\u{2068}ana \u{fb1d}\u{2069}"),
         ] {
             assert_eq!(isolated(name), shown, "{name:?}");
         }

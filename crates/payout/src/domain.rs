@@ -68,6 +68,13 @@ mod tests {
             ("ソニーtv", 1),
             ("한국", 1),
             ("a-1", 1),
+            ("1-2", 0),
+            // Alphabets that are told apart by their blocks alone.
+            ("שלום", 1),
+            ("שלוםسلام", 2),
+            ("დედა", 1),
+            ("დедა", 2),
+            ("日本я", 2),
         ] {
             assert_eq!(alphabets(word), many, "{word}");
         }
@@ -79,5 +86,25 @@ mod tests {
             assert_eq!(in_ascii(bad), None, "{bad}");
         }
         assert_eq!(in_ascii("Bücher.Example").as_deref(), Some("xn--bcher-kva.example"));
+        let of_length = |length: usize| {
+            let labels = ["a".repeat(61), "b".repeat(62), "c".repeat(63), "d".repeat(length - 189)];
+            labels.join(".")
+        };
+        assert_eq!(in_ascii(&of_length(252)).map(|host| host.len()), Some(252));
+        assert_eq!(in_ascii(&of_length(253)), None, "a label of 64");
+        let longest = format!("{}.e", of_length(251));
+        assert_eq!((longest.len(), in_ascii(&longest).is_some()), (253, true));
+        assert_eq!(in_ascii(&format!("{longest}e")), None, "longer than DNS takes");
+    }
+
+    #[test]
+    fn only_a_label_of_several_alphabets_is_named() {
+        let host = in_ascii("москва.p\u{430}ypal.com").unwrap();
+        assert_eq!(mixed_label(&host), Some("xn--pypal-4ve"));
+        for host in ["москва.example", "bücher.example", "日本語.example", "example.com"] {
+            let host = in_ascii(host).unwrap();
+            assert_eq!(mixed_label(&host), None, "{host}");
+        }
+        assert_eq!(in_letters("xn--bcher-kva.example"), "bücher.example");
     }
 }

@@ -215,7 +215,11 @@ mod tests {
     fn a_sign_that_nobody_sees_is_refused_by_name() {
         for (sign, words) in [
             ('\u{200b}', "zero-width space (U+200B)"),
+            ('\u{200c}', "zero-width non-joiner (U+200C)"),
             ('\u{200d}', "zero-width joiner (U+200D)"),
+            ('\u{2060}', "word joiner (U+2060)"),
+            ('\u{2028}', "a line break (U+2028)"),
+            ('\u{85}', "a line break (U+0085)"),
             ('\u{feff}', "byte-order mark (U+FEFF)"),
             ('\u{202e}', "mark of writing direction (U+202E)"),
             ('\u{2066}', "mark of writing direction (U+2066)"),
@@ -241,16 +245,39 @@ mod tests {
             assert_eq!(in_file(text).unwrap_err().code, "scientific_notation", "{text}");
             assert!(entered(text).is_ok(), "a program writes what it means: {text}");
         }
-        for text in ["12E4", "1E5", "E+11", "A1E+11", "9.78E+", "10.2E+3", "978000000000"] {
+        for text in [
+            "12E4",
+            "1E5",
+            "E+11",
+            ".5E+11",
+            "A1E+11",
+            "AE+11",
+            "9.78E+",
+            "9.E+11",
+            "9.7xE+11",
+            "9.78E+x",
+            "9.78E+0011",
+            "10.2E+3",
+            "978000000000",
+        ] {
             assert!(in_file(text).is_ok(), "{text}");
         }
     }
 
     #[test]
     fn an_id_of_ours_is_nobody_elses() {
-        let ours = PartnerId::fresh(0, 1).to_string();
-        assert_eq!(entered(&ours).unwrap_err().code, "reserved_id");
-        assert_eq!(referred(&ours).as_deref(), Ok(ours.as_str()));
+        for ours in [
+            RewardId::fresh(0, 1).to_string(),
+            PartnerId::fresh(0, 1).to_string(),
+            AccountId::fresh(0, 1).to_string(),
+            ProgramId::fresh(0, 1).to_string(),
+            ActivityId::fresh(0, 1).to_string(),
+            of_clawback("RW-000001", 1),
+            of_owed_again("RW-000002"),
+        ] {
+            assert_eq!(entered(&ours).map_err(|refusal| refusal.code), Err("reserved_id"), "{ours}");
+            assert_eq!(referred(&ours).as_deref(), Ok(ours.as_str()));
+        }
         assert!(entered("ptn_1001").is_ok() && entered("acc_1").is_ok());
         let clawback = of_clawback("RW-000001", 1);
         for text in [clawback.as_str(), " bursar:x", "BURSAR:clawback:RW-000001-1", "Bursar\u{a0}:x"] {

@@ -34,7 +34,8 @@ pub fn decode(text: &str) -> Option<u128> {
 /// The bits of a new id: its time in microseconds UTC and 80 random bits (higher bits of `chance` are dropped).
 #[must_use]
 pub fn fresh(now: i64, chance: u128) -> u128 {
-    let millis = u128::from(now.max(0).unsigned_abs() / 1_000) & ((1 << 48) - 1);
+    // What does not fit into 48 bits is shifted out: so far ahead, ids sort anew from the beginning.
+    let millis = u128::from(now.max(0).unsigned_abs() / 1_000);
     (millis << 80) | (chance & ((1 << 80) - 1))
 }
 
@@ -110,6 +111,37 @@ mod tests {
         assert!(earlier < later);
         assert!(earlier.to_string() < later.to_string());
         assert_eq!(earlier.to_string().len(), 30);
+    }
+
+    #[test]
+    fn the_first_48_bits_are_the_time_and_the_others_chance() {
+        let parts = |now, chance| {
+            let bits = fresh(now, chance);
+            (bits >> 80, bits & ((1 << 80) - 1))
+        };
+        let now = 1_700_000_000_123_999;
+        assert_eq!(parts(now, 0), (1_700_000_000_123, 0));
+        assert_eq!(parts(now, 0xabc), (1_700_000_000_123, 0xabc));
+        assert_eq!(
+            parts(now, u128::MAX),
+            (1_700_000_000_123, (1 << 80) - 1),
+            "chance never changes the time"
+        );
+        assert_eq!(parts(-5, 1), (0, 1), "before 1970 there are no ids");
+    }
+
+    #[test]
+    fn every_number_has_one_spelling() {
+        for (bits, text) in [
+            (0, "00000000000000000000000000"),
+            (31, "0000000000000000000000000Z"),
+            (32, "00000000000000000000000010"),
+            (u128::MAX, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
+        ] {
+            assert_eq!((encode(bits).as_str(), decode(text)), (text, Some(bits)));
+        }
+        let id = RewardId(u128::MAX);
+        assert_eq!(format!("{id:?}"), format!("rwd_{}", encode(u128::MAX)));
     }
 
     #[test]

@@ -344,7 +344,7 @@ fn item_waits(state: State, next: State) -> Step {
                 step
             }
         }
-        (None, Some(_)) if state == State::Success && planted::on("older_over_newer") => {
+        (None, Some(_)) if matches!(state, State::Success) && planted::on("older_over_newer") => {
             to(next).attempt(AttemptState::Accepted)
         }
         (Some(_) | None, Some(_) | None) => still(state),

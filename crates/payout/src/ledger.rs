@@ -200,3 +200,50 @@ impl Journal {
         &self.postings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    #[test]
+    fn a_payee_is_read_as_it_is_written() {
+        for payee in [Payee::Partner(PartnerId::fresh(0, 7)), Payee::Account(AccountId::fresh(0, 7))] {
+            assert_eq!(Payee::parse(&payee.to_string()), Some(payee));
+        }
+        assert!(Payee::Partner(PartnerId::fresh(0, 7)).to_string().starts_with("ptn_"));
+        assert_eq!(Payee::parse("rwd_00000000000000000000000001"), None);
+    }
+
+    #[test]
+    fn what_is_earned_is_owed_until_it_is_taken_back() {
+        let payee = Payee::Partner(PartnerId::fresh(0, 1));
+        let money = Money::new(500, Currency::USD);
+        let rows = [
+            (Journal::approve(payee, money), Movement::Approve, 500, -500),
+            (Journal::unapprove(payee, money), Movement::Unapprove, -500, 500),
+            (Journal::clawback(payee, money), Movement::Clawback, -500, 500),
+        ];
+        for (journal, movement, expense, owed) in rows {
+            assert_eq!(journal.movement(), movement);
+            let of = |account| {
+                let lines = journal.postings().iter().filter(|line| line.account == account);
+                lines.map(|line| line.money.minor).sum::<i64>()
+            };
+            assert_eq!(of(LedgerAccount::RewardExpense), expense, "{movement:?}");
+            assert_eq!(of(LedgerAccount::Payable(payee)), owed, "{movement:?}");
+        }
+    }
+
+    #[test]
+    fn a_pair_of_nothing_is_left_out_of_an_entry() {
+        let payee = LedgerAccount::Payable(Payee::Partner(PartnerId::fresh(0, 1)));
+        let flight = LedgerAccount::InFlight(Vendor::PayPal);
+        let usd = |minor| Money::new(minor, Currency::USD);
+        let lines = |second| {
+            let entry = Journal::entry(Movement::Reserve, payee, flight, usd(5));
+            entry.and(payee, flight, usd(second)).postings().len()
+        };
+        assert_eq!((lines(0), lines(1), lines(-1)), (2, 4, 4));
+    }
+}

@@ -52,3 +52,15 @@ impl Refusal {
         Self { field: Some(field), ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_about_the_whole_or_about_one_field() {
+        let whole = Refusal::new("missing", "Write an amount.");
+        assert_eq!((whole.code, whole.sentence.as_str(), whole.field), ("missing", "Write an amount.", None));
+        assert_eq!(whole.clone().at("amount"), Refusal { field: Some("amount"), ..whole });
+    }
+}

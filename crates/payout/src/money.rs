@@ -6,6 +6,11 @@
 
 use std::fmt;
 
+mod entered;
+
+pub use entered::MoneyError;
+use entered::parse_minor;
+
 /// Currencies in which a reward may be earned, with their ISO 4217 digits. Metals, funds, test and "no currency"
 /// codes are left out on purpose: nobody can be paid in them.
 #[rustfmt::skip]
@@ -55,7 +60,7 @@ const SMALL_UNITS: &[&str] = &[
     "AFN", "ALL", "AMD", "AOA", "ARS", "BDT", "BIF", "CDF", "CLP", "COP", "CRC", "CVE", "DJF", "DZD", "ETB",
     "GNF", "GYD", "HTG", "HUF", "IDR", "IQD", "IRR", "ISK", "JMD", "JPY", "KES", "KHR", "KMF", "KPW", "KRW",
     "KZT", "LAK", "LBP", "LKR", "LRD", "MGA", "MMK", "MNT", "MWK", "NGN", "NPR", "PKR", "PYG", "RSD", "RWF",
-    "SDG", "SLE", "SOS", "SSP", "SYP", "TZS", "UGX", "UZS", "VES", "VND", "VUV", "XAF", "XOF", "XPF", "YER",
+    "SDG", "SOS", "SSP", "SYP", "TZS", "UGX", "UZS", "VES", "VND", "VUV", "XAF", "XOF", "XPF", "YER",
 ];
 
 /// Currencies that have ended, and what to write instead. Those of them that stand in [`CURRENCIES`] ended after rewards could
@@ -191,86 +196,6 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// Why a text is not an amount. The code is stable and shown beside the field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MoneyError {
-    /// Not a currency anybody can be paid in.
-    UnknownCurrency,
-    /// A currency that has ended: what to write instead.
-    Ended(&'static str),
-    /// Nothing was written.
-    Empty,
-    /// A plus or minus: amounts carry no sign; what subtracts is a kind of reward, not a negative number.
-    Signed,
-    /// Something other than digits and one decimal point, or a point without digits on both sides.
-    NotANumber,
-    /// A thousands mark or a decimal comma.
-    ThousandsMark,
-    /// A blank or an invisible sign before or after the number.
-    Blank,
-    /// A number with its currency beside it, as a sign or in letters.
-    WithCurrency,
-    /// An exponent.
-    Exponent,
-    /// More digits behind the point than the currency has.
-    TooManyDigits,
-    /// Larger than Bursar counts (about nine thousand million million minor units).
-    TooLarge,
-    /// Zero, where something must be paid.
-    Zero,
-}
-
-impl MoneyError {
-    /// The stable code of this refusal.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::UnknownCurrency | Self::Ended(_) => "unknown_currency",
-            Self::Empty => "missing",
-            Self::Signed => "signed_amount",
-            Self::NotANumber => "not_a_number",
-            Self::ThousandsMark => "thousands_mark",
-            Self::Blank => "blank_in_amount",
-            Self::WithCurrency => "currency_in_amount",
-            Self::Exponent => "exponent",
-            Self::TooManyDigits => "too_many_digits",
-            Self::TooLarge => "too_large",
-            Self::Zero => "not_positive",
-        }
-    }
-
-    /// What is wrong and what to write instead.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::UnknownCurrency => {
-                "This is not a currency in which a reward can be paid; write its three letters, like USD, without spaces."
-            }
-            Self::Ended(told) => told,
-            Self::Empty => "An amount is missing; write it like 420.00.",
-            Self::Signed => {
-                "An amount carries no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."
-            }
-            Self::NotANumber => {
-                "This is not an amount; write digits and at most one decimal point, like 420.00."
-            }
-            Self::ThousandsMark => {
-                "Write the amount without thousands marks and with a decimal point, like 1000.50."
-            }
-            Self::Blank => {
-                "There is a blank or an invisible sign before or after the amount; take it out and write digits only, like 420.00."
-            }
-            Self::WithCurrency => {
-                "Write the number alone, like 420.00, without the sign or the letters of its currency; the currency stands by itself."
-            }
-            Self::Exponent => "Write the amount in full, without an exponent, like 1000.00.",
-            Self::TooManyDigits => "The amount has more digits behind the point than its currency has.",
-            Self::TooLarge => "The amount is larger than Bursar can count.",
-            Self::Zero => "The amount must be greater than zero.",
-        }
-    }
-}
-
 /// An amount of one currency in minor units. Adding two currencies is not possible: [`Money::plus`] answers `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
@@ -329,15 +254,16 @@ impl Money {
     pub fn at(self, vendor: Vendor) -> Result<VendorAmount, NotPayable> {
         let rule = vendor_rule(vendor, self.currency)?;
         let ours = self.currency.digits();
-        let lost = i64::from(self.minor > 65_536 && crate::planted::on("rounded_amounts")) & self.minor;
+        let rounded = crate::planted::on("rounded_amounts");
+        let minor = if rounded { without_the_last_bit(self.minor) } else { self.minor };
         let units = if rule.digits >= ours {
-            (self.minor - lost).checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
+            minor.checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
         } else {
             let surplus = 10i64.pow(ours - rule.digits);
-            if self.minor % surplus != 0 {
+            if minor % surplus != 0 {
                 return Err(NotPayable::Amount);
             }
-            self.minor / surplus
+            minor / surplus
         };
         if units % rule.multiple_of == 0 {
             Ok(VendorAmount { units, digits: rule.digits, currency: self.currency })
@@ -345,6 +271,11 @@ impl Money {
             Err(NotPayable::Amount)
         }
     }
+}
+
+/// One of the wrong turns: a large amount as a short floating-point number would hold it.
+fn without_the_last_bit(minor: i64) -> i64 {
+    if minor > 65_536 { minor & !1 } else { minor }
 }
 
 impl fmt::Display for Money {
@@ -547,62 +478,6 @@ fn decimal(minor: i128, digits: u32) -> String {
     }
 }
 
-fn parse_minor(text: &str, digits: u32) -> Result<i64, MoneyError> {
-    if text.is_empty() {
-        return Err(MoneyError::Empty);
-    }
-    if text.starts_with(['-', '+', '\u{2212}']) {
-        return Err(MoneyError::Signed);
-    }
-    if let Some(error) = beside_the_number(text) {
-        return Err(error);
-    }
-    if text.contains([',', '\'', ' ', '_', '\u{a0}', '\u{202f}']) || text.matches('.').count() > 1 {
-        return Err(MoneyError::ThousandsMark);
-    }
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
-    if let Some((mantissa, _)) = text.split_once(['e', 'E'])
-        && mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && !mantissa.is_empty()
-    {
-        return Err(MoneyError::Exponent);
-    }
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !all_digits(whole) || !fraction.is_none_or(all_digits) {
-        return Err(MoneyError::NotANumber);
-    }
-    let fraction = fraction.unwrap_or("");
-    let missing = (digits as usize).checked_sub(fraction.len()).ok_or(MoneyError::TooManyDigits)?;
-    let mut figures = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', missing));
-    figures
-        .try_fold(0i64, |sum, figure| sum.checked_mul(10)?.checked_add(i64::from(figure - b'0')))
-        .filter(|minor| *minor <= Money::MAX_MINOR)
-        .ok_or(MoneyError::TooLarge)
-}
-
-/// What stands before or after a number that does not belong to it.
-fn beside_the_number(text: &str) -> Option<MoneyError> {
-    let number = text.trim_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
-    let in_number = |letter: char| {
-        letter.is_ascii_digit() || matches!(letter, '.' | ',' | '\'' | ' ' | '\u{a0}' | '\u{202f}')
-    };
-    if number.len() == text.len() || number.is_empty() || !number.chars().all(in_number) {
-        return None;
-    }
-    let beside = || text.chars().filter(|letter| !number.contains(*letter));
-    // Zero-width signs and the byte-order mark are seen by nobody.
-    let blank = |letter: char| {
-        letter.is_whitespace() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-    };
-    let names_currency = |letter: char| {
-        letter.is_alphabetic() || matches!(letter, '$' | '£' | '¥' | '¢' | '\u{20a0}'..='\u{20cf}')
-    };
-    if beside().all(blank) {
-        return Some(MoneyError::Blank);
-    }
-    beside().all(|letter| blank(letter) || names_currency(letter)).then_some(MoneyError::WithCurrency)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -621,58 +496,6 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write() {
-        let rows = [
-            ("420.00", "USD", Ok(42_000)),
-            ("420", "USD", Ok(42_000)),
-            ("420.5", "USD", Ok(42_050)),
-            ("500", "JPY", Ok(500)),
-            ("1.234", "KWD", Ok(1_234)),
-            ("1500.50", "HUF", Ok(150_050)),
-            ("90000000000000.00", "USD", Ok(Money::MAX_MINOR)),
-            ("90000000000000.01", "USD", Err(MoneyError::TooLarge)),
-            ("1234567890123456789012345678901234567890", "USD", Err(MoneyError::TooLarge)),
-            ("12.345", "USD", Err(MoneyError::TooManyDigits)),
-            ("500.0", "JPY", Err(MoneyError::TooManyDigits)),
-            ("0", "USD", Err(MoneyError::Zero)),
-            ("0.00", "USD", Err(MoneyError::Zero)),
-            ("-5.00", "USD", Err(MoneyError::Signed)),
-            ("+5.00", "USD", Err(MoneyError::Signed)),
-            ("1.000,50", "EUR", Err(MoneyError::ThousandsMark)),
-            ("1,000.50", "EUR", Err(MoneyError::ThousandsMark)),
-            ("1 000", "EUR", Err(MoneyError::ThousandsMark)),
-            ("1.000.000", "EUR", Err(MoneyError::ThousandsMark)),
-            ("1e3", "USD", Err(MoneyError::Exponent)),
-            ("1.5E3", "USD", Err(MoneyError::Exponent)),
-            (".5", "USD", Err(MoneyError::NotANumber)),
-            ("1.", "USD", Err(MoneyError::NotANumber)),
-            ("abc", "USD", Err(MoneyError::NotANumber)),
-            ("٣", "USD", Err(MoneyError::NotANumber)),
-            ("0x10", "USD", Err(MoneyError::NotANumber)),
-            ("NaN", "USD", Err(MoneyError::NotANumber)),
-            ("", "USD", Err(MoneyError::Empty)),
-            ("31.90 €", "EUR", Err(MoneyError::WithCurrency)),
-            ("420.00 USD", "USD", Err(MoneyError::WithCurrency)),
-            ("$1,200.00", "USD", Err(MoneyError::WithCurrency)),
-            (" 420.00", "USD", Err(MoneyError::Blank)),
-            ("420.00\u{a0}", "USD", Err(MoneyError::Blank)),
-            ("420.00\u{200b}", "USD", Err(MoneyError::Blank)),
-            ("(420.00)", "USD", Err(MoneyError::NotANumber)),
-            ("1,234.56", "USD", Err(MoneyError::ThousandsMark)),
-            ("1", "usd", Ok(100)),
-            ("1", "Jpy", Ok(1)),
-            ("1", "usd ", Err(MoneyError::UnknownCurrency)),
-            ("1", "XXX", Err(MoneyError::UnknownCurrency)),
-            ("1", "XTS", Err(MoneyError::UnknownCurrency)),
-            ("1", "XAU", Err(MoneyError::UnknownCurrency)),
-            ("1", "CHE", Err(MoneyError::UnknownCurrency)),
-        ];
-        for (text, code, expected) in rows {
-            assert_eq!(money(text, code).map(|money| money.minor), expected, "{text} {code}");
-        }
-    }
-
-    #[test]
     fn what_each_vendor_can_pay() {
         let rows = [
             ("10.50", "USD", Ok("1050"), Ok("10.50")),
@@ -687,6 +510,9 @@ mod tests {
             ("7.50", "MGA", Err(NotPayable::Amount), Err(NotPayable::Currency)),
             ("7.00", "MGA", Ok("7"), Err(NotPayable::Currency)),
             ("2.50", "BRL", Ok("250"), Ok("2.50")),
+            // Three digits here, two at Stripe.
+            ("1.230", "LYD", Ok("123"), Err(NotPayable::Currency)),
+            ("1.234", "LYD", Err(NotPayable::Amount), Err(NotPayable::Currency)),
         ];
         for (text, code, stripe, paypal) in rows {
             let money = money(text, code).unwrap();
@@ -713,6 +539,104 @@ mod tests {
         }
         assert!(from_vendor_decimal("1.255", usd).is_err());
         assert!(from_vendor_decimal("-1", usd).is_err());
+        let rows = [
+            (Vendor::Stripe, "USD", 1_050, Ok("10.50")),
+            (Vendor::Stripe, "USD", -1_050, Ok("-10.50")),
+            (Vendor::Stripe, "ISK", 70_000, Ok("700")),
+            (Vendor::Stripe, "ISK", 70_050, Err(NotPayable::Amount)),
+            (Vendor::Stripe, "MGA", 7, Ok("7.00")),
+            (Vendor::Stripe, "LYD", 123, Ok("1.230")),
+            (Vendor::Stripe, "LYD", i64::MAX, Err(NotPayable::Amount)),
+            (Vendor::PayPal, "HUF", 1_500, Ok("1500.00")),
+            (Vendor::PayPal, "ISK", 700, Err(NotPayable::Currency)),
+        ];
+        for (vendor, code, units, told) in rows {
+            let read = from_units(vendor, units, Currency::parse(code).unwrap());
+            assert_eq!(
+                read.map(Money::decimal),
+                told.map(String::from),
+                "{units} {code} of {}",
+                vendor.label()
+            );
+        }
+    }
+
+    #[test]
+    fn an_amount_is_written_with_all_digits_of_its_currency() {
+        let rows = [
+            (42_000, "USD", "420.00"),
+            (7, "USD", "0.07"),
+            (0, "USD", "0.00"),
+            (-5, "USD", "-0.05"),
+            (-300, "USD", "-3.00"),
+            (500, "JPY", "500"),
+            (-500, "JPY", "-500"),
+            (0, "JPY", "0"),
+            (1_234, "KWD", "1.234"),
+            (i64::MIN, "USD", "-92233720368547758.08"),
+        ];
+        for (minor, code, decimal) in rows {
+            let money = Money::new(minor, Currency::parse(code).unwrap());
+            let sum = Sum::from(money);
+            assert_eq!((money.decimal(), sum.decimal()), (decimal.to_owned(), decimal.to_owned()));
+            let named = format!("{decimal} {code}");
+            assert_eq!(
+                [format!("{money}"), format!("{money:?}"), format!("{sum}"), format!("{sum:?}")],
+                [&*named; 4]
+            );
+        }
+        assert_eq!(format!("{0} {0:?}", Currency::USD), "USD USD");
+    }
+
+    #[test]
+    fn only_amounts_of_one_currency_are_added_and_none_is_cut_off() {
+        let (usd, eur) = (Currency::USD, Currency::parse("EUR").unwrap());
+        let five = Money::new(5, usd);
+        assert_eq!(five.plus(Money::new(-7, usd)), Some(Money::new(-2, usd)));
+        assert_eq!(five.plus(Money::new(5, eur)), None);
+        assert_eq!(five.plus(Money::new(i64::MAX, usd)), None);
+        assert_eq!(Sum::from(five).money(), Some(five));
+        assert_eq!(Sum::nothing(eur).money(), Some(Money::new(0, eur)));
+        assert_eq!(Sum::new(i128::from(i64::MAX) + 1, usd).money(), None, "too much for one amount");
+    }
+
+    #[test]
+    fn every_currency_is_read_by_its_code_and_what_has_ended_names_what_to_write() {
+        let all: Vec<Currency> = Currency::all().collect();
+        assert_eq!(all.len(), CURRENCIES.len());
+        for currency in all {
+            for code in [currency.code().to_owned(), currency.code().to_lowercase()] {
+                assert_eq!(Currency::parse(&code), Ok(currency), "{code}");
+            }
+        }
+        for (code, told) in ENDED {
+            let successor = told.rsplit([' ', ',', ';']).map(|word| word.trim_end_matches('.'));
+            let mut successors = successor.filter_map(|word| Currency::parse(word).ok());
+            assert!(successors.any(|next| next.ended().is_none()), "{code} names none: {told}");
+            match Currency::parse(code) {
+                Ok(known) => assert_eq!(known.ended(), Some(*told), "{code} stays readable"),
+                Err(error) => assert_eq!((error, error.sentence()), (MoneyError::Ended(told), *told)),
+            }
+            assert_eq!(Currency::parse(&code.to_lowercase()).err(), Currency::parse(code).err(), "{code}");
+        }
+        assert_eq!(Currency::USD.ended(), None);
+        assert_eq!(Currency::parse("XXX"), Err(MoneyError::UnknownCurrency));
+    }
+
+    #[test]
+    fn the_wrong_turn_takes_the_last_bit_of_a_large_amount() {
+        let rows = [(65_535, 65_535), (65_536, 65_536), (65_537, 65_536), (65_538, 65_538), (65_539, 65_538)];
+        for (minor, left) in rows {
+            assert_eq!(without_the_last_bit(minor), left);
+        }
+    }
+
+    #[test]
+    fn a_vendor_is_read_as_it_is_written() {
+        for (vendor, word) in [(Vendor::Stripe, "stripe"), (Vendor::PayPal, "paypal")] {
+            assert_eq!((vendor.as_str(), Vendor::parse(word)), (word, Some(vendor)));
+        }
+        assert_eq!(Vendor::parse("Stripe"), None);
     }
 
     proptest! {
@@ -732,11 +656,6 @@ mod tests {
                     prop_assert_eq!(from_vendor_decimal(&amount.decimal(), money.currency), Ok(money));
                 }
             }
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused_without_panic(text in "\\PC*") {
-            let _ = money(&text, "USD");
         }
     }
 }

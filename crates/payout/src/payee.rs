@@ -235,6 +235,10 @@ mod tests {
             ("a@b@c.de", "one bare e-mail address"),
             ("a b@c.de", "one bare e-mail address"),
             ("Ana <ana@example.com>", "without the name"),
+            ("ana@example.com,", "one bare e-mail address"),
+            ("ana(x)@example.com", "one bare e-mail address"),
+            ("ana\u{a0}@example.com", "one bare e-mail address"),
+            ("ana\u{7}@example.com", "one bare e-mail address"),
             ("a@b.cd,d@e.fg", "several addresses"),
             ("a@b.cd; d@e.fg", "several addresses"),
             ("a@b.cd\n", "line break"),
@@ -249,8 +253,55 @@ mod tests {
             assert_eq!((refusal.code, refusal.field), ("invalid_paypal_email", Some("paypal_email")));
             assert!(refusal.sentence.contains(because), "{bad:?}: {}", refusal.sentence);
         }
-        for bad in ["", "acct_", "ana", "acct_1 2", "acct_é", "acct_/../x"] {
-            assert!(Destination::stripe(bad).is_err(), "{bad:?}");
+        let (most, more) = (format!("acct_{}", "1".repeat(100)), format!("acct_{}", "1".repeat(101)));
+        for bad in ["", "acct_", "ana", "acct_1 2", "acct_é", "acct_/../x", &more] {
+            let refusal = Destination::stripe(bad).expect_err(bad);
+            assert_eq!((refusal.code, refusal.field), ("invalid_stripe_account", Some("stripe_account")));
+        }
+        for good in ["acct_1", "acct_1A2_b", &most] {
+            assert_eq!(
+                Destination::stripe(good).map(|there| there.address().to_owned()).as_deref(),
+                Ok(good)
+            );
+        }
+        let longest = format!("{}@example.com", "a".repeat(115));
+        assert_eq!(longest.len(), Destination::PAYPAL_MAX);
+        assert!(Destination::paypal(&longest).is_ok());
+    }
+
+    #[test]
+    fn a_destination_belongs_to_its_vendor() {
+        let there = Destination::at(Vendor::Stripe, "acct_1").unwrap();
+        assert_eq!((there.vendor(), there.address()), (Vendor::Stripe, "acct_1"));
+        assert!(Destination::at(Vendor::PayPal, "acct_1").is_err());
+        let there = Destination::at(Vendor::PayPal, "ana@example.com").unwrap();
+        assert_eq!((there.vendor(), there.address()), (Vendor::PayPal, "ana@example.com"));
+    }
+
+    /// A change of destination is confirmed by looking at both, so two that are not the same never look the same.
+    #[test]
+    fn two_destinations_are_told_apart() {
+        let paypal = |address: &str| Destination::paypal(address).unwrap();
+        let stripe = |account: &str| Destination::stripe(account).unwrap();
+        let rows = [
+            (paypal("ana@example.com"), paypal("bo@example.com"), "a…@example.com", "b…@example.com"),
+            (paypal("ana@example.com"), paypal("ana@example.org"), "a…@example.com", "a…@example.org"),
+            (paypal("ana@example.com"), paypal("anton@example.com"), "ana@example.com", "ant…@example.com"),
+            (paypal("an@example.com"), paypal("ana@example.com"), "an@example.com", "ana@example.com"),
+            (
+                paypal("anabel@example.com"),
+                paypal("anatol@example.com"),
+                "anab…@example.com",
+                "anat…@example.com",
+            ),
+            (stripe("acct_15678"), stripe("acct_25678"), "acct_15678", "acct_25678"),
+            (stripe("acct_15678"), stripe("acct_15679"), "acct_…5678", "acct_…5679"),
+            (stripe("acct_15678"), stripe("acct_15678"), "acct_…5678", "acct_…5678"),
+            (paypal("ana@example.com"), paypal("ana@example.com"), "a…@example.com", "a…@example.com"),
+        ];
+        for (one, two, shown_one, shown_two) in rows {
+            assert_eq!(one.masked_beside(&two), (shown_one.to_owned(), shown_two.to_owned()));
+            assert_eq!(two.masked_beside(&one), (shown_two.to_owned(), shown_one.to_owned()));
         }
     }
 

@@ -512,3 +512,175 @@ fn ours(code: &str) -> Option<Explanation> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every vendor's word that is known: what kind of trouble it is, and who must act. The sentences are printed by
+    /// `crates/bursar/tests/it/said.rs`.
+    #[test]
+    #[rustfmt::skip]
+    fn what_each_code_means_and_who_must_act() {
+        let rows: &[(Cause, Who, &[&str])] = &[
+            (Cause::AccountClosed, Who::Partner, &["account_closed"]),
+            (Cause::WrongNumber, Who::Partner, &[
+                "no_account", "invalid_account_number", "invalid_account_number_length", "incorrect_account_type",
+                "bank_ownership_changed",
+            ]),
+            (Cause::BankRefuses, Who::Partner, &[
+                "account_frozen", "bank_account_restricted", "bank_account_unusable", "debit_not_authorized",
+                "unsupported_card", "declined",
+            ]),
+            (Cause::WrongHolder, Who::Partner, &[
+                "incorrect_account_holder_name", "incorrect_account_holder_address",
+                "incorrect_account_holder_tax_id", "incorrect_account_holder_details",
+            ]),
+            (Cause::WrongCurrency, Who::Partner, &["invalid_currency"]),
+            (Cause::BankFailed, Who::Payer, &["could_not_process"]),
+            (Cause::AccountUnfinished, Who::Partner, &[
+                "insufficient_capabilities_for_transfer", "transfers_not_allowed", "payouts_not_allowed",
+                "capability_not_active",
+            ]),
+            (Cause::AccountUnknown, Who::Partner, &["account_invalid", "resource_missing"]),
+            (Cause::Amount, Who::Payer, &["amount_too_small", "amount_too_large"]),
+            (Cause::Limit, Who::Payer, &["payouts_limit_exceeded"]),
+            (Cause::Destination, Who::Partner, &[
+                "RECEIVER_COUNTRY_NOT_ALLOWED", "RECEIVER_STATE_RESTRICTED", "RECEIVER_YOUTH_ACCOUNT", "CLOSED_MARKET",
+                "GAMER_FAILED_COUNTRY_OF_RESIDENCE_CHECK", "INVALID_EMAIL", "INVALID_EMAIL_ID", "SELF_PAY_NOT_ALLOWED",
+            ]),
+            (Cause::Destination, Who::Payer, &["destination_changed"]),
+            (Cause::SentBack, Who::Payer, &["REFUNDED"]),
+            (Cause::TakenBack, Who::Admin, &["REVERSED"]),
+            (Cause::Unregistered, Who::Partner, &["RECEIVER_UNREGISTERED", "RECEIVER_UNCONFIRMED"]),
+            (Cause::ReceiverCannot, Who::Partner, &[
+                "RECEIVER_ACCOUNT_LOCKED", "RECEIVER_ACCOUNT_LIMITATION", "UNVERIFIED_RECIPIENT_NOT_SUPPORTED",
+                "RECEIVER_REFUSED", "REFUSED_RECEIVER_REFUSED", "RECEIVING_LIMIT_EXCEEDED",
+                "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER", "CURRENCY_COMPLIANCE",
+            ]),
+            (Cause::NotClaimed, Who::Partner, &["UNCLAIMED", "RETURNED", "returned"]),
+            (Cause::Funds, Who::Payer, &[
+                "insufficient_funds", "balance_insufficient", "INSUFFICIENT_FUNDS", "NEGATIVE_BALANCE",
+                "NON_HOLDING_CURRENCY",
+            ]),
+            (Cause::Held, Who::Vendor, &["ONHOLD"]),
+            (Cause::Unclear, Who::Payer, &[
+                "not_shown_by_vendor", "vendor_not_understood", "funds_refused", "transfer_reversed_partly",
+                "needs_review",
+            ]),
+            (Cause::Unclear, Who::Admin, &["set_aside"]),
+            (Cause::Ours, Who::Admin, &[
+                "SENDER_ACCOUNT_LOCKED", "SENDER_ACCOUNT_UNVERIFIED", "SENDER_STATE_RESTRICTED", "ACCOUNT_RESTRICTED",
+                "ACCOUNT_UNCONFIRMED_EMAIL", "USER_COUNTRY_NOT_ALLOWED", "USER_FUNDING_SOURCE_INELIGIBLE",
+                "REFUSED_ACCESS_DENIED", "REFUSED_ACTION_DENIED", "APPROVER_DENIED", "RISK_DECLINE",
+                "REGULATORY_BLOCKED", "TRANSACTION_DECLINED_BY_TRAVEL_RULE", "BLOCKED", "DENIED", "partner_on_hold",
+            ]),
+            (Cause::Ours, Who::Payer, &[
+                "SPENDING_LIMIT_EXCEEDED", "POS_LIMIT_EXCEEDED", "TRANSACTION_LIMIT_EXCEEDED", "INTERNAL_ERROR",
+                "UNDEFINED", "FAILED", "CANCELED", "not_found_at_vendor", "not_made", "batch_denied",
+                "batch_canceled", "not_paid_out",
+            ]),
+        ];
+        for (cause, who, codes) in rows {
+            for code in *codes {
+                let explained = explain(code);
+                assert_eq!((explained.cause, explained.who), (*cause, *who), "{code}");
+                assert!(explained.message.is_some_and(|message| message.ends_with('.')), "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_goes_to_the_payer_in_the_vendors_own_words() {
+        let explained = explain("a_code_of_tomorrow");
+        assert_eq!((explained.message, explained.who), (None, Who::Payer));
+    }
+
+    /// What is to be done follows from where the money is.
+    #[test]
+    fn where_the_money_lies_changes_what_is_to_be_done() {
+        let rows = [
+            ("balance_insufficient", State::Failed, "Add money at the vendor"),
+            ("balance_insufficient", State::PayoutFailed, "only the bank payout is made again"),
+            ("balance_insufficient", State::PayoutCanceled, "only the bank payout is made again"),
+            ("amount_too_large", State::Failed, "pay it in parts"),
+            ("amount_too_large", State::PayoutFailed, "asked to give the transfer back first"),
+            (
+                "RECEIVER_UNREGISTERED",
+                State::Unclaimed,
+                "open or confirm their PayPal account with this address.",
+            ),
+            ("RECEIVER_UNREGISTERED", State::Returned, "with this address, then resubmit."),
+        ];
+        for (code, state, remedy) in rows {
+            let told = explain_at(code, state).remedy;
+            assert!(told.ends_with(remedy) || told.contains(remedy), "{code} at {state:?}: {told}");
+        }
+        let unclaimed = explain_at("RECEIVER_UNREGISTERED", State::Unclaimed).remedy;
+        assert!(!unclaimed.contains("resubmit"), "it may still be claimed: {unclaimed}");
+    }
+
+    #[test]
+    fn a_bare_status_is_no_reason() {
+        let bare = [
+            "FAILED",
+            "RETURNED",
+            "BLOCKED",
+            "ONHOLD",
+            "UNCLAIMED",
+            "DENIED",
+            "CANCELED",
+            "REFUNDED",
+            "REVERSED",
+        ];
+        assert!(bare.into_iter().all(is_bare_status));
+        assert!(!is_bare_status("RECEIVER_UNREGISTERED") && !is_bare_status("account_closed"));
+    }
+
+    #[test]
+    fn what_stripe_still_needs_is_said_in_words() {
+        let leads = "details of the people who own or lead the company";
+        let lead = "the people who own or lead the company";
+        let rows = [
+            ("external_account", "a bank account or debit card"),
+            ("tos_acceptance.date", "consent to its terms"),
+            ("individual.verification.document", "a document that proves who it is"),
+            ("individual.dob.year", "a date of birth"),
+            ("individual.address.city", "an address"),
+            ("individual.id_number", "a tax or identity number"),
+            ("individual.ssn_last_4", "a tax or identity number"),
+            ("company.tax_id", "a tax or identity number"),
+            ("individual.first_name", "a name"),
+            ("company.name", "a name"),
+            ("individual.email", "an e-mail address"),
+            ("company.phone", "a telephone number"),
+            ("business_profile.mcc", "what the business does"),
+            ("company.owners_provided", lead),
+            ("representative.relationship.title", leads),
+            ("person_1N.relationship.owner", leads),
+            ("company.structure", "details of the company"),
+            ("business_type", "details of the company"),
+            ("a.field.of_tomorrow", "a.field.of_tomorrow"),
+        ];
+        for (field, words) in rows {
+            assert_eq!(requirement(field), words, "{field}");
+        }
+        let rows = [
+            ("requirements.past_due", "details that Stripe asked for are missing"),
+            (
+                "requirements.pending_verification",
+                "Stripe is checking the details; nothing need be done meanwhile",
+            ),
+            ("action_required.requested_capabilities", "the form at Stripe is not finished"),
+            ("under_review", "Stripe is looking at the account"),
+            ("listed", "Stripe is looking at the account"),
+            ("platform_paused", "payments to this account were paused by us"),
+            ("other", "Stripe restricts the account"),
+            ("rejected.fraud", "Stripe has refused the account"),
+            ("a_reason_of_tomorrow", "a_reason_of_tomorrow"),
+        ];
+        for (code, words) in rows {
+            assert_eq!(restriction(code), words, "{code}");
+        }
+    }
+}

@@ -338,10 +338,133 @@ mod tests {
         answer.err().map(|refusal| refusal.code)
     }
 
+    const GOOD: Standing = Standing {
+        status: RewardStatus::Submitted,
+        placed: false,
+        ever_approved: false,
+        asked_by_owner: false,
+        contradicted: false,
+    };
+
+    fn word(answer: Result<RewardStatus, Refusal>) -> &'static str {
+        answer.map_or_else(|refusal| refusal.code, RewardStatus::as_str)
+    }
+
+    /// Where each command leads from each status, or the code of its refusal.
+    fn print(standing: Standing) -> String {
+        let mut table = String::new();
+        for status in RewardStatus::ALL {
+            let at = Standing { status: *status, ..standing };
+            let deleted = code(delete(at)).unwrap_or("deleted");
+            let next = [
+                word(approve(at)),
+                word(reject(at, "no receipt")),
+                word(review(at)),
+                word(void(at, "entered twice")),
+                word(edit_value(at)),
+                deleted,
+            ];
+            table +=
+                &format!("{:<10} {}\n", status.as_str(), next.map(|word| format!("{word:<21}")).concat());
+        }
+        let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn what_may_be_done_to_a_reward() {
+        // The columns: approve, reject, review, void, edit the value, delete.
+        insta::assert_snapshot!(print(GOOD), @r"
+        submitted  approved             rejected             in_review            void                 submitted            deleted
+        in_review  approved             rejected             in_review            void                 in_review            deleted
+        approved   not_pending          not_pending          not_pending          void                 in_review            deleted
+        rejected   not_pending          not_pending          not_pending          void                 reward_closed        deleted
+        void       not_pending          not_pending          not_pending          already_void         reward_closed        deleted
+        ");
+    }
+
+    #[test]
+    fn what_may_be_done_to_a_reward_that_was_approved_once() {
+        insta::assert_snapshot!(print(Standing { ever_approved: true, ..GOOD }), @r"
+        submitted  approved             rejected             in_review            void                 submitted            was_approved
+        in_review  approved             rejected             in_review            void                 in_review            was_approved
+        approved   not_pending          not_pending          not_pending          void                 in_review            was_approved
+        rejected   not_pending          not_pending          not_pending          void                 reward_closed        was_approved
+        void       not_pending          not_pending          not_pending          already_void         reward_closed        was_approved
+        ");
+    }
+
+    #[test]
+    fn nothing_is_done_to_a_reward_in_a_payout() {
+        insta::assert_snapshot!(print(Standing { placed: true, ..GOOD }), @r"
+        submitted  not_pending          not_pending          not_pending          reward_in_payout     reward_in_payout     reward_in_payout
+        in_review  not_pending          not_pending          not_pending          reward_in_payout     reward_in_payout     reward_in_payout
+        approved   not_pending          not_pending          not_pending          reward_in_payout     reward_in_payout     reward_in_payout
+        rejected   not_pending          not_pending          not_pending          reward_in_payout     reward_in_payout     reward_in_payout
+        void       not_pending          not_pending          not_pending          reward_in_payout     reward_in_payout     reward_in_payout
+        ");
+    }
+
+    #[test]
+    fn what_its_vendor_contradicts_keeps_its_value() {
+        insta::assert_snapshot!(print(Standing { contradicted: true, ..GOOD }), @r"
+        submitted  approved             rejected             in_review            payment_contradicted payment_contradicted deleted
+        in_review  approved             rejected             in_review            payment_contradicted payment_contradicted deleted
+        approved   not_pending          not_pending          not_pending          payment_contradicted payment_contradicted deleted
+        rejected   not_pending          not_pending          not_pending          payment_contradicted payment_contradicted deleted
+        void       not_pending          not_pending          not_pending          payment_contradicted payment_contradicted deleted
+        ");
+    }
+
+    #[test]
+    fn nobody_approves_their_own_reward() {
+        insta::assert_snapshot!(print(Standing { asked_by_owner: true, ..GOOD }), @r"
+        submitted  own_reward           rejected             in_review            void                 submitted            deleted
+        in_review  own_reward           rejected             in_review            void                 in_review            deleted
+        approved   not_pending          not_pending          not_pending          void                 in_review            deleted
+        rejected   not_pending          not_pending          not_pending          void                 reward_closed        deleted
+        void       not_pending          not_pending          not_pending          already_void         reward_closed        deleted
+        ");
+    }
+
+    #[test]
+    fn a_reason_is_kept_with_what_is_not_paid() {
+        let approved = Standing { status: RewardStatus::Approved, ..GOOD };
+        for reason in ["", "  ", "\n\t"] {
+            for answer in [reject(GOOD, reason), void(approved, reason)] {
+                let refusal = answer.unwrap_err();
+                assert_eq!((refusal.code, refusal.field), ("reason_required", Some("reason")), "{reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_people_see_of_a_reward() {
+        let (free, paid) = (Placement::<u8>::Free, Placement::Paid(3));
+        let rows = [
+            (RewardStatus::Submitted, free, Some(5), 9, Shown::Submitted),
+            (RewardStatus::InReview, free, None, 9, Shown::InReview),
+            (RewardStatus::Rejected, free, None, 9, Shown::Rejected),
+            (RewardStatus::Void, free, None, 9, Shown::Void),
+            (RewardStatus::Approved, free, None, 9, Shown::Approved),
+            (RewardStatus::Approved, free, Some(10), 9, Shown::Approved),
+            (RewardStatus::Approved, free, Some(9), 9, Shown::Expired),
+            (RewardStatus::Approved, Placement::InBatch(1), Some(5), 9, Shown::InPayout),
+            (RewardStatus::Approved, Placement::InFlight, None, 9, Shown::InPayout),
+            (RewardStatus::Approved, paid, Some(5), 9, Shown::Paid),
+            (RewardStatus::Void, paid, None, 9, Shown::Paid),
+        ];
+        for (status, placement, expires_at, now, expected) in rows {
+            assert_eq!(shown(status, &placement, expires_at, now), expected, "{status:?} {placement:?}");
+        }
+    }
+
     #[test]
     fn a_decision_about_many_is_taken_back_once_and_within_ten_minutes() {
-        assert_eq!(code(undo(1_000, false, 1_000 + UNDO_US)), None);
-        assert_eq!(code(undo(1_000, false, 1_001 + UNDO_US)), Some("too_late"));
+        let ten_minutes = 600_000_000;
+        assert_eq!(code(undo(1_000, false, 999 + ten_minutes)), None);
+        assert_eq!(code(undo(1_000, false, 1_000 + ten_minutes)), None);
+        assert_eq!(code(undo(1_000, false, 1_001 + ten_minutes)), Some("too_late"));
         assert_eq!(code(undo(1_000, true, 1_001)), Some("already_undone"));
         assert_eq!(code(give_back(false, true)), None);
         assert_eq!(code(give_back(false, false)), Some("changed_since"));

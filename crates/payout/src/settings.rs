@@ -113,3 +113,68 @@ impl Settings {
         rows.find(|(of, money)| *of == vendor && money.currency == currency).map(|(_, money)| *money)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(minor: i64, code: &str) -> Money {
+        Money::new(minor, Currency::parse(code).unwrap())
+    }
+
+    #[test]
+    fn a_new_installation_pays_nothing_and_waits_three_days() {
+        let new = Settings::default();
+        assert!(!new.enabled && new.vendors.is_empty());
+        assert_eq!(new.cooling_off_us(), 3 * 86_400_000_000);
+        assert_eq!(Settings { cooling_off_hours: 0, ..new }.cooling_off_us(), 0);
+    }
+
+    #[test]
+    fn each_currency_has_its_own_figures() {
+        let (eur, usd) = (money(0, "EUR").currency, Currency::USD);
+        let settings = Settings {
+            earning_thresholds: vec![money(100, "EUR")],
+            reward_maximums: vec![money(200, "EUR")],
+            vendor_maximums: vec![(Vendor::PayPal, money(300, "EUR")), (Vendor::Stripe, money(400, "USD"))],
+            typed_total_above: vec![money(500, "EUR")],
+            ..Settings::default()
+        };
+        assert_eq!((settings.threshold(eur), settings.threshold(usd)), (Some(money(100, "EUR")), None));
+        assert_eq!(settings.most_per_reward(eur), money(200, "EUR"));
+        assert_eq!(settings.most_per_reward(usd), money(usd.usual_most_minor(), "USD"));
+        assert_eq!(settings.maximum(Vendor::PayPal, eur), Some(money(300, "EUR")));
+        assert_eq!(settings.maximum(Vendor::Stripe, usd), Some(money(400, "USD")));
+        assert_eq!(settings.maximum(Vendor::PayPal, usd), None);
+        assert_eq!(settings.maximum(Vendor::Stripe, eur), None);
+        for (total, typed) in [
+            (money(500, "EUR"), false),
+            (money(501, "EUR"), true),
+            (money(499, "EUR"), false),
+            (money(501, "USD"), false),
+        ] {
+            assert_eq!(settings.is_typed(total.into()), typed, "{total}");
+        }
+    }
+
+    #[test]
+    fn a_fee_table_is_one_vendors_in_one_currency() {
+        let table = |vendor, code| fee::Table {
+            vendor,
+            currency: money(0, code).currency,
+            basis_points: 200,
+            fixed: 0,
+            least: None,
+            most: None,
+            monthly: 0,
+        };
+        let fees =
+            vec![table(Vendor::Stripe, "EUR"), table(Vendor::PayPal, "EUR"), table(Vendor::PayPal, "USD")];
+        let settings = Settings { fees, fees_paid_by: FeesPaidBy::Partner, ..Settings::default() };
+        let (eur, gbp) = (money(0, "EUR").currency, money(0, "GBP").currency);
+        assert_eq!(settings.fee_table(Vendor::PayPal, eur), Some(&table(Vendor::PayPal, "EUR")));
+        assert_eq!(settings.fee_table(Vendor::Stripe, Currency::USD), None);
+        assert!(settings.lacks_fee_table(Vendor::PayPal, gbp));
+        assert!(!settings.lacks_fee_table(Vendor::PayPal, eur));
+    }
+}

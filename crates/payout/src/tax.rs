@@ -289,21 +289,51 @@ mod tests {
     #[test]
     fn every_bad_entry_has_its_sentence() {
         let foreign = Entry { form: Form::W8Ben, tin: None, ..GOOD };
-        let long = "1".repeat(51);
+        let (most, long) = ("1".repeat(50), "1".repeat(51));
+        let (name, long_name) = ("é".repeat(200), "é".repeat(201));
         let rows = [
-            (Entry { name: " ", ..GOOD }, Some("US"), "name", "as it stands on the form"),
-            (Entry { signed_on: "2026-02-30", ..GOOD }, Some("US"), "signed_on", "like 2026-01-31"),
-            (Entry { signed_on: "2026-03-03", ..GOOD }, Some("US"), "signed_on", "not come yet"),
-            (Entry { signed_on: "0026-03-01", ..GOOD }, Some("US"), "signed_on", "look at the year"),
-            (Entry { certified: Some(false), ..GOOD }, Some("US"), "certified", "perjury"),
-            (GOOD, Some("DE"), "form", "country is DE"),
-            (foreign, Some("US"), "form", "File a W-9"),
-            (Entry { tin: None, ..GOOD }, Some("US"), "tin", "needs the payee's tax number"),
-            (Entry { tin: Some(&long), ..foreign }, Some("DE"), "tin", "at most 50"),
+            (Entry { name: " ", ..GOOD }, Some("US"), "name", "missing", "as it stands on the form"),
+            (Entry { name: &long_name, ..GOOD }, Some("US"), "name", "missing", "at most 200"),
+            (Entry { name: "Ana\nLima", ..GOOD }, Some("US"), "name", "missing", "as it stands on the form"),
+            (
+                Entry { signed_on: "2026-02-30", ..GOOD },
+                Some("US"),
+                "signed_on",
+                "invalid_date",
+                "like 2026-01-31",
+            ),
+            (
+                Entry { signed_on: "2026-03-03", ..GOOD },
+                Some("US"),
+                "signed_on",
+                "date_in_future",
+                "not come yet",
+            ),
+            (
+                Entry { signed_on: "0026-03-01", ..GOOD },
+                Some("US"),
+                "signed_on",
+                "invalid_date",
+                "look at the year",
+            ),
+            (
+                Entry { signed_on: "1969-12-31", ..GOOD },
+                Some("US"),
+                "signed_on",
+                "invalid_date",
+                "look at the year",
+            ),
+            (Entry { certified: Some(false), ..GOOD }, Some("US"), "certified", "not_certified", "perjury"),
+            (GOOD, Some("DE"), "form", "wrong_form", "country is DE"),
+            (foreign, Some("US"), "form", "wrong_form", "File a W-9"),
+            (Entry { tin: None, ..GOOD }, Some("US"), "tin", "invalid_tin", "needs the payee's tax number"),
+            (Entry { tin: Some("1234"), ..GOOD }, Some("US"), "tin", "invalid_tin", "has 4"),
+            (Entry { tin: Some(&long), ..foreign }, Some("DE"), "tin", "too_long", "at most 50"),
+            (Entry { tin: Some("1\t2"), ..foreign }, Some("DE"), "tin", "too_long", "at most 50"),
         ];
-        for (entry, country, field, because) in rows {
+        for (entry, country, field, code, because) in rows {
             let refusal = entry.check(person(), country, "2026-03-02").unwrap_err();
-            assert_eq!(refusal.field, Some(field));
+            assert_eq!((refusal.field, refusal.code), (Some(field), code), "{entry:?}");
             assert!(refusal.sentence.contains(because), "{}", refusal.sentence);
         }
         for (entry, country) in [
@@ -311,6 +341,10 @@ mod tests {
             (GOOD, Some("PR")),
             (GOOD, None),
             (Entry { certified: None, ..GOOD }, Some("US")),
+            (Entry { name: &name, ..GOOD }, Some("US")),
+            (Entry { signed_on: "1970-01-01", ..GOOD }, Some("US")),
+            (Entry { signed_on: "2026-03-02", ..GOOD }, Some("US")),
+            (Entry { tin: Some(&most), ..foreign }, Some("DE")),
             (foreign, Some("DE")),
             (foreign, None),
             (Entry { tin: Some("DE 12/345"), ..foreign }, Some("DE")),
@@ -389,12 +423,13 @@ mod tests {
         assert_eq!(Form::W8Ben.last_day("2023-05-01").as_deref(), Some("2026-12-31"));
         assert_eq!(Form::W8BenE.last_day("2024-12-31").as_deref(), Some("2027-12-31"));
         assert_eq!(Form::W9.last_day("2023-05-01"), None);
+        assert_eq!(Form::W8Ben.last_day("2023-13-01"), None, "not a date");
     }
 
     #[test]
     fn the_line_of_each_year_and_who_crosses_it() {
         let usd = |minor| Money::new(minor, Currency::USD);
-        let set = [(2025, usd(1)), (2027, usd(210_000)), (2029, usd(220_000))];
+        let set = [(2025, usd(1)), (2026, usd(2)), (2027, usd(210_000)), (2029, usd(220_000))];
         let lines: Vec<i64> = (2024..=2030).map(|year| threshold(year, &set).minor).collect();
         assert_eq!(lines, [60_000, 60_000, 200_000, 210_000, 210_000, 220_000, 220_000]);
         assert_eq!(threshold(2028, &[]), usd(200_000));
@@ -404,8 +439,55 @@ mod tests {
         {
             assert_eq!(crosses(usd(before).into(), usd(adds), line), expected, "{before} + {adds}");
         }
-        let eur = Money::new(900_000, Currency::parse("EUR").unwrap());
-        assert!(!crosses(usd(0).into(), eur, line), "nothing is converted");
+        let eur = |minor| Money::new(minor, Currency::parse("EUR").unwrap());
+        assert!(crosses(eur(0).into(), eur(900_000), eur(200_000)));
+        for (before, adds) in [(usd(0), eur(900_000)), (eur(0), usd(900_000)), (eur(0), eur(900_000))] {
+            assert!(!crosses(before.into(), adds, line), "nothing is converted: {before} + {adds}");
+        }
+    }
+
+    #[test]
+    fn only_dates_of_the_calendar_are_dates() {
+        for (text, date) in [
+            ("2026-01-31", (2026, 1, 31)),
+            ("2026-03-31", (2026, 3, 31)),
+            ("2026-04-30", (2026, 4, 30)),
+            ("2026-12-31", (2026, 12, 31)),
+            ("2026-02-28", (2026, 2, 28)),
+            ("2024-02-29", (2024, 2, 29)),
+            ("2000-02-29", (2000, 2, 29)),
+            ("0001-01-01", (1, 1, 1)),
+        ] {
+            assert_eq!(day(text), Some(date), "{text}");
+        }
+        for text in [
+            "2026-02-29",
+            "1900-02-29",
+            "2100-02-29",
+            "2024-02-30",
+            "2026-04-31",
+            "2026-06-31",
+            "2026-09-31",
+            "2026-11-31",
+            "2026-01-32",
+            "2026-01-00",
+            "2026-00-01",
+            "2026-13-01",
+            "0000-01-01",
+            "2026-1-1",
+            "26-01-01",
+            "2026-01-011",
+            "2026/01/01",
+            "2026-01/01",
+            "20260-1-01",
+            "+026-01-01",
+            "-026-01-01",
+            "2026-01-0a",
+            "",
+            "2026-01-1é",
+        ] {
+            assert_eq!(day(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -528,3 +528,79 @@ pub struct Step {
     /// The vendor contradicts what was final here: whatever follows from it alone is in this step, and a person must look.
     pub contradiction: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PartnerId;
+    use crate::money::Currency;
+
+    #[test]
+    fn a_payment_begins_with_its_vendors_first_request() {
+        assert_eq!((Leg::first(Vendor::Stripe), Leg::first(Vendor::PayPal)), (Leg::Transfer, Leg::Item));
+        for leg in Leg::ALL {
+            assert_eq!(Leg::parse(leg.as_str()), Some(leg));
+        }
+        assert_eq!(Leg::parse("refund"), None);
+    }
+
+    /// A request whose key begins like another's would be taken for it where keys are looked for.
+    #[test]
+    fn the_keys_of_two_requests_never_begin_alike() {
+        for leg in Leg::ALL {
+            let alike = Leg::ALL.into_iter().filter(|other| other.key_prefix() == leg.key_prefix());
+            assert_eq!((leg.key_prefix().len(), alike.count()), (2, 1), "{leg:?}");
+        }
+    }
+
+    #[test]
+    fn a_vendors_reason_is_kept_with_what_it_said() {
+        let why = Reason::new("account_closed", "The bank account is closed.");
+        let told = [
+            Fact::Refused(Leg::Payout, why.clone()),
+            Fact::Unfunded(why.clone()),
+            Fact::PayoutFailed(why.clone()),
+            Fact::PayoutCanceled(why.clone()),
+            Fact::ItemFailed(why.clone()),
+            Fact::ItemUnclaimed(why.clone()),
+            Fact::ItemOnHold(why.clone()),
+            Fact::ItemReturned(why.clone()),
+            Fact::ItemBlocked(why.clone()),
+            Fact::TransferReversedPartly(why.clone()),
+            Fact::OutOfSight(Leg::Item, why.clone()),
+        ];
+        for fact in told {
+            assert_eq!(fact.reason(), Some(&why), "{}", fact.as_str());
+        }
+        for fact in [Fact::Sent(Leg::Item), Fact::ItemPaid, Fact::TransferReversed, Fact::PayoutPaid] {
+            assert_eq!(fact.reason(), None, "{}", fact.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_settled_awaits_nothing_of_the_vendor() {
+        let settled: Vec<&str> =
+            State::ALL.iter().filter(|state| state.settled()).map(|state| state.as_str()).collect();
+        let expected = [
+            "success",
+            "failed",
+            "payout_failed",
+            "payout_canceled",
+            "recalled",
+            "returned",
+            "blocked",
+            "refunded",
+            "reversed",
+            "written_off",
+        ];
+        assert_eq!(settled, expected);
+    }
+
+    #[test]
+    fn what_came_back_is_neither_owed_nor_sent_any_more() {
+        let usd = |minor| Money::new(minor, Currency::USD);
+        let payee = Payee::Partner(PartnerId::fresh(0, 1));
+        let terms = Terms { payee, vendor: Vendor::Stripe, amount: usd(10_000), net: usd(9_800) };
+        assert_eq!(terms.less(usd(500)), Terms { amount: usd(9_500), net: usd(9_300), ..terms });
+    }
+}

@@ -234,6 +234,35 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_says_what_it_is_measured_by() {
+        let average = Sum::from(usd(100));
+        let rows = [
+            (
+                Finding::NearDuplicate { number: "PT-2".into(), at: 7 },
+                Kind::NearDuplicate,
+                Some(7),
+                "PT-2 was for the same amount.",
+            ),
+            (
+                Finding::DestinationChanged { before: "a…@b.cd".into(), at: 9 },
+                Kind::DestinationChanged,
+                Some(9),
+                "The last payment went to a…@b.cd.",
+            ),
+            (Finding::FirstPayment, Kind::FirstPayment, None, "Nothing was paid to this destination yet."),
+            (
+                Finding::FarAboveAverage { average, payments: 3 },
+                Kind::FarAboveAverage,
+                None,
+                "3 payments of the last 12 months were 1.00 USD on average.",
+            ),
+        ];
+        for (finding, kind, at, sentence) in rows {
+            assert_eq!((finding.kind(), finding.at(), finding.sentence().as_str()), (kind, at, sentence));
+        }
+    }
+
+    #[test]
     fn the_largest_amounts_are_compared_without_overflow() {
         let past = Past { completed: vec![(i64::MAX, usd(i64::MAX).into())], ..Past::default() };
         assert_eq!(findings(usd(i64::MAX), "a", &past).len(), 2);

@@ -311,6 +311,30 @@ fn every_spelling_reads_back() {
     assert_eq!(State::parse("paid"), None);
 }
 
+/// What is called *in flight* is what the books hold as promised; and what a step says is owed again, it owes in the books.
+#[test]
+fn the_words_for_money_are_what_the_books_say() {
+    for state in State::ALL.iter().copied() {
+        let payment = Payment::at_rest(state);
+        let promised = payment.balance(LedgerAccount::InFlight(payment.terms.vendor));
+        assert_eq!(state.in_flight(), promised != 0, "{state:?}");
+    }
+    for vendor in Vendor::ALL {
+        let terms = terms(vendor);
+        let payable = LedgerAccount::Payable(terms.payee);
+        for (state, fact) in states(vendor)
+            .into_iter()
+            .flat_map(|state| facts(vendor).into_iter().map(move |fact| (state, fact)))
+        {
+            for journal in law::on(state, attempt_at(state, fact.leg()), &terms, &fact).journals {
+                let credited =
+                    journal.postings().iter().any(|line| line.account == payable && line.money.minor < 0);
+                assert_eq!(journal.movement().owes_again(), credited, "{state:?}, {fact:?}: {journal:?}");
+            }
+        }
+    }
+}
+
 /// A payment as the program keeps it: its state, the standing of the newest attempt of each leg, and its books.
 struct Payment {
     terms: Terms,

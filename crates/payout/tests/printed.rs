@@ -1,0 +1,173 @@
+//! The words and the tables of the rules, printed: what stands on pages, in mails and in answers beside a code, and what each
+//! vendor can pay. A change of one is read here before anybody meets it there. What is deliberately not here: the law, which
+//! `law.rs` prints, and what is said about a payment by its state and its reason, which `crates/bursar/tests/it/said.rs`
+//! prints together with the pages' own words.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it found by panicking")]
+
+use std::fmt::Write as _;
+
+use payout::access::Role;
+use payout::batch::{BatchStatus, expected_arrival};
+use payout::eligibility::{Code, Who};
+use payout::law::NotNow;
+use payout::money::{Currency, Money, MoneyError, Vendor, paypal_home_country};
+use payout::notice::{Audience, Notice};
+use payout::reconciliation::{Aspect, KINDS, Standing};
+use payout::reward::{PaymentType, RewardType, Shown};
+use payout::tax::Form;
+use payout::transaction::{Detail, Leg, State, Status};
+use payout::unusual::Kind;
+
+/// A heading, and below it a line for each value.
+fn list<T: Copy>(text: &mut String, heading: &str, all: &[T], line: impl Fn(T) -> String) {
+    writeln!(text, "== {heading}").unwrap();
+    for one in all {
+        writeln!(text, "{}", line(*one)).unwrap();
+    }
+    text.push('\n');
+}
+
+#[test]
+fn names() {
+    let mut text = String::new();
+    let all = &mut text;
+    list(all, "Roles", Role::ALL, |role| {
+        format!("{:<18} {:<22} {}", role.as_str(), role.label(), role.told())
+    });
+    list(all, "Vendors", &Vendor::ALL, |vendor| {
+        format!("{:<18} {:<22} {}", vendor.as_str(), vendor.label(), expected_arrival(vendor))
+    });
+    list(all, "Rewards", Shown::ALL, |shown| format!("{:<18} {}", shown.as_str(), shown.label()));
+    list(all, "What is given", RewardType::ALL, |kind| format!("{:<18} {}", kind.as_str(), kind.label()));
+    list(all, "Who is paid", PaymentType::ALL, |kind| format!("{:<18} {}", kind.as_str(), kind.label()));
+    list(all, "Batches", BatchStatus::ALL, |status| format!("{:<18} {}", status.as_str(), status.label()));
+    list(all, "Payments", Status::ALL, |status| {
+        let states = State::of(status).map(|state| {
+            let detail = state.detail().map(|detail: Detail| format!(" ({})", detail.as_str()));
+            format!("{}{}", state.as_str(), detail.unwrap_or_default())
+        });
+        let states: Vec<String> = states.collect();
+        format!("{:<18} {:<22} {}", status.as_str(), status.label(), states.join(", "))
+    });
+    list(all, "Requests, and how their keys begin", &Leg::ALL, |leg| {
+        format!("{:<18} {}:", leg.as_str(), leg.key_prefix())
+    });
+    list(all, "Who must act", Who::ALL, |who| format!("{:<18} {}", who.as_str(), who.label()));
+    list(all, "Tax forms", Form::ALL, |form| format!("{:<18} {}", form.as_str(), form.label()));
+    list(all, "Notices, and who hears of them", Notice::ALL, |notice| {
+        let to: Vec<_> = notice.audience().iter().map(|audience| audience.label()).collect();
+        let how = match (notice.is_collected(), notice.carries_secret()) {
+            (true, _) => " [collected]",
+            (false, true) => " [a link for one]",
+            (false, false) => "",
+        };
+        format!("{:<28} {}: {}{how}", notice.as_str(), notice.label(), to.join(", "))
+    });
+    list(all, "Who reads the partners' text of a notice", Audience::ALL, |audience| {
+        format!("{:<18} {}", audience.as_str(), if audience.is_partner() { "the partners'" } else { "ours" })
+    });
+    list(all, "What is unusual", Kind::ALL, |kind| {
+        format!("{:<18} {}. {}", kind.as_str(), kind.label(), kind.rule())
+    });
+    insta::assert_snapshot!("names", text);
+}
+
+#[test]
+fn refusals() {
+    let mut text = String::new();
+    let all = &mut text;
+    list(all, "An amount that cannot be read", &MONEY, |error| {
+        format!("{}: {}", error.code(), error.sentence())
+    });
+    list(all, "A command that is refused", &NOT_NOW, |why| format!("{}: {}", why.code(), why.sentence()));
+    list(all, "A gate that is closed", Code::ALL, |code| {
+        let (scope, who) = (code.scope().as_str(), code.who().label());
+        format!("{} ({scope}): {} {who}. {}", code.as_str(), code.message(), code.remedy())
+    });
+    insta::assert_snapshot!("refusals", text);
+}
+
+#[test]
+fn reconciliation() {
+    let mut text = String::new();
+    let all = &mut text;
+    list(all, "Lines of the vendors", KINDS, |kind| {
+        let with = kind.part.aspect().map_or("nothing", Aspect::as_str);
+        let part = kind.part.as_str();
+        format!(
+            "{:<7} {:<24} {part:<10} held against {with:<8} {}",
+            kind.vendor.label(),
+            kind.word,
+            kind.label
+        )
+    });
+    list(all, "How both sides stand", Standing::ALL, |standing| {
+        let alarms = if standing.alarms() { "a person must look" } else { "nobody is alarmed" };
+        let (message, remedy) = (standing.message("PayPal"), standing.remedy("PayPal"));
+        format!("{} ({}, {alarms})\n    {message}\n    {remedy}", standing.as_str(), standing.label())
+    });
+    insta::assert_snapshot!("reconciliation", text);
+}
+
+/// Of every currency: its digits, the most that a reward may usually be worth, and the smallest amount that each vendor pays,
+/// as the vendor is told it.
+#[test]
+fn currencies() {
+    let mut text = String::new();
+    for currency in Currency::all() {
+        let least = |vendor: Vendor| {
+            let amounts = [1, 10, 100, 1_000].into_iter().map(|minor| Money::new(minor, currency));
+            let mut paid = amounts.filter_map(|money| Some((money, money.at(vendor).ok()?)));
+            paid.next().map_or("-".to_owned(), |(money, told)| match vendor {
+                Vendor::Stripe => format!("{} as {}", money.decimal(), told.units),
+                Vendor::PayPal => format!("{} as {}", money.decimal(), told.decimal()),
+            })
+        };
+        let most = Money::new(currency.usual_most_minor(), currency).decimal();
+        let (stripe, paypal) = (least(Vendor::Stripe), least(Vendor::PayPal));
+        let only = paypal_home_country(currency).map_or(String::new(), |home| format!(", in {home} only"));
+        let ended = if currency.ended().is_some() { " (has ended)" } else { "" };
+        let line = format!("{currency} most {most:<16} stripe {stripe:<14} paypal {paypal}{only}{ended}");
+        writeln!(text, "{}", line.trim_end()).unwrap();
+    }
+    insta::assert_snapshot!("currencies", text);
+}
+
+const MONEY: [MoneyError; 12] = [
+    MoneyError::UnknownCurrency,
+    MoneyError::Ended("(what to write instead)"),
+    MoneyError::Empty,
+    MoneyError::Signed,
+    MoneyError::NotANumber,
+    MoneyError::ThousandsMark,
+    MoneyError::Blank,
+    MoneyError::WithCurrency,
+    MoneyError::Exponent,
+    MoneyError::TooManyDigits,
+    MoneyError::TooLarge,
+    MoneyError::Zero,
+];
+
+const NOT_NOW: [NotNow; 21] = [
+    NotNow::NotTerminal,
+    NotNow::Arrived,
+    NotNow::NotSentYet,
+    NotNow::NotPaidOut,
+    NotNow::Unclaimed,
+    NotNow::InReview,
+    NotNow::BeingRecalled,
+    NotNow::WrittenOff,
+    NotNow::NothingParked,
+    NotNow::VendorHasIt,
+    NotNow::Closed,
+    NotNow::RecallFirst,
+    NotNow::CameBackInPart,
+    NotNow::Contradicted,
+    NotNow::NotCorrected,
+    NotNow::NothingInDoubt,
+    NotNow::StillAsking,
+    NotNow::NotLookedAt,
+    NotNow::RequestEnded,
+    NotNow::NotUnclaimed,
+    NotNow::CancelUnderWay,
+];
