@@ -381,6 +381,99 @@ fn retry_after(received: &Received) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn got(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            (crate::http::HeaderName::from_static(name), crate::http::HeaderValue::from_str(value).unwrap())
+        });
+        Answer::Got(Received { status, headers: headers.collect(), body: body.as_bytes().to_vec() })
+    }
+
+    /// No money is at stake in a question, so a refusal of one is told apart from silence by what is asked next.
+    #[test]
+    fn what_an_answer_to_a_question_means() {
+        let missing =
+            r#"{"error":{"type":"invalid_request_error","code":"resource_missing","message":"No such"}}"#;
+        let account =
+            r#"{"error":{"type":"invalid_request_error","code":"account_invalid","message":"Not yours"}}"#;
+        let clash = r#"{"error":{"type":"idempotency_error","message":"Other body"}}"#;
+        let locked = r#"{"error":{"code":"lock_timeout","message":"Busy"}}"#;
+        let named = r#"{"name":"RESOURCE_NOT_FOUND","message":"Not here"}"#;
+        let gateway = r#"{"error":"invalid_token","error_description":"Expired"}"#;
+        let (stripe, paypal) = (stripe_read::<serde_json::Value>, paypal_read::<serde_json::Value>);
+        type Read = fn(&Answer) -> Result<serde_json::Value, ReadError>;
+        let rows: Vec<(&str, Read, Answer, Result<&str, &str>)> = vec![
+            ("an object", stripe, got(200, &[], r#"{"id":1}"#), Ok(r#"{"id":1}"#)),
+            ("done, without words", paypal, got(204, &[], ""), Ok("null")),
+            ("a page of a proxy", stripe, got(200, &[], "<html>"), Err("unreadable")),
+            ("not there", stripe, got(404, &[], missing), Err("missing")),
+            ("not there", paypal, got(404, &[], named), Err("missing")),
+            ("a 404 of a proxy", stripe, got(404, &[], "<html>"), Err("unreadable")),
+            ("a 404 of a proxy", paypal, got(404, &[], "<html>"), Err("unreadable")),
+            ("nothing but moved", stripe, got(302, &[], ""), Err("unreadable")),
+            ("credentials", stripe, got(401, &[], missing), Err("credentials")),
+            ("credentials, without words", stripe, got(403, &[], "<html>"), Err("credentials")),
+            ("credentials, without words", paypal, got(403, &[], ""), Err("credentials")),
+            ("an expired token", paypal, got(400, &[], gateway), Err("credentials")),
+            ("one account", stripe, got(403, &[], account), Err("refused 403 account_invalid")),
+            ("another status than 404", stripe, got(400, &[], missing), Err("refused 400 resource_missing")),
+            ("another status than 404", paypal, got(422, &[], named), Err("refused 422 RESOURCE_NOT_FOUND")),
+            ("our own clash of keys", stripe, got(400, &[], clash), Err("refused 400 idempotency_error")),
+            ("too fast", stripe, got(429, &[("retry-after", "7")], "<html>"), Err("wait 7")),
+            ("too fast", paypal, got(429, &[], named), Err("wait")),
+            ("busy", stripe, got(400, &[], locked), Err("wait")),
+            ("trouble there", stripe, got(500, &[], missing), Err("unreachable")),
+            ("not now", stripe, got(425, &[], missing), Err("unreachable")),
+            ("in use", paypal, got(409, &[], named), Err("unreachable")),
+            ("no answer", stripe, Answer::Lost("cut".into()), Err("unreachable")),
+            ("not asked", paypal, Answer::NotSent("refused".into()), Err("unreachable")),
+        ];
+        for (what, read, answer, expected) in rows {
+            let told = read(&answer).map(|value| value.to_string()).map_err(|error| match error {
+                ReadError::Missing => "missing".to_owned(),
+                ReadError::Credentials(_) => "credentials".to_owned(),
+                ReadError::RateLimited { retry_after_s: None } => "wait".to_owned(),
+                ReadError::RateLimited { retry_after_s: Some(seconds) } => format!("wait {seconds}"),
+                ReadError::Refused { code, status, .. } => format!("refused {status} {code}"),
+                ReadError::Unreachable(_) => "unreachable".to_owned(),
+                ReadError::Unreadable(_) => "unreadable".to_owned(),
+            });
+            assert_eq!(told.as_deref().map_err(|told| told.as_str()), expected, "{what}: {answer:?}");
+        }
+    }
+
+    /// A part of a batch is refused by the place of its item, which PayPal has written in several ways.
+    #[test]
+    fn the_place_of_an_item_is_read_however_it_is_written() {
+        for (field, place) in [
+            ("/items/3/receiver", Some(3)),
+            ("items[3].amount", Some(3)),
+            ("ITEMS[12]", Some(12)),
+            ("items.0", Some(0)),
+            ("items", None),
+            ("items[].amount", None),
+            ("sender_batch_header", None),
+        ] {
+            assert_eq!(item_index(field), place, "{field}");
+        }
+    }
+
+    #[test]
+    fn paypals_sentence_holds_what_its_details_add() {
+        let said = |body: &str| paypal_message(serde_json::from_str(body).unwrap());
+        let rows = [
+            (r#"{"message":"Invalid request"}"#, "Invalid request"),
+            (r#"{"error":"x","error_description":"Expired"}"#, "Expired"),
+            (
+                r#"{"message":"Bad","details":[{"field":"items[0]","issue":"no"},{"issue":"why"},{"field":"b"},{}]}"#,
+                "Bad (items[0]: no; why; b)",
+            ),
+            ("{}", ""),
+        ];
+        for (body, sentence) in rows {
+            assert_eq!(said(body), sentence);
+        }
+    }
+
     #[test]
     fn patience_is_a_number_of_seconds_and_at_most_a_day() {
         let asked = |value: &str| {

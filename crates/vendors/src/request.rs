@@ -164,3 +164,105 @@ pub(crate) fn is_plain_id(text: &str) -> bool {
         && text.len() <= 255
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(
+        kind: MoneyKind,
+        path: &str,
+        account: Option<&str>,
+        key: &str,
+        body: &[u8],
+    ) -> Result<(), String> {
+        let account = account.map(String::from);
+        MoneyRequest::from_stored(kind, path.into(), account, key.into(), body.into())
+            .map(|request| assert_eq!((request.kind(), request.path(), request.key()), (kind, path, key)))
+            .map_err(|bad| bad.to_string())
+    }
+
+    #[test]
+    fn a_request_goes_where_its_kind_goes_and_nowhere_else() {
+        use MoneyKind::{Batch, Cancel, Payout, Reversal, Transfer};
+        let paths = [
+            (Transfer, "/v1/transfers"),
+            (Payout, "/v1/payouts"),
+            (Reversal, "/v1/transfers/tr_1-A/reversals"),
+            (Batch, "/v1/payments/payouts"),
+            (Cancel, "/v1/payments/payouts-item/I1/cancel"),
+        ];
+        for kind in MoneyKind::ALL {
+            let (account, body): (_, &[u8]) =
+                (if kind == Payout { Some("acct_1") } else { None }, if kind == Cancel { b"" } else { b"x" });
+            for (of, path) in paths {
+                let told = stored(kind, path, account, "k", body);
+                let wrong = format!("{} request \"k\": its path is not that of its kind", kind.as_str());
+                assert_eq!(told, if kind == of { Ok(()) } else { Err(wrong) }, "{path}");
+            }
+        }
+        for path in ["/v1/transfers//reversals", "/v1/transfers/a/b/reversals", "/v1/transfers/../reversals"]
+        {
+            assert!(stored(Reversal, path, None, "k", b"x").is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_a_payout_acts_as_an_account_and_none_goes_without_one() {
+        let payout = |account| stored(MoneyKind::Payout, "/v1/payouts", account, "k", b"x");
+        let no_account = "without a connected account it would pay our own bank";
+        let no_id = "its connected account must begin with acct_";
+        let (most, more) = (format!("acct_{}", "1".repeat(250)), format!("acct_{}", "1".repeat(251)));
+        for (account, because) in [
+            (Some("acct_1A_-z"), ""),
+            (Some(&*most), ""),
+            (Some(&*more), no_id),
+            (Some("acct_1 2"), no_id),
+            (Some("acct_é"), no_id),
+            (Some("ca_1"), no_id),
+            (Some(""), no_id),
+            (None, no_account),
+        ] {
+            let told = payout(account).err().unwrap_or_default();
+            assert_eq!(told.is_empty(), because.is_empty(), "{account:?}: {told}");
+            assert!(told.ends_with(because), "{account:?}: {told}");
+        }
+        let told = stored(MoneyKind::Transfer, "/v1/transfers", Some("acct_1"), "k", b"x").unwrap_err();
+        assert!(told.ends_with("only a payout acts as a connected account"), "{told}");
+    }
+
+    #[test]
+    fn a_key_can_stand_in_a_header_and_a_body_is_there() {
+        let transfer = |key: &str, body: &[u8]| stored(MoneyKind::Transfer, "/v1/transfers", None, key, body);
+        let (most, more) = ("k".repeat(255), "k".repeat(256));
+        for key in ["tr:ptx_1:1", &most] {
+            assert_eq!(transfer(key, b"x"), Ok(()), "{key}");
+        }
+        for key in ["", &more, "a b", "a\nb", "ké"] {
+            let told = transfer(key, b"x").unwrap_err();
+            assert!(told.ends_with("a key is 1 to 255 visible ASCII characters"), "{told}");
+        }
+        let bodiless = "every request but a cancellation has a body";
+        assert!(transfer("k", b"").unwrap_err().ends_with(bodiless));
+        let cancel = "/v1/payments/payouts-item/I1/cancel";
+        assert!(stored(MoneyKind::Cancel, cancel, None, "k", b"x").unwrap_err().ends_with(bodiless));
+    }
+
+    #[test]
+    fn what_is_logged_of_a_request_holds_no_payee() {
+        let body = b"receiver=ana@example.com".to_vec();
+        let request =
+            MoneyRequest::from_stored(MoneyKind::Transfer, "/v1/transfers".into(), None, "tr:1".into(), body);
+        let request = request.unwrap();
+        assert_eq!(format!("{request:?}"), "MoneyRequest(transfer tr:1 24 bytes)");
+        assert_eq!((request.account(), request.body()), (None, &b"receiver=ana@example.com"[..]));
+    }
+
+    #[test]
+    fn every_kind_reads_back() {
+        for kind in MoneyKind::ALL {
+            assert_eq!(MoneyKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(MoneyKind::parse("refund"), None);
+    }
+}

@@ -1,8 +1,11 @@
 //! Signatures: the genuine ones pass, and nothing else does.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use rcgen::{CertificateParams, DnType, DnValue, KeyPair};
 use url::Url;
-use vendors::signature::paypal::{PaypalHeaders, Roots, cert_url, verify};
+use vendors::signature::paypal::{MAX_AGE, PaypalHeaders, Roots, cert_url, precheck, verify};
 use vendors::signature::{self, SignatureError};
 
 use crate::specs;
@@ -67,6 +70,116 @@ fn nothing_is_accepted_unsigned() {
     ] {
         assert!(signature::stripe(&["whsec_a"], &header, BODY, NOW).is_err(), "{header}");
     }
+}
+
+/// Whoever sent it learns nothing of this; it is what our own log says.
+#[test]
+fn why_a_delivery_is_not_believed_is_told() {
+    let rows = [
+        (SignatureError::NotConfigured, "no webhook secret is configured for this vendor"),
+        (SignatureError::Header("paypal-cert-url"), "the header paypal-cert-url is missing or malformed"),
+        (SignatureError::Stale, "the delivery was signed too long ago, or the clocks differ"),
+        (
+            SignatureError::Certificate("it is expired".into()),
+            "the signing certificate is not trusted: it is expired",
+        ),
+        (SignatureError::Mismatch, "the signature is not of this body"),
+    ];
+    for (error, told) in rows {
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+const HEADERS: [(&str, &str); 5] = [
+    ("paypal-transmission-id", "dfb3be50-fd74-11e4-8bf3-77339302725b"),
+    ("paypal-transmission-time", "2026-09-21T14:13:20Z"),
+    ("paypal-transmission-sig", "c2lnbmF0dXJl"),
+    ("paypal-cert-url", "https://api.paypal.com/v1/notifications/certs/CERT-1"),
+    ("paypal-auth-algo", "SHA256withRSA"),
+];
+
+#[test]
+fn each_of_paypals_five_headers_is_needed() {
+    let without = |absent: &str| {
+        let found = |name| HEADERS.iter().find(|(known, _)| *known == name && name != absent);
+        PaypalHeaders::find(|name| found(name).map(|(_, value)| *value)).err()
+    };
+    assert_eq!(without("none of them"), None);
+    for (name, _) in HEADERS {
+        assert_eq!(without(name), Some(SignatureError::Header(name)));
+    }
+}
+
+/// Before anything is fetched for a delivery: its algorithm, its age and the form of its signature.
+#[test]
+fn what_cannot_be_a_delivery_of_paypals_is_refused_before_its_certificate_is_asked_for() {
+    let signed_at: i64 = 1_790_000_000_000_000;
+    let bytes = |length: usize| STANDARD.encode(vec![7; length]);
+    let (usual, most) = (bytes(256), bytes(1_024));
+    let headers = |sig, algo| PaypalHeaders {
+        transmission_id: HEADERS[0].1,
+        transmission_time: HEADERS[1].1,
+        transmission_sig: sig,
+        cert_url: HEADERS[3].1,
+        auth_algo: algo,
+    };
+    let good = headers(&usual, "SHA256withRSA");
+    let (minute, day) = (60_000_000, 86_400_000_000);
+    assert_eq!(MAX_AGE, 3 * day);
+    for (after, believed) in
+        [(0, true), (3 * day, true), (3 * day + 1, false), (-5 * minute, true), (-5 * minute - 1, false)]
+    {
+        let told = precheck(&good, "WH-1", signed_at + after);
+        let expected = if believed { Ok(vec![7; 256]) } else { Err(SignatureError::Stale) };
+        assert_eq!(told, expected, "{after} µs later");
+    }
+    assert_eq!(precheck(&headers(&most, "sha256WITHrsa"), "WH-1", signed_at), Ok(vec![7; 1_024]));
+    let wrong = |name| Err(SignatureError::Header(name));
+    let (short, long) = (bytes(255), bytes(1_025));
+    for sig in [&*short, &*long, "", "!"] {
+        assert_eq!(
+            precheck(&headers(sig, "SHA256withRSA"), "WH-1", signed_at),
+            wrong("paypal-transmission-sig")
+        );
+    }
+    assert_eq!(precheck(&headers(&usual, "SHA1withRSA"), "WH-1", signed_at), wrong("paypal-auth-algo"));
+    let undated = PaypalHeaders { transmission_time: "yesterday", ..good };
+    assert_eq!(precheck(&undated, "WH-1", signed_at), wrong("paypal-transmission-time"));
+    assert_eq!(precheck(&good, "", signed_at), Err(SignatureError::NotConfigured));
+}
+
+/// Any certificate that a public authority signs is genuine; only PayPal's own is believed.
+#[test]
+fn a_certificate_that_names_somebody_else_is_not_paypals() {
+    let sig = STANDARD.encode([7; 256]);
+    let found = |name: &str| {
+        if name == "paypal-transmission-sig" {
+            Some(&*sig)
+        } else {
+            HEADERS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        }
+    };
+    let headers = PaypalHeaders::find(found).unwrap();
+    let roots = Roots::for_base(&"https://api-m.paypal.com".parse().unwrap(), None).unwrap();
+    let told = |names: &[&str]| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for name in names {
+            params.distinguished_name.push(DnType::CommonName, DnValue::Utf8String((*name).into()));
+        }
+        let pem = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        match verify(&headers, BODY, "WH-1", pem.as_bytes(), &roots, NOW) {
+            Err(SignatureError::Certificate(detail)) => detail,
+            other => panic!("{names:?}: {other:?}"),
+        }
+    };
+    for name in ["messages.example.com", "paypal.com", "evilpaypal.com", "messages.paypal.com.example"] {
+        assert_eq!(told(&[name]), format!("it belongs to {name}"));
+    }
+    assert_eq!(told(&[]), "it does not name exactly one owner");
+    // PayPal's name alone is not enough: no authority that we trust has signed it.
+    let unsigned = told(&["messageverificationcerts.paypal.com"]);
+    assert!(!unsigned.contains("belongs") && !unsigned.contains("owner"), "{unsigned}");
 }
 
 /// The vector's certificate comes without the authority above it, and the root of that authority has left the
