@@ -439,15 +439,15 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
         codes.push(Code::BelowThreshold);
     }
     let Some(profile) = &facts.profile else { return codes };
-    match net.at(profile.vendor) {
-        // No vendor pays a currency that has ended, whatever its own list says.
-        _ if net.currency.ended().is_some() => codes.push(Code::CurrencyUnsupported),
-        Err(NotPayable::Currency) => codes.push(Code::CurrencyUnsupported),
-        Err(NotPayable::Amount) => codes.push(Code::AmountNotPayable),
-        Ok(_) => {}
-    }
-    if profile.currencies.as_ref().is_some_and(|has| !has.contains(&net.currency)) {
+    let told = net.at(profile.vendor);
+    // No vendor pays a currency that has ended, whatever its own list says.
+    let ended = net.currency.ended().is_some();
+    let no_account = profile.currencies.as_ref().is_some_and(|has| !has.contains(&net.currency));
+    if ended || no_account || told == Err(NotPayable::Currency) {
         codes.push(Code::CurrencyUnsupported);
+    }
+    if told == Err(NotPayable::Amount) {
+        codes.push(Code::AmountNotPayable);
     }
     let home = paypal_home_country(net.currency).filter(|_| profile.vendor == Vendor::PayPal);
     if home.is_some_and(|home| facts.country.as_deref() != Some(home)) {

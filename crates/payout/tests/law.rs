@@ -244,6 +244,40 @@ fn what_was_settled_and_comes_back_is_ours_again() {
     }
 }
 
+/// A part that was back before two people settled the rest is not what they settled; when the rest comes back too, all is ours.
+#[test]
+fn what_came_back_before_two_people_settled_is_not_settled_by_them() {
+    for otherwise in [false, true] {
+        let mut payment = Payment::at_rest(State::PayoutFailed);
+        let terms = payment.terms;
+        let stands_by_itself = law::part_account(State::PayoutFailed, &terms, false);
+        payment.write(&[law::part_back(&terms, stands_by_itself, 0, 2_000).unwrap()]);
+        payment.settle_parked(if otherwise { Parked::PaidOtherwise } else { Parked::GivenUp });
+        let settled_on = law::part_account(State::WrittenOff, &terms, otherwise);
+        payment.write(&[law::part_settled(&terms, settled_on, 2_000)]);
+        assert_eq!(payment.balance(stands_by_itself), 0);
+        assert_eq!(payment.balance(LedgerAccount::VendorBalance(Vendor::Stripe)), 2_000 - 9_800);
+        payment.take(Leg::Transfer, law::back_after_settling(&terms, otherwise, 2_000));
+        assert_eq!(payment.balance(LedgerAccount::VendorBalance(Vendor::Stripe)), 0);
+        assert_eq!(payment.balance(LedgerAccount::WrittenOff(Vendor::Stripe)), 0);
+    }
+}
+
+/// What Stripe's schedule has paid out contradicts a payment where its money was held to lie, or to be lost.
+#[test]
+fn what_is_swept_beside_the_books_is_contradicted() {
+    let contradicted = |otherwise| {
+        let states = State::ALL.iter().filter(|state| law::swept_beside(**state, otherwise).contradiction);
+        states.map(|state| state.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(contradicted(false), ["payout_failed", "payout_canceled", "written_off"]);
+    assert_eq!(
+        contradicted(true),
+        ["payout_failed", "payout_canceled"],
+        "the payee has it, as two people said"
+    );
+}
+
 /// How long a state may last, who is told then, and what can be done.
 fn limit(state: State) -> String {
     let limit = deadline::limit(state);

@@ -184,7 +184,12 @@ fn what_a_payees_account_and_country_can_take() {
     assert_eq!(at(Vendor::Stripe, "DE", None, cny), [], "the rule is PayPal's");
     let has = Some(vec![eur(0).currency]);
     assert_eq!(at(Vendor::Stripe, "DE", has.clone(), eur(500)), []);
-    assert_eq!(at(Vendor::Stripe, "DE", has, cny), [Code::CurrencyUnsupported]);
+    assert_eq!(at(Vendor::Stripe, "DE", has.clone(), cny), [Code::CurrencyUnsupported]);
+    // Stripe would still take the lev, of which nobody can have an account any more: said once, whatever the account has.
+    let bgn = Money::new(500, Currency::parse("BGN").unwrap());
+    for currencies in [None, Some(vec![bgn.currency]), has] {
+        assert_eq!(at(Vendor::Stripe, "BG", currencies, bgn), [Code::CurrencyUnsupported]);
+    }
 }
 
 #[test]
