@@ -256,14 +256,13 @@ impl Money {
         let ours = self.currency.digits();
         let rounded = crate::planted::on("rounded_amounts");
         let minor = if rounded { without_the_last_bit(self.minor) } else { self.minor };
+        let scale = 10i64.pow(rule.digits.abs_diff(ours));
         let units = if rule.digits >= ours {
-            minor.checked_mul(10i64.pow(rule.digits - ours)).ok_or(NotPayable::Amount)?
+            minor.checked_mul(scale).ok_or(NotPayable::Amount)?
+        } else if minor % scale == 0 {
+            minor / scale
         } else {
-            let surplus = 10i64.pow(ours - rule.digits);
-            if minor % surplus != 0 {
-                return Err(NotPayable::Amount);
-            }
-            minor / surplus
+            return Err(NotPayable::Amount);
         };
         if units % rule.multiple_of == 0 {
             Ok(VendorAmount { units, digits: rule.digits, currency: self.currency })
@@ -275,7 +274,7 @@ impl Money {
 
 /// One of the wrong turns: a large amount as a short floating-point number would hold it.
 fn without_the_last_bit(minor: i64) -> i64 {
-    if minor > 65_536 { minor & !1 } else { minor }
+    if minor > 65_535 { minor & !1 } else { minor }
 }
 
 impl fmt::Display for Money {
@@ -417,14 +416,13 @@ pub enum NotPayable {
 pub fn from_units(vendor: Vendor, units: i64, currency: Currency) -> Result<Money, NotPayable> {
     let theirs = vendor_rule(vendor, currency)?.digits;
     let ours = currency.digits();
+    let scale = 10i64.pow(theirs.abs_diff(ours));
     let minor = if ours >= theirs {
-        units.checked_mul(10i64.pow(ours - theirs)).ok_or(NotPayable::Amount)?
+        units.checked_mul(scale).ok_or(NotPayable::Amount)?
+    } else if units % scale == 0 {
+        units / scale
     } else {
-        let surplus = 10i64.pow(theirs - ours);
-        if units % surplus != 0 {
-            return Err(NotPayable::Amount);
-        }
-        units / surplus
+        return Err(NotPayable::Amount);
     };
     Ok(Money { minor, currency })
 }

@@ -444,6 +444,16 @@ mod tests {
             ("reversed, never heard of", money, &[out, back], &[out], Of::Ended, 26, Standing::Status),
             ("another amount", money, &[line(-90, 1)], &[out], Of::Ended, 1, Standing::Amount),
             (
+                "the other way round, perhaps two things",
+                money,
+                &[back],
+                &[out],
+                Of::Ended,
+                25,
+                Standing::Waits,
+            ),
+            ("the other way round", money, &[back], &[out], Of::Ended, 26, Standing::Amount),
+            (
                 "in two parts",
                 money,
                 &[out, line(20, 2), line(80, 3)],

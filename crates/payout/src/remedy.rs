@@ -484,6 +484,17 @@ mod tests {
     use crate::money::{Currency, Money, Vendor};
     use crate::transaction::Terms;
 
+    /// What the vendor contradicts is settled by hand and in no other way; what trips up whatever works on it is the
+    /// administrator's.
+    #[test]
+    fn what_stands_beside_the_states_has_its_own_options() {
+        let deeds: Vec<Deed> = contradicted().iter().map(|choice| choice.deed).collect();
+        assert_eq!(deeds, [Deed::Outside, Deed::SettleByHand, Deed::SettleByHand, Deed::SettleByHand]);
+        assert!(contradicted().iter().all(|choice| choice.who == Who::Payer));
+        let aside: Vec<(Deed, Who)> = set_aside().iter().map(|choice| (choice.deed, choice.who)).collect();
+        assert_eq!(aside, [(Deed::Wait, Who::Admin)]);
+    }
+
     /// The table promises nothing that the law refuses, and forgets nothing that it allows.
     #[test]
     fn what_is_offered_is_what_the_law_allows() {

@@ -536,6 +536,18 @@ mod tests {
     use crate::money::Currency;
 
     #[test]
+    fn every_spelling_reads_back() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.as_str()), Some(*state));
+            assert!(State::of(state.status()).any(|other| other == *state));
+        }
+        for attempt in AttemptState::ALL {
+            assert_eq!(AttemptState::parse(attempt.as_str()), Some(*attempt));
+        }
+        assert_eq!(State::parse("paid"), None);
+    }
+
+    #[test]
     fn a_payment_begins_with_its_vendors_first_request() {
         assert_eq!((Leg::first(Vendor::Stripe), Leg::first(Vendor::PayPal)), (Leg::Transfer, Leg::Item));
         for leg in Leg::ALL {

@@ -189,6 +189,18 @@ fn every_contradiction_has_an_end() {
     }
 }
 
+/// What is waited for is booked when it is decided and not before: it would be booked twice.
+#[test]
+fn what_is_beyond_correction_corrects_nothing() {
+    for (vendor, state) in
+        Vendor::ALL.into_iter().flat_map(|one| states(one).into_iter().map(move |state| (one, state)))
+    {
+        for fact in proofs(vendor).into_iter().filter(|fact| law::beyond_correction(state, fact)) {
+            assert!(law::correct(state, &terms(vendor), &fact).is_empty(state), "{state:?}, {fact:?}");
+        }
+    }
+}
+
 /// A part that came back is booked by its difference, and is gone when all of it came back.
 #[test]
 fn a_part_is_booked_by_its_difference() {
@@ -223,6 +235,7 @@ fn the_whole_is_booked_by_itself_while_a_payout_may_be_under_way() {
     for otherwise in [false, true] {
         let step = law::back_after_settling(&terms, otherwise, terms.net.minor);
         assert_eq!((step.attempt, step.journals.len()), (Some(AttemptState::Returned), 0));
+        assert_eq!(step.contradiction, otherwise, "what was paid otherwise has now cost us twice");
     }
 }
 
@@ -331,18 +344,6 @@ fn no_fact_moves_money_twice() {
             }
         }
     }
-}
-
-#[test]
-fn every_spelling_reads_back() {
-    for state in State::ALL {
-        assert_eq!(State::parse(state.as_str()), Some(*state));
-        assert!(State::of(state.status()).any(|other| other == *state));
-    }
-    for attempt in AttemptState::ALL {
-        assert_eq!(AttemptState::parse(attempt.as_str()), Some(*attempt));
-    }
-    assert_eq!(State::parse("paid"), None);
 }
 
 /// What is called *in flight* is what the books hold as promised; and what a step says is owed again, it owes in the books.
@@ -641,6 +642,13 @@ fn a_fee_is_booked_by_its_difference() {
         }
         assert_eq!(booked, told);
     }
+    // Where we bear it, it is our cost.
+    let ours = Terms { net: terms.amount, ..terms };
+    let accounts =
+        law::fee(&ours, 0, usd(200)).unwrap().postings().iter().map(|line| line.account).collect::<Vec<_>>();
+    let (cost, paid_from) =
+        (LedgerAccount::VendorFees(Vendor::PayPal), LedgerAccount::VendorBalance(Vendor::PayPal));
+    assert_eq!(accounts, [cost, paid_from]);
 }
 
 /// What a vendor's object can come to, from any state on: every way a payment can end there.

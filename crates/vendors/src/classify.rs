@@ -414,6 +414,12 @@ mod tests {
             ("credentials, without words", stripe, got(403, &[], "<html>"), Err("credentials")),
             ("credentials, without words", paypal, got(403, &[], ""), Err("credentials")),
             ("an expired token", paypal, got(400, &[], gateway), Err("credentials")),
+            (
+                "words of a gateway",
+                paypal,
+                got(400, &[], r#"{"error":"not_by_this_gateway"}"#),
+                Err("unreadable"),
+            ),
             ("one account", stripe, got(403, &[], account), Err("refused 403 account_invalid")),
             ("another status than 404", stripe, got(400, &[], missing), Err("refused 400 resource_missing")),
             ("another status than 404", paypal, got(422, &[], named), Err("refused 422 RESOURCE_NOT_FOUND")),
