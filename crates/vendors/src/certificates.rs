@@ -145,3 +145,27 @@ impl Http {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_not_asked_for_again_because_another_is() {
+        let url = |name: &str| Url::parse(&format!("https://api.paypal.com/{name}")).unwrap();
+        let mut kept = Kept::default();
+        kept.failed.insert(url("a"), (MINUTE_US, "a answered 404".into()));
+        assert!(kept.may_ask(MINUTE_US - 1), "of another name");
+        let told = kept.known(&url("a"), MINUTE_US - 1);
+        assert_eq!(told, Some(Err(NoCertificate::Failed("a answered 404".into()))));
+        assert_eq!(kept.known(&url("a"), MINUTE_US), None, "its minute is over");
+        assert!(kept.may_ask(MINUTE_US) && kept.failed.is_empty(), "and it is forgotten");
+    }
+
+    #[test]
+    fn why_there_is_no_certificate_is_told() {
+        let later = "too many certificates were asked for; this one is asked for later";
+        assert_eq!(NoCertificate::Later.to_string(), later);
+        assert_eq!(NoCertificate::Failed("a answered 404".into()).to_string(), "a answered 404");
+    }
+}

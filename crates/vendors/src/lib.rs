@@ -233,3 +233,42 @@ impl From<BadRequest> for ReadError {
         Self::Unreachable(bad.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_doubt_is_read_as_it_is_written() {
+        for why in Why::ALL {
+            assert_eq!(Why::parse(why.as_str()), Some(why));
+        }
+        assert_eq!(Why::parse("failed"), None);
+    }
+
+    /// Only where the vendor's contract says so has nothing been executed: everything else may have moved money.
+    #[test]
+    fn what_may_have_moved_money_is_everything_that_a_contract_does_not_exclude() {
+        let harmless: Vec<&str> =
+            Why::ALL.iter().filter(|why| !why.may_have_executed()).map(|why| why.as_str()).collect();
+        assert_eq!(harmless, ["not_sent", "rate_limited", "lock_timeout", "credentials"]);
+    }
+
+    #[test]
+    fn what_came_of_a_question_is_told_in_a_sentence() {
+        let refused = ReadError::Refused { code: "nope".into(), message: "Not so.".into(), status: 422 };
+        let rows = [
+            (ReadError::Missing, "the vendor has no such object"),
+            (ReadError::Credentials("401".into()), "the vendor does not accept the credentials: 401"),
+            (ReadError::RateLimited { retry_after_s: Some(7) }, "the vendor asks to wait 7 s"),
+            (ReadError::RateLimited { retry_after_s: None }, "the vendor asks to slow down"),
+            (refused, "the vendor refused with 422 nope: Not so."),
+            (ReadError::Unreachable("cut".into()), "the vendor could not be reached: cut"),
+            (ReadError::Unreadable("html".into()), "the vendor's answer could not be read: html"),
+            (ReadError::from(BadRequest("no key".into())), "the vendor could not be reached: no key"),
+        ];
+        for (error, sentence) in rows {
+            assert_eq!(error.to_string(), sentence);
+        }
+    }
+}

@@ -101,6 +101,13 @@ async fn what_breaks_after_the_first_byte_is_unknown() {
         assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NoAnswer);
         assert_eq!(log.lock().unwrap().len(), 1, "sent once");
     }
+    let whole = [
+        format!("HTTP/1.1 500 X\r\ncontent-length: {MAX_BODY_BYTES}\r\n\r\n").into_bytes(),
+        vec![b' '; MAX_BODY_BYTES],
+    ];
+    let whole = whole.concat();
+    let (base, _) = server::start(move |_| Reply::Bytes(whole.clone())).await;
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::ServerError, "it just fits");
     let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BODY_BYTES + 1);
     let huge = [huge.into_bytes(), vec![b' '; MAX_BODY_BYTES + 1]].concat();
     let (base, _) = server::start(move |_| Reply::Bytes(huge.clone())).await;
@@ -344,6 +351,65 @@ async fn strangers_cannot_have_certificates_asked_for_without_end() {
         let _ = ask(name, 2 * MINUTE).await;
     }
     assert_eq!(*ask("/good", 2 * MINUTE).await.unwrap(), *b"pem", "what is known is there at once");
+}
+
+#[tokio::test]
+async fn the_certificates_in_use_are_fetched_once_each_until_there_are_too_many() {
+    const MINUTE: i64 = 60_000_000;
+    let (base, log) = server::start(|_| Reply::Whole(200, "pem".into())).await;
+    let http = Http::new().unwrap();
+    let ask = async |number: i64, now| {
+        http.fetch_certificate(&base.join(&format!("/{number}")).unwrap(), now).await.unwrap();
+        log.lock().unwrap().len()
+    };
+    for number in 0..64 {
+        assert_eq!(ask(number, number * MINUTE).await, number as usize + 1);
+        assert_eq!(ask(0, number * MINUTE).await, number as usize + 1, "the first is kept beside {number}");
+    }
+    assert_eq!(ask(64, 64 * MINUTE).await, 65, "only a stranger asks for so many: all are forgotten");
+    assert_eq!(ask(0, 65 * MINUTE).await, 66);
+}
+
+/// What a vendor said is kept for whoever must show it; each answer to a money request once.
+#[tokio::test]
+async fn the_last_answer_to_a_money_request_is_kept() {
+    let (base, _) = server::start(|asked| match &*asked.path {
+        "/v1/transfers" => Reply::Whole(402, r#"{"error":{"code":"balance_insufficient"}}"#.into()),
+        "/v1/oauth2/token" => token(asked).unwrap(),
+        _ => Reply::Whole(422, r#"{"name":"INSUFFICIENT_FUNDS"}"#.into()),
+    })
+    .await;
+    let kept = vendors::http::Kept::default();
+    let body = |kept: &vendors::http::Kept| kept.take().map(|answer| (answer.status, answer.body.len()));
+    assert_eq!(body(&kept), None);
+    stripe(&base).keeping(&kept).send_transfer(&a_transfer()).await;
+    assert_eq!(body(&kept), Some((402, 41)));
+    assert_eq!(body(&kept), None, "it was taken");
+    paypal(&base, Arc::new(|| 0)).keeping(&kept).send_batch(&a_batch()).await;
+    assert_eq!(body(&kept), Some((422, 29)), "the token's answer is not kept");
+    stripe(&base).send_transfer(&a_transfer()).await;
+    assert_eq!(body(&kept), None, "only who was asked to keep does");
+}
+
+/// Whoever compares clocks is told when we asked, when we were answered, and what the answer calls now.
+#[tokio::test]
+async fn the_date_of_an_answer_is_told_beside_our_own_time() {
+    let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+    let (base, _) = server::start(move |_| {
+        Reply::Bytes(format!("HTTP/1.1 200 X\r\ndate: {date}\r\ncontent-length: 2\r\n\r\n{{}}").into())
+    })
+    .await;
+    let (now, heard) = (AtomicI64::new(0), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let told = Arc::clone(&heard);
+    let watch = vendors::http::Watch {
+        clock: Arc::new(move || now.fetch_add(5, Ordering::SeqCst)),
+        told: Arc::new(move |asked, answered, date: &str| {
+            told.lock().unwrap().push((asked, answered, date.to_owned()))
+        }),
+    };
+    let watched = Stripe::new(Http::new().unwrap().watched(watch), base, "sk_test_hidden").unwrap();
+    watched.send_transfer(&a_transfer()).await;
+    assert_eq!(*heard.lock().unwrap(), [(0, 5, date.to_owned())]);
 }
 
 #[test]
