@@ -11,6 +11,8 @@ mod contract;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod server;
