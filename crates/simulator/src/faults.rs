@@ -164,22 +164,6 @@ fn once() -> u32 {
     1
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_skips_then_strikes_then_is_gone() {
-        let mut faults = Faults::default();
-        let kind = FaultKind::AnswerLost;
-        faults.plant(Fault { vendor: Vendor::Stripe, call: Call::Transfer, kind, skip: 1, times: 2 });
-        let hits: Vec<bool> =
-            (0..4).map(|_| faults.strike(Vendor::Stripe, Some(Call::Transfer)).is_some()).collect();
-        assert_eq!(hits, [false, true, true, false]);
-        assert!(faults.strike(Vendor::Stripe, Some(Call::Payout)).is_none());
-    }
-}
-
 /// Replaces each status in an answer, at any depth, by one that no document names.
 pub(crate) fn echo_other_status(answer: &mut Answer) {
     let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
@@ -203,3 +187,19 @@ fn rename_statuses(body: &mut Value) {
 }
 
 const STATUS_FIELDS: [&str; 3] = ["status", "transaction_status", "batch_status"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_skips_then_strikes_then_is_gone() {
+        let mut faults = Faults::default();
+        let kind = FaultKind::AnswerLost;
+        faults.plant(Fault { vendor: Vendor::Stripe, call: Call::Transfer, kind, skip: 1, times: 2 });
+        let hits: Vec<bool> =
+            (0..4).map(|_| faults.strike(Vendor::Stripe, Some(Call::Transfer)).is_some()).collect();
+        assert_eq!(hits, [false, true, true, false]);
+        assert!(faults.strike(Vendor::Stripe, Some(Call::Payout)).is_none());
+    }
+}
