@@ -115,7 +115,7 @@ pub async fn settle_by_hand(
         look_at_the_batch(tx, app, &attempts, finding).await?;
         // What the vendor says of an earlier attempt is another matter: it was not asked about.
         if waiting.is_none() {
-            transactions::settle_contradiction(tx, id).await?;
+            contradictions::settle(tx, id, settled_of(finding)).await?;
         }
         contradictions::forget_opinion(tx, id).await?;
         note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
@@ -139,6 +139,14 @@ pub fn called_not_made(attempt: &Attempt) -> bool {
 fn denied(attempts: &[Attempt], finding: &Finding) -> bool {
     let Finding::Made { attempt, .. } = finding else { return false };
     attempts.iter().any(|one| one.id == *attempt && called_not_made(one))
+}
+
+/// Of which attempt a finding settles what the vendor contradicted. *Not made* is said after every one was looked for.
+fn settled_of(finding: &Finding) -> Option<AttemptId> {
+    match finding {
+        Finding::Made { attempt, .. } => Some(*attempt),
+        Finding::NotMade { .. } => None,
+    }
 }
 
 /// The attempt that waits for a person and that a finding is about. Calling back moves no money, so it comes last.

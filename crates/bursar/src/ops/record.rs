@@ -3,6 +3,8 @@
 //! Answers of our own calls, webhooks, polls and hand refreshes all end here, and so do the steps that people's commands
 //! lead to. What is deliberately not here: deciding (that is `payout::law`) and talking to vendors.
 
+mod contradiction;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use payout::ids::{AttemptId, BatchId, TransactionId};
@@ -17,9 +19,6 @@ use super::second_payments;
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx, audit, contradictions};
-
-/// For so long an answer of before may still come in, of a worker that was slow.
-const OLDER_ANSWER_US: i64 = 600_000_000;
 
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
@@ -303,7 +302,7 @@ impl Case {
             sheet.lines.push(line(heard, heard.fact.as_str(), now));
         }
         if contradicts {
-            self.contradicted(place, heard, now, sheet);
+            self.contradicted(place, heard, step.also, now, sheet);
         }
         if let Some(next) = step.attempt {
             self.move_attempt(place, next, heard, now);
@@ -340,50 +339,6 @@ impl Case {
             return law::swept_beside(of.state, of.otherwise_at.is_some());
         }
         law::on(of.state, attempt.state, &of.terms, fact)
-    }
-
-    /// Whether the vendor shows as made or paid what had ended here: a bank payout of which people had said that it was not
-    /// made, or what the vendor itself had called failed or returned. Of the latter an older answer may still say so for a
-    /// while, and then means nothing.
-    fn denies_an_end(&self, place: usize, fact: &Fact, now: i64) -> bool {
-        let attempt = &self.attempts[place];
-        let reason = attempt.reason_code.as_deref();
-        let by_people = reason == Some("not_made");
-        let for_long = attempt.ended_at.is_some_and(|at| now.saturating_sub(at) > OLDER_ANSWER_US);
-        match (attempt.state, fact) {
-            (AttemptState::Failed, Fact::PayoutMade) => by_people,
-            // One whose reason was taken back has failed no more: people have settled that it was paid.
-            (AttemptState::Failed, Fact::PayoutPaid) => by_people || (for_long && reason.is_some()),
-            (AttemptState::Returned, Fact::ItemPaid) => for_long,
-            (_, _) => false,
-        }
-    }
-
-    /// A contradiction is told once, until somebody has settled it.
-    fn is_news(&self, place: usize, fact: &Fact) -> bool {
-        // Its reason was taken back: people have settled that it was paid, and it was counted then.
-        let attempt = &self.attempts[place];
-        if attempt.state == AttemptState::Failed && attempt.reason_code.is_none() {
-            return false;
-        }
-        let told = fact.reason().is_some_and(|reason| {
-            let known = self.attempts[place].reason_code.as_deref();
-            known == Some(reason.code.as_str())
-        });
-        self.transaction.contradicted_at.is_none() && !told
-    }
-
-    fn contradicted(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
-        tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
-            "the vendor contradicts what was final here; a person must look");
-        sheet.lines.push(line(heard, "contradiction", now));
-        self.transaction.contradicted_at = Some(now);
-        self.touched = true;
-        if let Some(reason) = heard.fact.reason() {
-            self.attempts[place].reason_code = Some(reason.code.clone());
-            self.attempts_touched.push(self.attempts[place].id);
-        }
-        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
     }
 
     /// Books what the vendor takes for itself for an attempt, by the difference from what is booked for it.
@@ -473,20 +428,6 @@ impl Case {
             });
             self.attempts_touched.push(attempt.id);
             sheet.journals.extend(ends.map(|journal| (id.clone(), None, journal)));
-        }
-    }
-
-    /// What is told about an object that another payment carries moves nothing: a person must look.
-    fn doubt(&mut self, heard: &Heard, object: &str, now: i64, sheet: &mut Sheet) {
-        tracing::error!(transaction = %heard.transaction, object,
-            "this object belongs to another payment; nothing was recorded, a person must look");
-        metrics::counter!("bursar_alarms_total").increment(1);
-        if self.transaction.contradicted_at.is_none() {
-            let detail = format!("{object} belongs to another payment; nothing was recorded");
-            sheet.lines.push(Line { detail: Some(detail), ..line(heard, "contradiction", now) });
-            self.transaction.contradicted_at = Some(now);
-            self.touched = true;
-            sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
         }
     }
 
@@ -782,6 +723,7 @@ fn made_change(id: AttemptId, (vendor_id, state): &(String, AttemptState), now: 
         ended_at: (*state == AttemptState::Succeeded).then_some(now),
         fee_minor: 0,
         reversed_minor: 0,
+        contradicted_at: None,
     }
 }
 
@@ -796,5 +738,6 @@ fn attempt_change(attempt: &Attempt) -> AttemptChange {
         ended_at: attempt.ended_at,
         fee_minor: attempt.fee_minor,
         reversed_minor: attempt.reversed_minor,
+        contradicted_at: attempt.contradicted_at,
     }
 }

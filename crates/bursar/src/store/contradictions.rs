@@ -40,14 +40,20 @@ pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
-/// Takes the mark of a contradiction away, once a person has settled it.
+/// A person has settled what the vendor contradicted of this attempt, or of all of the payment's where none is named. The
+/// payment is held for as long as anything is left.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn settle_contradiction(tx: &mut Tx, id: TransactionId) -> Result<u64> {
-    let sql =
-        "UPDATE payout_transaction SET contradicted_at = NULL WHERE id = $1 AND contradicted_at IS NOT NULL";
-    tx.run(sqlx::query(sql).bind(id.to_string())).await
+pub async fn settle(tx: &mut Tx, id: TransactionId, attempt: Option<AttemptId>) -> Result<()> {
+    let sql = "UPDATE attempt SET contradicted_at = NULL WHERE transaction_id = $1 AND contradicted_at IS NOT NULL \
+               AND id = COALESCE($2, id)";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(attempt.map(|one| one.to_string()));
+    tx.run(query).await?;
+    let sql = "UPDATE payout_transaction SET contradicted_at = (SELECT MAX(a.contradicted_at) FROM attempt a \
+               WHERE a.transaction_id = payout_transaction.id) WHERE id = $1 AND contradicted_at IS NOT NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await?;
+    Ok(())
 }
 
 /// Takes back why an attempt had failed, that people called it not made or what its vendor said then: it is known now that it

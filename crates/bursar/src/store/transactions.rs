@@ -14,7 +14,6 @@ use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-pub use super::contradictions::settle_contradiction;
 use super::scope::Scope;
 pub use super::timeline::{Line, ReadLine, timeline, write_timeline};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
@@ -172,10 +171,12 @@ pub struct Attempt {
     pub fee_minor: i64,
     /// What the books hold as come back of it while it was not all of it.
     pub reversed_minor: i64,
+    /// When the vendor contradicted how it ended, until somebody has settled it.
+    pub contradicted_at: Option<i64>,
 }
 
 const ATTEMPT: &str = "SELECT id, transaction_id, leg, number, state, submission_id, vendor_id, reason_code, \
-                       first_sent_at, ended_at, fee_minor, reversed_minor FROM attempt";
+                       first_sent_at, ended_at, fee_minor, reversed_minor, contradicted_at FROM attempt";
 
 fn attempt(row: &AnyRow) -> Result<Attempt> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -193,6 +194,7 @@ fn attempt(row: &AnyRow) -> Result<Attempt> {
         ended_at: row.try_get(9)?,
         fee_minor: row.try_get(10)?,
         reversed_minor: row.try_get(11)?,
+        contradicted_at: row.try_get(12)?,
     })
 }
 
@@ -650,6 +652,8 @@ pub struct AttemptChange {
     pub fee_minor: i64,
     /// What the books hold as come back of it while it was not all of it.
     pub reversed_minor: i64,
+    /// When the vendor contradicted how it ended, until somebody has settled it.
+    pub contradicted_at: Option<i64>,
 }
 
 /// Writes what steps change of attempts.
@@ -669,13 +673,15 @@ pub async fn write_attempts(tx: &mut Tx, changes: &[AttemptChange]) -> Result<()
             change.ended_at.into(),
             change.fee_minor.into(),
             change.reversed_minor.into(),
+            change.contradicted_at.into(),
         ]);
     }
     let sql = "WITH v (id, state, vendor_id, submission_id, reason_code, first_sent_at, ended_at, fee_minor, \
-               reversed_minor) AS (VALUES {rows}) \
+               reversed_minor, contradicted_at) AS (VALUES {rows}) \
                UPDATE attempt SET state = v.state, vendor_id = v.vendor_id, submission_id = v.submission_id, \
                reason_code = v.reason_code, first_sent_at = v.first_sent_at, ended_at = v.ended_at, \
-               fee_minor = v.fee_minor, reversed_minor = v.reversed_minor FROM v WHERE attempt.id = v.id";
+               fee_minor = v.fee_minor, reversed_minor = v.reversed_minor, contradicted_at = v.contradicted_at \
+               FROM v WHERE attempt.id = v.id";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
 }

@@ -71,7 +71,9 @@ impl Case {
         if !waiting.is_empty() || self.transaction.contradicted_at.is_none() {
             return waiting;
         }
-        self.attempts.iter().filter(|one| one.state.ended()).collect()
+        // What people have settled as paid beside another is counted, and nothing is asked about it any more.
+        let counted = |one: &Attempt| one.state == AttemptState::Failed && one.reason_code.is_none();
+        self.attempts.iter().filter(|one| one.state.ended() && !counted(one)).collect()
     }
 
     /// The attempts that an object may be about: the open ones, and where there are none those that people have called not

@@ -90,6 +90,7 @@ mod tests {
             ended_at: None,
             fee_minor: 0,
             reversed_minor: 0,
+            contradicted_at: None,
         }
     }
 

@@ -21,6 +21,7 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    two_contradictions,
     swept_in_a_word_nobody_knows,
     a_balance_that_cannot_be_read,
     given_up_and_swept_after_a_month,

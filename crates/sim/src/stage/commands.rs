@@ -289,6 +289,8 @@ enum Bound {
 enum Made {
     /// By what the vendor has for that transaction.
     As(TransactionId),
+    /// By the first transfer that it has for that transaction.
+    First(TransactionId),
     /// By the newest payout that Stripe's schedule has made from their balance.
     BySchedule,
 }
@@ -346,6 +348,9 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
         ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None, by),
         ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(Made::As(about(who).await?)), by),
+        ("settle", [who, "made", "first"]) => {
+            Bound::Settle(about(who).await?, Some(Made::First(about(who).await?)), by)
+        }
         ("settle", [who, "made", "by-schedule"]) => {
             Bound::Settle(about(who).await?, Some(Made::BySchedule), by)
         }
@@ -411,6 +416,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             let finding = match finding {
                 None => ask::not_made(work, id).await?,
                 Some(Made::As(of)) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
+                Some(Made::First(of)) => ask::found(work, id, &first_transfer(&desk.simulator, of)).await?,
                 Some(Made::BySchedule) => ask::found(work, id, &swept_from(&desk.simulator, id)).await?,
             };
             let who = desk.person(by).await?;
@@ -431,6 +437,13 @@ fn swept_from(simulator: &Simulator, transaction: TransactionId) -> String {
     let to = to.map(|line| line.destination);
     let swept = books.payouts.into_iter().rfind(|line| line.automatic && line.account == to);
     swept.map_or(of, |line| line.id)
+}
+
+fn first_transfer(simulator: &Simulator, transaction: TransactionId) -> String {
+    let of = transaction.to_string();
+    let found =
+        simulator.books().transfers.into_iter().find(|line| line.transfer_group.as_deref() == Some(&of));
+    found.map_or(of, |line| line.id)
 }
 
 /// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.
