@@ -12,6 +12,7 @@ use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 
 use super::answer::Looked;
 use super::pace::About;
+use super::prove::payouts_again;
 pub use super::prove::{found, not_made, parked};
 use super::{Work, connect, settle};
 use crate::app::Actor;
@@ -125,7 +126,7 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
 }
 
 /// Before the transfer of parked money is asked back, or money that was given up is freed: somebody may have reversed it at
-/// Stripe already, or Stripe's own schedule may have paid it out. Answers the payment as it is then; its rewards are free when
+/// Stripe already, Stripe's own schedule may have paid it out, or a bank payout that was called not made may be out after all. Answers the payment as it is then; its rewards are free when
 /// the money was found to be back.
 ///
 /// # Errors
@@ -141,7 +142,7 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
-    let looked = settle::look(work, id).await?;
+    let looked = settle::look(work, id).await?.max(payouts_again(work, id).await?);
     if !(given_up && looked == Looked::NotShown) {
         known(looked)?;
     }
@@ -174,8 +175,8 @@ pub(super) fn known(looked: Looked) -> Result<()> {
 }
 
 /// Before a failed payment is sent again: what Stripe says of the payee's account, and, where the money lies in their balance,
-/// whether the transfer still stands and nothing has paid it out. What was reversed at Stripe is recorded, and the payment then
-/// refuses; were it sent, it would be paid out of another payment's money.
+/// whether the transfer still stands and nothing has paid it out, not even a bank payout that was called not made. What is found
+/// is recorded, and the payment then refuses; were it sent, it would be paid out of another payment's money.
 ///
 /// # Errors
 /// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
@@ -194,7 +195,7 @@ pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     if !attempts.iter().any(stands) || !may_ask(work, &found).await? {
         return Ok(());
     }
-    known(settle::look(work, id).await?)
+    known(settle::look(work, id).await?.max(payouts_again(work, id).await?))
 }
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the

@@ -11,16 +11,19 @@ use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked as Outcome;
 use super::swept::{self, Trace};
 use super::{Work, ask, send, settle, verdict};
+use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, events, named};
+use crate::transact;
 
 /// Looks begin a day before the payment: what identifies an object is our attempt on it, never its time.
 const EARLIER_S: i64 = 86_400;
@@ -438,6 +441,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
         // It may be with the payee, or back with us, without anybody having been told.
         let looked = settle::look(work, id).await?;
+        let looked = looked.max(payouts_again(work, id).await?);
         if looked == Outcome::NotAnswered {
             ask::known(looked)?;
         }
@@ -459,6 +463,62 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         Ok(_) | Err(ReadError::Missing | ReadError::Refused { .. }) => Ok(()),
         Err(error) => Err(unreachable(&error)),
     }
+}
+
+/// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
+/// made: those that people have called not made, and those that were absent when they were looked for. One that is out after
+/// all is a contradiction: the money that lies there is another payment's.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn payouts_again(work: &Work, id: TransactionId) -> Result<Outcome> {
+    let case = Case::read(&mut work.app.store.read().await?, id).await?;
+    let of = &case.transaction;
+    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+    let unproven = |one: &&Attempt| {
+        let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
+        failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
+    };
+    let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
+    if suspects.is_empty() {
+        return Ok(Outcome::Through);
+    }
+    let (Some(stripe), Some(account)) =
+        (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
+    else {
+        return Ok(Outcome::NotAnswered);
+    };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Outcome::NotAnswered);
+    }
+    let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
+        Ok(shown) => shown,
+        Err(ReadError::Missing | ReadError::Refused { .. }) => return Ok(Outcome::NotShown),
+        Err(_) => return Ok(Outcome::NotAnswered),
+    };
+    let (mut looked, mut heard) = (Outcome::Through, Vec::new());
+    for attempt in suspects {
+        match shown.out((&case, attempt)) {
+            Has::Nothing => {}
+            Has::NotSaid => looked = Outcome::NotShown,
+            Has::It => heard.push(Heard {
+                transaction: id,
+                attempt: attempt.id,
+                fact: Fact::FoundAfterAll(Leg::Payout),
+                vendor_id: None,
+                submission: None,
+                source: "poll",
+                detail: Some("Stripe shows a bank payout that carries this attempt".to_owned()),
+                event_id: None,
+            }),
+        }
+    }
+    if !heard.is_empty() {
+        let app = &work.app;
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+        app.nudge.tell_watchers();
+    }
+    Ok(looked)
 }
 
 /// What the vendor shows of an attempt's money.
@@ -493,7 +553,9 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
             Has::any(stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
-            Some(account) => payout_out(stripe, &account, (case, attempt)).await,
+            Some(account) => {
+                Payouts::read(stripe, &account, case.since()).await.map(|shown| shown.out((case, attempt)))
+            }
             None => Ok(Has::NotSaid),
         },
         Leg::Reversal => match case.reversed(attempt) {
@@ -507,29 +569,52 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
     })
 }
 
-/// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names by
-/// our key: the payee can write over the first, but not over the others.
-async fn payout_out(stripe: &Stripe, account: &ConnectedAccount, of: (&Case, &Attempt)) -> Shown {
-    let ours = of.1.id.to_string();
-    let named = named_payout(stripe, account, of).await?;
-    let all = stripe.payouts_since(account, of.0.since()).await?;
-    let is_it = |one: &&bank::Payout| {
-        one.metadata.get("attempt") == Some(&ours)
-            || named.as_ref() == Some(&one.id)
-            || of.1.vendor_id.as_ref() == Some(&one.id)
-    };
-    let over =
-        |one: &bank::Payout| matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
-    let found: Vec<&bank::Payout> = all.iter().filter(is_it).collect();
-    // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
-    // knows, nothing is said of ours.
-    let hidden = named.as_ref().is_some_and(|named| found.iter().all(|one| one.id != *named));
-    let net = Some(of.0.transaction.terms.net);
-    let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
-    if hidden || found.iter().any(|one| odd(one)) {
-        return Ok(Has::NotSaid);
+/// The bank payouts of an account, and the events of Stripe's that name the keys they were made under.
+struct Payouts {
+    all: Vec<bank::Payout>,
+    created: Vec<StripeEvent>,
+}
+
+impl Payouts {
+    async fn read(
+        stripe: &Stripe,
+        account: &ConnectedAccount,
+        since: i64,
+    ) -> std::result::Result<Self, ReadError> {
+        let created = stripe.payout_created_events(account, since).await?;
+        Ok(Self { all: stripe.payouts_since(account, since).await?, created })
     }
-    Ok(Has::any(found.into_iter().any(|one| !over(one))))
+
+    /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+    fn named(&self, (case, attempt): (&Case, &Attempt)) -> Option<&String> {
+        let key = &case.carrier(attempt)?.key;
+        self.created.iter().find(|event| event.idempotency_key.as_ref() == Some(key))?.object_id.as_ref()
+    }
+
+    /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names
+    /// by our key: the payee can write over the first, but not over the others.
+    fn out(&self, of: (&Case, &Attempt)) -> Has {
+        let ours = of.1.id.to_string();
+        let named = self.named(of);
+        let is_it = |one: &&bank::Payout| {
+            one.metadata.get("attempt") == Some(&ours)
+                || named == Some(&one.id)
+                || of.1.vendor_id.as_ref() == Some(&one.id)
+        };
+        let over = |one: &bank::Payout| {
+            matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
+        };
+        let found: Vec<&bank::Payout> = self.all.iter().filter(is_it).collect();
+        // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
+        // knows, nothing is said of ours.
+        let hidden = named.is_some_and(|named| found.iter().all(|one| one.id != *named));
+        let net = Some(of.0.transaction.terms.net);
+        let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
+        if hidden || found.iter().any(|one| odd(one)) {
+            return Has::NotSaid;
+        }
+        Has::any(found.into_iter().any(|one| !over(one)))
+    }
 }
 
 /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
@@ -538,10 +623,8 @@ async fn named_payout(
     account: &ConnectedAccount,
     (case, attempt): (&Case, &Attempt),
 ) -> std::result::Result<Option<String>, ReadError> {
-    let Some(carrier) = case.carrier(attempt) else { return Ok(None) };
-    let events = stripe.payout_created_events(account, case.since()).await?;
-    let named = events.into_iter().find(|event| event.idempotency_key.as_ref() == Some(&carrier.key));
-    Ok(named.and_then(|event| event.object_id))
+    let created = stripe.payout_created_events(account, case.since()).await?;
+    Ok(Payouts { all: Vec::new(), created }.named((case, attempt)).cloned())
 }
 
 /// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.

@@ -21,6 +21,8 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    called_not_made_and_fetched_back,
+    called_not_made_and_sent_again,
     two_contradictions,
     swept_in_a_word_nobody_knows,
     a_balance_that_cannot_be_read,
