@@ -264,7 +264,9 @@ fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &
     let mut tell = |what: String| {
         told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
     };
-    if !place.gone.contains(&flow.gone()) || !place.arrived.contains(&flow.arrived) {
+    // Of a contradicted payment the vendor says something else than its state, and people are told so.
+    let apart = !place.gone.contains(&flow.gone()) || !place.arrived.contains(&flow.arrived);
+    if apart && of.contradicted_at.is_none() {
         tell(format!("I01, I14: at the vendor {flow:?}"));
     }
     let on_balance = posted.of("vendor_balance:", of.id);
