@@ -74,7 +74,11 @@ async fn a_refused_connection_is_not_sent() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base: Url = format!("http://{}", free.local_addr().unwrap()).parse().unwrap();
     drop(free);
-    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NotSent);
+    let Outcome::Unknown(doubt) = stripe(&base).send_transfer(&a_transfer()).await else {
+        panic!("nobody was there");
+    };
+    assert_eq!(doubt.why, Why::NotSent);
+    assert!(doubt.detail.contains("refused"), "what lies under the error is told: {}", doubt.detail);
     let nowhere: Url = "http://no-such-host.invalid".parse().unwrap();
     assert_eq!(why(stripe(&nowhere).send_transfer(&a_transfer()).await), Why::NotSent);
     assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), Why::NotSent);
@@ -421,6 +425,7 @@ fn secrets_are_never_shown() {
     for secret in ["hidden", "Bearer", "Basic", "ana@example.com"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+    assert!(shown.contains("POST /v1/transfers"), "what it was is shown: {shown}");
     assert!(request.headers.iter().any(|(_, value)| value.is_sensitive()));
 }
 
