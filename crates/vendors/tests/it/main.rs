@@ -3,6 +3,8 @@
 //! `cfg(test)` on each part tells the lints that these are tests, where a surprise should panic.
 
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod client;
