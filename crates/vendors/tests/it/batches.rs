@@ -2,8 +2,10 @@
 //! (`recorded`), and that a batch adds up over its pages (`client`).
 
 use ::payout::money::{Currency, Money, Vendor};
-use vendors::MoneyRequest;
+use ::payout::transaction::Fact;
+use vendors::http::{Answer, Received};
 use vendors::paypal::batch::{self, Batch, BatchOrder, Item, ItemOrder, difference};
+use vendors::{MoneyRequest, Outcome, paypal};
 
 fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::USD)
@@ -114,5 +116,74 @@ fn a_fee_is_taken_when_the_money_has_arrived() {
         ("FAILED", false),
     ] {
         assert_eq!(fee(status), taken.then(|| usd(25)), "{status}");
+    }
+}
+
+/// A refusal names items by their place; a place that we did not send is nobody's.
+#[test]
+fn a_refusal_is_about_items_that_we_sent() {
+    let items_of = |fields: &[&str]| {
+        let details: Vec<String> =
+            fields.iter().map(|field| format!(r#"{{"field":"{field}","issue":"no"}}"#)).collect();
+        let body =
+            format!(r#"{{"name":"VALIDATION_ERROR","message":"m","details":[{}]}}"#, details.join(","));
+        let answer =
+            Answer::Got(Received { status: 400, headers: Default::default(), body: body.into_bytes() });
+        match batch::read(&answer, &sent()) {
+            Outcome::Rejected(rejection) => rejection.items,
+            other @ (Outcome::Accepted(_) | Outcome::Unknown(_)) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(items_of(&["/items/1/receiver", "/items/0/amount", "/items/1/amount"]), [0, 1]);
+    assert_eq!(items_of(&["/items/1/receiver", "/items/2/receiver", "/items/9/receiver"]), [1]);
+    assert!(items_of(&["/items/2/receiver"]).is_empty());
+}
+
+/// Only a refused batch speaks for an item, and only for one that has no word of its own.
+#[test]
+fn a_batch_speaks_for_its_items_only_where_it_was_refused() {
+    let told = |batch_status: &str, item_status: &str, error: Option<(&str, &str)>| {
+        let error =
+            error.map(|(name, message)| batch::ItemError { name: name.into(), message: message.into() });
+        let item = Item { status: item_status.into(), error, ..held("ptx_1", None, None) };
+        let batch = Batch {
+            payout_batch_id: "B1".into(),
+            sender_batch_id: None,
+            status: batch_status.into(),
+            error: None,
+            items: vec![item.clone()],
+            unread: 0,
+        };
+        batch::fact_in(&batch, &item)
+    };
+    let code = |fact: Option<Fact>| match fact {
+        Some(fact @ Fact::ItemFailed(_)) => fact.reason().map(|reason| reason.code.clone()),
+        Some(_) | None => None,
+    };
+    assert_eq!(told("PENDING", "PENDING", None), Some(Fact::ItemPending));
+    assert_eq!(told("PROCESSING", "", None), None);
+    assert_eq!(told("DENIED", "SUCCESS", None), Some(Fact::ItemPaid));
+    assert_eq!(code(told("DENIED", "PENDING", None)).as_deref(), Some("DENIED"));
+    assert_eq!(code(told("CANCELED", "", None)).as_deref(), Some("CANCELED"));
+    assert_eq!(
+        code(told("DENIED", "", Some(("RECEIVER_UNCONFIRMED", "w")))).as_deref(),
+        Some("RECEIVER_UNCONFIRMED")
+    );
+    assert_eq!(code(told("DENIED", "", Some(("", "only words")))).as_deref(), Some("DENIED"));
+}
+
+#[test]
+fn an_items_error_is_there_where_it_says_something() {
+    let error = |errors: &str| {
+        let event = format!(r#"{{"resource":{{"payout_item_id":"I1","errors":{errors}}}}}"#);
+        paypal::event::item(event.as_bytes()).unwrap().error.map(|error| (error.name, error.message))
+    };
+    let both = |name: &str, message: &str| Some((name.to_owned(), message.to_owned()));
+    assert_eq!(error(r#"{"name":"A","message":"B"}"#), both("A", "B"));
+    assert_eq!(error(r#"{"name":"A"}"#), both("A", ""));
+    assert_eq!(error(r#"{"message":"B"}"#), both("", "B"));
+    assert_eq!(error(r#"[{"name":"A"}]"#), both("A", ""));
+    for nothing in ["{}", "[]", "null", "7", r#"{"name":"","message":""}"#] {
+        assert_eq!(error(nothing), None, "{nothing}");
     }
 }
