@@ -15,7 +15,7 @@ use payout::notice::Notice;
 use payout::reason::is_bare_status;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
-use super::second_payments;
+use super::{asking, second_payments};
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx, audit, contradictions};
@@ -494,7 +494,7 @@ impl Case {
             self.transaction.reason = self.worth_more(reason);
             self.transaction.settled_at = step.state.settled().then_some(now);
             self.transaction.ask_at =
-                next_ask((before, step.state), self.transaction.ask_at, now, app.config.poll_us());
+                asking::next((before, step.state), self.transaction.ask_at, now, app.config.poll_us());
             let (was, is) = (before.status() == Status::Success, step.state.status() == Status::Success);
             // What was paid outside stays paid, whatever the vendor does beside that.
             if was != is && self.transaction.outside.is_none() {
@@ -582,39 +582,6 @@ fn waits_for_people(state: State) -> bool {
         | State::Refunded
         | State::Reversed
         | State::WrittenOff => false,
-    }
-}
-
-/// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send
-/// itself is driven on. A success is looked at more rarely, because a bank can still send it back, and so is
-/// money that lies in a payee's balance, because somebody may take it back at the vendor; at once where the vendor has just
-/// refused to give it back, because it may be back already.
-fn next_ask((before, state): (State, State), due: Option<i64>, now: i64, poll_us: i64) -> Option<i64> {
-    let waiting = due.filter(|at| *at <= now);
-    match state {
-        State::PayoutFailed | State::PayoutCanceled if before == State::Recalling => Some(now),
-        State::PayoutFailed | State::PayoutCanceled | State::WrittenOff => {
-            waiting.or(Some(now.saturating_add(12 * poll_us)))
-        }
-        State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
-            waiting.or(Some(now.saturating_add(poll_us)))
-        }
-        State::Success => waiting.or(Some(now.saturating_add(12 * poll_us))),
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::Failed
-        | State::Recalling
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => None,
     }
 }
 

@@ -702,13 +702,13 @@ pub async fn date_rewards(tx: &mut Tx, transactions: &[(TransactionId, Option<i6
     Ok(())
 }
 
-/// Puts the rewards of a dead transaction back into the pool; answers how many.
+/// Puts the rewards of a dead transaction back into the pool; answers how many. What an event asked for is asked all the same.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn release(tx: &mut Tx, id: TransactionId, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET released_at = $2, \
-               ask_at = CASE WHEN state = 'written_off' THEN ask_at END \
+               ask_at = CASE WHEN state = 'written_off' OR hinted_at IS NOT NULL THEN ask_at END \
                WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
     if tx.run(sqlx::query(sql).bind(id.to_string()).bind(now)).await? == 0 {
         return Ok(0);
@@ -731,13 +731,14 @@ pub struct PaidOutside<'a> {
     pub otherwise: bool,
 }
 
-/// Closes a dead transaction as paid outside.
+/// Closes a dead transaction as paid outside. What an event asked for is asked all the same.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_>, now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET outside_at = $2, outside_on = $3, outside_reference = $4, \
-               otherwise_at = $5, ask_at = CASE WHEN state = 'written_off' THEN ask_at END \
+               otherwise_at = $5, \
+               ask_at = CASE WHEN state = 'written_off' OR hinted_at IS NOT NULL THEN ask_at END \
                WHERE id = $1 AND released_at IS NULL AND outside_at IS NULL";
     let query = sqlx::query(sql).bind(id.to_string()).bind(now).bind(paid.on.to_owned());
     let query = query.bind(paid.reference.to_owned()).bind(paid.otherwise.then_some(now));

@@ -8,11 +8,16 @@ mod pays;
 
 use std::time::Duration;
 
+use bursar::ops;
 use bursar::ops::payees;
 use bursar::ops::trail;
 use bursar::ops::verify;
 use bursar::store::Store;
+use bursar::store::transactions::{self, Asked, Filter};
+use bursar::transact;
 use payout::eligibility::PayeeStanding;
+use payout::money::Vendor;
+use payout::transaction::State;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use serde_json::{Value, json};
@@ -53,6 +58,36 @@ async fn paid(name: &str) -> Stage {
         stage.one(line).await.unwrap();
     }
     stage
+}
+
+/// An event comes in while the answer to an earlier question is written down, after which nothing is due any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let stage = paid("hinted").await;
+    let (app, now) = (stage.world.app.clone(), stage.world.now());
+    let all = transactions::list(&mut app.store.read().await.unwrap(), &Filter::default(), 10).await.unwrap();
+    let failed = all.iter().find(|one| one.state == State::Failed).unwrap().id;
+    let asked: ops::Result<()> =
+        transact!(app, |tx| { Ok(transactions::ask_now(tx, &[failed], now).await?) });
+    asked.unwrap();
+    let mut answering = app.store.begin().await.unwrap();
+    let what = "the vendor says FAILED".to_owned();
+    let over = Asked { id: failed, what, next_at: None, still_hinted: false, unseen_since: None };
+    transactions::note_asked(&mut answering, &[over], now).await.unwrap();
+    let another = app.clone();
+    let event = tokio::spawn(async move {
+        transact!(another, |tx| { Ok(transactions::ask_now(tx, &[failed], now).await?) }) as ops::Result<()>
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    answering.commit().await.unwrap();
+    event.await.unwrap().unwrap();
+    let leased: ops::Result<Vec<_>> =
+        transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, Vendor::PayPal, now, now + 1, 10).await?) });
+    assert_eq!(leased.unwrap(), [failed]);
+    stage.close(Ok(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,6 +109,7 @@ scenarios![
     mixed_currencies,
     money_missing,
     money_swept_to_another_payment,
+    freed_while_an_event_waits,
     moved_after_its_rewards_were_freed,
     odd_currencies,
     not_made_by_two_people,

@@ -88,14 +88,14 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the vendor to be asked about these now.
+/// Asks for the vendor to be asked about these now. Rows that are due already are written all the same: somebody may be
+/// writing down the answer to an earlier question, after which nothing is due any more, and must be waited for.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at < $1 THEN ask_at ELSE $1 END, \
-               hinted_at = COALESCE(hinted_at, $1) WHERE id IN ({ids}) \
-               AND (ask_at IS NULL OR ask_at > $1 OR hinted_at IS NULL)";
+               hinted_at = COALESCE(hinted_at, $1) WHERE id IN ({ids})";
     tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
     Ok(())
 }
