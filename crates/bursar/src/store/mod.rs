@@ -156,11 +156,32 @@ impl StoreError {
     /// The database cannot be reached, or is too busy to be.
     #[must_use]
     pub fn away(&self) -> bool {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls};
         let Self::Db(error) = self else { return self.try_again() };
         let code = error.as_database_error().and_then(|told| told.code());
-        matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
-            || code.as_deref() == Some("57014")
+        // A proxy before a server that is gone takes connections and closes them, which is no protocol.
+        matches!(error, Io(_) | PoolTimedOut | PoolClosed | Protocol(_) | Tls(_))
+            // It ran out of its time, the server is shutting down, has crashed or is starting, or has no connection left.
+            || matches!(code.as_deref(), Some("57014" | "57P01" | "57P02" | "57P03" | "53300"))
+            || self.cannot_write()
             || self.try_again()
+    }
+
+    /// The disk of the database is full, or does not do what it is told.
+    #[must_use]
+    pub fn cannot_write(&self) -> bool {
+        let Self::Db(error) = self else { return false };
+        let code = error.as_database_error().and_then(|told| told.code());
+        match code.as_deref() {
+            // PostgreSQL: disk full, an error of the disk.
+            Some("53100" | "58030") => true,
+            // SQLite's own codes are numbers whose last byte is the kind: an error of the disk, full, a file that cannot be
+            // opened.
+            Some(code) if code.len() < 5 => {
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 10 | 13 | 14))
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// A row that somebody else holds was not let go in the time a statement waits for one.

@@ -198,6 +198,11 @@ impl From<OpsError> for Fault {
             OpsError::Unreachable(refusal) => {
                 Self::new(StatusCode::BAD_GATEWAY, refusal.code, refusal.sentence)
             }
+            OpsError::Internal(error) if error.cannot_write() => {
+                tracing::error!(%error, "the database cannot write: its disk is full or broken. Nothing is sent until it can");
+                let told = "The disk of the database is full or does not write, so nothing was changed. Tell whoever runs Bursar; what you asked for can be asked again once there is room.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(30)
+            }
             OpsError::Internal(error) if error.away() => {
                 tracing::error!(%error, "the database is away");
                 let told = "The database does not answer, so nothing was changed. Try again in a moment; if it stays, tell whoever runs Bursar.";
