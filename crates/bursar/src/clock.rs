@@ -48,7 +48,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> i64 {
         match &self.0 {
-            Source::System => jiff::Timestamp::now().as_microsecond(),
+            Source::System => jiff::Timestamp::now().as_microsecond().saturating_add(ahead()),
             Source::Virtual(clock) => clock.now.load(Ordering::SeqCst),
         }
     }
@@ -72,6 +72,26 @@ impl Clock {
     pub fn secret(&self) -> String {
         payout::ids::encode(self.chance()) + &payout::ids::encode(self.chance())
     }
+}
+
+/// How far this process's clock is ahead of the machine's, in microseconds: nothing, but where somebody leads it from
+/// outside to prove what a wrong clock does ([`crate::points`]).
+#[cfg(debug_assertions)]
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+#[cfg(debug_assertions)]
+fn ahead() -> i64 {
+    AHEAD.load(Ordering::Relaxed)
+}
+
+#[cfg(debug_assertions)]
+pub(crate) fn set_ahead(us: i64) {
+    AHEAD.store(us, Ordering::Relaxed);
+}
+
+#[cfg(not(debug_assertions))]
+const fn ahead() -> i64 {
+    0
 }
 
 /// A date in UTC, `YYYY-MM-DD`.

@@ -13,6 +13,7 @@ pub mod letters;
 pub mod mail;
 pub mod mark;
 pub mod ops;
+pub mod points;
 pub mod pulse;
 pub mod secrets;
 pub mod store;

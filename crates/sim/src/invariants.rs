@@ -13,11 +13,17 @@ mod sight;
 
 use crate::outside::Outside;
 use crate::world::World;
+pub use sight::Known;
 use sight::Sight;
 
 /// What does not hold; nothing, where all is well.
 pub async fn broken(outside: &Outside, world: &World) -> Vec<String> {
-    let sight = Sight::of(outside, world).await;
+    broken_by(outside, Known::of(world)).await
+}
+
+/// The same of a program that runs elsewhere, by what is known beside its database.
+pub async fn broken_by(outside: &Outside, known: Known) -> Vec<String> {
+    let sight = Sight::of(outside, known).await;
     let mut told = Vec::new();
     money::all(&sight, &mut told);
     payments::all(&sight, &mut told);

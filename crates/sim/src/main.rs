@@ -1,17 +1,21 @@
-//! Plays lives by chance and says what did not hold: `bursar-sim --seeds 0..1000 --jobs 2 --nodes 3`. What is deliberately
-//! not here: what a life is (`life`).
+//! Plays lives by chance and says what did not hold: `bursar-sim --seeds 0..1000 --jobs 2 --nodes 3`; or kills real
+//! processes: `bursar-sim crash`. What is deliberately not here: what a life is (`life`), and what is killed (`crash`).
 #![allow(clippy::print_stdout, reason = "what it finds is told on the standard output")]
 
+mod cases;
+mod kills;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Lives of Bursar by chance, each played and judged
 #[derive(Parser)]
-#[command(name = "bursar-sim")]
+#[command(name = "bursar-sim", args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Which seeds: `A..B`, or one
     #[arg(long, default_value = "0..100")]
     seeds: String,
@@ -54,6 +58,16 @@ pub struct Arguments {
     whole: bool,
 }
 
+/// What is done instead of playing lives.
+#[derive(Subcommand)]
+enum Instead {
+    Crash(kills::Options),
+}
+
 fn main() -> ExitCode {
-    run::all(&Arguments::parse())
+    let arguments = Arguments::parse();
+    match &arguments.instead {
+        Some(Instead::Crash(options)) => kills::all(options),
+        None => run::all(&arguments),
+    }
 }

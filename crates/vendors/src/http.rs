@@ -36,6 +36,7 @@ pub struct Http {
     way: Way,
     certificates: Certificates,
     watch: Option<Watch>,
+    tell: Option<TellCall>,
 }
 
 #[derive(Clone)]
@@ -62,6 +63,18 @@ pub struct Watch {
     /// Is told.
     pub told: TellDate,
 }
+
+/// Where a call stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// Not a byte of it is written.
+    Before,
+    /// Its answer is read, or it is lost, and whoever asked does not know it yet.
+    After,
+}
+
+/// Told of each call over the network, and may end the process there: for whoever proves what comes of that.
+pub type TellCall = Arc<dyn Fn(Moment, &Method, &Url) + Send + Sync>;
 
 /// One request, complete with credentials. `Debug` shows neither headers nor body.
 pub struct Request {
@@ -150,13 +163,23 @@ impl Http {
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
-        Ok(Self { way: Way::Network(client), watch: None, certificates: Certificates::default() })
+        Ok(Self::by(Way::Network(client)))
     }
 
     /// Without a network: what is asked of a vendor goes over this.
     #[must_use]
     pub fn over(wire: Arc<dyn Wire>) -> Self {
-        Self { way: Way::Played(wire), watch: None, certificates: Certificates::default() }
+        Self::by(Way::Played(wire))
+    }
+
+    fn by(way: Way) -> Self {
+        Self { way, watch: None, tell: None, certificates: Certificates::default() }
+    }
+
+    /// The same, with somebody who is told of each call.
+    #[must_use]
+    pub fn telling(self, tell: TellCall) -> Self {
+        Self { tell: Some(tell), ..self }
     }
 
     /// The same, with somebody who compares clocks.
@@ -182,6 +205,21 @@ impl Http {
                 return answer;
             }
         };
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let tell = |moment| self.tell.iter().for_each(|tell| tell(moment, &method, &url));
+        tell(Moment::Before);
+        let answer = self.over_the_network(client, request, asked_at, limit).await;
+        tell(Moment::After);
+        answer
+    }
+
+    async fn over_the_network(
+        &self,
+        client: &reqwest::Client,
+        request: Request,
+        asked_at: Option<i64>,
+        limit: usize,
+    ) -> Answer {
         let mut outgoing = client.request(request.method, request.url).body(request.body);
         for (name, value) in request.headers {
             outgoing = outgoing.header(name, value);

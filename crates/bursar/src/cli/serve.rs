@@ -11,6 +11,7 @@ use super::{Failure, Outcome, open, output};
 use crate::config::Config;
 use crate::mark::Mark;
 use crate::ops::{nodes, people};
+use crate::points::{self, Side};
 use crate::secrets;
 use crate::store;
 use crate::web;
@@ -31,6 +32,7 @@ pub(super) fn log(filter: &str, format: &str) {
 
 pub(super) async fn run(config: Config) -> Outcome {
     log(&config.log, &config.log_format);
+    points::pass(Side::Before, "the start");
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.

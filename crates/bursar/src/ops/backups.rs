@@ -28,6 +28,7 @@ pub struct Taken {
 pub async fn note(store: &Store, taken: &Taken) -> Result<()> {
     let text = serde_json::to_string(taken).unwrap_or_default();
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     meta::set(&mut tx, LAST, &text).await?;
     Ok(tx.commit().await?)
 }
@@ -52,6 +53,7 @@ pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<(
     let entering =
         Entering { why: Why::Restored, since: Some(manifest.made_at), says, epoch: manifest.epoch };
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     safe_mode::enter(&mut tx, "operator", &entering, now).await?;
     Ok(tx.commit().await?)
 }

@@ -28,6 +28,7 @@ pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
         return Ok(id);
     }
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     let fresh = format!("db_{}", payout::ids::encode(payout::ids::fresh(clock.now(), clock.chance())));
     let id = meta::keep_first(&mut tx, ID, &fresh).await?;
     tx.commit().await?;

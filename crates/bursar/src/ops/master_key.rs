@@ -59,6 +59,7 @@ pub async fn asks(store: &Store) -> Result<Asks> {
 /// When the database does not answer.
 pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool> {
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     let check = key.seal(clock, CHECK, CHECK);
     let kept = meta::keep_first(&mut tx, CHECK, &check).await?;
     tx.commit().await?;
@@ -71,6 +72,7 @@ pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool>
 /// When the database does not answer.
 pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     meta::set(&mut tx, CHECK, &key.seal(clock, CHECK, CHECK)).await?;
     Ok(tx.commit().await?)
 }

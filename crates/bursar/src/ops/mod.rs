@@ -107,6 +107,7 @@ macro_rules! transact {
         loop {
             let outcome: $crate::ops::Result<_> = async {
                 let mut transaction = $app.store.begin().await?;
+                transaction.named($crate::this_function!());
                 let value = {
                     let $tx = &mut transaction;
                     let value: $crate::ops::Result<_> = async { $body }.await;

@@ -79,6 +79,7 @@ pub(super) async fn fill(store: &Store) -> Result<usize> {
         let mut after = String::new();
         loop {
             let mut tx = store.begin().await?;
+            tx.named(crate::this_function!());
             let rows = tx.all(sqlx::query(of.page).bind(after.clone()).bind(AT_ONCE)).await?;
             let pair = |row: &AnyRow| Ok((row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
             let some = rows.iter().map(pair).collect::<Result<Vec<_>>>()?;
@@ -99,6 +100,7 @@ pub(super) async fn fill(store: &Store) -> Result<usize> {
         }
     }
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     meta::set(&mut tx, name, WAY).await?;
     tx.commit().await?;
     Ok(collisions)

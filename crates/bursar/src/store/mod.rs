@@ -69,6 +69,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
+use crate::points::{self, Side};
 use bulk::MOST_VALUES;
 pub use bulk::{Rows, Value};
 use step::Point;
@@ -368,6 +369,7 @@ impl Store {
             engine: self.engine,
             node: self.node().map(str::to_owned),
             audit: Vec::new(),
+            named: "a transaction",
         })
     }
 
@@ -545,6 +547,8 @@ pub struct Tx {
     /// In whose name leases are taken.
     node: Option<String>,
     audit: Vec<audit::Entry>,
+    /// What its commit is called.
+    named: &'static str,
 }
 
 impl std::ops::Deref for Tx {
@@ -575,13 +579,20 @@ impl Tx {
             Engine::Postgres => audit::put_down(&mut self, entries).await?,
         }
         step::at(Point::Commit).await?;
+        points::pass(Side::Before, self.named);
         match self.db.connection {
             Connection::Transaction(transaction) => transaction.commit().await?,
             Connection::Pooled(_) => {
                 return Err(StoreError::Corrupt("a transaction without one".to_owned()));
             }
         }
+        points::pass(Side::After, self.named);
         step::at(Point::Committed).await
+    }
+
+    /// The commit of it is a point of this name.
+    pub fn named(&mut self, named: &'static str) {
+        self.named = named;
     }
 
     /// Notes who did what, in the same transaction as the change.

@@ -91,6 +91,7 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
         let mut after = String::new();
         loop {
             let mut tx = store.begin().await?;
+            tx.named(crate::this_function!());
             let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
             let rows = tx.all(sqlx::query(sql).bind(after.clone()).bind(limit)).await?;
             let read = |row: &sqlx::any::AnyRow| -> Result<Words> {
@@ -108,6 +109,7 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
         }
     }
     let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
     meta::set(&mut tx, name, WAY).await?;
     tx.commit().await
 }

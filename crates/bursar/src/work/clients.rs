@@ -6,7 +6,7 @@ use std::sync::Arc;
 use payout::money::Vendor;
 use tokio::sync::Mutex;
 use url::Url;
-use vendors::http::Http;
+use vendors::http::{Http, Method, Moment};
 use vendors::paypal::PayPal;
 use vendors::stripe::Stripe;
 
@@ -14,6 +14,7 @@ use super::skew::Skew;
 use crate::app::App;
 use crate::config::{PAYPAL_API, PAYPAL_SANDBOX_API, STRIPE_API};
 use crate::ops::vendors::{self as connections, Credentials};
+use crate::points::{self, Side};
 use crate::store;
 use crate::store::vendors::Connection;
 
@@ -75,13 +76,23 @@ pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
     if bare && web { Ok(url) } else { Err(format!("{text} must be scheme://host:port and nothing more")) }
 }
 
+/// Each call to a vendor is a point.
+fn tell(moment: Moment, method: &Method, url: &Url) {
+    let side = match moment {
+        Moment::Before => Side::Before,
+        Moment::After => Side::After,
+    };
+    points::pass_call(side, method.as_str(), url.path());
+}
+
 impl Clients {
     /// Clients of this program, over connections of their own.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, String> {
-        Ok(Self::over(app, Http::new()?))
+        let http = Http::new()?;
+        Ok(Self::over(app, if cfg!(debug_assertions) { http.telling(Arc::new(tell)) } else { http }))
     }
 
     /// The same over what is given.

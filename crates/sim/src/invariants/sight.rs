@@ -154,10 +154,42 @@ fn dated(row: &AnyRow, at: usize) -> bool {
     row.get::<Option<i64>, _>(at).is_some()
 }
 
+/// What is known beside the database: the vendors' books, and what was done to the program and its clocks.
+pub struct Known {
+    pub books: Books,
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// Where people were paid, and from when on.
+    pub aims: Vec<Aim>,
+    /// From when until when safe mode was on.
+    pub safe: Vec<(i64, i64)>,
+    /// How much later than it was decided a request may reach a vendor, in microseconds.
+    pub latitude: i64,
+    /// The people who do what people do.
+    pub people: Vec<String>,
+    /// How many requests for money have reached another account of a vendor.
+    pub elsewhere: usize,
+}
+
+impl Known {
+    /// What a world knows.
+    pub fn of(world: &World) -> Self {
+        Self {
+            books: world.simulator.books(),
+            engine: world.app.store.engine_name(),
+            aims: world.memory.aims(),
+            safe: world.memory.safe(),
+            latitude: world.memory.latitude(),
+            people: [&world.actor, &world.other].map(|one| one.id.to_string()).to_vec(),
+            elsewhere: world.asked_elsewhere(),
+        }
+    }
+}
+
 impl Sight {
     /// Everything as it is now.
-    pub async fn of(outside: &Outside, world: &World) -> Self {
-        let books = world.simulator.books();
+    pub async fn of(outside: &Outside, known: Known) -> Self {
+        let Known { books, engine, aims, safe, latitude, people, elsewhere } = known;
         let payments = payments(outside).await;
         let flows = payments.iter().map(|one| (one.id.clone(), Flow::of(one, &books))).collect();
         let (postings, amounts) = postings(outside).await;
@@ -185,14 +217,14 @@ impl Sight {
             two_persons: settings["two_person_release"] == true,
             settings,
             twice: twice(outside).await,
-            aims: world.memory.aims(),
-            safe: world.memory.safe(),
-            latitude: world.memory.latitude(),
-            people: [&world.actor, &world.other].map(|one| one.id.to_string()).to_vec(),
-            elsewhere: world.asked_elsewhere(),
-            one_live_is_kept: one_live_is_kept(outside, world.app.store.engine_name()).await,
+            aims,
+            safe,
+            latitude,
+            people,
+            elsewhere,
+            one_live_is_kept: one_live_is_kept(outside, engine).await,
             texts: texts(outside).await,
-            not_whole: not_whole(outside, world.app.store.engine_name()).await,
+            not_whole: not_whole(outside, engine).await,
             payments,
             books,
             flows,

@@ -25,7 +25,12 @@ pub struct Database {
 impl Database {
     /// One with every table and nothing in it.
     pub async fn fresh(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::fresh_in(name, None).await
+    }
+
+    /// The same, with its files below this folder.
+    pub async fn fresh_in(name: &str, below: Option<&Path>) -> Self {
+        let folder = below.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
         let Some(server) = server() else {
             let path = folder.path().join("bursar.db");
             std::fs::write(&path, sqlite_template().await).unwrap();

@@ -344,7 +344,9 @@ fn named_dependencies(manifest: &str, wanted: &[&str]) -> Vec<(usize, String)> {
 
 fn takes_wrong_turns(file: &Source) -> Vec<Breach> {
     let mut section = "";
-    let ours = file.path.starts_with("crates/sim/") || file.path == "crates/payout/src/planted.rs";
+    // The simulation, and where it speaks to a process of its own.
+    let ours = file.path.starts_with("crates/sim/")
+        || ["crates/payout/src/planted.rs", "crates/bursar/src/points.rs"].contains(&file.path.as_str());
     let code = file.path.starts_with("crates/") && file.path.contains("/src/") && file.path.ends_with(".rs");
     let mut found = Vec::new();
     for (number, line) in (1..).zip(file.text.lines()) {

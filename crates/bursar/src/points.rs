@@ -1,0 +1,142 @@
+//! Named points before and after every commit and every call to a vendor, at which whoever started this process is asked
+//! before it goes on: they may kill it there, let it stand still, or tell it another time. So it is proven that no moment is
+//! a bad one to die at. Points exist in builds with debug assertions only, as [`payout::planted`] does, and there too nobody
+//! is asked unless `BURSAR_POINTS_SOCKET` names the socket of somebody who leads. What is deliberately not here: which point
+//! matters, and what is done there (`bursar-sim crash`).
+
+/// On which side of what is named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// It is about to be done.
+    Before,
+    /// It is done, and nothing that follows from it is.
+    After,
+}
+
+/// The name of the function this stands in, with its module: what a commit is called after.
+#[macro_export]
+macro_rules! this_function {
+    () => {{
+        fn here() {}
+        $crate::points::function_of(std::any::type_name_of_val(&here))
+    }};
+}
+
+/// A function by the path of something inside it: `bursar::ops::pay::press::{{closure}}::here` is `ops::pay::press`.
+#[must_use]
+pub fn function_of(path: &'static str) -> &'static str {
+    let path = path.strip_prefix("bursar::").unwrap_or(path);
+    let inside = path.find("::{{closure}}").or_else(|| path.rfind("::here"));
+    inside.and_then(|end| path.get(..end)).unwrap_or(path)
+}
+
+/// A call by its method and path, with what names one object left out: `POST /v1/transfers/{id}/reversals`.
+#[must_use]
+pub fn call_of(method: &str, path: &str) -> String {
+    let one_object = |part: &str| {
+        let a_word = ["v1", "v2", "oauth2"].contains(&part);
+        let written_by_a_machine =
+            part.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        part.starts_with("acct_") || (written_by_a_machine && !a_word)
+    };
+    let parts = path.split('/').map(|part| if one_object(part) { "{id}" } else { part });
+    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+}
+
+#[cfg(debug_assertions)]
+pub use led::{pass, pass_call};
+
+#[cfg(debug_assertions)]
+mod led {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixStream;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    use super::{Side, call_of};
+    use crate::clock;
+
+    static LEADER: OnceLock<Option<Mutex<BufReader<UnixStream>>>> = OnceLock::new();
+
+    fn leader() -> Option<&'static Mutex<BufReader<UnixStream>>> {
+        let connected = || {
+            let socket = std::env::var_os("BURSAR_POINTS_SOCKET")?;
+            match UnixStream::connect(&socket) {
+                Ok(stream) => Some(Mutex::new(BufReader::new(stream))),
+                Err(error) => {
+                    tracing::error!(?socket, %error, "nobody leads at this socket; no point is passed on");
+                    None
+                }
+            }
+        };
+        LEADER.get_or_init(connected).as_ref()
+    }
+
+    /// Comes to a point, and goes on when whoever leads says so. They answer with the time by which this process's clock is
+    /// ahead of the machine's, in microseconds, and with the wrong turn that is to be taken, if one is.
+    pub fn pass(side: Side, what: &str) {
+        let Some(leader) = leader() else { return };
+        let mut leader = leader.lock().unwrap_or_else(PoisonError::into_inner);
+        let side = match side {
+            Side::Before => "before",
+            Side::After => "after",
+        };
+        let mut answer = String::new();
+        let asked = leader.get_mut().write_all(format!("{side} {what}\n").as_bytes());
+        if asked.is_err() || leader.read_line(&mut answer).is_err() {
+            return;
+        }
+        let mut words = answer.split_whitespace();
+        if let Some(ahead_us) = words.next().and_then(|word| word.parse().ok()) {
+            clock::set_ahead(ahead_us);
+        }
+        if let Some(wrong) = words.next() {
+            payout::planted::choose(wrong);
+        }
+    }
+
+    /// Comes to a point round a call to a vendor.
+    pub fn pass_call(side: Side, method: &str, path: &str) {
+        if leader().is_some() {
+            pass(side, &call_of(method, path));
+        }
+    }
+}
+
+/// Without debug assertions there are no points.
+#[cfg(not(debug_assertions))]
+pub const fn pass(_side: Side, _what: &str) {}
+
+/// Without debug assertions there are no points.
+#[cfg(not(debug_assertions))]
+pub const fn pass_call(_side: Side, _method: &str, _path: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_called_after_its_function() {
+        let inside = || this_function!();
+        assert_eq!(inside(), "points::tests::a_commit_is_called_after_its_function");
+        assert_eq!(function_of("bursar::ops::pay::press::{{closure}}::{{closure}}::here"), "ops::pay::press");
+        assert_eq!(function_of("bursar::work::Work::note::here"), "work::Work::note");
+    }
+
+    #[test]
+    fn a_call_is_named_without_its_object() {
+        let named = [
+            ("POST", "/v1/transfers", "POST /v1/transfers"),
+            ("POST", "/v1/transfers/tr_1Sim0004/reversals", "POST /v1/transfers/{id}/reversals"),
+            ("GET", "/v1/accounts/acct_sim_closed_bo", "GET /v1/accounts/{id}"),
+            (
+                "POST",
+                "/v1/payments/payouts-item/8AELMXH8UB2P8/cancel",
+                "POST /v1/payments/payouts-item/{id}/cancel",
+            ),
+            ("POST", "/v1/oauth2/token", "POST /v1/oauth2/token"),
+        ];
+        for (method, path, name) in named {
+            assert_eq!(call_of(method, path), name);
+        }
+    }
+}

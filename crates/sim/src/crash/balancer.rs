@@ -1,0 +1,45 @@
+//! What stands before several nodes: a connection goes to the next node that lives, as a proxy with a health check sends it.
+//! What is deliberately not here: the nodes (`process`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::leader::Records;
+
+/// A node as it is seen from before it.
+pub struct Node {
+    /// Where it listens.
+    pub address: String,
+    /// Which process it is now.
+    pub pid: Box<dyn Fn() -> u32 + Send + Sync>,
+}
+
+/// Takes connections at an address and hands them on; ends when the handle is aborted.
+pub fn stand(address: &str, nodes: Vec<Node>, records: Records) -> JoinHandle<()> {
+    let address = address.to_owned();
+    let shared = Arc::new((nodes, records, AtomicUsize::new(0)));
+    tokio::spawn(async move {
+        let listener = TcpListener::bind(&address).await.unwrap();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let (nodes, records, turn) = &*shared;
+                let first = turn.fetch_add(1, Ordering::Relaxed);
+                for place in 0..nodes.len() {
+                    let node = &nodes[(first + place) % nodes.len()];
+                    if records.is_frozen((node.pid)()) {
+                        continue;
+                    }
+                    if let Ok(mut server) = TcpStream::connect(&node.address).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                        return;
+                    }
+                }
+            });
+        }
+    })
+}

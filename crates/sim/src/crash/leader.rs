@@ -1,0 +1,215 @@
+//! Whoever leads a process: at each of its points it asks here, and is let go, killed or frozen, or something befalls its
+//! machine. What is deliberately not here: the points (`bursar::points`), and how the process is started again (`process`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::trouble::Trouble;
+
+/// What befalls a process at a point.
+#[derive(Clone)]
+pub enum Deed {
+    /// SIGKILL: nothing of it runs any more.
+    Kill,
+    /// SIGSTOP: it stands still with all it holds, for so long.
+    Freeze(Duration),
+    /// Something befalls its machine, for so long.
+    Trouble(Arc<dyn Trouble>, Duration),
+    /// The clocks of all processes are wrong by so many microseconds, for so long.
+    WrongClock(i64, Duration),
+}
+
+/// Something that befalls a process when it comes to a point for the n-th time in its life.
+#[derive(Clone)]
+pub struct Strike {
+    /// Such as `after work::begin::all` or `before POST /v1/transfers`.
+    pub point: String,
+    /// 1 for the first time; 0 for the next time, whichever it is.
+    pub nth: u32,
+    /// What befalls it.
+    pub deed: Deed,
+}
+
+impl Strike {
+    /// A kill.
+    #[must_use]
+    pub fn kill(point: &str, nth: u32) -> Self {
+        Self::of(point, nth, Deed::Kill)
+    }
+
+    /// Whatever it is.
+    #[must_use]
+    pub fn of(point: &str, nth: u32, deed: Deed) -> Self {
+        Self { point: point.to_owned(), nth, deed }
+    }
+}
+
+impl std::fmt::Display for Strike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} #{}", self.point, self.nth)
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// How far it has been moved on.
+    ahead_us: AtomicI64,
+    /// How wrong it is.
+    wrong_us: AtomicI64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The first of them is awaited; the next when it has befallen.
+    strikes: VecDeque<Strike>,
+    struck: Vec<String>,
+    passed: BTreeMap<String, u32>,
+    killed: Vec<i32>,
+    frozen: Vec<i32>,
+    /// The wrong turn that is taken, or nothing.
+    planted: &'static str,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It has come to a point for so many times: what befalls it.
+    fn befalls(&self, point: &str, times: u32) -> Option<Deed> {
+        let mut state = self.state();
+        *state.passed.entry(point.to_owned()).or_default() += 1;
+        let due = |strike: &Strike| strike.point == point && (strike.nth == times || strike.nth == 0);
+        let due = state.strikes.front().is_some_and(due);
+        let strike = if due { state.strikes.pop_front() } else { None }?;
+        state.struck.push(strike.to_string());
+        Some(strike.deed)
+    }
+}
+
+/// Listens at a socket for the processes that are led.
+pub struct Leader {
+    shared: Arc<Shared>,
+    /// What a process is told of it by.
+    pub socket: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Leader {
+    /// Leads whoever connects there, into a wrong turn where one is named, and strikes in this order.
+    pub fn listen(socket: &Path, strikes: Vec<Strike>, planted: Option<&'static str>) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let shared = Arc::<Shared>::default();
+        shared.state().strikes = strikes.into();
+        shared.state().planted = planted.unwrap_or_default();
+        let leading = shared.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(lead(leading.clone(), stream));
+            }
+        });
+        Self { shared, socket: socket.to_owned(), task }
+    }
+
+    /// The strikes that befell somebody, in order.
+    pub fn struck(&self) -> Vec<String> {
+        self.shared.state().struck.clone()
+    }
+
+    /// How often each point was come to.
+    pub fn passed(&self) -> BTreeMap<String, u32> {
+        self.shared.state().passed.clone()
+    }
+
+    /// What was done to whom, for whoever keeps a process running.
+    pub fn records(&self) -> Records {
+        Records(self.shared.clone())
+    }
+
+    /// From their next points on the clocks of all processes are ahead by so much.
+    pub fn set_ahead(&self, us: i64) {
+        self.shared.ahead_us.store(us, Ordering::Relaxed);
+    }
+
+    /// How far the clocks of the processes are ahead of the machine's.
+    pub fn ahead_us(&self) -> i64 {
+        self.shared.ahead_us.load(Ordering::Relaxed)
+    }
+}
+
+/// What was done to whom.
+pub struct Records(Arc<Shared>);
+
+impl Records {
+    /// Whether this process was killed by the leader.
+    pub fn has_killed(&self, pid: u32) -> bool {
+        i32::try_from(pid).is_ok_and(|pid| self.0.state().killed.contains(&pid))
+    }
+
+    /// Whether this process stands still.
+    pub fn is_frozen(&self, pid: u32) -> bool {
+        i32::try_from(pid).is_ok_and(|pid| self.0.state().frozen.contains(&pid))
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn lead(shared: Arc<Shared>, stream: UnixStream) {
+    let Some(pid) = stream.peer_cred().ok().and_then(|who| who.pid()).and_then(Pid::from_raw) else { return };
+    let (reading, mut writing) = stream.into_split();
+    let mut lines = BufReader::new(reading).lines();
+    let mut times: BTreeMap<String, u32> = BTreeMap::new();
+    while let Ok(Some(point)) = lines.next_line().await {
+        let count = times.entry(point.clone()).or_default();
+        *count += 1;
+        match shared.befalls(&point, *count) {
+            Some(Deed::Kill) => {
+                shared.state().killed.push(pid.as_raw_nonzero().get());
+                let _ = kill_process(pid, Signal::KILL);
+                return;
+            }
+            Some(Deed::Freeze(lasts)) => {
+                let number = pid.as_raw_nonzero().get();
+                let _ = kill_process(pid, Signal::STOP);
+                shared.state().frozen.push(number);
+                tokio::time::sleep(lasts).await;
+                shared.state().frozen.retain(|one| *one != number);
+                let _ = kill_process(pid, Signal::CONT);
+            }
+            Some(Deed::Trouble(trouble, lasts)) => {
+                trouble.begin();
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    trouble.end();
+                });
+            }
+            Some(Deed::WrongClock(by_us, lasts)) => {
+                shared.wrong_us.store(by_us, Ordering::Relaxed);
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    shared.wrong_us.store(0, Ordering::Relaxed);
+                });
+            }
+            None => {}
+        }
+        let ahead_us = shared.ahead_us.load(Ordering::Relaxed) + shared.wrong_us.load(Ordering::Relaxed);
+        let answer = format!("{ahead_us} {}\n", shared.state().planted);
+        if writing.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
