@@ -277,6 +277,7 @@ impl Store {
                 .acquire_slow_threshold(SLOW)
                 // A file does not go away like a server does, so nobody need ask first whether it is there.
                 .test_before_acquire(false)
+                .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         connection.execute("PRAGMA busy_timeout = 10000").await?;
@@ -328,6 +329,7 @@ impl Store {
             .max_connections(24)
             .acquire_timeout(Duration::from_secs(30))
             .acquire_slow_threshold(SLOW)
+            .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     for (name, value) in POSTGRES_SESSION {
@@ -423,6 +425,19 @@ impl Store {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Whether a connection may be used again. SQLite ends a transaction by itself when its disk is full or fails; the rollback that
+/// follows then fails too, and the connection would count as being in that transaction for ever. Of one connection to write
+/// through, nothing would be left.
+async fn has_no_transaction(connection: &mut AnyConnection) -> std::result::Result<bool, sqlx::Error> {
+    use sqlx::Connection as _;
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A rollback may still be on its way; what is asked after it is answered after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The database holds what nobody else on the machine may read. SQLite gives the files beside it the mode it has itself.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bursar::ops;
 use bursar::ops::payees;
+use bursar::ops::settings;
 use bursar::ops::trail;
 use bursar::ops::verify;
 use bursar::store::Store;
@@ -87,6 +88,27 @@ async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
     let leased: ops::Result<Vec<_>> =
         transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, Vendor::PayPal, now, now + 1, 10).await?) });
     assert_eq!(leased.unwrap(), [failed]);
+    stage.close(Ok(())).await;
+}
+
+/// SQLite ends a transaction by itself when its disk is full; here a trigger does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_could_not_write_is_written_again() {
+    let stage = paid("writes_again").await;
+    if stage.world.app.store.engine_name() == "postgres" {
+        return;
+    }
+    let mut database = beside(&stage.world).await;
+    let full =
+        "CREATE TRIGGER no_room BEFORE UPDATE ON setting BEGIN SELECT RAISE(ROLLBACK, 'disk full'); END";
+    run(&mut database, full).await.unwrap();
+    let save = async || settings::save(&stage.world.app, &stage.world.actor, None, Ok).await;
+    for _ in 0..3 {
+        assert!(save().await.is_err());
+    }
+    run(&mut database, "DROP TRIGGER no_room").await.unwrap();
+    save().await.unwrap();
+    database.close().await.unwrap();
     stage.close(Ok(())).await;
 }
 
