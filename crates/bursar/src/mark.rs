@@ -1,6 +1,6 @@
 //! The mark: a small file beside the master key that remembers how far the database had come when something was last about
-//! to be sent. It is written after that was committed and before the first byte leaves, so a crash leaves it behind and
-//! never ahead. A database that has not come so far was put back, restored or taken over by a standby that lacks the end.
+//! to be sent, by this process or by another one. It is written after that was committed and before the first byte leaves, so
+//! a crash leaves it behind and never ahead. A database that has not come so far was put back, restored or taken over by a standby that lacks the end.
 //! What is deliberately not here: what is done then (`ops::epoch`).
 
 use std::io;
@@ -42,8 +42,17 @@ pub struct Mark {
     file: Option<PathBuf>,
     /// How far this process has seen the database come.
     seen: Mutex<Progress>,
-    /// How far it was when the file was last written, and why it could not be the last time.
-    written: Mutex<(Progress, Option<String>)>,
+    written: Mutex<Written>,
+}
+
+/// What stands in the file.
+#[derive(Debug, Default)]
+struct Written {
+    progress: Progress,
+    /// The last request that this process was about to send.
+    last: Option<String>,
+    /// Why the file could not be written the last time.
+    trouble: Option<String>,
 }
 
 impl Mark {
@@ -78,23 +87,49 @@ impl Mark {
         self.saw(noted.progress());
         let Some(file) = &self.file else { return };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.progress() < written.0 {
+        if noted.progress() < written.progress {
             return;
         }
         let trouble = write(file, noted).err().map(|error| error.to_string());
-        if let Some(why) = trouble.as_ref().filter(|_| written.1.is_none()) {
+        if let Some(why) = trouble.as_ref().filter(|_| written.trouble.is_none()) {
             tracing::warn!(
                 file = %file.display(), why,
                 "the mark beside the key cannot be written, so an old database that is put back later would not be noticed from this machine. Payments go on; make the folder of the key writable for Bursar"
             );
         }
-        *written = (noted.progress(), trouble);
+        *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble };
+    }
+
+    /// Takes over what the file was found to say, as far as it is still so.
+    pub fn found(&self, noted: &Noted) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble: None };
+    }
+
+    /// Notes what others have sent, unless the file says as much already: one of them may share it.
+    pub fn note_others(&self, noted: &Noted) {
+        let there = self.read().ok().flatten().filter(|there| there.database == noted.database);
+        match there.filter(|there| there.progress() >= noted.progress()) {
+            Some(there) => self.found(&there),
+            None => self.note(noted),
+        }
+    }
+
+    /// What others have sent beyond what the file says, with the last request that stands there: a node that only looks on
+    /// must know of it too, because it may be the first to start again.
+    #[must_use]
+    pub fn not_noted(&self) -> Option<(Progress, Option<String>)> {
+        let seen = self.seen();
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was sent in an earlier epoch may be missing in this one, and that is known.
+        let last = written.last.clone().filter(|_| seen.epoch == written.progress.epoch);
+        (self.is_kept() && seen > written.progress).then_some((seen, last))
     }
 
     /// Why it could not be written the last time, if it could not.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
     /// Remembers how far the database was seen to have come.
@@ -147,6 +182,33 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies about");
         std::fs::write(folder.path().join("bursar.key.mark"), "{").unwrap();
         assert!(mark.read().is_err());
+    }
+
+    #[test]
+    fn what_others_have_sent_is_noted_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = Mark::beside(&folder.path().join("bursar.key"));
+        mark.found(&noted(0, 5));
+        mark.saw(Progress { epoch: 0, sent: 5 });
+        assert_eq!(mark.not_noted(), None);
+        mark.saw(Progress { epoch: 0, sent: 7 });
+        let beyond = (Progress { epoch: 0, sent: 7 }, Some("sub_1".to_owned()));
+        assert_eq!(mark.not_noted(), Some(beyond), "with the last of our own, which is still to be there");
+        mark.note_others(&noted(0, 7));
+        assert_eq!(mark.not_noted(), None);
+        assert_eq!(mark.read().unwrap(), Some(noted(0, 7)));
+        let shares = Mark::beside(&folder.path().join("bursar.key"));
+        shares.note_others(&Noted { last: None, ..noted(0, 7) });
+        assert_eq!(shares.read().unwrap(), Some(noted(0, 7)), "whoever sent knows better");
+        mark.saw(Progress { epoch: 1, sent: 6 });
+        assert_eq!(
+            mark.not_noted(),
+            Some((Progress { epoch: 1, sent: 6 }, None)),
+            "it went back, and that was noticed"
+        );
+        let nowhere = Mark::default();
+        nowhere.saw(Progress { epoch: 0, sent: 7 });
+        assert_eq!(nowhere.not_noted(), None, "there is no file");
     }
 
     #[test]

@@ -100,6 +100,9 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     }
     let now = put_back::progress(&mut app.store.read().await?).await?;
     mark.saw(now);
+    if let Some(noted) = read.as_ref().filter(|noted| behind.is_none() && noted.database == ours) {
+        mark.found(noted);
+    }
     if mark.is_kept() && (behind.is_some() || read.is_none_or(|noted| noted.database != ours)) {
         let (epoch, sent, at) = (now.epoch, now.sent, app.clock.now());
         mark.note(&Noted { database: ours, epoch, sent, last: None, at });

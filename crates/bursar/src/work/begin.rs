@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::Work;
+use crate::mark::Mark;
 use crate::ops::{OpsError, Result, brake, epoch, safe_mode};
 use crate::store::submissions::{self, Submission};
 use crate::transact;
@@ -36,7 +37,7 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
         begun => begun?,
     };
     if let Some(last) = begun.last() {
-        work.note(progress, last).await?;
+        work.note(progress, Some(last.clone()), Mark::note).await?;
     }
     let begun: HashSet<String> = begun.into_iter().collect();
     Ok(leased.into_iter().filter(|one| begun.contains(&one.id)).collect())

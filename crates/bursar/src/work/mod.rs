@@ -164,17 +164,22 @@ impl Work {
     }
 
     /// Remembers what is about to be sent. It is committed already, and no byte has left.
-    async fn note(&self, progress: Progress, last: &str) -> crate::ops::Result<()> {
+    async fn note(
+        &self,
+        progress: Progress,
+        last: Option<String>,
+        write: fn(&Mark, &Noted),
+    ) -> crate::ops::Result<()> {
         if !self.mark.is_kept() {
             self.mark.saw(progress);
             return Ok(());
         }
-        let (epoch, sent, last) = (progress.epoch, progress.sent, Some(last.to_owned()));
+        let (epoch, sent) = (progress.epoch, progress.sent);
         let database = epoch::identity(&self.app.store, &self.app.clock).await?;
         let noted = Noted { database, epoch, sent, last, at: self.app.clock.now() };
         let mark = self.mark.clone();
         // A disk that hangs must not hold up a thread that others need.
-        if tokio::task::spawn_blocking(move || mark.note(&noted)).await.is_err() {
+        if tokio::task::spawn_blocking(move || write(&mark, &noted)).await.is_err() {
             tracing::warn!("the mark beside the key could not be written");
         }
         Ok(())
@@ -313,7 +318,11 @@ pub fn start(work: Work) -> Loops {
 /// # Errors
 /// When the database does not answer.
 pub async fn beat(work: &Work, _now: i64) -> Done {
-    epoch::watch(&work.app, &work.mark).await?;
+    if !epoch::watch(&work.app, &work.mark).await?
+        && let Some((progress, last)) = work.mark.not_noted()
+    {
+        work.note(progress, last, Mark::note_others).await?;
+    }
     let ended = nodes::beat(&work.app, &work.census).await?;
     if ended > 0 {
         work.app.nudge.dispatch.ring();
