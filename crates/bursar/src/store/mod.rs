@@ -51,6 +51,7 @@ pub mod search;
 pub mod second_payments;
 pub mod settings;
 pub mod shown;
+mod silent;
 pub mod step;
 pub mod submissions;
 pub(crate) mod sums;
@@ -154,7 +155,7 @@ impl StoreError {
         }
     }
 
-    /// The database cannot be reached, or is too busy to be.
+    /// The database cannot be reached, is too busy to be, or is being stopped, started or taken over.
     #[must_use]
     pub fn away(&self) -> bool {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls};
@@ -162,8 +163,10 @@ impl StoreError {
         let code = error.as_database_error().and_then(|told| told.code());
         // A proxy before a server that is gone takes connections and closes them, which is no protocol.
         matches!(error, Io(_) | PoolTimedOut | PoolClosed | Protocol(_) | Tls(_))
-            // It ran out of its time, the server is shutting down, has crashed or is starting, or has no connection left.
-            || matches!(code.as_deref(), Some("57014" | "57P01" | "57P02" | "57P03" | "53300"))
+            // It ran out of its time, the server is shutting down, has crashed or is starting, has no connection left, or is a
+            // standby that is not promoted yet; 08 are the connections.
+            || matches!(code.as_deref(), Some("57014" | "57P01" | "57P02" | "57P03" | "53300" | "25006"))
+            || code.is_some_and(|code| code.starts_with("08"))
             || self.cannot_write()
             || self.try_again()
     }
@@ -248,8 +251,10 @@ impl Store {
             Some("postgres" | "postgresql") => {
                 // One connection first: a pool would go on trying and in the end say only that it took too long. A
                 // migration may take longer than a statement may otherwise, so it runs before that is set.
+                check_address(url)?;
                 let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
                 check_postgres(&mut first).await?;
+                check_sessions(&mut first, url).await?;
                 schema::bring_up_to_date(&mut first, Engine::Postgres).await.map_err(unreadable)?;
                 sqlx::Connection::close(first).await?;
                 Self::open_postgres(url).await?
@@ -325,11 +330,10 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {
-        let pool = AnyPoolOptions::new()
+        let pool = silent::asks(AnyPoolOptions::new())
             .max_connections(24)
             .acquire_timeout(Duration::from_secs(30))
             .acquire_slow_threshold(SLOW)
-            .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     for (name, value) in POSTGRES_SESSION {
@@ -364,7 +368,7 @@ impl Store {
         // A deferred SQLite transaction that reads first and writes later can fail in the middle; this one cannot.
         let begun = match self.engine {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            Engine::Postgres => self.writer.begin().await?,
+            Engine::Postgres => silent::begun(self.writer.begin()).await?,
         };
         Ok(Tx {
             db: Db { connection: Connection::Transaction(begun) },
@@ -506,6 +510,44 @@ async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
     Ok(())
 }
 
+/// One server is named: which one of several is the primary now, something before them must say.
+fn check_address(url: &str) -> Result<()> {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
+    if host.rsplit('@').next().is_some_and(|host| host.contains(',')) {
+        let told = "BURSAR_DATABASE_URL names several servers. Bursar takes one address, which must lead to the primary: one \
+                    that moves with it, or a proxy before them";
+        return Err(StoreError::Conflict(told.to_owned()));
+    }
+    Ok(())
+}
+
+/// Each connection of ours is one of the server's while it is open. A pooler that hands the server's connections around among
+/// ours runs a statement that was prepared on one of them on another one, where the same name may stand for another statement;
+/// and what a connection was told (`POSTGRES_SESSION`) holds for somebody else.
+async fn check_sessions(first: &mut AnyConnection, url: &str) -> Result<()> {
+    for _ in 0..3 {
+        let ours = process(first).await?;
+        let mut second = <AnyConnection as sqlx::Connection>::connect(url).await?;
+        let others = process(&mut second).await?;
+        let is_ours_still = process(first).await? == ours;
+        sqlx::Connection::close(second).await?;
+        if others == ours || !is_ours_still {
+            let told = "between Bursar and PostgreSQL is a pooler that shares one connection of the server among several \
+                        (pgbouncer with pool_mode = transaction or statement). Statements would be mixed up there. Set \
+                        pool_mode = session for this database, or connect to PostgreSQL directly: each Bursar opens at \
+                        most 24 connections";
+            return Err(StoreError::Conflict(told.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Which process of the server answers.
+async fn process(connection: &mut AnyConnection) -> Result<String> {
+    let row = connection.fetch_one("SELECT CAST(pg_backend_pid() AS TEXT)").await?;
+    Ok(row.try_get(0)?)
+}
+
 enum Connection {
     Pooled(sqlx::pool::PoolConnection<Any>),
     Transaction(sqlx::Transaction<'static, Any>),
@@ -526,6 +568,10 @@ impl Db {
         }
     }
 
+    fn patience(&mut self) -> Option<Duration> {
+        silent::patience(self.raw())
+    }
+
     async fn step(&mut self) -> Result<()> {
         step::at(match self.connection {
             Connection::Transaction(_) => Point::Statement,
@@ -536,7 +582,7 @@ impl Db {
 
     async fn all(&mut self, query: Query) -> Result<Vec<AnyRow>> {
         self.step().await?;
-        Ok(query.fetch_all(self.raw()).await?)
+        Ok(silent::within(self.patience(), query.fetch_all(self.raw())).await?)
     }
 
     async fn one(&mut self, query: Query) -> Result<AnyRow> {
@@ -545,12 +591,12 @@ impl Db {
 
     async fn optional(&mut self, query: Query) -> Result<Option<AnyRow>> {
         self.step().await?;
-        Ok(query.fetch_optional(self.raw()).await?)
+        Ok(silent::within(self.patience(), query.fetch_optional(self.raw())).await?)
     }
 
     async fn run(&mut self, query: Query) -> Result<u64> {
         self.step().await?;
-        Ok(query.execute(self.raw()).await?.rows_affected())
+        Ok(silent::within(self.patience(), query.execute(self.raw())).await?.rows_affected())
     }
 }
 
@@ -595,8 +641,9 @@ impl Tx {
         }
         step::at(Point::Commit).await?;
         points::pass(Side::Before, self.named);
+        let patience = self.patience();
         match self.db.connection {
-            Connection::Transaction(transaction) => transaction.commit().await?,
+            Connection::Transaction(transaction) => silent::within(patience, transaction.commit()).await?,
             Connection::Pooled(_) => {
                 return Err(StoreError::Corrupt("a transaction without one".to_owned()));
             }

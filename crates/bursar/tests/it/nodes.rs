@@ -350,6 +350,43 @@ async fn what_postgres_gives_up_is_tried_again_as_a_whole() {
     stage.close(Ok(())).await;
 }
 
+#[tokio::test]
+async fn what_postgres_says_while_it_is_taken_over_is_no_fault_of_ours() {
+    if need::postgres().is_none() {
+        return;
+    }
+    let world = World::open("taken_over", 1).await;
+    let mut database = beside(&world).await;
+    for (code, is_away) in [
+        ("08006", true),
+        ("25006", true),
+        ("53300", true),
+        ("57014", true),
+        ("57P01", true),
+        ("57P03", true),
+        ("57000", false),
+        ("25001", false),
+        ("42601", false),
+        ("XX000", false),
+    ] {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'for a test' USING ERRCODE = '{code}'; END $$");
+        let error = database.execute(AssertSqlSafe(raise).into_sql_str()).await.unwrap_err();
+        assert_eq!(bursar::store::StoreError::from(error).away(), is_away, "{code}");
+    }
+    database.close().await.unwrap();
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_address_of_several_servers_is_refused_in_words() {
+    for host in ["a,b", "a:5432,b:5433", "me:se,cret@a,b"] {
+        let told = Store::open(&format!("postgres://{host}/bursar")).await.err().unwrap().to_string();
+        assert!(told.contains("one address"), "{host}: {told}");
+    }
+    let told = Store::open("postgres://me:se,cret@127.0.0.1:1/bursar").await.err().unwrap().to_string();
+    assert!(!told.contains("one address"), "{told}");
+}
+
 /// Where PostgreSQL's own programs are, which a server of its own needs.
 fn programs() -> Option<std::path::PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
