@@ -131,7 +131,7 @@ blockers! {
         "Open Safe mode, which says what is still being looked up; an administrator ends it when everything is.";
     /// What must always hold of the money does not.
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
-        "Something that must always hold of the money does not, so nothing is sent until an administrator has looked. Nothing has failed.",
+        "A rule about the money is broken, so nothing is sent until an administrator has looked. Nothing has failed.",
         "See what does not hold under Activity log, What must hold; find out why, and let payments go on there.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
@@ -235,6 +235,8 @@ pub struct Blocker {
     pub code: Code,
     /// The id of what it is about: a reward, a payee, a batch, a person.
     pub subject: String,
+    /// What people call that, where it is known: the payee's name, the batch's number.
+    pub called: Option<String>,
     /// What is known beside the code's own words: a sentence for those inside, such as the note on a payee's hold. A
     /// partner is shown the code's words alone.
     pub note: Option<String>,
@@ -246,7 +248,13 @@ impl Blocker {
     /// A blocker about `subject`.
     #[must_use]
     pub fn new(code: Code, subject: impl fmt::Display) -> Self {
-        Self { code, subject: subject.to_string(), note: None, act: None }
+        Self { code, subject: subject.to_string(), called: None, note: None, act: None }
+    }
+
+    /// The same with what people call what it is about.
+    #[must_use]
+    pub fn called(self, called: Option<String>) -> Self {
+        Self { called, ..self }
     }
 
     /// The same with what else is known.

@@ -106,6 +106,11 @@ pub fn explain(code: &str) -> Explanation {
     })
 }
 
+/// Whether its money lies in the payee's Stripe balance, on its way to the bank.
+fn at_stripe(state: State) -> bool {
+    matches!(state, State::Transferred | State::PayoutSending | State::PayoutUnknown | State::PayoutReview)
+}
+
 /// Explains the reason of a payment that stands so: where its money is decides what can be done.
 #[must_use]
 pub fn explain_at(code: &str, state: State) -> Explanation {
@@ -117,6 +122,12 @@ pub fn explain_at(code: &str, state: State) -> Explanation {
             "There was not enough available money in the payee's Stripe balance for the payout to their bank.",
             "Wait until the money is available there, then resubmit: only the bank payout is made again.",
             Who::Payer,
+        ),
+        Cause::Funds if at_stripe(state) => told(
+            Cause::Funds,
+            "There was not enough available money in the payee's Stripe balance yet for the payout to their bank.",
+            "Wait: Stripe makes the money available within a day or two, and Bursar then begins the payout by itself. If it does not, Bursar looks for the money and says so.",
+            Who::Vendor,
         ),
         Cause::Amount if parked => Explanation {
             remedy: "Return it to the pool, for which Stripe is asked to give the transfer back first; then pay its rewards with others, or in parts.",
@@ -601,6 +612,7 @@ mod tests {
     fn where_the_money_lies_changes_what_is_to_be_done() {
         let rows = [
             ("balance_insufficient", State::Failed, "Add money at the vendor"),
+            ("balance_insufficient", State::Transferred, "Wait: Stripe makes the money available"),
             ("balance_insufficient", State::PayoutFailed, "only the bank payout is made again"),
             ("balance_insufficient", State::PayoutCanceled, "only the bank payout is made again"),
             ("amount_too_large", State::Failed, "pay it in parts"),

@@ -182,11 +182,21 @@ impl Standing {
         }
     }
 
-    /// What happened and what it means for the money. `vendor` is what people call it.
+    /// What happened and what it means for the money. `vendor` is what people call it; `until` is when the wait is over, where
+    /// it ends by the clock.
     #[must_use]
-    pub fn message(self, vendor: &str) -> String {
+    pub fn message(self, vendor: &str, until: Option<i64>) -> String {
         match self {
             Self::Ties => format!("{vendor} and the books say the same."),
+            Self::Waits if until.is_none() => format!(
+                "The payment has not ended, so the books do not count what moved of it. It waits until the payment has its \
+                 end{}.",
+                if vendor == Vendor::PayPal.label() {
+                    "; what nobody has claimed PayPal holds for up to 30 days"
+                } else {
+                    ""
+                }
+            ),
             Self::Waits => format!(
                 "One side does not show it yet. That is usual for a day: {vendor} and the books are compared again by \
                  themselves."
@@ -196,8 +206,9 @@ impl Standing {
                  did not move as the books say, and the balance is not what the books expect."
             ),
             Self::Extra => format!(
-                "{vendor} moved money of this account for no payment of Bursar's. Somebody, or another program, moved it \
-                 with this account; the books do not count it."
+                "{vendor} moved money of this account for no payment that this database knows, and the books do not count it. \
+                 Where the database was put back from a backup, it may be a payment of Bursar's from after the backup; \
+                 otherwise somebody, or another program, moved it with this account."
             ),
             Self::Amount => format!(
                 "{vendor} moved another amount than the books hold. The difference is in the balance and not in the books."
@@ -225,8 +236,9 @@ impl Standing {
                 "Look again. If it stays, look for the movement in {vendor}'s dashboard, and write down what you found."
             ),
             Self::Extra => format!(
-                "Ask who moved it in {vendor}'s dashboard. Have it sent back if it was a mistake, and write down who explained \
-                 it and why."
+                "Look first whether the page Safe mode lists it: then it is a payment of ours, made to a payee of ours, and is \
+                 settled there. Of any other, ask who moved it in {vendor}'s dashboard, and have it sent back if it was a \
+                 mistake. Write down who explained it and why."
             ),
             Self::Amount | Self::Fee => format!(
                 "Compare the object in {vendor}'s dashboard with the payment. Have your accountants book the difference, and \
@@ -411,6 +423,14 @@ mod tests {
 
     fn standing(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, hour: i64) -> Standing {
         judge(aspect, lines, postings, of, (0, hour * HOUR)).standing
+    }
+
+    #[test]
+    fn what_has_no_end_yet_does_not_wait_for_a_day() {
+        let told = |until| Standing::Waits.message("PayPal", until);
+        assert!(told(Some(1)).contains("usual for a day") && !told(None).contains("day:"));
+        assert!(told(None).contains("up to 30 days"));
+        assert!(!Standing::Waits.message("Stripe", None).contains("PayPal"));
     }
 
     #[test]

@@ -103,9 +103,10 @@ fn reconciliation() {
     });
     list(all, "How both sides stand", Standing::ALL, |standing| {
         let alarms = if standing.alarms() { "a person must look" } else { "nobody is alarmed" };
-        let (message, remedy) = (standing.message("PayPal"), standing.remedy("PayPal"));
+        let (message, remedy) = (standing.message("PayPal", Some(1)), standing.remedy("PayPal"));
         format!("{} ({}, {alarms})\n    {message}\n    {remedy}", standing.as_str(), standing.label())
     });
+    writeln!(text, "Without an end by the clock:\n    {}", Standing::Waits.message("PayPal", None)).unwrap();
     insta::assert_snapshot!("reconciliation", text);
 }
 
@@ -148,7 +149,7 @@ const MONEY: [MoneyError; 12] = [
     MoneyError::Zero,
 ];
 
-const NOT_NOW: [NotNow; 21] = [
+const NOT_NOW: [NotNow; 22] = [
     NotNow::NotTerminal,
     NotNow::Arrived,
     NotNow::NotSentYet,
@@ -160,6 +161,7 @@ const NOT_NOW: [NotNow; 21] = [
     NotNow::NothingParked,
     NotNow::VendorHasIt,
     NotNow::Closed,
+    NotNow::PaidOutside,
     NotNow::RecallFirst,
     NotNow::CameBackInPart,
     NotNow::Contradicted,

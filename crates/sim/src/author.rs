@@ -307,7 +307,7 @@ impl Author {
             0 => format!("try return {who}"),
             1 => format!("try refresh {who}"),
             2 => format!("hold {who} {}", self.of(&["on", "off", "off"])),
-            3 => format!("try outside {who} CHEQUE 2026-03-03"),
+            3 => format!("try outside {who} CHEQUE 2026-03-02"),
             4 => format!("try change {who} paypal {who}-{}@example.com", self.below(9)),
             5 => format!("try change {who} stripe acct_{who}_{}", self.below(9)),
             6 => format!("try cancel {who}"),
@@ -385,7 +385,7 @@ impl Author {
         self.line("live 20 days");
         for name in self.names.clone() {
             let what = self.of(&["resubmit", "resubmit", "return", "outside"]);
-            let proof = if what == "outside" { " CHEQUE 2026-04-20" } else { "" };
+            let proof = if what == "outside" { " CHEQUE 2026-03-02" } else { "" };
             self.line(format!("try settle {name} made"));
             self.line(format!("try settle {name} not-made"));
             self.line(format!("try settle {name} not-made by other"));

@@ -173,9 +173,9 @@ pub(super) async fn put_back_from(options: Restore) -> Outcome {
     let Some(place) = copy::file_of(&config.database_url) else { return with_pg_restore(config) };
     let manifest = backup::manifest_of(file).map_err(because(file, "restored"))?;
     fits(&manifest)?;
-    // Held until the end: whoever starts meanwhile is told that another one is at work.
-    let server = Server::of_file(&place, false);
-    if place.exists() && !server.is_alone {
+    // Held until the end: whoever starts meanwhile is told that another one is at work. Who only checks disturbs nobody.
+    let server = (!options.check).then(|| Server::of_file(&place, false));
+    if place.exists() && server.as_ref().is_some_and(|server| !server.is_alone) {
         return Err(Failure(format!(
             "a Bursar serves {}. Stop it, then restore; nothing was changed.",
             place.display()

@@ -13,7 +13,7 @@ use simulator::Simulator;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{Failure, Outcome, open, operator, output, serve, words};
+use super::{Failure, Outcome, open_or_make, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -114,7 +114,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         raw_days: None,
         demonstrates: true,
     };
-    let app = open(config, None).await?;
+    let app = open_or_make(config, None).await?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
     Ok(Demo { app, work, loops, vendors, _data: data })

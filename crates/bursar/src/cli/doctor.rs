@@ -43,6 +43,10 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Outcome {
     let mut found = Vec::new();
     let (config, clock) = (&options.config, Clock::system());
+    if is_nowhere(config) {
+        tell(&[not_begun()], options.json);
+        return Err(Failure("1 thing must be done".to_owned()));
+    }
     let key = key(config, &mut found);
     files(config, &mut found);
     match Store::open_as_it_is(&config.database_url).await {
@@ -66,6 +70,21 @@ pub(super) async fn run(options: Options) -> Outcome {
         1 => Err(Failure("1 thing must be done".to_owned())),
         many => Err(Failure(format!("{many} things must be done, in this order"))),
     }
+}
+
+/// Whether neither the key nor the database is there: nothing is lost, it was not begun, or this is another folder.
+fn is_nowhere(config: &Config) -> bool {
+    let no_key = matches!(MasterKey::read(&config.master_key_file), Ok(None));
+    no_key && copy::file_of(&config.database_url).is_some_and(|file| !file.exists())
+}
+
+fn not_begun() -> Finding {
+    Finding::new(
+        Weight::Act,
+        "not_begun",
+        "There is no database and no master key here, so nothing was looked at.",
+        "`bursar serve` makes both at its first start. If yours are elsewhere, name them with BURSAR_DATABASE_URL and BURSAR_MASTER_KEY_FILE, or run this in their folder.",
+    )
 }
 
 fn broken(error: &StoreError) -> Finding {

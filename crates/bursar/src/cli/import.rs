@@ -40,7 +40,7 @@ enum What {
 pub(super) async fn run(options: Options) -> Outcome {
     let file = std::fs::read(&options.file)
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let bar = ProgressBar::new_spinner().with_message("reading and writing rows");
     bar.enable_steady_tick(Duration::from_millis(120));
     let actor = operator();
@@ -118,7 +118,8 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
     }
     for row in &report.rejected {
         let value = if row.value.is_empty() { String::new() } else { format!(" “{}”", row.value) };
-        output::say(&format!("line {}, {}{value}: {} [{}]", row.line, row.column, row.detail, row.code));
+        let at = if row.column.is_empty() { String::new() } else { format!(", {}", row.column) };
+        output::say(&format!("line {}{at}{value}: {} [{}]", row.line, row.detail, row.code));
     }
     let would = if dry_run { "would be " } else { "" };
     output::say(&format!(

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::{OpsError, master_key};
 use crate::secrets::MasterKey;
-use crate::store::Store;
+use crate::store::{Store, StoreError, copy};
 
 /// Review partner rewards, batch the approved ones, pay each partner once
 #[derive(Parser)]
@@ -151,12 +151,27 @@ fn words(error: OpsError) -> Failure {
         OpsError::Blocked(blockers) => {
             let lines: Vec<String> = blockers
                 .iter()
-                .map(|one| format!("{}: {} {}", one.subject, one.message(), one.remedy()))
+                .map(|one| {
+                    let about = one.called.as_deref().unwrap_or(&one.subject);
+                    format!("{about}: {} {}", one.message(), one.remedy())
+                })
                 .collect();
             Failure(lines.join("\n"))
         }
         OpsError::Missing => Failure("There is no such thing.".to_owned()),
         OpsError::Internal(error) => Failure(error.to_string()),
+    }
+}
+
+/// The same of a thing that somebody has named: where there is none, in these words.
+fn unknown(error: OpsError, told: &str) -> Failure {
+    match error {
+        OpsError::Missing => Failure(told.to_owned()),
+        error @ (OpsError::Refused(_)
+        | OpsError::Conflict(_)
+        | OpsError::Unreachable(_)
+        | OpsError::Blocked(_)
+        | OpsError::Internal(_)) => words(error),
     }
 }
 
@@ -214,9 +229,22 @@ async fn run(command: Command) -> Outcome {
     }
 }
 
+/// Opens the database that is there. A command that made an empty one in the wrong folder would answer from it: that every
+/// rule holds, that nothing stops payments, that safe mode is on, while the real one goes on paying.
+async fn open(config: Config) -> Result<App, Failure> {
+    let known = copy::is_there(&config.database_url).await.map_err(unusable)?;
+    if !known {
+        return Err(Failure(format!(
+            "there is no Bursar database at {}, so nothing was looked at and nothing was changed. Name the one that your server uses with BURSAR_DATABASE_URL or --database-url, or run this in its folder. `bursar serve` and `bursar init` make a new one.",
+            serve::without_password(&config.database_url)
+        )));
+    }
+    open_or_make(config, None).await
+}
+
 /// Opens the database and the master key; makes both on the first start, and never another key for a database that has
 /// one.
-async fn open(config: Config, base_url: Option<String>) -> Result<App, Failure> {
+async fn open_or_make(config: Config, base_url: Option<String>) -> Result<App, Failure> {
     let (store, clock) = (open_store(&config).await?, Clock::system());
     let master_key = master_key_of(&config, &store, &clock).await?;
     let base_url =
@@ -226,11 +254,11 @@ async fn open(config: Config, base_url: Option<String>) -> Result<App, Failure> 
 }
 
 async fn open_store(config: &Config) -> Result<Store, Failure> {
-    Store::open(&config.database_url).await.map_err(|error| {
-        Failure(format!(
-            "the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."
-        ))
-    })
+    Store::open(&config.database_url).await.map_err(unusable)
+}
+
+fn unusable(error: StoreError) -> Failure {
+    Failure(format!("the database cannot be used: {error}. Check BURSAR_DATABASE_URL; nothing was changed."))
 }
 
 /// The master key, where it is the one the database was sealed with.

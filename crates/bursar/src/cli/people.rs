@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use payout::access::Role;
 
-use super::{Failure, Outcome, open, output, words};
+use super::{Failure, Outcome, open, output, unknown, words};
 use crate::config::Config;
 use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson};
 
@@ -37,6 +37,14 @@ enum UserCommand {
     },
     /// Let a person sign in no more; their sessions end
     Disable {
+        #[command(flatten)]
+        config: Config,
+        /// Where they sign in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Let a person sign in again who was shut out
+    Enable {
         #[command(flatten)]
         config: Config,
         /// Where they sign in with
@@ -94,7 +102,7 @@ fn role(text: &str) -> Result<Role, String> {
 pub(super) async fn users(users: Users) -> Outcome {
     match users.command {
         UserCommand::Add { config, email, name, role, partner, json } => {
-            let app = open(config, None).await?;
+            let app = open(config).await?;
             let new = NewPerson { email, name, role, partner, password: None };
             let link =
                 people::add_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;
@@ -102,20 +110,32 @@ pub(super) async fn users(users: Users) -> Outcome {
             app.store.close().await;
         }
         UserCommand::Disable { config, email } => {
-            let app = open(config, None).await?;
-            people::disable(&app, &email, AtTheMachine(&system_user())).await.map_err(words)?;
+            let app = open(config).await?;
+            let done = people::disable(&app, &email, AtTheMachine(&system_user())).await;
+            done.map_err(|error| unknown(error, &nobody(&email)))?;
             output::say(&format!("{email} can no longer sign in."));
             app.store.close().await;
         }
+        UserCommand::Enable { config, email } => {
+            let app = open(config).await?;
+            let done = people::enable(&app, &email, AtTheMachine(&system_user())).await;
+            done.map_err(|error| unknown(error, &nobody(&email)))?;
+            output::say(&format!("{email} can sign in again, with the role and password they had."));
+            app.store.close().await;
+        }
         UserCommand::Reset { config, email, json } => {
-            let app = open(config, None).await?;
-            let link =
-                people::reset(&app, &email, None, AtTheMachine(&system_user())).await.map_err(words)?;
+            let app = open(config).await?;
+            let link = people::reset(&app, &email, None, AtTheMachine(&system_user())).await;
+            let link = link.map_err(|error| unknown(error, &nobody(&email)))?;
             tell_link(&link, json);
             app.store.close().await;
         }
     }
     Ok(())
+}
+
+fn nobody(email: &str) -> String {
+    format!("Nobody signs in with {email}. The page People lists everybody.")
 }
 
 /// The user of the operating system who runs this, as the trail names them. Whoever becomes another user by sudo is named too.
@@ -160,7 +180,7 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
             "there is no scope {strange:?}; name read, write or both, and release where it is meant"
         )));
     }
-    let app = open(config, None).await?;
+    let app = open(config).await?;
     let may = |scope| named.contains(&scope);
     let new = NewKey {
         name,

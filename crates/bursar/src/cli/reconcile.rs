@@ -41,7 +41,7 @@ fn span(text: &str) -> Result<i64, String> {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let work = Work::new(app.clone(), None)?;
     let since = app.clock.now() - options.since;
     movements::all(&work, Some(since)).await.map_err(words)?;
@@ -94,7 +94,7 @@ fn print(days: &[DayView]) {
 fn tell(case: &Case) {
     let vendor = case.of.vendor.label();
     output::say("");
-    output::say(&format!("{}  {}  [{}]", case.day, case.standing.message(vendor), case.standing.as_str()));
+    output::say(&format!("{}  {}  [{}]", case.day, case.message(), case.standing.as_str()));
     output::say(&format!("    {}: {vendor} {}, the books {}", case.subject, case.moved, case.posted));
     output::say(&format!("    {}", case.standing.remedy(vendor)));
 }

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, open, output, words};
+use super::{Failure, Outcome, open, output, unknown};
 use crate::clock;
 use crate::config::Config;
 use crate::work::replay::{self, Replay};
@@ -20,9 +20,13 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let mut db = app.store.read().await?;
-    let found = replay::of(&mut db, &options.payment).await.map_err(words);
+    let none = format!(
+        "No payment is called {:?}. Give a number as it is shown, like PT-000977, or its id.",
+        options.payment
+    );
+    let found = replay::of(&mut db, &options.payment).await.map_err(|error| unknown(error, &none));
     drop(db);
     app.store.close().await;
     let found = found?;

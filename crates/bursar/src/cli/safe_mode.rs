@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 use payout::money::Vendor;
 
-use super::{Outcome, open, operator, output, words};
+use super::{Outcome, open, operator, output, unknown, words};
 use crate::clock;
 use crate::config::Config;
+use crate::ops::checks::SETTLE_FOUND;
 use crate::ops::safe_mode::{self, Report};
 use crate::store::put_back::{self, Listed};
 
@@ -59,7 +60,7 @@ fn vendor(text: &str) -> Result<Vendor, String> {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let mut compared = Vec::new();
     match options.command {
         None => {}
@@ -71,7 +72,11 @@ pub(super) async fn run(options: Options) -> Outcome {
             compared = compared_by_hand;
         }
         Some(Order::Settle { object, note }) => {
-            safe_mode::settle_found(&app, &operator(), &object, &note).await.map_err(words)?;
+            let none = format!(
+                "No payment that was found at a vendor has the id {object:?}. `bursar safe-mode` lists them."
+            );
+            let settled = safe_mode::settle_found(&app, &operator(), &object, &note).await;
+            settled.map_err(|error| unknown(error, &none))?;
         }
     }
     let mut db = app.store.read().await?;
@@ -121,6 +126,9 @@ fn tell(report: &Report, found: &[Listed]) {
     }
     for one in &report.open {
         output::say(&format!("  open   {one}"));
+    }
+    if found.iter().any(|one| one.settled.is_none()) {
+        output::say(&format!("         {SETTLE_FOUND}"));
     }
     for one in found.iter().filter(|one| one.settled.is_none()) {
         let of = &one.found;

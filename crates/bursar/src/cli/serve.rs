@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::listen::{self, Bounds};
-use super::{Failure, Outcome, open, output};
+use super::{Failure, Outcome, open, open_or_make, output};
 use crate::config::Config;
 use crate::mark::Mark;
 use crate::ops::{nodes, people};
@@ -37,7 +37,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let address = listener.local_addr()?;
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
     let server = Server::of(&config.database_url);
-    let app = open(config, Some(format!("http://{address}"))).await?;
+    let app = open_or_make(config, Some(format!("http://{address}"))).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
             "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}"
@@ -146,7 +146,7 @@ pub(super) async fn asked_to_stop() {
 
 pub(super) async fn init(config: Config, json: bool) -> Outcome {
     let key = config.master_key_file.display().to_string();
-    let app = open(config, None).await?;
+    let app = open_or_make(config, None).await?;
     let engine = app.store.engine_name();
     if json {
         output::json(&serde_json::json!({ "database": engine, "master_key_file": key }));
@@ -229,7 +229,7 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     if !missing.is_empty() {
         return Ok(missing);
     }
-    let app = open(config.clone(), None).await?;
+    let app = open(config.clone()).await?;
     let connected = store::vendors::all(&mut app.store.read().await?).await?;
     for vendor in payout::money::Vendor::ALL {
         if connected.iter().all(|connection| connection.vendor != vendor) {

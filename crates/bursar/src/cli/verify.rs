@@ -7,10 +7,11 @@ use clap::Args;
 use super::{Failure, Outcome, WithJson, open, operator, output, words};
 use crate::clock;
 use crate::config::Config;
-use crate::ops::brake;
+use crate::ops::brake::{self, Broken};
 use crate::ops::log_signature::{self, Proof, Signature};
+use crate::ops::safe_mode;
 use crate::ops::verify::{self, Invariant};
-use crate::store::external_ids;
+use crate::store::{Db, StoreError, external_ids};
 
 /// So many ids that read alike are named.
 const MOST_ALIKE: i64 = 100;
@@ -25,9 +26,10 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let mut db = app.store.read().await?;
     let found = verify::all(&mut db).await?;
+    let stopped = sending_stopped(&mut db).await?;
     let alike = external_ids::collisions(&mut db, MOST_ALIKE).await?;
     drop(db);
     app.store.close().await;
@@ -40,7 +42,22 @@ pub(super) async fn run(options: Options) -> Outcome {
             ));
         }
     }
-    tell(&found, options.json)
+    let told = tell(&found, options.json);
+    match found.iter().any(|one| one.stops && !one.holds()) {
+        true => told.map_err(|Failure(broken)| Failure(format!("{broken}. {stopped}"))),
+        false => told,
+    }
+}
+
+/// Whether payments go on while something is broken: this command looks and changes nothing.
+async fn sending_stopped(db: &mut Db) -> Result<&'static str, StoreError> {
+    Ok(match (brake::on(db).await?, safe_mode::on(db).await?) {
+        (true, _) => "Payments are stopped: see `bursar brake`.",
+        (false, true) => "Safe mode is on, so nothing is sent.",
+        (false, false) => {
+            "Payments still go on: this command only looks, and Bursar stops them by itself when its own look at everything, once a day, finds what nobody has looked at yet. To stop them now: bursar safe-mode on"
+        }
+    })
 }
 
 #[derive(Args)]
@@ -67,7 +84,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
         }
         signed => signed.flatten(),
     };
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     if let Some(file) = options.proof {
         let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
         let read =
@@ -93,7 +110,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
 }
 
 pub(super) async fn sign(options: WithJson) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let signature = log_signature::sign(&app).await.map_err(words)?;
     app.store.close().await;
     match options.json {
@@ -114,7 +131,7 @@ pub(super) struct ProveOptions {
 }
 
 pub(super) async fn prove(options: ProveOptions) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let proof = log_signature::prove(&app, options.row).await.map_err(words)?;
     app.store.close().await;
     output::json(&serde_json::json!(proof));
@@ -135,26 +152,37 @@ pub(super) struct BrakeOptions {
 
 /// Says whether something has stopped all payments, and lets them go on.
 pub(super) async fn brake(options: BrakeOptions) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     if let Some(note) = &options.release {
         brake::release(&app, &operator(), note).await.map_err(words)?;
     }
-    let state = brake::state(&mut app.store.read().await?).await?;
+    let mut db = app.store.read().await?;
+    let (state, known) = (brake::state(&mut db).await?, brake::known(&mut db).await?);
+    let says = brake::says(&mut db).await?;
+    drop(db);
     app.store.close().await;
     if options.json {
-        output::json(&serde_json::json!({ "brake": state }));
+        output::json(&serde_json::json!({ "brake": state, "known": known }));
         return Ok(());
     }
-    let Some(state) = state else {
-        output::say("Nothing stops payments. `bursar verify` checks every rule now.");
-        return Ok(());
+    let list = |broken: &[Broken]| {
+        broken.iter().for_each(|one| output::say(&format!("  {}  {}: {}", one.id, one.says, one.what)));
     };
-    output::say(&format!(
-        "Nothing has been sent since {}, because these rules are broken:",
-        clock::told(state.at)
-    ));
-    state.broken.iter().for_each(|one| output::say(&format!("  {}  {}: {}", one.id, one.says, one.what)));
-    output::say("Find out why, then: bursar brake --release \"what it was\"");
+    match &state {
+        None => output::say(&format!("{says} `bursar verify` checks every rule now.")),
+        Some(state) => {
+            output::say(&format!(
+                "Nothing has been sent since {}, because these rules are broken:",
+                clock::told(state.at)
+            ));
+            list(&state.broken);
+            output::say("Find out why, then: bursar brake --release \"what it was\"");
+        }
+    }
+    if !known.is_empty() {
+        output::say(&format!("{}:", brake::KNOWN_SAYS));
+        list(&known);
+    }
     Ok(())
 }
 

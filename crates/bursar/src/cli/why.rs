@@ -1,7 +1,7 @@
 //! `why`: what stands between a reward, a payout, a payment or a payee and being paid, in the words of every other face.
 
 use clap::Args;
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Who};
 use payout::remedy::Choice;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::ops::OpsError;
 use crate::ops::why::{self, Why};
 use crate::store::transactions::Transaction;
 use crate::web::fault;
-use crate::web::pages::words::{detail, meaning_of};
+use crate::web::pages::words::{detail_of, label_of, meaning_of};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -25,7 +25,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Outcome {
-    let app = open(options.config, None).await?;
+    let app = open(options.config).await?;
     let mut db = app.store.read().await?;
     let found = why::find(&mut db, &options.name, app.clock.now()).await;
     drop(db);
@@ -53,28 +53,37 @@ fn nothing(name: &str) -> String {
 pub fn lines(why: &Why) -> Vec<String> {
     // Of a payment, what stops it is told with how it stands.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
-    let mut lines: Vec<String> = blockers.flat_map(gate).collect();
+    let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(gate).collect();
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment)));
+    lines.extend(why.said_by.iter().map(|name| {
+        format!(
+            "    {name} has said what became of it. It counts when another person says the same on its page."
+        )
+    }));
     if !why.closed.is_empty() {
         lines.push("    Resubmit would be refused now:".to_owned());
         lines.extend(why.closed.iter().flat_map(gate).map(|line| format!("    {line}")));
     }
     if lines.is_empty() {
-        lines.push("Nothing stands in the way.".to_owned());
+        let next = why.next.as_ref().map(|(_, next)| format!(" {next}")).unwrap_or_default();
+        lines.push(format!("Nothing stands in the way.{next}"));
+        let who = why.next.as_ref().map(|(who, _)| *who).filter(|who| *who != Who::Nobody);
+        lines.extend(who.map(|who| format!("    {}.", who.label())));
     }
     lines
 }
 
 /// A gate, who must act about it and how.
 fn gate(blocker: &Blocker) -> [String; 2] {
-    let named = format!("{}  [{}, {}]", blocker.message(), blocker.code.as_str(), blocker.subject);
+    let about = blocker.called.as_deref().unwrap_or(&blocker.subject);
+    let named = format!("{}  [{}, {about}]", blocker.message(), blocker.code.as_str());
     [named, format!("    {}. {}", blocker.who().label(), blocker.remedy())]
 }
 
 /// How a payment stands, why, and what can be done about it.
 fn of_payment(payment: &Transaction) -> Vec<String> {
-    let status = payment.state.status().label();
-    let detail = detail(payment.state).map(|detail| format!(", {detail}")).unwrap_or_default();
+    let status = label_of(payment);
+    let detail = detail_of(payment).map(|detail| format!(", {detail}")).unwrap_or_default();
     let mut lines = vec![
         format!(
             "{}  {status}{detail}: {} through {}",
@@ -84,14 +93,7 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
         ),
         format!("    {}", meaning_of(payment)),
     ];
-    if payment.outside.is_some() {
-        lines.push("    It is closed: it was settled as paid by other means.".to_owned());
-    } else if payment.released_at.is_some() {
-        lines.push(
-            "    It is closed: its rewards went back to the pool, and are paid by another payment."
-                .to_owned(),
-        );
-    }
+    lines.extend(payment.closed_as().map(|why| format!("    {}", why.sentence())));
     if payment.contradicted_at.is_some() {
         lines.push("    The vendor contradicts what is recorded here. A person must look.".to_owned());
     }
@@ -125,7 +127,7 @@ pub fn as_json(why: &Why) -> Value {
         });
         json!({
             "id": payment.id.to_string(), "number": payment.label(),
-            "status": payment.state.status().as_str(), "label": payment.state.status().label(),
+            "status": payment.state.status().as_str(), "label": label_of(payment),
             "detail": payment.state.detail().map(|detail| detail.as_str()),
             "meaning": meaning_of(payment), "reason": reason,
             "choices": choices.map(choice).collect::<Vec<_>>(),
@@ -133,5 +135,10 @@ pub fn as_json(why: &Why) -> Value {
     });
     let eligible = why.blockers.is_empty() && why.payment.is_none();
     let closed: Vec<Value> = why.closed.iter().map(fault::blocker).collect();
-    json!({ "eligible": eligible, "blockers": rows, "payment": payment, "resubmit_blockers": closed })
+    let next = why.next.as_ref().map(|(who, words)| json!({ "who": who.as_str(), "words": words }));
+    let stopped: Vec<Value> = why.stopped.iter().map(fault::blocker).collect();
+    json!({
+        "eligible": eligible, "blockers": rows, "payment": payment, "resubmit_blockers": closed,
+        "stopped_by": stopped, "next": next,
+    })
 }

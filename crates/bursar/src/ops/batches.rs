@@ -190,6 +190,8 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
         if left_out.contains_key(&(payee, currency)) {
             blockers.push(Blocker::new(Code::ClawbackLeftOut, payee));
         }
+        let name = names.get(&payee).map(|named| named.name.clone());
+        let blockers = blockers.into_iter().map(|blocker| blocker.called(name.clone())).collect();
         claims.push(ClaimView {
             payee,
             named: names.get(&payee).cloned(),
@@ -275,7 +277,9 @@ async fn batch_blockers(
         codes.push(Code::ReleaseNeedsOtherPerson);
     }
     codes.extend(closed_for_all.iter().filter(|code| **code != Code::ModuleDisabled));
-    let mut blockers: Vec<Blocker> = codes.into_iter().map(|code| Blocker::new(code, batch.id)).collect();
+    let number = || Some(batch.number.clone());
+    let mut blockers: Vec<Blocker> =
+        codes.into_iter().map(|code| Blocker::new(code, batch.id).called(number())).collect();
     let sums = limits::sums(claims);
     blockers.extend(limits::closed(db, &gates.settings, batch.id, &sums, None, now).await?);
     Ok(blockers)
@@ -328,7 +332,7 @@ async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
         status: batch::status_after_pay(states),
         totals: totals(&claims),
         digest: batch.digest.clone().unwrap_or_default(),
-        blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id)],
+        blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id).called(Some(batch.number.clone()))],
         unreadable: transactions::unreadable(db, batch.id).await?,
         batch,
         claims,

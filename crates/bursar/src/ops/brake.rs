@@ -5,14 +5,14 @@
 //! a day asks every rule of everything. What people have looked at stops nothing again, unless it was mended meanwhile and
 //! breaks anew. What is deliberately not here: the rules (`store::invariants`), and the rest that must hold (`verify`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payout::Refusal;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::verify::{self, CHAIN, Invariant};
-use super::{OpsError, Result, log_signature};
+use super::{OpsError, Result, log_signature, safe_mode};
 use crate::app::{Actor, App};
 use crate::store::{self, Db, Tx, audit, invariants, meta, outbox};
 use crate::transact;
@@ -76,12 +76,42 @@ async fn write<T: Serialize>(tx: &mut Tx, name: &str, value: &T) -> store::Resul
     meta::set(tx, name, &text).await
 }
 
+/// Which rules these are, each once with how many things break it.
+#[must_use]
+pub fn rules_of(broken: &[Broken]) -> String {
+    let mut rules: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for one in broken {
+        *rules.entry((&one.id, &one.says)).or_default() += 1;
+    }
+    let told = |((id, says), times): ((&str, &str), usize)| match times {
+        1 => format!("{id}, {says}"),
+        many => format!("{id}, {says} ({many} times)"),
+    };
+    rules.into_iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
 /// What stands; `None` while payments go on.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn state(db: &mut Db) -> store::Result<Option<Brake>> {
     read(db, BRAKE).await
+}
+
+/// What is broken and stops nothing, for whoever is told of it.
+pub const KNOWN_SAYS: &str =
+    "These are broken and stop nothing: they are not about money, or somebody has looked at them";
+
+/// In a sentence, whether a broken rule stops payments, and whether they are stopped all the same.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn says(db: &mut Db) -> store::Result<&'static str> {
+    Ok(match (on(db).await?, safe_mode::on(db).await?) {
+        (true, _) => "Payments are stopped, because rules are broken.",
+        (false, true) => "No broken rule stops payments, but safe mode does: nothing is sent while it is on.",
+        (false, false) => "No broken rule stops payments.",
+    })
 }
 
 /// What is broken and stops nothing: it is not about money, or people have looked at it.

@@ -13,10 +13,9 @@ use super::idempotency::{self, Once};
 use super::people::not_counted;
 use super::record::{self, Heard};
 use super::second_payments::{self, Stays};
-use super::transactions::{held, not_now, note};
+use super::transactions::{held, not_now, note, paid_day};
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
-use crate::clock;
 use crate::store::audit;
 use crate::store::contradictions::{self, Opinion, Whereabouts};
 use crate::store::people;
@@ -93,7 +92,7 @@ pub async fn settle_by_hand(
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = meant(&attempts, finding);
         if waiting.is_none() && transaction.contradicted_at.is_none() && !denied(&attempts, finding) {
-            let why = if transaction.closed() { NotNow::Closed } else { NotNow::NothingInDoubt };
+            let why = transaction.closed_as().unwrap_or(NotNow::NothingInDoubt);
             return Err(not_now(why));
         }
         match waiting {
@@ -559,10 +558,9 @@ pub async fn settle_parked(
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
     let paid_at = match otherwise {
-        true => Some(clock::day(&found.paid_on, "Write the date like 2026-01-31.")),
+        true => Some(paid_day(app, &found.paid_on)?),
         false => None,
     };
-    let paid_at = paid_at.transpose().map_err(|told| Refusal::new("invalid_date", told).at("paid_on"))?;
     let deed = match found.how {
         Parked::Reversed | Parked::GivenUp => found.how.as_str().to_owned(),
         Parked::PaidOtherwise => format!("{} {} {}", found.how.as_str(), found.paid_on, found.reference),

@@ -5,8 +5,8 @@
 use payout::money::Vendor;
 use payout::transaction::State;
 
-use super::safe_mode;
-use super::{backups, nodes};
+use super::verify::CHAIN;
+use super::{backups, brake, nodes, safe_mode};
 use crate::clock;
 use crate::pulse::Age;
 use crate::store::transactions::{self, Filter};
@@ -18,6 +18,18 @@ const DAY_US: i64 = 24 * HOUR_US;
 const ASIDE_US: i64 = 2 * HOUR_US;
 /// So many are counted and no more.
 const MOST: i64 = 10_000;
+
+/// How a payment is settled that a vendor has and a database that was put back does not know of.
+pub const SETTLE_FOUND: &str = "In this order: first end safe mode; then bring in again what came in after the backup (imports, rewards entered by hand); then find the rewards that each payment paid and void them; settle it only when they are void. Settled before that, its rewards can be paid a second time.";
+
+fn count(number: i64, one: &str, more: &str) -> String {
+    let word = if number == 1 { one } else { more };
+    format!("{number} {word}")
+}
+
+fn are(number: usize, one: &str, more: &str) -> String {
+    if number == 1 { format!("1 {one} is") } else { format!("{number} {more} are") }
+}
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -124,6 +136,7 @@ pub struct Known {
 pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     found.extend(safe(db).await?);
+    found.extend(books(db).await?);
     found.extend(payments(db, known.now).await?);
     found.extend(connections(db, known.now).await?);
     found.extend(mail(db, known).await?);
@@ -147,6 +160,32 @@ async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
     Ok(Some(Finding::new(Weight::Urgent, "safe_mode", what, remedy)))
 }
 
+/// What must always hold of the money and does not: whether that has stopped payments or not.
+async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    if let Some(state) = brake::state(db).await? {
+        let rules = brake::rules_of(&state.broken);
+        found.push(Finding::new(
+            Weight::Urgent,
+            "payments_stopped",
+            format!("Nothing has been sent since {}, because what must hold of the money does not: {rules}. Nothing has failed.", clock::told(state.at)),
+            "`bursar brake`, or What must hold under Activity log, lists what is broken. Find out why; an administrator lets payments go on there.",
+        ));
+    }
+    let known = brake::known(db).await?;
+    if !known.is_empty() {
+        // The chain of the log is walked from its first row by `audit verify` alone, so what was said of it stays.
+        let money = known.iter().any(|one| one.says != CHAIN);
+        found.push(Finding::new(
+            if money { Weight::Act } else { Weight::Know },
+            "rules_broken",
+            format!("This is broken and stops nothing, because it is not about money or somebody has looked at it: {}.", brake::rules_of(&known)),
+            "`bursar brake` lists what breaks it. Have it put right; the look at everything, once a day, notices that.",
+        ));
+    }
+    Ok(found)
+}
+
 async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     let contradicted = contradictions::payments(db).await?.len();
@@ -154,7 +193,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_contradicted",
-            format!("{contradicted} payments are contradicted: the vendor says that money moved which the books hold as not moved. Their rewards are held."),
+            format!("{} contradicted: the vendor says that money moved which the books hold as not moved. The rewards are held.", are(contradicted, "payment", "payments")),
             "Open each on the list of payments and settle it by hand.",
         ));
     }
@@ -163,8 +202,8 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_unknown",
-            format!("{unknown} payments that the vendors have are not known here, because the database was put back. Whoever was paid is on hold."),
-            "Settle each: `bursar safe-mode`, or the page Safe mode.",
+            format!("The vendors have {} that {} not known here, because the database was put back. Whoever was paid is on hold. Numbers of rewards, payouts and payments that were given out after the backup are given out again for others, so go by the vendors' ids.", count(unknown, "payment", "payments"), if unknown == 1 { "is" } else { "are" }),
+            format!("`bursar safe-mode` and the page Safe mode list them. {SETTLE_FOUND}"),
         ));
     }
     let aside = aside::since(db, now - ASIDE_US, MOST).await?.len();
@@ -172,7 +211,10 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_set_aside",
-            format!("{aside} payments are set aside, because their record cannot be worked on; nothing more is sent for them."),
+            format!(
+                "{} set aside, because the record cannot be worked on; nothing more is sent of that.",
+                are(aside, "payment", "payments")
+            ),
             "The log says what is wrong with each record; have it put right. It is tried again every hour.",
         ));
     }
@@ -182,7 +224,10 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Act,
             "payments_need_review",
-            format!("{review} payments wait for a person: Bursar cannot find out how they ended."),
+            format!(
+                "{} for a person: Bursar cannot find out how that ended.",
+                if review == 1 { "1 payment waits".to_owned() } else { format!("{review} payments wait") }
+            ),
             "Look for each at the vendor by its key, then Settle by hand on its page.",
         ));
     }
@@ -295,7 +340,7 @@ async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
     let last = backups::last(db).await?;
     let what = match last {
         None => {
-            "No backup was ever taken with `bursar backup`. If the disk is lost, everything is.".to_owned()
+            "No backup of this database is on record: none was taken with `bursar backup`, or none since it was put back from one. If the disk is lost, so is everything since.".to_owned()
         }
         Some(last) if known.now - last.at > known.backup_us => {
             format!("The last backup is of {} ({}).", clock::told(last.at), last.file)

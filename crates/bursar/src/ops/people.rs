@@ -21,7 +21,7 @@ use crate::turns::Busy;
 
 pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
-    AtTheMachine, NewPerson, add, add_at_the_machine, disable, first_administrator, link_for, reset,
+    AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
 };
 
 /// How long a session lasts.

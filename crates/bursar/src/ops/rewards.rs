@@ -6,7 +6,7 @@ mod gates;
 mod review;
 mod undo;
 
-pub use gates::{Pooled, blockers, pool};
+pub use gates::{Pooled, blockers, in_draft, pool};
 pub use review::{Done, Kept, UNIT, Verdict, Which, decide, decide_and_keep, decide_many};
 pub use undo::{Undone, give_back, undo};
 

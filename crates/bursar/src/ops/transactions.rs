@@ -98,7 +98,7 @@ pub async fn return_to_pool(
         // The rewards of a closed payment are elsewhere; its money may lie in a payee's balance all the same.
         let release = law::return_to_pool(transaction.state);
         if transaction.closed() && !matches!(release, Ok(Release::AfterReversal(_))) {
-            return Err(not_now(NotNow::Closed));
+            return Err(not_now(transaction.closed_as().unwrap_or(NotNow::Closed)));
         }
         match release.map_err(not_now)? {
             Release::Now => {
@@ -168,8 +168,7 @@ pub async fn mark_paid_outside(
             "Give the reference of the payment made outside, at most 200 bytes; it is kept as the proof.";
         return Err(Refusal::new("reference_required", sentence).at("reference").into());
     }
-    let paid_at = clock::day(paid_on, "Write the date like 2026-01-31.")
-        .map_err(|told| Refusal::new("invalid_date", told).at("paid_on"))?;
+    let paid_at = paid_day(app, paid_on)?;
     transact!(app, |tx| {
         let now = app.clock.now();
         // A contradicted payment is settled first: a payment outside is not what its vendor did.
@@ -186,6 +185,27 @@ pub async fn mark_paid_outside(
         Ok(after)
     })
 }
+
+/// The day on which somebody says that a payment was made: at the latest the one that it is now somewhere on earth. Sums by
+/// month and by year count it on that day, so one that is to come would take the money out of what was paid by now.
+///
+/// # Errors
+/// [`OpsError::Refused`] where it is no day, or is still to come.
+pub(super) fn paid_day(app: &App, paid_on: &str) -> Result<i64> {
+    let refused = |code, told: String| OpsError::from(Refusal::new(code, told).at("paid_on"));
+    let day = clock::day(paid_on, "Write the date like 2026-01-31.")
+        .map_err(|told| refused("invalid_date", told))?;
+    if day > app.clock.now().saturating_add(EASTMOST_US) {
+        let told = format!(
+            "{paid_on} is still to come. Write the day on which the payee was paid; nothing was changed."
+        );
+        return Err(refused("date_to_come", told));
+    }
+    Ok(day)
+}
+
+/// So far ahead of UTC are clocks in the east.
+const EASTMOST_US: i64 = 14 * 3_600_000_000;
 
 /// Asks for the vendor to be asked now; `work::settle` does it. What waits for a person is taken up again: it is looked
 /// for once more, and may be found by now.
@@ -240,7 +260,10 @@ async fn locked(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
 /// The transaction, held until this database transaction ends, and not closed.
 async fn open(tx: &mut Tx, id: TransactionId) -> Result<Transaction> {
     let transaction = held(tx, id).await?;
-    if transaction.closed() { Err(not_now(NotNow::Closed)) } else { Ok(transaction) }
+    match transaction.closed_as() {
+        Some(why) => Err(not_now(why)),
+        None => Ok(transaction),
+    }
 }
 
 /// The transaction, held until this database transaction ends.

@@ -3,21 +3,25 @@
 //! here. What is deliberately not here: the gates (`payout::eligibility`), what a vendor's code means (`payout::reason`), and
 //! the options (`payout::remedy`).
 
+use std::collections::BTreeMap;
+
 use payout::Refusal;
-use payout::eligibility::{Blocker, Code, Who};
+use payout::batch::BatchStatus;
+use payout::eligibility::{Blocker, Code, Scope, Who};
 use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law;
 use payout::ledger::Payee;
-use payout::money::Vendor;
+use payout::money::{Currency, Sum, Vendor};
 use payout::reason::{Cause, explain_at};
 use payout::remedy::{self, Choice};
 use payout::transaction::State;
 
-use super::batches::{self, Gates};
+use super::batches::{self, BatchView};
 use super::{OpsError, Result, payees, rewards, transactions as verbs};
-use crate::store::rewards::Reward;
+use crate::store::batches::PoolFilter;
+use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, StoreError};
+use crate::store::{self, Db, StoreError, contradictions};
 
 /// What stands between something and being paid.
 #[derive(Clone, Debug)]
@@ -30,11 +34,24 @@ pub struct Why {
     pub closed: Vec<Blocker>,
     /// What was asked about is the payment, and not something in it: its blockers are its reason.
     pub of_payment: bool,
+    /// What stops every payment while it is so, that one among them.
+    pub stopped: Vec<Blocker>,
+    /// What comes next, and who does it, where no gate is closed.
+    pub next: Option<(Who, String)>,
+    /// Who has said what they found out about the payment, which counts when another person says the same.
+    pub said_by: Option<String>,
 }
 
 impl Why {
     fn gates(blockers: Vec<Blocker>) -> Self {
-        Self { blockers, payment: None, closed: Vec::new(), of_payment: false }
+        let (closed, stopped) = (Vec::new(), Vec::new());
+        Self { blockers, payment: None, closed, of_payment: false, stopped, next: None, said_by: None }
+    }
+
+    /// The same, of which this comes next unless a gate is closed.
+    fn then(self, who: Who, what: impl Into<String>) -> Self {
+        let next = self.blockers.is_empty().then(|| (who, what.into()));
+        Self { next, ..self }
     }
 }
 
@@ -50,7 +67,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         return of_reward(db, &reward, now).await;
     }
     if is_number(name, "PB-", 2) || BatchId::parse(name).is_some() {
-        return Ok(Why::gates(batches::view(db, name, now).await?.all_blockers()));
+        return of_batch(&batches::view(db, name, now).await?);
     }
     if is_number(name, "PT-", 1) || TransactionId::parse(name).is_some() {
         return match payment(db, name).await {
@@ -64,7 +81,11 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         None => store::rewards::find_external(db, name).await?,
     };
     match (payees::named(db, name).await?, reward) {
-        (Some(payee), None) => Ok(Why::gates(Gates::read(db, [payee]).await?.payee(payee, now))),
+        (Some(payee), None) => {
+            let found = of_payee(db, payee, now).await?;
+            let (who, next) = found.next();
+            Ok(Why::gates(found.blockers).then(who, next))
+        }
         (None, Some(reward)) => of_reward(db, &reward, now).await,
         (None, None) => Err(OpsError::Missing),
         (Some(payee), Some(reward)) => {
@@ -87,22 +108,169 @@ fn is_number(name: &str, prefix: &str, groups: usize) -> bool {
 
 async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
     let blockers = rewards::blockers(db, reward, now).await?;
-    let Some((id, _)) = &reward.transaction else { return Ok(Why::gates(blockers)) };
+    let Some((id, _)) = &reward.transaction else {
+        return Ok(Why::gates(blockers).then(Who::Preparer, NEXT_PAYOUT));
+    };
     let payment = match payment(db, &id.to_string()).await {
         Err(OpsError::Blocked(unreadable)) => return Ok(Why::gates([blockers, unreadable].concat())),
         found => found?,
     };
     let closed = closed_to_resubmit(db, &payment, now).await?;
-    Ok(Why { blockers, payment: Some(Box::new(payment)), closed, of_payment: false })
+    let stopped = stopped(db, &payment).await?;
+    let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
+    Ok(Why {
+        blockers,
+        payment: Some(Box::new(payment)),
+        closed,
+        of_payment: false,
+        stopped,
+        next: None,
+        said_by,
+    })
+}
+
+/// What comes next of a reward in the pool that passes every gate.
+const NEXT_PAYOUT: &str = "It can be in the next payout: a preparer adds it under Review Claims.";
+
+fn of_batch(view: &BatchView) -> Result<Why> {
+    let number = &view.batch.number;
+    let why = Why::gates(view.all_blockers());
+    Ok(match view.status {
+        BatchStatus::Deleted => {
+            let told = format!("{number} was deleted; its rewards went back to the pool.");
+            Why { next: Some((Who::Nobody, told)), ..why }
+        }
+        BatchStatus::Draft
+        | BatchStatus::AwaitingRelease
+        | BatchStatus::Paying
+        | BatchStatus::Paid
+        | BatchStatus::PartlyPaid
+        | BatchStatus::Failed => why.then(Who::Payer, format!("{number} waits for a payer to press Pay.")),
+    })
+}
+
+/// How a payee stands: every gate between them and being paid, and what waits.
+#[derive(Clone, Debug)]
+pub struct OfPayee {
+    /// The gates that are closed, those of all payouts first, each told once.
+    pub blockers: Vec<Blocker>,
+    /// How many approved rewards of theirs are in no payment: in the pool, or in a draft.
+    pub waiting: usize,
+    /// What these come to, by currency.
+    pub sums: Vec<Sum>,
+    /// How many of them are in the pool.
+    pub in_pool: usize,
+}
+
+impl OfPayee {
+    /// What comes next where no gate is closed, and who does it.
+    #[must_use]
+    pub fn next(&self) -> (Who, String) {
+        match self.in_pool {
+            0 => (Who::Nobody, "They have no reward that waits to be paid.".to_owned()),
+            1 => (Who::Preparer, format!("1 reward. {NEXT_PAYOUT}")),
+            many => {
+                let told = "They can be in the next payout: a preparer adds them under Review Claims.";
+                (Who::Preparer, format!("{many} rewards. {told}"))
+            }
+        }
+    }
+}
+
+/// So many places are told where rewards of one payee are.
+const PLACES: i64 = 20;
+
+/// How a payee stands, with every reward of theirs that is not paid.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
+    let general = batches::closed_for_all(db).await?;
+    let mut blockers: Vec<Blocker> = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
+    blockers.extend(payees::blockers(db, payee, now).await?);
+    let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
+    let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
+    let in_pool = open.len() + closed.len();
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for adds in open.iter().chain(closed.iter().map(|(candidate, _)| candidate)).filter_map(|one| one.adds) {
+        *sums.entry(adds.currency).or_default() += i128::from(adds.minor);
+    }
+    for (reward, gates) in closed {
+        for gate in gates {
+            // The same gate of the payee stops each of their rewards, and is told once.
+            let known = blockers.iter().any(|one| (one.code, &one.subject) == (gate.code, &gate.subject));
+            let number = (gate.code.scope() == Scope::Reward).then(|| format!("RW-{:06}", reward.number));
+            blockers.extend((!known).then(|| gate.called(number)));
+        }
+    }
+    let mut waiting = in_pool;
+    for (_, count, sum) in store::portal::in_preparation(db, &[payee]).await? {
+        waiting += usize::try_from(count).unwrap_or(0);
+        *sums.entry(sum.currency).or_default() += sum.minor;
+    }
+    for place in store::rewards::elsewhere(db, payee, PLACES).await? {
+        blockers.push(placed(db, payee, &place).await?);
+    }
+    let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
+    Ok(OfPayee { blockers, waiting, sums, in_pool })
+}
+
+/// Why rewards that are not in the pool are not paid: not approved, in a draft, or in a payment.
+async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker> {
+    let called = match place.count {
+        1 => format!("RW-{:06}", place.first),
+        many => format!("RW-{:06} and {} more", place.first, many - 1),
+    };
+    let blocker = |code| Blocker::new(code, payee).called(Some(called.clone()));
+    match (place.transaction, place.batch) {
+        (Some(id), _) => match payment(db, &id.to_string()).await {
+            Ok(payment) => Ok(in_flight(blocker(Code::RewardInFlight), &payment)),
+            Err(OpsError::Blocked(unreadable)) => {
+                Ok(unreadable.into_iter().next().unwrap_or_else(|| blocker(Code::SetAside)))
+            }
+            Err(error) => Err(error),
+        },
+        (None, Some(batch)) => rewards::in_draft(db, blocker(Code::RewardInBatch), batch).await,
+        (None, None) => Ok(blocker(Code::RewardNotApproved).noting(Some(format!("It concerns {called}.")))),
+    }
+}
+
+/// What stops every payment while it is so, this one among them: nothing where it asks for nothing to be sent, or where that
+/// is what it is said to wait for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Blocker>> {
+    let sends = matches!(payment.state, State::Queued | State::Transferred) && !payment.closed();
+    if !sends {
+        return Ok(Vec::new());
+    }
+    let told = reason(payment).map(|reason| reason.code);
+    let mut codes = batches::closed_for_all(db).await?;
+    codes.retain(|code| matches!(code, Code::SafeMode | Code::BooksDoNotBalance));
+    codes.retain(|code| told.as_deref() != Some(code.as_str()));
+    Ok(codes.into_iter().map(|code| Blocker::new(code, payment.id).called(Some(payment.label()))).collect())
 }
 
 async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Why> {
     let contradicted = payment.contradicted_at.map(|_| Code::PaymentContradicted);
-    let code = reason(&payment).and_then(|reason| Code::parse(&reason.code));
+    let reason = reason(&payment);
+    let code = reason.as_ref().and_then(|reason| Code::parse(&reason.code));
     let blocker = |code| Blocker::new(code, payment.terms.payee).noting(note(&payment, code));
-    let blockers = contradicted.into_iter().chain(code).map(blocker).collect();
+    let code = code.zip(reason).map(|(code, reason)| blocker(code).acting(reason.who, reason.remedy));
+    let blockers = contradicted.into_iter().map(blocker).chain(code).collect();
     let closed = closed_to_resubmit(db, &payment, now).await?;
-    Ok(Why { blockers, payment: Some(Box::new(payment)), closed, of_payment: true })
+    let stopped = stopped(db, &payment).await?;
+    let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
+    Ok(Why {
+        blockers,
+        payment: Some(Box::new(payment)),
+        closed,
+        of_payment: true,
+        stopped,
+        next: None,
+        said_by,
+    })
 }
 
 /// What is known of a payment beside the words of the gate it waits at: a sentence, or nothing.
@@ -187,18 +355,27 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
     let explained = explain_at(&code, transaction.state);
     let message = explained.message.map(str::to_owned).or_else(|| said.clone());
     let message = message.unwrap_or_else(|| "The vendor gave only this code.".to_owned());
-    Some(Reason { code, message, said, remedy: explained.remedy, who: explained.who })
+    let (who, remedy) = match is_over(transaction) {
+        true => (Who::Nobody, "Nothing to do here: the payment is closed."),
+        false => (explained.who, explained.remedy),
+    };
+    Some(Reason { code, message, said, remedy, who })
+}
+
+/// Whether nothing is left to be done about a payment. The rewards of a closed one are elsewhere; its money may lie in the
+/// payee's balance all the same, and its vendor may contradict it.
+fn is_over(transaction: &Transaction) -> bool {
+    let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
+    transaction.closed() && !parked && transaction.contradicted_at.is_none()
 }
 
 /// What can be done about a payment, the usual first. What is closed needs nothing.
 #[must_use]
 pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
-    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
-    let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
-    match (transaction.closed() && !parked, transaction.contradicted_at) {
-        (true, None) => &[],
-        (_, Some(_)) => remedy::contradicted(),
+    match (is_over(transaction), transaction.contradicted_at) {
+        (true, _) => &[],
+        (false, Some(_)) => remedy::contradicted(),
         (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
             remedy::set_aside()
         }

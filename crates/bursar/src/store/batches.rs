@@ -488,6 +488,41 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transact
     readable(db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read))
 }
 
+/// Transactions of a batch that stand alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Alike {
+    /// How they stand at the vendor.
+    pub state: State,
+    /// Their payees were paid in another way.
+    pub outside: bool,
+    /// How many there are.
+    pub count: i64,
+    /// What the vendor was told to pay.
+    pub net: Sum,
+}
+
+/// A batch's transactions by how they stand and by currency. Those whose record cannot be read are not among them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn alike(db: &mut Db, batch: BatchId) -> Result<Vec<Alike>> {
+    let mut conditions = Where::default();
+    conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    let sql = "SELECT state, currency, COUNT(outside_at), COUNT(*), {sum(net_minor)} FROM payout_transaction {where} \
+               GROUP BY state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
+    let read = |row: &AnyRow| {
+        let (state, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok(Alike {
+            state: word(State::parse(&state), &state)?,
+            outside: row.try_get::<i64, _>(2)? > 0,
+            count: row.try_get(3)?,
+            net: Sum::new(sums::read(row, 4)?, currency),
+        })
+    };
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
+}
+
 /// A number that goes up with every change of a batch's transactions, whichever process makes it.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::{Db, Engine, Result, Store, StoreError, schema};
 
@@ -31,6 +31,26 @@ pub fn newest_schema() -> i64 {
 pub async fn schema_of(db: &mut Db) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
     Ok(db.raw().fetch_one(sql).await?.try_get(0)?)
+}
+
+/// Whether a database of Bursar's is there: on SQLite its file, on PostgreSQL its tables. One that lives in memory is made
+/// by whoever opens it.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub async fn is_there(url: &str) -> Result<bool> {
+    if url.starts_with("sqlite:") {
+        return Ok(file_of(url).is_none_or(|file| file.exists()));
+    }
+    if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+        return Err(StoreError::Conflict(super::SCHEMES.to_owned()));
+    }
+    sqlx::any::install_default_drivers();
+    let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
+    let asked = "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('_sqlx_migrations')";
+    let tables: i64 = first.fetch_one(asked).await?.try_get(0)?;
+    sqlx::Connection::close(first).await?;
+    Ok(tables > 0)
 }
 
 /// How many bytes a SQLite database has, as a whole.

@@ -583,6 +583,12 @@ impl Case {
         i128::from(self.moved.minor) - i128::from(self.posted.minor)
     }
 
+    /// What happened and what it means for the money.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.standing.message(self.of.vendor.label(), self.waits_until)
+    }
+
     /// A person must look.
     #[must_use]
     pub fn is_task(&self) -> bool {

@@ -179,6 +179,46 @@ pub async fn named(db: &mut Db, ids: &[RewardId]) -> Result<Vec<Reward>> {
     Ok(found)
 }
 
+/// Cash rewards of a payee that are neither paid nor in the pool, and stand alike.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// The draft they are in.
+    pub batch: Option<BatchId>,
+    /// The payment they are in. In neither, they are not approved.
+    pub transaction: Option<TransactionId>,
+    /// How many there are.
+    pub count: i64,
+    /// The number of the first.
+    pub first: i64,
+}
+
+/// Where a payee's cash rewards are that are neither paid nor in the pool, the oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn elsewhere(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Elsewhere>> {
+    let mut conditions = Where::default();
+    conditions.and("payee = ? AND paid_at IS NULL AND reward_type = 'cash'", [payee.to_string().into()]);
+    conditions.and(
+        "(status IN ('submitted', 'in_review') OR batch_id IS NOT NULL OR transaction_id IS NOT NULL)",
+        [],
+    );
+    let sql = format!(
+        "SELECT batch_id, transaction_id, COUNT(*), MIN(number) FROM reward {{where}} \
+         GROUP BY batch_id, transaction_id ORDER BY MIN(number) LIMIT {limit}"
+    );
+    let read = |row: &AnyRow| {
+        let (batch, transaction): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Elsewhere {
+            batch: batch.map(|id| word(BatchId::parse(&id), &id)).transpose()?,
+            transaction: transaction.map(|id| word(TransactionId::parse(&id), &id)).transpose()?,
+            count: row.try_get(2)?,
+            first: row.try_get(3)?,
+        })
+    };
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
 /// Reads `RW-000231` as 231.
 fn number(text: &str) -> Option<i64> {
     text.strip_prefix("RW-")?.parse().ok()

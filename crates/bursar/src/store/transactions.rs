@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked};
 use payout::ids::{AttemptId, BatchId, TransactionId};
-use payout::law;
+use payout::law::{self, NotNow};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use payout::payee::Destination;
@@ -75,7 +75,17 @@ impl Transaction {
     /// Its rewards are elsewhere now: nothing more can be asked of it.
     #[must_use]
     pub fn closed(&self) -> bool {
-        self.released_at.is_some() || self.outside.is_some()
+        self.closed_as().is_some()
+    }
+
+    /// Why nothing more can be asked of it, where its rewards are elsewhere.
+    #[must_use]
+    pub fn closed_as(&self) -> Option<NotNow> {
+        match (&self.outside, self.released_at) {
+            (Some(_), _) => Some(NotNow::PaidOutside),
+            (None, Some(_)) => Some(NotNow::Closed),
+            (None, None) => None,
+        }
     }
 
     /// What its payee gets: all of it where somebody has paid them outside, else what the vendor is told to pay.
@@ -236,6 +246,8 @@ pub struct Filter {
     pub unmoved_since: Option<i64>,
     /// Only those that are not closed.
     pub open: bool,
+    /// Only those whose payee was paid in another way, or only the others.
+    pub outside: Option<bool>,
     /// Only those after this id, newest first.
     pub after: Option<String>,
 }
@@ -342,6 +354,11 @@ fn narrowed(filter: &Filter) -> Where {
              OR state IN ('payout_failed', 'payout_canceled'))",
             [],
         );
+    }
+    match filter.outside {
+        Some(true) => conditions.and("outside_at IS NOT NULL", []),
+        Some(false) => conditions.and("outside_at IS NULL", []),
+        None => {}
     }
     if let Some(after) = &filter.after {
         conditions.and("id < ?", [Value::from(after.as_str())]);

@@ -157,7 +157,10 @@ async fn sign_in(
     }
     let Some(token) = people::sign_in(app, &email, &sent.password, &device).await? else {
         let page = if portal { PORTAL_LOGIN } else { "/login" };
-        return Ok(Redirect::to(&format!("{page}?why=wrong")).into_response());
+        let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next));
+        let next = next.map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>());
+        let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
+        return Ok(Redirect::to(&format!("{page}?why=wrong{next}")).into_response());
     };
     let mut response = welcome(&token, sent.next.as_deref());
     if known.is_none() {
@@ -224,8 +227,13 @@ async fn sign_in_by_link(
 }
 
 async fn by_link(app: &App, token: &str, device: &str) -> Result<Response, Fault> {
+    // Partners choose theirs with their invitation.
+    let person = people::whose_link(app, token).await?;
+    let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
+    // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
+    let chooses = person.is_some_and(|person| person.password_hash.is_none());
     Ok(match people::sign_in_by_link(app, token, device).await? {
-        Some(session) => welcome(&session, None),
+        Some(session) => welcome(&session, chooses.then_some("/password")),
         None => Redirect::to("/login?why=link").into_response(),
     })
 }

@@ -2,6 +2,7 @@
 //! and the activity log, signed, so that what is cut off or changed shows. What is deliberately not here: the rules one by
 //! one (`books`), and the trail's own guards in the database (`nodes`).
 
+use bursar::ops::checks::{self, Known};
 use bursar::ops::log_signature::Signature;
 use bursar::ops::trail;
 use bursar::ops::{OpsError, brake, log_signature};
@@ -28,6 +29,13 @@ async fn look(stage: &Stage) -> usize {
 async fn broken(stage: &Stage) -> Vec<String> {
     let state = brake::state(&mut stage.world.app.store.read().await.unwrap()).await.unwrap();
     state.map(|brake| brake.broken.iter().map(|one| one.id.clone()).collect()).unwrap_or_default()
+}
+
+/// What `bursar doctor` says of it.
+async fn findings(stage: &Stage) -> Vec<&'static str> {
+    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let found = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    found.iter().map(|one| one.code).collect()
 }
 
 /// What somebody does to the database past Bursar.
@@ -67,6 +75,8 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     assert_eq!(broken(&stage).await, ["I01"]);
     assert_eq!(look(&stage).await, 0, "it is told once");
 
+    assert_eq!(findings(&stage).await, ["payments_stopped"]);
+
     play(&mut stage, &["refuse books_do_not_balance pay B2"]).await;
     let mut pat = Browser::of(&stage.world, Role::Auditor, "pat").await;
     let page = pat.read("/activity/books").await;
@@ -80,8 +90,9 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     brake::release(app, &stage.world.actor, "changed by hand, and explained").await.unwrap();
     play(&mut stage, &["refresh ana"]).await;
     assert_eq!(look(&stage).await, 0, "what was looked at stops nothing again");
+    assert_eq!(findings(&stage).await, ["rules_broken"], "it is broken still");
     play(&mut stage, &["pay B2", "live 1 minute", "expect bo success"]).await;
-    pat.read("/activity/books").await.says("Nothing stops payments.");
+    pat.read("/activity/books").await.says("No broken rule stops payments.");
 
     // It is mended, which the look of a day later notices; breaking anew it stops payments anew.
     past_bursar(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;

@@ -47,7 +47,7 @@ fn the_program_says_what_is_wrong_with_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (found, must) = doctor(folder.path());
-    assert!(must && codes(&found) == ["key_missing", "database_away"], "{found:?}");
+    assert!(must && codes(&found) == ["not_begun"], "{found:?}");
     assert!(!at("bursar.db").exists() && !at("bursar.key").exists(), "nothing is made by it");
 
     run(folder.path(), &["init"]);
@@ -73,6 +73,38 @@ fn the_program_says_what_is_wrong_with_its_files() {
     fs::write(at("bursar.db"), "this is no database, whatever its name says, and it is long enough").unwrap();
     let (found, must) = doctor(folder.path());
     assert!(must && found.iter().any(|(_, code)| code.starts_with("database_")), "{found:?}");
+}
+
+/// An empty database would say that every rule holds and that nothing is sent, while the real one goes on paying.
+#[test]
+fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        "verify",
+        "brake",
+        "safe-mode",
+        "safe-mode on",
+        "why RW-000001",
+        "audit verify",
+        "reconcile",
+        "replay PT-000001",
+        "api-key create --role admin --name k",
+        "user add --email a@example.com --name A --role admin",
+        "import rewards rewards.csv",
+    ] {
+        fs::write(folder.path().join("rewards.csv"), "external_id\n").unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bursar"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
+            program.env_remove(name);
+        }
+        let output = program.current_dir(folder.path()).args(command.split(' ')).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{command}: {told}");
+        assert!(told.contains("there is no Bursar database at sqlite://"), "{command}: {told}");
+        assert!(output.stdout.is_empty(), "{command}");
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{command} makes {left:?}");
+    }
 }
 
 /// The database and the vendors, without the program around them.

@@ -217,7 +217,7 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
         address.into_iter().find(|query| query.contains("stripe") && query.contains("USD")).unwrap();
     let address = format!("/reconciliation/day?{address}");
     let day = browser.get(&address).await;
-    day.says("Stripe moved money of this account for no payment of Bursar");
+    day.says("Stripe moved money of this account for no payment that this database knows");
     day.says("transfer to a connected account");
     day.says("top-up");
     let file = browser.get(&address.replace("/day?", "/movements.csv?")).await;
@@ -260,7 +260,7 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
     stage.one("dashboard-transfer bo 25.00").await.unwrap();
     let (status, table) = reconcile(&stage.world).await;
     assert!(!status && table.contains("does not tie"), "{table}");
-    assert!(table.contains("for no payment of Bursar's"), "{table}");
+    assert!(table.contains("for no payment that this database knows"), "{table}");
     stage.close(Ok(())).await;
 }
 

@@ -1,6 +1,8 @@
 //! What is told of payments and rewards, and to whom: the command line says what the page says, programs get the whole
 //! timeline and what was changed under somebody's hands, and partners are told in their own words what they must do.
 
+mod next;
+
 use axum::body::Body;
 use axum::http::Request;
 use bursar::cli::why::{as_json, lines};

@@ -30,8 +30,10 @@ pub enum NotNow {
     NothingParked,
     /// The vendor has what somebody says was not made.
     VendorHasIt,
-    /// Its rewards are back in the pool, or it was marked as paid outside.
+    /// Its rewards went back to the pool.
     Closed,
+    /// Its payee was paid in another way, and its rewards with that.
+    PaidOutside,
     /// The money lies in the payee's Stripe balance and must come back first.
     RecallFirst,
     /// A part of its transfer is back with us, so the payee's balance holds less than the payment.
@@ -69,7 +71,7 @@ impl NotNow {
             Self::WrittenOff => "written_off",
             Self::NothingParked => "nothing_parked",
             Self::VendorHasIt => "vendor_has_it",
-            Self::Closed => "transaction_closed",
+            Self::Closed | Self::PaidOutside => "transaction_closed",
             Self::RecallFirst | Self::CameBackInPart => "recall_first",
             Self::Contradicted | Self::NotCorrected => "contradicted",
             Self::NothingInDoubt => "nothing_in_doubt",
@@ -116,7 +118,10 @@ impl NotNow {
                 "The vendor was asked and has this payment, so it cannot be settled as not made. Nothing was changed. Settle it as made, under the id that the vendor gives it."
             }
             Self::Closed => {
-                "The rewards of this transaction are back in the pool or were marked as paid outside; pay them with a new batch."
+                "It is closed: its rewards went back to the pool, from where another payment can pay them."
+            }
+            Self::PaidOutside => {
+                "It is closed: the payee was paid in another way, as somebody here has said, and its rewards count as paid. Do not pay them again."
             }
             Self::RecallFirst => {
                 "The money lies in the payee's Stripe balance. Return the transaction to the pool first, which brings it back, then void the rewards with the outside payment's reference."

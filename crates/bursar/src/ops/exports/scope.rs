@@ -354,6 +354,7 @@ fn transactions(filter: &TransactionFilter) -> Value {
         to,
         unmoved_since,
         open,
+        outside,
         // Where a page begins is no filter.
         after: _,
     } = filter;
@@ -369,6 +370,7 @@ fn transactions(filter: &TransactionFilter) -> Value {
         "to": to,
         "unmoved_since": unmoved_since,
         "open": open,
+        "outside": outside,
     })
 }
 
@@ -386,6 +388,7 @@ fn read_transactions(kept: &Value) -> Option<TransactionFilter> {
         to: kept["to"].as_i64(),
         unmoved_since: kept["unmoved_since"].as_i64(),
         open: kept["open"].as_bool()?,
+        outside: kept["outside"].as_bool(),
         after: None,
     })
 }
@@ -420,6 +423,7 @@ mod tests {
             scope: whose.clone(),
             reason: Some("blocked".to_owned()),
             open: true,
+            outside: Some(false),
             ..TransactionFilter::default()
         };
         let scopes = [

@@ -2,7 +2,7 @@
 //! of an administrator (`team`) share with it.
 
 use payout::Refusal;
-use payout::access::Role;
+use payout::access::{Held, Role, may_become};
 use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
@@ -81,7 +81,13 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
             last_seen_at: None,
         };
         if !people::insert(tx, &person, None, OPERATOR, now).await? {
-            let told = "Somebody signs in with this address already; reset them instead.";
+            let known = people::by_email(tx, &email).await?;
+            let told = match known.is_some_and(|known| known.disabled_at.is_some()) {
+                true => {
+                    "Somebody of this address was entered before and is shut out. Let them in again instead."
+                }
+                false => "Somebody signs in with this address already; reset them instead.",
+            };
             return Err(Refusal::new("email_taken", told).at("email").into());
         }
         people::add_link(tx, &token_hash(&token), (id, LinkFor::Login), now + LINK_US).await?;
@@ -141,7 +147,7 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
 /// Gives a person another password, or without one a one-time link; ends their sessions either way.
 ///
 /// # Errors
-/// When nobody signs in with this address, or the password is too short.
+/// When nobody signs in with this address, they are shut out, or the password is too short.
 pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
     let hash = match password {
         Some(password) => Some(hashed(app, password).await?),
@@ -151,6 +157,10 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
     let token = app.clock.secret();
     transact!(app, |tx| {
         let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+        if person.disabled_at.is_some() {
+            let told = "They are shut out, so no link would let them in. Let them in again first; nothing was changed.";
+            return Err(OpsError::Conflict(Refusal::new("disabled", told)));
+        }
         people::set_password(tx, person.id, hash.as_deref()).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Login), now + LINK_US).await?;
@@ -162,22 +172,47 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
     Ok(link(app, &token))
 }
 
-/// Shuts a person or an API key out at once.
+/// Shuts a person or an API key out at once; never the last administrator, without whom nobody could let anybody in.
 ///
 /// # Errors
-/// When there is nobody of this address or id.
+/// When there is nobody of this address or id, or nobody else is an administrator.
 pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
+        // Held first, so that what is read after them cannot change any more.
+        let admins = people::hold_administrators(tx).await?;
         let person = match PersonId::parse(email_or_id) {
             Some(id) => people::by_id(tx, id).await?,
             None => people::by_email(tx, &email_or_id.trim().to_lowercase()).await?,
         };
         let person = person.ok_or(OpsError::Missing)?;
+        if person.kind == "person" {
+            let held = Held {
+                role: person.disabled_at.is_none().then_some(person.role),
+                is_oneself: false,
+                other_admins: admins.iter().filter(|admin| **admin != person.id).count(),
+            };
+            may_become(held, None)?;
+        }
         // Let in again, nobody comes by a link from before.
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
+        }
+        Ok(())
+    })
+}
+
+/// Lets a person in again, with the role and password they had.
+///
+/// # Errors
+/// When there is nobody of this address.
+pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+        if people::enable(tx, person.id).await? == 1 {
+            note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
         }
         Ok(())
     })

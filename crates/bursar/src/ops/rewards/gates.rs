@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use payout::eligibility::{self, Blocker, Code, RewardFacts, Who};
-use payout::ids::RewardId;
+use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::{Money, Sum};
 use payout::reward::{Placement, RewardType};
@@ -78,24 +78,29 @@ async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocke
         (Code::RewardInFlight, _, Some((id, _))) => {
             Ok(why::in_flight(blocker, &transactions::find(db, &id.to_string()).await?))
         }
-        (Code::RewardInBatch, Some((batch, _)), _) => {
-            let batch = store::find(db, &batch.to_string()).await?;
-            let waits =
-                match (settings::load(db).await?.two_person_release, batch.release_asked_at, &batch.released)
-                {
-                    (true, None, None) => "which is being prepared: its release has not been asked for",
-                    (true, Some(_), None) => {
-                        "which waits for a payer who neither prepared nor changed it to release it"
-                    }
-                    (false, _, _) | (true, _, Some(_)) => "which waits for a payer to press Pay",
-                };
-            let preparing = waits.starts_with("which is being prepared");
-            let blocker = blocker.noting(Some(format!("It is in {}, {waits}.", batch.number)));
-            let remedy = blocker.code.remedy();
-            Ok(if preparing { blocker.acting(Who::Preparer, remedy) } else { blocker })
-        }
+        (Code::RewardInBatch, Some((batch, _)), _) => in_draft(db, blocker, *batch).await,
         (_, _, _) => Ok(blocker),
     }
+}
+
+/// What is known of the draft that a reward is in: which one, and what it waits for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn in_draft(db: &mut Db, blocker: Blocker, batch: BatchId) -> Result<Blocker> {
+    let batch = store::find(db, &batch.to_string()).await?;
+    let (who, waits) =
+        match (settings::load(db).await?.two_person_release, batch.release_asked_at, &batch.released) {
+            (true, None, None) => {
+                (Who::Preparer, "which is being prepared: its release has not been asked for")
+            }
+            (true, Some(_), None) => {
+                (Who::Payer, "which waits for a payer who neither prepared nor changed it to release it")
+            }
+            (false, _, _) | (true, _, Some(_)) => (Who::Payer, "which waits for a payer to press Pay"),
+        };
+    let remedy = blocker.code.remedy();
+    Ok(blocker.noting(Some(format!("It is in {}, {waits}.", batch.number))).acting(who, remedy))
 }
 
 async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Result<Vec<Blocker>> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use payout::money::{Currency, Money, Sum, Vendor};
-use payout::reconciliation::{Kind, kind, ours};
+use payout::reconciliation::{Kind, Part, kind, ours};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -265,6 +265,34 @@ pub struct Line {
     pub journal: Option<String>,
     /// Since when it ties.
     pub tied_at: Option<i64>,
+    /// What it belongs to is known not to tie, and not only late.
+    pub off: bool,
+}
+
+/// How a line stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineStanding {
+    /// It is other business.
+    NotOurs,
+    /// It ties with all it belongs to.
+    Ties,
+    /// One side may be late, or its payment has not ended.
+    Waits,
+    /// It does not tie.
+    DoesNotTie,
+}
+
+impl Line {
+    /// How it stands: as what it belongs to does.
+    #[must_use]
+    pub fn standing(&self) -> LineStanding {
+        match (self.kind.part == Part::NotOurs, self.tied_at, self.off) {
+            (true, _, _) => LineStanding::NotOurs,
+            (false, Some(_), _) => LineStanding::Ties,
+            (false, None, true) => LineStanding::DoesNotTie,
+            (false, None, false) => LineStanding::Waits,
+        }
+    }
 }
 
 /// Which lines of a day are shown.
@@ -311,7 +339,10 @@ pub async fn lines(
     }
     let sql = format!(
         "SELECT m.id, m.vendor, m.vendor_account, m.vendor_id, m.kind, m.currency, m.amount_minor, m.fee_minor, \
-         m.net_minor, m.created_at, m.available_at, m.day, m.object, m.first_seen_at, t.number, m.journal_id, m.tied_at \
+         m.net_minor, m.created_at, m.available_at, m.day, m.object, m.first_seen_at, t.number, m.journal_id, m.tied_at, \
+         (SELECT COUNT(*) FROM reconciliation_case c WHERE c.subject = COALESCE(m.transaction_id, m.object) \
+         AND c.vendor = m.vendor AND c.vendor_account = m.vendor_account AND c.currency = m.currency \
+         AND c.closed_at IS NULL AND c.standing <> 'waits') \
          FROM vendor_movement m LEFT JOIN payout_transaction t ON t.id = m.transaction_id {{where}} \
          ORDER BY m.created_at, m.id LIMIT {limit}"
     );
@@ -340,6 +371,7 @@ fn read_line(row: &AnyRow) -> Result<Line> {
         transaction: row.try_get(14)?,
         journal: row.try_get(15)?,
         tied_at: row.try_get(16)?,
+        off: row.try_get::<i64, _>(17)? > 0,
         of,
     })
 }

@@ -194,7 +194,7 @@ impl From<&Case> for CaseJson {
             aspect: case.aspect.as_str(),
             transaction: case.transaction.clone(),
             subject: case.subject.clone(),
-            message: case.standing.message(vendor),
+            message: case.message(),
             remedy: case.standing.remedy(vendor),
             at_vendor: case.moved.decimal(),
             in_books: case.posted.decimal(),

@@ -334,6 +334,8 @@ struct BrakeBox {
 struct BooksPage {
     frame: Frame,
     brake: Option<BrakeBox>,
+    /// Whether payments are stopped, in a sentence.
+    says: &'static str,
     known: Vec<BrokenRow>,
     more: usize,
     may_release: bool,
@@ -361,6 +363,7 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
         BrokenRow { id: one.id.clone(), says: one.says.clone(), what, address: page }
     };
     let page = BooksPage {
+        says: brake::says(&mut db).await?,
         brake: state.as_ref().map(|brake| BrakeBox {
             since: clock::told(brake.at),
             broken: broken.iter().take(LISTED).map(row).collect(),
@@ -368,7 +371,7 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
         known: known.iter().take(LISTED).map(row).collect(),
         more: broken.len().saturating_sub(LISTED),
         may_release: visit.may(Permission::Administer),
-        frame: visit.frame("What must hold", Place::Activity),
+        frame: Frame { braked: None, ..visit.frame("What must hold", Place::Activity) },
     };
     visit.show(&page)
 }

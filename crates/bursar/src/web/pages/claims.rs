@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, expected_arrival};
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
@@ -19,7 +19,7 @@ use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners;
 use super::pool::Wanted;
-use super::words::{Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, whys};
+use super::words::{Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, whys, whys_of};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
@@ -354,9 +354,13 @@ pub async fn stops(
     // Whoever cannot release it themselves for a reason of their own is told that reason.
     let me = visit.actor.id.to_string();
     for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
-        if let Some(why) = verbs::not_the_other(db, view.batch.id, &me, now).await? {
-            *stop = why;
-        }
+        *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
+            Some(why) => why,
+            None => stop.clone().acting(
+                Who::Payer,
+                "You can: look at everything in it, then release it. A release holds for a day.",
+            ),
+        };
     }
     // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);
@@ -403,7 +407,7 @@ async fn shown(
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
         claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
-        stops: whys(&stops),
+        stops: whys_of(&stops),
         crossing: crossing(view),
         release,
         released,

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use payout::access::{Permission, allows};
+use payout::eligibility::Scope;
 
 use crate::app::{Actor, App};
 use crate::ops::people::Session;
-use crate::ops::{OpsError, safe_mode, settings};
+use crate::ops::{OpsError, brake, safe_mode, settings};
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
 use crate::web::session::unauthenticated;
@@ -87,6 +88,8 @@ pub struct Frame {
     pub pays: bool,
     /// Safe mode is on: nothing is sent.
     pub safe_mode: bool,
+    /// A broken rule has stopped payments; and whether whoever looks may see which.
+    pub braked: Option<bool>,
     /// The lines below Rewards.
     pub rewards: Vec<Entry>,
     /// The head of those lines.
@@ -169,7 +172,11 @@ impl Told {
             OpsError::Blocked(blockers) => {
                 let mut items: Vec<String> = blockers
                     .iter()
-                    .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy()))
+                    .map(|blocker| {
+                        let about = blocker.called.as_ref().filter(|_| blocker.code.scope() != Scope::Batch);
+                        let about = about.map(|name| format!("{name}: ")).unwrap_or_default();
+                        format!("{about}{} {}", blocker.message(), blocker.remedy())
+                    })
                     .collect();
                 items.dedup();
                 Ok(Self::bad("Something stands in the way, so nothing was done.").listing(items))
@@ -230,6 +237,7 @@ pub struct Visit {
     /// Payouts are switched on; while they are not, their pages are hidden.
     pays: bool,
     safe_mode: bool,
+    braked: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit
@@ -244,8 +252,9 @@ where
         let mut db = app.store.read().await?;
         let pays = settings::load(&mut db).await?.enabled;
         let safe_mode = safe_mode::on(&mut db).await?;
+        let braked = brake::on(&mut db).await?;
         let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
-        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode })
+        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode, braked })
     }
 }
 
@@ -294,6 +303,7 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             safe_mode: self.safe_mode && reads,
+            braked: (self.braked && reads).then_some(audits),
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
             others: [partners, programs, imports, reconciliation, exports, activity, people]
                 .into_iter()

@@ -46,7 +46,7 @@ async fn page(
         (None, None) => "They were invited and have not come yet. A new link ends the one before.",
     });
     let made = made.map(|made| (made.link, When(made.expires_at)));
-    let frame = visit.frame(format!("Invite {}", partner.name), Place::Rewards);
+    let frame = visit.frame(format!("Invite {}", partner.name), Place::Partners);
     visit.show(&InvitePage { frame, partner, login, made })
 }
 

@@ -26,7 +26,7 @@ use super::history;
 use super::transactions::{self as payments, Row};
 use super::words::{Cash, Chip, Summed, When, batch_chip, how_many};
 use crate::app::{App, Watching};
-use crate::store::batches::{self, Batch};
+use crate::store::batches::{self, Alike, Batch};
 use crate::store::transactions::{self, Filter};
 use crate::store::{self, Db, exports, imports};
 use crate::web::fault::Fault;
@@ -58,6 +58,36 @@ struct Group {
     more: bool,
 }
 
+/// How a payment stands in its batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Succeeded,
+    /// Its payee was paid in another way.
+    Outside,
+    UnderWay,
+    Ended,
+}
+
+impl Part {
+    fn of(state: Stands, outside: bool) -> Self {
+        match (outside, state.settled(), state.status() == Status::Success) {
+            (true, _, _) => Self::Outside,
+            (false, _, true) => Self::Succeeded,
+            (false, true, false) => Self::Ended,
+            (false, false, false) => Self::UnderWay,
+        }
+    }
+}
+
+/// What a batch comes to in one currency: in all, and by how its payments stand, which add up to it.
+struct Totals {
+    all: Summed,
+    succeeded: Summed,
+    outside: Summed,
+    under_way: Summed,
+    ended: Summed,
+}
+
 #[derive(Template)]
 #[template(path = "live.html")]
 struct LivePage {
@@ -73,7 +103,9 @@ struct LivePage {
     /// Succeeded, ended otherwise and under way, in thousandths of the whole.
     bar: [usize; 3],
     counts: Vec<(Chip, usize)>,
-    totals: Vec<(Summed, Summed, Summed)>,
+    totals: Vec<Totals>,
+    /// Some payees were paid in another way.
+    outside: bool,
     /// The numbers of payments whose record cannot be read.
     unreadable: Vec<String>,
     groups: Vec<Group>,
@@ -93,12 +125,10 @@ impl LivePage {
 pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
     // Read before anything else: what changes after it is told to the page by the stream.
     let seen = batches::change_number(db, batch.id).await?;
-    let states = batches::states(db, batch.id).await?;
-    let states: Vec<(Stands, usize)> =
-        states.into_iter().map(|(state, count)| (state, usize::try_from(count).unwrap_or(0))).collect();
+    let alike = batches::alike(db, batch.id).await?;
     let status = match batch.deleted_at {
         Some(_) => BatchStatus::Deleted,
-        None => status_after_pay(states.iter().map(|(state, _)| *state)),
+        None => status_after_pay(alike.iter().map(|one| one.state)),
     };
     let by = batch.paid.clone();
     let paid = match &by {
@@ -108,14 +138,13 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         }
         None => None,
     };
-    let sum = |wanted: fn(Stands) -> bool| {
-        let found = states.iter().filter(|(state, _)| wanted(*state));
-        found.map(|(_, count)| *count).sum::<usize>()
+    let count = |wanted: Part| {
+        let found = alike.iter().filter(|one| Part::of(one.state, one.outside) == wanted);
+        found.map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>()
     };
-    let all = sum(|_| true);
-    let good = sum(|state| state.status() == Status::Success);
-    let bad = sum(|state| state.settled() && state.status() != Status::Success);
-    let moving = sum(|state| !state.settled());
+    let (good, outside) = (count(Part::Succeeded), count(Part::Outside));
+    let (bad, moving) = (count(Part::Ended), count(Part::UnderWay));
+    let all = good + outside + bad + moving;
     let share = |part: usize| (part * 1_000).checked_div(all).unwrap_or(0);
     let page = LivePage {
         frame: visit.frame(batch.number.clone(), Place::Claims),
@@ -124,10 +153,11 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         paid,
         moving: moving > 0,
         seen,
-        told: told(all, good, bad, moving),
-        bar: [share(good), share(bad), 1_000 - share(good) - share(bad)],
-        counts: counts(&states),
-        totals: totals(db, &batch).await?,
+        told: told(good, outside, bad, moving),
+        bar: [share(good + outside), share(bad), 1_000 - share(good + outside) - share(bad)],
+        counts: counts(&alike),
+        totals: totals(&alike),
+        outside: outside > 0,
         unreadable: transactions::unreadable(db, batch.id).await?,
         groups: groups(db, &batch).await?,
         number: batch.number,
@@ -136,57 +166,77 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
 }
 
 /// How far it is, in a sentence that is read aloud when it changes.
-fn told(all: usize, good: usize, bad: usize, moving: usize) -> String {
+fn told(good: usize, outside: usize, bad: usize, moving: usize) -> String {
+    let all = good + outside + bad + moving;
     let payments = how_many(all, "payment", "payments");
-    match (moving, bad) {
-        (0, 0) => format!("All {payments} succeeded."),
-        (0, bad) => format!("All {payments} have ended: {good} succeeded, {bad} did not."),
-        (moving, 0) => format!("{good} of {payments} succeeded, {moving} under way."),
-        (moving, bad) => {
-            format!("{good} of {payments} succeeded, {bad} failed or came back, {moving} under way.")
+    let apart =
+        |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
+    let outside_of_many = apart(outside, "paid in another way");
+    match (all, moving) {
+        (1, 1) => "The payment is under way.".to_owned(),
+        (1, _) if good == 1 => "The payment succeeded.".to_owned(),
+        (1, _) if outside == 1 => "The payee was paid in another way.".to_owned(),
+        (1, _) => "The payment failed or came back.".to_owned(),
+        (_, 0) if good == all => format!("All {payments} succeeded."),
+        (_, 0) => {
+            let bad = apart(bad, "did not");
+            format!("All {payments} have ended: {good} succeeded{outside_of_many}{bad}.")
+        }
+        (_, moving) => {
+            let bad = apart(bad, "failed or came back");
+            format!("{good} of {payments} succeeded{outside_of_many}{bad}, {moving} under way.")
         }
     }
 }
 
-fn counts(states: &[(Stands, usize)]) -> Vec<(Chip, usize)> {
-    let of = |status: Status| {
-        let found = states.iter().filter(|(state, _)| state.status() == status);
-        found.map(|(_, count)| *count).sum::<usize>()
+fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
+    let of = |status: Status, outside: bool| {
+        let found = alike.iter().filter(|one| (one.state.status(), one.outside) == (status, outside));
+        found.map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>()
     };
-    let counts = Status::ALL.iter().map(|status| (super::words::status_chip(*status), of(*status)));
-    counts.filter(|(_, count)| *count > 0).collect()
+    let counts = Status::ALL.iter().map(|status| (super::words::status_chip(*status), of(*status, false)));
+    let outside = Status::ALL.iter().map(|status| of(*status, true)).sum::<usize>();
+    let outside = (Chip { tone: "good", words: "Paid in another way" }, outside);
+    counts.chain([outside]).filter(|(_, count)| *count > 0).collect()
 }
 
-/// Per currency: all of it, what succeeded, and what failed or came back.
-async fn totals(db: &mut Db, batch: &Batch) -> Result<Vec<(Summed, Summed, Summed)>, Fault> {
-    let mut sums: BTreeMap<Currency, [i128; 3]> = BTreeMap::new();
-    for (state, net) in batches::sums(db, batch.id).await? {
-        let [all, good, bad] = sums.entry(net.currency).or_default();
-        *all += net.minor;
-        match (state.status() == Status::Success, state.settled()) {
-            (true, _) => *good += net.minor,
-            (false, true) => *bad += net.minor,
-            (false, false) => {}
-        }
+/// Per currency: all of it, and how much of it stands how.
+fn totals(alike: &[Alike]) -> Vec<Totals> {
+    let mut sums: BTreeMap<Currency, [i128; 5]> = BTreeMap::new();
+    for one in alike {
+        let [all, succeeded, outside, under_way, ended] = sums.entry(one.net.currency).or_default();
+        *all += one.net.minor;
+        *match Part::of(one.state, one.outside) {
+            Part::Succeeded => succeeded,
+            Part::Outside => outside,
+            Part::UnderWay => under_way,
+            Part::Ended => ended,
+        } += one.net.minor;
     }
-    let row = |(currency, sums): (Currency, [i128; 3])| {
-        let [all, good, bad] = sums.map(|minor| Cash(Sum::new(minor, currency)));
-        (all, good, bad)
+    let row = |(currency, sums): (Currency, [i128; 5])| {
+        let [all, succeeded, outside, under_way, ended] = sums.map(|minor| Cash(Sum::new(minor, currency)));
+        Totals { all, succeeded, outside, under_way, ended }
     };
-    Ok(sums.into_iter().map(row).collect())
+    sums.into_iter().map(row).collect()
 }
 
 /// What failed first, then what is under way, then what succeeded.
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
-    let of = |state: Stands| match (state.settled(), state.status() == Status::Success) {
-        (true, false) => "Failed or came back",
-        (false, _) => "Under way",
-        (true, true) => "Succeeded",
-    };
     let mut groups = Vec::new();
-    for words in ["Failed or came back", "Under way", "Succeeded"] {
-        let states = Stands::ALL.iter().copied().filter(|state| of(*state) == words).collect();
-        let filter = Filter { batch: Some(batch.id), states: Some(states), ..Filter::default() };
+    for (part, words) in [
+        (Part::Ended, "Failed or came back"),
+        (Part::UnderWay, "Under way"),
+        (Part::Outside, "Paid in another way"),
+        (Part::Succeeded, "Succeeded"),
+    ] {
+        let outside = part == Part::Outside;
+        let states = Stands::ALL.iter().copied().filter(|state| Part::of(*state, outside) == part).collect();
+        let filter = Filter {
+            batch: Some(batch.id),
+            states: Some(states),
+            outside: Some(outside),
+            ..Filter::default()
+        };
         let found = transactions::list(db, &filter, MOST + 1).await?;
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
         let more = found.len() > most;
@@ -327,8 +377,14 @@ mod tests {
 
     #[test]
     fn how_far_it_is_in_a_sentence() {
-        assert_eq!(told(1, 1, 0, 0), "All 1 payment succeeded.");
-        assert_eq!(told(12, 3, 1, 8), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
-        assert_eq!(told(4, 3, 1, 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+        assert_eq!(told(1, 0, 0, 0), "The payment succeeded.");
+        assert_eq!(told(0, 1, 0, 0), "The payee was paid in another way.");
+        assert_eq!(told(12, 0, 0, 0), "All 12 payments succeeded.");
+        assert_eq!(told(3, 0, 1, 8), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
+        assert_eq!(told(3, 0, 1, 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+        assert_eq!(
+            told(3, 1, 1, 0),
+            "All 5 payments have ended: 3 succeeded, 1 paid in another way, 1 did not."
+        );
     }
 }

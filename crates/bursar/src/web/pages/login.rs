@@ -111,7 +111,8 @@ pub fn fault(told: &fault::Told, request_id: &str) -> Result<Response, Fault> {
         title,
         detail,
         errors: errors.collect(),
-        whys: whys(&told.blockers),
+        // That a role does not allow it is what the page says already.
+        whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
         request_id,
     })
 }

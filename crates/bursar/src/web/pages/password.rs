@@ -53,7 +53,7 @@ async fn change(
 ) -> Result<Response, Fault> {
     let why = match change_password(&web, &session, &sent).await? {
         Changed::Done => {
-            return Ok(Told::good("Your password is changed; your other sessions have ended.").on("/"));
+            return Ok(Told::good("Your password is kept; your other sessions have ended.").on("/"));
         }
         Changed::Slow => "Too many tries. Wait a minute, then try again.".to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),

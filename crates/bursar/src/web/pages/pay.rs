@@ -4,6 +4,8 @@
 
 mod payees;
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,7 +21,7 @@ use payout::unusual::Kind;
 
 use super::claims::{Crosses, Row, balances, crossing, is_draft, released, stops, void_since};
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Cash, Summed, When, Why, how_many, whys};
+use super::words::{Cash, Summed, When, Why, how_many, whys_of};
 use super::{history, live};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
@@ -96,7 +98,10 @@ struct PayPage {
     told: String,
     parts: Vec<Part>,
     payees: Vec<payees::Group>,
+    /// What the rewards come to, by currency.
     totals: Vec<Summed>,
+    /// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
+    nets: Vec<Summed>,
     /// The totals as the form sends them back.
     seen: Vec<String>,
     /// The totals that are typed by whoever pays them.
@@ -202,6 +207,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         parts: parts(view, balances),
         payees: payees::groups(&view.claims),
         totals: view.totals.iter().copied().map(Cash).collect(),
+        nets: nets(view),
         seen: view.totals.iter().map(ToString::to_string).collect(),
         to_type: to_type(&settings::load(&mut db).await?, &view.totals),
         digest: view.digest.clone(),
@@ -211,7 +217,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
             && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
             && not_the_other.is_none(),
         once: web.app.clock.secret(),
-        stops: whys(&stops),
+        stops: whys_of(&stops),
         unusual: alike(&mut db, view, now).await?,
         crossing: crossing(view),
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
@@ -274,6 +280,16 @@ async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
         }
         payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what they get.",
     })
+}
+
+fn nets(view: &BatchView) -> Vec<Summed> {
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for claim in &view.claims {
+        // What is more than one payment can be has no net.
+        let net = claim.beyond.map_or(i128::from(claim.net.minor), |beyond| beyond.minor);
+        *sums.entry(claim.total.currency).or_default() += net;
+    }
+    sums.into_iter().map(|(currency, minor)| Cash(Sum::new(minor, currency))).collect()
 }
 
 fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {

@@ -11,19 +11,17 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::eligibility::{Code, PayeeStanding};
 use payout::ledger::Payee;
-use payout::money::{Money, Sum, Vendor};
+use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners::{address, profile_chip, standing_chip, tax_chip};
 use super::transactions;
-use super::words::{Cash, Chip, Summed, ToldBack, When, Why, how_many, when, whys};
+use super::words::{Cash, Chip, Summed, ToldBack, When, Why, how_many, when, whys_of};
 use crate::app::App;
 use crate::clock;
-use crate::ops::payees as verbs;
 use crate::ops::tax::{self as taxes, YearView};
-use crate::ops::{batches, settings};
-use crate::store::batches::PoolFilter;
+use crate::ops::{settings, why};
 use crate::store::directory::{ProfileState, TaxState};
 use crate::store::payees::{self, Profile};
 use crate::store::programs::{self, Named};
@@ -141,6 +139,10 @@ struct PayeePage {
     standing: Chip,
     /// Why they are not paid now, and how much waits.
     whys: Vec<Why>,
+    /// All that is not paid is in a draft or a payment.
+    under_way: bool,
+    /// What comes next where nothing stands in the way.
+    next: String,
     waiting: String,
     sums: Vec<Summed>,
     profile: Option<ProfilePart>,
@@ -202,18 +204,7 @@ pub async fn show(
     let person = person(db, payee).await?;
     let facts = payees::facts(db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
     let rules = settings::load(db).await?;
-    let (mut blockers, mut sums) = (verbs::blockers(db, payee, now).await?, Vec::new());
-    let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
-    let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
-    let adds = open.iter().chain(closed.iter().map(|(candidate, _)| candidate)).filter_map(|one| one.adds);
-    let waiting = how_many(open.len() + closed.len(), "approved reward", "approved rewards");
-    adds.for_each(|money| add(&mut sums, money));
-    for one in closed.into_iter().flat_map(|(_, blockers)| blockers) {
-        // The same gate of the payee stops each of their rewards, and is told once.
-        if !blockers.iter().any(|known| (known.code, &known.subject) == (one.code, &one.subject)) {
-            blockers.push(one);
-        }
-    }
+    let why = why::of_payee(db, payee, now).await?;
     let filter = Filter { payees: Some(vec![payee.to_string()]), ..Filter::default() };
     let payments = store::transactions::list(db, &filter, SHOWN).await?;
     let profile = payees::profile_of(db, payee).await?;
@@ -224,9 +215,14 @@ pub async fn show(
         frame: visit.frame(person.name.clone(), Place::Partners),
         id: payee.to_string(),
         standing: standing_chip(facts.standing),
-        whys: whys(&blockers),
-        waiting,
-        sums: sums.into_iter().map(Cash).collect(),
+        next: why.next().1,
+        under_way: why
+            .blockers
+            .iter()
+            .all(|one| matches!(one.code, Code::RewardInBatch | Code::RewardInFlight)),
+        whys: whys_of(&why.blockers),
+        waiting: how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+        sums: why.sums.into_iter().map(Cash).collect(),
         profile: match &profile {
             Some(profile) => Some(profile_part(db, profile, rules.cooling_off_us(), now).await?),
             None => None,
@@ -248,13 +244,6 @@ pub async fn show(
         person,
     };
     Ok((status, visit.show(&page)?).into_response())
-}
-
-fn add(sums: &mut Vec<Sum>, money: Money) {
-    match sums.iter_mut().find(|sum| sum.currency == money.currency) {
-        Some(sum) => sum.minor += i128::from(money.minor),
-        None => sums.push(money.into()),
-    }
 }
 
 async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {

@@ -243,7 +243,12 @@ async fn release(
 ) -> Result<Response, Fault> {
     let id = id_of(&app, &number).await?;
     let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
-        Ok(_) => Told::good(format!("{number} is released and can be paid, unless somebody changes it.")),
+        Ok(view) => match view.all_blockers().is_empty() {
+            true => Told::good(format!("{number} is released and can be paid, unless somebody changes it.")),
+            false => Told::warn(format!(
+                "{number} is released as it stands. It cannot be paid yet: what stands in the way is told below."
+            )),
+        },
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/claims/{number}")))

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::money::{Sum, Vendor};
-use payout::reconciliation::{Aspect, Part};
+use payout::reconciliation::Aspect;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Chip, When, bare, count, how_many};
@@ -21,7 +21,7 @@ use crate::documents::{Cell, csv};
 use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
 use crate::store::Db;
 use crate::store::journal;
-use crate::store::reconciliation::days::{self, Filter, Key, Line, Lines};
+use crate::store::reconciliation::days::{self, Filter, Key, Line, LineStanding, Lines};
 use crate::store::reconciliation::{self as kept, Account, Case, Pull};
 use crate::web::api::reconciliation::{Ask, after, place};
 use crate::web::fault::Fault;
@@ -322,7 +322,7 @@ async fn day(
             tab("all", "All"),
             tab("ours", "Of payments"),
             tab("not_ours", "Not ours"),
-            tab("untied", "Do not tie"),
+            tab("untied", "Do not tie, or wait"),
         ],
         movements: found.into_iter().map(movement_row).collect(),
         first: paging.after.is_some().then_some(base),
@@ -362,7 +362,7 @@ fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
             (false, true) => "",
             (false, false) => "wait",
         },
-        message: case.standing.message(vendor),
+        message: case.message(),
         remedy: case.standing.remedy(vendor),
         vendor,
         at_vendor: bare(case.moved),
@@ -378,10 +378,11 @@ fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
 }
 
 fn movement_row(line: Line) -> MovementRow {
-    let chip = match (line.kind.part == Part::NotOurs, line.tied_at.is_some()) {
-        (true, _) => Chip { tone: "", words: "Not ours" },
-        (false, true) => Chip { tone: "good", words: "Ties" },
-        (false, false) => Chip { tone: "warn", words: "Does not tie" },
+    let chip = match line.standing() {
+        LineStanding::NotOurs => Chip { tone: "", words: "Not ours" },
+        LineStanding::Ties => Chip { tone: "good", words: "Ties" },
+        LineStanding::Waits => Chip { tone: "wait", words: "Waits" },
+        LineStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
     };
     MovementRow {
         at: When(line.created_at),
@@ -504,10 +505,11 @@ fn cells(line: &Line) -> Vec<Cell> {
     let text = |words: &str| Cell::Text(words.to_owned());
     let maybe = |words: Option<&String>| words.map_or(Cell::Empty, |words| text(words));
     let moment = |at: Option<i64>| at.map_or(Cell::Empty, Cell::Moment);
-    let status = match (line.kind.part == Part::NotOurs, line.tied_at.is_some()) {
-        (true, _) => "not_ours",
-        (false, true) => "ties",
-        (false, false) => "does_not_tie",
+    let status = match line.standing() {
+        LineStanding::NotOurs => "not_ours",
+        LineStanding::Ties => "ties",
+        LineStanding::Waits => "waits",
+        LineStanding::DoesNotTie => "does_not_tie",
     };
     vec![
         Cell::Moment(line.created_at),

@@ -20,12 +20,13 @@ use super::history::{self, Line};
 use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
 use crate::app::App;
 use crate::clock;
-use crate::ops::rewards::{self as verbs, Edit, Verdict, expiry_of};
+use crate::ops::idempotency::Reply;
+use crate::ops::rewards::{self as verbs, Created, Edit, Verdict, expiry_of};
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward, Window};
 use crate::store::{Db, contradictions};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, Query};
+use crate::web::form::{Form, Key, Query};
 use crate::web::strict::{Tree, read};
 use crate::web::{Need, Route, get, post};
 
@@ -40,6 +41,7 @@ pub fn routes() -> Vec<Route> {
         post("/rewards/{number}/edit", reviews, edit),
         get("/rewards/{number}/delete", reviews, delete_form),
         post("/rewards/{number}/delete", reviews, delete),
+        post("/rewards/{number}/clawback", reviews, claw_back),
     ]
 }
 
@@ -98,6 +100,8 @@ fn verdict(blockers: &[Blocker]) -> Chip {
     });
     let (tone, words) = if blockers.is_empty() {
         ("good", "Yes")
+    } else if placed(Code::RewardNotCash) {
+        ("", "Not paid out")
     } else if placed(Code::RewardPaid) {
         ("good", "Paid")
     } else if placed(Code::RewardInFlight) {
@@ -134,14 +138,24 @@ struct ShowPage {
     expires: Option<String>,
     held_until: Option<When>,
     gates: Vec<Gate>,
+    /// It is paid, so no gate is asked about.
+    over: Option<String>,
     payable: bool,
     verdict: Chip,
     deeds: Vec<Deed>,
     may_review: bool,
     edit_why_not: Option<String>,
     delete_why_not: Option<String>,
+    /// What can be taken back of it, where it was paid.
+    takes_back: Option<TakesBack>,
     history: Vec<Line>,
     back: String,
+}
+
+/// What of a paid reward can be taken back.
+struct TakesBack {
+    left: Money,
+    once: String,
 }
 
 impl ShowPage {
@@ -193,6 +207,7 @@ async fn show(
         // It is kept as the first moment that is too late; people think of the last day that is not.
         expires: entered.expires_at.map(|at| clock::date(at - 1)),
         held_until: when(entered.held_until.filter(|until| *until > now)),
+        over: blockers.iter().find(|blocker| blocker.code == Code::RewardPaid).map(Blocker::message),
         gates: gates(&blockers),
         payable: blockers.is_empty(),
         verdict: verdict(&blockers),
@@ -200,12 +215,60 @@ async fn show(
         may_review: visit.may(Permission::Review),
         edit_why_not: why_not(rules::edit_value(standing)),
         delete_why_not: why_not(rules::delete(standing)),
+        takes_back: takes_back(&mut db, &app, &reward).await?,
         history: history::of(&mut db, &entered.id.to_string(), 50).await?,
         back: ask.query(&[]),
         number,
         reward,
     };
     visit.show(&page)
+}
+
+/// What is left of a paid reward after earlier clawbacks.
+async fn takes_back(db: &mut Db, app: &App, reward: &Reward) -> Result<Option<TakesBack>, Fault> {
+    let paid = reward.paid_at.is_some() && reward.entered.entry == Entry::Earned;
+    let Worth::Cash(worth) = reward.entered.worth else { return Ok(None) };
+    if !paid {
+        return Ok(None);
+    }
+    let (taken, _) = rewards::clawed_back(db, reward.entered.id).await?;
+    let left = Money::new(worth.minor.saturating_sub(taken), worth.currency);
+    Ok((left.minor > 0).then(|| TakesBack { left, once: app.clock.secret() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clawback {
+    amount: Option<String>,
+    reason: Option<String>,
+}
+
+async fn claw_back(
+    State(app): State<App>,
+    visit: Visit,
+    key: Key,
+    Path(number): Path<String>,
+    Form(sent): Form<Clawback>,
+) -> Result<Response, Fault> {
+    let here = format!("/rewards/{number}");
+    let reward = find(&mut app.store.read().await?, &number).await?;
+    let Worth::Cash(worth) = reward.entered.worth else {
+        return Ok(Told::bad("Points are not paid out, so there is nothing to take back.").on(&here));
+    };
+    let value = match Money::parse(sent.amount.as_deref().unwrap_or(""), worth.currency) {
+        Ok(value) => value,
+        Err(error) => return Ok(Told::bad(error.sentence()).on(&here)),
+    };
+    let once = key.once(|made: &Created| Reply::see_other(format!("/rewards/{}", made.reward.number())));
+    let reason = sent.reason.unwrap_or_default();
+    match verbs::claw_back(&app, &visit.actor, &number, value, &reason, once.as_ref()).await {
+        Ok(made) => {
+            let new = made.reward.number();
+            let told = format!("{new} takes {value} of {number} back: it comes off the payee's next claim.");
+            Ok(Told::good(told).on(&format!("/rewards/{new}")))
+        }
+        Err(error) => Ok(Told::refused(error)?.on(&here)),
+    }
 }
 
 async fn standing(db: &mut Db, reward: &Reward, visit: &Visit) -> Result<Standing, Fault> {

@@ -12,7 +12,7 @@ use payout::money::Vendor;
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{When, when};
 use crate::app::App;
-use crate::ops::safe_mode;
+use crate::ops::{checks, safe_mode};
 use crate::store::put_back::{self, Listed};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -71,6 +71,8 @@ struct Page {
     compares: bool,
     open: Vec<String>,
     found: Vec<Row>,
+    /// How each of them is settled.
+    settle: &'static str,
     may: bool,
 }
 
@@ -88,6 +90,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         keeps_on: report.keeps_on,
         open: report.open,
         found: found.into_iter().map(Row::of).collect(),
+        settle: checks::SETTLE_FOUND,
         may: visit.may(Permission::Administer),
     };
     visit.show(&page)

@@ -9,13 +9,13 @@ use payout::access::Permission;
 use payout::eligibility::{Blocker, Code};
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Parked, Release};
-use payout::money::Money;
+use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Leg, State as Stands};
 
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
-use super::words::{Cash, Chip, When, Why, detail, how_many, meaning_of, payment_chip, when, whys};
+use super::words::{Cash, Chip, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys};
 use crate::app::App;
 use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
 use crate::ops::evidence;
@@ -91,6 +91,8 @@ struct ShowPage {
     detail: Option<&'static str>,
     meaning: &'static str,
     reason: Option<why::Reason>,
+    /// What stops every payment while it is so, this one among them.
+    stopped: Vec<Why>,
     /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
     contradicted: Option<(When, Option<String>)>,
     /// Why it was set aside, since when and when last.
@@ -104,7 +106,7 @@ struct ShowPage {
     test: Option<&'static str>,
     batch: String,
     amount: Cash,
-    fee: Cash,
+    fee: Option<Cash>,
     net: Cash,
     pressed: When,
     since: When,
@@ -199,9 +201,10 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         frame: visit.frame(transaction.label(), Place::Dashboard),
         number: transaction.label(),
         chip: payment_chip(transaction),
-        detail: detail(transaction.state).filter(|_| transaction.outside.is_none()),
+        detail: detail_of(transaction),
         meaning: meaning_of(transaction),
-        reason: why::reason(transaction).filter(|_| transaction.outside.is_none()),
+        reason: why::reason(transaction),
+        stopped: whys(&why::stopped(db, transaction).await?),
         contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
         aside: set_aside(db, transaction).await?,
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
@@ -212,7 +215,8 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         test: no_real_money(transaction),
         batch: batches::find(db, &transaction.batch.to_string()).await?.number,
         amount: Cash(terms.amount),
-        fee: Cash(transaction.fee),
+        // Where no table says what Stripe takes, it bills that apart.
+        fee: (terms.vendor == Vendor::PayPal || transaction.fee.minor > 0).then_some(Cash(transaction.fee)),
         net: Cash(terms.net),
         pressed: When(transaction.created_at),
         since: When(transaction.state_at),
@@ -292,13 +296,13 @@ fn no_real_money(of: &Transaction) -> Option<&'static str> {
 /// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
 fn deeds(app: &App, visit: &Visit, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
     let allowed = visit.may(Permission::Pay);
-    let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed(), refused) {
+    let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed_as(), refused) {
         (false, _, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
-        (true, true, _) => Some(NotNow::Closed.sentence().to_owned()),
-        (true, false, _) if transaction.contradicted_at.is_some() => {
+        (true, Some(why), _) => Some(why.sentence().to_owned()),
+        (true, None, _) if transaction.contradicted_at.is_some() => {
             Some(NotNow::Contradicted.sentence().to_owned())
         }
-        (true, false, refused) => refused.map(|why| why.sentence().to_owned()),
+        (true, None, refused) => refused.map(|why| why.sentence().to_owned()),
     };
     let refresh_why_not =
         (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned());
@@ -384,17 +388,20 @@ fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attem
 
 /// Settling by hand is shown only where something waits for a person, or people may have been wrong.
 fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
-    let waits = attempts.iter().any(|one| one.state == AttemptState::Review);
-    let waits = waits || attempts.iter().any(by_hand_verbs::called_not_made);
+    let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
+    let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::called_not_made);
     let allowed = visit.may(Permission::Pay);
     (waits || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
         words: "Settle by hand",
-        told: "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on.",
+        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on." },
         why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
         once: app.clock.secret(),
     })
 }
+
+/// What is told of settling by hand what nobody is in doubt about.
+const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all. Say what you found at the vendor: its object is read there before anything is recorded.";
 
 /// The payments that end with this one where it is called not made and the vendor cannot be looked through.
 async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {

@@ -184,7 +184,7 @@ fn aside(transaction: &Transaction) -> String {
         words.push("Its money in the payee's Stripe balance was given up.".to_owned());
     }
     if transaction.released_at.is_some() {
-        words.push("Its rewards are back in the pool.".to_owned());
+        words.push("Its rewards went back to the pool.".to_owned());
     } else if transaction.outside.is_some() {
         words.push("Marked as paid outside.".to_owned());
     }

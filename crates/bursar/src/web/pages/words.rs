@@ -8,7 +8,9 @@ use askama::filters::HtmlSafe;
 use jiff::tz::TimeZone;
 
 use payout::batch::BatchStatus;
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Scope};
+use payout::ids::RewardId;
+use payout::ledger::Payee;
 use payout::money::{Money, Sum};
 use payout::reward::Shown;
 use payout::transaction::{Detail, State, Status};
@@ -171,11 +173,26 @@ pub fn status_chip(status: Status) -> Chip {
 /// The chip of a payment: its status, or that it was paid by other means than the vendor's.
 #[must_use]
 pub fn payment_chip(transaction: &Transaction) -> Chip {
-    match (transaction.otherwise_at, &transaction.outside) {
-        (Some(_), _) => Chip { tone: "good", words: "Paid otherwise" },
-        (None, Some(_)) => Chip { tone: "good", words: "Paid outside" },
-        (None, None) => status_chip(transaction.state.status()),
+    match transaction.outside {
+        Some(_) => Chip { tone: "good", words: label_of(transaction) },
+        None => status_chip(transaction.state.status()),
     }
+}
+
+/// The word for how a payment stands: its status, or that its payee was paid in another way.
+#[must_use]
+pub fn label_of(transaction: &Transaction) -> &'static str {
+    match (transaction.otherwise_at, &transaction.outside) {
+        (Some(_), _) => "Paid otherwise",
+        (None, Some(_)) => "Paid outside",
+        (None, None) => transaction.state.status().label(),
+    }
+}
+
+/// The finer word of a payment, which says nothing of one whose payee was paid in another way.
+#[must_use]
+pub fn detail_of(transaction: &Transaction) -> Option<&'static str> {
+    detail(transaction.state).filter(|_| transaction.outside.is_none())
 }
 
 /// What of the money that left us did not stay with payees; two of the three are told only where there is something.
@@ -302,20 +319,37 @@ pub struct Why {
     pub remedy: &'static str,
     /// How many things it concerns.
     pub times: usize,
+    /// Whom it concerns, with their pages, where that is told: the first of them.
+    pub of: Vec<(String, String)>,
 }
+
+/// So many are named beside a reason.
+const NAMED: usize = 5;
 
 impl Why {
     /// The reason behind a code.
     #[must_use]
     pub fn of(code: Code) -> Self {
-        Self { message: code.message().to_owned(), who: code.who().label(), remedy: code.remedy(), times: 1 }
+        Self {
+            message: code.message().to_owned(),
+            who: code.who().label(),
+            remedy: code.remedy(),
+            times: 1,
+            of: Vec::new(),
+        }
+    }
+
+    /// How many more it concerns than are named.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.times.saturating_sub(self.of.len())
     }
 
     /// The same with all that is known of the one thing it is about.
     #[must_use]
     pub fn told(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
-        Self { message: blocker.message(), who, remedy, times: 1 }
+        Self { message: blocker.message(), who, remedy, times: 1, of: Vec::new() }
     }
 }
 
@@ -325,8 +359,12 @@ impl Why {
 pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
     let mut found: Vec<(&Blocker, usize, bool)> = Vec::new();
     for blocker in blockers {
-        // A limit is told in each of its senses; another note is the particulars of one payee.
-        let one_by_one = matches!(blocker.code, Code::OverLimit | Code::VendorBalanceLow);
+        // A limit is told in each of its senses, and each payout and payment that rewards are in; another note is the
+        // particulars of one payee.
+        let one_by_one = matches!(
+            blocker.code,
+            Code::OverLimit | Code::VendorBalanceLow | Code::RewardInBatch | Code::RewardInFlight
+        );
         let alike =
             |known: &Blocker| known.code == blocker.code && (!one_by_one || known.note == blocker.note);
         match found.iter_mut().find(|(known, ..)| alike(known)) {
@@ -341,6 +379,29 @@ pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
         if same { Why { times, ..Why::told(blocker) } } else { Why { times, ..Why::of(blocker.code) } }
     };
     found.into_iter().map(why).collect()
+}
+
+/// The same, each with whom it concerns.
+#[must_use]
+pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> Vec<Why> {
+    let mut told = whys(blockers.clone());
+    for why in &mut told {
+        // The same words stand for the same gate.
+        let it = |blocker: &&Blocker| why.message.starts_with(blocker.code.message());
+        let mut of: Vec<(String, String)> = Vec::new();
+        for blocker in blockers.clone().into_iter().filter(it) {
+            let page = match (Payee::parse(&blocker.subject), RewardId::parse(&blocker.subject)) {
+                (Some(payee), _) if blocker.code.scope() == Scope::Claim => super::partners::address(payee),
+                (None, Some(reward)) => format!("/rewards/{reward}"),
+                (Some(_), _) | (None, None) => continue,
+            };
+            of.extend(blocker.called.clone().map(|name| (name, page)));
+        }
+        of.dedup();
+        of.truncate(NAMED);
+        why.of = of;
+    }
+    told
 }
 
 /// What a name in history means: `batch_paid` as "Batch paid".

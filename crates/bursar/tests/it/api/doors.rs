@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use bursar::ops::OpsError;
 use bursar::ops::people::{self, AtTheMachine, NewKey};
 use bursar::web::{Need, table};
 use payout::access::Role;
@@ -172,6 +173,7 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
         Request::post(&path).header("content-type", form).body(Body::empty()).unwrap()
     };
     let entered = house.send(open()).await;
+    assert_eq!(entered.header("location"), "/password", "whoever has none is asked to choose one");
     let cookie = entered.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     assert_eq!(house.send(open()).await.header("location"), "/login?why=link", "a link works once");
@@ -188,6 +190,8 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     let session = people::by_session(&house.app, secret).await.unwrap().unwrap();
     assert_eq!(house.send(form(&format!("csrf={}", session.csrf))).await.header("location"), "/login");
     assert!(people::by_session(&house.app, secret).await.unwrap().is_none(), "signed out");
+    let last = people::disable(&house.app, "admin@localhost", AtTheMachine("root")).await;
+    assert!(matches!(last, Err(OpsError::Refused(refusal)) if refusal.code == "last_admin"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use bursar::ops::OpsError;
 use bursar::ops::people::{self, AtTheMachine, NewPerson};
 use bursar::web::{Need, table};
 use payout::access::Role;
@@ -209,11 +210,9 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
 
     let third = path_of(&house, &people::link_for(&house.app, "pat@example.com").await.unwrap());
     people::disable(&house.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
-    let actor = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
-    let mut db = house.app.store.read().await.unwrap();
-    let pat = bursar::store::people::by_email(&mut db, "pat@example.com").await.unwrap().unwrap();
-    drop(db);
-    people::team::let_in(&house.app, &actor, pat.id).await.unwrap();
+    let reset = people::reset(&house.app, "pat@example.com", None, AtTheMachine("root")).await;
+    assert!(matches!(reset, Err(OpsError::Conflict(refusal)) if refusal.code == "disabled"));
+    people::enable(&house.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
     assert_eq!(open(&third).await, "/login?why=link", "shutting out ends links for good");
 }
 

@@ -90,6 +90,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     let serving = File::open(at("bursar.db")).unwrap();
     serving.try_lock().unwrap();
     refused(&run(&["restore", "one"]), "Stop it, then restore");
+    done(&run(&["restore", "one", "--check"]));
     drop(serving);
     assert_eq!(names(folder.path()), ["bursar.db", "bursar.key", "one"]);
 
@@ -99,7 +100,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     assert!(at(kept).exists() && kept.contains(".before-restore-"), "{kept}");
     assert_eq!(fs::metadata(at("bursar.db")).unwrap().permissions().mode() & 0o777, 0o600);
     let reset = ["user", "reset", "--email=late@example.com"];
-    refused(&run(&reset), "There is no such thing");
+    refused(&run(&reset), "Nobody signs in with late@example.com");
     let elsewhere = format!("--database-url=sqlite://{kept}");
     done(&run(&["user", "reset", "--email=late@example.com", &elsewhere]));
 

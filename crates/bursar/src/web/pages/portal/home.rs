@@ -75,6 +75,8 @@ struct HomePage {
     frame: Frame,
     tasks: Vec<Task>,
     stops: Vec<Reason>,
+    /// Payments that failed or came back of which we must decide what comes next.
+    ours: Vec<(String, Amount, &'static str)>,
     purses: Vec<Purse>,
     paid_in: String,
     in_review: i64,
@@ -88,7 +90,8 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let t = guest.t();
     let payees = guest.payees();
     let (mut tasks, stops) = tasks(&mut db, &guest, now).await?;
-    tasks.extend(of_payments(&mut db, &guest).await?);
+    let (of_payments, ours) = of_payments(&mut db, &guest).await?;
+    tasks.extend(of_payments);
     let mut waiting = Vec::new();
     for (whose, payee) in &payees {
         waiting.push((*whose, why::waiting(&mut db, &guest, *whose, *payee, now).await?));
@@ -107,6 +110,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
         frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), Place::Home),
         tasks,
         stops,
+        ours,
         purses,
         paid_in: t.paid_in.replace("{year}", &year),
         in_review: rewards::count(&mut db, &in_review, now).await?,
@@ -162,8 +166,12 @@ fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
 /// The most payments that are listed among what is to be done.
 const MOST_PAYMENTS: i64 = 20;
 
-/// What the partner must do about payments that failed, came back or wait to be claimed, as they were told by mail.
-async fn of_payments(db: &mut Db, guest: &Guest) -> Result<Vec<Task>, Fault> {
+/// What the partner must do about payments that failed, came back or wait to be claimed, as they were told by mail; and
+/// those that failed or came back of which we must decide.
+async fn of_payments(
+    db: &mut Db,
+    guest: &Guest,
+) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Fault> {
     let payees = guest.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let mut filter = views::needing_attention();
@@ -186,7 +194,18 @@ async fn of_payments(db: &mut Db, guest: &Guest) -> Result<Vec<Task>, Fault> {
         let act = (format!("/portal/profile/{}", whose.as_str()), guest.t().act_profile);
         Some(Task { who: guest.named(*whose), payment, message, remedy, act })
     };
-    Ok(found.iter().filter_map(task).collect())
+    let (mut tasks, mut ours) = (Vec::new(), Vec::new());
+    for one in &found {
+        let failed = matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
+        match task(one) {
+            Some(task) => tasks.push(task),
+            None if failed => {
+                ours.push((one.label(), guest.cash(one.terms.net), guest.t().meaning(one.state)));
+            }
+            None => {}
+        }
+    }
+    Ok((tasks, ours))
 }
 
 /// What a payment stands for where the vendor gave no reason.

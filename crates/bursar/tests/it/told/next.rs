@@ -1,0 +1,155 @@
+//! What comes next and who does it, of a payee, a payout and a closed payment: the command line and the pages say the same.
+//! What is deliberately not here: payments that are open (`told`).
+
+use bursar::cli::why::lines;
+use bursar::ops::why;
+use payout::access::Role;
+
+use super::{plain, play};
+use crate::pages::Browser;
+use crate::scenarios::Stage;
+
+/// What `bursar why` prints.
+async fn why_of(stage: &Stage, name: &str) -> String {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    lines(&why::find(&mut db, name, stage.world.now()).await.unwrap()).join("\n")
+}
+
+#[tokio::test]
+async fn why_names_what_comes_next_and_who_does_it() {
+    let mut stage = Stage::open("told_next", 411).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana@example.com
+        partner bo paypal bo@example.com
+        partner cy paypal cy@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00
+        batch B1 R1",
+    )
+    .await;
+    let batch = stage.number("B1").await.unwrap();
+    let (ana, bo, cy) =
+        (stage.payee("ana").to_string(), stage.payee("bo").to_string(), stage.payee("cy").to_string());
+    let waits = format!("It is in {batch}, which waits for a payer to press Pay.");
+    assert!(why_of(&stage, &ana).await.contains(&waits), "{}", why_of(&stage, &ana).await);
+    let told = why_of(&stage, &batch).await;
+    assert!(told.contains(&format!("{batch} waits for a payer to press Pay.")), "{told}");
+    assert!(told.contains("The payer must act"), "{told}");
+    let told = why_of(&stage, &bo).await;
+    let of_bo = format!("The reward is not approved. It concerns {}.", stage.number("R2").await.unwrap());
+    assert!(told.contains(&of_bo) && told.contains("An administrator must act"), "{told}");
+    let told = why_of(&stage, &cy).await;
+    assert_eq!(told, "Nothing stands in the way. They have no reward that waits to be paid.");
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let page = browser.read(&format!("/partners/{ana}")).await;
+    page.says("1 approved reward waits to be paid: 10.00 USD");
+    page.says(&waits);
+    browser.read(&format!("/partners/{bo}")).await.says(&of_bo);
+    play(&mut stage, "approve R2").await;
+    let told = why_of(&stage, &bo).await;
+    assert!(told.contains("1 reward. It can be in the next payout"), "{told}");
+    assert!(told.contains("The preparer must act"), "{told}");
+    play(&mut stage, "brake on").await;
+    for name in [&ana, &bo, &batch] {
+        let told = why_of(&stage, name).await;
+        assert!(told.contains("[books_do_not_balance, "), "{told}");
+    }
+    play(&mut stage, "brake off\nhold ana on").await;
+    let told = why_of(&stage, &batch).await;
+    assert!(told.contains("[partner_on_hold, ana]"), "the payee is named: {told}");
+    let pay = browser.read(&format!("/claims/{batch}/pay")).await;
+    assert!(pay.body.contains(&format!("<a href=\"/partners/{ana}\"><bdi>ana</bdi></a>")), "{}", pay.body);
+    play(&mut stage, "hold ana off").await;
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn a_closed_payment_asks_nobody_for_anything() {
+    let mut stage = Stage::open("told_closed", 412).await;
+    play(
+        &mut stage,
+        "partner ana paypal sim-closed-ana@example.com
+        partner bo paypal sim-closed-bo@example.com
+        reward R1 ana 10.00 approved
+        reward R2 bo 20.00 approved
+        batch B1 all
+        pay B1
+        live 10 minutes",
+    )
+    .await;
+    let (ana, bo) = (stage.number("ana").await.unwrap(), stage.number("bo").await.unwrap());
+    let batch = stage.number("B1").await.unwrap();
+    play(&mut stage, "outside ana CHEQUE-7 2026-03-02\nreturn bo").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    for (number, status, closed) in [
+        (&ana, "Paid outside", "its rewards count as paid. Do not pay them again."),
+        (&bo, "Failed", "its rewards went back to the pool, from where another payment can pay them."),
+    ] {
+        let told = why_of(&stage, number).await;
+        assert!(told.starts_with(&format!("{number}  {status}")), "{told}");
+        let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
+        for said in [&told, &page] {
+            assert!(said.contains(closed), "{said}");
+            assert!(!said.contains("must act") && said.contains("Nobody needs to act"), "{said}");
+        }
+    }
+    let page = browser.read(&format!("/claims/{batch}/pay")).await;
+    page.says("All 2 payments have ended: 0 succeeded, 1 paid in another way, 1 did not.");
+    page.says("Paid in another way 10.00");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn pay_names_what_is_sent_where_payees_bear_the_fee() {
+    let mut stage = Stage::open("told_net", 413).await;
+    play(
+        &mut stage,
+        "settings fee paypal USD 200
+        settings fees partner
+        partner ana paypal ana@example.com
+        reward R1 ana 100.00 approved
+        batch B1 R1",
+    )
+    .await;
+    let batch = stage.number("B1").await.unwrap();
+    let mut browser = Browser::of(&stage.world, Role::Payer, "pat").await;
+    let page = browser.read(&format!("/claims/{batch}/pay")).await;
+    page.says("What is paid 98.00 USD");
+    page.says("Pay 98.00 USD");
+    assert_eq!(page.hidden("total"), "100.00 USD", "what is promised are the rewards");
+    stage.close(Ok(())).await;
+}
+
+#[tokio::test]
+async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
+    let mut stage = Stage::open("told_clawback", 414).await;
+    play(
+        &mut stage,
+        "partner ana paypal ana@example.com
+        reward R1 ana 10.00 approved
+        batch B1 R1
+        pay B1
+        live 10 minutes
+        expect ana success",
+    )
+    .await;
+    let number = stage.number("R1").await.unwrap();
+    let mut browser = Browser::of(&stage.world, Role::Admin, "pat").await;
+    let page = browser.read(&format!("/rewards/{number}")).await;
+    page.says("At most 10.00 USD can be taken back.");
+    let form = format!("/rewards/{number}/clawback");
+    for (amount, reason, told) in [
+        ("ten", "paid twice", "This is not an amount"),
+        ("10.01", "paid twice", "this is more than was paid for the reward"),
+        ("4.00", " ", "Give a reason"),
+        ("4.00", "paid twice", "takes 4.00 USD of"),
+    ] {
+        let page = browser.read(&format!("/rewards/{number}")).await;
+        let (csrf, once) = (page.hidden("csrf"), page.hidden("once"));
+        let sent = [("csrf", csrf.as_str()), ("once", &once), ("amount", amount), ("reason", reason)];
+        browser.post_on(&form, &sent).await.says(told);
+    }
+    browser.read(&format!("/rewards/{number}")).await.says("At most 6.00 USD can be taken back.");
+    stage.close(Ok(())).await;
+}
