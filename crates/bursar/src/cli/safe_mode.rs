@@ -1,5 +1,7 @@
 //! `safe-mode`: how it stands, switching it on and off, and settling what was found. It works while the server runs.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use payout::money::Vendor;
 
@@ -7,6 +9,7 @@ use super::{Outcome, open, operator, output, unknown, words};
 use crate::clock;
 use crate::config::Config;
 use crate::ops::checks::SETTLE_FOUND;
+use crate::ops::payees;
 use crate::ops::safe_mode::{self, Report};
 use crate::store::put_back::{self, Listed};
 
@@ -82,6 +85,12 @@ pub(super) async fn run(options: Options) -> Outcome {
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &compared).await?;
     let found = put_back::list_found(&mut db, MOST_FOUND).await?;
+    let mut names = BTreeMap::new();
+    for one in &found {
+        let (vendor, address) = (one.found.vendor, one.found.destination.clone());
+        let called = payees::called_at(&mut db, vendor, &address).await?;
+        names.insert(address, called.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
+    }
     drop(db);
     app.store.close().await;
     if options.json {
@@ -89,7 +98,7 @@ pub(super) async fn run(options: Options) -> Outcome {
         output::json(&serde_json::json!({ "on": report.state.is_some(), "state": report.state,
             "keeps_on": report.keeps_on, "open": report.open, "found": rows }));
     } else {
-        tell(&report, &found);
+        tell(&report, &found, &names);
     }
     Ok(())
 }
@@ -104,7 +113,7 @@ fn row(of: &Listed) -> serde_json::Value {
         "note": settled.map(|(.., note)| note) })
 }
 
-fn tell(report: &Report, found: &[Listed]) {
+fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
     match &report.state {
         None => output::say("Safe mode is off."),
         Some(state) => {
@@ -132,8 +141,10 @@ fn tell(report: &Report, found: &[Listed]) {
     }
     for one in found.iter().filter(|one| one.settled.is_none()) {
         let of = &one.found;
+        let name = names.get(&of.destination).filter(|name| !name.is_empty());
+        let name = name.map(|name| format!("{name}, ")).unwrap_or_default();
         output::say(&format!(
-            "         {} {}: {} to {} ({})",
+            "         {} {}: {} to {name}{} ({})",
             of.vendor.label(),
             of.object_id,
             of.amount,

@@ -272,7 +272,11 @@ pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
         known.extend(brake.broken.iter().cloned());
         write(tx, KNOWN, &known).await?;
         meta::unset(tx, BRAKE).await?;
-        let detail = serde_json::json!({ "note": words, "brake": brake });
+        let broken: Vec<String> = brake.broken.iter().take(SHOWN).map(Broken::sentence).collect();
+        let detail = serde_json::json!({
+            "note": words, "stopped_since": crate::clock::rfc3339(brake.at), "broken": broken,
+            "more": brake.broken.len().saturating_sub(SHOWN),
+        });
         tx.audit(audit::Entry {
             at: app.clock.now(),
             actor: actor.id.to_string(),

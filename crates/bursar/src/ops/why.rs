@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use payout::Refusal;
-use payout::batch::BatchStatus;
 use payout::eligibility::{Blocker, Code, Scope, Who};
 use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law;
@@ -67,7 +66,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         return of_reward(db, &reward, now).await;
     }
     if is_number(name, "PB-", 2) || BatchId::parse(name).is_some() {
-        return of_batch(&batches::view(db, name, now).await?);
+        return Ok(of_batch(&batches::view(db, name, now).await?));
     }
     if is_number(name, "PT-", 1) || TransactionId::parse(name).is_some() {
         return match payment(db, name).await {
@@ -132,21 +131,9 @@ async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
 /// What comes next of a reward in the pool that passes every gate.
 const NEXT_PAYOUT: &str = "It can be in the next payout: a preparer adds it under Review Claims.";
 
-fn of_batch(view: &BatchView) -> Result<Why> {
-    let number = &view.batch.number;
-    let why = Why::gates(view.all_blockers());
-    Ok(match view.status {
-        BatchStatus::Deleted => {
-            let told = format!("{number} was deleted; its rewards went back to the pool.");
-            Why { next: Some((Who::Nobody, told)), ..why }
-        }
-        BatchStatus::Draft
-        | BatchStatus::AwaitingRelease
-        | BatchStatus::Paying
-        | BatchStatus::Paid
-        | BatchStatus::PartlyPaid
-        | BatchStatus::Failed => why.then(Who::Payer, format!("{number} waits for a payer to press Pay.")),
-    })
+fn of_batch(view: &BatchView) -> Why {
+    let next = format!("{} waits for a payer to press Pay.", view.batch.number);
+    Why::gates(view.all_blockers()).then(Who::Payer, next)
 }
 
 /// How a payee stands: every gate between them and being paid, and what waits.

@@ -54,7 +54,7 @@ async fn our_script_runs_and_the_page_stands_without_it() {
         name: "Pat".to_owned(),
         role: Role::Admin,
         partner: None,
-        password: None,
+        password: Some("a long password 1".to_owned()),
     };
     let link = people::add(&world.app, &new).await.unwrap();
     let profile = tempfile::tempdir().unwrap();

@@ -359,7 +359,7 @@ async fn paying_exactly_what_was_seen_and_once() {
     let path = "/claims/PB-2026-0001/pay";
     let page = browser.read(path).await;
     page.says("3 payments for 8 rewards. Nothing is sent before you press Pay.");
-    page.says("PayPal does not tell its balance.");
+    page.says("PayPal tells its balance only hours later");
     let shown = |page: &Page| {
         let mut fields =
             vec![("csrf", csrf.clone()), ("digest", page.hidden("digest")), ("once", page.hidden("once"))];

@@ -7,12 +7,14 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use payout::access::Permission;
+use payout::ledger::Payee;
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Told, Visit};
+use super::partners;
 use super::words::{When, when};
 use crate::app::App;
-use crate::ops::{checks, safe_mode};
+use crate::ops::{checks, payees, safe_mode};
 use crate::store::put_back::{self, Listed};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -40,14 +42,17 @@ struct Row {
     object: String,
     ours: String,
     destination: String,
+    /// Who is paid there: their pages and names.
+    payees: Vec<(String, String)>,
     amount: String,
     made: Option<When>,
     settled: Option<(When, String, String)>,
 }
 
 impl Row {
-    fn of(one: Listed) -> Self {
+    fn of(one: Listed, payees: Vec<(Payee, String)>) -> Self {
         Self {
+            payees: payees.into_iter().map(|(payee, name)| (partners::address(payee), name)).collect(),
             vendor: one.found.vendor.label(),
             object: one.found.object_id,
             ours: one.found.our_id,
@@ -80,6 +85,11 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &[]).await?;
     let found = put_back::list_found(&mut db, MOST_FOUND).await?;
+    let mut rows = Vec::with_capacity(found.len());
+    for one in found {
+        let payees = payees::called_at(&mut db, one.found.vendor, &one.found.destination).await?;
+        rows.push(Row::of(one, payees));
+    }
     drop(db);
     let page = Page {
         frame: Frame { safe_mode: false, ..visit.frame("Safe mode", Place::Elsewhere) },
@@ -89,7 +99,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         says: report.state.map(|state| state.says).unwrap_or_default(),
         keeps_on: report.keeps_on,
         open: report.open,
-        found: found.into_iter().map(Row::of).collect(),
+        found: rows,
         settle: checks::SETTLE_FOUND,
         may: visit.may(Permission::Administer),
     };

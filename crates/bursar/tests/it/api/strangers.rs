@@ -202,7 +202,7 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
         assert!(page.status == 200 && page.headers.get("set-cookie").is_none());
         assert!(page.body.as_str().unwrap().contains("<form method=\"post\">"), "{:?}", page.body);
     }
-    assert_eq!(press(&second).await, "/");
+    assert_eq!(press(&second).await, "/password", "whoever has none is asked to choose one");
     assert_eq!(
         (open(&second).await, press(&second).await),
         ("/login?why=link".into(), "/login?why=link".into())

@@ -45,7 +45,7 @@ impl Clerk {
             name: name.to_owned(),
             role: Role::Admin,
             partner: None,
-            password: None,
+            password: Some("a long password 1".to_owned()),
         };
         browser.go(&people::add(&world.app, &new).await.unwrap()).await;
         browser.press("Sign in").await;

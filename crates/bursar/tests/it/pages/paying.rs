@@ -456,9 +456,10 @@ async fn the_pay_page_releases_what_it_shows() {
     let mut kim = Browser::of(&stage.world, Role::Payer, "kim").await;
     let seen = kim.read(&format!("{path}/pay")).await;
     assert!(seen.body.contains(&format!("action=\"{path}/release\"")), "{}", seen.body);
-    seen.says("Release this payout");
+    seen.says("Release 10.00 USD");
+    seen.says("You can: look at everything in it, then release it.");
     let theirs = auditor.get(&format!("{path}/pay")).await;
-    assert!(!theirs.body.contains("Release this payout"), "{}", theirs.body);
+    assert!(!theirs.body.contains(">Release "), "{}", theirs.body);
     let (csrf, digest) = (seen.hidden("csrf"), seen.hidden("digest"));
     let press = [("csrf", csrf.as_str()), ("digest", digest.as_str())];
     stage.one("reward R2 bo 5.00 approved").await.unwrap();
@@ -472,7 +473,7 @@ async fn the_pay_page_releases_what_it_shows() {
     kim.post_on(&format!("{path}/release"), &press).await;
     let after = kim.read(&format!("{path}/pay")).await;
     after.says("kim");
-    assert!(!after.body.contains("Release this payout"), "once is enough: {}", after.body);
+    assert!(!after.body.contains(">Release "), "once is enough: {}", after.body);
     stage.one("pay B1").await.unwrap();
     stage.one("live 1 minute").await.unwrap();
     stage.close(Ok(())).await;
