@@ -66,7 +66,7 @@ async fn filters_travel_between_the_tabs_that_have_them() {
     assert_eq!(link(&list, "Summary"), "/dashboard/summary?account=acme&range=last_fiscal_year");
     assert_eq!(link(&list, "Earnings"), "/dashboard/earnings?account=acme");
     let summary = browser.read(&link(&list, "Summary")).await;
-    summary.says("Paid 2,110.00 USD");
+    summary.says("Net 2,110.00 USD");
     assert!(!summary.words().contains("2026-04 "), "April is in another fiscal year");
     let earnings = browser.read("/dashboard/earnings?account=A-1&year=2026").await;
     assert_eq!(link(&earnings, "Summary"), "/dashboard/summary?account=A-1");

@@ -336,8 +336,8 @@ async fn a_large_total_is_typed_before_it_is_paid() {
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let path = prepare(&mut browser).await;
     let page = browser.read(&path).await;
-    page.says("Type the total in USD");
-    assert!(!page.words().contains("Type the total in JPY"), "exactly the amount is not above it");
+    page.says("Type the total of the rewards in USD");
+    assert!(!page.words().contains("Type the total of the rewards in JPY"), "exactly the amount is not above it");
     let total = page.all_hidden("total").into_iter().find(|total| total.ends_with("USD")).unwrap();
     let typed = |text: Option<&str>, once: &str| {
         let mut fields = promise(&page);

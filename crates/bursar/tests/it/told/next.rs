@@ -96,7 +96,7 @@ async fn a_closed_payment_asks_nobody_for_anything() {
     }
     let page = browser.read(&format!("/claims/{batch}/pay")).await;
     page.says("All 2 payments have ended: 0 succeeded, 1 paid in another way, 1 did not.");
-    page.says("Paid in another way 10.00");
+    page.says("30.00 USD 0.00 USD 10.00 USD 0.00 USD 20.00 USD");
     stage.close(Ok(())).await;
 }
 
