@@ -19,6 +19,7 @@
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
 //! | `safe-mode on` | a person stops everything; `off` lets it go on |
+//! | `save`, `put-back` | keeps a copy of the database, and puts it back later by hand: what happened between is lost here, and nowhere else; it must be noticed, and safe mode begins |
 //! | `brake on` | as after a look that found the books broken; `brake off`: an administrator has looked |
 //! | `workers 2` | so many workers; the first works where none is named |
 //! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
@@ -30,8 +31,8 @@
 //! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
 //! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) · `settle
 //! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made
-//! first`: by the first transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of their balance) / `settle ana not-made` (the
-//! vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
+//! first`: by the first transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of
+//! their balance) / `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
 //! in their balance) · `by other` at the end of these two: the other person says so
 //! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
 //! `return ana` (to the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` ·
@@ -125,6 +126,7 @@ mod cast;
 mod commands;
 mod expect;
 mod plot;
+mod put_back;
 mod quick;
 mod reconciling;
 mod together;
@@ -344,6 +346,7 @@ impl Stage {
                 let done = vendor::to_other_account(&self.world, vendor).await;
                 commands::refused(code, done.map_err(commands::No::Refused))
             }
+            ("refuse", [code, "safe-mode", "off"]) => vendor::refuse_to_leave(&self.world, code).await,
             ("refuse", [code, command, of @ ..]) => {
                 commands::refuse(&self.world, &mut self.cast, code, command, of).await
             }
@@ -386,6 +389,7 @@ impl Stage {
                 let asked = self.world.other_account().books().requests.len();
                 if asked == 0 { Ok(()) } else { Err(format!("{asked} requests for money reached it")) }
             }
+            ("save" | "put-back", []) => Box::pin(self.copied(first)).await,
             ("healed", []) => {
                 self.healed().await;
                 Ok(())

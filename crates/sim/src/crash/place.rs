@@ -23,6 +23,7 @@ use super::Plan;
 use super::leader::Leader;
 use crate::invariants::Known;
 use crate::world::database::Database;
+use crate::world::memory::Lost;
 use crate::world::{SECOND, config};
 
 /// How much later than it was decided a request may reach a vendor here: a process may be dead or frozen meanwhile.
@@ -166,6 +167,7 @@ impl Place {
             latitude: LATITUDE_US,
             people: Vec::new(),
             elsewhere: 0,
+            lost: Lost::default(),
         }
     }
 

@@ -100,8 +100,10 @@ fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>
 
 /// I10: no other account of a vendor is asked for what was promised from the one that was connected.
 fn i10_nothing_from_another_account(sight: &Sight, told: &mut Vec<String>) {
-    if sight.elsewhere > 0 {
-        told.push(format!("I10: {} requests for money reached another account", sight.elsewhere));
+    // What a lost database has sent was sent from the account that it knew.
+    let elsewhere = sight.elsewhere - sight.lost.elsewhere;
+    if elsewhere > 0 {
+        told.push(format!("I10: {elsewhere} requests for money reached another account"));
     }
 }
 

@@ -49,6 +49,18 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
             paid.entry(reward).or_default().push(payment);
         }
     }
+    // What a lost database has paid is in the vendors' books all the same.
+    for (payment, reward) in sight.lost.covered.iter().filter(|(id, _)| !by_id.contains_key(id.as_str())) {
+        let flows = sight.books.flows(payment);
+        let gone: i64 = flows.iter().map(|flow| flow.left_minor - flow.returned_minor).sum();
+        if let Some(by) = paid.get(reward.as_str()).filter(|_| gone > 0) {
+            let by: Vec<String> = by.iter().map(|one| label(one)).collect();
+            told.push(format!(
+                "I01: {reward} was paid by {payment}, which is lost, and by {}",
+                by.join(", ")
+            ));
+        }
+    }
     for (reward, by) in paid.iter().filter(|(_, by)| by.len() > 1) {
         let by: Vec<String> = by.iter().map(|one| label(one)).collect();
         told.push(format!("I01: {reward} was paid {} times: {}", by.len(), by.join(", ")));
@@ -133,6 +145,8 @@ fn fee(table: &serde_json::Value, amount: i64) -> Option<i64> {
 /// I03: each movement belongs to exactly one payment.
 fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
     let known: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
+    // What was lost when the database was put back is known by what was found at the vendors.
+    let known: BTreeSet<&str> = known.into_iter().chain(sight.found.iter().map(String::as_str)).collect();
     let of_ours = |id: Option<&String>| id.is_some_and(|id| known.contains(id.as_str()));
     for line in sight.books.transfers.iter().filter(|line| !of_ours(line.transfer_group.as_ref())) {
         told.push(format!("I03: the transfer {} is of no payment", line.id));
@@ -219,7 +233,7 @@ fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
                 continue;
             }
             let has = |holder| sight.books.balance(vendor, &holder, currency);
-            let gone = -(has(Holder::Outside) + has(Holder::Ours));
+            let gone = -(has(Holder::Outside) + has(Holder::Ours)) - found(sight, vendor, currency);
             if gone != -minor {
                 let booked = -minor;
                 told.push(format!(
@@ -228,6 +242,21 @@ fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// What left our balance for payments that were lost with the database and found at the vendors: no books hold it.
+fn found(sight: &Sight, vendor: Vendor, currency: &str) -> i64 {
+    let here: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
+    let lost = sight.found.iter().filter(|id| !here.contains(id.as_str()));
+    let gone = |id: &String| {
+        let flows = sight.books.flows(id).into_iter();
+        let same = flows.filter(|flow| flow.vendor == vendor && flow.currency.eq_ignore_ascii_case(currency));
+        let items = sight.books.items.iter().filter(|item| item.sender_item_id.as_ref() == Some(id));
+        let fees = items.filter(|item| item.currency.eq_ignore_ascii_case(currency)).map(|item| item.fee);
+        let fees: i64 = if vendor == Vendor::PayPal { fees.sum() } else { 0 };
+        same.map(|flow| flow.left_minor - flow.returned_minor).sum::<i64>() + fees
+    };
+    lost.map(gone).sum()
 }
 
 /// I05: the books sum to zero, journal by journal.
@@ -331,7 +360,8 @@ fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>
 fn i08_one_key_one_body(sight: &Sight, told: &mut Vec<String>) {
     let committed: BTreeMap<&str, String> =
         sight.submissions.iter().map(|one| (one.key.as_str(), hash(&one.body))).collect();
-    for request in &sight.books.requests {
+    // A request that was lost with the database is made anew, and what is under its key is compared with what the vendor has.
+    for request in sight.books.requests.iter().filter(|request| request.at > sight.lost.at) {
         let Some(key) = &request.key else { continue };
         if let Some(body) = committed.get(key.as_str())
             && *body != request.body_hash
@@ -349,7 +379,7 @@ fn hash(body: &str) -> String {
 /// I09: nothing is sent without a committed intention.
 fn i09_intended_before_sent(sight: &Sight, told: &mut Vec<String>) {
     let committed: BTreeSet<&str> = sight.submissions.iter().map(|one| one.key.as_str()).collect();
-    for request in &sight.books.requests {
+    for request in sight.books.requests.iter().filter(|request| request.at > sight.lost.at) {
         if !request.key.as_deref().is_some_and(|key| committed.contains(key)) {
             told.push(format!(
                 "I09: {} was asked for under {:?}, which nobody committed",

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use super::flows::Flow;
 use crate::outside::Outside;
 use crate::world::World;
-use crate::world::memory::Aim;
+use crate::world::memory::{Aim, Lost};
 
 /// A payment.
 pub struct Payment {
@@ -134,6 +134,10 @@ pub struct Sight {
     pub people: Vec<String>,
     /// How many requests for money have reached another account of a vendor.
     pub elsewhere: usize,
+    /// The ids that payments carry which were found at the vendors after the database was put back.
+    pub found: BTreeSet<String>,
+    /// What was lost then.
+    pub lost: Lost,
     pub books: Books,
     pub flows: BTreeMap<String, Flow>,
 }
@@ -169,6 +173,8 @@ pub struct Known {
     pub people: Vec<String>,
     /// How many requests for money have reached another account of a vendor.
     pub elsewhere: usize,
+    /// What was lost when the database was put back.
+    pub lost: Lost,
 }
 
 impl Known {
@@ -182,6 +188,7 @@ impl Known {
             latitude: world.memory.latitude(),
             people: [&world.actor, &world.other].map(|one| one.id.to_string()).to_vec(),
             elsewhere: world.asked_elsewhere(),
+            lost: world.memory.lost(),
         }
     }
 }
@@ -189,7 +196,7 @@ impl Known {
 impl Sight {
     /// Everything as it is now.
     pub async fn of(outside: &Outside, known: Known) -> Self {
-        let Known { books, engine, aims, safe, latitude, people, elsewhere } = known;
+        let Known { books, engine, aims, safe, latitude, people, elsewhere, lost } = known;
         let payments = payments(outside).await;
         let flows = payments.iter().map(|one| (one.id.clone(), Flow::of(one, &books))).collect();
         let (postings, amounts) = postings(outside).await;
@@ -225,6 +232,8 @@ impl Sight {
             one_live_is_kept: one_live_is_kept(outside, engine).await,
             texts: texts(outside).await,
             not_whole: not_whole(outside, engine).await,
+            found: found(outside).await,
+            lost,
             payments,
             books,
             flows,
@@ -326,6 +335,10 @@ async fn batches(outside: &Outside) -> Vec<Batch> {
 async fn covered(outside: &Outside) -> Vec<(String, String, i64)> {
     let sql = "SELECT transaction_id, reward_id, amount_minor FROM transaction_reward ORDER BY 1, 2";
     outside.rows(sql).await.iter().map(|row| (text(row, 0), text(row, 1), number(row, 2))).collect()
+}
+
+async fn found(outside: &Outside) -> BTreeSet<String> {
+    outside.rows("SELECT our_id FROM found_payment").await.iter().map(|row| text(row, 0)).collect()
 }
 
 async fn postings(outside: &Outside) -> (Vec<[String; 5]>, Vec<i64>) {

@@ -182,8 +182,18 @@ async fn safe_mode(world: &World, on: bool) -> Outcome {
         true => safe_mode::switch_on(&world.app, &world.actor, None, "").await,
         false => safe_mode::leave(&world.app, &world.actor, &[]).await,
     };
+    switched.map_err(odd)?;
     world.memory.safe_mode(world.vendors_now(), on);
-    switched.map_err(odd)
+    Ok(())
+}
+
+/// Safe mode must not end yet, and says so with this code.
+pub async fn refuse_to_leave(world: &World, code: &str) -> Outcome {
+    match safe_mode(world, false).await {
+        Ok(()) => Err("it was done".to_owned()),
+        Err(told) if told.contains(code) => Ok(()),
+        Err(told) => Err(told),
+    }
 }
 
 pub fn named(vendor: &str) -> Result<simulator::Vendor, String> {

@@ -23,7 +23,9 @@ pub async fn violations(world: &World) -> Vec<String> {
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
     let mut told = Vec::new();
     let committed = keys(&world.app.config.database_url).await;
-    of_the_vendors(&books, &all, &committed, &mut told);
+    let mut ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
+    ids.extend(found_at_vendors(&world.app.config.database_url).await);
+    of_the_vendors(&books, &ids, (&committed, world.memory.lost().at), &mut told);
     of_the_ledger(&mut db, &mut told).await;
     let posted = Posted::read(&world.app.config.database_url).await;
     let flows: HashMap<TransactionId, Flow> = all.iter().map(|one| (one.id, Flow::of(one, &books))).collect();
@@ -129,7 +131,20 @@ async fn keys(database_url: &str) -> HashSet<String> {
     rows.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-fn of_the_vendors(books: &Books, all: &[Transaction], committed: &HashSet<String>, told: &mut Vec<String>) {
+/// The payments that were found at the vendors after the database was put back: noted by the id that they carry.
+async fn found_at_vendors(database_url: &str) -> Vec<String> {
+    let mut database = AnyConnection::connect(database_url).await.unwrap();
+    let rows =
+        database.fetch_all(AssertSqlSafe("SELECT our_id FROM found_payment".to_owned()).into_sql_str()).await;
+    rows.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+fn of_the_vendors(
+    books: &Books,
+    ids: &HashSet<String>,
+    (committed, put_back_at): (&HashSet<String>, i64),
+    told: &mut Vec<String>,
+) {
     for key in books.clashing_keys() {
         told.push(format!("I08: two different requests arrived under the key {key}"));
     }
@@ -139,7 +154,8 @@ fn of_the_vendors(books: &Books, all: &[Transaction], committed: &HashSet<String
     for payout in books.payouts.iter().filter(|payout| payout.account.is_none()) {
         told.push(format!("{} paid {} {} to our own bank", payout.id, payout.amount, payout.currency));
     }
-    for request in &books.requests {
+    // What was intended before the database was put back is lost with it.
+    for request in books.requests.iter().filter(|request| request.at > put_back_at) {
         if request.key.as_ref().is_none_or(|key| !committed.contains(key)) {
             told.push(format!(
                 "I09: a request without a committed intention: {:?} {}",
@@ -147,7 +163,6 @@ fn of_the_vendors(books: &Books, all: &[Transaction], committed: &HashSet<String
             ));
         }
     }
-    let ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
     let known = |id: Option<&str>| id.is_some_and(|id| ids.contains(id));
     // What has neither our key nor our group was made at the vendor, by a person.
     let of_a_program = |line: &&TransferLine| line.key.is_some() || line.transfer_group.is_some();

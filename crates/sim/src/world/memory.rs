@@ -14,6 +14,17 @@ pub struct Aim {
     pub address: String,
 }
 
+/// What was lost when the database was put back.
+#[derive(Clone, Debug, Default)]
+pub struct Lost {
+    /// When, by the vendors' clock.
+    pub at: i64,
+    /// Payment and reward, as they were before.
+    pub covered: Vec<(String, String)>,
+    /// How many requests for money had reached another account of a vendor.
+    pub elsewhere: usize,
+}
+
 /// All of it.
 #[derive(Default)]
 pub struct Memory(Mutex<Kept>);
@@ -26,6 +37,7 @@ struct Kept {
     asleep_since: Option<i64>,
     longest_sleep: i64,
     saw: Vec<String>,
+    lost: Option<Lost>,
 }
 
 impl Memory {
@@ -80,6 +92,16 @@ impl Memory {
     /// What was seen on the way.
     pub fn told(&self) -> Vec<String> {
         self.kept().saw.clone()
+    }
+
+    /// The database is put back.
+    pub fn went_back(&self, lost: Lost) {
+        self.kept().lost = Some(lost);
+    }
+
+    /// What was lost then; nothing, where it was never put back.
+    pub fn lost(&self) -> Lost {
+        self.kept().lost.clone().unwrap_or_default()
     }
 
     /// Where people were paid, oldest first.
