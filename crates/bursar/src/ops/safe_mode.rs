@@ -7,7 +7,7 @@
 //!
 //! What is deliberately not here: comparing with the vendors (`work::search`), and how an old database is noticed (`epoch`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use payout::Refusal;
@@ -29,6 +29,8 @@ const NAME: &str = "safe_mode";
 const EARLIER_US: i64 = 172_800_000_000;
 /// A search counts that began so long after safe mode did: what was on the wire then is seen by it.
 pub const APART_US: i64 = 120_000_000;
+/// The name, in `meta`, of what is remembered of it when it is over.
+const PAST: &str = "put_back";
 /// The wait after a search that failed.
 const AGAIN_US: i64 = 30_000_000;
 
@@ -55,10 +57,10 @@ pub struct State {
     pub since: Option<i64>,
     /// What happened, in a sentence.
     pub says: String,
-    /// When the last search at each vendor that went through began.
+    /// When the last search of each account of a vendor that went through began.
     #[serde(default)]
     pub searched: BTreeMap<String, i64>,
-    /// When the last search at each vendor that failed began, and why it failed.
+    /// When the last search of each account that failed began, and why it failed.
     #[serde(default)]
     pub failed: BTreeMap<String, (i64, String)>,
 }
@@ -70,20 +72,46 @@ impl State {
         self.since.map(|since| since.saturating_sub(EARLIER_US))
     }
 
-    /// Whether a vendor has been searched well enough.
+    /// Whether an account has been searched well enough.
     #[must_use]
-    pub fn is_searched(&self, vendor: Vendor) -> bool {
-        let last = self.searched.get(vendor.as_str());
+    pub fn is_searched(&self, place: &str) -> bool {
+        let last = self.searched.get(place);
         self.since.is_none() || last.is_some_and(|began| *began >= self.at.saturating_add(APART_US))
     }
 
-    /// Whether a vendor is to be searched now: at once, and again when what was on its way has arrived.
+    /// Whether an account is to be searched now: at once, and again when what was on its way has arrived.
     #[must_use]
-    pub fn is_due(&self, vendor: Vendor, now: i64) -> bool {
-        let rests = self.failed.get(vendor.as_str()).is_some_and(|(at, _)| now - at < AGAIN_US);
-        let first = !self.searched.contains_key(vendor.as_str());
-        !rests && !self.is_searched(vendor) && (first || now >= self.at.saturating_add(APART_US))
+    pub fn is_due(&self, place: &str, now: i64) -> bool {
+        let rests = self.failed.get(place).is_some_and(|(at, _)| now - at < AGAIN_US);
+        let first = !self.searched.contains_key(place);
+        !rests && !self.is_searched(place) && (first || now >= self.at.saturating_add(APART_US))
     }
+}
+
+/// What is searched: a vendor's account, by the name that searches are noted under.
+#[must_use]
+pub fn place(vendor: Vendor, account: Option<&str>) -> String {
+    format!("{} {}", vendor.as_str(), account.unwrap_or("whose account is not known yet"))
+}
+
+/// What is remembered after it is over: accounts that were never searched since may still have payments that are lost here.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Past {
+    /// From when on payments may be missing.
+    since: i64,
+    /// The accounts that were searched, or compared by hand.
+    searched: BTreeSet<String>,
+}
+
+async fn past(db: &mut Db) -> store::Result<Option<Past>> {
+    let text = meta::get(db, PAST).await?;
+    let read = |text: String| serde_json::from_str(&text);
+    text.map(read).transpose().map_err(|error| store::StoreError::Corrupt(error.to_string()))
+}
+
+async fn remember(tx: &mut Tx, past: &Past) -> Result<()> {
+    let text = serde_json::to_string(past).map_err(|error| store::StoreError::Corrupt(error.to_string()))?;
+    Ok(meta::set(tx, PAST, &text).await?)
 }
 
 /// How it stands; `None` while it is off.
@@ -91,16 +119,22 @@ impl State {
 /// # Errors
 /// When the database does not answer.
 pub async fn state(db: &mut Db) -> store::Result<Option<State>> {
+    Ok(read(db).await?.map(|(_, state)| state))
+}
+
+/// The same beside the text that was read: whoever writes it puts its own in place of that, or of none.
+async fn read(db: &mut Db) -> store::Result<Option<(String, State)>> {
     let Some(text) = meta::get(db, NAME).await? else { return Ok(None) };
     // An earlier version's operators wrote a word into the table: as after a restore of an unknown time.
-    Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| State {
+    let state = serde_json::from_str(&text).unwrap_or_else(|_| State {
         why: Why::Restored,
         at: 0,
         since: Some(0),
         says: "It was switched on in the database itself.".to_owned(),
         searched: BTreeMap::new(),
         failed: BTreeMap::new(),
-    })))
+    });
+    Ok(Some((text, state)))
 }
 
 /// Whether it is on.
@@ -143,8 +177,23 @@ pub struct Entering {
 /// # Errors
 /// When the database does not answer.
 pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> Result<()> {
-    let before = state(tx).await?.filter(|_| entering.why != Why::Person || entering.since.is_some());
-    if before.is_none() && on(tx).await? {
+    enter_knowing(tx, actor, entering, BTreeSet::new(), now).await
+}
+
+/// The same where some accounts are known to have been searched for what is missing.
+async fn enter_knowing(
+    tx: &mut Tx,
+    actor: &str,
+    entering: &Entering,
+    searched: BTreeSet<String>,
+    now: i64,
+) -> Result<()> {
+    let read = read(tx).await?;
+    let text = read.as_ref().map(|(text, _)| text.clone());
+    let is_on = read.is_some();
+    let before = read.map(|(_, state)| state);
+    let before = before.filter(|_| entering.why != Why::Person || entering.since.is_some());
+    if before.is_none() && is_on {
         return Ok(());
     }
     let earlier = before.as_ref().and_then(|before| before.since);
@@ -156,10 +205,13 @@ pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> R
         Some(before) if before.at > 0 => format!("{} {}", before.says, entering.says),
         Some(_) | None => entering.says.clone(),
     };
-    let (searched, failed) = (BTreeMap::new(), BTreeMap::new());
-    write(tx, &State { why: entering.why, at: now, since, says, searched, failed }).await?;
+    let (none, failed) = (BTreeMap::new(), BTreeMap::new());
+    let state = State { why: entering.why, at: now, since, says, searched: none, failed };
+    write(tx, text.as_deref(), &state).await?;
     let (mut doubted, mut epoch) = (0, None);
-    if since.is_some() {
+    if let Some(since) = since {
+        let since = past(tx).await?.map_or(since, |past| past.since.min(since));
+        remember(tx, &Past { since, searched }).await?;
         doubted = put_back::doubt_all(tx, now).await?;
         put_back::look_before(tx, now).await?;
         epoch = Some(put_back::begin_epoch(tx, entering.epoch).await?);
@@ -170,9 +222,33 @@ pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> R
     Ok(())
 }
 
-async fn write(tx: &mut Tx, state: &State) -> Result<()> {
+/// Writes how it stands in place of the text that was read. Where that is another one by now, all is done anew.
+async fn write(tx: &mut Tx, read: Option<&str>, state: &State) -> Result<()> {
     let text = serde_json::to_string(state).map_err(|error| store::StoreError::Corrupt(error.to_string()))?;
-    Ok(meta::set(tx, NAME, &text).await?)
+    let written = meta::replace(tx, NAME, read, &text).await?;
+    if written { Ok(()) } else { Err(store::StoreError::Overtaken.into()) }
+}
+
+/// An account of a vendor is connected. Where the database was put back and this account was not searched since, safe mode
+/// begins again until it is: the lost database may have paid from it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connected(tx: &mut Tx, vendor: Vendor, account: &str, now: i64) -> Result<()> {
+    let Some(past) = past(tx).await? else { return Ok(()) };
+    let place = place(vendor, Some(account));
+    let searched = past.searched.contains(&place);
+    if searched || state(tx).await?.is_some_and(|state| state.since.is_some_and(|since| since <= past.since))
+    {
+        return Ok(());
+    }
+    let says = format!(
+        "The {} account {account} is connected for the first time since this database was put back as it was on {}; what was paid from it since may be missing here.",
+        vendor.label(),
+        clock::told(past.since)
+    );
+    let entering = Entering { why: Why::Behind, since: Some(past.since), says, epoch: 0 };
+    enter_knowing(tx, "connect", &entering, past.searched, now).await
 }
 
 fn note(tx: &mut Tx, actor: &str, action: &'static str, detail: &serde_json::Value, now: i64) {
@@ -205,13 +281,13 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn searched(tx: &mut Tx, vendor: Vendor, began: i64, failed: Option<String>) -> Result<()> {
-    let Some(mut state) = state(tx).await? else { return Ok(()) };
+pub async fn searched(tx: &mut Tx, place: &str, began: i64, failed: Option<String>) -> Result<()> {
+    let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
     // It may have begun before safe mode did once more.
     if began < state.at {
         return Ok(());
     }
-    let name = vendor.as_str().to_owned();
+    let name = place.to_owned();
     match failed {
         Some(why) => drop(state.failed.insert(name, (began, why))),
         None => {
@@ -219,7 +295,7 @@ pub async fn searched(tx: &mut Tx, vendor: Vendor, began: i64, failed: Option<St
             state.searched.insert(name, began);
         }
     }
-    write(tx, &state).await
+    write(tx, Some(&text), &state).await
 }
 
 /// What safe mode is about, for whoever looks: how it stands, what keeps it on, and what stays open after it.
@@ -242,18 +318,20 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
     let open = put_back::open(db).await?;
     let mut keeps_on = Vec::new();
     if let Some(state) = state.as_ref().filter(|state| state.since.is_some()) {
-        let connected = vendors::all(db).await?.into_iter().map(|one| one.vendor);
-        for vendor in connected.filter(|one| !state.is_searched(*one) && !compared.contains(one)) {
-            keeps_on.push(unsearched(state, vendor));
+        for one in vendors::all(db).await?.into_iter().filter(|one| !compared.contains(&one.vendor)) {
+            let place = place(one.vendor, one.account.as_deref());
+            if !state.is_searched(&place) {
+                keeps_on.push(unsearched(state, one.vendor, &place));
+            }
         }
         keeps_on.extend(unlooked(&open, compared));
     }
     Ok(Report { state, keeps_on, open: for_people(&open) })
 }
 
-fn unsearched(state: &State, vendor: Vendor) -> String {
+fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
     let label = vendor.label();
-    match state.failed.get(vendor.as_str()) {
+    match state.failed.get(place) {
         Some((_, why)) => format!(
             "{label} could not be searched for payments that are missing here ({why}); it is tried again every half minute."
         ),
@@ -268,6 +346,11 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
     let rows = [
         (open.looking, by_hand(Vendor::Stripe), "requests to Stripe are being looked up."),
         (open.queued, by_hand(Vendor::Stripe), "queued payments of Stripe are to be looked up."),
+        (
+            open.unlooked,
+            by_hand(Vendor::Stripe),
+            "payments of Stripe that failed or wait for a person are to be looked through: they may have been sent again since.",
+        ),
         (
             open.named,
             by_hand(Vendor::PayPal),
@@ -302,6 +385,8 @@ fn for_people(open: &Open) -> Vec<String> {
 /// [`OpsError::Conflict`] `safe_mode_open` with what keeps it on.
 pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> {
     transact!(app, |tx| {
+        // Read before what is reported of it.
+        let Some((text, _)) = read(tx).await? else { return Ok(()) };
         let report = report(tx, compared).await?;
         let Some(state) = report.state else { return Ok(()) };
         if !report.keeps_on.is_empty() {
@@ -311,7 +396,18 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
             );
             return Err(OpsError::Conflict(Refusal::new("safe_mode_open", sentence)));
         }
-        meta::unset(tx, NAME).await?;
+        // Whoever has entered it anew since the report was read is not overruled.
+        if !meta::unset_as(tx, NAME, &text).await? {
+            return Err(store::StoreError::Overtaken.into());
+        }
+        if let Some(mut past) = past(tx).await?.filter(|_| state.since.is_some()) {
+            let places = vendors::all(tx).await?.into_iter();
+            past.searched.extend(places.map(|one| place(one.vendor, one.account.as_deref())));
+            remember(tx, &past).await?;
+        }
+        if compared.contains(&Vendor::Stripe) {
+            put_back::take_as_looked(tx, app.clock.now()).await?;
+        }
         let compared: Vec<&str> = compared.iter().map(|vendor| vendor.as_str()).collect();
         let detail = serde_json::json!({ "state": state, "compared_by_hand": compared });
         note(tx, &actor.id.to_string(), "safe_mode_left", &detail, app.clock.now());
@@ -373,18 +469,18 @@ mod tests {
             searched: BTreeMap::new(),
             failed: BTreeMap::new(),
         };
-        let stripe = Vendor::Stripe;
+        let (stripe, paypal) = ("stripe acct_1/test", "paypal P/live");
         assert!(state.is_due(stripe, 1_000_000), "at once");
-        state.searched.insert("stripe".to_owned(), 1_000_000);
+        state.searched.insert(stripe.to_owned(), 1_000_000);
         assert!(!state.is_searched(stripe) && !state.is_due(stripe, 1_000_001));
         assert!(state.is_due(stripe, 1_000_000 + APART_US));
-        state.failed.insert("stripe".to_owned(), (1_000_000 + APART_US, "away".to_owned()));
+        state.failed.insert(stripe.to_owned(), (1_000_000 + APART_US, "away".to_owned()));
         assert!(
             !state.is_due(stripe, 1_000_001 + APART_US),
             "a vendor that is away is not asked all the time"
         );
-        state.searched.insert("stripe".to_owned(), 1_000_000 + APART_US);
-        assert!(state.is_searched(stripe) && !state.is_searched(Vendor::PayPal));
-        assert!(State { since: None, ..state }.is_searched(Vendor::PayPal), "nothing is missing");
+        state.searched.insert(stripe.to_owned(), 1_000_000 + APART_US);
+        assert!(state.is_searched(stripe) && !state.is_searched(paypal));
+        assert!(State { since: None, ..state }.is_searched(paypal), "nothing is missing");
     }
 }

@@ -5,6 +5,7 @@ use payout::Refusal;
 use payout::eligibility::Blocker;
 use payout::ids::TransactionId;
 use payout::law::{self, NotNow, Release};
+use payout::money::Vendor;
 use payout::transaction::{AttemptState, Leg, State};
 
 pub use super::by_hand::{Finding, Looked, settle_by_hand};
@@ -16,7 +17,7 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, Line, PaidOutside, Transaction};
-use crate::store::{self, Tx, audit};
+use crate::store::{self, Tx, audit, put_back};
 use crate::transact;
 
 /// Sends a failed payment again: a new attempt with a new key, of the leg that failed. What is known of the payee's
@@ -36,6 +37,10 @@ pub async fn resubmit(
         let step = law::resubmit(transaction.state, &transaction.terms).map_err(not_now)?;
         if came_back_in_part(tx, id).await? {
             return Err(not_now(NotNow::CameBackInPart));
+        }
+        // At Stripe it is looked for before it is sent, and what is there is adopted.
+        if transaction.terms.vendor == Vendor::PayPal {
+            nothing_found(tx, id).await?;
         }
         let closed = closed_gates(tx, &transaction, app.clock.now()).await?;
         if !closed.is_empty() {
@@ -100,7 +105,9 @@ pub async fn return_to_pool(
         if transaction.closed() && !matches!(release, Ok(Release::AfterReversal(_))) {
             return Err(not_now(transaction.closed_as().unwrap_or(NotNow::Closed)));
         }
-        match release.map_err(not_now)? {
+        let release = release.map_err(not_now)?;
+        looked_through(tx, id).await?;
+        match release {
             Release::Now => {
                 let freed = transactions::release(tx, id, app.clock.now()).await?;
                 note(tx, app, actor, id, "returned_to_pool", serde_json::json!({ "rewards": freed })).await?;
@@ -174,6 +181,7 @@ pub async fn mark_paid_outside(
         // A contradicted payment is settled first: a payment outside is not what its vendor did.
         let transaction = locked(tx, id).await?;
         let journal = law::mark_paid_outside(transaction.state, &transaction.terms).map_err(not_now)?;
+        looked_through(tx, id).await?;
         let paid = PaidOutside { on: paid_on, at: paid_at, reference, otherwise: false };
         transactions::close_outside(tx, id, &paid, now).await?;
         let booked = (id.to_string(), Some(id.to_string()), journal);
@@ -249,6 +257,24 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
 async fn ended_for_good(db: &mut store::Db, carriers: &[String]) -> Result<bool> {
     let carried = store::submissions::several(db, carriers).await?;
     Ok(carried.iter().any(|one| one.state == SubmissionState::Refused && one.vendor_id.is_none()))
+}
+
+/// Refuses what would free a payment that the database may be too old for: the lost one may have sent it again.
+async fn looked_through(tx: &mut Tx, id: TransactionId) -> Result<()> {
+    nothing_found(tx, id).await?;
+    if put_back::to_look_for(tx, &[id]).await?.is_empty() {
+        return Ok(());
+    }
+    let told = "The database was put back after this payment was promised, and Stripe has not been looked through for it since, or has something of it that is not known here, so it may be paid. Nothing was changed. It is looked through by itself; send the payment again instead, and Bursar takes over what Stripe has.";
+    Err(OpsError::Conflict(Refusal::new("not_looked_through", told)))
+}
+
+async fn nothing_found(tx: &mut Tx, id: TransactionId) -> Result<()> {
+    if !put_back::any_found(tx, Some(id)).await? {
+        return Ok(());
+    }
+    let told = "The vendor has something of this payment that this database does not know of, because it was put back. Nothing was changed. Find out what it is, and settle it under Safe mode first.";
+    Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", told)))
 }
 
 /// The transaction, held until this database transaction ends, not closed and not contradicted.

@@ -6,7 +6,7 @@ use payout::money::Vendor;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::{OpsError, Result};
+use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
 use crate::secrets::MasterKey;
 use crate::store::vendors::Connection;
@@ -143,6 +143,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &P
             account: Some(proof.account.clone()),
         };
         vendors::put(tx, &connection).await?;
+        safe_mode::connected(tx, vendor, &proof.account, now).await?;
         submissions::wake(tx, vendor, now).await?;
         if vendor == Vendor::Stripe {
             store::payees::ask_all_again(tx, vendor, now).await?;
@@ -163,6 +164,7 @@ pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &P
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     app.nudge.dispatch.ring();
     app.nudge.settle.ring();
+    app.nudge.reconcile.ring();
     Ok(())
 }
 
@@ -176,6 +178,7 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
     transact!(app, |tx| {
         if vendors::identify(tx, vendor, &connection.sealed, account, mode).await? {
             vendors::adopt(tx, vendor, account, mode).await?;
+            safe_mode::connected(tx, vendor, account, app.clock.now()).await?;
             submissions::wake(tx, vendor, app.clock.now()).await?;
             let detail =
                 serde_json::json!({ "account": account, "mode": mode, "mode_before": connection.mode });

@@ -46,6 +46,16 @@ pub async fn keep_first(tx: &mut Tx, name: &str, value: &str) -> Result<String> 
     get(tx, name).await?.ok_or(StoreError::Missing)
 }
 
+/// Takes a value away where it still is what was read; whether it was.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unset_as(tx: &mut Tx, name: &str, read: &str) -> Result<bool> {
+    let sql = "DELETE FROM meta WHERE name = $1 AND value = $2";
+    let query = sqlx::query(sql).bind(name.to_owned()).bind(read.to_owned());
+    Ok(tx.run(query).await? == 1)
+}
+
 /// Takes a value away.
 ///
 /// # Errors

@@ -132,6 +132,49 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
     Ok(found)
 }
 
+/// Payments whose requests have ended here or wait for a person, and that must be looked through before anybody frees them or
+/// gives them up: those promised before the database was put back, from `apart` after that on, whose turn it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
+    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok());
+    let Some(before) = before.filter(|before| before.saturating_add(apart) <= now) else {
+        return Ok(Vec::new());
+    };
+    let sql = "SELECT id FROM payout_transaction WHERE vendor = 'stripe' AND released_at IS NULL AND outside_at IS NULL \
+               AND state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
+               AND created_at < $1 AND COALESCE(looked_at, 0) < $1 AND COALESCE(look_next_at, 0) <= $2 \
+               ORDER BY created_at, id LIMIT $3";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    db.all(sqlx::query(sql).bind(before).bind(now).bind(limit)).await?.iter().map(read).collect()
+}
+
+/// A payment is looked through again at this moment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET look_next_at = $2 WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(at)).await?;
+    Ok(())
+}
+
+/// People have compared what Stripe has by hand: nothing is looked through any more that Stripe has nothing unknown of.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_as_looked(tx: &mut Tx, now: i64) -> Result<u64> {
+    let sql = "UPDATE payout_transaction SET looked_at = $1 WHERE vendor = 'stripe' AND released_at IS NULL \
+               AND outside_at IS NULL \
+               AND state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
+               AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = payout_transaction.id)";
+    tx.run(sqlx::query(sql).bind(now)).await
+}
+
 /// The vendor was looked through for these payments and shows nothing of what was asked about.
 ///
 /// # Errors
@@ -149,6 +192,8 @@ pub struct Open {
     pub looking: i64,
     /// Queued payments of Stripe that nobody has looked for yet.
     pub queued: i64,
+    /// Payments of Stripe that ended or wait for a person and were not looked through; what has been found of one is told.
+    pub unlooked: i64,
     /// PayPal batches that were found and are being compared.
     pub named: i64,
     /// Requests that wait for a person.
@@ -174,11 +219,18 @@ pub async fn open(db: &mut Db) -> Result<Open> {
                (SELECT COUNT(*) FROM payout_transaction WHERE state IN ('review', 'payout_review')), \
                (SELECT COUNT(*) FROM found_payment WHERE settled_at IS NULL), \
                (SELECT COUNT(*) FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \
-               FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination))";
+               FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
+               AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
+               (SELECT COUNT(*) FROM payout_transaction t WHERE t.vendor = 'stripe' AND t.released_at IS NULL \
+               AND t.outside_at IS NULL \
+               AND t.state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
+               AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 \
+               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))";
     let row = db.one(sqlx::query(sql).bind(before)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
-    Ok(Open { looking, queued, named, review: count(3)?, found: count(4)?, strangers: count(5)? })
+    let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
+    Ok(Open { looking, queued, unlooked, named, review, found, strangers })
 }
 
 /// A payment that a vendor has and this database does not know of.
@@ -218,7 +270,47 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     }
     let sql = "INSERT INTO found_payment (vendor, object_id, our_id, destination, amount_minor, currency, made_at, \
                found_at) VALUES {rows} ON CONFLICT (vendor, object_id) DO NOTHING";
-    tx.bulk(sql, &[], rows).await
+    let new = tx.bulk(sql, &[], rows).await?;
+    if new > 0 {
+        note_payees(tx, now).await?;
+    }
+    Ok(new)
+}
+
+/// Whom what was just found may have paid: who is paid there now, who was paid there before, and whose payment it names.
+async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
+    for sql in [
+        "INSERT INTO found_payee (vendor, object_id, payee) SELECT x.vendor, x.object_id, f.payee \
+         FROM found_payment x CROSS JOIN payout_profile f WHERE x.settled_at IS NULL AND x.found_at >= $1 \
+         AND f.vendor = x.vendor AND f.address = x.destination ON CONFLICT (vendor, object_id, payee) DO NOTHING",
+        "INSERT INTO found_payee (vendor, object_id, payee) SELECT DISTINCT x.vendor, x.object_id, t.payee \
+         FROM payout_transaction t CROSS JOIN found_payment x WHERE x.settled_at IS NULL AND x.found_at >= $1 \
+         AND t.vendor = x.vendor AND (t.destination = x.destination OR t.id = x.our_id) \
+         ON CONFLICT (vendor, object_id, payee) DO NOTHING",
+    ] {
+        tx.run(sqlx::query(sql).bind(found_at)).await?;
+    }
+    Ok(())
+}
+
+/// What was found is no longer unknown where an attempt here is known to have led to it. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
+    let sql = "UPDATE found_payment SET settled_at = $1, settled_by = 'search', note = 'It is known here by now.' \
+               WHERE settled_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = found_payment.object_id)";
+    tx.run(sqlx::query(sql).bind(now)).await
+}
+
+/// Whether anything is open that was found, or only what was found of this payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_found(db: &mut Db, of: Option<TransactionId>) -> Result<bool> {
+    let sql = "SELECT object_id FROM found_payment WHERE settled_at IS NULL \
+               AND (CAST($1 AS TEXT) IS NULL OR our_id = $1) LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(of.map(|id| id.to_string()))).await?.is_some())
 }
 
 /// A found payment as it is listed.
@@ -270,13 +362,20 @@ pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, no
     tx.run(query.bind(note.to_owned())).await
 }
 
-/// The payees who have the destination of a found payment that is not settled: it may have paid what they are owed here.
+/// The payees whom a found payment that is not settled may have paid, wherever they are paid now: it may have paid what they
+/// are owed here. One that belongs to a payment which is open here holds that payment instead: its rewards are in it.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
-    let sql = "SELECT f.payee FROM found_payment x CROSS JOIN payout_profile f \
-               WHERE x.settled_at IS NULL AND f.vendor = x.vendor AND f.address = x.destination";
+    let sql = "SELECT p.payee FROM found_payment x CROSS JOIN found_payee p \
+               WHERE x.settled_at IS NULL AND p.vendor = x.vendor AND p.object_id = x.object_id \
+               AND NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.id = x.our_id \
+               AND t.released_at IS NULL AND t.outside_at IS NULL) \
+               UNION SELECT f.payee FROM found_payment y CROSS JOIN payout_profile f \
+               WHERE y.settled_at IS NULL AND f.vendor = y.vendor AND f.address = y.destination \
+               AND NOT EXISTS (SELECT 1 FROM payout_transaction u WHERE u.id = y.our_id \
+               AND u.released_at IS NULL AND u.outside_at IS NULL)";
     let read = |row: &AnyRow| {
         let payee: String = row.try_get(0)?;
         word(Payee::parse(&payee), &payee)

@@ -14,7 +14,7 @@ use super::answer::Looked;
 use super::pace::About;
 use super::prove::payouts_again;
 pub use super::prove::{found, not_made, parked};
-use super::{Work, connect, settle};
+use super::{Work, connect, relook, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
@@ -126,13 +126,15 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
 }
 
 /// Before the transfer of parked money is asked back, or money that was given up is freed: somebody may have reversed it at
-/// Stripe already, Stripe's own schedule may have paid it out, or a bank payout that was called not made may be out after all. Answers the payment as it is then; its rewards are free when
-/// the money was found to be back.
+/// Stripe already, Stripe's own schedule may have paid it out, or a bank payout that was called not made may be out after all.
+/// Answers the payment as it is then; its rewards are free when the money was found to be back.
 ///
 /// # Errors
 /// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does
 /// not answer.
 pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
+    // A database that was put back since it was promised may be too old to say.
+    relook::before(work, id).await?;
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     let given_up = found.state == State::WrittenOff;
     if found.closed() || !(given_up || parked_at_stripe(&found)) {
@@ -175,8 +177,8 @@ pub(super) fn known(looked: Looked) -> Result<()> {
 }
 
 /// Before a failed payment is sent again: what Stripe says of the payee's account, and, where the money lies in their balance,
-/// whether the transfer still stands and nothing has paid it out, not even a bank payout that was called not made. What is found
-/// is recorded, and the payment then refuses; were it sent, it would be paid out of another payment's money.
+/// whether the transfer still stands and nothing has paid it out, not even a bank payout that was called not made. What is
+/// found is recorded, and the payment then refuses; were it sent, it would be paid out of another payment's money.
 ///
 /// # Errors
 /// [`OpsError::Unreachable`] when Stripe does not say where the money is; when there is no such payment or the database does

@@ -259,9 +259,11 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
         };
         let looks = to_look_for.contains(&transaction.id);
         let back = made.get(&transaction.id).cloned();
+        // What a lost database has paid out is in no balance any more, so it is looked for whatever the balance holds.
+        let first = looks && (gate != BeforeSend::Open || attempt.leg == Leg::Payout);
         match gate {
             // That it was never sent is not known yet, so no gate may call it failed.
-            BeforeSend::Open | BeforeSend::Stop(_) if safe || (looks && gate != BeforeSend::Open) => {
+            BeforeSend::Open | BeforeSend::Stop(_) if safe || first => {
                 let ready = Ready { attempt, transaction, back, looks, refusals: None };
                 sorted.looked_for.extend(Some(ready).filter(|ready| ready.looks));
             }

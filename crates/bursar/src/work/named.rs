@@ -311,6 +311,7 @@ mod tests {
                 error: None,
                 items,
                 unread,
+                total: None,
             };
             comparable(&batch, "ours", 2)
         };

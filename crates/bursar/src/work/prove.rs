@@ -16,17 +16,14 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked as Outcome;
 use super::swept::{self, Trace};
-use super::{Work, ask, send, settle, verdict};
+use super::{Work, ask, beside, relook, send, settle, verdict};
 use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
-use crate::store::{Db, events, named};
+use crate::store::{Db, events, named, put_back};
 use crate::transact;
-
-/// Looks begin a day before the payment: what identifies an object is our attempt on it, never its time.
-const EARLIER_S: i64 = 86_400;
 
 /// What is known here of a payment whose end a person tells.
 struct Case {
@@ -49,13 +46,21 @@ impl Case {
 
     /// From when on payouts are looked through, as a Unix second.
     fn since(&self) -> i64 {
-        self.transaction.created_at / 1_000_000 - EARLIER_S
+        beside::since(&self.transaction)
     }
 
     /// The transfer that a reversal asks back: its request names it.
     fn reversed(&self, of: &Attempt) -> Option<&str> {
         let path = self.carrier(of)?.path.as_str();
         path.split('/').find(|part| part.starts_with("tr_"))
+    }
+
+    /// Whether an object of this payment is of an attempt that a lost database has made: it carries a mark, and no attempt here
+    /// has that or is known to have the object.
+    fn is_lost(&self, object: &str, mark: Option<&String>) -> bool {
+        let has =
+            |one: &Attempt| mark == Some(&one.id.to_string()) || one.vendor_id.as_deref() == Some(object);
+        mark.is_some() && !self.attempts.iter().any(has)
     }
 
     /// The transfer of a contradicted payment whose money should lie in the payee's balance.
@@ -330,7 +335,10 @@ async fn at_stripe(
             let about = found.money() == net
                 && found.destination == of.destination.address()
                 && found.transfer_group.as_deref() == Some(of.id.to_string().as_str())
-                && (is_named || found.metadata.get("attempt") == Some(&ours));
+                && (is_named
+                    || found.metadata.get("attempt") == Some(&ours)
+                    || attempt.vendor_id.as_deref() == Some(id)
+                    || case.is_lost(&found.id, found.metadata.get("attempt")));
             // Where a part of it came back, the rest is out.
             let stands = found.amount_reversed_units < found.amount_units;
             (about && stands).then(|| (Fact::TransferMade, found.come_back()))
@@ -340,6 +348,11 @@ async fn at_stripe(
             let marked = any_object() || is_named || found.metadata.get("attempt") == Some(&ours);
             let marked =
                 marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
+            let marked = marked
+                || (case.is_lost(id, found.metadata.get("attempt"))
+                    && beside::named_payouts(stripe, account, (&of.id.to_string(), case.since()))
+                        .await?
+                        .contains(id));
             let fact = bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked);
             fact.map(|fact| (fact, None))
         }
@@ -437,6 +450,12 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
 /// # Errors
 /// [`OpsError::Conflict`] when the transfer stands; [`OpsError::Unreachable`] when Stripe does not answer all that was asked.
 pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
+    // A database that was put back since may be too old to say. What is found then is theirs to judge.
+    if relook::before(work, id).await? == Outcome::NotAnswered
+        && !put_back::any_found(&mut work.app.store.read().await?, Some(id)).await?
+    {
+        ask::known(Outcome::NotAnswered)?;
+    }
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
         // It may be with the payee, or back with us, without anybody having been told.
@@ -549,8 +568,11 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
     let stripe = &stripe.client;
     Ok(match attempt.leg {
         Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
-            let stands = all.iter().filter(|one| one.amount_reversed_units < one.amount_units);
-            Has::any(stands.filter_map(|one| one.metadata.get("attempt")).any(|attempt| *attempt == ours))
+            let mut stands = all.iter().filter(|one| one.amount_reversed_units < one.amount_units);
+            Has::any(stands.any(|one| {
+                let mark = one.metadata.get("attempt");
+                mark == Some(&ours) || case.is_lost(&one.id, mark)
+            }))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
             Some(account) => {
@@ -600,6 +622,8 @@ impl Payouts {
             one.metadata.get("attempt") == Some(&ours)
                 || named == Some(&one.id)
                 || of.1.vendor_id.as_ref() == Some(&one.id)
+                || (one.metadata.get("transaction") == Some(&of.0.transaction.id.to_string())
+                    && of.0.is_lost(&one.id, one.metadata.get("attempt")))
         };
         let over = |one: &bank::Payout| {
             matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
@@ -725,6 +749,7 @@ mod tests {
             error: None,
             items,
             unread,
+            total: None,
         };
         let told = |status: &str, items, unread| {
             has_in(&batch(status, items, unread), "ours", 2, |item| item.receiver.is_none()).ok()

@@ -13,7 +13,7 @@ use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::verdict::{self, Judged};
-use super::{Done, Work, search, send};
+use super::{Done, Work, relook, search, send};
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -27,7 +27,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// # Errors
 /// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
-    let mut looked = search::once(work, now).await?;
+    let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
     for vendor in Vendor::ALL {
         looked += send::look(work, vendor, now).await?;
     }

@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use payout::ids::TransactionId;
-use payout::money::Vendor;
+use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
 use vendors::paypal::PayPal;
-use vendors::paypal::batch::{Batch, fact_in};
+use vendors::paypal::batch::{Batch, Item, fact_in};
 use vendors::stripe::Stripe;
 use vendors::stripe::transfer::Transfer;
 
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::ops::record::{self, Heard};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
 use crate::store::put_back::{self, Found};
+use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{self, StoreError, Tx, named, submissions};
 use crate::transact;
@@ -38,12 +39,15 @@ const TOLD: &str = "found at the vendor after the database was put back";
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut db = work.app.store.read().await?;
     let Some(state) = safe_mode::state(&mut db).await? else { return Ok(0) };
-    let connected: Vec<Vendor> =
-        store::vendors::all(&mut db).await?.into_iter().map(|one| one.vendor).collect();
+    let connected = store::vendors::all(&mut db).await?;
     drop(db);
     let Some(since) = state.searched_from() else { return Ok(0) };
     let mut done = 0;
-    for vendor in connected.into_iter().filter(|one| state.is_due(*one, now)) {
+    for one in connected {
+        let (vendor, place) = (one.vendor, safe_mode::place(one.vendor, one.account.as_deref()));
+        if !state.is_due(&place, now) {
+            continue;
+        }
         let searched = match vendor {
             Vendor::Stripe => stripe(work, since).await?,
             Vendor::PayPal => paypal(work, since, now).await?,
@@ -56,7 +60,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
             );
         }
         let app = &work.app;
-        transact!(app, |tx| { safe_mode::searched(tx, vendor, now, searched.clone().err()).await })?;
+        transact!(app, |tx| { safe_mode::searched(tx, &place, now, searched.clone().err()).await })?;
         done += 1;
     }
     if done > 0 {
@@ -98,34 +102,31 @@ async fn stripe(work: &Work, since: i64) -> Result<Searched> {
             standing.iter().filter(|(_, one)| !known.contains(&one.id)).collect();
         let ids: Vec<TransactionId> = unknown.iter().map(|(id, _)| *id).collect();
         let cases = Cases::read(tx, &ids).await?;
-        let (mut heard, mut found) = (Vec::new(), Vec::new());
+        let (mut heard, mut found, mut unread) = (Vec::new(), Vec::new(), None);
         for (id, one) in unknown {
-            match cases.newest(*id, Leg::Transfer) {
-                // What had ended as not made was made after all; what is open is looked up by itself.
-                Some(attempt) if attempt.state == AttemptState::Failed => {
-                    heard.push(hear(attempt, Fact::FoundAfterAll(Leg::Transfer), Some(one.id.clone())));
-                }
-                Some(attempt) if is_open(attempt) => {}
-                Some(_) | None => found.extend(transfer_found(*id, one)),
+            match cases.unknown(*id, Leg::Transfer, (&one.id, one.metadata.get("attempt"))) {
+                Unknown::Contradicts(told) => heard.push(*told),
+                Unknown::LookedUp => {}
+                Unknown::Found => match transfer_found(*id, one) {
+                    Ok(one) => found.push(one),
+                    Err(why) => unread = Some(why),
+                },
             }
         }
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, app.clock.now()).await?;
-        Ok(())
-    })?;
-    Ok(Ok(()))
+        Ok(unread.map_or(Ok(()), Err))
+    })
 }
 
-fn transfer_found(id: TransactionId, one: &Transfer) -> Option<Found> {
-    let Some(amount) = one.money() else {
-        tracing::error!(
-            transfer = one.id,
-            currency = one.currency,
-            "a transfer that is not known here has a currency that is not known either; look at it in Stripe"
-        );
-        return None;
-    };
-    Some(Found {
+fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Found, String> {
+    let amount = one.money().ok_or_else(|| {
+        format!(
+            "the transfer {} is not known here, and neither is its currency {:?}: look at it in Stripe",
+            one.id, one.currency
+        )
+    })?;
+    Ok(Found {
         vendor: Vendor::Stripe,
         object_id: one.id.clone(),
         our_id: id.to_string(),
@@ -152,19 +153,29 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     let ids: BTreeSet<String> = events.into_iter().filter_map(|one| one.payout_batch_id).collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let known = put_back::known(&mut work.app.store.read().await?, &ids).await?;
+    let mut unread = None;
     for id in ids.iter().filter(|id| !known.contains(*id)) {
         match work.ask(Vendor::PayPal, client.batch(id)).await {
-            Ok(batch) => batch_found(work, &batch).await?,
-            Err(ReadError::Missing | ReadError::Refused { .. }) => {}
+            Ok(batch) => unread = batch_found(work, &batch).await?.err().or(unread),
+            Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
+                unread = Some(format!("PayPal tells of the batch {id} and does not show it: {error}"));
+            }
             Err(error) => return told(work, Vendor::PayPal, error).await,
         }
     }
-    Ok(Ok(()))
+    Ok(unread.map_or(Ok(()), Err))
 }
 
-/// A batch that PayPal has and that nothing here is known to have led to.
-async fn batch_found(work: &Work, batch: &Batch) -> Result<()> {
-    let Some(key) = batch.sender_batch_id.clone().filter(|key| key.starts_with("pb:")) else { return Ok(()) };
+/// A batch that PayPal has and that nothing here is known to have led to. Of one that cannot be read whole nothing is
+/// taken over: what it leaves out would be paid again.
+async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
+    let id = &batch.payout_batch_id;
+    let Some(key) = batch.sender_batch_id.clone() else {
+        return Ok(Err(format!("PayPal does not tell whose batch {id} is")));
+    };
+    if !key.starts_with("pb:") {
+        return Ok(Ok(()));
+    }
     let app = &work.app;
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -173,16 +184,19 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<()> {
         {
             // The request is here, its answer is not: the batch is compared with it.
             named::name(tx, &[(submission, batch.payout_batch_id.clone())], now).await?;
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let items = batch
-            .items
-            .iter()
-            .filter_map(|item| Some((item.sender_item_id.as_deref().and_then(TransactionId::parse)?, item)));
-        let items: BTreeMap<TransactionId, _> = items.collect();
+        let Some(items) = items_of(batch) else {
+            let listed = batch.items.len();
+            let why = format!(
+                "PayPal does not list all payments of the batch {id} yet, which is {}: {listed} can be read, {} cannot",
+                batch.status, batch.unread
+            );
+            return Ok(Err(why));
+        };
         let cases = Cases::read(tx, &items.keys().copied().collect::<Vec<_>>()).await?;
         let (mut heard, mut found, mut queued) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, item) in &items {
+        for (id, (item, amount)) in &items {
             let said = fact_in(batch, item);
             let out = said.as_ref().is_none_or(is_out);
             match cases.newest(*id, Leg::Item) {
@@ -191,23 +205,31 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<()> {
                     let fact = Fact::FoundAfterAll(Leg::Item);
                     heard.push(hear(attempt, fact, Some(item.payout_item_id.clone())));
                 }
-                Some(attempt) if is_open(attempt) => {}
-                Some(_) | None if out => found.extend(item.amount.map(|amount| Found {
+                Some(attempt) if cases.is_looked_up(attempt) => {}
+                Some(_) | None if out => found.push(Found {
                     vendor: Vendor::PayPal,
                     object_id: item.payout_item_id.clone(),
                     our_id: id.to_string(),
                     destination: item.receiver.clone().unwrap_or_default(),
-                    amount,
+                    amount: *amount,
                     made_at: None,
-                })),
+                }),
                 Some(_) | None => {}
             }
         }
         heard.extend(intend_again(app, tx, (&key, batch), (&cases, &queued), now).await?);
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
-        Ok(())
+        Ok(Ok(()))
     })
+}
+
+/// Every item of a batch by the payment that it names; `None` where any is left out, names none or is of an amount that
+/// cannot be read.
+fn items_of(batch: &Batch) -> Option<BTreeMap<TransactionId, (&Item, Money)>> {
+    let of = |item: &Item| item.sender_item_id.as_deref().and_then(TransactionId::parse);
+    let items = batch.items.iter().map(|item| Some((of(item)?, (item, item.amount?))));
+    items.collect::<Option<BTreeMap<_, _>>>().filter(|_| batch.is_whole())
 }
 
 /// The intention that the lost database had committed: the same key over the same payments. It is not sent, but compared with
@@ -234,17 +256,12 @@ async fn intend_again(
     Ok(queued.iter().map(sent).collect())
 }
 
-/// Its request is looked up by itself: what it has at the vendor is not known yet.
-fn is_open(attempt: &Attempt) -> bool {
-    attempt.vendor_id.is_none() && !attempt.state.ended()
-}
-
 /// Whether money of an item is out, or may be.
 fn is_out(said: &Fact) -> bool {
     matches!(said, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
 }
 
-fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
+pub(super) fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
     Heard {
         transaction: attempt.transaction,
         attempt: attempt.id,
@@ -257,21 +274,71 @@ fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
     }
 }
 
+/// What an object of a vendor that is not known here is to the payment that it names.
+pub(super) enum Unknown {
+    /// An attempt had ended here as not made, and was made after all.
+    Contradicts(Box<Heard>),
+    /// The request for it is looked up by itself, and finds it.
+    LookedUp,
+    /// Nothing here explains it.
+    Found,
+}
+
 /// What is known here of payments that a vendor names, held from here on.
-struct Cases {
-    transactions: HashMap<TransactionId, Transaction>,
+pub(super) struct Cases {
+    pub(super) transactions: HashMap<TransactionId, Transaction>,
     attempts: Vec<Attempt>,
+    /// The requests of theirs that are not over.
+    open: HashSet<String>,
 }
 
 impl Cases {
-    async fn read(tx: &mut Tx, ids: &[TransactionId]) -> Result<Self> {
+    pub(super) async fn read(tx: &mut Tx, ids: &[TransactionId]) -> Result<Self> {
         let ids: Vec<TransactionId> = ids.iter().copied().collect::<HashSet<_>>().into_iter().collect();
         let transactions = transactions::lock(tx, &ids).await?;
-        Ok(Self { transactions, attempts: transactions::attempts(tx, &ids).await? })
+        let attempts = transactions::attempts(tx, &ids).await?;
+        let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
+        let open = submissions::several(tx, &carriers).await?.into_iter().filter(|one| match one.state {
+            SubmissionState::Intended | SubmissionState::Unknown | SubmissionState::Looking => true,
+            SubmissionState::Accepted | SubmissionState::Refused | SubmissionState::Review => false,
+        });
+        Ok(Self { transactions, open: open.map(|one| one.id).collect(), attempts })
+    }
+
+    /// What an object is that names a payment, and perhaps an attempt by our mark on it.
+    pub(super) fn unknown(
+        &self,
+        of: TransactionId,
+        leg: Leg,
+        (object, mark): (&str, Option<&String>),
+    ) -> Unknown {
+        let marked = self.attempts.iter().find(|one| one.leg == leg && mark == Some(&one.id.to_string()));
+        match marked.or_else(|| self.newest(of, leg)) {
+            Some(attempt) if attempt.state == AttemptState::Failed && attempt.vendor_id.is_none() => {
+                let fact = Fact::FoundAfterAll(leg);
+                Unknown::Contradicts(Box::new(hear(attempt, fact, Some(object.to_owned()))))
+            }
+            Some(attempt) if self.is_looked_up(attempt) => Unknown::LookedUp,
+            Some(_) | None => Unknown::Found,
+        }
+    }
+
+    /// Whether an attempt is one of this payment's.
+    pub(super) fn is_ours(&self, mark: &str) -> bool {
+        self.attempts.iter().any(|one| one.id.to_string() == mark)
+    }
+
+    /// Its request is looked up by itself: what it has at the vendor is not known yet. One that waits for a person is not.
+    fn is_looked_up(&self, attempt: &Attempt) -> bool {
+        let open = match &attempt.submission {
+            Some(carrier) => self.open.contains(carrier),
+            None => attempt.state == AttemptState::Queued,
+        };
+        open && attempt.vendor_id.is_none() && !attempt.state.ended()
     }
 
     /// The newest attempt of a leg; `None` when no such payment is here.
-    fn newest(&self, of: TransactionId, leg: Leg) -> Option<&Attempt> {
+    pub(super) fn newest(&self, of: TransactionId, leg: Leg) -> Option<&Attempt> {
         let of_leg = self.attempts.iter().filter(|one| one.transaction == of && one.leg == leg);
         of_leg.max_by_key(|one| one.number)
     }

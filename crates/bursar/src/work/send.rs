@@ -459,13 +459,15 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
     Ok(())
 }
 
-/// The payments that the vendor was looked through for, after the database was put back, and shows nothing of.
+/// The payments that the vendor was looked through for, after the database was put back, and shows nothing of. That it shows
+/// no reversal says nothing of a bank payout.
 fn clean_of(answered: &[Answered], attempts: &[Attempt]) -> Vec<TransactionId> {
     let clean = answered.iter().filter(|one| one.judged.clean).map(|one| one.submission.id.as_str());
     let clean: HashSet<&str> = clean.collect();
+    let pays = |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Payout);
     let carried =
         attempts.iter().filter(|one| one.submission.as_deref().is_some_and(|id| clean.contains(id)));
-    carried.map(|one| one.transaction).collect()
+    carried.filter(pays).map(|one| one.transaction).collect()
 }
 
 /// The answers as they came, of the submissions that were still held.

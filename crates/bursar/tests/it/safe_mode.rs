@@ -6,6 +6,7 @@ use bursar::ops::by_hand::{Finding, Looked, ParkedFinding};
 use bursar::ops::pay::{Balances, Seen};
 use bursar::ops::rewards::{Edit, Verdict, Which};
 use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
+use bursar::store::meta;
 use bursar::store::transactions::Filter;
 use payout::eligibility::Code;
 use payout::ids::{BatchId, TransactionId};
@@ -173,6 +174,22 @@ async fn in_safe_mode_no_verb_changes_a_payment_or_frees_a_reward() {
     found.sort_unstable();
     assert_eq!(known, found, "a verb that is neither tried here nor said to be allowed");
     stage.one("safe-mode off").await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+/// Two processes at once: what one has read is written only while it is still so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_it_stands_is_never_written_over_unread() {
+    let stage = Stage::open("safe_mode_unread", 8).await;
+    let mut tx = stage.world.app.store.begin().await.unwrap();
+    assert!(meta::replace(&mut tx, "safe_mode", None, "first").await.unwrap());
+    assert!(!meta::replace(&mut tx, "safe_mode", None, "another's first").await.unwrap());
+    assert!(meta::replace(&mut tx, "safe_mode", Some("first"), "second").await.unwrap());
+    assert!(!meta::replace(&mut tx, "safe_mode", Some("first"), "late").await.unwrap());
+    assert!(!meta::unset_as(&mut tx, "safe_mode", "first").await.unwrap());
+    assert_eq!(meta::get(&mut tx, "safe_mode").await.unwrap().as_deref(), Some("second"));
+    assert!(meta::unset_as(&mut tx, "safe_mode", "second").await.unwrap());
+    tx.commit().await.unwrap();
     stage.close(Ok(())).await;
 }
 

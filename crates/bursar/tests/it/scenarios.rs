@@ -21,6 +21,13 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    put_back_half_a_batch_is_listed,
+    put_back_a_lost_batch_lists_its_items_late,
+    put_back_then_returned,
+    put_back_looked_for_on_every_leg,
+    put_back_holds_the_payee_not_the_destination,
+    put_back_an_account_connected_since,
+    put_back_while_a_person_is_asked,
     called_not_made_and_fetched_back,
     called_not_made_and_sent_again,
     two_contradictions,

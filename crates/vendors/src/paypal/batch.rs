@@ -82,6 +82,30 @@ pub struct Batch {
     pub items: Vec<Item>,
     /// How many items cannot be read: not even their id.
     pub unread: usize,
+    /// What was asked for in all, where PayPal tells it and it can be read.
+    pub total: Option<Money>,
+}
+
+impl Batch {
+    /// Whether every item is here. While it is being taken in a batch may list some of them only; so all must be read, and sum
+    /// to what was asked for. Where PayPal does not say how much that was, the batch must have its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let ended = matches!(self.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
+        if self.unread > 0 || (self.items.is_empty() && batch_refusal(self).is_none()) {
+            return false;
+        }
+        let mut amounts = self.items.iter().map(|item| item.amount);
+        match (self.total, amounts.next()) {
+            // One that was refused may hold no items at all.
+            (_, None) => true,
+            (None, Some(_)) => ended,
+            (Some(total), Some(first)) => {
+                first.and_then(|first| amounts.try_fold(first, |sum, amount| sum.plus(amount?)))
+                    == Some(total)
+            }
+        }
+    }
 }
 
 /// One item as PayPal has it.
@@ -483,6 +507,7 @@ impl BatchHeader {
 
     pub(super) fn with(self, items: Vec<Item>, unread: usize) -> Batch {
         Batch {
+            total: self.amount.as_ref().and_then(AmountAnswer::money),
             payout_batch_id: self.payout_batch_id,
             sender_batch_id: self.sender_batch_header.and_then(|header| header.sender_batch_id),
             status: self.batch_status.unwrap_or_default(),

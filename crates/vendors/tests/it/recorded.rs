@@ -135,6 +135,7 @@ fn only_items_decide_except_in_a_refused_batch() {
         error: Some(batch::ItemError { name: "INSUFFICIENT_FUNDS".into(), message: String::new() }),
         items: Vec::new(),
         unread: 0,
+        total: None,
     };
     let unclaimed = item("UNCLAIMED", None, true);
     assert!(matches!(batch::fact_in(&of("SUCCESS"), &unclaimed), Some(Fact::ItemUnclaimed(_))));
@@ -147,6 +148,27 @@ fn only_items_decide_except_in_a_refused_batch() {
     assert_eq!(batch::fact_in(&of("PROCESSING"), &item("", None, false)), None);
     assert_eq!(batch::batch_refusal(&of("SUCCESS")), None);
     assert_eq!(batch::batch_refusal(&of("DENIED")), Some(Reason::new("INSUFFICIENT_FUNDS", "")));
+}
+
+#[test]
+fn a_batch_is_whole_when_its_items_sum_to_what_was_asked_for() {
+    let usd = |value: &str| Money::parse(value, Currency::parse("USD").unwrap()).ok();
+    let worth =
+        |value: Option<&str>| batch::Item { amount: value.and_then(usd), ..item("SUCCESS", None, true) };
+    let of = |status: &str, items: Vec<batch::Item>, total: Option<&str>, unread| {
+        let (status, total) = (status.to_owned(), total.and_then(usd));
+        let (payout_batch_id, sender_batch_id, error) = ("B1".to_owned(), None, None);
+        batch::Batch { payout_batch_id, sender_batch_id, status, error, items, unread, total }.is_whole()
+    };
+    let both = || vec![worth(Some("1.00")), worth(Some("2.00"))];
+    assert!(of("PROCESSING", both(), Some("3.00"), 0) && of("SUCCESS", both(), Some("3.00"), 0));
+    assert!(!of("PROCESSING", both(), Some("6.00"), 0), "half of it is listed");
+    assert!(!of("SUCCESS", both(), Some("6.00"), 0), "nor is it told what became of the rest");
+    assert!(!of("SUCCESS", both(), Some("3.00"), 1), "one cannot be read");
+    assert!(!of("SUCCESS", vec![worth(Some("3.00")), worth(None)], Some("3.00"), 0), "one is of any amount");
+    assert!(of("SUCCESS", both(), None, 0) && !of("PROCESSING", both(), None, 0), "it has its end");
+    assert!(of("DENIED", vec![], Some("3.00"), 0), "none of a refused one was paid");
+    assert!(!of("SUCCESS", vec![], Some("3.00"), 0) && !of("PENDING", vec![], None, 0));
 }
 
 #[test]

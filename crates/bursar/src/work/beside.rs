@@ -1,0 +1,106 @@
+//! What Stripe has of a payment beside what its attempts are known to have: made by a database that was lost, or by a request
+//! that had ended here as not made. What is deliberately not here: what becomes of it (`relook`, `search`, `prove`).
+
+use std::collections::BTreeSet;
+
+use payout::transaction::{Fact, Leg};
+use vendors::ReadError;
+use vendors::stripe::transfer::Transfer;
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
+
+use crate::store::transactions::{Attempt, Transaction};
+
+/// Looks begin a day before the payment: what identifies an object is our key or our mark on it, never its time.
+const EARLIER_S: i64 = 86_400;
+
+/// From when on payouts are looked through, as a Unix second.
+pub(super) fn since(of: &Transaction) -> i64 {
+    of.created_at / 1_000_000 - EARLIER_S
+}
+
+/// Something that Stripe has of a payment and that none of its attempts is known to have: money that is out, or may be.
+pub(super) enum Other {
+    /// A transfer of its group.
+    Transfer(Transfer),
+    /// A bank payout that names it; `named` where an event says that it was made by a key of ours.
+    Payout { payout: bank::Payout, named: bool },
+}
+
+impl Other {
+    /// Stripe's id of it.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Transfer(made) => &made.id,
+            Self::Payout { payout, .. } => &payout.id,
+        }
+    }
+
+    /// Which leg it is of.
+    pub(super) fn leg(&self) -> Leg {
+        match self {
+            Self::Transfer(_) => Leg::Transfer,
+            Self::Payout { .. } => Leg::Payout,
+        }
+    }
+
+    /// Our attempt, as it is written on it.
+    pub(super) fn mark(&self) -> Option<&String> {
+        match self {
+            Self::Transfer(made) => made.metadata.get("attempt"),
+            Self::Payout { payout, .. } => payout.metadata.get("attempt"),
+        }
+    }
+}
+
+/// Everything that Stripe has of a payment beside what its attempts are known to have. Bank payouts are known by our key, which
+/// an event names, or by our mark, which the payee can write over and copy.
+///
+/// # Errors
+/// When Stripe does not answer, or does not show all of it.
+pub(super) async fn others(
+    stripe: &Stripe,
+    of: &Transaction,
+    attempts: &[Attempt],
+) -> std::result::Result<Vec<Other>, ReadError> {
+    let (ours, known) =
+        (of.id.to_string(), |id: &str| attempts.iter().any(|one| one.vendor_id.as_deref() == Some(id)));
+    let group = stripe.transfers_by_group(&ours).await?;
+    // What was never transferred cannot have been paid out.
+    let transferred = !group.is_empty();
+    let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
+    let transfers = group.into_iter().filter(|one| stands(one) && !known(&one.id));
+    let mut others: Vec<Other> = transfers.map(Other::Transfer).collect();
+    let Some(account) = ConnectedAccount::parse(of.destination.address()).filter(|_| transferred) else {
+        return Ok(others);
+    };
+    let since = since(of);
+    let named = named_payouts(stripe, &account, (&ours, since)).await?;
+    let all = stripe.payouts_since(&account, since).await?;
+    if let Some(hidden) = named.iter().find(|id| !known(id) && all.iter().all(|one| one.id != **id)) {
+        let told = format!("an event names our key for the payout {hidden:?}, which {account} does not list");
+        return Err(ReadError::Unreadable(told));
+    }
+    let over =
+        |one: &bank::Payout| matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
+    for payout in all.into_iter().filter(|one| !known(&one.id) && !over(one)) {
+        let named = named.contains(&payout.id);
+        if named || (!payout.automatic && payout.metadata.get("transaction") == Some(&ours)) {
+            others.push(Other::Payout { payout, named });
+        }
+    }
+    Ok(others)
+}
+
+/// The bank payouts that events name by a key of ours for a payment, whichever try it was: a lost database may have tried more
+/// often. One without an id is empty.
+pub(super) async fn named_payouts(
+    stripe: &Stripe,
+    account: &ConnectedAccount,
+    (of, since): (&str, i64),
+) -> std::result::Result<BTreeSet<String>, ReadError> {
+    let any_number = format!("{}:{of}:", Leg::Payout.key_prefix());
+    let events = stripe.payout_created_events(account, since).await?.into_iter();
+    let ours =
+        events.filter(|event| event.idempotency_key.as_ref().is_some_and(|key| key.starts_with(&any_number)));
+    Ok(ours.map(|event| event.object_id.unwrap_or_default()).collect())
+}

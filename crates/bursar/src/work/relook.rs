@@ -1,0 +1,176 @@
+//! After a database was put back: payments at Stripe whose requests have ended here, or wait for a person, are looked through
+//! at the vendor, each on all of its legs. The lost database may have gone on with them: whoever frees or gives up one of
+//! those pays it twice. A bank payout that it had made of money that lies parked here is adopted, and anything else is
+//! written down; only where Stripe shows nothing that is not known here does the payment count as looked through.
+//!
+//! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `reconcile`),
+//! and payments that are not in this database (`search`).
+
+use futures::StreamExt as _;
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use payout::transaction::{Fact, Leg, State};
+use vendors::ReadError;
+use vendors::stripe::payout as bank;
+
+use super::answer::Looked;
+use super::beside::{self, Other};
+use super::search::{self, Cases, Unknown};
+use super::{Done, Work, swept};
+use crate::ops::record::{self, Heard};
+use crate::ops::{OpsError, Result, safe_mode};
+use crate::store::put_back::{self, Found};
+use crate::store::transactions::{self, Attempt, Transaction};
+use crate::transact;
+
+/// How many payments one pass looks through, and how many at a time.
+const AT_ONCE: i64 = 100;
+const SIDE_BY_SIDE: usize = 8;
+/// The wait after a look that has not gone through, and after one that Stripe refuses to show everything to.
+const AGAIN_US: i64 = 60_000_000;
+const NOT_SHOWN_US: i64 = 10 * AGAIN_US;
+
+/// One pass; answers how many payments are looked through now.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn once(work: &Work, now: i64) -> Done {
+    let app = &work.app;
+    let mut db = app.store.read().await?;
+    if put_back::any_found(&mut db, None).await? {
+        transact!(app, |tx| { Ok(put_back::settle_known(tx, now).await?) })?;
+    }
+    // What was on its way when the database was put back is shown by then.
+    let due = put_back::unlooked(&mut db, now, safe_mode::APART_US, AT_ONCE).await?;
+    drop(db);
+    let looks = futures::stream::iter(due).map(|id| through(work, id, now));
+    let mut looks = looks.buffer_unordered(work.side_by_side(SIDE_BY_SIDE));
+    let mut done = 0;
+    while let Some(looked) = looks.next().await {
+        done += usize::from(looked? == Looked::Through);
+    }
+    Ok(done)
+}
+
+/// Looks one payment through, where the database was put back since it was promised and it was not looked through since.
+///
+/// # Errors
+/// When there is no such payment or the database does not answer.
+pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
+    let mut db = work.app.store.read().await?;
+    let needed = !put_back::to_look_for(&mut db, &[id]).await?.is_empty();
+    drop(db);
+    if needed { through(work, id, work.app.clock.now()).await } else { Ok(Looked::Through) }
+}
+
+/// Looks one payment through and records what was found. What has not gone through is due again later.
+async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
+    let looked = match look(work, id).await? {
+        Ok(true) => Looked::Through,
+        Ok(false) => Looked::NotAnswered,
+        Err(error) => {
+            tracing::warn!(payment = %id, %error, "a payment could not be looked through after the database was put back");
+            match error {
+                ReadError::Missing | ReadError::Refused { .. } => Looked::NotShown,
+                ReadError::Credentials(_)
+                | ReadError::RateLimited { .. }
+                | ReadError::Unreachable(_)
+                | ReadError::Unreadable(_) => Looked::NotAnswered,
+            }
+        }
+    };
+    let wait = match looked {
+        Looked::Through => return Ok(looked),
+        Looked::NotShown => NOT_SHOWN_US,
+        Looked::NotAnswered => AGAIN_US,
+    };
+    let app = &work.app;
+    transact!(app, |tx| { Ok(put_back::look_again(tx, id, now.saturating_add(wait)).await?) })?;
+    Ok(looked)
+}
+
+/// Whether the payment is looked through and nothing is unknown any more.
+async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool, ReadError>> {
+    let mut db = work.app.store.read().await?;
+    let of = transactions::find(&mut db, &id.to_string()).await?;
+    let attempts = transactions::attempts(&mut db, &[id]).await?;
+    drop(db);
+    if of.terms.vendor != Vendor::Stripe {
+        return Ok(Ok(true));
+    }
+    let told = |why: &str| Ok(Err(ReadError::Unreachable(why.to_owned())));
+    let Some(stripe) = work.clients.stripe().await? else { return told("Stripe is not connected") };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return told("it was paid from another account than the one that is connected");
+    }
+    match work.ask(Vendor::Stripe, beside::others(&stripe.client, &of, &attempts)).await {
+        Ok(others) => Ok(Ok(note(work, id, &others).await?)),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more.
+async fn note(work: &Work, id: TransactionId, others: &[Other]) -> Result<bool> {
+    let app = &work.app;
+    let looked = transact!(app, |tx| {
+        let now = app.clock.now();
+        let cases = Cases::read(tx, &[id]).await?;
+        let of = cases.transactions.get(&id).ok_or(OpsError::Missing)?;
+        // Known by now, because it was adopted while Stripe was asked.
+        let known =
+            put_back::known(tx, &others.iter().map(|one| one.id().to_owned()).collect::<Vec<_>>()).await?;
+        let others: Vec<&Other> = others.iter().filter(|one| !known.contains(one.id())).collect();
+        let (mut heard, mut found) = (Vec::new(), Vec::new());
+        if let Some(adopted) = adopted(of, &cases, &others) {
+            heard.push(adopted);
+        } else {
+            for one in &others {
+                match cases.unknown(id, one.leg(), (one.id(), one.mark())) {
+                    Unknown::Contradicts(told) => heard.push(*told),
+                    Unknown::LookedUp => {}
+                    Unknown::Found => found.push(as_found(of, one)),
+                }
+            }
+        }
+        let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
+        record::record(tx, app, "search", &heard).await?;
+        safe_mode::note_found(tx, &found, now).await?;
+        if through {
+            put_back::looked_for(tx, &[id], now).await?;
+        }
+        Ok(through)
+    })?;
+    app.nudge.settle.ring();
+    Ok(looked)
+}
+
+/// The lost database had sent parked money once more: the bank payout that Stripe has of this payment, by our key and of its
+/// amount, is the end of what lies parked here.
+fn adopted(of: &Transaction, cases: &Cases, others: &[&Other]) -> Option<Heard> {
+    let parked = matches!(of.state, State::PayoutFailed | State::PayoutCanceled);
+    let [Other::Payout { payout, named: true }] = others else { return None };
+    // One that an attempt here had sent is that attempt's.
+    if payout.metadata.get("attempt").is_some_and(|mark| cases.is_ours(mark)) {
+        return None;
+    }
+    let transfer = cases.newest(of.id, Leg::Transfer).filter(|one: &&Attempt| !one.state.ended())?;
+    let fact = bank::fact(payout).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid))?;
+    let ours = parked && of.contradicted_at.is_none() && !of.closed() && payout.money() == Some(of.terms.net);
+    ours.then(|| search::hear(transfer, swept::swept(&payout.id, &fact), None))
+}
+
+fn as_found(of: &Transaction, one: &Other) -> Found {
+    let (amount, created) = match one {
+        Other::Transfer(made) => (made.money(), made.created),
+        Other::Payout { payout, .. } => (payout.money(), payout.created),
+    };
+    Found {
+        vendor: Vendor::Stripe,
+        object_id: one.id().to_owned(),
+        our_id: of.id.to_string(),
+        destination: of.destination.address().to_owned(),
+        // In a currency that is not known here, it is held against the payment all the same.
+        amount: amount.unwrap_or(of.terms.net),
+        made_at: (created > 0).then(|| created.saturating_mul(1_000_000)),
+    }
+}
