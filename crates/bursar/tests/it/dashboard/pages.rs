@@ -70,13 +70,13 @@ async fn filters_travel_between_the_tabs_that_have_them() {
     assert!(!summary.words().contains("2026-04 "), "April is in another fiscal year");
     let earnings = browser.read("/dashboard/earnings?account=A-1&year=2026").await;
     assert_eq!(link(&earnings, "Summary"), "/dashboard/summary?account=A-1");
-    browser.read("/dashboard/summary?range=this_fiscal_year").await.says("Paid 50.00 USD");
-    browser.read("/dashboard/summary?range=this_quarter&partner=Ana+Lima").await.says("Paid 50.00 USD");
+    browser.read("/dashboard/summary?range=this_fiscal_year").await.says("Net 50.00 USD");
+    browser.read("/dashboard/summary?range=this_quarter&partner=Ana+Lima").await.says("Net 50.00 USD");
     browser.read("/dashboard/summary?range=this_month").await.says("2026-04-01 to 2026-04-30");
-    browser.read("/dashboard/summary?range=last_month").await.says("Paid 2,150.00 USD");
+    browser.read("/dashboard/summary?range=last_month").await.says("Net 2,150.00 USD");
     let own =
         browser.read("/dashboard/summary?from=2026-03-01&to=2026-03-31&payment_type=organization").await;
-    own.says("Paid 10.00 USD");
+    own.says("Net 10.00 USD");
     own.says("Payment Type: Organization");
 
     for (query, because) in [
