@@ -284,6 +284,40 @@ async fn a_batch_is_read_to_its_last_page_and_must_add_up() {
     assert!(matches!(short, Err(ReadError::Unreadable(_))), "{short:?}");
 }
 
+/// Pages as PayPal may give them: what cannot be read counts, and a page that adds nothing is the last.
+#[tokio::test]
+async fn the_pages_of_a_batch_end_where_nothing_is_added() {
+    // So many items that can be read, and so many that cannot, page by page; how many pages and items PayPal says there are.
+    type Told = (&'static [(usize, usize)], Option<usize>, Option<usize>);
+    let rows: [(Told, usize, usize, usize); 5] = [
+        ((&[(999, 1), (10, 0)], None, None), 1_009, 1, 2),
+        ((&[(999, 0), (10, 0)], None, None), 999, 0, 1),
+        ((&[(2, 1), (1, 0), (1, 0)], Some(3), Some(5)), 4, 1, 3),
+        ((&[(2, 1), (0, 0), (1, 0)], Some(5), None), 2, 1, 2),
+        ((&[(2, 0), (1, 0), (7, 0)], Some(2), Some(3)), 3, 0, 2),
+    ];
+    for ((pages, total_pages, total_items), read, unread, asked_for) in rows {
+        let (base, log) = server::start(move |asked| {
+            token(asked).unwrap_or_else(|| {
+                let number: usize = asked.query.split(['=', '&']).nth(1).unwrap().parse().unwrap();
+                let (good, odd) = pages.get(number - 1).copied().unwrap_or((0, 0));
+                let good = (0..good).map(|at| json!({"payout_item_id": format!("I{number}-{at}")}));
+                let items: Vec<_> = good.chain((0..odd).map(|_| json!({}))).collect();
+                let header = json!({"payout_batch_id": "B9", "batch_status": "SUCCESS"});
+                let mut body = json!({"batch_header": header, "items": items});
+                body["total_pages"] = json!(total_pages);
+                body["total_items"] = json!(total_items);
+                Reply::Whole(200, body.to_string())
+            })
+        })
+        .await;
+        let batch = paypal(&base, Arc::new(|| 0)).batch("B9").await.unwrap();
+        assert_eq!((batch.items.len(), batch.unread), (read, unread), "{pages:?}");
+        let asked = log.lock().unwrap().iter().filter(|asked| asked.path.ends_with("/B9")).count();
+        assert_eq!(asked, asked_for, "{pages:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_webhook_that_exists_is_adopted() {
     let (base, log) = server::start(|asked| {
@@ -422,6 +456,7 @@ fn secrets_are_never_shown() {
     let stripe = stripe(&base);
     let request = stripe.money(&a_transfer()).unwrap();
     let shown = format!("{stripe:?} {:?} {request:?} {:?}", paypal(&base, Arc::new(|| 0)), a_batch());
+    assert!(shown.starts_with("Stripe(https://api.example/) PayPal(https://api.example/)"), "{shown}");
     for secret in ["hidden", "Bearer", "Basic", "ana@example.com"] {
         assert!(!shown.contains(secret), "{shown}");
     }

@@ -355,3 +355,19 @@ fn a_webhook_says_which_events_it_would_not_send() {
         assert_eq!(paypal_hook(enabled), missing, "{enabled:?}");
     }
 }
+
+/// Only what is refused because it is there already is adopted: another refusal is told, whatever is registered.
+#[tokio::test]
+async fn a_webhook_that_paypal_refuses_for_another_reason_is_not_adopted() {
+    let hook = "https://us.example/hook";
+    let (base, _) = server::start(move |asked| match (&*asked.method, asked_for_token(asked)) {
+        (_, true) => answer(&json!({"access_token": "t", "expires_in": 32_400})),
+        ("POST", false) => Reply::Whole(400, json!({"name": "VALIDATION_ERROR"}).to_string()),
+        (_, false) => {
+            answer(&json!({"webhooks": [{"id": "W1", "url": hook, "event_types": [{"name": "A"}]}]}))
+        }
+    })
+    .await;
+    let told = a_paypal(&base, Arc::new(|| 0)).create_webhook(hook, &["A"]).await;
+    assert!(matches!(&told, Err(ReadError::Refused { code, .. }) if code == "VALIDATION_ERROR"), "{told:?}");
+}
