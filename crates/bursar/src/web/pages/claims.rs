@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, expected_arrival};
-use payout::eligibility::{Blocker, Code, Who};
+use payout::eligibility::{Blocker, Code};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
@@ -354,13 +354,9 @@ pub async fn stops(
     // Whoever cannot release it themselves for a reason of their own is told that reason.
     let me = visit.actor.id.to_string();
     for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
-        *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
-            Some(why) => why,
-            None => stop.clone().acting(
-                Who::Payer,
-                "You can: look at everything in it, then release it. A release holds for a day.",
-            ),
-        };
+        if let Some(why) = verbs::not_the_other(db, view.batch.id, &me, now).await? {
+            *stop = why;
+        }
     }
     // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);

@@ -207,7 +207,10 @@ async fn show(
         // It is kept as the first moment that is too late; people think of the last day that is not.
         expires: entered.expires_at.map(|at| clock::date(at - 1)),
         held_until: when(entered.held_until.filter(|until| *until > now)),
-        over: blockers.iter().find(|blocker| blocker.code == Code::RewardPaid).map(Blocker::message),
+        over: blockers
+            .iter()
+            .find(|blocker| blocker.code == Code::RewardPaid)
+            .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy())),
         gates: gates(&blockers),
         payable: blockers.is_empty(),
         verdict: verdict(&blockers),

@@ -127,7 +127,10 @@ fn a_person_switches_safe_mode_on_and_off() {
     );
     assert_eq!(run(&["safe-mode", "on", "--put-back-from=yesterday"]).status.code(), Some(2));
     assert!(done(&run(&["safe-mode", "off"])).contains("Safe mode is off"));
-    refused(&run(&["safe-mode", "settle", "tr_1", "--note=none of ours"]), "No payment that was found at a vendor has the id");
+    refused(
+        &run(&["safe-mode", "settle", "tr_1", "--note=none of ours"]),
+        "No payment that was found at a vendor has the id",
+    );
 }
 
 /// Taken while payments run, a backup is a database in which everything holds that must.
