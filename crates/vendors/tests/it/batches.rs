@@ -49,6 +49,7 @@ fn a_batch_is_ours_when_it_is_what_we_sent_item_for_item() {
         error: None,
         items: items.to_vec(),
         unread,
+        total: None,
     };
     let same = [
         batch(Some("pb:1"), 0, &[one(), two()]),
@@ -153,6 +154,7 @@ fn a_batch_speaks_for_its_items_only_where_it_was_refused() {
             error: None,
             items: vec![item.clone()],
             unread: 0,
+            total: None,
         };
         batch::fact_in(&batch, &item)
     };

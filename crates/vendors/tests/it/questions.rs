@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 use vendors::http::Http;
 use vendors::paypal::PayPal;
+use vendors::stripe::account::NewAccount;
 use vendors::stripe::{ConnectedAccount, Stripe};
 use vendors::{Outcome, ReadError, Why, paypal, stripe};
 
@@ -370,4 +371,32 @@ async fn a_webhook_that_paypal_refuses_for_another_reason_is_not_adopted() {
     .await;
     let told = a_paypal(&base, Arc::new(|| 0)).create_webhook(hook, &["A"]).await;
     assert!(matches!(&told, Err(ReadError::Refused { code, .. }) if code == "VALIDATION_ERROR"), "{told:?}");
+}
+
+/// A new account is on the manual schedule from its first day, so that Stripe never pays out a transfer by itself, and names
+/// its payee, by whom it is found again when the answer is lost.
+#[tokio::test]
+async fn a_new_account_is_paid_out_by_us_alone() {
+    let (base, log) = server::start(|_| answer(&json!({"id": "acct_9"}))).await;
+    for recipient in [false, true] {
+        let new = NewAccount {
+            key: "ac:ptn_1",
+            payee: "ptn_1",
+            country: "DE",
+            email: "ana@example.com",
+            business_type: "individual",
+            recipient,
+        };
+        let made = a_stripe(&base).create_account(&new).await.unwrap();
+        assert_eq!([format!("{made}"), format!("{made:?}")], ["acct_9", "acct_9"]);
+        let asked = log.lock().unwrap().last().cloned().unwrap();
+        assert_eq!((&*asked.path, asked.header("idempotency-key")), ("/v1/accounts", Some("ac:ptn_1")));
+        let fields: Vec<(String, String)> = url::form_urlencoded::parse(&asked.body).into_owned().collect();
+        let field =
+            |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(field("settings[payouts][schedule][interval]"), Some("manual"));
+        assert_eq!((field("metadata[payee]"), field("country")), (Some("ptn_1"), Some("DE")));
+        assert_eq!(field("capabilities[transfers][requested]"), Some("true"));
+        assert_eq!(field("tos_acceptance[service_agreement]"), recipient.then_some("recipient"));
+    }
 }
