@@ -597,7 +597,7 @@ def case_gap(options, say):
         what = "Pay and the sending of it" if loses_pay else "the sending"
         how = "started again" if restarts else "running on"
         say(number, f"{missing} sendings are missing ({what}), nodes {how}: safe mode by itself, nothing is sent{way}")
-        if not last:
+        if number < options.rounds:
             world.close()
     return world
 
