@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use base64::Engine as _;
 use bursar::app::{Actor, App, Inner, Nudge};
@@ -44,6 +44,8 @@ pub struct Place {
     pub key_files: Vec<PathBuf>,
     pub roots_file: PathBuf,
     pub clock: Clock,
+    /// Time was moved on by more than an event may be old.
+    leapt: AtomicBool,
     engine: &'static str,
     database: Database,
     servers: Vec<JoinHandle<()>>,
@@ -85,6 +87,7 @@ impl Place {
             key_files,
             roots_file,
             clock,
+            leapt: AtomicBool::new(false),
             engine: "",
             database,
             servers,
@@ -127,10 +130,17 @@ impl Place {
         app.store.close().await;
     }
 
-    /// Lets time pass for the vendors and for the processes.
+    /// Lets time pass for the vendors and for the processes, which hear of it at their next points: an event that is posted in
+    /// between comes from another time.
     pub fn pass(&self, us: i64) {
+        self.leapt.fetch_or(us > OLD_US, Ordering::Relaxed);
         self.leader.set_ahead(self.leader.ahead_us() + us);
         self.simulator.move_ahead(us);
+    }
+
+    /// Whether an event may have looked too old, or not of this time yet.
+    pub fn leapt(&self) -> bool {
+        self.leapt.load(Ordering::Relaxed)
     }
 
     /// The processes' time, in microseconds UTC.
@@ -183,6 +193,9 @@ impl Place {
 }
 
 const KEY: [u8; 32] = [7; 32];
+
+/// A little less than how old an event of Stripe's may be.
+const OLD_US: i64 = 250 * SECOND;
 
 fn write_key(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
