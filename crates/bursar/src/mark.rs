@@ -1,6 +1,7 @@
 //! The mark: a small file beside the master key that remembers how far the database had come when something was last about
 //! to be sent, by this process or by another one. It is written after that was committed and before the first byte leaves, so
-//! a crash leaves it behind and never ahead. A database that has not come so far was put back, restored or taken over by a standby that lacks the end.
+//! a crash leaves it behind and never ahead. A database that has not come so far was put back, restored or taken over by a
+//! standby that lacks the end.
 //! What is deliberately not here: what is done then (`ops::epoch`).
 
 use std::io;

@@ -30,10 +30,10 @@
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of
 //! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
 //! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) · `settle
-//! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made
-//! first`: by the first transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of
-//! their balance) / `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money
-//! in their balance) · `by other` at the end of these two: the other person says so
+//! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made first`: by the first
+//! transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of their balance) / `settle
+//! ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`:
+//! what became of money in their balance) · `by other` at the end of these two: the other person says so
 //! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
 //! `return ana` (to the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` ·
 //! `refresh ana` · `void R1` · `edit R1 30.00` (another value; it is approved anew with `approve R1`) ·

@@ -431,9 +431,9 @@ impl Store {
     }
 }
 
-/// Whether a connection may be used again. SQLite ends a transaction by itself when its disk is full or fails; the rollback that
-/// follows then fails too, and the connection would count as being in that transaction for ever. Of one connection to write
-/// through, nothing would be left.
+/// Whether a connection may be used again. SQLite ends a transaction by itself when its disk is full or fails; the rollback
+/// that follows then fails too, and the connection would count as being in that transaction for ever. Of one connection to
+/// write through, nothing would be left.
 async fn has_no_transaction(connection: &mut AnyConnection) -> std::result::Result<bool, sqlx::Error> {
     use sqlx::Connection as _;
     if !connection.is_in_transaction() {
