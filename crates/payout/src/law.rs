@@ -65,7 +65,9 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::TransferReversedPartly(_) => transfer_reversed_partly(state),
         Fact::OutOfSight(leg, _) => out_of_sight(state, attempt, *leg),
         Fact::Swept { arrived, .. } => swept::swept(state, *arrived, terms),
-        Fact::CancelMade | Fact::FeeKnown(_) | Fact::PartBack(_) | Fact::FoundAfterAll(_) => still(state),
+        // The books hold another object as it already: the vendor has made it twice.
+        Fact::FoundAfterAll(_) => Step { contradiction: true, ..still(state) },
+        Fact::CancelMade | Fact::FeeKnown(_) | Fact::PartBack(_) => still(state),
     }
 }
 
@@ -121,8 +123,9 @@ fn canceling(state: State, attempt: AttemptState, fact: &Fact) -> Step {
 /// all contradicts the books, and no book entry made by a machine can settle that.
 fn echo_of_an_ended_attempt(state: State, attempt: AttemptState, fact: &Fact) -> Step {
     let paid_after_all = attempt == AttemptState::Failed
-        && matches!(fact, Fact::TransferMade | Fact::ReversalMade | Fact::ItemPaid | Fact::FoundAfterAll(_));
-    Step { contradiction: paid_after_all, ..still(state) }
+        && matches!(fact, Fact::TransferMade | Fact::ReversalMade | Fact::ItemPaid);
+    let not_in_the_books = matches!(fact, Fact::FoundAfterAll(_));
+    Step { contradiction: paid_after_all || not_in_the_books, ..still(state) }
 }
 
 fn sent(state: State, leg: Leg) -> Step {

@@ -268,6 +268,12 @@ fn bank(code: &str) -> Option<Explanation> {
         "invalid_currency" => {
             partner(Cause::WrongCurrency, "The partner's bank does not accept this currency.", NEW_BANK)
         }
+        "payout_reversed" => told(
+            Cause::TakenBack,
+            "The bank payout was reversed at Stripe, and the partner's bank gave the money back.",
+            "Find out who reversed it, and why, before anything is sent again: the money lies in the partner's Stripe balance.",
+            Who::Payer,
+        ),
         "could_not_process" => told(
             Cause::BankFailed,
             "The bank could not process the payout.",

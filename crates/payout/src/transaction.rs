@@ -142,7 +142,8 @@ pub enum Fact {
     PartBack(Money),
     /// What should be at the vendor is not there, and has not been for so long that a person must look.
     OutOfSight(Leg, Reason),
-    /// An attempt that ended here as not carried out was carried out after all.
+    /// The vendor has an object of an attempt that the books do not hold: it ended here as not carried out, or another object
+    /// is known as it already.
     FoundAfterAll(Leg),
     /// What lay in the payee's balance after their bank had refused it was paid out by the vendor's own schedule: proven by the
     /// entries of that balance which the payout took.

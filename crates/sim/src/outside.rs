@@ -18,7 +18,7 @@ const NEXT_DUE: &str = "SELECT \
         SELECT MIN(CASE WHEN ask_at > ask_lease_until THEN ask_at ELSE ask_lease_until END) AS at \
             FROM payout_transaction WHERE ask_at IS NOT NULL \
         UNION ALL SELECT MIN(check_at) FROM payout_profile WHERE check_at IS NOT NULL \
-        UNION ALL SELECT MIN(named_at) FROM submission WHERE named_at IS NOT NULL \
+        UNION ALL SELECT MIN(look_at) FROM named_object WHERE look_at IS NOT NULL \
         UNION ALL SELECT MIN(retry_at) FROM vendor_connection WHERE rejected_at IS NOT NULL) AS asked), \
     (SELECT MIN(at) FROM ( \
         SELECT MIN(next_at) AS at FROM attempt WHERE state = 'queued' \

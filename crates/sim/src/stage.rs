@@ -48,20 +48,21 @@
 //! `401`, `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
 //! `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`,
 //! `read` or `any`, and the vendor's first money call where it is not written. `heal` (no fault strikes any more) · `mend
-//! ana` (their bank details are right now) · `drain bo` (their Stripe balance is spent) · `reverse bo` or `reverse bo 20.00`
-//! (somebody reverses their transfer in Stripe's dashboard, wholly or in part) · `daily bo` (their Stripe account is put on the
-//! daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether PayPal tells which fees it takes) ·
-//! `close-bank bo EUR` (they take that bank account away) · `disconnect bo` (they take back our access to their Stripe account)
-//! · `give-access bo` (they give it again) · `write-over bo` (they write over our mark on their payouts)
-//! · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) · `forget token` · `forget
-//! accounts` (as a database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch
-//! until it is through) · `lists late` / `shown` (whether Stripe's lists leave out what is less than a minute old) · `pages
-//! 1` / `whole` (how much is on a page of a list at most) · `set-aside ana` (a pass tripped over the payment's record) ·
-//! `reconnect stripe` (credentials are saved again; `other-account`: those of another account) · `switch stripe
-//! other-account` (the same beneath the program, without any question) ·
-//! `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about them, the same bytes) · `webhook ana
-//! paid` (a hand-made event that claims it; with `unsigned`, `keyless`, `stale`, `other account`, `live mode`, `unknown
-//! object` as what is wrong with it; `of 1` names the first attempt's object) .
+//! ana` (their bank details are right now) · `drain bo` (their Stripe balance is spent) · `reverse bo`, `reverse bo 20.00` or
+//! `reverse bo first` (of several: somebody reverses their transfer in Stripe's dashboard, wholly or in part) ·
+//! `reverse-payout bo` (somebody has their bank payout reversed there: the bank gives the money back a while later) · `daily
+//! bo` (their Stripe account is put on the daily schedule, which sweeps it at midnight) · `fees hidden` / `shown` (whether
+//! PayPal tells which fees it takes) · `close-bank bo EUR` (they take that bank account away) · `disconnect bo` (they take
+//! back our access to their Stripe account) · `give-access bo` (they give it again) · `write-over bo` (they write over our
+//! mark on their payouts) · `clock ahead 120` (ours is ahead of theirs by so many seconds more; `-120` takes it back) ·
+//! `forget token` · `keys forgotten` (both vendors have forgotten all keys, sooner than they say) · `forget accounts` (as a
+//! database of an earlier version) · `items late` / `shown` (whether PayPal lists only half of a batch until it is through) ·
+//! `lists late` / `shown` (whether Stripe's lists leave out what is less than a minute old) · `pages 1` / `whole` (how much
+//! is on a page of a list at most) · `set-aside ana` (a pass tripped over the payment's record) · `reconnect stripe`
+//! (credentials are saved again; `other-account`: those of another account) · `switch stripe other-account` (the same beneath
+//! the program, without any question) · `deliver` (due webhooks are posted) · `webhook ana again` (the last delivery about
+//! them, the same bytes) · `webhook ana paid` (a hand-made event that claims it; with `unsigned`, `keyless`, `stale`, `other
+//! account`, `live mode`, `unknown object` as what is wrong with it; `of 1` names the first attempt's object) .
 //!
 //! # Reconciliation
 //!
@@ -367,10 +368,10 @@ impl Stage {
                 _,
             ) => self.cast.set_up(&self.world, first, rest).await,
             (
-                "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "daily" | "close-bank"
-                | "disconnect" | "give-access" | "write-over" | "fees" | "items" | "lists" | "pages"
-                | "set-aside" | "forget" | "reconnect" | "switch" | "webhook" | "safe-mode" | "brake"
-                | "clock",
+                "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "reverse-payout" | "keys"
+                | "daily" | "close-bank" | "disconnect" | "give-access" | "write-over" | "fees" | "items"
+                | "lists" | "pages" | "set-aside" | "forget" | "reconnect" | "switch" | "webhook"
+                | "safe-mode" | "brake" | "clock",
                 _,
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (

@@ -276,10 +276,11 @@ impl Books {
         let stripe = &world.stripe;
         let batches = world.paypal.batches.rows().iter();
         let items = world.paypal.items.rows();
+        let payouts = stripe.payouts.rows().iter().filter(|row| row.original.is_none());
         Books {
             transfers: stripe.transfers.rows().iter().map(|row| row.line()).collect(),
             reversals: stripe.reversals.rows().iter().map(|row| row.line()).collect(),
-            payouts: stripe.payouts.rows().iter().map(|row| row.line(stripe)).collect(),
+            payouts: payouts.map(|row| row.line(stripe)).collect(),
             batches: batches.map(|batch| batch.line(items)).collect(),
             items: items.iter().map(|item| item.line(&world.paypal)).collect(),
             balances: balances(world),

@@ -295,6 +295,14 @@ impl Simulator {
         self.world().faults.clear();
     }
 
+    /// Both vendors have forgotten every key that was ever used, sooner than they say: whoever uses one again has its request
+    /// carried out again.
+    pub fn forget_keys(&self) {
+        let world = &mut *self.world();
+        world.stripe.forget_keys();
+        world.paypal.forget_keys();
+    }
+
     /// From now on PayPal does not tell which fees it takes, or tells it again.
     pub fn hide_fees(&self, hidden: bool) {
         self.world().paypal.fees_hidden = hidden;
@@ -344,7 +352,20 @@ impl Simulator {
     /// units. Answers whether there was one.
     pub fn reverse(&self, group: &str, part: Option<i64>) -> bool {
         let now = self.now();
-        stripe::transfer::reverse_in_dashboard(&mut self.world(), group, part, now)
+        let which = (stripe::transfer::Which::Newest, part);
+        stripe::transfer::reverse_in_dashboard(&mut self.world(), group, which, now)
+    }
+
+    /// The same of the first standing transfer of a group, wholly.
+    pub fn reverse_first(&self, group: &str) -> bool {
+        let (now, which) = (self.now(), (stripe::transfer::Which::First, None));
+        stripe::transfer::reverse_in_dashboard(&mut self.world(), group, which, now)
+    }
+
+    /// Has the newest paid payout of a payment reversed in Stripe's dashboard. Answers whether there was one.
+    pub fn reverse_payout(&self, transaction: &str) -> bool {
+        let now = self.now();
+        stripe::payout::reverse_in_dashboard(&mut self.world(), transaction, now)
     }
 
     /// Sends money to a connected account in Stripe's dashboard, for no payment of anybody's: minor units. Answers whether

@@ -438,9 +438,10 @@ async fn correct(
         return Err(not_now(NotNow::NothingInDoubt));
     };
     let swept = matches!(fact, Fact::Swept { .. });
+    let twin = made_twice(attempt, vendor_id) && !swept;
     let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
     // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
-    if !(attempt.state.ended() || (swept && lies)) {
+    if !(attempt.state.ended() || twin || (swept && lies)) {
         return Err(not_now(NotNow::NotLookedAt));
     }
     // Counted already; or paid otherwise by the word of two people, and out of the same money.
@@ -454,7 +455,12 @@ async fn correct(
     record::correction(tx, app, &actor.id.to_string(), &proven, *part_back).await?;
     record_part(tx, app, actor, attempt, finding).await?;
     if let Some(carrier) = attempt.submission.as_ref().filter(|_| !swept) {
-        store::named::adopt(tx, carrier, carrier_id, app.clock.now()).await?;
+        match twin {
+            true => store::named::counted(tx, carrier, carrier_id, app.clock.now()).await?,
+            false => {
+                store::named::adopt_proven(tx, carrier, (attempt.id, carrier_id), app.clock.now()).await?;
+            }
+        }
     }
     let after = transactions::find(tx, &of.id.to_string()).await?;
     let paid = matches!(
@@ -484,6 +490,12 @@ async fn correct(
         second_payments::claw_back(tx, app, actor, of, stays, &lie, *part_back).await?;
     }
     Ok(())
+}
+
+/// Whether what was found is a second object of an attempt, beside the one that the books hold.
+fn made_twice(attempt: &Attempt, vendor_id: &str) -> bool {
+    let marked = attempt.contradicted_at.is_some() && !attempt.state.ended();
+    marked && attempt.vendor_id.as_deref().is_some_and(|known| known != vendor_id)
 }
 
 /// Where the rewards are that a closed payment gave back. While one of them is in a draft, nothing is said of the payment.
@@ -517,7 +529,8 @@ async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding
     let carried = transactions::attempts_of_submissions(tx, carrier).await?;
     let others: Vec<TransactionId> = carried.iter().map(|one| one.transaction).collect();
     transactions::ask_now(tx, &others, now).await?;
-    if attempt.leg == Leg::Item {
+    let twin = matches!(finding, Finding::Made { vendor_id, .. } if made_twice(attempt, vendor_id));
+    if attempt.leg == Leg::Item && !twin {
         let named: Vec<_> = carrier.iter().map(|carrier| (carrier.clone(), carrier_id.clone())).collect();
         store::named::name(tx, &named, now).await?;
         events::unpark(tx, std::slice::from_ref(carrier_id)).await?;

@@ -3,7 +3,7 @@
 //! Answers of our own calls, webhooks, polls and hand refreshes all end here, and so do the steps that people's commands
 //! lead to. What is deliberately not here: deciding (that is `payout::law`) and talking to vendors.
 
-mod contradiction;
+pub mod contradiction;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,6 +19,7 @@ use super::{asking, second_payments};
 use crate::app::{Actor, App};
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx, audit, contradictions};
+use contradiction::takes_an_id;
 
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
@@ -129,6 +130,10 @@ pub async fn record_of(
                 case.doubt(one, object, now, &mut sheet);
                 continue;
             }
+        }
+        if let Some(known) = case.known_as(one) {
+            case.made_twice(one, &known, now, &mut sheet);
+            continue;
         }
         if case.hear(one, app, now, actor, &mut sheet) {
             recorded.changed += 1;
@@ -293,8 +298,8 @@ impl Case {
         tracing::trace!(target: "law", state = before.as_str(), attempt = standing.as_str(),
             fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
-        let contradicts = (step.contradiction || self.denies_an_end(place, &heard.fact, now))
-            && self.is_news(place, &heard.fact);
+        let contradicts =
+            (step.contradiction || self.denies_an_end(place, &heard.fact, now)) && self.is_news(place, heard);
         if !moved && !contradicts {
             return false;
         }
@@ -433,9 +438,10 @@ impl Case {
 
     /// The vendor's id is worth keeping even where the law has nothing to change.
     fn note_ids(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
+        let beside = !takes_an_id(&self.attempts[place], heard);
         let attempt = &mut self.attempts[place];
         let mut touched = false;
-        if let Some(vendor_id) = &heard.vendor_id
+        if let Some(vendor_id) = heard.vendor_id.as_ref().filter(|_| !beside)
             && attempt.vendor_id.as_ref() != Some(vendor_id)
         {
             attempt.vendor_id = Some(vendor_id.clone());

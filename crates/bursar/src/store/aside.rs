@@ -62,7 +62,7 @@ pub async fn submission(
 /// # Errors
 /// When the database does not answer.
 pub async fn named(tx: &mut Tx, submission: &str, why: &str, again_at: i64, now: i64) -> Result<()> {
-    let sql = "UPDATE submission SET named_at = $2 WHERE id = $1 AND named_at IS NOT NULL";
+    let sql = "UPDATE named_object SET look_at = $2 WHERE submission_id = $1 AND look_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(again_at)).await?;
     let sql = "SELECT DISTINCT transaction_id FROM attempt WHERE submission_id = $1";
     for row in tx.all(sqlx::query(sql).bind(submission.to_owned())).await? {

@@ -26,6 +26,7 @@ pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
             poll_us.saturating_add(HOUR_US),
         ),
         ("UPDATE payout_profile SET check_at = $1 WHERE check_at IS NOT NULL AND check_at > $2", 2 * DAY_US),
+        ("UPDATE named_object SET look_at = $1 WHERE look_at IS NOT NULL AND look_at > $2", 2 * DAY_US),
         ("UPDATE vendor_connection SET retry_at = $1 WHERE retry_at > $2", HOUR_US),
     ];
     let leases = [

@@ -1,6 +1,7 @@
 //! Submissions that an event names by our own key: the vendor has something under it, and says under which id. Looking at
 //! that object is `work::named`; everything else about submissions is [`super::submissions`].
 
+use payout::ids::AttemptId;
 use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -28,53 +29,68 @@ pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String,
 }
 
 /// Writes down under which ids the vendor is said to have these submissions, to be looked at from `at` on. One that is
-/// known to be accepted under that id already needs no look, unless people have called something of it not made.
+/// known to be accepted under that id already needs no look, unless people have called something of it not made; nor does one
+/// that people have counted.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()> {
     let mut rows = Rows::default();
-    for (submission, vendor_id) in named {
+    let distinct: std::collections::BTreeSet<&(String, String)> = named.iter().collect();
+    for (submission, vendor_id) in distinct {
         rows.push([submission.as_str().into(), vendor_id.as_str().into()]);
     }
-    let sql = "WITH v (id, vendor_id) AS (VALUES {rows}) \
-               UPDATE submission SET named_id = v.vendor_id, named_at = $1 FROM v WHERE submission.id = v.id \
-               AND (submission.state <> 'accepted' OR submission.vendor_id <> v.vendor_id \
-               OR EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = submission.id \
-               AND a.state = 'failed' AND a.reason_code = 'not_made'))";
+    let sql = "WITH v (id, object_id) AS (VALUES {rows}) \
+               INSERT INTO named_object (submission_id, object_id, vendor, named_at, look_at, looks) \
+               SELECT s.id, v.object_id, s.vendor, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 \
+               FROM v JOIN submission s ON s.id = v.id \
+               WHERE (s.state <> 'accepted' OR s.vendor_id <> v.object_id \
+               OR EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = s.id \
+               AND a.state = 'failed' AND a.reason_code = 'not_made')) \
+               ON CONFLICT (submission_id, object_id) DO UPDATE SET look_at = excluded.look_at \
+               WHERE named_object.counted_at IS NULL";
     tx.bulk(sql, &[at.into()], rows).await?;
     Ok(())
 }
 
-/// Leases the named submissions whose look is due: submission and the vendor's id. One whose record cannot be read is left
-/// out until its lease ends.
+/// An object that a vendor is said to have under a key of ours.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The submission that was committed under the key.
+    pub submission: submissions::Submission,
+    /// The vendor's id of the object.
+    pub object: String,
+    /// Since when it is said to have it.
+    pub since: i64,
+    /// How often it was looked at without finding out anything.
+    pub looks: i64,
+}
+
+/// Leases the named objects whose look is due. One whose submission's record cannot be read is left out until its lease ends.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn lease(
-    tx: &mut Tx,
-    vendor: Vendor,
-    now: i64,
-    until: i64,
-    limit: i64,
-) -> Result<Vec<(submissions::Submission, String)>> {
+pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64) -> Result<Vec<Named>> {
     let sql = format!(
-        "UPDATE submission SET named_at = $2 WHERE id IN (SELECT id FROM submission WHERE named_at IS NOT NULL \
-         AND named_at <= $1 AND vendor = $3 ORDER BY named_at, id LIMIT {limit}) AND named_at <= $1 RETURNING id, named_id"
+        "UPDATE named_object SET look_at = $2 WHERE (submission_id, object_id) IN (SELECT submission_id, object_id \
+         FROM named_object WHERE look_at IS NOT NULL AND look_at <= $1 AND vendor = $3 \
+         ORDER BY look_at, submission_id, object_id LIMIT {limit}) AND look_at <= $1 \
+         RETURNING submission_id, object_id, named_at, looks"
     );
-    let rows =
-        tx.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str())).await?;
-    let mut ids: std::collections::HashMap<String, String> = std::collections::HashMap::new();
-    for row in &rows {
-        ids.insert(row.try_get(0)?, row.try_get::<Option<String>, _>(1)?.unwrap_or_default());
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
+    let mut rows: Vec<(String, String, i64, i64)> = Vec::new();
+    for row in tx.all(query).await? {
+        rows.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
     }
-    let wanted: Vec<String> = ids.keys().cloned().collect();
-    let found = submissions::several_readable(tx, &wanted).await?;
-    Ok(found
-        .into_iter()
-        .filter_map(|one| Some((ids.remove(&one.id)?, one)))
-        .map(|(id, one)| (one, id))
-        .collect())
+    // In one order, whatever order the database answers in.
+    rows.sort();
+    let wanted: Vec<String> = rows.iter().map(|(id, ..)| id.clone()).collect();
+    let readable = submissions::several_readable(tx, &wanted).await?;
+    let named = rows.into_iter().filter_map(|(id, object, since, looks)| {
+        let submission = readable.iter().find(|one| one.id == id)?.clone();
+        Some(Named { submission, object, since, looks })
+    });
+    Ok(named.collect())
 }
 
 /// Whether people have called anything not made that a submission carries.
@@ -86,36 +102,84 @@ pub async fn called_not_made(db: &mut Db, submission: &str) -> Result<bool> {
     Ok(db.optional(sqlx::query(sql).bind(submission.to_owned())).await?.is_some())
 }
 
-/// A look has found out what there was to find out.
+/// A look has found out what there was to find out, or is not repeated; with `again_at`, it has found out nothing and is
+/// repeated then.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn looked(tx: &mut Tx, submission: &str) -> Result<()> {
-    let sql = "UPDATE submission SET named_at = NULL WHERE id = $1";
-    tx.run(sqlx::query(sql).bind(submission.to_owned())).await?;
-    Ok(())
-}
-
-/// The vendor has a submission under this id. One that is open ends as accepted, and whoever has it on the wire records
-/// nothing any more; one that had ended as not carried out keeps its end, and learns the id.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> Result<()> {
-    let sql = "UPDATE submission SET vendor_id = $2, named_at = NULL, fence = fence + 1, lease_until = 0, sending_since = NULL, \
-               ended_at = COALESCE(ended_at, $3), last_why = 'found', last_detail = $2, \
-               state = CASE WHEN state = 'refused' THEN 'refused' ELSE 'accepted' END WHERE id = $1";
-    let query = sqlx::query(sql).bind(submission.to_owned()).bind(vendor_id.to_owned()).bind(now);
+pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Option<i64>) -> Result<()> {
+    let sql =
+        "UPDATE named_object SET look_at = $3, looks = looks + 1 WHERE submission_id = $1 AND object_id = $2";
+    let query = sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(again_at);
     tx.run(query).await?;
     Ok(())
 }
 
-/// Under which id a submission is said to be with the vendor, if an event has named it.
+/// What is not seen of an account is looked at again now: the payee may have given us access to it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn of(db: &mut Db, submission: &str) -> Result<Option<String>> {
-    let sql = "SELECT named_id FROM submission WHERE id = $1";
-    let row = db.optional(sqlx::query(sql).bind(submission.to_owned())).await?;
-    Ok(row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten())
+pub async fn look_again(tx: &mut Tx, account: &str, now: i64) -> Result<()> {
+    let sql = "UPDATE named_object SET look_at = $2 WHERE look_at IS NOT NULL AND look_at > $2 AND EXISTS (\
+               SELECT 1 FROM submission s WHERE s.id = named_object.submission_id AND s.account = $1)";
+    tx.run(sqlx::query(sql).bind(account.to_owned()).bind(now)).await?;
+    Ok(())
+}
+
+/// The vendor has a submission under this id. One that is open ends as accepted, and whoever has it on the wire records
+/// nothing any more; one that had ended as not carried out keeps its end, and learns the id. An id that is known is never
+/// replaced: answers whether this is its object.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn adopt(tx: &mut Tx, submission: &str, vendor_id: &str, now: i64) -> Result<bool> {
+    let sql = "UPDATE submission SET vendor_id = $2, fence = fence + 1, lease_until = 0, sending_since = NULL, \
+               ended_at = COALESCE(ended_at, $3), last_why = 'found', last_detail = $2, \
+               state = CASE WHEN state = 'refused' THEN 'refused' ELSE 'accepted' END \
+               WHERE id = $1 AND (vendor_id IS NULL OR vendor_id = $2)";
+    let query = sqlx::query(sql).bind(submission.to_owned()).bind(vendor_id.to_owned()).bind(now);
+    Ok(tx.run(query).await? == 1)
+}
+
+/// The same where a person has proven that this is the object of an attempt that had ended here. The one that was known is
+/// over, and gives way to it, unless something else that the submission carries is still there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn adopt_proven(
+    tx: &mut Tx,
+    submission: &str,
+    (attempt, vendor_id): (AttemptId, &str),
+    now: i64,
+) -> Result<()> {
+    let sql = "UPDATE submission SET vendor_id = NULL WHERE id = $1 AND vendor_id <> $2 AND NOT EXISTS (\
+               SELECT 1 FROM attempt a WHERE a.submission_id = $1 AND a.id <> $3 AND a.state NOT IN ('failed', 'returned'))";
+    let query =
+        sqlx::query(sql).bind(submission.to_owned()).bind(vendor_id.to_owned()).bind(attempt.to_string());
+    tx.run(query).await?;
+    adopt(tx, submission, vendor_id, now).await?;
+    looked(tx, submission, vendor_id, None).await
+}
+
+/// People have settled that this object was paid beside the one that the books hold: it is told of no more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn counted(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO named_object (submission_id, object_id, vendor, named_at, looks, counted_at) \
+               SELECT s.id, $2, s.vendor, CAST($3 AS BIGINT), 0, CAST($3 AS BIGINT) FROM submission s WHERE s.id = $1 \
+               ON CONFLICT (submission_id, object_id) DO UPDATE SET look_at = NULL, counted_at = excluded.counted_at";
+    let query = sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(now);
+    tx.run(query).await?;
+    Ok(())
+}
+
+/// Under which ids a submission is said to be with the vendor.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, submission: &str) -> Result<Vec<String>> {
+    let sql = "SELECT object_id FROM named_object WHERE submission_id = $1 ORDER BY named_at, object_id";
+    let read = |row: &AnyRow| Ok(row.try_get(0)?);
+    db.all(sqlx::query(sql).bind(submission.to_owned())).await?.iter().map(read).collect()
 }

@@ -286,6 +286,39 @@ pub async fn to_check(db: &mut Db, vendor: Vendor, now: i64, limit: i64) -> Resu
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
+/// That an account has no bank account in the currency of a reward of its payee's.
+const LACKS: &str = "p.vendor = 'stripe' AND p.payable_at IS NOT NULL AND p.currencies IS NOT NULL AND r.currency IS NOT NULL \
+                     AND ' ' || p.currencies || ' ' NOT LIKE '% ' || r.currency || ' %'";
+
+/// Asks for the accounts to be read again that have no bank account in a currency in which their payee is owed, and that were
+/// read last at `before`: the payee may have added one, and the vendor's word of it may be lost. Answers how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_for_banks(tx: &mut Tx, before: i64, now: i64) -> Result<u64> {
+    let sql = format!(
+        "UPDATE payout_profile SET check_at = $1 WHERE check_at IS NULL AND (checked_at IS NULL OR checked_at <= $2) \
+         AND payee IN (SELECT r.payee FROM reward r JOIN payout_profile p ON p.payee = r.payee \
+         WHERE r.status = 'approved' AND r.batch_id IS NULL AND r.transaction_id IS NULL AND r.paid_at IS NULL AND {LACKS})"
+    );
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(before)).await
+}
+
+/// The same of the rewards in open drafts: the addresses, the one that was read longest ago first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lacking_in_drafts(db: &mut Db, before: i64, limit: i64) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT p.address FROM batch b CROSS JOIN reward r CROSS JOIN payout_profile p \
+         WHERE r.batch_id = b.id AND p.payee = r.payee AND b.deleted_at IS NULL AND b.pay_pressed_at IS NULL AND {LACKS} \
+         AND (p.checked_at IS NULL OR p.checked_at <= $1) \
+         GROUP BY p.address ORDER BY MIN(p.checked_at), p.address LIMIT $2"
+    );
+    let rows = db.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// What the vendor said of a destination when it was asked at `asked_at`, written to every profile that uses it. What was
 /// said to a later question stays, unless that lies in the future, where only a clock that was wrong can have put it; and so
 /// does a wish to read it again that came after the question. One that is not

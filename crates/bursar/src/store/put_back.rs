@@ -215,7 +215,7 @@ pub async fn open(db: &mut Db) -> Result<Open> {
                (SELECT COUNT(*) FROM attempt a JOIN payout_transaction t ON t.id = a.transaction_id \
                WHERE a.state = 'queued' AND t.vendor = 'stripe' AND t.created_at < $1 \
                AND COALESCE(t.looked_at, 0) < $1), \
-               (SELECT COUNT(*) FROM submission WHERE named_at IS NOT NULL), \
+               (SELECT COUNT(*) FROM named_object WHERE look_at IS NOT NULL), \
                (SELECT COUNT(*) FROM payout_transaction WHERE state IN ('review', 'payout_review')), \
                (SELECT COUNT(*) FROM found_payment WHERE settled_at IS NULL), \
                (SELECT COUNT(*) FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \

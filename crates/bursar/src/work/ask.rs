@@ -3,38 +3,77 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::money::{Money, Vendor, from_units};
 use payout::transaction::{AttemptState, Leg, State};
 use vendors::paypal;
-use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
+use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe};
 
 use super::answer::Looked;
 use super::pace::About;
-use super::prove::payouts_again;
 pub use super::prove::{found, not_made, parked};
-use super::{Work, connect, relook, settle};
+use super::{Work, bank_payouts, connect, relook, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
 use crate::store::batches;
+use crate::store::payees::lacking_in_drafts;
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// How long a face waits for a reversal or a cancellation before it says "not known yet".
 const REVERSAL: Duration = Duration::from_secs(10);
 /// How long a face waits for one object to be read before it goes on with what is known.
 const READ_IN: Duration = Duration::from_secs(5);
+/// What was read so lately is not read again.
+const READ_AGAIN_US: i64 = 60_000_000;
+/// How many accounts are read before a draft is shown or paid.
+const BANKS_AT_ONCE: i64 = 20;
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block.
+/// The balances at the vendors, read now. What cannot be read is left out: unknown warns, it does not block. So are the
+/// accounts that keep a draft from being paid because they have no bank account in its currency: their payees may have one by
+/// now.
 pub async fn balances(work: &Work) -> Balances {
+    if let Err(error) = fresh_banks(work).await {
+        tracing::warn!(?error, "accounts without a bank account could not be read");
+    }
     // Read before the balance: what leaves in between is counted twice rather than not at all.
     let read_at = work.app.clock.now();
     let promised = async { batches::promised(&mut work.app.store.read().await?, read_at).await };
     let Ok(promised) = promised.await else { return Balances::default() };
     Balances { told: stripe_balances(work).await, promised, read_at }
+}
+
+async fn fresh_banks(work: &Work) -> Result<()> {
+    let before = work.app.clock.now() - READ_AGAIN_US;
+    let due = lacking_in_drafts(&mut work.app.store.read().await?, before, BANKS_AT_ONCE).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(()) };
+    let (client, many) = (&stripe.client, due.len());
+    let reads: Vec<_> =
+        due.into_iter().map(|address| async move { note_account(work, client, &address).await }).collect();
+    let mut reads = futures::stream::iter(reads).buffer_unordered(work.side_by_side(many));
+    let reading = async {
+        while let Some(read) = reads.next().await {
+            read?;
+        }
+        Ok(())
+    };
+    // What is not read in time is read by itself.
+    tokio::time::timeout(READ_IN, reading).await.unwrap_or(Ok(()))
+}
+
+/// Reads an account as Stripe has it now. One that does not answer changes nothing.
+async fn note_account(work: &Work, client: &Stripe, address: &str) -> Result<()> {
+    let asked_at = work.app.clock.now();
+    let asked = work.ask_about(Vendor::Stripe, About::Account, connect::account(client, address)).await;
+    let Ok(state) = asked else { return Ok(()) };
+    payees::note_standing(&work.app, Vendor::Stripe, address, &connect::standing(&state), asked_at).await
 }
 
 async fn stripe_balances(work: &Work) -> Vec<(Vendor, Money)> {
@@ -115,14 +154,8 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
     if transaction.terms.vendor != Vendor::Stripe {
         return Ok(());
     }
-    let asked_at = work.app.clock.now();
-    let asking = work.ask_about(Vendor::Stripe, About::Account, connect::account(&stripe.client, address));
-    let read = tokio::time::timeout(READ_IN, asking).await;
-    if let Ok(Ok(state)) = read {
-        let said = connect::standing(&state);
-        payees::note_standing(&work.app, Vendor::Stripe, address, &said, asked_at).await?;
-    }
-    Ok(())
+    let read = tokio::time::timeout(READ_IN, note_account(work, &stripe.client, address)).await;
+    read.unwrap_or(Ok(()))
 }
 
 /// Before the transfer of parked money is asked back, or money that was given up is freed: somebody may have reversed it at
@@ -144,7 +177,7 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
-    let looked = settle::look(work, id).await?.max(payouts_again(work, id).await?);
+    let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
     if !(given_up && looked == Looked::NotShown) {
         known(looked)?;
     }
@@ -197,7 +230,7 @@ pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     if !attempts.iter().any(stands) || !may_ask(work, &found).await? {
         return Ok(());
     }
-    known(settle::look(work, id).await?.max(payouts_again(work, id).await?))
+    known(settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?))
 }
 
 /// Waits for the reversal of a recalled payment to be answered, for ten seconds at the most. Where Stripe refuses, the

@@ -21,9 +21,9 @@ use crate::app::Actor;
 use crate::ops::payees::{self as payee_verbs, Standing};
 use crate::ops::vendors::{self as connections, Credentials, Proof};
 use crate::ops::{OpsError, Result};
-use crate::store;
 use crate::store::payees::Profile;
 use crate::store::vendors::Connection;
+use crate::store::{self, meta};
 use crate::transact;
 
 /// How many accounts one pass reads again.
@@ -32,6 +32,10 @@ const ACCOUNTS_AT_ONCE: i64 = 50;
 const READS_AT_ONCE: usize = 8;
 /// How long until a vendor is asked again whose credentials we have.
 const IDENTIFY_AGAIN_US: i64 = 5_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+/// When accounts without a bank account were last looked for.
+const BANKS: &str = "banks_asked_for_at";
 
 /// Proves a Stripe key, registers both webhook endpoints, and saves.
 ///
@@ -346,13 +350,28 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
 }
 
 /// One pass: tries the credentials of paused vendors again, hears of what no webhook has told, and reads accounts again that
-/// changed; answers how many.
+/// changed or lack what is needed to pay; answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     probe_paused(work, now).await?;
+    ask_for_banks(work, now).await?;
     Ok(missed::once(work, now).await? + refresh_accounts(work, now).await?)
+}
+
+/// Once an hour: has the accounts read again that lack a bank account in a currency that is owed, each once a day.
+async fn ask_for_banks(work: &Work, now: i64) -> Result<()> {
+    let (app, last) = (&work.app, meta::get(&mut work.app.store.read().await?, BANKS).await?);
+    let last = last.and_then(|at| at.parse::<i64>().ok()).filter(|at| *at <= now);
+    if last.is_some_and(|at| now - at < HOUR_US) {
+        return Ok(());
+    }
+    transact!(app, |tx| {
+        meta::set(tx, BANKS, &now.to_string()).await?;
+        Ok(store::payees::ask_for_banks(tx, now - DAY_US, now).await?)
+    })?;
+    Ok(())
 }
 
 /// Tries the credentials of a paused vendor again when it is time, with a question that moves nothing: a pause must end

@@ -92,6 +92,7 @@ pub async fn once(work: &Work, _now: i64) -> Done {
                 }
                 Meaning::Account(account) => {
                     payees::ask_again(tx, Vendor::Stripe, &account, now).await?;
+                    named::look_again(tx, &account, now).await?;
                     applied.push((event.id.clone(), "the account is read again".to_owned()));
                 }
                 Meaning::Names(..) if payout::planted::on("own_keys_unread") => parked.push(event.id.clone()),
@@ -193,7 +194,9 @@ async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
         let objects: Vec<String> = of_vendor
             .filter_map(|(event, told)| match told {
                 Some(Told::PayPal(told)) => told.payout_item_id.clone(),
-                Some(Told::Stripe(_)) | None => event.object_id.clone(),
+                // What fetches a payout back tells of that one.
+                Some(Told::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
+                None => event.object_id.clone(),
             })
             .collect();
         for (object, transaction, destination) in events::by_vendor_id(tx, vendor, &objects).await? {
@@ -244,7 +247,8 @@ fn stripe(
             .map_or(Meaning::Nothing("names no account".to_owned()), Meaning::Account);
     }
     let about_payment = kind.starts_with("payout.") && connect || kind.starts_with("transfer.") && !connect;
-    let Some(object) = event.object_id.as_ref().filter(|_| about_payment) else {
+    let object = told.original_payout.as_ref().or(event.object_id.as_ref());
+    let Some(object) = object.filter(|_| about_payment) else {
         return Meaning::Nothing("no effect: an event we have no use for".to_owned());
     };
     let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else {

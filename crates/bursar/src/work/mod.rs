@@ -15,6 +15,7 @@
 mod answer;
 mod aside;
 pub mod ask;
+mod bank_payouts;
 mod begin;
 mod beside;
 mod calls;
@@ -47,6 +48,7 @@ pub mod settle;
 pub mod skew;
 pub mod sweep;
 mod swept;
+mod to_paypal;
 pub mod trail;
 mod unfunded;
 pub mod verdict;

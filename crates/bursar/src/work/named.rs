@@ -2,6 +2,7 @@
 //! about the money, but it says where to look: the object is fetched, compared with the very bytes we stored, and only
 //! then adopted, where its outcome was not known, or told as a contradiction, where it had ended here as not made.
 
+use payout::deadline;
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::paypal::batch::{self as paypal_batch, Batch};
@@ -11,16 +12,22 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 use super::aside::{self, Was};
 use super::{Done, Work, send};
 use crate::ops::Result;
+use crate::ops::record::contradiction::made_twice;
 use crate::ops::record::{self, Heard};
+use crate::store::events;
+use crate::store::named::{self, Named};
 use crate::store::submissions::{Submission, SubmissionState};
 use crate::store::transactions::{self, Attempt};
-use crate::store::{events, named};
 use crate::transact;
 
 /// How many objects one pass looks at.
 const AT_ONCE: i64 = 50;
 /// How long a look may take before another worker looks, and until it is tried again where the vendor did not answer.
 const LEASE_US: i64 = 60_000_000;
+/// What a look finds nothing out about is looked at again after a minute, then after twice as long each time, at the least
+/// once a day, and for the last time so long after it was first named. A person has been told by then.
+const LOOKED_FOR_US: i64 = 30 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
 
 /// One pass for one vendor: looks at the objects that events have named.
 ///
@@ -30,11 +37,11 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     let app = &work.app;
     let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
     let mut done = 0;
-    for (submission, object) in due {
-        match one(work, &submission, &object).await {
+    for one in due {
+        match look_at(work, &one).await {
             Ok(adopted) => done += usize::from(adopted),
             Err(error) if aside::about_a_row(&error) => {
-                aside::put(work, Was::Named, &submission.id, &error).await?;
+                aside::put(work, Was::Named, &one.submission.id, &error).await?;
             }
             Err(error) => return Err(error),
         }
@@ -43,19 +50,19 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 }
 
 /// Looks at one named object; answers whether it was adopted.
-async fn one(work: &Work, submission: &Submission, object: &str) -> Result<bool> {
-    let app = &work.app;
+async fn look_at(work: &Work, of: &Named) -> Result<bool> {
+    let (app, submission, object) = (&work.app, &of.submission, of.object.as_str());
     let denied = named::called_not_made(&mut app.store.read().await?, &submission.id).await?;
     let known =
         submission.state == SubmissionState::Accepted && submission.vendor_id.as_deref() == Some(object);
     // Our own answer has said so meanwhile, or a person; what people have called not made is compared all the same.
     if known && !denied {
-        transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+        transact!(app, |tx| { Ok(named::looked(tx, &submission.id, object, None).await?) })?;
         return Ok(false);
     }
     match look(work, submission, object).await? {
         Found::Ours(told) => {
-            adopt(work, submission, &told).await?;
+            adopt(work, of, &told).await?;
             return Ok(true);
         }
         Found::NotOurs(why) => {
@@ -65,11 +72,62 @@ async fn one(work: &Work, submission: &Submission, object: &str) -> Result<bool>
                 why,
                 "an event names our key for something else; nothing was recorded"
             );
-            transact!(app, |tx| { Ok(named::looked(tx, &submission.id).await?) })?;
+            transact!(app, |tx| { Ok(named::looked(tx, &submission.id, object, None).await?) })?;
         }
+        Found::NotSeen(why) => not_seen(work, of, &why).await?,
+        // The lease ends by itself.
         Found::Later => {}
     }
     Ok(false)
+}
+
+/// The vendor does not show the object to us, or not so that it can be compared with what we sent. It says itself that it
+/// made it under our key, so it is looked at again, more and more rarely; and what had ended here as not made is a person's
+/// to find out about after a while: it may have been made.
+async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
+    let (app, submission) = (&work.app, &of.submission);
+    tracing::warn!(
+        key = submission.key,
+        object = of.object,
+        why,
+        looks = of.looks,
+        "an event names our key for an object that cannot be compared with what was sent"
+    );
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let age = now.saturating_sub(of.since);
+        let again = (age < LOOKED_FOR_US).then(|| now.saturating_add(wait_us(of.looks)));
+        if age >= deadline::UNSEEN_US {
+            let carried =
+                transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
+            let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
+            let told = format!("the vendor says that it made {} under our key, and {why}", of.object);
+            let heard: Vec<Heard> = carried
+                .iter()
+                .filter(ended)
+                .map(|one| Heard {
+                    detail: Some(told.clone()),
+                    ..of_object(one, Fact::FoundAfterAll(one.leg), None)
+                })
+                .collect();
+            record::record(tx, app, "events", &heard).await?;
+        }
+        Ok(named::looked(tx, &submission.id, &of.object, again).await?)
+    })
+}
+
+/// Whether what a request makes is looked at by its own id. A reversal is looked at by its transfer's, and a cancellation makes
+/// nothing.
+pub(super) fn names(of: &Submission) -> bool {
+    match MoneyKind::parse(&of.kind) {
+        Some(MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Batch) => true,
+        Some(MoneyKind::Reversal | MoneyKind::Cancel) | None => false,
+    }
+}
+
+/// How long what was looked at so often in vain is left alone.
+fn wait_us(looks: i64) -> i64 {
+    LEASE_US.saturating_mul(1 << looks.clamp(0, 20)).min(DAY_US)
 }
 
 /// What a named object is found to be.
@@ -78,6 +136,8 @@ enum Found {
     Ours(Told),
     /// Something else, and why.
     NotOurs(String),
+    /// The vendor does not show it to us, or not whole, in these words.
+    NotSeen(String),
     /// It cannot be said yet.
     Later,
 }
@@ -102,8 +162,15 @@ async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
     };
     Ok(match looked {
         Ok(found) => found,
-        Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => Found::NotOurs(error.to_string()),
-        Err(_) => Found::Later,
+        Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
+            Found::NotSeen(format!("does not show it to us: {error}"))
+        }
+        Err(error @ ReadError::Unreadable(_)) => {
+            Found::NotSeen(format!("what it shows cannot be read: {error}"))
+        }
+        Err(ReadError::Credentials(_) | ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => {
+            Found::Later
+        }
     })
 }
 
@@ -120,7 +187,7 @@ async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_i
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
         if !refused && !comparable(&batch, &of.key, send::item_ids(of).len()) {
-            return Found::Later;
+            return Found::NotSeen(format!("lists fewer items than were sent (it is {})", batch.status));
         }
         match paypal_batch::difference(request, &batch) {
             Some(difference) if !refused => Found::NotOurs(difference),
@@ -191,9 +258,11 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
     })
 }
 
-/// Records that the vendor has what we sent: what was open is accepted, what had ended as not made is contradicted.
-async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
-    let app = &work.app;
+/// Records that the vendor has what we sent: what was open is accepted, what had ended as not made is contradicted. Where
+/// another object is known as ours already the vendor has made it twice: nothing is recorded of this one but that, as far as
+/// money of it is out.
+async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
+    let (app, of, object) = (&work.app, &of.submission, &of.object);
     let carrier_id = match told {
         Told::Stripe { id, .. } => id.clone(),
         Told::PayPal(batch) => batch.payout_batch_id.clone(),
@@ -205,10 +274,18 @@ async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
         transactions::lock(tx, &ids).await?;
         // As they are now, under the lock.
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
-        named::adopt(tx, &of.id, &carrier_id, now).await?;
-        events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
-        let heard: Vec<Heard> =
-            carried.iter().flat_map(|one| fact_of(one, told).into_iter().chain(fee_of(one, told))).collect();
+        let first = named::adopt(tx, &of.id, &carrier_id, now).await?;
+        named::looked(tx, &of.id, object, None).await?;
+        let heard: Vec<Heard> = match first {
+            true => {
+                events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
+                carried
+                    .iter()
+                    .flat_map(|one| fact_of(one, told).into_iter().chain(fee_of(one, told)))
+                    .collect()
+            }
+            false => carried.iter().filter_map(|one| second_of(one, told, &carrier_id)).collect(),
+        };
         let recorded = record::record(tx, app, "events", &heard).await?;
         transactions::ask_now(tx, &ids, now).await?;
         Ok(recorded)
@@ -220,6 +297,32 @@ async fn adopt(work: &Work, of: &Submission, told: &Told) -> Result<()> {
     app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(())
+}
+
+/// A second object under the key of an attempt: told where money of it is out. What people have settled that it was paid beside
+/// another is counted.
+fn second_of(attempt: &Attempt, told: &Told, carrier_id: &str) -> Option<Heard> {
+    let out = match told {
+        Told::Stripe { out, .. } => *out,
+        Told::PayPal(batch) => item_out(attempt, batch),
+    };
+    let counted = attempt.state == AttemptState::Failed && attempt.reason_code.is_none();
+    let made = matches!(attempt.leg, Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item);
+    let known = attempt.vendor_id.as_deref().unwrap_or("another one");
+    (out && made && !counted).then(|| Heard {
+        detail: Some(made_twice(carrier_id, known)),
+        ..of_object(attempt, Fact::FoundAfterAll(attempt.leg), None)
+    })
+}
+
+/// Whether money of an attempt's item in a batch is out, or may be.
+fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
+    let of = attempt.transaction.to_string();
+    let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
+    let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
+    said.is_some_and(|fact| {
+        matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
+    })
 }
 
 /// What PayPal took for itself, also for what had ended here: nobody asks about that any more.
@@ -254,12 +357,7 @@ fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
             let of = attempt.transaction.to_string();
             let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
             let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
-            let out = said.as_ref().is_some_and(|fact| {
-                matches!(
-                    fact,
-                    Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
-                )
-            });
+            let out = item_out(attempt, batch);
             let id = item.map(|item| item.payout_item_id.clone());
             match failed {
                 true if !out => return None,
@@ -287,6 +385,11 @@ fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_looked_at_more_and_more_rarely() {
+        assert_eq!([0, 1, 2, 63].map(wait_us), [LEASE_US, 2 * LEASE_US, 4 * LEASE_US, DAY_US]);
+    }
 
     #[test]
     fn a_batch_that_lists_fewer_than_were_sent_is_not_compared_yet() {

@@ -11,41 +11,39 @@ use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
-use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked as Outcome;
+use super::bank_payouts::{self, Payouts, named_payout};
 use super::swept::{self, Trace};
 use super::{Work, ask, beside, relook, send, settle, verdict};
-use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, events, named, put_back};
-use crate::transact;
 
 /// What is known here of a payment whose end a person tells.
-struct Case {
-    transaction: Transaction,
-    attempts: Vec<Attempt>,
+pub(super) struct Case {
+    pub(super) transaction: Transaction,
+    pub(super) attempts: Vec<Attempt>,
     carriers: Vec<Submission>,
 }
 
 impl Case {
-    async fn read(db: &mut Db, id: TransactionId) -> Result<Self> {
+    pub(super) async fn read(db: &mut Db, id: TransactionId) -> Result<Self> {
         let transaction = transactions::find(db, &id.to_string()).await?;
         let attempts = transactions::attempts(db, &[id]).await?;
         let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
         Ok(Self { transaction, attempts, carriers: submissions::several(db, &carriers).await? })
     }
 
-    fn carrier(&self, of: &Attempt) -> Option<&Submission> {
+    pub(super) fn carrier(&self, of: &Attempt) -> Option<&Submission> {
         self.carriers.iter().find(|one| Some(&one.id) == of.submission.as_ref())
     }
 
     /// From when on payouts are looked through, as a Unix second.
-    fn since(&self) -> i64 {
+    pub(super) fn since(&self) -> i64 {
         beside::since(&self.transaction)
     }
 
@@ -57,7 +55,7 @@ impl Case {
 
     /// Whether an object of this payment is of an attempt that a lost database has made: it carries a mark, and no attempt here
     /// has that or is known to have the object.
-    fn is_lost(&self, object: &str, mark: Option<&String>) -> bool {
+    pub(super) fn is_lost(&self, object: &str, mark: Option<&String>) -> bool {
         let has =
             |one: &Attempt| mark == Some(&one.id.to_string()) || one.vendor_id.as_deref() == Some(object);
         mark.is_some() && !self.attempts.iter().any(has)
@@ -79,9 +77,14 @@ impl Case {
         if !waiting.is_empty() || self.transaction.contradicted_at.is_none() {
             return waiting;
         }
-        // What people have settled as paid beside another is counted, and nothing is asked about it any more.
+        // What people have settled as paid beside another is counted, and nothing is asked about it any more. Of what has not
+        // ended, the vendor may have another object beside the one that the books hold.
         let counted = |one: &Attempt| one.state == AttemptState::Failed && one.reason_code.is_none();
-        self.attempts.iter().filter(|one| one.state.ended() && !counted(one)).collect()
+        let asked = |one: &&Attempt| match one.state.ended() {
+            true => !counted(one),
+            false => one.contradicted_at.is_some(),
+        };
+        self.attempts.iter().filter(asked).collect()
     }
 
     /// The attempts that an object may be about: the open ones, and where there are none those that people have called not
@@ -155,9 +158,8 @@ fn unreachable(error: &ReadError) -> OpsError {
 async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for carrier in &case.carriers {
-        if let Some(id) = named::of(db, &carrier.id).await? {
-            found.push((carrier.id.clone(), id));
-        }
+        let ids = named::of(db, &carrier.id).await?.into_iter();
+        found.extend(ids.map(|id| (carrier.id.clone(), id)));
     }
     Ok(found)
 }
@@ -292,7 +294,7 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
             })
     };
     let open = case.may_be_made();
-    let attempt = open.iter().find(about);
+    let attempt = open.iter().filter(|one| is_other(one, &item.payout_item_id)).find(about);
     let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
     Ok(Ok(attempt.and_then(|attempt| made(attempt, said, &item.payout_item_id, &batch_id))))
 }
@@ -305,7 +307,7 @@ async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, Str
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
     let mut last = Ok(None);
-    for attempt in case.may_be_made() {
+    for attempt in case.may_be_made().into_iter().filter(|one| is_other(one, id)) {
         let is_named = named
             .iter()
             .any(|(carrier, object)| Some(carrier) == attempt.submission.as_ref() && object == id);
@@ -378,12 +380,15 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     for attempt in case.open() {
         // What has no request was never sent, and calling back moves no money whatever becomes of it.
         let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };
-        let batch = named_by_events.iter().find(|(of, _)| *of == carrier.id).map(|(_, id)| id.clone());
         let looked = match carrier.vendor {
             Vendor::Stripe => stripe_has(work, &case, attempt).await?,
             Vendor::PayPal => {
-                let batch = batch.or_else(|| carrier.vendor_id.clone());
-                paypal_has(work, (&case.transaction, carrier), batch).await?
+                let batches = batches_of(attempt, carrier, &named_by_events);
+                let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
+                if batches.is_empty() && !holds {
+                    continue;
+                }
+                paypal_has(work, (&case.transaction, carrier), batches).await?
             }
         };
         match looked {
@@ -460,7 +465,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
         // It may be with the payee, or back with us, without anybody having been told.
         let looked = settle::look(work, id).await?;
-        let looked = looked.max(payouts_again(work, id).await?);
+        let looked = looked.max(bank_payouts::look_again(work, id).await?);
         if looked == Outcome::NotAnswered {
             ask::known(looked)?;
         }
@@ -484,65 +489,9 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
 }
 
-/// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
-/// made: those that people have called not made, and those that were absent when they were looked for. One that is out after
-/// all is a contradiction: the money that lies there is another payment's.
-///
-/// # Errors
-/// When the database does not answer.
-pub(super) async fn payouts_again(work: &Work, id: TransactionId) -> Result<Outcome> {
-    let case = Case::read(&mut work.app.store.read().await?, id).await?;
-    let of = &case.transaction;
-    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
-    let unproven = |one: &&Attempt| {
-        let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
-        failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
-    };
-    let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
-    if suspects.is_empty() {
-        return Ok(Outcome::Through);
-    }
-    let (Some(stripe), Some(account)) =
-        (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
-    else {
-        return Ok(Outcome::NotAnswered);
-    };
-    if !stripe.may_have(of.vendor_account.as_deref()) {
-        return Ok(Outcome::NotAnswered);
-    }
-    let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
-        Ok(shown) => shown,
-        Err(ReadError::Missing | ReadError::Refused { .. }) => return Ok(Outcome::NotShown),
-        Err(_) => return Ok(Outcome::NotAnswered),
-    };
-    let (mut looked, mut heard) = (Outcome::Through, Vec::new());
-    for attempt in suspects {
-        match shown.out((&case, attempt)) {
-            Has::Nothing => {}
-            Has::NotSaid => looked = Outcome::NotShown,
-            Has::It => heard.push(Heard {
-                transaction: id,
-                attempt: attempt.id,
-                fact: Fact::FoundAfterAll(Leg::Payout),
-                vendor_id: None,
-                submission: None,
-                source: "poll",
-                detail: Some("Stripe shows a bank payout that carries this attempt".to_owned()),
-                event_id: None,
-            }),
-        }
-    }
-    if !heard.is_empty() {
-        let app = &work.app;
-        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
-        app.nudge.tell_watchers();
-    }
-    Ok(looked)
-}
-
 /// What the vendor shows of an attempt's money.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Has {
+pub(super) enum Has {
     /// It is out, or may be yet.
     It,
     /// It was asked, and it shows that there is none.
@@ -552,12 +501,12 @@ enum Has {
 }
 
 impl Has {
-    fn any(out: bool) -> Self {
+    pub(super) fn any(out: bool) -> Self {
         if out { Self::It } else { Self::Nothing }
     }
 }
 
-type Shown = std::result::Result<Has, ReadError>;
+pub(super) type Shown = std::result::Result<Has, ReadError>;
 
 async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
@@ -568,7 +517,8 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
     let stripe = &stripe.client;
     Ok(match attempt.leg {
         Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
-            let mut stands = all.iter().filter(|one| one.amount_reversed_units < one.amount_units);
+            let other = all.iter().filter(|one| is_other(attempt, &one.id));
+            let mut stands = other.filter(|one| one.amount_reversed_units < one.amount_units);
             Has::any(stands.any(|one| {
                 let mark = one.metadata.get("attempt");
                 mark == Some(&ours) || case.is_lost(&one.id, mark)
@@ -582,7 +532,8 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
         },
         Leg::Reversal => match case.reversed(attempt) {
             Some(transfer) => stripe.reversals(transfer).await.map(|all| {
-                let mut marks = all.iter().filter_map(|one| one.metadata.get("attempt"));
+                let other = all.iter().filter(|one| is_other(attempt, &one.id));
+                let mut marks = other.filter_map(|one| one.metadata.get("attempt"));
                 Has::any(marks.any(|attempt| *attempt == ours))
             }),
             None => Ok(Has::NotSaid),
@@ -591,83 +542,46 @@ async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown
     })
 }
 
-/// The bank payouts of an account, and the events of Stripe's that name the keys they were made under.
-struct Payouts {
-    all: Vec<bank::Payout>,
-    created: Vec<StripeEvent>,
+/// Whether an object is another one than the books hold of an attempt. Of one that has ended they hold none.
+pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
+    attempt.state.ended()
+        || attempt.state == AttemptState::Review
+        || attempt.vendor_id.as_deref() != Some(object)
 }
 
-impl Payouts {
-    async fn read(
-        stripe: &Stripe,
-        account: &ConnectedAccount,
-        since: i64,
-    ) -> std::result::Result<Self, ReadError> {
-        let created = stripe.payout_created_events(account, since).await?;
-        Ok(Self { all: stripe.payouts_since(account, since).await?, created })
-    }
-
-    /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
-    fn named(&self, (case, attempt): (&Case, &Attempt)) -> Option<&String> {
-        let key = &case.carrier(attempt)?.key;
-        self.created.iter().find(|event| event.idempotency_key.as_ref() == Some(key))?.object_id.as_ref()
-    }
-
-    /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names
-    /// by our key: the payee can write over the first, but not over the others.
-    fn out(&self, of: (&Case, &Attempt)) -> Has {
-        let ours = of.1.id.to_string();
-        let named = self.named(of);
-        let is_it = |one: &&bank::Payout| {
-            one.metadata.get("attempt") == Some(&ours)
-                || named == Some(&one.id)
-                || of.1.vendor_id.as_ref() == Some(&one.id)
-                || (one.metadata.get("transaction") == Some(&of.0.transaction.id.to_string())
-                    && of.0.is_lost(&one.id, one.metadata.get("attempt")))
-        };
-        let over = |one: &bank::Payout| {
-            matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
-        };
-        let found: Vec<&bank::Payout> = self.all.iter().filter(is_it).collect();
-        // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
-        // knows, nothing is said of ours.
-        let hidden = named.is_some_and(|named| found.iter().all(|one| one.id != *named));
-        let net = Some(of.0.transaction.terms.net);
-        let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
-        if hidden || found.iter().any(|one| odd(one)) {
-            return Has::NotSaid;
-        }
-        Has::any(found.into_iter().any(|one| !over(one)))
-    }
+/// The batches that PayPal is asked about for an attempt: those that our key is known or said to have. Of one that has not
+/// ended only others than the one that the books hold.
+fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(String, String)]) -> Vec<String> {
+    let said = named.iter().filter(|(of, _)| *of == carrier.id).map(|(_, id)| id);
+    let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
+    let all: BTreeSet<&String> = said.chain(carrier.vendor_id.as_ref()).collect();
+    all.into_iter().filter(|id| holds || Some(*id) != carrier.vendor_id.as_ref()).cloned().collect()
 }
 
-/// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
-async fn named_payout(
-    stripe: &Stripe,
-    account: &ConnectedAccount,
-    (case, attempt): (&Case, &Attempt),
-) -> std::result::Result<Option<String>, ReadError> {
-    let created = stripe.payout_created_events(account, case.since()).await?;
-    Ok(Payouts { all: Vec::new(), created }.named((case, attempt)).cloned())
-}
-
-/// PayPal can be looked through only by the batch's own id: the one that our key is known or said to have.
+/// PayPal can be looked through only by the batches' own ids. Without one nothing is said of what it may have.
 async fn paypal_has(
     work: &Work,
     (of, carrier): (&Transaction, &Submission),
-    batch: Option<String>,
+    batches: Vec<String>,
 ) -> Result<Shown> {
-    let Some(batch) = batch else { return Ok(Ok(Has::NotSaid)) };
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    let sent = send::item_ids(carrier).len();
-    Ok(paypal
-        .client
-        .batch(&batch)
-        .await
-        .and_then(|batch| has_in(&batch, &of.id.to_string(), sent, |item| settle::about_ours(of, item))))
+    let (sent, ours) = (send::item_ids(carrier).len(), of.id.to_string());
+    let mut shown = if batches.is_empty() { Has::NotSaid } else { Has::Nothing };
+    for batch in batches {
+        let batch = match paypal.client.batch(&batch).await {
+            Ok(batch) => batch,
+            Err(error) => return Ok(Err(error)),
+        };
+        match has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)) {
+            Ok(Has::Nothing) => {}
+            Ok(Has::NotSaid) => shown = Has::NotSaid,
+            told @ (Ok(Has::It) | Err(_)) => return Ok(told),
+        }
+    }
+    Ok(Ok(shown))
 }
 
 /// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that

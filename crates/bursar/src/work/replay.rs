@@ -409,6 +409,11 @@ fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fa
 /// The object that an event is about, by the vendor's id, and what its bytes say of it.
 fn said_by(body: &[u8]) -> Option<(String, Vec<Fact>)> {
     if let Some(payout) = vendors::stripe::event::payout(body) {
+        // What fetches a payout back is the end of that one.
+        if let Some(original) = payout.original_payout.clone() {
+            let back = bank::has_fetched(&payout).then(|| Fact::PayoutFailed(bank::fetched_back()));
+            return Some((original, back.into_iter().collect()));
+        }
         let fact = bank::fact(&payout);
         return Some((payout.id, fact.into_iter().collect()));
     }

@@ -13,7 +13,6 @@ use payout::transaction::{Fact, Leg, Reason};
 use tokio::sync::mpsc;
 use vendors::http::{Kept, Received};
 use vendors::paypal::PayPal;
-use vendors::paypal::batch::BatchAccepted;
 use vendors::stripe::{Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
 
@@ -21,7 +20,7 @@ use super::calls::Calls;
 use super::clients::Connected;
 use super::leases::{self, LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, aside, begin, chunks, last_gates, unfunded};
+use super::{Death, Done, Work, aside, begin, chunks, last_gates, named, to_paypal, unfunded};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
@@ -35,6 +34,8 @@ use crate::transact;
 const NEEDED_US: i64 = 22_000_000;
 /// The wait of what is not sent because its vendor does not answer.
 const AGAIN_US: i64 = 1_000_000;
+/// The shortest wait of what is not sent because its vendor does not say what time it is there.
+const SOON_US: i64 = 500_000;
 /// What has waited longer than this for its turn asks the gates once more: a hold that somebody has placed meanwhile holds.
 const GATES_US: i64 = 2_000_000;
 /// How many submissions one pass leases; when they are paced, no more than go out while the lease is young.
@@ -183,6 +184,9 @@ impl Wire<'_> {
     /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
     async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
+        if let Some(unsent) = self.age_unknown(&submission, kind).await {
+            return unsent;
+        }
         if let (Some(pace), Some(kind)) = (&self.work.pace, kind) {
             pace.turn(kind).await;
         }
@@ -216,12 +220,14 @@ impl Wire<'_> {
             (Vendor::Stripe, Some(stripe), _) => {
                 to_stripe(self.work, &stripe.client.keeping(&kept), &submission, &request).await
             }
-            (Vendor::PayPal, _, Some(paypal)) if kind == Some(MoneyKind::Cancel) => {
-                (cancel(self.work, &paypal.client.keeping(&kept), &submission, &request).await, None)
-            }
-            (Vendor::PayPal, _, Some(paypal)) => {
-                to_paypal(self.work, &paypal.client.keeping(&kept), &submission, &request).await
-            }
+            (Vendor::PayPal, _, Some(paypal)) if kind == Some(MoneyKind::Cancel) => (
+                to_paypal::cancel(self.work, &paypal.client.keeping(&kept), &submission, &request).await,
+                None,
+            ),
+            (Vendor::PayPal, _, Some(paypal)) => (
+                to_paypal::batch(self.work, &paypal.client.keeping(&kept), &submission, &request).await,
+                None,
+            ),
             (Vendor::Stripe | Vendor::PayPal, _, _) => {
                 let again = sent_at + self.work.app.config.longest_wait_us();
                 return unsent(submission, again);
@@ -230,6 +236,29 @@ impl Wire<'_> {
         let raw = kept.take();
         self.learn(&submission, &judged, raw.is_some());
         Answered { submission, judged, fact, sent_at, raw, waits: Vec::new() }
+    }
+
+    /// How old a key is that may have been used is told by our clock, which may have been set while the vendor was silent. So
+    /// the vendor is first asked something harmless, whose answer tells the time there; without an answer nothing is sent.
+    async fn age_unknown(&self, of: &Submission, kind: Option<MoneyKind>) -> Option<Answered> {
+        let (work, now, since) = (self.work, self.work.app.clock.now(), of.last_sent_at.unwrap_or(0));
+        let fresh = |now| work.clients.skew().is_fresh(of.vendor.as_str(), since, now);
+        if of.doubts == 0 || kind == Some(MoneyKind::Cancel) || fresh(now) {
+            return None;
+        }
+        let asked = match (of.vendor, &self.stripe, &self.paypal) {
+            (Vendor::Stripe, Some(stripe), _) => {
+                work.ask(of.vendor, stripe.client.balance(None)).await.map(drop)
+            }
+            (Vendor::PayPal, _, Some(paypal)) => {
+                work.ask(of.vendor, paypal.client.webhooks()).await.map(drop)
+            }
+            (Vendor::Stripe | Vendor::PayPal, _, _) => return None,
+        };
+        let silent = matches!(asked, Err(ReadError::Unreachable(_))) && !fresh(work.app.clock.now());
+        // As long as it has waited already, within the usual bounds.
+        let wait = (now - since).clamp(SOON_US, work.app.config.longest_wait_us().max(SOON_US));
+        silent.then(|| unsent(of.clone(), now + wait))
     }
 
     /// Whether the vendor answered at all, for its breaker. What is asked after an answer can be in doubt though the vendor
@@ -308,82 +337,6 @@ async fn to_stripe(
     }
 }
 
-async fn to_paypal(
-    work: &Work,
-    paypal: &PayPal,
-    of: &Submission,
-    request: &MoneyRequest,
-) -> (Judged, Option<Fact>) {
-    let outcome = paypal.send_batch(request).await;
-    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
-    let judged = match outcome {
-        Outcome::Accepted(BatchAccepted::Created { payout_batch_id, .. }) => {
-            Judged::accepted(of, &payout_batch_id, "accepted")
-        }
-        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: Some(id) }) => {
-            adopt(paypal, of, request, &id, now, longest).await
-        }
-        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
-            Judged::review(of, "PayPal says that it has this batch but not under which id")
-        }
-        Outcome::Rejected(rejection) => verdict::paypal_refusal(of, &rejection, now),
-        Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),
-    };
-    (judged, None)
-}
-
-/// Asks for an unclaimed item back, then fetches it: whatever the answer was, the item says what became of it.
-async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
-    let outcome = paypal.send_cancel(request).await;
-    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
-    match &outcome {
-        Outcome::Unknown(doubt) if !doubt.why.may_have_executed() => {
-            return verdict::paypal_doubt(of, doubt, now, longest);
-        }
-        Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => {}
-    }
-    let item = vendors::paypal::batch::canceled_item(request);
-    let fetched = paypal.item(item).await.map(|item| item.status);
-    verdict::cancellation(of, item, &outcome, &fetched, (work.app.clock.now(), longest))
-}
-
-/// PayPal has a batch under our key. It is ours only if it holds what we sent, item for item.
-async fn adopt(
-    client: &vendors::paypal::PayPal,
-    of: &Submission,
-    request: &MoneyRequest,
-    id: &str,
-    now: i64,
-    longest: i64,
-) -> Judged {
-    let later = |detail: String| {
-        verdict::paypal_doubt(of, &vendors::Doubt::new(vendors::Why::NoAnswer, detail), now, longest)
-    };
-    match client.batch(id).await {
-        // A batch that PayPal has only just taken may not list its items yet.
-        Ok(batch)
-            if batch.items.len() < item_ids(of).len()
-                && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") =>
-        {
-            later(format!("the batch {id} does not list all of its items yet"))
-        }
-        // A batch that PayPal refused may hold no items at all; the poll fails every one of them.
-        Ok(batch) if batch.items.is_empty() && vendors::paypal::batch::batch_refusal(&batch).is_some() => {
-            Judged::accepted(of, id, "found")
-        }
-        Ok(batch) => match vendors::paypal::batch::difference(request, &batch) {
-            None => Judged::accepted(of, id, "found"),
-            Some(difference) => {
-                Judged::review(of, format!("the batch {id} under our key is not what we sent: {difference}"))
-            }
-        },
-        Err(error) => {
-            let judged = later(format!("the batch {id} could not be read: {error}"));
-            Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged }
-        }
-    }
-}
-
 /// Records verdicts. A record that cannot be worked on holds up only itself: the others of its set are recorded in ever
 /// smaller parts, and it is set aside, still in doubt when it was sent.
 pub(super) async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
@@ -420,6 +373,7 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
         let outcomes: Vec<submissions::Outcome> =
             answered.iter().map(|answer| outcome(answer, now)).collect();
         let held = submissions::record(tx, &outcomes).await?;
+        store::named::name(tx, &unheld(answered, &held), now).await?;
         let elsewhere = answered.iter().filter(|one| one.judged.why == Code::OtherVendorAccount.as_str());
         let elsewhere: Vec<String> = elsewhere.map(|one| one.submission.id.clone()).collect();
         evidence::keep(tx, &raw_answers(app, answered, &held, now)).await?;
@@ -457,6 +411,14 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
     app.nudge.intake.ring();
     app.nudge.settle.ring();
     Ok(())
+}
+
+/// What a vendor accepted of submissions that are not held any more: an event may have told of another object under the same
+/// key while this answer was on its way, so it is looked at like one that an event names.
+fn unheld(answered: &[Answered], held: &[String]) -> Vec<(String, String)> {
+    let lost =
+        answered.iter().filter(|one| !held.contains(&one.submission.id) && named::names(&one.submission));
+    lost.filter_map(|one| Some((one.submission.id.clone(), one.judged.accepted_as()?.to_owned()))).collect()
 }
 
 /// The payments that the vendor was looked through for, after the database was put back, and shows nothing of. That it shows

@@ -15,12 +15,23 @@ use crate::clock::Clock;
 const ALARM_US: i64 = 30_000_000;
 /// From here on nothing is called absent.
 const TOO_MUCH_US: i64 = 60_000_000;
+/// For so long what was measured is believed: a clock can be set at any moment.
+const FRESH_US: i64 = 60_000_000;
 /// A `Date` names a second and may be written at its beginning or its end.
 const SECOND_US: i64 = 1_000_000;
 
 /// What was measured last. Cloning shares it.
 #[derive(Clone, Default)]
-pub struct Skew(Arc<Mutex<HashMap<&'static str, i64>>>);
+pub struct Skew(Arc<Mutex<HashMap<&'static str, Measured>>>);
+
+/// One measurement.
+#[derive(Clone, Copy, Default)]
+struct Measured {
+    /// By how much our clock was ahead.
+    us: i64,
+    /// When, by our clock.
+    at: i64,
+}
 
 impl Skew {
     /// Whoever compares the clock with the one that is named.
@@ -31,14 +42,16 @@ impl Skew {
             clock: Arc::new(move || clock.now()),
             told: Arc::new(move |asked_at, answered_at, date| {
                 if let Some(theirs) = crate::clock::http_date(date) {
-                    skew.measured(named, between(asked_at, answered_at, theirs));
+                    skew.measured(named, between(asked_at, answered_at, theirs), answered_at);
                 }
             }),
         }
     }
 
-    fn measured(&self, named: &'static str, us: i64) {
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(named, us).unwrap_or(0);
+    fn measured(&self, named: &'static str, us: i64, at: i64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.insert(named, Measured { us, at }).unwrap_or_default().us;
+        drop(all);
         if let Ok(seconds) = i32::try_from(us / SECOND_US) {
             metrics::gauge!("bursar_clock_skew_seconds", "vendor" => named).set(f64::from(seconds));
         }
@@ -57,7 +70,18 @@ impl Skew {
     /// vendor has answered anything.
     #[must_use]
     pub fn of(&self, named: &str) -> Option<i64> {
+        self.last(named).map(|last| last.us)
+    }
+
+    fn last(&self, named: &str) -> Option<Measured> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(named).copied()
+    }
+
+    /// Whether a vendor has said what time it is there since that moment, and within the last minute. What was measured earlier
+    /// says nothing of a clock that may have been set since.
+    #[must_use]
+    pub fn is_fresh(&self, named: &str, since: i64, now: i64) -> bool {
+        self.last(named).is_some_and(|last| last.at >= since && (now - last.at).abs() <= FRESH_US)
     }
 
     /// By how much our clock is behind a vendor's, in microseconds; 0 where it is not. By such a clock a key seems younger
@@ -106,9 +130,20 @@ mod tests {
         let skew = Skew::default();
         assert_eq!(skew.behind("stripe"), 0);
         for (ahead, behind) in [(-3_600 * S, 3_600 * S), (3_600 * S, 0)] {
-            skew.measured("stripe", ahead);
+            skew.measured("stripe", ahead, 0);
             assert_eq!(skew.behind("stripe"), behind);
         }
+    }
+
+    #[test]
+    fn what_was_measured_before_or_long_ago_is_not_fresh() {
+        let skew = Skew::default();
+        assert!(!skew.is_fresh("stripe", 0, 0));
+        skew.measured("stripe", 0, 100 * S);
+        assert!(skew.is_fresh("stripe", 100 * S, 160 * S));
+        assert!(!skew.is_fresh("stripe", 101 * S, 160 * S), "before the doubt");
+        assert!(!skew.is_fresh("stripe", 0, 161 * S), "long ago");
+        assert!(!skew.is_fresh("stripe", 0, 39 * S), "the clock was set back");
     }
 
     #[test]
@@ -116,7 +151,7 @@ mod tests {
         let skew = Skew::default();
         assert!(!skew.too_much("stripe") && skew.of("stripe").is_none());
         for (us, too_much) in [(60 * S, false), (61 * S, true), (-61 * S, true), (0, false)] {
-            skew.measured("stripe", us);
+            skew.measured("stripe", us, 0);
             assert_eq!((skew.of("stripe"), skew.too_much("stripe")), (Some(us), too_much));
             assert!(!skew.too_much("paypal"));
         }

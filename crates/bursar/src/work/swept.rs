@@ -247,8 +247,13 @@ pub(super) async fn by_schedule(
     since: i64,
     mut traces: Vec<Trace>,
 ) -> std::result::Result<BySchedule, ReadError> {
-    let all = stripe.payouts_since(account, since).await?.into_iter();
-    let mut automatic: Vec<bank::Payout> = all.filter(|payout| payout.automatic).collect();
+    let all = stripe.payouts_since(account, since).await?;
+    for payout in all.iter().filter(|payout| payout.fetched_back) {
+        // What came back of a payout of ours comes back under the id of the one that fetched it.
+        let own = traces.iter_mut().filter(|trace| trace.own.contains(&payout.id));
+        own.for_each(|trace| trace.own.extend(payout.reversed_by.clone()));
+    }
+    let mut automatic: Vec<bank::Payout> = all.into_iter().filter(|payout| payout.automatic).collect();
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
     let (mut found, mut in_progress) = (HashMap::new(), false);
     for payout in automatic {
@@ -271,6 +276,7 @@ pub(super) async fn by_schedule(
             } else {
                 found.remove(&trace.of);
                 trace.shared.push(payout.id.clone());
+                trace.shared.extend(payout.reversed_by.clone());
             }
         }
     }

@@ -113,6 +113,20 @@ impl Judged {
         Self::new(of, Verdict::Accepted(vendor_id.to_owned()), how, vendor_id)
     }
 
+    /// Under which id the vendor has it, where it has.
+    #[must_use]
+    pub fn accepted_as(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Accepted(id) => Some(id),
+            Verdict::Refused(_)
+            | Verdict::RefusedFor(..)
+            | Verdict::Stopped(_)
+            | Verdict::Again { .. }
+            | Verdict::Look(_)
+            | Verdict::Review => None,
+        }
+    }
+
     /// A person must find out.
     #[must_use]
     pub fn review(of: &Submission, detail: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 //! so the books and the payee's next claim are looked at one by one.
 
 mod by_hand;
+mod made_twice;
 
 use std::sync::Arc;
 use std::time::Duration;

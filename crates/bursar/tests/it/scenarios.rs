@@ -21,6 +21,12 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    bank_mended_unheard,
+    clock_set_back_in_an_outage,
+    denied_and_made_by_the_same_key,
+    made_twice,
+    named_while_not_shown,
+    payout_reversed,
     put_back_half_a_batch_is_listed,
     put_back_a_lost_batch_lists_its_items_late,
     put_back_then_returned,

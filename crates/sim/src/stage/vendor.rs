@@ -33,19 +33,11 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         }
         ("mend", [who]) => world.simulator.mend(destination(world, cast, who).await?.address()),
         ("drain", [who]) => world.simulator.drain(destination(world, cast, who).await?.address(), "USD"),
-        ("reverse", [who, part @ ..]) => {
+        ("reverse" | "reverse-payout", [who, what @ ..]) => {
             let transaction = cast.transaction(world, who).await?;
-            let part = match part.first() {
-                Some(value) => Some(units(
-                    simulator::Vendor::Stripe,
-                    check::money(value, transaction.terms.net.currency.code())?,
-                )),
-                None => None,
-            };
-            if !world.simulator.reverse(&transaction.id.to_string(), part) {
-                return Err("there is no transfer to reverse".to_owned());
-            }
+            reversed(world, &transaction, first, what)?;
         }
+        ("keys", ["forgotten"]) => world.simulator.forget_keys(),
         ("fees" | "items" | "lists" | "pages", [how]) => shown(world, first, how)?,
         ("set-aside", [who]) => set_aside(world, cast, who).await?,
         ("close-bank", [who, currency]) => {
@@ -92,6 +84,21 @@ pub async fn line(world: &World, cast: &Cast, first: &str, rest: &[&str]) -> Out
         _ => return Err("this line cannot be read".to_owned()),
     }
     Ok(())
+}
+
+/// Somebody reverses a transfer or a bank payout of a payment in Stripe's dashboard.
+fn reversed(world: &World, of: &Transaction, word: &str, what: &[&str]) -> Outcome {
+    let (id, stripe) = (of.id.to_string(), simulator::Vendor::Stripe);
+    let done = match (word, what) {
+        ("reverse-payout", _) => world.simulator.reverse_payout(&id),
+        (_, ["first"]) => world.simulator.reverse_first(&id),
+        (_, [value, ..]) => {
+            let part = units(stripe, check::money(value, of.terms.net.currency.code())?);
+            world.simulator.reverse(&id, Some(part))
+        }
+        (_, []) => world.simulator.reverse(&id, None),
+    };
+    if done { Ok(()) } else { Err("there is nothing of it to reverse".to_owned()) }
 }
 
 /// How much of what they have the vendors show.

@@ -84,6 +84,11 @@ struct Refusal {
 type Outcome = Result<(u16, Value), Refusal>;
 
 impl PayPal {
+    pub(crate) fn forget_keys(&mut self) {
+        self.sender_batch_ids.clear();
+        self.request_ids.clear();
+    }
+
     pub(crate) fn new(options: &Options) -> Self {
         PayPal {
             batches: Table::default(),

@@ -84,6 +84,10 @@ struct KeptAnswer {
 type Outcome = Result<Value, Refusal>;
 
 impl Stripe {
+    pub(crate) fn forget_keys(&mut self) {
+        self.kept = Kept::default();
+    }
+
     pub(crate) fn new(options: &Options) -> Self {
         let mut stripe = Stripe {
             accounts: BTreeMap::new(),
@@ -252,6 +256,7 @@ fn route(world: &mut World, call: &Call<'_>, method: &str, path: &str) -> Outcom
         ("GET", ["payouts", id]) => payout::read(world, call, id),
         ("POST", ["payouts", id]) => payout::update(world, call, id),
         ("POST", ["payouts", id, "cancel"]) => payout::cancel(world, call, id),
+        ("POST", ["payouts", id, "reverse"]) => payout::reverse(world, call, id),
         ("GET", ["account"]) => account::read_own(world, call),
         ("POST", ["accounts"]) => account::create(world, call),
         ("GET", ["accounts"]) => account::list(world, call),

@@ -3,7 +3,10 @@
 //!
 //! A payout without `Stripe-Account` pays the platform's own bank, as at Stripe; the books show it.
 //!
-//! Not here: instant payouts to cards, reversals of payouts.
+//! A payout that was reversed stays paid, and another one, of the same amount below zero, fetches it back: once that one is
+//! paid, the money is in the balance again.
+//!
+//! Not here: instant payouts to cards.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +41,10 @@ pub(crate) struct Payout {
     source_type: String,
     metadata: BTreeMap<String, String>,
     key: Option<String>,
+    /// The payout that this one fetches back.
+    pub(crate) original: Option<String>,
+    /// The payout that fetches this one back.
+    reversed_by: Option<String>,
     created_at: i64,
     arrival_at: i64,
 }
@@ -120,6 +127,8 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         source_type: form.text("source_type").unwrap_or_else(|| "card".to_owned()),
         metadata,
         key: call.key.map(str::to_owned),
+        original: None,
+        reversed_by: None,
         created_at: call.now,
         arrival_at: call.now,
     };
@@ -180,6 +189,80 @@ pub(crate) fn cancel(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(announce(world, &cause, position, "payout.canceled", None))
 }
 
+/// Asks the bank to give a paid payout back.
+pub(crate) fn reverse(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
+    call.form.only(&["metadata"])?;
+    let position = own(world, call, id)?;
+    let metadata = call.form.metadata(&BTreeMap::new())?;
+    let payout = world.stripe.payouts.at(position);
+    if payout.status != "paid" || payout.reversed_by.is_some() || payout.original.is_some() {
+        let message = "Only payouts that are paid, and were not reversed before, can be reversed.";
+        return Err(Refusal::definite("payout_not_reversible", message));
+    }
+    Ok(fetch_back(world, &Cause::of(call), position, metadata, call.now))
+}
+
+/// The owner of an account has the newest paid payout of a payment reversed in their dashboard. Answers whether there was one.
+pub(crate) fn reverse_in_dashboard(world: &mut World, transaction: &str, now: i64) -> bool {
+    let of_it = |payout: &Payout| payout.transaction() == Some(transaction) && payout.status == "paid";
+    let found = world.stripe.payouts.rows().iter().rposition(|one| of_it(one) && one.reversed_by.is_none());
+    if let Some(position) = found {
+        fetch_back(world, &Cause::itself(now), position, BTreeMap::new(), now);
+    }
+    found.is_some()
+}
+
+fn fetch_back(
+    world: &mut World,
+    cause: &Cause,
+    position: usize,
+    metadata: BTreeMap<String, String>,
+    now: i64,
+) -> Value {
+    let whole = world.options.pace.stripe_payout_us;
+    let id = world.ids.stripe("po");
+    let payout = world.stripe.payouts.at_mut(position);
+    payout.reversed_by = Some(id.clone());
+    let account = payout.account.clone();
+    let reversing = Payout {
+        id: id.clone(),
+        account: account.clone(),
+        amount: -payout.amount,
+        currency: payout.currency.clone(),
+        status: "pending",
+        automatic: false,
+        movement: String::new(),
+        failure_movement: None,
+        failure: None,
+        description: None,
+        statement_descriptor: None,
+        method: payout.method.clone(),
+        source_type: payout.source_type.clone(),
+        metadata,
+        key: None,
+        original: Some(payout.id.clone()),
+        reversed_by: None,
+        created_at: now,
+        arrival_at: now + whole,
+    };
+    announce(world, cause, position, "payout.updated", Some(json!({"reversed_by": null})));
+    for (wait, step) in [(whole / 2, Step::Leave), (whole, Step::Arrive)] {
+        world.agenda.write(now + wait, Due::Payout { id: id.clone(), step });
+    }
+    let position = world.stripe.payouts.add(&id, &[format!("account={account}")], reversing);
+    announce(world, cause, position, "payout.created", None)
+}
+
+/// The bank has given a payout back.
+fn fetched(world: &mut World, position: usize, at: i64) {
+    let payout = world.stripe.payouts.at(position);
+    let (id, account) = (payout.id.clone(), payout.account.clone());
+    let (currency, amount) = (payout.currency.clone(), -payout.amount);
+    let movement = Movement::record(world, &account, &currency, amount, ("payout", &id), at);
+    world.stripe.pay_in(&account, &currency, amount, Place::Available);
+    world.stripe.payouts.at_mut(position).movement = movement;
+}
+
 /// Takes one step of a payout's way, unless something else has ended it meanwhile.
 pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
     let Some(position) = world.stripe.payouts.position(id) else { return };
@@ -194,6 +277,9 @@ pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
         }
         Step::Arrive if moving => {
             world.stripe.payouts.at_mut(position).status = "paid";
+            if world.stripe.payouts.at(position).original.is_some() {
+                fetched(world, position, at);
+            }
             announce(world, &cause, position, "payout.paid", None);
             if world.stripe.payouts.at(position).automatic {
                 announce(world, &cause, position, "payout.reconciliation_completed", None);
@@ -259,6 +345,8 @@ pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64
         source_type: "card".to_owned(),
         metadata: BTreeMap::new(),
         key: None,
+        original: None,
+        reversed_by: None,
         created_at: at,
         arrival_at: at,
     };
@@ -417,10 +505,10 @@ impl Payout {
             "livemode": live,
             "metadata": self.metadata,
             "method": self.method,
-            "original_payout": null,
+            "original_payout": self.original,
             "payout_method": null,
             "reconciliation_status": reconciliation,
-            "reversed_by": null,
+            "reversed_by": self.reversed_by,
             "source_type": self.source_type,
             "statement_descriptor": self.statement_descriptor,
             "status": self.status,
@@ -434,13 +522,16 @@ impl Payout {
         self.metadata.get("transaction").map(String::as_str)
     }
 
+    /// In our books one that was fetched back has failed, and the one that fetched it is none.
     pub(crate) fn line(&self, stripe: &Stripe) -> PayoutLine {
+        let back = |id: &String| stripe.payouts.position(id).map(|at| stripe.payouts.at(at).status);
+        let back = self.reversed_by.as_ref().and_then(back) == Some("paid");
         PayoutLine {
             id: self.id.clone(),
             account: (self.account != PLATFORM).then(|| self.account.clone()),
             currency: self.currency.clone(),
             amount: self.amount,
-            status: self.status.to_owned(),
+            status: if back { "failed" } else { self.status }.to_owned(),
             failure_code: self.failure.map(|failure| failure.code.to_owned()),
             automatic: self.automatic,
             settles: stripe.groups_taken_by(&self.id),

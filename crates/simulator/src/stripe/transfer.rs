@@ -247,14 +247,28 @@ pub(crate) fn reverse(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     Ok(shown)
 }
 
+/// Which transfer of a group.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    First,
+    Newest,
+}
+
 /// Somebody reverses the transfer of a group in Stripe's dashboard, wholly or in part. Where the connected balance does
 /// not cover it, it becomes negative, as Stripe lets a platform that answers for its accounts do.
-pub(crate) fn reverse_in_dashboard(world: &mut World, group: &str, part: Option<i64>, now: i64) -> bool {
-    let rows = world.stripe.transfers.rows();
-    let stands = |transfer: &Transfer| transfer.amount_reversed < transfer.amount;
-    let Some(transfer) = rows.iter().rfind(|one| one.group.as_deref() == Some(group) && stands(one)) else {
-        return false;
+pub(crate) fn reverse_in_dashboard(
+    world: &mut World,
+    group: &str,
+    (which, part): (Which, Option<i64>),
+    now: i64,
+) -> bool {
+    let of_group = |one: &&Transfer| one.group.as_deref() == Some(group) && one.amount_reversed < one.amount;
+    let mut standing = world.stripe.transfers.rows().iter().filter(of_group);
+    let found = match which {
+        Which::First => standing.next(),
+        Which::Newest => standing.next_back(),
     };
+    let Some(transfer) = found else { return false };
     let (id, account, currency) =
         (transfer.id.clone(), transfer.destination.clone(), transfer.currency.clone());
     let left = transfer.amount - transfer.amount_reversed;

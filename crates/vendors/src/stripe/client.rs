@@ -160,15 +160,21 @@ impl Stripe {
         self.list(&["transfers", transfer, "reversals"], &[], None).await
     }
 
-    /// One payout (`po_…`) of a connected account.
+    /// One payout (`po_…`) of a connected account; where it was reversed, with whether it has come back.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn payout(&self, account: &ConnectedAccount, id: &str) -> Result<Payout, ReadError> {
-        self.get(&["payouts", id], &[], Some(account)).await
+        let mut found: Payout = self.get(&["payouts", id], &[], Some(account)).await?;
+        if let Some(reversing) = &found.reversed_by {
+            let reversing: Payout = self.get(&["payouts", reversing], &[], Some(account)).await?;
+            found.fetched_back = payout::has_fetched(&reversing);
+        }
+        Ok(found)
     }
 
-    /// Every payout of a connected account made at or after this Unix second.
+    /// Every payout of a connected account made at or after this Unix second, and of each that was reversed whether it has come
+    /// back. Those that fetch others back are left out: they pay nobody.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -178,7 +184,23 @@ impl Stripe {
         created_gte_unix: i64,
     ) -> Result<Vec<Payout>, ReadError> {
         let since = created_gte_unix.to_string();
-        self.list(&["payouts"], &[("created[gte]", &since)], Some(account)).await
+        let mut all: Vec<Payout> =
+            self.list(&["payouts"], &[("created[gte]", &since)], Some(account)).await?;
+        let reversing = |one: &Payout| Some((one.id.clone(), payout::has_fetched(one)));
+        let fetching = all.iter().filter(|one| one.original_payout.is_some());
+        let fetched: HashMap<String, bool> = fetching.filter_map(reversing).collect();
+        for one in all.iter_mut().filter(|one| one.reversed_by.is_some()) {
+            let by = one.reversed_by.clone().unwrap_or_default();
+            one.fetched_back = match fetched.get(&by) {
+                Some(fetched) => *fetched,
+                None => {
+                    let by: Payout = self.get(&["payouts", &by], &[], Some(account)).await?;
+                    payout::has_fetched(&by)
+                }
+            };
+        }
+        all.retain(|one| one.original_payout.is_none());
+        Ok(all)
     }
 
     /// The `payout.created` events of an account since a Unix second. Their key proves which payout is ours.

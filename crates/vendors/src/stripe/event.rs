@@ -27,6 +27,8 @@ pub struct Event {
     pub object: String,
     /// The object's id; `None` for objects without one, such as a balance.
     pub object_id: Option<String>,
+    /// The payout that this one, of which it tells, fetches back.
+    pub original_payout: Option<String>,
     /// Our key, when our own call caused it.
     pub idempotency_key: Option<String>,
 }
@@ -93,6 +95,8 @@ struct Snapshot {
     id: Option<String>,
     #[serde(default, deserialize_with = "lenient::word")]
     object: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    original_payout: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +108,8 @@ struct Cause {
 impl EventBody {
     pub(super) fn event(self) -> Event {
         let snapshot = self.data.and_then(|data| data.object);
-        let (object, object_id) = snapshot.map_or((String::new(), None), |seen| (seen.object, seen.id));
+        let (object, object_id, original_payout) =
+            snapshot.map_or((String::new(), None, None), |seen| (seen.object, seen.id, seen.original_payout));
         Event {
             id: self.id,
             event_type: self.event_type,
@@ -113,6 +118,7 @@ impl EventBody {
             created: self.created,
             object,
             object_id,
+            original_payout,
             idempotency_key: self.request.and_then(|cause| cause.idempotency_key),
         }
     }

@@ -74,6 +74,28 @@ pub struct Payout {
     /// Real money.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub livemode: bool,
+    /// The payout (`po_…`) that fetches this one back from the bank, where somebody has had it reversed.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub reversed_by: Option<String>,
+    /// The payout that this one fetches back: it pays nobody.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub original_payout: Option<String>,
+    /// The payout that fetches this one back has done so: the money is in the connected balance again. Stripe goes on to call
+    /// the reversed one `paid`, so this is read off the other.
+    #[serde(skip)]
+    pub fetched_back: bool,
+}
+
+/// Whether a payout that fetches another back has done so. Before the bank has given it, the money is in no balance.
+#[must_use]
+pub fn has_fetched(reversing: &Payout) -> bool {
+    reversing.status == "paid"
+}
+
+/// Why a payout is over that was fetched back.
+#[must_use]
+pub fn fetched_back() -> Reason {
+    Reason::new("payout_reversed", "The payout was reversed, and the bank gave the money back.")
 }
 
 impl Payout {
@@ -119,7 +141,7 @@ pub fn read(answer: &Answer, expect: &Expect) -> Outcome<Payout> {
     })
 }
 
-/// What a fetched payout says. A status that Stripe invents later says nothing.
+/// What a fetched payout says. A status that Stripe invents later says nothing, nor does one that fetches another back.
 #[must_use]
 pub fn fact(payout: &Payout) -> Option<Fact> {
     let reason = |instead: &str| {
@@ -129,6 +151,8 @@ pub fn fact(payout: &Payout) -> Option<Fact> {
         )
     };
     match payout.status.as_str() {
+        _ if payout.original_payout.is_some() => None,
+        "paid" if payout.fetched_back => Some(Fact::PayoutFailed(fetched_back())),
         "pending" | "in_transit" => Some(Fact::PayoutMade),
         "paid" => Some(Fact::PayoutPaid),
         "failed" => Some(Fact::PayoutFailed(reason("failed"))),

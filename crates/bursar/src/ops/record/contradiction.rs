@@ -6,7 +6,7 @@ use payout::notice::Notice;
 use payout::transaction::{AttemptState, Fact, Leg};
 
 use super::{Case, Heard, Sheet, line};
-use crate::store::transactions::Line;
+use crate::store::transactions::{Attempt, Line};
 
 /// For so long an answer of before may still come in, of a worker that was slow.
 const OLDER_ANSWER_US: i64 = 600_000_000;
@@ -30,8 +30,14 @@ impl Case {
     }
 
     /// A contradiction of an attempt is told once, until somebody has settled it.
-    pub(super) fn is_news(&self, place: usize, fact: &Fact) -> bool {
-        let attempt = &self.attempts[place];
+    pub(super) fn is_news(&self, place: usize, heard: &Heard) -> bool {
+        let (attempt, fact) = (&self.attempts[place], &heard.fact);
+        // The object is known by now, and counted.
+        let known =
+            heard.vendor_id.is_some() && heard.vendor_id == attempt.vendor_id && !attempt.state.ended();
+        if known && matches!(fact, Fact::FoundAfterAll(_)) {
+            return false;
+        }
         // Its reason was taken back: people have settled that it was paid, and it was counted then.
         if attempt.state == AttemptState::Failed && attempt.reason_code.is_none() {
             return false;
@@ -79,6 +85,33 @@ impl Case {
         sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
     }
 
+    /// Under which id the object of an attempt is known, where it is told of under another one. An id is never replaced: the
+    /// vendor has made it twice.
+    pub(super) fn known_as(&self, heard: &Heard) -> Option<String> {
+        let attempt = self.attempts.iter().find(|one| one.id == heard.attempt)?;
+        let other = heard.vendor_id.is_some() && attempt.vendor_id != heard.vendor_id;
+        let known =
+            attempt.vendor_id.clone().filter(|_| other && !matches!(heard.fact, Fact::FoundAfterAll(_)));
+        known.filter(|_| !takes_an_id(attempt, heard))
+    }
+
+    /// What is told about a second object of an attempt moves nothing: a person must look.
+    pub(super) fn made_twice(&mut self, heard: &Heard, known: &str, now: i64, sheet: &mut Sheet) {
+        let object = heard.vendor_id.clone().unwrap_or_default();
+        tracing::error!(transaction = %heard.transaction, object, known,
+            "the vendor has made this twice; nothing was recorded of the second, a person must look");
+        metrics::counter!("bursar_alarms_total").increment(1);
+        let place = self.attempts.iter().position(|one| one.id == heard.attempt);
+        let Some(place) = place.filter(|place| self.attempts[*place].contradicted_at.is_none()) else {
+            return;
+        };
+        sheet
+            .lines
+            .push(Line { detail: Some(made_twice(&object, known)), ..line(heard, "contradiction", now) });
+        self.mark(place, now);
+        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+    }
+
     /// The payment is held from now on. Each news is later than the one before, whatever the clock does: a look that was taken
     /// before it does not settle it.
     fn mark(&mut self, place: usize, now: i64) {
@@ -88,4 +121,17 @@ impl Case {
         self.transaction.contradicted_at = Some(at);
         self.touched = true;
     }
+}
+
+/// Whether an attempt takes the id that is told of it: the first one, or, where it had ended here, the one that a person has
+/// proven. What is found beside another object is not it.
+pub(super) fn takes_an_id(attempt: &Attempt, heard: &Heard) -> bool {
+    let beside = matches!(heard.fact, Fact::FoundAfterAll(_)) && !attempt.state.ended();
+    (attempt.vendor_id.is_none() && !beside) || (attempt.state.ended() && heard.source == "person")
+}
+
+/// What is noted of a second object, for whoever has to settle it.
+#[must_use]
+pub fn made_twice(object: &str, known: &str) -> String {
+    format!("the vendor has {object} under our key beside {known}, which the books hold: it was made twice")
 }

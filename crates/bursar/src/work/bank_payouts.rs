@@ -1,0 +1,135 @@
+//! The bank payouts that Stripe shows of a payee's account, and whether one of them is an attempt's: by our mark on it, by its
+//! id, or by the event that names our key. What is deliberately not here: payouts of Stripe's own schedule (`swept`).
+
+use payout::ids::TransactionId;
+use payout::money::Vendor;
+use payout::transaction::{AttemptState, Fact, Leg, State};
+use vendors::ReadError;
+use vendors::stripe::event::Event as StripeEvent;
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
+
+use super::Work;
+use super::answer::Looked;
+use super::prove::{Case, Has, is_other};
+use crate::ops::record::{self, Heard};
+use crate::ops::{Result, by_hand};
+use crate::store::transactions::Attempt;
+use crate::transact;
+
+/// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
+/// made: those that people have called not made, and those that were absent when they were looked for. One that is out after
+/// all is a contradiction: the money that lies there is another payment's.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
+    let case = Case::read(&mut work.app.store.read().await?, id).await?;
+    let of = &case.transaction;
+    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+    let unproven = |one: &&Attempt| {
+        let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
+        failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
+    };
+    let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
+    if suspects.is_empty() {
+        return Ok(Looked::Through);
+    }
+    let (Some(stripe), Some(account)) =
+        (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
+    else {
+        return Ok(Looked::NotAnswered);
+    };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Looked::NotAnswered);
+    }
+    let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
+        Ok(shown) => shown,
+        Err(ReadError::Missing | ReadError::Refused { .. }) => return Ok(Looked::NotShown),
+        Err(_) => return Ok(Looked::NotAnswered),
+    };
+    let (mut looked, mut heard) = (Looked::Through, Vec::new());
+    for attempt in suspects {
+        match shown.out((&case, attempt)) {
+            Has::Nothing => {}
+            Has::NotSaid => looked = Looked::NotShown,
+            Has::It => heard.push(Heard {
+                transaction: id,
+                attempt: attempt.id,
+                fact: Fact::FoundAfterAll(Leg::Payout),
+                vendor_id: None,
+                submission: None,
+                source: "poll",
+                detail: Some("Stripe shows a bank payout that carries this attempt".to_owned()),
+                event_id: None,
+            }),
+        }
+    }
+    if !heard.is_empty() {
+        let app = &work.app;
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+        app.nudge.tell_watchers();
+    }
+    Ok(looked)
+}
+
+/// The bank payouts of an account, and the events of Stripe's that name the keys they were made under.
+pub(super) struct Payouts {
+    all: Vec<bank::Payout>,
+    created: Vec<StripeEvent>,
+}
+
+impl Payouts {
+    pub(super) async fn read(
+        stripe: &Stripe,
+        account: &ConnectedAccount,
+        since: i64,
+    ) -> std::result::Result<Self, ReadError> {
+        let created = stripe.payout_created_events(account, since).await?;
+        Ok(Self { all: stripe.payouts_since(account, since).await?, created })
+    }
+
+    /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+    fn named(&self, (case, attempt): (&Case, &Attempt)) -> Option<&String> {
+        let key = &case.carrier(attempt)?.key;
+        let named = self.created.iter().filter(|event| event.idempotency_key.as_ref() == Some(key));
+        named.filter_map(|event| event.object_id.as_ref()).find(|id| is_other(attempt, id))
+    }
+
+    /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names
+    /// by our key: the payee can write over the first, but not over the others.
+    pub(super) fn out(&self, of: (&Case, &Attempt)) -> Has {
+        let ours = of.1.id.to_string();
+        let named = self.named(of);
+        let is_it = |one: &&bank::Payout| {
+            one.metadata.get("attempt") == Some(&ours)
+                || named == Some(&one.id)
+                || of.1.vendor_id.as_ref() == Some(&one.id)
+                || (one.metadata.get("transaction") == Some(&of.0.transaction.id.to_string())
+                    && of.0.is_lost(&one.id, one.metadata.get("attempt")))
+        };
+        let over = |one: &bank::Payout| {
+            matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
+        };
+        let other = self.all.iter().filter(|one| is_other(of.1, &one.id));
+        let found: Vec<&bank::Payout> = other.filter(is_it).collect();
+        // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
+        // knows, nothing is said of ours.
+        let hidden = named.is_some_and(|named| found.iter().all(|one| one.id != *named));
+        let net = Some(of.0.transaction.terms.net);
+        let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
+        if hidden || found.iter().any(|one| odd(one)) {
+            return Has::NotSaid;
+        }
+        Has::any(found.into_iter().any(|one| !over(one)))
+    }
+}
+
+/// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.
+pub(super) async fn named_payout(
+    stripe: &Stripe,
+    account: &ConnectedAccount,
+    (case, attempt): (&Case, &Attempt),
+) -> std::result::Result<Option<String>, ReadError> {
+    let created = stripe.payout_created_events(account, case.since()).await?;
+    Ok(Payouts { all: Vec::new(), created }.named((case, attempt)).cloned())
+}

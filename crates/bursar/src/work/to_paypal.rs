@@ -1,0 +1,79 @@
+//! Money requests as PayPal answers them: a batch, which it may have already, and the cancellation of an item, whose outcome
+//! only the item itself tells. What is deliberately not here: what becomes of a verdict (`send`).
+
+use vendors::paypal::PayPal;
+use vendors::paypal::batch::{self as paypal_batch, BatchAccepted};
+use vendors::{Doubt, MoneyRequest, Outcome, ReadError, Why};
+
+use super::verdict::{self, Judged};
+use super::{Work, send};
+use crate::store::submissions::Submission;
+
+/// Sends a batch.
+pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
+    let outcome = paypal.send_batch(request).await;
+    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
+    match outcome {
+        Outcome::Accepted(BatchAccepted::Created { payout_batch_id, .. }) => {
+            Judged::accepted(of, &payout_batch_id, "accepted")
+        }
+        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: Some(id) }) => {
+            adopt(paypal, of, request, &id, now, longest).await
+        }
+        Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
+            Judged::review(of, "PayPal says that it has this batch but not under which id")
+        }
+        Outcome::Rejected(rejection) => verdict::paypal_refusal(of, &rejection, now),
+        Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),
+    }
+}
+
+/// Asks for an unclaimed item back, then fetches it: whatever the answer was, the item says what became of it.
+pub(super) async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
+    let outcome = paypal.send_cancel(request).await;
+    let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
+    match &outcome {
+        Outcome::Unknown(doubt) if !doubt.why.may_have_executed() => {
+            return verdict::paypal_doubt(of, doubt, now, longest);
+        }
+        Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => {}
+    }
+    let item = paypal_batch::canceled_item(request);
+    let fetched = paypal.item(item).await.map(|item| item.status);
+    verdict::cancellation(of, item, &outcome, &fetched, (work.app.clock.now(), longest))
+}
+
+/// PayPal has a batch under our key. It is ours only if it holds what we sent, item for item.
+async fn adopt(
+    client: &PayPal,
+    of: &Submission,
+    request: &MoneyRequest,
+    id: &str,
+    now: i64,
+    longest: i64,
+) -> Judged {
+    let later = |detail: String| verdict::paypal_doubt(of, &Doubt::new(Why::NoAnswer, detail), now, longest);
+    match client.batch(id).await {
+        // A batch that PayPal has only just taken may not list its items yet.
+        Ok(batch)
+            if batch.items.len() < send::item_ids(of).len()
+                && matches!(batch.status.as_str(), "PENDING" | "PROCESSING") =>
+        {
+            later(format!("the batch {id} does not list all of its items yet"))
+        }
+        // A batch that PayPal refused may hold no items at all; the poll fails every one of them.
+        Ok(batch) if batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some() => {
+            Judged::accepted(of, id, "found")
+        }
+        Ok(batch) => match paypal_batch::difference(request, &batch) {
+            None => Judged::accepted(of, id, "found"),
+            Some(difference) => {
+                Judged::review(of, format!("the batch {id} under our key is not what we sent: {difference}"))
+            }
+        },
+        Err(error) => {
+            let judged = later(format!("the batch {id} could not be read: {error}"));
+            Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged }
+        }
+    }
+}
