@@ -133,6 +133,14 @@ blockers! {
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
         "A rule about the money is broken, so nothing is sent until an administrator has looked. Nothing has failed.",
         "See what does not hold under Activity log, What must hold; find out why, and let payments go on there.";
+    /// The money of a bank payout is not there any more.
+    TransferReversed = "transfer_reversed", Claim, Payer,
+        "The payment's transfer was reversed at Stripe, wholly or in part, so a bank payout would take another payment's money.",
+        "Return it to the pool, which brings back what is left of the transfer; its rewards are then paid by a new payment.";
+    /// After a restore, the vendor has a payment of the same rewards.
+    UnknownAtVendor = "unknown_at_vendor", Claim, Admin,
+        "The vendor has something of this payment that is not known here, because the database was put back. Nothing more of it is sent until somebody has settled what was found.",
+        "Open Safe mode, which lists what was found, and settle it there.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";
@@ -577,6 +585,7 @@ fn may_wait(code: Code) -> bool {
             | Code::VendorCredentialsRejected
             | Code::OtherVendorAccount
             | Code::BooksDoNotBalance
+            | Code::UnknownAtVendor
             | Code::SafeMode
     )
 }

@@ -31,15 +31,14 @@
 //! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
 //! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) · `settle
 //! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made first`: by the first
-//! transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of their balance) / `settle
-//! ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`:
-//! what became of money in their balance) · `by other` at the end of these two: the other person says so
-//! (`by own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) ·
-//! `return ana` (to the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` ·
-//! `refresh ana` · `void R1` · `edit R1 30.00` (another value; it is approved anew with `approve R1`) ·
-//! `refuse not_terminal resubmit ana` (a command that must be refused, with this code) · `try resubmit ana`
-//! (it may be refused, or there may be nothing to do) · `race pay B1 | delete B1` (both at once, and exactly one may
-//! succeed).
+//! item or transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of their balance) /
+//! `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1
+//! 2026-03-02`: what became of money in their balance) · `by other` at the end of these two: the other person says so (`by
+//! own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) · `return ana` (to
+//! the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `void
+//! R1` · `edit R1 30.00` (another value; it is approved anew with `approve R1`) · `refuse not_terminal resubmit ana` (a
+//! command that must be refused, with this code) · `try resubmit ana` (it may be refused, or there may be nothing to do) ·
+//! `race pay B1 | delete B1` (both at once, and exactly one may succeed).
 //!
 //! # What vendors do
 //!

@@ -17,7 +17,7 @@ use super::{brake, settings};
 use crate::clock;
 use crate::store::claims::{self, Override};
 use crate::store::transactions::Transaction;
-use crate::store::{self, Db, contradictions, past, payees, vendors};
+use crate::store::{self, Db, contradictions, past, payees, put_back, vendors};
 
 /// What a claim costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Gates {
     billed_this_month: HashSet<(Payee, Vendor)>,
     /// Payments of rewards that another payment, or this one, may have paid already.
     contradicted: HashSet<TransactionId>,
+    /// Payments that a vendor has something of which is not known here, since the database was put back.
+    unknown: HashSet<TransactionId>,
     /// Nothing is sent until somebody has looked at the books.
     braked: bool,
 }
@@ -58,6 +60,7 @@ impl Gates {
             overrides: Vec::new(),
             billed_this_month: HashSet::new(),
             contradicted: contradictions::payments(db).await?,
+            unknown: put_back::found_of(db).await?,
             braked: brake::on(db).await?,
         })
     }
@@ -153,6 +156,9 @@ impl Gates {
         let held = !payout::planted::on("freed_though_contradicted");
         if held && self.contradicted.contains(&transaction.id) {
             codes.insert(0, Code::PaymentContradicted);
+        }
+        if self.unknown.contains(&transaction.id) {
+            codes.insert(0, Code::UnknownAtVendor);
         }
         if self.braked {
             codes.insert(0, Code::BooksDoNotBalance);

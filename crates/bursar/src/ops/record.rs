@@ -75,6 +75,8 @@ struct Case {
     overtaken: bool,
     attempts_touched: Vec<AttemptId>,
     begun: Vec<Begun>,
+    /// Transfers of which more has come back than was known.
+    grown: Vec<AttemptId>,
     paid_at: Option<Option<i64>>,
 }
 
@@ -271,6 +273,7 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
                 overtaken: false,
                 attempts_touched: Vec::new(),
                 begun: Vec::new(),
+                grown: Vec::new(),
                 paid_at: None,
             },
         )
@@ -393,6 +396,7 @@ impl Case {
         let booked = law::part_back(&of.terms, against, attempt.reversed_minor, told.minor);
         let Some(journal) = booked else { return false };
         attempt.reversed_minor = told.minor;
+        self.grown.push(attempt.id);
         self.attempts_touched.push(attempt.id);
         sheet.journals.push((heard.transaction.to_string(), None, journal));
         let detail = format!("{told} of the transfer came back to our balance");

@@ -79,6 +79,13 @@ impl State {
         self.since.is_none() || last.is_some_and(|began| *began >= self.at.saturating_add(APART_US))
     }
 
+    /// Whether people may say that they have compared an account's payments by hand: its search has failed. Before it was tried
+    /// nobody can know what it would have found.
+    #[must_use]
+    pub fn may_be_compared(&self, place: &str) -> bool {
+        self.failed.contains_key(place)
+    }
+
     /// Whether an account is to be searched now: at once, and again when what was on its way has arrived.
     #[must_use]
     pub fn is_due(&self, place: &str, now: i64) -> bool {
@@ -210,6 +217,7 @@ async fn enter_knowing(
     write(tx, text.as_deref(), &state).await?;
     let (mut doubted, mut epoch) = (0, None);
     if let Some(since) = since {
+        put_back::hold(tx).await?;
         let since = past(tx).await?.map_or(since, |past| past.since.min(since));
         remember(tx, &Past { since, searched }).await?;
         doubted = put_back::doubt_all(tx, now).await?;
@@ -305,28 +313,36 @@ pub struct Report {
     pub state: Option<State>,
     /// What must end before it can be left, a sentence each.
     pub keeps_on: Vec<String>,
+    /// The vendors of which people may say that they have compared its payments by hand, because Bursar cannot.
+    pub by_hand: Vec<Vendor>,
     /// What stays open for people, a sentence each.
     pub open: Vec<String>,
 }
 
-/// How it stands, with what keeps it on. `compared` are the vendors that a person has compared by hand.
+/// How it stands, with what keeps it on. `compared` are the vendors that a person has compared by hand, which counts only
+/// where a search has failed.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
     let state = state(db).await?;
     let open = put_back::open(db).await?;
-    let mut keeps_on = Vec::new();
+    let (mut keeps_on, mut by_hand) = (Vec::new(), Vec::new());
     if let Some(state) = state.as_ref().filter(|state| state.since.is_some()) {
-        for one in vendors::all(db).await?.into_iter().filter(|one| !compared.contains(&one.vendor)) {
+        for one in vendors::all(db).await? {
             let place = place(one.vendor, one.account.as_deref());
-            if !state.is_searched(&place) {
+            let unlooked = unlooked(&open, &[]).len() > unlooked(&open, &[one.vendor]).len();
+            if state.may_be_compared(&place) || (state.is_searched(&place) && unlooked) {
+                by_hand.push(one.vendor);
+            }
+            let by_people = compared.contains(&one.vendor) && state.may_be_compared(&place);
+            if !state.is_searched(&place) && !by_people {
                 keeps_on.push(unsearched(state, one.vendor, &place));
             }
         }
         keeps_on.extend(unlooked(&open, compared));
     }
-    Ok(Report { state, keeps_on, open: for_people(&open) })
+    Ok(Report { state, keeps_on, by_hand, open: for_people(&open) })
 }
 
 fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
@@ -471,10 +487,12 @@ mod tests {
         };
         let (stripe, paypal) = ("stripe acct_1/test", "paypal P/live");
         assert!(state.is_due(stripe, 1_000_000), "at once");
+        assert!(!state.may_be_compared(stripe), "nobody knows yet what the search finds");
         state.searched.insert(stripe.to_owned(), 1_000_000);
         assert!(!state.is_searched(stripe) && !state.is_due(stripe, 1_000_001));
         assert!(state.is_due(stripe, 1_000_000 + APART_US));
         state.failed.insert(stripe.to_owned(), (1_000_000 + APART_US, "away".to_owned()));
+        assert!(state.may_be_compared(stripe), "it cannot be searched");
         assert!(
             !state.is_due(stripe, 1_000_001 + APART_US),
             "a vendor that is away is not asked all the time"

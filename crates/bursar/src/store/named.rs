@@ -64,6 +64,8 @@ pub struct Named {
     pub since: i64,
     /// How often it was looked at without finding out anything.
     pub looks: i64,
+    /// A person was told of it.
+    pub told: bool,
 }
 
 /// Leases the named objects whose look is due. One whose submission's record cannot be read is left out until its lease ends.
@@ -75,20 +77,20 @@ pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64
         "UPDATE named_object SET look_at = $2 WHERE (submission_id, object_id) IN (SELECT submission_id, object_id \
          FROM named_object WHERE look_at IS NOT NULL AND look_at <= $1 AND vendor = $3 \
          ORDER BY look_at, submission_id, object_id LIMIT {limit}) AND look_at <= $1 \
-         RETURNING submission_id, object_id, named_at, looks"
+         RETURNING submission_id, object_id, named_at, looks, told_at"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(vendor.as_str());
-    let mut rows: Vec<(String, String, i64, i64)> = Vec::new();
+    let mut rows: Vec<(String, String, i64, i64, Option<i64>)> = Vec::new();
     for row in tx.all(query).await? {
-        rows.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        rows.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?));
     }
     // In one order, whatever order the database answers in.
     rows.sort();
     let wanted: Vec<String> = rows.iter().map(|(id, ..)| id.clone()).collect();
     let readable = submissions::several_readable(tx, &wanted).await?;
-    let named = rows.into_iter().filter_map(|(id, object, since, looks)| {
+    let named = rows.into_iter().filter_map(|(id, object, since, looks, told_at)| {
         let submission = readable.iter().find(|one| one.id == id)?.clone();
-        Some(Named { submission, object, since, looks })
+        Some(Named { submission, object, since, looks, told: told_at.is_some() })
     });
     Ok(named.collect())
 }
@@ -112,6 +114,16 @@ pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Optio
         "UPDATE named_object SET look_at = $3, looks = looks + 1 WHERE submission_id = $1 AND object_id = $2";
     let query = sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(again_at);
     tx.run(query).await?;
+    Ok(())
+}
+
+/// A person was told of an object that cannot be seen.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn told(tx: &mut Tx, submission: &str, object: &str, now: i64) -> Result<()> {
+    let sql = "UPDATE named_object SET told_at = $3 WHERE submission_id = $1 AND object_id = $2";
+    tx.run(sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(now)).await?;
     Ok(())
 }
 

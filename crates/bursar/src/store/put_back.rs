@@ -16,8 +16,24 @@ use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, 
 const SENT: &str = "sent";
 /// Counts how often the database was found to be older than what was done with it.
 const EPOCH: &str = "epoch";
-/// The name of the moment before which payments are looked for before they are sent.
+/// The name of the moment before which payments are looked for before they are sent. It lies after the newest payment, whose
+/// time a clock that was ahead may have noted.
 const BEFORE: &str = "looked_for_before";
+/// The name of the moment from which on they are.
+const BEGAN: &str = "looked_for_from";
+/// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
+/// they are looked through before anybody frees them or gives them up. An index has the same words.
+const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
+                          ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
+/// What makes a request doubtful: it may have been sent, carried out and ended since. Nobody who holds it records it any more.
+const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
+                     first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
+                     fence = fence + 1, sending_since = NULL, \
+                     last_why = CASE WHEN state = 'looking' THEN last_why ELSE 'put_back' END, \
+                     last_detail = CASE WHEN state = 'looking' THEN last_detail \
+                     ELSE 'the database was put back, so this request may have been sent since' END, \
+                     state = CASE WHEN vendor = 'stripe' THEN 'looking' ELSE 'unknown' END \
+                     WHERE state IN ('intended', 'unknown', 'looking')";
 
 /// Why a request is looked for: the database was put back, so what it knows of it may be old.
 pub const WHY: &str = "put_back";
@@ -86,29 +102,66 @@ pub async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
     Ok(last)
 }
 
-/// Takes everything that was not over for doubtful: it may have been sent, carried out and ended since. Nobody who holds
-/// one of them records it any more. Answers how many.
+/// Holds what is about to be sent until the end of the transaction, and answers the epoch. Whoever begins an epoch, and whoever
+/// commits what is about to be sent, does so first: each sees all that the other has done, or nothing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold(tx: &mut Tx) -> Result<i64> {
+    count_up(tx, SENT, 0).await?;
+    counted(tx, EPOCH).await
+}
+
+/// Takes everything that was not over for doubtful. Answers how many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
-    let sql = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
-               first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
-               fence = fence + 1, sending_since = NULL, \
-               last_why = CASE WHEN state = 'looking' THEN last_why ELSE 'put_back' END, \
-               last_detail = CASE WHEN state = 'looking' THEN last_detail \
-               ELSE 'the database was put back, so this request may have been sent since' END, \
-               state = CASE WHEN vendor = 'stripe' THEN 'looking' ELSE 'unknown' END \
-               WHERE state IN ('intended', 'unknown', 'looking')";
-    tx.run(sqlx::query(sql).bind(now)).await
+    tx.run(sqlx::query(DOUBT).bind(now)).await
 }
 
-/// From now on every payment that was promised before this moment is looked for before it is sent.
+/// Takes these requests for doubtful: they were decided by the database of an epoch before.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn look_before(tx: &mut Tx, moment: i64) -> Result<()> {
-    meta::set(tx, BEFORE, &moment.to_string()).await
+pub async fn doubt(tx: &mut Tx, submissions: &[String], now: i64) -> Result<u64> {
+    let sql = format!("{DOUBT} AND id IN ({{ids}})");
+    tx.among(&sql, &[now.into()], submissions.iter().cloned()).await
+}
+
+/// The vendor was looked through for these requests: they are of this epoch from now on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn renew(tx: &mut Tx, submissions: &[String]) -> Result<()> {
+    let sql = "UPDATE submission SET epoch = $1 WHERE id IN ({ids})";
+    let epoch = counted(tx, EPOCH).await?;
+    tx.among(sql, &[epoch.into()], submissions.iter().cloned()).await?;
+    Ok(())
+}
+
+/// From now on every payment that was promised before is looked for before it is sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn look_before(tx: &mut Tx, now: i64) -> Result<()> {
+    let row = tx.one(sqlx::query("SELECT COALESCE(MAX(created_at), 0) FROM payout_transaction")).await?;
+    let newest: i64 = row.try_get(0)?;
+    meta::set(tx, BEGAN, &now.to_string()).await?;
+    meta::set(tx, BEFORE, &now.max(newest.saturating_add(1)).to_string()).await
+}
+
+/// Payments that were promised before this moment are looked for; `None` where the database was never put back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn before(db: &mut Db) -> Result<Option<i64>> {
+    Ok(meta::get(db, BEFORE).await?.and_then(|moment| moment.parse().ok()))
+}
+
+/// The moment that a look is noted at: never before the one that asks for it.
+async fn looked_at(db: &mut Db, now: i64) -> Result<i64> {
+    Ok(before(db).await?.map_or(now, |before| before.max(now)))
 }
 
 /// Of these payments, the ones that must be looked for before anything of them is sent.
@@ -116,8 +169,7 @@ pub async fn look_before(tx: &mut Tx, moment: i64) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<TransactionId>> {
-    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok());
-    let Some(before) = before else { return Ok(HashSet::new()) };
+    let Some(before) = before(db).await? else { return Ok(HashSet::new()) };
     let mut found = HashSet::new();
     for some in of.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
@@ -132,25 +184,27 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
     Ok(found)
 }
 
-/// Payments whose requests have ended here or wait for a person, and that must be looked through before anybody frees them or
-/// gives them up: those promised before the database was put back, from `apart` after that on, whose turn it is.
+/// Payments that are to be looked through, from `apart` after the database was put back on, whose turn it is.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
-    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok());
-    let Some(before) = before.filter(|before| before.saturating_add(apart) <= now) else {
+    let Some(before) = before(db).await? else { return Ok(Vec::new()) };
+    let began = meta::get(db, BEGAN).await?.and_then(|moment| moment.parse().ok()).unwrap_or(before);
+    if began.saturating_add(apart) > now {
         return Ok(Vec::new());
-    };
-    let sql = "SELECT id FROM payout_transaction WHERE vendor = 'stripe' AND released_at IS NULL AND outside_at IS NULL \
-               AND state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
-               AND created_at < $1 AND COALESCE(looked_at, 0) < $1 AND COALESCE(look_next_at, 0) <= $2 \
-               ORDER BY created_at, id LIMIT $3";
+    }
+    let sql = format!(
+        "SELECT t.id FROM payout_transaction t WHERE {ENDED_HERE} \
+         AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 AND COALESCE(t.look_next_at, 0) <= $2 \
+         ORDER BY t.created_at, t.id LIMIT $3"
+    );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(TransactionId::parse(&id), &id)
     };
-    db.all(sqlx::query(sql).bind(before).bind(now).bind(limit)).await?.iter().map(read).collect()
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before).bind(now).bind(limit);
+    db.all(query).await?.iter().map(read).collect()
 }
 
 /// A payment is looked through again at this moment.
@@ -168,11 +222,12 @@ pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn take_as_looked(tx: &mut Tx, now: i64) -> Result<u64> {
-    let sql = "UPDATE payout_transaction SET looked_at = $1 WHERE vendor = 'stripe' AND released_at IS NULL \
-               AND outside_at IS NULL \
-               AND state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
-               AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = payout_transaction.id)";
-    tx.run(sqlx::query(sql).bind(now)).await
+    let sql = format!(
+        "UPDATE payout_transaction SET looked_at = $1 WHERE id IN (SELECT t.id FROM payout_transaction t WHERE {ENDED_HERE} \
+         AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = t.id))"
+    );
+    let at = looked_at(tx, now).await?;
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(at)).await
 }
 
 /// The vendor was looked through for these payments and shows nothing of what was asked about.
@@ -181,7 +236,8 @@ pub async fn take_as_looked(tx: &mut Tx, now: i64) -> Result<u64> {
 /// When the database does not answer.
 pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET looked_at = $1 WHERE id IN ({ids})";
-    tx.among(sql, &[now.into()], of.iter().map(ToString::to_string)).await?;
+    let at = looked_at(tx, now).await?;
+    tx.among(sql, &[at.into()], of.iter().map(ToString::to_string)).await?;
     Ok(())
 }
 
@@ -209,24 +265,23 @@ pub struct Open {
 /// # Errors
 /// When the database does not answer.
 pub async fn open(db: &mut Db) -> Result<Open> {
-    let before = meta::get(db, BEFORE).await?.and_then(|moment| moment.parse::<i64>().ok()).unwrap_or(0);
-    let sql = "SELECT (SELECT COUNT(*) FROM submission WHERE state = 'looking' \
+    let before = before(db).await?.unwrap_or(0);
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM submission WHERE state = 'looking' \
                AND state IN ('intended', 'unknown', 'looking')), \
                (SELECT COUNT(*) FROM attempt a JOIN payout_transaction t ON t.id = a.transaction_id \
                WHERE a.state = 'queued' AND t.vendor = 'stripe' AND t.created_at < $1 \
                AND COALESCE(t.looked_at, 0) < $1), \
-               (SELECT COUNT(*) FROM named_object WHERE look_at IS NOT NULL), \
+               (SELECT COUNT(*) FROM named_object WHERE vendor = 'paypal' AND look_at IS NOT NULL), \
                (SELECT COUNT(*) FROM payout_transaction WHERE state IN ('review', 'payout_review')), \
                (SELECT COUNT(*) FROM found_payment WHERE settled_at IS NULL), \
                (SELECT COUNT(*) FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \
                FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
                AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
-               (SELECT COUNT(*) FROM payout_transaction t WHERE t.vendor = 'stripe' AND t.released_at IS NULL \
-               AND t.outside_at IS NULL \
-               AND t.state IN ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed') \
-               AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 \
-               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))";
-    let row = db.one(sqlx::query(sql).bind(before)).await?;
+               (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 \
+               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))"
+    );
+    let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
     let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
@@ -311,6 +366,39 @@ pub async fn any_found(db: &mut Db, of: Option<TransactionId>) -> Result<bool> {
     let sql = "SELECT object_id FROM found_payment WHERE settled_at IS NULL \
                AND (CAST($1 AS TEXT) IS NULL OR our_id = $1) LIMIT 1";
     Ok(db.optional(sqlx::query(sql).bind(of.map(|id| id.to_string()))).await?.is_some())
+}
+
+/// The payments here of which something was found that nobody has settled: nothing more of them is sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
+    let sql = "SELECT DISTINCT our_id FROM found_payment WHERE settled_at IS NULL";
+    let mut found = HashSet::new();
+    for row in db.all(sqlx::query(sql)).await? {
+        found.extend(TransactionId::parse(&row.try_get::<String, _>(0)?));
+    }
+    Ok(found)
+}
+
+/// What was found of a payment and people have settled: they have said what it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settled_by_people(db: &mut Db, of: TransactionId) -> Result<HashSet<String>> {
+    let sql = "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NOT NULL";
+    let rows = db.all(sqlx::query(sql).bind(of.to_string())).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Whether an object of a vendor was found as one of this payment's, settled or not.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn was_found(db: &mut Db, of: TransactionId, object: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM found_payment WHERE our_id = $1 AND object_id = $2";
+    let query = sqlx::query(sql).bind(of.to_string()).bind(object.to_owned());
+    Ok(db.optional(query).await?.is_some())
 }
 
 /// A found payment as it is listed.

@@ -93,11 +93,13 @@ pub struct Submission {
     pub last_sent_at: Option<i64>,
     /// The vendor's account it was intended for: it is sent to no other.
     pub vendor_account: Option<String>,
+    /// The epoch of the database that it was decided by.
+    pub epoch: i64,
 }
 
 const COLUMNS: &str = "id, key, vendor, kind, path, account, body, batch_id, state, fence, tries, doubts, \
                        same_errors, refusals, looks, looked_at, last_why, last_detail, vendor_id, created_at, \
-                       first_sent_at, last_sent_at, vendor_account";
+                       first_sent_at, last_sent_at, vendor_account, epoch";
 
 fn submission(row: &AnyRow) -> Result<Submission> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -126,6 +128,7 @@ fn submission(row: &AnyRow) -> Result<Submission> {
         first_sent_at: row.try_get(20)?,
         last_sent_at: row.try_get(21)?,
         vendor_account: row.try_get(22)?,
+        epoch: row.try_get(23)?,
     };
     let again = read.doubts > 0 && payout::planted::on("new_key_after_unknown");
     Ok(if again { under_another_key(read) } else { read })
@@ -161,11 +164,12 @@ pub struct New {
     pub looks: bool,
 }
 
-/// Commits intentions. They are free to be leased at once, to be sent or to be looked up.
+/// Commits intentions that were decided by a database of this epoch. They are free to be leased at once, to be sent or to be
+/// looked up.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] when a key was used before.
-pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
+pub async fn insert(tx: &mut Tx, new: Vec<New>, epoch: i64, now: i64) -> Result<()> {
     let mut rows = Rows::default();
     for one in new {
         let state = first_state(&one);
@@ -191,11 +195,12 @@ pub async fn insert(tx: &mut Tx, new: Vec<New>, now: i64) -> Result<()> {
             one.vendor_account.into(),
             one.looks.then(|| put_back::WHY.to_owned()).into(),
             one.looks.then_some(now).into(),
+            epoch.into(),
         ]);
     }
     let sql = "INSERT INTO submission (id, key, vendor, kind, path, account, body, batch_id, state, next_at, \
                created_at, lease_until, fence, tries, doubts, same_errors, refusals, looks, \
-               vendor_account, last_why, first_sent_at) VALUES {rows}";
+               vendor_account, last_why, first_sent_at, epoch) VALUES {rows}";
     tx.bulk(sql, &[], rows).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe};
 
 use super::answer::Looked;
 use super::pace::About;
+use super::prove;
 pub use super::prove::{found, not_made, parked};
 use super::{Work, bank_payouts, connect, relook, settle};
 use crate::app::Actor;
@@ -168,6 +169,7 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
 pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
     // A database that was put back since it was promised may be too old to say.
     relook::before(work, id).await?;
+    called_not_made(work, id).await?;
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     let given_up = found.state == State::WrittenOff;
     if found.closed() || !(given_up || parked_at_stripe(&found)) {
@@ -184,14 +186,34 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
 
+/// Before a failed payment is marked as paid outside: what people have called not made is looked for once more.
+///
+/// # Errors
+/// [`OpsError::Unreachable`] when the vendor does not answer; when there is no such payment or the database does not answer.
+pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
+    called_not_made(work, id).await
+}
+
+/// What people have called not made of a payment that has ended: the vendor may show it by now, and then the payment refuses.
+async fn called_not_made(work: &Work, id: TransactionId) -> Result<()> {
+    let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+    if found.closed() || found.state != State::Failed || !may_ask(work, &found).await? {
+        return Ok(());
+    }
+    known(prove::called_not_made(work, id).await?)
+}
+
 fn parked_at_stripe(of: &Transaction) -> bool {
     matches!(of.state, State::PayoutFailed | State::PayoutCanceled)
 }
 
 /// Whether the account that a payment was made from is the connected one.
 async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
-    let stripe = work.clients.stripe().await?;
-    Ok(stripe.is_some_and(|stripe| stripe.may_have(of.vendor_account.as_deref())))
+    let account = of.vendor_account.as_deref();
+    Ok(match of.terms.vendor {
+        Vendor::Stripe => work.clients.stripe().await?.is_some_and(|stripe| stripe.may_have(account)),
+        Vendor::PayPal => work.clients.paypal().await?.is_some_and(|paypal| paypal.may_have(account)),
+    })
 }
 
 /// Whether a look says where parked money is. What the vendor has not answered may be that it has left: whoever acts all the
@@ -218,6 +240,7 @@ pub(super) fn known(looked: Looked) -> Result<()> {
 /// not answer.
 pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     fresh_account(work, id).await?;
+    called_not_made(work, id).await?;
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::Work;
 use crate::mark::Mark;
 use crate::ops::{OpsError, Result, brake, epoch, safe_mode};
+use crate::store::put_back;
 use crate::store::submissions::{self, Submission};
 use crate::transact;
 
@@ -22,10 +23,15 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
     let (app, before) = (&work.app, work.mark.seen());
     let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
     let begun = transact!(app, |tx| {
+        let (epoch, now) = (put_back::hold(tx).await?, app.clock.now());
         if safe_mode::on(tx).await? || brake::on(tx).await? {
             return Ok((Vec::new(), before));
         }
-        let begun = submissions::begin(tx, &held, app.clock.now()).await?;
+        // Decided before the database was put back, and committed too late to be doubted with the others.
+        let stale = leased.iter().filter(|one| one.epoch < epoch && one.doubts == 0);
+        let stale: Vec<String> = stale.map(|one| one.id.clone()).collect();
+        put_back::doubt(tx, &stale, now).await?;
+        let begun = submissions::begin(tx, &held, now).await?;
         let progress = if begun.is_empty() { before } else { epoch::count(tx, before, begun.len()).await? };
         Ok((begun, progress))
     });

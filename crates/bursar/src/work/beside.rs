@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use payout::transaction::{Fact, Leg};
+use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
 use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
@@ -65,6 +65,12 @@ pub(super) async fn others(
     let (ours, known) =
         (of.id.to_string(), |id: &str| attempts.iter().any(|one| one.vendor_id.as_deref() == Some(id)));
     let group = stripe.transfers_by_group(&ours).await?;
+    // A list that leaves out what is known to be there may leave out more.
+    let made = |one: &&Attempt| one.leg == Leg::Transfer && one.state != AttemptState::Failed;
+    let mut made = attempts.iter().filter(made).filter_map(|one| one.vendor_id.as_deref());
+    if let Some(missing) = made.find(|id| group.iter().all(|one| one.id != **id)) {
+        return Err(ReadError::Unreadable(format!("Stripe's list leaves out the transfer {missing}")));
+    }
     // What was never transferred cannot have been paid out.
     let transferred = !group.is_empty();
     let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;

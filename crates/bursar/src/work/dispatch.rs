@@ -167,6 +167,8 @@ struct Sorted {
     waiting: BTreeMap<i64, Vec<Waiting>>,
     /// How often the balance of a connected account had been shared out when it was read.
     shares: BTreeMap<String, i64>,
+    /// The epoch of the database that it was decided by.
+    epoch: i64,
 }
 
 /// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
@@ -232,6 +234,8 @@ async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
 async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let ids: Vec<TransactionId> = queued.iter().map(|attempt| attempt.transaction).collect();
     let mut db = work.app.store.read().await?;
+    // Before all that is decided by it: what a database that was put back meanwhile says is of a later one.
+    let epoch = put_back::progress(&mut db).await?.epoch;
     let found: HashMap<TransactionId, Transaction> =
         transactions::several(&mut db, &ids).await?.into_iter().map(|one| (one.id, one)).collect();
     let gates = Gates::read(&mut db, found.values().map(|one| one.terms.payee)).await?;
@@ -239,13 +243,11 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let gates = gates.within(&mut db, &batches).await?;
     let connections = store::vendors::all(&mut db).await?;
     let paused = paused(&connections, now);
-    let backs = queued.iter().filter(|attempt| takes_back(attempt.leg));
-    let backs: Vec<TransactionId> = backs.map(|attempt| attempt.transaction).collect();
-    let made = transfers_of(&mut db, &backs).await?;
+    let made = transfers_of(&mut db, &built_on_another(&queued)).await?;
     let to_look_for = put_back::to_look_for(&mut db, &ids).await?;
     let safe = safe_mode::on(&mut db).await?;
     drop(db);
-    let (mut sorted, mut payouts) = (Sorted::default(), Vec::new());
+    let (mut sorted, mut payouts) = (Sorted { epoch, ..Sorted::default() }, Vec::new());
     let later = now + work.app.config.longest_wait_us();
     for attempt in queued {
         let Some(transaction) = found.get(&attempt.transaction).cloned() else { continue };
@@ -254,7 +256,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
             continue;
         }
         let gate = match is_of_its_account(&transaction, &connections) {
-            true => gate(&attempt, &transaction, &gates, &paused, now),
+            true => gate(&attempt, (&transaction, made.get(&transaction.id)), &gates, &paused, now),
             false => BeforeSend::Wait(Code::OtherVendorAccount),
         };
         let looks = to_look_for.contains(&transaction.id);
@@ -262,8 +264,10 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
         // What a lost database has paid out is in no balance any more, so it is looked for whatever the balance holds.
         let first = looks && (gate != BeforeSend::Open || attempt.leg == Leg::Payout);
         match gate {
-            // That it was never sent is not known yet, so no gate may call it failed.
-            BeforeSend::Open | BeforeSend::Stop(_) if safe || first => {
+            // That it was never sent is not known yet, so no gate may call it failed, nor have safe mode wait for it.
+            BeforeSend::Open | BeforeSend::Stop(_) | BeforeSend::Wait(_)
+                if (safe || first) && !cannot_look(gate) =>
+            {
                 let ready = Ready { attempt, transaction, back, looks, refusals: None };
                 sorted.looked_for.extend(Some(ready).filter(|ready| ready.looks));
             }
@@ -283,6 +287,11 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     Ok(sorted)
 }
 
+/// Whether the vendor cannot be looked through while a gate is closed: it is not reached, or is another account.
+fn cannot_look(gate: BeforeSend) -> bool {
+    matches!(gate, BeforeSend::Wait(Code::VendorCredentialsRejected | Code::OtherVendorAccount))
+}
+
 /// The vendors that refuse our credentials and are not due for another try.
 fn paused(connections: &[store::vendors::Connection], now: i64) -> Vec<Vendor> {
     let paused = connections.iter().filter(|connection| connection.rejected_at.is_some());
@@ -299,10 +308,17 @@ fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection
             .is_none_or(|connection| connection.account.is_some() && connection.account == of.vendor_account)
 }
 
-/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate.
+/// The payments of what is built on what another leg has made: bank payouts, and what takes money back.
+fn built_on_another(attempts: &[Attempt]) -> Vec<TransactionId> {
+    let built = attempts.iter().filter(|one| takes_back(one.leg) || one.leg == Leg::Payout);
+    built.map(|one| one.transaction).collect()
+}
+
+/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate, and a bank payout whether its
+/// transfer stands: what else lies in that balance is another payment's.
 fn gate(
     attempt: &Attempt,
-    transaction: &Transaction,
+    (transaction, made): (&Transaction, Option<&Back>),
     gates: &Gates,
     paused: &[Vendor],
     now: i64,
@@ -312,6 +328,10 @@ fn gate(
     }
     if takes_back(attempt.leg) {
         return BeforeSend::Open;
+    }
+    let reversed = attempt.leg == Leg::Payout && made.is_some_and(|transfer| transfer.part_minor > 0);
+    if reversed && !payout::planted::on("payout_after_reversal") {
+        return BeforeSend::Stop(Code::TransferReversed);
     }
     let codes = gates.before_send(transaction, now);
     let profile = gates.profile(transaction.terms.payee);
@@ -357,13 +377,14 @@ pub(super) async fn closed_gates(
     let batches: Vec<BatchId> = found.values().map(|one| one.batch).collect();
     let gates = gates.within(&mut db, &batches).await?;
     let paused = paused(&store::vendors::all(&mut db).await?, now);
+    let made = transfers_of(&mut db, &built_on_another(&attempts)).await?;
     drop(db);
     for attempt in &attempts {
         let (Some(transaction), Some(submission)) = (found.get(&attempt.transaction), &attempt.submission)
         else {
             continue;
         };
-        let gate = gate(attempt, transaction, &gates, &paused, now);
+        let gate = gate(attempt, (transaction, made.get(&transaction.id)), &gates, &paused, now);
         if gate != BeforeSend::Open {
             closed.entry(submission.clone()).or_default().push((transaction.id, gate));
         }
@@ -609,7 +630,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
             }
         }
-        submissions::insert(tx, new, now).await?;
+        submissions::insert(tx, new, sorted.epoch, now).await?;
         record::record_of(tx, app, "dispatch", held, &heard).await?;
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;

@@ -97,7 +97,7 @@ async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
         let now = app.clock.now();
         let age = now.saturating_sub(of.since);
         let again = (age < LOOKED_FOR_US).then(|| now.saturating_add(wait_us(of.looks)));
-        if age >= deadline::UNSEEN_US {
+        if age >= deadline::UNSEEN_US && !of.told {
             let carried =
                 transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
             let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
@@ -110,7 +110,10 @@ async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
                     ..of_object(one, Fact::FoundAfterAll(one.leg), None)
                 })
                 .collect();
-            record::record(tx, app, "events", &heard).await?;
+            if !heard.is_empty() {
+                record::record(tx, app, "events", &heard).await?;
+                named::told(tx, &submission.id, &of.object, now).await?;
+            }
         }
         Ok(named::looked(tx, &submission.id, &of.object, again).await?)
     })

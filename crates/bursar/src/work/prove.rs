@@ -16,12 +16,14 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::Looked as Outcome;
 use super::bank_payouts::{self, Payouts, named_payout};
 use super::swept::{self, Trace};
-use super::{Work, ask, beside, relook, send, settle, verdict};
+use super::{Work, ask, beside, relook, search, send, settle, verdict};
+use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, events, named, put_back};
+use crate::transact;
 
 /// What is known here of a payment whose end a person tells.
 pub(super) struct Case {
@@ -134,12 +136,32 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
         (Vendor::Stripe, found) => found,
     };
     match read {
+        Ok(Some(finding)) if moved_nothing(&case, &finding) => Err(not_this(
+            "The vendor shows that this moved no money, or that its money came back, which is what is recorded of it. Nothing was changed. If there is another object, name that one; if there is none, say that it was not made.",
+        )),
         Ok(Some(finding)) => Ok(finding),
         Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => Err(not_this(
             "The vendor has nothing under this id that is about this payment: the same amount, currency and destination, with our attempt on it, and not taken back. Nothing was changed.",
         )),
         Err(error) => Err(unreachable(&error)),
     }
+}
+
+/// Whether what was found of an attempt that has ended shows nothing else than its end: it denies no contradiction.
+fn moved_nothing(case: &Case, finding: &Finding) -> bool {
+    let Finding::Made { attempt, fact, .. } = finding else { return false };
+    let ended = case.attempts.iter().any(|one| one.id == *attempt && one.state.ended());
+    let out = search::is_out(fact)
+        || matches!(
+            fact,
+            Fact::TransferMade
+                | Fact::PayoutMade
+                | Fact::PayoutPaid
+                | Fact::ReversalMade
+                | Fact::Swept { .. }
+                | Fact::FoundAfterAll(_)
+        );
+    ended && !out
 }
 
 fn any_object() -> bool {
@@ -282,6 +304,8 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     if !ours || !settle::about_ours(of, &item) {
         return Ok(Ok(None));
     }
+    // What a lost database has sent is of a key that is not known here.
+    let lost = put_back::was_found(&mut work.app.store.read().await?, of.id, id).await?;
     // Two attempts of one payment name it alike; the key of their batch tells them apart.
     let key = match paypal.client.batch(&batch_id).await {
         Ok(batch) => batch.sender_batch_id,
@@ -289,9 +313,11 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     };
     let about = |one: &&&Attempt| {
         one.leg == Leg::Item
-            && case.carrier(one).is_some_and(|carrier| {
-                carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
-            })
+            && (lost
+                || one.vendor_id.as_ref() == Some(&item.payout_item_id)
+                || case.carrier(one).is_some_and(|carrier| {
+                    carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
+                }))
     };
     let open = case.may_be_made();
     let attempt = open.iter().filter(|one| is_other(one, &item.payout_item_id)).find(about);
@@ -375,7 +401,12 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
+    // After the database was put back: what was found is settled first, whatever else the vendor shows.
+    let found = put_back::any_found(&mut db, Some(id)).await?;
     drop(db);
+    if found {
+        return Err(has_it());
+    }
     let mut worth = Looked::Through;
     for attempt in case.open() {
         // What has no request was never sent, and calling back moves no money whatever becomes of it.
@@ -388,7 +419,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
                 if batches.is_empty() && !holds {
                     continue;
                 }
-                paypal_has(work, (&case.transaction, carrier), batches).await?
+                paypal_has(work, (&case.transaction, attempt, carrier), batches).await?
             }
         };
         match looked {
@@ -414,6 +445,46 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
     Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at })
+}
+
+/// Looks once more for what people have called not made, before its rewards are freed or paid again: the vendor may show it by
+/// now. What it shows is a contradiction. What it still cannot be asked about rests on their word.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Outcome> {
+    let mut db = work.app.store.read().await?;
+    let case = Case::read(&mut db, id).await?;
+    let named_by_events = named_keys(&mut db, &case).await?;
+    drop(db);
+    let first =
+        |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Item) && by_hand::called_not_made(one);
+    let (mut looked, mut heard) = (Outcome::Through, Vec::new());
+    for attempt in case.attempts.iter().filter(first) {
+        let Some(carrier) = case.carrier(attempt) else { continue };
+        let shown = match carrier.vendor {
+            Vendor::Stripe => stripe_has(work, &case, attempt).await?,
+            Vendor::PayPal => {
+                let batches = batches_of(attempt, carrier, &named_by_events);
+                paypal_has(work, (&case.transaction, attempt, carrier), batches).await?
+            }
+        };
+        match shown {
+            Ok(Has::It) => {
+                let told = "the vendor shows by now what was called not made";
+                let fact = Fact::FoundAfterAll(attempt.leg);
+                heard.push(Heard { detail: Some(told.to_owned()), ..search::hear(attempt, fact, None) });
+            }
+            Ok(Has::Nothing | Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
+            Err(_) => looked = Outcome::NotAnswered,
+        }
+    }
+    if !heard.is_empty() {
+        let app = &work.app;
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+        app.nudge.tell_watchers();
+    }
+    Ok(looked)
 }
 
 /// Whether a payment waits for a person because what the vendor says of it has been unreadable for long.
@@ -558,10 +629,11 @@ fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(String, String)
     all.into_iter().filter(|id| holds || Some(*id) != carrier.vendor_id.as_ref()).cloned().collect()
 }
 
-/// PayPal can be looked through only by the batches' own ids. Without one nothing is said of what it may have.
+/// PayPal can be looked through only by the ids of batches and items. Without one nothing is said of what it may have. Each is
+/// asked for: that one cannot be read hides nothing that another shows.
 async fn paypal_has(
     work: &Work,
-    (of, carrier): (&Transaction, &Submission),
+    (of, attempt, carrier): (&Transaction, &Attempt, &Submission),
     batches: Vec<String>,
 ) -> Result<Shown> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
@@ -569,19 +641,31 @@ async fn paypal_has(
         return Ok(Err(of_another_account()));
     }
     let (sent, ours) = (send::item_ids(carrier).len(), of.id.to_string());
-    let mut shown = if batches.is_empty() { Has::NotSaid } else { Has::Nothing };
-    for batch in batches {
-        let batch = match paypal.client.batch(&batch).await {
-            Ok(batch) => batch,
-            Err(error) => return Ok(Err(error)),
-        };
-        match has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)) {
-            Ok(Has::Nothing) => {}
-            Ok(Has::NotSaid) => shown = Has::NotSaid,
-            told @ (Ok(Has::It) | Err(_)) => return Ok(told),
+    let (mut shown, mut failed) =
+        (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
+    // The item that contradicts may be of a batch that is not known here.
+    let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
+    if let Some(item) = item {
+        match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
+            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It)),
+            Ok(Some(_)) => {}
+            Ok(None) => shown = Has::NotSaid,
+            Err(error) => failed = Err(error),
         }
     }
-    Ok(Ok(shown))
+    for batch in batches {
+        let told = match paypal.client.batch(&batch).await {
+            Ok(batch) => has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)),
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(Has::It) => return Ok(Ok(Has::It)),
+            Ok(Has::Nothing) => {}
+            Ok(Has::NotSaid) => shown = Has::NotSaid,
+            Err(error) => failed = Err(error),
+        }
+    }
+    Ok(failed.map(|()| shown))
 }
 
 /// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that

@@ -12,8 +12,9 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
+use super::answer::Looked;
 use super::verdict::{self, Judged};
-use super::{Done, Work, relook, search, send};
+use super::{Done, Work, relook, search, send, settle};
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -68,6 +69,9 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         },
         false => None,
     };
+    if known.is_some() && request.kind() == MoneyKind::Payout && !transfer_is_known(work, of).await {
+        return unsure();
+    }
     let looking = async {
         match request.kind() {
             MoneyKind::Transfer => transfer(&stripe.client, of, &request, (&expect, &known)).await,
@@ -114,6 +118,28 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();
     let promised = transactions::several(&mut db, &ids).await?.into_iter().map(|one| one.created_at).min();
     Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) - DAY_US) / 1_000_000)
+}
+
+/// Whether Stripe has said how the transfer of a bank payout stands. A lost database may have taken it back: that is recorded
+/// before its bank payout can be sent, whose gate then closes.
+async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
+    let asked = async {
+        let mut db = work.app.store.read().await?;
+        let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
+        drop(db);
+        let mut looked = Looked::Through;
+        for attempt in attempts {
+            looked = looked.max(settle::look(work, attempt.transaction).await?);
+        }
+        Ok::<_, crate::ops::OpsError>(looked)
+    };
+    match asked.await {
+        Ok(looked) => looked != Looked::NotAnswered,
+        Err(error) => {
+            tracing::warn!(?error, "the transfer of a bank payout could not be asked about");
+            false
+        }
+    }
 }
 
 /// The vendor's objects that attempts of the same payment are known to have.

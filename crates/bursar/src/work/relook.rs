@@ -92,6 +92,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
 /// Whether the payment is looked through and nothing is unknown any more.
 async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool, ReadError>> {
     let mut db = work.app.store.read().await?;
+    let wanted = put_back::before(&mut db).await?;
     let of = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;
     drop(db);
@@ -104,21 +105,23 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
         return told("it was paid from another account than the one that is connected");
     }
     match work.ask(Vendor::Stripe, beside::others(&stripe.client, &of, &attempts)).await {
-        Ok(others) => Ok(Ok(note(work, id, &others).await?)),
+        Ok(others) => Ok(Ok(note(work, id, &others, wanted).await?)),
         Err(error) => Ok(Err(error)),
     }
 }
 
-/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more.
-async fn note(work: &Work, id: TransactionId, others: &[Other]) -> Result<bool> {
+/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more. `wanted` is what asked for the
+/// look: where the database was put back once more since, it says nothing of that.
+async fn note(work: &Work, id: TransactionId, others: &[Other], wanted: Option<i64>) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
         let cases = Cases::read(tx, &[id]).await?;
         let of = cases.transactions.get(&id).ok_or(OpsError::Missing)?;
-        // Known by now, because it was adopted while Stripe was asked.
-        let known =
-            put_back::known(tx, &others.iter().map(|one| one.id().to_owned()).collect::<Vec<_>>()).await?;
+        // Known by now, because it was adopted while Stripe was asked, or because somebody has said what it is.
+        let objects: Vec<String> = others.iter().map(|one| one.id().to_owned()).collect();
+        let mut known = put_back::known(tx, &objects).await?;
+        known.extend(put_back::settled_by_people(tx, id).await?);
         let others: Vec<&Other> = others.iter().filter(|one| !known.contains(one.id())).collect();
         let (mut heard, mut found) = (Vec::new(), Vec::new());
         if let Some(adopted) = adopted(of, &cases, &others) {
@@ -135,6 +138,7 @@ async fn note(work: &Work, id: TransactionId, others: &[Other]) -> Result<bool> 
         let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
+        let through = through && put_back::before(tx).await? == wanted;
         if through {
             put_back::looked_for(tx, &[id], now).await?;
         }

@@ -205,7 +205,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
                     let fact = Fact::FoundAfterAll(Leg::Item);
                     heard.push(hear(attempt, fact, Some(item.payout_item_id.clone())));
                 }
-                Some(attempt) if cases.is_looked_up(attempt) => {}
+                // Also of one whose request is open here: that one is of another key, and would pay it again.
                 Some(_) | None if out => found.push(Found {
                     vendor: Vendor::PayPal,
                     object_id: item.payout_item_id.clone(),
@@ -247,7 +247,8 @@ async fn intend_again(
         .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
     let new = send::new_submission(app, &request, first.batch, first.vendor_account.clone(), now);
     let id = new.id.clone();
-    submissions::insert(tx, vec![submissions::New { looks: true, ..new }], now).await?;
+    let epoch = put_back::progress(tx).await?.epoch;
+    submissions::insert(tx, vec![submissions::New { looks: true, ..new }], epoch, now).await?;
     named::name(tx, &[(id.clone(), batch.payout_batch_id.clone())], now).await?;
     let sent = |(attempt, _): &(&Attempt, TransactionId)| Heard {
         submission: Some(id.clone()),
@@ -257,7 +258,7 @@ async fn intend_again(
 }
 
 /// Whether money of an item is out, or may be.
-fn is_out(said: &Fact) -> bool {
+pub(super) fn is_out(said: &Fact) -> bool {
     matches!(said, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
 }
 

@@ -388,8 +388,14 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
             // What a cancellation has led to, the item says; what became since of a transfer that was found, the transfer.
             let found = answer.judged.why == "found";
-            let asks =
-                carried.iter().filter(|one| one.leg == Leg::Cancel || (found && one.leg == Leg::Transfer));
+            // Of what was stopped because its transfer came back, the transfer says whether all of it did.
+            let reversed = answer.judged.stopped_by() == Some(Code::TransferReversed.as_str());
+            let asks = carried.iter().filter(|one| match one.leg {
+                Leg::Cancel => true,
+                Leg::Transfer => found,
+                Leg::Payout => reversed,
+                Leg::Item | Leg::Reversal => false,
+            });
             to_ask.extend(asks.map(|one| one.transaction));
             for (of, code) in &answer.waits {
                 let waiting = carried.iter().filter(|one| one.transaction == *of);
@@ -397,6 +403,8 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
             }
         }
         put_back::looked_for(tx, &clean_of(answered, &attempts), now).await?;
+        let clean = answered.iter().filter(|one| one.judged.clean && held.contains(&one.submission.id));
+        put_back::renew(tx, &clean.map(|one| one.submission.id.clone()).collect::<Vec<_>>()).await?;
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
         transactions::ask_now(tx, &to_ask, now).await?;
@@ -656,7 +664,9 @@ async fn send_others_again(
         event_id: None,
     });
     let moved = moved.collect();
-    submissions::insert(tx, vec![submission], now).await?;
+    // Read after the fences were: where the database was put back meanwhile, this is of the epoch before.
+    let epoch = put_back::progress(tx).await?.epoch;
+    submissions::insert(tx, vec![submission], epoch, now).await?;
     Ok(moved)
 }
 

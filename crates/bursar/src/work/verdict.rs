@@ -10,7 +10,7 @@ use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
 use vendors::paypal::batch::Item;
-use vendors::{Doubt, Outcome, ReadError, Rejection, Why};
+use vendors::{Doubt, MoneyKind, Outcome, ReadError, Rejection, Why};
 
 use super::unfunded;
 use crate::store::put_back;
@@ -125,6 +125,12 @@ impl Judged {
             | Verdict::Look(_)
             | Verdict::Review => None,
         }
+    }
+
+    /// The gate that stopped it, where one did.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&str> {
+        (self.why == STOPPED).then_some(self.detail.as_str())
     }
 
     /// A person must find out.
@@ -269,6 +275,17 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
         return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
     match of.looked_at {
+        // What a lost database may have asked back, and what it did after that was refused, is not known here. Nobody's money
+        // is taken back by an old wish: whoever still wants it asks again, and everything is looked through before.
+        Some(first)
+            if of.looks > 0
+                && now - first >= APART_US
+                && why == put_back::WHY
+                && of.kind == MoneyKind::Reversal.as_str() =>
+        {
+            let told = "looked for after the database was put back: Stripe shows no such reversal, and none is asked for again by itself";
+            looked(Verdict::Refused(Reason::new("not_found_at_vendor", told)), of.looks + 1)
+        }
         // It is in doubt only because the database was put back: now it is known that it was never carried out.
         Some(first) if of.looks > 0 && now - first >= APART_US && why == put_back::WHY => {
             let again = Verdict::Again { at: now, doubtful: false };
@@ -475,6 +492,7 @@ pub(super) mod tests {
             first_sent_at: Some(0),
             last_sent_at: Some(0),
             vendor_account: None,
+            epoch: 0,
         }
     }
 

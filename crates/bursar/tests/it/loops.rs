@@ -131,6 +131,23 @@ async fn meddle(stage: &Stage, sql: &str) {
     database.close().await.unwrap();
 }
 
+/// An intention that was decided before the database was put back, and committed too late to be doubted with the others: it may
+/// have been carried out in the time that is lost, so it is looked for and not sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_intended_in_an_epoch_before_is_looked_for() {
+    let lines = ["partner bo stripe acct_bo", "reward R1 bo 20.00 approved", "batch B1 all", "pay B1"];
+    let mut stage = stage("intended_late", &lines).await;
+    for line in ["vendor stripe answer lost", "tick dispatch", "keys forgotten"] {
+        stage.one(line).await.unwrap();
+    }
+    let never_sent = "UPDATE submission SET state = 'intended', doubts = 0, next_at = 0, lease_until = 0, \
+                      sending_since = NULL, first_sent_at = NULL, last_sent_at = NULL";
+    meddle(&stage, never_sent).await;
+    meddle(&stage, "INSERT INTO counter (name, value) VALUES ('epoch', 1)").await;
+    let ended = stage.play("the end", "live 1 hour\nexpect bo success\nsent bo 20.00\n").await;
+    stage.close(ended).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_destination_that_todays_rules_would_refuse_is_paid_as_it_was_frozen() {
     let mut stage = stage(

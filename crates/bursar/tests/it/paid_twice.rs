@@ -82,13 +82,13 @@ tick      intake
 later     30 seconds
 tick      settle
 why       ana    payment_contradicted
-settle    ana    made
+settle    ana    made first
 books     payable(ana) 20.00   in_flight 0.00
 webhook   ana    succeeded of 1
 tick      intake
 later     30 seconds
 tick      settle
-try       settle ana made
+try       settle ana made first
 why       ana
 live      1 minute
 books     payable(ana) 20.00   in_flight 0.00   vendor_balance -40.80   vendor_fees 0.80

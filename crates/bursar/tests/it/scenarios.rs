@@ -21,6 +21,18 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    put_back_while_a_destination_cools_off,
+    not_seen_is_told_once,
+    more_of_a_transfer_comes_back,
+    put_back_and_settled_by_the_item_that_failed,
+    put_back_and_settled_by_the_lost_item,
+    put_back_by_a_clock_that_was_ahead,
+    put_back_before_it_was_fetched_back,
+    put_back_while_money_is_fetched_back,
+    put_back_and_asked_again,
+    put_back_and_paid_under_another_key,
+    reversed_while_a_payout_is_in_doubt,
+    reversed_while_a_payout_waits,
     bank_mended_unheard,
     clock_set_back_in_an_outage,
     denied_and_made_by_the_same_key,
@@ -36,7 +48,7 @@ scenarios![
     put_back_while_a_person_is_asked,
     called_not_made_and_fetched_back,
     called_not_made_and_sent_again,
-    two_contradictions,
+    called_not_made_and_shown_by_now,
     swept_in_a_word_nobody_knows,
     a_balance_that_cannot_be_read,
     given_up_and_swept_after_a_month,

@@ -407,6 +407,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             transactions::return_to_pool(app, actor, id, None).await?;
         }
         Bound::Outside(id, reference, on) => {
+            ask::before_outside(work, id).await?;
             transactions::mark_paid_outside(app, actor, id, &reference, &on, None).await?;
         }
         Bound::Refresh(id) => {
@@ -416,7 +417,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             let finding = match finding {
                 None => ask::not_made(work, id).await?,
                 Some(Made::As(of)) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
-                Some(Made::First(of)) => ask::found(work, id, &first_transfer(&desk.simulator, of)).await?,
+                Some(Made::First(of)) => ask::found(work, id, &first_object(&desk.simulator, of)).await?,
                 Some(Made::BySchedule) => ask::found(work, id, &swept_from(&desk.simulator, id)).await?,
             };
             let who = desk.person(by).await?;
@@ -439,18 +440,19 @@ fn swept_from(simulator: &Simulator, transaction: TransactionId) -> String {
     swept.map_or(of, |line| line.id)
 }
 
-fn first_transfer(simulator: &Simulator, transaction: TransactionId) -> String {
-    let of = transaction.to_string();
-    let found =
-        simulator.books().transfers.into_iter().find(|line| line.transfer_group.as_deref() == Some(&of));
-    found.map_or(of, |line| line.id)
-}
-
-/// What a person would read off the vendors' own pages: the item, the bank payout, else the transfer.
-fn object_of(simulator: &Simulator, transaction: TransactionId) -> String {
+fn first_object(simulator: &Simulator, transaction: TransactionId) -> String {
     let books = simulator.books();
     let of = transaction.to_string();
     let item = books.items.into_iter().find(|item| item.sender_item_id.as_deref() == Some(&of));
+    let transfer = books.transfers.into_iter().find(|line| line.transfer_group.as_deref() == Some(&of));
+    item.map(|one| one.id).or(transfer.map(|one| one.id)).unwrap_or(of)
+}
+
+/// What a person would read off the vendors' own pages: the newest item, bank payout or else transfer.
+fn object_of(simulator: &Simulator, transaction: TransactionId) -> String {
+    let books = simulator.books();
+    let of = transaction.to_string();
+    let item = books.items.into_iter().rfind(|item| item.sender_item_id.as_deref() == Some(&of));
     let payout = books.payouts.into_iter().rfind(|line| line.metadata.get("transaction") == Some(&of));
     let transfer = books.transfers.into_iter().rfind(|line| line.transfer_group.as_deref() == Some(&of));
     let found = item.map(|one| one.id).or(payout.map(|one| one.id)).or(transfer.map(|one| one.id));

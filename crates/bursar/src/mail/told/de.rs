@@ -14,7 +14,8 @@ pub fn gate(code: Code) -> Told {
             told("Auszahlungen ruhen im Moment.", "Sie müssen nichts tun; was Sie verdient haben, bleibt Ihnen."),
         Code::VendorNotConnected =>
             told("Über diesen Zahlungsdienst können wir im Moment nicht zahlen.", "Sie müssen nichts tun, oder Sie wählen unter „Wie ich bezahlt werde“ den anderen."),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow | Code::TransferReversed
+        | Code::UnknownAtVendor =>
             told("Die Zahlung wartet, bis wir beim Zahlungsdienst etwas in Ordnung gebracht haben.", "Sie müssen nichts tun; wir kümmern uns darum."),
         Code::ProfileMissing =>
             told("Es ist noch nicht eingerichtet, wohin dieses Geld geht.", "Bitte wählen Sie es unter „Wie ich bezahlt werde“."),

@@ -14,7 +14,8 @@ pub fn gate(code: Code) -> Told {
             told("Payouts are paused at the moment.", "You need not do anything; what you have earned stays yours."),
         Code::VendorNotConnected =>
             told("We cannot pay through this payment service at the moment.", "You need not do anything, or you can choose the other one under “How I am paid”."),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow | Code::TransferReversed
+        | Code::UnknownAtVendor =>
             told("The payment waits for us to put something right at the payment service.", "You need not do anything; we are looking into it."),
         Code::ProfileMissing =>
             told("It is not set up yet where this money goes.", "Please choose it under “How I am paid”."),

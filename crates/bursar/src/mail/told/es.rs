@@ -14,7 +14,8 @@ pub fn gate(code: Code) -> Told {
             told("Los pagos están en pausa en este momento.", "No tiene que hacer nada; lo que ha ganado sigue siendo suyo."),
         Code::VendorNotConnected =>
             told("En este momento no podemos pagar por este servicio de pago.", "No tiene que hacer nada, o puede elegir el otro en «Cómo me pagan»."),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow | Code::TransferReversed
+        | Code::UnknownAtVendor =>
             told("El pago espera a que arreglemos algo con el servicio de pago.", "No tiene que hacer nada; nos ocupamos de ello."),
         Code::ProfileMissing =>
             told("Todavía no se ha indicado adónde va este dinero.", "Elíjalo, por favor, en «Cómo me pagan»."),

@@ -14,7 +14,8 @@ pub fn gate(code: Code) -> Told {
             told("Les versements sont suspendus pour le moment.", "Vous n’avez rien à faire ; ce que vous avez gagné vous reste acquis."),
         Code::VendorNotConnected =>
             told("Nous ne pouvons pas payer par ce service de paiement pour le moment.", "Vous n’avez rien à faire, ou vous pouvez choisir l’autre sous « Comment je suis payé »."),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow | Code::TransferReversed
+        | Code::UnknownAtVendor =>
             told("Le paiement attend que nous réglions quelque chose auprès du service de paiement.", "Vous n’avez rien à faire ; nous nous en occupons."),
         Code::ProfileMissing =>
             told("La destination de cet argent n’est pas encore indiquée.", "Veuillez la choisir sous « Comment je suis payé »."),

@@ -14,7 +14,8 @@ pub fn gate(code: Code) -> Told {
             told("現在、支払いは停止しています。", "お手続きは不要です。獲得された額はそのまま残ります。"),
         Code::VendorNotConnected =>
             told("現在、この決済サービスではお支払いできません。", "お手続きは不要です。「受け取り方法」で別のサービスを選ぶこともできます。"),
-        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow =>
+        Code::VendorCredentialsRejected | Code::OtherVendorAccount | Code::VendorBalanceLow | Code::TransferReversed
+        | Code::UnknownAtVendor =>
             told("決済サービスでの当方の手続きをお待ちいただいています。", "お手続きは不要です。こちらで対応しています。"),
         Code::ProfileMissing =>
             told("このお金の受け取り方法がまだ設定されていません。", "「受け取り方法」で設定してください。"),

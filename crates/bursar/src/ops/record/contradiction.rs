@@ -42,6 +42,10 @@ impl Case {
         if attempt.state == AttemptState::Failed && attempt.reason_code.is_none() {
             return false;
         }
+        // More of its transfer has come back than was known when the part was settled.
+        if self.grown.contains(&attempt.id) {
+            return attempt.contradicted_at.is_none();
+        }
         let known = attempt.reason_code.as_deref();
         let told = fact.reason().is_some_and(|reason| known == Some(reason.code.as_str()));
         attempt.contradicted_at.is_none() && !told

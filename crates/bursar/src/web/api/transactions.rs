@@ -620,17 +620,19 @@ fn asked(transaction: &Transaction) -> Reply {
 }
 
 async fn mark_paid_outside(
-    State(app): State<App>,
+    State(web): State<Web>,
     Who(actor): Who,
     Path(id): Path<String>,
     mark: Option<Extension<Mark>>,
     Json(json): Json<OutsideJson>,
 ) -> Result<Response, Fault> {
-    let id = find(&app, &id).await?;
+    let app = &web.app;
+    let id = find(app, &id).await?;
+    ask::before_outside(&web.work, id).await?;
     let once = mark.map(|Extension(mark)| Once::new(mark, done));
     let after =
-        verbs::mark_paid_outside(&app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
-    answer(&app, StatusCode::OK, &after).await
+        verbs::mark_paid_outside(app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
+    answer(app, StatusCode::OK, &after).await
 }
 
 async fn settle_by_hand(

@@ -74,6 +74,8 @@ struct Page {
     keeps_on: Vec<String>,
     /// The vendors are searched, because payments may be missing here.
     compares: bool,
+    /// The vendors that people may have compared by hand: the names of their fields, and their own.
+    by_hand: Vec<(&'static str, &'static str)>,
     open: Vec<String>,
     found: Vec<Row>,
     /// How each of them is settled.
@@ -98,6 +100,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         compares: report.state.as_ref().is_some_and(|state| state.since.is_some()),
         says: report.state.map(|state| state.says).unwrap_or_default(),
         keeps_on: report.keeps_on,
+        by_hand: report.by_hand.iter().map(|vendor| (vendor.as_str(), vendor.label())).collect(),
         open: report.open,
         found: rows,
         settle: checks::SETTLE_FOUND,

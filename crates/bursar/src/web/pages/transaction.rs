@@ -648,14 +648,18 @@ struct Outside {
 }
 
 async fn mark_paid_outside(
-    State(app): State<App>,
+    State(web): State<Web>,
     visit: Visit,
     Path(number): Path<String>,
     Form(sent): Form<Outside>,
 ) -> Result<Response, Fault> {
-    let id = id_of(&app, &number).await?;
+    let (app, id) = (&web.app, id_of(&web.app, &number).await?);
     let (reference, paid_on) = (sent.reference.unwrap_or_default(), sent.paid_on.unwrap_or_default());
-    let told = match verbs::mark_paid_outside(&app, &visit.actor, id, &reference, &paid_on, None).await {
+    let marked = async {
+        ask::before_outside(&web.work, id).await?;
+        verbs::mark_paid_outside(app, &visit.actor, id, &reference, &paid_on, None).await
+    };
+    let told = match marked.await {
         Ok(_) => Told::good(format!("{number} is closed as paid outside on {paid_on}.")),
         Err(error) => Told::refused(error)?,
     };

@@ -50,7 +50,7 @@ live      1 minute
 expect    all    success
 why       ana
 why       cy     payment_contradicted
-settle    cy     made
+settle    cy     made first
 why       cy
 live      20 days
 expect    all    success
@@ -68,6 +68,63 @@ books     payable(cy) 0.00
 async fn a_batch_tells_of_what_was_called_not_made_and_sent_again() {
     let mut stage = Stage::open("siblings", 1).await;
     let played = play(&mut stage, SIBLINGS).await;
+    close(stage, played).await;
+}
+
+/// Two people call a payment not made, it is sent again, and two people call that one not made as well. Both were made, and
+/// PayPal tells of both in the end. Settling one leaves the other open: it holds the payment until it is settled itself, and
+/// nothing is lost from sight.
+const TWO_CONTRADICTIONS: &str = "
+partner   ana    paypal ana@example.com
+reward    R1     ana  20.00  approved
+batch     B1     R1
+vendor    paypal webhook late 61 days times 5000
+pay       B1
+vendor    paypal answer lost
+tick      dispatch
+vendor    paypal 503 on any times 100000
+later     29 days
+tick      dispatch
+expect    ana    pending_processing needs_review
+heal
+settle    ana    not-made
+settle    ana    not-made by other
+expect    ana    failed reason not_made
+vendor    paypal webhook late 61 days times 5000
+resubmit  ana
+vendor    paypal answer lost
+tick      dispatch
+vendor    paypal 503 on any times 100000
+later     29 days
+tick      dispatch
+expect    ana    pending_processing needs_review
+heal
+settle    ana    not-made
+settle    ana    not-made by other
+expect    ana    failed reason not_made
+later     70 days
+deliver
+live      10 minutes
+why       ana    payment_contradicted
+refuse    vendor_has_it  settle ana not-made
+settle    ana    made first
+live      1 minute
+expect    ana    success
+why       ana    payment_contradicted
+refuse    vendor_has_it  settle ana not-made
+settle    ana    made
+why       ana
+live      1 day
+expect    ana    success
+why       ana
+books     payable(ana) 20.00   vendor_balance -40.80   vendor_fees 0.80
+sent      ana    40.00
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_contradictions_are_settled_one_after_the_other() {
+    let mut stage = Stage::open("two_contradictions", 1).await;
+    let played = play(&mut stage, TWO_CONTRADICTIONS).await;
     close(stage, played).await;
 }
 
@@ -232,7 +289,7 @@ async fn what_somebody_has_settled_meanwhile_is_not_settled_once_more() {
 expect    ana    success
 why       ana    payment_contradicted
 books     payable(ana) 0.00   vendor_balance -20.40
-settle    ana    made
+settle    ana    made first
 live      1 minute
 why       ana
 books     payable(ana) 20.00   in_flight 0.00   vendor_balance -40.80

@@ -50,7 +50,7 @@ live      3 hours
 expect    ana    success
 why       ana    payment_contradicted
 refuse    vendor_has_it  settle ana not-made
-settle    ana    made
+settle    ana    made first
 why       ana
 live      1 day
 expect    ana    success
