@@ -4,6 +4,8 @@
 //! What is deliberately not here: reading at the vendors (`work::movements`), and what a difference is called
 //! (`payout::reconciliation`).
 
+mod known;
+
 use std::collections::BTreeMap;
 
 use payout::Refusal;
@@ -253,6 +255,7 @@ fn after(
         transaction,
         moved,
         posted,
+        known: None,
     })
 }
 
@@ -380,7 +383,7 @@ impl DayView {
     #[must_use]
     pub fn standing(&self) -> DayStanding {
         let waits = |case: &Case| case.explained.is_none() && case.standing == Standing::Waits;
-        match (self.cases.iter().any(Case::is_task), self.cases.iter().any(waits)) {
+        match (self.cases.iter().any(Case::wants_somebody), self.cases.iter().any(waits)) {
             (true, _) => DayStanding::DoesNotTie,
             (false, true) => DayStanding::Waits,
             (false, false) => DayStanding::Ties,
@@ -406,6 +409,7 @@ pub async fn list(
     };
     let (first, last) = (first.clone(), last.clone());
     let mut cases = kept::open_on(db, (&first, &last)).await?;
+    known::add(db, &mut cases).await?;
     let mut series: BTreeMap<(Account, String), Vec<(Read, Closed)>> = BTreeMap::new();
     let mut views = Vec::with_capacity(keys.len());
     for key in keys {

@@ -2,6 +2,7 @@
 //! here: what belongs together and what its difference means (`payout::reconciliation`), and what pages read (`days`).
 
 pub mod days;
+pub mod fitting;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Rows, StoreError, Tx, Value, Where, word};
+pub use fitting::Known;
 
 /// The account of a vendor that something is read from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -561,6 +563,8 @@ pub struct Case {
     pub closed_at: Option<i64>,
     /// Who explained it, when, and why it is off.
     pub explained: Option<Explained>,
+    /// What else is known of it, where it is listed.
+    pub known: Option<Known>,
 }
 
 /// Why something is off, in somebody's words.
@@ -586,7 +590,36 @@ impl Case {
     /// What happened and what it means for the money.
     #[must_use]
     pub fn message(&self) -> String {
-        self.standing.message(self.of.vendor.label(), self.waits_until)
+        match &self.known {
+            Some(known) => known.message.clone(),
+            None => self.standing.message(self.of.vendor.label(), self.waits_until),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match &self.known {
+            Some(known) => known.remedy.clone(),
+            None => self.standing.remedy(self.of.vendor.label()),
+        }
+    }
+
+    /// A few words.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match (&self.explained, &self.known) {
+            (Some(_), _) => "Explained",
+            (None, Some(known)) => known.label,
+            (None, None) => self.standing.label(),
+        }
+    }
+
+    /// A person must look: it is off, or may be late and is known to be a payment that somebody must settle.
+    #[must_use]
+    pub fn wants_somebody(&self) -> bool {
+        let known = self.known.as_ref().is_some_and(|known| known.alarms);
+        self.is_task() || (known && self.closed_at.is_none() && self.explained.is_none())
     }
 
     /// A person must look.
@@ -621,6 +654,7 @@ fn read_case(row: &AnyRow) -> Result<Case> {
         opened_at: row.try_get(12)?,
         closed_at: row.try_get(13)?,
         explained,
+        known: None,
     })
 }
 

@@ -7,11 +7,17 @@ mod files;
 
 use std::collections::BTreeMap;
 
+use bursar::ops::reconciliation;
 use bursar::ops::rewards::Verdict;
 use bursar::ops::safe_mode::{self, Why};
 use bursar::ops::{OpsError, rewards};
 use bursar::store::put_back;
+use bursar::store::reconciliation::days;
+use bursar::work::movements;
+use payout::access::Role;
+use payout::money::Vendor;
 
+use crate::pages::Browser;
 use crate::scenarios::Stage;
 
 async fn play(stage: &mut Stage, lines: &[&str]) {
@@ -257,5 +263,49 @@ async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
     until_left(&mut stage).await;
     play(&mut stage, &["live 1 hour", "expect bo success", "attempts bo transfer=1 payout=1"]).await;
     assert_eq!(paid(&stage).values().sum::<i64>(), 3_000);
+    stage.close(Ok(())).await;
+}
+
+/// What left for a payment that this database lost is called that in Reconciliation, at both vendors, with whom it went to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reconciliation_knows_what_safe_mode_lists() {
+    let mut stage = Stage::swift("put_back_reconciled", 32).await;
+    stage.remember().await;
+    play(&mut stage, BEFORE).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["live 1 hour", "batch B2 R3 R4", "pay B2", "live 1 hour", "expect di success"]).await;
+    let noticed = stage.restart(async |database| database.put_back("old").await).await;
+    assert!(noticed, "the mark beside the key is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    movements::all(&stage.world.works[0], None).await.unwrap();
+    let mut db = stage.world.app.store.read().await.unwrap();
+    let days = reconciliation::list(&mut db, &days::Filter::default(), None, 100).await.unwrap();
+    drop(db);
+    let mut seen = Vec::new();
+    for day in &days {
+        for case in day.cases.iter().filter(|case| case.known.is_some()) {
+            assert_eq!(day.standing(), reconciliation::DayStanding::DoesNotTie);
+            assert_eq!((case.label(), case.wants_somebody()), ("Made after the backup", true));
+            assert!(case.message().contains("The page Safe mode lists it"), "{}", case.message());
+            assert!(case.remedy().contains("Do not have it sent back"), "{}", case.remedy());
+            let pages: Vec<&str> =
+                case.known.iter().flat_map(|one| &one.pages).map(|(_, words)| words.as_str()).collect();
+            seen.push((case.of.vendor, case.moved.decimal(), pages.join(", ")));
+        }
+    }
+    seen.sort();
+    let row = |vendor, moved: &str, pages: &str| (vendor, moved.to_owned(), pages.to_owned());
+    assert_eq!(
+        seen,
+        [row(Vendor::Stripe, "-30.00", "Safe mode, cy"), row(Vendor::PayPal, "-40.00", "Safe mode, di")]
+    );
+    let mut browser = Browser::of(&stage.world, Role::Auditor, "aud").await;
+    let page = browser.read("/reconciliation").await;
+    let day =
+        page.body.split("href=\"/reconciliation/day?").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let page = browser.read(&format!("/reconciliation/day?{}", day.replace("&#38;", "&"))).await;
+    page.says("Made after the backup");
+    assert!(page.body.contains("<a href=\"/safe-mode\">"), "{}", page.body);
     stage.close(Ok(())).await;
 }

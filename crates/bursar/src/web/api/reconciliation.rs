@@ -187,7 +187,6 @@ struct ExplainedJson {
 
 impl From<&Case> for CaseJson {
     fn from(case: &Case) -> Self {
-        let vendor = case.of.vendor.label();
         Self {
             id: case.id.clone(),
             code: case.standing.as_str(),
@@ -195,7 +194,7 @@ impl From<&Case> for CaseJson {
             transaction: case.transaction.clone(),
             subject: case.subject.clone(),
             message: case.message(),
-            remedy: case.standing.remedy(vendor),
+            remedy: case.remedy(),
             at_vendor: case.moved.decimal(),
             in_books: case.posted.decimal(),
             currency: case.moved.currency.code().to_owned(),

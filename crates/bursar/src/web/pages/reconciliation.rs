@@ -158,7 +158,7 @@ fn row(view: &DayView) -> Row {
         count: count(view.read.lines),
         not_ours: (view.read.not_ours > 0).then(|| count(view.read.not_ours)),
         chip: chip(view.standing()),
-        tasks: view.cases.iter().filter(|case| case.is_task()).count(),
+        tasks: view.cases.iter().filter(|case| case.wants_somebody()).count(),
         explained: view.cases.iter().filter(|case| case.explained.is_some()).count(),
     }
 }
@@ -244,6 +244,8 @@ struct Task {
     tone: &'static str,
     message: String,
     remedy: String,
+    /// What it is known to be about: addresses and their words.
+    pages: Vec<(String, String)>,
     vendor: &'static str,
     at_vendor: String,
     in_books: String,
@@ -356,14 +358,15 @@ fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
     Task {
         id: case.id.clone(),
         look: format!("/reconciliation/{}/look-again", case.id),
-        label: if case.explained.is_some() { "Explained" } else { case.standing.label() },
-        tone: match (case.is_task(), case.explained.is_some()) {
+        label: case.label(),
+        tone: match (case.wants_somebody(), case.explained.is_some()) {
             (true, _) => "bad",
             (false, true) => "",
             (false, false) => "wait",
         },
         message: case.message(),
-        remedy: case.standing.remedy(vendor),
+        remedy: case.remedy(),
+        pages: case.known.as_ref().map(|known| known.pages.clone()).unwrap_or_default(),
         vendor,
         at_vendor: bare(case.moved),
         in_books: bare(case.posted),

@@ -1,0 +1,99 @@
+//! What is known here of money that left for no payment of this database: payments that the vendors were found to have after a
+//! restore, and payments that people have called not made. What is deliberately not here: what is made of it
+//! (`ops::reconciliation`).
+
+use payout::money::{Currency, Money, Vendor};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::super::{Db, Result, Value, Where, word};
+
+/// What is known of a movement that no payment here is behind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// A few words.
+    pub label: &'static str,
+    /// What it is.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Somebody must act.
+    pub alarms: bool,
+    /// Where: an address of ours, and its words.
+    pub pages: Vec<(String, String)>,
+}
+
+/// A payment that a vendor was found to have and that this database does not know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FoundThere {
+    /// Whose.
+    pub vendor: Vendor,
+    /// The vendor's id of it.
+    pub object_id: String,
+    /// To whom: the Stripe account or the PayPal address.
+    pub destination: String,
+    /// How much.
+    pub amount: Money,
+    /// When it was made, where the vendor says so.
+    pub made_at: Option<i64>,
+    /// Nobody has settled it yet.
+    pub open: bool,
+}
+
+/// All of them, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn found_there(db: &mut Db) -> Result<Vec<FoundThere>> {
+    let sql = "SELECT vendor, object_id, destination, amount_minor, currency, made_at, settled_at FROM found_payment \
+               ORDER BY found_at, object_id";
+    let read = |row: &AnyRow| {
+        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(4)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok(FoundThere {
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            object_id: row.try_get(1)?,
+            destination: row.try_get(2)?,
+            amount: Money::new(row.try_get(3)?, currency),
+            made_at: row.try_get(5)?,
+            open: row.try_get::<Option<i64>, _>(6)?.is_none(),
+        })
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// A payment of which people have called an attempt not made that moves our balance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CalledNotMade {
+    /// Its number.
+    pub number: i64,
+    /// Through whom.
+    pub vendor: Vendor,
+    /// What the vendor was told to pay.
+    pub net: Money,
+    /// When it was sent.
+    pub sent_at: i64,
+}
+
+/// Those that were sent from this moment on and before that one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn called_not_made(db: &mut Db, (from, to): (i64, i64)) -> Result<Vec<CalledNotMade>> {
+    let mut conditions = Where::default();
+    conditions.and("a.state = 'failed' AND a.reason_code = 'not_made' AND a.leg IN ('transfer', 'item')", []);
+    conditions.and("a.first_sent_at >= ? AND a.first_sent_at < ?", [Value::from(from), Value::from(to)]);
+    let sql = "SELECT t.number, t.vendor, t.net_minor, t.currency, a.first_sent_at FROM attempt a \
+               JOIN payout_transaction t ON t.id = a.transaction_id {where} ORDER BY t.number";
+    let read = |row: &AnyRow| {
+        let (vendor, code): (String, String) = (row.try_get(1)?, row.try_get(3)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok(CalledNotMade {
+            number: row.try_get(0)?,
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            net: Money::new(row.try_get(2)?, currency),
+            sent_at: row.try_get(4)?,
+        })
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
