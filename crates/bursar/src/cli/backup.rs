@@ -213,10 +213,11 @@ async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Re
     let unpacked = unpacking.await?.map_err(because(file, "restored"));
     bar.finish_and_clear();
     let manifest = unpacked?;
+    let url = format!("sqlite://{}", fresh.display());
     if check {
+        checked(config, &url, &manifest).await?;
         return Ok(manifest);
     }
-    let url = format!("sqlite://{}", fresh.display());
     let store = Store::open(&url).await.map_err(|error| {
         Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))
     })?;
@@ -228,6 +229,35 @@ async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Re
     backups::make_safe(&store, &manifest, now).await.map_err(words)?;
     store.close().await;
     Ok(manifest)
+}
+
+/// Whether a Bursar with the key that lies here could be started on the backup.
+async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
+    let store = Store::open_as_it_is(url).await.map_err(|error| {
+        Failure(format!(
+            "the backup's tables cannot be read: {error}. Take another one; nothing was changed."
+        ))
+    })?;
+    let sound = copy::is_sound(&mut store.read().await?).await;
+    let asks = master_key::asks(&store).await;
+    store.close().await;
+    if let Err(why) = sound? {
+        return Err(Failure(format!("the backup is damaged: {why}. Take another one; nothing was changed.")));
+    }
+    let key = MasterKey::read(&config.master_key_file).map_err(because(&config.master_key_file, "read"))?;
+    let (made, file) = (clock::told(manifest.made_at), config.master_key_file.display());
+    match key {
+        Some(key) if !asks.map_err(words)?.opens_with(&key) => Err(Failure(format!(
+            "the backup of {made} is whole, and was sealed with another key than the one in {file}: Bursar does not start on it with this one. Put the key beside which it was made there, or name it with BURSAR_MASTER_KEY_FILE; nothing was changed."
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            output::complain(&format!(
+                "There is no key file at {file}, so whether the backup opens with yours was not tried."
+            ));
+            Ok(())
+        }
+    }
 }
 
 async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {

@@ -75,7 +75,7 @@ pub(super) async fn run(options: Options) -> Outcome {
 /// Whether neither the key nor the database is there: nothing is lost, it was not begun, or this is another folder.
 fn is_nowhere(config: &Config) -> bool {
     let no_key = matches!(MasterKey::read(&config.master_key_file), Ok(None));
-    no_key && copy::file_of(&config.database_url).is_some_and(|file| !file.exists())
+    no_key && copy::file_of(&config.database_url).is_some_and(|file| !copy::holds_something(&file))
 }
 
 fn not_begun() -> Finding {

@@ -236,10 +236,18 @@ async fn open(config: Config) -> Result<App, Failure> {
     if !known {
         return Err(Failure(format!(
             "there is no Bursar database at {}, so nothing was looked at and nothing was changed. Name the one that your server uses with BURSAR_DATABASE_URL or --database-url, or run this in its folder. `bursar serve` and `bursar init` make a new one.",
-            serve::without_password(&config.database_url)
+            place(&config.database_url)
         )));
     }
     open_or_make(config, None).await
+}
+
+/// Where a database is, for people: a file with its folder, since the address of one may name it from the present folder.
+fn place(database_url: &str) -> String {
+    match copy::file_of(database_url) {
+        Some(file) => std::path::absolute(&file).unwrap_or(file).display().to_string(),
+        None => serve::without_password(database_url),
+    }
 }
 
 /// Opens the database and the master key; makes both on the first start, and never another key for a database that has

@@ -40,7 +40,7 @@ pub async fn schema_of(db: &mut Db) -> Result<i64> {
 /// When PostgreSQL does not answer.
 pub async fn is_there(url: &str) -> Result<bool> {
     if url.starts_with("sqlite:") {
-        return Ok(file_of(url).is_none_or(|file| file.exists()));
+        return Ok(file_of(url).is_none_or(|file| holds_something(&file)));
     }
     if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
         return Err(StoreError::Conflict(super::SCHEMES.to_owned()));
@@ -51,6 +51,12 @@ pub async fn is_there(url: &str) -> Result<bool> {
     let tables: i64 = first.fetch_one(asked).await?.try_get(0)?;
     sqlx::Connection::close(first).await?;
     Ok(tables > 0)
+}
+
+/// Whether a file holds anything. SQLite takes an empty one for an empty database, and nobody means that.
+#[must_use]
+pub fn holds_something(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|about| about.len() > 0)
 }
 
 /// How many bytes a SQLite database has, as a whole.

@@ -100,11 +100,20 @@ fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
         let output = program.current_dir(folder.path()).args(command.split(' ')).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{command}: {told}");
-        assert!(told.contains("there is no Bursar database at sqlite://"), "{command}: {told}");
+        let place = fs::canonicalize(folder.path()).unwrap().join("bursar.db").display().to_string();
+        assert!(told.contains(&format!("there is no Bursar database at {place}")), "{command}: {told}");
         assert!(output.stdout.is_empty(), "{command}");
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{command} makes {left:?}");
     }
+    // SQLite takes an empty file for an empty database.
+    fs::write(folder.path().join("bursar.db"), "").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    program.env_remove("BURSAR_DATABASE_URL").env_remove("BURSAR_MASTER_KEY_FILE");
+    let output = program.current_dir(folder.path()).arg("verify").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("there is no Bursar database at"), "{told}");
+    assert_eq!(fs::metadata(folder.path().join("bursar.db")).unwrap().len(), 0, "nothing is made of it");
 }
 
 /// The database and the vendors, without the program around them.

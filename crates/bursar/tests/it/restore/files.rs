@@ -86,6 +86,19 @@ fn a_backup_is_taken_proven_and_put_back() {
     assert_eq!(fs::read(at("bursar.db")).unwrap(), before);
     done(&run(&["restore", "one", "--check"]));
 
+    // Under another key Bursar would not start on it.
+    fs::rename(at("bursar.key"), at("own.key")).unwrap();
+    done(&run(&["init", "--database-url=sqlite://other.db"]));
+    refused(&run(&["restore", "one", "--check"]), "was sealed with another key");
+    fs::remove_file(at("bursar.key")).unwrap();
+    let unknown = run(&["restore", "one", "--check"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("There is no key file"), "{unknown:?}");
+    done(&unknown);
+    fs::rename(at("own.key"), at("bursar.key")).unwrap();
+    names(folder.path()).iter().filter(|name| name.starts_with("other")).for_each(|name| {
+        fs::remove_file(at(name)).unwrap();
+    });
+
     // While a server holds it, nothing is restored over it.
     let serving = File::open(at("bursar.db")).unwrap();
     serving.try_lock().unwrap();
