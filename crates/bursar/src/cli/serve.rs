@@ -38,9 +38,9 @@ pub(super) async fn run(config: Config) -> Outcome {
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
     let server = Server::of(&config.database_url);
     let app = open_or_make(config, Some(format!("http://{address}"))).await?;
-    if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
+    if let Some((address, link)) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
-            "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}"
+            "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}\nChoose a password there: from then on they sign in with the address {address} and that password."
         ));
     }
     warn_of_plain_http(&app.base_url);

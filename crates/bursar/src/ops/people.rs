@@ -48,6 +48,15 @@ pub struct Session {
     pub preferences: Preferences,
 }
 
+/// The address that somebody signs in with.
+///
+/// # Errors
+/// When there is nobody of this id.
+pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
+    let found = people::by_id(&mut app.store.read().await?, id).await?;
+    found.and_then(|person| person.email).ok_or(OpsError::Missing)
+}
+
 /// Whoever holds this session's token.
 ///
 /// # Errors

@@ -218,11 +218,12 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
     })
 }
 
-/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
+/// Where nobody can sign in as an administrator yet, makes one and answers the address that they sign in with, and a one-time
+/// link for them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn first_administrator(app: &App) -> Result<Option<String>> {
+pub async fn first_administrator(app: &App) -> Result<Option<(String, String)>> {
     if people::has_administrator(&mut app.store.read().await?).await? {
         return Ok(None);
     }
@@ -234,7 +235,7 @@ pub async fn first_administrator(app: &App) -> Result<Option<String>> {
         password: None,
     };
     match add(app, &new).await {
-        Ok(link) => Ok(Some(link)),
+        Ok(link) => Ok(Some((new.email, link))),
         // They were entered before, and disabled: whoever runs Bursar decides, not a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),

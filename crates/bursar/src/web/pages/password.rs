@@ -27,6 +27,8 @@ pub fn routes() -> Vec<Route> {
 struct PasswordPage {
     version: &'static str,
     csrf: String,
+    /// The address that they sign in with.
+    address: String,
     has_password: bool,
     /// Without a password, only whoever came by their link just now may choose one.
     too_late: bool,
@@ -43,7 +45,9 @@ async fn show(State(web): State<Web>, SignedIn(session): SignedIn) -> Result<Res
 async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Response, Fault> {
     let has_password = people::has_password(&web.app, session.actor.id).await?;
     let too_late = !has_password && !is_fresh(&session, web.app.clock.now());
-    html(&PasswordPage { version: assets_version(), csrf: session.csrf, has_password, too_late, why })
+    let address = people::address_of(&web.app, session.actor.id).await?;
+    let csrf = session.csrf;
+    html(&PasswordPage { version: assets_version(), csrf, address, has_password, too_late, why })
 }
 
 async fn change(

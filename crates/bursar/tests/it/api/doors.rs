@@ -166,7 +166,7 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
         assert!(answer.header("location").starts_with(login), "{path}");
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
     }
-    let link = people::first_administrator(&house.app).await.unwrap().unwrap();
+    let (address, link) = people::first_administrator(&house.app).await.unwrap().unwrap();
     let path = link.trim_start_matches("http://127.0.0.1:8080").to_owned();
     let open = || {
         let form = "application/x-www-form-urlencoded";
@@ -178,6 +178,10 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     assert_eq!(house.send(open()).await.header("location"), "/login?why=link", "a link works once");
     let token = cookie.split(';').next().unwrap();
+    let choose = Request::builder().uri("/password").header("cookie", token).body(Body::empty()).unwrap();
+    let shown = house.send(choose).await.body.as_str().unwrap_or_default().to_owned();
+    let field = format!("autocomplete=\"username\" value=\"{address}\" readonly");
+    assert!(shown.contains(&field), "it says with which address they sign in from now on: {shown}");
     let form = |body: &str| {
         let request = Request::builder().method("POST").uri("/logout").header("cookie", token);
         request
