@@ -217,8 +217,8 @@ blockers! {
         "The reward has been paid.", "Nothing to do.";
     /// The vendor has told of an earlier payment of it that it was made after all.
     PaymentContradicted = "payment_contradicted", Reward, Payer,
-        "The vendor says that an earlier payment of this reward, which is held as failed here, was made after all. Paying it again could pay it twice.",
-        "Open that earlier payment and settle it by hand: as made or as not made.";
+        "The vendor says something else of a payment of this reward than the books hold: money may have moved that they do not count. Paying the reward again could pay it twice.",
+        "Open that payment and settle it by hand: as made or as not made.";
     /// Transferred, and not available yet.
     WaitingForFunds = "waiting_for_funds", Claim, Vendor,
         "The money is in the payee's Stripe balance and is not available yet, so the bank payout has not been started.",

@@ -54,7 +54,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     // Of a payment, what stops it is told with how it stands.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
     let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(gate).collect();
-    lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment)));
+    lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against)));
     lines.extend(why.said_by.iter().map(|name| {
         format!(
             "    {name} has said what became of it. It counts when another person says the same on its page."
@@ -81,7 +81,7 @@ fn gate(blocker: &Blocker) -> [String; 2] {
 }
 
 /// How a payment stands, why, and what can be done about it.
-fn of_payment(payment: &Transaction) -> Vec<String> {
+fn of_payment(payment: &Transaction, against: &[String]) -> Vec<String> {
     let status = label_of(payment);
     let detail = detail_of(payment).map(|detail| format!(", {detail}")).unwrap_or_default();
     let mut lines = vec![
@@ -95,7 +95,11 @@ fn of_payment(payment: &Transaction) -> Vec<String> {
     ];
     lines.extend(payment.closed_as().map(|why| format!("    {}", why.sentence())));
     if payment.contradicted_at.is_some() {
-        lines.push("    The vendor contradicts what is recorded here. A person must look.".to_owned());
+        let vendor = payment.terms.vendor.label();
+        lines.push(format!(
+            "    {vendor} says something different from what is recorded here. A person must look."
+        ));
+        lines.extend(against.iter().map(|sentence| format!("    {sentence}")));
     }
     if let Some(reason) = why::reason(payment) {
         let note = Code::parse(&reason.code).and_then(|code| why::note(payment, code));
@@ -130,13 +134,15 @@ pub fn as_json(why: &Why) -> Value {
             "status": payment.state.status().as_str(), "label": label_of(payment),
             "detail": payment.state.detail().map(|detail| detail.as_str()),
             "meaning": meaning_of(payment), "reason": reason,
-            "choices": choices.map(choice).collect::<Vec<_>>(),
+            "choices": choices.map(choice).collect::<Vec<_>>(), "contradicted": why.against,
         })
     });
     let eligible = why.blockers.is_empty() && why.payment.is_none();
     let closed: Vec<Value> = why.closed.iter().map(fault::blocker).collect();
     let next = why.next.as_ref().map(|(who, words)| json!({ "who": who.as_str(), "words": words }));
-    let stopped: Vec<Value> = why.stopped.iter().map(fault::blocker).collect();
+    // Of what is no payment, what stops it are the gates that are closed.
+    let stopped = if why.payment.is_some() { &why.stopped } else { &why.blockers };
+    let stopped: Vec<Value> = stopped.iter().map(fault::blocker).collect();
     json!({
         "eligible": eligible, "blockers": rows, "payment": payment, "resubmit_blockers": closed,
         "stopped_by": stopped, "next": next,

@@ -3,6 +3,8 @@
 //! Claims are computed from the batch's rewards while it is a draft; after Pay they are its transactions. Paying is
 //! `ops::pay`; what is decided about single claims is `ops::claims`.
 
+mod paid;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use payout::Refusal;
@@ -14,7 +16,6 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::notice::Notice;
 use payout::payee::Destination;
-use payout::transaction::State;
 
 use super::idempotency::Once;
 use super::tax::Crossing;
@@ -23,7 +24,7 @@ use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
 use crate::store::claims::Override;
 use crate::store::payees::Named;
-use crate::store::{self, Db, Tx, audit, payees, transactions};
+use crate::store::{self, Db, Tx, audit, payees};
 use crate::transact;
 
 pub(crate) use super::gates::{Amounts, Gates, of_reward};
@@ -146,7 +147,7 @@ fn payable_sum<'a>(rewards: impl IntoIterator<Item = &'a Candidate>, currency: C
 pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView> {
     let batch = batches::find(db, id_or_number).await?;
     if batch.paid.is_some() {
-        return view_paid(db, batch).await;
+        return paid::view(db, batch).await;
     }
     let mut view = view_draft(db, batch, now).await?;
     for crossing in tax::crossings(db, &view, now).await? {
@@ -296,47 +297,6 @@ async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> st
         }
         Some(_) | None => Ok(false),
     }
-}
-
-/// A batch that was paid: its claims are its transactions.
-async fn view_paid(db: &mut Db, batch: Batch) -> Result<BatchView> {
-    let filter = transactions::Filter { batch: Some(batch.id), ..Default::default() };
-    let mut found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
-    found.sort_by_key(|transaction| (transaction.terms.payee, transaction.terms.amount.currency));
-    let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
-    let names = payees::names(db, &of).await?;
-    let counts = batches::reward_counts(db, batch.id).await?;
-    let states: Vec<State> = found.iter().map(|transaction| transaction.state).collect();
-    let overrides = store::claims::overrides(db, &[batch.id]).await?;
-    let overridden =
-        |payee, total| overrides.iter().find(|one| one.payee == payee && one.total == total).cloned();
-    let claims: Vec<ClaimView> = found
-        .into_iter()
-        .map(|transaction| ClaimView {
-            payee: transaction.terms.payee,
-            named: names.get(&transaction.terms.payee).cloned(),
-            total: transaction.terms.amount,
-            beyond: None,
-            fee: transaction.fee,
-            monthly: Money::new(0, transaction.fee.currency),
-            net: transaction.terms.net,
-            rewards: Vec::new(),
-            reward_count: counts.get(&transaction.id).copied().unwrap_or(0),
-            destination: Some(transaction.destination),
-            blockers: Vec::new(),
-            overridden: overridden(transaction.terms.payee, transaction.terms.amount),
-            crossing: None,
-        })
-        .collect();
-    Ok(BatchView {
-        status: batch::status_after_pay(states),
-        totals: totals(&claims),
-        digest: batch.digest.clone().unwrap_or_default(),
-        blockers: vec![Blocker::new(Code::AlreadyPaying, batch.id).called(Some(batch.number.clone()))],
-        unreadable: transactions::unreadable(db, batch.id).await?,
-        batch,
-        claims,
-    })
 }
 
 /// What to put into a batch.

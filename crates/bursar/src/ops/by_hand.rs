@@ -13,7 +13,7 @@ use super::idempotency::{self, Once};
 use super::people::not_counted;
 use super::record::{self, Heard};
 use super::second_payments::{self, Stays};
-use super::transactions::{held, not_now, note, paid_day};
+use super::transactions::{held, not_now, note, note_said, paid_day};
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::audit;
@@ -99,15 +99,18 @@ pub async fn settle_by_hand(
             Some(attempt) => may_end(tx, &transaction, attempt, finding).await?,
             None => may_be_corrected(&transaction, finding)?,
         }
-        if let Some((deed, why)) = takes_two(tx, &transaction, waiting, finding).await?
-            && !seconded(tx, app, actor, id, (&deed, why, how)).await?
+        let first = contradictions::opinion(tx, id).await?;
+        let two = takes_two(tx, &transaction, waiting, finding).await?;
+        if let Some((deed, why)) = &two
+            && !seconded(tx, app, actor, id, (deed, *why, how)).await?
         {
             let waits = transactions::find(tx, &id.to_string()).await?;
             idempotency::finish(tx, once, &waits).await?;
             return Ok(waits);
         }
+        let told = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
         match (waiting, finding) {
-            (Some(attempt), _) => end(tx, app, actor, &transaction, attempt, finding, how).await?,
+            (Some(attempt), _) => end(tx, app, actor, &transaction, attempt, finding, (how, &told)).await?,
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
             (None, Finding::NotMade { .. }) => {}
         }
@@ -117,7 +120,8 @@ pub async fn settle_by_hand(
             contradictions::settle(tx, id, settled_of(finding)).await?;
         }
         contradictions::forget_opinion(tx, id).await?;
-        note(tx, app, actor, id, "settled_by_hand", serde_json::json!({ "note": how })).await?;
+        let said = ("settled_by_hand", told);
+        note_said(tx, app, actor, id, said, serde_json::json!({ "note": how })).await?;
         let after = transactions::find(tx, &id.to_string()).await?;
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
@@ -126,6 +130,24 @@ pub async fn settle_by_hand(
     app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// Who has said it, and what their word rests on: the vendor's own object, a look through the vendor, or nothing but that.
+fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> String {
+    let who = match first.filter(|first| first.asked_name != actor.name) {
+        Some(first) => format!("{} and {}", first.asked_name, actor.name),
+        None => actor.name.clone(),
+    };
+    let rests_on = match finding {
+        Finding::Made { vendor_id, .. } => format!("the vendor has it as {vendor_id}"),
+        Finding::NotMade { looked: Looked::Through, .. } => {
+            "the vendor was looked through and does not have it".to_owned()
+        }
+        Finding::NotMade { looked: Looked::NotThrough, .. } => {
+            "the vendor could not be looked through for it, so this rests on their word".to_owned()
+        }
+    };
+    format!("{who}: {rests_on}")
 }
 
 /// Whether people have called an attempt not made, and nobody has found out since that it was.
@@ -316,7 +338,7 @@ async fn end(
     of: &Transaction,
     attempt: &Attempt,
     finding: &Finding,
-    how: &str,
+    (how, by): (&str, &str),
 ) -> Result<()> {
     let others = match finding {
         Finding::NotMade { looked: Looked::NotThrough, .. } => ends_with(tx, attempt).await?,
@@ -329,7 +351,8 @@ async fn end(
     for other in &others {
         contradictions::forget_opinion(tx, other.transaction).await?;
         let detail = serde_json::json!({ "note": how, "with": of.label() });
-        note(tx, app, actor, other.transaction, "settled_by_hand", detail).await?;
+        let said = ("settled_by_hand", by.to_owned());
+        note_said(tx, app, actor, other.transaction, said, detail).await?;
     }
     Ok(())
 }

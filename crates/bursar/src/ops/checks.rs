@@ -20,11 +20,20 @@ const ASIDE_US: i64 = 2 * HOUR_US;
 const MOST: i64 = 10_000;
 
 /// How a payment is settled that a vendor has and a database that was put back does not know of.
-pub const SETTLE_FOUND: &str = "In this order: first end safe mode; then bring in again what came in after the backup (imports, rewards entered by hand); then find the rewards that each payment paid and void them; settle it only when they are void. Settled before that, its rewards can be paid a second time.";
+pub const SETTLE_FOUND: &str = "In this order: end safe mode, while it is on; then bring in again what came in after the backup (imports, rewards entered by hand); then find the rewards that each payment paid and void them; settle it only when they are void. Settled before that, its rewards can be paid a second time.";
 
 fn count(number: i64, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
     format!("{number} {word}")
+}
+
+/// The first of many numbers.
+fn named(numbers: &[String]) -> String {
+    let first = numbers.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    match numbers.len().saturating_sub(10) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 fn are(number: usize, one: &str, more: &str) -> String {
@@ -188,13 +197,17 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
 
 async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
-    let contradicted = contradictions::payments(db).await?.len();
-    if contradicted > 0 {
+    let contradicted = contradictions::numbers(db).await?;
+    if !contradicted.is_empty() {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_contradicted",
-            format!("{} contradicted: the vendor says that money moved which the books hold as not moved. The rewards are held.", are(contradicted, "payment", "payments")),
-            "Open each on the list of payments and settle it by hand.",
+            format!(
+                "{} contradicted by the vendor, which says something else than the books hold: {}. Money may have moved that they do not count. The rewards are held.",
+                are(contradicted.len(), "payment", "payments"),
+                named(&contradicted),
+            ),
+            "Open each, under Payments, Needs attention, and settle it by hand.",
         ));
     }
     let unknown = put_back::open(db).await?.found;
@@ -267,13 +280,14 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             ));
         } else if one.last_event_at.is_none_or(|at| now - at > 7 * DAY_US) && now - one.connected_at > DAY_US
         {
-            let last = one
-                .last_event_at
-                .map_or_else(|| "ever".to_owned(), |at| format!("since {}", clock::told(at)));
+            let told = match one.last_event_at {
+                Some(at) => format!("No webhook of {label} has come since {}", clock::told(at)),
+                None => format!("{label} has never sent a webhook here"),
+            };
             found.push(Finding::new(
                 Weight::Know,
                 "webhooks_unseen",
-                format!("No webhook of {label} has come {last}. Payments still settle, because the vendor is asked."),
+                format!("{told}. Payments still settle, because the vendor is asked."),
                 "Where payments were made since: look whether the vendor can reach BURSAR_BASE_URL, and whether its webhook is registered (Payout Settings).",
             ));
         }

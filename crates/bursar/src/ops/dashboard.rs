@@ -17,7 +17,7 @@ use crate::store::earnings::{self, Earning, NetPlace};
 use crate::store::moved::Back;
 use crate::store::payees::{self, Named};
 use crate::store::scope::Scope;
-use crate::store::{Db, tax::Span};
+use crate::store::{Db, tax::Span, transactions};
 
 /// How many there are and what they come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ pub struct Card {
     pub back: Back,
     /// What was marked as paid outside.
     pub outside: money::Sum,
-    /// Promised to a vendor, and not known to have left.
+    /// Promised, with a vendor or on the way there, and not counted as paid yet.
     pub in_flight: Sum,
     /// Left our balance, and on its way to a bank; it counts as paid.
     pub to_bank: Sum,
@@ -58,7 +58,7 @@ impl Card {
     fn empty(currency: Currency) -> Self {
         let zero = money::Sum::nothing(currency);
         let none = Sum { count: 0, amount: zero };
-        let waiting = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
+        let waiting = Waiting { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
         Self {
             paid: zero,
             back: Back::nothing(currency),
@@ -83,6 +83,9 @@ impl Card {
     }
 }
 
+/// So many payments are named that cannot be read.
+const MOST_UNREAD: i64 = 10;
+
 /// The summary.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -98,6 +101,8 @@ pub struct Summary {
     pub top: Vec<Top>,
     /// What those are called.
     pub names: HashMap<Payee, Named>,
+    /// Where something cannot be read, and so is in none of these figures: the numbers of the payments among it.
+    pub unread: Option<Vec<String>>,
 }
 
 /// The summary of what is in scope. A range is about the day on which money moved, Pay was pressed or a reward approved,
@@ -106,7 +111,8 @@ pub struct Summary {
 /// # Errors
 /// When the database does not answer.
 pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Summary> {
-    let months = store::months(db, scope, range).await?;
+    let unread = &mut false;
+    let months = store::months(db, scope, range, unread).await?;
     let mut cards: BTreeMap<Currency, Card> = BTreeMap::new();
     let mut card = |currency: Currency, change: &dyn Fn(&mut Card)| {
         change(cards.entry(currency).or_insert_with(|| Card::empty(currency)));
@@ -118,7 +124,7 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
             card.outside.minor += month.outside.minor;
         });
     }
-    for one in store::standing(db, scope, range).await? {
+    for one in store::standing(db, scope, range, unread).await? {
         card(one.amount.currency, &|card| match one.state.status() {
             Status::Failed | Status::PayoutFailed => card.failed.add(&one),
             Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Success => {
@@ -126,18 +132,22 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
             }
         });
     }
-    for waiting in store::waiting(db, scope, range, now).await? {
+    for waiting in store::waiting(db, scope, range, now, unread).await? {
         card(waiting.amount.currency, &|card| card.waiting = waiting);
     }
-    let top = store::top(db, scope, range).await?;
+    let top = store::top(db, scope, range, unread).await?;
     let of: Vec<Payee> = top.iter().map(|one| one.payee).collect();
     Ok(Summary {
         cards: cards.into_values().collect(),
         months,
-        failures: store::failures(db, scope, range).await?,
-        medians: store::medians(db, scope, range).await?,
+        failures: store::failures(db, scope, range, unread).await?,
+        medians: store::medians(db, scope, range, unread).await?,
         names: payees::names(db, &of).await?,
         top,
+        unread: match *unread {
+            true => Some(transactions::unreadable_anywhere(db, MOST_UNREAD).await?),
+            false => None,
+        },
     })
 }
 
@@ -279,7 +289,7 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
         found.insert(earned.currency, YearTotal { earned, ..empty(earned.currency) });
     }
     let range = Range { from: Some(span.moments.0), to: Some(span.moments.1) };
-    for month in store::months(db, scope, range).await? {
+    for month in store::months(db, scope, range, &mut false).await? {
         let sum = found.entry(month.paid.currency).or_insert_with(|| empty(month.paid.currency));
         sum.paid.minor += month.paid.minor;
         sum.back.add(&month.back);

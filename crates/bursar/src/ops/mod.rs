@@ -2,6 +2,7 @@
 //! of its own. What is deliberately not here: calls to vendors (`work`), and who may ask (`web` checks the permission
 //! that its route table names before a verb is reached).
 
+pub mod against;
 mod asking;
 pub mod backups;
 pub mod batches;

@@ -352,7 +352,7 @@ fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
             "{label} could not be searched for payments that are missing here ({why}); it is tried again every half minute."
         ),
         None => format!(
-            "{label} is being searched for payments that are missing here; that takes at least two minutes, so that what was on its way is seen."
+            "{label} must be searched for payments that are missing here. A running Bursar does that by itself; it takes at least two minutes, so that what was on its way is seen."
         ),
     }
 }
@@ -379,7 +379,29 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
         ),
     ];
     let left = rows.into_iter().filter(|(count, by_hand, _)| *count > 0 && !by_hand);
-    left.map(|(count, _, what)| format!("{count} {what}")).collect()
+    left.map(|(count, _, what)| counted(count, what)).collect()
+}
+
+/// So many of what a sentence begins with; of one it is told as of one.
+fn counted(count: i64, what: &str) -> String {
+    if count != 1 {
+        return format!("{count} {what}");
+    }
+    let words = [
+        ("requests ", "request "),
+        ("payments ", "payment "),
+        (" are ", " is "),
+        (" wait ", " waits "),
+        (" that the vendors have ", " that a vendor has "),
+        ("they ended", "it ended"),
+        ("they may", "it may"),
+        ("that failed or wait for", "that failed or waits for"),
+        ("until each is settled", "until it is settled"),
+        ("settle each", "settle it"),
+        ("went to destinations", "went to a destination"),
+    ];
+    let told = words.into_iter().fold(what.to_owned(), |told, (many, one)| told.replacen(many, one, 1));
+    format!("1 {told}")
 }
 
 fn for_people(open: &Open) -> Vec<String> {
@@ -391,7 +413,7 @@ fn for_people(open: &Open) -> Vec<String> {
         ),
     ];
     let left = rows.into_iter().filter(|(count, _)| *count > 0);
-    left.map(|(count, what)| format!("{count} {what}")).collect()
+    left.map(|(count, what)| counted(count, what)).collect()
 }
 
 /// An administrator switches it off, when everything that was not over is looked up. `compared` are the vendors for which

@@ -311,13 +311,25 @@ pub(super) async fn note(
     action: &'static str,
     detail: serde_json::Value,
 ) -> Result<()> {
+    note_said(tx, app, actor, id, (action, actor.name.clone()), detail).await
+}
+
+/// The same, where more is told of it than who did it.
+pub(super) async fn note_said(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    id: TransactionId,
+    (action, told): (&'static str, String),
+    detail: serde_json::Value,
+) -> Result<()> {
     let now = app.clock.now();
     let line = Line {
         transaction: id,
         at: now,
         source: "person",
         effect: action.to_owned(),
-        detail: Some(actor.name.clone()),
+        detail: Some(told),
         event_id: None,
     };
     transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.chance())).await?;

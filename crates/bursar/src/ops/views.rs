@@ -8,14 +8,21 @@ use crate::store::transactions::Filter;
 /// Without an end for this long, a payment is stuck.
 const STUCK_US: i64 = 3 * 86_400_000_000;
 
-/// What somebody must look at: failed, come back, unclaimed, on hold, or not to be found out by Bursar itself.
+/// What somebody must look at: failed, come back, unclaimed, on hold, not to be found out by Bursar itself, or contradicted by
+/// its vendor, however it stands.
 #[must_use]
 pub fn needing_attention() -> Filter {
     let needs = |state: &State| {
         failed(*state)
             || matches!(state, State::Unclaimed | State::OnHold | State::Review | State::PayoutReview)
     };
-    Filter { states: Some(those(needs)), open: true, ..Filter::default() }
+    Filter { states: Some(those(needs)), open: true, ..contradicted() }
+}
+
+/// What the vendor contradicts, however it stands.
+#[must_use]
+pub fn contradicted() -> Filter {
+    Filter { states: Some(Vec::new()), or_contradicted: Some(those(|_| true)), ..Filter::default() }
 }
 
 /// What has not ended.
@@ -44,6 +51,9 @@ pub fn after_success() -> Filter {
 pub fn narrow(filter: &mut Filter, to: impl Fn(&State) -> bool) {
     let within = |state: &State| filter.states.as_ref().is_none_or(|all| all.contains(state));
     filter.states = Some(those(|state| to(state) && within(state)));
+    if let Some(others) = &mut filter.or_contradicted {
+        others.retain(&to);
+    }
 }
 
 /// Only what failed or came back for this reason: its code, or how it stands where the vendor gave none.

@@ -16,7 +16,7 @@ use payout::remedy::{self, Choice};
 use payout::transaction::State;
 
 use super::batches::{self, BatchView};
-use super::{OpsError, Result, payees, rewards, transactions as verbs};
+use super::{OpsError, Result, against, payees, rewards, transactions as verbs, views};
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
@@ -39,12 +39,24 @@ pub struct Why {
     pub next: Option<(Who, String)>,
     /// Who has said what they found out about the payment, which counts when another person says the same.
     pub said_by: Option<String>,
+    /// What its vendor contradicts of the payment, a sentence for each attempt.
+    pub against: Vec<String>,
 }
 
 impl Why {
     fn gates(blockers: Vec<Blocker>) -> Self {
         let (closed, stopped) = (Vec::new(), Vec::new());
-        Self { blockers, payment: None, closed, of_payment: false, stopped, next: None, said_by: None }
+        let against = Vec::new();
+        Self {
+            blockers,
+            payment: None,
+            closed,
+            of_payment: false,
+            stopped,
+            next: None,
+            said_by: None,
+            against,
+        }
     }
 
     /// The same, of which this comes next unless a gate is closed.
@@ -117,6 +129,7 @@ async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
     let closed = closed_to_resubmit(db, &payment, now).await?;
     let stopped = stopped(db, &payment).await?;
     let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
+    let against = against::told(db, &payment).await?;
     Ok(Why {
         blockers,
         payment: Some(Box::new(payment)),
@@ -125,6 +138,7 @@ async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
         stopped,
         next: None,
         said_by,
+        against,
     })
 }
 
@@ -198,8 +212,20 @@ pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     for place in store::rewards::elsewhere(db, payee, PLACES).await? {
         blockers.push(placed(db, payee, &place).await?);
     }
+    blockers.extend(contradicted_of(db, payee).await?);
     let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
     Ok(OfPayee { blockers, waiting, sums, in_pool })
+}
+
+/// The payments of a payee that their vendor contradicts, however they stand.
+async fn contradicted_of(db: &mut Db, payee: Payee) -> Result<Vec<Blocker>> {
+    let filter = transactions::Filter { payees: Some(vec![payee.to_string()]), ..views::contradicted() };
+    let found = transactions::list(db, &filter, PLACES).await?;
+    let told = |payment: Transaction| {
+        let note = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
+        Blocker::new(Code::PaymentContradicted, payment.id).called(Some(payment.label())).noting(Some(note))
+    };
+    Ok(found.into_iter().map(told).collect())
 }
 
 /// Why rewards that are not in the pool are not paid: not approved, in a draft, or in a payment.
@@ -249,6 +275,7 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
     let closed = closed_to_resubmit(db, &payment, now).await?;
     let stopped = stopped(db, &payment).await?;
     let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
+    let against = against::told(db, &payment).await?;
     Ok(Why {
         blockers,
         payment: Some(Box::new(payment)),
@@ -257,6 +284,7 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
         stopped,
         next: None,
         said_by,
+        against,
     })
 }
 
@@ -342,9 +370,12 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
     let explained = explain_at(&code, transaction.state);
     let message = explained.message.map(str::to_owned).or_else(|| said.clone());
     let message = message.unwrap_or_else(|| "The vendor gave only this code.".to_owned());
-    let (who, remedy) = match is_over(transaction) {
-        true => (Who::Nobody, "Nothing to do here: the payment is closed."),
-        false => (explained.who, explained.remedy),
+    let (who, remedy) = match (is_over(transaction), transaction.contradicted_at) {
+        (true, _) => (Who::Nobody, "Nothing to do here: the payment is closed."),
+        (false, Some(_)) => {
+            (Who::Payer, "Settle first what its vendor says against it; nothing else can be done before.")
+        }
+        (false, None) => (explained.who, explained.remedy),
     };
     Some(Reason { code, message, said, remedy, who })
 }

@@ -497,6 +497,8 @@ pub struct Alike {
     pub outside: bool,
     /// How many there are.
     pub count: i64,
+    /// How many of them their vendor contradicts.
+    pub contradicted: i64,
     /// What the vendor was told to pay.
     pub net: Sum,
 }
@@ -508,7 +510,8 @@ pub struct Alike {
 pub async fn alike(db: &mut Db, batch: BatchId) -> Result<Vec<Alike>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
-    let sql = "SELECT state, currency, COUNT(outside_at), COUNT(*), {sum(net_minor)} FROM payout_transaction {where} \
+    let sql = "SELECT state, currency, COUNT(outside_at), COUNT(*), {sum(net_minor)}, COUNT(contradicted_at) \
+               FROM payout_transaction {where} \
                GROUP BY state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
     let read = |row: &AnyRow| {
         let (state, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -517,6 +520,7 @@ pub async fn alike(db: &mut Db, batch: BatchId) -> Result<Vec<Alike>> {
             state: word(State::parse(&state), &state)?,
             outside: row.try_get::<i64, _>(2)? > 0,
             count: row.try_get(3)?,
+            contradicted: row.try_get(6)?,
             net: Sum::new(sums::read(row, 4)?, currency),
         })
     };

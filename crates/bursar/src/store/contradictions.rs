@@ -40,6 +40,19 @@ pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
+/// The numbers of the payments that their vendor contradicts, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn numbers(db: &mut Db) -> Result<Vec<String>> {
+    let sql = "SELECT number FROM payout_transaction WHERE contradicted_at IS NOT NULL";
+    let read = |row: &AnyRow| row.try_get::<i64, _>(0);
+    let found: std::result::Result<Vec<i64>, _> = db.all(sqlx::query(sql)).await?.iter().map(read).collect();
+    let mut found = found?;
+    found.sort_unstable();
+    Ok(found.into_iter().map(|number| format!("PT-{number:06}")).collect())
+}
+
 /// A person has settled what the vendor contradicted of this attempt, or of all of the payment's where none is named. The
 /// payment is held for as long as anything is left.
 ///

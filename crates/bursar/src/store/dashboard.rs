@@ -75,17 +75,38 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
     word(Currency::parse(&code).ok(), &code)
 }
 
+/// What stands in a row; nothing, and a note of it, where that cannot be read: one record must not take the others out of
+/// sight.
+fn skip<T>(read: Result<T>, unread: &mut bool) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.about_a_row() => {
+            tracing::error!(%error, "a record cannot be read; it is left out of the dashboard");
+            *unread = true;
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
+fn readable<T>(read: impl Iterator<Item = Result<T>>, unread: &mut bool) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for one in read {
+        found.extend(skip(one, unread)?);
+    }
+    Ok(found)
+}
+
 fn payee(row: &AnyRow, column: usize) -> Result<Payee> {
     let id: String = row.try_get(column)?;
     word(Payee::parse(&id), &id)
 }
 
-/// What was paid and came back, by month and currency, oldest first. It is summed by the day, which both databases can
-/// tell from a moment by division, and by the month here.
+/// What was paid and came back, by month and currency, oldest first; `unread` is set where something of it cannot be read.
+/// It is summed by the day, which both databases can tell from a moment by division, and by the month here.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Month>> {
+pub async fn months(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Month>> {
     let mut found: BTreeMap<(String, Currency), Month> = BTreeMap::new();
     let mut conditions = Where::default();
     conditions.and("{moved}", []);
@@ -108,14 +129,16 @@ pub async fn months(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Mont
     );
     for row in db.all(conditions.query(&sql)).await? {
         let day = date(row.try_get::<i64, _>(0)?.saturating_mul(DAY_US));
-        let (month, currency) = (day.get(..7).unwrap_or_default(), currency(&row, 1)?);
+        let Some(currency) = skip(currency(&row, 1), unread)? else { continue };
+        let month = day.get(..7).unwrap_or_default();
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
         month.paid.minor += sums::read(&row, 2)?;
         month.back.add(&Back::read(&row, 4, currency)?);
     }
     for row in outside(db, scope, range).await? {
-        let (day, currency): (String, Currency) = (row.try_get(0)?, currency(&row, 1)?);
+        let Some(currency) = skip(currency(&row, 1), unread)? else { continue };
+        let day: String = row.try_get(0)?;
         let month = day.get(..7).unwrap_or_default();
         let key = (month.to_owned(), currency);
         let month = found.entry(key).or_insert_with(|| Month::nothing(month, currency));
@@ -158,7 +181,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn standing(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Standing>> {
+pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Standing>> {
     let mut conditions = Where::default();
     let open = State::ALL.iter().filter(|state| **state != State::Success);
     conditions.among("state", open.map(|state| Value::from(state.as_str())));
@@ -172,7 +195,7 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<St
         let amount = Sum::new(sums::read(row, 3)?, currency(row, 2)?);
         Ok(Standing { state: word(State::parse(&state), &state)?, count: row.try_get(1)?, amount })
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
 /// What is approved and in no payment, in one currency; clawbacks count against it.
@@ -180,8 +203,10 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<St
 pub struct Waiting {
     /// How many rewards wait to be paid.
     pub count: i64,
-    /// What they come to.
+    /// What they come to, payee by payee: where clawbacks of one come to more, they owe us and it is not counted here.
     pub amount: Sum,
+    /// What payees owe us by clawbacks that come to more than what they are owed.
+    pub owed_to_us: Sum,
     /// How many expired before they were in a payout.
     pub expired_count: i64,
     /// What those come to: it is in the books still, and not payable.
@@ -192,7 +217,13 @@ pub struct Waiting {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Vec<Waiting>> {
+pub async fn waiting(
+    db: &mut Db,
+    scope: &Scope,
+    range: Range,
+    now: i64,
+    unread: &mut bool,
+) -> Result<Vec<Waiting>> {
     let mut found: BTreeMap<Currency, Waiting> = BTreeMap::new();
     let mut conditions = Where::beside([now.into()]);
     conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
@@ -205,9 +236,9 @@ pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
                {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
                FROM reward {where} GROUP BY 1, 2";
     for row in db.all(conditions.query(sql)).await? {
-        let currency = currency(&row, 0)?;
+        let Some(currency) = skip(currency(&row, 0), unread)? else { continue };
         let zero = Sum::nothing(currency);
-        let nothing = Waiting { count: 0, amount: zero, expired_count: 0, expired: zero };
+        let nothing = Waiting { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
         let sum = found.entry(currency).or_insert(nothing);
         let (count, amount) = (row.try_get(2)?, Sum::new(sums::read(&row, 3)?, currency));
         if row.try_get::<String, _>(1)?.is_empty() {
@@ -216,7 +247,39 @@ pub async fn waiting(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
             (sum.expired_count, sum.expired) = (count, amount);
         }
     }
+    for owed in owed_to_us(db, scope, range, now).await? {
+        if let Some(sum) = found.get_mut(&owed.currency) {
+            (sum.amount.minor, sum.owed_to_us) = (sum.amount.minor + owed.minor, owed);
+        }
+    }
     Ok(found.into_values().collect())
+}
+
+/// By currency, what payees owe us whose clawbacks come to more than their rewards that wait.
+async fn owed_to_us(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Result<Vec<Sum>> {
+    let mut conditions = Where::beside([now.into()]);
+    conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
+    conditions.and("currency IS NOT NULL", []);
+    conditions.and("(batch_id IS NOT NULL OR expires_at IS NULL OR expires_at > $1)", []);
+    // The payees without a clawback owe nothing, and they are nearly all.
+    conditions.and(
+        "payee IN (SELECT c.payee FROM reward c WHERE c.entry = 'clawback' AND c.status = 'approved' \
+         AND c.transaction_id IS NULL AND c.paid_at IS NULL)",
+        [],
+    );
+    range.narrow(&mut conditions, "decided_at >= ?", "decided_at < ?");
+    scope.narrow(&mut conditions);
+    let sql = "SELECT currency, {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
+               FROM reward {where} GROUP BY currency, payee";
+    let mut owed: BTreeMap<Currency, i128> = BTreeMap::new();
+    for row in db.all(conditions.query(sql)).await? {
+        let sum = sums::read(&row, 1)?;
+        if sum < 0 {
+            let Ok(currency) = currency(&row, 0) else { continue };
+            *owed.entry(currency).or_default() -= sum;
+        }
+    }
+    Ok(owed.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect())
 }
 
 /// Payments that failed for one reason, in one currency.
@@ -236,7 +299,7 @@ pub struct Failure {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn failures(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Failure>> {
+pub async fn failures(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Failure>> {
     let mut conditions = Where::default();
     let failed = State::ALL.iter().filter(|state| has_failed(**state));
     conditions.among("state", failed.map(|state| Value::from(state.as_str())));
@@ -251,7 +314,7 @@ pub async fn failures(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Fa
         let amount = Sum::new(sums::read(row, 5)?, currency(row, 1)?);
         Ok(Failure { code: row.try_get(0)?, state, count: row.try_get(2)?, amount })
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
 fn has_failed(state: State) -> bool {
@@ -273,7 +336,7 @@ pub struct Median {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn medians(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Median>> {
+pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Median>> {
     let mut conditions = Where::default();
     conditions.and("state = 'success' AND settled_at IS NOT NULL", []);
     range.narrow_pressed(&mut conditions);
@@ -287,7 +350,7 @@ pub async fn medians(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Med
         let vendor = word(Vendor::parse(&vendor), &vendor)?;
         Ok(Median { vendor, took_us: row.try_get(1)?, count: row.try_get(2)? })
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
 /// A payee to whom much was paid.
@@ -303,7 +366,7 @@ pub struct Top {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn top(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Top>> {
+pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Top>> {
     let mut conditions = Where::default();
     conditions.and("{moved}", []);
     conditions.and("{ours}", []);
@@ -327,5 +390,5 @@ pub async fn top(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<Top>> {
     let read = |row: &AnyRow| {
         Ok(Top { payee: payee(row, 0)?, net: Sum::new(sums::read(row, 2)?, currency(row, 1)?) })
     };
-    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(&sql)).await?.iter().map(read), unread)
 }

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod batches;
 mod bulk;
 pub mod claims;
+pub mod clawbacks;
 pub mod contradictions;
 pub mod copy;
 pub mod dashboard;

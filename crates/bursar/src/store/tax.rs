@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use payout::ledger::Payee;
-use payout::money::{Currency, Sum, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::tax::Form;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -167,6 +167,45 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// A payment that was sent in one year and whose money is counted in another, because it was known only then to have left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Late {
+    /// Its number.
+    pub number: i64,
+    /// What the vendor was told to pay.
+    pub net: Money,
+    /// When it was sent.
+    pub sent_at: i64,
+    /// When its money was booked as gone, and so counts.
+    pub counted_at: i64,
+}
+
+/// Those of a payee that were sent or are counted in a span of time, and not both.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
+    let (first, after) = span.moments;
+    let mut conditions = Where::default();
+    conditions.and("t.payee = ? AND t.left_at IS NOT NULL", [Value::from(payee.to_string())]);
+    conditions.and("a.leg IN ('transfer', 'item') AND a.state IN ('accepted', 'succeeded', 'returned')", []);
+    conditions.and(
+        "a.first_sent_at < t.left_at AND a.first_sent_at < ? AND t.left_at >= ?",
+        [Value::from(after), Value::from(first)],
+    );
+    conditions.and("(a.first_sent_at < ? OR t.left_at >= ?)", [Value::from(first), Value::from(after)]);
+    let sql = "SELECT t.number, t.currency, t.net_minor, MAX(a.first_sent_at), t.left_at \
+               FROM payout_transaction t JOIN attempt a ON a.transaction_id = t.id {where} \
+               GROUP BY t.number, t.currency, t.net_minor, t.left_at ORDER BY t.number";
+    let read = |row: &AnyRow| {
+        let code: String = row.try_get(1)?;
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        let net = Money::new(row.try_get(2)?, currency);
+        Ok(Late { number: row.try_get(0)?, net, sent_at: row.try_get(3)?, counted_at: row.try_get(4)? })
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
 /// Whose, through whom and in which currency.

@@ -1,10 +1,15 @@
 //! Transactions and their attempts: read and written in sets, because answers and facts come in sets.
 
+mod as_text;
 mod asking;
+mod filter;
 
 use std::collections::HashMap;
 
+pub use as_text::{AsText, as_text};
 pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked};
+pub use filter::Filter;
+use filter::narrowed;
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law::{self, NotNow};
 use payout::ledger::Payee;
@@ -14,7 +19,6 @@ use payout::transaction::{AttemptState, Leg, Reason, State, Terms};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::scope::Scope;
 pub use super::timeline::{Line, ReadLine, timeline, write_timeline};
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
@@ -221,37 +225,6 @@ pub async fn find(db: &mut Db, id_or_number: &str) -> Result<Transaction> {
     )
 }
 
-/// What a list of transactions is narrowed to.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// In one of these states.
-    pub states: Option<Vec<State>>,
-    /// Through this vendor.
-    pub vendor: Option<Vendor>,
-    /// To one of these payees.
-    pub payees: Option<Vec<String>>,
-    /// To whom else it is narrowed.
-    pub scope: Scope,
-    /// Failed for this reason: its code, or how it stands where the vendor gave none.
-    pub reason: Option<String>,
-    /// Came back after it had succeeded.
-    pub after_success: bool,
-    /// Of this batch.
-    pub batch: Option<BatchId>,
-    /// Pressed from this moment on.
-    pub from: Option<i64>,
-    /// Pressed before this moment.
-    pub to: Option<i64>,
-    /// Standing as they do since before this moment.
-    pub unmoved_since: Option<i64>,
-    /// Only those that are not closed.
-    pub open: bool,
-    /// Only those whose payee was paid in another way, or only the others.
-    pub outside: Option<bool>,
-    /// Only those after this id, newest first.
-    pub after: Option<String>,
-}
-
 /// Transactions, newest first. One that cannot be read is left out and told of in the log: it must not take every other
 /// one out of sight with it. Whoever reads page by page ends at a short one, so another one stands in its place.
 ///
@@ -304,6 +277,24 @@ pub async fn unreadable(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
     Ok(numbers)
 }
 
+/// The numbers of the first of all transactions whose state, vendor or currency is no word that is known here.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>> {
+    let states: Vec<Value> = State::ALL.iter().map(|state| state.as_str().into()).collect();
+    let vendors: Vec<Value> = Vendor::ALL.iter().map(|vendor| vendor.as_str().into()).collect();
+    let currencies: Vec<Value> = Currency::all().map(|one| one.code().into()).collect();
+    let not_in = |column: &str, of: &[Value]| format!("{column} NOT IN ({})", vec!["?"; of.len()].join(", "));
+    let sql =
+        [not_in("state", &states), not_in("vendor", &vendors), not_in("currency", &currencies)].join(" OR ");
+    let mut conditions = Where::default();
+    conditions.and(&format!("({sql})"), states.into_iter().chain(vendors).chain(currencies));
+    let sql = format!("SELECT number FROM payout_transaction {{where}} ORDER BY number LIMIT {limit}");
+    let read = |row: &AnyRow| Ok(format!("PT-{:06}", row.try_get::<i64, _>(0)?));
+    db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
 /// How many transactions there are, counted up to `limit`.
 ///
 /// # Errors
@@ -312,58 +303,6 @@ pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
     let sql =
         format!("SELECT COUNT(*) FROM (SELECT id FROM payout_transaction {{where}} LIMIT {limit}) counted");
     Ok(db.one(narrowed(filter).query(&sql)).await?.try_get(0)?)
-}
-
-fn narrowed(filter: &Filter) -> Where {
-    let mut conditions = Where::default();
-    if let Some(states) = &filter.states {
-        conditions.among("state", states.iter().map(|state| Value::from(state.as_str())));
-    }
-    if let Some(payees) = &filter.payees {
-        conditions.among("payee", payees.iter().map(|payee| Value::from(payee.as_str())));
-    }
-    filter.scope.narrow(&mut conditions);
-    if let Some(vendor) = filter.vendor {
-        conditions.and("vendor = ?", [Value::from(vendor.as_str())]);
-    }
-    if let Some(batch) = filter.batch {
-        conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
-    }
-    if let Some(code) = &filter.reason {
-        conditions.and("COALESCE(reason_code, state) = ?", [Value::from(code.as_str())]);
-    }
-    if filter.after_success {
-        let succeeded = "EXISTS (SELECT 1 FROM timeline l WHERE l.transaction_id = payout_transaction.id \
-                         AND l.effect IN ('payout_paid', 'item_paid'))";
-        conditions.and(succeeded, []);
-    }
-    let moments = [
-        ("created_at >= ?", filter.from),
-        ("created_at < ?", filter.to),
-        ("state_at < ?", filter.unmoved_since),
-    ];
-    for (condition, moment) in moments {
-        if let Some(moment) = moment {
-            conditions.and(condition, [Value::from(moment)]);
-        }
-    }
-    if filter.open {
-        // A closed payment that the vendor contradicts, or whose money was found in a payee's balance, is open work still.
-        conditions.and(
-            "(released_at IS NULL AND outside_at IS NULL OR contradicted_at IS NOT NULL \
-             OR state IN ('payout_failed', 'payout_canceled'))",
-            [],
-        );
-    }
-    match filter.outside {
-        Some(true) => conditions.and("outside_at IS NOT NULL", []),
-        Some(false) => conditions.and("outside_at IS NULL", []),
-        None => {}
-    }
-    if let Some(after) = &filter.after {
-        conditions.and("id < ?", [Value::from(after.as_str())]);
-    }
-    conditions
 }
 
 /// Several transactions by id, in any order; missing ones are left out.

@@ -373,6 +373,13 @@ fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
 }
 
 fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
+    let (leg, number) = (attempt.leg.as_str(), attempt.number);
+    let detail = match &vendor_id {
+        Some(id) => {
+            format!("the vendor has {id} under our key: it is the {leg} of attempt {number}, as we sent it")
+        }
+        None => format!("the vendor's object under our key is the {leg} of attempt {number}, as we sent it"),
+    };
     Heard {
         transaction: attempt.transaction,
         attempt: attempt.id,
@@ -380,7 +387,7 @@ fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard 
         vendor_id,
         submission: None,
         source: "poll",
-        detail: Some("the vendor's object under our key is what we sent".to_owned()),
+        detail: Some(detail),
         event_id: None,
     }
 }

@@ -83,6 +83,8 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     page.says("Payments are stopped");
     page.says("a reward is paid exactly when its payment has succeeded");
     page.says("An administrator can.");
+    page.says("RW-000001, 10.00 USD for ana");
+    assert!(page.body.contains("href=\"/rewards/rwd_"), "{}", page.body);
 
     let app = &stage.world.app;
     let refused = brake::release(app, &stage.world.actor, "  ").await;

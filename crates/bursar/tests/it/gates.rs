@@ -180,7 +180,12 @@ impl Face {
         let world = &stage.world;
         match (self, number.get(..2)) {
             (Self::Page, kind) => {
-                let mut browser = Browser::of(world, Role::Admin, "reader").await;
+                // Whoever may release it is told that they can, in words of their own.
+                let role = match gate.code {
+                    Code::ReleaseNeedsOtherPerson => Role::Preparer,
+                    _ => Role::Admin,
+                };
+                let mut browser = Browser::of(world, role, "reader").await;
                 let address = match kind {
                     Some("RW") => format!("/rewards/{number}"),
                     Some("PT") => format!("/transactions/{number}"),

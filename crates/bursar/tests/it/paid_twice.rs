@@ -4,6 +4,7 @@
 
 mod by_hand;
 mod made_twice;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

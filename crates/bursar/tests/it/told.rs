@@ -451,6 +451,27 @@ async fn a_payment_that_cannot_be_read_hides_no_other_one() {
         (&json!(ids[2]), &json!(false)),
         "{second:#}"
     );
+    // The dashboard and the batch go on without it, and say so.
+    let state = async |state: &str| {
+        let sql = format!("UPDATE payout_transaction SET state = '{state}' WHERE id = '{}'", ids[1]);
+        crate::world::run(&stage.world.app.config.database_url, sql).await;
+    };
+    state("failed").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
+    let summary = browser.read("/dashboard/summary").await;
+    let spoiled = all["data"][1]["number"].as_str().unwrap();
+    summary.says(&format!("The record of {spoiled} cannot be read, so it is in none of these figures."));
+    assert_eq!(program.get("/dashboard/summary").await["unreadable"], json!([spoiled]));
+    let batch = browser.read("/claims/PB-2026-0001/pay").await;
+    batch.says("2 of 3 payments succeeded, 1 cannot be read: a person must look.");
+    assert!(!batch.words().contains("All 2 payments"), "{}", batch.words());
+    let page = browser.get(&format!("/transactions/{spoiled}")).await;
+    page.says("2000 minor units of “???” to bo");
+    assert!(
+        page.body.contains("href=\"/partners/ptn_")
+            && page.body.contains("href=\"/claims/PB-2026-0001/pay\"")
+    );
+    state("success").await;
     spoil("USD").await;
     stage.close(Ok(())).await;
 }

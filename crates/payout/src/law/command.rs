@@ -130,7 +130,7 @@ impl NotNow {
                 "A part of its transfer was reversed, so the payee's Stripe balance holds less than this payment, and a new bank payout would take what is not its own. Return it to the pool, which brings back the rest; its rewards are then paid by a new payment."
             }
             Self::Contradicted => {
-                "The vendor says that this was paid after all, while the books hold it as failed. Nothing can be done with it until that is settled with the vendor, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if it was paid; as not made if it was not, or if the vendor took it back."
+                "The vendor says something else of this payment than the books hold, so money may have moved that they do not count. Nothing can be done with it until that is settled, because it could be paid a second time. Settle it by hand: as made, under the id that the vendor gives it, if that was paid; as not made if it was not, or if the vendor took it back."
             }
             Self::NotCorrected => {
                 "The vendor has this beside what the books hold of this payment, and how it ends is not decided yet, so nothing was changed and its rewards stay held. Settle it once it is: when the newer attempt has its end, when the bank has paid or refused, or when PayPal says that it was paid or returned."

@@ -17,7 +17,7 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
             Notice::parse(&line.effect).map_or_else(|| plain(&line.effect), |it| it.label().to_owned());
         return format!("A mail was written: {told}");
     }
-    by_people(&line.effect).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
+    by_people(line).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
         match line.effect.as_str() {
             "sent" => format!("Written down to be sent to {name}"),
             "outcome_unknown" => format!("{name}'s answer was lost: it is not known whether it has this"),
@@ -35,8 +35,11 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
 }
 
 /// What our people did.
-fn by_people(effect: &str) -> Option<&'static str> {
-    Some(match effect {
+fn by_people(line: &ReadLine) -> Option<&'static str> {
+    Some(match line.effect.as_str() {
+        "refused" if line.source == "person" => {
+            "People called it not made: the books hold that no money moved"
+        }
         "pay_pressed" => "Pay was pressed",
         "resubmitted" => "Resubmitted: what failed is tried again, with a new key",
         "recall_asked" => "Return to pool was asked for: the transfer is fetched back first",
@@ -186,6 +189,8 @@ mod tests {
             ("webhook", "payout.updated", "Stripe sent the event payout.updated"),
             ("notice", "payment_paid", "A mail was written: Payment made"),
             ("poll", "asked", "Stripe was asked"),
+            ("person", "refused", "People called it not made: the books hold that no money moved"),
+            ("answer", "refused", "The vendor refused this step, and it moved no money"),
             ("person", "something_new", "Something new"),
         ] {
             assert_eq!(happened(&line(source, effect), Vendor::Stripe), words);

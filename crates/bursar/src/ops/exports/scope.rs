@@ -344,6 +344,7 @@ fn read_people(kept: &Value) -> Option<Whose> {
 fn transactions(filter: &TransactionFilter) -> Value {
     let TransactionFilter {
         states,
+        or_contradicted,
         vendor,
         payees,
         scope,
@@ -358,8 +359,12 @@ fn transactions(filter: &TransactionFilter) -> Value {
         // Where a page begins is no filter.
         after: _,
     } = filter;
+    let words = |states: &Option<Vec<State>>| {
+        states.as_ref().map(|states| states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+    };
     json!({
-        "states": states.as_ref().map(|states| states.iter().map(|state| state.as_str()).collect::<Vec<_>>()),
+        "states": words(states),
+        "or_contradicted": words(or_contradicted),
         "vendor": vendor.map(Vendor::as_str),
         "payees": payees,
         "whose": people(scope),
@@ -375,9 +380,13 @@ fn transactions(filter: &TransactionFilter) -> Value {
 }
 
 fn read_transactions(kept: &Value) -> Option<TransactionFilter> {
-    let states = &kept["states"];
+    let states = |kept: &Value| match kept.is_null() {
+        true => Some(None),
+        false => each(kept, State::parse).map(Some),
+    };
     Some(TransactionFilter {
-        states: if states.is_null() { None } else { Some(each(states, State::parse)?) },
+        states: states(&kept["states"])?,
+        or_contradicted: states(&kept["or_contradicted"])?,
         vendor: maybe(&kept["vendor"], Vendor::parse)?,
         payees: words(&kept["payees"]),
         scope: read_people(&kept["whose"])?,
@@ -418,6 +427,7 @@ mod tests {
             Whose { payment_type: Some(PaymentType::Individual), own: Some(Vec::new()), ..Whose::default() };
         let payment = TransactionFilter {
             states: Some(State::ALL.iter().copied().take(3).collect()),
+            or_contradicted: Some(vec![State::Success]),
             vendor: Some(Vendor::PayPal),
             payees: Some(Vec::new()),
             scope: whose.clone(),

@@ -121,6 +121,9 @@ struct SummaryJson {
     medians: Vec<MedianJson>,
     /// The five payees of each currency to whom most was paid through the vendors.
     top_payees: Vec<TopJson>,
+    /// Where a record cannot be read, and so is in none of these figures: the numbers of the payments among them. Null where
+    /// everything can be read.
+    unreadable: Option<Vec<String>>,
 }
 
 /// Where the money of one currency is.
@@ -142,14 +145,16 @@ struct CardJson {
     paid_outside: MoneyJson,
     /// `paid − returned + paid_outside`.
     net: MoneyJson,
-    /// Promised to a vendor and not known to have left.
+    /// Promised, with a vendor or on the way there, and not counted as paid yet.
     in_flight: SumJson,
     /// Left our balance and on its way to a bank; part of `paid`.
     to_bank: SumJson,
     /// Failed or come back, and waiting for somebody to decide.
     failed: SumJson,
-    /// Approved rewards in no payment.
+    /// Approved rewards in no payment, payee by payee: what one owes us is not taken off what another is owed.
     waiting: SumJson,
+    /// What payees owe us, whose clawbacks come to more than their rewards that wait.
+    owed_to_us: MoneyJson,
     /// Approved rewards that expired before they were in a payout.
     expired: SumJson,
 }
@@ -183,6 +188,7 @@ impl From<&Card> for CardJson {
             to_bank: card.to_bank.into(),
             failed: card.failed.into(),
             waiting: SumJson { count: card.waiting.count, amount: card.waiting.amount.into() },
+            owed_to_us: card.waiting.owed_to_us.into(),
             expired: SumJson { count: card.waiting.expired_count, amount: card.waiting.expired.into() },
         }
     }
@@ -458,6 +464,7 @@ async fn summary(
         failures: found.failures.iter().map(FailureJson::from).collect(),
         medians: found.medians.iter().map(MedianJson::from).collect(),
         top_payees: found.top.iter().map(top).collect(),
+        unreadable: found.unread,
     }))
 }
 

@@ -19,8 +19,9 @@ use crate::ops::brake::{self, Broken};
 use crate::ops::people::OPERATOR;
 use crate::ops::verify::{self, Stretch};
 use crate::store::audit::{self, Filter, Row};
+use crate::store::programs::Worth;
 use crate::store::roster::{self, Kind};
-use crate::store::{self, Db};
+use crate::store::{self, Db, payees, rewards, transactions};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, ListQuery, Query, sealed};
 use crate::web::{Need, Route, get, post};
@@ -341,25 +342,64 @@ struct BooksPage {
     may_release: bool,
 }
 
+/// The ids of ours that a text names.
+fn ids_in(text: &str) -> Vec<String> {
+    let words = text.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
+    let is_id =
+        |word: &&str| word.split_once('_').is_some_and(|(kind, rest)| kind.len() == 3 && rest.len() == 26);
+    words.filter(is_id).map(str::to_owned).collect()
+}
+
+/// What payments and rewards of these ids come to; what cannot be read is left out.
+async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+    let mut amounts = HashMap::new();
+    for id in ids {
+        let told = match id.split_once('_') {
+            Some(("ptx", _)) => match transactions::find(db, id).await {
+                Ok(found) => {
+                    let named = payees::names(db, &[found.terms.payee]).await?.remove(&found.terms.payee);
+                    let name = named.map(|named| format!(" to {}", named.name)).unwrap_or_default();
+                    Some(format!("{}{name}", found.terms.net))
+                }
+                Err(error) if error.about_a_row() => None,
+                Err(error) => return Err(error.into()),
+            },
+            Some(("rwd", _)) => match rewards::find(db, id).await {
+                Ok(found) => found.map(|found| match found.entered.worth {
+                    Worth::Cash(money) => format!("{money} for {}", found.owner.name),
+                    Worth::Points(points) => format!("{points} points for {}", found.owner.name),
+                }),
+                Err(error) if error.about_a_row() => None,
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        amounts.extend(told.map(|told| (id.clone(), told)));
+    }
+    Ok(amounts)
+}
+
 async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
     let state = brake::state(&mut db).await?;
     let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
     let known = brake::known(&mut db).await?;
-    let ids = broken.iter().take(LISTED).chain(known.iter().take(LISTED)).map(|one| one.what.clone());
-    let ids: Vec<String> = ids.collect();
+    let listed: Vec<&Broken> = broken.iter().take(LISTED).chain(known.iter().take(LISTED)).collect();
+    let ids: Vec<String> = listed.iter().flat_map(|one| ids_in(&one.what)).collect();
     let called = audit::called(&mut db, &ids).await?;
+    let amounts = amounts(&mut db, &ids).await?;
     let row = |one: &Broken| {
-        let number = called.get(&one.what).cloned();
-        let page = match one.what.split_once('_') {
-            Some(("ptx", _)) => number.as_ref().map(|number| format!("/transactions/PT-{number:0>6}")),
-            Some(("rwd", _)) => number.as_ref().map(|number| format!("/rewards/{number}")),
-            _ => None,
-        };
-        let what = match (&page, number) {
-            (Some(page), Some(_)) => page.rsplit('/').next().unwrap_or_default().to_owned(),
-            _ => one.what.clone(),
-        };
+        // An id is told by what people call it; what is not an id, as an account of the ledger, stays beside it.
+        let ids = ids_in(&one.what);
+        let mut what = one.what.clone();
+        for id in &ids {
+            let amount = amounts.get(id).map(|amount| format!(", {amount}")).unwrap_or_default();
+            if let Some(name) = called.get(id) {
+                what = what.replace(id.as_str(), &format!("{name}{amount}"));
+            }
+        }
+        let known = ids.iter().find(|id| called.contains_key(*id));
+        let page = known.map(|id| address(id, true, false));
         BrokenRow { id: one.id.clone(), says: one.says.clone(), what, address: page }
     };
     let page = BooksPage {

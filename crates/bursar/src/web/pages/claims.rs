@@ -1,7 +1,7 @@
 //! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is
 //! deliberately not here: the forms that change it (`prepare`) and Pay itself (`pay`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use askama::Template;
@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::access::Permission;
 use payout::batch::{BatchStatus, expected_arrival};
-use payout::eligibility::{Blocker, Code};
+use payout::eligibility::{Blocker, Code, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
@@ -189,6 +189,7 @@ struct Active {
     told: String,
     blocked: usize,
     totals: Vec<Summed>,
+    nets: Vec<Summed>,
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     release: Option<Release>,
@@ -334,6 +335,9 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
     tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
 }
 
+/// What whoever may release a payout is told of that.
+const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures, then press Release; a release holds for a day.";
+
 /// Everything that stands in the way of Pay for whoever looks at the page.
 ///
 /// # Errors
@@ -354,9 +358,10 @@ pub async fn stops(
     // Whoever cannot release it themselves for a reason of their own is told that reason.
     let me = visit.actor.id.to_string();
     for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
-        if let Some(why) = verbs::not_the_other(db, view.batch.id, &me, now).await? {
-            *stop = why;
-        }
+        *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
+            Some(why) => why,
+            None => stop.clone().acting(Who::Payer, YOU_CAN),
+        };
     }
     // Their own limit stands beside the others', which are asked again with it.
     stops.retain(|stop| stop.code != Code::OverLimit);
@@ -403,6 +408,7 @@ async fn shown(
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
         claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
+        nets: nets(view),
         stops: whys_of(&stops),
         crossing: crossing(view),
         release,
@@ -411,6 +417,18 @@ async fn shown(
         pages,
         history: history::of(db, &view.batch.id.to_string(), 12).await?,
     })
+}
+
+/// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
+#[must_use]
+pub fn nets(view: &BatchView) -> Vec<Summed> {
+    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+    for claim in &view.claims {
+        // What is more than one payment can be has no net.
+        let net = claim.beyond.map_or(i128::from(claim.net.minor), |beyond| beyond.minor);
+        *sums.entry(claim.total.currency).or_default() += net;
+    }
+    sums.into_iter().map(|(currency, minor)| Cash(Sum::new(minor, currency))).collect()
 }
 
 /// How the release stands: what is still needed, or who gave it.

@@ -26,8 +26,9 @@ use super::history;
 use super::transactions::{self as payments, Row};
 use super::words::{Cash, Chip, Summed, When, batch_chip, how_many};
 use crate::app::{App, Watching};
+use crate::ops::views;
 use crate::store::batches::{self, Alike, Batch};
-use crate::store::transactions::{self, Filter};
+use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{self, Db, exports, imports};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
@@ -100,6 +101,8 @@ struct LivePage {
     /// The number of the last change that the page shows.
     seen: i64,
     told: String,
+    /// What vendors contradict of it, where they do.
+    doubted: Option<String>,
     /// Succeeded, ended otherwise and under way, in thousandths of the whole.
     bar: [usize; 3],
     counts: Vec<(Chip, usize)>,
@@ -126,10 +129,14 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
     // Read before anything else: what changes after it is told to the page by the stream.
     let seen = batches::change_number(db, batch.id).await?;
     let alike = batches::alike(db, batch.id).await?;
+    let unreadable = transactions::unreadable(db, batch.id).await?;
+    // How one stands whose record cannot be read is for a person to find out.
+    let unread = unreadable.iter().map(|_| Stands::Review);
     let status = match batch.deleted_at {
         Some(_) => BatchStatus::Deleted,
-        None => status_after_pay(alike.iter().map(|one| one.state)),
+        None => status_after_pay(alike.iter().map(|one| one.state).chain(unread)),
     };
+    let contradicted: i64 = alike.iter().map(|one| one.contradicted).sum();
     let by = batch.paid.clone();
     let paid = match &by {
         Some((by, at)) => {
@@ -153,25 +160,42 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         paid,
         moving: moving > 0,
         seen,
-        told: told(good, outside, bad, moving),
+        told: told([good, outside, bad, moving], unreadable.len()),
+        doubted: doubted(usize::try_from(contradicted).unwrap_or(0)),
         bar: [share(good + outside), share(bad), 1_000 - share(good + outside) - share(bad)],
         counts: counts(&alike),
         totals: totals(&alike),
         outside: outside > 0,
-        unreadable: transactions::unreadable(db, batch.id).await?,
+        unreadable,
         groups: groups(db, &batch).await?,
         number: batch.number,
     };
     visit.show(&page)
 }
 
-/// How far it is, in a sentence that is read aloud when it changes.
-fn told(good: usize, outside: usize, bad: usize, moving: usize) -> String {
-    let all = good + outside + bad + moving;
+/// What vendors say against payments, whatever these stand for.
+fn doubted(count: usize) -> Option<String> {
+    let of = match count {
+        0 => return None,
+        1 => "Of 1 payment".to_owned(),
+        many => format!("Of {many} payments"),
+    };
+    Some(format!("{of} the vendor says something different from what is recorded here: a person must look."))
+}
+
+/// How far it is, in a sentence that is read aloud when it changes. Of what cannot be read nobody knows how far it is.
+fn told([good, outside, bad, moving]: [usize; 4], unread: usize) -> String {
+    let all = good + outside + bad + moving + unread;
     let payments = how_many(all, "payment", "payments");
     let apart =
         |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
     let outside_of_many = apart(outside, "paid in another way");
+    if unread > 0 {
+        let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "under way"));
+        return format!(
+            "{good} of {payments} succeeded{outside_of_many}{bad}{moving}, {unread} cannot be read: a person must look."
+        );
+    }
     match (all, moving) {
         (1, 1) => "The payment is under way.".to_owned(),
         (1, _) if good == 1 => "The payment succeeded.".to_owned(),
@@ -223,6 +247,8 @@ fn totals(alike: &[Alike]) -> Vec<Totals> {
 /// What failed first, then what is under way, then what succeeded.
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     let mut groups = Vec::new();
+    let against = Filter { batch: Some(batch.id), ..views::contradicted() };
+    group(db, &mut groups, "The vendor says otherwise", &against, |_| true).await?;
     for (part, words) in [
         (Part::Ended, "Failed or came back"),
         (Part::UnderWay, "Under way"),
@@ -237,15 +263,27 @@ async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
             outside: Some(outside),
             ..Filter::default()
         };
-        let found = transactions::list(db, &filter, MOST + 1).await?;
-        let most = usize::try_from(MOST).unwrap_or(usize::MAX);
-        let more = found.len() > most;
-        let rows = payments::rows(db, found.into_iter().take(most).collect()).await?;
-        if !rows.is_empty() {
-            groups.push(Group { words, rows, more });
-        }
+        group(db, &mut groups, words, &filter, |one| one.contradicted_at.is_none()).await?;
     }
     Ok(groups)
+}
+
+/// Adds those of a filter that are also this, unless there are none.
+async fn group(
+    db: &mut Db,
+    groups: &mut Vec<Group>,
+    words: &'static str,
+    filter: &Filter,
+    also: impl Fn(&Transaction) -> bool,
+) -> Result<(), Fault> {
+    let found = transactions::list(db, filter, MOST + 1).await?;
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    let rows = payments::rows(db, found.into_iter().filter(|one| also(one)).take(most).collect()).await?;
+    if !rows.is_empty() {
+        groups.push(Group { words, rows, more });
+    }
+    Ok(())
 }
 
 /// What a live page has seen already.
@@ -377,13 +415,15 @@ mod tests {
 
     #[test]
     fn how_far_it_is_in_a_sentence() {
-        assert_eq!(told(1, 0, 0, 0), "The payment succeeded.");
-        assert_eq!(told(0, 1, 0, 0), "The payee was paid in another way.");
-        assert_eq!(told(12, 0, 0, 0), "All 12 payments succeeded.");
-        assert_eq!(told(3, 0, 1, 8), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
-        assert_eq!(told(3, 0, 1, 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+        assert_eq!(told([1, 0, 0, 0], 0), "The payment succeeded.");
+        assert_eq!(told([0, 1, 0, 0], 0), "The payee was paid in another way.");
+        assert_eq!(told([12, 0, 0, 0], 0), "All 12 payments succeeded.");
+        assert_eq!(told([3, 0, 1, 8], 0), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
+        assert_eq!(told([3, 0, 1, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+        assert_eq!(told([2, 0, 0, 0], 1), "2 of 3 payments succeeded, 1 cannot be read: a person must look.");
+        assert_eq!(told([0, 0, 0, 0], 1), "0 of 1 payment succeeded, 1 cannot be read: a person must look.");
         assert_eq!(
-            told(3, 1, 1, 0),
+            told([3, 1, 1, 0], 0),
             "All 5 payments have ended: 3 succeeded, 1 paid in another way, 1 did not."
         );
     }

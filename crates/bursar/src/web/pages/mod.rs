@@ -53,6 +53,7 @@ mod search;
 mod settings;
 mod statement;
 mod styleguide;
+mod taken_back;
 mod transaction;
 mod transactions;
 pub mod words;

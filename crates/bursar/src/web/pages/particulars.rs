@@ -90,6 +90,9 @@ fn words(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
         Value::Number(number) => number.to_string(),
+        Value::String(text) if is_moment(text) => {
+            crate::clock::moment(text).map_or_else(|| text.clone(), crate::clock::told)
+        }
         Value::String(text) => match text.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.clone(),
@@ -99,6 +102,15 @@ fn words(value: &Value) -> String {
         }
         Value::Object(fields) => object(fields),
     }
+}
+
+/// Whether it reads like `2026-03-02T02:00:00Z`.
+fn is_moment(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 20
+        && bytes[10] == b'T'
+        && bytes.ends_with(b"Z")
+        && bytes[..4].iter().all(u8::is_ascii_digit)
 }
 
 fn object(fields: &Map<String, Value>) -> String {
@@ -122,6 +134,7 @@ mod tests {
     fn a_change_is_told_from_before_to_after_and_never_as_json() {
         let rows = [
             (r#"{"rewards":3,"old":null,"reason":"a copy"}"#, "reason: a copy · rewards: 3"),
+            (r#"{"until":"2026-03-02T02:00:00Z"}"#, "until: 2 Mar 2026, 02:00 UTC"),
             ("{}", ""),
             ("not json", ""),
             (r#"{"old":"payer","new":"admin"}"#, "payer → admin"),

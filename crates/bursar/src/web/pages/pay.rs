@@ -4,8 +4,6 @@
 
 mod payees;
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,7 +17,7 @@ use payout::money::{Currency, Money, Sum, Vendor};
 use payout::settings::Settings;
 use payout::unusual::Kind;
 
-use super::claims::{Crosses, Row, balances, crossing, is_draft, released, stops, void_since};
+use super::claims::{Crosses, Row, balances, crossing, is_draft, nets, released, stops, void_since};
 use super::frame::{Frame, Place, Told, Visit};
 use super::words::{Cash, Summed, When, Why, how_many, whys_of};
 use super::{history, live};
@@ -98,8 +96,6 @@ struct PayPage {
     told: String,
     parts: Vec<Part>,
     payees: Vec<payees::Group>,
-    /// What the rewards come to, by currency.
-    totals: Vec<Summed>,
     /// What the vendors are told to pay, by currency: less than the rewards come to where payees bear the fees.
     nets: Vec<Summed>,
     /// The totals as the form sends them back.
@@ -206,7 +202,6 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
         told: format!("{payments} for {}", how_many(rewards, "reward", "rewards")),
         parts: parts(view, balances),
         payees: payees::groups(&view.claims),
-        totals: view.totals.iter().copied().map(Cash).collect(),
         nets: nets(view),
         seen: view.totals.iter().map(ToString::to_string).collect(),
         to_type: to_type(&settings::load(&mut db).await?, &view.totals),
@@ -280,16 +275,6 @@ async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
         }
         payout::batch::FeesPaidBy::Partner => "The payee bears the fee: it is taken off what they get.",
     })
-}
-
-fn nets(view: &BatchView) -> Vec<Summed> {
-    let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
-    for claim in &view.claims {
-        // What is more than one payment can be has no net.
-        let net = claim.beyond.map_or(i128::from(claim.net.minor), |beyond| beyond.minor);
-        *sums.entry(claim.total.currency).or_default() += net;
-    }
-    sums.into_iter().map(|(currency, minor)| Cash(Sum::new(minor, currency))).collect()
 }
 
 fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {

@@ -16,6 +16,7 @@ use payout::money::Vendor;
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners::{address, profile_chip, standing_chip, tax_chip};
+use super::taken_back::TakenBack;
 use super::transactions;
 use super::words::{Cash, Chip, Summed, ToldBack, When, Why, how_many, when, whys_of};
 use crate::app::App;
@@ -25,9 +26,9 @@ use crate::ops::{settings, why};
 use crate::store::directory::{ProfileState, TaxState};
 use crate::store::payees::{self, Profile};
 use crate::store::programs::{self, Named};
-use crate::store::tax::Filed;
+use crate::store::tax::{Filed, Late};
 use crate::store::transactions::Filter;
-use crate::store::{self, Db};
+use crate::store::{self, Db, clawbacks};
 use crate::web::fault::Fault;
 use crate::web::form::Query;
 use crate::web::{Need, Route, get};
@@ -103,6 +104,8 @@ struct YearPart {
     line: Cash,
     over: bool,
     others: Vec<i32>,
+    /// Payments that were sent in another year than they are counted in: number, amount, sent, counted.
+    late: Vec<(String, Cash, When, When)>,
 }
 
 /// What somebody typed into a form that was refused.
@@ -145,6 +148,8 @@ struct PayeePage {
     next: String,
     waiting: String,
     sums: Vec<Summed>,
+    /// What is still to be taken off their claims.
+    taken: Vec<TakenBack>,
     profile: Option<ProfilePart>,
     changes: Vec<Moved>,
     tax: Option<TaxPart>,
@@ -210,6 +215,10 @@ pub async fn show(
     let profile = payees::profile_of(db, payee).await?;
     let filed = store::tax::of(db, payee).await?;
     let year = taxes::year_view(db, payee, taxes::wanted(year, now)?).await?;
+    let late = match taxes::year(year.year) {
+        Some(span) => store::tax::late(db, payee, &span).await?,
+        None => Vec::new(),
+    };
     let status = if typed.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = PayeePage {
         frame: visit.frame(person.name.clone(), Place::Partners),
@@ -223,6 +232,7 @@ pub async fn show(
         whys: whys_of(&why.blockers),
         waiting: how_many(why.waiting, "approved reward waits", "approved rewards wait"),
         sums: why.sums.into_iter().map(Cash).collect(),
+        taken: clawbacks::open_of(db, payee).await?.into_iter().map(TakenBack::of).collect(),
         profile: match &profile {
             Some(profile) => Some(profile_part(db, profile, rules.cooling_off_us(), now).await?),
             None => None,
@@ -232,7 +242,7 @@ pub async fn show(
             Some(filed) => Some(tax_part(db, filed, person.country.as_deref(), now).await?),
             None => None,
         },
-        year: year_part(&year, taxes::year_of(now)),
+        year: year_part(&year, taxes::year_of(now), late),
         tracking: rules.us_tax_tracking,
         payments: transactions::rows(db, payments).await?,
         passed: passed(db, payee).await?,
@@ -359,7 +369,7 @@ async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) ->
     })
 }
 
-fn year_part(view: &YearView, this_year: i32) -> YearPart {
+fn year_part(view: &YearView, this_year: i32, late: Vec<Late>) -> YearPart {
     let row = |total: &store::tax::Total| {
         let way = total.vendor.map_or("Outside Bursar", Vendor::label);
         (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()))
@@ -370,6 +380,12 @@ fn year_part(view: &YearView, this_year: i32) -> YearPart {
         reportable: Cash(view.reportable),
         line: Cash(view.line),
         over: view.over(),
+        late: late
+            .into_iter()
+            .map(|one| {
+                (format!("PT-{:06}", one.number), Cash(one.net), When(one.sent_at), When(one.counted_at))
+            })
+            .collect(),
         others: (this_year - 2..=this_year).rev().filter(|year| *year != view.year).collect(),
     }
 }

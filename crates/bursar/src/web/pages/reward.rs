@@ -10,21 +10,23 @@ use serde::Deserialize;
 use payout::Refusal;
 use payout::access::Permission;
 use payout::eligibility::{Blocker, Code, Scope};
-use payout::money::Money;
-use payout::reward::{self as rules, Entry, Standing};
+use payout::money::{Money, Sum};
+use payout::reward::{self as rules, Entry, RewardStatus, Standing};
 
 use super::asked::{Ask, listed};
 use super::conflict::{self, Clash, Side, is_clash};
 use super::frame::{Frame, Place, Told, Visit};
 use super::history::{self, Line};
-use super::words::{Chip, Value, When, Why, plain, reward_chip, when};
+use super::taken_back::TakenBack;
+use super::words::{Cash, Chip, Summed, Value, When, Why, plain, reward_chip, when};
 use crate::app::App;
 use crate::clock;
 use crate::ops::idempotency::Reply;
 use crate::ops::rewards::{self as verbs, Created, Edit, Verdict, expiry_of};
+use crate::store::clawbacks::Clawback as TakesBackReward;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Reward, Window};
-use crate::store::{Db, contradictions};
+use crate::store::{Db, clawbacks, contradictions};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key, Query};
 use crate::web::strict::{Tree, read};
@@ -140,6 +142,10 @@ struct ShowPage {
     gates: Vec<Gate>,
     /// It is paid, so no gate is asked about.
     over: Option<String>,
+    /// What takes it back.
+    taken: Vec<TakenBack>,
+    /// How much of it was taken back, where some was.
+    taken_in_all: Option<Summed>,
     payable: bool,
     verdict: Chip,
     deeds: Vec<Deed>,
@@ -161,6 +167,11 @@ struct TakesBack {
 impl ShowPage {
     fn clawback(&self) -> bool {
         self.reward.entered.entry == Entry::Clawback
+    }
+
+    /// A clawback that nothing was taken off for yet.
+    fn comes_off(&self) -> bool {
+        comes_off(&self.reward)
     }
 
     /// Nothing can be decided, and every deed says the same of it.
@@ -195,6 +206,12 @@ async fn show(
         Some(id) => history::names(&mut db, std::iter::once(id.as_str())).await?.remove(id),
         None => None,
     };
+    let clawbacks = clawbacks::of_rewards(&mut db, [entered.id]).await?;
+    let verdict = match comes_off(&reward) {
+        true => Chip { tone: "wait", words: "Comes off the next claim" },
+        false => verdict(&blockers),
+    };
+    let (taken_in_all, verdict) = taken_in_all(entered.worth, &clawbacks, verdict);
     let page = ShowPage {
         frame: visit.frame(reward.number(), Place::Rewards),
         chip: reward_chip(reward.shown(now)),
@@ -213,7 +230,9 @@ async fn show(
             .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy())),
         gates: gates(&blockers),
         payable: blockers.is_empty(),
-        verdict: verdict(&blockers),
+        verdict,
+        taken_in_all,
+        taken: clawbacks.into_iter().map(TakenBack::of).collect(),
         deeds: deeds(standing),
         may_review: visit.may(Permission::Review),
         edit_why_not: why_not(rules::edit_value(standing)),
@@ -225,6 +244,25 @@ async fn show(
         reward,
     };
     visit.show(&page)
+}
+
+/// Whether it is a clawback that is to come off the payee's next claim.
+fn comes_off(reward: &Reward) -> bool {
+    let placed = reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some();
+    reward.entered.entry == Entry::Clawback && reward.entered.status == RewardStatus::Approved && !placed
+}
+
+/// How much of a reward was taken back, and what that makes of the answer to whether it can be paid.
+fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (Option<Summed>, Chip) {
+    let Worth::Cash(worth) = worth else { return (None, verdict) };
+    let standing = clawbacks.iter().filter(|one| one.status != RewardStatus::Void);
+    let taken: i128 = standing.map(|one| i128::from(one.value.minor)).sum();
+    let words = match taken {
+        0 => return (None, verdict),
+        taken if taken < i128::from(worth.minor) => "Paid, partly taken back",
+        _ => "Paid and taken back",
+    };
+    (Some(Cash(Sum::new(taken, worth.currency))), Chip { tone: "warn", words })
 }
 
 /// What is left of a paid reward after earlier clawbacks.

@@ -1,5 +1,8 @@
 //! One payment: how it stands and what that means for the money, why, what can be done about it, and the evidence.
 
+mod settling;
+mod unreadable;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -7,7 +10,7 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::eligibility::{Blocker, Code};
-use payout::ids::TransactionId;
+use payout::ids::{RewardId, TransactionId};
 use payout::law::{self, NotNow, Parked, Release};
 use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Leg, State as Stands};
@@ -15,20 +18,23 @@ use payout::transaction::{AttemptState, Leg, State as Stands};
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
+use super::taken_back::TakenBack;
 use super::words::{Cash, Chip, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys};
 use crate::app::App;
-use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
+use crate::ops::by_hand as by_hand_verbs;
 use crate::ops::evidence;
 use crate::ops::idempotency::{Once, Reply};
 use crate::ops::transactions as verbs;
 use crate::ops::why;
+use crate::ops::{OpsError, against};
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, Transaction};
-use crate::store::{self, Db, batches, contradictions, mails, payees};
+use crate::store::transactions::{self, Attempt, Covered, Transaction};
+use crate::store::{self, Db, batches, clawbacks, contradictions, mails, payees};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
 use crate::work::ask;
+use settling::{settle_by_hand, settle_parked, takes_two};
 
 /// The rows of the route table.
 #[must_use]
@@ -95,6 +101,10 @@ struct ShowPage {
     stopped: Vec<Why>,
     /// Since when the vendor says something different from what is recorded here, and what it said, where that is known.
     contradicted: Option<(When, Option<String>)>,
+    /// Which attempt that is about, and how it is held here.
+    against: Vec<String>,
+    /// What takes its rewards back.
+    taken: Vec<TakenBack>,
     /// Why it was set aside, since when and when last.
     aside: Option<(String, When, When)>,
     payee: String,
@@ -150,7 +160,10 @@ struct ShowPage {
 async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
     let app = &web.app;
     let mut db = app.store.read().await?;
-    let transaction = why::payment(&mut db, &number).await?;
+    let transaction = match why::payment(&mut db, &number).await {
+        Err(OpsError::Blocked(why)) => return unreadable::show(&mut db, &visit, &number, &why).await,
+        found => found?,
+    };
     if transaction.label() != number {
         return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
     }
@@ -189,10 +202,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let attempts = transactions::attempts(db, &[transaction.id]).await?;
     let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
     let carriers = submissions::several(db, &carriers).await?;
-    let covered = transactions::covered(db, transaction.id).await?;
-    let covered = covered.into_iter().map(|row| {
-        (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, terms.amount.currency)))
-    });
+    let (rewards, taken) = covered_by(db, transaction).await?;
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
@@ -206,6 +216,8 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         reason: why::reason(transaction),
         stopped: whys(&why::stopped(db, transaction).await?),
         contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
+        against: against::told(db, transaction).await?,
+        taken,
         aside: set_aside(db, transaction).await?,
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
         payee_page: super::partners::address(terms.payee),
@@ -247,11 +259,21 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         closed: whys(&closed),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
-        rewards: covered.collect(),
+        rewards,
         timeline: rows.into_iter().map(|row| line(&transaction.label(), row)).collect(),
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
+}
+
+/// The rewards that a payment covers, with what each adds, and what takes them back.
+async fn covered_by(db: &mut Db, of: &Transaction) -> Result<(Vec<(String, Cash)>, Vec<TakenBack>), Fault> {
+    let covered = transactions::covered(db, of.id).await?;
+    let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
+    let taken = clawbacks::of_rewards(db, ids).await?.into_iter().map(TakenBack::of).collect();
+    let currency = of.terms.amount.currency;
+    let row = |row: Covered| (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, currency)));
+    Ok((covered.into_iter().map(row).collect(), taken))
 }
 
 /// What the vendor said last against what is recorded here.
@@ -444,6 +466,13 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         // Its transfer stands, and is watched for a while: somebody may take it back yet.
         AttemptState::Succeeded if settled(of, attempt.leg) => came_back(of, attempt.leg),
         AttemptState::Succeeded => ("good", "Done"),
+        // People have settled that it was made beside another one.
+        AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
+            ("warn", "Made after all")
+        }
+        AttemptState::Failed if by_hand_verbs::called_not_made(attempt) => {
+            ("bad", "Called not made by people")
+        }
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
@@ -664,112 +693,4 @@ async fn mark_paid_outside(
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&format!("/transactions/{number}")))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ByHand {
-    outcome: Option<String>,
-    vendor_id: Option<String>,
-    note: Option<String>,
-}
-
-async fn settle_by_hand(
-    State(web): State<Web>,
-    visit: Visit,
-    key: Key,
-    Path(number): Path<String>,
-    Form(sent): Form<ByHand>,
-) -> Result<Response, Fault> {
-    let id = id_of(&web.app, &number).await?;
-    let page = format!("/transactions/{number}");
-    let finding = match (sent.outcome.as_deref(), sent.vendor_id) {
-        (Some("made"), Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await,
-        (Some("made"), None) => {
-            return Ok(
-                Told::bad("Write the id under which the vendor has it; nothing was changed.").on(&page)
-            );
-        }
-        (Some("not_made"), _) => ask::not_made(&web.work, id).await,
-        (Some(_) | None, _) => {
-            return Ok(Told::bad("Choose what you found at the vendor; nothing was changed.").on(&page));
-        }
-    };
-    let settled = match finding {
-        Ok(finding) => {
-            let (how, once) = (sent.note.unwrap_or_default(), key.once(again));
-            verbs::settle_by_hand(&web.app, &visit.actor, id, &finding, &how, once.as_ref()).await
-        }
-        Err(error) => Err(error),
-    };
-    Ok(told_of_settling(&web.app, settled).await?.on(&page))
-}
-
-/// Why something takes two people, for whoever looks at it.
-fn takes_two(why: &str) -> &'static str {
-    match TakesTwo::ALL.iter().find(|one| one.as_str() == why) {
-        Some(TakesTwo::Rule) => "The two-person rule is on.",
-        Some(TakesTwo::NotLookedThrough) => {
-            "The vendor cannot be looked through for this payment, so it rests on people's word whether it was made."
-        }
-        Some(TakesTwo::NothingProvesIt) | None => {
-            "Nothing that the vendor shows proves this, or not of the whole amount."
-        }
-    }
-}
-
-/// Settled, or written down until a second person says the same.
-async fn told_of_settling(
-    app: &App,
-    settled: Result<Transaction, crate::ops::OpsError>,
-) -> Result<Told, Fault> {
-    let after = match settled {
-        Ok(after) => after,
-        Err(error) => return Told::refused(error),
-    };
-    let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?;
-    Ok(match waits {
-        Some(one) => Told::warn(format!(
-            "It is written down. {} Nothing has changed yet: another person must look at the vendor and say the same here. Your own API keys are you.",
-            takes_two(&one.why)
-        )),
-        None => Told::good(format!("{} is settled: {}.", after.label(), payment_chip(&after).words)),
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ParkedForm {
-    outcome: Option<String>,
-    reference: Option<String>,
-    paid_on: Option<String>,
-    note: Option<String>,
-}
-
-async fn settle_parked(
-    State(web): State<Web>,
-    visit: Visit,
-    key: Key,
-    Path(number): Path<String>,
-    Form(sent): Form<ParkedForm>,
-) -> Result<Response, Fault> {
-    let id = id_of(&web.app, &number).await?;
-    let page = format!("/transactions/{number}");
-    let Some(how) = sent.outcome.as_deref().and_then(Parked::parse) else {
-        return Ok(Told::bad("Choose what became of the money; nothing was changed.").on(&page));
-    };
-    let found = ParkedFinding {
-        how,
-        reference: sent.reference.unwrap_or_default(),
-        paid_on: sent.paid_on.unwrap_or_default(),
-        note: sent.note.unwrap_or_default(),
-    };
-    let settled = match ask::parked(&web.work, id, how).await {
-        Ok(()) => {
-            let once = key.once(again);
-            by_hand_verbs::settle_parked(&web.app, &visit.actor, id, &found, once.as_ref()).await
-        }
-        Err(error) => Err(error),
-    };
-    Ok(told_of_settling(&web.app, settled).await?.on(&page))
 }

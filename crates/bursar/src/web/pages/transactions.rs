@@ -172,6 +172,9 @@ fn is_open(transaction: &Transaction) -> bool {
 /// What stands beside a status: the finer word, what it waits for, why it failed, and how it was closed.
 fn aside(transaction: &Transaction) -> String {
     let mut words: Vec<String> = Vec::new();
+    if transaction.contradicted_at.is_some() {
+        words.push("The vendor says otherwise: a person must look.".to_owned());
+    }
     words.extend(detail(transaction.state).map(|detail| format!("{}.", super::words::plain(detail))));
     let code =
         transaction.reason.as_ref().map(|reason| reason.code.as_str()).or(transaction.waiting.as_deref());

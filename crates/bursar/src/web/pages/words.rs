@@ -254,7 +254,24 @@ pub fn meaning_of(transaction: &Transaction) -> &'static str {
     match (transaction.otherwise_at, &transaction.outside) {
         (Some(_), _) => PAID_OTHERWISE,
         (None, Some(_)) => PAID_OUTSIDE,
-        (None, None) => meaning(transaction.state),
+        (None, None) => by_people(transaction).unwrap_or_else(|| meaning(transaction.state)),
+    }
+}
+
+/// The same where it stands so by the word of people and not of the vendor, or without a bank payout that was tried.
+fn by_people(transaction: &Transaction) -> Option<&'static str> {
+    let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
+    match (transaction.state, reason) {
+        (State::Failed, Some("not_made")) => Some(
+            "People here have called this payment not made, so the books hold the money as ours and the rewards as owed. If the vendor turns out to have made it, settle it by hand as made.",
+        ),
+        (State::PayoutFailed, Some("not_made")) => Some(
+            "People here have called the payout to the bank not made. The books hold the money as lying in the payee's Stripe balance; the rewards are still owed.",
+        ),
+        (State::PayoutFailed, None) => Some(
+            "Stripe made the transfer, so the money lies in the payee's Stripe balance. No payout to their bank was made of it yet; the rewards are still owed.",
+        ),
+        (_, _) => None,
     }
 }
 

@@ -460,6 +460,11 @@ async fn the_pay_page_releases_what_it_shows() {
     let seen = kim.read(&format!("{path}/pay")).await;
     assert!(seen.body.contains(&format!("action=\"{path}/release\"")), "{}", seen.body);
     seen.says("Release 10.00 USD");
+    seen.says("You can release it: you have neither prepared nor changed it.");
+    assert!(
+        seen.body.find(">What is paid<").unwrap() < seen.body.find(">Release ").unwrap(),
+        "after the figures"
+    );
     let theirs = auditor.get(&format!("{path}/pay")).await;
     assert!(!theirs.body.contains(">Release "), "{}", theirs.body);
     let (csrf, digest) = (seen.hidden("csrf"), seen.hidden("digest"));

@@ -101,6 +101,8 @@ struct Page {
     shared: Shared,
     /// How much does not tie with the vendors, and the oldest day of it.
     untied: Option<(String, String)>,
+    /// What cannot be read, and so is in none of the figures: the payments among it.
+    unread: Option<Vec<String>>,
     parts: Vec<Part>,
     failures: Chart,
     failure_rows: Vec<FailureRow>,
@@ -137,6 +139,7 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
     let page = Page {
         frame: visit.frame("Payout Dashboard", Place::Dashboard),
         untied,
+        unread: summary.unread.clone(),
         parts: parts(&ask, &summary),
         failures: failures_chart(&summary.failures),
         failure_rows,

@@ -224,7 +224,7 @@ table! {
     company, total, print, asked, asked_says, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
-    is_success, is_failed, is_bank_refused, is_coming_back, is_returned, is_closed,
+    is_success, is_failed, is_bank_refused, is_given_up, is_coming_back, is_returned, is_closed,
     // The payout profile
     profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
     change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
@@ -267,7 +267,8 @@ impl Words {
             State::InTransit => self.is_in_transit,
             State::Success => self.is_success,
             State::Failed => self.is_failed,
-            State::PayoutFailed | State::PayoutCanceled | State::WrittenOff => self.is_bank_refused,
+            State::PayoutFailed | State::PayoutCanceled => self.is_bank_refused,
+            State::WrittenOff => self.is_given_up,
             State::Recalling => self.is_coming_back,
             State::Recalled | State::Returned | State::Blocked | State::Refunded | State::Reversed => {
                 self.is_returned

@@ -137,6 +137,7 @@ pub const WORDS: Words = Words {
     is_success: "Sie ist bezahlt.",
     is_failed: "Nichts wurde bezahlt. Das Geld steht Ihnen weiter zu und ist bei uns.",
     is_bank_refused: "Sie konnte nicht auf Ihr Bankkonto ausgezahlt werden. Das Geld steht Ihnen weiter zu.",
+    is_given_up: "Sie hat Sie nicht erreicht, und ihr Geld lässt sich nicht mehr holen. Der Betrag steht Ihnen weiter zu und wird neu gezahlt.",
     is_coming_back: "Das Geld wird vom Zahlungsdienst zurückgeholt. Es steht Ihnen weiter zu.",
     is_returned: "Das Geld kam zu uns zurück. Es steht Ihnen weiter zu.",
     is_closed: "Wofür sie war, wird mit einer anderen Zahlung bezahlt.",

@@ -136,6 +136,7 @@ pub const WORDS: Words = Words {
     is_success: "It is paid.",
     is_failed: "Nothing was paid. The money is still yours and with us.",
     is_bank_refused: "It could not be paid out to your bank account. The money is still yours.",
+    is_given_up: "It did not reach you, and its money cannot be fetched any more. We still owe you the amount and pay it again.",
     is_coming_back: "The money is being fetched back from the payment service. It is still yours.",
     is_returned: "The money came back to us. It is still yours.",
     is_closed: "What it was for is paid in another payment.",

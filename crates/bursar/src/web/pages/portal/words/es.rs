@@ -136,6 +136,7 @@ pub const WORDS: Words = Words {
     is_success: "Está pagado.",
     is_failed: "No se pagó nada. El dinero sigue siendo suyo y lo tenemos nosotros.",
     is_bank_refused: "No se pudo pagar en su cuenta bancaria. El dinero sigue siendo suyo.",
+    is_given_up: "No le llegó y el dinero ya no se puede recuperar. Le seguimos debiendo el importe y se lo pagaremos de nuevo.",
     is_coming_back: "Se está recuperando el dinero del servicio de pago. Sigue siendo suyo.",
     is_returned: "El dinero volvió a nosotros. Sigue siendo suyo.",
     is_closed: "Lo que pagaba se paga con otro pago.",

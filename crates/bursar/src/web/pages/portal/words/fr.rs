@@ -136,6 +136,7 @@ pub const WORDS: Words = Words {
     is_success: "Il est payé.",
     is_failed: "Rien n’a été payé. L’argent vous reste dû et se trouve chez nous.",
     is_bank_refused: "Il n’a pas pu être versé sur votre compte bancaire. L’argent vous reste dû.",
+    is_given_up: "Il ne vous est pas parvenu et son argent ne peut plus être récupéré. Le montant vous reste dû et sera payé de nouveau.",
     is_coming_back: "L’argent est en train d’être repris au service de paiement. Il vous reste dû.",
     is_returned: "L’argent nous est revenu. Il vous reste dû.",
     is_closed: "Ce qu’il réglait est payé par un autre paiement.",

@@ -1,0 +1,85 @@
+//! A batch after Pay: its claims are its transactions, and who must look at which of them. What is deliberately not here: a
+//! batch that is still prepared.
+
+use payout::batch;
+use payout::eligibility::{Blocker, Code, Who};
+use payout::ledger::Payee;
+use payout::money::Money;
+use payout::transaction::State;
+
+use super::{BatchView, ClaimView, totals};
+use crate::ops::{Result, views};
+use crate::store::batches::{self, Batch};
+use crate::store::transactions::{self, Transaction};
+use crate::store::{self, Db, payees};
+
+/// A batch that was paid: its claims are its transactions.
+pub(super) async fn view(db: &mut Db, batch: Batch) -> Result<BatchView> {
+    let filter = transactions::Filter { batch: Some(batch.id), ..Default::default() };
+    let mut found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
+    found.sort_by_key(|transaction| (transaction.terms.payee, transaction.terms.amount.currency));
+    let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
+    let names = payees::names(db, &of).await?;
+    let counts = batches::reward_counts(db, batch.id).await?;
+    let states: Vec<State> = found.iter().map(|transaction| transaction.state).collect();
+    let overrides = store::claims::overrides(db, &[batch.id]).await?;
+    let overridden =
+        |payee, total| overrides.iter().find(|one| one.payee == payee && one.total == total).cloned();
+    let unreadable = transactions::unreadable(db, batch.id).await?;
+    let claims: Vec<ClaimView> = found
+        .into_iter()
+        .map(|transaction| ClaimView {
+            payee: transaction.terms.payee,
+            named: names.get(&transaction.terms.payee).cloned(),
+            total: transaction.terms.amount,
+            beyond: None,
+            fee: transaction.fee,
+            monthly: Money::new(0, transaction.fee.currency),
+            net: transaction.terms.net,
+            rewards: Vec::new(),
+            reward_count: counts.get(&transaction.id).copied().unwrap_or(0),
+            destination: Some(transaction.destination),
+            blockers: Vec::new(),
+            overridden: overridden(transaction.terms.payee, transaction.terms.amount),
+            crossing: None,
+        })
+        .collect();
+    Ok(BatchView {
+        status: batch::status_after_pay(states),
+        totals: totals(&claims),
+        digest: batch.digest.clone().unwrap_or_default(),
+        blockers: vec![after_pay(db, &batch, &unreadable).await?],
+        unreadable,
+        batch,
+        claims,
+    })
+}
+
+/// So many payments of a batch are named that somebody must look at.
+const NAMED: usize = 5;
+
+/// That a batch was paid, and which of its payments somebody must look at, if any.
+async fn after_pay(db: &mut Db, batch: &Batch, unreadable: &[String]) -> Result<Blocker> {
+    let blocker = Blocker::new(Code::AlreadyPaying, batch.id).called(Some(batch.number.clone()));
+    let filter = transactions::Filter { batch: Some(batch.id), ..views::needing_attention() };
+    let found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
+    let told = |one: &Transaction| match one.contradicted_at {
+        Some(_) => format!("{} (contradicted by its vendor)", one.label()),
+        None => format!("{} ({})", one.label(), one.state.status().label()),
+    };
+    let mut told: Vec<String> = found.iter().map(told).collect();
+    told.extend(unreadable.iter().map(|number| format!("{number} (its record cannot be read)")));
+    if told.is_empty() {
+        return Ok(blocker);
+    }
+    let count = match told.len() {
+        1 => "1 of its payments needs somebody".to_owned(),
+        many => format!("{many} of its payments need somebody"),
+    };
+    let more = told.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    told.truncate(NAMED);
+    let note = format!("{count}: {}{more}.", told.join(", "));
+    let remedy = "Open each of these payments: it says why it stands so and what can be done.";
+    Ok(blocker.noting(Some(note)).acting(Who::Payer, remedy))
+}

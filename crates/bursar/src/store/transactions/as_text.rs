@@ -1,0 +1,52 @@
+//! A transaction word for word, for where its record cannot be read: whom it is about and how much is told all the same. What
+//! is deliberately not here: what the words mean.
+
+use sqlx::Row as _;
+
+use super::super::{Db, Result};
+
+/// What stands in the record.
+#[derive(Clone, Debug)]
+pub struct AsText {
+    /// `PT-000977` without its prefix.
+    pub number: i64,
+    /// The payee's id.
+    pub payee: String,
+    /// The vendor's word.
+    pub vendor: String,
+    /// The state's word.
+    pub state: String,
+    /// What the vendor was told to pay, in minor units.
+    pub net_minor: String,
+    /// The currency's code.
+    pub currency: String,
+    /// The number of its batch.
+    pub batch: Option<String>,
+    /// When Pay was pressed.
+    pub created_at: Option<i64>,
+}
+
+/// The record of a transaction by its id or number, as it stands there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn as_text(db: &mut Db, id_or_number: &str) -> Result<Option<AsText>> {
+    let number = id_or_number.strip_prefix("PT-").and_then(|digits| digits.parse::<i64>().ok());
+    let sql = "SELECT t.number, CAST(t.payee AS TEXT), CAST(t.vendor AS TEXT), CAST(t.state AS TEXT), \
+               CAST(t.net_minor AS TEXT), CAST(t.currency AS TEXT), b.number, t.created_at \
+               FROM payout_transaction t LEFT JOIN batch b ON b.id = t.batch_id WHERE t.id = $1 OR t.number = $2";
+    let Some(row) = db.optional(sqlx::query(sql).bind(id_or_number.to_owned()).bind(number)).await? else {
+        return Ok(None);
+    };
+    let text = |column: usize| row.try_get::<Option<String>, _>(column).map(Option::unwrap_or_default);
+    Ok(Some(AsText {
+        number: row.try_get(0)?,
+        payee: text(1)?,
+        vendor: text(2)?,
+        state: text(3)?,
+        net_minor: text(4)?,
+        currency: text(5)?,
+        batch: row.try_get(6)?,
+        created_at: row.try_get(7).ok(),
+    }))
+}

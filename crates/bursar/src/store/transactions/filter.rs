@@ -1,0 +1,109 @@
+//! What a list of transactions is narrowed to, and the conditions that make it so. What is deliberately not here: which views
+//! there are (`ops::views`).
+
+use payout::ids::BatchId;
+use payout::money::Vendor;
+use payout::transaction::State;
+
+use super::super::scope::Scope;
+use super::super::{Value, Where};
+
+/// What a list of transactions is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In one of these states.
+    pub states: Option<Vec<State>>,
+    /// Or in one of these, where its vendor contradicts it.
+    pub or_contradicted: Option<Vec<State>>,
+    /// Through this vendor.
+    pub vendor: Option<Vendor>,
+    /// To one of these payees.
+    pub payees: Option<Vec<String>>,
+    /// To whom else it is narrowed.
+    pub scope: Scope,
+    /// Failed for this reason: its code, or how it stands where the vendor gave none.
+    pub reason: Option<String>,
+    /// Came back after it had succeeded.
+    pub after_success: bool,
+    /// Of this batch.
+    pub batch: Option<BatchId>,
+    /// Pressed from this moment on.
+    pub from: Option<i64>,
+    /// Pressed before this moment.
+    pub to: Option<i64>,
+    /// Standing as they do since before this moment.
+    pub unmoved_since: Option<i64>,
+    /// Only those that are not closed.
+    pub open: bool,
+    /// Only those whose payee was paid in another way, or only the others.
+    pub outside: Option<bool>,
+    /// Only those after this id, newest first.
+    pub after: Option<String>,
+}
+
+/// The filter as conditions.
+pub(super) fn narrowed(filter: &Filter) -> Where {
+    let mut conditions = Where::default();
+    let words = |states: &[State]| states.iter().map(|state| Value::from(state.as_str())).collect::<Vec<_>>();
+    match (&filter.states, &filter.or_contradicted) {
+        (Some(states), Some(others)) => {
+            let (states, others) = (words(states), words(others));
+            // A list of none is that of a state that there is not.
+            let marks =
+                |values: &[Value]| ["''"].into_iter().chain(values.iter().map(|_| "?")).collect::<Vec<_>>();
+            let sql = format!(
+                "(state IN ({}) OR (contradicted_at IS NOT NULL AND state IN ({})))",
+                marks(&states).join(", "),
+                marks(&others).join(", ")
+            );
+            conditions.and(&sql, states.into_iter().chain(others));
+        }
+        (Some(states), None) => conditions.among("state", words(states)),
+        (None, _) => {}
+    }
+    if let Some(payees) = &filter.payees {
+        conditions.among("payee", payees.iter().map(|payee| Value::from(payee.as_str())));
+    }
+    filter.scope.narrow(&mut conditions);
+    if let Some(vendor) = filter.vendor {
+        conditions.and("vendor = ?", [Value::from(vendor.as_str())]);
+    }
+    if let Some(batch) = filter.batch {
+        conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    }
+    if let Some(code) = &filter.reason {
+        conditions.and("COALESCE(reason_code, state) = ?", [Value::from(code.as_str())]);
+    }
+    if filter.after_success {
+        let succeeded = "EXISTS (SELECT 1 FROM timeline l WHERE l.transaction_id = payout_transaction.id \
+                         AND l.effect IN ('payout_paid', 'item_paid'))";
+        conditions.and(succeeded, []);
+    }
+    let moments = [
+        ("created_at >= ?", filter.from),
+        ("created_at < ?", filter.to),
+        ("state_at < ?", filter.unmoved_since),
+    ];
+    for (condition, moment) in moments {
+        if let Some(moment) = moment {
+            conditions.and(condition, [Value::from(moment)]);
+        }
+    }
+    if filter.open {
+        // A closed payment that the vendor contradicts, or whose money was found in a payee's balance, is open work still.
+        conditions.and(
+            "(released_at IS NULL AND outside_at IS NULL OR contradicted_at IS NOT NULL \
+             OR state IN ('payout_failed', 'payout_canceled'))",
+            [],
+        );
+    }
+    match filter.outside {
+        Some(true) => conditions.and("outside_at IS NOT NULL", []),
+        Some(false) => conditions.and("outside_at IS NULL", []),
+        None => {}
+    }
+    if let Some(after) = &filter.after {
+        conditions.and("id < ?", [Value::from(after.as_str())]);
+    }
+    conditions
+}

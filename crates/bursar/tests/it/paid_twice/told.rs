@@ -1,0 +1,98 @@
+//! What people are told of a payment that its vendor contradicts, and of what it leads to: on the pages, by `why` and by
+//! `doctor`.
+
+use bursar::cli::why::lines;
+use bursar::ops::checks::{self, Known};
+use bursar::ops::why;
+use payout::access::Role;
+
+use super::{SENT_AGAIN, close, play};
+use crate::pages::Browser;
+use crate::scenarios::Stage;
+
+/// Two people called the first attempt not made and sent it again; then PayPal tells of the first one.
+async fn contradicted(name: &str) -> (Stage, &'static str) {
+    let mut stage = Stage::open(name, 1).await;
+    let (before, after) = SENT_AGAIN.split_once("settle    ana    made").unwrap();
+    play(&mut stage, before).await.unwrap();
+    (stage, after)
+}
+
+async fn explained(stage: &Stage, name: &str) -> String {
+    let mut db = stage.world.app.store.read().await.unwrap();
+    lines(&why::find(&mut db, name, stage.world.app.clock.now()).await.unwrap()).join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
+    let (stage, _) = contradicted("told_contradicted").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
+    let list = browser.read("/dashboard/transactions?needs_attention=true").await;
+    list.says("Needs attention (1)");
+    list.says("PT-000001");
+    let narrowed = browser.read("/dashboard/transactions?needs_attention=true&status=success").await;
+    narrowed.says("PT-000001");
+    let narrowed = browser.read("/dashboard/transactions?needs_attention=true&status=failed").await;
+    assert!(!narrowed.words().contains("PT-000001"), "it stands on Success");
+
+    let batch = browser.read("/claims/PB-2026-0001/pay").await;
+    batch.says("Of 1 payment the vendor says something different from what is recorded here");
+    batch.says("The vendor says otherwise");
+
+    let page = browser.read("/transactions/PT-000001").await;
+    page.says("PayPal says something different from what is recorded here.");
+    page.says("It is about attempt 1, the PayPal payment of 20.00 USD, ");
+    page.says("Here it was called not made on ");
+    page.says("the vendor could not be looked through for it, so this rests on their word");
+    page.says("Called not made by people");
+    page.says("People called it not made: the books hold that no money moved");
+    page.says(
+        "so money may have moved that they do not count. Nothing can be done with it until that is settled",
+    );
+    let words = page.words();
+    for lie in ["while the books hold it as failed", "The vendor refused this step", "Failed, no money moved"]
+    {
+        assert!(!words.contains(lie), "{lie}:\n{words}");
+    }
+
+    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: i64::MAX };
+    let found = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    let of_it = found.iter().find(|one| one.code == "payments_contradicted").unwrap();
+    assert!(of_it.what.contains(": PT-000001."), "{}", of_it.what);
+
+    let told = explained(&stage, "PT-000001").await;
+    assert!(told.contains("It is about attempt 1, the PayPal payment of 20.00 USD"), "{told}");
+    let told = explained(&stage, "PB-2026-0001").await;
+    assert!(
+        told.contains("1 of its payments needs somebody: PT-000001 (contradicted by its vendor)."),
+        "{told}"
+    );
+    assert!(told.contains("The payer must act"), "{told}");
+    let told = explained(&stage, "ana").await;
+    assert!(told.contains("[payment_contradicted, PT-000001]"), "{told}");
+    close(stage, Ok(())).await;
+}
+
+/// What is settled comes off the payee's next claim: the payment, the payee and the reward say so, and why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_paid_twice_says_where_it_comes_off() {
+    let (mut stage, _) = contradicted("told_taken_back").await;
+    let settled = play(&mut stage, "settle ana made").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
+    let payment = browser.read("/transactions/PT-000001").await;
+    payment.says("Taken back RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    payment.says("Paid twice: PT-000001 had paid it after all.");
+    let payee = payment.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap();
+    let payee = browser.read(&format!("/partners/{payee}")).await;
+    payee.says("RW-000002 −20.00 USD : comes off the payee&#39;s next claim in USD.");
+    let reward = browser.read("/rewards/RW-000001").await;
+    reward.says("It was paid, and 20.00 USD of it is taken back again: RW-000002");
+    reward.says("Paid and taken back");
+    browser.read("/rewards/RW-000002").await.says("− 20.00 USD for ana");
+    browser.read("/rewards/RW-000002").await.says("once they are owed more than it takes off");
+    let summary = browser.read("/dashboard/summary").await;
+    summary.says("Waiting 0.00 USD");
+    summary.says("20.00 USD is owed to us by payees who were paid too much");
+    let told = settled.and(play(&mut stage, "reward R2 bea 7.00 approved").await.or(Ok(())));
+    close(stage, told).await;
+}
