@@ -181,10 +181,8 @@ impl Face {
         match (self, number.get(..2)) {
             (Self::Page, kind) => {
                 // Whoever may release it is told that they can, in words of their own.
-                let role = match gate.code {
-                    Code::ReleaseNeedsOtherPerson => Role::Preparer,
-                    _ => Role::Admin,
-                };
+                let may = gate.code == Code::ReleaseNeedsOtherPerson;
+                let role = if may { Role::Preparer } else { Role::Admin };
                 let mut browser = Browser::of(world, role, "reader").await;
                 let address = match kind {
                     Some("RW") => format!("/rewards/{number}"),
