@@ -297,6 +297,7 @@ fn what_waits_and_what_stops_before_a_send() {
             "other_vendor_account",
             "safe_mode",
             "books_do_not_balance",
+            "unknown_at_vendor",
             "profile_changed_recently",
         ]
     );
