@@ -2,6 +2,7 @@
 //! does it. What is deliberately not here: why it stands so (`reason`), and what a deed does (`law`).
 
 use crate::eligibility::Who;
+use crate::money::Vendor;
 use crate::reason::Cause;
 use crate::spelling::spelled;
 use crate::transaction::State;
@@ -88,11 +89,16 @@ pub fn choices(state: State, cause: Option<Cause>) -> &'static [Choice] {
     }
 }
 
-/// The options where the vendor contradicts what is final here, whatever the state.
+/// The options where the vendor contradicts what is final here, whatever the state. A transfer beside a later one is Stripe's.
 #[must_use]
-pub fn contradicted() -> &'static [Choice] {
-    const {
-        &[
+pub fn contradicted(vendor: Vendor) -> &'static [Choice] {
+    match vendor {
+        Vendor::Stripe => CONTRADICTED,
+        Vendor::PayPal => CONTRADICTED.split_last().map_or(&[], |(_, others)| others),
+    }
+}
+
+const CONTRADICTED: &[Choice] = &[
             choice(
                 Deed::Outside,
                 Who::Payer,
@@ -113,9 +119,7 @@ pub fn contradicted() -> &'static [Choice] {
                 Who::Payer,
                 "If Stripe has a transfer of it beside a later one: while its money lies in the payee's Stripe balance, reverse it at Stripe and settle it as not made. If it has gone from there, two people settle it as made, and it comes off the payee's next claim.",
             ),
-        ]
-    }
-}
+        ];
 
 /// The options where the record of a payment trips up whatever works on it.
 #[must_use]
@@ -481,16 +485,19 @@ mod tests {
     use crate::ids::PartnerId;
     use crate::law;
     use crate::ledger::Payee;
-    use crate::money::{Currency, Money, Vendor};
+    use crate::money::{Currency, Money};
     use crate::transaction::Terms;
 
     /// What the vendor contradicts is settled by hand and in no other way; what trips up whatever works on it is the
     /// administrator's.
     #[test]
     fn what_stands_beside_the_states_has_its_own_options() {
-        let deeds: Vec<Deed> = contradicted().iter().map(|choice| choice.deed).collect();
-        assert_eq!(deeds, [Deed::Outside, Deed::SettleByHand, Deed::SettleByHand, Deed::SettleByHand]);
-        assert!(contradicted().iter().all(|choice| choice.who == Who::Payer));
+        let deeds = |vendor| contradicted(vendor).iter().map(|choice| choice.deed).collect::<Vec<_>>();
+        let three = [Deed::Outside, Deed::SettleByHand, Deed::SettleByHand];
+        assert_eq!(deeds(Vendor::PayPal), three);
+        assert_eq!(deeds(Vendor::Stripe), [&three[..], &[Deed::SettleByHand]].concat());
+        assert!(contradicted(Vendor::PayPal).iter().all(|choice| !choice.words.contains("Stripe")));
+        assert!(contradicted(Vendor::Stripe).iter().all(|choice| choice.who == Who::Payer));
         let aside: Vec<(Deed, Who)> = set_aside().iter().map(|choice| (choice.deed, choice.who)).collect();
         assert_eq!(aside, [(Deed::Wait, Who::Admin)]);
     }

@@ -393,7 +393,7 @@ pub fn choices(transaction: &Transaction) -> &'static [Choice] {
     let cause = transaction.reason.as_ref().map(|reason| Cause::of(&reason.code));
     match (is_over(transaction), transaction.contradicted_at) {
         (true, _) => &[],
-        (false, Some(_)) => remedy::contradicted(),
+        (false, Some(_)) => remedy::contradicted(transaction.terms.vendor),
         (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
             remedy::set_aside()
         }

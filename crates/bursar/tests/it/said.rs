@@ -54,7 +54,7 @@ fn every_sentence_about_a_payment() {
         list(&mut told, choices(state, None));
     }
     told += "\ncontradicted, whatever the state\n";
-    list(&mut told, contradicted());
+    list(&mut told, contradicted(payout::money::Vendor::Stripe));
     told += "\nset aside, whatever the state\n";
     list(&mut told, set_aside());
     told += "\n\nWhat can be done where the reason is known and decides\n\n";

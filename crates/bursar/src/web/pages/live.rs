@@ -160,7 +160,10 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
         paid,
         moving: moving > 0,
         seen,
-        told: told([good, outside, bad, moving], unreadable.len()),
+        told: match contradicted {
+            0 => told([good, outside, bad, moving], unreadable.len()),
+            _ => format!("As recorded here: {}", told([good, outside, bad, moving], unreadable.len())),
+        },
         doubted: doubted(usize::try_from(contradicted).unwrap_or(0)),
         bar: [share(good + outside), share(bad), 1_000 - share(good + outside) - share(bad)],
         counts: counts(&alike),
@@ -221,7 +224,9 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     let counts = Status::ALL.iter().map(|status| (super::words::status_chip(*status), of(*status, false)));
     let outside = Status::ALL.iter().map(|status| of(*status, true)).sum::<usize>();
     let outside = (Chip { tone: "good", words: "Paid in another way" }, outside);
-    counts.chain([outside]).filter(|(_, count)| *count > 0).collect()
+    let doubted = alike.iter().map(|one| usize::try_from(one.contradicted).unwrap_or(0)).sum::<usize>();
+    let doubted = (Chip { tone: "bad", words: "The vendor says otherwise" }, doubted);
+    counts.chain([outside, doubted]).filter(|(_, count)| *count > 0).collect()
 }
 
 /// Per currency: all of it, and how much of it stands how.

@@ -38,6 +38,8 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
     assert!(!narrowed.words().contains("PT-000001"), "it stands on Success");
 
     let batch = browser.read("/claims/PB-2026-0001/pay").await;
+    batch.says("As recorded here: The payment succeeded.");
+    batch.says("The vendor says otherwise 1");
     batch.says("Of 1 payment the vendor says something different from what is recorded here");
     batch.says("The vendor says otherwise");
 
