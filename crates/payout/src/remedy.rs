@@ -99,27 +99,27 @@ pub fn contradicted(vendor: Vendor) -> &'static [Choice] {
 }
 
 const CONTRADICTED: &[Choice] = &[
-            choice(
-                Deed::Outside,
-                Who::Payer,
-                "Compare the vendor's own page with the timeline below before anything else: it may have been paid after all.",
-            ),
-            choice(
-                Deed::SettleByHand,
-                Who::Payer,
-                "If the vendor did pay it, settle it by hand as made, under the id that the vendor gives it.",
-            ),
-            choice(
-                Deed::SettleByHand,
-                Who::Payer,
-                "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool. Where the vendor cannot be looked through for it, this takes two people.",
-            ),
-            choice(
-                Deed::SettleByHand,
-                Who::Payer,
-                "If Stripe has a transfer of it beside a later one: while its money lies in the payee's Stripe balance, reverse it at Stripe and settle it as not made. If it has gone from there, two people settle it as made, and it comes off the payee's next claim.",
-            ),
-        ];
+    choice(
+        Deed::Outside,
+        Who::Payer,
+        "Compare the vendor's own page with the timeline below before anything else: it may have been paid after all.",
+    ),
+    choice(
+        Deed::SettleByHand,
+        Who::Payer,
+        "If the vendor did pay it, settle it by hand as made, under the id that the vendor gives it.",
+    ),
+    choice(
+        Deed::SettleByHand,
+        Who::Payer,
+        "If it did not, or took it back, settle it by hand as not made; then it can be resubmitted or returned to the pool. Where the vendor cannot be looked through for it, this takes two people.",
+    ),
+    choice(
+        Deed::SettleByHand,
+        Who::Payer,
+        "If Stripe has a transfer of it beside a later one: while its money lies in the payee's Stripe balance, reverse it at Stripe and settle it as not made. If it has gone from there, two people settle it as made, and it comes off the payee's next claim.",
+    ),
+];
 
 /// The options where the record of a payment trips up whatever works on it.
 #[must_use]
