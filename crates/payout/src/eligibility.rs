@@ -136,7 +136,7 @@ blockers! {
     /// The money of a bank payout is not there any more.
     TransferReversed = "transfer_reversed", Claim, Payer,
         "The payment's transfer was reversed at Stripe, wholly or in part, so a bank payout would take another payment's money.",
-        "Return it to the pool, which brings back what is left of the transfer; its rewards are then paid by a new payment.";
+        "Where all of it came back, the payment ends by itself and its rewards are free. Where a part did, settle it by hand as not made, then return it to the pool: what is left of the transfer is brought back, and its rewards are paid by a new payment.";
     /// After a restore, the vendor has a payment of the same rewards.
     UnknownAtVendor = "unknown_at_vendor", Claim, Admin,
         "The vendor has something of this payment that is not known here, because the database was put back. Nothing more of it is sent until somebody has settled what was found.",

@@ -510,6 +510,10 @@ fn ours(code: &str) -> Option<Explanation> {
             "A part of the transfer was reversed at Stripe, so what is left in the payee's balance is not the payment any more.",
             "Reverse the rest at Stripe as well, then settle it by hand as not made; or settle it by two people.",
         ),
+        "asked_back_before_restore" => told(
+            "It was being fetched back when the database was put back, and that is not asked for again by itself.",
+            "Return it to the pool once more: everything that Stripe has of it is looked through before.",
+        ),
         "batch_denied" => told(
             "PayPal denied the whole batch; nothing moved.",
             "Check our PayPal balance and account, then resubmit.",
@@ -595,7 +599,7 @@ mod tests {
             (Cause::Ours, Who::Payer, &[
                 "SPENDING_LIMIT_EXCEEDED", "POS_LIMIT_EXCEEDED", "TRANSACTION_LIMIT_EXCEEDED", "INTERNAL_ERROR",
                 "UNDEFINED", "FAILED", "CANCELED", "not_found_at_vendor", "not_made", "batch_denied",
-                "batch_canceled", "not_paid_out",
+                "batch_canceled", "not_paid_out", "asked_back_before_restore",
             ]),
         ];
         for (cause, who, codes) in rows {

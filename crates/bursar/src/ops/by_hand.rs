@@ -21,7 +21,7 @@ use crate::store::contradictions::{self, Opinion, Whereabouts};
 use crate::store::people;
 use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
-use crate::store::{self, Db, Tx, events};
+use crate::store::{self, Db, Tx, events, put_back};
 use crate::transact;
 
 /// What a person found at the vendor about an attempt that Bursar could not settle alone.
@@ -41,6 +41,8 @@ pub enum Finding {
         carrier_id: String,
         /// The object itself proves it. One that only may be it takes two people.
         proven: bool,
+        /// The request that it came of, where a database that was put back has forgotten it.
+        lost: Option<Box<store::submissions::New>>,
     },
     /// It was not carried out and never will be. The vendor was asked before (`work::ask::not_made`), and does not have it.
     NotMade {
@@ -91,7 +93,12 @@ pub async fn settle_by_hand(
         let transaction = held_together(tx, id).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = meant(&attempts, finding);
-        if waiting.is_none() && transaction.contradicted_at.is_none() && !denied(&attempts, finding) {
+        let found = match finding {
+            Finding::Made { vendor_id, .. } => put_back::was_found(tx, id, vendor_id).await?,
+            Finding::NotMade { .. } => false,
+        };
+        let in_doubt = found || transaction.contradicted_at.is_some() || denied(&attempts, finding);
+        if waiting.is_none() && !in_doubt {
             let why = transaction.closed_as().unwrap_or(NotNow::NothingInDoubt);
             return Err(not_now(why));
         }
@@ -108,6 +115,9 @@ pub async fn settle_by_hand(
             idempotency::finish(tx, once, &waits).await?;
             return Ok(waits);
         }
+        let carried = carry_lost(tx, app, finding).await?;
+        let attempts = if carried { transactions::attempts(tx, &[id]).await? } else { attempts };
+        let waiting = meant(&attempts, finding);
         let told = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
         match (waiting, finding) {
             (Some(attempt), _) => end(tx, app, actor, &transaction, attempt, finding, (how, &told)).await?,
@@ -115,6 +125,9 @@ pub async fn settle_by_hand(
             (None, Finding::NotMade { .. }) => {}
         }
         look_at_the_batch(tx, app, &attempts, finding).await?;
+        if let Finding::Made { vendor_id, .. } = finding {
+            put_back::settle_found(tx, vendor_id, &actor.name, how, app.clock.now()).await?;
+        }
         // What the vendor says of an earlier attempt is another matter: it was not asked about.
         if waiting.is_none() {
             contradictions::settle(tx, id, settled_of(finding)).await?;
@@ -154,6 +167,14 @@ fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> St
 #[must_use]
 pub fn called_not_made(attempt: &Attempt) -> bool {
     attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
+}
+
+/// What a lost database has sent becomes a request here: what is heard of it later is heard of that. Answers whether there is
+/// one.
+async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
+    let Finding::Made { attempt, lost: Some(lost), .. } = finding else { return Ok(false) };
+    put_back::carry(tx, *attempt, (**lost).clone(), app.clock.now()).await?;
+    Ok(true)
 }
 
 /// Whether what was found made is what people had called not made. The vendor's object shows that they were wrong.

@@ -221,7 +221,7 @@ async fn enter_knowing(
         let since = past(tx).await?.map_or(since, |past| past.since.min(since));
         remember(tx, &Past { since, searched }).await?;
         doubted = put_back::doubt_all(tx, now).await?;
-        put_back::look_before(tx, now).await?;
+        put_back::look_from(tx, now).await?;
         epoch = Some(put_back::begin_epoch(tx, entering.epoch).await?);
     }
     let detail = serde_json::json!({ "why": entering.why, "since": since, "says": entering.says,
@@ -444,7 +444,7 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
             remember(tx, &past).await?;
         }
         if compared.contains(&Vendor::Stripe) {
-            put_back::take_as_looked(tx, app.clock.now()).await?;
+            put_back::take_as_looked(tx).await?;
         }
         let compared: Vec<&str> = compared.iter().map(|vendor| vendor.as_str()).collect();
         let detail = serde_json::json!({ "state": state, "compared_by_hand": compared });
@@ -473,7 +473,8 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
 /// were voided, entered as paid outside, or it was none of ours. From then on it holds nobody.
 ///
 /// # Errors
-/// [`OpsError::Refused`] without a word of why; [`OpsError::Missing`] when there is none that is open.
+/// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
+/// that is not closed; [`OpsError::Missing`] when there is none that is open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, words: &str) -> Result<()> {
     let words = words.trim();
     if words.is_empty() {
@@ -482,6 +483,13 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, words: &str
     }
     transact!(app, |tx| {
         let now = app.clock.now();
+        // A word would let that payment be sent, or its rewards be paid, once more.
+        if let Some(number) = put_back::names_open(tx, object_id).await? {
+            let sentence = format!(
+                "This is of PT-{number:06}, which is known here. Settle that payment by hand: as made under this id, or, where the vendor shows that it moved no money, as not made. Nothing was changed."
+            );
+            return Err(OpsError::Conflict(Refusal::new("settle_the_payment", sentence)));
+        }
         if put_back::settle_found(tx, object_id, &actor.name, words, now).await? == 0 {
             return Err(OpsError::Missing);
         }

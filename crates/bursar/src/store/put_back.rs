@@ -4,23 +4,22 @@
 
 use std::collections::HashSet;
 
-use payout::ids::TransactionId;
+use payout::ids::{AttemptId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, word};
+use super::{
+    Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, named, submissions, word,
+};
 
 /// Counts what was about to be sent.
 const SENT: &str = "sent";
 /// Counts how often the database was found to be older than what was done with it.
 const EPOCH: &str = "epoch";
-/// The name of the moment before which payments are looked for before they are sent. It lies after the newest payment, whose
-/// time a clock that was ahead may have noted.
-const BEFORE: &str = "looked_for_before";
-/// The name of the moment from which on they are.
-const BEGAN: &str = "looked_for_from";
+/// The name of the moment at which the database was last found to be put back.
+const BEGAN: &str = "put_back_at";
 /// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
@@ -140,28 +139,12 @@ pub async fn renew(tx: &mut Tx, submissions: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// From now on every payment that was promised before is looked for before it is sent.
+/// Every payment of an earlier epoch is looked for from now on before it is sent.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn look_before(tx: &mut Tx, now: i64) -> Result<()> {
-    let row = tx.one(sqlx::query("SELECT COALESCE(MAX(created_at), 0) FROM payout_transaction")).await?;
-    let newest: i64 = row.try_get(0)?;
-    meta::set(tx, BEGAN, &now.to_string()).await?;
-    meta::set(tx, BEFORE, &now.max(newest.saturating_add(1)).to_string()).await
-}
-
-/// Payments that were promised before this moment are looked for; `None` where the database was never put back.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn before(db: &mut Db) -> Result<Option<i64>> {
-    Ok(meta::get(db, BEFORE).await?.and_then(|moment| moment.parse().ok()))
-}
-
-/// The moment that a look is noted at: never before the one that asks for it.
-async fn looked_at(db: &mut Db, now: i64) -> Result<i64> {
-    Ok(before(db).await?.map_or(now, |before| before.max(now)))
+pub async fn look_from(tx: &mut Tx, now: i64) -> Result<()> {
+    meta::set(tx, BEGAN, &now.to_string()).await
 }
 
 /// Of these payments, the ones that must be looked for before anything of them is sent.
@@ -169,12 +152,15 @@ async fn looked_at(db: &mut Db, now: i64) -> Result<i64> {
 /// # Errors
 /// When the database does not answer.
 pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<TransactionId>> {
-    let Some(before) = before(db).await? else { return Ok(HashSet::new()) };
+    let epoch = counted(db, EPOCH).await?;
+    if epoch == 0 {
+        return Ok(HashSet::new());
+    }
     let mut found = HashSet::new();
     for some in of.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
-        conditions.and("vendor = 'stripe' AND created_at < ?", [Value::from(before)]);
-        conditions.and("COALESCE(looked_at, 0) < ?", [Value::from(before)]);
+        conditions.and("vendor = 'stripe' AND promised_epoch < ?", [Value::from(epoch)]);
+        conditions.and("looked_epoch < ?", [Value::from(epoch)]);
         conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
         for row in db.all(conditions.query("SELECT id FROM payout_transaction {where}")).await? {
             let id: String = row.try_get(0)?;
@@ -189,21 +175,21 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
 /// # Errors
 /// When the database does not answer.
 pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
-    let Some(before) = before(db).await? else { return Ok(Vec::new()) };
-    let began = meta::get(db, BEGAN).await?.and_then(|moment| moment.parse().ok()).unwrap_or(before);
-    if began.saturating_add(apart) > now {
+    let epoch = counted(db, EPOCH).await?;
+    let began = meta::get(db, BEGAN).await?.and_then(|moment| moment.parse().ok()).unwrap_or(0_i64);
+    if epoch == 0 || began.saturating_add(apart) > now {
         return Ok(Vec::new());
     }
     let sql = format!(
         "SELECT t.id FROM payout_transaction t WHERE {ENDED_HERE} \
-         AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 AND COALESCE(t.look_next_at, 0) <= $2 \
+         AND t.promised_epoch < $1 AND t.looked_epoch < $1 AND COALESCE(t.look_next_at, 0) <= $2 \
          ORDER BY t.created_at, t.id LIMIT $3"
     );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(TransactionId::parse(&id), &id)
     };
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before).bind(now).bind(limit);
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch).bind(now).bind(limit);
     db.all(query).await?.iter().map(read).collect()
 }
 
@@ -221,23 +207,22 @@ pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn take_as_looked(tx: &mut Tx, now: i64) -> Result<u64> {
+pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
     let sql = format!(
-        "UPDATE payout_transaction SET looked_at = $1 WHERE id IN (SELECT t.id FROM payout_transaction t WHERE {ENDED_HERE} \
-         AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = t.id))"
+        "UPDATE payout_transaction SET looked_epoch = $1 WHERE id IN (SELECT t.id FROM payout_transaction t \
+         WHERE {ENDED_HERE} AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = t.id))"
     );
-    let at = looked_at(tx, now).await?;
-    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(at)).await
+    let epoch = counted(tx, EPOCH).await?;
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await
 }
 
-/// The vendor was looked through for these payments and shows nothing of what was asked about.
+/// The vendor was looked through for these payments, in this epoch of the database, and shows nothing of what was asked about.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], now: i64) -> Result<()> {
-    let sql = "UPDATE payout_transaction SET looked_at = $1 WHERE id IN ({ids})";
-    let at = looked_at(tx, now).await?;
-    tx.among(sql, &[at.into()], of.iter().map(ToString::to_string)).await?;
+pub async fn looked_for(tx: &mut Tx, of: &[TransactionId], epoch: i64) -> Result<()> {
+    let sql = "UPDATE payout_transaction SET looked_epoch = $1 WHERE looked_epoch < $1 AND id IN ({ids})";
+    tx.among(sql, &[epoch.into()], of.iter().map(ToString::to_string)).await?;
     Ok(())
 }
 
@@ -265,23 +250,23 @@ pub struct Open {
 /// # Errors
 /// When the database does not answer.
 pub async fn open(db: &mut Db) -> Result<Open> {
-    let before = before(db).await?.unwrap_or(0);
+    let epoch = counted(db, EPOCH).await?;
     let sql = format!(
         "SELECT (SELECT COUNT(*) FROM submission WHERE state = 'looking' \
                AND state IN ('intended', 'unknown', 'looking')), \
                (SELECT COUNT(*) FROM attempt a JOIN payout_transaction t ON t.id = a.transaction_id \
-               WHERE a.state = 'queued' AND t.vendor = 'stripe' AND t.created_at < $1 \
-               AND COALESCE(t.looked_at, 0) < $1), \
+               WHERE a.state = 'queued' AND t.vendor = 'stripe' AND t.promised_epoch < $1 \
+               AND t.looked_epoch < $1), \
                (SELECT COUNT(*) FROM named_object WHERE vendor = 'paypal' AND look_at IS NOT NULL), \
                (SELECT COUNT(*) FROM payout_transaction WHERE state IN ('review', 'payout_review')), \
                (SELECT COUNT(*) FROM found_payment WHERE settled_at IS NULL), \
                (SELECT COUNT(*) FROM found_payment x WHERE x.settled_at IS NULL AND NOT EXISTS (SELECT 1 \
                FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
                AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
-               (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.created_at < $1 AND COALESCE(t.looked_at, 0) < $1 \
+               (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.promised_epoch < $1 AND t.looked_epoch < $1 \
                AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))"
     );
-    let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before)).await?;
+    let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
     let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
@@ -354,7 +339,8 @@ async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
 /// When the database does not answer.
 pub async fn settle_known(tx: &mut Tx, now: i64) -> Result<u64> {
     let sql = "UPDATE found_payment SET settled_at = $1, settled_by = 'search', note = 'It is known here by now.' \
-               WHERE settled_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = found_payment.object_id)";
+               WHERE settled_at IS NULL AND EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = found_payment.object_id \
+               AND a.state NOT IN ('failed', 'returned') AND a.contradicted_at IS NULL)";
     tx.run(sqlx::query(sql).bind(now)).await
 }
 
@@ -381,6 +367,37 @@ pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
     Ok(found)
 }
 
+/// A person has found what a lost database had sent for an attempt: the request for it is this one, which is kept as one
+/// whose end is not known yet. Of the request that was known before, where it carries nothing any more, nothing is waited
+/// for.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn carry(tx: &mut Tx, attempt: AttemptId, lost: submissions::New, now: i64) -> Result<()> {
+    let known = named::by_key(tx, std::slice::from_ref(&lost.key)).await?.into_iter().next();
+    let carrier = match known {
+        Some((_, id, ..)) => id,
+        None => {
+            let (id, epoch) = (lost.id.clone(), counted(tx, EPOCH).await?);
+            submissions::insert(tx, vec![submissions::New { looks: true, ..lost }], epoch, now).await?;
+            let sql = "UPDATE submission SET state = 'needs_review' WHERE id = $1";
+            tx.run(sqlx::query(sql).bind(id.clone())).await?;
+            id
+        }
+    };
+    let sql = "SELECT submission_id FROM attempt WHERE id = $1";
+    let before = tx.one(sqlx::query(sql).bind(attempt.to_string())).await?;
+    let before: Option<String> = before.try_get(0)?;
+    let sql = "UPDATE attempt SET submission_id = $2 WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(carrier)).await?;
+    let sql = "UPDATE submission SET state = 'refused', ended_at = $2, last_why = 'lost', \
+               last_detail = 'what it carried was sent by a request that is lost here' \
+               WHERE id = $1 AND state = 'needs_review' \
+               AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = submission.id)";
+    tx.run(sqlx::query(sql).bind(before).bind(now)).await?;
+    Ok(())
+}
+
 /// What was found of a payment and people have settled: they have said what it is.
 ///
 /// # Errors
@@ -389,6 +406,28 @@ pub async fn settled_by_people(db: &mut Db, of: TransactionId) -> Result<HashSet
     let sql = "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NOT NULL";
     let rows = db.all(sqlx::query(sql).bind(of.to_string())).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// The objects that were found of a payment and that nobody has settled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
+    let sql =
+        "SELECT object_id FROM found_payment WHERE our_id = $1 AND settled_at IS NULL ORDER BY object_id";
+    let rows = db.all(sqlx::query(sql).bind(of.to_string())).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// The number of the payment here that a found object names, where that is not closed: the object is settled with it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
+    let sql = "SELECT t.number FROM found_payment x JOIN payout_transaction t ON t.id = x.our_id \
+               WHERE x.object_id = $1 AND x.settled_at IS NULL AND t.released_at IS NULL AND t.outside_at IS NULL";
+    let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Whether an object of a vendor was found as one of this payment's, settled or not.

@@ -141,6 +141,7 @@ fn under_another_key(of: Submission) -> Submission {
 }
 
 /// A submission to commit.
+#[derive(Clone, Debug)]
 pub struct New {
     /// Its id.
     pub id: String,

@@ -20,7 +20,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 pub use super::timeline::{Line, ReadLine, timeline, write_timeline};
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, put_back, word};
 
 /// A transaction as it is kept.
 #[derive(Clone, Debug)]
@@ -478,6 +478,7 @@ pub struct New<'a> {
 /// # Errors
 /// When the database does not answer.
 pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> Result<()> {
+    let epoch = put_back::progress(tx).await?.epoch;
     let (mut transactions, mut attempts) = (Rows::default(), Rows::default());
     for one in new {
         transactions.push([
@@ -499,13 +500,14 @@ pub async fn insert(tx: &mut Tx, batch: BatchId, new: &[New<'_>], now: i64) -> R
             now.into(),
             0.into(),
             1.into(),
+            epoch.into(),
         ]);
         let leg = Leg::first(one.terms.vendor);
         attempts.push(new_attempt(one.attempt, one.id, leg, 1, now));
     }
     let sql = "INSERT INTO payout_transaction (id, number, batch_id, payee, vendor, destination, fingerprint, \
                masked, currency, amount_minor, fee_minor, monthly_fee_minor, net_minor, state, created_at, \
-               state_at, ask_lease_until, version) VALUES {rows}";
+               state_at, ask_lease_until, version, promised_epoch) VALUES {rows}";
     tx.bulk(sql, &[], transactions).await?;
     insert_attempts(tx, attempts).await
 }

@@ -10,7 +10,8 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::Work;
 use super::answer::Looked;
-use super::prove::{Case, Has, is_other};
+use super::prove::Case;
+use super::shown::{Has, is_other};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, by_hand};
 use crate::store::transactions::Attempt;

@@ -45,6 +45,7 @@ pub mod replay;
 pub mod search;
 mod send;
 pub mod settle;
+mod shown;
 pub mod skew;
 pub mod sweep;
 mod swept;

@@ -14,15 +14,19 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked as Outcome;
-use super::bank_payouts::{self, Payouts, named_payout};
+use super::bank_payouts::{self, named_payout};
+use super::shown::{
+    Has, Shown, batches_of, is_other, not_connected, nothing_found_is_out, of_another_account, paypal_has,
+    stripe_has,
+};
 use super::swept::{self, Trace};
-use super::{Work, ask, beside, relook, search, send, settle, verdict};
+use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
 use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
-use crate::store::{Db, events, named, put_back};
+use crate::store::{Db, StoreError, events, named, put_back};
 use crate::transact;
 
 /// What is known here of a payment whose end a person tells.
@@ -30,6 +34,8 @@ pub(super) struct Case {
     pub(super) transaction: Transaction,
     pub(super) attempts: Vec<Attempt>,
     carriers: Vec<Submission>,
+    /// Something of it was found after the database was put back.
+    found: bool,
 }
 
 impl Case {
@@ -37,7 +43,8 @@ impl Case {
         let transaction = transactions::find(db, &id.to_string()).await?;
         let attempts = transactions::attempts(db, &[id]).await?;
         let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
-        Ok(Self { transaction, attempts, carriers: submissions::several(db, &carriers).await? })
+        let carriers = submissions::several(db, &carriers).await?;
+        Ok(Self { transaction, attempts, carriers, found: put_back::any_found(db, Some(id)).await? })
     }
 
     pub(super) fn carrier(&self, of: &Attempt) -> Option<&Submission> {
@@ -50,7 +57,7 @@ impl Case {
     }
 
     /// The transfer that a reversal asks back: its request names it.
-    fn reversed(&self, of: &Attempt) -> Option<&str> {
+    pub(super) fn reversed(&self, of: &Attempt) -> Option<&str> {
         let path = self.carrier(of)?.path.as_str();
         path.split('/').find(|part| part.starts_with("tr_"))
     }
@@ -90,13 +97,21 @@ impl Case {
     }
 
     /// The attempts that an object may be about: the open ones, and where there are none those that people have called not
-    /// made. Whoever finds out that they were wrong may say so, whether the vendor tells of it or not.
+    /// made. Whoever finds out that they were wrong may say so, whether the vendor tells of it or not. What was found after the
+    /// database was put back may be about the newest of each leg.
     fn may_be_made(&self) -> Vec<&Attempt> {
         let open = self.open();
         if !open.is_empty() {
             return open;
         }
-        self.attempts.iter().filter(|one| by_hand::called_not_made(one)).collect()
+        let newest = |one: &Attempt| {
+            let mut of_leg = self.attempts.iter().filter(|other| other.leg == one.leg);
+            of_leg.all(|other| other.number <= one.number)
+        };
+        let may = |one: &&Attempt| {
+            by_hand::called_not_made(one) || (self.found && one.state.ended() && newest(one))
+        };
+        self.attempts.iter().filter(may).collect()
     }
 }
 
@@ -172,7 +187,7 @@ fn not_this(sentence: &str) -> OpsError {
     OpsError::Refused(Refusal::new("not_this_payment", sentence).at("vendor_id"))
 }
 
-fn unreachable(error: &ReadError) -> OpsError {
+pub(super) fn unreachable(error: &ReadError) -> OpsError {
     OpsError::Unreachable(Refusal::new("vendor_unreachable", error.to_string()))
 }
 
@@ -200,6 +215,7 @@ fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Op
         vendor_id: id.to_owned(),
         carrier_id: carrier_id.to_owned(),
         proven: true,
+        lost: None,
     })
 }
 
@@ -237,11 +253,18 @@ async fn at_schedule(
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    let made =
-        |proven| Finding::Made { attempt: attempt.id, fact, part_back: None, vendor_id, carrier_id, proven };
+    let made = |proven| Finding::Made {
+        attempt: attempt.id,
+        fact,
+        part_back: None,
+        vendor_id,
+        carrier_id,
+        proven,
+        lost: None,
+    };
     Ok(match took(stripe, case, account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
-        Ok(took) => took.payout.is_some_and(|payout| payout == id).then(|| made(took.whole)),
+        Ok(took) => took.payout.is_some_and(|(payout, _)| payout == id).then(|| made(took.whole)),
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
         Err(ReadError::Missing | ReadError::Refused { .. }) => {
             let covers = found.created >= case.since() && covers(&found, settled_minor, of.terms.net);
@@ -259,8 +282,8 @@ fn covers(found: &bank::Payout, settled_minor: i64, net: Money) -> bool {
 
 /// Where a payment's money went from the payee's balance.
 struct Took {
-    /// The payout of Stripe's own that took it.
-    payout: Option<String>,
+    /// The payout of Stripe's own that took it, and how that stands.
+    payout: Option<(String, Fact)>,
     /// Nothing of the transfer came back before or after.
     whole: bool,
     /// Stripe does not tell everything yet that its payouts took.
@@ -283,7 +306,7 @@ async fn took(
     let trace = Trace::of(&case.transaction, &attempts, payment);
     let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
     Ok(Took {
-        payout: by_schedule.found.remove(&case.transaction.id).map(|(payout, _)| payout),
+        payout: by_schedule.found.remove(&case.transaction.id),
         whole: reversed_minor == 0 && transfer.amount_reversed_units == 0,
         in_progress: by_schedule.in_progress,
     })
@@ -322,7 +345,28 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
     let open = case.may_be_made();
     let attempt = open.iter().filter(|one| is_other(one, &item.payout_item_id)).find(about);
     let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
-    Ok(Ok(attempt.and_then(|attempt| made(attempt, said, &item.payout_item_id, &batch_id))))
+    let Some(attempt) = attempt else { return Ok(Ok(None)) };
+    let carried = case.carrier(attempt).is_some_and(|carrier| {
+        carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
+    });
+    let lost = match key.filter(|key| !carried && key.starts_with("pb:")) {
+        Some(key) => Some(Box::new(lost_request(work, of, &key)?)),
+        None => None,
+    };
+    let found = made(attempt, said, &item.payout_item_id, &batch_id);
+    Ok(Ok(found.map(|mut found| {
+        if let Finding::Made { lost: of_it, .. } = &mut found {
+            *of_it = lost;
+        }
+        found
+    })))
+}
+
+/// The request of a lost database that an item came of, as far as this payment goes. It is never sent.
+fn lost_request(work: &Work, of: &Transaction, key: &str) -> Result<submissions::New> {
+    let request = chunks::batch_request(key, of.terms.net.currency, &[of])
+        .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
+    Ok(send::new_submission(&work.app, &request, of.batch, of.vendor_account.clone(), work.app.clock.now()))
 }
 
 async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, String)]) -> Result<Look> {
@@ -401,11 +445,9 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
-    // After the database was put back: what was found is settled first, whatever else the vendor shows.
-    let found = put_back::any_found(&mut db, Some(id)).await?;
     drop(db);
-    if found {
-        return Err(has_it());
+    if case.found {
+        nothing_found_is_out(work, &case).await?;
     }
     let mut worth = Looked::Through;
     for attempt in case.open() {
@@ -496,7 +538,7 @@ fn not_understood(case: &Case, carrier: Option<&Submission>) -> bool {
             .is_some_and(|(why, _)| why == verdict::UNREADABLE)
 }
 
-fn has_it() -> OpsError {
+pub(super) fn has_it() -> OpsError {
     let why = NotNow::VendorHasIt;
     OpsError::Conflict(Refusal::new(why.code(), why.sentence()))
 }
@@ -517,6 +559,29 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
         None if took.in_progress => Has::NotSaid,
         payout => Has::any(payout.is_some()),
     }))
+}
+
+/// Whether Stripe's own schedule has paid out the money that a bank payout should pay: which payout of its own did, and how
+/// that stands.
+///
+/// # Errors
+/// When the database does not answer; of Stripe what it says, also where it does not tell everything yet.
+pub(super) async fn paid_by_schedule(
+    work: &Work,
+    id: TransactionId,
+) -> Result<std::result::Result<Option<(String, Fact)>, ReadError>> {
+    let case = Case::read(&mut work.app.store.read().await?, id).await?;
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
+        return Ok(Ok(None));
+    };
+    Ok(match took(&stripe.client, &case, &account).await {
+        Ok(took) if took.payout.is_none() && took.in_progress => Err(ReadError::Unreachable(
+            "Stripe does not tell everything yet that its payouts took".to_owned(),
+        )),
+        Ok(took) => Ok(took.payout),
+        Err(error) => Err(error),
+    })
 }
 
 /// Asks Stripe before two people's word about money in a payee's balance is taken; what it says then is recorded first. That a
@@ -560,154 +625,6 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
 }
 
-/// What the vendor shows of an attempt's money.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Has {
-    /// It is out, or may be yet.
-    It,
-    /// It was asked, and it shows that there is none.
-    Nothing,
-    /// It cannot be looked through for it.
-    NotSaid,
-}
-
-impl Has {
-    pub(super) fn any(out: bool) -> Self {
-        if out { Self::It } else { Self::Nothing }
-    }
-}
-
-pub(super) type Shown = std::result::Result<Has, ReadError>;
-
-async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
-    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
-    let (of, ours) = (&case.transaction, attempt.id.to_string());
-    if !stripe.may_have(of.vendor_account.as_deref()) {
-        return Ok(Err(of_another_account()));
-    }
-    let stripe = &stripe.client;
-    Ok(match attempt.leg {
-        Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
-            let other = all.iter().filter(|one| is_other(attempt, &one.id));
-            let mut stands = other.filter(|one| one.amount_reversed_units < one.amount_units);
-            Has::any(stands.any(|one| {
-                let mark = one.metadata.get("attempt");
-                mark == Some(&ours) || case.is_lost(&one.id, mark)
-            }))
-        }),
-        Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
-            Some(account) => {
-                Payouts::read(stripe, &account, case.since()).await.map(|shown| shown.out((case, attempt)))
-            }
-            None => Ok(Has::NotSaid),
-        },
-        Leg::Reversal => match case.reversed(attempt) {
-            Some(transfer) => stripe.reversals(transfer).await.map(|all| {
-                let other = all.iter().filter(|one| is_other(attempt, &one.id));
-                let mut marks = other.filter_map(|one| one.metadata.get("attempt"));
-                Has::any(marks.any(|attempt| *attempt == ours))
-            }),
-            None => Ok(Has::NotSaid),
-        },
-        Leg::Item | Leg::Cancel => Ok(Has::NotSaid),
-    })
-}
-
-/// Whether an object is another one than the books hold of an attempt. Of one that has ended they hold none.
-pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
-    attempt.state.ended()
-        || attempt.state == AttemptState::Review
-        || attempt.vendor_id.as_deref() != Some(object)
-}
-
-/// The batches that PayPal is asked about for an attempt: those that our key is known or said to have. Of one that has not
-/// ended only others than the one that the books hold.
-fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(String, String)]) -> Vec<String> {
-    let said = named.iter().filter(|(of, _)| *of == carrier.id).map(|(_, id)| id);
-    let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
-    let all: BTreeSet<&String> = said.chain(carrier.vendor_id.as_ref()).collect();
-    all.into_iter().filter(|id| holds || Some(*id) != carrier.vendor_id.as_ref()).cloned().collect()
-}
-
-/// PayPal can be looked through only by the ids of batches and items. Without one nothing is said of what it may have. Each is
-/// asked for: that one cannot be read hides nothing that another shows.
-async fn paypal_has(
-    work: &Work,
-    (of, attempt, carrier): (&Transaction, &Attempt, &Submission),
-    batches: Vec<String>,
-) -> Result<Shown> {
-    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
-    if !paypal.may_have(of.vendor_account.as_deref()) {
-        return Ok(Err(of_another_account()));
-    }
-    let (sent, ours) = (send::item_ids(carrier).len(), of.id.to_string());
-    let (mut shown, mut failed) =
-        (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
-    // The item that contradicts may be of a batch that is not known here.
-    let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
-    if let Some(item) = item {
-        match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
-            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It)),
-            Ok(Some(_)) => {}
-            Ok(None) => shown = Has::NotSaid,
-            Err(error) => failed = Err(error),
-        }
-    }
-    for batch in batches {
-        let told = match paypal.client.batch(&batch).await {
-            Ok(batch) => has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)),
-            Err(error) => Err(error),
-        };
-        match told {
-            Ok(Has::It) => return Ok(Ok(Has::It)),
-            Ok(Has::Nothing) => {}
-            Ok(Has::NotSaid) => shown = Has::NotSaid,
-            Err(error) => failed = Err(error),
-        }
-    }
-    Ok(failed.map(|()| shown))
-}
-
-/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that
-/// has its end, and lists an item that cannot be read, is by a word that nobody knows or is about something else than ours,
-/// says nothing: neither is a "no". Nor is one that lists fewer items than were sent, save one that was refused, which may
-/// hold none at all.
-fn has_in(
-    batch: &paypal_batch::Batch,
-    ours: &str,
-    sent: usize,
-    about_ours: impl Fn(&paypal_batch::Item) -> bool,
-) -> Shown {
-    let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
-    let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
-    let whole = batch.unread == 0 && (refused || batch.items.len() >= sent);
-    let not_said = || match ended {
-        true => Ok(Has::NotSaid),
-        false => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
-    };
-    let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
-        return if ended && whole { Ok(Has::Nothing) } else { not_said() };
-    };
-    match paypal_batch::fact_in(batch, item) {
-        Some(_) if !about_ours(item) => Ok(Has::NotSaid),
-        Some(fact) => Ok(Has::any(matches!(
-            fact,
-            Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
-        ))),
-        None => not_said(),
-    }
-}
-
-fn of_another_account() -> ReadError {
-    ReadError::Unreachable(
-        "the payment was made from another account than the one that is connected".to_owned(),
-    )
-}
-
-fn not_connected() -> ReadError {
-    ReadError::Unreachable("the vendor is not connected".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -723,50 +640,5 @@ mod tests {
         assert!(!covers(&swept, 15_000, usd(7_500)));
         let euro = Money { minor: 100, currency: payout::money::Currency::parse("EUR").unwrap() };
         assert!(!covers(&swept, 0, euro));
-    }
-
-    #[test]
-    fn what_paypal_does_not_say_yet_is_no_no() {
-        let item = |status: &str| paypal_batch::Item {
-            payout_item_id: "i".into(),
-            payout_batch_id: None,
-            sender_batch_id: None,
-            transaction_id: None,
-            sender_item_id: Some("ours".into()),
-            status: status.into(),
-            amount: None,
-            fee: None,
-            receiver: None,
-            error: None,
-            time_processed: None,
-        };
-        let batch = |status: &str, items: Vec<paypal_batch::Item>, unread| paypal_batch::Batch {
-            payout_batch_id: "b".into(),
-            sender_batch_id: None,
-            status: status.into(),
-            error: None,
-            items,
-            unread,
-            total: None,
-        };
-        let told = |status: &str, items, unread| {
-            has_in(&batch(status, items, unread), "ours", 2, |item| item.receiver.is_none()).ok()
-        };
-        let of_another = || paypal_batch::Item { receiver: Some("b@example.com".into()), ..item("SUCCESS") };
-        let theirs = || paypal_batch::Item { sender_item_id: Some("theirs".into()), ..item("SUCCESS") };
-        assert_eq!(told("PENDING", vec![], 0), None);
-        assert_eq!(told("PROCESSING", vec![], 0), None);
-        assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
-        assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
-        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::NotSaid), "it lists fewer than were sent");
-        assert_eq!(told("SUCCESS", vec![theirs()], 0), Some(Has::NotSaid), "it lists fewer than were sent");
-        assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(Has::Nothing));
-        assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
-        assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
-        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It));
-        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It));
     }
 }

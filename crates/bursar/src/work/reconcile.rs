@@ -14,7 +14,7 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
 use super::verdict::{self, Judged};
-use super::{Done, Work, relook, search, send, settle};
+use super::{Done, Work, prove, relook, search, send, settle};
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -51,13 +51,10 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     let Some((request, expect)) = stored(of) else {
         return (Judged::review(of, "the stored request cannot be read back"), None);
     };
-    let since = match since(work, of, now).await {
-        Ok(since) => since,
-        Err(error) => {
-            tracing::warn!(?error, "the payment of what is looked for could not be read");
-            return unsure();
-        }
-    };
+    let since = since(work, of, now).await.inspect_err(|error| {
+        tracing::warn!(?error, "the payment of what is looked for could not be read");
+    });
+    let Ok(since) = since else { return unsure() };
     // What a lost database has begun carries attempts that this one never had; what is known here is another attempt's.
     let known = match of.last.as_ref().is_some_and(|(why, _)| why == put_back::WHY) {
         true => match objects_of(work, of).await {
@@ -69,7 +66,8 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         },
         false => None,
     };
-    if known.is_some() && request.kind() == MoneyKind::Payout && !transfer_is_known(work, of).await {
+    let lost_payout = known.is_some() && request.kind() == MoneyKind::Payout;
+    if lost_payout && !transfer_is_known(work, of).await {
         return unsure();
     }
     let looking = async {
@@ -82,7 +80,11 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
             }
         }
     };
-    match work.ask(Vendor::Stripe, looking).await {
+    let found = match work.ask(Vendor::Stripe, looking).await {
+        Ok(Found::Absent) if lost_payout => swept_away(work, of).await,
+        found => found,
+    };
+    match found {
         Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
         // By a clock that is wrong, keys are of another age and lists begin elsewhere.
         Ok(Found::Absent)
@@ -139,6 +141,26 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
             tracing::warn!(?error, "the transfer of a bank payout could not be asked about");
             false
         }
+    }
+}
+
+/// Stripe's own schedule may have paid out in the time that is lost what a bank payout should pay; the event of that was
+/// taken by the lost database.
+async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
+    let swept = async {
+        let mut db = work.app.store.read().await?;
+        let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
+        drop(db);
+        match attempts.first() {
+            Some(attempt) => prove::paid_by_schedule(work, attempt.transaction).await,
+            None => Ok(Ok(None)),
+        }
+    };
+    match swept.await {
+        Ok(Ok(Some((id, fact)))) => Ok(Found::There(id, Some(fact))),
+        Ok(Ok(None)) => Ok(Found::Absent),
+        Ok(Err(error)) => Err(error),
+        Err(error) => Err(ReadError::Unreachable(format!("{error:?}"))),
     }
 }
 

@@ -6,6 +6,8 @@
 //! What is deliberately not here: payments that are sent, which are looked for leg by leg before (`dispatch`, `reconcile`),
 //! and payments that are not in this database (`search`).
 
+use std::collections::HashSet;
+
 use futures::StreamExt as _;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -63,6 +65,57 @@ pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
     if needed { through(work, id, work.app.clock.now()).await } else { Ok(Looked::Through) }
 }
 
+/// Parts payments into those that may be asked about and those that must be looked through before: that a transfer has come
+/// back frees its rewards, and a lost database may have paid it out before.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn first(
+    work: &Work,
+    of: Vec<Transaction>,
+    unlooked: &HashSet<TransactionId>,
+) -> Result<(Vec<Transaction>, Vec<TransactionId>)> {
+    let (mut may, mut waits) = (Vec::new(), Vec::new());
+    for one in of {
+        let looks = unlooked.contains(&one.id) && frees_when_reversed(one.state);
+        if looks && before(work, one.id).await? != Looked::Through {
+            waits.push(one.id);
+        } else {
+            may.push(one);
+        }
+    }
+    Ok((may, waits))
+}
+
+/// Whether a transfer that has come back ends a payment and frees its rewards.
+fn frees_when_reversed(state: State) -> bool {
+    match state {
+        State::Transferred
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::WrittenOff => true,
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::PayoutReview
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => false,
+    }
+}
+
 /// Looks one payment through and records what was found. What has not gone through is due again later.
 async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     let looked = match look(work, id).await? {
@@ -92,7 +145,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
 /// Whether the payment is looked through and nothing is unknown any more.
 async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool, ReadError>> {
     let mut db = work.app.store.read().await?;
-    let wanted = put_back::before(&mut db).await?;
+    let epoch = put_back::progress(&mut db).await?.epoch;
     let of = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;
     drop(db);
@@ -105,14 +158,14 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
         return told("it was paid from another account than the one that is connected");
     }
     match work.ask(Vendor::Stripe, beside::others(&stripe.client, &of, &attempts)).await {
-        Ok(others) => Ok(Ok(note(work, id, &others, wanted).await?)),
+        Ok(others) => Ok(Ok(note(work, id, &others, epoch).await?)),
         Err(error) => Ok(Err(error)),
     }
 }
 
-/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more. `wanted` is what asked for the
-/// look: where the database was put back once more since, it says nothing of that.
-async fn note(work: &Work, id: TransactionId, others: &[Other], wanted: Option<i64>) -> Result<bool> {
+/// Records what Stripe has of a payment that was not known; whether nothing is unknown any more. It was asked in this epoch:
+/// where the database was put back once more since, that says nothing of the next.
+async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
@@ -129,18 +182,21 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], wanted: Option<i
         } else {
             for one in &others {
                 match cases.unknown(id, one.leg(), (one.id(), one.mark())) {
-                    Unknown::Contradicts(told) => heard.push(*told),
+                    Unknown::Contradicts(told) => {
+                        heard.push(*told);
+                        found.push(as_found(of, one));
+                    }
                     Unknown::LookedUp => {}
                     Unknown::Found => found.push(as_found(of, one)),
                 }
             }
         }
+        // One that was adopted is known from now on.
         let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
-        let through = through && put_back::before(tx).await? == wanted;
         if through {
-            put_back::looked_for(tx, &[id], now).await?;
+            put_back::looked_for(tx, &[id], epoch).await?;
         }
         Ok(through)
     })?;

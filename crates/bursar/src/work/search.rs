@@ -105,12 +105,16 @@ async fn stripe(work: &Work, since: i64) -> Result<Searched> {
         let (mut heard, mut found, mut unread) = (Vec::new(), Vec::new(), None);
         for (id, one) in unknown {
             match cases.unknown(*id, Leg::Transfer, (&one.id, one.metadata.get("attempt"))) {
-                Unknown::Contradicts(told) => heard.push(*told),
                 Unknown::LookedUp => {}
-                Unknown::Found => match transfer_found(*id, one) {
-                    Ok(one) => found.push(one),
-                    Err(why) => unread = Some(why),
-                },
+                unknown @ (Unknown::Contradicts(_) | Unknown::Found) => {
+                    if let Unknown::Contradicts(told) = unknown {
+                        heard.push(*told);
+                    }
+                    match transfer_found(*id, one) {
+                        Ok(one) => found.push(one),
+                        Err(why) => unread = Some(why),
+                    }
+                }
             }
         }
         record::record(tx, app, "search", &heard).await?;
@@ -201,19 +205,21 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
             let out = said.as_ref().is_none_or(is_out);
             match cases.newest(*id, Leg::Item) {
                 Some(attempt) if attempt.state == AttemptState::Queued => queued.push((attempt, *id)),
-                Some(attempt) if attempt.state == AttemptState::Failed && out => {
-                    let fact = Fact::FoundAfterAll(Leg::Item);
-                    heard.push(hear(attempt, fact, Some(item.payout_item_id.clone())));
-                }
                 // Also of one whose request is open here: that one is of another key, and would pay it again.
-                Some(_) | None if out => found.push(Found {
-                    vendor: Vendor::PayPal,
-                    object_id: item.payout_item_id.clone(),
-                    our_id: id.to_string(),
-                    destination: item.receiver.clone().unwrap_or_default(),
-                    amount: *amount,
-                    made_at: None,
-                }),
+                newest @ (Some(_) | None) if out => {
+                    let ended = newest.filter(|one| one.state.ended());
+                    let object = item.payout_item_id.clone();
+                    let fact = Fact::FoundAfterAll(Leg::Item);
+                    heard.extend(ended.map(|one| hear(one, fact, Some(object.clone()))));
+                    found.push(Found {
+                        vendor: Vendor::PayPal,
+                        object_id: object,
+                        our_id: id.to_string(),
+                        destination: item.receiver.clone().unwrap_or_default(),
+                        amount: *amount,
+                        made_at: None,
+                    });
+                }
                 Some(_) | None => {}
             }
         }

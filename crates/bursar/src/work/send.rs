@@ -402,7 +402,8 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
-        put_back::looked_for(tx, &clean_of(answered, &attempts), now).await?;
+        let epoch = put_back::progress(tx).await?.epoch;
+        put_back::looked_for(tx, &clean_of(answered, &attempts), epoch).await?;
         let clean = answered.iter().filter(|one| one.judged.clean && held.contains(&one.submission.id));
         put_back::renew(tx, &clean.map(|one| one.submission.id.clone()).collect::<Vec<_>>()).await?;
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;

@@ -18,12 +18,12 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::{Answer, Looked};
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::{Done, Work, credit, named, swept};
+use super::{Done, Work, credit, named, relook, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
 use crate::store::transactions::{self, Asked, Attempt, Transaction};
-use crate::store::{Tx, events};
+use crate::store::{Tx, events, put_back};
 use crate::transact;
 
 /// How many transactions one pass asks about.
@@ -146,7 +146,9 @@ async fn asked(
     let batches: HashMap<String, String> =
         submissions::vendor_ids(&mut db, carriers).await?.into_iter().collect();
     let named_by_events = events::objects(&mut db, ids).await?;
+    let unlooked = put_back::to_look_for(&mut db, ids).await?;
     drop(db);
+    let (found, waits) = relook::first(work, found, &unlooked).await?;
     let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
     attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
     named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
@@ -174,6 +176,7 @@ async fn asked(
             }
         }
     }
+    silent.extend(waits.into_iter().map(not_looked_through));
     let (tell, told) = mpsc::unbounded_channel();
     silent.into_iter().for_each(|said| drop(tell.send(vec![said])));
     if work.in_turn {
@@ -203,6 +206,16 @@ async fn record_as_told(
         changed += record_said(work, said, asked_at).await?;
     }
     Ok((changed, looked))
+}
+
+fn not_looked_through(transaction: TransactionId) -> Said {
+    Said {
+        transaction,
+        heard: Vec::new(),
+        what: "the vendor was not asked: what a database that was put back may have forgotten of it is looked for first".to_owned(),
+        answer: Answer::Silent,
+        hidden: false,
+    }
 }
 
 fn nothing_to_ask(transaction: TransactionId) -> Said {

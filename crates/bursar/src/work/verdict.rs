@@ -284,7 +284,7 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
                 && of.kind == MoneyKind::Reversal.as_str() =>
         {
             let told = "looked for after the database was put back: Stripe shows no such reversal, and none is asked for again by itself";
-            looked(Verdict::Refused(Reason::new("not_found_at_vendor", told)), of.looks + 1)
+            looked(Verdict::Refused(Reason::new("asked_back_before_restore", told)), of.looks + 1)
         }
         // It is in doubt only because the database was put back: now it is known that it was never carried out.
         Some(first) if of.looks > 0 && now - first >= APART_US && why == put_back::WHY => {

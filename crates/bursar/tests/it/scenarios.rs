@@ -21,6 +21,14 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    put_back_while_parked_then_paid_and_reversed,
+    put_back_before_it_was_paid_and_reversed,
+    put_back_after_stripe_paid_it_out,
+    put_back_twice,
+    put_back_after_it_had_come_back,
+    put_back_after_a_transfer_had_failed,
+    put_back_and_the_other_of_the_same_request,
+    put_back_after_an_item_had_failed,
     put_back_while_a_destination_cools_off,
     not_seen_is_told_once,
     more_of_a_transfer_comes_back,

@@ -1,0 +1,261 @@
+//! What the vendor shows of an attempt's money, asked now: that it is out, that there is none, or that it cannot be looked
+//! through. What is deliberately not here: what that settles (`prove`), and Stripe's own payouts (`swept`).
+
+use std::collections::BTreeSet;
+
+use payout::money::Vendor;
+use payout::transaction::{AttemptState, Fact, Leg};
+use vendors::ReadError;
+use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::{ConnectedAccount, payout as bank};
+
+use super::bank_payouts::Payouts;
+use super::prove::{self, Case};
+use super::{Work, search, send, settle};
+use crate::ops::Result;
+use crate::store::put_back;
+use crate::store::submissions::Submission;
+use crate::store::transactions::{Attempt, Transaction};
+use crate::transact;
+
+/// What the vendor shows of an attempt's money.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Has {
+    /// It is out, or may be yet.
+    It,
+    /// It was asked, and it shows that there is none.
+    Nothing,
+    /// It cannot be looked through for it.
+    NotSaid,
+}
+
+impl Has {
+    pub(super) fn any(out: bool) -> Self {
+        if out { Self::It } else { Self::Nothing }
+    }
+}
+
+pub(super) type Shown = std::result::Result<Has, ReadError>;
+
+pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    let (of, ours) = (&case.transaction, attempt.id.to_string());
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let stripe = &stripe.client;
+    Ok(match attempt.leg {
+        Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
+            let other = all.iter().filter(|one| is_other(attempt, &one.id));
+            let mut stands = other.filter(|one| one.amount_reversed_units < one.amount_units);
+            Has::any(stands.any(|one| {
+                let mark = one.metadata.get("attempt");
+                let known = attempt.state.ended() && attempt.vendor_id.as_ref() == Some(&one.id);
+                known || mark == Some(&ours) || case.is_lost(&one.id, mark)
+            }))
+        }),
+        Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
+            Some(account) => {
+                Payouts::read(stripe, &account, case.since()).await.map(|shown| shown.out((case, attempt)))
+            }
+            None => Ok(Has::NotSaid),
+        },
+        Leg::Reversal => match case.reversed(attempt) {
+            Some(transfer) => stripe.reversals(transfer).await.map(|all| {
+                let other = all.iter().filter(|one| is_other(attempt, &one.id));
+                let mut marks = other.filter_map(|one| one.metadata.get("attempt"));
+                Has::any(marks.any(|attempt| *attempt == ours))
+            }),
+            None => Ok(Has::NotSaid),
+        },
+        Leg::Item | Leg::Cancel => Ok(Has::NotSaid),
+    })
+}
+
+/// Whether an object is another one than the books hold of an attempt. Of one that has ended they hold none.
+pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
+    attempt.state.ended()
+        || attempt.state == AttemptState::Review
+        || attempt.vendor_id.as_deref() != Some(object)
+}
+
+/// The batches that PayPal is asked about for an attempt: those that our key is known or said to have. Of one that has not
+/// ended only others than the one that the books hold.
+pub(super) fn batches_of(attempt: &Attempt, carrier: &Submission, named: &[(String, String)]) -> Vec<String> {
+    let said = named.iter().filter(|(of, _)| *of == carrier.id).map(|(_, id)| id);
+    let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
+    let all: BTreeSet<&String> = said.chain(carrier.vendor_id.as_ref()).collect();
+    all.into_iter().filter(|id| holds || Some(*id) != carrier.vendor_id.as_ref()).cloned().collect()
+}
+
+/// PayPal can be looked through only by the ids of batches and items. Without one nothing is said of what it may have. Each is
+/// asked for: that one cannot be read hides nothing that another shows.
+pub(super) async fn paypal_has(
+    work: &Work,
+    (of, attempt, carrier): (&Transaction, &Attempt, &Submission),
+    batches: Vec<String>,
+) -> Result<Shown> {
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    if !paypal.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let (sent, ours) = (send::item_ids(carrier).len(), of.id.to_string());
+    let (mut shown, mut failed) =
+        (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
+    // The item that contradicts may be of a batch that is not known here.
+    let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
+    if let Some(item) = item {
+        match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
+            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It)),
+            Ok(Some(_)) => {}
+            Ok(None) => shown = Has::NotSaid,
+            Err(error) => failed = Err(error),
+        }
+    }
+    for batch in batches {
+        let told = match paypal.client.batch(&batch).await {
+            Ok(batch) => has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)),
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(Has::It) => return Ok(Ok(Has::It)),
+            Ok(Has::Nothing) => {}
+            Ok(Has::NotSaid) => shown = Has::NotSaid,
+            Err(error) => failed = Err(error),
+        }
+    }
+    Ok(failed.map(|()| shown))
+}
+
+/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that
+/// has its end, and lists an item that cannot be read, is by a word that nobody knows or is about something else than ours,
+/// says nothing: neither is a "no". Nor is one that lists fewer items than were sent, save one that was refused, which may
+/// hold none at all.
+fn has_in(
+    batch: &paypal_batch::Batch,
+    ours: &str,
+    sent: usize,
+    about_ours: impl Fn(&paypal_batch::Item) -> bool,
+) -> Shown {
+    let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
+    let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
+    let whole = batch.unread == 0 && (refused || batch.items.len() >= sent);
+    let not_said = || match ended {
+        true => Ok(Has::NotSaid),
+        false => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
+    };
+    let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
+        return if ended && whole { Ok(Has::Nothing) } else { not_said() };
+    };
+    match paypal_batch::fact_in(batch, item) {
+        Some(_) if !about_ours(item) => Ok(Has::NotSaid),
+        Some(fact) => Ok(Has::any(matches!(
+            fact,
+            Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
+        ))),
+        None => not_said(),
+    }
+}
+
+pub(super) fn of_another_account() -> ReadError {
+    ReadError::Unreachable(
+        "the payment was made from another account than the one that is connected".to_owned(),
+    )
+}
+
+pub(super) fn not_connected() -> ReadError {
+    ReadError::Unreachable("the vendor is not connected".to_owned())
+}
+
+/// What was found of a payment after the database was put back is asked about first. What has moved no money, or has come
+/// back, is settled by that.
+pub(super) async fn nothing_found_is_out(work: &Work, case: &Case) -> Result<()> {
+    let of = &case.transaction;
+    let objects = put_back::open_of(&mut work.app.store.read().await?, of.id).await?;
+    for object in &objects {
+        let out = match of.terms.vendor {
+            Vendor::PayPal => match work.clients.paypal().await? {
+                Some(paypal) => paypal.client.item(object).await.map(|item| {
+                    // By a word that nobody knows it may be out.
+                    paypal_batch::item_fact(&item).is_none_or(|fact| search::is_out(&fact))
+                }),
+                None => Err(not_connected()),
+            },
+            Vendor::Stripe => match (work.clients.stripe().await?, of.destination.address()) {
+                (Some(stripe), _) if object.starts_with("tr_") => {
+                    let found = stripe.client.transfer(object).await;
+                    found.map(|one| one.amount_reversed_units < one.amount_units)
+                }
+                (Some(stripe), address) => match ConnectedAccount::parse(address) {
+                    Some(account) => stripe.client.payout(&account, object).await.map(|one| {
+                        !matches!(bank::fact(&one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
+                    }),
+                    None => Err(ReadError::Missing),
+                },
+                (None, _) => Err(not_connected()),
+            },
+        };
+        if out.map_err(|error| prove::unreachable(&error))? {
+            return Err(prove::has_it());
+        }
+    }
+    let app = &work.app;
+    transact!(app, |tx| {
+        for object in &objects {
+            let told = "The vendor shows that it moved no money, or that its money came back.";
+            put_back::settle_found(tx, object, "search", told, app.clock.now()).await?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_paypal_does_not_say_yet_is_no_no() {
+        let item = |status: &str| paypal_batch::Item {
+            payout_item_id: "i".into(),
+            payout_batch_id: None,
+            sender_batch_id: None,
+            transaction_id: None,
+            sender_item_id: Some("ours".into()),
+            status: status.into(),
+            amount: None,
+            fee: None,
+            receiver: None,
+            error: None,
+            time_processed: None,
+        };
+        let batch = |status: &str, items: Vec<paypal_batch::Item>, unread| paypal_batch::Batch {
+            payout_batch_id: "b".into(),
+            sender_batch_id: None,
+            status: status.into(),
+            error: None,
+            items,
+            unread,
+            total: None,
+        };
+        let told = |status: &str, items, unread| {
+            has_in(&batch(status, items, unread), "ours", 2, |item| item.receiver.is_none()).ok()
+        };
+        let of_another = || paypal_batch::Item { receiver: Some("b@example.com".into()), ..item("SUCCESS") };
+        let theirs = || paypal_batch::Item { sender_item_id: Some("theirs".into()), ..item("SUCCESS") };
+        assert_eq!(told("PENDING", vec![], 0), None);
+        assert_eq!(told("PROCESSING", vec![], 0), None);
+        assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
+        assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
+        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
+        assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));
+        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::NotSaid), "it lists fewer than were sent");
+        assert_eq!(told("SUCCESS", vec![theirs()], 0), Some(Has::NotSaid), "it lists fewer than were sent");
+        assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(Has::Nothing));
+        assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
+        assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
+        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
+        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It));
+        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It));
+    }
+}
