@@ -157,7 +157,8 @@ impl Gates {
         if held && self.contradicted.contains(&transaction.id) {
             codes.insert(0, Code::PaymentContradicted);
         }
-        if self.unknown.contains(&transaction.id) {
+        let gate = !payout::planted::on("found_is_no_gate");
+        if gate && self.unknown.contains(&transaction.id) {
             codes.insert(0, Code::UnknownAtVendor);
         }
         if self.braked {

@@ -374,7 +374,10 @@ pub async fn facts_beside(
     payees: &[Payee],
     profiles: &HashMap<Payee, Profile>,
 ) -> Result<HashMap<Payee, PayeeFacts>> {
-    let paid_elsewhere = put_back::held(db).await?;
+    let mut paid_elsewhere = put_back::held(db).await?;
+    if payout::planted::on("found_holds_nobody") {
+        paid_elsewhere.clear();
+    }
     let mut facts = HashMap::new();
     for some in payees.chunks(MOST_VALUES) {
         for (table, partners) in [(PARTNERS, true), (ACCOUNTS, false)] {
