@@ -75,6 +75,9 @@ pub struct PayoutLine {
     pub metadata: BTreeMap<String, String>,
     pub key: Option<String>,
     pub created_at: i64,
+    /// It came to its end when the platform had lost its access to the account, and has none: nobody there can know it.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// A PayPal batch.
@@ -236,6 +239,14 @@ impl Books {
             found.push(Flow { vendor, currency, left_minor, returned_minor, arrived_minor });
         }
         found
+    }
+
+    /// Whether a bank payout of a transaction came to an end that the platform cannot see: its owner has taken back the
+    /// platform's access to the account.
+    pub fn ends_unseen(&self, transaction: &str) -> bool {
+        let named =
+            |line: &&PayoutLine| line.metadata.get("transaction").is_some_and(|named| named == transaction);
+        self.payouts.iter().filter(named).any(|line| line.unseen)
     }
 
     /// The keys under which two different bodies, paths or accounts have arrived; none when the payer is

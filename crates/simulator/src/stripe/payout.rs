@@ -45,6 +45,8 @@ pub(crate) struct Payout {
     pub(crate) original: Option<String>,
     /// The payout that fetches this one back.
     reversed_by: Option<String>,
+    /// It came to its end while the platform had no access to the account.
+    ended_unseen: bool,
     created_at: i64,
     arrival_at: i64,
 }
@@ -129,6 +131,7 @@ pub(crate) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         key: call.key.map(str::to_owned),
         original: None,
         reversed_by: None,
+        ended_unseen: false,
         created_at: call.now,
         arrival_at: call.now,
     };
@@ -242,6 +245,7 @@ fn fetch_back(
         key: None,
         original: Some(payout.id.clone()),
         reversed_by: None,
+        ended_unseen: false,
         created_at: now,
         arrival_at: now + whole,
     };
@@ -277,6 +281,7 @@ pub(crate) fn take_step(world: &mut World, id: &str, step: Step, at: i64) {
         }
         Step::Arrive if moving => {
             world.stripe.payouts.at_mut(position).status = "paid";
+            note_unseen(world, position);
             if world.stripe.payouts.at(position).original.is_some() {
                 fetched(world, position, at);
             }
@@ -347,6 +352,7 @@ pub(crate) fn sweep(world: &mut World, account_id: &str, currency: &str, at: i64
         key: None,
         original: None,
         reversed_by: None,
+        ended_unseen: false,
         created_at: at,
         arrival_at: at,
     };
@@ -409,9 +415,17 @@ fn fail(world: &mut World, position: usize, failure: Failure, at: i64) {
     let payout = world.stripe.payouts.at_mut(position);
     payout.status = "failed";
     payout.failure = Some(failure);
+    note_unseen(world, position);
+    let payout = world.stripe.payouts.at(position);
     let (account, currency) = (payout.account.clone(), payout.currency.clone());
     announce(world, &Cause::itself(at), position, "payout.failed", None);
     super::account::switch_off_bank(world, &account, &currency, at);
+}
+
+fn note_unseen(world: &mut World, position: usize) {
+    let account = &world.stripe.payouts.at(position).account;
+    let unseen = world.stripe.accounts.get(account).is_some_and(|account| account.deleted);
+    world.stripe.payouts.at_mut(position).ended_unseen = unseen;
 }
 
 fn bring_back(world: &mut World, position: usize, kind: &'static str, at: i64) {
@@ -526,6 +540,7 @@ impl Payout {
     pub(crate) fn line(&self, stripe: &Stripe) -> PayoutLine {
         let back = |id: &String| stripe.payouts.position(id).map(|at| stripe.payouts.at(at).status);
         let back = self.reversed_by.as_ref().and_then(back) == Some("paid");
+        let gone = stripe.accounts.get(&self.account).is_some_and(|account| account.deleted);
         PayoutLine {
             id: self.id.clone(),
             account: (self.account != PLATFORM).then(|| self.account.clone()),
@@ -538,6 +553,7 @@ impl Payout {
             metadata: self.metadata.clone(),
             key: self.key.clone(),
             created_at: self.created_at,
+            unseen: self.ended_unseen && gone,
         }
     }
 }
