@@ -5,8 +5,10 @@
 use crate::chance::Chance;
 
 mod dramas;
+mod put_back;
 mod words;
 
+use put_back::PutBack;
 use words::{CALLS, FAULTS, NEWS, SCENES};
 
 /// What may be drawn.
@@ -70,6 +72,7 @@ impl Author {
         for _ in 0..self.partners + 1 {
             self.reward();
         }
+        let first = self.text.lines().count();
         if self.chance.one_in(2) {
             self.trouble_at_a_vendor();
         }
@@ -82,8 +85,13 @@ impl Author {
             self.something_happens();
             self.time_passes();
         }
-        self.heal();
-        self.text
+        match PutBack::of(seed) {
+            None => {
+                self.heal();
+                self.text
+            }
+            Some(mut put_back) => put_back.tell(&self.text, first) + &put_back.heal(),
+        }
     }
 
     fn cast(&mut self) {

@@ -19,7 +19,9 @@
 //! | `crowd 2500 paypal 10.00` | so many partners with one approved reward each |
 //! | `balance stripe 0.00 EUR` | what we have at a vendor |
 //! | `safe-mode on` | a person stops everything; `off` lets it go on |
-//! | `save`, `put-back` | keeps a copy of the database, and puts it back later by hand: what happened between is lost here, and nowhere else; it must be noticed, and safe mode begins |
+//! | `save`, `put-back` | keeps a copy of the database, and puts it back later by hand: what happened between is lost here, and nowhere else; where anything was sent meanwhile it must be noticed, and safe mode begins |
+//! | `settle-found` | people settle what was found at the vendors since, each by what became of its money: the rewards that it paid are voided. In safe mode only what holds nobody. `settle-all`: and whatever waits for a person |
+//! | `safe-mode off within 20 days` | the same every few hours until the program lets them leave safe mode, which it must within that time |
 //! | `brake on` | as after a look that found the books broken; `brake off`: an administrator has looked |
 //! | `workers 2` | so many workers; the first works where none is named |
 //! | `processes 3 seed 17` | the first line of what the simulation wrote: so many processes on one database, each with a clock of its own, and no network |
@@ -29,16 +31,17 @@
 //! `batch B1 R1 R2` (or `all` that can be paid) · `add B1 R3` · `take B1 R3` · `look B1` (keeps what is shown) · `pay B1`
 //! (or `pay B1 as seen`: what the last look showed) · `release B1` (by the other person) · `delete B1` · `clear B1` (of
 //! every blocked claim) · `override B1 ana` (its threshold) · `ask B1` (for the release) · `resubmit ana` · `clear ana`
-//! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) · `settle
-//! ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made first`: by the first
-//! item or transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of their balance) /
-//! `settle ana not-made` (the vendor is asked first) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1
-//! 2026-03-02`: what became of money in their balance) · `by other` at the end of these two: the other person says so (`by
-//! own-key`, `by others-key`: an API key that the first or the other person has made; also of `release`) · `return ana` (to
-//! the pool) · `cancel ana` (calls back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `void
-//! R1` · `edit R1 30.00` (another value; it is approved anew with `approve R1`) · `refuse not_terminal resubmit ana` (a
-//! command that must be refused, with this code) · `try resubmit ana` (it may be refused, or there may be nothing to do) ·
-//! `race pay B1 | delete B1` (both at once, and exactly one may succeed).
+//! (the other person says that they rightly share their destination; `clear ana myself`: whoever entered it does) ·
+//! `settle ana made` (by the object that the vendor has for them; `made as bo`: by what it has for bo; `made first`: by
+//! the first item or transfer that it has for them; `made by-schedule`: by what Stripe's own schedule has paid out of
+//! their balance) / `settle ana not-made` (the vendor is asked first) / `settle ana truly` (by whatever the vendor has,
+//! or as not made) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money in
+//! their balance) · `by other` at the end of these two: the other person says so (`by own-key`, `by others-key`: an API
+//! key that the first or the other person has made; also of `release`) · `return ana` (to the pool) · `cancel ana` (calls
+//! back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `void R1` · `edit R1 30.00`
+//! (another value; it is approved anew with `approve R1`) · `refuse not_terminal resubmit ana` (a command that must be
+//! refused, with this code) · `try resubmit ana` (it may be refused, or there may be nothing to do) · `race pay B1 |
+//! delete B1` (both at once, and exactly one may succeed).
 //!
 //! # What vendors do
 //!
@@ -125,6 +128,7 @@
 mod cast;
 mod commands;
 mod expect;
+mod found;
 mod plot;
 mod put_back;
 mod quick;
@@ -158,6 +162,10 @@ pub struct Stage {
     unfinished: bool,
     /// Steps that stand still until they are woken, by worker.
     asleep: BTreeMap<usize, Vec<Side>>,
+    /// When the database was saved, where how many were paid, and whom and what it knew.
+    saved: Option<(i64, usize, Cast)>,
+    /// Found payments that were settled while nothing could be voided, and who is on hold until their rewards are.
+    owed: Vec<(String, Vec<payout::ledger::Payee>)>,
     /// What was played and what became of it.
     pub log: Vec<String>,
     /// In a simulation: how the database is looked at past the program.
@@ -199,6 +207,8 @@ impl Stage {
             parked: 0,
             unfinished: false,
             asleep: BTreeMap::new(),
+            saved: None,
+            owed: Vec::new(),
             log: Vec::new(),
             outside: None,
         }
@@ -366,6 +376,8 @@ impl Stage {
                 | "clawback" | "approve" | "crowd",
                 _,
             ) => self.cast.set_up(&self.world, first, rest).await,
+            ("save" | "put-back" | "settle-found" | "settle-all", [])
+            | ("safe-mode", ["off", "within", ..]) => Box::pin(self.copied(first, rest)).await,
             (
                 "vendor" | "heal" | "balance" | "mend" | "drain" | "reverse" | "reverse-payout" | "keys"
                 | "daily" | "close-bank" | "disconnect" | "give-access" | "write-over" | "fees" | "items"
@@ -389,7 +401,6 @@ impl Stage {
                 let asked = self.world.other_account().books().requests.len();
                 if asked == 0 { Ok(()) } else { Err(format!("{asked} requests for money reached it")) }
             }
-            ("save" | "put-back", []) => Box::pin(self.copied(first)).await,
             ("healed", []) => {
                 self.healed().await;
                 Ok(())

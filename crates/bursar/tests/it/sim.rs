@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use bursar_sim::author::Taste;
+use bursar_sim::author::{Author, Taste};
 use bursar_sim::life;
 
 const TASTE: Taste = Taste { processes: 3 };
@@ -20,6 +20,17 @@ async fn any_life_ends_well() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn one_life_in_five_is_put_back() {
+    let lives: Vec<String> = (10..60).map(|seed| Author::new(seed, TASTE).write()).collect();
+    let put_back = lives.iter().filter(|text| {
+        let at = |word: &str| text.lines().position(|line| line == word);
+        at("save").is_some_and(|saved| at("put-back").is_some_and(|put_back| saved < put_back))
+    });
+    assert_eq!(put_back.count(), 10);
+    assert!(lives.iter().all(|text| text.contains("put-back") == text.contains("safe-mode off within")));
 }
 
 #[tokio::test]

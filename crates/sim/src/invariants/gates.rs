@@ -36,7 +36,8 @@ fn sent(sight: &Sight) -> Vec<Sent<'_>> {
         carried.entry(submission).or_default().push(payment);
     }
     let mut sent = Vec::new();
-    for request in &sight.books.requests {
+    // Whom a lost database held, nobody knows any more.
+    for request in sight.books.requests.iter().filter(|request| !sight.lost.within(request.at)) {
         let Some(key) = request.key.as_deref().filter(|key| !key.starts_with("rv:")) else { continue };
         let Some(submission) = submissions.get(key) else { continue };
         let of_it = carried.get(submission.id.as_str()).into_iter().flatten();

@@ -30,7 +30,7 @@ const PROGRAM: &str = "scenario";
 const COMPANY: &str = "company";
 
 /// The names of a scenario.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Cast {
     pub payees: HashMap<String, Payee>,
     pub rewards: HashMap<String, RewardId>,

@@ -2,7 +2,7 @@
 
 use bursar::app::{Actor, App};
 use bursar::ops::batches::Choose;
-use bursar::ops::by_hand::{self, ParkedFinding};
+use bursar::ops::by_hand::{self, Finding, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{self, Edit, Verdict};
@@ -293,6 +293,8 @@ enum Made {
     First(TransactionId),
     /// By the newest payout that Stripe's schedule has made from their balance.
     BySchedule,
+    /// By whatever the vendor has; as not made, where it has nothing.
+    Truly,
 }
 
 /// Who says so.
@@ -348,6 +350,7 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
         ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None, by),
         ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(Made::As(about(who).await?)), by),
+        ("settle", [who, "truly"]) => Bound::Settle(about(who).await?, Some(Made::Truly), by),
         ("settle", [who, "made", "first"]) => {
             Bound::Settle(about(who).await?, Some(Made::First(about(who).await?)), by)
         }
@@ -416,6 +419,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
         Bound::Settle(id, finding, by) => {
             let finding = match finding {
                 None => ask::not_made(work, id).await?,
+                Some(Made::Truly) => truth(desk, id).await?,
                 Some(Made::As(of)) => ask::found(work, id, &object_of(&desk.simulator, of)).await?,
                 Some(Made::First(of)) => ask::found(work, id, &first_object(&desk.simulator, of)).await?,
                 Some(Made::BySchedule) => ask::found(work, id, &swept_from(&desk.simulator, id)).await?,
@@ -429,6 +433,51 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
         }
     }
     Ok(())
+}
+
+/// Somebody settles a payment by what the vendor has; what became of it.
+pub async fn settle_truly(world: &World, id: TransactionId, other: bool) -> Result<String, String> {
+    let by = if other { By::Other } else { By::Actor };
+    match act(&Desk::at(world, 0), Bound::Settle(id, Some(Made::Truly), by)).await {
+        Err(No::Refused(OpsError::Internal(error))) => Err(error.to_string()),
+        done => Ok(told(done)),
+    }
+}
+
+/// What somebody says who has looked at the vendor's own pages: the first object that the program takes for it.
+async fn truth(desk: &Desk, id: TransactionId) -> Result<Finding, No> {
+    let mut refused = None;
+    for object in objects_of(&desk.simulator, id) {
+        match ask::found(&desk.work, id, &object).await {
+            Ok(found) => return Ok(found),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(ask::not_made(&desk.work, id).await?),
+    }
+}
+
+/// Everything that a vendor has of a payment and by which money left: what stands before what came back.
+fn objects_of(simulator: &Simulator, transaction: TransactionId) -> Vec<String> {
+    let (books, of) = (simulator.books(), transaction.to_string());
+    let items = books.items.iter().filter(|line| line.sender_item_id.as_deref() == Some(&of));
+    let items = items.filter(|line| !matches!(line.status.as_str(), "FAILED" | "BLOCKED" | "DENIED"));
+    let back = |status: &str| matches!(status, "RETURNED" | "REFUNDED" | "REVERSED");
+    let items = items.map(|line| (back(&line.status), line.id.clone()));
+    let payouts = books
+        .payouts
+        .iter()
+        .rev()
+        .filter(|line| line.metadata.get("transaction") == Some(&of) || line.settles.contains(&of));
+    let payouts = payouts.filter(|line| !matches!(line.status.as_str(), "failed" | "canceled"));
+    let payouts = payouts.map(|line| (false, line.id.clone()));
+    let transfers = books.transfers.iter().rev().filter(|line| line.transfer_group.as_deref() == Some(&of));
+    let transfers = transfers.map(|line| (line.amount_reversed >= line.amount, line.id.clone()));
+    let mut all: Vec<(bool, String)> = items.chain(payouts).chain(transfers).collect();
+    all.sort_by_key(|(back, _)| *back);
+    all.into_iter().map(|(_, id)| id).collect()
 }
 
 /// The newest payout that Stripe's schedule has made from the account that a payment's transfer went to.

@@ -71,7 +71,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn live(&self, us: i64) -> Outcome {
+    pub(super) async fn live(&self, us: i64) -> Outcome {
         match &self.outside {
             Some(outside) => {
                 let awake = |worker: &usize| !self.asleep.contains_key(worker);

@@ -184,7 +184,7 @@ async fn brake(world: &World, on: bool) -> Outcome {
 }
 
 /// A person stops everything, or lets it go on.
-async fn safe_mode(world: &World, on: bool) -> Outcome {
+pub async fn safe_mode(world: &World, on: bool) -> Outcome {
     let switched = match on {
         true => safe_mode::switch_on(&world.app, &world.actor, None, "").await,
         false => safe_mode::leave(&world.app, &world.actor, &[]).await,

@@ -2,7 +2,10 @@
 //! safe mode, how wrong its clocks were, how long a process stood still, and what went wrong on the way. What is
 //! deliberately not here: what must hold of it (`invariants`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use simulator::Books;
 
 use crate::world::SECOND;
 
@@ -17,12 +20,36 @@ pub struct Aim {
 /// What was lost when the database was put back.
 #[derive(Clone, Debug, Default)]
 pub struct Lost {
-    /// When, by the vendors' clock.
+    /// From when on, by the vendors' clock.
+    pub since: i64,
+    /// When it was put back.
     pub at: i64,
     /// Payment and reward, as they were before.
     pub covered: Vec<(String, String)>,
+    /// Payment and payee.
+    pub payees: Vec<(String, String)>,
     /// How many requests for money had reached another account of a vendor.
     pub elsewhere: usize,
+}
+
+impl Lost {
+    /// The payments that it knew.
+    pub fn payments(&self) -> impl Iterator<Item = &String> {
+        self.payees.iter().map(|(payment, _)| payment)
+    }
+
+    /// Those of them of which nothing is out by now.
+    pub fn over(&self, books: &Books) -> BTreeSet<String> {
+        let out = |id: &&String| {
+            books.flows(id).iter().map(|flow| flow.left_minor - flow.returned_minor).sum::<i64>() > 0
+        };
+        self.payments().filter(|id| !out(id)).cloned().collect()
+    }
+
+    /// Whether this moment is in the time of which nothing is known any more.
+    pub fn within(&self, at: i64) -> bool {
+        self.since < at && at <= self.at
+    }
 }
 
 /// All of it.
@@ -94,9 +121,17 @@ impl Memory {
         self.kept().saw.clone()
     }
 
-    /// The database is put back.
-    pub fn went_back(&self, lost: Lost) {
-        self.kept().lost = Some(lost);
+    /// The database is put back, as it was when so many aims were known.
+    pub fn went_back(&self, lost: Lost, aims: usize) {
+        let mut kept = self.kept();
+        // Whoever changed since where they are paid is paid again where they were.
+        let mut stood: BTreeMap<String, String> = BTreeMap::new();
+        for aim in kept.aims.iter().take(aims) {
+            stood.insert(aim.payee.clone(), aim.address.clone());
+        }
+        let again = stood.into_iter().map(|(payee, address)| Aim { at: lost.at, payee, address });
+        kept.aims.extend(again);
+        kept.lost = Some(lost);
     }
 
     /// What was lost then; nothing, where it was never put back.

@@ -1,0 +1,335 @@
+//! A database that is put back in the middle of a life: the life is written as ever, and then a moment at which it is saved,
+//! and a later one at which it is put back, are drawn for it, wherever they fall. From there on people say nothing that is
+//! not so, settle what is found, and leave safe mode when they may. It has a chance of its own, so that the lives without it
+//! stay what they were. What is deliberately not here: what people do in detail (`stage::found`).
+
+use crate::chance::Chance;
+
+/// One life in so many has it.
+const ONE_IN: u64 = 5;
+/// Which of them.
+const WHICH: u64 = 4;
+/// At most so much is lost, in hours: PayPal tells no more than 30 days of what it was sent.
+const MOST_HOURS: u64 = 8 * 24;
+/// What sets this chance apart from that of the life.
+const APART: u64 = 0x9d5c_0f3b_71e4_2a86;
+
+/// A life in which it is put back.
+pub struct PutBack {
+    chance: Chance,
+    batches: usize,
+    /// Who is there to be settled with.
+    names: Vec<String>,
+}
+
+impl PutBack {
+    /// Where this seed's life has it.
+    pub fn of(seed: u64) -> Option<Self> {
+        let chance = Chance::new(seed ^ APART);
+        (seed % ONE_IN == WHICH).then(|| Self { chance, batches: 0, names: Vec::new() })
+    }
+
+    /// Tells a life with it: the lines of `text`, of which the first `first` set the stage.
+    pub fn tell(&mut self, text: &str, first: usize) -> String {
+        // What only a lost event has told, nobody knows any more: in these lives nobody says what is not so at any time.
+        let text: Vec<String> = text.lines().map(truly).collect();
+        let lines: Vec<&str> = text.iter().map(String::as_str).collect();
+        let (saved, lost) = self.moments(&lines, first);
+        self.names =
+            lines[..saved].iter().filter_map(|line| line.strip_prefix("partner ")).filter_map(name).collect();
+        let mut told: Vec<String> = lines[..saved].iter().map(|line| (*line).to_owned()).collect();
+        let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut told)) };
+        told.push("save".to_owned());
+        if let Some(company) = &company {
+            self.they_go_on(company, false, &mut told);
+        }
+        if company.is_none() || self.chance.one_in(3) {
+            told.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
+        }
+        told.push("put-back".to_owned());
+        // Whoever saved credentials in the lost time saves them again.
+        for vendor in ["stripe", "paypal"] {
+            let saved_anew = format!("maybe reconnect {vendor}");
+            if lines[saved..lost].contains(&saved_anew.as_str()) {
+                told.push(saved_anew);
+            }
+        }
+        if let Some(company) = &company {
+            self.a_vendor_is_away(&mut told);
+            self.people_look(&mut told);
+            self.they_go_on(company, true, &mut told);
+        }
+        let mut until = if self.chance.one_in(2) { 0 } else { self.chance.below(12) };
+        for line in &lines[lost..] {
+            if until == 0 {
+                self.people_look(&mut told);
+                until = 6 + self.chance.below(12);
+            }
+            until -= 1;
+            told.extend(afterwards(line));
+        }
+        told.join("\n") + "\n"
+    }
+
+    /// When it is saved, and when it is put back: with somebody who is paid between, if any try finds them.
+    fn moments(&mut self, lines: &[&str], first: usize) -> (usize, usize) {
+        let rest = lines.len().saturating_sub(first).max(1);
+        let mut drawn = (lines.len(), lines.len());
+        for _ in 0..8 {
+            let saved = (first + self.chance.below(rest * 2 / 3 + 1)).min(lines.len());
+            let most = 3 + self.chance.below(24);
+            let mut hours = 0;
+            let short = |line: &&&str| {
+                hours += lasts(line);
+                hours <= MOST_HOURS
+            };
+            let lost = saved + lines[saved..].iter().take(most).take_while(short).count();
+            drawn = (saved, lost);
+            let pays = |line: &&str| line.starts_with("try pay") || line.starts_with("together pay");
+            if lines[saved..lost].iter().any(pays) && lost - saved > 2 {
+                break;
+            }
+        }
+        drawn
+    }
+
+    /// Somebody looks at how it stands, and does what they may.
+    fn people_look(&mut self, told: &mut Vec<String>) {
+        self.time_passes(told);
+        if !self.chance.one_in(3) {
+            told.push("heal".to_owned());
+            told.push("live 20 minutes".to_owned());
+        }
+        if !self.chance.one_in(4) {
+            told.push("maybe settle-found".to_owned());
+        }
+        told.push("maybe safe-mode off".to_owned());
+        if !self.names.is_empty() && self.chance.one_in(2) {
+            let name = self.names[self.chance.below(self.names.len())].clone();
+            told.push(format!("try settle {name} truly"));
+            told.push(format!("try settle {name} truly by other"));
+        }
+        if !self.chance.one_in(3) {
+            told.push("maybe settle-found".to_owned());
+        }
+        if self.chance.one_in(2) {
+            self.everything_is_paid(told);
+            self.time_passes(told);
+        }
+    }
+
+    fn time_passes(&mut self, told: &mut Vec<String>) {
+        let spans = ["2 seconds", "2 minutes", "10 minutes", "40 minutes", "5 hours", "26 hours", "3 days"];
+        told.push(format!("live {}", spans[self.chance.below(spans.len())]));
+    }
+
+    fn everything_is_paid(&mut self, told: &mut Vec<String>) {
+        let number = self.batches;
+        self.batches += 1;
+        self.is_paid(&format!("P{number}"), "all", told);
+    }
+
+    /// Everything is well again, and people take care of all of it.
+    pub fn heal(&mut self) -> String {
+        let mut told: Vec<String> =
+            ["heal", "healed", "fees shown", "items shown", "lists shown"].map(str::to_owned).to_vec();
+        for name in &self.names {
+            told.extend(["hold {} off", "mend {}", "give-access {}"].map(|line| line.replace("{}", name)));
+        }
+        for vendor in ["stripe", "paypal"] {
+            told.push(format!("balance {vendor} 100000000.00"));
+            told.push(format!("maybe reconnect {vendor}"));
+        }
+        told.push("safe-mode off within 20 days".to_owned());
+        told.push("settle-found".to_owned());
+        told.push("live 20 days".to_owned());
+        told.push("settle-all".to_owned());
+        for name in self.names.clone() {
+            let what = ["resubmit", "resubmit", "return", "return"][self.chance.below(4)];
+            told.push(format!("try {what} {name}"));
+        }
+        told.push("live 2 days".to_owned());
+        told.push("settle-all".to_owned());
+        self.everything_is_paid(&mut told);
+        told.push("live 25 days".to_owned());
+        told.join("\n") + "\n"
+    }
+}
+
+/// People about whom all of it turns, and the payouts that they are in.
+struct Company {
+    names: Vec<String>,
+    payouts: usize,
+}
+
+/// What a payment to them can come to, by the vendor.
+const STRIPE: [&str; 6] = [
+    "acct_",
+    "acct_",
+    "acct_sim_closed_",
+    "acct_sim_closed_",
+    "acct_sim_slow_",
+    "acct_sim_paid_then_failed_",
+];
+const PAYPAL: [&str; 7] = ["", "", "", "sim-refused-", "sim-blocked-", "sim-denied-", "sim-unclaimed-"];
+
+/// Those few of whom much happens around the moment at which the database is saved.
+impl PutBack {
+    /// They are paid once or twice, and something may be in the way.
+    fn company(&mut self, told: &mut Vec<String>) -> Company {
+        told.push("heal".to_owned());
+        let vendor = ["stripe", "paypal"][self.chance.below(2)];
+        let names: Vec<String> = (0..1 + self.chance.below(3)).map(|number| format!("q{number}")).collect();
+        for name in &names {
+            let to = match vendor {
+                "stripe" => format!("{}{name}", STRIPE[self.chance.below(STRIPE.len())]),
+                _ => format!("{}{name}@example.com", PAYPAL[self.chance.below(PAYPAL.len())]),
+            };
+            told.push(format!("partner {name} {vendor} {to}"));
+        }
+        self.names.extend(names.iter().cloned());
+        let payouts = 1 + self.chance.below(2);
+        for payout in 0..payouts {
+            for name in &names {
+                told.push(format!("reward Q{payout}{name} {name} 25.00 USD approved"));
+            }
+        }
+        let ahead = ["60", "90", "120"][self.chance.below(3)];
+        let wrong = self.chance.one_in(3);
+        if wrong {
+            told.push(format!("clock 1 ahead {ahead}"));
+        }
+        if self.chance.one_in(2) {
+            let faults = [
+                "answer lost",
+                "429 retry-after 600",
+                "refuse connection",
+                "503",
+                "stored 500",
+                "executed 500",
+            ];
+            let call =
+                if vendor == "paypal" { "batch" } else { ["transfer", "payout"][self.chance.below(2)] };
+            told.push(format!("vendor {vendor} {} on {call}", faults[self.chance.below(faults.len())]));
+        }
+        // The last one may be paid only in the time that is lost.
+        let promised = payouts - self.chance.below(2);
+        for payout in 0..promised {
+            let of = names.iter().map(|name| format!("Q{payout}{name}")).collect::<Vec<_>>().join(" ");
+            self.is_paid(&format!("Q{payout}"), &of, told);
+        }
+        match self.chance.below(6) {
+            0 | 1 => {}
+            2 => told.push("tick dispatch".to_owned()),
+            _ => self.time_passes(told),
+        }
+        if self.chance.one_in(4) {
+            let name = &names[self.chance.below(names.len())];
+            told.push(format!("try return {name}"));
+        }
+        if wrong {
+            told.push(format!("clock 1 ahead -{ahead}"));
+        }
+        Company { names, payouts }
+    }
+
+    /// Some of what people and vendors do with them; `truth` when the database was put back.
+    fn they_go_on(&mut self, company: &Company, truth: bool, told: &mut Vec<String>) {
+        for _ in 0..1 + self.chance.below(6) {
+            let name = company.names[self.chance.below(company.names.len())].clone();
+            let payout = self.chance.below(company.payouts);
+            let of = format!("{name}@Q{payout}");
+            match self.chance.below(if truth { 14 } else { 16 }) {
+                0 | 1 => told.push(format!("try resubmit {of}")),
+                2 | 3 => told.push(format!("maybe mend {name}")),
+                4 => told.push(format!("try return {of}")),
+                5 => told.push(format!("try refresh {of}")),
+                6 | 7 => {
+                    told.push(format!("try settle {of} truly"));
+                    told.push(format!("try settle {of} truly by other"));
+                }
+                8 => told.push(format!("maybe reverse {of}")),
+                9 => told.push(format!("try cancel {of}")),
+                10 => told.push(format!("maybe hold {name} {}", ["on", "off"][self.chance.below(2)])),
+                11 | 12 => self.everything_is_paid(told),
+                13 => told.push("tick dispatch".to_owned()),
+                14 => {
+                    // Where another of them is paid, who agrees to it.
+                    told.push(format!("try change {name} paypal q0@example.com"));
+                    told.push(format!("maybe clear {name}"));
+                    told.push("live 73 hours".to_owned());
+                }
+                _ => told.push(format!("try change {name} stripe acct_{name}_new")),
+            }
+            if self.chance.one_in(2) {
+                self.time_passes(told);
+            }
+        }
+        if self.chance.one_in(2) {
+            self.everything_is_paid(told);
+        }
+        if self.chance.one_in(2) {
+            self.time_passes(told);
+        }
+    }
+
+    /// Safe mode cannot be left for longer than Stripe keeps keys.
+    fn a_vendor_is_away(&mut self, told: &mut Vec<String>) {
+        if self.chance.one_in(2) {
+            return;
+        }
+        let vendor = ["stripe", "paypal"][self.chance.below(2)];
+        told.push(format!("vendor {vendor} 503 on any times 100000"));
+        told.push(format!("live {} hours", 2 + self.chance.below(30)));
+        told.push("heal".to_owned());
+    }
+
+    fn is_paid(&mut self, payout: &str, of: &str, told: &mut Vec<String>) {
+        told.push(format!("maybe batch {payout} {of}"));
+        told.push(format!("try release {payout}"));
+        told.push(format!("try pay {payout}"));
+        told.push(format!("try delete {payout}"));
+    }
+}
+
+/// Whose name a line begins with.
+fn name(line: &str) -> Option<String> {
+    line.split_whitespace().next().map(str::to_owned)
+}
+
+/// For how many hours a line lets time pass.
+fn lasts(line: &str) -> u64 {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ["live" | "later", count, unit] = words.as_slice() else { return 0 };
+    let count = count.parse::<u64>().unwrap_or(0);
+    match unit.trim_end_matches('s') {
+        "hour" => count,
+        "day" => 24 * count,
+        _ => 0,
+    }
+}
+
+/// What somebody says of a payment, as whoever has looked says it.
+fn truly(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["try", "settle", who, .., "by", "other"] => format!("try settle {who} truly by other"),
+        ["try", "settle", who, ..] => format!("try settle {who} truly"),
+        _ => line.to_owned(),
+    }
+}
+
+/// A line as it is after the database was put back: what it names may not be there any more, and what it expects may
+/// not be known yet.
+fn afterwards(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["agrees", ..] => None,
+        [
+            "partner" | "reward" | "hold" | "mend" | "write-over" | "give-access" | "disconnect" | "daily"
+            | "switch" | "safe-mode",
+            ..,
+        ] => Some(format!("maybe {line}")),
+        _ => Some(line.to_owned()),
+    }
+}
