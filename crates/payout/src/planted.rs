@@ -55,10 +55,6 @@ pub const ALL: &[(&str, &str)] = &[
     ("deleted_though_paid", "a batch that was paid can be deleted"),
     ("found_is_no_gate", "a payment goes out though the vendor has one of it that is not known here"),
     ("found_holds_nobody", "whoever was paid by what is not known here is paid again"),
-    (
-        "looked_for_by_the_clock",
-        "after an older database was put back only what our clock calls earlier is looked for",
-    ),
 ];
 
 /// Whether this program can take them at all.

@@ -191,7 +191,7 @@ impl PutBack {
         let payouts = 1 + self.chance.below(2);
         for payout in 0..payouts {
             for name in &names {
-                told.push(format!("reward Q{payout}{name} {name} 25.00 USD approved"));
+                told.push(format!("maybe reward Q{payout}{name} {name} 25.00 USD approved"));
             }
         }
         let ahead = ["60", "90", "120"][self.chance.below(3)];
