@@ -63,6 +63,8 @@ impl Database {
             return;
         };
         let copy = format!("{name}_{copy}");
+        // What was saved before gives way to it.
+        run(server, format!("DROP DATABASE IF EXISTS {copy} WITH (FORCE)")).await;
         run(server, format!("CREATE DATABASE {copy} TEMPLATE {name}")).await;
         self.saved.lock().unwrap().push(copy);
     }
