@@ -140,7 +140,7 @@ blockers! {
     /// After a restore, the vendor has a payment of the same rewards.
     UnknownAtVendor = "unknown_at_vendor", Claim, Admin,
         "The vendor has something of this payment that is not known here, because the database was put back. Nothing more of it is sent until somebody has settled what was found.",
-        "Open Safe mode, which lists what was found, and settle it there.";
+        "Open Safe mode, which lists what was found, and settle the payment by hand: as made under that id, or as not made where the vendor shows that it moved no money.";
     /// No payout profile.
     ProfileMissing = "profile_missing", Claim, Partner,
         "The payee has not chosen how to be paid.", "Ask the partner to set up a payout profile, or enter it for them.";

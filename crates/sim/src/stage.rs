@@ -38,7 +38,8 @@
 //! or as not made) · `parked bo reversed` (or `written_off`, `paid_otherwise REF-1 2026-03-02`: what became of money in
 //! their balance) · `by other` at the end of these two: the other person says so (`by own-key`, `by others-key`: an API
 //! key that the first or the other person has made; also of `release`) · `return ana` (to the pool) · `cancel ana` (calls
-//! back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `void R1` · `edit R1 30.00`
+//! back what they have not claimed) · `outside ana REF-1 2026-03-02` · `refresh ana` · `call-settled ana`
+//! (an administrator says in words that what was found of them after a restore is settled) · `void R1` · `edit R1 30.00`
 //! (another value; it is approved anew with `approve R1`) · `refuse not_terminal resubmit ana` (a command that must be
 //! refused, with this code) · `try resubmit ana` (it may be refused, or there may be nothing to do) · `race pay B1 |
 //! delete B1` (both at once, and exactly one may succeed).

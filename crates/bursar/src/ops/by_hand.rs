@@ -95,7 +95,7 @@ pub async fn settle_by_hand(
         let waiting = meant(&attempts, finding);
         let found = match finding {
             Finding::Made { vendor_id, .. } => put_back::was_found(tx, id, vendor_id).await?,
-            Finding::NotMade { .. } => false,
+            Finding::NotMade { .. } => put_back::any_found(tx, Some(id)).await?,
         };
         let in_doubt = found || transaction.contradicted_at.is_some() || denied(&attempts, finding);
         if waiting.is_none() && !in_doubt {
@@ -125,8 +125,12 @@ pub async fn settle_by_hand(
             (None, Finding::NotMade { .. }) => {}
         }
         look_at_the_batch(tx, app, &attempts, finding).await?;
-        if let Finding::Made { vendor_id, .. } = finding {
-            put_back::settle_found(tx, vendor_id, &actor.name, how, app.clock.now()).await?;
+        let settled = match finding {
+            Finding::Made { vendor_id, .. } => vec![vendor_id.clone()],
+            Finding::NotMade { .. } => put_back::open_of(tx, id).await?,
+        };
+        for object in settled {
+            put_back::settle_found(tx, &object, &actor.name, how, app.clock.now()).await?;
         }
         // What the vendor says of an earlier attempt is another matter: it was not asked about.
         if waiting.is_none() {

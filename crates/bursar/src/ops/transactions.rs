@@ -273,7 +273,7 @@ async fn nothing_found(tx: &mut Tx, id: TransactionId) -> Result<()> {
     if !put_back::any_found(tx, Some(id)).await? {
         return Ok(());
     }
-    let told = "The vendor has something of this payment that this database does not know of, because it was put back. Nothing was changed. Find out what it is, and settle it under Safe mode first.";
+    let told = "The vendor has something of this payment that this database does not know of, because it was put back. Nothing was changed. Safe mode lists it: settle this payment by hand, as made under that id, or as not made where the vendor shows that it moved no money.";
     Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", told)))
 }
 

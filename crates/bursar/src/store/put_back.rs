@@ -419,13 +419,15 @@ pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The number of the payment here that a found object names, where that is not closed: the object is settled with it.
+/// The number of the payment here that a found object names, where that may be sent once more, or its rewards be freed: the
+/// object is settled with it.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
     let sql = "SELECT t.number FROM found_payment x JOIN payout_transaction t ON t.id = x.our_id \
-               WHERE x.object_id = $1 AND x.settled_at IS NULL AND t.released_at IS NULL AND t.outside_at IS NULL";
+               WHERE x.object_id = $1 AND x.settled_at IS NULL AND t.released_at IS NULL AND t.outside_at IS NULL \
+               AND t.state NOT IN ('success', 'processing', 'on_hold', 'unclaimed', 'in_transit')";
     let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

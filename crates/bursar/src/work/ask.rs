@@ -21,6 +21,7 @@ use crate::ops::pay::Balances;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
 use crate::store::batches;
 use crate::store::payees::lacking_in_drafts;
+use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// How long a face waits for a reversal or a cancellation before it says "not known yet".
@@ -170,9 +171,13 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     // A database that was put back since it was promised may be too old to say.
     relook::before(work, id).await?;
     called_not_made(work, id).await?;
-    let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+    let mut db = work.app.store.read().await?;
+    let found = transactions::find(&mut db, &id.to_string()).await?;
+    // What was found is settled first, and the payment says so.
+    let waits = put_back::any_found(&mut db, Some(id)).await?;
+    drop(db);
     let given_up = found.state == State::WrittenOff;
-    if found.closed() || !(given_up || parked_at_stripe(&found)) {
+    if waits || found.closed() || !(given_up || parked_at_stripe(&found)) {
         return Ok(found);
     }
     // What two people have given up of an account that is not connected any more rests on their word.
@@ -244,8 +249,10 @@ pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
     let attempts = transactions::attempts(&mut db, &[id]).await?;
+    // What was found after the database was put back is settled first, and the payment says so.
+    let waits = put_back::any_found(&mut db, Some(id)).await?;
     drop(db);
-    if !parked_at_stripe(&found) || found.closed() {
+    if waits || !parked_at_stripe(&found) || found.closed() {
         return Ok(());
     }
     let stands = |one: &Attempt| one.leg == Leg::Transfer && !one.state.ended() && one.vendor_id.is_some();

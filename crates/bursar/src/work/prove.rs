@@ -16,7 +16,7 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::Looked as Outcome;
 use super::bank_payouts::{self, named_payout};
 use super::shown::{
-    Has, Shown, batches_of, is_other, not_connected, nothing_found_is_out, of_another_account, paypal_has,
+    Has, Shown, batches_of, is_other, not_connected, of_another_account, of_what_was_found, paypal_has,
     stripe_has,
 };
 use super::swept::{self, Trace};
@@ -446,10 +446,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    if case.found {
-        nothing_found_is_out(work, &case).await?;
-    }
-    let mut worth = Looked::Through;
+    let found = if case.found { of_what_was_found(work, &case).await? } else { Looked::Through };
+    let mut worth = found;
     for attempt in case.open() {
         // What has no request was never sent, and calling back moves no money whatever becomes of it.
         let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };

@@ -11,8 +11,9 @@ use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::bank_payouts::Payouts;
 use super::prove::{self, Case};
-use super::{Work, search, send, settle};
+use super::{Work, beside, search, send, settle};
 use crate::ops::Result;
+use crate::ops::by_hand::Looked;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
@@ -167,47 +168,58 @@ pub(super) fn not_connected() -> ReadError {
     ReadError::Unreachable("the vendor is not connected".to_owned())
 }
 
-/// What was found of a payment after the database was put back is asked about first. What has moved no money, or has come
-/// back, is settled by that.
-pub(super) async fn nothing_found_is_out(work: &Work, case: &Case) -> Result<()> {
-    let of = &case.transaction;
-    let objects = put_back::open_of(&mut work.app.store.read().await?, of.id).await?;
-    for object in &objects {
-        let out = match of.terms.vendor {
-            Vendor::PayPal => match work.clients.paypal().await? {
-                Some(paypal) => paypal.client.item(object).await.map(|item| {
-                    // By a word that nobody knows it may be out.
-                    paypal_batch::item_fact(&item).is_none_or(|fact| search::is_out(&fact))
-                }),
-                None => Err(not_connected()),
-            },
-            Vendor::Stripe => match (work.clients.stripe().await?, of.destination.address()) {
-                (Some(stripe), _) if object.starts_with("tr_") => {
-                    let found = stripe.client.transfer(object).await;
-                    found.map(|one| one.amount_reversed_units < one.amount_units)
-                }
-                (Some(stripe), address) => match ConnectedAccount::parse(address) {
-                    Some(account) => stripe.client.payout(&account, object).await.map(|one| {
-                        !matches!(bank::fact(&one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
-                    }),
-                    None => Err(ReadError::Missing),
-                },
-                (None, _) => Err(not_connected()),
-            },
-        };
-        if out.map_err(|error| prove::unreachable(&error))? {
-            return Err(prove::has_it());
+/// What was found of a payment after the database was put back is asked about first: what of it is out settles the payment as
+/// made. What has moved no money, or has come back, is settled by that. A bank payout that carries our mark, and that no
+/// event names by our key, may be the payee's own: what that is takes two people.
+pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<Looked> {
+    let id = case.transaction.id;
+    let (mut looked, mut over) = (Looked::Through, Vec::new());
+    for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
+        match found_now(work, case, &object).await?.map_err(|error| prove::unreachable(&error))? {
+            Has::It => return Err(prove::has_it()),
+            Has::Nothing => over.push(object),
+            Has::NotSaid => looked = Looked::NotThrough,
         }
     }
     let app = &work.app;
     transact!(app, |tx| {
-        for object in &objects {
+        for object in &over {
             let told = "The vendor shows that it moved no money, or that its money came back.";
             put_back::settle_found(tx, object, "search", told, app.clock.now()).await?;
         }
         Ok(())
     })?;
-    Ok(())
+    Ok(looked)
+}
+
+/// What the vendor says now of an object that was found.
+async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
+    let of = &case.transaction;
+    if of.terms.vendor == Vendor::PayPal {
+        let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+        let item = paypal.client.item(object).await;
+        // By a word that nobody knows it may be out.
+        return Ok(item
+            .map(|item| Has::any(paypal_batch::item_fact(&item).is_none_or(|fact| search::is_out(&fact)))));
+    }
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if object.starts_with("tr_") {
+        let transfer = stripe.client.transfer(object).await;
+        return Ok(transfer.map(|one| Has::any(one.amount_reversed_units < one.amount_units)));
+    }
+    let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
+        return Ok(Ok(Has::NotSaid));
+    };
+    let asked = async {
+        let payout = stripe.client.payout(&account, object).await?;
+        if matches!(bank::fact(&payout), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_))) {
+            return Ok(Has::Nothing);
+        }
+        let named =
+            beside::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since())).await?;
+        Ok(if named.contains(object) { Has::It } else { Has::NotSaid })
+    };
+    Ok(asked.await)
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use bursar::ops::by_hand::{self, Finding, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{self, Edit, Verdict};
-use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
+use bursar::ops::{OpsError, batches, claims, pay, payees, safe_mode, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::store::programs::Worth;
+use bursar::store::put_back;
 use bursar::work::{Work, ask};
 use payout::access::Role;
 use payout::eligibility::PayeeStanding;
@@ -23,9 +24,27 @@ use super::Outcome;
 use super::cast::Cast;
 use crate::world::{World, check};
 
-const COMMANDS: [&str; 19] = [
-    "batch", "add", "take", "look", "pay", "release", "delete", "clear", "override", "ask", "resubmit",
-    "return", "outside", "refresh", "settle", "cancel", "parked", "void", "edit",
+const COMMANDS: [&str; 20] = [
+    "batch",
+    "add",
+    "take",
+    "look",
+    "pay",
+    "release",
+    "delete",
+    "clear",
+    "override",
+    "ask",
+    "resubmit",
+    "return",
+    "outside",
+    "refresh",
+    "settle",
+    "cancel",
+    "parked",
+    "void",
+    "edit",
+    "call-settled",
 ];
 
 /// Whether a line is a command.
@@ -276,6 +295,7 @@ enum Bound {
     Return(TransactionId),
     Cancel(TransactionId),
     Outside(TransactionId, String, String),
+    CallSettled(TransactionId),
     Refresh(TransactionId),
     /// By an object at the vendor; without one, as not made.
     Settle(TransactionId, Option<Made>, By),
@@ -348,6 +368,7 @@ async fn bound(world: &World, cast: &Cast, command: &str, of: &[&str]) -> Result
             Bound::Outside(about(who).await?, (*reference).to_owned(), (*on).to_owned())
         }
         ("refresh", [who]) => Bound::Refresh(about(who).await?),
+        ("call-settled", [who]) => Bound::CallSettled(about(who).await?),
         ("settle", [who, "not-made"]) => Bound::Settle(about(who).await?, None, by),
         ("settle", [who, "made"]) => Bound::Settle(about(who).await?, Some(Made::As(about(who).await?)), by),
         ("settle", [who, "truly"]) => Bound::Settle(about(who).await?, Some(Made::Truly), by),
@@ -415,6 +436,14 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
         }
         Bound::Refresh(id) => {
             ask::refresh(work, actor, id).await?;
+        }
+        Bound::CallSettled(id) => {
+            let mut db = app.store.read().await.map_err(OpsError::from)?;
+            let found = put_back::open_of(&mut db, id).await.map_err(OpsError::from)?;
+            drop(db);
+            for object in found {
+                safe_mode::settle_found(app, actor, &object, "none of ours").await?;
+            }
         }
         Bound::Settle(id, finding, by) => {
             let finding = match finding {
