@@ -109,6 +109,7 @@ async fn stripe_answers_as_documented() {
         ("POST", "/v1/accounts/{account}/external_accounts/{id}"),
         ("POST", "/v1/accounts/{account}/login_links"),
         ("POST", "/v1/accounts/{account}/reject"),
+        ("POST", "/v1/payouts/{payout}/reverse"),
         ("POST", "/v1/transfers/{transfer}/reversals/{id}"),
     ];
     assert_eq!(unchecked(&official), left_out, "what the play leaves out is written down here");
