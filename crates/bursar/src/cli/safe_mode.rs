@@ -110,7 +110,13 @@ fn row(of: &Listed) -> serde_json::Value {
         "destination": found.destination, "amount": found.amount.to_string(),
         "made_at": found.made_at.map(clock::rfc3339), "found_at": clock::rfc3339(of.found_at),
         "settled_at": settled.map(|(at, ..)| clock::rfc3339(*at)), "settled_by": settled.map(|(_, by, _)| by),
-        "note": settled.map(|(.., note)| note) })
+        "note": settled.map(|(.., note)| note),
+        "settle_with": of.payment.map(|number| format!("PT-{number:06}")) })
+}
+
+/// What names a payment of this database is settled there.
+fn with_payment(number: i64) -> String {
+    format!(": settle it on PT-{number:06}, by hand, as made under this id")
 }
 
 fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
@@ -144,12 +150,13 @@ fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
         let name = names.get(&of.destination).filter(|name| !name.is_empty());
         let name = name.map(|name| format!("{name}, ")).unwrap_or_default();
         output::say(&format!(
-            "         {} {}: {} to {name}{} ({})",
+            "         {} {}: {} to {name}{} ({}){}",
             of.vendor.label(),
             of.object_id,
             of.amount,
             of.destination,
-            of.our_id
+            of.our_id,
+            one.payment.map(with_payment).unwrap_or_default()
         ));
     }
 }

@@ -52,6 +52,9 @@ pub enum Finding {
         of: Vec<AttemptId>,
         /// Since when the vendor contradicted the books when it was asked; what it says since was not looked at.
         contradicted_at: Option<i64>,
+        /// What was found of it after the database was put back and nothing proves to be ours. What is found since was not
+        /// looked at.
+        found: Vec<String>,
     },
 }
 
@@ -93,10 +96,7 @@ pub async fn settle_by_hand(
         let transaction = held_together(tx, id).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
         let waiting = meant(&attempts, finding);
-        let found = match finding {
-            Finding::Made { vendor_id, .. } => put_back::was_found(tx, id, vendor_id).await?,
-            Finding::NotMade { .. } => put_back::any_found(tx, Some(id)).await?,
-        };
+        let found = found_of(tx, id, finding).await?;
         let in_doubt = found || transaction.contradicted_at.is_some() || denied(&attempts, finding);
         if waiting.is_none() && !in_doubt {
             let why = transaction.closed_as().unwrap_or(NotNow::NothingInDoubt);
@@ -127,7 +127,7 @@ pub async fn settle_by_hand(
         look_at_the_batch(tx, app, &attempts, finding).await?;
         let settled = match finding {
             Finding::Made { vendor_id, .. } => vec![vendor_id.clone()],
-            Finding::NotMade { .. } => put_back::open_of(tx, id).await?,
+            Finding::NotMade { found, .. } => found.clone(),
         };
         for object in settled {
             put_back::settle_found(tx, &object, &actor.name, how, app.clock.now()).await?;
@@ -147,6 +147,20 @@ pub async fn settle_by_hand(
     app.nudge.settle.ring();
     app.nudge.tell_watchers();
     Ok(after)
+}
+
+/// Whether a finding is about something that was found after the database was put back.
+async fn found_of(tx: &mut Tx, id: TransactionId, finding: &Finding) -> Result<bool> {
+    match finding {
+        Finding::Made { vendor_id, .. } => Ok(put_back::was_found(tx, id, vendor_id).await?),
+        Finding::NotMade { found, .. } => {
+            let open = put_back::open_of(tx, id).await?;
+            if open.iter().any(|one| !found.contains(one)) {
+                return Err(not_now(NotNow::NotLookedAt));
+            }
+            Ok(!open.is_empty())
+        }
+    }
 }
 
 /// Who has said it, and what their word rests on: the vendor's own object, a look through the vendor, or nothing but that.

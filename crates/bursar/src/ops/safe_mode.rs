@@ -360,60 +360,64 @@ fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
 fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
     let by_hand = |vendor| compared.contains(&vendor);
     let rows = [
-        (open.looking, by_hand(Vendor::Stripe), "requests to Stripe are being looked up."),
-        (open.queued, by_hand(Vendor::Stripe), "queued payments of Stripe are to be looked up."),
+        (
+            open.looking,
+            by_hand(Vendor::Stripe),
+            "1 request to Stripe is being looked up.",
+            "{} requests to Stripe are being looked up.",
+        ),
+        (
+            open.queued,
+            by_hand(Vendor::Stripe),
+            "1 queued payment of Stripe is to be looked up.",
+            "{} queued payments of Stripe are to be looked up.",
+        ),
         (
             open.unlooked,
             by_hand(Vendor::Stripe),
-            "payments of Stripe that failed or wait for a person are to be looked through: they may have been sent again since.",
+            "1 payment of Stripe that failed or waits for a person is to be looked through: it may have been sent again since.",
+            "{} payments of Stripe that failed or wait for a person are to be looked through: they may have been sent again since.",
         ),
         (
             open.named,
             by_hand(Vendor::PayPal),
-            "requests that a vendor has are being compared with what it has.",
+            "1 request that PayPal has is being compared with what it has.",
+            "{} requests that PayPal has are being compared with what it has.",
         ),
         (
             open.strangers,
             false,
-            "payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle each. Void its rewards after safe mode has ended, before you lift the hold.",
+            "1 payment that a vendor has went to a destination that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle it. Void its rewards after safe mode has ended, before you lift the hold.",
+            "{} payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle each. Void its rewards after safe mode has ended, before you lift the hold.",
         ),
     ];
-    let left = rows.into_iter().filter(|(count, by_hand, _)| *count > 0 && !by_hand);
-    left.map(|(count, _, what)| counted(count, what)).collect()
+    let left = rows.into_iter().filter(|(_, by_hand, ..)| !by_hand);
+    left.filter_map(|(count, _, one, many)| counted(count, one, many)).collect()
 }
 
-/// So many of what a sentence begins with; of one it is told as of one.
-fn counted(count: i64, what: &str) -> String {
-    if count != 1 {
-        return format!("{count} {what}");
+/// A sentence about so many; none about none.
+fn counted(count: i64, one: &str, many: &str) -> Option<String> {
+    match count {
+        ..=0 => None,
+        1 => Some(one.to_owned()),
+        2.. => Some(many.replacen("{}", &count.to_string(), 1)),
     }
-    let words = [
-        ("requests ", "request "),
-        ("payments ", "payment "),
-        (" are ", " is "),
-        (" wait ", " waits "),
-        (" that the vendors have ", " that a vendor has "),
-        ("they ended", "it ended"),
-        ("they may", "it may"),
-        ("that failed or wait for", "that failed or waits for"),
-        ("until each is settled", "until it is settled"),
-        ("settle each", "settle it"),
-        ("went to destinations", "went to a destination"),
-    ];
-    let told = words.into_iter().fold(what.to_owned(), |told, (many, one)| told.replacen(many, one, 1));
-    format!("1 {told}")
 }
 
 fn for_people(open: &Open) -> Vec<String> {
     let rows = [
-        (open.review, "payments wait for a person, who finds out at the vendor how they ended."),
+        (
+            open.review,
+            "1 payment waits for a person, who finds out at the vendor how it ended.",
+            "{} payments wait for a person, who finds out at the vendor how they ended.",
+        ),
         (
             open.found,
-            "payments that the vendors have are not known here. Whoever was paid is on hold until each is settled.",
+            "1 payment that a vendor has is not known here as it is there. Whoever it paid, or the payment that it names, is on hold until it is settled.",
+            "{} payments that the vendors have are not known here as they are there. Whoever they paid, or the payments that they name, are on hold until each is settled.",
         ),
     ];
-    let left = rows.into_iter().filter(|(count, _)| *count > 0);
-    left.map(|(count, what)| counted(count, what)).collect()
+    rows.into_iter().filter_map(|(count, one, many)| counted(count, one, many)).collect()
 }
 
 /// An administrator switches it off, when everything that was not over is looked up. `compared` are the vendors for which

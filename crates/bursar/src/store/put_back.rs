@@ -24,6 +24,9 @@ const BEGAN: &str = "put_back_at";
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
                           ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
+/// That a payment is the one that a found object names, and may be sent once more, or its rewards be freed.
+const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL \
+                          AND t.state NOT IN ('success', 'processing', 'on_hold', 'unclaimed', 'in_transit')";
 /// What makes a request doubtful: it may have been sent, carried out and ended since. Nobody who holds it records it any more.
 const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
                      first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
@@ -132,9 +135,8 @@ pub async fn doubt(tx: &mut Tx, submissions: &[String], now: i64) -> Result<u64>
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn renew(tx: &mut Tx, submissions: &[String]) -> Result<()> {
+pub async fn renew(tx: &mut Tx, submissions: &[String], epoch: i64) -> Result<()> {
     let sql = "UPDATE submission SET epoch = $1 WHERE id IN ({ids})";
-    let epoch = counted(tx, EPOCH).await?;
     tx.among(sql, &[epoch.into()], submissions.iter().cloned()).await?;
     Ok(())
 }
@@ -425,11 +427,12 @@ pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
-    let sql = "SELECT t.number FROM found_payment x JOIN payout_transaction t ON t.id = x.our_id \
-               WHERE x.object_id = $1 AND x.settled_at IS NULL AND t.released_at IS NULL AND t.outside_at IS NULL \
-               AND t.state NOT IN ('success', 'processing', 'on_hold', 'unclaimed', 'in_transit')";
-    let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let sql = format!(
+        "SELECT t.number FROM found_payment x JOIN payout_transaction t ON {NAMED_OPEN} \
+         WHERE x.object_id = $1 AND x.settled_at IS NULL"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(object.to_owned());
+    Ok(db.optional(query).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Whether an object of a vendor was found as one of this payment's, settled or not.
@@ -451,6 +454,8 @@ pub struct Listed {
     pub found_at: i64,
     /// When, by whom and with which words it was settled.
     pub settled: Option<(i64, String, String)>,
+    /// The number of the payment here that it is settled with.
+    pub payment: Option<i64>,
 }
 
 /// What was found, what is open first, at most so many.
@@ -458,9 +463,12 @@ pub struct Listed {
 /// # Errors
 /// When the database does not answer.
 pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
-    let sql = "SELECT vendor, object_id, our_id, destination, amount_minor, currency, made_at, found_at, settled_at, \
-               settled_by, note FROM found_payment \
-               ORDER BY CASE WHEN settled_at IS NULL THEN 0 ELSE 1 END, found_at, object_id LIMIT $1";
+    let sql = format!(
+        "SELECT x.vendor, x.object_id, x.our_id, x.destination, x.amount_minor, x.currency, x.made_at, x.found_at, \
+         x.settled_at, x.settled_by, x.note, t.number FROM found_payment x \
+         LEFT JOIN payout_transaction t ON x.settled_at IS NULL AND {NAMED_OPEN} \
+         ORDER BY CASE WHEN x.settled_at IS NULL THEN 0 ELSE 1 END, x.found_at, x.object_id LIMIT $1"
+    );
     let read = |row: &AnyRow| {
         let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
@@ -475,9 +483,9 @@ pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
             made_at: row.try_get(6)?,
         };
         let settled = settled.map(|at| (at, by.unwrap_or_default(), note.unwrap_or_default()));
-        Ok(Listed { found, found_at: row.try_get(7)?, settled })
+        Ok(Listed { found, found_at: row.try_get(7)?, settled, payment: row.try_get(11)? })
     };
-    db.all(sqlx::query(sql).bind(limit)).await?.iter().map(read).collect()
+    db.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit)).await?.iter().map(read).collect()
 }
 
 /// Somebody has settled a found payment; answers 0 when there is no such one, or it was settled before.

@@ -330,7 +330,7 @@ fn gate(
         return BeforeSend::Open;
     }
     let reversed = attempt.leg == Leg::Payout && made.is_some_and(|transfer| transfer.part_minor > 0);
-    if reversed && !payout::planted::on("payout_after_reversal") {
+    if reversed {
         return BeforeSend::Stop(Code::TransferReversed);
     }
     let codes = gates.before_send(transaction, now);

@@ -10,7 +10,7 @@ use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::aside::{self, Was};
-use super::{Done, Work, send};
+use super::{Done, Work, search, send};
 use crate::ops::Result;
 use crate::ops::record::contradiction::made_twice;
 use crate::ops::record::{self, Heard};
@@ -323,9 +323,7 @@ fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
     let of = attempt.transaction.to_string();
     let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
     let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
-    said.is_some_and(|fact| {
-        matches!(fact, Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_))
-    })
+    said.as_ref().is_some_and(search::is_out)
 }
 
 /// What PayPal took for itself, also for what had ended here: nobody asks about that any more.

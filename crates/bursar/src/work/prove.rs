@@ -334,32 +334,27 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
         Ok(batch) => batch.sender_batch_id,
         Err(error) => return Ok(Err(error)),
     };
+    let carried = |one: &Attempt| {
+        let carrier = case.carrier(one);
+        carrier.is_some_and(|it| it.vendor_id.as_ref() == Some(&batch_id) || Some(&it.key) == key.as_ref())
+    };
     let about = |one: &&&Attempt| {
-        one.leg == Leg::Item
-            && (lost
-                || one.vendor_id.as_ref() == Some(&item.payout_item_id)
-                || case.carrier(one).is_some_and(|carrier| {
-                    carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
-                }))
+        let its = lost || one.vendor_id.as_ref() == Some(&item.payout_item_id) || carried(one);
+        one.leg == Leg::Item && its
     };
     let open = case.may_be_made();
     let attempt = open.iter().filter(|one| is_other(one, &item.payout_item_id)).find(about);
     let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
     let Some(attempt) = attempt else { return Ok(Ok(None)) };
-    let carried = case.carrier(attempt).is_some_and(|carrier| {
-        carrier.vendor_id.as_ref() == Some(&batch_id) || Some(&carrier.key) == key.as_ref()
-    });
-    let lost = match key.filter(|key| !carried && key.starts_with("pb:")) {
-        Some(key) => Some(Box::new(lost_request(work, of, &key)?)),
+    let lost = match key.as_ref().filter(|key| !carried(attempt) && key.starts_with("pb:")) {
+        Some(key) => Some(Box::new(lost_request(work, of, key)?)),
         None => None,
     };
-    let found = made(attempt, said, &item.payout_item_id, &batch_id);
-    Ok(Ok(found.map(|mut found| {
-        if let Finding::Made { lost: of_it, .. } = &mut found {
-            *of_it = lost;
-        }
-        found
-    })))
+    let mut found = made(attempt, said, &item.payout_item_id, &batch_id);
+    if let Some(Finding::Made { lost: of_it, .. }) = &mut found {
+        *of_it = lost;
+    }
+    Ok(Ok(found))
 }
 
 /// The request of a lost database that an item came of, as far as this payment goes. It is never sent.
@@ -446,8 +441,9 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    let found = if case.found { of_what_was_found(work, &case).await? } else { Looked::Through };
-    let mut worth = found;
+    // What people say of what was found counts for two of them, where nothing proves that it is ours.
+    let found = if case.found { of_what_was_found(work, &case).await? } else { Vec::new() };
+    let mut worth = if found.is_empty() { Looked::Through } else { Looked::NotThrough };
     for attempt in case.open() {
         // What has no request was never sent, and calling back moves no money whatever becomes of it.
         let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };
@@ -484,7 +480,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
         Err(error) => return Err(unreachable(&error)),
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
-    Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at })
+    Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at, found })
 }
 
 /// Looks once more for what people have called not made, before its rewards are freed or paid again: the vendor may show it by

@@ -10,8 +10,9 @@ use std::collections::HashSet;
 
 use futures::StreamExt as _;
 use payout::ids::TransactionId;
+use payout::law;
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg, State};
+use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::stripe::payout as bank;
 
@@ -77,7 +78,7 @@ pub(super) async fn first(
 ) -> Result<(Vec<Transaction>, Vec<TransactionId>)> {
     let (mut may, mut waits) = (Vec::new(), Vec::new());
     for one in of {
-        let looks = unlooked.contains(&one.id) && frees_when_reversed(one.state);
+        let looks = unlooked.contains(&one.id) && frees_when_reversed(&one);
         if looks && before(work, one.id).await? != Looked::Through {
             waits.push(one.id);
         } else {
@@ -87,33 +88,10 @@ pub(super) async fn first(
     Ok((may, waits))
 }
 
-/// Whether a transfer that has come back ends a payment and frees its rewards.
-fn frees_when_reversed(state: State) -> bool {
-    match state {
-        State::Transferred
-        | State::PayoutFailed
-        | State::PayoutCanceled
-        | State::Recalling
-        | State::WrittenOff => true,
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::InTransit
-        | State::Success
-        | State::Failed
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => false,
-    }
+/// Whether a transfer that has come back ends a payment and frees its rewards, also one that two people have given up.
+fn frees_when_reversed(of: &Transaction) -> bool {
+    let step = law::on(of.state, AttemptState::Succeeded, &of.terms, &Fact::TransferReversed);
+    step.state == State::Recalled || of.state == State::WrittenOff
 }
 
 /// Looks one payment through and records what was found. What has not gone through is due again later.

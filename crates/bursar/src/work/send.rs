@@ -2,7 +2,7 @@
 //! about to be sent, sends the exact bytes with no database transaction open, and records the verdict under the lease's
 //! fence. Not here: what a closed gate leads to (`last_gates`) and what an answer means (`verdict`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
@@ -402,10 +402,13 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
-        let epoch = put_back::progress(tx).await?.epoch;
-        put_back::looked_for(tx, &clean_of(answered, &attempts), epoch).await?;
         let clean = answered.iter().filter(|one| one.judged.clean && held.contains(&one.submission.id));
-        put_back::renew(tx, &clean.map(|one| one.submission.id.clone()).collect::<Vec<_>>()).await?;
+        let clean: Vec<String> = clean.map(|one| one.submission.id.clone()).collect();
+        if !clean.is_empty() {
+            let epoch = put_back::progress(tx).await?.epoch;
+            put_back::looked_for(tx, &clean_of(&clean, &attempts), epoch).await?;
+            put_back::renew(tx, &clean, epoch).await?;
+        }
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
         let recorded = record::record(tx, app, "dispatch", &heard).await?;
         transactions::ask_now(tx, &to_ask, now).await?;
@@ -432,12 +435,9 @@ fn unheld(answered: &[Answered], held: &[String]) -> Vec<(String, String)> {
 
 /// The payments that the vendor was looked through for, after the database was put back, and shows nothing of. That it shows
 /// no reversal says nothing of a bank payout.
-fn clean_of(answered: &[Answered], attempts: &[Attempt]) -> Vec<TransactionId> {
-    let clean = answered.iter().filter(|one| one.judged.clean).map(|one| one.submission.id.as_str());
-    let clean: HashSet<&str> = clean.collect();
+fn clean_of(clean: &[String], attempts: &[Attempt]) -> Vec<TransactionId> {
     let pays = |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Payout);
-    let carried =
-        attempts.iter().filter(|one| one.submission.as_deref().is_some_and(|id| clean.contains(id)));
+    let carried = attempts.iter().filter(|one| one.submission.as_ref().is_some_and(|id| clean.contains(id)));
     carried.filter(pays).map(|one| one.transaction).collect()
 }
 

@@ -13,7 +13,6 @@ use super::bank_payouts::Payouts;
 use super::prove::{self, Case};
 use super::{Work, beside, search, send, settle};
 use crate::ops::Result;
-use crate::ops::by_hand::Looked;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
@@ -150,10 +149,7 @@ fn has_in(
     };
     match paypal_batch::fact_in(batch, item) {
         Some(_) if !about_ours(item) => Ok(Has::NotSaid),
-        Some(fact) => Ok(Has::any(matches!(
-            fact,
-            Fact::ItemPending | Fact::ItemPaid | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)
-        ))),
+        Some(fact) => Ok(Has::any(search::is_out(&fact))),
         None => not_said(),
     }
 }
@@ -171,14 +167,15 @@ pub(super) fn not_connected() -> ReadError {
 /// What was found of a payment after the database was put back is asked about first: what of it is out settles the payment as
 /// made. What has moved no money, or has come back, is settled by that. A bank payout that carries our mark, and that no
 /// event names by our key, may be the payee's own: what that is takes two people.
-pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<Looked> {
+/// Answers what that is.
+pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<Vec<String>> {
     let id = case.transaction.id;
-    let (mut looked, mut over) = (Looked::Through, Vec::new());
+    let (mut unproven, mut over) = (Vec::new(), Vec::new());
     for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
         match found_now(work, case, &object).await?.map_err(|error| prove::unreachable(&error))? {
             Has::It => return Err(prove::has_it()),
             Has::Nothing => over.push(object),
-            Has::NotSaid => looked = Looked::NotThrough,
+            Has::NotSaid => unproven.push(object),
         }
     }
     let app = &work.app;
@@ -189,7 +186,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<Looked
         }
         Ok(())
     })?;
-    Ok(looked)
+    Ok(unproven)
 }
 
 /// What the vendor says now of an object that was found.
@@ -197,12 +194,18 @@ async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
     let of = &case.transaction;
     if of.terms.vendor == Vendor::PayPal {
         let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+        if !paypal.may_have(of.vendor_account.as_deref()) {
+            return Ok(Err(of_another_account()));
+        }
         let item = paypal.client.item(object).await;
         // By a word that nobody knows it may be out.
         return Ok(item
             .map(|item| Has::any(paypal_batch::item_fact(&item).is_none_or(|fact| search::is_out(&fact)))));
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
     if object.starts_with("tr_") {
         let transfer = stripe.client.transfer(object).await;
         return Ok(transfer.map(|one| Has::any(one.amount_reversed_units < one.amount_units)));

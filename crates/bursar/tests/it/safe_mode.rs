@@ -70,7 +70,12 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
     let void = Verdict::Void { reason: "entered twice".to_owned(), shown: false };
     let none = Which::Ids(Vec::new());
     let (reference, paid_on) = (String::new(), String::new());
-    let not_made = Finding::NotMade { looked: Looked::Through, of: Vec::new(), contradicted_at: None };
+    let not_made = Finding::NotMade {
+        looked: Looked::Through,
+        of: Vec::new(),
+        contradicted_at: None,
+        found: Vec::new(),
+    };
     let lost = ParkedFinding { how: Parked::GivenUp, reference, paid_on, note: "asked".to_owned() };
     vec![
         ("batches::remove", batches::remove(app, actor, draft, &[], None).await.map(drop)),

@@ -8,13 +8,16 @@ use payout::reconciliation::Aspect;
 
 use crate::clock;
 use crate::ops::payees;
+use crate::store::put_back::{self, Listed};
 use crate::store::reconciliation::Case;
-use crate::store::reconciliation::fitting::{self, CalledNotMade, FoundThere, Known};
+use crate::store::reconciliation::fitting::{self, CalledNotMade, Known};
 use crate::store::{self, Db};
 
 const DAY_US: i64 = 86_400_000_000;
 /// What is told on another day than it was made on: a vendor's report may be of the day before or after.
 const APART_US: i64 = 2 * DAY_US;
+/// So many of what was found after a restore are held against what left.
+const MOST_FOUND: i64 = 10_000;
 
 /// Adds to each case what is known of it.
 ///
@@ -32,7 +35,7 @@ pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
     let (Some(first), Some(last)) = (days.iter().min().copied(), days.iter().max().copied()) else {
         return Ok(());
     };
-    let found = fitting::found_there(db).await?;
+    let found = put_back::list_found(db, MOST_FOUND).await?;
     let called = fitting::called_not_made(db, (first - APART_US, last + APART_US)).await?;
     for case in cases.iter_mut().filter(asked) {
         case.known = match found.iter().find(|one| is_it(one, case)) {
@@ -45,7 +48,8 @@ pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
 
 /// Whether it is the movement of a found payment: by its own id, or where PayPal's report has another id than the item, by
 /// amount and day.
-fn is_it(one: &FoundThere, case: &Case) -> bool {
+fn is_it(one: &Listed, case: &Case) -> bool {
+    let one = &one.found;
     let same = one.vendor == case.of.vendor
         && one.amount.currency == case.moved.currency
         && one.amount.minor == -case.moved.minor;
@@ -57,7 +61,8 @@ fn near(case: &Case, at: i64) -> bool {
     clock::start_of_date(&case.day).is_some_and(|day| at >= day - DAY_US && at < day + APART_US)
 }
 
-async fn of_found(db: &mut Db, one: &FoundThere, case: &Case) -> store::Result<Known> {
+async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Known> {
+    let (one, open) = (&listed.found, listed.settled.is_none());
     let payees = payees::called_at(db, one.vendor, &one.destination).await?;
     let names: Vec<&str> = payees.iter().map(|(_, name)| name.as_str()).collect();
     let whom = match names.is_empty() {
@@ -72,7 +77,7 @@ async fn of_found(db: &mut Db, one: &FoundThere, case: &Case) -> store::Result<K
         "{what}, made to {whom} after what is in this database, which was put back from a backup. The page Safe mode lists it, \
          and the books do not count it."
     );
-    let (remedy, label) = match one.open {
+    let (remedy, label) = match open {
         true => (
             "Settle it there, as that page says. Do not have it sent back: the payee was owed it.",
             "Made after the backup",
@@ -87,7 +92,7 @@ async fn of_found(db: &mut Db, one: &FoundThere, case: &Case) -> store::Result<K
         let kind = if matches!(payee, Payee::Account(_)) { "accounts" } else { "partners" };
         (format!("/{kind}/{payee}"), name)
     }));
-    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: one.open, pages })
+    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: open, pages })
 }
 
 fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {

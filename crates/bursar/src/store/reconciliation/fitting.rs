@@ -1,6 +1,5 @@
-//! What is known here of money that left for no payment of this database: payments that the vendors were found to have after a
-//! restore, and payments that people have called not made. What is deliberately not here: what is made of it
-//! (`ops::reconciliation`).
+//! What is known here of money that left for no payment of this database: payments that people have called not made. What is
+//! deliberately not here: what is made of it (`ops::reconciliation`).
 
 use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
@@ -21,45 +20,6 @@ pub struct Known {
     pub alarms: bool,
     /// Where: an address of ours, and its words.
     pub pages: Vec<(String, String)>,
-}
-
-/// A payment that a vendor was found to have and that this database does not know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FoundThere {
-    /// Whose.
-    pub vendor: Vendor,
-    /// The vendor's id of it.
-    pub object_id: String,
-    /// To whom: the Stripe account or the PayPal address.
-    pub destination: String,
-    /// How much.
-    pub amount: Money,
-    /// When it was made, where the vendor says so.
-    pub made_at: Option<i64>,
-    /// Nobody has settled it yet.
-    pub open: bool,
-}
-
-/// All of them, oldest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn found_there(db: &mut Db) -> Result<Vec<FoundThere>> {
-    let sql = "SELECT vendor, object_id, destination, amount_minor, currency, made_at, settled_at FROM found_payment \
-               ORDER BY found_at, object_id";
-    let read = |row: &AnyRow| {
-        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(4)?);
-        let currency = word(Currency::parse(&code).ok(), &code)?;
-        Ok(FoundThere {
-            vendor: word(Vendor::parse(&vendor), &vendor)?,
-            object_id: row.try_get(1)?,
-            destination: row.try_get(2)?,
-            amount: Money::new(row.try_get(3)?, currency),
-            made_at: row.try_get(5)?,
-            open: row.try_get::<Option<i64>, _>(6)?.is_none(),
-        })
-    };
-    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
 /// A payment of which people have called an attempt not made that moves our balance.

@@ -47,6 +47,8 @@ struct Row {
     amount: String,
     made: Option<When>,
     settled: Option<(When, String, String)>,
+    /// The payment here that it is settled with.
+    payment: Option<String>,
 }
 
 impl Row {
@@ -60,6 +62,7 @@ impl Row {
             amount: one.found.amount.to_string(),
             made: when(one.found.made_at),
             settled: one.settled.map(|(at, by, note)| (When(at), by, note)),
+            payment: one.payment.map(|number| format!("PT-{number:06}")),
         }
     }
 }

@@ -3,9 +3,11 @@
 use bursar::ops::OpsError;
 use bursar::ops::by_hand::{self, Finding};
 use bursar::ops::people::{self, NewKey};
+use bursar::store::put_back::{self, Found};
 use bursar::store::transactions;
 use bursar::work::ask;
 use payout::access::Role;
+use payout::money::Vendor;
 use serde_json::{Value, json};
 
 use crate::scenarios::Stage;
@@ -128,6 +130,50 @@ async fn what_our_people_noted_is_not_told_to_partners() {
     stage.close(Ok(())).await;
 }
 
+/// What a search finds of a payment after the look was not looked at: neither is the payment called not made, nor is what was
+/// found settled with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_found_since_is_not_settled_by_the_look() {
+    let stage = staged(
+        "api_found_since",
+        "partner ana paypal ana@example.com
+        reward R1 ana 20.00 approved
+        batch B1 R1
+        vendor paypal webhook lost times 500
+        pay B1
+        vendor paypal answer lost
+        tick dispatch
+        hold ana on
+        later 1 minute
+        tick dispatch
+        expect ana pending_processing needs_review",
+    )
+    .await;
+    let number = stage.number("ana").await.unwrap();
+    let (work, app) = (stage.world.works[0].clone(), stage.world.app.clone());
+    let found = transactions::find(&mut app.store.read().await.unwrap(), &number).await.unwrap();
+    let looked = ask::not_made(&work, found.id).await.unwrap();
+    let object = Found {
+        vendor: Vendor::PayPal,
+        object_id: "ITEM".to_owned(),
+        our_id: found.id.to_string(),
+        destination: "ana@example.com".to_owned(),
+        amount: found.terms.net,
+        made_at: None,
+    };
+    let mut tx = app.store.begin().await.unwrap();
+    tx.named(bursar::this_function!());
+    put_back::note_found(&mut tx, &[object], app.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    for who in [&stage.world.actor, &stage.world.other] {
+        let late = by_hand::settle_by_hand(&app, who, found.id, &looked, "PayPal has none", None).await;
+        assert_eq!(code(late.map(drop)), "changed_meanwhile");
+    }
+    let open = put_back::open_of(&mut app.store.read().await.unwrap(), found.id).await.unwrap();
+    assert_eq!(open, ["ITEM"]);
+    stage.close(Ok(())).await;
+}
+
 /// Between the look at the vendor and its recording, somebody else may settle the payment and try it again, or the vendor may
 /// say something new: what was not looked at is not called not made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +224,7 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
         stage.one(line).await.unwrap();
     }
     let Finding::NotMade { looked, of, .. } = looked else { panic!("the look found something") };
-    let before = Finding::NotMade { looked, of, contradicted_at: None };
+    let before = Finding::NotMade { looked, of, contradicted_at: None, found: Vec::new() };
     let late = by_hand::settle_by_hand(&work.app, &other, id, &before, "PayPal has none", None).await;
     assert_eq!(code(late.map(drop)), "changed_meanwhile");
     stage.one("settle ana made").await.unwrap();
