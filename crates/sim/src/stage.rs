@@ -137,6 +137,8 @@ mod reconciling;
 mod together;
 mod vendor;
 
+pub use found::say_of_found;
+
 use std::collections::BTreeMap;
 
 use crate::invariants;

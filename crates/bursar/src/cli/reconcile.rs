@@ -49,16 +49,41 @@ pub(super) async fn run(options: Options) -> Outcome {
     let mut db = app.store.read().await?;
     let days = verbs::list(&mut db, &filter, None, MOST).await.map_err(words)?;
     let pulls = kept::pulls(&mut db).await?;
+    let (open, oldest) = kept::tasks(&mut db).await?;
     drop(db);
     app.store.close().await;
+    let printed = days.iter().flat_map(|day| &day.cases).filter(|case| case.is_task()).count();
+    let earlier = Earlier { count: open - i64::try_from(printed).unwrap_or(open), oldest };
     match options.json {
         true => output::json(&serde_json::json!({
             "data": days.iter().map(DayJson::from).collect::<Vec<_>>(),
             "failed": pulls.iter().filter_map(failed).collect::<Vec<_>>(),
+            "open_of_other_days": earlier.count,
         })),
         false => print(&days),
     }
-    judge(&days, &pulls)
+    judge(&days, &pulls, &earlier)
+}
+
+/// What waits for a person on days that are not printed.
+struct Earlier {
+    count: i64,
+    /// The oldest day of anything that waits for one.
+    oldest: Option<String>,
+}
+
+impl Earlier {
+    /// A sentence about it; none about nothing.
+    fn told(&self) -> Option<String> {
+        let oldest = self.oldest.as_deref().unwrap_or_default();
+        match self.count {
+            ..=0 => None,
+            1 => Some(format!("1 difference of a day that is not printed is open, of {oldest}")),
+            many => Some(format!(
+                "{many} differences of days that are not printed are open, the oldest of {oldest}"
+            )),
+        }
+    }
 }
 
 /// Prints every day there is.
@@ -86,7 +111,7 @@ fn print(days: &[DayView]) {
     };
     let head = ["Day", "Vendor", "Currency", "Opening", "Movements", "Closing", "Difference", "Status"];
     output::table(&head, &days.iter().map(row).collect::<Vec<_>>());
-    for case in days.iter().flat_map(|day| &day.cases).filter(|case| case.is_task()) {
+    for case in days.iter().flat_map(|day| &day.cases).filter(|case| case.wants_somebody()) {
         tell(case);
     }
 }
@@ -94,9 +119,9 @@ fn print(days: &[DayView]) {
 fn tell(case: &Case) {
     let vendor = case.of.vendor.label();
     output::say("");
-    output::say(&format!("{}  {}  [{}]", case.day, case.message(), case.standing.as_str()));
+    output::say(&format!("{}  {}: {}  [{}]", case.day, case.label(), case.message(), case.standing.as_str()));
     output::say(&format!("    {}: {vendor} {}, the books {}", case.subject, case.moved, case.posted));
-    output::say(&format!("    {}", case.standing.remedy(vendor)));
+    output::say(&format!("    {}", case.remedy()));
 }
 
 /// What could not be read of an account, in words.
@@ -106,21 +131,21 @@ fn failed(pull: &Pull) -> Option<String> {
     Some(format!("{vendor} ({}) could not be read on {}: {why}", pull.of.name, clock::told(*at)))
 }
 
-/// An error where a day does not tie, or where that is not known because a vendor could not be read.
-fn judge(days: &[DayView], pulls: &[Pull]) -> Outcome {
+/// An error where a day does not tie, printed or not, or where that is not known because a vendor could not be read.
+fn judge(days: &[DayView], pulls: &[Pull], earlier: &Earlier) -> Outcome {
     let off = days.iter().filter(|day| day.standing() == DayStanding::DoesNotTie).count();
-    let unread: Vec<String> = pulls.iter().filter_map(failed).collect();
-    match (off, unread.is_empty()) {
-        (0, true) => Ok(()),
-        (0, false) => Err(Failure(format!(
-            "{}. Nothing was changed; what it moved is not known here.",
-            unread.join(". ")
-        ))),
-        (off, _) => Err(Failure(format!(
-            "{off} of {} days do not tie. The page Reconciliation says what each difference is and takes an explanation.",
-            days.len()
-        ))),
+    let off = (off > 0).then(|| format!("{off} of {} days do not tie", days.len()));
+    let mut told: Vec<String> = off.into_iter().chain(earlier.told()).collect();
+    if !told.is_empty() {
+        let sentence = "The page Reconciliation says what each difference is and takes an explanation";
+        told.push(sentence.to_owned());
     }
+    let unread: Vec<String> = pulls.iter().filter_map(failed).collect();
+    if !unread.is_empty() {
+        told.extend(unread);
+        told.push("Nothing was changed; what it moved is not known here".to_owned());
+    }
+    if told.is_empty() { Ok(()) } else { Err(Failure(format!("{}.", told.join(". ")))) }
 }
 
 #[cfg(test)]

@@ -1,17 +1,12 @@
 //! `safe-mode`: how it stands, switching it on and off, and settling what was found. It works while the server runs.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, Subcommand};
 use payout::money::Vendor;
 
 use super::{Outcome, open, operator, output, unknown, words};
 use crate::clock;
 use crate::config::Config;
-use crate::ops::checks::SETTLE_FOUND;
-use crate::ops::payees;
-use crate::ops::safe_mode::{self, Report};
-use crate::store::put_back::{self, Listed};
+use crate::ops::safe_mode::{self, Report, STEPS, Said, Shown};
 
 /// So many found payments are listed.
 const MOST_FOUND: i64 = 1_000;
@@ -51,6 +46,10 @@ enum Order {
         /// What was done, such as which rewards were voided
         #[arg(long)]
         note: String,
+        /// I have looked at the rewards that can be paid as soon as it is settled, and it paid none of them, or its money
+        /// came back: the word that `bursar safe-mode` prints below them
+        #[arg(long, value_name = "WORD")]
+        none_of: Option<String>,
     },
 }
 
@@ -64,7 +63,7 @@ fn vendor(text: &str) -> Result<Vendor, String> {
 
 pub(super) async fn run(options: Options) -> Outcome {
     let app = open(options.config).await?;
-    let mut compared = Vec::new();
+    let (mut compared, mut done) = (Vec::new(), None);
     match options.command {
         None => {}
         Some(Order::On { put_back_from, note }) => {
@@ -74,44 +73,47 @@ pub(super) async fn run(options: Options) -> Outcome {
             safe_mode::leave(&app, &operator(), &compared_by_hand).await.map_err(words)?;
             compared = compared_by_hand;
         }
-        Some(Order::Settle { object, note }) => {
+        Some(Order::Settle { object, note, none_of }) => {
             let none = format!(
                 "No payment that was found at a vendor has the id {object:?}. `bursar safe-mode` lists them."
             );
-            let settled = safe_mode::settle_found(&app, &operator(), &object, &note).await;
-            settled.map_err(|error| unknown(error, &none))?;
+            let said = Said { note: &note, none_of: none_of.as_deref() };
+            let settled = safe_mode::settle_found(&app, &operator(), &object, said).await;
+            done = Some(settled.map_err(|error| unknown(error, &none))?);
         }
     }
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &compared).await?;
-    let found = put_back::list_found(&mut db, MOST_FOUND).await?;
-    let mut names = BTreeMap::new();
-    for one in &found {
-        let (vendor, address) = (one.found.vendor, one.found.destination.clone());
-        let called = payees::called_at(&mut db, vendor, &address).await?;
-        names.insert(address, called.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", "));
-    }
+    let found = safe_mode::list(&mut db, MOST_FOUND).await?;
     drop(db);
     app.store.close().await;
     if options.json {
         let rows: Vec<serde_json::Value> = found.iter().map(row).collect();
-        output::json(&serde_json::json!({ "on": report.state.is_some(), "state": report.state,
+        output::json(&serde_json::json!({ "on": report.state.is_some(), "state": report.state, "done": done,
             "keeps_on": report.keeps_on, "open": report.open, "found": rows }));
     } else {
-        tell(&report, &found, &names);
+        if let Some(done) = done {
+            output::say(&done);
+        }
+        tell(&report);
+        tell_found(&found);
     }
     Ok(())
 }
 
-fn row(of: &Listed) -> serde_json::Value {
-    let found = &of.found;
-    let settled = of.settled.as_ref();
+fn row(of: &Shown) -> serde_json::Value {
+    let (found, settled) = (&of.listed.found, of.listed.settled.as_ref());
+    let unpaid = of.unpaid.iter().map(|one| {
+        serde_json::json!({ "reward": one.label(), "value": one.value.to_string(), "status": one.status.as_str(),
+            "draft": one.draft, "payment": one.payment.map(|number| format!("PT-{number:06}")) })
+    });
     serde_json::json!({ "vendor": found.vendor.as_str(), "id": found.object_id, "our_id": found.our_id,
         "destination": found.destination, "amount": found.amount.to_string(),
-        "made_at": found.made_at.map(clock::rfc3339), "found_at": clock::rfc3339(of.found_at),
+        "made_at": found.made_at.map(clock::rfc3339), "found_at": clock::rfc3339(of.listed.found_at),
         "settled_at": settled.map(|(at, ..)| clock::rfc3339(*at)), "settled_by": settled.map(|(_, by, _)| by),
         "note": settled.map(|(.., note)| note),
-        "settle_with": of.payment.map(|number| format!("PT-{number:06}")) })
+        "settle_with": of.listed.payment.map(|number| format!("PT-{number:06}")),
+        "unpaid": unpaid.collect::<Vec<_>>(), "none_of": of.none_of() })
 }
 
 /// What names a payment of this database is settled there.
@@ -119,7 +121,7 @@ fn with_payment(number: i64) -> String {
     format!(": settle it on PT-{number:06}, by hand, as made under this id")
 }
 
-fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
+fn tell(report: &Report) {
     match &report.state {
         None => output::say("Safe mode is off."),
         Some(state) => {
@@ -142,13 +144,21 @@ fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
     for one in &report.open {
         output::say(&format!("  open   {one}"));
     }
-    if found.iter().any(|one| one.settled.is_none()) {
-        output::say(&format!("         {SETTLE_FOUND}"));
+}
+
+/// What was found and is open, with the steps that settle it.
+fn tell_found(found: &[Shown]) {
+    let open: Vec<&Shown> = found.iter().filter(|one| one.listed.settled.is_none()).collect();
+    if open.is_empty() {
+        return;
     }
-    for one in found.iter().filter(|one| one.settled.is_none()) {
-        let of = &one.found;
-        let name = names.get(&of.destination).filter(|name| !name.is_empty());
-        let name = name.map(|name| format!("{name}, ")).unwrap_or_default();
+    output::say("         Settle each in this order:");
+    for (place, step) in STEPS.iter().enumerate() {
+        output::say(&format!("         {}. {step}", place + 1));
+    }
+    for one in open {
+        let (of, names) = (&one.listed.found, one.names());
+        let name = if names.is_empty() { names } else { format!("{names}, ") };
         output::say(&format!(
             "         {} {}: {} to {name}{} ({}){}",
             of.vendor.label(),
@@ -156,7 +166,15 @@ fn tell(report: &Report, found: &[Listed], names: &BTreeMap<String, String>) {
             of.amount,
             of.destination,
             of.our_id,
-            one.payment.map(with_payment).unwrap_or_default()
+            one.listed.payment.map(with_payment).unwrap_or_default()
         ));
+        for reward in &one.unpaid {
+            output::say(&format!("           {} {} {}", reward.label(), reward.value, reward.says()));
+        }
+        if let Some(word) = one.none_of() {
+            output::say(&format!(
+                "           Void or reject whichever of these it paid. If it paid none of them, or its money came back: --none-of {word}"
+            ));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{backups, brake, nodes, safe_mode};
 use crate::clock;
 use crate::pulse::Age;
 use crate::store::transactions::{self, Filter};
-use crate::store::{self, Db, aside, contradictions, events, mails, put_back, vendors};
+use crate::store::{self, Db, aside, contradictions, events, mails, put_back, reconciliation, vendors};
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
@@ -18,9 +18,6 @@ const DAY_US: i64 = 24 * HOUR_US;
 const ASIDE_US: i64 = 2 * HOUR_US;
 /// So many are counted and no more.
 const MOST: i64 = 10_000;
-
-/// How a payment is settled that a vendor has and a database that was put back does not know of.
-pub const SETTLE_FOUND: &str = "In this order: end safe mode, while it is on; then bring in again what came in after the backup (imports, rewards entered by hand); then find the rewards that each payment paid and void them; settle it only when they are void. Settled before that, its rewards can be paid a second time.";
 
 fn count(number: i64, one: &str, more: &str) -> String {
     let word = if number == 1 { one } else { more };
@@ -147,6 +144,7 @@ pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Findin
     found.extend(safe(db).await?);
     found.extend(books(db).await?);
     found.extend(payments(db, known.now).await?);
+    found.extend(differences(db).await?);
     found.extend(connections(db, known.now).await?);
     found.extend(mail(db, known).await?);
     if known.file {
@@ -216,7 +214,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_unknown",
             format!("The vendors have {} that {} not known here, because the database was put back. Whoever was paid is on hold. Numbers of rewards, payouts and payments that were given out after the backup are given out again for others, so go by the vendors' ids.", count(unknown, "payment", "payments"), if unknown == 1 { "is" } else { "are" }),
-            format!("`bursar safe-mode` and the page Safe mode list them. {SETTLE_FOUND}"),
+            format!("`bursar safe-mode` and the page Safe mode list them. {}", safe_mode::steps()),
         ));
     }
     let aside = aside::since(db, now - ASIDE_US, MOST).await?.len();
@@ -245,6 +243,19 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         ));
     }
     Ok(found)
+}
+
+/// What the vendors say of our balance and the books do not, and nobody has explained.
+async fn differences(db: &mut Db) -> store::Result<Option<Finding>> {
+    let (open, oldest) = reconciliation::tasks(db).await?;
+    let Some(oldest) = oldest.filter(|_| open > 0) else { return Ok(None) };
+    let what = format!(
+        "{} between what the vendors say of your balance and the books {} for a person; the oldest is of {oldest}. Money may have moved that the books do not count.",
+        count(open, "difference", "differences"),
+        if open == 1 { "waits" } else { "wait" }
+    );
+    let remedy = "The page Reconciliation lists them: find out what each is, and write it down there.";
+    Ok(Some(Finding::new(Weight::Act, "differences_open", what, remedy)))
 }
 
 async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {

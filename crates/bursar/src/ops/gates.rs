@@ -44,6 +44,8 @@ pub(crate) struct Gates {
     contradicted: HashSet<TransactionId>,
     /// Payments that a vendor has something of which is not known here, since the database was put back.
     unknown: HashSet<TransactionId>,
+    /// Whom such a payment may have paid.
+    found: HashSet<Payee>,
     /// Nothing is sent until somebody has looked at the books.
     braked: bool,
 }
@@ -61,6 +63,7 @@ impl Gates {
             billed_this_month: HashSet::new(),
             contradicted: contradictions::payments(db).await?,
             unknown: put_back::found_of(db).await?,
+            found: put_back::held(db).await?,
             braked: brake::on(db).await?,
         })
     }
@@ -134,7 +137,10 @@ impl Gates {
         let blocker = |code| {
             let facts = self.payees.get(&payee);
             let note = facts.and_then(|facts| eligibility::note(code, facts, &self.settings, total, net));
-            Blocker::new(code, payee).noting(note.or_else(|| self.cooling_until(code, payee)))
+            self.held_by_found(
+                Blocker::new(code, payee).noting(note.or_else(|| self.cooling_until(code, payee))),
+                payee,
+            )
         };
         codes.into_iter().map(blocker).collect()
     }
@@ -186,6 +192,7 @@ impl Gates {
         let parked = matches!(transaction.state, State::PayoutFailed | State::PayoutCanceled);
         let blocker = |code| {
             let blocker = Blocker::new(code, terms.payee).noting(note(code));
+            let blocker = self.held_by_found(blocker, terms.payee);
             match (code, parked) {
                 // The money lies at Stripe already: another vendor is no way out of there.
                 (Code::CurrencyUnsupported, true) => blocker.acting(Who::Partner, ADD_BANK),
@@ -219,7 +226,16 @@ impl Gates {
             known.or_else(|| self.cooling_until(code, payee))
         };
         let codes = self.payee_codes(payee, now).into_iter();
-        codes.map(|code| Blocker::new(code, payee).noting(note(code))).collect()
+        let blocker = |code| self.held_by_found(Blocker::new(code, payee).noting(note(code)), payee);
+        codes.map(blocker).collect()
+    }
+
+    /// What a found payment holds is not taken off on the payee's page.
+    fn held_by_found(&self, blocker: Blocker, payee: Payee) -> Blocker {
+        match blocker.code == Code::PartnerOnHold && self.found.contains(&payee) {
+            true => blocker.acting(Who::Admin, SETTLE_FOUND),
+            false => blocker,
+        }
     }
 
     /// The payee's own gates, whatever the amount.
@@ -231,6 +247,7 @@ impl Gates {
     }
 }
 
+const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. Where the note says more, see to that as well.";
 const ADD_BANK: &str =
     "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
 

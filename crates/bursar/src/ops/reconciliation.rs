@@ -20,7 +20,7 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::reconciliation::days::{self, Filter, Key, Read};
 use crate::store::reconciliation::{self as kept, Account, Case, Explained, Held, NewMovement, Posted, Pull};
-use crate::store::{self, StoreError, Tx, audit, transactions};
+use crate::store::{self, StoreError, Tx, audit, put_back, transactions};
 use crate::transact;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -81,7 +81,10 @@ pub async fn find_owners(app: &App, of: &Account) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn note_references(app: &App, paid_as: &[(String, String)]) -> Result<()> {
-    transact!(app, |tx| { Ok(kept::note_references(tx, paid_as).await?) })
+    transact!(app, |tx| {
+        kept::note_references(tx, paid_as).await?;
+        Ok(put_back::note_references(tx, paid_as).await?)
+    })
 }
 
 /// Notes what the vendor says lies there and of which moment it says so, as it was read now.
@@ -479,6 +482,7 @@ pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str
 }
 
 /// Notes why something is off, in the words of whoever found out. It is no task any more as long as it is off by just as much.
+/// What is known to be a payment that this database lost need not wait until it can no longer be late.
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a reason; [`OpsError::Conflict`] when there is nothing to explain (any more).
@@ -488,35 +492,47 @@ pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Ca
             "Write who explained it and why it is off, at most 1,000 bytes; it is kept as the proof.";
         return Err(Refusal::new("reason_required", sentence).at("reason").into());
     }
+    let said = |app: &App| Explained {
+        at: app.clock.now(),
+        by: actor.id.to_string(),
+        name: actor.name.clone(),
+        why: why.trim().to_owned(),
+    };
     let case = transact!(app, |tx| {
-        let now = app.clock.now();
-        let case = kept::lock_case(tx, id).await?;
-        if !case.is_task() {
+        let mut case = kept::lock_case(tx, id).await?;
+        known::add(tx, std::slice::from_mut(&mut case)).await?;
+        if !case.wants_somebody() {
             let sentence = "There is nothing to explain here any more: both sides say the same, or may be late yet, or \
                             somebody has explained it.";
             return Err(OpsError::Conflict(Refusal::new("nothing_to_explain", sentence)));
         }
-        let said = Explained {
-            at: now,
-            by: actor.id.to_string(),
-            name: actor.name.clone(),
-            why: why.trim().to_owned(),
-        };
-        let case = Case { explained: Some(said), ..case };
-        kept::put_cases(tx, std::slice::from_ref(&case)).await?;
-        let detail = serde_json::json!({
-            "reason": why, "standing": case.standing.as_str(), "about": case.subject,
-            "at_vendor": case.moved.decimal(), "in_books": case.posted.decimal(),
-        });
-        tx.audit(audit::Entry {
-            at: now,
-            actor: actor.id.to_string(),
-            action: "reconciliation_explained",
-            subject: case.id.clone(),
-            detail: detail.to_string(),
-        });
-        Ok(case)
+        // What is known to be the fee of the same payment is no matter of its own.
+        let mut all = vec![case];
+        if let Some(fee) = known::fee_of(tx, &all[0]).await? {
+            all.push(kept::lock_case(tx, &fee).await?);
+        }
+        for case in &mut all {
+            case.explained = Some(said(app));
+            note_explained(tx, case, why);
+        }
+        kept::put_cases(tx, &all).await?;
+        Ok(all.swap_remove(0))
     })?;
     app.nudge.tell_watchers();
     Ok(case)
+}
+
+fn note_explained(tx: &mut Tx, case: &Case, why: &str) {
+    let Some(said) = &case.explained else { return };
+    let detail = serde_json::json!({
+        "reason": why, "standing": case.standing.as_str(), "about": case.subject,
+        "at_vendor": case.moved.decimal(), "in_books": case.posted.decimal(),
+    });
+    tx.audit(audit::Entry {
+        at: said.at,
+        actor: said.by.clone(),
+        action: "reconciliation_explained",
+        subject: case.id.clone(),
+        detail: detail.to_string(),
+    });
 }

@@ -5,7 +5,10 @@
 //! this database calls failed may have been sent again and paid since; whoever frees its rewards pays them twice. What
 //! only adds (rewards, batches, payees) and what only stops (a hold) stays allowed, and so is asking a vendor.
 //!
-//! What is deliberately not here: comparing with the vendors (`work::search`), and how an old database is noticed (`epoch`).
+//! What is deliberately not here: comparing with the vendors (`work::search`), how an old database is noticed (`epoch`), and
+//! how what was found is settled (`found`).
+
+mod found;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -21,6 +24,8 @@ use crate::clock;
 use crate::store::put_back::{self, Found, Open};
 use crate::store::{self, Db, Tx, audit, meta, vendors};
 use crate::transact;
+
+pub use found::{STEPS, Said, Shown, list, open_one, settle_found, steps};
 
 /// The name of its state in `meta`.
 const NAME: &str = "safe_mode";
@@ -471,38 +476,6 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
         note(tx, "reconcile", "unknown_payments_found", &serde_json::json!({ "new": new, "ids": ids }), now);
     }
     Ok(new)
-}
-
-/// An administrator says what was done about a payment that a vendor has and this database does not know of: its rewards
-/// were voided, entered as paid outside, or it was none of ours. From then on it holds nobody.
-///
-/// # Errors
-/// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
-/// that is not closed; [`OpsError::Missing`] when there is none that is open.
-pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, words: &str) -> Result<()> {
-    let words = words.trim();
-    if words.is_empty() {
-        let sentence = "Say what was done about it, such as which rewards were voided. Nothing was changed.";
-        return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
-    }
-    transact!(app, |tx| {
-        let now = app.clock.now();
-        // A word would let that payment be sent, or its rewards be paid, once more.
-        if let Some(number) = put_back::names_open(tx, object_id).await? {
-            let sentence = format!(
-                "This is of PT-{number:06}, which is known here. Settle that payment by hand: as made under this id, or, where the vendor shows that it moved no money, as not made. Nothing was changed."
-            );
-            return Err(OpsError::Conflict(Refusal::new("settle_the_payment", sentence)));
-        }
-        if put_back::settle_found(tx, object_id, &actor.name, words, now).await? == 0 {
-            return Err(OpsError::Missing);
-        }
-        let detail = serde_json::json!({ "object": object_id, "note": words });
-        note(tx, &actor.id.to_string(), "unknown_payment_settled", &detail, now);
-        Ok(())
-    })?;
-    app.nudge.tell_watchers();
-    Ok(())
 }
 
 #[cfg(test)]

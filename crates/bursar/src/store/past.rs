@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
+use payout::payee::Destination;
 use payout::unusual::{AVERAGE_DAYS, DUPLICATE_DAYS, PaidTo, Past, Recent};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -25,6 +26,11 @@ pub async fn of(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee
         }
         for (payee, recent) in recent(db, some, now - DUPLICATE_DAYS * DAY_US).await? {
             past.entry(payee).or_default().recent.push(recent);
+        }
+        for (payee, to, recent) in found(db, some).await? {
+            let past = past.entry(payee).or_default();
+            past.destinations.push(to);
+            past.recent.extend(Some(recent).filter(|one| one.at >= now - DUPLICATE_DAYS * DAY_US));
         }
         for (payee, completed) in completed(db, some, now - AVERAGE_DAYS * DAY_US).await? {
             past.entry(payee).or_default().completed.push(completed);
@@ -62,6 +68,26 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
         let number: i64 = row.try_get(3)?;
         let amount = Money::new(row.try_get(2)?, currency(row)?);
         Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// What a vendor has paid and this database has lost: to a destination, perhaps for the same.
+async fn found(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo, Recent)>> {
+    let mut conditions = Where::default();
+    conditions.among("p.payee", payees.iter().map(|payee| Value::from(payee.to_string())));
+    conditions.and("x.vendor = p.vendor AND x.object_id = p.object_id", []);
+    let sql = "SELECT p.payee, x.currency, x.amount_minor, x.vendor, x.destination, x.object_id, \
+               COALESCE(x.made_at, x.found_at) FROM found_payee p CROSS JOIN found_payment x {where}";
+    let read = |row: &AnyRow| {
+        let (vendor, object): (String, String) = (row.try_get(3)?, row.try_get(5)?);
+        let vendor = word(Vendor::parse(&vendor), &vendor)?;
+        let (address, at): (String, i64) = (row.try_get(4)?, row.try_get(6)?);
+        let to = Destination::stored(vendor, &address);
+        let amount = Money::new(row.try_get(2)?, currency(row)?);
+        let paid = PaidTo { fingerprint: to.fingerprint().to_owned(), masked: to.masked(), last_at: at };
+        let number = format!("{} {object}, which Safe mode lists,", vendor.label());
+        Ok((payee(row)?, paid, Recent { number, amount, at }))
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }

@@ -290,6 +290,8 @@ pub struct Found {
     pub amount: Money,
     /// When it was made, where the vendor says so.
     pub made_at: Option<i64>,
+    /// PayPal's own id of the payment that an item is paid by, once there is one: its reports know it by this alone.
+    pub reference: Option<String>,
 }
 
 /// Writes down what was found; what is there already stays as it is. Answers how many were new.
@@ -308,10 +310,11 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
             one.amount.currency.code().into(),
             one.made_at.into(),
             now.into(),
+            one.reference.clone().into(),
         ]);
     }
     let sql = "INSERT INTO found_payment (vendor, object_id, our_id, destination, amount_minor, currency, made_at, \
-               found_at) VALUES {rows} ON CONFLICT (vendor, object_id) DO NOTHING";
+               found_at, reference) VALUES {rows} ON CONFLICT (vendor, object_id) DO NOTHING";
     let new = tx.bulk(sql, &[], rows).await?;
     if new > 0 {
         note_payees(tx, now).await?;
@@ -458,34 +461,78 @@ pub struct Listed {
     pub payment: Option<i64>,
 }
 
+const LISTED: &str = "x.vendor, x.object_id, x.our_id, x.destination, x.amount_minor, x.currency, x.made_at, x.found_at, \
+                      x.settled_at, x.settled_by, x.note, t.number, x.reference";
+
+fn read_listed(row: &AnyRow) -> Result<Listed> {
+    let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
+    let currency = word(Currency::parse(&code).ok(), &code)?;
+    let settled: Option<i64> = row.try_get(8)?;
+    let (by, note): (Option<String>, Option<String>) = (row.try_get(9)?, row.try_get(10)?);
+    let found = Found {
+        vendor: word(Vendor::parse(&vendor), &vendor)?,
+        object_id: row.try_get(1)?,
+        our_id: row.try_get(2)?,
+        destination: row.try_get(3)?,
+        amount: Money::new(row.try_get(4)?, currency),
+        made_at: row.try_get(6)?,
+        reference: row.try_get(12)?,
+    };
+    let settled = settled.map(|at| (at, by.unwrap_or_default(), note.unwrap_or_default()));
+    Ok(Listed { found, found_at: row.try_get(7)?, settled, payment: row.try_get(11)? })
+}
+
 /// What was found, what is open first, at most so many.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
     let sql = format!(
-        "SELECT x.vendor, x.object_id, x.our_id, x.destination, x.amount_minor, x.currency, x.made_at, x.found_at, \
-         x.settled_at, x.settled_by, x.note, t.number FROM found_payment x \
+        "SELECT {LISTED} FROM found_payment x \
          LEFT JOIN payout_transaction t ON x.settled_at IS NULL AND {NAMED_OPEN} \
          ORDER BY CASE WHEN x.settled_at IS NULL THEN 0 ELSE 1 END, x.found_at, x.object_id LIMIT $1"
     );
-    let read = |row: &AnyRow| {
-        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
-        let currency = word(Currency::parse(&code).ok(), &code)?;
-        let settled: Option<i64> = row.try_get(8)?;
-        let (by, note): (Option<String>, Option<String>) = (row.try_get(9)?, row.try_get(10)?);
-        let found = Found {
-            vendor: word(Vendor::parse(&vendor), &vendor)?,
-            object_id: row.try_get(1)?,
-            our_id: row.try_get(2)?,
-            destination: row.try_get(3)?,
-            amount: Money::new(row.try_get(4)?, currency),
-            made_at: row.try_get(6)?,
-        };
-        let settled = settled.map(|at| (at, by.unwrap_or_default(), note.unwrap_or_default()));
-        Ok(Listed { found, found_at: row.try_get(7)?, settled, payment: row.try_get(11)? })
-    };
-    db.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit)).await?.iter().map(read).collect()
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit);
+    db.all(query).await?.iter().map(read_listed).collect()
+}
+
+/// A found payment that nobody has settled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
+    let sql = format!(
+        "SELECT {LISTED} FROM found_payment x LEFT JOIN payout_transaction t ON {NAMED_OPEN} \
+         WHERE x.object_id = $1 AND x.settled_at IS NULL"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(object.to_owned());
+    db.optional(query).await?.as_ref().map(read_listed).transpose()
+}
+
+/// Found payments of PayPal's of which its own id of the payment, by which its reports know them, is not known here yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn without_reference(db: &mut Db, limit: i64) -> Result<Vec<String>> {
+    let sql = "SELECT object_id FROM found_payment WHERE vendor = 'paypal' AND reference IS NULL \
+               ORDER BY found_at, object_id LIMIT $1";
+    let rows = db.all(sqlx::query(sql).bind(limit)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Notes as what payments PayPal has paid found items: item, payment.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_references(tx: &mut Tx, paid_as: &[(String, String)]) -> Result<()> {
+    let rows: Rows =
+        paid_as.iter().map(|(item, paid)| [item.as_str().into(), paid.as_str().into()]).collect();
+    let sql = "WITH v (object_id, reference) AS (VALUES {rows}) \
+               UPDATE found_payment SET reference = v.reference FROM v \
+               WHERE found_payment.vendor = 'paypal' AND found_payment.object_id = v.object_id \
+               AND found_payment.reference IS NULL";
+    tx.bulk(sql, &[], rows).await?;
+    Ok(())
 }
 
 /// Somebody has settled a found payment; answers 0 when there is no such one, or it was settled before.

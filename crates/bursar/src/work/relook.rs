@@ -210,5 +210,6 @@ fn as_found(of: &Transaction, one: &Other) -> Found {
         // In a currency that is not known here, it is held against the payment all the same.
         amount: amount.unwrap_or(of.terms.net),
         made_at: (created > 0).then(|| created.saturating_mul(1_000_000)),
+        reference: None,
     }
 }

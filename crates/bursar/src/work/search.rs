@@ -28,7 +28,8 @@ use crate::store::{self, StoreError, Tx, named, submissions};
 use crate::transact;
 
 /// PayPal tells events of the last 30 days; older ones cannot be searched for.
-const PAYPAL_KEEPS_US: i64 = 29 * 86_400_000_000;
+const PAYPAL_KEEPS_US: i64 = 29 * DAY_US;
+const DAY_US: i64 = 86_400_000_000;
 /// What is noted of what a search finds.
 const TOLD: &str = "found at the vendor after the database was put back";
 
@@ -137,6 +138,7 @@ fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Foun
         destination: one.destination.clone(),
         amount,
         made_at: (one.created > 0).then(|| one.created.saturating_mul(1_000_000)),
+        reference: None,
     })
 }
 
@@ -217,7 +219,8 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
                         our_id: id.to_string(),
                         destination: item.receiver.clone().unwrap_or_default(),
                         amount: *amount,
-                        made_at: None,
+                        made_at: processed(item, now),
+                        reference: item.transaction_id.clone(),
                     });
                 }
                 Some(_) | None => {}
@@ -228,6 +231,12 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
         safe_mode::note_found(tx, &found, now).await?;
         Ok(Ok(()))
     })
+}
+
+/// When an item was paid, where what PayPal writes can be true.
+fn processed(item: &Item, now: i64) -> Option<i64> {
+    let said = item.time_processed.as_deref().and_then(clock::moment);
+    said.filter(|at| (now - PAYPAL_KEEPS_US - DAY_US..=now).contains(at))
 }
 
 /// Every item of a batch by the payment that it names; `None` where any is left out, names none or is of an amount that

@@ -261,11 +261,27 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
     let (status, table) = reconcile(&stage.world).await;
     assert!(!status && table.contains("does not tie"), "{table}");
     assert!(table.contains("for no payment that this database knows"), "{table}");
+    // What is open is not forgotten when its day is no longer printed.
+    let url = stage.world.database_url.clone();
+    for older in ["vendor_movement SET created_at = created_at", "vendor_pull SET begun_at = begun_at"] {
+        crate::world::run(&url, format!("UPDATE {older} - 864000000000")).await;
+    }
+    let (status, table) = reconcile(&stage.world).await;
+    assert!(!status && table.contains("1 difference of a day that is not printed is open, of 20"), "{table}");
+    let told = command(&stage.world, &["doctor"]).await.1;
+    assert!(
+        told.contains("1 difference between what the vendors say of your balance and the books waits"),
+        "{told}"
+    );
     stage.close(Ok(())).await;
 }
 
-/// Runs the program itself on a world's database and vendors.
 async fn reconcile(world: &World) -> (bool, String) {
+    command(world, &["reconcile", "--since", "48h"]).await
+}
+
+/// Runs the program itself on a world's database and vendors.
+pub async fn command(world: &World, arguments: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("bursar.key");
     // The key of a world, thirty-two times the byte 7.
@@ -273,7 +289,7 @@ async fn reconcile(world: &World) -> (bool, String) {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let config = &world.app.config;
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
-    command.args(["reconcile", "--since", "48h"]);
+    command.args(arguments);
     command.env("BURSAR_DATABASE_URL", &config.database_url).env("BURSAR_MASTER_KEY_FILE", &key);
     command.env("BURSAR_STRIPE_API_BASE", config.stripe_api_base.as_deref().unwrap());
     command.env("BURSAR_PAYPAL_API_BASE", config.paypal_api_base.as_deref().unwrap());

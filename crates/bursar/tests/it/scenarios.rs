@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bursar::store::transactions::{self, Filter};
 use bursar::work::replay;
-pub use bursar_sim::stage::Stage;
+pub use bursar_sim::stage::{Stage, say_of_found};
 
 use crate::nodes::{beside, run};
 

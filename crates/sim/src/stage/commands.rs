@@ -6,7 +6,7 @@ use bursar::ops::by_hand::{self, Finding, ParkedFinding};
 use bursar::ops::pay::Seen;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{self, Edit, Verdict};
-use bursar::ops::{OpsError, batches, claims, pay, payees, safe_mode, transactions};
+use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
 use bursar::store::programs::Worth;
 use bursar::store::put_back;
@@ -22,6 +22,7 @@ use simulator::Simulator;
 
 use super::Outcome;
 use super::cast::Cast;
+use super::found::say_of_found;
 use crate::world::{World, check};
 
 const COMMANDS: [&str; 20] = [
@@ -442,7 +443,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             let found = put_back::open_of(&mut db, id).await.map_err(OpsError::from)?;
             drop(db);
             for object in found {
-                safe_mode::settle_found(app, actor, &object, "none of ours").await?;
+                say_of_found(app, actor, &object, "none of ours").await?;
             }
         }
         Bound::Settle(id, finding, by) => {

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use bursar::app::{Actor, App};
 use bursar::ops::rewards::Verdict;
-use bursar::ops::{batches, payees, rewards, safe_mode, transactions as verbs};
+use bursar::ops::safe_mode::Said;
+use bursar::ops::{self, batches, payees, rewards, safe_mode, transactions as verbs};
 use bursar::store::put_back::{self, Found};
 use bursar::store::rewards as kept;
 use bursar::store::transactions::{self, Filter};
@@ -22,6 +24,17 @@ use crate::world::SECOND;
 
 /// How long people wait before they try once more to leave safe mode.
 const AGAIN: i64 = 6 * 3_600 * SECOND;
+/// Settles a found payment by a word, by somebody who has looked at every reward that can be paid then: it paid none of them.
+///
+/// # Errors
+/// As [`safe_mode::settle_found`].
+pub async fn say_of_found(app: &App, actor: &Actor, object: &str, note: &str) -> ops::Result<String> {
+    let mut db = app.store.read().await?;
+    let none_of = safe_mode::open_one(&mut db, object).await?.and_then(|one| one.none_of());
+    drop(db);
+    safe_mode::settle_found(app, actor, object, Said { note, none_of: none_of.as_deref() }).await
+}
+
 /// What they write beside what they have settled.
 const WORDS: &str = "asked the vendor, and looked at the mails and statements of that time";
 
@@ -96,7 +109,7 @@ impl Stage {
             };
             if settled {
                 let (app, actor) = (&self.world.app, &self.world.actor);
-                let done = safe_mode::settle_found(app, actor, &one.object_id, WORDS).await;
+                let done = say_of_found(app, actor, &one.object_id, WORDS).await;
                 self.log.push(format!("  {} of {} is settled: {done:?}", one.object_id, one.our_id));
             }
         }

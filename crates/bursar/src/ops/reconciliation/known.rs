@@ -2,20 +2,23 @@
 //! payment that the page Safe mode lists, and it may be one that people have called not made. What is deliberately not here:
 //! holding the vendors' lines against the books.
 
+use std::collections::{HashMap, HashSet};
+
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::reconciliation::Aspect;
 
 use crate::clock;
-use crate::ops::payees;
-use crate::store::put_back::{self, Listed};
-use crate::store::reconciliation::Case;
+use crate::store::put_back::{self, Found, Listed};
 use crate::store::reconciliation::fitting::{self, CalledNotMade, Known};
-use crate::store::{self, Db};
+use crate::store::reconciliation::{self as kept, Case};
+use crate::store::{self, Db, found, payees};
 
 const DAY_US: i64 = 86_400_000_000;
 /// What is told on another day than it was made on: a vendor's report may be of the day before or after.
 const APART_US: i64 = 2 * DAY_US;
+/// What was found was made at most so long before: PayPal tells of no more.
+const BEFORE_FOUND_US: i64 = 32 * DAY_US;
 /// So many of what was found after a restore are held against what left.
 const MOST_FOUND: i64 = 10_000;
 
@@ -24,80 +27,221 @@ const MOST_FOUND: i64 = 10_000;
 /// # Errors
 /// When the database does not answer.
 pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
-    let asked = |case: &&mut Case| {
-        case.transaction.is_none()
-            && case.aspect == Aspect::Money
-            && case.moved.minor < 0
-            && case.posted.minor == 0
-    };
+    let asked = |case: &&mut Case| is_asked(case);
     let days: Vec<i64> =
         cases.iter_mut().filter(asked).filter_map(|case| clock::start_of_date(&case.day)).collect();
     let (Some(first), Some(last)) = (days.iter().min().copied(), days.iter().max().copied()) else {
         return Ok(());
     };
     let found = put_back::list_found(db, MOST_FOUND).await?;
+    let perhaps = perhaps(db, &found).await?;
     let called = fitting::called_not_made(db, (first - APART_US, last + APART_US)).await?;
     for case in cases.iter_mut().filter(asked) {
-        case.known = match found.iter().find(|one| is_it(one, case)) {
-            Some(one) => Some(of_found(db, one, case).await?),
-            None => of_called(&called, case),
+        let sure = found.iter().find(|one| is_it(one, case));
+        let guess = perhaps.get(&case.subject).map(|place| &found[*place]);
+        case.known = match (sure, guess) {
+            (Some(one), _) => Some(of_found(db, one, case).await?),
+            (None, Some(one)) => Some(of_guess(db, &found, one, case).await?),
+            (None, None) => of_called(&called, case),
         };
     }
     Ok(())
 }
 
-/// Whether it is the movement of a found payment: by its own id, or where PayPal's report has another id than the item, by
-/// amount and day.
+/// Money that left for no payment of this database, and what the vendor took for that.
+fn is_asked(case: &Case) -> bool {
+    case.transaction.is_none()
+        && matches!(case.aspect, Aspect::Money | Aspect::Fee)
+        && case.moved.minor < 0
+        && case.posted.minor == 0
+}
+
+/// The case of what the vendor took for a payment that a case is known to be, where nobody has explained it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
+    if case.aspect != Aspect::Money || case.known.is_none() {
+        return Ok(None);
+    }
+    let of_subject = kept::cases(db, &case.of, std::slice::from_ref(&case.subject)).await?;
+    let mut fees = of_subject.into_iter().filter(|one| one.aspect == Aspect::Fee && is_asked(one));
+    Ok(fees.find(|one| one.closed_at.is_none() && one.explained.is_none()).map(|one| one.id))
+}
+
+/// Whether it is the movement of a found payment, or the fee for it: by the vendor's id of what was found, or by that of the
+/// payment by which PayPal has paid the item.
 fn is_it(one: &Listed, case: &Case) -> bool {
     let one = &one.found;
-    let same = one.vendor == case.of.vendor
+    one.vendor == case.of.vendor
         && one.amount.currency == case.moved.currency
-        && one.amount.minor == -case.moved.minor;
-    let near = one.made_at.is_none_or(|at| near(case, at));
-    same && (one.object_id == case.subject || (one.vendor == Vendor::PayPal && near))
+        && (one.object_id == case.subject || one.reference.as_ref() == Some(&case.subject))
+}
+
+/// Which movements may be found payments of which PayPal does not say, or not yet, by what payment it has paid them: by amount
+/// and day. Each is one movement at most, the nearest.
+async fn perhaps(db: &mut Db, found: &[Listed]) -> store::Result<HashMap<String, usize>> {
+    if !found.iter().any(is_unsaid) {
+        return Ok(HashMap::new());
+    }
+    let mut left = kept::open_on(db, ("", "9999-12-31")).await?;
+    left.retain(|case| {
+        case.aspect == Aspect::Money && is_asked(case) && !found.iter().any(|one| is_it(one, case))
+    });
+    Ok(paired(found, &left))
+}
+
+fn is_unsaid(one: &Listed) -> bool {
+    one.found.vendor == Vendor::PayPal && one.found.reference.is_none()
+}
+
+/// Which of these movements may be which of these found payments, the nearest first: each is one of the other at most.
+fn paired(found: &[Listed], left: &[Case]) -> HashMap<String, usize> {
+    let mut pairs = Vec::new();
+    for (place, one) in found.iter().enumerate().filter(|(_, one)| is_unsaid(one)) {
+        pairs.extend(left.iter().filter_map(|case| Some((apart(one, case)?, &case.subject, place))));
+    }
+    pairs.sort_unstable();
+    let (mut taken, mut perhaps) = (HashSet::new(), HashMap::new());
+    for (_, subject, place) in pairs {
+        if !perhaps.contains_key(subject) && taken.insert(place) {
+            perhaps.insert(subject.clone(), place);
+        }
+    }
+    perhaps
+}
+
+/// How far apart a found payment and a movement of the same amount are; `None` where they cannot be the same.
+fn apart(one: &Listed, case: &Case) -> Option<i64> {
+    let of = &one.found;
+    let same = of.vendor == case.of.vendor && of.amount.plus(case.moved).is_some_and(|sum| sum.minor == 0);
+    let day = clock::start_of_date(&case.day).filter(|_| same)?;
+    let can_be = match of.made_at {
+        Some(at) => near(case, at),
+        None => (one.found_at - BEFORE_FOUND_US..=one.found_at).contains(&day),
+    };
+    can_be.then(|| (day - of.made_at.unwrap_or(one.found_at)).abs())
 }
 
 fn near(case: &Case, at: i64) -> bool {
     clock::start_of_date(&case.day).is_some_and(|day| at >= day - DAY_US && at < day + APART_US)
 }
 
+/// Whom a found payment may have paid, and the pages of that.
+async fn whom(db: &mut Db, one: &Found) -> store::Result<(String, Vec<(String, String)>)> {
+    let payees = found::payees_of(db, one.vendor, &one.object_id).await?;
+    let names = payees::names(db, &payees).await?;
+    let page = |payee: &Payee| {
+        let kind = if matches!(payee, Payee::Account(_)) { "accounts" } else { "partners" };
+        Some((format!("/{kind}/{payee}"), names.get(payee)?.name.clone()))
+    };
+    let pages: Vec<(String, String)> = payees.iter().filter_map(page).collect();
+    let called: Vec<&str> = pages.iter().map(|(_, name)| name.as_str()).collect();
+    let whom = if called.is_empty() { one.destination.clone() } else { called.join(", ") };
+    Ok((whom, pages))
+}
+
+fn safe_mode_and(others: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut pages = vec![("/safe-mode".to_owned(), "Safe mode".to_owned())];
+    pages.extend(others);
+    pages
+}
+
+const WITH_ITS_PAYMENT: &str =
+    "Write it down with the payment itself: what is written there counts for both.";
+
 async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Known> {
     let (one, open) = (&listed.found, listed.settled.is_none());
-    let payees = payees::called_at(db, one.vendor, &one.destination).await?;
-    let names: Vec<&str> = payees.iter().map(|(_, name)| name.as_str()).collect();
-    let whom = match names.is_empty() {
-        true => one.destination.clone(),
-        false => names.join(", "),
-    };
-    let what = match one.object_id == case.subject {
-        true => "This is a payment of Bursar's".to_owned(),
-        false => format!("By its amount and day this is a payment of Bursar's ({})", one.object_id),
-    };
+    let (whom, pages) = whom(db, one).await?;
+    let pages = safe_mode_and(pages);
+    let vendor = one.vendor.label();
+    let lost = "after what is in this database, which was put back from a backup";
+    if case.aspect == Aspect::Fee {
+        return Ok(Known {
+            label: "Fee of a payment made after the backup",
+            message: format!(
+                "This is what {vendor} took for a payment of Bursar's of {}, made to {whom} {lost}. The books count neither.",
+                one.amount
+            ),
+            remedy: "Write it down with the payment itself: what is written there counts for both."
+                .to_owned(),
+            alarms: false,
+            pages,
+        });
+    }
     let message = format!(
-        "{what}, made to {whom} after what is in this database, which was put back from a backup. The page Safe mode lists it, \
-         and the books do not count it."
+        "This is a payment of Bursar's, made to {whom} {lost}. The page Safe mode lists it, and the books do not count it."
     );
-    let (remedy, label) = match open {
-        true => (
-            "Settle it there, as that page says. Do not have it sent back: the payee was owed it.",
+    let (remedy, label) = match (open, one.vendor) {
+        (true, Vendor::Stripe) => (
+            "Settle it there, as that page says, and write down here what was done. Have it reversed only where no payout took \
+             it from the payee's Stripe balance to the bank; otherwise do not have it sent back: the payee was owed it.",
             "Made after the backup",
         ),
-        false => (
+        (true, Vendor::PayPal) => (
+            "Settle it there, as that page says, and write down here what was done. Do not have it sent back: the payee was \
+             owed it.",
+            "Made after the backup",
+        ),
+        (false, _) => (
             "Somebody has settled it there: that page says what was done. Write that down here as well.",
             "Made after the backup, settled",
         ),
     };
-    let mut pages = vec![("/safe-mode".to_owned(), "Safe mode".to_owned())];
-    pages.extend(payees.into_iter().map(|(payee, name)| {
-        let kind = if matches!(payee, Payee::Account(_)) { "accounts" } else { "partners" };
-        (format!("/{kind}/{payee}"), name)
-    }));
-    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: open, pages })
+    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: true, pages })
+}
+
+/// One that is perhaps a found payment, with every other one that it may be as well.
+async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> store::Result<Known> {
+    let vendor = one.found.vendor.label();
+    if case.aspect == Aspect::Fee {
+        return Ok(Known {
+            label: "Fee of what was perhaps made after the backup",
+            message: format!(
+                "This is what {vendor} took for {}, which is told beside it. The books count neither.",
+                case.subject
+            ),
+            remedy: WITH_ITS_PAYMENT.to_owned(),
+            alarms: false,
+            pages: safe_mode_and(Vec::new()),
+        });
+    }
+    let also = found.iter().filter(|other| {
+        other.found.object_id == one.found.object_id
+            || (other.found.reference.is_none() && apart(other, case).is_some())
+    });
+    let (mut told, mut pages) = (Vec::new(), Vec::new());
+    for other in also {
+        let (whom, others) = whom(db, &other.found).await?;
+        let settled = if other.settled.is_some() { ", settled" } else { "" };
+        told.push(format!("{} to {whom}{settled}", other.found.object_id));
+        pages.extend(others.into_iter().filter(|page| !pages.contains(page)).collect::<Vec<_>>());
+    }
+    let which = match told.as_slice() {
+        [one] => format!("a payment of Bursar's ({one}), made"),
+        several => format!("one of these payments of Bursar's ({}), made", several.join("; ")),
+    };
+    Ok(Known {
+        label: "Perhaps made after the backup",
+        message: format!(
+            "By its amount and day this may be {which} after what is in this database, which was put back from a backup. \
+             {vendor} has not said whether it is. The books do not count it."
+        ),
+        remedy: format!(
+            "Look for {} in {vendor}'s dashboard, and whom it went to. If it is that payment, settle it on the page Safe mode, \
+             as that page says, and do not have it sent back. If not, ask who moved it, and have it sent back if it was a \
+             mistake. Write down which of both it is.",
+            case.subject
+        ),
+        alarms: true,
+        pages: safe_mode_and(pages),
+    })
 }
 
 fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {
     let fits = |one: &&CalledNotMade| {
-        one.vendor == case.of.vendor
+        case.aspect == Aspect::Money
+            && one.vendor == case.of.vendor
             && one.net.currency == case.moved.currency
             && one.net.minor == -case.moved.minor
             && near(case, one.sent_at)
@@ -123,4 +267,71 @@ fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {
         alarms: true,
         pages: labels.into_iter().map(|label| (format!("/transactions/{label}"), label)).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use payout::money::{Currency, Money};
+    use payout::reconciliation::Standing;
+
+    use super::*;
+    use crate::store::reconciliation::Account;
+
+    fn listed(object: &str, made: Option<&str>) -> Listed {
+        let found = Found {
+            vendor: Vendor::PayPal,
+            object_id: object.to_owned(),
+            our_id: "txn".to_owned(),
+            destination: "gu@example.com".to_owned(),
+            amount: Money::new(22_000, Currency::parse("USD").unwrap()),
+            made_at: made.and_then(clock::start_of_date),
+            reference: None,
+        };
+        let found_at = clock::start_of_date("2026-11-29").unwrap();
+        Listed { found, found_at, settled: None, payment: None }
+    }
+
+    fn left(subject: &str, day: &str, minor: i64) -> Case {
+        let currency = Currency::parse("USD").unwrap();
+        Case {
+            id: format!("rec_{subject}"),
+            of: Account { vendor: Vendor::PayPal, name: "P/test".to_owned() },
+            subject: subject.to_owned(),
+            aspect: Aspect::Money,
+            transaction: None,
+            day: day.to_owned(),
+            standing: Standing::Extra,
+            moved: Money::new(minor, currency),
+            posted: Money::new(0, currency),
+            waits_until: None,
+            opened_at: 0,
+            closed_at: None,
+            explained: None,
+            known: None,
+        }
+    }
+
+    #[test]
+    fn a_found_payment_is_one_movement_at_most() {
+        let cases = [
+            left("near", "2026-11-28", -22_000),
+            left("later", "2026-11-29", -22_000),
+            left("after", "2026-12-03", -22_000),
+            left("other", "2026-11-28", -12_000),
+        ];
+        let told = |found: &[Listed]| {
+            let mut told: Vec<(String, usize)> = paired(found, &cases).into_iter().collect();
+            told.sort();
+            told
+        };
+        let pair = |subject: &str, place| (subject.to_owned(), place);
+        assert_eq!(told(&[listed("I1", Some("2026-11-28"))]), [pair("near", 0)]);
+        // Where PayPal does not say when, it was made before it was found.
+        assert_eq!(told(&[listed("I1", None)]), [pair("later", 0)]);
+        let two = [listed("I1", Some("2026-11-28")), listed("I2", Some("2026-11-28"))];
+        assert_eq!(told(&two), [pair("later", 1), pair("near", 0)]);
+        let mut said = listed("I1", Some("2026-11-28"));
+        said.found.reference = Some("later".to_owned());
+        assert_eq!(told(&[said]), [], "PayPal says which one it is");
+    }
 }

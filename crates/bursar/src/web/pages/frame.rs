@@ -20,6 +20,7 @@ use crate::app::{Actor, App};
 use crate::ops::people::Session;
 use crate::ops::{OpsError, brake, safe_mode, settings};
 use crate::store::preferences::{Preferences, Theme};
+use crate::store::put_back;
 use crate::web::fault::Fault;
 use crate::web::session::unauthenticated;
 
@@ -88,6 +89,8 @@ pub struct Frame {
     pub pays: bool,
     /// Safe mode is on: nothing is sent.
     pub safe_mode: bool,
+    /// Payments that the vendors have and this database does not know are not settled.
+    pub found: bool,
     /// A broken rule has stopped payments; and whether whoever looks may see which.
     pub braked: Option<bool>,
     /// The lines below Rewards.
@@ -237,6 +240,7 @@ pub struct Visit {
     /// Payouts are switched on; while they are not, their pages are hidden.
     pays: bool,
     safe_mode: bool,
+    found: bool,
     braked: bool,
 }
 
@@ -252,9 +256,10 @@ where
         let mut db = app.store.read().await?;
         let pays = settings::load(&mut db).await?.enabled;
         let safe_mode = safe_mode::on(&mut db).await?;
+        let found = put_back::any_found(&mut db, None).await?;
         let braked = brake::on(&mut db).await?;
         let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
-        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode, braked })
+        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode, found, braked })
     }
 }
 
@@ -303,6 +308,7 @@ impl Visit {
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             safe_mode: self.safe_mode && reads,
+            found: self.found && !self.safe_mode && reads,
             braked: (self.braked && reads).then_some(audits),
             reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
             others: [partners, programs, imports, reconciliation, exports, activity, people]

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::ops::tax::{self as taxes, YearView};
 use crate::ops::{settings, why};
 use crate::store::directory::{ProfileState, TaxState};
+use crate::store::found::{self, Holds};
 use crate::store::payees::{self, Profile};
 use crate::store::programs::{self, Named};
 use crate::store::tax::{Filed, Late};
@@ -52,6 +53,8 @@ struct Person {
     language: Option<String>,
     /// A partner's company: its id and name.
     company: Option<(String, String)>,
+    /// The company's standing.
+    of_company: PayeeStanding,
     own: PayeeStanding,
     note: Option<String>,
     is_company: bool,
@@ -140,6 +143,8 @@ struct PayeePage {
     id: String,
     person: Person,
     standing: Chip,
+    /// Payments that a vendor has and this database does not know of, because it was put back.
+    found: Vec<Holds>,
     /// Why they are not paid now, and how much waits.
     whys: Vec<Why>,
     /// All that is not paid is in a draft or a payment.
@@ -224,6 +229,7 @@ pub async fn show(
         frame: visit.frame(person.name.clone(), Place::Partners),
         id: payee.to_string(),
         standing: standing_chip(facts.standing),
+        found: found::holding(db, payee).await?,
         next: why.next().1,
         under_way: why
             .blockers
@@ -269,6 +275,7 @@ async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
                 country: found.country,
                 email: Some(found.email),
                 language: found.language,
+                of_company: company.standing,
                 company: Some((of, company.name)),
                 own: found.standing,
                 note: found.note,
@@ -284,6 +291,7 @@ async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
                 email: found.owner_email,
                 language: None,
                 company: None,
+                of_company: PayeeStanding::Active,
                 own: found.standing,
                 note: found.note,
                 is_company: true,
@@ -413,9 +421,17 @@ impl PayeePage {
         others.map(|deed| if closed && deed.0 == "active" { opening } else { deed }).collect()
     }
 
-    /// Something else than their own standing keeps them: their company's, or a shared destination.
-    fn not_their_own(&self) -> bool {
-        self.standing.words != standing_chip(self.person.own).words
+    fn company_words(&self) -> &'static str {
+        match self.person.of_company {
+            PayeeStanding::Active => "active",
+            PayeeStanding::OnHold => "on hold",
+            PayeeStanding::Closed => "closed",
+        }
+    }
+
+    /// Their company, where it is what keeps them, or keeps them as well.
+    fn by_company(&self) -> Option<&(String, String)> {
+        self.person.company.as_ref().filter(|_| self.person.of_company != PayeeStanding::Active)
     }
 
     fn shared(&self) -> bool {

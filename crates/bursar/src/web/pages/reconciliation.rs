@@ -376,7 +376,7 @@ fn task(case: &Case, numbers: &HashMap<String, String>) -> Task {
         since: When(case.opened_at),
         until: case.waits_until.map(When),
         explained: case.explained.as_ref().map(|said| (When(said.at), said.name.clone(), said.why.clone())),
-        open: case.is_task(),
+        open: case.wants_somebody(),
     }
 }
 
@@ -450,7 +450,7 @@ async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>)
                 text(view.standing().as_str()),
                 Cell::Count(view.read.lines),
                 Cell::Count(view.read.not_ours),
-                counted(view.cases.iter().filter(|case| case.is_task()).count()),
+                counted(view.cases.iter().filter(|case| case.wants_somebody()).count()),
                 counted(view.cases.iter().filter(|case| case.explained.is_some()).count()),
             ]
         })

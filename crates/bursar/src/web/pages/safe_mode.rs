@@ -7,15 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use payout::access::Permission;
-use payout::ledger::Payee;
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::partners;
-use super::words::{When, when};
+use super::words::{Cash, When, when};
 use crate::app::App;
-use crate::ops::{checks, payees, safe_mode};
-use crate::store::put_back::{self, Listed};
+use crate::ops::safe_mode::{self, Said, Shown};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, get, post};
@@ -36,33 +34,50 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// So many rewards stand in a row; the others are counted.
+const MOST_REWARDS: usize = 50;
+
 /// A payment that a vendor has and this database does not know of.
 struct Row {
     vendor: &'static str,
     object: String,
     ours: String,
     destination: String,
-    /// Who is paid there: their pages and names.
+    /// Whom it may have paid: their pages and names.
     payees: Vec<(String, String)>,
     amount: String,
     made: Option<When>,
     settled: Option<(When, String, String)>,
     /// The payment here that it is settled with.
     payment: Option<String>,
+    /// Rewards that can be paid as soon as it is settled: number, value, how it stands, of exactly its amount.
+    unpaid: Vec<(String, Cash, String, bool)>,
+    /// How many more.
+    more: usize,
+    /// What somebody says who has looked at these.
+    none_of: Option<String>,
 }
 
 impl Row {
-    fn of(one: Listed, payees: Vec<(Payee, String)>) -> Self {
+    fn of(shown: Shown) -> Self {
+        let none_of = shown.none_of();
+        let one = shown.listed;
+        let like = one.found.amount;
+        let more = shown.unpaid.len().saturating_sub(MOST_REWARDS);
+        let unpaid = shown.unpaid.iter().take(MOST_REWARDS);
         Self {
-            payees: payees.into_iter().map(|(payee, name)| (partners::address(payee), name)).collect(),
+            payees: shown.payees.into_iter().map(|(payee, name)| (partners::address(payee), name)).collect(),
             vendor: one.found.vendor.label(),
             object: one.found.object_id,
             ours: one.found.our_id,
             destination: one.found.destination,
-            amount: one.found.amount.to_string(),
+            amount: like.to_string(),
             made: when(one.found.made_at),
             settled: one.settled.map(|(at, by, note)| (When(at), by, note)),
             payment: one.payment.map(|number| format!("PT-{number:06}")),
+            unpaid: unpaid.map(|one| (one.label(), Cash(one.value), one.says(), one.value == like)).collect(),
+            more,
+            none_of,
         }
     }
 }
@@ -81,23 +96,18 @@ struct Page {
     by_hand: Vec<(&'static str, &'static str)>,
     open: Vec<String>,
     found: Vec<Row>,
-    /// How each of them is settled.
-    settle: &'static str,
+    /// How each of them is settled, in this order.
+    steps: &'static [&'static str],
     may: bool,
 }
 
 async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &[]).await?;
-    let found = put_back::list_found(&mut db, MOST_FOUND).await?;
-    let mut rows = Vec::with_capacity(found.len());
-    for one in found {
-        let payees = payees::called_at(&mut db, one.found.vendor, &one.found.destination).await?;
-        rows.push(Row::of(one, payees));
-    }
+    let found = safe_mode::list(&mut db, MOST_FOUND).await?;
     drop(db);
     let page = Page {
-        frame: Frame { safe_mode: false, ..visit.frame("Safe mode", Place::Elsewhere) },
+        frame: Frame { safe_mode: false, found: false, ..visit.frame("Safe mode", Place::Elsewhere) },
         on: report.state.is_some(),
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
         compares: report.state.as_ref().is_some_and(|state| state.since.is_some()),
@@ -105,8 +115,8 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         keeps_on: report.keeps_on,
         by_hand: report.by_hand.iter().map(|vendor| (vendor.as_str(), vendor.label())).collect(),
         open: report.open,
-        found: rows,
-        settle: checks::SETTLE_FOUND,
+        found: found.into_iter().map(Row::of).collect(),
+        steps: &safe_mode::STEPS,
         may: visit.may(Permission::Administer),
     };
     visit.show(&page)
@@ -145,12 +155,13 @@ async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Res
 struct Settled {
     object: String,
     note: Option<String>,
+    none_of: Option<String>,
 }
 
 async fn settle(State(app): State<App>, visit: Visit, Form(sent): Form<Settled>) -> Result<Response, Fault> {
-    let note = sent.note.unwrap_or_default();
-    match safe_mode::settle_found(&app, &visit.actor, &sent.object, &note).await {
-        Ok(()) => Ok(Told::good("It is settled: this payment no longer holds its payee.").on(PAGE)),
+    let said = Said { note: sent.note.as_deref().unwrap_or_default(), none_of: sent.none_of.as_deref() };
+    match safe_mode::settle_found(&app, &visit.actor, &sent.object, said).await {
+        Ok(told) => Ok(Told::good(told).on(PAGE)),
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }
 }

@@ -160,6 +160,7 @@ async fn what_was_found_since_is_not_settled_by_the_look() {
         destination: "ana@example.com".to_owned(),
         amount: found.terms.net,
         made_at: None,
+        reference: None,
     };
     let mut tx = app.store.begin().await.unwrap();
     tx.named(bursar::this_function!());

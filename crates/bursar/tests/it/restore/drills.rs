@@ -1,12 +1,12 @@
 //! Drills: a life drawn by a number, in which the process is killed, an older database is put back, and work goes on. By the
 //! vendors' own books no reward is ever paid twice. `BURSAR_TEST_DRILLS=0..50` plays as many as it says.
 
-use bursar::ops::safe_mode::{self, Why};
+use bursar::ops::safe_mode::Why;
 use bursar::store::put_back;
 use bursar::store::rewards;
 
 use super::{found, paid, standing, until_left, void};
-use crate::scenarios::Stage;
+use crate::scenarios::{Stage, say_of_found};
 
 /// Chance that a number draws.
 struct Drawn(u64);
@@ -154,7 +154,7 @@ impl Drill {
                 void(&self.stage, &number).await;
             }
             let (app, actor) = (&self.stage.world.app, &self.stage.world.actor);
-            safe_mode::settle_found(app, actor, &object, "its rewards are voided").await.unwrap();
+            say_of_found(app, actor, &object, "its rewards are voided").await.unwrap();
         }
     }
 }

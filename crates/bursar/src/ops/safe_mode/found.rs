@@ -1,0 +1,238 @@
+//! Payments that the vendors have and this database does not know of, because it was put back: whom each may have paid, which
+//! rewards of theirs can still be paid, and settling it. Once it is settled it holds nobody, so those can be paid: whoever
+//! settles it has looked at each of them.
+//!
+//! What is deliberately not here: finding them (`work::search`), and settling one with the payment here that it names
+//! (`ops::by_hand`).
+
+use payout::Refusal;
+use payout::ledger::Payee;
+use payout::reward::RewardStatus;
+use sha2::{Digest as _, Sha256};
+
+use super::note;
+use crate::app::{Actor, App};
+use crate::ops::{OpsError, Result};
+use crate::store::found::{self, Unpaid};
+use crate::store::put_back::{self, Listed};
+use crate::store::{self, Db, payees};
+use crate::transact;
+
+/// So many rewards are named at the most; the others are counted.
+const NAMED: usize = 50;
+
+/// How a found payment is settled, in this order.
+pub const STEPS: [&str; 5] = [
+    "End safe mode, while it is on.",
+    "Bring in again what came in after the backup: imports, and rewards entered by hand.",
+    "Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank. If not, the money lies in the payee's Stripe balance, and Bursar does not know of it: reverse the transfer in Stripe's dashboard, leave its rewards, and settle it. They are paid again, once.",
+    "Of each other payment, find the rewards that it paid and void them, or reject what is not approved yet, with that reason.",
+    "Settle it only then. Settled before that, its rewards can be paid a second time.",
+];
+
+/// The same as one text.
+#[must_use]
+pub fn steps() -> String {
+    let numbered = STEPS.iter().enumerate().map(|(place, step)| format!("{}. {step}", place + 1));
+    format!("In this order: {}", numbered.collect::<Vec<_>>().join(" "))
+}
+
+/// A found payment as it is shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What it is.
+    pub listed: Listed,
+    /// Whom it may have paid: their names.
+    pub payees: Vec<(Payee, String)>,
+    /// What of theirs can still be paid; of one that is settled, or is settled with a payment here, nothing is asked.
+    pub unpaid: Vec<Unpaid>,
+}
+
+impl Shown {
+    /// What somebody says who has looked at these rewards: it is another word once they are others.
+    #[must_use]
+    pub fn none_of(&self) -> Option<String> {
+        (!self.unpaid.is_empty()).then(|| none_of(&self.unpaid))
+    }
+
+    /// The names of whom it may have paid; nothing where nobody here is known.
+    #[must_use]
+    pub fn names(&self) -> String {
+        self.payees.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn none_of(unpaid: &[Unpaid]) -> String {
+    let mut hash = Sha256::new();
+    for one in unpaid {
+        hash.update(format!("{} {} {}\n", one.number, one.value.minor, one.value.currency.code()));
+    }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Unpaid {
+    /// The number that people see.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("RW-{:06}", self.number)
+    }
+
+    /// How it stands, behind its number and value.
+    #[must_use]
+    pub fn says(&self) -> String {
+        match (self.status, self.payment, &self.draft) {
+            (RewardStatus::Approved, Some(payment), _) => format!(
+                "is in PT-{payment:06}, which can be sent, or sent again, as soon as this is settled: return that to the pool before you void it"
+            ),
+            (RewardStatus::Approved, None, Some(draft)) => {
+                format!("is in the draft {draft}, which can be paid as soon as this is settled")
+            }
+            (RewardStatus::Approved, None, None) => {
+                "is approved, and can be paid as soon as this is settled".to_owned()
+            }
+            (
+                RewardStatus::Submitted
+                | RewardStatus::InReview
+                | RewardStatus::Rejected
+                | RewardStatus::Void,
+                _,
+                _,
+            ) => "can be paid once it is approved".to_owned(),
+        }
+    }
+}
+
+/// Rewards by number and value, as many as are named.
+fn named(unpaid: &[Unpaid]) -> String {
+    let first: Vec<String> =
+        unpaid.iter().take(NAMED).map(|one| format!("{} ({})", one.label(), one.value)).collect();
+    match unpaid.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// What was found, what is open first, at most so many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
+    let mut all = Vec::new();
+    for listed in put_back::list_found(db, limit).await? {
+        all.push(shown(db, listed).await?);
+    }
+    Ok(all)
+}
+
+/// One that nobody has settled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_one(db: &mut Db, object: &str) -> store::Result<Option<Shown>> {
+    match put_back::open_one(db, object).await? {
+        Some(listed) => Ok(Some(shown(db, listed).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
+    let of = &listed.found;
+    let found = found::payees_of(db, of.vendor, &of.object_id).await?;
+    let names = payees::names(db, &found).await?;
+    let called = found.iter().filter_map(|payee| Some((*payee, names.get(payee)?.name.clone()))).collect();
+    let unpaid = match (&listed.settled, listed.payment) {
+        (None, None) => found::rewards(db, &found, of.amount).await?,
+        (Some(_), _) | (None, Some(_)) => Vec::new(),
+    };
+    Ok(Shown { payees: called, unpaid, listed })
+}
+
+/// What somebody says of a found payment.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// What was done about it, in their words.
+    pub note: &'a str,
+    /// That it paid none of the rewards that can still be paid, or that its money came back: [`Shown::none_of`] as they saw it.
+    pub none_of: Option<&'a str>,
+}
+
+/// An administrator says what was done about a payment that a vendor has and this database does not know of: its rewards
+/// were voided, entered as paid outside, or it was none of ours. From then on it holds nobody. Answers what that means now, in
+/// a sentence.
+///
+/// # Errors
+/// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
+/// that is not closed, and `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay
+/// them; [`OpsError::Missing`] when there is none that is open.
+pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
+    let words = said.note.trim();
+    if words.is_empty() {
+        let sentence = "Say what was done about it, such as which rewards were voided. Nothing was changed.";
+        return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
+    }
+    let told = transact!(app, |tx| {
+        let now = app.clock.now();
+        // A word would let that payment be sent, or its rewards be paid, once more.
+        if let Some(number) = put_back::names_open(tx, object_id).await? {
+            let sentence = format!(
+                "This is of PT-{number:06}, which is known here. Settle that payment by hand: as made under this id, or, where the vendor shows that it moved no money, as not made. Nothing was changed."
+            );
+            return Err(OpsError::Conflict(Refusal::new("settle_the_payment", sentence)));
+        }
+        // What is entered after this reading is as what is entered after it is settled.
+        let Some(shown) = open_one(tx, object_id).await? else { return Err(OpsError::Missing) };
+        if shown.none_of().as_deref() != said.none_of.map(str::trim).filter(|_| !shown.unpaid.is_empty()) {
+            return Err(unpaid(&shown, said.none_of.is_some()));
+        }
+        if put_back::settle_found(tx, object_id, &actor.name, words, now).await? == 0 {
+            return Err(OpsError::Missing);
+        }
+        let numbers: Vec<String> = shown.unpaid.iter().map(Unpaid::label).collect();
+        let detail = serde_json::json!({ "object": object_id, "note": words, "did_not_pay": numbers });
+        note(tx, &actor.id.to_string(), "unknown_payment_settled", &detail, now);
+        what_it_means(tx, &shown).await
+    })?;
+    // What has waited for it goes on.
+    app.nudge.dispatch.ring();
+    app.nudge.tell_watchers();
+    Ok(told)
+}
+
+fn unpaid(shown: &Shown, of_others: bool) -> OpsError {
+    let (whom, which) = (shown.names(), named(&shown.unpaid));
+    let changed = if of_others { "Since you looked, that has changed. " } else { "" };
+    let sentence = format!(
+        "{changed}These rewards of {whom} can be paid as soon as this is settled, or once they are approved: {which}. If this payment paid one of them, void or reject that one first: it would be paid a second time. If it paid none of them, or its money came back, say so as well. Nothing was changed."
+    );
+    OpsError::Conflict(Refusal::new("unpaid_rewards", sentence).at("none_of"))
+}
+
+/// What it means that a found payment is settled.
+async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
+    let (mut free, mut sentences) = (Vec::new(), Vec::new());
+    for (payee, name) in &shown.payees {
+        match found::holding(db, *payee).await?.first() {
+            None => free.push((*payee, name.as_str())),
+            Some(other) => {
+                let other = format!("{} {}", other.vendor.label(), other.object);
+                sentences.push(format!("{name} stays on hold, for {other}."));
+            }
+        }
+    }
+    let names: Vec<&str> = free.iter().map(|(_, name)| *name).collect();
+    sentences.insert(
+        0,
+        match names.is_empty() {
+            true => "It is settled.".to_owned(),
+            false => format!("It is settled, and no longer holds {}.", names.join(", ")),
+        },
+    );
+    let payable = |one: &&Unpaid| free.iter().any(|(payee, _)| *payee == one.payee);
+    let payable: Vec<Unpaid> = shown.unpaid.iter().filter(payable).cloned().collect();
+    if !payable.is_empty() {
+        sentences.push(format!("What can be paid now, or once it is approved: {}.", named(&payable)));
+    } else if !free.is_empty() {
+        sentences.push("There is no reward that can be paid because of that.".to_owned());
+    }
+    Ok(sentences.join(" "))
+}

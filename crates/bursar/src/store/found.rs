@@ -1,0 +1,120 @@
+//! Found payments and payees: whom each may have paid, by which a payee is held, and which rewards of theirs can still be paid,
+//! so that one of them would be paid twice. What is deliberately not here: the found payments themselves (`put_back`), and what
+//! people say of them (`ops::safe_mode`).
+
+use payout::ledger::Payee;
+use payout::money::{Currency, Money, Vendor};
+use payout::reward::RewardStatus;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Db, MOST_VALUES, Result, Value, Where, word};
+
+/// A cash reward that is neither paid, rejected nor void, and is in no payment that pays it now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unpaid {
+    /// Its number, without prefix.
+    pub number: i64,
+    /// Whose.
+    pub payee: Payee,
+    /// How much.
+    pub value: Money,
+    /// What was decided.
+    pub status: RewardStatus,
+    /// The number of the draft that it is in.
+    pub draft: Option<String>,
+    /// The number of the payment that it is in, which waits or has failed.
+    pub payment: Option<i64>,
+}
+
+/// Whom a found payment may have paid: who was noted when it was found, and who is paid at its destination now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payees_of(db: &mut Db, vendor: Vendor, object: &str) -> Result<Vec<Payee>> {
+    let sql = "SELECT p.payee FROM found_payee p WHERE p.vendor = $1 AND p.object_id = $2 \
+               UNION SELECT f.payee FROM found_payment x CROSS JOIN payout_profile f \
+               WHERE x.vendor = $1 AND x.object_id = $2 AND f.vendor = x.vendor AND f.address = x.destination";
+    let read = |row: &AnyRow| {
+        let payee: String = row.try_get(0)?;
+        word(Payee::parse(&payee), &payee)
+    };
+    let query = sqlx::query(sql).bind(vendor.as_str()).bind(object.to_owned());
+    db.all(query).await?.iter().map(read).collect()
+}
+
+/// What holds a payee.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holds {
+    /// Whose payment it is.
+    pub vendor: Vendor,
+    /// The vendor's id of it.
+    pub object: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// The found payments that hold a payee until they are settled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn holding(db: &mut Db, payee: Payee) -> Result<Vec<Holds>> {
+    let sql = "SELECT x.vendor, x.object_id, x.amount_minor, x.currency FROM found_payment x WHERE x.settled_at IS NULL \
+               AND (EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id \
+               AND p.payee = $1) OR EXISTS (SELECT 1 FROM payout_profile f WHERE f.vendor = x.vendor \
+               AND f.address = x.destination AND f.payee = $1)) \
+               AND NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.id = x.our_id \
+               AND t.released_at IS NULL AND t.outside_at IS NULL) ORDER BY x.found_at, x.object_id";
+    let read = |row: &AnyRow| {
+        let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(3)?);
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        Ok(Holds {
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            object: row.try_get(1)?,
+            amount: Money::new(row.try_get(2)?, currency),
+        })
+    };
+    db.all(sqlx::query(sql).bind(payee.to_string())).await?.iter().map(read).collect()
+}
+
+/// What these payees have in a currency that can still be paid: what is exactly `like` first, then by number.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<Unpaid>> {
+    let mut found = Vec::new();
+    for some in payees.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("r.payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        conditions.and("r.currency = ?", [like.currency.code().into()]);
+        conditions.and("r.reward_type = 'cash' AND r.entry = 'earned'", []);
+        conditions.and("r.status IN ('submitted', 'in_review', 'approved')", []);
+        conditions.and("r.paid_at IS NULL", []);
+        // What has failed can be sent again, and what waits goes on by itself.
+        conditions.and(
+            "(r.transaction_id IS NULL OR t.state IN ('queued', 'transferred', 'failed', 'returned', 'blocked', \
+             'refunded', 'reversed', 'payout_failed', 'payout_canceled'))",
+            [],
+        );
+        let sql = "SELECT r.number, r.payee, r.value_minor, r.currency, r.status, b.number, t.number FROM reward r \
+                   LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id \
+                   {where} ORDER BY r.number";
+        for row in db.all(conditions.query(sql)).await? {
+            found.push(read(&row)?);
+        }
+    }
+    found.sort_by_key(|one| (one.value != like, one.number));
+    Ok(found)
+}
+
+fn read(row: &AnyRow) -> Result<Unpaid> {
+    let (payee, code, status): (String, String, String) = (row.try_get(1)?, row.try_get(3)?, row.try_get(4)?);
+    Ok(Unpaid {
+        number: row.try_get(0)?,
+        payee: word(Payee::parse(&payee), &payee)?,
+        value: Money::new(row.try_get(2)?, word(Currency::parse(&code).ok(), &code)?),
+        status: word(RewardStatus::parse(&status), &status)?,
+        draft: row.try_get(5)?,
+        payment: row.try_get(6)?,
+    })
+}

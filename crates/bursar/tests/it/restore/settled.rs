@@ -1,0 +1,116 @@
+//! What was found after a restore is settled by people: on the page, at the command line, and in Reconciliation.
+
+use payout::access::Role;
+
+use super::{BEFORE, Browser, Stage, found, movements, play, until_left, void};
+use crate::reconciliation::command;
+
+/// R3 (cy, Stripe, 30.00) and R4 (di, PayPal, 40.00) are paid by a database that is lost then; safe mode is over.
+async fn lost(name: &str, seed: u64) -> Stage {
+    let mut stage = Stage::swift(name, seed).await;
+    stage.remember().await;
+    play(&mut stage, BEFORE).await;
+    play(&mut stage, &["reward R8 cy 30.00", "reward R9 cy 7.00 approved"]).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["live 1 hour", "batch B2 R3 R4", "pay B2", "live 1 hour", "expect di success"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    stage
+}
+
+async fn object(stage: &Stage, to: &str) -> String {
+    found(stage).await.into_iter().find(|(whom, ..)| whom == to).unwrap().2
+}
+
+/// The reward that the payment paid lies approved in the pool: a word alone does not let it be paid again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then() {
+    let stage = lost("put_back_settled", 41).await;
+    let (paid, undecided) = (stage.number("R3").await.unwrap(), stage.number("R8").await.unwrap());
+    let other = stage.number("R9").await.unwrap();
+    let tr = object(&stage, "acct_cy").await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
+    let page = browser.read("/safe-mode").await;
+    page.says("Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank.");
+    page.says(&format!(
+        "{paid} 30.00 USD The same amount is approved, and can be paid as soon as this is settled"
+    ));
+    page.says(&format!("{undecided} 30.00 USD The same amount can be paid once it is approved"));
+    page.says(&format!("{other} 7.00 USD is approved"));
+    let csrf = page.hidden("csrf");
+    let words = page.all_hidden("none_of");
+    let settle = [("csrf", csrf.as_str()), ("object", tr.as_str()), ("note", "looked at it")];
+    let told = browser.post_on("/safe-mode/settle", &settle).await;
+    told.says(&format!("These rewards of cy can be paid as soon as this is settled, or once they are approved: {paid} (30.00 USD)"));
+    let before = words.iter().find(|word| page.body.contains(word.as_str())).unwrap().clone();
+
+    browser.read("/rewards").await.says("the vendors have payments that it does not know");
+    // The payee's page names what holds them, and where that ends.
+    let payee = page.body.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let of_payee = browser.read(&format!("/partners/{payee}")).await;
+    of_payee.says("that this database does not know, as it was put back from a backup");
+    assert!(!of_payee.body.contains("and so are its partners"), "no company is on hold");
+    of_payee.says("Settle on the page Safe mode what the vendor has paid");
+
+    // What has changed since it was looked at is looked at again.
+    void(&stage, &paid).await;
+    for word in &words {
+        let told = browser.post_on("/safe-mode/settle", &[&settle[..], &[("none_of", word)]].concat()).await;
+        told.says("Since you looked, that has changed");
+    }
+    let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=asked"]).await;
+    assert!(!done && told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
+    let (done, told) = command(&stage.world, &["safe-mode"]).await;
+    assert!(done && told.contains("3. Of a Stripe transfer, look in Stripe whether a payout"), "{told}");
+    assert!(told.contains(&format!("{other} 7.00 USD is approved, and can be paid as soon as")), "{told}");
+    let mut offered = told.split("--none-of ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
+    let word = offered.find(|word| *word != before && !words.iter().any(|old| old == word)).unwrap();
+    let flag = format!("--none-of={word}");
+    let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=voided", &flag]).await;
+    assert!(done && told.contains("It is settled, and no longer holds cy. What can be paid now"), "{told}");
+    assert!(told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
+    stage.close(Ok(())).await;
+}
+
+/// What left PayPal later, in the same amount, is nobody's found payment; and what is one is written down at once, with its fee.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reconciliation_calls_no_other_movement_a_found_payment() {
+    let mut stage = lost("put_back_strange", 42).await;
+    void(&stage, &stage.number("R4").await.unwrap()).await;
+    let item = object(&stage, "di@example.com").await;
+    let (done, told) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
+    assert!(done && told.contains("There is no reward that can be paid because of that"), "{told}");
+    // Whoever pays them the same once more is told of it.
+    play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
+    let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
+    let page = browser.read(&format!("/claims/{}/pay", stage.number("B4").await.unwrap())).await;
+    page.says(&format!("PayPal {item}, which Safe mode lists, was for the same amount"));
+    assert!(!page.body.contains("First payment to this destination"), "{}", page.words());
+
+    movements::all(&stage.world.works[0], None).await.unwrap();
+    // Another payment of 40.00, by another hand, on the same day.
+    let url = &stage.world.database_url;
+    let strange = "INSERT INTO reconciliation_case (id, vendor, vendor_account, currency, subject, aspect, day, standing, \
+                   moved_minor, posted_minor, opened_at) SELECT 'rec_strange', vendor, vendor_account, currency, 'STRANGE', \
+                   'money', day, 'extra_at_vendor', moved_minor, 0, opened_at FROM reconciliation_case \
+                   WHERE vendor = 'paypal' AND moved_minor = -4000 AND transaction_id IS NULL";
+    crate::world::run(url, strange.to_owned()).await;
+    let list = browser.read("/reconciliation").await;
+    let days =
+        list.body.split("href=\"/reconciliation/day?").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let day = days.map(|day| day.replace("&#38;", "&")).find(|day| day.contains("paypal")).unwrap();
+    let page = browser.read(&format!("/reconciliation/day?{day}")).await;
+    page.says("STRANGE PayPal moved money of this account for no payment that this database knows");
+    page.says("Made after the backup, settled");
+    page.says("Fee of a payment made after the backup");
+    // It is off, and wants to be written down, from the first day on.
+    let form = page.body.split("Made after the backup, settled").nth(1).unwrap();
+    let action = form.split("action=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let action = action.into_iter().find(|address| address.ends_with("/explain")).unwrap().to_owned();
+    let told =
+        browser.post_on(&action, &[("csrf", &page.hidden("csrf")), ("reason", "PT of the lost day")]).await;
+    assert_eq!(told.body.matches("PT of the lost day").count(), 2, "with its fee: {}", told.words());
+    told.says("Not known here STRANGE");
+    stage.close(Ok(())).await;
+}
