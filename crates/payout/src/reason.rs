@@ -521,6 +521,10 @@ fn ours(code: &str) -> Option<Explanation> {
         "batch_canceled" => {
             told("The batch was canceled at PayPal; nothing moved.", "Resubmit if it should still be paid.")
         }
+        "payout_not_begun" => told(
+            "No payout to the payee's bank was made of this yet.",
+            "Resubmit: only the bank payout is made.",
+        ),
         "not_paid_out" => told(
             "The payout to the bank was not made, and Stripe gives no reason.",
             "Look at the payout in Stripe, then resubmit: only the bank payout is made again.",
@@ -599,7 +603,7 @@ mod tests {
             (Cause::Ours, Who::Payer, &[
                 "SPENDING_LIMIT_EXCEEDED", "POS_LIMIT_EXCEEDED", "TRANSACTION_LIMIT_EXCEEDED", "INTERNAL_ERROR",
                 "UNDEFINED", "FAILED", "CANCELED", "not_found_at_vendor", "not_made", "batch_denied",
-                "batch_canceled", "not_paid_out", "asked_back_before_restore",
+                "batch_canceled", "not_paid_out", "payout_not_begun", "asked_back_before_restore",
             ]),
         ];
         for (cause, who, codes) in rows {

@@ -280,6 +280,26 @@ const FAILED: &[Choice] = &[
     OUTSIDE,
 ];
 
+/// The options of a payment that people have called not made: the vendor may have made it all the same.
+#[must_use]
+pub fn not_made() -> &'static [Choice] {
+    NOT_MADE
+}
+
+const NOT_MADE: &[Choice] = &[
+    choice(
+        Deed::Resubmit,
+        Who::Payer,
+        "Look at the vendor once more, then resubmit. People have called it not made: if the vendor made it after all, this pays it a second time. Bursar looks as well, where the vendor can be looked through, and stops if it finds it.",
+    ),
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "If the payee is to be paid elsewhere, return it to the pool and pay its rewards in the next payout. The same look comes before that.",
+    ),
+    OUTSIDE,
+];
+
 /// Whom a failed bank payout asks for something depends on why it failed: not every one is the bank's doing.
 fn payout_failed(cause: Option<Cause>) -> &'static [Choice] {
     match cause {
@@ -498,6 +518,16 @@ mod tests {
         assert_eq!(deeds(Vendor::Stripe), [&three[..], &[Deed::SettleByHand]].concat());
         assert!(contradicted(Vendor::PayPal).iter().all(|choice| !choice.words.contains("Stripe")));
         assert!(contradicted(Vendor::Stripe).iter().all(|choice| choice.who == Who::Payer));
+        let amount = Money::new(100, Currency::USD);
+        let payee = Payee::Partner(PartnerId::fresh(0, 1));
+        let terms = Terms { payee, vendor: Vendor::PayPal, amount, net: amount };
+        for choice in not_made() {
+            assert!(!choice.words.contains("nothing was paid"), "only people say so");
+        }
+        let offered: Vec<Deed> = not_made().iter().map(|choice| choice.deed).collect();
+        assert_eq!(offered, [Deed::Resubmit, Deed::ReturnToPool, Deed::MarkPaidOutside]);
+        assert!(law::resubmit(State::Failed, &terms).is_ok() && law::return_to_pool(State::Failed).is_ok());
+        assert!(law::mark_paid_outside(State::Failed, &terms).is_ok());
         let aside: Vec<(Deed, Who)> = set_aside().iter().map(|choice| (choice.deed, choice.who)).collect();
         assert_eq!(aside, [(Deed::Wait, Who::Admin)]);
     }

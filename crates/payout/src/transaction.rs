@@ -258,6 +258,7 @@ impl Fact {
             Self::TransferReversed => "transfer_reversed",
             Self::TransferReversedPartly(_) => "transfer_reversed_partly",
             Self::PartBack(_) => "part_back",
+            Self::OutOfSight(_, why) if why.code == "vendor_not_understood" => "not_understood",
             Self::OutOfSight(..) => "out_of_sight",
             Self::FoundAfterAll(_) => "found_after_all",
             Self::Swept { .. } => "swept",

@@ -99,8 +99,8 @@ fn of_payment(payment: &Transaction, against: &[String]) -> Vec<String> {
         lines.push(format!(
             "    {vendor} says something different from what is recorded here. A person must look."
         ));
-        lines.extend(against.iter().map(|sentence| format!("    {sentence}")));
     }
+    lines.extend(against.iter().map(|sentence| format!("    {sentence}")));
     if let Some(reason) = why::reason(payment) {
         let note = Code::parse(&reason.code).and_then(|code| why::note(payment, code));
         let note = note.map(|note| format!(" {note}")).unwrap_or_default();
@@ -134,7 +134,9 @@ pub fn as_json(why: &Why) -> Value {
             "status": payment.state.status().as_str(), "label": label_of(payment),
             "detail": payment.state.detail().map(|detail| detail.as_str()),
             "meaning": meaning_of(payment), "reason": reason,
-            "choices": choices.map(choice).collect::<Vec<_>>(), "contradicted": why.against,
+            "choices": choices.map(choice).collect::<Vec<_>>(),
+            "contradicted": why.against.iter().filter(|_| payment.contradicted_at.is_some()).collect::<Vec<_>>(),
+            "named_by_events": why.against.iter().filter(|_| payment.contradicted_at.is_none()).collect::<Vec<_>>(),
         })
     });
     let eligible = why.blockers.is_empty() && why.payment.is_none();

@@ -2,25 +2,52 @@
 //! what was said of that attempt before. What is deliberately not here: what a contradiction is (`record`), and settling it
 //! (`by_hand`).
 
-use payout::transaction::{AttemptState, Leg};
+use payout::money::Vendor;
+use payout::transaction::{AttemptState, Leg, State};
 
 use super::by_hand::called_not_made;
 use crate::clock;
 use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
-use crate::store::{Db, Result};
+use crate::store::{Db, Result, named, put_back};
 
-/// A sentence for each attempt that the vendor contradicts; none where it contradicts nothing.
+/// A sentence for each attempt that the vendor contradicts, and for each object that its events name under our key and nothing
+/// here counts; none of a payment that nobody is in doubt about.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
-    if payment.contradicted_at.is_none() {
+    let in_doubt = matches!(payment.state, State::Review | State::PayoutReview);
+    if payment.contradicted_at.is_none() && !in_doubt {
         return Ok(Vec::new());
     }
     let attempts = transactions::attempts(db, &[payment.id]).await?;
     let lines = transactions::timeline(db, payment.id).await?;
     let against = attempts.iter().filter(|one| one.contradicted_at.is_some());
-    Ok(against.map(|one| sentence(payment, one, &lines)).collect())
+    let mut told: Vec<String> = against.map(|one| sentence(payment, one, &lines)).collect();
+    let vendor = payment.terms.vendor.label();
+    for (object, at) in named::of_payment(db, payment.id).await? {
+        told.push(format!(
+            "{vendor} has sent a signed event, on {}, that names {object} under the key of this payment: it may well have been made. Look for {object} at {vendor} before you call it not made.",
+            clock::told(at)
+        ));
+    }
+    Ok(told)
+}
+
+/// The one object of the vendor's that is said to be this payment, where there is just one: whoever settles it by hand is
+/// offered it. PayPal's events name batches, which settle nothing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn likely(db: &mut Db, payment: &Transaction) -> Result<Option<String>> {
+    let mut objects = put_back::open_of(db, payment.id).await?;
+    if payment.terms.vendor == Vendor::Stripe {
+        let named = named::of_payment(db, payment.id).await?;
+        objects.extend(named.into_iter().map(|(object, _)| object));
+    }
+    objects.sort_unstable();
+    objects.dedup();
+    Ok(objects.pop().filter(|_| objects.is_empty()))
 }
 
 fn sentence(payment: &Transaction, attempt: &Attempt, lines: &[ReadLine]) -> String {

@@ -123,6 +123,12 @@ async fn read(db: &mut Db, transaction: Transaction) -> Result<File> {
     })
 }
 
+/// Whether the vendor has answered that it took something, and nobody can read what.
+fn is_unreadable(answer: &Answer) -> bool {
+    let taken = (200..300).contains(&answer.status) && !answer.body.is_empty();
+    taken && serde_json::from_str::<serde_json::Value>(&answer.body).is_err()
+}
+
 impl File {
     /// The lines with what lies behind each, and the events, answers and polls that no line tells of, because they changed
     /// nothing; and the notices.
@@ -154,7 +160,8 @@ impl File {
         }
         for answer in self.answers.iter().filter(|answer| !told.contains(answer.id.as_str())) {
             let detail = format!("answered with status {}", answer.status);
-            let line = silent("answer", answer.at, "changed nothing".to_owned(), detail, None);
+            let effect = if is_unreadable(answer) { "unreadable" } else { "changed nothing" };
+            let line = silent("answer", answer.at, effect.to_owned(), detail, None);
             rows.push((format!("answer-{}", answer.id), line, Some(Source::Answer(answer))));
         }
         for (place, asked) in self.asked.iter().enumerate() {

@@ -364,9 +364,11 @@ pub struct Reason {
 pub fn reason(transaction: &Transaction) -> Option<Reason> {
     let (code, said) = match (&transaction.reason, &transaction.waiting) {
         (Some(reason), _) => (reason.code.clone(), Some(reason.message.clone())),
-        (None, waiting) => (waiting.clone()?, None),
+        (None, Some(waiting)) => (waiting.clone(), None),
+        (None, None) => (by_its_state(transaction.state)?.to_owned(), None),
     };
-    let said = said.filter(|words| !words.is_empty());
+    // What could not be read is told in Bursar's own words.
+    let said = said.filter(|words| !words.is_empty() && code != "vendor_not_understood");
     let explained = explain_at(&code, transaction.state);
     let message = explained.message.map(str::to_owned).or_else(|| said.clone());
     let message = message.unwrap_or_else(|| "The vendor gave only this code.".to_owned());
@@ -378,6 +380,34 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
         (false, None) => (explained.who, explained.remedy),
     };
     Some(Reason { code, message, said, remedy, who })
+}
+
+/// The reason of a payment that stands so and was given none.
+fn by_its_state(state: State) -> Option<&'static str> {
+    match state {
+        State::Review | State::PayoutReview => Some("needs_review"),
+        State::PayoutFailed => Some("payout_not_begun"),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Success
+        | State::Failed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed
+        | State::WrittenOff => None,
+    }
 }
 
 /// Whether nothing is left to be done about a payment. The rewards of a closed one are elsewhere; its money may lie in the
@@ -397,6 +427,14 @@ pub fn choices(transaction: &Transaction) -> &'static [Choice] {
         (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
             remedy::set_aside()
         }
+        (false, None) if transaction.state == State::Failed && is_called_not_made(transaction) => {
+            remedy::not_made()
+        }
         (false, None) => remedy::choices(transaction.state, cause),
     }
+}
+
+/// Whether it stands as it does because people have called it not made.
+fn is_called_not_made(transaction: &Transaction) -> bool {
+    transaction.reason.as_ref().is_some_and(|reason| reason.code == "not_made")
 }

@@ -1,7 +1,7 @@
 //! Submissions that an event names by our own key: the vendor has something under it, and says under which id. Looking at
 //! that object is `work::named`; everything else about submissions is [`super::submissions`].
 
-use payout::ids::AttemptId;
+use payout::ids::{AttemptId, TransactionId};
 use payout::money::Vendor;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -115,6 +115,19 @@ pub async fn looked(tx: &mut Tx, submission: &str, object: &str, again_at: Optio
     let query = sqlx::query(sql).bind(submission.to_owned()).bind(object.to_owned()).bind(again_at);
     tx.run(query).await?;
     Ok(())
+}
+
+/// What a vendor is said to have under our keys for a payment and nothing here counts: its ids, and since when.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_payment(db: &mut Db, payment: TransactionId) -> Result<Vec<(String, i64)>> {
+    let sql = "SELECT n.object_id, MIN(n.named_at) FROM attempt a JOIN named_object n ON n.submission_id = a.submission_id \
+               WHERE a.transaction_id = $1 AND n.counted_at IS NULL AND (n.look_at IS NOT NULL OR n.told_at IS NOT NULL) \
+               AND a.state IN ('needs_review', 'unknown', 'failed') \
+               AND (a.vendor_id IS NULL OR a.vendor_id <> n.object_id) GROUP BY n.object_id ORDER BY n.object_id";
+    let rows = db.all(sqlx::query(sql).bind(payment.to_string())).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// A person was told of an object that cannot be seen.

@@ -89,8 +89,12 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
     let first = place(&FIRST, from);
     let payout = place(&PAYOUT, from);
     match (to, first, payout) {
-        // What the vendor no longer shows goes to a person, however far it had come.
-        ("review", Some(_), _) | ("payout_review", _, Some(_)) if by == "out_of_sight" => true,
+        // What the vendor no longer shows, or tells in no way that can be used, goes to a person, however far it had come.
+        ("review", Some(_), _) | ("payout_review", _, Some(_))
+            if matches!(by, "out_of_sight" | "not_understood") =>
+        {
+            true
+        }
         ("queued", _, _) if from == "sending" => by == "withheld",
         // A person sends it again, after a definite end.
         ("queued", _, _) => {

@@ -22,11 +22,15 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
             "sent" => format!("Written down to be sent to {name}"),
             "outcome_unknown" => format!("{name}'s answer was lost: it is not known whether it has this"),
             "out_of_sight" => format!("{name} does not show it any more: a person must look"),
+            "not_understood" => {
+                format!("Nothing could be concluded for days from what {name} says of it: a person must look")
+            }
             "contradiction" => {
                 format!("{name} says something different from what is recorded here: a person must look")
             }
             "asked" => format!("{name} was asked"),
             "changed nothing" => format!("{name} answered, and nothing changed"),
+            "unreadable" => format!("{name}'s answer could not be read, so nothing changed"),
             // A vendor's own name for what happened, of an event that moved nothing.
             own if line.source == "webhook" => format!("{name} sent the event {own}"),
             other => plain(other),
@@ -102,9 +106,16 @@ pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
 
 /// The vendor by its name, where a sentence begins with it.
 fn vendors_own(detail: &str, vendor: Vendor) -> String {
-    match detail.strip_prefix("the vendor ") {
-        Some(rest) => format!("{} {rest}", vendor.label()),
-        None => detail.to_owned(),
+    let (name, saying) = (vendor.label(), format!("{} says ", vendor.label()));
+    // An answer that could not be read says nothing.
+    let detail = match detail.strip_prefix(&saying) {
+        Some(own) if own.starts_with("the vendor's ") => own,
+        Some(_) | None => detail,
+    };
+    match (detail.strip_prefix("the vendor "), detail.strip_prefix("the vendor's ")) {
+        (Some(rest), _) => format!("{name} {rest}"),
+        (None, Some(rest)) => format!("{name}'s {rest}"),
+        (None, None) => detail.to_owned(),
     }
 }
 
@@ -172,6 +183,16 @@ mod tests {
             ("answer", "nothing was sent: The module is off.", "nothing was sent: The module is off."),
             ("poll", "the vendor says SUCCESS", "PayPal says SUCCESS"),
             (
+                "poll",
+                "the vendor's answer could not be read: html",
+                "PayPal's answer could not be read: html",
+            ),
+            (
+                "poll",
+                "PayPal says the vendor's answer could not be read: html",
+                "PayPal's answer could not be read: html",
+            ),
+            (
                 "webhook",
                 "the vendor was asked; the payment is in_transit",
                 "PayPal was asked; the payment is Pending Processing",
@@ -189,6 +210,13 @@ mod tests {
             ("webhook", "payout.updated", "Stripe sent the event payout.updated"),
             ("notice", "payment_paid", "A mail was written: Payment made"),
             ("poll", "asked", "Stripe was asked"),
+            ("answer", "unreadable", "Stripe's answer could not be read, so nothing changed"),
+            ("poll", "out_of_sight", "Stripe does not show it any more: a person must look"),
+            (
+                "poll",
+                "not_understood",
+                "Nothing could be concluded for days from what Stripe says of it: a person must look",
+            ),
             ("person", "refused", "People called it not made: the books hold that no money moved"),
             ("answer", "refused", "The vendor refused this step, and it moved no money"),
             ("person", "something_new", "Something new"),

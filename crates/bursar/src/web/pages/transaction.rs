@@ -103,6 +103,8 @@ struct ShowPage {
     contradicted: Option<(When, Option<String>)>,
     /// Which attempt that is about, and how it is held here.
     against: Vec<String>,
+    /// The vendor's object that is said to be this payment, for the form that settles it.
+    likely: Option<String>,
     /// What takes its rewards back.
     taken: Vec<TakenBack>,
     /// Why it was set aside, since when and when last.
@@ -144,7 +146,7 @@ struct ShowPage {
     /// What one person has said and another must confirm: who, when, what, how they found out, and why it takes two.
     opinion: Option<(String, When, String, String, &'static str)>,
     /// Until when it comes back by itself, and in how many days that is.
-    unclaimed: Option<(When, String)>,
+    unclaimed: Option<(When, Option<String>)>,
     /// What can be done, the usual first: the words and who does it.
     choices: Vec<(&'static str, &'static str)>,
     /// The gates at which Resubmit would be refused now.
@@ -217,6 +219,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         stopped: whys(&why::stopped(db, transaction).await?),
         contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
         against: against::told(db, transaction).await?,
+        likely: against::likely(db, transaction).await?,
         taken,
         aside: set_aside(db, transaction).await?,
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
@@ -374,18 +377,14 @@ fn alike(deeds: [&Deed; 3]) -> Option<String> {
 const CLAIMED_WITHIN_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
 
-/// When PayPal gives back by itself what nobody claims, and how far off that is.
-fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, String)> {
+/// When PayPal gives back by itself what nobody claims, and how far off that is; nothing where it is overdue.
+fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String>)> {
     if transaction.state != Stands::Unclaimed {
         return None;
     }
     let until = transaction.state_at.saturating_add(CLAIMED_WITHIN_US);
     let days = usize::try_from((until - now).max(0).saturating_add(DAY_US - 1) / DAY_US).unwrap_or(0);
-    let left = match days {
-        0 => "any time now".to_owned(),
-        days => format!("{} left", how_many(days, "day", "days")),
-    };
-    Some((When(until), left))
+    Some((When(until), (days > 0).then(|| format!("{} left", how_many(days, "day", "days")))))
 }
 
 /// What can be done, as the rules list it.

@@ -153,3 +153,63 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
     browser.read(&format!("/rewards/{number}")).await.says("At most 6.00 USD can be taken back.");
     stage.close(Ok(())).await;
 }
+
+/// Two people would call a payment not made while a signed event of the vendor's lies here that says it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made() {
+    let mut stage = Stage::open("told_named", 412).await;
+    play(
+        &mut stage,
+        "partner bo stripe acct_bo
+        reward R1 bo 20.00 approved
+        batch B1 R1
+        vendor stripe webhook late 5 days times 500
+        pay B1
+        vendor stripe executed 500 on payout
+        tick dispatch
+        disconnect bo
+        live 4 days
+        expect bo pending_processing needs_review
+        later 1 day
+        live 1 day
+        expect bo pending_processing needs_review",
+    )
+    .await;
+    let payout = stage.world.simulator.books().payouts.last().unwrap().id.clone();
+    let number = stage.number("bo").await.unwrap();
+    let told = format!("Look for {payout} at Stripe before you call it not made.");
+    let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
+    let page = browser.read(&format!("/transactions/{number}")).await;
+    page.says(&told);
+    assert!(page.body.contains(&format!("value=\"{payout}\"")), "the form offers it: {}", page.body);
+    let why = why_of(&stage, &number).await;
+    assert!(why.contains(&told), "{why}");
+    stage.close(Ok(())).await;
+}
+
+/// What cannot be read is not what the vendor does not show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_cannot_be_read_are_called_that() {
+    let mut stage = Stage::open("told_unread", 413).await;
+    play(
+        &mut stage,
+        "partner bo stripe acct_sim_slow_bo
+        reward R1 bo 20.00 approved
+        batch B1 R1
+        vendor stripe webhook lost times 500
+        pay B1
+        live 26 hours
+        vendor stripe html on read times 100000
+        live 6 days
+        expect bo pending_processing needs_review reason vendor_not_understood",
+    )
+    .await;
+    let number = stage.number("bo").await.unwrap();
+    let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
+    let page = browser.read(&format!("/transactions/{number}")).await;
+    page.says("Nothing could be concluded for days from what Stripe says of it: a person must look");
+    for wrong in ["does not show it any more", "The vendor's words"] {
+        assert!(!page.words().contains(wrong), "{wrong}: {}", page.words());
+    }
+    stage.close(Ok(())).await;
+}
