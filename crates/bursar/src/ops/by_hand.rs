@@ -190,9 +190,12 @@ pub fn called_not_made(attempt: &Attempt) -> bool {
 /// What a lost database has sent becomes a request here: what is heard of it later is heard of that. Answers whether there is
 /// one.
 async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
-    let Finding::Made { attempt, lost: Some(lost), .. } = finding else { return Ok(false) };
-    put_back::carry(tx, *attempt, (**lost).clone(), app.clock.now()).await?;
-    Ok(true)
+    let Finding::Made { attempt, lost: Some(lost), carrier_id, .. } = finding else { return Ok(false) };
+    let lost = ((**lost).clone(), carrier_id.as_str());
+    match put_back::carry(tx, *attempt, lost, app.clock.now()).await? {
+        true => Ok(true),
+        false => Err(not_now(NotNow::StillAsking)),
+    }
 }
 
 /// Whether what was found made is what people had called not made. The vendor's object shows that they were wrong.

@@ -372,35 +372,65 @@ pub async fn found_of(db: &mut Db) -> Result<HashSet<TransactionId>> {
     Ok(found)
 }
 
-/// A person has found what a lost database had sent for an attempt: the request for it is this one, which is kept as one
-/// whose end is not known yet. Of the request that was known before, where it carries nothing any more, nothing is waited
-/// for.
+/// A person has found what a lost database had sent for an attempt, in this batch of PayPal's: the request for it is this one,
+/// which is kept as one whose end is not known yet. The request that was known before is never sent again: its bytes name the
+/// payment. What else that one carries is found out about for each by itself. Answers false, and changes nothing that counts,
+/// where that one may be on its way.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn carry(tx: &mut Tx, attempt: AttemptId, lost: submissions::New, now: i64) -> Result<()> {
-    let known = named::by_key(tx, std::slice::from_ref(&lost.key)).await?.into_iter().next();
-    let carrier = match known {
-        Some((_, id, ..)) => id,
-        None => {
-            let (id, epoch) = (lost.id.clone(), counted(tx, EPOCH).await?);
-            submissions::insert(tx, vec![submissions::New { looks: true, ..lost }], epoch, now).await?;
-            let sql = "UPDATE submission SET state = 'needs_review' WHERE id = $1";
-            tx.run(sqlx::query(sql).bind(id.clone())).await?;
-            id
+pub async fn carry(
+    tx: &mut Tx,
+    attempt: AttemptId,
+    (lost, batch): (submissions::New, &str),
+    now: i64,
+) -> Result<bool> {
+    let sql = "SELECT submission_id, transaction_id FROM attempt WHERE id = $1";
+    let row = tx.one(sqlx::query(sql).bind(attempt.to_string())).await?;
+    let (before, of): (Option<String>, String) = (row.try_get(0)?, row.try_get(1)?);
+    if let Some(before) = before {
+        let sql = "UPDATE submission SET ended_at = COALESCE(ended_at, $2), \
+                   last_why = CASE WHEN state = 'needs_review' THEN 'lost' ELSE last_why END, \
+                   last_detail = CASE WHEN state = 'needs_review' \
+                   THEN 'a payment that it names was sent by a request that is lost here, so it is never sent again' \
+                   ELSE last_detail END, state = CASE WHEN state = 'needs_review' THEN 'refused' ELSE state END \
+                   WHERE id = $1 AND state IN ('needs_review', 'refused', 'accepted')";
+        if tx.run(sqlx::query(sql).bind(before).bind(now)).await? == 0 {
+            return Ok(false);
         }
-    };
-    let sql = "SELECT submission_id FROM attempt WHERE id = $1";
-    let before = tx.one(sqlx::query(sql).bind(attempt.to_string())).await?;
-    let before: Option<String> = before.try_get(0)?;
+    }
+    let carrier = lost_carrier(tx, &of, (lost, batch), now).await?;
     let sql = "UPDATE attempt SET submission_id = $2 WHERE id = $1";
     tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(carrier)).await?;
-    let sql = "UPDATE submission SET state = 'refused', ended_at = $2, last_why = 'lost', \
-               last_detail = 'what it carried was sent by a request that is lost here' \
-               WHERE id = $1 AND state = 'needs_review' \
-               AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.submission_id = submission.id)";
-    tx.run(sqlx::query(sql).bind(before).bind(now)).await?;
-    Ok(())
+    Ok(true)
+}
+
+/// The request here that stands for the lost one of a payment: the one that has its batch already, or has its key and names the
+/// payment, or a new one. Where two databases gave the key out for different payments, it is told apart by the batch.
+async fn lost_carrier(
+    tx: &mut Tx,
+    of: &str,
+    (lost, batch): (submissions::New, &str),
+    now: i64,
+) -> Result<String> {
+    let apart = format!("{}:{batch}", lost.key);
+    let known = named::by_key(tx, &[lost.key.clone(), apart.clone()]).await?;
+    let known: Vec<String> = known.into_iter().map(|(_, id, ..)| id).collect();
+    let known = submissions::several(tx, &known).await?;
+    let is_it = |one: &&submissions::Submission| match &one.vendor_id {
+        Some(object) => object == batch,
+        None => one.body.contains(of),
+    };
+    if let Some(one) = known.iter().find(is_it) {
+        return Ok(one.id.clone());
+    }
+    let taken = known.iter().any(|one| one.key == lost.key);
+    let key = if taken { apart } else { lost.key.clone() };
+    let (id, epoch) = (lost.id.clone(), counted(tx, EPOCH).await?);
+    submissions::insert(tx, vec![submissions::New { looks: true, key, ..lost }], epoch, now).await?;
+    let sql = "UPDATE submission SET state = 'needs_review' WHERE id = $1";
+    tx.run(sqlx::query(sql).bind(id.clone())).await?;
+    Ok(id)
 }
 
 /// What was found of a payment and people have settled: they have said what it is.

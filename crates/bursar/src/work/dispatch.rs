@@ -357,16 +357,20 @@ fn too_late_to_cancel(attempt: &Attempt) -> Heard {
     heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
 }
 
-/// The gates that are closed now for what these submissions carry, by submission; those with every gate open are left
-/// out.
-pub(super) async fn closed_gates(
-    work: &Work,
-    submissions: &[String],
-    now: i64,
-) -> Result<HashMap<String, Vec<(TransactionId, BeforeSend)>>> {
-    let mut closed: HashMap<String, Vec<(TransactionId, BeforeSend)>> = HashMap::new();
+/// What is asked about requests once more before they are sent.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// The gates that are closed for what each carries; one with every gate open is left out.
+    pub(super) closed: HashMap<String, Vec<(TransactionId, BeforeSend)>>,
+    /// The payments that each carries, and that have not ended.
+    pub(super) carried: HashMap<String, HashSet<String>>,
+}
+
+/// The gates that are closed now for what these submissions carry, and what that is.
+pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) -> Result<Asked> {
+    let mut asked = Asked::default();
     if submissions.is_empty() {
-        return Ok(closed);
+        return Ok(asked);
     }
     let mut db = work.app.store.read().await?;
     let attempts = transactions::attempts_of_submissions(&mut db, submissions).await?;
@@ -384,12 +388,15 @@ pub(super) async fn closed_gates(
         else {
             continue;
         };
+        if !attempt.state.ended() {
+            asked.carried.entry(submission.clone()).or_default().insert(transaction.id.to_string());
+        }
         let gate = gate(attempt, (transaction, made.get(&transaction.id)), &gates, &paused, now);
         if gate != BeforeSend::Open {
-            closed.entry(submission.clone()).or_default().push((transaction.id, gate));
+            asked.closed.entry(submission.clone()).or_default().push((transaction.id, gate));
         }
     }
-    Ok(closed)
+    Ok(asked)
 }
 
 /// The transfer or PayPal item of each transaction that is not over.

@@ -3,23 +3,22 @@
 //! An intention may have waited for a vendor that was away while its payee was put on hold or moved. What was certainly
 //! never carried out stops, or waits where the gate opens by itself. What may have been carried out is not sent again to
 //! somebody who is stopped by now: Stripe is looked through instead, which moves nothing, and PayPal, whose only look is
-//! to send the same bytes, becomes a matter for a person. Not here: the gates themselves (`payout::eligibility`).
+//! to send the same bytes, becomes a matter for a person. So does a request whose bytes name a payment that it does not
+//! carry any more: how that one ended is known by another request. Not here: the gates themselves (`payout::eligibility`).
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use payout::eligibility::{BeforeSend, Code};
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::Reason;
 
+use super::dispatch::Asked;
 use super::send::{self, Answered, item_ids};
 use super::verdict::{self, Judged, Verdict};
 use super::{Work, aside, dispatch};
 use crate::ops::Result;
 use crate::store::submissions::Submission;
-
-/// The payments that a gate is closed for, by submission.
-type Closed = HashMap<String, Vec<(TransactionId, BeforeSend)>>;
 
 /// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
 /// up only itself.
@@ -33,15 +32,15 @@ pub(super) async fn ask(
 ) -> Result<(Vec<Answered>, Vec<Submission>)> {
     let ids: Vec<String> = leased.iter().map(|one| one.id.clone()).collect();
     match dispatch::closed_gates(work, &ids, now).await {
-        Ok(closed) => return Ok(part(work, leased, closed, now)),
+        Ok(asked) => return Ok(part(work, leased, asked, now)),
         Err(error) if aside::about_a_row(&error) => {}
         Err(error) => return Err(error),
     }
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
     for submission in leased {
         match dispatch::closed_gates(work, std::slice::from_ref(&submission.id), now).await {
-            Ok(closed) => {
-                let (closed, passed) = part(work, vec![submission], closed, now);
+            Ok(asked) => {
+                let (closed, passed) = part(work, vec![submission], asked, now);
                 stopped.extend(closed);
                 open.extend(passed);
             }
@@ -55,13 +54,17 @@ pub(super) async fn ask(
 fn part(
     work: &Work,
     leased: Vec<Submission>,
-    mut closed: Closed,
+    mut asked: Asked,
     now: i64,
 ) -> (Vec<Answered>, Vec<Submission>) {
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
     for submission in leased {
+        if let Some(judged) = names_another(&submission, asked.carried.get(&submission.id)) {
+            stopped.push(Answered::unsent(submission, judged, Vec::new()));
+            continue;
+        }
         let driven_on = submission.doubts > 0 && payout::planted::on("doubt_opens_gates");
-        match closed.remove(&submission.id).filter(|_| !driven_on) {
+        match asked.closed.remove(&submission.id).filter(|_| !driven_on) {
             None => open.push(submission),
             Some(closed) => {
                 let (judged, waits) = stop(&submission, closed, now, work.app.config.longest_wait_us());
@@ -72,11 +75,22 @@ fn part(
     (stopped, open)
 }
 
+/// A request whose bytes name a payment that it does not carry any more, or that has ended here, is never sent: it would pay
+/// that one as well. What becomes of it instead.
+fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<Judged> {
+    let gone = |named: &String| !carried.is_some_and(|carried| carried.contains(named));
+    let named = item_ids(of).into_iter().find(gone)?;
+    let told = format!(
+        "this request would also pay {named}, whose end is known by another request, so it is never sent again. Find out at PayPal about each payment that it carries, and settle it by hand"
+    );
+    Some(Judged::review(of, told))
+}
+
 /// Asks again about one that has waited for its turn. Answers what becomes of it when it may not be sent: a gate was closed
 /// meanwhile, or it cannot be found out.
 pub(super) async fn closed_since(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
     match dispatch::closed_gates(work, std::slice::from_ref(&of.id), now).await {
-        Ok(closed) => part(work, vec![of.clone()], closed, now).0.pop(),
+        Ok(asked) => part(work, vec![of.clone()], asked, now).0.pop(),
         Err(error) => {
             tracing::warn!(?error, key = of.key, "the gates could not be asked once more; nothing was sent");
             Some(send::unsent(of.clone(), now + work.app.config.longest_wait_us()))
@@ -145,6 +159,26 @@ fn waits(of: &Submission, again: i64) -> Judged {
 mod tests {
     use super::*;
     use crate::work::verdict::tests::submission;
+
+    /// Whoever has left a request is never paid by it, however often it is taken up again.
+    #[test]
+    fn a_request_is_sent_only_while_it_carries_all_that_it_names() {
+        let body = r#"{"sender_batch_header":{"sender_batch_id":"pb:b:0:1"},"items":[
+            {"recipient_type":"EMAIL","receiver":"a@example.com","amount":{"value":"1.00","currency":"USD"},"sender_item_id":"a"},
+            {"recipient_type":"EMAIL","receiver":"b@example.com","amount":{"value":"1.00","currency":"USD"},"sender_item_id":"b"}]}"#;
+        let of = Submission { vendor: Vendor::PayPal, body: body.to_owned(), ..submission() };
+        assert_eq!(item_ids(&of), ["a", "b"]);
+        let carries = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<HashSet<_>>();
+        assert!(names_another(&of, Some(&carries(&["a", "b"]))).is_none());
+        for left in [Some(carries(&["b"])), Some(carries(&["a"])), None] {
+            let judged = names_another(&of, left.as_ref()).unwrap();
+            assert_eq!(judged.verdict, Verdict::Review);
+        }
+        assert!(
+            names_another(&Submission { body: "amount=100".to_owned(), ..of }, None).is_none(),
+            "one of Stripe's"
+        );
+    }
 
     /// A person could find out nothing about it, and when the brake is off it goes on by itself.
     #[test]

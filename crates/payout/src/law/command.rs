@@ -139,7 +139,7 @@ impl NotNow {
                 "The payment was tried again, or its vendor said something new of it, while the vendor was being asked. Nothing was changed. Look at it again, and settle it if it still waits for you."
             }
             Self::RequestEnded => {
-                "Another payment of the same PayPal batch was settled as not made, so the request that carried both is never sent again, and asking again cannot find out about this one. Look for it at PayPal, then settle it by hand."
+                "Another payment of the same PayPal batch was settled by hand, so the request that carried both is never sent again, and asking again cannot find out about this one. Look for it at PayPal, then settle it by hand."
             }
             Self::StillAsking => {
                 "The vendor is being asked once more, which may find it or carry it out, so nobody can say yet that it was not made. Nothing was changed: look again in a few minutes."
