@@ -597,6 +597,17 @@ pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
     db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
+/// The batches that an account of PayPal is known to have taken from this database since then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn batches_since(db: &mut Db, account: Option<String>, since: i64) -> Result<Vec<String>> {
+    let sql = "SELECT vendor_id FROM submission WHERE created_at >= $1 AND vendor = 'paypal' AND kind = 'batch' \
+               AND state = 'accepted' AND vendor_id IS NOT NULL AND tries > 0 AND vendor_account = $2";
+    let rows = db.all(sqlx::query(sql).bind(since).bind(account)).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Which of these objects of a vendor some request or attempt here is known to have led to.
 ///
 /// # Errors

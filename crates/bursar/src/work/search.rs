@@ -5,6 +5,7 @@
 //! Requests that are known and not over are looked up by `reconcile` (Stripe) and by the key that PayPal's batch carries
 //! (`named`). What is deliberately not here: when safe mode ends (`ops::safe_mode`).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use payout::ids::TransactionId;
@@ -30,6 +31,8 @@ use crate::transact;
 /// PayPal tells events of the last 30 days; older ones cannot be searched for.
 const PAYPAL_KEEPS_US: i64 = 29 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
+/// The clocks need not agree.
+const HOUR_US: i64 = 3_600_000_000;
 /// What is noted of what a search finds.
 const TOLD: &str = "found at the vendor after the database was put back";
 
@@ -143,8 +146,8 @@ fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Foun
 }
 
 async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
-    let client: PayPal = match work.clients.paypal().await? {
-        Some(connected) => connected.client,
+    let (client, account): (PayPal, _) = match work.clients.paypal().await? {
+        Some(connected) => (connected.client, connected.account),
         None => return Ok(Err("the credentials cannot be opened".to_owned())),
     };
     if since < now - PAYPAL_KEEPS_US {
@@ -158,16 +161,31 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     };
     let ids: BTreeSet<String> = events.into_iter().filter_map(|one| one.payout_batch_id).collect();
     let ids: Vec<String> = ids.into_iter().collect();
-    let known = put_back::known(&mut work.app.store.read().await?, &ids).await?;
-    let mut unread = None;
+    let mut db = work.app.store.read().await?;
+    let taken = put_back::batches_since(&mut db, account, since.saturating_add(HOUR_US)).await?;
+    let known = put_back::known(&mut db, &ids).await?;
+    drop(db);
+    // Only a list that has what is known to be there is believed about what is not.
+    if let Some(missing) = taken.iter().find(|one| !ids.contains(one)) {
+        let why = format!(
+            "PayPal's list of events leaves out the batch {missing}, which it has, so it may leave out more: compare the payments since then by hand"
+        );
+        return Ok(Err(why));
+    }
+    let (mut unread, mut lost) = (None, Vec::new());
     for id in ids.iter().filter(|id| !known.contains(*id)) {
         match work.ask(Vendor::PayPal, client.batch(id)).await {
-            Ok(batch) => unread = batch_found(work, &batch).await?.err().or(unread),
+            Ok(batch) => lost.push(batch),
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
                 unread = Some(format!("PayPal tells of the batch {id} and does not show it: {error}"));
             }
             Err(error) => return told(work, Vendor::PayPal, error).await,
         }
+    }
+    // A payment that was sent more than once is the last request's: the ones before had ended by then.
+    lost.sort_by_key(|batch| Reverse(batch.sender_batch_id.as_deref().and_then(send::place_of)));
+    for batch in &lost {
+        unread = batch_found(work, batch).await?.err().or(unread);
     }
     Ok(unread.map_or(Ok(()), Err))
 }
@@ -226,7 +244,8 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
                 Some(_) | None => {}
             }
         }
-        heard.extend(intend_again(app, tx, (&key, batch), (&cases, &queued), now).await?);
+        let names: Vec<TransactionId> = items.keys().copied().collect();
+        heard.extend(intend_again(app, tx, (&key, batch, &names), (&cases, &queued), now).await?);
         record::record(tx, app, "search", &heard).await?;
         safe_mode::note_found(tx, &found, now).await?;
         Ok(Ok(()))
@@ -247,17 +266,18 @@ fn items_of(batch: &Batch) -> Option<BTreeMap<TransactionId, (&Item, Money)>> {
     items.collect::<Option<BTreeMap<_, _>>>().filter(|_| batch.is_whole())
 }
 
-/// The intention that the lost database had committed: the same key over the same payments. It is not sent, but compared with
-/// what PayPal has under that key, like any request whose answer was lost.
+/// The intention that the lost database had committed: the same key over the same payments, also those that are not its any
+/// more and that it does not carry. It is not sent, but compared with what PayPal has under that key, like any request whose
+/// answer was lost.
 async fn intend_again(
     app: &App,
     tx: &mut Tx,
-    (key, batch): (&str, &Batch),
+    (key, batch, names): (&str, &Batch, &[TransactionId]),
     (cases, queued): (&Cases, &[(&Attempt, TransactionId)]),
     now: i64,
 ) -> Result<Vec<Heard>> {
-    let of: Vec<&Transaction> = queued.iter().filter_map(|(_, id)| cases.transactions.get(id)).collect();
-    let Some(first) = of.first() else { return Ok(Vec::new()) };
+    let of: Vec<&Transaction> = names.iter().filter_map(|id| cases.transactions.get(id)).collect();
+    let Some(first) = of.first().filter(|_| !queued.is_empty()) else { return Ok(Vec::new()) };
     let request = chunks::batch_request(key, first.terms.net.currency, &of)
         .map_err(|bad| OpsError::Internal(StoreError::Corrupt(bad.0)))?;
     let new = send::new_submission(app, &request, first.batch, first.vendor_account.clone(), now);

@@ -677,13 +677,26 @@ fn next_key(key: &str) -> String {
     format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
 }
 
+/// Which of a batch's requests a key is of, later ones after earlier ones: its chunk and `n`.
+pub(super) fn place_of(key: &str) -> Option<(u64, u32)> {
+    let mut parts = key.rsplit(':');
+    let (n, chunk) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((chunk, n))
+}
+
+/// Each epoch of the database gives out numbers of its own, so many at the most: one that was put back never gives out again
+/// what the lost one gave to other payments.
+const NUMBERS_OF_AN_EPOCH: usize = 1_000_000;
+
 /// The number of a batch's next chunk.
 pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
+    let epoch = usize::try_from(put_back::progress(tx).await?.epoch).unwrap_or(0);
+    let first = epoch.saturating_mul(NUMBERS_OF_AN_EPOCH);
     let prefix = format!("pb:{batch}:");
     let keys = submissions::chunk_keys(tx, batch).await?;
     let numbers =
         keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(':').next()?.parse::<usize>().ok());
-    Ok(numbers.max().map_or(0, |last| last + 1))
+    Ok(numbers.max().map_or(first, |last| first.max(last + 1)))
 }
 
 /// A submission as it is committed.

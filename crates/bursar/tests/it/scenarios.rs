@@ -29,6 +29,8 @@ scenarios![
     put_back_after_a_transfer_had_failed,
     put_back_and_the_other_of_the_same_request,
     put_back_and_refreshed_beside_a_lost_request,
+    put_back_and_numbered_anew,
+    put_back_after_two_lost_batches,
     put_back_after_an_item_had_failed,
     put_back_while_a_destination_cools_off,
     not_seen_is_told_once,
