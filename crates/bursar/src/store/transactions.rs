@@ -7,7 +7,7 @@ mod filter;
 use std::collections::HashMap;
 
 pub use as_text::{AsText, as_text};
-pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked};
+pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked, payouts_beside};
 pub use filter::Filter;
 use filter::narrowed;
 use payout::ids::{AttemptId, BatchId, TransactionId};

@@ -2,7 +2,7 @@
 //! must be about this very attempt; and *not made* is believed of one person only where the vendor, asked now, shows that it
 //! has nothing of it. Where the vendor cannot be looked through, that is told apart from having nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use payout::Refusal;
 use payout::ids::TransactionId;
@@ -36,6 +36,8 @@ pub(super) struct Case {
     carriers: Vec<Submission>,
     /// Something of it was found after the database was put back.
     found: bool,
+    /// The bank payouts to the same account that are known to be other payments'.
+    beside: HashSet<String>,
 }
 
 impl Case {
@@ -44,7 +46,9 @@ impl Case {
         let attempts = transactions::attempts(db, &[id]).await?;
         let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
         let carriers = submissions::several(db, &carriers).await?;
-        Ok(Self { transaction, attempts, carriers, found: put_back::any_found(db, Some(id)).await? })
+        let found = put_back::any_found(db, Some(id)).await?;
+        let beside = transactions::payouts_beside(db, &transaction).await?;
+        Ok(Self { transaction, attempts, carriers, found, beside })
     }
 
     pub(super) fn carrier(&self, of: &Attempt) -> Option<&Submission> {
@@ -262,7 +266,7 @@ async fn at_schedule(
         proven,
         lost: None,
     };
-    Ok(match took(stripe, case, account).await {
+    Ok(match took(stripe, (case, false), account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
         Ok(took) => took.payout.is_some_and(|(payout, _)| payout == id).then(|| made(took.whole)),
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
@@ -290,10 +294,11 @@ struct Took {
     in_progress: bool,
 }
 
-/// Which payout of Stripe's own took this payment's money.
+/// Which payout of Stripe's own took this payment's money. Where the account was looked through for payouts of ours, there is
+/// none that is not known here.
 async fn took(
     stripe: &Stripe,
-    case: &Case,
+    (case, looked_through): (&Case, bool),
     account: &ConnectedAccount,
 ) -> std::result::Result<Took, ReadError> {
     let nowhere = Took { payout: None, whole: true, in_progress: false };
@@ -303,7 +308,8 @@ async fn took(
     let transfer = stripe.transfer(object).await?;
     let Some(payment) = transfer.destination_payment else { return Ok(nowhere) };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
-    let trace = Trace::of(&case.transaction, &attempts, payment);
+    let trace = Trace::of(&case.transaction, &attempts, payment).beside(case.beside.clone());
+    let trace = if looked_through { trace.looked_through() } else { trace };
     let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
     Ok(Took {
         payout: by_schedule.found.remove(&case.transaction.id),
@@ -549,14 +555,14 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(took(&stripe.client, case, &account).await.map(|took| match took.payout {
+    Ok(took(&stripe.client, (case, false), &account).await.map(|took| match took.payout {
         None if took.in_progress => Has::NotSaid,
         payout => Has::any(payout.is_some()),
     }))
 }
 
 /// Whether Stripe's own schedule has paid out the money that a bank payout should pay: which payout of its own did, and how
-/// that stands.
+/// that stands. The account was looked through before, and shows no payout of ours that is not known here.
 ///
 /// # Errors
 /// When the database does not answer; of Stripe what it says, also where it does not tell everything yet.
@@ -569,7 +575,7 @@ pub(super) async fn paid_by_schedule(
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
         return Ok(Ok(None));
     };
-    Ok(match took(&stripe.client, &case, &account).await {
+    Ok(match took(&stripe.client, (&case, true), &account).await {
         Ok(took) if took.payout.is_none() && took.in_progress => Err(ReadError::Unreachable(
             "Stripe does not tell everything yet that its payouts took".to_owned(),
         )),

@@ -6,7 +6,7 @@
 //!
 //! What is deliberately not here: guessing by amount or date.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use payout::deadline;
 use payout::eligibility::Code;
@@ -194,6 +194,19 @@ pub(super) struct Trace {
     /// A payout of ours may have been made whose id is not known here: one that has not ended, or that people have called
     /// not made. It would be of so many of Stripe's units. One that Stripe has refused was made by nobody.
     unknown_units: Option<i64>,
+    /// Bank payouts that are known to be other payments'.
+    others: HashSet<String>,
+}
+
+/// Whether a payout took a payment's money.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lies {
+    /// It did.
+    Here,
+    /// It did, or it took what a payout of ours had left there whose id is not known here.
+    Perhaps,
+    /// It did not.
+    Elsewhere,
 }
 
 impl Trace {
@@ -209,11 +222,22 @@ impl Trace {
             }
         }
         let units = transaction.terms.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
-        Self { of: transaction.id, own, shared, unknown_units: unknown.then_some(units) }
+        let unknown_units = unknown.then_some(units);
+        Self { of: transaction.id, own, shared, unknown_units, others: HashSet::new() }
+    }
+
+    /// The same, knowing bank payouts to the same account that are other payments'.
+    pub(super) fn beside(self, others: HashSet<String>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// The same where the account was looked through for payouts of ours, and shows none that is not known here.
+    pub(super) fn looked_through(self) -> Self {
+        Self { unknown_units: None, ..self }
     }
 
     /// Whether a payout that took these entries took the payment's money. The payout's own entry is not among them.
-    fn lies_in(&self, entries: &[BalanceTransaction]) -> bool {
+    fn lies_in(&self, entries: &[BalanceTransaction]) -> Lies {
         let from = |sources: &[String], entry: &BalanceTransaction| {
             entry.source.as_ref().is_some_and(|source| sources.contains(source))
         };
@@ -221,9 +245,14 @@ impl Trace {
             entries.iter().filter(|entry| from(&self.own, entry)).map(|entry| entry.amount_units).sum();
         let shared = entries.iter().any(|entry| from(&self.shared, entry) && entry.amount_units > 0);
         let may_be_ours = |entry: &BalanceTransaction| {
-            Some(-entry.amount_units) == self.unknown_units && !from(&self.own, entry)
+            let known = entry.source.as_ref().is_some_and(|source| self.others.contains(source));
+            Some(-entry.amount_units) == self.unknown_units && !known && !from(&self.own, entry)
         };
-        (own > 0 || (own == 0 && shared)) && !entries.iter().any(may_be_ours)
+        match own > 0 || (own == 0 && shared) {
+            true if entries.iter().any(may_be_ours) => Lies::Perhaps,
+            true => Lies::Here,
+            false => Lies::Elsewhere,
+        }
     }
 }
 
@@ -232,7 +261,7 @@ pub(super) struct BySchedule {
     /// The payout that has a payment's money, and how it stands.
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
     /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
-    /// out: what was not found may be in it.
+    /// out, or it took as much as a payout of ours that is not known here would have left: what was not found may be in it.
     pub(super) in_progress: bool,
 }
 
@@ -265,12 +294,13 @@ pub(super) async fn by_schedule(
         let Some(fact) = fact else {
             // Whether it went out is not known, so what it took may be with the payee.
             in_progress |= payout.reconciliation_status == bank::IN_PROGRESS
-                || traces.iter().any(|trace| trace.lies_in(&entries));
+                || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
             continue;
         };
         let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
         in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS;
-        for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries)) {
+        in_progress |= out && traces.iter().any(|trace| trace.lies_in(&entries) == Lies::Perhaps);
+        for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries) == Lies::Here) {
             if out {
                 found.insert(trace.of, (payout.id.clone(), fact.clone()));
             } else {

@@ -1,7 +1,7 @@
 //! When a vendor is asked about a payment, by whom, and that it was. What is deliberately not here: what it said, which is
 //! recorded as a fact.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -9,6 +9,7 @@ use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::Transaction;
 use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, evidence, word};
 
 /// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
@@ -120,4 +121,17 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
         }
     }
     Ok(found)
+}
+
+/// The vendor's ids of the bank payouts of the same payee's other payments to the same account.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payouts_beside(db: &mut Db, of: &Transaction) -> Result<HashSet<String>> {
+    let sql = "SELECT a.vendor_id FROM payout_transaction t CROSS JOIN attempt a WHERE t.payee = $1 \
+               AND t.destination = $2 AND t.id <> $3 AND a.transaction_id = t.id AND a.leg = 'payout' \
+               AND a.vendor_id IS NOT NULL";
+    let (payee, account) = (of.terms.payee.to_string(), of.destination.address().to_owned());
+    let query = sqlx::query(sql).bind(payee).bind(account).bind(of.id.to_string());
+    db.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
