@@ -242,6 +242,18 @@ async fn write(tx: &mut Tx, read: Option<&str>, state: &State) -> Result<()> {
     if written { Ok(()) } else { Err(store::StoreError::Overtaken.into()) }
 }
 
+/// The connected account of a vendor that is not searched yet for what is missing here. Another one must not take its place
+/// before: the lost database may have paid from it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Option<String>> {
+    let Some(state) = state(db).await? else { return Ok(None) };
+    let connected = vendors::all(db).await?.into_iter().find(|one| one.vendor == vendor);
+    let account = connected.and_then(|one| one.account);
+    Ok(account.filter(|account| !state.is_searched(&place(vendor, Some(account)))))
+}
+
 /// An account of a vendor is connected. Where the database was put back and this account was not searched since, safe mode
 /// begins again until it is: the lost database may have paid from it.
 ///

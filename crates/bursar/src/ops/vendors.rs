@@ -97,11 +97,13 @@ pub fn account_in(account: &str, mode: &str) -> String {
 }
 
 /// Refuses credentials of another account while anything through the vendor is open, parked, contradicted or watched: what is
-/// open would be sent a second time, and the others would be asked for where they are not.
+/// open would be sent a second time, and the others would be asked for where they are not. So it does while the connected one
+/// is to be searched for what is missing here.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `other_vendor_account`.
 pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) -> Result<()> {
+    searched_first(db, vendor, Some(account)).await?;
     let since = now.saturating_sub(deadline::SETTLED_WATCHED_US);
     let bound = vendors::bound_elsewhere(db, vendor, account, since).await?;
     if bound == 0 {
@@ -110,6 +112,17 @@ pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) 
     let sentence = format!(
         "These credentials belong to another {} account (or mode) than {bound} payments that are under way, parked, contradicted, still watched, or called not made in the last 30 days, or it cannot be proved that they do not. Nothing was saved: what is open would be sent a second time, and of what was paid after all nobody would hear. Save credentials of the account that they were paid from; connect the other one when those payments are over.",
         vendor.label()
+    );
+    Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
+}
+
+/// Refuses to give up the connected account of a vendor, for another one or none, before it was searched.
+async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Result<()> {
+    let unsearched = safe_mode::unsearched_account(db, vendor).await?;
+    let Some(unsearched) = unsearched.filter(|account| Some(account.as_str()) != next) else { return Ok(()) };
+    let sentence = format!(
+        "This database was put back, and the {label} account {unsearched} that it knows is not searched yet for payments that are missing here. Nothing was changed: what was paid from it since would be paid again. It is searched by itself within minutes. Where that fails, compare its payments by hand, say so when you end safe mode, and try again then.",
+        label = vendor.label()
     );
     Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
 }
@@ -210,6 +223,7 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
         if vendors::all(tx).await?.iter().all(|one| one.vendor != vendor) {
             return Err(OpsError::Missing);
         }
+        searched_first(tx, vendor, None).await?;
         let since = app.clock.now().saturating_sub(deadline::SETTLED_WATCHED_US);
         if !vendors::remove(tx, vendor, since).await? {
             let name = vendor.label();

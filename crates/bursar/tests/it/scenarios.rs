@@ -32,6 +32,7 @@ scenarios![
     put_back_and_numbered_anew,
     put_back_after_two_lost_batches,
     put_back_and_swept_beside_an_equal_amount,
+    put_back_before_another_account,
     put_back_after_an_item_had_failed,
     put_back_while_a_destination_cools_off,
     not_seen_is_told_once,
