@@ -52,8 +52,8 @@ pub enum Finding {
         of: Vec<AttemptId>,
         /// Since when the vendor contradicted the books when it was asked; what it says since was not looked at.
         contradicted_at: Option<i64>,
-        /// What was found of it after the database was put back and nothing proves to be ours. What is found since was not
-        /// looked at.
+        /// What was found of it after the database was put back and was looked at: it is over, or nothing shows what it is.
+        /// What is found since was not looked at.
         found: Vec<String>,
     },
 }
@@ -503,7 +503,8 @@ async fn correct(
         return Err(not_now(NotNow::NothingInDoubt));
     };
     let swept = matches!(fact, Fact::Swept { .. });
-    let twin = made_twice(attempt, vendor_id) && !swept;
+    let searched = put_back::was_found(tx, of.id, vendor_id).await?;
+    let twin = made_twice(attempt, vendor_id, searched) && !swept;
     let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
     // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
     if !(attempt.state.ended() || twin || (swept && lies)) {
@@ -557,9 +558,11 @@ async fn correct(
     Ok(())
 }
 
-/// Whether what was found is a second object of an attempt, beside the one that the books hold.
-fn made_twice(attempt: &Attempt, vendor_id: &str) -> bool {
-    let marked = attempt.contradicted_at.is_some() && !attempt.state.ended();
+/// Whether what was found is a second object of an attempt, beside the one that the books hold: the vendor contradicts those,
+/// or a search has found it.
+fn made_twice(attempt: &Attempt, vendor_id: &str, searched: bool) -> bool {
+    let searched = searched && attempt.state != AttemptState::Review;
+    let marked = (searched || attempt.contradicted_at.is_some()) && !attempt.state.ended();
     marked && attempt.vendor_id.as_deref().is_some_and(|known| known != vendor_id)
 }
 
@@ -588,13 +591,14 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
 /// Where one item names PayPal's batch, that batch tells of all the others. Those that have not ended are asked about now;
 /// for those that people had called not made meanwhile the batch is looked at as one that an event has named.
 async fn look_at_the_batch(tx: &mut Tx, app: &App, attempts: &[Attempt], finding: &Finding) -> Result<()> {
-    let Finding::Made { attempt, carrier_id, .. } = finding else { return Ok(()) };
+    let Finding::Made { attempt, carrier_id, vendor_id, .. } = finding else { return Ok(()) };
     let Some(attempt) = attempts.iter().find(|one| one.id == *attempt) else { return Ok(()) };
     let (now, carrier) = (app.clock.now(), attempt.submission.as_slice());
     let carried = transactions::attempts_of_submissions(tx, carrier).await?;
     let others: Vec<TransactionId> = carried.iter().map(|one| one.transaction).collect();
     transactions::ask_now(tx, &others, now).await?;
-    let twin = matches!(finding, Finding::Made { vendor_id, .. } if made_twice(attempt, vendor_id));
+    let searched = put_back::was_found(tx, attempt.transaction, vendor_id).await?;
+    let twin = made_twice(attempt, vendor_id, searched);
     if attempt.leg == Leg::Item && !twin {
         let named: Vec<_> = carrier.iter().map(|carrier| (carrier.clone(), carrier_id.clone())).collect();
         store::named::name(tx, &named, now).await?;

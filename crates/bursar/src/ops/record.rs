@@ -448,6 +448,10 @@ impl Case {
         if let Some(vendor_id) = heard.vendor_id.as_ref().filter(|_| !beside)
             && attempt.vendor_id.as_ref() != Some(vendor_id)
         {
+            if attempt.vendor_id.is_some() {
+                // What the vendor took for the one before is booked, and what it takes for this one comes to that.
+                attempt.fee_minor = 0;
+            }
             attempt.vendor_id = Some(vendor_id.clone());
             sheet.vendor_ids.push(vendor_id.clone());
             touched = true;

@@ -15,6 +15,7 @@ use std::fmt::Display;
 
 use payout::Refusal;
 use payout::eligibility::{Blocker, Code};
+use payout::ids::TransactionId;
 use payout::money::Vendor;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::put_back::{self, Found, Open};
-use crate::store::{self, Db, Tx, audit, meta, vendors};
+use crate::store::{self, Db, Tx, audit, meta, transactions, vendors};
 use crate::transact;
 
 pub use found::{STEPS, Said, Shown, list, open_one, settle_found, steps};
@@ -477,7 +478,8 @@ pub async fn leave(app: &App, actor: &Actor, compared: &[Vendor]) -> Result<()> 
     Ok(())
 }
 
-/// Writes down payments that a vendor has and this database does not know of.
+/// Writes down payments that a vendor has and this database does not know of. What one names is asked about at once: what it
+/// has here may have come back since.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -486,6 +488,8 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     if new > 0 {
         let ids: Vec<&str> = found.iter().map(|one| one.object_id.as_str()).collect();
         note(tx, "reconcile", "unknown_payments_found", &serde_json::json!({ "new": new, "ids": ids }), now);
+        let names: Vec<_> = found.iter().filter_map(|one| TransactionId::parse(&one.our_id)).collect();
+        transactions::ask_now(tx, &names, now).await?;
     }
     Ok(new)
 }

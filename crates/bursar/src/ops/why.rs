@@ -20,7 +20,7 @@ use super::{OpsError, Result, against, payees, rewards, transactions as verbs, v
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, StoreError, contradictions};
+use crate::store::{self, Db, StoreError, contradictions, put_back};
 
 /// What stands between something and being paid.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Why {
     pub closed: Vec<Blocker>,
     /// What was asked about is the payment, and not something in it: its blockers are its reason.
     pub of_payment: bool,
-    /// What stops every payment while it is so, that one among them.
+    /// What stops the payment however it stands.
     pub stopped: Vec<Blocker>,
     /// What comes next, and who does it, where no gate is closed.
     pub next: Option<(Who, String)>,
@@ -248,19 +248,21 @@ async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker>
     }
 }
 
-/// What stops every payment while it is so, this one among them: nothing where it asks for nothing to be sent, or where that
-/// is what it is said to wait for.
+/// What stops a payment however it stands: that something of it was found after the database was put back, and, where it asks
+/// for something to be sent, what stops every payment while it is so. Nothing where that is what it is said to wait for.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Blocker>> {
-    let sends = matches!(payment.state, State::Queued | State::Transferred) && !payment.closed();
-    if !sends {
-        return Ok(Vec::new());
+    let mut codes = Vec::new();
+    if put_back::any_found(db, Some(payment.id)).await? {
+        codes.push(Code::UnknownAtVendor);
+    }
+    if matches!(payment.state, State::Queued | State::Transferred) && !payment.closed() {
+        let all = batches::closed_for_all(db).await?.into_iter();
+        codes.extend(all.filter(|code| matches!(code, Code::SafeMode | Code::BooksDoNotBalance)));
     }
     let told = reason(payment).map(|reason| reason.code);
-    let mut codes = batches::closed_for_all(db).await?;
-    codes.retain(|code| matches!(code, Code::SafeMode | Code::BooksDoNotBalance));
     codes.retain(|code| told.as_deref() != Some(code.as_str()));
     Ok(codes.into_iter().map(|code| Blocker::new(code, payment.id).called(Some(payment.label()))).collect())
 }

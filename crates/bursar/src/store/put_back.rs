@@ -24,9 +24,9 @@ const BEGAN: &str = "put_back_at";
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
                           ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
-/// That a payment is the one that a found object names, and may be sent once more, or its rewards be freed.
-const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL \
-                          AND t.state NOT IN ('success', 'processing', 'on_hold', 'unclaimed', 'in_transit')";
+/// That a payment is the one that a found object names, and has not given its rewards back. However it stands here, that may be
+/// old: what it has at the vendor may have come back in the time that is lost.
+const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL";
 /// What makes a request doubtful: it may have been sent, carried out and ended since. Nobody who holds it records it any more.
 const DOUBT: &str = "UPDATE submission SET doubts = doubts + 1, refusals = 0, same_errors = 0, looks = 0, looked_at = NULL, \
                      first_sent_at = COALESCE(first_sent_at, created_at), next_at = $1, lease_until = 0, lease_node = NULL, \
@@ -212,7 +212,7 @@ pub async fn look_again(tx: &mut Tx, id: TransactionId, at: i64) -> Result<()> {
 pub async fn take_as_looked(tx: &mut Tx) -> Result<u64> {
     let sql = format!(
         "UPDATE payout_transaction SET looked_epoch = $1 WHERE id IN (SELECT t.id FROM payout_transaction t \
-         WHERE {ENDED_HERE} AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = t.id))"
+         WHERE {ENDED_HERE} AND NOT EXISTS (SELECT 1 FROM found_payment x WHERE x.our_id = t.id AND x.settled_at IS NULL))"
     );
     let epoch = counted(tx, EPOCH).await?;
     tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await
@@ -454,8 +454,7 @@ pub async fn open_of(db: &mut Db, of: TransactionId) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// The number of the payment here that a found object names, where that may be sent once more, or its rewards be freed: the
-/// object is settled with it.
+/// The number of the payment here that a found object names, where that holds its rewards: the object is settled with it.
 ///
 /// # Errors
 /// When the database does not answer.

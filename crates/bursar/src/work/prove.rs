@@ -102,7 +102,8 @@ impl Case {
 
     /// The attempts that an object may be about: the open ones, and where there are none those that people have called not
     /// made. Whoever finds out that they were wrong may say so, whether the vendor tells of it or not. What was found after the
-    /// database was put back may be about the newest of each leg.
+    /// database was put back may be about the newest of each leg: what had ended was made after all, and what has an object is
+    /// paid twice where that stands as well.
     fn may_be_made(&self) -> Vec<&Attempt> {
         let open = self.open();
         if !open.is_empty() {
@@ -113,7 +114,8 @@ impl Case {
             of_leg.all(|other| other.number <= one.number)
         };
         let may = |one: &&Attempt| {
-            by_hand::called_not_made(one) || (self.found && one.state.ended() && newest(one))
+            let has_an_end = one.state.ended() || one.vendor_id.is_some();
+            by_hand::called_not_made(one) || (self.found && has_an_end && newest(one))
         };
         self.attempts.iter().filter(may).collect()
     }
@@ -127,6 +129,12 @@ impl Case {
 /// nothing waits for a person; [`OpsError::Unreachable`] when the vendor does not answer.
 pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Finding> {
     let mut db = work.app.store.read().await?;
+    if put_back::any_found(&mut db, Some(id)).await? {
+        // What is known here of it may have come back in the time that is lost. Else this is paid beside that.
+        drop(db);
+        settle::about(work, &[id], work.app.clock.now(), "poll").await?;
+        db = work.app.store.read().await?;
+    }
     let case = Case::read(&mut db, id).await?;
     let vendor = case.transaction.terms.vendor;
     let carried = events::by_vendor_id(&mut db, vendor, &[vendor_id.to_owned()]).await?;
@@ -158,12 +166,26 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
         Ok(Some(finding)) if moved_nothing(&case, &finding) => Err(not_this(
             "The vendor shows that this moved no money, or that its money came back, which is what is recorded of it. Nothing was changed. If there is another object, name that one; if there is none, say that it was not made.",
         )),
-        Ok(Some(finding)) => Ok(finding),
+        Ok(Some(finding)) => transfer_first(work, &case, finding).await,
         Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => Err(not_this(
             "The vendor has nothing under this id that is about this payment: the same amount, currency and destination, with our attempt on it, and not taken back. Nothing was changed.",
         )),
         Err(error) => Err(unreachable(&error)),
     }
+}
+
+/// A bank payout of a lost database is settled after the transfer that it was made of, where a search has found that as well:
+/// without it there is nothing here that it could have paid out.
+async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Finding> {
+    if !matches!(finding, Finding::Made { fact: Fact::PayoutMade | Fact::PayoutPaid, .. }) {
+        return Ok(finding);
+    }
+    let open = put_back::open_of(&mut work.app.store.read().await?, case.transaction.id).await?;
+    let Some(transfer) = open.iter().find(|one| one.starts_with("tr_")) else { return Ok(finding) };
+    let told = format!(
+        "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was changed: settle that one first, as made under its id."
+    );
+    Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
 }
 
 /// Whether what was found of an attempt that has ended shows nothing else than its end: it denies no contradiction.
@@ -344,15 +366,21 @@ async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
         let carrier = case.carrier(one);
         carrier.is_some_and(|it| it.vendor_id.as_ref() == Some(&batch_id) || Some(&it.key) == key.as_ref())
     };
-    let about = |one: &&&Attempt| {
-        let its = lost || one.vendor_id.as_ref() == Some(&item.payout_item_id) || carried(one);
-        one.leg == Leg::Item && its
+    // The one that has the item, or the request that it is in; of what a lost database has sent, the newest.
+    let its = |one: &Attempt| match one.vendor_id.as_ref() == Some(&item.payout_item_id) {
+        true => Some((2, one.number)),
+        false if carried(one) => Some((1, one.number)),
+        false => lost.then_some((0, one.number)),
     };
-    let open = case.may_be_made();
-    let attempt = open.iter().filter(|one| is_other(one, &item.payout_item_id)).find(about);
+    let open = case.may_be_made().into_iter();
+    let open = open.filter(|one| one.leg == Leg::Item && is_other(one, &item.payout_item_id));
+    let attempt =
+        open.filter_map(|one| Some((its(one)?, one))).max_by_key(|(its, _)| *its).map(|(_, one)| one);
     let said = paypal_batch::item_fact(&item).map(|fact| (fact, None));
     let Some(attempt) = attempt else { return Ok(Ok(None)) };
-    let lost = match key.as_ref().filter(|key| !carried(attempt) && key.starts_with("pb:")) {
+    // One that has another item keeps its own request.
+    let moves = (attempt.state.ended() || attempt.state == AttemptState::Review) && !carried(attempt);
+    let lost = match key.as_ref().filter(|key| moves && key.starts_with("pb:")) {
         Some(key) => Some(Box::new(lost_request(work, of, key)?)),
         None => None,
     };
@@ -448,8 +476,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
     // What people say of what was found counts for two of them, where nothing proves that it is ours.
-    let found = if case.found { of_what_was_found(work, &case).await? } else { Vec::new() };
-    let mut worth = if found.is_empty() { Looked::Through } else { Looked::NotThrough };
+    let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
+    let mut worth = if over { Looked::Through } else { Looked::NotThrough };
     for attempt in case.open() {
         // What has no request was never sent, and calling back moves no money whatever becomes of it.
         let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };

@@ -16,7 +16,6 @@ use crate::ops::Result;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
-use crate::transact;
 
 /// What the vendor shows of an attempt's money.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,27 +165,22 @@ pub(super) fn not_connected() -> ReadError {
 
 /// What was found of a payment after the database was put back is asked about first: what of it is out settles the payment as
 /// made. What has moved no money, or has come back, is settled by that. A bank payout that carries our mark, and that no
-/// event names by our key, may be the payee's own: what that is takes two people.
-/// Answers what that is.
-pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<Vec<String>> {
+/// event names by our key, may be the payee's own: what that is takes two people, and so does what is not shown to us any more.
+/// Answers everything that it looked at, and whether all of it is over.
+pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<String>, bool)> {
     let id = case.transaction.id;
-    let (mut unproven, mut over) = (Vec::new(), Vec::new());
+    let (mut looked_at, mut over) = (Vec::new(), true);
     for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
-        match found_now(work, case, &object).await?.map_err(|error| prove::unreachable(&error))? {
-            Has::It => return Err(prove::has_it()),
-            Has::Nothing => over.push(object),
-            Has::NotSaid => unproven.push(object),
+        match found_now(work, case, &object).await? {
+            Ok(Has::It) => return Err(prove::has_it()),
+            Ok(Has::Nothing) => {}
+            // That it does not show us any more what it once did says nothing of the money.
+            Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
+            Err(error) => return Err(prove::unreachable(&error)),
         }
+        looked_at.push(object);
     }
-    let app = &work.app;
-    transact!(app, |tx| {
-        for object in &over {
-            let told = "The vendor shows that it moved no money, or that its money came back.";
-            put_back::settle_found(tx, object, "search", told, app.clock.now()).await?;
-        }
-        Ok(())
-    })?;
-    Ok(unproven)
+    Ok((looked_at, over))
 }
 
 /// What the vendor says now of an object that was found.

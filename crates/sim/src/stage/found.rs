@@ -120,9 +120,11 @@ impl Stage {
     pub(super) async fn settle_all(&mut self) -> Outcome {
         let mut db = self.world.app.store.read().await.unwrap();
         let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
+        let found = put_back::found_of(&mut db).await.map_err(|error| error.to_string())?;
         drop(db);
         let open = all.into_iter().filter(|one| {
-            one.contradicted_at.is_some() || matches!(one.state, State::Review | State::PayoutReview)
+            let waits = matches!(one.state, State::Review | State::PayoutReview);
+            waits || one.contradicted_at.is_some() || (found.contains(&one.id) && !one.closed())
         });
         for one in open {
             for other in [false, true] {

@@ -162,7 +162,7 @@ pub struct Said<'a> {
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
-/// that is not closed, and `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay
+/// that holds its rewards, and `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay
 /// them; [`OpsError::Missing`] when there is none that is open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();

@@ -29,7 +29,7 @@ use crate::ops::why;
 use crate::ops::{OpsError, against};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Covered, Transaction};
-use crate::store::{self, Db, batches, clawbacks, contradictions, mails, payees};
+use crate::store::{self, Db, batches, clawbacks, contradictions, mails, payees, put_back};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
@@ -209,6 +209,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
     let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction, &closed);
+    let found = put_back::any_found(db, Some(transaction.id)).await?;
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Dashboard),
         number: transaction.label(),
@@ -249,7 +250,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         closed_alike: alike([&resubmit, &return_to_pool, &outside_deed]),
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
-        by_hand: by_hand(app, visit, transaction, &attempts),
+        by_hand: by_hand(app, visit, transaction, (&attempts, found)),
         together: together(db, &attempts).await?,
         cancel: cancel(app, visit, transaction, &attempts),
         parked: parked(app, visit, transaction),
@@ -407,12 +408,18 @@ fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attem
     })
 }
 
-/// Settling by hand is shown only where something waits for a person, or people may have been wrong.
-fn by_hand(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
+/// Settling by hand is shown only where something waits for a person, people may have been wrong, or something of it was found
+/// after the database was put back.
+fn by_hand(
+    app: &App,
+    visit: &Visit,
+    transaction: &Transaction,
+    (attempts, found): (&[Attempt], bool),
+) -> Option<Deed> {
     let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
     let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::called_not_made);
     let allowed = visit.may(Permission::Pay);
-    (waits || transaction.contradicted_at.is_some()).then(|| Deed {
+    (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
         words: "Settle by hand",
         told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on." },
