@@ -229,16 +229,32 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             "The log says what is wrong with each record; have it put right. It is tried again every hour.",
         ));
     }
+    let unreadable = transactions::unreadable_anywhere(db, MOST).await?;
+    if !unreadable.is_empty() {
+        found.push(Finding::new(
+            Weight::Urgent,
+            "payments_unreadable",
+            format!(
+                "The record of {} cannot be read: {}. Nothing more is done about that, and its money is where the vendor says.",
+                count(i64::try_from(unreadable.len()).unwrap_or(MOST), "payment", "payments"),
+                named(&unreadable)
+            ),
+            "The page of each shows what is stored; have it put right in the database.",
+        ));
+    }
     let states = Some(vec![State::Review, State::PayoutReview]);
-    let review = transactions::count(db, &Filter { states, ..Default::default() }, MOST).await?;
-    if review > 0 {
+    let mut review = transactions::labels(db, &Filter { states, ..Default::default() }, MOST).await?;
+    review.retain(|one| !unreadable.contains(one));
+    if !review.is_empty() {
+        let wait = if review.len() == 1 {
+            "1 payment waits".to_owned()
+        } else {
+            format!("{} payments wait", review.len())
+        };
         found.push(Finding::new(
             Weight::Act,
             "payments_need_review",
-            format!(
-                "{} for a person: Bursar cannot find out how that ended.",
-                if review == 1 { "1 payment waits".to_owned() } else { format!("{review} payments wait") }
-            ),
+            format!("{wait} for a person: Bursar cannot find out how that ended: {}.", named(&review)),
             "Look for each at the vendor by its key, then Settle by hand on its page.",
         ));
     }

@@ -19,7 +19,7 @@ use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::store::{Db, audit};
 use crate::transact;
 
-pub use told::particulars;
+pub use told::{particulars, vendors_own};
 
 /// A row of the evidence.
 #[derive(Clone, Debug)]

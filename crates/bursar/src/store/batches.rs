@@ -503,13 +503,16 @@ pub struct Alike {
     pub net: Sum,
 }
 
-/// A batch's transactions by how they stand and by currency. Those whose record cannot be read are not among them.
+/// A batch's transactions by how they stand and by currency, but those of these numbers, whose record cannot be read.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn alike(db: &mut Db, batch: BatchId) -> Result<Vec<Alike>> {
+pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<Alike>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+    for number in without.iter().filter_map(|label| label.strip_prefix("PT-")?.parse::<i64>().ok()) {
+        conditions.and("number <> ?", [Value::from(number)]);
+    }
     let sql = "SELECT state, currency, COUNT(outside_at), COUNT(*), {sum(net_minor)}, COUNT(contradicted_at) \
                FROM payout_transaction {where} \
                GROUP BY state, currency, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";

@@ -118,3 +118,23 @@ fn read(row: &AnyRow) -> Result<Unpaid> {
         payment: row.try_get(6)?,
     })
 }
+
+/// The numbers of these payees' payments that a hold has stopped before they were sent, and that nobody has taken further.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stopped(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
+    let mut found = Vec::new();
+    for some in payees.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        conditions.and("state IN ('failed', 'payout_failed') AND reason_code = 'partner_on_hold'", []);
+        conditions.and("released_at IS NULL AND outside_at IS NULL", []);
+        for row in
+            db.all(conditions.query("SELECT number FROM payout_transaction {where} ORDER BY number")).await?
+        {
+            found.push(row.try_get(0)?);
+        }
+    }
+    Ok(found)
+}

@@ -295,6 +295,16 @@ pub async fn unreadable_anywhere(db: &mut Db, limit: i64) -> Result<Vec<String>>
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
+/// The numbers of transactions as people see them, the oldest first, at most so many; also of those that cannot be read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn labels(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<String>> {
+    let sql = format!("SELECT number FROM payout_transaction {{where}} ORDER BY number LIMIT {limit}");
+    let read = |row: &AnyRow| Ok(format!("PT-{:06}", row.try_get::<i64, _>(0)?));
+    db.all(narrowed(filter).query(&sql)).await?.iter().map(read).collect()
+}
+
 /// How many transactions there are, counted up to `limit`.
 ///
 /// # Errors

@@ -151,3 +151,43 @@ async fn what_the_database_and_the_vendors_tell() {
     }
     stage.close(Ok(())).await;
 }
+
+/// A person cannot settle what cannot even be read: it is named apart from what waits for one.
+#[tokio::test]
+async fn a_payment_that_cannot_be_read_is_named() {
+    let mut stage = Stage::open("doctor_unreadable", 37).await;
+    for line in [
+        "partner ana paypal ana@example.com",
+        "reward R1 ana 10.00 approved",
+        "batch B1 R1",
+        "pay B1",
+        "live 10 minutes",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let url = stage.world.database_url.clone();
+    let spoil = async |vendor: &str, state: &str| {
+        let sql = format!("UPDATE payout_transaction SET vendor = '{vendor}', state = '{state}'");
+        crate::world::run(&url, sql).await;
+    };
+    spoil("cheque", "review").await;
+    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    let unreadable = told.iter().find(|one| one.code == "payments_unreadable").unwrap();
+    assert!(
+        unreadable.what.contains("The record of 1 payment cannot be read: PT-000001."),
+        "{}",
+        unreadable.what
+    );
+    assert!(told.iter().all(|one| one.code != "payments_need_review"), "{told:?}");
+    spoil("paypal", "review").await;
+    let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    let waits = told.iter().find(|one| one.code == "payments_need_review").unwrap();
+    assert!(
+        waits.what.contains("1 payment waits for a person") && waits.what.contains("PT-000001"),
+        "{}",
+        waits.what
+    );
+    spoil("paypal", "success").await;
+    stage.close(Ok(())).await;
+}

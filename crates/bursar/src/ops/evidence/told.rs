@@ -104,20 +104,22 @@ pub fn of_line(line: &ReadLine, vendor: Vendor) -> Option<String> {
     })
 }
 
-/// The vendor by its name, where a sentence begins with it.
-fn vendors_own(detail: &str, vendor: Vendor) -> String {
-    let (name, saying) = (vendor.label(), format!("{} says ", vendor.label()));
-    // An answer that could not be read says nothing.
-    let detail = match detail.strip_prefix(&saying) {
-        Some(own) if own.starts_with("the vendor's ") => own,
-        Some(_) | None => detail,
-    };
-    match (detail.strip_prefix("the vendor "), detail.strip_prefix("the vendor's ")) {
-        (Some(rest), _) => format!("{name} {rest}"),
-        (None, Some(rest)) => format!("{name}'s {rest}"),
-        (None, None) => detail.to_owned(),
+/// The vendor by its name where a sentence begins with it, and where an answer of its own could not be read: that says nothing.
+#[must_use]
+pub fn vendors_own(detail: &str, vendor: Vendor) -> String {
+    let name = vendor.label();
+    let saying = ["the vendor says ".to_owned(), format!("{name} says ")];
+    let own = saying.iter().find_map(|words| detail.strip_prefix(words.as_str()));
+    let detail = own.filter(|rest| rest.starts_with(THEIRS)).unwrap_or(detail);
+    let detail = detail.replace(THEIRS, &format!("{name}'s "));
+    match detail.strip_prefix("the vendor ") {
+        Some(rest) => format!("{name} {rest}"),
+        None => detail,
     }
 }
+
+/// How Bursar speaks of what is the vendor's where it does not know which one it is.
+const THEIRS: &str = "the vendor's ";
 
 fn is_short_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
@@ -189,8 +191,8 @@ mod tests {
             ),
             (
                 "poll",
-                "PayPal says the vendor's answer could not be read: html",
-                "PayPal's answer could not be read: html",
+                "the vendor says the vendor's answer could not be read: html; the vendor's answer could not be read: x",
+                "PayPal's answer could not be read: html; PayPal's answer could not be read: x",
             ),
             (
                 "webhook",

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use payout::ledger::Payee;
 use payout::money::Vendor;
-use payout::reconciliation::Aspect;
+use payout::reconciliation::{Aspect, Standing};
 
 use crate::clock;
 use crate::store::put_back::{self, Found, Listed};
@@ -34,6 +34,7 @@ pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
         return Ok(());
     };
     let found = put_back::list_found(db, MOST_FOUND).await?;
+    let never_put_back = found.is_empty() && put_back::progress(db).await?.epoch == 0;
     let perhaps = perhaps(db, &found).await?;
     let called = fitting::called_not_made(db, (first - APART_US, last + APART_US)).await?;
     for case in cases.iter_mut().filter(asked) {
@@ -42,10 +43,29 @@ pub async fn add(db: &mut Db, cases: &mut [Case]) -> store::Result<()> {
         case.known = match (sure, guess) {
             (Some(one), _) => Some(of_found(db, one, case).await?),
             (None, Some(one)) => Some(of_guess(db, &found, one, case).await?),
+            (None, None) if called.is_empty() && never_put_back => of_nobody(case),
             (None, None) => of_called(&called, case),
         };
     }
     Ok(())
+}
+
+/// What is no payment of Bursar's, where no payment can be lost: the database was never put back.
+fn of_nobody(case: &Case) -> Option<Known> {
+    let vendor = case.of.vendor.label();
+    (case.standing == Standing::Extra && case.aspect == Aspect::Money).then(|| Known {
+        label: case.standing.label(),
+        message: format!(
+            "{vendor} moved money of this account for no payment that this database knows, and the books do not count it. \
+             Somebody, or another program, moved it with this account."
+        ),
+        remedy: format!(
+            "Ask who moved it in {vendor}'s dashboard, and have it sent back if it was a mistake. Write down who explained it \
+             and why."
+        ),
+        alarms: false,
+        pages: Vec::new(),
+    })
 }
 
 /// Money that left for no payment of this database, and what the vendor took for that.
@@ -272,7 +292,6 @@ fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {
 #[cfg(test)]
 mod tests {
     use payout::money::{Currency, Money};
-    use payout::reconciliation::Standing;
 
     use super::*;
     use crate::store::reconciliation::Account;

@@ -234,5 +234,14 @@ async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
     } else if !free.is_empty() {
         sentences.push("There is no reward that can be paid because of that.".to_owned());
     }
+    let payees: Vec<Payee> = free.iter().map(|(payee, _)| *payee).collect();
+    let stopped = found::stopped(db, &payees).await?;
+    if !stopped.is_empty() {
+        let labels: Vec<String> = stopped.iter().map(|number| format!("PT-{number:06}")).collect();
+        sentences.push(format!(
+            "The hold has stopped {} before it was sent: resubmit that, or return it to the pool.",
+            labels.join(", ")
+        ));
+    }
     Ok(sentences.join(" "))
 }

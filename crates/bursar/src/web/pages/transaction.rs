@@ -237,7 +237,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         pressed: When(transaction.created_at),
         since: When(transaction.state_at),
         settled: when(transaction.settled_at),
-        asked: transaction.asked.clone().map(|(at, what)| (When(at), what)),
+        asked: last_asked(transaction),
         ask_at: when(transaction.ask_at),
         webhooks: None,
         seen: match transaction.state.settled() {
@@ -268,6 +268,12 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
+}
+
+/// When the vendor was last asked, and what it said.
+fn last_asked(of: &Transaction) -> Option<(When, String)> {
+    let (at, what) = of.asked.as_ref()?;
+    Some((When(*at), evidence::vendors_own(what, of.terms.vendor)))
 }
 
 /// The rewards that a payment covers, with what each adds, and what takes them back.
@@ -496,7 +502,8 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         chip: Chip { tone, words },
         key: carrier.map(|carrier| carrier.key.clone()),
         vendor_id: attempt.vendor_id.clone(),
-        reason: attempt.reason_code.clone(),
+        // Why it had failed is over where it turned out to be made.
+        reason: attempt.reason_code.clone().filter(|_| tone != "good"),
         sent: when(attempt.first_sent_at),
         ended: when(attempt.ended_at),
         tries: carrier.map_or(0, |carrier| carrier.tries),
@@ -558,7 +565,10 @@ async fn refresh(
     let id = id_of(&web.app, &number).await?;
     let told = match ask::refresh(&web.work, &visit.actor, id).await {
         Ok(after) => match &after.asked {
-            Some((_, what)) => Told::good(format!("{} was asked: {what}.", after.terms.vendor.label())),
+            Some((_, what)) => {
+                let vendor = after.terms.vendor;
+                Told::good(format!("{} was asked: {}.", vendor.label(), evidence::vendors_own(what, vendor)))
+            }
             None => Told::warn("The vendor could not be asked now. Bursar asks again by itself."),
         },
         Err(error) => Told::refused(error)?,

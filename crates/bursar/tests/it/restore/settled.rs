@@ -1,8 +1,9 @@
 //! What was found after a restore is settled by people: on the page, at the command line, and in Reconciliation.
 
+use bursar::ops::safe_mode;
 use payout::access::Role;
 
-use super::{BEFORE, Browser, Stage, found, movements, play, until_left, void};
+use super::{BEFORE, Browser, Stage, found, movements, play, say_of_found, until_left, void};
 use crate::reconciliation::command;
 
 /// R3 (cy, Stripe, 30.00) and R4 (di, PayPal, 40.00) are paid by a database that is lost then; safe mode is over.
@@ -112,5 +113,32 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
         browser.post_on(&action, &[("csrf", &page.hidden("csrf")), ("reason", "PT of the lost day")]).await;
     assert_eq!(told.body.matches("PT of the lost day").count(), 2, "with its fee: {}", told.words());
     told.says("Not known here STRANGE");
+    stage.close(Ok(())).await;
+}
+
+/// What the hold has stopped before it was sent is named when the hold ends; its reward is among those that can be paid then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_the_hold_has_stopped_is_named() {
+    let mut stage = Stage::swift("put_back_stopped", 43).await;
+    stage.remember().await;
+    play(&mut stage, BEFORE).await;
+    play(&mut stage, &["reward R9 cy 7.00 approved", "batch B7 R9", "pay B7"]).await;
+    stage.restart(async |database| database.save("old").await).await;
+    // The lost database never sends it, and pays another one.
+    play(&mut stage, &["hold cy on", "live 1 hour", "hold cy off", "batch B2 R3", "pay B2", "live 1 hour"])
+        .await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    play(&mut stage, &["live 1 hour"]).await;
+    void(&stage, &stage.number("R3").await.unwrap()).await;
+    let tr = object(&stage, "acct_cy").await;
+    let (app, actor) = (&stage.world.app, &stage.world.actor);
+    let shown = safe_mode::open_one(&mut app.store.read().await.unwrap(), &tr).await.unwrap().unwrap();
+    let of_r9 = shown.unpaid.iter().find(|one| one.value.decimal() == "7.00").unwrap();
+    let label = format!("PT-{:06}", of_r9.payment.unwrap());
+    assert!(of_r9.says().contains(&format!("is in {label}, which can be sent")), "{}", of_r9.says());
+    let told = say_of_found(app, actor, &tr, "voided R3").await.unwrap();
+    assert!(told.contains(&format!("The hold has stopped {label} before it was sent")), "{told}");
     stage.close(Ok(())).await;
 }
