@@ -13,7 +13,7 @@ use super::idempotency::{self, Once};
 use super::people::not_counted;
 use super::record::{self, Heard};
 use super::second_payments::{self, Stays};
-use super::transactions::{held, not_now, note, note_said, paid_day};
+use super::transactions::{held, not_now, note_said, paid_day};
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::audit;
@@ -367,8 +367,25 @@ async fn seconded(
     };
     contradictions::ask_second(tx, id, &opinion).await?;
     let detail = serde_json::json!({ "deed": deed, "why": why.as_str(), "note": how });
-    note(tx, app, actor, id, "second_person_asked", detail).await?;
+    let told = format!("{}: {}. “{how}”", actor.name, deed_in_words(deed));
+    note_said(tx, app, actor, id, ("second_person_asked", told), detail).await?;
     Ok(false)
+}
+
+/// What one person has said of a payment, in words.
+#[must_use]
+pub fn deed_in_words(deed: &str) -> String {
+    let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
+    match (kind, Parked::parse(kind)) {
+        (_, Some(Parked::Reversed)) => "the money was reversed at Stripe and is back with us".to_owned(),
+        (_, Some(Parked::GivenUp)) => "the money is lost, and the payee is still owed it".to_owned(),
+        (_, Some(Parked::PaidOtherwise)) => {
+            let (on, reference) = rest.split_once(' ').unwrap_or((rest, ""));
+            format!("the payee was paid by other means on {on}, reference “{reference}”")
+        }
+        ("made", None) => format!("it was made, and the vendor has it as {rest}"),
+        (_, None) => "it was not made and will not be".to_owned(),
+    }
 }
 
 /// Ends an attempt that waited for a person. What is called not made although PayPal was never found to have its batch is

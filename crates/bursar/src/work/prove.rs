@@ -214,7 +214,11 @@ fn not_this(sentence: &str) -> OpsError {
 }
 
 pub(super) fn unreachable(error: &ReadError) -> OpsError {
-    OpsError::Unreachable(Refusal::new("vendor_unreachable", error.to_string()))
+    let sentence = format!(
+        "The vendor must be asked before this is recorded, and that has failed, so nothing was recorded and nothing has \
+         changed. Try again in a while. What was said: {error}"
+    );
+    OpsError::Unreachable(Refusal::new("vendor_unreachable", sentence))
 }
 
 /// Under which ids events say that the vendor has our keys.
@@ -668,5 +672,12 @@ mod tests {
         assert!(!covers(&swept, 15_000, usd(7_500)));
         let euro = Money { minor: 100, currency: payout::money::Currency::parse("EUR").unwrap() };
         assert!(!covers(&swept, 0, euro));
+    }
+
+    #[test]
+    fn a_vendor_that_does_not_answer_changes_nothing() {
+        let refused = unreachable(&ReadError::Unreachable("503".to_owned()));
+        let OpsError::Unreachable(refusal) = refused else { panic!("{refused:?}") };
+        assert!(refusal.sentence.contains("nothing was recorded and nothing has changed. Try again"));
     }
 }

@@ -256,7 +256,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         parked: parked(app, visit, transaction),
         opinion: contradictions::opinion(db, transaction.id).await?.map(|one| {
             let why = takes_two(&one.why);
-            (one.asked_name, When(one.asked_at), said(&one.deed), one.note, why)
+            (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
         }),
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction),
@@ -299,21 +299,6 @@ async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When
     }
     let found = store::aside::of(db, &of.id.to_string()).await?;
     Ok(found.map(|(why, first, last)| (why, When(first), When(last))))
-}
-
-/// What one person has said of a payment, in words.
-fn said(deed: &str) -> String {
-    let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
-    match (kind, Parked::parse(kind)) {
-        (_, Some(Parked::Reversed)) => "the money was reversed at Stripe and is back with us".to_owned(),
-        (_, Some(Parked::GivenUp)) => "the money is lost, and the payee is still owed it".to_owned(),
-        (_, Some(Parked::PaidOtherwise)) => {
-            let (on, reference) = rest.split_once(' ').unwrap_or((rest, ""));
-            format!("the payee was paid by other means on {on}, reference “{reference}”")
-        }
-        ("made", None) => format!("it was made, and the vendor has it as {rest}"),
-        (_, None) => "it was not made and will not be".to_owned(),
-    }
 }
 
 /// What stands beside a payment that was only tried.

@@ -184,6 +184,10 @@ async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made
     assert!(page.body.contains(&format!("value=\"{payout}\"")), "the form offers it: {}", page.body);
     let why = why_of(&stage, &number).await;
     assert!(why.contains(&told), "{why}");
+    // What the first of two persons says stays in the timeline, with their words.
+    play(&mut stage, "settle bo not-made").await;
+    let page = browser.read(&format!("/transactions/{number}")).await;
+    page.says("Pat: it was not made and will not be. “");
     stage.close(Ok(())).await;
 }
 
