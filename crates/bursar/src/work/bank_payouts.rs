@@ -11,20 +11,26 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::Work;
 use super::answer::Looked;
 use super::prove::Case;
+use super::search;
 use super::shown::{Has, is_other};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, by_hand};
-use crate::store::transactions::Attempt;
+use crate::store::put_back;
+use crate::store::transactions::{Attempt, Transaction};
 use crate::transact;
 
 /// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
-/// made: those that people have called not made, and those that were absent when they were looked for. One that is out after
-/// all is a contradiction: the money that lies there is another payment's.
+/// made: those that people have called not made, those that were absent when they were looked for, and those that were found
+/// after a restore and were settled by people's word. One that is out after all is a contradiction: the money that lies there
+/// is another payment's.
 ///
 /// # Errors
 /// When the database does not answer.
 pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
-    let case = Case::read(&mut work.app.store.read().await?, id).await?;
+    let mut db = work.app.store.read().await?;
+    let case = Case::read(&mut db, id).await?;
+    let mut said = put_back::settled_by_people(&mut db, id).await?;
+    drop(db);
     let of = &case.transaction;
     let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
     let unproven = |one: &&Attempt| {
@@ -32,7 +38,9 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
     };
     let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
-    if suspects.is_empty() {
+    let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
+    said.retain(|object| lies && object.starts_with("po_") && !known(object));
+    if suspects.is_empty() && said.is_empty() {
         return Ok(Looked::Through);
     }
     let (Some(stripe), Some(account)) =
@@ -49,21 +57,25 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         Err(_) => return Ok(Looked::NotAnswered),
     };
     let (mut looked, mut heard) = (Looked::Through, Vec::new());
+    let out = |attempt: &Attempt, told: String| Heard {
+        detail: Some(told),
+        ..search::hear(attempt, Fact::FoundAfterAll(Leg::Payout), None)
+    };
     for attempt in suspects {
         match shown.out((&case, attempt)) {
             Has::Nothing => {}
             Has::NotSaid => looked = Looked::NotShown,
-            Has::It => heard.push(Heard {
-                transaction: id,
-                attempt: attempt.id,
-                fact: Fact::FoundAfterAll(Leg::Payout),
-                vendor_id: None,
-                submission: None,
-                source: "poll",
-                detail: Some("Stripe shows a bank payout that carries this attempt".to_owned()),
-                event_id: None,
-            }),
+            Has::It => {
+                heard.push(out(attempt, "Stripe shows a bank payout that carries this attempt".to_owned()))
+            }
         }
+    }
+    let payouts = case.attempts.iter().filter(|one| one.leg == Leg::Payout);
+    if let Some(newest) = payouts.max_by_key(|one| one.number).filter(|one| one.state.ended()) {
+        let stands = said.iter().filter(|object| shown.stands((of, object))).min();
+        heard.extend(
+            stands.map(|object| out(newest, format!("Stripe shows that the bank payout {object} is out"))),
+        );
     }
     if !heard.is_empty() {
         let app = &work.app;
@@ -96,6 +108,17 @@ impl Payouts {
         named.filter_map(|event| event.object_id.as_ref()).find(|id| is_other(attempt, id))
     }
 
+    /// Whether a bank payout that an event names by one of our keys for a payment is out, or may be.
+    fn stands(&self, (of, object): (&Transaction, &str)) -> bool {
+        let any_number = format!("{}:{}:", Leg::Payout.key_prefix(), of.id);
+        let by_us = |event: &StripeEvent| {
+            let key = event.idempotency_key.as_ref();
+            event.object_id.as_deref() == Some(object) && key.is_some_and(|key| key.starts_with(&any_number))
+        };
+        let listed = self.all.iter().find(|one| one.id == object);
+        listed.is_some_and(|one| !is_over(one)) && self.created.iter().any(by_us)
+    }
+
     /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names
     /// by our key: the payee can write over the first, but not over the others.
     pub(super) fn out(&self, of: (&Case, &Attempt)) -> Has {
@@ -108,9 +131,6 @@ impl Payouts {
                 || (one.metadata.get("transaction") == Some(&of.0.transaction.id.to_string())
                     && of.0.is_lost(&one.id, one.metadata.get("attempt")))
         };
-        let over = |one: &bank::Payout| {
-            matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
-        };
         let other = self.all.iter().filter(|one| is_other(of.1, &one.id));
         let found: Vec<&bank::Payout> = other.filter(is_it).collect();
         // What an event names and the list does not show is somewhere; and of another amount, or by a word that nobody here
@@ -121,8 +141,13 @@ impl Payouts {
         if hidden || found.iter().any(|one| odd(one)) {
             return Has::NotSaid;
         }
-        Has::any(found.into_iter().any(|one| !over(one)))
+        Has::any(found.into_iter().any(|one| !is_over(one)))
     }
+}
+
+/// Whether a bank payout has moved no money, or its money is back in the payee's balance.
+fn is_over(payout: &bank::Payout) -> bool {
+    matches!(bank::fact(payout), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)))
 }
 
 /// Under which id Stripe's events say that it has the bank payout of an attempt, by our key.

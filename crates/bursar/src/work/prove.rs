@@ -2,6 +2,7 @@
 //! must be about this very attempt; and *not made* is believed of one person only where the vendor, asked now, shows that it
 //! has nothing of it. Where the vendor cannot be looked through, that is told apart from having nothing.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
 use payout::Refusal;
@@ -410,7 +411,10 @@ async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, Str
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else { return Ok(Ok(None)) };
     let mut last = Ok(None);
-    for attempt in case.may_be_made().into_iter().filter(|one| is_other(one, id)) {
+    // What a lost database has made carries no attempt of ours: it is the newest one's, which the vendor contradicts.
+    let mut open = case.may_be_made();
+    open.sort_by_key(|one| Reverse(one.number));
+    for attempt in open.into_iter().filter(|one| is_other(one, id)) {
         let is_named = named
             .iter()
             .any(|(carrier, object)| Some(carrier) == attempt.submission.as_ref() && object == id);

@@ -30,6 +30,7 @@ scenarios![
     put_back_and_the_other_of_the_same_request,
     put_back_and_refreshed_beside_a_lost_request,
     put_back_while_it_was_a_success,
+    put_back_and_made_twice,
     put_back_before_another_account,
     put_back_and_numbered_anew,
     put_back_and_swept_beside_an_equal_amount,
