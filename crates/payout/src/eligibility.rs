@@ -218,7 +218,7 @@ blockers! {
     /// The vendor has told of an earlier payment of it that it was made after all.
     PaymentContradicted = "payment_contradicted", Reward, Payer,
         "The vendor says something else of a payment of this reward than the books hold: money may have moved that they do not count. Paying the reward again could pay it twice.",
-        "Open that payment and settle it by hand: as made or as not made.";
+        "Open that payment and settle it by hand: as made or as not made. Where nothing waits there, the vendor has just told of it and Bursar is asking; that takes minutes, and two days at the most.";
     /// Transferred, and not available yet.
     WaitingForFunds = "waiting_for_funds", Claim, Vendor,
         "The money is in the payee's Stripe balance and is not available yet, so the bank payout has not been started.",

@@ -1,7 +1,9 @@
 //! `serve`, `init` and `config check`.
 
+use std::fs::TryLockError;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -36,7 +38,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
-    let server = Server::of(&config.database_url);
+    let server = Server::alone(&config.database_url).await?;
     let app = open_or_make(config, Some(format!("http://{address}"))).await?;
     if let Some((address, link)) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
@@ -85,13 +87,35 @@ pub(super) struct Server {
     _file: Option<std::fs::File>,
     /// Nobody else serves this database. Never so for PostgreSQL, which many serve.
     pub(super) is_alone: bool,
+    /// Another process has the lock.
+    taken: bool,
 }
 
+/// How often a start looks whether the process before it has stopped, which it does within half a minute, and how long it waits
+/// in between.
+const LOOKS: usize = 70;
+const LOOK: Duration = Duration::from_millis(500);
+
 impl Server {
+    /// Waits for a process that is stopping. Two that serve one SQLite database would each take the other for dead.
+    async fn alone(database_url: &str) -> Result<Self, Failure> {
+        for _ in 0..LOOKS {
+            let server = Self::of(database_url);
+            if !server.taken {
+                return Ok(server);
+            }
+            drop(server);
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Failure(
+            "another Bursar serves this SQLite database, and only one can. Nothing was started and nothing was changed. Stop the other one first; several at once need PostgreSQL".to_owned(),
+        ))
+    }
+
     fn of(database_url: &str) -> Self {
         match store::copy::file_of(database_url) {
             Some(path) => Self::of_file(&path, true),
-            None => Self { _file: None, is_alone: false },
+            None => Self { _file: None, is_alone: false, taken: false },
         }
     }
 
@@ -99,16 +123,17 @@ impl Server {
     pub(super) fn of_file(path: &std::path::Path, make: bool) -> Self {
         // What cannot be opened here is told of when the database is.
         let Ok(file) = secrets::for_its_owner().read(true).create(make).open(path) else {
-            return Self { _file: None, is_alone: false };
+            return Self { _file: None, is_alone: false, taken: false };
         };
-        let is_alone = match file.try_lock() {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "another Bursar serves this SQLite database; use PostgreSQL for more than one");
-                false
+        let (is_alone, taken) = match file.try_lock() {
+            Ok(()) => (true, false),
+            Err(TryLockError::WouldBlock) => (false, true),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, path = %path.display(), "this file cannot be locked, so nothing tells whether another Bursar serves it; see that none does");
+                (false, false)
             }
         };
-        Self { _file: Some(file), is_alone }
+        Self { _file: Some(file), is_alone, taken }
     }
 }
 
@@ -278,6 +303,7 @@ mod tests {
         for name in ["bursar.db", "symbolic.db", "hard.db", &format!("../{inside}/bursar.db")] {
             assert!(!Server::of(&url(name)).is_alone, "{name}");
         }
+        assert!(Server::of(&url("symbolic.db")).taken, "so a second process waits, and then does not start");
         assert!(Server::of(&url("other.db")).is_alone);
         drop(first);
         assert!(Server::of(&url("symbolic.db")).is_alone, "the lock ends with its process");

@@ -187,6 +187,14 @@ pub fn called_not_made(attempt: &Attempt) -> bool {
     attempt.state == AttemptState::Failed && attempt.reason_code.as_deref() == Some("not_made")
 }
 
+/// Whether nothing that the vendor has said proves that an attempt was not made: people have called it so, or two looks have
+/// not found it.
+#[must_use]
+pub fn may_have_been_made(attempt: &Attempt) -> bool {
+    let absent = attempt.reason_code.as_deref() == Some("not_found_at_vendor");
+    called_not_made(attempt) || (attempt.state == AttemptState::Failed && absent)
+}
+
 /// What a lost database has sent becomes a request here: what is heard of it later is heard of that. Answers whether there is
 /// one.
 async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
@@ -198,10 +206,10 @@ async fn carry_lost(tx: &mut Tx, app: &App, finding: &Finding) -> Result<bool> {
     }
 }
 
-/// Whether what was found made is what people had called not made. The vendor's object shows that they were wrong.
+/// Whether what was found made is what had ended here as not made. The vendor's object shows that it was.
 fn denied(attempts: &[Attempt], finding: &Finding) -> bool {
     let Finding::Made { attempt, .. } = finding else { return false };
-    attempts.iter().any(|one| one.id == *attempt && called_not_made(one))
+    attempts.iter().any(|one| one.id == *attempt && may_have_been_made(one))
 }
 
 /// Of which attempt a finding settles what the vendor contradicted. *Not made* is said after every one was looked for.
@@ -294,7 +302,9 @@ async fn may_end(tx: &mut Tx, of: &Transaction, attempt: &Attempt, finding: &Fin
         Finding::Made { .. } => &[],
     };
     let carried = store::submissions::several(tx, carrier).await?;
-    if carried.iter().all(|one| may_be_ended(one.state)) || out_of_sight(of) {
+    if carried.iter().all(|one| may_be_ended(one.state) || never_shown(one.state, finding))
+        || out_of_sight(of)
+    {
         return Ok(());
     }
     Err(not_now(NotNow::StillAsking))
@@ -309,6 +319,12 @@ fn may_be_ended(state: SubmissionState) -> bool {
         | SubmissionState::Looking
         | SubmissionState::Accepted => false,
     }
+}
+
+/// The vendor has the request and cannot be looked through for this payment of it: two people may say that it was not made.
+fn never_shown(state: SubmissionState, finding: &Finding) -> bool {
+    state == SubmissionState::Accepted
+        && matches!(finding, Finding::NotMade { looked: Looked::NotThrough, .. })
 }
 
 /// What the vendor once had and does not show any more was accepted; its submission has its end already.
@@ -484,7 +500,10 @@ async fn heard(
         && store::submissions::end_by_hand(tx, carrier, carrier_id, app.clock.now()).await? == 0
         && !(out_of_sight(of) && carrier_id.is_none())
     {
-        return Err(not_now(NotNow::StillAsking));
+        let carried = store::submissions::several(tx, std::slice::from_ref(carrier)).await?;
+        if !carried.iter().all(|one| never_shown(one.state, finding)) {
+            return Err(not_now(NotNow::StillAsking));
+        }
     }
     Ok(of_person(attempt, fact, vendor_id, how))
 }
@@ -533,6 +552,7 @@ async fn correct(
         return Ok(contradictions::withdraw_failure(tx, attempt.id).await?);
     }
     let lie = given_back(tx, of).await?;
+    stopped(&lie)?;
     // What the vendor paid by its own schedule is no object of the transfer whose money it was.
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()).filter(|_| !swept), how);
     record::correction(tx, app, &actor.id.to_string(), &proven, *part_back).await?;
@@ -593,6 +613,18 @@ async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
         return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
     }
     Ok(lie)
+}
+
+/// Another payment of the same rewards that may be sent yet, or once more, is stopped by the contradiction, and gives them back
+/// first: taken for paid, it would pay them once more.
+fn stopped(lie: &[Whereabouts]) -> Result<()> {
+    let Some((reward, other)) = lie.iter().find_map(|one| Some((one.number, one.may_be_sent?))) else {
+        return Ok(());
+    };
+    let told = format!(
+        "RW-{reward:06} is in PT-{other:06} by now, which may be sent yet. That this payment has paid it is on record, and stops PT-{other:06}. Once PT-{other:06} has failed, return it to the pool; then settle this one."
+    );
+    Err(OpsError::Conflict(Refusal::new("contradicted", told)))
 }
 
 /// Takes all of the rewards that a closed payment gave back into it again. Somebody may put one into a payout at this moment.

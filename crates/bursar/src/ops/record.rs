@@ -7,6 +7,7 @@ pub mod contradiction;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use payout::deadline;
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law;
 use payout::ledger::{Journal, LedgerAccount, Movement};
@@ -17,6 +18,7 @@ use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
 use super::{asking, second_payments};
 use crate::app::{Actor, App};
+use crate::store::events::Linked;
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx, audit, contradictions};
 use contradiction::takes_an_id;
@@ -62,6 +64,13 @@ impl Held {
     /// The attempts of all of them.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.cases.values().flat_map(|case| &case.attempts)
+    }
+
+    /// Whether an event of which the vendor has shown nothing is asked about further: what it tells of a payment that is
+    /// settled here may be that its money came back, and no person is told as of one that is not settled.
+    pub fn keeps(&self, event: &Linked, now: i64) -> bool {
+        let settled = self.cases.get(&event.transaction).is_some_and(|of| of.transaction.state.settled());
+        settled && now.saturating_sub(event.linked_at) < deadline::SETTLED_WATCHED_US
     }
 }
 

@@ -10,34 +10,45 @@ use sqlx::any::AnyRow;
 
 use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
-/// The rewards that any contradicted payment has ever covered, whether it is closed or not.
+/// The payments that may have been made although they ended here as not made: those that their vendor contradicts, and those
+/// that an event names by our key after people or two looks had called them not made, until the vendor was asked about what it
+/// names.
+const HELD: &str = "SELECT t.id FROM payout_transaction t WHERE t.contradicted_at IS NOT NULL \
+                    UNION SELECT a.transaction_id FROM named_object n JOIN attempt a ON a.submission_id = n.submission_id \
+                    WHERE n.vendor IN ('stripe', 'paypal') AND n.look_at IS NOT NULL AND n.told_at IS NULL \
+                    AND a.state = 'failed' AND a.reason_code IN ('not_made', 'not_found_at_vendor')";
+
+/// The rewards that any such payment has ever covered, whether it is closed or not.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
-    let sql = "SELECT tr.reward_id FROM payout_transaction t JOIN transaction_reward tr ON tr.transaction_id = t.id \
-               WHERE t.contradicted_at IS NOT NULL";
+    let sql = format!(
+        "SELECT tr.reward_id FROM ({HELD}) held CROSS JOIN transaction_reward tr WHERE tr.transaction_id = held.id"
+    );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(RewardId::parse(&id), &id)
     };
-    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+    db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read).collect()
 }
 
-/// The payments that cover such a reward: the contradicted ones themselves and any other of the same reward.
+/// The payments that cover such a reward: those themselves and any other of the same reward.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
     // CROSS JOIN, because SQLite reads the tables of one from left to right: it would begin with every reward ever paid.
-    let sql = "SELECT DISTINCT other.transaction_id FROM payout_transaction t \
-               CROSS JOIN transaction_reward tr CROSS JOIN transaction_reward other \
-               WHERE t.contradicted_at IS NOT NULL AND tr.transaction_id = t.id AND other.reward_id = tr.reward_id";
+    let sql = format!(
+        "SELECT DISTINCT other.transaction_id FROM ({HELD}) held \
+         CROSS JOIN transaction_reward tr CROSS JOIN transaction_reward other \
+         WHERE tr.transaction_id = held.id AND other.reward_id = tr.reward_id"
+    );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
         word(TransactionId::parse(&id), &id)
     };
-    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+    db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read).collect()
 }
 
 /// The numbers of the payments that their vendor contradicts, oldest first.
@@ -139,6 +150,9 @@ pub struct Whereabouts {
     pub draft: Option<String>,
     /// It is in another payment, or was paid some other way.
     pub elsewhere: bool,
+    /// The number of that other payment, while it has not paid and may be sent yet, or once more: `PT-000231` without its
+    /// prefix.
+    pub may_be_sent: Option<i64>,
     /// It was voided, or edited, and is not what the payment paid for any more.
     pub changed: bool,
 }
@@ -154,8 +168,11 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
     let sql = format!(
         "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
          CASE WHEN reward.transaction_id IS NOT NULL OR reward.paid_at IS NOT NULL THEN 1 ELSE 0 END, \
-         CASE WHEN reward.status <> 'approved' OR tr.amount_minor <> {ADDS} THEN 1 ELSE 0 END \
+         CASE WHEN reward.status <> 'approved' OR tr.amount_minor <> {ADDS} THEN 1 ELSE 0 END, \
+         CASE WHEN other.outside_at IS NULL AND other.state IN ('queued', 'sending', 'unknown', 'review', 'failed', \
+         'returned', 'blocked', 'refunded') THEN other.number END \
          FROM transaction_reward tr JOIN reward ON reward.id = tr.reward_id \
+         LEFT JOIN payout_transaction other ON other.id = reward.transaction_id \
          LEFT JOIN batch b ON b.id = reward.batch_id WHERE tr.transaction_id = $1 ORDER BY reward.number"
     );
     let read = |row: &AnyRow| {
@@ -166,6 +183,7 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
             draft: row.try_get(2)?,
             elsewhere: row.try_get::<i64, _>(3)? == 1,
             changed: row.try_get::<i64, _>(4)? == 1,
+            may_be_sent: row.try_get(5)?,
         })
     };
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string());

@@ -276,14 +276,18 @@ fn readable(row: &AnyRow) -> Option<Result<Submission>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn begin(tx: &mut Tx, held: &[(String, i64)], now: i64) -> Result<Vec<String>> {
+pub async fn begin(
+    tx: &mut Tx,
+    held: &[(String, i64)],
+    (now, vendors_now): (i64, i64),
+) -> Result<Vec<String>> {
     let mut rows = Rows::default();
     held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
     let sql = "WITH v (id, fence) AS (VALUES {rows}) UPDATE submission SET sending_since = $1, \
-               first_sent_at = COALESCE(first_sent_at, $1) FROM v \
+               first_sent_at = COALESCE(first_sent_at, $2) FROM v \
                WHERE submission.id = v.id AND submission.fence = v.fence \
                AND submission.state IN ('intended', 'unknown') RETURNING submission.id";
-    let begun = tx.bulk_returning(sql, &[now.into()], rows).await?;
+    let begun = tx.bulk_returning(sql, &[now.into(), vendors_now.into()], rows).await?;
     begun.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 

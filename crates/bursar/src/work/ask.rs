@@ -202,7 +202,7 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
 /// What people have called not made of a payment that has ended: the vendor may show it by now, and then the payment refuses.
 async fn called_not_made(work: &Work, id: TransactionId) -> Result<()> {
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
-    if found.closed() || found.state != State::Failed || !may_ask(work, &found).await? {
+    if found.closed() || !found.state.settled() || !may_ask(work, &found).await? {
         return Ok(());
     }
     known(prove::called_not_made(work, id).await?)

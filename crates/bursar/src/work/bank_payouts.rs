@@ -1,6 +1,8 @@
 //! The bank payouts that Stripe shows of a payee's account, and whether one of them is an attempt's: by our mark on it, by its
 //! id, or by the event that names our key. What is deliberately not here: payouts of Stripe's own schedule (`swept`).
 
+use std::collections::HashSet;
+
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Fact, Leg, State};
@@ -8,16 +10,47 @@ use vendors::ReadError;
 use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::Work;
 use super::answer::Looked;
 use super::prove::Case;
 use super::search;
 use super::shown::{Has, is_other};
+use super::{Work, relook};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, by_hand};
 use crate::store::put_back;
 use crate::store::transactions::{Attempt, Transaction};
 use crate::transact;
+
+/// Parts payments into those that may be asked about and those of which a bank payout must be looked for before: that their
+/// transfer has come back would free their rewards, and the bank may have paid them.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn first(
+    work: &Work,
+    of: Vec<Transaction>,
+    attempts: &[Attempt],
+) -> Result<(Vec<Transaction>, Vec<TransactionId>)> {
+    let suspects: HashSet<TransactionId> =
+        attempts.iter().filter(|one| unproven(one)).map(|one| one.transaction).collect();
+    let (mut may, mut waits) = (Vec::new(), Vec::new());
+    for one in of {
+        let looks = suspects.contains(&one.id) && relook::frees_when_reversed(&one);
+        if looks && look_again(work, one.id).await? == Looked::NotAnswered {
+            waits.push(one.id);
+        } else {
+            may.push(one);
+        }
+    }
+    Ok((may, waits))
+}
+
+/// Whether nothing proves that a bank payout which ended here was not made: people have called it so, or it was absent when it
+/// was looked for.
+fn unproven(one: &Attempt) -> bool {
+    let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
+    failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
+}
 
 /// Looks once more for the bank payouts of a payment whose money should lie in the payee's balance that nobody is known to have
 /// made: those that people have called not made, those that were absent when they were looked for, and those that were found
@@ -33,10 +66,6 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
     drop(db);
     let of = &case.transaction;
     let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
-    let unproven = |one: &&Attempt| {
-        let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
-        failed && (by_hand::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
-    };
     let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
     let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
     said.retain(|object| lies && object.starts_with("po_") && !known(object));

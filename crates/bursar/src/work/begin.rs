@@ -21,6 +21,8 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
         return Ok(leased);
     }
     let (app, before) = (&work.app, work.mark.seen());
+    let vendor = leased.first().map_or("", |one| one.vendor.as_str());
+    let ahead = work.clients.skew().ahead(vendor, app.clock.now());
     let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
     let begun = transact!(app, |tx| {
         let (epoch, now) = (put_back::hold(tx).await?, app.clock.now());
@@ -31,7 +33,7 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
         let stale = leased.iter().filter(|one| one.epoch < epoch && one.doubts == 0);
         let stale: Vec<String> = stale.map(|one| one.id.clone()).collect();
         put_back::doubt(tx, &stale, now).await?;
-        let begun = submissions::begin(tx, &held, now).await?;
+        let begun = submissions::begin(tx, &held, (now, now.saturating_sub(ahead))).await?;
         let progress = if begun.is_empty() { before } else { epoch::count(tx, before, begun.len()).await? };
         Ok((begun, progress))
     });

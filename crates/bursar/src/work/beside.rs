@@ -10,8 +10,9 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use crate::store::transactions::{Attempt, Transaction};
 
-/// Looks begin a day before the payment: what identifies an object is our key or our mark on it, never its time.
-const EARLIER_S: i64 = 86_400;
+/// Looks begin a week before the payment was promised by our clock, which may have been ahead of the vendor's by days: what
+/// identifies an object is our key, our mark on it or what it took, never its time.
+const EARLIER_S: i64 = 7 * 86_400;
 
 /// From when on payouts are looked through, as a Unix second.
 pub(super) fn since(of: &Transaction) -> i64 {

@@ -35,6 +35,7 @@ mod mailer;
 mod missed;
 pub mod movements;
 mod named;
+mod next_look;
 pub mod notify;
 pub mod onboard;
 pub mod pace;

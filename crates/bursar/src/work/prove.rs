@@ -83,42 +83,48 @@ impl Case {
         self.attempts.iter().find(|one| lies && one.leg == Leg::Transfer && !one.state.ended())
     }
 
-    /// The attempts that what was found may be about: the one that waits for a person, else those that the vendor may
-    /// contradict.
+    /// The attempts that *not made* is said of: the one that waits for a person, else those that the vendor may contradict.
     fn open(&self) -> Vec<&Attempt> {
-        let waiting: Vec<&Attempt> =
-            self.attempts.iter().filter(|one| one.state == AttemptState::Review).collect();
-        if !waiting.is_empty() || self.transaction.contradicted_at.is_none() {
-            return waiting;
-        }
-        // What people have settled as paid beside another is counted, and nothing is asked about it any more. Of what has not
-        // ended, the vendor may have another object beside the one that the books hold.
+        let waiting = self.waiting();
+        if waiting.is_empty() { self.may_be_contradicted() } else { waiting }
+    }
+
+    fn waiting(&self) -> Vec<&Attempt> {
+        self.attempts.iter().filter(|one| one.state == AttemptState::Review).collect()
+    }
+
+    /// What people have settled as paid beside another is counted, and nothing is asked about it any more. Of what has not
+    /// ended, the vendor may have another object beside the one that the books hold.
+    fn may_be_contradicted(&self) -> Vec<&Attempt> {
         let counted = |one: &Attempt| one.state == AttemptState::Failed && one.reason_code.is_none();
         let asked = |one: &&Attempt| match one.state.ended() {
             true => !counted(one),
             false => one.contradicted_at.is_some(),
         };
-        self.attempts.iter().filter(asked).collect()
+        let contradicted = self.transaction.contradicted_at.is_some();
+        self.attempts.iter().filter(|one| contradicted && asked(one)).collect()
     }
 
-    /// The attempts that an object may be about: the open ones, and where there are none those that people have called not
-    /// made. Whoever finds out that they were wrong may say so, whether the vendor tells of it or not. What was found after the
-    /// database was put back may be about the newest of each leg: what had ended was made after all, and what has an object is
-    /// paid twice where that stands as well.
+    /// The attempts that an object may be about, those first that wait for a person. Whoever finds out that what ended here as
+    /// not made was made may say so, whether the vendor tells of it or not, and whatever else of the payment waits. What was
+    /// found after the database was put back may be about the newest of each leg: what had ended was made after all, and what
+    /// has an object is paid twice where that stands as well.
     fn may_be_made(&self) -> Vec<&Attempt> {
-        let open = self.open();
-        if !open.is_empty() {
-            return open;
-        }
         let newest = |one: &Attempt| {
             let mut of_leg = self.attempts.iter().filter(|other| other.leg == one.leg);
             of_leg.all(|other| other.number <= one.number)
         };
         let may = |one: &&Attempt| {
             let has_an_end = one.state.ended() || one.vendor_id.is_some();
-            by_hand::called_not_made(one) || (self.found && has_an_end && newest(one))
+            by_hand::may_have_been_made(one) || (self.found && has_an_end && newest(one))
         };
-        self.attempts.iter().filter(may).collect()
+        let (mut all, others) = (self.waiting(), self.attempts.iter().filter(may));
+        for one in self.may_be_contradicted().into_iter().chain(others) {
+            if all.iter().all(|known| known.id != one.id) {
+                all.push(one);
+            }
+        }
+        all
     }
 }
 
@@ -167,7 +173,10 @@ pub async fn found(work: &Work, id: TransactionId, vendor_id: &str) -> Result<Fi
         Ok(Some(finding)) if moved_nothing(&case, &finding) => Err(not_this(
             "The vendor shows that this moved no money, or that its money came back, which is what is recorded of it. Nothing was changed. If there is another object, name that one; if there is none, say that it was not made.",
         )),
-        Ok(Some(finding)) => transfer_first(work, &case, finding).await,
+        Ok(Some(finding)) => {
+            contradict(work, &case, &finding).await?;
+            transfer_first(work, &case, finding).await
+        }
         Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => Err(not_this(
             "The vendor has nothing under this id that is about this payment: the same amount, currency and destination, with our attempt on it, and not taken back. Nothing was changed.",
         )),
@@ -187,6 +196,31 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
         "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was changed: settle that one first, as made under its id."
     );
     Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
+}
+
+/// What had ended here and is proven to be out contradicts the books from now on, whatever becomes of settling it: that may be
+/// refused, or wait for a second person, and until it is done nothing must pay its rewards again.
+async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
+    let Finding::Made { attempt, vendor_id, proven: true, .. } = finding else { return Ok(()) };
+    let ended = |one: &&Attempt| one.id == *attempt && one.state.ended();
+    let Some(attempt) = case.attempts.iter().find(ended) else { return Ok(()) };
+    let told = format!("the vendor shows {vendor_id}, which a person has named, and it is out");
+    found_after_all(work, &[attempt], &told).await
+}
+
+/// Records that the vendor shows what had ended here as not made.
+async fn found_after_all(work: &Work, attempts: &[&Attempt], told: &str) -> Result<()> {
+    let fact = |one: &Attempt| Heard {
+        detail: Some(told.to_owned()),
+        ..search::hear(one, Fact::FoundAfterAll(one.leg), None)
+    };
+    let heard: Vec<Heard> = attempts.iter().map(|one| fact(one)).collect();
+    let app = &work.app;
+    if !heard.is_empty() {
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+        app.nudge.tell_watchers();
+    }
+    Ok(())
 }
 
 /// Whether what was found of an attempt that has ended shows nothing else than its end: it denies no contradiction.
@@ -525,8 +559,9 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     Ok(Finding::NotMade { looked: worth, of, contradicted_at: case.transaction.contradicted_at, found })
 }
 
-/// Looks once more for what people have called not made, before its rewards are freed or paid again: the vendor may show it by
-/// now. What it shows is a contradiction. What it still cannot be asked about rests on their word.
+/// Looks once more for what people have called not made, and for what two looks have not found, before its rewards are freed or
+/// paid again: the vendor may show it by now. What it shows is a contradiction. What it still cannot be asked about rests on
+/// their word.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -536,8 +571,8 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
     let first =
-        |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Item) && by_hand::called_not_made(one);
-    let (mut looked, mut heard) = (Outcome::Through, Vec::new());
+        |one: &&Attempt| matches!(one.leg, Leg::Transfer | Leg::Item) && by_hand::may_have_been_made(one);
+    let (mut looked, mut shows) = (Outcome::Through, Vec::new());
     for attempt in case.attempts.iter().filter(first) {
         let Some(carrier) = case.carrier(attempt) else { continue };
         let shown = match carrier.vendor {
@@ -548,20 +583,12 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
             }
         };
         match shown {
-            Ok(Has::It) => {
-                let told = "the vendor shows by now what was called not made";
-                let fact = Fact::FoundAfterAll(attempt.leg);
-                heard.push(Heard { detail: Some(told.to_owned()), ..search::hear(attempt, fact, None) });
-            }
+            Ok(Has::It) => shows.push(attempt),
             Ok(Has::Nothing | Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
             Err(_) => looked = Outcome::NotAnswered,
         }
     }
-    if !heard.is_empty() {
-        let app = &work.app;
-        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
-        app.nudge.tell_watchers();
-    }
+    found_after_all(work, &shows, "the vendor shows by now what was called not made").await?;
     Ok(looked)
 }
 

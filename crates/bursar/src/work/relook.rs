@@ -89,7 +89,7 @@ pub(super) async fn first(
 }
 
 /// Whether a transfer that has come back ends a payment and frees its rewards, also one that two people have given up.
-fn frees_when_reversed(of: &Transaction) -> bool {
+pub(super) fn frees_when_reversed(of: &Transaction) -> bool {
     let step = law::on(of.state, AttemptState::Succeeded, &of.terms, &Fact::TransferReversed);
     step.state == State::Recalled || of.state == State::WrittenOff
 }

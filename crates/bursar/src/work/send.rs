@@ -64,6 +64,8 @@ pub(super) struct Answered {
     /// What the accepted object says of itself already, for a payout that was paid at once.
     fact: Option<Fact>,
     sent_at: i64,
+    /// The same by the vendor's clock, where ours is known to be ahead of it: how old its key is.
+    first_at: i64,
     /// The answer as it came, if one did.
     raw: Option<Received>,
     /// The gates that its payments wait at.
@@ -73,7 +75,7 @@ pub(super) struct Answered {
 impl Answered {
     /// Decided, and nothing sent.
     pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
-        Self { submission, judged, fact: None, sent_at: 0, raw: None, waits }
+        Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
     }
 }
 
@@ -235,7 +237,10 @@ impl Wire<'_> {
         };
         let raw = kept.take();
         self.learn(&submission, &judged, raw.is_some());
-        Answered { submission, judged, fact, sent_at, raw, waits: Vec::new() }
+        // The answer itself has told what time it is there.
+        let (vendor, now) = (submission.vendor.as_str(), self.work.app.clock.now());
+        let first_at = sent_at.saturating_sub(self.work.clients.skew().ahead(vendor, now));
+        Answered { submission, judged, fact, sent_at, first_at, raw, waits: Vec::new() }
     }
 
     /// How old a key is that may have been used is told by our clock, which may have been set while the vendor was silent. So
@@ -498,7 +503,7 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
 }
 
 fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
-    let Answered { submission, judged, sent_at, .. } = answer;
+    let Answered { submission, judged, sent_at, first_at, .. } = answer;
     // What a person must find out about may have been carried out as well.
     let doubtful =
         matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
@@ -533,7 +538,7 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
         ],
         looked_at: judged.looked_at,
         sent: match was_sent {
-            true => (submission.first_sent_at.or(Some(*sent_at)), Some(*sent_at)),
+            true => (submission.first_sent_at.or(Some(*first_at)), Some(*sent_at)),
             false if judged.clean => (None, submission.last_sent_at),
             false => (submission.first_sent_at, submission.last_sent_at),
         },
@@ -759,6 +764,7 @@ mod tests {
         let of = submission();
         let review = |sent_at| Answered {
             sent_at,
+            first_at: sent_at,
             ..Answered::unsent(of.clone(), Judged::review(&of, "PayPal has it"), Vec::new())
         };
         for (sent_at, doubts) in [(7, 1), (0, 0)] {

@@ -18,7 +18,8 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::{Answer, Looked};
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::{Done, Work, credit, named, relook, swept};
+use super::next_look::{more_rarely, next_at, unseen_next};
+use super::{Done, Work, bank_payouts, credit, named, relook, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -63,6 +64,8 @@ struct Question {
     object: String,
     /// Of a transfer whose money may have gone to the payee's bank without us: the bank payouts that were tried.
     payouts: Option<Vec<Attempt>>,
+    /// Its money should lie in the payee's balance.
+    lies: bool,
 }
 
 /// Where answers are told as they come, all about one payment together. Nobody listens any more only when recording has
@@ -148,7 +151,9 @@ async fn asked(
     let named_by_events = events::objects(&mut db, ids).await?;
     let unlooked = put_back::to_look_for(&mut db, ids).await?;
     drop(db);
-    let (found, waits) = relook::first(work, found, &unlooked).await?;
+    let (found, mut waits) = relook::first(work, found, &unlooked).await?;
+    let (found, more) = bank_payouts::first(work, found, &attempts).await?;
+    waits.extend(more);
     let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
     attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
     named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
@@ -212,7 +217,7 @@ fn not_looked_through(transaction: TransactionId) -> Said {
     Said {
         transaction,
         heard: Vec::new(),
-        what: "the vendor was not asked: what a database that was put back may have forgotten of it is looked for first".to_owned(),
+        what: "the vendor was not asked: whether a bank payout of it was made is looked for first".to_owned(),
         answer: Answer::Silent,
         hidden: false,
     }
@@ -251,14 +256,15 @@ fn at_stripe(
         }
         event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
     });
-    let lies = swept::lies_there(of, attempts);
+    let (lies, frees) = (swept::lies_there(of, attempts), relook::frees_when_reversed(of));
     let question = |(attempt, object): (&Attempt, String)| Question {
         transaction: of.clone(),
         attempt: attempt.clone(),
         object,
-        payouts: (attempt.leg == Leg::Transfer && lies).then(|| {
+        payouts: (attempt.leg == Leg::Transfer && (lies || frees)).then(|| {
             attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect()
         }),
+        lies,
     };
     payouts.chain(transfers).map(question).collect()
 }
@@ -368,21 +374,27 @@ async fn at(
     source: &'static str,
     now: i64,
 ) -> std::result::Result<Said, ReadError> {
-    let Question { transaction: of, attempt, object, payouts } = question;
+    let Question { transaction: of, attempt, object, payouts, lies } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, facts) = transfer_facts(&transfer);
         let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
         let mut heard: Vec<Heard> = heard.collect();
-        let looks = payouts.as_ref().filter(|_| heard.is_empty() && same);
+        // Before it came back, Stripe's own schedule may have paid it out: then the payee has it.
+        let came_back = swept::came_back(&heard);
+        let looks = payouts.as_ref().filter(|_| same && (came_back || (*lies && heard.is_empty())));
         let Some((payment, payouts)) = transfer.destination_payment.zip(looks) else {
             return Ok(believed(question, &status, same, Some(heard), now));
         };
         let (what, swept) = swept::since_parked(client, (of, attempt, payouts), payment, source).await?;
         // It has words without a fact only for what it was not shown.
         let hidden = swept.is_none() && !what.is_empty();
-        heard.extend(swept);
+        if hidden && came_back && !for_long(question, now) {
+            let told = format!("Stripe says {status}{what}, so nothing was recorded yet");
+            return Ok(Said { answer: Answer::Unusable, hidden, ..unreachable(question, &told) });
+        }
+        heard.splice(0..0, swept);
         let said = believed(question, &format!("{status}{what}"), same, Some(heard), now);
         return Ok(Said { hidden, ..said });
     }
@@ -484,8 +496,13 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
         return Ok(());
     }
     let ask = ask.into_iter().map(|(object, due)| {
-        let question =
-            |(transaction, attempt)| Question { transaction, attempt, object: object.clone(), payouts: None };
+        let question = |(transaction, attempt)| Question {
+            transaction,
+            attempt,
+            object: object.clone(),
+            payouts: None,
+            lies: false,
+        };
         due.into_iter().map(question).collect::<Vec<_>>()
     });
     let Some(paypal) = work.clients.paypal().await? else {
@@ -625,7 +642,8 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         let (mut settled, mut later) = (Vec::new(), BTreeMap::new());
         for event in &linked {
             let answer = answers.get(&event.transaction).copied().unwrap_or(Answer::Silent);
-            if event.linked_at <= asked_at && answer < Answer::Unusable {
+            let answered = answer < Answer::Unseen || (answer == Answer::Unseen && !held.keeps(event, now));
+            if event.linked_at <= asked_at && answered {
                 settled.push((event, answer));
             } else {
                 // A clock that was ahead has linked it: no question is later than that for as long as it was.
@@ -689,7 +707,9 @@ async fn note(
         let again = later.get(&transaction.id).copied();
         let next_at = match (again, answer) {
             (_, Answer::Silent) => Some(now + longest),
-            (Some(_), Answer::Unusable) => Some(now + more_rarely(unseen_since.unwrap_or(now), now, longest)),
+            (Some(_), Answer::Unseen | Answer::Unusable) => {
+                Some(now + more_rarely(unseen_since.unwrap_or(now), now, longest))
+            }
             (Some(at), _) => Some(at),
             (None, Answer::Unseen | Answer::Unusable) => {
                 unseen_next(transaction, unseen_since.unwrap_or(now), now, longest)
@@ -702,92 +722,4 @@ async fn note(
         asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unseen_since });
     }
     Ok(transactions::note_asked(tx, &asked, now).await?)
-}
-
-/// A success is asked about after twelve polls, after six times as long, then once a day, and a last time at the end of the
-/// watch: events tell of what comes back, and this is for those that are lost. Every hour for ten days would be 240 questions
-/// for each payment, which at ten thousand payments a day leaves no room for anything else.
-fn watched(now: i64, settled: i64, poll_us: i64) -> Option<i64> {
-    let (first, end) = (12 * poll_us, settled.saturating_add(deadline::WATCHED_US));
-    let looks = [first, 7 * first].map(|after| settled.saturating_add(after));
-    let next = looks.into_iter().find(|at| *at > now).unwrap_or(now.saturating_add(DAY_US.max(first)));
-    (now < end).then(|| next.min(end))
-}
-
-/// What the vendor does not show is asked for more and more rarely, while a person looks for it too: it may come back into
-/// sight. A success is asked about only while it is watched.
-fn unseen_next(of: &Transaction, since: i64, now: i64, longest: i64) -> Option<i64> {
-    let wait = more_rarely(since, now, longest);
-    let looked_for = matches!(of.state, State::Review | State::PayoutReview);
-    (looked_for || next_at(of, now, wait).is_some()).then(|| now.saturating_add(wait))
-}
-
-/// Every minute at first, then every hour, then every day.
-fn more_rarely(since: i64, now: i64, longest: i64) -> i64 {
-    let age = now.saturating_sub(since);
-    let wait = match age {
-        ..HOUR_US => longest.clamp(MINUTE_US, HOUR_US),
-        HOUR_US..DAY_US => HOUR_US,
-        _ => DAY_US,
-    };
-    // Never past the moment at which it goes to a person.
-    if age < deadline::UNSEEN_US { wait.min(deadline::UNSEEN_US - age) } else { wait }
-}
-
-const MINUTE_US: i64 = 60_000_000;
-const HOUR_US: i64 = 60 * MINUTE_US;
-
-fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Option<i64> {
-    if payout::planted::on("lost_news_lost") {
-        return None;
-    }
-    match transaction.state {
-        State::Success => watched(now, transaction.settled_at.unwrap_or(now), poll_us),
-        State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
-            Some(now.saturating_add(poll_us))
-        }
-        // Somebody may take it back at the vendor at any time.
-        State::PayoutFailed | State::PayoutCanceled => {
-            let age = now.saturating_sub(transaction.state_at);
-            Some(now.saturating_add(if age < DAY_US { 12 * poll_us } else { DAY_US }))
-        }
-        // What two people have settled may be reversed at the vendor too; after a month only its event is waited for.
-        State::WrittenOff => {
-            let age = now.saturating_sub(transaction.state_at);
-            (age < deadline::SETTLED_WATCHED_US).then_some(now.saturating_add(DAY_US))
-        }
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Transferred
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::PayoutReview
-        | State::Failed
-        | State::Recalling
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_success_is_asked_about_a_dozen_times_and_a_last_time_at_the_end() {
-        let poll_us = 300_000_000;
-        let (mut now, mut looks) = (0, Vec::new());
-        while let Some(next) = watched(now, 0, poll_us) {
-            looks.push(next);
-            now = next;
-        }
-        assert_eq!(looks.first(), Some(&3_600_000_000));
-        assert_eq!(looks.last(), Some(&deadline::WATCHED_US));
-        assert!(looks.len() <= 15, "{looks:?}");
-    }
 }

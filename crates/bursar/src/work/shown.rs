@@ -126,10 +126,10 @@ pub(super) async fn paypal_has(
     Ok(failed.map(|()| shown))
 }
 
-/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One that
-/// has its end, and lists an item that cannot be read, is by a word that nobody knows or is about something else than ours,
-/// says nothing: neither is a "no". Nor is one that lists fewer items than were sent, save one that was refused, which may
-/// hold none at all.
+/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. Any other,
+/// also by a word that nobody knows, which it may have for ever, is taken as it is: one that lists an item that cannot be
+/// read, is by a word that nobody knows or is about something else than ours, says nothing: neither is a "no". Nor is one
+/// that lists fewer items than were sent, save one that was refused, which may hold none at all.
 fn has_in(
     batch: &paypal_batch::Batch,
     ours: &str,
@@ -139,9 +139,9 @@ fn has_in(
     let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
     let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
     let whole = batch.unread == 0 && (refused || batch.items.len() >= sent);
-    let not_said = || match ended {
-        true => Ok(Has::NotSaid),
-        false => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
+    let not_said = || match matches!(batch.status.as_str(), "PENDING" | "PROCESSING") {
+        false => Ok(Has::NotSaid),
+        true => Err(ReadError::Unreachable("PayPal does not say yet what became of it".to_owned())),
     };
     let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
         return if ended && whole { Ok(Has::Nothing) } else { not_said() };
@@ -255,6 +255,7 @@ mod tests {
         assert_eq!(told("PENDING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
+        assert_eq!(told("A_NEW_WORD", vec![], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
         assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));

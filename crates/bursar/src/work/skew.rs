@@ -1,7 +1,8 @@
 //! How far our clock is from the vendors': every answer of theirs says what time it is there.
 //!
 //! What was sent is looked for by time as well as by key, and keys age by our clock, so a clock that is wrong makes things
-//! seem absent that are there. Over half a minute an alarm is raised, over a minute nothing is called absent any more. Not
+//! seem absent that are there. Over a quarter of a minute an alarm is raised, over half a minute nothing is called absent any
+//! more: two nodes, one ahead and one behind by so much, still take two looks a minute apart. Not
 //! here: setting a clock right, which only the machine can.
 
 use std::collections::HashMap;
@@ -12,9 +13,9 @@ use vendors::http::Watch;
 use crate::clock::Clock;
 
 /// From here on somebody should set the clock right.
-const ALARM_US: i64 = 30_000_000;
+const ALARM_US: i64 = 15_000_000;
 /// From here on nothing is called absent.
-const TOO_MUCH_US: i64 = 60_000_000;
+const TOO_MUCH_US: i64 = 30_000_000;
 /// For so long what was measured is believed: a clock can be set at any moment.
 const FRESH_US: i64 = 60_000_000;
 /// A `Date` names a second and may be written at its beginning or its end.
@@ -61,7 +62,7 @@ impl Skew {
             tracing::error!(
                 vendor = named,
                 seconds,
-                "this machine's clock and the vendor's differ; set it right (NTP): over 60 seconds nothing that was lost is called absent, and payments in doubt stay so"
+                "this machine's clock and the vendor's differ; set it right (NTP): over 30 seconds nothing that was lost is called absent, and payments in doubt stay so"
             );
         }
     }
@@ -89,6 +90,14 @@ impl Skew {
     #[must_use]
     pub fn behind(&self, named: &str) -> i64 {
         self.of(named).map_or(0, |ahead| ahead.saturating_neg().max(0))
+    }
+
+    /// By how much our clock is ahead of a vendor's, as it was measured within the last minute; 0 where it is not, or nothing
+    /// was measured. What is first used by such a clock would seem young again when the time it tells has come.
+    #[must_use]
+    pub fn ahead(&self, named: &str, now: i64) -> i64 {
+        let fresh = self.last(named).filter(|last| (now - last.at).abs() <= FRESH_US);
+        fresh.map_or(0, |last| last.us.max(0))
     }
 
     /// Whether it differs so much from a vendor's that nothing may be called absent there.
@@ -147,10 +156,20 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_is_too_much() {
+    fn a_clock_is_ahead_by_what_was_measured_lately() {
+        let skew = Skew::default();
+        assert_eq!(skew.ahead("stripe", 0), 0);
+        for (us, ahead) in [(3_600 * S, 3_600 * S), (-3_600 * S, 0)] {
+            skew.measured("stripe", us, 100 * S);
+            assert_eq!((skew.ahead("stripe", 160 * S), skew.ahead("stripe", 161 * S)), (ahead, 0));
+        }
+    }
+
+    #[test]
+    fn half_a_minute_is_too_much() {
         let skew = Skew::default();
         assert!(!skew.too_much("stripe") && skew.of("stripe").is_none());
-        for (us, too_much) in [(60 * S, false), (61 * S, true), (-61 * S, true), (0, false)] {
+        for (us, too_much) in [(30 * S, false), (31 * S, true), (-31 * S, true), (0, false)] {
             skew.measured("stripe", us, 0);
             assert_eq!((skew.of("stripe"), skew.too_much("stripe")), (Some(us), too_much));
             assert!(!skew.too_much("paypal"));

@@ -18,7 +18,7 @@ use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::dispatch::Ready;
-use super::{Work, settle};
+use super::{Work, beside, settle};
 use crate::ops::record::Heard;
 use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -150,10 +150,13 @@ async fn taken(
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
         let (told, facts) = settle::transfer_facts(&transfer);
+        let back = facts.contains(&Fact::TransferReversed);
         if !facts.is_empty() {
             let detail = format!("Stripe says {told}");
             found.insert(of.id, facts.into_iter().map(|fact| heard(attempt, fact, detail.clone())).collect());
-        } else if let Some(payment) = transfer.destination_payment {
+        }
+        // It may have been paid out before it was taken back: then the payee has it.
+        if let Some(payment) = transfer.destination_payment.filter(|_| back || !found.contains_key(&of.id)) {
             traces.push(Trace::of(of, &own, payment));
         }
     }
@@ -161,27 +164,30 @@ async fn taken(
     if traces.is_empty() || !shown {
         return Ok(found);
     }
-    let since = gone.iter().map(|one| since(one.ready.transaction.created_at)).min().unwrap_or_default();
-    let by_schedule = by_schedule(stripe, account, since, traces).await?.found;
+    let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
+    let by_schedule = by_schedule(stripe, account, since, traces).await?;
     for one in gone {
-        if let Some((payout, fact)) = by_schedule.get(&one.ready.transaction.id) {
+        let id = one.ready.transaction.id;
+        if let Some((payout, fact)) = by_schedule.found.get(&id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
             let told = Heard { vendor_id: Some(payout.clone()), ..told };
-            found.insert(one.ready.transaction.id, vec![told]);
+            found.entry(id).or_default().insert(0, told);
+        } else if by_schedule.in_progress && found.get(&id).is_some_and(|heard| came_back(heard)) {
+            // What took it before may not be told yet.
+            found.remove(&id);
         }
     }
     Ok(found)
 }
 
+/// Whether all of a transfer has come back.
+pub(super) fn came_back(heard: &[Heard]) -> bool {
+    heard.iter().any(|one| one.fact == Fact::TransferReversed)
+}
+
 /// What is noted of money that Stripe's own schedule has paid out.
 pub(super) fn words(payout: &str) -> String {
     format!("Stripe paid it out by its own schedule, with {payout}")
-}
-
-/// From when on payouts are looked through, as a Unix second: a day earlier, because the two clocks need not agree. What a
-/// payout took is what identifies it.
-pub(super) fn since(at: i64) -> i64 {
-    at / 1_000_000 - 86_400
 }
 
 /// By what the entries of a payee's balance tell a payment's money from any other.
@@ -348,14 +354,17 @@ pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
     }
 }
 
-/// The bank payout that a person is asked about although nothing of it was ever sent: its money was not there.
+/// The bank payout of which nothing was ever sent: it waits for its money, or for a person, because that was not there.
 fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
-    let review = |one: &&&Attempt| one.leg == Leg::Payout && one.state == AttemptState::Review;
-    attempts.iter().find(review).copied().filter(|one| one.submission.is_none())
+    let waits = |one: &&&Attempt| {
+        one.leg == Leg::Payout && matches!(one.state, AttemptState::Queued | AttemptState::Review)
+    };
+    attempts.iter().find(waits).copied().filter(|one| one.submission.is_none())
 }
 
-/// The transfer stands, and its money should lie in the payee's balance: whether Stripe's own schedule has paid it out since,
-/// wherever the payee is paid now. Answers what is to be noted beside how the transfer stands, and what has happened.
+/// A transfer's money should lie in the payee's balance, or was taken back from there: whether Stripe's own schedule has paid
+/// it out before, wherever the payee is paid now. Answers what is to be noted beside how the transfer stands, and what has
+/// happened.
 pub(super) async fn since_parked(
     stripe: &Stripe,
     (of, transfer, payouts): (&Transaction, &Attempt, &[Attempt]),
@@ -367,7 +376,7 @@ pub(super) async fn since_parked(
     };
     let payouts: Vec<&Attempt> = payouts.iter().collect();
     let trace = Trace::of(of, &payouts, payment);
-    match by_schedule(stripe, &account, since(of.created_at), vec![trace]).await {
+    match by_schedule(stripe, &account, beside::since(of), vec![trace]).await {
         Ok(BySchedule { found, in_progress }) => {
             let Some((payout, fact)) = found.get(&of.id) else {
                 let untold = "; what the payouts of the payee's account took is not all told yet";

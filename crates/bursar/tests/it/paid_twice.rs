@@ -194,7 +194,7 @@ pub(crate) async fn call_it_not_made(stage: &Stage) {
             let heard = Heard {
                 transaction: attempt.transaction,
                 attempt: attempt.id,
-                fact: Fact::Refused(Leg::Transfer, Reason::new("not_found_at_vendor", "")),
+                fact: Fact::Refused(Leg::Transfer, Reason::new("account_closed", "")),
                 vendor_id: None,
                 submission: None,
                 source: "poll",
@@ -316,6 +316,10 @@ webhook   bo@B1  paid
 live      1 minute
 settle    bo@B1  made
 expect    bo@B1  payout_failed reversed
+expect    bo@B2  payout_failed reason payment_contradicted
+resubmit  bo@B2
+live      60 hours
+expect    bo@B2  success
 books     payable(bo) 75.00   vendor_balance -75.00
 ";
 

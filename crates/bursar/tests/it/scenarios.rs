@@ -22,6 +22,18 @@ macro_rules! scenarios {
 
 scenarios![
     put_back_while_parked_then_paid_and_reversed,
+    called_not_made_and_proven_while_the_next_waits,
+    called_not_made_and_proven_in_another_payment,
+    called_not_made_and_proven_beside_a_draft,
+    called_not_made_and_proven_beside_one_in_review,
+    called_not_made_and_named_while_paypal_is_silent,
+    called_not_made_and_reversed_in_the_dashboard,
+    swept_and_then_reversed,
+    money_comes_back_while_stripe_cannot_be_read,
+    called_by_a_word_nobody_knows,
+    clock_ahead_by_days_when_it_was_promised,
+    a_key_first_used_by_a_clock_that_was_ahead,
+    two_looks_by_two_clocks,
     put_back_before_it_was_paid_and_reversed,
     put_back_after_stripe_paid_it_out,
     put_back_twice,

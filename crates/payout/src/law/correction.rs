@@ -24,7 +24,7 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
             to(State::Success).attempt(AttemptState::Succeeded).books(terms.paid_after_all())
         }
         // Another attempt of it was made since: what this one paid is owed back to us.
-        Fact::ItemPaid => still(state).books(terms.paid_after_all()),
+        Fact::ItemPaid if !beyond_correction(state, fact) => still(state).books(terms.paid_after_all()),
         Fact::ItemPending if failed_item => waits(State::Processing).books(terms.reserve()),
         Fact::ItemOnHold(_) if failed_item => waits(State::OnHold).books(terms.reserve()),
         Fact::ItemUnclaimed(_) if failed_item => waits(State::Unclaimed).books(terms.reserve()),
@@ -66,6 +66,7 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
         | Fact::PayoutCanceled(_)
         | Fact::ReversalMade
         | Fact::ItemPending
+        | Fact::ItemPaid
         | Fact::ItemFailed(_)
         | Fact::ItemUnclaimed(_)
         | Fact::ItemOnHold(_)
@@ -90,8 +91,14 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
 pub fn beyond_correction(state: State, fact: &Fact) -> bool {
     let ended =
         matches!(state, State::Failed | State::Returned | State::Blocked | State::Refunded | State::Reversed);
+    // What has not been sent yet is stopped by the contradiction; taken for made, it would be sent and pay once more.
     let newer_is_open = matches!(state, State::Queued | State::Sending | State::Unknown | State::Review);
-    (matches!(fact, Fact::TransferMade) && newer_is_open)
+    let newer_payout_is_open = matches!(
+        state,
+        State::Transferred | State::PayoutSending | State::PayoutUnknown | State::PayoutReview
+    );
+    (matches!(fact, Fact::TransferMade | Fact::ItemPaid) && newer_is_open)
+        || (matches!(fact, Fact::PayoutMade | Fact::PayoutPaid) && newer_payout_is_open)
         || (matches!(fact, Fact::PayoutMade) && state == State::Recalled)
         || (matches!(fact, Fact::ItemPending | Fact::ItemOnHold(_) | Fact::ItemUnclaimed(_)) && !ended)
 }

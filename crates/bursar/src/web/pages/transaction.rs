@@ -408,7 +408,7 @@ fn by_hand(
     (attempts, found): (&[Attempt], bool),
 ) -> Option<Deed> {
     let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
-    let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::called_not_made);
+    let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::may_have_been_made);
     let allowed = visit.may(Permission::Pay);
     (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
         path: "settle-by-hand",
