@@ -240,6 +240,9 @@ async fn nothing_planted_comes_out() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // While there is one subscriber alone, whatever another test logs first, on a thread that has none, is taken for unwanted by
+    // everybody. With two, each place that logs is asked for by all of them.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     let world = World::open("canary", 77).await;
     furnish(&world).await;
