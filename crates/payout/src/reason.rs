@@ -522,7 +522,7 @@ fn ours(code: &str) -> Option<Explanation> {
             told("The batch was canceled at PayPal; nothing moved.", "Resubmit if it should still be paid.")
         }
         "payout_not_begun" => told(
-            "No payout to the payee's bank was made of this yet.",
+            "The money is in the payee's Stripe balance, and no bank payout has been started.",
             "Resubmit: only the bank payout is made.",
         ),
         "not_paid_out" => told(

@@ -303,7 +303,7 @@ mod tests {
         for name in ["bursar.db", "symbolic.db", "hard.db", &format!("../{inside}/bursar.db")] {
             assert!(!Server::of(&url(name)).is_alone, "{name}");
         }
-        assert!(Server::of(&url("symbolic.db")).taken, "so a second process waits, and then does not start");
+        assert!(Server::of(&url("symbolic.db")).taken, "the second one sees that it is taken");
         assert!(Server::of(&url("other.db")).is_alone);
         drop(first);
         assert!(Server::of(&url("symbolic.db")).is_alone, "the lock ends with its process");

@@ -235,7 +235,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_unreadable",
             format!(
-                "The record of {} cannot be read: {}. Nothing more is done about that, and its money is where the vendor says.",
+                "The records of {} cannot be read: {}. Bursar does nothing more with them; whether money moved, only the vendor can say.",
                 count(i64::try_from(unreadable.len()).unwrap_or(MOST), "payment", "payments"),
                 named(&unreadable)
             ),
@@ -254,7 +254,10 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         found.push(Finding::new(
             Weight::Act,
             "payments_need_review",
-            format!("{wait} for a person: Bursar cannot find out how that ended: {}.", named(&review)),
+            format!(
+                "{wait} for a person, because Bursar cannot find out by itself what became of it: {}.",
+                named(&review)
+            ),
             "Look for each at the vendor by its key, then Settle by hand on its page.",
         ));
     }

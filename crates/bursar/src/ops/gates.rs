@@ -247,7 +247,7 @@ impl Gates {
     }
 }
 
-const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. Where the note says more, see to that as well.";
+const SETTLE_FOUND: &str = "Settle on the page Safe mode what the vendor has paid and this database does not know: that ends this hold. If the note names another reason for the hold, clear that too.";
 const ADD_BANK: &str =
     "Ask the payee to add a bank account in this currency at Stripe, where the money of this payment lies.";
 

@@ -356,17 +356,6 @@ pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker
     Ok(gates.payee(payee, now))
 }
 
-/// Who is paid at a destination, with what they are called.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn called_at(db: &mut Db, vendor: Vendor, address: &str) -> store::Result<Vec<(Payee, String)>> {
-    let found = payees::profiles_at(db, vendor, address).await?;
-    let found: Vec<Payee> = found.into_iter().map(|profile| profile.payee).collect();
-    let names = payees::names(db, &found).await?;
-    Ok(found.into_iter().filter_map(|payee| Some((payee, names.get(&payee)?.name.clone()))).collect())
-}
-
 /// A reason that was given.
 pub(super) fn given<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
     match reason.trim() {

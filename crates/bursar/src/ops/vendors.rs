@@ -124,7 +124,7 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
         "This database was put back, and the {label} account {unsearched} that it knows is not searched yet for payments that are missing here. Nothing was changed: what was paid from it since would be paid again. It is searched by itself within minutes. Where that fails, compare its payments by hand, say so when you end safe mode, and try again then.",
         label = vendor.label()
     );
-    Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
+    Err(OpsError::Conflict(Refusal::new("account_not_searched", sentence)))
 }
 
 /// Saves credentials that the vendor has just accepted; everything that waited for them goes on.

@@ -90,10 +90,11 @@ pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<U
         conditions.and("r.reward_type = 'cash' AND r.entry = 'earned'", []);
         conditions.and("r.status IN ('submitted', 'in_review', 'approved')", []);
         conditions.and("r.paid_at IS NULL", []);
-        // What has failed can be sent again, and what waits goes on by itself.
+        // What has failed can be sent again, and what waits or is in doubt goes on by itself, or by a Refresh.
         conditions.and(
-            "(r.transaction_id IS NULL OR t.state IN ('queued', 'transferred', 'failed', 'returned', 'blocked', \
-             'refunded', 'reversed', 'payout_failed', 'payout_canceled'))",
+            "(r.transaction_id IS NULL OR t.state IN ('queued', 'sending', 'unknown', 'review', 'transferred', \
+             'payout_sending', 'payout_unknown', 'payout_review', 'failed', 'returned', 'blocked', 'refunded', \
+             'reversed', 'payout_failed', 'payout_canceled'))",
             [],
         );
         let sql = "SELECT r.number, r.payee, r.value_minor, r.currency, r.status, b.number, t.number FROM reward r \

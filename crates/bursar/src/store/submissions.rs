@@ -272,7 +272,7 @@ fn readable(row: &AnyRow) -> Option<Result<Submission>> {
 }
 
 /// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
-/// that are still held; the others must not be sent. The age of a key counts from the first time this was said of it.
+/// that are still held, and when each was first sent; the others must not be sent. The age of a key counts from the first time this was said of it, by the clock that was least ahead.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -280,15 +280,15 @@ pub async fn begin(
     tx: &mut Tx,
     held: &[(String, i64)],
     (now, vendors_now): (i64, i64),
-) -> Result<Vec<String>> {
+) -> Result<Vec<(String, Option<i64>)>> {
     let mut rows = Rows::default();
     held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
     let sql = "WITH v (id, fence) AS (VALUES {rows}) UPDATE submission SET sending_since = $1, \
-               first_sent_at = COALESCE(first_sent_at, $2) FROM v \
+               first_sent_at = CASE WHEN first_sent_at <= $2 THEN first_sent_at ELSE $2 END FROM v \
                WHERE submission.id = v.id AND submission.fence = v.fence \
-               AND submission.state IN ('intended', 'unknown') RETURNING submission.id";
+               AND submission.state IN ('intended', 'unknown') RETURNING submission.id, submission.first_sent_at";
     let begun = tx.bulk_returning(sql, &[now.into(), vendors_now.into()], rows).await?;
-    begun.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    begun.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Holds leases a little longer; answers how many are still held.

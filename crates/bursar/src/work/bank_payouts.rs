@@ -14,7 +14,7 @@ use super::answer::Looked;
 use super::prove::Case;
 use super::search;
 use super::shown::{Has, is_other};
-use super::{Work, relook};
+use super::{Work, relook, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, by_hand};
 use crate::store::put_back;
@@ -65,7 +65,14 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
     let mut said = put_back::settled_by_people(&mut db, id).await?;
     drop(db);
     let of = &case.transaction;
-    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+    let lies = matches!(
+        of.state,
+        State::Transferred
+            | State::PayoutFailed
+            | State::PayoutCanceled
+            | State::Recalling
+            | State::WrittenOff
+    );
     let suspects: Vec<&Attempt> = case.attempts.iter().filter(|one| lies && unproven(one)).collect();
     let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
     said.retain(|object| lies && object.starts_with("po_") && !known(object));
@@ -100,11 +107,16 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         }
     }
     let payouts = case.attempts.iter().filter(|one| one.leg == Leg::Payout);
-    if let Some(newest) = payouts.max_by_key(|one| one.number).filter(|one| one.state.ended()) {
-        let stands = said.iter().filter(|object| shown.stands((of, object))).min();
-        heard.extend(
-            stands.map(|object| out(newest, format!("Stripe shows that the bank payout {object} is out"))),
-        );
+    let newest = payouts.max_by_key(|one| one.number);
+    let stands = said.iter().filter(|object| shown.stands((of, object))).min();
+    if let (Some(newest), Some(object)) = (newest.filter(|one| one.state.ended()), stands) {
+        heard.push(out(newest, format!("Stripe shows that the bank payout {object} is out")));
+    }
+    // Only the transfer is known here, so it is that one's money which went to the bank.
+    let transfer = case.attempts.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended());
+    if let (None, Some(transfer), Some(object)) = (newest, transfer, stands) {
+        heard
+            .extend(shown.fact(object).map(|fact| search::hear(transfer, swept::swept(object, &fact), None)));
     }
     if !heard.is_empty() {
         let app = &work.app;
@@ -146,6 +158,12 @@ impl Payouts {
         };
         let listed = self.all.iter().find(|one| one.id == object);
         listed.is_some_and(|one| !is_over(one)) && self.created.iter().any(by_us)
+    }
+
+    /// How a bank payout that is out stands.
+    fn fact(&self, object: &str) -> Option<Fact> {
+        let fact = bank::fact(self.all.iter().find(|one| one.id == object)?)?;
+        matches!(fact, Fact::PayoutMade | Fact::PayoutPaid).then_some(fact)
     }
 
     /// Whether a bank payout is out, or may be. Ours is the one that carries our attempt, that we know, or that an event names

@@ -1,7 +1,7 @@
 //! The last thing that is committed before bytes leave: these requests are about to be sent. It is counted, and remembered
 //! beside the key, so that a database that is put back later can be told from this one. Not here: sending (`send`).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::Work;
 use crate::mark::Mark;
@@ -44,9 +44,10 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
         }
         begun => begun?,
     };
-    if let Some(last) = begun.last() {
+    if let Some((last, _)) = begun.last() {
         work.note(progress, Some(last.clone()), Mark::note).await?;
     }
-    let begun: HashSet<String> = begun.into_iter().collect();
-    Ok(leased.into_iter().filter(|one| begun.contains(&one.id)).collect())
+    let begun: HashMap<String, Option<i64>> = begun.into_iter().collect();
+    let as_begun = |one: Submission| Some(Submission { first_sent_at: *begun.get(&one.id)?, ..one });
+    Ok(leased.into_iter().filter_map(as_begun).collect())
 }

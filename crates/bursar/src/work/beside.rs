@@ -12,7 +12,7 @@ use crate::store::transactions::{Attempt, Transaction};
 
 /// Looks begin a week before the payment was promised by our clock, which may have been ahead of the vendor's by days: what
 /// identifies an object is our key, our mark on it or what it took, never its time.
-const EARLIER_S: i64 = 7 * 86_400;
+pub(super) const EARLIER_S: i64 = 7 * 86_400;
 
 /// From when on payouts are looked through, as a Unix second.
 pub(super) fn since(of: &Transaction) -> i64 {

@@ -81,7 +81,7 @@ fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<J
     let gone = |named: &String| !carried.is_some_and(|carried| carried.contains(named));
     let named = item_ids(of).into_iter().find(gone)?;
     let told = format!(
-        "this request would also pay {named}, whose end is known by another request, so it is never sent again. Find out at PayPal about each payment that it carries, and settle it by hand"
+        "this request also names a payment that is not waiting in it any more ({named}), and would pay it again, so it is never sent. Find out at PayPal about each payment that still waits here, and settle it by hand"
     );
     Some(Judged::review(of, told))
 }

@@ -17,8 +17,8 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::Looked as Outcome;
 use super::bank_payouts::{self, named_payout};
 use super::shown::{
-    Has, Shown, batches_of, is_other, not_connected, of_another_account, of_what_was_found, paypal_has,
-    stripe_has,
+    Has, Shown, batches_of, found_now, is_other, not_connected, of_another_account, of_what_was_found,
+    paypal_has, stripe_has,
 };
 use super::swept::{self, Trace};
 use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
@@ -192,6 +192,18 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
     }
     let open = put_back::open_of(&mut work.app.store.read().await?, case.transaction.id).await?;
     let Some(transfer) = open.iter().find(|one| one.starts_with("tr_")) else { return Ok(finding) };
+    match found_now(work, case, transfer).await? {
+        Ok(Has::It | Has::NotSaid) => {}
+        // It has come back since it was found, and is over.
+        Ok(Has::Nothing) => {
+            let (app, told) = (&work.app, "Stripe shows that its money came back.");
+            transact!(app, |tx| {
+                Ok(put_back::settle_found(tx, transfer, "search", told, app.clock.now()).await?)
+            })?;
+            return Ok(finding);
+        }
+        Err(error) => return Err(unreachable(&error)),
+    }
     let told = format!(
         "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was changed: settle that one first, as made under its id."
     );
@@ -369,7 +381,7 @@ async fn took(
     let transfer = stripe.transfer(object).await?;
     let Some(payment) = transfer.destination_payment else { return Ok(nowhere) };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
-    let trace = Trace::of(&case.transaction, &attempts, payment).beside(case.beside.clone());
+    let trace = Trace::of(&case.transaction, &attempts, vec![payment]).beside(case.beside.clone());
     let trace = if looked_through { trace.looked_through() } else { trace };
     let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
     Ok(Took {
@@ -588,7 +600,7 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
             Err(_) => looked = Outcome::NotAnswered,
         }
     }
-    found_after_all(work, &shows, "the vendor shows by now what was called not made").await?;
+    found_after_all(work, &shows, "the vendor shows by now what had ended here as not made").await?;
     Ok(looked)
 }
 

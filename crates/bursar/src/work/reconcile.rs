@@ -14,13 +14,11 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
 use super::verdict::{self, Judged};
-use super::{Done, Work, prove, relook, search, send, settle};
+use super::{Done, Work, beside, prove, relook, search, send, settle};
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// One pass: looks for the submissions that are due to be looked for, in safe mode as well, and there also for what the
 /// database does not know of.
@@ -109,8 +107,8 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     }
 }
 
-/// From when on payouts are looked through, in seconds: a day before the payment was promised. Ours is known by our key and
-/// our attempt; the time only keeps the list short, so it need not be near.
+/// From when on payouts are looked through, in seconds: so long before the payment was promised as in any other look. Ours is
+/// known by our key and our attempt; the time only keeps the list short, so it need not be near.
 async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64> {
     if payout::planted::on("looks_a_minute_back") {
         return Ok(of.first_sent_at.unwrap_or(of.created_at) / 1_000_000 - 60);
@@ -119,7 +117,7 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();
     let promised = transactions::several(&mut db, &ids).await?.into_iter().map(|one| one.created_at).min();
-    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) - DAY_US) / 1_000_000)
+    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000) - beside::EARLIER_S)
 }
 
 /// Whether Stripe has said how the transfer of a bank payout stands. A lost database may have taken it back: that is recorded

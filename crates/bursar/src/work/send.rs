@@ -538,7 +538,10 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
         ],
         looked_at: judged.looked_at,
         sent: match was_sent {
-            true => (submission.first_sent_at.or(Some(*first_at)), Some(*sent_at)),
+            // The older of what was committed before and of what the answer itself tells.
+            true => {
+                (Some(submission.first_sent_at.map_or(*first_at, |at| at.min(*first_at))), Some(*sent_at))
+            }
             false if judged.clean => (None, submission.last_sent_at),
             false => (submission.first_sent_at, submission.last_sent_at),
         },

@@ -217,7 +217,7 @@ fn not_looked_through(transaction: TransactionId) -> Said {
     Said {
         transaction,
         heard: Vec::new(),
-        what: "the vendor was not asked: whether a bank payout of it was made is looked for first".to_owned(),
+        what: "the vendor was not asked: what may have been paid of it and is not known here is looked for first".to_owned(),
         answer: Answer::Silent,
         hidden: false,
     }
@@ -387,7 +387,8 @@ async fn at(
         let Some((payment, payouts)) = transfer.destination_payment.zip(looks) else {
             return Ok(believed(question, &status, same, Some(heard), now));
         };
-        let (what, swept) = swept::since_parked(client, (of, attempt, payouts), payment, source).await?;
+        let own = swept::named_as(client, (object, came_back), payment).await?;
+        let (what, swept) = swept::since_parked(client, (of, attempt, payouts), own, source).await?;
         // It has words without a fact only for what it was not shown.
         let hidden = swept.is_none() && !what.is_empty();
         if hidden && came_back && !for_long(question, now) {

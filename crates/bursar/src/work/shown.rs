@@ -126,10 +126,9 @@ pub(super) async fn paypal_has(
     Ok(failed.map(|()| shown))
 }
 
-/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. Any other,
-/// also by a word that nobody knows, which it may have for ever, is taken as it is: one that lists an item that cannot be
-/// read, is by a word that nobody knows or is about something else than ours, says nothing: neither is a "no". Nor is one
-/// that lists fewer items than were sent, save one that was refused, which may hold none at all.
+/// Whether money of our item is out. A batch that is still being taken in may not list it yet, and is waited for. One by a word
+/// that nobody knows is judged by its items. An item that is missing, unread, by an unknown word or about something else than
+/// ours says nothing: that is no "no". Only a batch that was refused may list fewer items than were sent.
 fn has_in(
     batch: &paypal_batch::Batch,
     ours: &str,
@@ -184,7 +183,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
 }
 
 /// What the vendor says now of an object that was found.
-async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
+pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
     let of = &case.transaction;
     if of.terms.vendor == Vendor::PayPal {
         let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };

@@ -17,8 +17,9 @@ use vendors::ReadError;
 use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
+use super::answer::Looked;
 use super::dispatch::Ready;
-use super::{Work, beside, settle};
+use super::{Work, bank_payouts, beside, settle};
 use crate::ops::record::Heard;
 use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -118,7 +119,17 @@ pub(super) async fn look(
     for one in gone {
         let Gone { ready, why } = one;
         let age = ready.waited_us(now);
-        match taken.remove(&ready.transaction.id) {
+        let taken = taken.remove(&ready.transaction.id);
+        // It may have gone to the bank before it came back, which is not shown, or not yet.
+        if let Some(heard) = taken.as_ref().filter(|heard| came_back(heard) && age < deadline::UNSEEN_US)
+            && (matches!(why, Why::Hidden(_) | Why::Unreadable(_))
+                || bank_payouts::look_again(work, ready.transaction.id).await? == Looked::NotAnswered)
+        {
+            tracing::warn!(payment = %ready.transaction.id, facts = heard.len(), "its transfer came back; what took its money before is looked for first");
+            still.push(ready);
+            continue;
+        }
+        match taken {
             Some(heard) => settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard))),
             None if age >= why.patience_us() => {
                 let reason = why.reason();
@@ -157,7 +168,7 @@ async fn taken(
         }
         // It may have been paid out before it was taken back: then the payee has it.
         if let Some(payment) = transfer.destination_payment.filter(|_| back || !found.contains_key(&of.id)) {
-            traces.push(Trace::of(of, &own, payment));
+            traces.push(Trace::of(of, &own, named_as(stripe, (object, back), payment).await?));
         }
     }
     let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
@@ -178,6 +189,17 @@ async fn taken(
         }
     }
     Ok(found)
+}
+
+/// By what the entries of a payee's balance name a transfer: the payment that it is there, and what took it back.
+pub(super) async fn named_as(
+    stripe: &Stripe,
+    (transfer, came_back): (&str, bool),
+    payment: String,
+) -> std::result::Result<Vec<String>, ReadError> {
+    let back = if came_back { stripe.reversals(transfer).await? } else { Vec::new() };
+    let back = back.into_iter().flat_map(|one| [Some(one.id), one.destination_payment_refund]);
+    Ok([Some(payment)].into_iter().chain(back).flatten().collect())
 }
 
 /// Whether all of a transfer has come back.
@@ -216,9 +238,9 @@ enum Lies {
 }
 
 impl Trace {
-    /// The trace of a payment whose transfer is this payment in the payee's balance.
-    pub(super) fn of(transaction: &Transaction, attempts: &[&Attempt], payment: String) -> Self {
-        let (mut own, mut shared, mut unknown) = (vec![payment], Vec::new(), false);
+    /// The trace of a payment whose transfer has these names in the payee's balance.
+    pub(super) fn of(transaction: &Transaction, attempts: &[&Attempt], named_as: Vec<String>) -> Self {
+        let (mut own, mut shared, mut unknown) = (named_as, Vec::new(), false);
         for attempt in attempts.iter().filter(|one| one.leg == Leg::Payout) {
             match (&attempt.vendor_id, &attempt.submission) {
                 (Some(id), Some(_)) => own.push(id.clone()),
@@ -368,14 +390,14 @@ fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
 pub(super) async fn since_parked(
     stripe: &Stripe,
     (of, transfer, payouts): (&Transaction, &Attempt, &[Attempt]),
-    payment: String,
+    named_as: Vec<String>,
     source: &'static str,
 ) -> std::result::Result<(String, Option<Heard>), ReadError> {
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
         return Ok((String::new(), None));
     };
     let payouts: Vec<&Attempt> = payouts.iter().collect();
-    let trace = Trace::of(of, &payouts, payment);
+    let trace = Trace::of(of, &payouts, named_as);
     match by_schedule(stripe, &account, beside::since(of), vec![trace]).await {
         Ok(BySchedule { found, in_progress }) => {
             let Some((payout, fact)) = found.get(&of.id) else {
@@ -413,5 +435,38 @@ fn heard(attempt: &Attempt, fact: Fact, detail: String) -> Heard {
         submission: None,
         source: "poll",
         event_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(source: &str, amount_units: i64) -> BalanceTransaction {
+        BalanceTransaction {
+            id: format!("txn_{source}"),
+            amount_units,
+            currency: "usd".to_owned(),
+            kind: "payment".to_owned(),
+            source: Some(source.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_before_is_not_in_a_payout() {
+        let own = ["py_1", "trr_1", "pyr_1"].map(str::to_owned).to_vec();
+        let trace = Trace {
+            of: TransactionId::fresh(0, 1),
+            own,
+            shared: Vec::new(),
+            unknown_units: None,
+            others: HashSet::new(),
+        };
+        let took = [entry("py_1", 7_500), entry("py_2", 5_000)];
+        assert_eq!(trace.lies_in(&took), Lies::Here);
+        for back in ["trr_1", "pyr_1"] {
+            let took = [entry("py_1", 7_500), entry(back, -7_500), entry("py_2", 5_000)];
+            assert_eq!(trace.lies_in(&took), Lies::Elsewhere, "{back}");
+        }
     }
 }

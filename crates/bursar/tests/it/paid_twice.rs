@@ -183,7 +183,7 @@ books     payable(bo) 0.00   vendor_balance -50.00
 ";
 
 /// Records that Stripe has refused the only payment's transfer for good.
-pub(crate) async fn call_it_not_made(stage: &Stage) {
+pub(crate) async fn stripe_refuses_it(stage: &Stage) {
     let app = &stage.world.app;
     let mut db = app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &transactions::Filter::default(), 10).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_transfer_beside_a_later_one_is_clawed_back_by_two_people() {
     let mut stage = Stage::open("transfer_beside", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
-        call_it_not_made(&stage).await;
+        stripe_refuses_it(&stage).await;
         played = play(&mut stage, AND_AGAIN).await;
     }
     if played.is_ok() {
@@ -432,7 +432,7 @@ async fn what_a_closed_payment_paid_otherwise_is_not_paid_again() {
     let mut stage = Stage::open("paid_otherwise_closed", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
-        call_it_not_made(&stage).await;
+        stripe_refuses_it(&stage).await;
         played = play(&mut stage, "return bo\nexpect R1 approved").await;
     }
     if played.is_ok() {
@@ -473,7 +473,7 @@ async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
     let mut stage = Stage::open("paid_otherwise_again", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
-        call_it_not_made(&stage).await;
+        stripe_refuses_it(&stage).await;
         played = play(&mut stage, AGAIN_PAID).await;
     }
     if played.is_ok() {

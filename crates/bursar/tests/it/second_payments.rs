@@ -14,7 +14,7 @@ use payout::access::Role;
 use payout::transaction::{Fact, Leg};
 
 use crate::paid_twice::{
-    AGAIN_PAID, BESIDE, BY_CHEQUE_TOO, call_it_not_made, close, it_was_made, play, settle_first,
+    AGAIN_PAID, BESIDE, BY_CHEQUE_TOO, close, it_was_made, play, settle_first, stripe_refuses_it,
 };
 use crate::scenarios::Stage;
 
@@ -167,7 +167,7 @@ async fn what_the_schedule_pays_of_a_closed_payment_is_settled_by_that_payout() 
     let mut stage = Stage::open("swept_closed", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
-        call_it_not_made(&stage).await;
+        stripe_refuses_it(&stage).await;
         played = play(&mut stage, "return bo\nexpect R1 approved").await;
     }
     if played.is_ok() {
@@ -197,7 +197,7 @@ async fn what_the_schedule_pays_twice_and_fails_is_not_taken_off() {
     let mut stage = Stage::open("swept_twice", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
     if played.is_ok() {
-        call_it_not_made(&stage).await;
+        stripe_refuses_it(&stage).await;
         played = play(&mut stage, AGAIN_PAID).await;
     }
     if played.is_ok() {

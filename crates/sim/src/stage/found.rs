@@ -24,6 +24,10 @@ use crate::world::SECOND;
 
 /// How long people wait before they try once more to leave safe mode.
 const AGAIN: i64 = 6 * 3_600 * SECOND;
+
+/// What they write beside what they have settled.
+const WORDS: &str = "asked the vendor, and looked at the mails and statements of that time";
+
 /// Settles a found payment by a word, by somebody who has looked at every reward that can be paid then: it paid none of them.
 ///
 /// # Errors
@@ -34,9 +38,6 @@ pub async fn say_of_found(app: &App, actor: &Actor, object: &str, note: &str) ->
     drop(db);
     safe_mode::settle_found(app, actor, object, Said { note, none_of: none_of.as_deref() }).await
 }
-
-/// What they write beside what they have settled.
-const WORDS: &str = "asked the vendor, and looked at the mails and statements of that time";
 
 /// What became of the money of a payment, by the vendors' own pages.
 enum Became {

@@ -109,6 +109,9 @@ pub struct Reversal {
     pub currency: String,
     /// The transfer that was reversed (`tr_…`).
     pub transfer: String,
+    /// The refund that the connected account sees (`pyr_…`), by which its balance transactions name it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub destination_payment_refund: Option<String>,
     /// What we wrote on it.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: BTreeMap<String, String>,

@@ -64,6 +64,7 @@ fn of_nobody(case: &Case) -> Option<Known> {
              and why."
         ),
         alarms: false,
+        with_fee: false,
         pages: Vec::new(),
     })
 }
@@ -81,7 +82,7 @@ fn is_asked(case: &Case) -> bool {
 /// # Errors
 /// When the database does not answer.
 pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
-    if case.aspect != Aspect::Money || case.known.is_none() {
+    if case.aspect != Aspect::Money || !case.known.as_ref().is_some_and(|known| known.with_fee) {
         return Ok(None);
     }
     let of_subject = kept::cases(db, &case.of, std::slice::from_ref(&case.subject)).await?;
@@ -183,9 +184,9 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
                 "This is what {vendor} took for a payment of Bursar's of {}, made to {whom} {lost}. The books count neither.",
                 one.amount
             ),
-            remedy: "Write it down with the payment itself: what is written there counts for both."
-                .to_owned(),
+            remedy: WITH_ITS_PAYMENT.to_owned(),
             alarms: false,
+            with_fee: false,
             pages,
         });
     }
@@ -208,7 +209,7 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
             "Made after the backup, settled",
         ),
     };
-    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: true, pages })
+    Ok(Known { label, message, remedy: remedy.to_owned(), alarms: true, with_fee: true, pages })
 }
 
 /// One that is perhaps a found payment, with every other one that it may be as well.
@@ -223,6 +224,7 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
             ),
             remedy: WITH_ITS_PAYMENT.to_owned(),
             alarms: false,
+            with_fee: false,
             pages: safe_mode_and(Vec::new()),
         });
     }
@@ -250,10 +252,11 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
         remedy: format!(
             "Look for {} in {vendor}'s dashboard, and whom it went to. If it is that payment, settle it on the page Safe mode, \
              as that page says, and do not have it sent back. If not, ask who moved it, and have it sent back if it was a \
-             mistake. Write down which of both it is.",
+             mistake. Write down which it was.",
             case.subject
         ),
         alarms: true,
+        with_fee: true,
         pages: safe_mode_and(pages),
     })
 }
@@ -285,6 +288,7 @@ fn of_called(called: &[CalledNotMade], case: &Case) -> Option<Known> {
             case.subject
         ),
         alarms: true,
+        with_fee: false,
         pages: labels.into_iter().map(|label| (format!("/transactions/{label}"), label)).collect(),
     })
 }

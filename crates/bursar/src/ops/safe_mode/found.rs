@@ -230,16 +230,16 @@ async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
     let payable = |one: &&Unpaid| free.iter().any(|(payee, _)| *payee == one.payee);
     let payable: Vec<Unpaid> = shown.unpaid.iter().filter(payable).cloned().collect();
     if !payable.is_empty() {
-        sentences.push(format!("What can be paid now, or once it is approved: {}.", named(&payable)));
+        sentences.push(format!("This does not stop these any more: {}. They can be paid once they are approved and nothing else stops their payee.", named(&payable)));
     } else if !free.is_empty() {
-        sentences.push("There is no reward that can be paid because of that.".to_owned());
+        sentences.push("No unpaid reward was held by it.".to_owned());
     }
     let payees: Vec<Payee> = free.iter().map(|(payee, _)| *payee).collect();
     let stopped = found::stopped(db, &payees).await?;
     if !stopped.is_empty() {
         let labels: Vec<String> = stopped.iter().map(|number| format!("PT-{number:06}")).collect();
         sentences.push(format!(
-            "The hold has stopped {} before it was sent: resubmit that, or return it to the pool.",
+            "Stopped because the payee was on hold, and not sent: {}. Resubmit each, or return it to the pool.",
             labels.join(", ")
         ));
     }

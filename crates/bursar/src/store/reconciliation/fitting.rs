@@ -18,6 +18,8 @@ pub struct Known {
     pub remedy: String,
     /// Somebody must act.
     pub alarms: bool,
+    /// Whoever explains it explains with it what the vendor took for it.
+    pub with_fee: bool,
     /// Where: an address of ours, and its words.
     pub pages: Vec<(String, String)>,
 }

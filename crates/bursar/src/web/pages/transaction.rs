@@ -420,7 +420,7 @@ fn by_hand(
 }
 
 /// What is told of settling by hand what nobody is in doubt about.
-const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all. Say what you found at the vendor: its object is read there before anything is recorded.";
+const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all, or of which the vendor has a payment that this database does not know. Say what you found at the vendor: its object is read there before anything is recorded.";
 
 /// The payments that end with this one where it is called not made and the vendor cannot be looked through.
 async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {

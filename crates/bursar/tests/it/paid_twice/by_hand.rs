@@ -14,7 +14,7 @@ use bursar::work::ask;
 use payout::ids::RewardId;
 use payout::reward::RewardStatus;
 
-use super::{AND_AGAIN, BESIDE, FREED, call_it_not_made, close, it_was_made, play, settle_first};
+use super::{AND_AGAIN, BESIDE, FREED, close, it_was_made, play, settle_first, stripe_refuses_it};
 use crate::need;
 use crate::scenarios::Stage;
 
@@ -413,7 +413,7 @@ live      1 minute
 async fn a_transfer_of_which_a_part_came_back_is_settled_as_made() {
     let mut stage = Stage::open("part_of_it_stands", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
-    call_it_not_made(&stage).await;
+    stripe_refuses_it(&stage).await;
     played = played.and(play(&mut stage, "reverse bo 20.00").await);
     it_was_made(&stage).await;
     let one = stage.world.actor.clone();
@@ -439,7 +439,7 @@ books     payable(bo) -50.00   vendor_balance 0.00   returned 0.00   partly_reve
 async fn of_a_transfer_beside_a_later_one_only_the_rest_is_clawed_back() {
     let mut stage = Stage::open("part_beside", 1).await;
     let mut played = play(&mut stage, BESIDE).await;
-    call_it_not_made(&stage).await;
+    stripe_refuses_it(&stage).await;
     played = played.and(play(&mut stage, "reverse bo 20.00").await);
     played = played.and(play(&mut stage, AND_AGAIN.split("books").next().unwrap()).await);
     it_was_made(&stage).await;

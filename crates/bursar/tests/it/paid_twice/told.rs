@@ -8,7 +8,7 @@ use bursar::store::reconciliation::days::Filter;
 use bursar::work::movements;
 use payout::access::Role;
 
-use super::{BESIDE, SENT_AGAIN, call_it_not_made, close, it_was_made, play, settle_first};
+use super::{BESIDE, SENT_AGAIN, close, it_was_made, play, settle_first, stripe_refuses_it};
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
@@ -112,7 +112,7 @@ async fn what_was_paid_twice_says_where_it_comes_off() {
 async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     let mut stage = Stage::open("told_transfer", 1).await;
     play(&mut stage, BESIDE).await.unwrap();
-    call_it_not_made(&stage).await;
+    stripe_refuses_it(&stage).await;
     it_was_made(&stage).await;
     settle_first(&stage, &stage.world.actor).await.unwrap();
     let mut browser = Browser::of(&stage.world, Role::Admin, "ada").await;
