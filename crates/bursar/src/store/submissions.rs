@@ -272,7 +272,8 @@ fn readable(row: &AnyRow) -> Option<Result<Submission>> {
 }
 
 /// The last thing that is committed before bytes leave: these, under these fences, are about to be sent. Answers the ids
-/// that are still held, and when each was first sent; the others must not be sent. The age of a key counts from the first time this was said of it, by the clock that was least ahead.
+/// that are still held, and when each was first sent; the others must not be sent. The age of a key counts from the first
+/// time this was said of it.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -284,7 +285,7 @@ pub async fn begin(
     let mut rows = Rows::default();
     held.iter().for_each(|(id, fence)| rows.push([id.as_str().into(), (*fence).into()]));
     let sql = "WITH v (id, fence) AS (VALUES {rows}) UPDATE submission SET sending_since = $1, \
-               first_sent_at = CASE WHEN first_sent_at <= $2 THEN first_sent_at ELSE $2 END FROM v \
+               first_sent_at = COALESCE(first_sent_at, $2) FROM v \
                WHERE submission.id = v.id AND submission.fence = v.fence \
                AND submission.state IN ('intended', 'unknown') RETURNING submission.id, submission.first_sent_at";
     let begun = tx.bulk_returning(sql, &[now.into(), vendors_now.into()], rows).await?;

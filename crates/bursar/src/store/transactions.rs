@@ -590,10 +590,13 @@ pub async fn write(tx: &mut Tx, changes: &[Change]) -> Result<()> {
             change.contradicted_at.into(),
         ]);
     }
+    // What an event or a person asked for is asked for still when the payment has ended.
     let sql = "WITH v (id, state, state_at, code, message, settled_at, left_at, ask_at, contradicted_at) \
                AS (VALUES {rows}) \
                UPDATE payout_transaction SET state = v.state, state_at = v.state_at, reason_code = v.code, \
-               reason_message = v.message, settled_at = v.settled_at, left_at = v.left_at, ask_at = v.ask_at, \
+               reason_message = v.message, settled_at = v.settled_at, left_at = v.left_at, ask_at = COALESCE(v.ask_at, \
+               CASE WHEN hinted_at IS NOT NULL AND v.state IN ('failed', 'recalled', 'returned', 'blocked', 'refunded', \
+               'reversed') THEN payout_transaction.ask_at END), \
                contradicted_at = v.contradicted_at, waiting_code = NULL \
                FROM v WHERE payout_transaction.id = v.id";
     tx.bulk(sql, &[], rows).await?;

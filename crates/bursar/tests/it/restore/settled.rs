@@ -69,7 +69,10 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let word = offered.find(|word| *word != before && !words.iter().any(|old| old == word)).unwrap();
     let flag = format!("--none-of={word}");
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=voided", &flag]).await;
-    assert!(done && told.contains("It is settled, and no longer holds cy. What can be paid now"), "{told}");
+    assert!(
+        done && told.contains("It is settled, and no longer holds cy. This does not stop these any more"),
+        "{told}"
+    );
     assert!(told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
     stage.close(Ok(())).await;
 }
@@ -81,7 +84,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     void(&stage, &stage.number("R4").await.unwrap()).await;
     let item = object(&stage, "di@example.com").await;
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
-    assert!(done && told.contains("There is no reward that can be paid because of that"), "{told}");
+    assert!(done && told.contains("No unpaid reward was held by it"), "{told}");
     // Whoever pays them the same once more is told of it.
     play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
     let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
@@ -139,6 +142,9 @@ async fn a_payment_that_the_hold_has_stopped_is_named() {
     let label = format!("PT-{:06}", of_r9.payment.unwrap());
     assert!(of_r9.says().contains(&format!("is in {label}, which can be sent")), "{}", of_r9.says());
     let told = say_of_found(app, actor, &tr, "voided R3").await.unwrap();
-    assert!(told.contains(&format!("The hold has stopped {label} before it was sent")), "{told}");
+    assert!(
+        told.contains(&format!("Stopped because the payee was on hold, and not sent: {label}")),
+        "{told}"
+    );
     stage.close(Ok(())).await;
 }
