@@ -608,7 +608,7 @@ async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
         let told = format!(
-            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was changed."
+            "RW-{number:06} is in {draft}, and this payment has paid it. Take it out of {draft} first; nothing was settled."
         );
         return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
     }
@@ -633,7 +633,7 @@ async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: 
         return Ok(());
     }
     let told =
-        "Somebody changed a reward of this payment at the same moment. Nothing was changed; try again.";
+        "Somebody changed a reward of this payment at the same moment. Nothing was settled; try again.";
     Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
 }
 

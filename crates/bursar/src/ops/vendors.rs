@@ -101,7 +101,7 @@ pub fn account_in(account: &str, mode: &str) -> String {
 /// is to be searched for what is missing here.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] `other_vendor_account`.
+/// [`OpsError::Conflict`] `other_vendor_account`, or `account_not_searched` after a restore.
 pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) -> Result<()> {
     searched_first(db, vendor, Some(account)).await?;
     let since = now.saturating_sub(deadline::SETTLED_WATCHED_US);

@@ -205,7 +205,7 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
         Err(error) => return Err(unreachable(&error)),
     }
     let told = format!(
-        "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was changed: settle that one first, as made under its id."
+        "Stripe has the transfer {transfer} of this payment as well, which is not known here and which this was paid out of. Nothing was settled: settle that one first, as made under its id."
     );
     Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
 }
