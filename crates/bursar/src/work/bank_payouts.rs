@@ -93,24 +93,18 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         Err(_) => return Ok(Looked::NotAnswered),
     };
     let (mut looked, mut heard) = (Looked::Through, Vec::new());
-    let out = |attempt: &Attempt, told: String| Heard {
-        detail: Some(told),
-        ..search::hear(attempt, Fact::FoundAfterAll(Leg::Payout), None)
-    };
     for attempt in suspects {
         match shown.out((&case, attempt)) {
             Has::Nothing => {}
             Has::NotSaid => looked = Looked::NotShown,
-            Has::It => {
-                heard.push(out(attempt, "Stripe shows a bank payout that carries this attempt".to_owned()))
-            }
+            Has::It(object) => heard.push(out(attempt, &object)),
         }
     }
     let payouts = case.attempts.iter().filter(|one| one.leg == Leg::Payout);
     let newest = payouts.max_by_key(|one| one.number);
     let stands = said.iter().filter(|object| shown.stands((of, object))).min();
     if let (Some(newest), Some(object)) = (newest.filter(|one| one.state.ended()), stands) {
-        heard.push(out(newest, format!("Stripe shows that the bank payout {object} is out")));
+        heard.push(out(newest, object));
     }
     // Only the transfer is known here, so it is that one's money which went to the bank.
     let transfer = case.attempts.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended());
@@ -124,6 +118,16 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         app.nudge.tell_watchers();
     }
     Ok(looked)
+}
+
+/// That the vendor shows what had ended here as not made, under this id. A bank payout takes it only when it is settled: the
+/// payee could have written our mark over another one.
+pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
+    let known = (attempt.leg != Leg::Payout).then(|| object.to_owned());
+    Heard {
+        detail: Some(format!("the vendor shows {object}, and it is out")),
+        ..search::hear(attempt, Fact::FoundAfterAll(attempt.leg), known)
+    }
 }
 
 /// The bank payouts of an account, and the events of Stripe's that name the keys they were made under.
@@ -188,7 +192,7 @@ impl Payouts {
         if hidden || found.iter().any(|one| odd(one)) {
             return Has::NotSaid;
         }
-        Has::any(found.into_iter().any(|one| !is_over(one)))
+        Has::of(found.into_iter().find(|one| !is_over(one)).map(|one| one.id.as_str()))
     }
 }
 

@@ -193,7 +193,7 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
     let open = put_back::open_of(&mut work.app.store.read().await?, case.transaction.id).await?;
     let Some(transfer) = open.iter().find(|one| one.starts_with("tr_")) else { return Ok(finding) };
     match found_now(work, case, transfer).await? {
-        Ok(Has::It | Has::NotSaid) => {}
+        Ok(Has::It(_) | Has::NotSaid) => {}
         // It has come back since it was found, and is over.
         Ok(Has::Nothing) => {
             let (app, told) = (&work.app, "Stripe shows that its money came back.");
@@ -216,17 +216,12 @@ async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
     let Finding::Made { attempt, vendor_id, proven: true, .. } = finding else { return Ok(()) };
     let ended = |one: &&Attempt| one.id == *attempt && one.state.ended();
     let Some(attempt) = case.attempts.iter().find(ended) else { return Ok(()) };
-    let told = format!("the vendor shows {vendor_id}, which a person has named, and it is out");
-    found_after_all(work, &[attempt], &told).await
+    found_after_all(work, &[(attempt, vendor_id.clone())]).await
 }
 
-/// Records that the vendor shows what had ended here as not made.
-async fn found_after_all(work: &Work, attempts: &[&Attempt], told: &str) -> Result<()> {
-    let fact = |one: &Attempt| Heard {
-        detail: Some(told.to_owned()),
-        ..search::hear(one, Fact::FoundAfterAll(one.leg), None)
-    };
-    let heard: Vec<Heard> = attempts.iter().map(|one| fact(one)).collect();
+/// Records that the vendor shows what had ended here as not made, under which id.
+async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()> {
+    let heard: Vec<Heard> = shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
     let app = &work.app;
     if !heard.is_empty() {
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
@@ -556,7 +551,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             Err(ReadError::Unreadable(_)) if not_understood(&case, Some(carrier)) => {
                 worth = Looked::NotThrough
             }
-            Ok(Has::It) => return Err(has_it()),
+            Ok(Has::It(object)) => return Err(has_it(&object)),
             Err(error) => return Err(unreachable(&error)),
         }
     }
@@ -564,7 +559,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
         Ok(Has::Nothing) => {}
         Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => worth = Looked::NotThrough,
         Err(ReadError::Unreadable(_)) if not_understood(&case, None) => worth = Looked::NotThrough,
-        Ok(Has::It) => return Err(has_it()),
+        Ok(Has::It(object)) => return Err(has_it(&object)),
         Err(error) => return Err(unreachable(&error)),
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
@@ -595,12 +590,12 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
             }
         };
         match shown {
-            Ok(Has::It) => shows.push(attempt),
+            Ok(Has::It(object)) => shows.push((attempt, object)),
             Ok(Has::Nothing | Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
             Err(_) => looked = Outcome::NotAnswered,
         }
     }
-    found_after_all(work, &shows, "the vendor shows by now what had ended here as not made").await?;
+    found_after_all(work, &shows).await?;
     Ok(looked)
 }
 
@@ -613,9 +608,9 @@ fn not_understood(case: &Case, carrier: Option<&Submission>) -> bool {
             .is_some_and(|(why, _)| why == verdict::UNREADABLE)
 }
 
-pub(super) fn has_it() -> OpsError {
+pub(super) fn has_it(object: &str) -> OpsError {
     let why = NotNow::VendorHasIt;
-    OpsError::Conflict(Refusal::new(why.code(), why.sentence()))
+    OpsError::Conflict(Refusal::new(why.code(), format!("{} Its id there is {object}.", why.sentence())))
 }
 
 /// Whether Stripe's own schedule has paid out what should lie in the payee's balance.
@@ -632,7 +627,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     }
     Ok(took(&stripe.client, (case, false), &account).await.map(|took| match took.payout {
         None if took.in_progress => Has::NotSaid,
-        payout => Has::any(payout.is_some()),
+        payout => Has::of(payout.as_ref().map(|(object, _)| object.as_str())),
     }))
 }
 

@@ -109,6 +109,8 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     if work.dies_now(Death::BetweenLeaseAndBegin) {
         return Ok(done);
     }
+    let (silent, leased) = time_unknown(work, (stripe.as_ref(), paypal.as_ref()), leased).await;
+    record_answers(work, silent).await?;
     let leased = begin::all(work, leased).await?;
     if work.dies_now(Death::BetweenBeginAndSend) {
         return Ok(done);
@@ -162,6 +164,43 @@ async fn give_back(work: &Work, held: Vec<Submission>, again: i64) -> Result<()>
     record_answers(work, answered.collect()).await
 }
 
+/// How old a key is, is told by our clock, which may be wrong, or may have been set since the vendor was last heard. So before
+/// a key is first used, and before it is used again, the vendor is asked something harmless, unless it has said within the last
+/// minute what time it is there; without an answer nothing is sent. A cancellation may be of any age. Answers what is not sent,
+/// and the rest.
+async fn time_unknown(
+    work: &Work,
+    (stripe, paypal): (Option<&Connected<Stripe>>, Option<&Connected<PayPal>>),
+    leased: Vec<Submission>,
+) -> (Vec<Answered>, Vec<Submission>) {
+    let ages = |one: &&Submission| one.kind != MoneyKind::Cancel.as_str();
+    let Some(newest) = leased.iter().filter(ages).max_by_key(|one| one.last_sent_at) else {
+        return (Vec::new(), leased);
+    };
+    let (vendor, since, now) = (newest.vendor, newest.last_sent_at.unwrap_or(0), work.app.clock.now());
+    let fresh = |now| work.clients.skew().is_fresh(vendor.as_str(), since, now);
+    if fresh(now) {
+        return (Vec::new(), leased);
+    }
+    let asked = match (vendor, stripe, paypal) {
+        (Vendor::Stripe, Some(stripe), _) => work.ask(vendor, stripe.client.balance(None)).await.map(drop),
+        (Vendor::PayPal, _, Some(paypal)) => work.ask(vendor, paypal.client.webhooks()).await.map(drop),
+        (Vendor::Stripe | Vendor::PayPal, _, _) => return (Vec::new(), leased),
+    };
+    if !matches!(asked, Err(ReadError::Unreachable(_))) || fresh(work.app.clock.now()) {
+        return (Vec::new(), leased);
+    }
+    let (silent, others): (Vec<Submission>, _) = leased.into_iter().partition(|one| ages(&one));
+    // As long as it has waited already, within the usual bounds.
+    let longest = work.app.config.longest_wait_us().max(SOON_US);
+    let wait = |of: &Submission| (now - of.last_sent_at.unwrap_or(of.created_at)).clamp(SOON_US, longest);
+    let silent = silent.into_iter().map(|one| {
+        let again = now + wait(&one);
+        unsent(one, again)
+    });
+    (silent.collect(), others)
+}
+
 /// The vendors as one pass sends to them.
 struct Wire<'a> {
     work: &'a Work,
@@ -186,9 +225,6 @@ impl Wire<'_> {
     /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
     async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
-        if let Some(unsent) = self.age_unknown(&submission, kind).await {
-            return unsent;
-        }
         if let (Some(pace), Some(kind)) = (&self.work.pace, kind) {
             pace.turn(kind).await;
         }
@@ -241,29 +277,6 @@ impl Wire<'_> {
         let (vendor, now) = (submission.vendor.as_str(), self.work.app.clock.now());
         let first_at = sent_at.saturating_sub(self.work.clients.skew().ahead(vendor, now));
         Answered { submission, judged, fact, sent_at, first_at, raw, waits: Vec::new() }
-    }
-
-    /// How old a key is that may have been used is told by our clock, which may have been set while the vendor was silent. So
-    /// the vendor is first asked something harmless, whose answer tells the time there; without an answer nothing is sent.
-    async fn age_unknown(&self, of: &Submission, kind: Option<MoneyKind>) -> Option<Answered> {
-        let (work, now, since) = (self.work, self.work.app.clock.now(), of.last_sent_at.unwrap_or(0));
-        let fresh = |now| work.clients.skew().is_fresh(of.vendor.as_str(), since, now);
-        if of.doubts == 0 || kind == Some(MoneyKind::Cancel) || fresh(now) {
-            return None;
-        }
-        let asked = match (of.vendor, &self.stripe, &self.paypal) {
-            (Vendor::Stripe, Some(stripe), _) => {
-                work.ask(of.vendor, stripe.client.balance(None)).await.map(drop)
-            }
-            (Vendor::PayPal, _, Some(paypal)) => {
-                work.ask(of.vendor, paypal.client.webhooks()).await.map(drop)
-            }
-            (Vendor::Stripe | Vendor::PayPal, _, _) => return None,
-        };
-        let silent = matches!(asked, Err(ReadError::Unreachable(_))) && !fresh(work.app.clock.now());
-        // As long as it has waited already, within the usual bounds.
-        let wait = (now - since).clamp(SOON_US, work.app.config.longest_wait_us().max(SOON_US));
-        silent.then(|| unsent(of.clone(), now + wait))
     }
 
     /// Whether the vendor answered at all, for its breaker. What is asked after an answer can be in doubt though the vendor

@@ -7,6 +7,7 @@ use payout::money::Vendor;
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
+use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::bank_payouts::Payouts;
@@ -18,10 +19,10 @@ use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
 
 /// What the vendor shows of an attempt's money.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Has {
-    /// It is out, or may be yet.
-    It,
+    /// It is out, or may be yet: the vendor's id of it.
+    It(String),
     /// It was asked, and it shows that there is none.
     Nothing,
     /// It cannot be looked through for it.
@@ -29,8 +30,8 @@ pub(super) enum Has {
 }
 
 impl Has {
-    pub(super) fn any(out: bool) -> Self {
-        if out { Self::It } else { Self::Nothing }
+    pub(super) fn of(out: Option<&str>) -> Self {
+        out.map_or(Self::Nothing, |id| Self::It(id.to_owned()))
     }
 }
 
@@ -47,11 +48,12 @@ pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> R
         Leg::Transfer => stripe.transfers_by_group(&of.id.to_string()).await.map(|all| {
             let other = all.iter().filter(|one| is_other(attempt, &one.id));
             let mut stands = other.filter(|one| one.amount_reversed_units < one.amount_units);
-            Has::any(stands.any(|one| {
+            let its = stands.find(|one| {
                 let mark = one.metadata.get("attempt");
                 let known = attempt.state.ended() && attempt.vendor_id.as_ref() == Some(&one.id);
                 known || mark == Some(&ours) || case.is_lost(&one.id, mark)
-            }))
+            });
+            Has::of(its.map(|one| one.id.as_str()))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
             Some(account) => {
@@ -61,9 +63,9 @@ pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> R
         },
         Leg::Reversal => match case.reversed(attempt) {
             Some(transfer) => stripe.reversals(transfer).await.map(|all| {
-                let other = all.iter().filter(|one| is_other(attempt, &one.id));
-                let mut marks = other.filter_map(|one| one.metadata.get("attempt"));
-                Has::any(marks.any(|attempt| *attempt == ours))
+                let mut other = all.iter().filter(|one| is_other(attempt, &one.id));
+                let its = other.find(|one| one.metadata.get("attempt") == Some(&ours));
+                Has::of(its.map(|one| one.id.as_str()))
             }),
             None => Ok(Has::NotSaid),
         },
@@ -105,7 +107,7 @@ pub(super) async fn paypal_has(
     let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
     if let Some(item) = item {
         match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
-            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It)),
+            Ok(Some(fact)) if search::is_out(&fact) => return Ok(Ok(Has::It(item.to_owned()))),
             Ok(Some(_)) => {}
             Ok(None) => shown = Has::NotSaid,
             Err(error) => failed = Err(error),
@@ -117,7 +119,7 @@ pub(super) async fn paypal_has(
             Err(error) => Err(error),
         };
         match told {
-            Ok(Has::It) => return Ok(Ok(Has::It)),
+            Ok(Has::It(item)) => return Ok(Ok(Has::It(item))),
             Ok(Has::Nothing) => {}
             Ok(Has::NotSaid) => shown = Has::NotSaid,
             Err(error) => failed = Err(error),
@@ -147,7 +149,7 @@ fn has_in(
     };
     match paypal_batch::fact_in(batch, item) {
         Some(_) if !about_ours(item) => Ok(Has::NotSaid),
-        Some(fact) => Ok(Has::any(search::is_out(&fact))),
+        Some(fact) => Ok(Has::of(search::is_out(&fact).then_some(item.payout_item_id.as_str()))),
         None => not_said(),
     }
 }
@@ -171,7 +173,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
     let (mut looked_at, mut over) = (Vec::new(), true);
     for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
         match found_now(work, case, &object).await? {
-            Ok(Has::It) => return Err(prove::has_it()),
+            Ok(Has::It(object)) => return Err(prove::has_it(&object)),
             Ok(Has::Nothing) => {}
             // That it does not show us any more what it once did says nothing of the money.
             Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
@@ -192,8 +194,10 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
         }
         let item = paypal.client.item(object).await;
         // By a word that nobody knows it may be out.
-        return Ok(item
-            .map(|item| Has::any(paypal_batch::item_fact(&item).is_none_or(|fact| search::is_out(&fact)))));
+        let out = |item: &paypal_batch::Item| {
+            paypal_batch::item_fact(item).is_none_or(|fact| search::is_out(&fact))
+        };
+        return Ok(item.map(|item| Has::of(out(&item).then_some(object))));
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(of.vendor_account.as_deref()) {
@@ -201,7 +205,8 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
     }
     if object.starts_with("tr_") {
         let transfer = stripe.client.transfer(object).await;
-        return Ok(transfer.map(|one| Has::any(one.amount_reversed_units < one.amount_units)));
+        let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
+        return Ok(transfer.map(|one| Has::of(stands(&one).then_some(object))));
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
         return Ok(Ok(Has::NotSaid));
@@ -213,7 +218,7 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
         }
         let named =
             beside::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since())).await?;
-        Ok(if named.contains(object) { Has::It } else { Has::NotSaid })
+        Ok(if named.contains(object) { Has::It(object.to_owned()) } else { Has::NotSaid })
     };
     Ok(asked.await)
 }
@@ -264,7 +269,7 @@ mod tests {
         assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
         assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
         assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
-        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It));
-        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It));
+        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It("i".to_owned())));
+        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It("i".to_owned())));
     }
 }

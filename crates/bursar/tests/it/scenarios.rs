@@ -135,6 +135,7 @@ scenarios![
     clawback_whose_id_is_taken,
     clawed_back,
     clock_ahead,
+    clock_ahead_when_nobody_had_measured,
     contradiction_is_settled_as_made,
     company_is_paid,
     connection_cut_in_the_body,

@@ -138,14 +138,15 @@ fn apart(one: &Listed, case: &Case) -> Option<i64> {
     let same = of.vendor == case.of.vendor && of.amount.plus(case.moved).is_some_and(|sum| sum.minor == 0);
     let day = clock::start_of_date(&case.day).filter(|_| same)?;
     let can_be = match of.made_at {
-        Some(at) => near(case, at),
+        Some(at) => near(case, (at, at)),
         None => (one.found_at - BEFORE_FOUND_US..=one.found_at).contains(&day),
     };
     can_be.then(|| (day - of.made_at.unwrap_or(one.found_at)).abs())
 }
 
-fn near(case: &Case, at: i64) -> bool {
-    clock::start_of_date(&case.day).is_some_and(|day| at >= day - DAY_US && at < day + APART_US)
+/// Whether a movement's day is about the time between these two moments.
+fn near(case: &Case, (first, last): (i64, i64)) -> bool {
+    clock::start_of_date(&case.day).is_some_and(|day| last >= day - DAY_US && first < day + APART_US)
 }
 
 /// Whom a found payment may have paid, and the pages of that.

@@ -33,20 +33,23 @@ pub struct CalledNotMade {
     pub vendor: Vendor,
     /// What the vendor was told to pay.
     pub net: Money,
-    /// When it was sent.
-    pub sent_at: i64,
+    /// When it was first and last sent: any of its tries may have been carried out.
+    pub sent_at: (i64, i64),
 }
 
-/// Those that were sent from this moment on and before that one.
+/// Those that were sent, or sent again, from this moment on and before that one.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn called_not_made(db: &mut Db, (from, to): (i64, i64)) -> Result<Vec<CalledNotMade>> {
     let mut conditions = Where::default();
     conditions.and("a.state = 'failed' AND a.reason_code = 'not_made' AND a.leg IN ('transfer', 'item')", []);
-    conditions.and("a.first_sent_at >= ? AND a.first_sent_at < ?", [Value::from(from), Value::from(to)]);
-    let sql = "SELECT t.number, t.vendor, t.net_minor, t.currency, a.first_sent_at FROM attempt a \
-               JOIN payout_transaction t ON t.id = a.transaction_id {where} ORDER BY t.number";
+    let tried = "COALESCE(s.last_sent_at, a.first_sent_at) >= ? AND a.first_sent_at < ?";
+    conditions.and(tried, [Value::from(from), Value::from(to)]);
+    let sql = "SELECT t.number, t.vendor, t.net_minor, t.currency, a.first_sent_at, \
+               COALESCE(s.last_sent_at, a.first_sent_at) FROM attempt a \
+               JOIN payout_transaction t ON t.id = a.transaction_id \
+               LEFT JOIN submission s ON s.id = a.submission_id {where} ORDER BY t.number";
     let read = |row: &AnyRow| {
         let (vendor, code): (String, String) = (row.try_get(1)?, row.try_get(3)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
@@ -54,7 +57,7 @@ pub async fn called_not_made(db: &mut Db, (from, to): (i64, i64)) -> Result<Vec<
             number: row.try_get(0)?,
             vendor: word(Vendor::parse(&vendor), &vendor)?,
             net: Money::new(row.try_get(2)?, currency),
-            sent_at: row.try_get(4)?,
+            sent_at: (row.try_get(4)?, row.try_get(5)?),
         })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
