@@ -37,6 +37,9 @@ impl Noted {
     }
 }
 
+/// So often a process says in the database that it is the one that was worked on last.
+const EACH_US: i64 = 60_000_000;
+
 /// The mark of one process.
 #[derive(Debug, Default)]
 pub struct Mark {
@@ -44,6 +47,8 @@ pub struct Mark {
     /// How far this process has seen the database come.
     seen: Mutex<Progress>,
     written: Mutex<Written>,
+    /// Since when this process knows the database as the one that was worked on last: when it last said so in it.
+    known: Mutex<Option<i64>>,
 }
 
 /// What stands in the file.
@@ -131,6 +136,22 @@ impl Mark {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    /// From now on this process knows the database as the one that was worked on last.
+    pub fn knows_it(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(i64::MIN);
+    }
+
+    /// Whether this process is to say now, in the database, that it is that one: once a minute, and never before it knows.
+    #[must_use]
+    pub fn is_to_say(&self, now: i64) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = known.is_some_and(|last| now.saturating_sub(last) >= EACH_US || now < last);
+        if due {
+            *known = Some(now);
+        }
+        due
     }
 
     /// Remembers how far the database was seen to have come.

@@ -47,7 +47,7 @@ enum Order {
         #[arg(long)]
         note: String,
         /// I have looked at the rewards that can be paid as soon as it is settled, and it paid none of them, or its money
-        /// came back: the word that `bursar safe-mode` prints below them
+        /// came back; or, where it holds nobody, whoever it paid is on hold: the word that `bursar safe-mode` prints below it
         #[arg(long, value_name = "WORD")]
         none_of: Option<String>,
     },
@@ -105,13 +105,15 @@ fn row(of: &Shown) -> serde_json::Value {
     let (found, settled) = (&of.listed.found, of.listed.settled.as_ref());
     let unpaid = of.unpaid.iter().map(|one| {
         serde_json::json!({ "reward": one.label(), "value": one.value.to_string(), "status": one.status.as_str(),
-            "draft": one.draft, "payment": one.payment.map(|number| format!("PT-{number:06}")) })
+            "clawback": one.clawback, "draft": one.draft, "payment": one.payment.map(|number| format!("PT-{number:06}")) })
     });
     serde_json::json!({ "vendor": found.vendor.as_str(), "id": found.object_id, "our_id": found.our_id,
         "destination": found.destination, "amount": found.amount.to_string(),
         "made_at": found.made_at.map(clock::rfc3339), "found_at": clock::rfc3339(of.listed.found_at),
         "settled_at": settled.map(|(at, ..)| clock::rfc3339(*at)), "settled_by": settled.map(|(_, by, _)| by),
         "note": settled.map(|(.., note)| note),
+        "standing": of.listed.stands.as_ref().map(|(stands, _)| stands.as_str()),
+        "vendor_says": of.listed.stands.as_ref().map(|(_, word)| word), "holds_nobody": of.holds_nobody(),
         "settle_with": of.listed.payment.map(|number| format!("PT-{number:06}")),
         "unpaid": unpaid.collect::<Vec<_>>(), "none_of": of.none_of() })
 }
@@ -168,13 +170,22 @@ fn tell_found(found: &[Shown]) {
             of.our_id,
             one.listed.payment.map(with_payment).unwrap_or_default()
         ));
+        if let Some(stands) = one.stands() {
+            output::say(&format!("           {stands}"));
+        }
         for reward in &one.unpaid {
             output::say(&format!("           {} {} {}", reward.label(), reward.value, reward.says()));
         }
         if let Some(word) = one.none_of() {
-            output::say(&format!(
-                "           Void or reject whichever of these it paid. If it paid none of them, or its money came back: --none-of {word}"
-            ));
+            output::say(&match one.holds_nobody() {
+                true => format!(
+                    "           {} If they are on hold, or it was none of yours: --none-of {word}",
+                    one.whom()
+                ),
+                false => format!(
+                    "           Void or reject whichever of these it paid. If it paid none of them, or its money came back: --none-of {word}"
+                ),
+            });
         }
     }
 }

@@ -85,6 +85,10 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     let ours = identity(&app.store, &app.clock).await?;
     let read = readable(mark.read());
     let standing = standing(&mut app.store.read().await?, &ours, read.as_ref()).await?;
+    // One that begins to note something cannot tell; it would say so of an old one that another process knows better.
+    if standing == Standing::Kept || !mark.is_kept() {
+        mark.knows_it();
+    }
     let behind = if let Standing::Behind(missing) = standing { Some(missing) } else { None };
     if let (Some(missing), Some(noted)) = (behind, &read) {
         let sent = match missing {
@@ -130,10 +134,27 @@ pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
     let now = put_back::progress(&mut app.store.read().await?).await?;
     if now >= before {
         mark.saw(now);
+        say_current(app, mark, before).await?;
         return Ok(false);
     }
     went_back(app, mark, before).await?;
     Ok(true)
+}
+
+/// Once a minute: notes in the database that it is the one that was worked on last, by who can tell. When it is put back,
+/// this is the moment from which on something may be missing: whatever else was written in it may have been written after
+/// that.
+async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
+    let now = app.clock.now();
+    if !mark.is_to_say(now) {
+        return Ok(());
+    }
+    transact!(app, |tx| {
+        if put_back::progress(tx).await? >= before {
+            put_back::say_current(tx, now).await?;
+        }
+        Ok(())
+    })
 }
 
 /// The database has come less far than this process knows: it is another one now.
@@ -154,7 +175,7 @@ async fn begin(app: &App, says: String, beyond: Progress) -> Result<()> {
         if put_back::progress(tx).await?.epoch > beyond.epoch {
             return Ok(());
         }
-        let since = put_back::last_alive(tx).await?.unwrap_or(0);
+        let since = put_back::known_until(tx).await?;
         let entering =
             Entering { why: Why::Behind, since: Some(since), says: says.clone(), epoch: beyond.epoch };
         safe_mode::enter(tx, "epoch", &entering, now).await

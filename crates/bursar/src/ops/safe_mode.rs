@@ -26,7 +26,7 @@ use crate::store::put_back::{self, Found, Open};
 use crate::store::{self, Db, Tx, audit, meta, transactions, vendors};
 use crate::transact;
 
-pub use found::{STEPS, Said, Shown, list, open_one, settle_found, steps};
+pub use found::{STEPS, Said, Shown, list, note_stands, open_one, settle_found, steps};
 
 /// The name of its state in `meta`.
 const NAME: &str = "safe_mode";
@@ -75,7 +75,7 @@ impl State {
     /// From when on payments are searched at the vendors.
     #[must_use]
     pub fn searched_from(&self) -> Option<i64> {
-        self.since.map(|since| since.saturating_sub(EARLIER_US))
+        self.since.map(|since| since.saturating_sub(EARLIER_US).max(0))
     }
 
     /// Whether an account has been searched well enough.
@@ -405,8 +405,8 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
         (
             open.strangers,
             false,
-            "1 payment that a vendor has went to a destination that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle it. Void its rewards after safe mode has ended, before you lift the hold.",
-            "{} payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid, put them on hold, and settle each. Void its rewards after safe mode has ended, before you lift the hold.",
+            "1 payment that a vendor has went to a destination that nobody here has, so nobody is on hold: find out who was paid. If they were entered after the backup, enter them again with that destination: that holds them. If they are here under another destination, put them on hold, and settle it; void its rewards after safe mode has ended, before you lift the hold.",
+            "{} payments that the vendors have went to destinations that nobody here has, so nobody is on hold: find out who was paid. Whoever was entered after the backup, enter again with that destination: that holds them. Whoever is here under another destination, put on hold, and settle it; void its rewards after safe mode has ended, before you lift the hold.",
         ),
     ];
     let left = rows.into_iter().filter(|(_, by_hand, ..)| !by_hand);

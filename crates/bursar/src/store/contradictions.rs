@@ -12,25 +12,42 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
 /// The payments that may have been made although they ended here as not made: those that their vendor contradicts, and those
 /// that an event names by our key after people or two looks had called them not made, until the vendor was asked about what it
-/// names.
-const HELD: &str = "SELECT t.id FROM payout_transaction t WHERE t.contradicted_at IS NOT NULL \
-                    UNION SELECT a.transaction_id FROM named_object n JOIN attempt a ON a.submission_id = n.submission_id \
-                    WHERE n.vendor IN ('stripe', 'paypal') AND n.look_at IS NOT NULL AND n.told_at IS NULL \
-                    AND a.state = 'failed' AND a.reason_code IN ('not_made', 'not_found_at_vendor')";
+/// names. There are hardly ever any, and every pass asks: each question is one that an index answers, whatever a database
+/// believes of how many rows there are.
+async fn held(db: &mut Db) -> Result<Vec<Value>> {
+    let contradicted = "SELECT id FROM payout_transaction WHERE contradicted_at IS NOT NULL";
+    let mut held = texts(&db.all(sqlx::query(contradicted)).await?)?;
+    let named = "SELECT submission_id FROM named_object \
+                 WHERE vendor IN ('stripe', 'paypal') AND look_at IS NOT NULL AND told_at IS NULL";
+    let named = texts(&db.all(sqlx::query(named)).await?)?;
+    for some in named.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("submission_id", some.to_vec());
+        conditions.and("state = 'failed' AND reason_code IN ('not_made', 'not_found_at_vendor')", []);
+        held.extend(texts(&db.all(conditions.query("SELECT transaction_id FROM attempt {where}")).await?)?);
+    }
+    Ok(held)
+}
+
+fn texts(rows: &[AnyRow]) -> Result<Vec<Value>> {
+    rows.iter().map(|row| Ok(Value::from(row.try_get::<String, _>(0)?))).collect()
+}
 
 /// The rewards that any such payment has ever covered, whether it is closed or not.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
-    let sql = format!(
-        "SELECT tr.reward_id FROM ({HELD}) held CROSS JOIN transaction_reward tr WHERE tr.transaction_id = held.id"
-    );
-    let read = |row: &AnyRow| {
-        let id: String = row.try_get(0)?;
-        word(RewardId::parse(&id), &id)
-    };
-    db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read).collect()
+    let mut found = HashSet::new();
+    for some in held(db).await?.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("transaction_id", some.to_vec());
+        for row in db.all(conditions.query("SELECT reward_id FROM transaction_reward {where}")).await? {
+            let id: String = row.try_get(0)?;
+            found.insert(word(RewardId::parse(&id), &id)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The payments that cover such a reward: those themselves and any other of the same reward.
@@ -38,17 +55,18 @@ pub async fn rewards(db: &mut Db) -> Result<HashSet<RewardId>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn payments(db: &mut Db) -> Result<HashSet<TransactionId>> {
-    // CROSS JOIN, because SQLite reads the tables of one from left to right: it would begin with every reward ever paid.
-    let sql = format!(
-        "SELECT DISTINCT other.transaction_id FROM ({HELD}) held \
-         CROSS JOIN transaction_reward tr CROSS JOIN transaction_reward other \
-         WHERE tr.transaction_id = held.id AND other.reward_id = tr.reward_id"
-    );
-    let read = |row: &AnyRow| {
-        let id: String = row.try_get(0)?;
-        word(TransactionId::parse(&id), &id)
-    };
-    db.all(sqlx::query(sqlx::AssertSqlSafe(sql))).await?.iter().map(read).collect()
+    let mut found = HashSet::new();
+    for some in held(db).await?.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("tr.transaction_id", some.to_vec());
+        let sql = "SELECT DISTINCT other.transaction_id FROM transaction_reward tr \
+                   JOIN transaction_reward other ON other.reward_id = tr.reward_id {where}";
+        for row in db.all(conditions.query(sql)).await? {
+            let id: String = row.try_get(0)?;
+            found.insert(word(TransactionId::parse(&id), &id)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The numbers of the payments that their vendor contradicts, oldest first.

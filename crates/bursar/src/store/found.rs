@@ -1,6 +1,6 @@
 //! Found payments and payees: whom each may have paid, by which a payee is held, and which rewards of theirs can still be paid,
-//! so that one of them would be paid twice. What is deliberately not here: the found payments themselves (`put_back`), and what
-//! people say of them (`ops::safe_mode`).
+//! so that one of them would be paid twice; and how each stands at its vendor by now. What is deliberately not here: the found
+//! payments themselves (`put_back`), and what people say of them (`ops::safe_mode`).
 
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Vendor};
@@ -8,9 +8,108 @@ use payout::reward::RewardStatus;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Value, Where, word};
+use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 
-/// A cash reward that is neither paid, rejected nor void, and is in no payment that pays it now.
+/// What waits at its vendor is asked about so often; what was paid may come back, and is asked about once a day.
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+
+/// How a found payment stands at its vendor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stands {
+    /// It is on its way, held or not claimed: it may arrive, or come back.
+    Waits,
+    /// It was made, and has not come back.
+    Paid,
+    /// Its money came back, or never left.
+    CameBack,
+}
+
+impl Stands {
+    const ALL: [Self; 3] = [Self::Waits, Self::Paid, Self::CameBack];
+
+    /// The spelling in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waits => "waits",
+            Self::Paid => "paid",
+            Self::CameBack => "came_back",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// A found payment that its vendor is to be asked about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToAsk {
+    /// Whose.
+    pub vendor: Vendor,
+    /// The vendor's id of it.
+    pub object: String,
+    /// To whom: the Stripe account or the PayPal address.
+    pub destination: String,
+}
+
+/// Those that are due, what was asked about longest ago first: all that nobody has settled, and for a while what somebody has
+/// settled by their word, until the money has come back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
+    let sql = "SELECT vendor, object_id, destination FROM found_payment \
+               WHERE (settled_at IS NULL OR watched_until > $1) AND COALESCE(standing, '') <> 'came_back' \
+               AND COALESCE(asked_at, 0) <= CASE WHEN standing = 'paid' THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END \
+               ORDER BY COALESCE(asked_at, 0), object_id LIMIT $4";
+    let read = |row: &AnyRow| {
+        let vendor: String = row.try_get(0)?;
+        Ok(ToAsk {
+            vendor: word(Vendor::parse(&vendor), &vendor)?,
+            object: row.try_get(1)?,
+            destination: row.try_get(2)?,
+        })
+    };
+    let query = sqlx::query(sql).bind(now).bind(now - DAY_US).bind(now - HOUR_US).bind(limit);
+    db.all(query).await?.iter().map(read).collect()
+}
+
+/// The vendor was asked about a found payment; `says` is how that stands, and the vendor's word for it, where it told that.
+/// What was settled by somebody's word and has come back is open again. Answers whether it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>, now: i64) -> Result<bool> {
+    let asked = "UPDATE found_payment SET asked_at = $2 WHERE object_id = $1";
+    tx.run(sqlx::query(asked).bind(object.to_owned()).bind(now)).await?;
+    let Some((stands, word)) = says else { return Ok(false) };
+    let mut opened = 0;
+    if stands == Stands::CameBack {
+        let open = "UPDATE found_payment SET settled_at = NULL, watched_until = NULL WHERE object_id = $1 \
+                    AND settled_at IS NOT NULL AND watched_until IS NOT NULL \
+                    AND COALESCE(standing, '') <> 'came_back'";
+        opened = tx.run(sqlx::query(open).bind(object.to_owned())).await?;
+    }
+    let sql = "UPDATE found_payment SET standing = $2, vendor_says = $3 WHERE object_id = $1";
+    let query = sqlx::query(sql).bind(object.to_owned()).bind(stands.as_str()).bind(word.to_owned());
+    tx.run(query).await?;
+    Ok(opened > 0)
+}
+
+/// What somebody has settled by their word is asked about until then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn watch(tx: &mut Tx, object: &str, until: i64) -> Result<()> {
+    let sql = "UPDATE found_payment SET watched_until = $2 WHERE object_id = $1";
+    tx.run(sqlx::query(sql).bind(object.to_owned()).bind(until)).await?;
+    Ok(())
+}
+
+/// A cash reward that is neither paid, rejected nor void, and is in no payment that pays it now; or a clawback that was not
+/// taken off yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unpaid {
     /// Its number, without prefix.
@@ -19,6 +118,8 @@ pub struct Unpaid {
     pub payee: Payee,
     /// How much.
     pub value: Money,
+    /// It is taken off the payee's next claim.
+    pub clawback: bool,
     /// What was decided.
     pub status: RewardStatus,
     /// The number of the draft that it is in.
@@ -87,7 +188,7 @@ pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<U
         let mut conditions = Where::default();
         conditions.among("r.payee", some.iter().map(|payee| Value::from(payee.to_string())));
         conditions.and("r.currency = ?", [like.currency.code().into()]);
-        conditions.and("r.reward_type = 'cash' AND r.entry = 'earned'", []);
+        conditions.and("r.reward_type = 'cash'", []);
         conditions.and("r.status IN ('submitted', 'in_review', 'approved')", []);
         conditions.and("r.paid_at IS NULL", []);
         // What has failed can be sent again, and what waits or is in doubt goes on by itself, or by a Refresh.
@@ -97,14 +198,15 @@ pub async fn rewards(db: &mut Db, payees: &[Payee], like: Money) -> Result<Vec<U
              'reversed', 'payout_failed', 'payout_canceled'))",
             [],
         );
-        let sql = "SELECT r.number, r.payee, r.value_minor, r.currency, r.status, b.number, t.number FROM reward r \
+        let sql = "SELECT r.number, r.payee, r.value_minor, r.currency, r.status, b.number, t.number, \
+                   CAST(CASE WHEN r.entry = 'clawback' THEN 1 ELSE 0 END AS BIGINT) FROM reward r \
                    LEFT JOIN batch b ON b.id = r.batch_id LEFT JOIN payout_transaction t ON t.id = r.transaction_id \
                    {where} ORDER BY r.number";
         for row in db.all(conditions.query(sql)).await? {
             found.push(read(&row)?);
         }
     }
-    found.sort_by_key(|one| (one.value != like, one.number));
+    found.sort_by_key(|one| (one.clawback || one.value != like, one.number));
     Ok(found)
 }
 
@@ -117,6 +219,7 @@ fn read(row: &AnyRow) -> Result<Unpaid> {
         status: word(RewardStatus::parse(&status), &status)?,
         draft: row.try_get(5)?,
         payment: row.try_get(6)?,
+        clawback: row.try_get::<i64, _>(7)? != 0,
     })
 }
 

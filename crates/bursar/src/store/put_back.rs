@@ -10,6 +10,7 @@ use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::found::Stands;
 use super::{
     Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, named, submissions, word,
 };
@@ -20,6 +21,8 @@ const SENT: &str = "sent";
 const EPOCH: &str = "epoch";
 /// The name of the moment at which the database was last found to be put back.
 const BEGAN: &str = "put_back_at";
+/// The name of the moment at which the database was last known to be the one that is worked on.
+const CURRENT: &str = "current_at";
 /// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
@@ -86,11 +89,29 @@ pub async fn knows_sent(db: &mut Db, submission: &str) -> Result<bool> {
     Ok(row.map(|row| row.try_get::<Option<i64>, _>(0)).transpose()?.flatten().is_some())
 }
 
-/// When anything last happened here: the newest row of the trail and the newest request.
+/// Notes that this database is the one that is worked on at this moment.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
+pub async fn say_current(tx: &mut Tx, now: i64) -> Result<()> {
+    meta::set(tx, CURRENT, &now.to_string()).await
+}
+
+/// From when on requests may be missing here: from when it was last known to be the one that is worked on. Where nobody has
+/// said so, from the last request that it knows of: a row that was written after it was put back, as when somebody switched
+/// safe mode on, is no sign that it knows of what was sent meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known_until(db: &mut Db) -> Result<i64> {
+    let current = meta::get(db, CURRENT).await?.and_then(|at| at.parse::<i64>().ok());
+    let row = db.one(sqlx::query("SELECT MAX(last_sent_at) FROM submission")).await?;
+    let (sent, alive): (Option<i64>, _) = (row.try_get(0)?, last_alive(db).await?);
+    Ok(current.or(sent).into_iter().chain(alive).min().unwrap_or(0))
+}
+
+/// When anything last happened here: the newest row of the trail and the newest request.
+async fn last_alive(db: &mut Db) -> Result<Option<i64>> {
     let asked = [
         "SELECT at FROM audit ORDER BY seq DESC LIMIT 1",
         "SELECT at FROM audit_waiting ORDER BY place DESC LIMIT 1",
@@ -488,10 +509,14 @@ pub struct Listed {
     pub settled: Option<(i64, String, String)>,
     /// The number of the payment here that it is settled with.
     pub payment: Option<i64>,
+    /// How it stands at its vendor, with the vendor's word for it, where that was told.
+    pub stands: Option<(Stands, String)>,
+    /// By whom and with which words it had been settled before its money came back.
+    pub settled_before: Option<(String, String)>,
 }
 
 const LISTED: &str = "x.vendor, x.object_id, x.our_id, x.destination, x.amount_minor, x.currency, x.made_at, x.found_at, \
-                      x.settled_at, x.settled_by, x.note, t.number, x.reference";
+                      x.settled_at, x.settled_by, x.note, t.number, x.reference, x.standing, x.vendor_says";
 
 fn read_listed(row: &AnyRow) -> Result<Listed> {
     let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
@@ -507,8 +532,24 @@ fn read_listed(row: &AnyRow) -> Result<Listed> {
         made_at: row.try_get(6)?,
         reference: row.try_get(12)?,
     };
-    let settled = settled.map(|at| (at, by.unwrap_or_default(), note.unwrap_or_default()));
-    Ok(Listed { found, found_at: row.try_get(7)?, settled, payment: row.try_get(11)? })
+    let said = by.zip(note);
+    let (settled, settled_before) = match (settled, said) {
+        (Some(at), said) => {
+            let (by, note) = said.unwrap_or_default();
+            (Some((at, by, note)), None)
+        }
+        (None, said) => (None, said),
+    };
+    let (standing, says): (Option<String>, Option<String>) = (row.try_get(13)?, row.try_get(14)?);
+    let stands = standing.map(|text| word(Stands::parse(&text), &text)).transpose()?.zip(says);
+    Ok(Listed {
+        found,
+        found_at: row.try_get(7)?,
+        settled,
+        payment: row.try_get(11)?,
+        stands,
+        settled_before,
+    })
 }
 
 /// What was found, what is open first, at most so many.
@@ -536,17 +577,6 @@ pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(object.to_owned());
     db.optional(query).await?.as_ref().map(read_listed).transpose()
-}
-
-/// Found payments of PayPal's of which its own id of the payment, by which its reports know them, is not known here yet.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn without_reference(db: &mut Db, limit: i64) -> Result<Vec<String>> {
-    let sql = "SELECT object_id FROM found_payment WHERE vendor = 'paypal' AND reference IS NULL \
-               ORDER BY found_at, object_id LIMIT $1";
-    let rows = db.all(sqlx::query(sql).bind(limit)).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Notes as what payments PayPal has paid found items: item, payment.

@@ -54,6 +54,7 @@ mod to_paypal;
 pub mod trail;
 mod unfunded;
 pub mod verdict;
+mod watch_found;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -17,7 +17,6 @@ use crate::app::App;
 use crate::clock;
 use crate::ops::Result;
 use crate::ops::reconciliation as verbs;
-use crate::store::put_back;
 use crate::store::reconciliation::{self as kept, Account, NewMovement, Pull};
 
 const SECOND_US: i64 = 1_000_000;
@@ -235,7 +234,7 @@ fn new(app: &App, line: Movement) -> NewMovement {
 }
 
 /// PayPal's reports know a payment by PayPal's own id alone. Which item it is, the batch says that it was in: batches of ours
-/// are looked into while there are lines of nobody's, and so is what was found after the database was put back.
+/// are looked into while there are lines of nobody's. Of what was found after a restore, `watch_found` notes it.
 async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
     let Asked::PayPal(paypal) = asked else { return Ok(()) };
     let app = &work.app;
@@ -246,17 +245,7 @@ async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()>
     }
     let from = pull.begun_at.max(app.clock.now() - BATCH_AGE_US) - DAY_US;
     let batches = kept::batches_to_look_into(&mut db, &pull.of.name, from, BATCHES).await?;
-    let found = put_back::without_reference(&mut db, BATCHES).await?;
     drop(db);
-    for item in found {
-        match work.ask(Vendor::PayPal, paypal.item(&item)).await {
-            Ok(one) => {
-                let paid_as = one.transaction_id.map(|paid| (one.payout_item_id, paid));
-                verbs::note_references(app, &Vec::from_iter(paid_as)).await?;
-            }
-            Err(error) => tracing::warn!(%error, item, "a payment that was found could not be looked at"),
-        }
-    }
     for batch in batches {
         match work.ask(Vendor::PayPal, paypal.batch(&batch)).await {
             Ok(batch) => {

@@ -14,7 +14,7 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
 use super::verdict::{self, Judged};
-use super::{Done, Work, beside, prove, relook, search, send, settle};
+use super::{Done, Work, beside, prove, relook, search, send, settle, watch_found};
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -27,6 +27,7 @@ use crate::store::transactions;
 /// When the database does not answer.
 pub async fn once(work: &Work, now: i64) -> Done {
     let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
+    looked += watch_found::once(work, now).await?;
     for vendor in Vendor::ALL {
         looked += send::look(work, vendor, now).await?;
     }

@@ -312,7 +312,7 @@ mod tests {
             reference: None,
         };
         let found_at = clock::start_of_date("2026-11-29").unwrap();
-        Listed { found, found_at, settled: None, payment: None }
+        Listed { found, found_at, settled: None, payment: None, stands: None, settled_before: None }
     }
 
     fn left(subject: &str, day: &str, minor: i64) -> Case {

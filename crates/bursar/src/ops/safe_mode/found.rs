@@ -13,21 +13,25 @@ use sha2::{Digest as _, Sha256};
 use super::note;
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
-use crate::store::found::{self, Unpaid};
+use crate::store::found::{self, Stands, Unpaid};
 use crate::store::put_back::{self, Listed};
 use crate::store::{self, Db, payees};
 use crate::transact;
 
 /// So many rewards are named at the most; the others are counted.
 const NAMED: usize = 50;
+/// What somebody has settled by their word is asked about for so long: PayPal sends back what nobody has claimed after 30 days,
+/// and a bank may send a payout back.
+const WATCHED_US: i64 = 40 * 86_400_000_000;
 
 /// How a found payment is settled, in this order.
-pub const STEPS: [&str; 5] = [
-    "End safe mode, while it is on.",
-    "Bring in again what came in after the backup: imports, and rewards entered by hand.",
+pub const STEPS: [&str; 6] = [
+    "While safe mode is on, put payees on hold again who were put on hold after the backup, and set destinations again that were changed: what is queued goes out when it ends, to where this database says.",
+    "End safe mode.",
+    "Bring in again what came in after the backup: imports, rewards and clawbacks, what was voided or rejected, and what was paid outside Bursar.",
     "Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank. If not, the money lies in the payee's Stripe balance, and Bursar does not know of it: reverse the transfer in Stripe's dashboard, leave its rewards, and settle it. They are paid again, once.",
-    "Of each other payment, find the rewards that it paid and void them, or reject what is not approved yet, with that reason.",
-    "Settle it only then. Settled before that, its rewards can be paid a second time.",
+    "Of each other payment, find the rewards that it paid and void them, or reject what is not approved yet, with that reason; and void the clawbacks that it had taken off. What has come back paid nothing: leave its rewards.",
+    "Settle it only then. Settled before that, its rewards can be paid a second time. Its vendor is asked about it for 40 days more: if its money comes back, it is listed again.",
 ];
 
 /// The same as one text.
@@ -49,10 +53,49 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// What somebody says who has looked at these rewards: it is another word once they are others.
+    /// What somebody says who has looked at these rewards, or who has found out whom it paid where nobody here is known: it is
+    /// another word once that is otherwise.
     #[must_use]
     pub fn none_of(&self) -> Option<String> {
-        (!self.unpaid.is_empty()).then(|| none_of(&self.unpaid))
+        let asked = !self.unpaid.is_empty() || self.holds_nobody();
+        asked.then(|| none_of(&self.listed.found.object_id, &self.unpaid))
+    }
+
+    /// It is open, and nobody here is known to be paid, or to have been paid, where it went.
+    #[must_use]
+    pub fn holds_nobody(&self) -> bool {
+        self.payees.is_empty() && self.listed.settled.is_none() && self.listed.payment.is_none()
+    }
+
+    /// What must be found out of one that holds nobody.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        format!(
+            "Nobody here has had the destination {}, so nobody is held by it. Find out whom it paid. If they were entered after the backup, enter them again with that destination instead of settling it: that holds them. If they are here under another destination, put them on hold first.",
+            self.listed.found.destination
+        )
+    }
+
+    /// How it stands at its vendor, where that was told.
+    #[must_use]
+    pub fn stands(&self) -> Option<String> {
+        let (of, vendor) = (&self.listed.found, self.listed.found.vendor.label());
+        let (stands, word) = self.listed.stands.as_ref()?;
+        let parked = of.object_id.starts_with("po_");
+        let told = match stands {
+            Stands::Waits => "It is not with the payee yet, and may come back.",
+            Stands::Paid => "It has not come back.",
+            Stands::CameBack if parked => {
+                "Its money is back in the payee's Stripe balance, of which Bursar does not know: reverse its transfer in Stripe's dashboard. Its rewards are owed."
+            }
+            Stands::CameBack => "Its money came back: it paid nothing, and its rewards are owed.",
+        };
+        let before = self.listed.settled_before.as_ref().map(|(by, note)| {
+            format!(
+                " {by} had settled it before (“{note}”): what was voided for it is owed, so enter it again."
+            )
+        });
+        Some(format!("{vendor} says {word}. {told}{}", before.unwrap_or_default()))
     }
 
     /// The names of whom it may have paid; nothing where nobody here is known.
@@ -62,8 +105,8 @@ impl Shown {
     }
 }
 
-fn none_of(unpaid: &[Unpaid]) -> String {
-    let mut hash = Sha256::new();
+fn none_of(object: &str, unpaid: &[Unpaid]) -> String {
+    let mut hash = Sha256::new_with_prefix(object);
     for one in unpaid {
         hash.update(format!("{} {} {}\n", one.number, one.value.minor, one.value.currency.code()));
     }
@@ -80,6 +123,10 @@ impl Unpaid {
     /// How it stands, behind its number and value.
     #[must_use]
     pub fn says(&self) -> String {
+        if self.clawback {
+            return "is a clawback, and comes off their next claim: void it if this payment had taken it off"
+                .to_owned();
+        }
         match (self.status, self.payment, &self.draft) {
             (RewardStatus::Approved, Some(payment), _) => format!(
                 "is in PT-{payment:06}, which can be sent, or sent again, as soon as this is settled: return that to the pool before you void it"
@@ -104,8 +151,11 @@ impl Unpaid {
 
 /// Rewards by number and value, as many as are named.
 fn named(unpaid: &[Unpaid]) -> String {
-    let first: Vec<String> =
-        unpaid.iter().take(NAMED).map(|one| format!("{} ({})", one.label(), one.value)).collect();
+    let one = |one: &Unpaid| {
+        let clawback = if one.clawback { "clawback of " } else { "" };
+        format!("{} ({clawback}{})", one.label(), one.value)
+    };
+    let first: Vec<String> = unpaid.iter().take(NAMED).map(one).collect();
     match unpaid.len().saturating_sub(NAMED) {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
@@ -152,7 +202,8 @@ async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
 pub struct Said<'a> {
     /// What was done about it, in their words.
     pub note: &'a str,
-    /// That it paid none of the rewards that can still be paid, or that its money came back: [`Shown::none_of`] as they saw it.
+    /// That it paid none of the rewards that can still be paid, or that its money came back; where nobody here is known, that
+    /// whoever it paid is on hold, or it was none of ours: [`Shown::none_of`] as they saw it.
     pub none_of: Option<&'a str>,
 }
 
@@ -162,8 +213,9 @@ pub struct Said<'a> {
 ///
 /// # Errors
 /// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
-/// that holds its rewards, and `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay
-/// them; [`OpsError::Missing`] when there is none that is open.
+/// that holds its rewards, `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay them,
+/// and `nobody_held` where nobody has said that whoever it paid is on hold; [`OpsError::Missing`] when there is none that is
+/// open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();
     if words.is_empty() {
@@ -181,11 +233,15 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         }
         // What is entered after this reading is as what is entered after it is settled.
         let Some(shown) = open_one(tx, object_id).await? else { return Err(OpsError::Missing) };
-        if shown.none_of().as_deref() != said.none_of.map(str::trim).filter(|_| !shown.unpaid.is_empty()) {
-            return Err(unpaid(&shown, said.none_of.is_some()));
+        let asked = shown.none_of();
+        if asked.is_some() && asked.as_deref() != said.none_of.map(str::trim) {
+            return Err(not_asked(&shown, said.none_of.is_some()));
         }
         if put_back::settle_found(tx, object_id, &actor.name, words, now).await? == 0 {
             return Err(OpsError::Missing);
+        }
+        if !matches!(shown.listed.stands, Some((Stands::CameBack, _))) {
+            found::watch(tx, object_id, now.saturating_add(WATCHED_US)).await?;
         }
         let numbers: Vec<String> = shown.unpaid.iter().map(Unpaid::label).collect();
         let detail = serde_json::json!({ "object": object_id, "note": words, "did_not_pay": numbers });
@@ -198,13 +254,56 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
     Ok(told)
 }
 
-fn unpaid(shown: &Shown, of_others: bool) -> OpsError {
-    let (whom, which) = (shown.names(), named(&shown.unpaid));
+fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
     let changed = if of_others { "Since you looked, that has changed. " } else { "" };
-    let sentence = format!(
-        "{changed}These rewards of {whom} can be paid as soon as this is settled, or once they are approved: {which}. If this payment paid one of them, void or reject that one first: it would be paid a second time. If it paid none of them, or its money came back, say so as well. Nothing was changed."
-    );
-    OpsError::Conflict(Refusal::new("unpaid_rewards", sentence).at("none_of"))
+    let (code, sentence) = match shown.holds_nobody() {
+        true => (
+            "nobody_held",
+            format!(
+                "{} If they are on hold, or it was none of yours, say so as well. Nothing was changed.",
+                shown.whom()
+            ),
+        ),
+        false => (
+            "unpaid_rewards",
+            format!(
+                "These rewards of {} can be paid as soon as this is settled, or once they are approved: {}. If this payment paid one of them, void or reject that one first: it would be paid a second time. If it paid none of them, or its money came back, say so as well. Nothing was changed.",
+                shown.names(),
+                named(&shown.unpaid)
+            ),
+        ),
+    };
+    OpsError::Conflict(Refusal::new(code, format!("{changed}{sentence}")).at("none_of"))
+}
+
+/// A vendor was asked how found payments stand: of each its id, and what was told. What somebody had settled by their word and
+/// has come back is open again, and told to whoever is on call: its rewards may have been voided.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)]) -> Result<()> {
+    let opened = transact!(app, |tx| {
+        let (now, mut opened) = (app.clock.now(), Vec::new());
+        for (object, says) in told {
+            let says = says.as_ref().map(|(stands, word)| (*stands, word.as_str()));
+            if found::note_stands(tx, object, says, now).await? {
+                let detail =
+                    serde_json::json!({ "object": object, "vendor_says": says.map(|(_, word)| word) });
+                note(tx, "reconcile", "unknown_payment_came_back", &detail, now);
+                opened.push(object.clone());
+            }
+        }
+        Ok(opened)
+    })?;
+    if !opened.is_empty() {
+        metrics::counter!("bursar_alarms_total").increment(1);
+        tracing::error!(
+            ?opened,
+            "the money of payments that were settled on the page Safe mode came back; they are listed there again"
+        );
+        app.nudge.tell_watchers();
+    }
+    Ok(())
 }
 
 /// What it means that a found payment is settled.

@@ -54,13 +54,18 @@ struct Row {
     unpaid: Vec<(String, Cash, String, bool)>,
     /// How many more.
     more: usize,
-    /// What somebody says who has looked at these.
+    /// What somebody says who has looked at these, or has found out whom it paid.
     none_of: Option<String>,
+    /// What must be found out, where it holds nobody.
+    whom: Option<String>,
+    /// How it stands at its vendor.
+    stands: Option<String>,
 }
 
 impl Row {
     fn of(shown: Shown) -> Self {
-        let none_of = shown.none_of();
+        let (none_of, stands) = (shown.none_of(), shown.stands());
+        let whom = shown.holds_nobody().then(|| shown.whom());
         let one = shown.listed;
         let like = one.found.amount;
         let more = shown.unpaid.len().saturating_sub(MOST_REWARDS);
@@ -75,9 +80,13 @@ impl Row {
             made: when(one.found.made_at),
             settled: one.settled.map(|(at, by, note)| (When(at), by, note)),
             payment: one.payment.map(|number| format!("PT-{number:06}")),
-            unpaid: unpaid.map(|one| (one.label(), Cash(one.value), one.says(), one.value == like)).collect(),
+            unpaid: unpaid
+                .map(|one| (one.label(), Cash(one.value), one.says(), one.value == like && !one.clawback))
+                .collect(),
             more,
             none_of,
+            whom,
+            stands,
         }
     }
 }

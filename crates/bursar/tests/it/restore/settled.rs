@@ -1,6 +1,9 @@
 //! What was found after a restore is settled by people: on the page, at the command line, and in Reconciliation.
 
+use bursar::mark::Mark;
 use bursar::ops::safe_mode;
+use bursar::ops::{OpsError, epoch};
+use bursar::store::put_back::{self, Progress};
 use payout::access::Role;
 
 use super::{BEFORE, Browser, Stage, found, movements, play, say_of_found, until_left, void};
@@ -63,7 +66,7 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=asked"]).await;
     assert!(!done && told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
     let (done, told) = command(&stage.world, &["safe-mode"]).await;
-    assert!(done && told.contains("3. Of a Stripe transfer, look in Stripe whether a payout"), "{told}");
+    assert!(done && told.contains("4. Of a Stripe transfer, look in Stripe whether a payout"), "{told}");
     assert!(told.contains(&format!("{other} 7.00 USD is approved, and can be paid as soon as")), "{told}");
     let mut offered = told.split("--none-of ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
     let word = offered.find(|word| *word != before && !words.iter().any(|old| old == word)).unwrap();
@@ -146,5 +149,115 @@ async fn a_payment_that_the_hold_has_stopped_is_named() {
         told.contains(&format!("Stopped because the payee was on hold, and not sent: {label}")),
         "{told}"
     );
+    stage.close(Ok(())).await;
+}
+
+/// What was written after the database was put back is no sign that it knows of what was sent meanwhile. It is searched from when it
+/// was last known to be the one that is worked on, or from the last sending that it knows of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_begins_when_the_database_was_last_known_to_be_the_current_one() {
+    for says in [false, true] {
+        let mut stage = Stage::swift("put_back_since", 44).await;
+        play(&mut stage, BEFORE).await;
+        play(&mut stage, &["live 1 hour", "expect ana success"]).await;
+        let sent = stage.world.now();
+        play(&mut stage, &["live 5 days"]).await;
+        let (app, mark) = (&stage.world.app, Mark::default());
+        if says {
+            epoch::check(app, &mark).await.unwrap();
+            assert!(!epoch::watch(app, &mark).await.unwrap());
+        }
+        let current = stage.world.now();
+        play(&mut stage, &["live 5 days", "hold cy on"]).await;
+        let app = &stage.world.app;
+        let now = put_back::progress(&mut app.store.read().await.unwrap()).await.unwrap();
+        epoch::went_back(app, &mark, Progress { sent: now.sent + 1, ..now }).await.unwrap();
+        let state = safe_mode::state(&mut app.store.read().await.unwrap()).await.unwrap().unwrap();
+        let since = state.since.unwrap();
+        assert!(if says { since == current } else { since < sent }, "{says} {state:?}");
+        stage.close(Ok(())).await;
+    }
+}
+
+/// A payment is settled by a word, and its reward voided, while its payee has not claimed it. After 30 days PayPal sends the money
+/// back: it is listed again, and holds the payee until somebody has looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_after_it_was_settled_is_listed_again() {
+    const TO: &str = "sim-unclaimed_then_returned-flo@example.com";
+    let mut stage = Stage::swift("put_back_unclaimed", 45).await;
+    stage.remember().await;
+    let partner = format!("partner flo paypal {TO}");
+    play(&mut stage, &["settings cooling-off 0", &partner, "reward R1 flo 10.00 approved"]).await;
+    play(&mut stage, &["reward C flo 4.00 approved"]).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["batch B1 R1", "pay B1", "live 1 hour"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    let item = object(&stage, TO).await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
+    browser
+        .read("/safe-mode")
+        .await
+        .says("PayPal says UNCLAIMED. It is not with the payee yet, and may come back.");
+    void(&stage, &stage.number("R1").await.unwrap()).await;
+    say_of_found(&stage.world.app, &stage.world.actor, &item, "voided R1").await.unwrap();
+    play(&mut stage, &["batch B2 C", "blocked B2", "live 31 days", "blocked B2 partner_on_hold"]).await;
+    let mut browser = Browser::of(&stage.world, Role::Admin, "eva").await;
+    let page = browser.read("/safe-mode").await;
+    page.says("PayPal says RETURNED. Its money came back: it paid nothing, and its rewards are owed.");
+    page.says("had settled it before (“voided R1”): what was voided for it is owed, so enter it again.");
+    let (done, told) = command(&stage.world, &["safe-mode"]).await;
+    assert!(done && told.contains("PayPal says RETURNED. Its money came back"), "{told}");
+    say_of_found(&stage.world.app, &stage.world.actor, &item, "R1 was entered again").await.unwrap();
+    play(&mut stage, &["blocked B2", "live 3 days", "blocked B2"]).await;
+    stage.close(Ok(())).await;
+}
+
+/// Whom a payment paid that holds nobody is found out before it is settled by a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
+    let mut stage = Stage::swift("put_back_nobody", 46).await;
+    stage.remember().await;
+    play(&mut stage, BEFORE).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["partner eve paypal eve@example.com", "reward R9 eve 7.00 approved"]).await;
+    play(&mut stage, &["batch B9 R9", "pay B9", "live 1 hour", "expect eve success"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 10 minutes", "live 10 minutes"]).await;
+    let item = object(&stage, "eve@example.com").await;
+    let (app, actor) = (&stage.world.app, &stage.world.actor);
+    let alone = safe_mode::Said { note: "looked at it", none_of: None };
+    let refused = safe_mode::settle_found(app, actor, &item, alone).await;
+    let Err(OpsError::Conflict(refusal)) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal.code, "nobody_held");
+    assert!(refusal.sentence.contains("enter them again with that destination"), "{}", refusal.sentence);
+    let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
+    let page = browser.read("/safe-mode").await;
+    page.says("Nobody here has had the destination eve@example.com, so nobody is held by it.");
+    page.says("Whoever it paid is on hold, or it was none of ours");
+    say_of_found(app, actor, &item, "eve is on hold").await.unwrap();
+    stage.close(Ok(())).await;
+}
+
+/// A clawback that the lost payment had taken off comes off once more, unless it is voided with the rewards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clawback_that_a_lost_payment_took_off_is_listed() {
+    let mut stage = Stage::swift("put_back_clawback", 47).await;
+    stage.remember().await;
+    play(&mut stage, BEFORE).await;
+    play(&mut stage, &["live 1 hour", "expect ana success", "reward R9 ana 50.00 approved"]).await;
+    play(&mut stage, &["clawback C1 R1 4.00"]).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["batch B9 R9", "pay B9", "live 1 hour"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    let item = found(&stage).await.into_iter().find(|(_, amount, _)| amount == "46.00 USD").unwrap().2;
+    let shown = safe_mode::open_one(&mut stage.world.app.store.read().await.unwrap(), &item).await;
+    let shown = shown.unwrap().unwrap();
+    let clawback = shown.unpaid.iter().find(|one| one.clawback).unwrap();
+    assert_eq!(clawback.value.decimal(), "4.00");
+    assert!(clawback.says().contains("void it if this payment had taken it off"), "{}", clawback.says());
     stage.close(Ok(())).await;
 }
