@@ -100,7 +100,7 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
             "The mark beside the key says that this database had come further: {sent} by {} is missing here. An older copy of it was put in place, or a standby took over that lacks the end.",
             clock::told(noted.at)
         );
-        begin(app, says, noted.progress()).await?;
+        begin(app, says, noted.progress(), noted.at).await?;
     }
     let now = put_back::progress(&mut app.store.read().await?).await?;
     mark.saw(now);
@@ -163,19 +163,20 @@ async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
 /// When the database does not answer.
 pub async fn went_back(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     let says = "The database went back while Bursar was running: what this process had sent is missing in it. A standby took over that lacks the end, or an older copy was put in place.";
-    begin(app, says.to_owned(), before).await?;
+    begin(app, says.to_owned(), before, app.clock.now()).await?;
     mark.saw(put_back::progress(&mut app.store.read().await?).await?);
     Ok(())
 }
 
-async fn begin(app: &App, says: String, beyond: Progress) -> Result<()> {
+/// What is missing was sent before `last_known_at`, the moment of the mark, whatever this database says of itself since.
+async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
         // Another process may have noticed first.
         if put_back::progress(tx).await?.epoch > beyond.epoch {
             return Ok(());
         }
-        let since = put_back::known_until(tx).await?;
+        let since = put_back::known_until(tx).await?.min(last_known_at);
         let entering =
             Entering { why: Why::Behind, since: Some(since), says: says.clone(), epoch: beyond.epoch };
         safe_mode::enter(tx, "epoch", &entering, now).await

@@ -33,6 +33,9 @@ const NAME: &str = "safe_mode";
 /// Payments are searched from so long before the time of the backup: clocks differ, and a payment may have been promised
 /// long before it was sent.
 const EARLIER_US: i64 = 172_800_000_000;
+/// What was over for longer than this before the time that is missing is not asked about again: PayPal lets nobody claim, and
+/// no bank sends back, what is that old.
+const OVER_US: i64 = 40 * 86_400_000_000;
 /// A search counts that began so long after safe mode did: what was on the wire then is seen by it.
 pub const APART_US: i64 = 120_000_000;
 /// The name, in `meta`, of what is remembered of it when it is over.
@@ -218,8 +221,9 @@ async fn enter_knowing(
         Some(before) if before.at > 0 => format!("{} {}", before.says, entering.says),
         Some(_) | None => entering.says.clone(),
     };
-    let (none, failed) = (BTreeMap::new(), BTreeMap::new());
-    let state = State { why: entering.why, at: now, since, says, searched: none, failed };
+    // What was searched for what is missing is not searched again.
+    let done = searched.iter().map(|place| (place.clone(), i64::MAX)).collect();
+    let state = State { why: entering.why, at: now, since, says, searched: done, failed: BTreeMap::new() };
     write(tx, text.as_deref(), &state).await?;
     let (mut doubted, mut epoch) = (0, None);
     if let Some(since) = since {
@@ -227,6 +231,7 @@ async fn enter_knowing(
         let since = past(tx).await?.map_or(since, |past| past.since.min(since));
         remember(tx, &Past { since, searched }).await?;
         doubted = put_back::doubt_all(tx, now).await?;
+        put_back::ask_again(tx, since.saturating_sub(OVER_US), now).await?;
         put_back::look_from(tx, now).await?;
         epoch = Some(put_back::begin_epoch(tx, entering.epoch).await?);
     }
@@ -401,6 +406,18 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
             by_hand(Vendor::PayPal),
             "1 request that PayPal has is being compared with what it has.",
             "{} requests that PayPal has are being compared with what it has.",
+        ),
+        (
+            open.unasked[0],
+            by_hand(Vendor::Stripe),
+            "1 payment of Stripe that had succeeded is asked about once more: its money may have come back since.",
+            "{} payments of Stripe that had succeeded are asked about once more: their money may have come back since.",
+        ),
+        (
+            open.unasked[1],
+            by_hand(Vendor::PayPal),
+            "1 payment of PayPal that had succeeded is asked about once more: its money may have come back since.",
+            "{} payments of PayPal that had succeeded are asked about once more: their money may have come back since.",
         ),
         (
             open.strangers,

@@ -21,12 +21,14 @@ pub enum Stands {
     Waits,
     /// It was made, and has not come back.
     Paid,
+    /// Its money is in the payee's Stripe balance, and no bank payout of ours takes it from there.
+    Lies,
     /// Its money came back, or never left.
     CameBack,
 }
 
 impl Stands {
-    const ALL: [Self; 3] = [Self::Waits, Self::Paid, Self::CameBack];
+    const ALL: [Self; 4] = [Self::Waits, Self::Paid, Self::Lies, Self::CameBack];
 
     /// The spelling in the database.
     #[must_use]
@@ -34,6 +36,7 @@ impl Stands {
         match self {
             Self::Waits => "waits",
             Self::Paid => "paid",
+            Self::Lies => "lies",
             Self::CameBack => "came_back",
         }
     }
@@ -52,6 +55,12 @@ pub struct ToAsk {
     pub object: String,
     /// To whom: the Stripe account or the PayPal address.
     pub destination: String,
+    /// The id of ours that it carries.
+    pub our_id: String,
+    /// The vendor's account that it was found in.
+    pub account: Option<String>,
+    /// When it was made, or found, where the vendor does not say when it was made.
+    pub made_at: i64,
 }
 
 /// Those that are due, what was asked about longest ago first: all that nobody has settled, and for a while what somebody has
@@ -60,7 +69,8 @@ pub struct ToAsk {
 /// # Errors
 /// When the database does not answer.
 pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
-    let sql = "SELECT vendor, object_id, destination FROM found_payment \
+    let sql = "SELECT vendor, object_id, destination, our_id, vendor_account, COALESCE(made_at, found_at) \
+               FROM found_payment \
                WHERE (settled_at IS NULL OR watched_until > $1) AND COALESCE(standing, '') <> 'came_back' \
                AND COALESCE(asked_at, 0) <= CASE WHEN standing = 'paid' THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END \
                ORDER BY COALESCE(asked_at, 0), object_id LIMIT $4";
@@ -70,6 +80,9 @@ pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
             vendor: word(Vendor::parse(&vendor), &vendor)?,
             object: row.try_get(1)?,
             destination: row.try_get(2)?,
+            our_id: row.try_get(3)?,
+            account: row.try_get(4)?,
+            made_at: row.try_get(5)?,
         })
     };
     let query = sqlx::query(sql).bind(now).bind(now - DAY_US).bind(now - HOUR_US).bind(limit);
@@ -77,7 +90,8 @@ pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
 }
 
 /// The vendor was asked about a found payment; `says` is how that stands, and the vendor's word for it, where it told that.
-/// What was settled by somebody's word and has come back is open again. Answers whether it is.
+/// What was settled by somebody's word and has come back, to us or to the payee's Stripe balance, is open again. Answers
+/// whether it is.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -86,10 +100,10 @@ pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>
     tx.run(sqlx::query(asked).bind(object.to_owned()).bind(now)).await?;
     let Some((stands, word)) = says else { return Ok(false) };
     let mut opened = 0;
-    if stands == Stands::CameBack {
+    if matches!(stands, Stands::Lies | Stands::CameBack) {
         let open = "UPDATE found_payment SET settled_at = NULL, watched_until = NULL WHERE object_id = $1 \
                     AND settled_at IS NOT NULL AND watched_until IS NOT NULL \
-                    AND COALESCE(standing, '') <> 'came_back'";
+                    AND COALESCE(standing, '') NOT IN ('lies', 'came_back')";
         opened = tx.run(sqlx::query(open).bind(object.to_owned())).await?;
     }
     let sql = "UPDATE found_payment SET standing = $2, vendor_says = $3 WHERE object_id = $1";

@@ -27,6 +27,8 @@ const CURRENT: &str = "current_at";
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
                           ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
+/// A payment that had succeeded and that is asked about once more, of which the vendor has said nothing yet.
+const UNASKED: &str = "hinted_at IS NOT NULL AND state = 'success' AND unseen_since IS NULL";
 /// That a payment is the one that a found object names, and has not given its rewards back. However it stands here, that may be
 /// old: what it has at the vendor may have come back in the time that is lost.
 const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL";
@@ -141,6 +143,17 @@ pub async fn hold(tx: &mut Tx) -> Result<i64> {
 /// When the database does not answer.
 pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
     tx.run(sqlx::query(DOUBT).bind(now)).await
+}
+
+/// The vendor is asked about every payment once more that was over since then: its money may have come back in the time that is
+/// lost, and whoever was told of that was the lost database. It is asked until it has said how the payment stands.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
+    let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) \
+               WHERE state = 'success' AND settled_at >= $2";
+    tx.run(sqlx::query(sql).bind(now).bind(over_since)).await
 }
 
 /// Takes these requests for doubtful: they were decided by the database of an epoch before.
@@ -260,6 +273,8 @@ pub struct Open {
     pub unlooked: i64,
     /// PayPal batches that were found and are being compared.
     pub named: i64,
+    /// Payments of Stripe and of PayPal that had succeeded, and that the vendor has not been asked about since.
+    pub unasked: [i64; 2],
     /// Requests that wait for a person.
     pub review: i64,
     /// Payments that the vendors have and this database does not know of, not settled.
@@ -287,13 +302,16 @@ pub async fn open(db: &mut Db) -> Result<Open> {
                FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
                AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
                (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.promised_epoch < $1 AND t.looked_epoch < $1 \
-               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))"
+               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id)), \
+               (SELECT COUNT(*) FROM payout_transaction WHERE {UNASKED} AND vendor = 'stripe'), \
+               (SELECT COUNT(*) FROM payout_transaction WHERE {UNASKED} AND vendor = 'paypal')"
     );
     let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
     let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
-    Ok(Open { looking, queued, unlooked, named, review, found, strangers })
+    let unasked = [count(7)?, count(8)?];
+    Ok(Open { looking, queued, unlooked, named, unasked, review, found, strangers })
 }
 
 /// A payment that a vendor has and this database does not know of.
@@ -338,6 +356,9 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
                found_at, reference) VALUES {rows} ON CONFLICT (vendor, object_id) DO NOTHING";
     let new = tx.bulk(sql, &[], rows).await?;
     if new > 0 {
+        let account = "UPDATE found_payment SET vendor_account = (SELECT c.vendor_account FROM vendor_connection c \
+                       WHERE c.vendor = found_payment.vendor) WHERE vendor_account IS NULL AND found_at >= $1";
+        tx.run(sqlx::query(account).bind(now)).await?;
         note_payees(tx, now).await?;
     }
     Ok(new)
@@ -486,6 +507,16 @@ pub async fn names_open(db: &mut Db, object: &str) -> Result<Option<i64>> {
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(object.to_owned());
     Ok(db.optional(query).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// The vendor's account that an object was found in, where that is known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn account_of(db: &mut Db, object: &str) -> Result<Option<String>> {
+    let sql = "SELECT vendor_account FROM found_payment WHERE object_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(object.to_owned())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
 }
 
 /// Whether an object of a vendor was found as one of this payment's, settled or not.

@@ -187,9 +187,12 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
 /// What the vendor says now of an object that was found.
 pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
     let of = &case.transaction;
+    // A lost database may have paid from another account than the one that this payment was promised from.
+    let account = put_back::account_of(&mut work.app.store.read().await?, object).await?;
+    let account = account.as_deref().or(of.vendor_account.as_deref());
     if of.terms.vendor == Vendor::PayPal {
         let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
-        if !paypal.may_have(of.vendor_account.as_deref()) {
+        if !paypal.may_have(account) {
             return Ok(Err(of_another_account()));
         }
         let item = paypal.client.item(object).await;
@@ -200,7 +203,7 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
         return Ok(item.map(|item| Has::of(out(&item).then_some(object))));
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
-    if !stripe.may_have(of.vendor_account.as_deref()) {
+    if !stripe.may_have(account) {
         return Ok(Err(of_another_account()));
     }
     if object.starts_with("tr_") {

@@ -6,10 +6,10 @@ use payout::money::Vendor;
 use payout::transaction::Fact;
 use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
-use vendors::stripe::{ConnectedAccount, payout as bank};
+use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::shown::not_connected;
-use super::{Done, Work, search};
+use super::shown::{not_connected, of_another_account};
+use super::{Done, Work, beside, search};
 use crate::ops::reconciliation as verbs;
 use crate::ops::{Result, safe_mode};
 use crate::store::found::{self, Stands, ToAsk};
@@ -47,6 +47,9 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
 /// An item of PayPal's; by what payment it was paid is noted as well.
 async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
+    if !paypal.may_have(of.account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
     let item = match work.ask(Vendor::PayPal, paypal.client.item(&of.object)).await {
         Ok(item) => item,
         Err(error) => return Ok(Err(error)),
@@ -62,25 +65,49 @@ async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
     Ok(Ok(stands.map(|stands| (stands, item.status))))
 }
 
-/// A transfer or a bank payout of Stripe's.
+/// A transfer of Stripe's, or a bank payout.
 async fn object(work: &Work, of: &ToAsk) -> Result<Said> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if !stripe.may_have(of.account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    let Some(account) = ConnectedAccount::parse(&of.destination) else { return Ok(Ok(None)) };
     let asked = async {
         if of.object.starts_with("tr_") {
-            let transfer = stripe.client.transfer(&of.object).await?;
-            return Ok(Some(match transfer.amount_reversed_units < transfer.amount_units {
-                true => (Stands::Paid, "that the transfer stands".to_owned()),
-                false => (Stands::CameBack, "that the transfer was reversed".to_owned()),
-            }));
+            return transfer(&stripe.client, &account, of).await;
         }
-        let Some(account) = ConnectedAccount::parse(&of.destination) else { return Ok(None) };
         let payout = stripe.client.payout(&account, &of.object).await?;
-        let stands = bank::fact(&payout).map(|fact| match (&fact, fact == Fact::PayoutMade) {
-            (Fact::PayoutPaid, _) => Stands::Paid,
-            (_, true) => Stands::Waits,
-            (_, false) => Stands::CameBack,
-        });
-        Ok(stands.map(|stands| (stands, payout.status)))
+        Ok(stands(&payout).map(|stands| (stands, payout.status)))
     };
     Ok(work.ask(Vendor::Stripe, asked).await)
+}
+
+/// The payee has a transfer once a bank payout of ours has taken it from their Stripe balance.
+async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Said {
+    let transfer = stripe.transfer(&of.object).await?;
+    if transfer.amount_reversed_units >= transfer.amount_units {
+        return Ok(Some((Stands::CameBack, "that the transfer was reversed".to_owned())));
+    }
+    let since = of.made_at / 1_000_000 - beside::EARLIER_S;
+    let named = beside::named_payouts(stripe, account, (&of.our_id, since)).await?;
+    let all = stripe.payouts_since(account, since).await?;
+    let ours = all.iter().filter(|one| {
+        named.contains(&one.id) || (!one.automatic && one.metadata.get("transaction") == Some(&of.our_id))
+    });
+    let told: Vec<(Stands, &str)> = ours.filter_map(|one| Some((stands(one)?, one.id.as_str()))).collect();
+    for (sought, says) in [(Stands::Paid, "is paid"), (Stands::Waits, "is on its way to the bank")] {
+        if let Some((_, id)) = told.iter().find(|(stands, _)| *stands == sought) {
+            return Ok(Some((sought, format!("that its bank payout {id} {says}"))));
+        }
+    }
+    Ok(Some((Stands::Lies, "that the transfer stands, and shows no bank payout of it".to_owned())))
+}
+
+/// How a bank payout stands, where its word is known.
+fn stands(payout: &bank::Payout) -> Option<Stands> {
+    bank::fact(payout).map(|fact| match (&fact, fact == Fact::PayoutMade) {
+        (Fact::PayoutPaid, _) => Stands::Paid,
+        (_, true) => Stands::Waits,
+        (_, false) => Stands::CameBack,
+    })
 }

@@ -85,6 +85,9 @@ impl Shown {
         let told = match stands {
             Stands::Waits => "It is not with the payee yet, and may come back.",
             Stands::Paid => "It has not come back.",
+            Stands::Lies => {
+                "The payee does not have it: the money lies in their Stripe balance, unless Stripe's own schedule pays it out, and Bursar does not know of it. Reverse the transfer in Stripe's dashboard: its rewards are owed."
+            }
             Stands::CameBack if parked => {
                 "Its money is back in the payee's Stripe balance, of which Bursar does not know: reverse its transfer in Stripe's dashboard. Its rewards are owed."
             }

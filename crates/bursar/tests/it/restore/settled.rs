@@ -36,6 +36,7 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
     let tr = object(&stage, "acct_cy").await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     let page = browser.read("/safe-mode").await;
+    page.says(" is paid. It has not come back.");
     page.says("Of a Stripe transfer, look in Stripe whether a payout of that account took it to the bank.");
     page.says(&format!(
         "{paid} 30.00 USD The same amount is approved, and can be paid as soon as this is settled"
