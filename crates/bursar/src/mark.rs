@@ -37,7 +37,7 @@ impl Noted {
     }
 }
 
-/// So often a process says in the database that it is the one that was worked on last.
+/// So often a process says in the database that it is the one that was worked on last, or looks who does.
 const EACH_US: i64 = 60_000_000;
 
 /// The mark of one process.
@@ -47,8 +47,10 @@ pub struct Mark {
     /// How far this process has seen the database come.
     seen: Mutex<Progress>,
     written: Mutex<Written>,
-    /// Since when this process knows the database as the one that was worked on last: when it last said so in it.
-    known: Mutex<Option<i64>>,
+    /// Whether this process knows the database as the one that was worked on last, and when it last said so in it, or looked.
+    known: Mutex<(bool, Option<i64>)>,
+    /// When another process said so, as it was last read.
+    heard: Mutex<Option<i64>>,
 }
 
 /// What stands in the file.
@@ -140,18 +142,25 @@ impl Mark {
 
     /// From now on this process knows the database as the one that was worked on last.
     pub fn knows_it(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(i64::MIN);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.0 = true;
     }
 
-    /// Whether this process is to say now, in the database, that it is that one: once a minute, and never before it knows.
+    /// Whether this process is to say now, in the database, that it is that one (`Some(true)`), or to look whether another one
+    /// says so that can tell (`Some(false)`): once a minute.
     #[must_use]
-    pub fn is_to_say(&self, now: i64) -> bool {
+    pub fn is_due(&self, now: i64) -> Option<bool> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = known.is_some_and(|last| now.saturating_sub(last) >= EACH_US || now < last);
+        let due = known.1.is_none_or(|last| now.saturating_sub(last) >= EACH_US || now < last);
         if due {
-            *known = Some(now);
+            known.1 = Some(now);
         }
-        due
+        due.then_some(known.0)
+    }
+
+    /// Remembers when the database was last said to be that one, by whoever can tell; answers what was known of it before.
+    pub fn heard_current(&self, said: Option<i64>) -> Option<i64> {
+        std::mem::replace(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner), said)
     }
 
     /// Remembers how far the database was seen to have come.
@@ -204,6 +213,18 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies about");
         std::fs::write(folder.path().join("bursar.key.mark"), "{").unwrap();
         assert!(mark.read().is_err());
+    }
+
+    #[test]
+    fn who_can_tell_says_so_once_a_minute_and_the_others_look() {
+        let mark = Mark::default();
+        assert_eq!(mark.is_due(0), Some(false));
+        assert_eq!(mark.is_due(EACH_US - 1), None);
+        assert_eq!((mark.heard_current(Some(3)), mark.heard_current(Some(5))), (None, Some(3)));
+        mark.knows_it();
+        assert_eq!(mark.is_due(EACH_US), Some(true));
+        assert_eq!(mark.is_due(EACH_US + 1), None);
+        assert_eq!(mark.is_due(EACH_US - 5), Some(true), "the clock was set back");
     }
 
     #[test]

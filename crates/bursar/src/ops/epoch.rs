@@ -85,8 +85,12 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     let ours = identity(&app.store, &app.clock).await?;
     let read = readable(mark.read());
     let standing = standing(&mut app.store.read().await?, &ours, read.as_ref()).await?;
-    // One that begins to note something cannot tell; it would say so of an old one that another process knows better.
-    if standing == Standing::Kept || !mark.is_kept() {
+    let here = put_back::progress(&mut app.store.read().await?).await?;
+    // Who has seen all that it knows can tell that it is the one that was worked on last, and so can who has just found that it
+    // is not: from then on it is. One that begins to note, or that knows less than the database does, cannot: it would say so
+    // of an old one that another process knows better.
+    let exact = read.as_ref().is_some_and(|noted| noted.database == ours && noted.progress() == here);
+    if exact || matches!(standing, Standing::Behind(_)) || !mark.is_kept() {
         mark.knows_it();
     }
     let behind = if let Standing::Behind(missing) = standing { Some(missing) } else { None };
@@ -143,11 +147,19 @@ pub async fn watch(app: &App, mark: &Mark) -> Result<bool> {
 
 /// Once a minute: notes in the database that it is the one that was worked on last, by who can tell. When it is put back,
 /// this is the moment from which on something may be missing: whatever else was written in it may have been written after
-/// that.
+/// that. Who sees another one say so can tell from then on.
 async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
     let now = app.clock.now();
-    if !mark.is_to_say(now) {
-        return Ok(());
+    match mark.is_due(now) {
+        None => return Ok(()),
+        Some(true) => {}
+        Some(false) => {
+            let said = put_back::said_current(&mut app.store.read().await?).await?;
+            if mark.heard_current(said).is_some_and(|before| said.is_some_and(|said| said > before)) {
+                mark.knows_it();
+            }
+            return Ok(());
+        }
     }
     transact!(app, |tx| {
         if put_back::progress(tx).await? >= before {

@@ -408,18 +408,6 @@ fn unlooked(open: &Open, compared: &[Vendor]) -> Vec<String> {
             "{} requests that PayPal has are being compared with what it has.",
         ),
         (
-            open.unasked[0],
-            by_hand(Vendor::Stripe),
-            "1 payment of Stripe that had succeeded is asked about once more: its money may have come back since.",
-            "{} payments of Stripe that had succeeded are asked about once more: their money may have come back since.",
-        ),
-        (
-            open.unasked[1],
-            by_hand(Vendor::PayPal),
-            "1 payment of PayPal that had succeeded is asked about once more: its money may have come back since.",
-            "{} payments of PayPal that had succeeded are asked about once more: their money may have come back since.",
-        ),
-        (
             open.strangers,
             false,
             "1 payment that a vendor has went to a destination that nobody here has, so nobody is on hold: find out who was paid. If they were entered after the backup, enter them again with that destination: that holds them. If they are here under another destination, put them on hold, and settle it; void its rewards after safe mode has ended, before you lift the hold.",

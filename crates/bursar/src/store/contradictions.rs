@@ -15,17 +15,19 @@ use super::{Db, MOST_VALUES, Result, Tx, Value, Where, word};
 /// names. There are hardly ever any, and every pass asks: each question is one that an index answers, whatever a database
 /// believes of how many rows there are.
 async fn held(db: &mut Db) -> Result<Vec<Value>> {
-    let contradicted = "SELECT id FROM payout_transaction WHERE contradicted_at IS NOT NULL";
-    let mut held = texts(&db.all(sqlx::query(contradicted)).await?)?;
+    // What is named is marked as contradicted in one commit. Read last, that is seen whenever it was made.
     let named = "SELECT submission_id FROM named_object \
                  WHERE vendor IN ('stripe', 'paypal') AND look_at IS NOT NULL AND told_at IS NULL";
     let named = texts(&db.all(sqlx::query(named)).await?)?;
+    let mut held = Vec::new();
     for some in named.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
         conditions.among("submission_id", some.to_vec());
         conditions.and("state = 'failed' AND reason_code IN ('not_made', 'not_found_at_vendor')", []);
         held.extend(texts(&db.all(conditions.query("SELECT transaction_id FROM attempt {where}")).await?)?);
     }
+    let contradicted = "SELECT id FROM payout_transaction WHERE contradicted_at IS NOT NULL";
+    held.extend(texts(&db.all(sqlx::query(contradicted)).await?)?);
     Ok(held)
 }
 

@@ -27,8 +27,6 @@ const CURRENT: &str = "current_at";
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
                           ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
-/// A payment that had succeeded and that is asked about once more, of which the vendor has said nothing yet.
-const UNASKED: &str = "hinted_at IS NOT NULL AND state = 'success' AND unseen_since IS NULL";
 /// That a payment is the one that a found object names, and has not given its rewards back. However it stands here, that may be
 /// old: what it has at the vendor may have come back in the time that is lost.
 const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL";
@@ -99,6 +97,14 @@ pub async fn say_current(tx: &mut Tx, now: i64) -> Result<()> {
     meta::set(tx, CURRENT, &now.to_string()).await
 }
 
+/// When this database was last noted to be the one that is worked on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn said_current(db: &mut Db) -> Result<Option<i64>> {
+    Ok(meta::get(db, CURRENT).await?.and_then(|at| at.parse().ok()))
+}
+
 /// From when on requests may be missing here: from when it was last known to be the one that is worked on. Where nobody has
 /// said so, from the last request that it knows of: a row that was written after it was put back, as when somebody switched
 /// safe mode on, is no sign that it knows of what was sent meanwhile.
@@ -106,7 +112,7 @@ pub async fn say_current(tx: &mut Tx, now: i64) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn known_until(db: &mut Db) -> Result<i64> {
-    let current = meta::get(db, CURRENT).await?.and_then(|at| at.parse::<i64>().ok());
+    let current = said_current(db).await?;
     let row = db.one(sqlx::query("SELECT MAX(last_sent_at) FROM submission")).await?;
     let (sent, alive): (Option<i64>, _) = (row.try_get(0)?, last_alive(db).await?);
     Ok(current.or(sent).into_iter().chain(alive).min().unwrap_or(0))
@@ -154,6 +160,27 @@ pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) \
                WHERE state = 'success' AND settled_at >= $2";
     tx.run(sqlx::query(sql).bind(now).bind(over_since)).await
+}
+
+/// The numbers of these payees' payments that had succeeded and are asked about once more, of which a connected vendor has said
+/// nothing yet.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
+    let mut found = Vec::new();
+    for some in payees.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
+        conditions.and("hinted_at IS NOT NULL AND state = 'success' AND unseen_since IS NULL", []);
+        conditions.and("vendor IN (SELECT c.vendor FROM vendor_connection c)", []);
+        for row in
+            db.all(conditions.query("SELECT number FROM payout_transaction {where} ORDER BY number")).await?
+        {
+            found.push(row.try_get(0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Takes these requests for doubtful: they were decided by the database of an epoch before.
@@ -273,8 +300,6 @@ pub struct Open {
     pub unlooked: i64,
     /// PayPal batches that were found and are being compared.
     pub named: i64,
-    /// Payments of Stripe and of PayPal that had succeeded, and that the vendor has not been asked about since.
-    pub unasked: [i64; 2],
     /// Requests that wait for a person.
     pub review: i64,
     /// Payments that the vendors have and this database does not know of, not settled.
@@ -302,16 +327,13 @@ pub async fn open(db: &mut Db) -> Result<Open> {
                FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
                AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
                (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.promised_epoch < $1 AND t.looked_epoch < $1 \
-               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id)), \
-               (SELECT COUNT(*) FROM payout_transaction WHERE {UNASKED} AND vendor = 'stripe'), \
-               (SELECT COUNT(*) FROM payout_transaction WHERE {UNASKED} AND vendor = 'paypal')"
+               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))"
     );
     let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
     let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
-    let unasked = [count(7)?, count(8)?];
-    Ok(Open { looking, queued, unlooked, named, unasked, review, found, strangers })
+    Ok(Open { looking, queued, unlooked, named, review, found, strangers })
 }
 
 /// A payment that a vendor has and this database does not know of.

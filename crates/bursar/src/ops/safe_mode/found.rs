@@ -217,7 +217,8 @@ pub struct Said<'a> {
 /// # Errors
 /// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
 /// that holds its rewards, `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay them,
-/// and `nobody_held` where nobody has said that whoever it paid is on hold; [`OpsError::Missing`] when there is none that is
+/// `nobody_held` where nobody has said that whoever it paid is on hold, and `still_asking` while its payees' other payments are
+/// asked about; [`OpsError::Missing`] when there is none that is
 /// open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();
@@ -236,6 +237,7 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         }
         // What is entered after this reading is as what is entered after it is settled.
         let Some(shown) = open_one(tx, object_id).await? else { return Err(OpsError::Missing) };
+        still_asked(tx, &shown).await?;
         let asked = shown.none_of();
         if asked.is_some() && asked.as_deref() != said.none_of.map(str::trim) {
             return Err(not_asked(&shown, said.none_of.is_some()));
@@ -255,6 +257,23 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
     app.nudge.dispatch.ring();
     app.nudge.tell_watchers();
     Ok(told)
+}
+
+/// What a payee has been paid here may have come back in the time that is lost, and this may have paid it anew: until the
+/// vendor has said how that stands, nobody knows which rewards can be paid.
+async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
+    let payees: Vec<Payee> = shown.payees.iter().map(|(payee, _)| *payee).collect();
+    let open = put_back::still_asked(db, &payees).await?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    let labels: Vec<String> = open.iter().take(NAMED).map(|number| format!("PT-{number:06}")).collect();
+    let sentence = format!(
+        "The vendor is still asked whether the money of these payments of {} has come back since the backup: {}. It takes a few minutes. Try again then. Nothing was changed.",
+        shown.names(),
+        labels.join(", ")
+    );
+    Err(OpsError::Conflict(Refusal::new("still_asking", sentence)))
 }
 
 fn not_asked(shown: &Shown, of_others: bool) -> OpsError {

@@ -215,6 +215,41 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     stage.close(Ok(())).await;
 }
 
+/// A transfer is with the payee only as long as a bank payout has taken it: when the bank sends that back, the payment is listed
+/// again though the transfer stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
+    const TO: &str = "acct_sim_paid_then_failed_gil";
+    let mut stage = Stage::swift("put_back_bounced", 48).await;
+    stage.remember().await;
+    let partner = format!("partner gil stripe {TO}");
+    play(&mut stage, &["settings cooling-off 0", &partner, "reward R1 gil 75.00 approved"]).await;
+    stage.restart(async |database| database.save("old").await).await;
+    play(&mut stage, &["batch B1 R1", "pay B1", "live 1 day", "expect gil success"]).await;
+    assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
+    play(&mut stage, &["live 1 minute"]).await;
+    until_left(&mut stage).await;
+    let tr = object(&stage, TO).await;
+    let told = async |stage: &Stage| {
+        let (done, told) = command(&stage.world, &["safe-mode"]).await;
+        assert!(done, "{told}");
+        told
+    };
+    let paid = told(&stage).await;
+    assert!(paid.contains(" is paid. It has not come back."), "{paid}");
+    void(&stage, &stage.number("R1").await.unwrap()).await;
+    say_of_found(&stage.world.app, &stage.world.actor, &tr, "voided R1").await.unwrap();
+    assert!(!told(&stage).await.contains(&tr));
+    play(&mut stage, &["live 8 days"]).await;
+    let lies = told(&stage).await;
+    assert!(
+        lies.contains("shows no bank payout of it. The payee does not have it: the money lies in their"),
+        "{lies}"
+    );
+    assert!(lies.contains("what was voided for it is owed, so enter it again"), "{lies}");
+    stage.close(Ok(())).await;
+}
+
 /// Whom a payment paid that holds nobody is found out before it is settled by a word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
