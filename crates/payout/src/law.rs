@@ -48,7 +48,7 @@ pub fn on(state: State, attempt: AttemptState, terms: &Terms, fact: &Fact) -> St
         Fact::PayoutPaid => payout_paid(state),
         Fact::PayoutFailed(_) => payout_ended(state, State::PayoutFailed, terms),
         Fact::PayoutCanceled(_) => payout_ended(state, State::PayoutCanceled, terms),
-        Fact::ReversalMade => reversal_made(state, terms),
+        Fact::ReversalMade => reversal_made(state),
         Fact::ItemPending => item_waits(state, State::Processing),
         Fact::ItemOnHold(_) => item_waits(state, State::OnHold),
         Fact::ItemUnclaimed(_) if planted::on("unclaimed_is_failed") => {
@@ -323,15 +323,10 @@ fn payout_ended(state: State, end: State, terms: &Terms) -> Step {
     }
 }
 
-fn reversal_made(state: State, terms: &Terms) -> Step {
-    if parked(state) {
-        to(State::Recalled)
-            .attempt(AttemptState::Succeeded)
-            .also(Leg::Transfer, AttemptState::Returned)
-            .books(terms.recall())
-    } else {
-        still(state)
-    }
+/// Our own reversal is made, and its money is in our balance. What took that money from the payee's balance before is seen with
+/// the transfer, so the transfer itself ends the payment and frees its rewards ([`transfer_reversed`]), whoever reversed it.
+fn reversal_made(state: State) -> Step {
+    if state == State::Recalling { to(state).attempt(AttemptState::Succeeded) } else { still(state) }
 }
 
 /// PayPal has the item but it is not decided; what is learnt late never leads back to an earlier rank.

@@ -488,6 +488,13 @@ impl AttemptState {
     pub fn ended(self) -> bool {
         matches!(self, Self::Failed | Self::Returned)
     }
+
+    /// Whether it can end like this by what became of another leg. What has ended stays so, and what was made did not fail.
+    #[must_use]
+    pub fn may_end(self, next: Self) -> bool {
+        let made = self == Self::Succeeded && next == Self::Failed;
+        !made && !self.ended()
+    }
 }
 
 /// What was promised when Pay was pressed, frozen.

@@ -283,10 +283,10 @@ fn what_is_swept_beside_the_books_is_contradicted() {
         let states = State::ALL.iter().filter(|state| law::swept_beside(**state, otherwise).contradiction);
         states.map(|state| state.as_str()).collect::<Vec<_>>()
     };
-    assert_eq!(contradicted(false), ["payout_failed", "payout_canceled", "written_off"]);
+    assert_eq!(contradicted(false), ["payout_failed", "payout_canceled", "recalling", "written_off"]);
     assert_eq!(
         contradicted(true),
-        ["payout_failed", "payout_canceled"],
+        ["payout_failed", "payout_canceled", "recalling"],
         "the payee has it, as two people said"
     );
 }
@@ -436,6 +436,7 @@ impl Payment {
         }
         if state == State::Recalled {
             payment.hear(&Fact::ReversalMade);
+            payment.hear(&Fact::TransferReversed);
         }
         if state == State::WrittenOff {
             payment.settle_parked(Parked::GivenUp);
@@ -467,7 +468,7 @@ impl Payment {
             self.attempts.insert(leg, state);
         }
         if let Some((other, state)) = step.also
-            && self.attempts.get(&other).is_some_and(|attempt| !attempt.ended())
+            && self.attempts.get(&other).is_some_and(|attempt| attempt.may_end(state))
         {
             self.attempts.insert(other, state);
         }
@@ -673,6 +674,8 @@ fn ends(vendor: Vendor) -> Vec<Vec<Fact>> {
                 vec![Fact::TransferMade, Fact::OutOfSight(Leg::Payout, reason())],
                 vec![refused(Leg::Transfer)],
                 vec![Fact::ReversalMade],
+                vec![Fact::ReversalMade, Fact::TransferReversed],
+                vec![swept(true), Fact::ReversalMade, Fact::TransferReversed],
                 vec![refused(Leg::Reversal)],
                 vec![refused(Leg::Reversal), Fact::TransferReversed],
                 vec![Fact::Review(Leg::Transfer), Fact::Review(Leg::Payout), Fact::Review(Leg::Reversal)],

@@ -5,8 +5,8 @@ use payout::transaction::State;
 
 /// When the vendor is to be asked next. While the first byte of something is still to leave, nobody asks: the send itself is
 /// driven on. A success is looked at more rarely, because a bank can still send it back, and so is money that lies in a
-/// payee's balance, because somebody may take it back at the vendor; at once where the vendor has just refused to give it
-/// back, because it may be back already.
+/// payee's balance, because somebody may take it back at the vendor, or its own schedule pay it out; at once where the vendor
+/// has just refused to give it back, because it may be back already.
 ///
 /// What was due already stays due, also when the payment has ended: an event that came in while the change was on its way
 /// still waits for the vendor to be asked, and may tell more than the change does.
@@ -14,9 +14,11 @@ pub(super) fn next((before, state): (State, State), due: Option<i64>, now: i64, 
     let waiting = due.filter(|at| *at <= now);
     match state {
         State::PayoutFailed | State::PayoutCanceled if before == State::Recalling => Some(now),
-        State::PayoutFailed | State::PayoutCanceled | State::WrittenOff | State::Success => {
-            waiting.or(Some(now.saturating_add(12 * poll_us)))
-        }
+        State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::WrittenOff
+        | State::Success => waiting.or(Some(now.saturating_add(12 * poll_us))),
         State::Processing | State::OnHold | State::Unclaimed | State::InTransit => {
             waiting.or(Some(now.saturating_add(poll_us)))
         }
@@ -29,12 +31,7 @@ pub(super) fn next((before, state): (State, State), due: Option<i64>, now: i64, 
         | State::Blocked
         | State::Refunded
         | State::Reversed => waiting,
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::Recalling => None,
+        State::Queued | State::Sending | State::Unknown | State::PayoutSending | State::PayoutUnknown => None,
     }
 }
 

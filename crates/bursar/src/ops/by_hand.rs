@@ -552,7 +552,10 @@ async fn correct(
         return Ok(contradictions::withdraw_failure(tx, attempt.id).await?);
     }
     let lie = given_back(tx, of).await?;
-    stopped(&lie)?;
+    // Its transfer is undone, so what the bank has paid was taken from their balance: what lies parked there fills it up, and
+    // can neither be paid out nor fetched back.
+    let fills = law::correct(of.state, &of.terms, fact).state == State::Reversed;
+    stopped(lie.iter().filter(|one| !(fills && one.beside)))?;
     // What the vendor paid by its own schedule is no object of the transfer whose money it was.
     let proven = of_person(attempt, fact.clone(), Some(vendor_id.clone()).filter(|_| !swept), how);
     record::correction(tx, app, &actor.id.to_string(), &proven, *part_back).await?;
@@ -617,12 +620,12 @@ async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
 
 /// Another payment of the same rewards that may be sent yet, or once more, is stopped by the contradiction, and gives them back
 /// first: taken for paid, it would pay them once more.
-fn stopped(lie: &[Whereabouts]) -> Result<()> {
-    let Some((reward, other)) = lie.iter().find_map(|one| Some((one.number, one.may_be_sent?))) else {
+fn stopped<'a>(mut lie: impl Iterator<Item = &'a Whereabouts>) -> Result<()> {
+    let Some((reward, other)) = lie.find_map(|one| Some((one.number, one.may_be_sent?))) else {
         return Ok(());
     };
     let told = format!(
-        "RW-{reward:06} is in PT-{other:06} by now, which may be sent yet. That this payment has paid it is on record, and stops PT-{other:06}. Once PT-{other:06} has failed, return it to the pool; then settle this one."
+        "RW-{reward:06} is in PT-{other:06} by now, which has not paid and may pay yet. That this payment has paid it is on record, and stops PT-{other:06} where it has not been sent. Once PT-{other:06} has failed, return it to the pool; then settle this one."
     );
     Err(OpsError::Conflict(Refusal::new("contradicted", told)))
 }

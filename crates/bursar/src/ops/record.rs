@@ -66,6 +66,12 @@ impl Held {
         self.cases.values().flat_map(|case| &case.attempts)
     }
 
+    /// One of the payments, as it is now.
+    #[must_use]
+    pub fn payment(&self, id: TransactionId) -> Option<&Transaction> {
+        self.cases.get(&id).map(|case| &case.transaction)
+    }
+
     /// Whether an event of which the vendor has shown nothing is asked about further: what it tells of a payment that is
     /// settled here may be that its money came back, and no person is told as of one that is not settled.
     pub fn keeps(&self, event: &Linked, now: i64) -> bool {
@@ -83,19 +89,11 @@ struct Case {
     /// What one person may have said about how it stood does not hold of how it stands now.
     overtaken: bool,
     attempts_touched: Vec<AttemptId>,
-    begun: Vec<Begun>,
+    /// Attempts that begin. They stand among the others, so that what is heard next of the same payment finds them.
+    begun: Vec<AttemptId>,
     /// Transfers of which more has come back than was known.
     grown: Vec<AttemptId>,
     paid_at: Option<Option<i64>>,
-}
-
-/// An attempt that begins.
-struct Begun {
-    id: AttemptId,
-    leg: Leg,
-    number: i64,
-    /// The vendor has made it by itself, under this id: it is not sent.
-    made: Option<(String, AttemptState)>,
 }
 
 /// What one database transaction will write.
@@ -337,10 +335,12 @@ impl Case {
 
     /// The payout that the vendor made by its own schedule is the attempt that has just begun, and it can fail like any other.
     fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut Sheet) {
-        let begun = step.begin.and_then(|_| self.begun.last_mut());
+        let begun = step.begin.and_then(|_| self.begun.last());
+        let begun = self.attempts.iter_mut().find(|one| Some(&one.id) == begun);
         if let (Fact::Swept { payout, arrived }, Some(begun)) = (fact, begun) {
-            let state = if *arrived { AttemptState::Succeeded } else { AttemptState::Accepted };
-            begun.made = Some((payout.clone(), state));
+            begun.state = if *arrived { AttemptState::Succeeded } else { AttemptState::Accepted };
+            begun.ended_at = arrived.then_some(self.transaction.state_at);
+            begun.vendor_id = Some(payout.clone());
             sheet.vendor_ids.push(payout.clone());
         }
     }
@@ -529,7 +529,8 @@ impl Case {
             }
         }
         if let Some((leg, next)) = step.also
-            && let Some(other) = self.attempts.iter_mut().find(|one| one.leg == leg && !one.state.ended())
+            && let Some(other) =
+                self.attempts.iter_mut().find(|one| one.leg == leg && one.state.may_end(next))
         {
             other.state = next;
             other.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
@@ -548,7 +549,8 @@ impl Case {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
             let begun = AttemptId::fresh(now, app.clock.chance());
-            self.begun.push(Begun { id: begun, leg, number: newest.unwrap_or(0) + 1, made: None });
+            self.begun.push(begun);
+            self.attempts.push(Attempt::new(begun, id, (leg, newest.unwrap_or(0) + 1)));
             cause = cause.or(Some(begun));
         }
         let cause = cause.map(|attempt| attempt.to_string());
@@ -619,11 +621,14 @@ async fn write(
     let (mut ended, mut overtaken, mut made_already) = (BTreeSet::new(), Vec::new(), Vec::new());
     for case in cases.values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
-        for Begun { id, leg, number, made } in &case.begun {
-            begun.push(transactions::new_attempt(*id, case.transaction.id, *leg, *number, now));
-            made_already.extend(made.as_ref().map(|made| made_change(*id, made, now)));
+        let (new, known): (Vec<&Attempt>, Vec<&Attempt>) =
+            case.attempts.iter().partition(|one| case.begun.contains(&one.id));
+        for one in new {
+            begun.push(transactions::new_attempt(one.id, one.transaction, one.leg, one.number, now));
+            // The vendor has made it, or it has ended, before anything of it was sent.
+            made_already.extend((one.state != AttemptState::Queued).then(|| attempt_change(one)));
         }
-        let touched = case.attempts.iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
+        let touched = known.into_iter().filter(|attempt| case.attempts_touched.contains(&attempt.id));
         attempt_changes.extend(touched.map(attempt_change));
         if case.ended {
             ended.insert(case.transaction.batch);
@@ -699,21 +704,6 @@ fn change(transaction: &Transaction) -> Change {
         left_at: transaction.left_at,
         ask_at: transaction.ask_at,
         contradicted_at: transaction.contradicted_at,
-    }
-}
-
-fn made_change(id: AttemptId, (vendor_id, state): &(String, AttemptState), now: i64) -> AttemptChange {
-    AttemptChange {
-        id,
-        state: *state,
-        vendor_id: Some(vendor_id.clone()),
-        submission: None,
-        reason_code: None,
-        first_sent_at: None,
-        ended_at: (*state == AttemptState::Succeeded).then_some(now),
-        fee_minor: 0,
-        reversed_minor: 0,
-        contradicted_at: None,
     }
 }
 

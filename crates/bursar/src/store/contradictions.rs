@@ -173,6 +173,8 @@ pub struct Whereabouts {
     /// The number of that other payment, while it has not paid and may be sent yet, or once more: `PT-000231` without its
     /// prefix.
     pub may_be_sent: Option<i64>,
+    /// That other payment's money lies in the same balance at the vendor as this one's did.
+    pub beside: bool,
     /// It was voided, or edited, and is not what the payment paid for any more.
     pub changed: bool,
 }
@@ -189,9 +191,13 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
         "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
          CASE WHEN reward.transaction_id IS NOT NULL OR reward.paid_at IS NOT NULL THEN 1 ELSE 0 END, \
          CASE WHEN reward.status <> 'approved' OR tr.amount_minor <> {ADDS} THEN 1 ELSE 0 END, \
-         CASE WHEN other.outside_at IS NULL AND other.state IN ('queued', 'sending', 'unknown', 'review', 'failed', \
-         'returned', 'blocked', 'refunded') THEN other.number END \
+         CASE WHEN other.outside_at IS NULL AND other.state IN ('queued', 'sending', 'unknown', 'review', 'transferred', \
+         'payout_sending', 'payout_unknown', 'payout_review', 'failed', 'payout_failed', 'payout_canceled', 'recalling', \
+         'returned', 'blocked', 'refunded', 'reversed', 'written_off') THEN other.number END, \
+         CASE WHEN other.state IN ('payout_failed', 'payout_canceled') AND other.destination = mine.destination \
+         THEN 1 ELSE 0 END \
          FROM transaction_reward tr JOIN reward ON reward.id = tr.reward_id \
+         JOIN payout_transaction mine ON mine.id = tr.transaction_id \
          LEFT JOIN payout_transaction other ON other.id = reward.transaction_id \
          LEFT JOIN batch b ON b.id = reward.batch_id WHERE tr.transaction_id = $1 ORDER BY reward.number"
     );
@@ -204,6 +210,7 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
             elsewhere: row.try_get::<i64, _>(3)? == 1,
             changed: row.try_get::<i64, _>(4)? == 1,
             may_be_sent: row.try_get(5)?,
+            beside: row.try_get::<i64, _>(6)? == 1,
         })
     };
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string());

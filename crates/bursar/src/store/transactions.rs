@@ -7,7 +7,10 @@ mod filter;
 use std::collections::HashMap;
 
 pub use as_text::{AsText, as_text};
-pub use asking::{Asked, ask_now, lease_to_ask, lying_at, note_asked, payouts_beside};
+pub use asking::{
+    Asked, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_beside,
+    with_settled_payouts,
+};
 pub use filter::Filter;
 use filter::narrowed;
 use payout::ids::{AttemptId, BatchId, TransactionId};
@@ -73,6 +76,10 @@ pub struct Transaction {
     pub mode: Option<String>,
     /// Since when the vendor, asked about it, shows nothing of it.
     pub unseen_since: Option<i64>,
+    /// Since when the vendor says that its transfer was reversed and does not show what took the money before.
+    pub reversal_seen_at: Option<i64>,
+    /// Since when an event, or a person, has asked for the vendor to be asked, or when it is asked again for that.
+    pub hinted_at: Option<i64>,
 }
 
 impl Transaction {
@@ -112,7 +119,7 @@ const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currenc
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
                        outside_reference, contradicted_at, version, vendor_account, mode, fingerprint, \
-                       unseen_since, otherwise_at";
+                       unseen_since, otherwise_at, reversal_seen_at, hinted_at";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -155,6 +162,8 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
         mode: row.try_get(28)?,
         unseen_since: date(30)?,
         otherwise_at: date(31)?,
+        reversal_seen_at: date(32)?,
+        hinted_at: date(33)?,
     })
 }
 
@@ -187,6 +196,28 @@ pub struct Attempt {
     pub reversed_minor: i64,
     /// When the vendor contradicted how it ended, until somebody has settled it.
     pub contradicted_at: Option<i64>,
+}
+
+impl Attempt {
+    /// One that begins: the `number`th of its leg.
+    #[must_use]
+    pub fn new(id: AttemptId, transaction: TransactionId, (leg, number): (Leg, i64)) -> Self {
+        Self {
+            id,
+            transaction,
+            leg,
+            number,
+            state: AttemptState::Queued,
+            submission: None,
+            vendor_id: None,
+            reason_code: None,
+            first_sent_at: None,
+            ended_at: None,
+            fee_minor: 0,
+            reversed_minor: 0,
+            contradicted_at: None,
+        }
+    }
 }
 
 const ATTEMPT: &str = "SELECT id, transaction_id, leg, number, state, submission_id, vendor_id, reason_code, \

@@ -184,19 +184,33 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
-    let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
-    if !(given_up && looked == Looked::NotShown) {
-        known(looked)?;
+    if given_up {
+        given_up_lies(work, id).await?;
+    } else {
+        known(settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?))?;
     }
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
 
-/// Before a failed payment is marked as paid outside: what people have called not made is looked for once more.
+/// Before a failed payment is marked as paid outside: what people have called not made is looked for once more, and what became
+/// of money that two people have given up.
 ///
 /// # Errors
 /// [`OpsError::Unreachable`] when the vendor does not answer; when there is no such payment or the database does not answer.
 pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
-    called_not_made(work, id).await
+    called_not_made(work, id).await?;
+    let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+    let given_up = found.state == State::WrittenOff && !found.closed();
+    if given_up && may_ask(work, &found).await? {
+        given_up_lies(work, id).await?;
+    }
+    Ok(())
+}
+
+/// What became of money that two people have given up. What is not shown rests on their word.
+async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
+    let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
+    if looked == Looked::NotShown { Ok(()) } else { known(looked) }
 }
 
 /// What people have called not made of a payment that has ended: the vendor may show it by now, and then the payment refuses.

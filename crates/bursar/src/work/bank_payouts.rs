@@ -1,7 +1,7 @@
 //! The bank payouts that Stripe shows of a payee's account, and whether one of them is an attempt's: by our mark on it, by its
 //! id, or by the event that names our key. What is deliberately not here: payouts of Stripe's own schedule (`swept`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -18,31 +18,56 @@ use super::{Work, relook, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, by_hand};
 use crate::store::put_back;
-use crate::store::transactions::{Attempt, Transaction};
+use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
 
-/// Parts payments into those that may be asked about and those of which a bank payout must be looked for before: that their
-/// transfer has come back would free their rewards, and the bank may have paid them.
+/// What a look for bank payouts of a payment that nobody is known to have made has shown.
+pub(super) struct Ours {
+    pub(super) looked: Looked,
+    /// Those that are out after all.
+    pub(super) out: Vec<String>,
+}
+
+/// Payments that are to be asked about.
+pub(super) struct First {
+    /// Those that may be asked about now.
+    pub(super) may: Vec<Transaction>,
+    /// Those of which Stripe did not answer whether a bank payout of ours is out.
+    pub(super) waits: Vec<TransactionId>,
+    /// What it has shown of the others that had one to be looked for.
+    pub(super) ours: HashMap<TransactionId, Ours>,
+}
+
+/// Looks for bank payouts that may have been made before anything is asked about their payments: that a transfer has come back
+/// would free its rewards, and the bank may have paid them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn first(
-    work: &Work,
-    of: Vec<Transaction>,
-    attempts: &[Attempt],
-) -> Result<(Vec<Transaction>, Vec<TransactionId>)> {
-    let suspects: HashSet<TransactionId> =
+pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt]) -> Result<First> {
+    let frees: Vec<TransactionId> = of
+        .iter()
+        .filter(|one| one.terms.vendor == Vendor::Stripe && relook::frees_when_reversed(one))
+        .map(|one| one.id)
+        .collect();
+    let mut suspects: HashSet<TransactionId> =
         attempts.iter().filter(|one| unproven(one)).map(|one| one.transaction).collect();
-    let (mut may, mut waits) = (Vec::new(), Vec::new());
-    for one in of {
-        let looks = suspects.contains(&one.id) && relook::frees_when_reversed(&one);
-        if looks && look_again(work, one.id).await? == Looked::NotAnswered {
-            waits.push(one.id);
-        } else {
-            may.push(one);
-        }
+    if !frees.is_empty() {
+        let mut db = work.app.store.read().await?;
+        suspects.extend(transactions::with_settled_payouts(&mut db, &frees).await?);
     }
-    Ok((may, waits))
+    let mut first = First { may: Vec::new(), waits: Vec::new(), ours: HashMap::new() };
+    for one in of {
+        if frees.contains(&one.id) && suspects.contains(&one.id) {
+            let ours = look_for(work, one.id).await?;
+            if ours.looked == Looked::NotAnswered {
+                first.waits.push(one.id);
+                continue;
+            }
+            first.ours.insert(one.id, ours);
+        }
+        first.may.push(one);
+    }
+    Ok(first)
 }
 
 /// Whether nothing proves that a bank payout which ended here was not made: people have called it so, or it was absent when it
@@ -60,6 +85,11 @@ fn unproven(one: &Attempt) -> bool {
 /// # Errors
 /// When the database does not answer.
 pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
+    Ok(look_for(work, id).await?.looked)
+}
+
+async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
+    let nothing = |looked| Ok(Ours { looked, out: Vec::new() });
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let mut said = put_back::settled_by_people(&mut db, id).await?;
@@ -77,32 +107,41 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
     let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
     said.retain(|object| lies && object.starts_with("po_") && !known(object));
     if suspects.is_empty() && said.is_empty() {
-        return Ok(Looked::Through);
+        return nothing(Looked::Through);
     }
     let (Some(stripe), Some(account)) =
         (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
     else {
-        return Ok(Looked::NotAnswered);
+        return nothing(Looked::NotAnswered);
     };
     if !stripe.may_have(of.vendor_account.as_deref()) {
-        return Ok(Looked::NotAnswered);
+        return nothing(Looked::NotAnswered);
     }
     let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
         Ok(shown) => shown,
-        Err(ReadError::Missing | ReadError::Refused { .. }) => return Ok(Looked::NotShown),
-        Err(_) => return Ok(Looked::NotAnswered),
+        // What cannot be read is an answer too: whoever waits for one that can may wait for ever.
+        Err(ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_)) => {
+            return nothing(Looked::NotShown);
+        }
+        Err(ReadError::Credentials(_) | ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => {
+            return nothing(Looked::NotAnswered);
+        }
     };
-    let (mut looked, mut heard) = (Looked::Through, Vec::new());
+    let (mut looked, mut heard, mut are_out) = (Looked::Through, Vec::new(), Vec::new());
     for attempt in suspects {
         match shown.out((&case, attempt)) {
             Has::Nothing => {}
             Has::NotSaid => looked = Looked::NotShown,
-            Has::It(object) => heard.push(out(attempt, &object)),
+            Has::It(object) => {
+                heard.push(out(attempt, &object));
+                are_out.push(object);
+            }
         }
     }
     let payouts = case.attempts.iter().filter(|one| one.leg == Leg::Payout);
     let newest = payouts.max_by_key(|one| one.number);
     let stands = said.iter().filter(|object| shown.stands((of, object))).min();
+    are_out.extend(stands.cloned());
     if let (Some(newest), Some(object)) = (newest.filter(|one| one.state.ended()), stands) {
         heard.push(out(newest, object));
     }
@@ -117,7 +156,7 @@ pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked>
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
         app.nudge.tell_watchers();
     }
-    Ok(looked)
+    Ok(Ours { looked, out: are_out })
 }
 
 /// That the vendor shows what had ended here as not made, under this id. A bank payout takes it only when it is settled: the

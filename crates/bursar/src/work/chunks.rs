@@ -9,10 +9,9 @@ use vendors::paypal::batch::{BatchOrder, ItemOrder};
 use vendors::{BadRequest, MoneyRequest};
 
 use super::dispatch::Ready;
-use super::send;
 use crate::ops::Result;
-use crate::store;
 use crate::store::transactions::Transaction;
+use crate::store::{Tx, put_back, submissions};
 
 /// How many items one PayPal batch carries. PayPal takes 15,000; a thousand is one page when it is read back, and one
 /// denied batch touches fewer payees.
@@ -76,7 +75,7 @@ pub(super) fn batch_request(
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn of<'a>(tx: &mut store::Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
+pub(super) async fn of<'a>(tx: &mut Tx, items: Vec<&'a Ready>) -> Result<Vec<Chunk<'a>>> {
     let mut groups: BTreeMap<(BatchId, Currency), Vec<&Ready>> = BTreeMap::new();
     for ready in items {
         let of = (ready.transaction.batch, ready.transaction.terms.net.currency);
@@ -87,11 +86,39 @@ pub(super) async fn of<'a>(tx: &mut store::Tx, items: Vec<&'a Ready>) -> Result<
     for ((batch, currency), items) in groups {
         let first = match next.get(&batch) {
             Some(number) => *number,
-            None => send::next_chunk(tx, batch).await?,
+            None => next_chunk(tx, batch).await?,
         };
         let numbered = (first..).zip(items.chunks(PAYPAL_ITEMS));
         chunks.extend(numbered.map(|(number, some)| Chunk { batch, currency, number, items: some.to_vec() }));
         next.insert(batch, first + items.len().div_ceil(PAYPAL_ITEMS));
     }
     Ok(chunks)
+}
+
+/// `pb:{batch}:{chunk}:{n}` with the next `n`.
+pub(super) fn next_key(key: &str) -> String {
+    let (stem, n) = key.rsplit_once(':').unwrap_or((key, "1"));
+    format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
+}
+
+/// Which of a batch's requests a key is of, later ones after earlier ones: its chunk and `n`.
+pub(super) fn place_of(key: &str) -> Option<(u64, u32)> {
+    let mut parts = key.rsplit(':');
+    let (n, chunk) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((chunk, n))
+}
+
+/// Each epoch of the database gives out numbers of its own, so many at the most: one that was put back never gives out again
+/// what the lost one gave to other payments.
+const NUMBERS_OF_AN_EPOCH: usize = 1_000_000;
+
+/// The number of a batch's next chunk.
+pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
+    let epoch = usize::try_from(put_back::progress(tx).await?.epoch).unwrap_or(0);
+    let first = epoch.saturating_mul(NUMBERS_OF_AN_EPOCH);
+    let prefix = format!("pb:{batch}:");
+    let keys = submissions::chunk_keys(tx, batch).await?;
+    let numbers =
+        keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(':').next()?.parse::<usize>().ok());
+    Ok(numbers.max().map_or(first, |last| first.max(last + 1)))
 }

@@ -49,7 +49,9 @@ pub(super) fn name_events<'a>(
 fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit {
     let (same, says) = match event.vendor {
         Vendor::Stripe => {
-            let same = event.object_id.is_some() && event.object_id.as_deref() == object;
+            // What Stripe's own schedule took is told by no event of the transfer.
+            let swept = matches!(fact, Fact::Swept { .. });
+            let same = !swept && event.object_id.is_some() && event.object_id.as_deref() == object;
             (same, stripe(fact).contains(&event.event_type.as_str()))
         }
         Vendor::PayPal => {

@@ -8,23 +8,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use futures::StreamExt as _;
 use payout::eligibility::{self, BeforeSend, Code};
 use payout::ids::{AttemptId, BatchId, TransactionId};
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Money, Vendor};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
-use vendors::stripe::{ConnectedAccount, Stripe, payout as bank, transfer};
-use vendors::{BadRequest, MoneyRequest, ReadError};
+use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
+use vendors::{BadRequest, MoneyRequest};
 
 use super::aside::{self, Halves, Was};
 use super::calls::Calls;
-use super::pace::About;
-use super::swept::{self, Gone, Why};
 use super::unfunded::Refusals;
-use super::{Death, Done, Work, chunks, connect, send};
+use super::{Death, Done, Work, chunks, connect, funds, send};
 use crate::ops::batches::Gates;
 use crate::ops::record::{self, Heard};
-use crate::ops::{OpsError, Result, brake, safe_mode, vendors as connections};
+use crate::ops::{OpsError, Result, brake, safe_mode};
 use crate::store::put_back;
 use crate::store::submissions::{self, New};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -33,27 +30,8 @@ use crate::transact;
 
 /// How many PayPal items one pass intends.
 const PAYPAL_AT_ONCE: i64 = 10_000;
-/// How many connected balances are read at a time.
-const READS_AT_ONCE: usize = 32;
-/// How long a balance may take: a slow one must not hold up what is ready to be sent.
-const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long a payout waits for its money between two looks at the balance, by how long it has waited: an hour's wait can
-/// become a day's, and each look is a question.
-fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
-    match waited_us / 60_000_000 {
-        ..10 => longest_us,
-        10..120 => longest_us.max(300_000_000),
-        120.. => longest_us.max(1_200_000_000),
-    }
-}
-
 /// So many passes in a row met a rule of the database, and it is a row that breaks it.
 const CLASHES: usize = 3;
-/// The wait after a look at a vendor failed before anything was sent.
-const LOOK_AGAIN_US: i64 = 2_000_000;
-const HOUR_US: i64 = 3_600_000_000;
-/// Transferred money takes a day at some accounts; what is not available an hour later is looked for.
-const LATE_US: i64 = 25 * HOUR_US;
 
 /// One pass for one vendor: intends what is queued, sends what is due, records the answers.
 ///
@@ -133,7 +111,7 @@ pub(super) struct Ready {
     /// It is looked for before it is sent: it was promised before the database was put back.
     looks: bool,
     /// How often Stripe has refused its bank payout because the balance does not cover it.
-    refusals: Option<Refusals>,
+    pub(super) refusals: Option<Refusals>,
 }
 
 impl Ready {
@@ -154,19 +132,24 @@ pub(super) struct Back {
 }
 
 /// An attempt that waits, its transaction, and the gate it waits at.
-type Waiting = (AttemptId, TransactionId, Option<&'static str>);
+pub(super) type Waiting = (AttemptId, TransactionId, Option<&'static str>);
 
 /// What is decided about queued attempts before anything is written.
 #[derive(Default)]
-struct Sorted {
-    ready: Vec<Ready>,
+pub(super) struct Sorted {
+    pub(super) ready: Vec<Ready>,
     /// What is only looked for now, whatever the gates say and whether or not its money is there.
     looked_for: Vec<Ready>,
     stopped: Vec<(Attempt, Code)>,
-    settled: Vec<(Attempt, Heard)>,
-    waiting: BTreeMap<i64, Vec<Waiting>>,
+    pub(super) settled: Vec<(Attempt, Heard)>,
+    pub(super) waiting: BTreeMap<i64, Vec<Waiting>>,
     /// How often the balance of a connected account had been shared out when it was read.
-    shares: BTreeMap<String, i64>,
+    pub(super) shares: BTreeMap<String, i64>,
+    /// Payments whose balance Stripe does not show, and those of which it shows it again.
+    pub(super) unseen: Vec<TransactionId>,
+    pub(super) shown: Vec<TransactionId>,
+    /// Payments whose transfer came back: they are asked about.
+    pub(super) came_back: Vec<TransactionId>,
     /// The epoch of the database that it was decided by.
     epoch: i64,
 }
@@ -283,7 +266,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
             BeforeSend::Stop(code) => sorted.stopped.push((attempt, code)),
         }
     }
-    with_funds(work, payouts, &mut sorted, now).await?;
+    funds::with_funds(work, payouts, &mut sorted, now).await?;
     Ok(sorted)
 }
 
@@ -416,193 +399,12 @@ pub(super) async fn transfers_of(
     Ok(transfers.filter_map(back).collect())
 }
 
-/// Only what a connected balance holds as available is paid out. Until then the payment is Payout Ready: transferred
-/// money can take a day, and a payout sent too early would be refused.
-async fn with_funds(work: &Work, payouts: Vec<Ready>, sorted: &mut Sorted, now: i64) -> Result<()> {
-    if payouts.is_empty() {
-        return Ok(());
-    }
-    let longest = work.app.config.longest_wait_us();
-    let again = now + LOOK_AGAIN_US.min(longest);
-    let Some(stripe) = work.clients.stripe().await? else {
-        let waits = sorted.waiting.entry(again).or_default();
-        waits.extend(
-            payouts.iter().map(|one| (one.attempt.id, one.transaction.id, Some("vendor_not_connected"))),
-        );
-        return Ok(());
-    };
-    let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
-    for ready in with_refusals(work, payouts).await? {
-        accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
-    }
-    // In this order: what another worker shares out after the first of the three is found out when it is committed.
-    let mut db = work.app.store.read().await?;
-    for account in accounts.keys() {
-        sorted.shares.insert(account.clone(), store::counted(&mut db, &shares_of(account)).await?);
-    }
-    drop(db);
-    let spoken_for = spoken_for(work).await?;
-    let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
-        let client = stripe.client.clone();
-        async move {
-            let balance = match ConnectedAccount::parse(&account) {
-                Some(account) => {
-                    let asked = in_time(client.balance(Some(&account)));
-                    work.ask_about(Vendor::Stripe, About::Balance, asked).await
-                }
-                None => Err(ReadError::Missing),
-            };
-            (waiting, balance)
-        }
-    });
-    let mut reads = reads.buffer_unordered(work.side_by_side(READS_AT_ONCE));
-    while let Some((waiting, balance)) = reads.next().await {
-        match balance {
-            Ok(balance) => {
-                let gone = share(waiting, &balance, &spoken_for, sorted, (now, longest));
-                look_for(work, &stripe.client, gone, sorted, now).await?;
-            }
-            // It is not ours to see any more, or cannot be read: an answer, and the transfer can still be asked about.
-            Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
-                let why = Why::not_told(&error);
-                let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
-                look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
-            }
-            Err(error) => {
-                if let ReadError::Credentials(why) = &error {
-                    connections::pause(&work.app, Vendor::Stripe, why).await?;
-                }
-                let waits = sorted.waiting.entry(again).or_default();
-                let funds = Some(Code::WaitingForFunds.as_str());
-                waits.extend(waiting.iter().map(|one| (one.attempt.id, one.transaction.id, funds)));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Reads how often the payouts that are not their payment's first were refused before.
-async fn with_refusals(work: &Work, mut payouts: Vec<Ready>) -> Result<Vec<Ready>> {
-    let again = payouts.iter().filter(|one| one.attempt.number > 1);
-    let again: Vec<TransactionId> = again.map(|one| one.transaction.id).collect();
-    if again.is_empty() {
-        return Ok(payouts);
-    }
-    let attempts = transactions::attempts(&mut work.app.store.read().await?, &again).await?;
-    for ready in &mut payouts {
-        let of = ready.transaction.id;
-        ready.refusals = Refusals::among(attempts.iter().filter(|one| one.transaction == of));
-    }
-    Ok(payouts)
-}
-
-/// What counts how often the balance of a connected account was shared out among its payouts.
-fn shares_of(account: &str) -> String {
-    format!("payouts:{account}")
-}
-
-async fn in_time<T>(
-    question: impl Future<Output = std::result::Result<T, ReadError>>,
-) -> std::result::Result<T, ReadError> {
-    let late = |_| Err(ReadError::Unreachable("the balance took too long".to_owned()));
-    tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
-}
-
-/// Finds out what became of money that is not there; what is not found out waits.
-async fn look_for(
-    work: &Work,
-    stripe: &Stripe,
-    gone: Vec<Gone>,
-    sorted: &mut Sorted,
-    now: i64,
-) -> Result<()> {
-    let (settled, still) = swept::look(work, stripe, gone, now).await?;
-    sorted.settled.extend(settled);
-    for ready in still {
-        sorted.waits_for_funds(&ready, now, work.app.config.longest_wait_us());
-    }
-    Ok(())
-}
-
-impl Sorted {
-    /// The longer money has not come, the more rarely it is looked for.
-    fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
-        let age = ready.waited_us(now);
-        let waits = self.waiting.entry(now + look_again_us(age, longest)).or_default();
-        waits.push((ready.attempt.id, ready.transaction.id, Some(Code::WaitingForFunds.as_str())));
-    }
-}
-
-/// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
-/// balance that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is
-/// known to have made, takes nothing more.
-async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
-    let filter = transactions::Filter {
-        states: Some(vec![State::PayoutSending, State::PayoutUnknown, State::PayoutReview]),
-        ..Default::default()
-    };
-    let mut db = work.app.store.read().await?;
-    let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
-    let all = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
-    let reviewed = all.iter().filter(|one| one.state == State::PayoutReview);
-    let reviewed: Vec<TransactionId> = reviewed.map(|one| one.id).collect();
-    let mut may_be_made = HashSet::new();
-    if !reviewed.is_empty() {
-        let attempts = transactions::attempts(&mut db, &reviewed).await?.into_iter();
-        let open = attempts.filter(|one| one.leg == Leg::Payout && !one.state.ended());
-        let open = open.filter(|one| one.submission.is_some() && one.vendor_id.is_none());
-        may_be_made.extend(open.map(|one| one.transaction));
-    }
-    let takes = |one: &Transaction| one.state != State::PayoutReview || may_be_made.contains(&one.id);
-    for transaction in all.into_iter().filter(takes) {
-        let net = transaction.terms.net;
-        let units = net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
-        let of = (transaction.destination.address().to_owned(), net.currency);
-        *spoken_for.entry(of).or_default() += units;
-    }
-    Ok(spoken_for)
-}
-
-/// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
-/// hold at all, neither now nor later, or has held for longer than a day without making it available, and those that Stripe
-/// refuses although it shows their money: it may have gone some other way.
-fn share(
-    waiting: Vec<Ready>,
-    balance: &vendors::stripe::balance::Balance,
-    spoken_for: &HashMap<(String, Currency), i64>,
-    sorted: &mut Sorted,
-    (now, longest): (i64, i64),
-) -> Vec<Gone> {
-    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Gone>) = (HashMap::new(), Vec::new());
-    for ready in waiting {
-        let net = ready.transaction.terms.net;
-        let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
-        let taken = (ready.transaction.destination.address().to_owned(), net.currency);
-        let taken = spoken_for.get(&taken).copied().unwrap_or(0);
-        let available = balance.available_units(net.currency).unwrap_or(0);
-        let left = left.entry(net.currency).or_insert(available.saturating_sub(taken));
-        if *left >= units {
-            *left -= units;
-            match ready.refusals.filter(|refusals| refusals.for_long()) {
-                Some(_) => gone.push(Gone { ready, why: Why::Refused }),
-                None => sorted.ready.push(ready),
-            }
-        } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
-            gone.push(Gone { ready, why: Why::Short });
-        } else if ready.waited_us(now) > LATE_US {
-            // What is there may be another payment's, whose payout nobody knows the end of: that comes first.
-            let why = if available >= units { Why::Promised } else { Why::Unavailable };
-            gone.push(Gone { ready, why });
-        } else {
-            sorted.waits_for_funds(&ready, now, longest);
-        }
-    }
-    gone
-}
-
 /// Writes intentions, stops and waits; answers how many attempts it moved.
 async fn commit(work: &Work, sorted: Sorted) -> Done {
     let app = &work.app;
+    if !sorted.came_back.is_empty() {
+        app.nudge.settle.ring();
+    }
     transact!(app, |tx| {
         let now = app.clock.now();
         let (mut heard, mut new) = (Vec::new(), Vec::new());
@@ -642,6 +444,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;
         }
+        transactions::note_shown(tx, &sorted.shown, &sorted.unseen, now).await?;
+        transactions::ask_now(tx, &sorted.came_back, now).await?;
         Ok(queued.len())
     })
 }
@@ -659,7 +463,7 @@ async fn unshared<'a>(
     let mut taken = HashSet::new();
     for account in accounts {
         let seen = shares.get(&account).copied().unwrap_or(0);
-        if store::next_numbers(tx, &shares_of(&account), 1).await? != seen + 1 {
+        if store::next_numbers(tx, &funds::shares_of(&account), 1).await? != seen + 1 {
             taken.insert(account);
         }
     }

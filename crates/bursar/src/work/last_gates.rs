@@ -12,6 +12,7 @@ use payout::eligibility::{BeforeSend, Code};
 use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::Reason;
+use vendors::MoneyKind;
 
 use super::dispatch::Asked;
 use super::send::{self, Answered, item_ids};
@@ -19,6 +20,9 @@ use super::verdict::{self, Judged, Verdict};
 use super::{Work, aside, dispatch};
 use crate::ops::Result;
 use crate::store::submissions::Submission;
+
+/// Why what was to be fetched back is not fetched back.
+const PAID_OUT: &str = "paid_by_schedule";
 
 /// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
 /// up only itself.
@@ -63,6 +67,10 @@ fn part(
             stopped.push(Answered::unsent(submission, judged, Vec::new()));
             continue;
         }
+        if let Some(judged) = over(&submission, asked.carried.get(&submission.id), now) {
+            stopped.push(Answered::unsent(submission, judged, Vec::new()));
+            continue;
+        }
         let driven_on = submission.doubts > 0 && payout::planted::on("doubt_opens_gates");
         match asked.closed.remove(&submission.id).filter(|_| !driven_on) {
             None => open.push(submission),
@@ -84,6 +92,16 @@ fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<J
         "this request also names a payment that is not waiting in it any more ({named}), and would pay it again, so it is never sent. Find out at PayPal about each payment that still waits here, and settle it by hand"
     );
     Some(Judged::review(of, told))
+}
+
+/// A reversal whose attempt has ended is never sent: the money was paid out meanwhile. One that may have been made is looked
+/// for.
+fn over(of: &Submission, carried: Option<&HashSet<String>>, now: i64) -> Option<Judged> {
+    let ended = of.kind == MoneyKind::Reversal.as_str() && carried.is_none_or(HashSet::is_empty);
+    ended.then(|| match of.doubts {
+        0 => verdict::stopped(of, Verdict::Refused(Reason::new(PAID_OUT, "")), PAID_OUT),
+        _ => verdict::looks_instead(of, PAID_OUT, now),
+    })
 }
 
 /// Asks again about one that has waited for its turn. Answers what becomes of it when it may not be sent: a gate was closed

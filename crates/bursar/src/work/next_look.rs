@@ -51,7 +51,7 @@ pub(super) fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Opti
             Some(now.saturating_add(poll_us))
         }
         // Somebody may take it back at the vendor at any time.
-        State::PayoutFailed | State::PayoutCanceled => {
+        State::PayoutFailed | State::PayoutCanceled | State::Recalling => {
             let age = now.saturating_sub(transaction.state_at);
             Some(now.saturating_add(if age < DAY_US { 12 * poll_us } else { DAY_US }))
         }
@@ -69,12 +69,41 @@ pub(super) fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Opti
         | State::PayoutUnknown
         | State::PayoutReview
         | State::Failed
-        | State::Recalling
         | State::Recalled
         | State::Returned
         | State::Blocked
         | State::Refunded
         | State::Reversed => None,
+    }
+}
+
+/// Somebody can reverse a transfer at Stripe at any time. Where money lies in the payee's balance it is asked about each
+/// time; of a success once a day.
+pub(super) fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
+    match of.state {
+        State::Transferred
+        | State::PayoutReview
+        | State::PayoutFailed
+        | State::PayoutCanceled
+        | State::Recalling
+        | State::WrittenOff => true,
+        State::Success => of.asked.as_ref().is_none_or(|(at, _)| at / DAY_US != now / DAY_US),
+        State::Queued
+        | State::Sending
+        | State::Unknown
+        | State::Review
+        | State::Processing
+        | State::OnHold
+        | State::Unclaimed
+        | State::PayoutSending
+        | State::PayoutUnknown
+        | State::InTransit
+        | State::Failed
+        | State::Recalled
+        | State::Returned
+        | State::Blocked
+        | State::Refunded
+        | State::Reversed => false,
     }
 }
 

@@ -17,8 +17,8 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 use super::answer::Looked as Outcome;
 use super::bank_payouts::{self, named_payout};
 use super::shown::{
-    Has, Shown, batches_of, found_now, is_other, not_connected, of_another_account, of_what_was_found,
-    paypal_has, stripe_has,
+    Has, Shown, batches_of, found_now, is_other, made_by_schedule, not_connected, of_another_account,
+    of_what_was_found, paypal_has, stripe_has,
 };
 use super::swept::{self, Trace};
 use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
@@ -48,7 +48,7 @@ impl Case {
         let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
         let carriers = submissions::several(db, &carriers).await?;
         let found = put_back::any_found(db, Some(id)).await?;
-        let beside = transactions::payouts_beside(db, &transaction).await?;
+        let beside = transactions::payouts_beside(db, &[id]).await?.remove(&id).unwrap_or_default();
         Ok(Self { transaction, attempts, carriers, found, beside })
     }
 
@@ -318,6 +318,13 @@ async fn at_schedule(
     let found = stripe.payout(account, id).await?;
     let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
     let Some(fact) = out.filter(|_| found.automatic) else { return Ok(None) };
+    // What it has paid is known already, and contradicted since: by its transfer, which came back.
+    let is_known = |one: &&Attempt| {
+        one.contradicted_at.is_some() && one.submission.is_none() && one.vendor_id.as_deref() == Some(id)
+    };
+    if let Some(known) = case.attempts.iter().find(is_known) {
+        return Ok(made(known, Some((fact, None)), id, id));
+    }
     let waiting = |one: &&Attempt| one.leg == Leg::Payout && one.state == AttemptState::Review;
     let (attempt, fact) = match (case.attempts.iter().find(waiting), case.lying()) {
         (Some(waits), _) => (waits, fact),
@@ -325,7 +332,7 @@ async fn at_schedule(
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    let made = |proven| Finding::Made {
+    let swept_by = |proven| Finding::Made {
         attempt: attempt.id,
         fact,
         part_back: None,
@@ -336,11 +343,11 @@ async fn at_schedule(
     };
     Ok(match took(stripe, (case, false), account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
-        Ok(took) => took.payout.is_some_and(|(payout, _)| payout == id).then(|| made(took.whole)),
+        Ok(took) => took.payout.is_some_and(|(payout, _)| payout == id).then(|| swept_by(took.whole)),
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
         Err(ReadError::Missing | ReadError::Refused { .. }) => {
             let covers = found.created >= case.since() && covers(&found, settled_minor, of.terms.net);
-            covers.then(|| made(false))
+            covers.then(|| swept_by(false))
         }
         Err(error) => return Err(error),
     })
@@ -376,7 +383,10 @@ async fn took(
     let transfer = stripe.transfer(object).await?;
     let Some(payment) = transfer.destination_payment else { return Ok(nowhere) };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
-    let trace = Trace::of(&case.transaction, &attempts, vec![payment]).beside(case.beside.clone());
+    // A payout that took what came back as well has taken nothing of it.
+    let named_as = swept::named_as(stripe, (object, transfer.amount_reversed_units > 0), payment).await?;
+    let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
+    let trace = trace.made(transfer.created);
     let trace = if looked_through { trace.looked_through() } else { trace };
     let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
     Ok(Took {
@@ -528,11 +538,13 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
     let mut worth = if over { Looked::Through } else { Looked::NotThrough };
     for attempt in case.open() {
-        // What has no request was never sent, and calling back moves no money whatever becomes of it.
-        let Some(carrier) = case.carrier(attempt).filter(|_| attempt.leg != Leg::Cancel) else { continue };
-        let looked = match carrier.vendor {
-            Vendor::Stripe => stripe_has(work, &case, attempt).await?,
-            Vendor::PayPal => {
+        // Calling back moves no money whatever becomes of it.
+        let carrier = case.carrier(attempt);
+        let looked = match carrier.filter(|_| attempt.leg != Leg::Cancel) {
+            // What has no request was never sent by us.
+            None => made_by_schedule(work, &case, attempt).await?,
+            Some(carrier) if carrier.vendor == Vendor::Stripe => stripe_has(work, &case, attempt).await?,
+            Some(carrier) => {
                 let batches = batches_of(attempt, carrier, &named_by_events);
                 let holds = attempt.state.ended() || attempt.state == AttemptState::Review;
                 if batches.is_empty() && !holds {
@@ -548,9 +560,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
                 worth = Looked::NotThrough
             }
             // It has been asked for long already, and says nothing that could be read.
-            Err(ReadError::Unreadable(_)) if not_understood(&case, Some(carrier)) => {
-                worth = Looked::NotThrough
-            }
+            Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => worth = Looked::NotThrough,
             Ok(Has::It(object)) => return Err(has_it(&object)),
             Err(error) => return Err(unreachable(&error)),
         }
@@ -618,7 +628,9 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     let of = &case.transaction;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     let account = ConnectedAccount::parse(of.destination.address());
-    let Some(account) = account.filter(|_| swept::lies_there(of, &attempts)) else {
+    // Whether a reversal was made is another question; what is being fetched back is asked about by itself.
+    let lies = of.state != State::Recalling && swept::lies_there(of, &attempts);
+    let Some(account) = account.filter(|_| lies) else {
         return Ok(Ok(Has::Nothing));
     };
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
@@ -632,20 +644,21 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
 }
 
 /// Whether Stripe's own schedule has paid out the money that a bank payout should pay: which payout of its own did, and how
-/// that stands. The account was looked through before, and shows no payout of ours that is not known here.
+/// that stands. Where the account was looked through before, it shows no payout of ours that is not known here.
 ///
 /// # Errors
 /// When the database does not answer; of Stripe what it says, also where it does not tell everything yet.
 pub(super) async fn paid_by_schedule(
     work: &Work,
     id: TransactionId,
+    looked_through: bool,
 ) -> Result<std::result::Result<Option<(String, Fact)>, ReadError>> {
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
         return Ok(Ok(None));
     };
-    Ok(match took(&stripe.client, (&case, true), &account).await {
+    Ok(match took(&stripe.client, (&case, looked_through), &account).await {
         Ok(took) if took.payout.is_none() && took.in_progress => Err(ReadError::Unreachable(
             "Stripe does not tell everything yet that its payouts took".to_owned(),
         )),
@@ -672,7 +685,10 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         // It may be with the payee, or back with us, without anybody having been told.
         let looked = settle::look(work, id).await?;
         let looked = looked.max(bank_payouts::look_again(work, id).await?);
-        if looked == Outcome::NotAnswered {
+        let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
+        // That a transfer came back, Stripe shows; what it does not show of the balance rests on their word.
+        let back = how == Parked::Reversed && found.reversal_seen_at.is_some();
+        if looked == Outcome::NotAnswered && !back {
             ask::known(looked)?;
         }
     }

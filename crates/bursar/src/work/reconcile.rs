@@ -151,7 +151,7 @@ async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
         match attempts.first() {
-            Some(attempt) => prove::paid_by_schedule(work, attempt.transaction).await,
+            Some(attempt) => prove::paid_by_schedule(work, attempt.transaction, true).await,
             None => Ok(Ok(None)),
         }
     };

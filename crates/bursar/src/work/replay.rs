@@ -123,6 +123,8 @@ pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     }));
     items.sort_by_key(|(at, place, _)| (*at, *place));
     let mut case = Case::of(&stored, &attempts, &requests, &answers);
+    let bare = events.iter().filter(|one| !one.body.is_empty() && said_by(one.body.as_bytes()).is_none());
+    case.bare = bare.map(|one| one.event_id.clone()).collect();
     for (at, _, item) in &items {
         case.take(*at, item);
     }
@@ -150,6 +152,8 @@ struct Case<'a> {
     state: State,
     steps: Vec<Stepped>,
     unkept: Vec<String>,
+    /// Events that name an object and do not say how it stands: those that the vendor was asked for.
+    bare: BTreeSet<String>,
 }
 
 impl<'a> Case<'a> {
@@ -165,8 +169,9 @@ impl<'a> Case<'a> {
             ..one.clone()
         };
         let requests = requests.iter().map(fresh).collect();
-        let (attempts, steps, unkept) = (Vec::new(), Vec::new(), Vec::new());
-        let mut case = Self { of, known, attempts, requests, answers, state: State::Queued, steps, unkept };
+        let (attempts, steps, unkept, bare) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
+        let state = State::Queued;
+        let mut case = Self { of, known, attempts, requests, answers, state, steps, unkept, bare };
         case.begin(Leg::first(of.terms.vendor));
         case
     }
@@ -219,7 +224,8 @@ impl<'a> Case<'a> {
             self.attempts[place].state = next;
         }
         if let Some((leg, next)) = step.also {
-            let live = self.attempts.iter_mut().rev().find(|one| one.stored.leg == leg && !one.state.ended());
+            let may = |one: &&mut Derived<'_>| one.stored.leg == leg && one.state.may_end(next);
+            let live = self.attempts.iter_mut().rev().find(may);
             if let Some(live) = live {
                 live.state = next;
             }
@@ -321,7 +327,9 @@ impl<'a> Case<'a> {
             ("answer", effect) if line.detail.as_ref().is_some_and(|detail| detail.starts_with("found")) => {
                 self.unkept.push(format!("answer: {effect}, found at the vendor"));
             }
-            ("webhook" | "answer", _) if answered || line.event_id.is_some() => {}
+            ("webhook" | "answer", _) if answered => {}
+            ("webhook" | "answer", _) if line.event_id.as_ref().is_some_and(|id| !self.bare.contains(id)) => {
+            }
             ("request", _) => {}
             (source, effect) => self.unkept.push(format!(
                 "{source}: {effect}{}",

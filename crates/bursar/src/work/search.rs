@@ -183,7 +183,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
         }
     }
     // A payment that was sent more than once is the last request's: the ones before had ended by then.
-    lost.sort_by_key(|batch| Reverse(batch.sender_batch_id.as_deref().and_then(send::place_of)));
+    lost.sort_by_key(|batch| Reverse(batch.sender_batch_id.as_deref().and_then(chunks::place_of)));
     for batch in &lost {
         unread = batch_found(work, batch).await?.err().or(unread);
     }

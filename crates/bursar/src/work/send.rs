@@ -20,7 +20,7 @@ use super::calls::Calls;
 use super::clients::Connected;
 use super::leases::{self, LEASE_US, Leases};
 use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, aside, begin, chunks, last_gates, named, to_paypal, unfunded};
+use super::{Death, Done, Work, aside, begin, chunks, last_gates, late, named, to_paypal, unfunded};
 use crate::app::App;
 use crate::ops::record::{self, Heard};
 use crate::ops::vendors as connections;
@@ -73,6 +73,11 @@ pub(super) struct Answered {
 }
 
 impl Answered {
+    /// Not sent, because the vendor has paid it in another way: what its object says.
+    pub(super) fn found(submission: Submission, judged: Judged, fact: Fact) -> Self {
+        Self { fact: Some(fact), ..Self::unsent(submission, judged, Vec::new()) }
+    }
+
     /// Decided, and nothing sent.
     pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
         Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
@@ -250,6 +255,13 @@ impl Wire<'_> {
         if !self.is_its_account(&submission) {
             return elsewhere(submission, sent_at + self.work.app.config.longest_wait_us());
         }
+        if let Some(kept) = late::look(self.work, &submission, sent_at).await {
+            return kept;
+        }
+        let sent_at = self.work.app.clock.now();
+        if self.leases.ends.load(Ordering::Acquire) - sent_at < NEEDED_US {
+            return unsent(submission, sent_at);
+        }
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
             return unsent(submission, sent_at + AGAIN_US);
         }
@@ -412,7 +424,9 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 Leg::Cancel => true,
                 Leg::Transfer => found,
                 Leg::Payout => reversed,
-                Leg::Item | Leg::Reversal => false,
+                // That it is made frees nothing: the transfer does, which shows what took the money before.
+                Leg::Reversal => answer.judged.accepted_as().is_some(),
+                Leg::Item => false,
             });
             to_ask.extend(asks.map(|one| one.transaction));
             for (of, code) in &answer.waits {
@@ -670,7 +684,7 @@ async fn send_others_again(
     let Some(first) = found.first() else { return Ok(Vec::new()) };
     // Read now: whose account it is may have been found out since the refused one was leased.
     let (currency, account) = (first.terms.net.currency, first.vendor_account.clone());
-    let key = next_key(&refused.key);
+    let key = chunks::next_key(&refused.key);
     let of: Vec<&transactions::Transaction> = found.iter().collect();
     let request = chunks::batch_request(&key, currency, &of)
         .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
@@ -690,34 +704,6 @@ async fn send_others_again(
     let epoch = put_back::progress(tx).await?.epoch;
     submissions::insert(tx, vec![submission], epoch, now).await?;
     Ok(moved)
-}
-
-/// `pb:{batch}:{chunk}:{n}` with the next `n`.
-fn next_key(key: &str) -> String {
-    let (stem, n) = key.rsplit_once(':').unwrap_or((key, "1"));
-    format!("{stem}:{}", n.parse::<u32>().unwrap_or(1) + 1)
-}
-
-/// Which of a batch's requests a key is of, later ones after earlier ones: its chunk and `n`.
-pub(super) fn place_of(key: &str) -> Option<(u64, u32)> {
-    let mut parts = key.rsplit(':');
-    let (n, chunk) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some((chunk, n))
-}
-
-/// Each epoch of the database gives out numbers of its own, so many at the most: one that was put back never gives out again
-/// what the lost one gave to other payments.
-const NUMBERS_OF_AN_EPOCH: usize = 1_000_000;
-
-/// The number of a batch's next chunk.
-pub(super) async fn next_chunk(tx: &mut Tx, batch: BatchId) -> Result<usize> {
-    let epoch = usize::try_from(put_back::progress(tx).await?.epoch).unwrap_or(0);
-    let first = epoch.saturating_mul(NUMBERS_OF_AN_EPOCH);
-    let prefix = format!("pb:{batch}:");
-    let keys = submissions::chunk_keys(tx, batch).await?;
-    let numbers =
-        keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(':').next()?.parse::<usize>().ok());
-    Ok(numbers.max().map_or(first, |last| first.max(last + 1)))
 }
 
 /// A submission as it is committed.

@@ -1,13 +1,14 @@
 //! Asking the vendor how payments stand, and recording what it says. Webhooks, polls and hand refreshes all end here:
 //! whatever the occasion, the *fetched* object decides.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use payout::deadline;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg, Reason, State};
+use payout::transaction::{Fact, Leg, Reason};
 use tokio::sync::mpsc;
 use vendors::ReadError;
 use vendors::paypal::PayPal;
@@ -17,13 +18,16 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::{Answer, Looked};
 use super::aside::{self, Halves, Was};
+use super::bank_payouts::Ours;
 use super::calls::Calls;
-use super::next_look::{more_rarely, next_at, unseen_next};
+use super::next_look::{asks_for_transfer, more_rarely, next_at, unseen_next};
+use super::skew::Skew;
+use super::swept::{Left, Lying};
 use super::{Done, Work, bank_payouts, credit, named, relook, swept};
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
-use crate::store::transactions::{self, Asked, Attempt, Transaction};
+use crate::store::transactions::{self, Asked, Attempt, Transaction, Unshown};
 use crate::store::{Tx, events, put_back};
 use crate::transact;
 
@@ -54,6 +58,10 @@ struct Said {
     answer: Answer,
     /// The transfer was told of, and what has left the payee's balance was not shown.
     hidden: bool,
+    /// The transfer came back, and that is not believed yet.
+    unbelieved: bool,
+    /// It came back, and what has left the payee's balance was not asked: as the payment stood, it would have freed nothing.
+    unlooked: bool,
 }
 
 /// An object that the vendor is asked about.
@@ -62,10 +70,27 @@ struct Question {
     transaction: Transaction,
     attempt: Attempt,
     object: String,
-    /// Of a transfer whose money may have gone to the payee's bank without us: the bank payouts that were tried.
-    payouts: Option<Vec<Attempt>>,
+    /// Of a transfer whose money may have gone to the payee's bank without us.
+    parked: Option<Arc<Parked>>,
+}
+
+/// What is known of a payment whose transfer may have gone to the payee's bank without us.
+struct Parked {
+    /// The bank payouts that were tried.
+    payouts: Vec<Attempt>,
+    /// Those to the same account that are known to be other payments'.
+    beside: HashSet<String>,
+    /// What a look for ours has shown, where there was one to be looked for.
+    ours: Option<Ours>,
     /// Its money should lie in the payee's balance.
     lies: bool,
+}
+
+/// What was read of payments beside their attempts before they are asked about.
+#[derive(Default)]
+struct Read {
+    ours: HashMap<TransactionId, Ours>,
+    beside: HashMap<TransactionId, HashSet<String>>,
 }
 
 /// Where answers are told as they come, all about one payment together. Nobody listens any more only when recording has
@@ -74,8 +99,6 @@ type Tell = mpsc::UnboundedSender<Vec<Said>>;
 
 /// The items to be asked about, by PayPal's id of their batch.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// One pass for one vendor: looks at what events have named, and asks about the payments that are due.
 ///
@@ -132,6 +155,14 @@ pub(super) async fn look(work: &Work, id: TransactionId) -> Result<Looked> {
     Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
 }
 
+/// The same before something is sent that nobody presses for.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<Looked> {
+    Ok(asked(work, &[id], work.app.clock.now(), "poll").await?.1)
+}
+
 async fn asked(
     work: &Work,
     ids: &[TransactionId],
@@ -152,18 +183,21 @@ async fn asked(
     let unlooked = put_back::to_look_for(&mut db, ids).await?;
     drop(db);
     let (found, mut waits) = relook::first(work, found, &unlooked).await?;
-    let (found, more) = bank_payouts::first(work, found, &attempts).await?;
-    waits.extend(more);
+    let first = bank_payouts::first(work, found, &attempts).await?;
+    waits.extend(first.waits);
+    let looked_for: Vec<TransactionId> = first.ours.keys().copied().collect();
+    let beside = transactions::payouts_beside(&mut work.app.store.read().await?, &looked_for).await?;
+    let mut read = Read { ours: first.ours, beside };
     let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
     attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
     named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
     let (mut stripe, mut paypal, mut silent) = (Vec::new(), ByBatch::new(), Vec::new());
-    for transaction in found {
+    for transaction in first.may {
         let of = of_each.remove(&transaction.id).unwrap_or_default();
         let named = named_of.remove(&transaction.id).unwrap_or_default();
         match transaction.terms.vendor {
             Vendor::Stripe => {
-                let questions = at_stripe(&transaction, &of, &named, source, now);
+                let questions = at_stripe(&transaction, (&of, &mut read), &named, source, now);
                 if questions.is_empty() {
                     silent.push(nothing_to_ask(transaction.id));
                 } else {
@@ -220,6 +254,8 @@ fn not_looked_through(transaction: TransactionId) -> Said {
         what: "the vendor was not asked: what may have been paid of it and is not known here is looked for first".to_owned(),
         answer: Answer::Silent,
         hidden: false,
+        unbelieved: false,
+        unlooked: false,
     }
 }
 
@@ -230,13 +266,15 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
         what: "the vendor has nothing yet that it could be asked about".to_owned(),
         answer: Answer::NotAsked,
         hidden: false,
+        unbelieved: false,
+        unlooked: false,
     }
 }
 
 /// What Stripe is asked about: the newest bank payout, any older one that holds money or that an event names, and the transfer.
 fn at_stripe(
     of: &Transaction,
-    attempts: &[&Attempt],
+    (attempts, read): (&[&Attempt], &mut Read),
     named: &[&str],
     source: &str,
     now: i64,
@@ -257,46 +295,19 @@ fn at_stripe(
         event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
     });
     let (lies, frees) = (swept::lies_there(of, attempts), relook::frees_when_reversed(of));
+    let parked = (lies || frees).then(|| {
+        let payouts =
+            attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect();
+        let beside = read.beside.remove(&of.id).unwrap_or_default();
+        Arc::new(Parked { payouts, beside, ours: read.ours.remove(&of.id), lies })
+    });
     let question = |(attempt, object): (&Attempt, String)| Question {
         transaction: of.clone(),
         attempt: attempt.clone(),
         object,
-        payouts: (attempt.leg == Leg::Transfer && (lies || frees)).then(|| {
-            attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect()
-        }),
-        lies,
+        parked: parked.clone().filter(|_| attempt.leg == Leg::Transfer),
     };
     payouts.chain(transfers).map(question).collect()
-}
-
-/// Somebody can reverse a transfer at Stripe at any time. Where money lies in the payee's balance it is asked about each
-/// time; of a success once a day.
-fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
-    match of.state {
-        State::Transferred
-        | State::PayoutReview
-        | State::PayoutFailed
-        | State::PayoutCanceled
-        | State::Recalling
-        | State::WrittenOff => true,
-        State::Success => of.asked.as_ref().is_none_or(|(at, _)| at / DAY_US != now / DAY_US),
-        State::Queued
-        | State::Sending
-        | State::Unknown
-        | State::Review
-        | State::Processing
-        | State::OnHold
-        | State::Unclaimed
-        | State::PayoutSending
-        | State::PayoutUnknown
-        | State::InTransit
-        | State::Failed
-        | State::Recalled
-        | State::Returned
-        | State::Blocked
-        | State::Refunded
-        | State::Reversed => false,
-    }
 }
 
 /// What PayPal is asked about, by the batch that carries it: the newest item, and any older one that holds money, as after a
@@ -342,13 +353,16 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
     let (ask, elsewhere): (Vec<_>, Vec<_>) = ask.into_iter().partition(|of: &Vec<Question>| {
         of.iter().all(|one| stripe.may_have(one.transaction.vendor_account.as_deref()))
     });
+    let skew = work.clients.skew();
     let asks = futures::stream::iter(ask).map(|of_one| {
         let client = stripe.client.clone();
         async move {
             let mut said = Vec::new();
             for question in &of_one {
                 said.push(
-                    match work.ask(Vendor::Stripe, at(&client, question, source, work.app.clock.now())).await
+                    match work
+                        .ask(Vendor::Stripe, at(&client, question, source, (work.app.clock.now(), skew)))
+                        .await
                     {
                         Ok(told) => told,
                         Err(error) => failed_to_ask(work, Vendor::Stripe, question, &error).await?,
@@ -372,32 +386,43 @@ async fn at(
     client: &Stripe,
     question: &Question,
     source: &'static str,
-    now: i64,
+    (now, skew): (i64, &Skew),
 ) -> std::result::Result<Said, ReadError> {
-    let Question { transaction: of, attempt, object, payouts, lies } = question;
+    let Question { transaction: of, attempt, object, parked } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, facts) = transfer_facts(&transfer);
         let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
         let mut heard: Vec<Heard> = heard.collect();
-        // Before it came back, Stripe's own schedule may have paid it out: then the payee has it.
+        // Before it came back, it may have been paid out: by Stripe's own schedule, or by us. Then the payee has it.
         let came_back = swept::came_back(&heard);
-        let looks = payouts.as_ref().filter(|_| same && (came_back || (*lies && heard.is_empty())));
-        let Some((payment, payouts)) = transfer.destination_payment.zip(looks) else {
-            return Ok(believed(question, &status, same, Some(heard), now));
+        let looks = parked.as_ref().filter(|one| same && (came_back || (one.lies && heard.is_empty())));
+        let Some(parked) = looks else {
+            let said = believed(question, &status, same, Some(heard), now);
+            return Ok(Said { unlooked: came_back && parked.is_none(), ..said });
         };
-        let own = swept::named_as(client, (object, came_back), payment).await?;
-        let (what, swept) = swept::since_parked(client, (of, attempt, payouts), own, source).await?;
-        // It has words without a fact only for what it was not shown.
-        let hidden = swept.is_none() && !what.is_empty();
-        if hidden && came_back && !for_long(question, now) {
-            let told = format!("Stripe says {status}{what}, so nothing was recorded yet");
-            return Ok(Said { answer: Answer::Unusable, hidden, ..unreachable(question, &told) });
+        let Parked { payouts, beside, ours, .. } = &**parked;
+        let (ours, made_s) = (ours.as_ref(), transfer.created);
+        let lying = Lying { of, transfer: attempt, payouts, beside, ours, came_back, made_s };
+        let left = match transfer.destination_payment {
+            Some(payment) => {
+                let own = swept::named_as(client, (object, came_back), payment).await?;
+                lying.left(client, own, source).await?
+            }
+            None => Left::not_told(),
+        };
+        let told = format!("{status}{}", left.what);
+        // By a clock that is ahead, two days would be over too soon.
+        let by_theirs = now.saturating_sub(skew.ahead(Vendor::Stripe.as_str(), now));
+        if left.hidden && came_back && !hidden_for_long(of, by_theirs) {
+            let told = format!("Stripe says {told}, so nothing was recorded yet");
+            let said = unreachable(question, &told);
+            return Ok(Said { answer: Answer::Unusable, hidden: true, unbelieved: true, ..said });
         }
-        heard.splice(0..0, swept);
-        let said = believed(question, &format!("{status}{what}"), same, Some(heard), now);
-        return Ok(Said { hidden, ..said });
+        heard.splice(0..0, left.swept);
+        let said = believed(question, &told, same, Some(heard), now);
+        return Ok(Said { hidden: left.hidden, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -433,8 +458,7 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
     let why = match heard {
         Some(heard) if same => {
             let what = format!("{vendor} says {status}");
-            let of = of.transaction.id;
-            return Said { transaction: of, heard, what, answer: Answer::Told, hidden: false };
+            return Said { heard, answer: Answer::Told, ..unreachable(of, &what) };
         }
         Some(_) => "but of another amount, currency or destination than ours",
         None => "which is no word that Bursar knows",
@@ -444,7 +468,15 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
 
 fn unreachable(of: &Question, why: &str) -> Said {
     let (heard, what) = (Vec::new(), why.to_owned());
-    Said { transaction: of.transaction.id, heard, what, answer: Answer::Silent, hidden: false }
+    Said {
+        transaction: of.transaction.id,
+        heard,
+        what,
+        answer: Answer::Silent,
+        hidden: false,
+        unbelieved: false,
+        unlooked: false,
+    }
 }
 
 /// The vendor has no such object, or none for us. That is an answer: it is asked more and more rarely, and what does not
@@ -476,6 +508,13 @@ fn for_long(of: &Question, now: i64) -> bool {
     of.transaction.unseen_since.is_some_and(|since| since + deadline::UNSEEN_US <= now)
 }
 
+/// That a transfer came back frees its rewards, so it waits until Stripe shows what has left the payee's balance, for two days
+/// from when it was first heard. This is the one place where that is believed: whoever hears of it elsewhere, by an event, by
+/// our own reversal, or by a balance that is short of the money, has the transfer asked about.
+fn hidden_for_long(of: &Transaction, now: i64) -> bool {
+    of.reversal_seen_at.is_some_and(|since| since + deadline::UNSEEN_US <= now)
+}
+
 /// A question without an answer changes nothing; it is asked again soon.
 async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadError) -> Result<Said> {
     match error {
@@ -497,13 +536,8 @@ async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell)
         return Ok(());
     }
     let ask = ask.into_iter().map(|(object, due)| {
-        let question = |(transaction, attempt)| Question {
-            transaction,
-            attempt,
-            object: object.clone(),
-            payouts: None,
-            lies: false,
-        };
+        let question =
+            |(transaction, attempt)| Question { transaction, attempt, object: object.clone(), parked: None };
         due.into_iter().map(question).collect::<Vec<_>>()
     });
     let Some(paypal) = work.clients.paypal().await? else {
@@ -634,7 +668,16 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         // Held from here on, so that a hand refresh asked for meanwhile is not written over with a later time.
         let held = record::hold(tx, ids.iter().copied()).await?;
         let linked = events::linked(tx, ids, i64::MAX).await?;
-        let mut heard: Vec<Heard> = said.iter().flat_map(|one| one.heard.iter().cloned()).collect();
+        // Where somebody has settled a payment meanwhile, so that it would free its rewards now, it is asked about anew.
+        let anew: BTreeSet<TransactionId> = said
+            .iter()
+            .filter(|one| {
+                one.unlooked && held.payment(one.transaction).is_some_and(relook::frees_when_reversed)
+            })
+            .map(|one| one.transaction)
+            .collect();
+        let of_now = said.iter().filter(|one| !anew.contains(&one.transaction));
+        let mut heard: Vec<Heard> = of_now.flat_map(|one| one.heard.iter().cloned()).collect();
         let mut answers: HashMap<TransactionId, Answer> = HashMap::new();
         for one in &said {
             let worst = answers.entry(one.transaction).or_insert(one.answer);
@@ -644,7 +687,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         for event in &linked {
             let answer = answers.get(&event.transaction).copied().unwrap_or(Answer::Silent);
             let answered = answer < Answer::Unseen || (answer == Answer::Unseen && !held.keeps(event, now));
-            if event.linked_at <= asked_at && answered {
+            if event.linked_at <= asked_at && answered && !anew.contains(&event.transaction) {
                 settled.push((event, answer));
             } else {
                 // A clock that was ahead has linked it: no question is later than that for as long as it was.
@@ -653,6 +696,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
                 *next = (*next).min(now + wait);
             }
         }
+        later.extend(anew.iter().map(|id| (*id, now)));
         if !settled.is_empty() {
             let events: Vec<&events::Linked> = settled.iter().map(|(event, _)| *event).collect();
             credit::name_events(&mut heard, &events, held.attempts());
@@ -699,28 +743,44 @@ async fn note(
     for transaction in standing.values() {
         let Some(said) = what.get(&transaction.id) else { continue };
         let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
-        let unseen_since = match answer {
+        let unbelieved = said.iter().any(|one| one.unbelieved);
+        let since = match answer {
             Answer::NotAsked | Answer::Told => None,
             Answer::Unseen | Answer::Unusable => Some(transaction.unseen_since.unwrap_or(now)),
             Answer::Silent => transaction.unseen_since,
         };
+        let seen_before = transaction.reversal_seen_at;
+        let reversal_seen_at = match answer {
+            Answer::NotAsked | Answer::Told => None,
+            Answer::Unseen | Answer::Unusable if unbelieved => Some(seen_before.unwrap_or(now)),
+            Answer::Unseen | Answer::Unusable | Answer::Silent => seen_before,
+        };
         let (poll, longest) = (work.app.config.poll_us(), work.app.config.longest_wait_us());
         let again = later.get(&transaction.id).copied();
+        let hinted = hint_is_kept(transaction, since, now);
         let next_at = match (again, answer) {
             (_, Answer::Silent) => Some(now + longest),
-            (Some(_), Answer::Unseen | Answer::Unusable) => {
-                Some(now + more_rarely(unseen_since.unwrap_or(now), now, longest))
+            (_, Answer::Unseen | Answer::Unusable) if again.is_some() || unbelieved || hinted => {
+                Some(now + more_rarely(reversal_seen_at.or(since).unwrap_or(now), now, longest))
             }
             (Some(at), _) => Some(at),
             (None, Answer::Unseen | Answer::Unusable) => {
-                unseen_next(transaction, unseen_since.unwrap_or(now), now, longest)
+                unseen_next(transaction, since.unwrap_or(now), now, longest)
             }
             (None, Answer::NotAsked | Answer::Told) => next_at(transaction, now, poll),
         };
         let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
-        let still_hinted = again.is_some() || answer == Answer::Silent;
-        let what = words.join("; ");
-        asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unseen_since });
+        let unanswered = matches!(answer, Answer::Unseen | Answer::Unusable) && hinted;
+        let still_hinted = again.is_some() || answer == Answer::Silent || unanswered;
+        let (what, unshown) = (words.join("; "), Unshown { since, reversal_seen_at });
+        asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unshown });
     }
     Ok(transactions::note_asked(tx, &asked, now).await?)
+}
+
+/// Whether what an event has asked for is asked until the vendor has shown something: of a payment that is settled here, no
+/// person looks for it as for others. One event can be about several payments, so it is not linked to each of them.
+fn hint_is_kept(of: &Transaction, unseen_since: Option<i64>, now: i64) -> bool {
+    let fresh = unseen_since.is_none_or(|since| now.saturating_sub(since) < deadline::SETTLED_WATCHED_US);
+    of.hinted_at.is_some() && of.state.settled() && fresh
 }

@@ -73,6 +73,23 @@ pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> R
     })
 }
 
+/// Whether a payout of Stripe's own schedule that an attempt stands for is out. It was never a request of ours.
+pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
+    let (of, account) = (&case.transaction, ConnectedAccount::parse(case.transaction.destination.address()));
+    let (Some(object), Some(account), Leg::Payout) = (&attempt.vendor_id, account, attempt.leg) else {
+        return Ok(Ok(Has::Nothing));
+    };
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
+    if !stripe.may_have(of.vendor_account.as_deref()) {
+        return Ok(Err(of_another_account()));
+    }
+    Ok(stripe.client.payout(&account, object).await.map(|one| match bank::fact(&one) {
+        Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)) => Has::Nothing,
+        Some(_) => Has::It(object.clone()),
+        None => Has::NotSaid,
+    }))
+}
+
 /// Whether an object is another one than the books hold of an attempt. Of one that has ended they hold none.
 pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
     attempt.state.ended()

@@ -1,10 +1,10 @@
 //! Transferred money that a connected balance does not hold, or holds no more. Every connected account is put on the manual
 //! schedule when it is connected; where somebody has put it back, Stripe pays out whatever the account holds, and our money
 //! with it. Such a payout settles the leg that would have paid the same money, and is matched by the balance transactions it
-//! took; also where the money lay parked after the payee's bank had refused it, and wherever the payee is paid since. Or
-//! somebody has reversed the transfer. Or the money is gone: then a person is told, after a while.
+//! took; also where the money lay parked after the payee's bank had refused it, or was being fetched back, and wherever the
+//! payee is paid since. Or somebody has reversed the transfer. Or the money is gone: then a person is told, after a while.
 //!
-//! What is deliberately not here: guessing by amount or date.
+//! What is deliberately not here: guessing by amount or date, and believing that a transfer came back (`settle`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +18,9 @@ use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::Looked;
+use super::bank_payouts::Ours;
 use super::dispatch::Ready;
-use super::{Work, bank_payouts, beside, settle};
+use super::{Work, beside, settle};
 use crate::ops::record::Heard;
 use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -42,6 +43,8 @@ pub(super) enum Why {
     Promised,
     /// Stripe shows it as available and refuses each payout of it.
     Refused,
+    /// As much is available. It may be another payment's: this one's has lain there since long ago, or since yesterday.
+    Late,
     /// Stripe does not show the balance to us: its words.
     Hidden(String),
     /// What Stripe says of the balance cannot be read.
@@ -59,7 +62,7 @@ impl Why {
     fn patience_us(&self) -> i64 {
         match self {
             Self::Short | Self::Refused => deadline::MISSING_US,
-            Self::Unavailable | Self::Unreadable(_) => deadline::UNAVAILABLE_US,
+            Self::Unavailable | Self::Late | Self::Unreadable(_) => deadline::UNAVAILABLE_US,
             Self::Promised => i64::MAX,
             Self::Hidden(_) => deadline::UNSEEN_US,
         }
@@ -78,69 +81,109 @@ impl Why {
                 Code::MoneyMissing.as_str(),
                 "The balance holds money, but what was transferred for this payment has not become available.",
             ),
+            Self::Late => Reason::new(
+                "not_shown_by_vendor",
+                "Stripe does not tell everything that its own payouts took from the payee's balance.",
+            ),
             Self::Hidden(words) => Reason::new("not_shown_by_vendor", words.as_str()),
             Self::Unreadable(words) => Reason::new("vendor_not_understood", words.as_str()),
         }
     }
 }
 
+/// What was found out about payouts whose money is not there, or may be another payment's.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// What became of their money.
+    pub(super) settled: Vec<(Attempt, Heard)>,
+    /// Those that wait.
+    pub(super) still: Vec<Ready>,
+    /// Those whose money nothing has taken: they can be paid out.
+    pub(super) clear: Vec<Ready>,
+    /// Of these Stripe does not show the balance.
+    pub(super) unseen: Vec<TransactionId>,
+    /// Of these it shows it again.
+    pub(super) shown: Vec<TransactionId>,
+    /// The transfers of these came back. Whether that may be believed is found out by asking about them.
+    pub(super) came_back: Vec<TransactionId>,
+}
+
 /// Finds out what became of the money of these payouts, all of one account: which Stripe has paid out by itself, which was
-/// taken back, and which is missing for so long that a person must look. Answers those as facts, and the rest.
+/// taken back, and which is missing for so long that a person must look.
 ///
 /// # Errors
 /// When the database does not answer. A vendor that does not answer settles nothing.
-pub(super) async fn look(
-    work: &Work,
-    stripe: &Stripe,
-    gone: Vec<Gone>,
-    now: i64,
-) -> Result<(Vec<(Attempt, Heard)>, Vec<Ready>)> {
+pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64) -> Result<Outcome> {
     let account =
         gone.first().and_then(|one| ConnectedAccount::parse(one.ready.transaction.destination.address()));
     let account = account.filter(|_| !payout::planted::on("swept_unseen"));
+    let (mut outcome, waits) = (Outcome::default(), |gone: Vec<Gone>| gone.into_iter().map(|one| one.ready));
     let Some(account) = account else {
-        return Ok((Vec::new(), gone.into_iter().map(|one| one.ready).collect()));
+        return Ok(Outcome { still: waits(gone).collect(), ..outcome });
     };
     let ids: Vec<TransactionId> = gone.iter().map(|one| one.ready.transaction.id).collect();
-    let attempts = transactions::attempts(&mut work.app.store.read().await?, &ids).await?;
-    let mut taken = match work.ask(Vendor::Stripe, taken(stripe, &account, &gone, &attempts)).await {
+    let mut db = work.app.store.read().await?;
+    let attempts = transactions::attempts(&mut db, &ids).await?;
+    let beside = transactions::payouts_beside(&mut db, &ids).await?;
+    drop(db);
+    let taken = taken(stripe, &account, &gone, (&attempts, beside));
+    let mut taken = match work.ask(Vendor::Stripe, taken).await {
         Ok(taken) => taken,
         // An answer, and none that could be used: it must not keep from a person what has waited for long.
         Err(ReadError::Unreadable(why)) => {
             tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
-            HashMap::new()
+            Taken { untold: true, ..Taken::default() }
         }
         Err(error) => {
             tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be looked through");
-            return Ok((Vec::new(), gone.into_iter().map(|one| one.ready).collect()));
+            return Ok(Outcome { still: waits(gone).collect(), ..outcome });
         }
     };
-    let (mut settled, mut still) = (Vec::new(), Vec::new());
-    for one in gone {
-        let Gone { ready, why } = one;
-        let age = ready.waited_us(now);
-        let taken = taken.remove(&ready.transaction.id);
-        // It may have gone to the bank before it came back, which is not shown, or not yet.
-        if let Some(heard) = taken.as_ref().filter(|heard| came_back(heard) && age < deadline::UNSEEN_US)
-            && (matches!(why, Why::Hidden(_) | Why::Unreadable(_))
-                || bank_payouts::look_again(work, ready.transaction.id).await? == Looked::NotAnswered)
-        {
-            tracing::warn!(payment = %ready.transaction.id, facts = heard.len(), "its transfer came back; what took its money before is looked for first");
-            still.push(ready);
-            continue;
-        }
-        match taken {
-            Some(heard) => settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard))),
-            None if age >= why.patience_us() => {
+    for Gone { ready, why } in gone {
+        let id = ready.transaction.id;
+        let hidden = matches!(why, Why::Hidden(_));
+        let seen = if hidden { &mut outcome.unseen } else { &mut outcome.shown };
+        seen.extend((hidden || ready.transaction.unseen_since.is_some()).then_some(id));
+        match taken.facts.remove(&id) {
+            Some(heard) if came_back(&heard) => {
+                tracing::warn!(payment = %id, "its transfer came back; what took its money before is looked for first");
+                outcome.came_back.push(id);
+                outcome.still.push(ready);
+            }
+            Some(heard) => {
+                outcome.settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard)));
+            }
+            None if matches!(why, Why::Late) && !taken.untold => outcome.clear.push(ready),
+            None if ready.out_of_sight_us(&why, now) >= why.patience_us() => {
                 let reason = why.reason();
                 let detail = reason.message.clone();
                 let heard = heard(&ready.attempt, Fact::OutOfSight(Leg::Payout, reason), detail);
-                settled.push((ready.attempt, heard));
+                outcome.settled.push((ready.attempt, heard));
             }
-            None => still.push(ready),
+            None => outcome.still.push(ready),
         }
     }
-    Ok((settled, still))
+    Ok(outcome)
+}
+
+impl Ready {
+    /// For how long its money has not been there, or has not been shown to us.
+    fn out_of_sight_us(&self, why: &Why, now: i64) -> i64 {
+        match why {
+            Why::Hidden(_) => self.transaction.unseen_since.map_or(0, |since| now.saturating_sub(since)),
+            Why::Short | Why::Unavailable | Why::Promised | Why::Refused | Why::Late | Why::Unreadable(_) => {
+                self.waited_us(now)
+            }
+        }
+    }
+}
+
+/// What became of payments' money.
+#[derive(Default)]
+struct Taken {
+    facts: HashMap<TransactionId, Vec<Heard>>,
+    /// Stripe does not tell everything yet that its payouts took.
+    untold: bool,
 }
 
 /// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer, whole or in
@@ -149,9 +192,9 @@ async fn taken(
     stripe: &Stripe,
     account: &ConnectedAccount,
     gone: &[Gone],
-    attempts: &[Attempt],
-) -> std::result::Result<HashMap<TransactionId, Vec<Heard>>, ReadError> {
-    let (mut found, mut traces) = (HashMap::new(), Vec::new());
+    (attempts, mut beside): (&[Attempt], HashMap<TransactionId, HashSet<String>>),
+) -> std::result::Result<Taken, ReadError> {
+    let (mut taken, mut traces) = (Taken::default(), Vec::new());
     for one in gone {
         let of = &one.ready.transaction;
         let own: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.transaction == of.id).collect();
@@ -161,34 +204,30 @@ async fn taken(
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
         let (told, facts) = settle::transfer_facts(&transfer);
-        let back = facts.contains(&Fact::TransferReversed);
         if !facts.is_empty() {
             let detail = format!("Stripe says {told}");
-            found.insert(of.id, facts.into_iter().map(|fact| heard(attempt, fact, detail.clone())).collect());
-        }
-        // It may have been paid out before it was taken back: then the payee has it.
-        if let Some(payment) = transfer.destination_payment.filter(|_| back || !found.contains_key(&of.id)) {
-            traces.push(Trace::of(of, &own, named_as(stripe, (object, back), payment).await?));
+            let facts = facts.into_iter().map(|fact| heard(attempt, fact, detail.clone()));
+            taken.facts.insert(of.id, facts.collect());
+        } else if let Some(payment) = transfer.destination_payment {
+            let others = beside.remove(&of.id).unwrap_or_default();
+            traces.push(Trace::of(of, &own, vec![payment]).beside(others).made(transfer.created));
         }
     }
     let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
     if traces.is_empty() || !shown {
-        return Ok(found);
+        return Ok(taken);
     }
     let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
     let by_schedule = by_schedule(stripe, account, since, traces).await?;
+    taken.untold = by_schedule.in_progress;
     for one in gone {
-        let id = one.ready.transaction.id;
-        if let Some((payout, fact)) = by_schedule.found.get(&id) {
+        if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
             let told = Heard { vendor_id: Some(payout.clone()), ..told };
-            found.entry(id).or_default().insert(0, told);
-        } else if by_schedule.in_progress && found.get(&id).is_some_and(|heard| came_back(heard)) {
-            // What took it before may not be told yet.
-            found.remove(&id);
+            taken.facts.insert(one.ready.transaction.id, vec![told]);
         }
     }
-    Ok(found)
+    Ok(taken)
 }
 
 /// By what the entries of a payee's balance name a transfer: the payment that it is there, and what took it back.
@@ -212,6 +251,9 @@ pub(super) fn words(payout: &str) -> String {
     format!("Stripe paid it out by its own schedule, with {payout}")
 }
 
+/// Stripe writes down when things were made to the second, and one thing after another.
+const A_MINUTE_S: i64 = 60;
+
 /// By what the entries of a payee's balance tell a payment's money from any other.
 pub(super) struct Trace {
     of: TransactionId,
@@ -224,6 +266,8 @@ pub(super) struct Trace {
     unknown_units: Option<i64>,
     /// Bank payouts that are known to be other payments'.
     others: HashSet<String>,
+    /// When its transfer was made, in seconds by Stripe's clock: what was paid out before cannot have taken it.
+    made_s: i64,
 }
 
 /// Whether a payout took a payment's money.
@@ -251,7 +295,12 @@ impl Trace {
         }
         let units = transaction.terms.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
         let unknown_units = unknown.then_some(units);
-        Self { of: transaction.id, own, shared, unknown_units, others: HashSet::new() }
+        Self { of: transaction.id, own, shared, unknown_units, others: HashSet::new(), made_s: 0 }
+    }
+
+    /// The same of a transfer that was made then, in seconds by Stripe's clock.
+    pub(super) fn made(self, made_s: i64) -> Self {
+        Self { made_s, ..self }
     }
 
     /// The same, knowing bank payouts to the same account that are other payments'.
@@ -288,6 +337,8 @@ impl Trace {
 pub(super) struct BySchedule {
     /// The payout that has a payment's money, and how it stands.
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
+    /// The payout that has it, unless a payout of ours has that is not known here. The payee has it either way.
+    pub(super) perhaps: HashMap<TransactionId, (String, Fact)>,
     /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
     /// out, or it took as much as a payout of ours that is not known here would have left: what was not found may be in it.
     pub(super) in_progress: bool,
@@ -312,7 +363,9 @@ pub(super) async fn by_schedule(
     }
     let mut automatic: Vec<bank::Payout> = all.into_iter().filter(|payout| payout.automatic).collect();
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
-    let (mut found, mut in_progress) = (HashMap::new(), false);
+    let (mut found, mut perhaps, mut in_progress) = (HashMap::new(), HashMap::new(), false);
+    let first_made_s = traces.iter().map(|trace| trace.made_s).min().unwrap_or_default();
+    let later = |payout: &bank::Payout| payout.created + A_MINUTE_S >= first_made_s;
     for payout in automatic {
         let fact = bank::fact(&payout);
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
@@ -321,13 +374,16 @@ pub(super) async fn by_schedule(
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
         let Some(fact) = fact else {
             // Whether it went out is not known, so what it took may be with the payee.
-            in_progress |= payout.reconciliation_status == bank::IN_PROGRESS
+            in_progress |= (payout.reconciliation_status == bank::IN_PROGRESS && later(&payout))
                 || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
             continue;
         };
         let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
-        in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS;
-        in_progress |= out && traces.iter().any(|trace| trace.lies_in(&entries) == Lies::Perhaps);
+        in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS && later(&payout);
+        for trace in traces.iter().filter(|trace| out && trace.lies_in(&entries) == Lies::Perhaps) {
+            perhaps.insert(trace.of, (payout.id.clone(), fact.clone()));
+            in_progress = true;
+        }
         for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries) == Lies::Here) {
             if out {
                 found.insert(trace.of, (payout.id.clone(), fact.clone()));
@@ -344,16 +400,17 @@ pub(super) async fn by_schedule(
             tracing::warn!(%account, %error, "an account could not be put on the manual schedule");
         }
     }
-    Ok(BySchedule { found, in_progress })
+    Ok(BySchedule { found, perhaps, in_progress })
 }
 
-/// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, given up, or
-/// missing before a payout of ours was ever sent. What two people have settled as paid otherwise is theirs.
+/// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, being fetched
+/// back, given up, or waiting there, or missing, before a payout of ours was ever sent. What two people have settled as paid
+/// otherwise is theirs.
 pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
     match of.state {
-        State::PayoutFailed | State::PayoutCanceled => true,
+        State::PayoutFailed | State::PayoutCanceled | State::Recalling => true,
         State::WrittenOff => of.otherwise_at.is_none(),
-        State::PayoutReview => missing(attempts).is_some(),
+        State::Transferred | State::PayoutReview => missing(attempts).is_some(),
         State::Queued
         | State::Sending
         | State::Unknown
@@ -361,13 +418,11 @@ pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
         | State::Processing
         | State::OnHold
         | State::Unclaimed
-        | State::Transferred
         | State::PayoutSending
         | State::PayoutUnknown
         | State::InTransit
         | State::Success
         | State::Failed
-        | State::Recalling
         | State::Recalled
         | State::Returned
         | State::Blocked
@@ -384,39 +439,98 @@ fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
     attempts.iter().find(waits).copied().filter(|one| one.submission.is_none())
 }
 
-/// A transfer's money should lie in the payee's balance, or was taken back from there: whether Stripe's own schedule has paid
-/// it out before, wherever the payee is paid now. Answers what is to be noted beside how the transfer stands, and what has
-/// happened.
-pub(super) async fn since_parked(
-    stripe: &Stripe,
-    (of, transfer, payouts): (&Transaction, &Attempt, &[Attempt]),
-    named_as: Vec<String>,
-    source: &'static str,
-) -> std::result::Result<(String, Option<Heard>), ReadError> {
-    let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
-        return Ok((String::new(), None));
-    };
-    let payouts: Vec<&Attempt> = payouts.iter().collect();
-    let trace = Trace::of(of, &payouts, named_as);
-    match by_schedule(stripe, &account, beside::since(of), vec![trace]).await {
-        Ok(BySchedule { found, in_progress }) => {
-            let Some((payout, fact)) = found.get(&of.id) else {
-                let untold = "; what the payouts of the payee's account took is not all told yet";
-                return Ok((if in_progress { untold.to_owned() } else { String::new() }, None));
-            };
-            let told = match missing(&payouts) {
-                Some(waits) => {
-                    Heard { vendor_id: Some(payout.clone()), ..heard(waits, fact.clone(), words(payout)) }
-                }
-                None => heard(transfer, swept(payout, fact), words(payout)),
-            };
-            Ok((format!("; {}", words(payout)), Some(Heard { source, ..told })))
+/// A transfer whose money should lie in the payee's balance, or was taken back from there.
+pub(super) struct Lying<'a> {
+    pub(super) of: &'a Transaction,
+    pub(super) transfer: &'a Attempt,
+    pub(super) payouts: &'a [Attempt],
+    /// The bank payouts to the same account that are known to be other payments'.
+    pub(super) beside: &'a HashSet<String>,
+    /// What a look for bank payouts of ours has shown, where there was one to be looked for.
+    pub(super) ours: Option<&'a Ours>,
+    pub(super) came_back: bool,
+    /// When it was made, in seconds by Stripe's clock.
+    pub(super) made_s: i64,
+}
+
+/// What Stripe shows of what has left the payee's balance.
+pub(super) struct Left {
+    /// What is to be noted beside how the transfer stands.
+    pub(super) what: String,
+    /// The payout of Stripe's own schedule that has taken the money.
+    pub(super) swept: Option<Heard>,
+    /// It does not show all of it, so the money may have gone to the bank all the same.
+    pub(super) hidden: bool,
+}
+
+impl Left {
+    /// It does not say what the transfer is in the payee's balance.
+    pub(super) fn not_told() -> Self {
+        let what = "; what became of it in the payee's balance is not told".to_owned();
+        Self { what, swept: None, hidden: true }
+    }
+}
+
+impl Lying<'_> {
+    fn trace(&self, named_as: Vec<String>) -> Trace {
+        let payouts: Vec<&Attempt> = self.payouts.iter().collect();
+        let out = self.ours.map_or(&[][..], |ours| &ours.out);
+        let named_as = named_as.into_iter().chain(out.iter().cloned()).collect();
+        let trace = Trace::of(self.of, &payouts, named_as).beside(self.beside.clone()).made(self.made_s);
+        let through = self.ours.is_some_and(|ours| ours.looked == Looked::Through && ours.out.is_empty());
+        if through { trace.looked_through() } else { trace }
+    }
+
+    /// Whether Stripe's own schedule has paid the money out before, wherever the payee is paid now, and whether all is shown
+    /// that may have.
+    pub(super) async fn left(
+        &self,
+        stripe: &Stripe,
+        named_as: Vec<String>,
+        source: &'static str,
+    ) -> std::result::Result<Left, ReadError> {
+        let hidden = |what: String| Left { what, swept: None, hidden: true };
+        let Some(account) = ConnectedAccount::parse(self.of.destination.address()) else {
+            return Ok(Left { hidden: false, ..hidden(String::new()) });
+        };
+        let trace = self.trace(named_as);
+        match by_schedule(stripe, &account, beside::since(self.of), vec![trace]).await {
+            Ok(mut by_schedule) => {
+                // Whichever of the two has taken what came back: the payee was paid, and other money was taken back.
+                let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
+                let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
+                    return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
+                        (true, _) => hidden(
+                            "; what the payouts of the payee's account took is not all told yet".to_owned(),
+                        ),
+                        (false, Some(Looked::NotShown | Looked::NotAnswered)) => hidden(
+                            "; not every payout of the payee's account is told in a way that is known"
+                                .to_owned(),
+                        ),
+                        (false, Some(Looked::Through) | None) => {
+                            Left { hidden: false, ..hidden(String::new()) }
+                        }
+                    });
+                };
+                let payouts: Vec<&Attempt> = self.payouts.iter().collect();
+                let told = match missing(&payouts) {
+                    Some(waits) => {
+                        Heard { vendor_id: Some(payout.clone()), ..heard(waits, fact, words(&payout)) }
+                    }
+                    None => heard(self.transfer, swept(&payout, &fact), words(&payout)),
+                };
+                let what = format!("; {}", words(&payout));
+                Ok(Left { what, swept: Some(Heard { source, ..told }), hidden: false })
+            }
+            // The transfer was shown: that is an answer.
+            Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
+                Ok(hidden(format!("; the payouts of the payee's account are not shown to us ({error})")))
+            }
+            Err(error @ ReadError::Unreadable(_)) if self.came_back => {
+                Ok(hidden(format!("; the payouts of the payee's account cannot be read ({error})")))
+            }
+            Err(error) => Err(error),
         }
-        // The transfer was shown, and it stands: that is an answer.
-        Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
-            Ok((format!("; the payouts of the payee's account are not shown to us ({error})"), None))
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -461,6 +575,7 @@ mod tests {
             shared: Vec::new(),
             unknown_units: None,
             others: HashSet::new(),
+            made_s: 0,
         };
         let took = [entry("py_1", 7_500), entry("py_2", 5_000)];
         assert_eq!(trace.lies_in(&took), Lies::Here);

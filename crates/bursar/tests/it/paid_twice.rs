@@ -304,9 +304,8 @@ expect    bo     pending_processing needs_review reason not_shown_by_vendor
 settle    bo     not-made
 settle    bo     not-made by other
 reverse   bo
-live      2 hours
+live      50 hours
 expect    R1     approved
-live      48 hours
 give-access bo
 live      1 minute
 batch     B2     R1
@@ -314,9 +313,9 @@ pay       B2
 live      30 hours
 webhook   bo@B1  paid
 live      1 minute
+expect    bo@B2  payout_failed reason payment_contradicted
 settle    bo@B1  made
 expect    bo@B1  payout_failed reversed
-expect    bo@B2  payout_failed reason payment_contradicted
 books     payable(bo) 0.00   vendor_balance -75.00
 ";
 

@@ -3,16 +3,18 @@
 //! payout of its own, which can fail like any other. What is deliberately not here: how the vendor's payout is proven to
 //! have taken this money (`work::swept`).
 
-use super::{parked_at_rest, still, to};
+use super::{parked, still, to};
 use crate::ledger::Journal;
 use crate::notice::Notice;
-use crate::transaction::{Leg, State, Step, Terms};
+use crate::transaction::{AttemptState, Leg, State, Step, Terms};
 
-/// Parked money was paid out. Money that two people have given up was not theirs to be paid: a person must look.
+/// Parked money was paid out. While it is being fetched back, what asks for that is over: made all the same, it would take
+/// other money. Money that two people have given up was not theirs to be paid: a person must look.
 pub(super) fn swept(state: State, arrived: bool, terms: &Terms) -> Step {
-    if parked_at_rest(state) {
+    if parked(state) {
         let notice = if arrived { Notice::PaymentPaid } else { Notice::PaymentOnItsWay };
-        paid_out(arrived, terms.unpark()).tell(notice)
+        let step = paid_out(arrived, terms.unpark()).tell(notice);
+        if state == State::Recalling { step.also(Leg::Reversal, AttemptState::Failed) } else { step }
     } else {
         Step { contradiction: state == State::WrittenOff, ..still(state) }
     }
@@ -22,7 +24,7 @@ pub(super) fn swept(state: State, arrived: bool, terms: &Terms) -> Step {
 /// rewards. Where two people have settled that the payee has the money, it says no more than they did.
 #[must_use]
 pub fn swept_beside(state: State, paid_otherwise: bool) -> Step {
-    let lies = parked_at_rest(state) || (state == State::WrittenOff && !paid_otherwise);
+    let lies = parked(state) || (state == State::WrittenOff && !paid_otherwise);
     Step { contradiction: lies, ..still(state) }
 }
 

@@ -106,7 +106,7 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
         ("transferred", _, _) => matches!(from, "payout_failed" | "payout_canceled"),
         // Stripe's own schedule has paid out what lay there.
         ("in_transit" | "success", _, _) if by == "swept" => {
-            matches!(from, "payout_failed" | "payout_canceled")
+            matches!(from, "payout_failed" | "payout_canceled" | "recalling")
         }
         ("success", first, payout) => first.is_some() || payout.is_some(),
         ("payout_failed" | "payout_canceled", _, payout) => {

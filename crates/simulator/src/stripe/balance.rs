@@ -266,13 +266,15 @@ impl Stripe {
                 continue;
             }
             let of_payment = || self.transfers.rows().iter().find_map(|row| row.group_of_payment(source));
+            let reversed = || self.transfers.find(self.reversals.find(source)?.transfer());
+            let of_reversal = || reversed()?.group().map(str::to_owned);
             match self.payouts.find(source) {
                 Some(given_back) => match given_back.transaction() {
                     Some(group) => *sums.entry(group.to_owned()).or_default() += movement.amount,
                     None => shared.extend(self.groups_taken_by(source)),
                 },
                 None => {
-                    if let Some(group) = of_payment() {
+                    if let Some(group) = of_payment().or_else(of_reversal) {
                         *sums.entry(group).or_default() += movement.amount;
                     }
                 }

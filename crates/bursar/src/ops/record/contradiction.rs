@@ -124,6 +124,8 @@ impl Case {
         self.attempts_touched.push(self.attempts[place].id);
         self.transaction.contradicted_at = Some(at);
         self.touched = true;
+        // What one person has said before knew nothing of it.
+        self.overtaken = true;
     }
 }
 

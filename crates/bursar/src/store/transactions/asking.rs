@@ -1,7 +1,7 @@
 //! When a vendor is asked about a payment, by whom, and that it was. What is deliberately not here: what it said, which is
 //! recorded as a fact.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use payout::ids::TransactionId;
 use payout::money::Vendor;
@@ -9,7 +9,6 @@ use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::Transaction;
 use crate::store::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, evidence, word};
 
 /// Leases transactions of a vendor that is to be asked about them, so that two workers do not ask about the same one: first
@@ -60,8 +59,17 @@ pub struct Asked {
     pub next_at: Option<i64>,
     /// What an event or a person asked for has not been answered: it goes before the others again.
     pub still_hinted: bool,
-    /// Since when the vendor shows nothing of it.
-    pub unseen_since: Option<i64>,
+    /// What the vendor does not show of it.
+    pub unshown: Unshown,
+}
+
+/// Since when the vendor does not show something of a payment.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Unshown {
+    /// Anything of it.
+    pub since: Option<i64>,
+    /// What took its money before its transfer was reversed.
+    pub reversal_seen_at: Option<i64>,
 }
 
 /// Notes what the vendor said and gives the leases back.
@@ -78,13 +86,14 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
             one.what.as_str().into(),
             one.next_at.into(),
             hint.into(),
-            one.unseen_since.into(),
+            one.unshown.since.into(),
+            one.unshown.reversal_seen_at.into(),
         ]);
     }
-    let sql = "WITH v (id, what, next_at, hinted_at, unseen_since) AS (VALUES {rows}) \
+    let sql = "WITH v (id, what, next_at, hinted_at, unseen_since, reversal_seen_at) AS (VALUES {rows}) \
                UPDATE payout_transaction SET asked_at = $1, asked_what = v.what, ask_at = v.next_at, \
                hinted_at = CASE WHEN payout_transaction.hinted_at IS NULL THEN NULL ELSE v.hinted_at END, \
-               unseen_since = v.unseen_since, ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
+               unseen_since = v.unseen_since, reversal_seen_at = v.reversal_seen_at, ask_lease_until = 0 FROM v WHERE payout_transaction.id = v.id";
     tx.bulk(sql, &[now.into()], rows).await?;
     Ok(())
 }
@@ -101,8 +110,30 @@ pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()>
     Ok(())
 }
 
-/// The payments whose money lies in one of these connected accounts, or may: parked, given up, or with a bank payout that a
-/// person looks for.
+/// Notes of which of these payments the vendor shows something, and of which it shows nothing: since now, where it did before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_shown(
+    tx: &mut Tx,
+    shown: &[TransactionId],
+    unseen: &[TransactionId],
+    now: i64,
+) -> Result<()> {
+    if !shown.is_empty() {
+        let sql = "UPDATE payout_transaction SET unseen_since = NULL WHERE unseen_since IS NOT NULL AND id IN ({ids})";
+        tx.among(sql, &[], shown.iter().map(ToString::to_string)).await?;
+    }
+    if !unseen.is_empty() {
+        let sql =
+            "UPDATE payout_transaction SET unseen_since = $1 WHERE unseen_since IS NULL AND id IN ({ids})";
+        tx.among(sql, &[now.into()], unseen.iter().map(ToString::to_string)).await?;
+    }
+    Ok(())
+}
+
+/// The payments whose money lies in one of these connected accounts, or may: waiting for its bank payout, parked, being fetched
+/// back, given up, or with a bank payout that a person looks for.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -110,7 +141,14 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
     let mut found = Vec::new();
     for some in accounts.into_iter().collect::<Vec<_>>().chunks(MOST_VALUES - 20) {
         let mut conditions = Where::default();
-        let states = [State::PayoutFailed, State::PayoutCanceled, State::WrittenOff, State::PayoutReview];
+        let states = [
+            State::Transferred,
+            State::PayoutFailed,
+            State::PayoutCanceled,
+            State::Recalling,
+            State::WrittenOff,
+            State::PayoutReview,
+        ];
         conditions.among("state", states.map(|state| Value::from(state.as_str())));
         conditions.among("destination", some.iter().map(|account| Value::from(account.as_str())));
         conditions.and("vendor = ?", [Value::from(Vendor::Stripe.as_str())]);
@@ -123,15 +161,46 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
     Ok(found)
 }
 
-/// The vendor's ids of the bank payouts of the same payee's other payments to the same account.
+/// The vendor's ids of the bank payouts of the same payee's other payments to the same account, for each of these payments that
+/// has such others.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn payouts_beside(db: &mut Db, of: &Transaction) -> Result<HashSet<String>> {
-    let sql = "SELECT a.vendor_id FROM payout_transaction t CROSS JOIN attempt a WHERE t.payee = $1 \
-               AND t.destination = $2 AND t.id <> $3 AND a.transaction_id = t.id AND a.leg = 'payout' \
-               AND a.vendor_id IS NOT NULL";
-    let (payee, account) = (of.terms.payee.to_string(), of.destination.address().to_owned());
-    let query = sqlx::query(sql).bind(payee).bind(account).bind(of.id.to_string());
-    db.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+pub async fn payouts_beside(
+    db: &mut Db,
+    ids: &[TransactionId],
+) -> Result<HashMap<TransactionId, HashSet<String>>> {
+    let mut found: HashMap<TransactionId, HashSet<String>> = HashMap::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("t.id", some.iter().map(|id| Value::from(id.to_string())));
+        conditions
+            .and("other.payee = t.payee AND other.destination = t.destination AND other.id <> t.id", []);
+        conditions.and("a.transaction_id = other.id AND a.leg = 'payout' AND a.vendor_id IS NOT NULL", []);
+        let sql = "SELECT t.id, a.vendor_id FROM payout_transaction t CROSS JOIN payout_transaction other \
+                   CROSS JOIN attempt a {where}";
+        for row in db.all(conditions.query(sql)).await? {
+            let id: String = row.try_get(0)?;
+            found.entry(word(TransactionId::parse(&id), &id)?).or_default().insert(row.try_get(1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of these payments of which a bank payout was found after a restore and was settled by people's word.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn with_settled_payouts(db: &mut Db, ids: &[TransactionId]) -> Result<HashSet<TransactionId>> {
+    let mut found = HashSet::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.and("settled_at IS NOT NULL AND SUBSTR(object_id, 1, 3) = 'po_'", []);
+        conditions.among("our_id", some.iter().map(|id| Value::from(id.to_string())));
+        for row in db.all(conditions.query("SELECT DISTINCT our_id FROM found_payment {where}")).await? {
+            let id: String = row.try_get(0)?;
+            found.insert(word(TransactionId::parse(&id), &id)?);
+        }
+    }
+    Ok(found)
 }

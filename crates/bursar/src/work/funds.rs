@@ -1,0 +1,237 @@
+//! The money of bank payouts: what connected balances hold, how it is given to the payouts that wait for it, and what becomes
+//! of those whose money is not there. What is deliberately not here: which payouts are due and what is committed of them
+//! (`dispatch`), and where money that is not there has gone (`swept`).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::StreamExt as _;
+use payout::eligibility::Code;
+use payout::ids::TransactionId;
+use payout::money::{Currency, Vendor};
+use payout::transaction::{Leg, State};
+use vendors::ReadError;
+use vendors::stripe::{ConnectedAccount, Stripe};
+
+use super::dispatch::{Ready, Sorted};
+use super::pace::About;
+use super::swept::{self, Gone, Why};
+use super::unfunded::Refusals;
+use super::{Work, late};
+use crate::ops::{Result, vendors as connections};
+use crate::store;
+use crate::store::transactions::{self, Transaction};
+
+/// How many connected balances are read at a time.
+const READS_AT_ONCE: usize = 32;
+/// How long a balance may take: a slow one must not hold up what is ready to be sent.
+const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a payout waits for its money between two looks at the balance, by how long it has waited: an hour's wait can
+/// become a day's, and each look is a question.
+fn look_again_us(waited_us: i64, longest_us: i64) -> i64 {
+    match waited_us / 60_000_000 {
+        ..10 => longest_us,
+        10..120 => longest_us.max(300_000_000),
+        120.. => longest_us.max(1_200_000_000),
+    }
+}
+
+/// The wait after a look at a vendor failed before anything was sent.
+const LOOK_AGAIN_US: i64 = 2_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+/// Transferred money takes a day at some accounts; what is not available an hour later is looked for.
+const LATE_US: i64 = 25 * HOUR_US;
+
+/// Only what a connected balance holds as available is paid out. Until then the payment is Payout Ready: transferred
+/// money can take a day, and a payout sent too early would be refused.
+pub(super) async fn with_funds(
+    work: &Work,
+    payouts: Vec<Ready>,
+    sorted: &mut Sorted,
+    now: i64,
+) -> Result<()> {
+    if payouts.is_empty() {
+        return Ok(());
+    }
+    let longest = work.app.config.longest_wait_us();
+    let again = now + LOOK_AGAIN_US.min(longest);
+    let Some(stripe) = work.clients.stripe().await? else {
+        let waits = sorted.waiting.entry(again).or_default();
+        waits.extend(
+            payouts.iter().map(|one| (one.attempt.id, one.transaction.id, Some("vendor_not_connected"))),
+        );
+        return Ok(());
+    };
+    let mut accounts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
+    for ready in with_refusals(work, payouts).await? {
+        accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
+    }
+    // In this order: what another worker shares out after the first of the three is found out when it is committed.
+    let mut db = work.app.store.read().await?;
+    for account in accounts.keys() {
+        sorted.shares.insert(account.clone(), store::counted(&mut db, &shares_of(account)).await?);
+    }
+    drop(db);
+    let spoken_for = spoken_for(work).await?;
+    let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
+        let client = stripe.client.clone();
+        async move {
+            let balance = match ConnectedAccount::parse(&account) {
+                Some(account) => {
+                    let asked = in_time(client.balance(Some(&account)));
+                    work.ask_about(Vendor::Stripe, About::Balance, asked).await
+                }
+                None => Err(ReadError::Missing),
+            };
+            (waiting, balance)
+        }
+    });
+    let mut reads = reads.buffer_unordered(work.side_by_side(READS_AT_ONCE));
+    while let Some((waiting, balance)) = reads.next().await {
+        match balance {
+            Ok(balance) => {
+                let gone = share(waiting, &balance, &spoken_for, sorted, (now, longest));
+                look_for(work, &stripe.client, gone, sorted, now).await?;
+            }
+            // It is not ours to see any more, or cannot be read: an answer, and the transfer can still be asked about.
+            Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
+                let why = Why::not_told(&error);
+                let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
+                look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
+            }
+            Err(error) => {
+                if let ReadError::Credentials(why) = &error {
+                    connections::pause(&work.app, Vendor::Stripe, why).await?;
+                }
+                let waits = sorted.waiting.entry(again).or_default();
+                let funds = Some(Code::WaitingForFunds.as_str());
+                waits.extend(waiting.iter().map(|one| (one.attempt.id, one.transaction.id, funds)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads how often the payouts that are not their payment's first were refused before.
+async fn with_refusals(work: &Work, mut payouts: Vec<Ready>) -> Result<Vec<Ready>> {
+    let again = payouts.iter().filter(|one| one.attempt.number > 1);
+    let again: Vec<TransactionId> = again.map(|one| one.transaction.id).collect();
+    if again.is_empty() {
+        return Ok(payouts);
+    }
+    let attempts = transactions::attempts(&mut work.app.store.read().await?, &again).await?;
+    for ready in &mut payouts {
+        let of = ready.transaction.id;
+        ready.refusals = Refusals::among(attempts.iter().filter(|one| one.transaction == of));
+    }
+    Ok(payouts)
+}
+
+/// What counts how often the balance of a connected account was shared out among its payouts.
+pub(super) fn shares_of(account: &str) -> String {
+    format!("payouts:{account}")
+}
+
+async fn in_time<T>(
+    question: impl Future<Output = std::result::Result<T, ReadError>>,
+) -> std::result::Result<T, ReadError> {
+    let late = |_| Err(ReadError::Unreachable("the balance took too long".to_owned()));
+    tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
+}
+
+/// Finds out what became of money that is not there; what is not found out waits.
+async fn look_for(
+    work: &Work,
+    stripe: &Stripe,
+    gone: Vec<Gone>,
+    sorted: &mut Sorted,
+    now: i64,
+) -> Result<()> {
+    let found = swept::look(work, stripe, gone, now).await?;
+    sorted.settled.extend(found.settled);
+    sorted.ready.extend(found.clear);
+    sorted.unseen.extend(found.unseen);
+    sorted.shown.extend(found.shown);
+    sorted.came_back.extend(found.came_back);
+    for ready in found.still {
+        sorted.waits_for_funds(&ready, now, work.app.config.longest_wait_us());
+    }
+    Ok(())
+}
+
+impl Sorted {
+    /// The longer money has not come, the more rarely it is looked for.
+    fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
+        let age = ready.waited_us(now);
+        let waits = self.waiting.entry(now + look_again_us(age, longest)).or_default();
+        waits.push((ready.attempt.id, ready.transaction.id, Some(Code::WaitingForFunds.as_str())));
+    }
+}
+
+/// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
+/// balance that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is
+/// known to have made, takes nothing more.
+async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
+    let filter = transactions::Filter {
+        states: Some(vec![State::PayoutSending, State::PayoutUnknown, State::PayoutReview]),
+        ..Default::default()
+    };
+    let mut db = work.app.store.read().await?;
+    let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
+    let all = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
+    let reviewed = all.iter().filter(|one| one.state == State::PayoutReview);
+    let reviewed: Vec<TransactionId> = reviewed.map(|one| one.id).collect();
+    let mut may_be_made = HashSet::new();
+    if !reviewed.is_empty() {
+        let attempts = transactions::attempts(&mut db, &reviewed).await?.into_iter();
+        let open = attempts.filter(|one| one.leg == Leg::Payout && !one.state.ended());
+        let open = open.filter(|one| one.submission.is_some() && one.vendor_id.is_none());
+        may_be_made.extend(open.map(|one| one.transaction));
+    }
+    let takes = |one: &Transaction| one.state != State::PayoutReview || may_be_made.contains(&one.id);
+    for transaction in all.into_iter().filter(takes) {
+        let net = transaction.terms.net;
+        let units = net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
+        let of = (transaction.destination.address().to_owned(), net.currency);
+        *spoken_for.entry(of).or_default() += units;
+    }
+    Ok(spoken_for)
+}
+
+/// Gives what is available to the payouts of one account, oldest first. Answers those whose money the account does not
+/// hold at all, neither now nor later, or has held for longer than a day without making it available, and those that Stripe
+/// refuses although it shows their money: it may have gone some other way. So may the money of those that were transferred long
+/// ago, and then what is available is another payment's.
+fn share(
+    waiting: Vec<Ready>,
+    balance: &vendors::stripe::balance::Balance,
+    spoken_for: &HashMap<(String, Currency), i64>,
+    sorted: &mut Sorted,
+    (now, longest): (i64, i64),
+) -> Vec<Gone> {
+    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Gone>) = (HashMap::new(), Vec::new());
+    for ready in waiting {
+        let net = ready.transaction.terms.net;
+        let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
+        let taken = (ready.transaction.destination.address().to_owned(), net.currency);
+        let taken = spoken_for.get(&taken).copied().unwrap_or(0);
+        let available = balance.available_units(net.currency).unwrap_or(0);
+        let left = left.entry(net.currency).or_insert(available.saturating_sub(taken));
+        if *left >= units {
+            *left -= units;
+            match ready.refusals.filter(|refusals| refusals.for_long()) {
+                Some(_) => gone.push(Gone { ready, why: Why::Refused }),
+                None if late::is_late(&ready.transaction, now) => gone.push(Gone { ready, why: Why::Late }),
+                None => sorted.ready.push(ready),
+            }
+        } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
+            gone.push(Gone { ready, why: Why::Short });
+        } else if ready.waited_us(now) > LATE_US {
+            // What is there may be another payment's, whose payout nobody knows the end of: that comes first.
+            let why = if available >= units { Why::Promised } else { Why::Unavailable };
+            gone.push(Gone { ready, why });
+        } else {
+            sorted.waits_for_funds(&ready, now, longest);
+        }
+    }
+    gone
+}
