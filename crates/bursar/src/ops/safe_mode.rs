@@ -72,6 +72,9 @@ pub struct State {
     /// When the last search of each account that failed began, and why it failed.
     #[serde(default)]
     pub failed: BTreeMap<String, (i64, String)>,
+    /// Accounts whose credentials were refused meanwhile, and when: the lost database may have paid from them.
+    #[serde(default)]
+    pub refused: BTreeMap<String, i64>,
 }
 
 impl State {
@@ -149,6 +152,7 @@ async fn read(db: &mut Db) -> store::Result<Option<(String, State)>> {
         says: "It was switched on in the database itself.".to_owned(),
         searched: BTreeMap::new(),
         failed: BTreeMap::new(),
+        refused: BTreeMap::new(),
     });
     Ok(Some((text, state)))
 }
@@ -213,6 +217,7 @@ async fn enter_knowing(
         return Ok(());
     }
     let earlier = before.as_ref().and_then(|before| before.since);
+    let before_refused = before.as_ref().map(|before| before.refused.clone()).unwrap_or_default();
     let since = match (earlier, entering.since) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -223,7 +228,8 @@ async fn enter_knowing(
     };
     // What was searched for what is missing is not searched again.
     let done = searched.iter().map(|place| (place.clone(), i64::MAX)).collect();
-    let state = State { why: entering.why, at: now, since, says, searched: done, failed: BTreeMap::new() };
+    let (failed, refused) = (BTreeMap::new(), before_refused);
+    let state = State { why: entering.why, at: now, since, says, searched: done, failed, refused };
     write(tx, text.as_deref(), &state).await?;
     let (mut doubted, mut epoch) = (0, None);
     if let Some(since) = since {
@@ -258,6 +264,19 @@ pub async fn unsearched_account(db: &mut Db, vendor: Vendor) -> store::Result<Op
     let connected = vendors::all(db).await?.into_iter().find(|one| one.vendor == vendor);
     let account = connected.and_then(|one| one.account);
     Ok(account.filter(|account| !state.is_searched(&place(vendor, Some(account)))))
+}
+
+/// Credentials of another account were refused before the connected one was searched. Whoever saved them knows that the lost
+/// database has paid from it, so payments do not go on from the old one before they are saved once more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn refused(app: &App, vendor: Vendor, account: &str) -> Result<()> {
+    transact!(app, |tx| {
+        let Some((text, mut state)) = read(tx).await? else { return Ok(()) };
+        state.refused.insert(place(vendor, Some(account)), app.clock.now());
+        write(tx, Some(&text), &state).await
+    })
 }
 
 /// An account of a vendor is connected. Where the database was put back and this account was not searched since, safe mode
@@ -364,8 +383,28 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
             }
         }
         keeps_on.extend(unlooked(&open, compared));
+        let connected: BTreeSet<String> = vendors::all(db)
+            .await?
+            .into_iter()
+            .map(|one| place(one.vendor, one.account.as_deref()))
+            .collect();
+        for (place, at) in state.refused.iter().filter(|(place, _)| !connected.contains(*place)) {
+            let Some(vendor) = place.split(' ').next().and_then(Vendor::parse) else { continue };
+            by_hand.extend((!by_hand.contains(&vendor)).then_some(vendor));
+            if !compared.contains(&vendor) {
+                keeps_on.push(other_account(place, vendor, *at));
+            }
+        }
     }
     Ok(Report { state, keeps_on, by_hand, open: for_people(&open) })
+}
+
+fn other_account(place: &str, vendor: Vendor, at: i64) -> String {
+    format!(
+        "Credentials of the account {place} were refused on {}, because the one that this database knows was to be searched first. Once that is done, save them again: the lost database may have paid from it. If that account is not used, compare {}'s payments by hand and say so.",
+        clock::told(at),
+        vendor.label()
+    )
 }
 
 fn unsearched(state: &State, vendor: Vendor, place: &str) -> String {
@@ -512,6 +551,7 @@ mod tests {
             says: String::new(),
             searched: BTreeMap::new(),
             failed: BTreeMap::new(),
+            refused: BTreeMap::new(),
         };
         let (stripe, paypal) = ("stripe acct_1/test", "paypal P/live");
         assert!(state.is_due(stripe, 1_000_000), "at once");

@@ -116,6 +116,9 @@ pub async fn same_account(db: &mut Db, vendor: Vendor, account: &str, now: i64) 
     Err(OpsError::Conflict(Refusal::new("other_vendor_account", sentence)))
 }
 
+/// The code of what is refused before the connected account was searched.
+const NOT_SEARCHED: &str = "account_not_searched";
+
 /// Refuses to give up the connected account of a vendor, for another one or none, before it was searched.
 async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Result<()> {
     let unsearched = safe_mode::unsearched_account(db, vendor).await?;
@@ -124,7 +127,7 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
         "This database was put back, and the {label} account {unsearched} that it knows is not searched yet for payments that are missing here. Nothing was changed: what was paid from it since would be paid again. It is searched by itself within minutes. Where that fails, compare its payments by hand, say so when you end safe mode, and try again then.",
         label = vendor.label()
     );
-    Err(OpsError::Conflict(Refusal::new("account_not_searched", sentence)))
+    Err(OpsError::Conflict(Refusal::new(NOT_SEARCHED, sentence)))
 }
 
 /// Saves credentials that the vendor has just accepted; everything that waited for them goes on.
@@ -132,6 +135,24 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
 /// # Errors
 /// [`OpsError::Conflict`] as [`same_account`] says, which is decided in the transaction that saves.
 pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
+    let saved = save_in_use(app, actor, credentials, proof).await;
+    noting_refused(app, credentials.vendor(), &proof.account, saved).await
+}
+
+/// Remembers of which account credentials were refused because the connected one was not searched yet.
+///
+/// # Errors
+/// As was refused, and when the database does not answer.
+pub async fn noting_refused(app: &App, vendor: Vendor, account: &str, outcome: Result<()>) -> Result<()> {
+    if let Err(OpsError::Conflict(refusal)) = &outcome
+        && refusal.code == NOT_SEARCHED
+    {
+        safe_mode::refused(app, vendor, account).await?;
+    }
+    outcome
+}
+
+async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
     let (vendor, mode) = (credentials.vendor(), proof.mode);
     transact!(app, |tx| {
         let now = app.clock.now();

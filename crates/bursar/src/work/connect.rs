@@ -122,8 +122,11 @@ async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
     if proof.same_as_before {
         return Ok(());
     }
-    let now = work.app.clock.now();
-    connections::same_account(&mut work.app.store.read().await?, vendor, &proof.account, now).await
+    let (app, account) = (&work.app, proof.account.as_str());
+    let mut db = app.store.read().await?;
+    let same = connections::same_account(&mut db, vendor, account, app.clock.now()).await;
+    drop(db);
+    connections::noting_refused(app, vendor, account, same).await
 }
 
 /// The endpoint at `url`: the one we have if Stripe still has it, else a new one, because only its making tells the
