@@ -112,6 +112,17 @@ pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>
     Ok(opened > 0)
 }
 
+/// Holds a found payment until the end of the transaction: whoever settles it, and whoever notes how it stands, sees what the
+/// other has done.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold(tx: &mut Tx, object: &str) -> Result<()> {
+    let sql = "UPDATE found_payment SET asked_at = asked_at WHERE object_id = $1";
+    tx.run(sqlx::query(sql).bind(object.to_owned())).await?;
+    Ok(())
+}
+
 /// What somebody has settled by their word is asked about until then.
 ///
 /// # Errors

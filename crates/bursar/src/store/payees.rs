@@ -189,7 +189,7 @@ pub async fn clear_shared(
     Ok(())
 }
 
-/// Writes a profile, replacing the payee's former one.
+/// Writes a profile, replacing the payee's former one. A payment that was found after a restore and went there holds them.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -215,7 +215,8 @@ pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
         .bind(profile.changed_at)
         .bind(profile.checked_at);
     tx.run(query).await?;
-    Ok(())
+    let to = &profile.destination;
+    super::put_back::note_payee(tx, profile.payee, to.vendor(), to.address()).await
 }
 
 /// A change of a payee's destination.

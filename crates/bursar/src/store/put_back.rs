@@ -152,18 +152,21 @@ pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
 }
 
 /// The vendor is asked about every payment once more that was over since then: its money may have come back in the time that is
-/// lost, and whoever was told of that was the lost database. It is asked until it has said how the payment stands.
+/// lost, and whoever was told of that was the lost database. It is asked until it has said how the payment stands. What was paid
+/// from another account than the connected one cannot be asked about.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
     let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) \
-               WHERE state = 'success' AND settled_at >= $2";
+               WHERE state = 'success' AND settled_at >= $2 AND EXISTS (SELECT 1 FROM vendor_connection c \
+               WHERE c.vendor = payout_transaction.vendor AND (payout_transaction.vendor_account IS NULL \
+               OR payout_transaction.vendor_account = c.vendor_account))";
     tx.run(sqlx::query(sql).bind(now).bind(over_since)).await
 }
 
-/// The numbers of these payees' payments that had succeeded and are asked about once more, of which a connected vendor has said
-/// nothing yet.
+/// The numbers of these payees' payments that had succeeded and are asked about once more, of which the connected account of their
+/// vendor has said nothing yet.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -173,7 +176,11 @@ pub async fn still_asked(db: &mut Db, payees: &[Payee]) -> Result<Vec<i64>> {
         let mut conditions = Where::default();
         conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
         conditions.and("hinted_at IS NOT NULL AND state = 'success' AND unseen_since IS NULL", []);
-        conditions.and("vendor IN (SELECT c.vendor FROM vendor_connection c)", []);
+        conditions.and(
+            "EXISTS (SELECT 1 FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor \
+             AND (payout_transaction.vendor_account IS NULL OR payout_transaction.vendor_account = c.vendor_account))",
+            [],
+        );
         for row in
             db.all(conditions.query("SELECT number FROM payout_transaction {where} ORDER BY number")).await?
         {
@@ -399,6 +406,19 @@ async fn note_payees(tx: &mut Tx, found_at: i64) -> Result<()> {
     ] {
         tx.run(sqlx::query(sql).bind(found_at)).await?;
     }
+    Ok(())
+}
+
+/// Whoever is paid from now on where a found payment went is held by it, wherever they are paid later: it may have paid them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_payee(tx: &mut Tx, payee: Payee, vendor: Vendor, address: &str) -> Result<()> {
+    let sql = "INSERT INTO found_payee (vendor, object_id, payee) SELECT x.vendor, x.object_id, $1 FROM found_payment x \
+               WHERE x.settled_at IS NULL AND x.vendor = $2 AND x.destination = $3 \
+               ON CONFLICT (vendor, object_id, payee) DO NOTHING";
+    let query = sqlx::query(sql).bind(payee.to_string()).bind(vendor.as_str());
+    tx.run(query.bind(address.to_owned())).await?;
     Ok(())
 }
 

@@ -61,6 +61,8 @@ scenarios![
     put_back_twice,
     put_back_to_somebody_entered_since,
     put_back_and_a_success_came_back_since,
+    put_back_to_somebody_who_changes_their_destination,
+    put_back_after_the_account_was_changed,
     put_back_after_it_had_come_back,
     put_back_after_a_transfer_had_failed,
     put_back_and_the_other_of_the_same_request,

@@ -86,7 +86,7 @@ impl Shown {
             Stands::Waits => "It is not with the payee yet, and may come back.",
             Stands::Paid => "It has not come back.",
             Stands::Lies => {
-                "The payee does not have it: the money lies in their Stripe balance, unless Stripe's own schedule pays it out, and Bursar does not know of it. Reverse the transfer in Stripe's dashboard: its rewards are owed."
+                "The payee does not have it: the money lies in their Stripe balance, of which Bursar does not know, unless a payout of Stripe's own schedule took it from there: look for that first. If none did, reverse the transfer in Stripe's dashboard: its rewards are owed."
             }
             Stands::CameBack if parked => {
                 "Its money is back in the payee's Stripe balance, of which Bursar does not know: reverse its transfer in Stripe's dashboard. Its rewards are owed."
@@ -228,6 +228,11 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
     }
     let told = transact!(app, |tx| {
         let now = app.clock.now();
+        found::hold(tx, object_id).await?;
+        // Before the rewards are read: whatever is answered meanwhile shows in them.
+        if let Some(shown) = open_one(tx, object_id).await? {
+            still_asked(tx, &shown).await?;
+        }
         // A word would let that payment be sent, or its rewards be paid, once more.
         if let Some(number) = put_back::names_open(tx, object_id).await? {
             let sentence = format!(
@@ -237,7 +242,6 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         }
         // What is entered after this reading is as what is entered after it is settled.
         let Some(shown) = open_one(tx, object_id).await? else { return Err(OpsError::Missing) };
-        still_asked(tx, &shown).await?;
         let asked = shown.none_of();
         if asked.is_some() && asked.as_deref() != said.none_of.map(str::trim) {
             return Err(not_asked(&shown, said.none_of.is_some()));
