@@ -532,6 +532,8 @@ pub async fn note_found(tx: &mut Tx, found: &[Found], now: i64) -> Result<u64> {
     if new > 0 {
         let ids: Vec<&str> = found.iter().map(|one| one.object_id.as_str()).collect();
         note(tx, "reconcile", "unknown_payments_found", &serde_json::json!({ "new": new, "ids": ids }), now);
+        let since = past(tx).await?.map_or(now, |past| past.since);
+        put_back::ask_payees(tx, since.saturating_sub(OVER_US), now).await?;
         let names: Vec<_> = found.iter().filter_map(|one| TransactionId::parse(&one.our_id)).collect();
         transactions::ask_now(tx, &names, now).await?;
     }

@@ -21,6 +21,8 @@ const SENT: &str = "sent";
 const EPOCH: &str = "epoch";
 /// The name of the moment at which the database was last found to be put back.
 const BEGAN: &str = "put_back_at";
+/// Questions that nothing waits for are spread over so long.
+const SPREAD_US: i64 = 6 * 3_600_000_000;
 /// The name of the moment at which the database was last known to be the one that is worked on.
 const CURRENT: &str = "current_at";
 /// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
@@ -151,22 +153,34 @@ pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
     tx.run(sqlx::query(DOUBT).bind(now)).await
 }
 
-/// The vendor is asked about every payment once more that was over since then: its money may have come back in the time that is
-/// lost, and whoever was told of that was the lost database. It is asked until it has said how the payment stands. What was paid
-/// from another account than the connected one cannot be asked about.
+/// The vendor is asked about every payment once more that had succeeded since then: its money may have come back in the time
+/// that is lost, and whoever was told of that was the lost database. There may be very many, so they are spread over the next
+/// hours.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
-    let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) \
-               WHERE state = 'success' AND settled_at >= $2 AND EXISTS (SELECT 1 FROM vendor_connection c \
-               WHERE c.vendor = payout_transaction.vendor AND (payout_transaction.vendor_account IS NULL \
-               OR payout_transaction.vendor_account = c.vendor_account))";
-    tx.run(sqlx::query(sql).bind(now).bind(over_since)).await
+    let sql = "UPDATE payout_transaction SET ask_at = $1 + settled_at % $3 WHERE state = 'success' AND settled_at >= $2";
+    tx.run(sqlx::query(sql).bind(now).bind(over_since).bind(SPREAD_US)).await
 }
 
-/// The numbers of these payees' payments that had succeeded and are asked about once more, of which the connected account of their
-/// vendor has said nothing yet.
+/// The same at once, and until the vendor has said how it stands, for whom payments that were found just now may have paid:
+/// those may have paid anew what had come back. What was paid from another account than the connected one cannot be asked
+/// about.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask_payees(tx: &mut Tx, over_since: i64, found_at: i64) -> Result<u64> {
+    let sql = "UPDATE payout_transaction SET ask_at = $1, hinted_at = COALESCE(hinted_at, $1) WHERE state = 'success' \
+               AND settled_at >= $2 AND payee IN (SELECT p.payee FROM found_payment x JOIN found_payee p \
+               ON p.vendor = x.vendor AND p.object_id = x.object_id WHERE x.found_at >= $1) \
+               AND EXISTS (SELECT 1 FROM vendor_connection c WHERE c.vendor = payout_transaction.vendor \
+               AND (payout_transaction.vendor_account IS NULL OR payout_transaction.vendor_account = c.vendor_account))";
+    tx.run(sqlx::query(sql).bind(found_at).bind(over_since)).await
+}
+
+/// The numbers of these payees' payments that had succeeded and are asked about once more, of which the connected account of
+/// their vendor has said nothing yet.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -103,13 +103,12 @@ async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Sa
     if let Some((_, id)) = told.first() {
         return Ok(Some((Stands::Lies, format!("that its bank payout {id} came back"))));
     }
-    // A payout of Stripe's own schedule may have taken it, and one of the same amount may be ours whose mark was written over:
-    // which, only people can find out.
+    // Any other payout may have taken it, of Stripe's own schedule, by hand, or ours whose mark was written over: which, only
+    // people can find out.
     let perhaps = |one: &&bank::Payout| {
         let over = matches!(stands(one), Some(Stands::CameBack));
         let of_another = one.metadata.get("transaction").is_some_and(|other| *other != of.our_id);
-        let same = one.amount_units == transfer.amount_units && !of_another;
-        !over && (one.automatic || same) && one.created >= transfer.created
+        !over && (one.automatic || !of_another) && one.created >= transfer.created
     };
     let lies = all.iter().find(perhaps).is_none();
     Ok(lies.then(|| (Stands::Lies, "that the transfer stands, and shows no bank payout of it".to_owned())))

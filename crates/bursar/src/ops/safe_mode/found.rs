@@ -58,7 +58,7 @@ impl Shown {
     #[must_use]
     pub fn none_of(&self) -> Option<String> {
         let asked = !self.unpaid.is_empty() || self.holds_nobody();
-        asked.then(|| none_of(&self.listed.found.object_id, &self.unpaid))
+        asked.then(|| none_of(&self.listed, &self.unpaid))
     }
 
     /// It is open, and nobody here is known to be paid, or to have been paid, where it went.
@@ -91,11 +91,13 @@ impl Shown {
             Stands::CameBack if parked => {
                 "Its money is back in the payee's Stripe balance, of which Bursar does not know: reverse its transfer in Stripe's dashboard. Its rewards are owed."
             }
-            Stands::CameBack => "Its money came back: it paid nothing, and its rewards are owed.",
+            Stands::CameBack => {
+                "Its money came back: it paid nothing, and its rewards are owed, unless they were paid since."
+            }
         };
         let before = self.listed.settled_before.as_ref().map(|(by, note)| {
             format!(
-                " {by} had settled it before (“{note}”): what was voided for it is owed, so enter it again."
+                " {by} had settled it before (“{note}”): enter again what was voided for it and was not paid since."
             )
         });
         Some(format!("{vendor} says {word}. {told}{}", before.unwrap_or_default()))
@@ -108,8 +110,9 @@ impl Shown {
     }
 }
 
-fn none_of(object: &str, unpaid: &[Unpaid]) -> String {
-    let mut hash = Sha256::new_with_prefix(object);
+fn none_of(of: &Listed, unpaid: &[Unpaid]) -> String {
+    let stands = of.stands.as_ref().map_or("", |(stands, _)| stands.as_str());
+    let mut hash = Sha256::new_with_prefix(format!("{} {stands}\n", of.found.object_id));
     for one in unpaid {
         hash.update(format!("{} {} {}\n", one.number, one.value.minor, one.value.currency.code()));
     }

@@ -206,8 +206,10 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     play(&mut stage, &["batch B2 C", "blocked B2", "live 31 days", "blocked B2 partner_on_hold"]).await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "eva").await;
     let page = browser.read("/safe-mode").await;
-    page.says("PayPal says RETURNED. Its money came back: it paid nothing, and its rewards are owed.");
-    page.says("had settled it before (“voided R1”): what was voided for it is owed, so enter it again.");
+    page.says("PayPal says RETURNED. Its money came back: it paid nothing, and its rewards are owed");
+    page.says(
+        "had settled it before (“voided R1”): enter again what was voided for it and was not paid since.",
+    );
     let (done, told) = command(&stage.world, &["safe-mode"]).await;
     assert!(done && told.contains("PayPal says RETURNED. Its money came back"), "{told}");
     say_of_found(&stage.world.app, &stage.world.actor, &item, "R1 was entered again").await.unwrap();
@@ -247,7 +249,7 @@ async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
         lies.contains(" came back. The payee does not have it: the money lies in their Stripe balance"),
         "{lies}"
     );
-    assert!(lies.contains("what was voided for it is owed, so enter it again"), "{lies}");
+    assert!(lies.contains("enter again what was voided for it"), "{lies}");
     stage.close(Ok(())).await;
 }
 
