@@ -96,6 +96,9 @@ struct Case {
     paid_at: Option<Option<i64>>,
 }
 
+/// Why what was to be fetched back is not: the vendor's own schedule has paid it out.
+pub const PAID_OUT: &str = "paid_by_schedule";
+
 /// What one database transaction will write.
 #[derive(Default)]
 struct Sheet {
@@ -535,6 +538,10 @@ impl Case {
             other.state = next;
             other.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
             other.reason_code = reason.map(|reason| reason.code.clone()).or(other.reason_code.take());
+            // A reversal that ended without a reason would be taken for one that people have settled.
+            if leg == Leg::Reversal && next == AttemptState::Failed {
+                other.reason_code.get_or_insert_with(|| PAID_OUT.to_owned());
+            }
             self.attempts_touched.push(other.id);
         }
         if step.journals.iter().any(|journal| journal.movement() == Movement::Post) {

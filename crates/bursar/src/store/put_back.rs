@@ -28,7 +28,8 @@ const CURRENT: &str = "current_at";
 /// Payments whose requests have ended here or wait for a person: where those were promised before the database was put back,
 /// they are looked through before anybody frees them or gives them up. An index has the same words.
 const ENDED_HERE: &str = "t.vendor = 'stripe' AND t.released_at IS NULL AND t.outside_at IS NULL AND t.state IN \
-                          ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed')";
+                          ('payout_failed', 'payout_canceled', 'payout_review', 'review', 'written_off', 'failed', \
+                          'recalling')";
 /// That a payment is the one that a found object names, and has not given its rewards back. However it stands here, that may be
 /// old: what it has at the vendor may have come back in the time that is lost.
 const NAMED_OPEN: &str = "t.id = x.our_id AND t.released_at IS NULL AND t.outside_at IS NULL";

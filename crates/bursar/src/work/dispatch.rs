@@ -316,6 +316,10 @@ fn gate(
     if reversed {
         return BeforeSend::Stop(Code::TransferReversed);
     }
+    // It was heard that the transfer came back, and what took its money before is looked for.
+    if attempt.leg == Leg::Payout && transaction.reversal_seen_at.is_some() {
+        return BeforeSend::Wait(Code::TransferReversed);
+    }
     let codes = gates.before_send(transaction, now);
     let profile = gates.profile(transaction.terms.payee);
     let frozen = &transaction.fingerprint;

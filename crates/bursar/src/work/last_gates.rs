@@ -19,10 +19,8 @@ use super::send::{self, Answered, item_ids};
 use super::verdict::{self, Judged, Verdict};
 use super::{Work, aside, dispatch};
 use crate::ops::Result;
+use crate::ops::record::PAID_OUT;
 use crate::store::submissions::Submission;
-
-/// Why what was to be fetched back is not fetched back.
-const PAID_OUT: &str = "paid_by_schedule";
 
 /// Parts what was leased into what a gate stops and what may be sent. A record that cannot be read is set aside and holds
 /// up only itself.

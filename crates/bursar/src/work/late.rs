@@ -32,18 +32,13 @@ pub(super) fn is_late(of: &Transaction, now: i64) -> bool {
 /// Looks before a bank payout or a reversal is sent that was decided a while ago, or may have been carried out. Answers what
 /// becomes of it where it is not sent now.
 pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
-    let waited = now.saturating_sub(of.created_at) > FRESH_US;
+    let waited = now.saturating_sub(of.created_at) > FRESH_US || now / DAY_US != of.created_at / DAY_US;
     let looked = match MoneyKind::parse(&of.kind) {
         Some(MoneyKind::Payout) if waited || of.doubts > 0 => payout(work, of, now).await,
-        Some(MoneyKind::Reversal) if waited => reversal(work, of, now).await,
-        Some(
-            MoneyKind::Transfer
-            | MoneyKind::Payout
-            | MoneyKind::Reversal
-            | MoneyKind::Batch
-            | MoneyKind::Cancel,
-        )
-        | None => return None,
+        Some(MoneyKind::Reversal) => reversal(work, of, now).await,
+        Some(MoneyKind::Transfer | MoneyKind::Payout | MoneyKind::Batch | MoneyKind::Cancel) | None => {
+            return None;
+        }
     };
     looked.unwrap_or_else(|error| {
         tracing::warn!(?error, key = of.key, "it could not be read where the money lies; nothing was sent");
@@ -81,7 +76,9 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
 /// What was paid out, or is back, is not fetched back once more. Where the account is hidden, it is not waited for longer than
 /// for a transfer that came back.
 async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
-    let Some(before) = payment(work, of).await? else { return Ok(None) };
+    let asked_for_long = |of: &Transaction| now.saturating_sub(of.state_at) > FRESH_US;
+    // By when it was asked for: what keeps it from being sent keeps it from being decided as well.
+    let Some(before) = payment(work, of).await?.filter(asked_for_long) else { return Ok(None) };
     let looked = settle::look_before(work, before.id).await?;
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
     let for_long = now.saturating_sub(payment.state_at) >= deadline::UNSEEN_US;

@@ -319,9 +319,7 @@ async fn at_schedule(
     let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
     let Some(fact) = out.filter(|_| found.automatic) else { return Ok(None) };
     // What it has paid is known already, and contradicted since: by its transfer, which came back.
-    let is_known = |one: &&Attempt| {
-        one.contradicted_at.is_some() && one.submission.is_none() && one.vendor_id.as_deref() == Some(id)
-    };
+    let is_known = |one: &&Attempt| one.contradicted_at.is_some() && one.vendor_id.as_deref() == Some(id);
     if let Some(known) = case.attempts.iter().find(is_known) {
         return Ok(made(known, Some((fact, None)), id, id));
     }

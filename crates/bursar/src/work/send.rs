@@ -230,6 +230,20 @@ impl Wire<'_> {
     /// Sends one submission; when too little of the lease is left, it is given back unsent and due again at once.
     async fn one(&self, submission: Submission) -> Answered {
         let kind = MoneyKind::parse(&submission.kind);
+        let leased_at = self.work.app.clock.now();
+        // A cancellation can be sent at any age: it names one item, which can be called back only once.
+        let behind = self.work.clients.skew().behind(submission.vendor.as_str());
+        let old = verdict::too_old_to_send(&submission, leased_at, behind);
+        if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
+            return Answered::unsent(submission, judged, Vec::new());
+        }
+        if !self.is_its_account(&submission) {
+            return elsewhere(submission, leased_at + self.work.app.config.longest_wait_us());
+        }
+        // It may take long, so the gates are asked after it.
+        if let Some(kept) = late::look(self.work, &submission, leased_at).await {
+            return kept;
+        }
         if let (Some(pace), Some(kind)) = (&self.work.pace, kind) {
             pace.turn(kind).await;
         }
@@ -242,26 +256,10 @@ impl Wire<'_> {
         {
             return stopped;
         }
-        // A cancellation can be sent at any age: it names one item, which can be called back only once.
-        let behind = self.work.clients.skew().behind(submission.vendor.as_str());
-        let old = verdict::too_old_to_send(&submission, sent_at, behind);
-        if let Some(judged) = old.filter(|_| kind != Some(MoneyKind::Cancel)) {
-            return Answered::unsent(submission, judged, Vec::new());
-        }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
             let judged = Judged::review(&submission, "the stored request cannot be read back");
             return Answered::unsent(submission, judged, Vec::new());
         };
-        if !self.is_its_account(&submission) {
-            return elsewhere(submission, sent_at + self.work.app.config.longest_wait_us());
-        }
-        if let Some(kept) = late::look(self.work, &submission, sent_at).await {
-            return kept;
-        }
-        let sent_at = self.work.app.clock.now();
-        if self.leases.ends.load(Ordering::Acquire) - sent_at < NEEDED_US {
-            return unsent(submission, sent_at);
-        }
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
             return unsent(submission, sent_at + AGAIN_US);
         }
