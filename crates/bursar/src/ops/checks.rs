@@ -235,7 +235,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Urgent,
             "payments_unreadable",
             format!(
-                "The records of {} cannot be read: {}. Bursar does nothing more with them; whether money moved, only the vendor can say.",
+                "The record of {} cannot be read: {}. Bursar leaves it as it is; whether money moved, only the vendor can say.",
                 count(i64::try_from(unreadable.len()).unwrap_or(MOST), "payment", "payments"),
                 named(&unreadable)
             ),

@@ -23,6 +23,9 @@ use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Tra
 use crate::store::{self, Rows, Tx, audit, contradictions};
 use contradiction::takes_an_id;
 
+/// Why what was to be fetched back is not: the vendor's own schedule has paid it out.
+pub const PAID_OUT: &str = "paid_by_schedule";
+
 /// Something heard about one attempt.
 #[derive(Clone, Debug)]
 pub struct Heard {
@@ -95,9 +98,6 @@ struct Case {
     grown: Vec<AttemptId>,
     paid_at: Option<Option<i64>>,
 }
-
-/// Why what was to be fetched back is not: the vendor's own schedule has paid it out.
-pub const PAID_OUT: &str = "paid_by_schedule";
 
 /// What one database transaction will write.
 #[derive(Default)]

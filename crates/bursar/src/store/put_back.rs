@@ -156,12 +156,13 @@ pub async fn doubt_all(tx: &mut Tx, now: i64) -> Result<u64> {
 
 /// The vendor is asked about every payment once more that had succeeded since then: its money may have come back in the time
 /// that is lost, and whoever was told of that was the lost database. There may be very many, so they are spread over the next
-/// hours.
+/// hours; what is due already stays due.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_again(tx: &mut Tx, over_since: i64, now: i64) -> Result<u64> {
-    let sql = "UPDATE payout_transaction SET ask_at = $1 + settled_at % $3 WHERE state = 'success' AND settled_at >= $2";
+    let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at <= $1 THEN ask_at \
+               ELSE $1 + settled_at % $3 END WHERE state = 'success' AND settled_at >= $2";
     tx.run(sqlx::query(sql).bind(now).bind(over_since).bind(SPREAD_US)).await
 }
 

@@ -30,6 +30,9 @@ use crate::store::transactions::{self, Attempt, Transaction};
 use crate::store::{Db, StoreError, events, named, put_back};
 use crate::transact;
 
+/// Stripe tells within hours what a payout of its own schedule took.
+const TOLD_BY_US: i64 = 86_400_000_000;
+
 /// What is known here of a payment whose end a person tells.
 pub(super) struct Case {
     pub(super) transaction: Transaction,
@@ -684,8 +687,11 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         let looked = settle::look(work, id).await?;
         let looked = looked.max(bank_payouts::look_again(work, id).await?);
         let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
-        // That a transfer came back, Stripe shows; what it does not show of the balance rests on their word.
-        let back = how == Parked::Reversed && found.reversal_seen_at.is_some();
+        // That a transfer came back, Stripe shows; what it does not show of the balance rests on their word once it has had the
+        // time to tell what its own payouts took.
+        let now = work.app.clock.now();
+        let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= TOLD_BY_US);
+        let back = how == Parked::Reversed && seen.is_some();
         if looked == Outcome::NotAnswered && !back {
             ask::known(looked)?;
         }

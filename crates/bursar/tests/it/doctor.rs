@@ -175,7 +175,7 @@ async fn a_payment_that_cannot_be_read_is_named() {
     let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
     let unreadable = told.iter().find(|one| one.code == "payments_unreadable").unwrap();
     assert!(
-        unreadable.what.contains("The records of 1 payment cannot be read: PT-000001."),
+        unreadable.what.contains("The record of 1 payment cannot be read: PT-000001."),
         "{}",
         unreadable.what
     );

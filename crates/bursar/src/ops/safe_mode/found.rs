@@ -221,8 +221,7 @@ pub struct Said<'a> {
 /// [`OpsError::Refused`] without a word of why; [`OpsError::Conflict`] `settle_the_payment` where it names a payment here
 /// that holds its rewards, `unpaid_rewards` where rewards can be paid then of which nobody has said that it did not pay them,
 /// `nobody_held` where nobody has said that whoever it paid is on hold, and `still_asking` while its payees' other payments are
-/// asked about; [`OpsError::Missing`] when there is none that is
-/// open.
+/// asked about; [`OpsError::Missing`] when there is none that is open.
 pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
     let words = said.note.trim();
     if words.is_empty() {
