@@ -14,7 +14,7 @@ pub use command::{
 };
 pub use correction::{beyond_correction, correct, stands_beside};
 pub use part::{back_after_settling, booked_by_itself, part_account, part_back, part_settled};
-pub use swept::swept_beside;
+pub use swept::{still_contradicted, swept_beside};
 
 use crate::ledger::{Journal, LedgerAccount, Movement};
 use crate::money::Money;
@@ -421,10 +421,6 @@ fn untouched(state: State) -> bool {
 
 fn parked(state: State) -> bool {
     matches!(state, State::PayoutFailed | State::PayoutCanceled | State::Recalling)
-}
-
-fn parked_at_rest(state: State) -> bool {
-    parked(state) && state != State::Recalling
 }
 
 fn still(state: State) -> Step {

@@ -541,7 +541,10 @@ async fn correct(
     let swept = matches!(fact, Fact::Swept { .. });
     let searched = put_back::was_found(tx, of.id, vendor_id).await?;
     let twin = made_twice(attempt, vendor_id, searched) && !swept;
-    let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+    let lies = matches!(
+        of.state,
+        State::PayoutFailed | State::PayoutCanceled | State::Recalling | State::WrittenOff
+    );
     // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
     if !(attempt.state.ended() || twin || (swept && lies)) {
         return Err(not_now(NotNow::NotLookedAt));

@@ -96,6 +96,8 @@ struct Case {
     begun: Vec<AttemptId>,
     /// Transfers of which more has come back than was known.
     grown: Vec<AttemptId>,
+    /// It is contradicted, and its money was heard to have gone to the payee's bank all the same.
+    swept_beside: bool,
     paid_at: Option<Option<i64>>,
 }
 
@@ -284,6 +286,7 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
                 attempts_touched: Vec::new(),
                 begun: Vec::new(),
                 grown: Vec::new(),
+                swept_beside: false,
                 paid_at: None,
             },
         )
@@ -306,7 +309,9 @@ impl Case {
         self.note_ids(place, heard, now, sheet);
         let before = self.transaction.state;
         let standing = self.attempts[place].state;
+        let beside = self.is_beside(&heard.fact);
         let step = self.step(place, &heard.fact);
+        self.swept_beside |= beside && step.contradiction;
         // For whoever counts which rows of the law were reached.
         tracing::trace!(target: "law", state = before.as_str(), attempt = standing.as_str(),
             fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
@@ -351,14 +356,25 @@ impl Case {
     /// What a fact leads to. What comes back after two people have settled it is booked by what they settled.
     fn step(&self, place: usize, fact: &Fact) -> Step {
         let (of, attempt) = (&self.transaction, &self.attempts[place]);
+        // The payee has it, and what came back was other money: nothing is free before somebody has said so.
+        if self.swept_beside && *fact == Fact::TransferReversed {
+            return law::still_contradicted(of.state);
+        }
         let settled = of.state == State::WrittenOff && attempt.state == AttemptState::Succeeded;
         if settled && *fact == Fact::TransferReversed {
             return law::back_after_settling(&of.terms, of.otherwise_at.is_some(), attempt.reversed_minor);
         }
-        if matches!(fact, Fact::Swept { .. }) && (of.closed() || of.contradicted_at.is_some()) {
+        if self.is_beside(fact) {
             return law::swept_beside(of.state, of.otherwise_at.is_some());
         }
         law::on(of.state, attempt.state, &of.terms, fact)
+    }
+
+    /// Whether what the vendor's own schedule has paid out moves nothing by itself: somebody must say what became of the
+    /// payment.
+    fn is_beside(&self, fact: &Fact) -> bool {
+        let of = &self.transaction;
+        matches!(fact, Fact::Swept { .. }) && (of.closed() || of.contradicted_at.is_some())
     }
 
     /// Books what the vendor takes for itself for an attempt, by the difference from what is booked for it.

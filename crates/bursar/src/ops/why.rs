@@ -270,7 +270,11 @@ pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Bl
 async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Why> {
     let contradicted = payment.contradicted_at.map(|_| Code::PaymentContradicted);
     let reason = reason(&payment);
-    let code = reason.as_ref().and_then(|reason| Code::parse(&reason.code));
+    // What waits because it is contradicted is told once.
+    let code = reason
+        .as_ref()
+        .and_then(|reason| Code::parse(&reason.code))
+        .filter(|code| Some(*code) != contradicted);
     let blocker = |code| Blocker::new(code, payment.terms.payee).noting(note(&payment, code));
     let code = code.zip(reason).map(|(code, reason)| blocker(code).acting(reason.who, reason.remedy));
     let blockers = contradicted.into_iter().map(blocker).chain(code).collect();

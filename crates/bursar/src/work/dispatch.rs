@@ -297,8 +297,8 @@ fn built_on_another(attempts: &[Attempt]) -> Vec<TransactionId> {
     built.map(|one| one.transaction).collect()
 }
 
-/// Taking our own money back asks only whether the vendor can be reached; paying asks every gate, and a bank payout whether its
-/// transfer stands: what else lies in that balance is another payment's.
+/// Taking our own money back asks only whether the vendor can be reached and agrees; paying asks every gate, and a bank
+/// payout whether its transfer stands: what else lies in that balance is another payment's.
 fn gate(
     attempt: &Attempt,
     (transaction, made): (&Transaction, Option<&Back>),
@@ -310,7 +310,9 @@ fn gate(
         return BeforeSend::Wait(Code::VendorCredentialsRejected);
     }
     if takes_back(attempt.leg) {
-        return BeforeSend::Open;
+        // What is contradicted may be with the payee: what would be fetched back is another payment's then.
+        let waits = attempt.leg == Leg::Reversal && transaction.contradicted_at.is_some();
+        return if waits { BeforeSend::Wait(Code::PaymentContradicted) } else { BeforeSend::Open };
     }
     let reversed = attempt.leg == Leg::Payout && made.is_some_and(|transfer| transfer.part_minor > 0);
     if reversed {
@@ -351,6 +353,8 @@ pub(super) struct Asked {
     pub(super) closed: HashMap<String, Vec<(TransactionId, BeforeSend)>>,
     /// The payments that each carries, and that have not ended.
     pub(super) carried: HashMap<String, HashSet<String>>,
+    /// The vendor's object that has paid what a bank payout of ours should pay.
+    pub(super) paid: HashMap<String, String>,
 }
 
 /// The gates that are closed now for what these submissions carry, and what that is.
@@ -377,6 +381,9 @@ pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) 
         };
         if !attempt.state.ended() {
             asked.carried.entry(submission.clone()).or_default().insert(transaction.id.to_string());
+        }
+        if let (Leg::Payout, Some(object)) = (attempt.leg, &attempt.vendor_id) {
+            asked.paid.insert(submission.clone(), object.clone());
         }
         let gate = gate(attempt, (transaction, made.get(&transaction.id)), &gates, &paused, now);
         if gate != BeforeSend::Open {

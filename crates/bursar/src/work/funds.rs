@@ -23,6 +23,8 @@ use crate::store::transactions::{self, Transaction};
 
 /// How many connected balances are read at a time.
 const READS_AT_ONCE: usize = 32;
+/// How many accounts are looked through at a time for what took their money.
+const LOOKS_AT_ONCE: usize = 8;
 /// How long a balance may take: a slow one must not hold up what is ready to be sent.
 const READ_IN: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long a payout waits for its money between two looks at the balance, by how long it has waited: an hour's wait can
@@ -86,17 +88,14 @@ pub(super) async fn with_funds(
         }
     });
     let mut reads = reads.buffer_unordered(work.side_by_side(READS_AT_ONCE));
+    let mut gone = Vec::new();
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
-            Ok(balance) => {
-                let gone = share(waiting, &balance, &spoken_for, sorted, (now, longest));
-                look_for(work, &stripe.client, gone, sorted, now).await?;
-            }
+            Ok(balance) => gone.push(share(waiting, &balance, &spoken_for, sorted, (now, longest))),
             // It is not ours to see any more, or cannot be read: an answer, and the transfer can still be asked about.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
                 let why = Why::not_told(&error);
-                let gone = waiting.into_iter().map(|ready| Gone { ready, why: why.clone() });
-                look_for(work, &stripe.client, gone.collect(), sorted, now).await?;
+                gone.push(waiting.into_iter().map(|ready| Gone { ready, why: why.clone() }).collect());
             }
             Err(error) => {
                 if let ReadError::Credentials(why) = &error {
@@ -108,7 +107,8 @@ pub(super) async fn with_funds(
             }
         }
     }
-    Ok(())
+    drop(reads);
+    look_for(work, &stripe.client, gone, sorted, now).await
 }
 
 /// Reads how often the payouts that are not their payment's first were refused before.
@@ -138,22 +138,28 @@ async fn in_time<T>(
     tokio::time::timeout(READ_IN, question).await.unwrap_or_else(late)
 }
 
-/// Finds out what became of money that is not there; what is not found out waits.
+/// Finds out what became of money that is not there, or may be another payment's, some accounts at a time; what is not found
+/// out waits.
 async fn look_for(
     work: &Work,
     stripe: &Stripe,
-    gone: Vec<Gone>,
+    gone: Vec<Vec<Gone>>,
     sorted: &mut Sorted,
     now: i64,
 ) -> Result<()> {
-    let found = swept::look(work, stripe, gone, now).await?;
-    sorted.settled.extend(found.settled);
-    sorted.ready.extend(found.clear);
-    sorted.unseen.extend(found.unseen);
-    sorted.shown.extend(found.shown);
-    sorted.came_back.extend(found.came_back);
-    for ready in found.still {
-        sorted.waits_for_funds(&ready, now, work.app.config.longest_wait_us());
+    let gone = gone.into_iter().filter(|of_account| !of_account.is_empty());
+    let looks = gone.map(|of_account| swept::look(work, stripe, of_account, now));
+    let mut looks = futures::stream::iter(looks).buffer_unordered(work.side_by_side(LOOKS_AT_ONCE));
+    while let Some(found) = looks.next().await {
+        let found = found?;
+        sorted.settled.extend(found.settled);
+        sorted.ready.extend(found.clear);
+        sorted.unseen.extend(found.unseen);
+        sorted.shown.extend(found.shown);
+        sorted.came_back.extend(found.came_back);
+        for ready in found.still {
+            sorted.waits_for_funds(&ready, now, work.app.config.longest_wait_us());
+        }
     }
     Ok(())
 }

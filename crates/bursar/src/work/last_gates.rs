@@ -65,7 +65,8 @@ fn part(
             stopped.push(Answered::unsent(submission, judged, Vec::new()));
             continue;
         }
-        if let Some(judged) = over(&submission, asked.carried.get(&submission.id), now) {
+        let is_over = over(&submission, asked.carried.get(&submission.id), now);
+        if let Some(judged) = is_over.or_else(|| paid(&submission, asked.paid.get(&submission.id), now)) {
             stopped.push(Answered::unsent(submission, judged, Vec::new()));
             continue;
         }
@@ -95,9 +96,23 @@ fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<J
 /// A reversal whose attempt has ended is never sent: the money was paid out meanwhile. One that may have been made is looked
 /// for.
 fn over(of: &Submission, carried: Option<&HashSet<String>>, now: i64) -> Option<Judged> {
-    let ended = of.kind == MoneyKind::Reversal.as_str() && carried.is_none_or(HashSet::is_empty);
-    ended.then(|| match of.doubts {
-        0 => verdict::stopped(of, Verdict::Refused(Reason::new(PAID_OUT, "")), PAID_OUT),
+    let has_ended = of.kind == MoneyKind::Reversal.as_str() && carried.is_none_or(HashSet::is_empty);
+    has_ended.then(|| ended(of, PAID_OUT, now))
+}
+
+/// What becomes of a request that nothing waits for any more.
+pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judged {
+    match of.doubts {
+        0 => verdict::stopped(of, Verdict::Refused(Reason::new(why, "")), why),
+        _ => verdict::looks_instead(of, why, now),
+    }
+}
+
+/// A bank payout whose money Stripe's own schedule has paid out, as was heard while the request was being written, is never
+/// sent: it would take another payment's money. One that may have been made is looked for.
+fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judged> {
+    object.map(|object| match of.doubts {
+        0 => Judged::accepted(of, object, "found"),
         _ => verdict::looks_instead(of, PAID_OUT, now),
     })
 }

@@ -4,17 +4,21 @@
 //! schedule took the money. What is deliberately not here: how that is found out (`swept`, `prove`, `settle`).
 
 use payout::deadline;
+use payout::eligibility::Code;
 use payout::ids::TransactionId;
 use payout::transaction::State;
 use vendors::{MoneyKind, ReadError};
 
 use super::answer::Looked;
+use super::prove::{Asks, Lies};
 use super::send::{self, Answered};
 use super::verdict::Judged;
-use super::{Work, prove, settle};
+use super::{Work, last_gates, prove, settle};
 use crate::ops::Result;
+use crate::ops::record::PAID_OUT;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{self, Transaction};
+use crate::transact;
 
 /// A schedule pays out what has become available by then, at the end of a day (UTC).
 const DAY_US: i64 = 86_400_000_000;
@@ -58,14 +62,39 @@ async fn payment(work: &Work, of: &Submission) -> Result<Option<Transaction>> {
     Ok(transactions::several(&mut db, &ids).await?.into_iter().next())
 }
 
-/// What a payout of Stripe's own has paid is not paid once more. An account that is not shown to us says so to the request.
+/// What a payout of Stripe's own has paid, or what is back with us, is not paid once more. An account that is not shown to us
+/// says so to the request.
 async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
-    let Some(payment) = payment(work, of).await?.filter(|payment| is_late(payment, now)) else {
-        return Ok(None);
-    };
-    Ok(match prove::paid_by_schedule(work, payment.id, false).await? {
-        Ok(None) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
-        Ok(Some((id, fact))) => Some(Answered::found(of.clone(), Judged::accepted(of, &id, "found"), fact)),
+    let Some(payment) = payment(work, of).await? else { return Ok(None) };
+    let asks = if is_late(&payment, now) { Asks::Payouts } else { Asks::Transfer };
+    let lies = prove::lies(work, payment.id, asks).await?;
+    if let Ok(told) = &lies {
+        note(work, &payment, matches!(told, Lies::NotTold(_)), now).await?;
+    }
+    Ok(match lies {
+        Ok(Lies::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
+        Ok(Lies::PaidOut(id, fact)) => {
+            Some(Answered::found(of.clone(), Judged::accepted(of, &id, "found"), fact))
+        }
+        // Once that is heard, a gate closes.
+        Ok(Lies::CameBack) => {
+            settle::look_before(work, payment.id).await?;
+            Some(waits(work, of, now))
+        }
+        Ok(Lies::NotTold(why)) if untold_for_long(&payment, now) => {
+            let told = format!(
+                "what the payee's balance at Stripe has paid out has not been told for ten days ({why}), so this bank payout was not sent"
+            );
+            Some(Answered::unsent(of.clone(), Judged::review(of, told), Vec::new()))
+        }
+        Ok(Lies::NotTold(why)) => {
+            tracing::warn!(
+                why,
+                key = of.key,
+                "what a payee's balance has paid out is not told; nothing was sent"
+            );
+            Some(waits(work, of, now))
+        }
         Err(error) => {
             tracing::warn!(%error, key = of.key, "what a payee's balance has paid out is not told; nothing was sent");
             Some(waits(work, of, now))
@@ -73,16 +102,38 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
     })
 }
 
+fn untold_for_long(of: &Transaction, now: i64) -> bool {
+    of.unseen_since.is_some_and(|since| now.saturating_sub(since) > deadline::UNAVAILABLE_US)
+}
+
+/// Notes since when Stripe does not tell what a payee's balance has paid out, or that it does again.
+async fn note(work: &Work, of: &Transaction, untold: bool, now: i64) -> Result<()> {
+    if untold == of.unseen_since.is_some() {
+        return Ok(());
+    }
+    let app = &work.app;
+    let one = std::slice::from_ref(&of.id);
+    let (shown, unseen) = if untold { (&[][..], one) } else { (one, &[][..]) };
+    transact!(app, |tx| { Ok(transactions::note_shown(tx, shown, unseen, now).await?) })
+}
+
 /// What was paid out, or is back, is not fetched back once more. Where the account is hidden, it is not waited for longer than
 /// for a transfer that came back.
 async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
-    let asked_for_long = |of: &Transaction| now.saturating_sub(of.state_at) > FRESH_US;
+    let Some(before) = payment(work, of).await? else { return Ok(None) };
+    let lasted = |of: &Transaction| now.saturating_sub(of.state_at);
     // By when it was asked for: what keeps it from being sent keeps it from being decided as well.
-    let Some(before) = payment(work, of).await?.filter(asked_for_long) else { return Ok(None) };
+    if before.state == State::Recalling && lasted(&before) <= FRESH_US {
+        return Ok(None);
+    }
     let looked = settle::look_before(work, before.id).await?;
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
-    let for_long = now.saturating_sub(payment.state_at) >= deadline::UNSEEN_US;
-    let stands = payment.state == State::Recalling;
+    if payment.state != State::Recalling {
+        let why = if payment.state == State::Recalled { Code::TransferReversed.as_str() } else { PAID_OUT };
+        return Ok(Some(Answered::unsent(of.clone(), last_gates::ended(of, why, now), Vec::new())));
+    }
+    let for_long = lasted(&payment) >= deadline::UNSEEN_US;
     let may = looked == Looked::Through || (looked == Looked::NotShown && for_long);
-    Ok((!(stands && may)).then(|| waits(work, of, now)))
+    // What the look has contradicted is with the payee: what would be fetched back is other money.
+    Ok((!may || payment.contradicted_at.is_some()).then(|| waits(work, of, now)))
 }

@@ -82,6 +82,8 @@ pub(super) fn next_at(transaction: &Transaction, now: i64, poll_us: i64) -> Opti
 pub(super) fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
     match of.state {
         State::Transferred
+        | State::PayoutSending
+        | State::PayoutUnknown
         | State::PayoutReview
         | State::PayoutFailed
         | State::PayoutCanceled
@@ -95,8 +97,6 @@ pub(super) fn asks_for_transfer(of: &Transaction, now: i64) -> bool {
         | State::Processing
         | State::OnHold
         | State::Unclaimed
-        | State::PayoutSending
-        | State::PayoutUnknown
         | State::InTransit
         | State::Failed
         | State::Recalled

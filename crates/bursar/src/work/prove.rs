@@ -81,7 +81,10 @@ impl Case {
     /// The transfer of a contradicted payment whose money should lie in the payee's balance.
     fn lying(&self) -> Option<&Attempt> {
         let of = &self.transaction;
-        let lies = matches!(of.state, State::PayoutFailed | State::PayoutCanceled | State::WrittenOff);
+        let lies = matches!(
+            of.state,
+            State::PayoutFailed | State::PayoutCanceled | State::Recalling | State::WrittenOff
+        );
         let lies = lies && of.contradicted_at.is_some() && of.otherwise_at.is_none();
         self.attempts.iter().find(|one| lies && one.leg == Leg::Transfer && !one.state.ended())
     }
@@ -333,22 +336,24 @@ async fn at_schedule(
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
-    let swept_by = |proven| Finding::Made {
+    let swept_by = |proven, part_back| Finding::Made {
         attempt: attempt.id,
         fact,
-        part_back: None,
+        part_back,
         vendor_id,
         carrier_id,
         proven,
         lost: None,
     };
-    Ok(match took(stripe, (case, false), account).await {
+    Ok(match took(stripe, (case, Asks::Payouts), account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
-        Ok(took) => took.payout.is_some_and(|(payout, _)| payout == id).then(|| swept_by(took.whole)),
+        Ok(took) => {
+            took.payout.is_some_and(|(payout, _)| payout == id).then(|| swept_by(took.whole, took.part_back))
+        }
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
         Err(ReadError::Missing | ReadError::Refused { .. }) => {
             let covers = found.created >= case.since() && covers(&found, settled_minor, of.terms.net);
-            covers.then(|| swept_by(false))
+            covers.then(|| swept_by(false, None))
         }
         Err(error) => return Err(error),
     })
@@ -368,32 +373,42 @@ struct Took {
     whole: bool,
     /// Stripe does not tell everything yet that its payouts took.
     in_progress: bool,
+    /// All of the transfer came back, or a part of it.
+    came_back: bool,
+    /// Where only a part did, how much.
+    part_back: Option<Money>,
 }
 
-/// Which payout of Stripe's own took this payment's money. Where the account was looked through for payouts of ours, there is
-/// none that is not known here.
+/// Which payout of Stripe's own took this payment's money.
 async fn took(
     stripe: &Stripe,
-    (case, looked_through): (&Case, bool),
+    (case, asks): (&Case, Asks),
     account: &ConnectedAccount,
 ) -> std::result::Result<Took, ReadError> {
-    let nowhere = Took { payout: None, whole: true, in_progress: false };
+    let nowhere = Took { payout: None, whole: true, in_progress: false, came_back: false, part_back: None };
     let mut transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
     let known = transfers.find_map(|one| Some((one.vendor_id.as_deref()?, one.reversed_minor)));
     let Some((object, reversed_minor)) = known else { return Ok(nowhere) };
     let transfer = stripe.transfer(object).await?;
-    let Some(payment) = transfer.destination_payment else { return Ok(nowhere) };
+    let came_back = transfer.amount_reversed_units > 0;
+    let is_part = came_back && transfer.amount_reversed_units < transfer.amount_units;
+    let part_back = transfer.come_back().filter(|_| is_part);
+    let Some(payment) = transfer.destination_payment.filter(|_| asks != Asks::Transfer) else {
+        return Ok(Took { came_back, part_back, ..nowhere });
+    };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     // A payout that took what came back as well has taken nothing of it.
-    let named_as = swept::named_as(stripe, (object, transfer.amount_reversed_units > 0), payment).await?;
+    let named_as = swept::named_as(stripe, (object, came_back), payment).await?;
     let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
     let trace = trace.made(transfer.created);
-    let trace = if looked_through { trace.looked_through() } else { trace };
+    let trace = if asks == Asks::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
     let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
     Ok(Took {
         payout: by_schedule.found.remove(&case.transaction.id),
-        whole: reversed_minor == 0 && transfer.amount_reversed_units == 0,
+        whole: reversed_minor == 0 && !came_back,
         in_progress: by_schedule.in_progress,
+        came_back,
+        part_back,
     })
 }
 
@@ -506,7 +521,10 @@ async fn at_stripe(
         }
         Leg::Payout if id.starts_with("po_") => {
             let found = stripe.payout(account, id).await?;
-            let marked = any_object() || is_named || found.metadata.get("attempt") == Some(&ours);
+            let marked = any_object()
+                || is_named
+                || found.metadata.get("attempt") == Some(&ours)
+                || attempt.vendor_id.as_deref() == Some(id);
             let marked =
                 marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
             let marked = marked
@@ -630,7 +648,8 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     let account = ConnectedAccount::parse(of.destination.address());
     // Whether a reversal was made is another question; what is being fetched back is asked about by itself.
-    let lies = of.state != State::Recalling && swept::lies_there(of, &attempts);
+    let of_reversal = of.state == State::Recalling && !case.waiting().is_empty();
+    let lies = !of_reversal && swept::lies_there(of, &attempts);
     let Some(account) = account.filter(|_| lies) else {
         return Ok(Ok(Has::Nothing));
     };
@@ -638,32 +657,57 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(took(&stripe.client, (case, false), &account).await.map(|took| match took.payout {
+    Ok(took(&stripe.client, (case, Asks::Payouts), &account).await.map(|took| match took.payout {
         None if took.in_progress => Has::NotSaid,
         payout => Has::of(payout.as_ref().map(|(object, _)| object.as_str())),
     }))
 }
 
-/// Whether Stripe's own schedule has paid out the money that a bank payout should pay: which payout of its own did, and how
-/// that stands. Where the account was looked through before, it shows no payout of ours that is not known here.
+/// What became of the money that a bank payout should pay.
+pub(super) enum Lies {
+    /// Nothing has taken it.
+    There,
+    /// A payout of Stripe's own has, which stands like this.
+    PaidOut(String, Fact),
+    /// Its transfer came back, or a part of it.
+    CameBack,
+    /// Stripe does not tell everything yet that its payouts took, or not in a way that can be read: why.
+    NotTold(String),
+}
+
+/// How far it is asked what became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Whether its transfer stands.
+    Transfer,
+    /// Also what payouts of Stripe's own took.
+    Payouts,
+    /// The same, where the account was looked through for payouts of ours before: it shows none that is not known here.
+    PayoutsOfLookedThrough,
+}
+
+/// Whether Stripe's own schedule has paid out the money that a bank payout should pay, or somebody took it back.
 ///
 /// # Errors
-/// When the database does not answer; of Stripe what it says, also where it does not tell everything yet.
-pub(super) async fn paid_by_schedule(
+/// When the database does not answer; of Stripe what it says.
+pub(super) async fn lies(
     work: &Work,
     id: TransactionId,
-    looked_through: bool,
-) -> Result<std::result::Result<Option<(String, Fact)>, ReadError>> {
+    asks: Asks,
+) -> Result<std::result::Result<Lies, ReadError>> {
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
-        return Ok(Ok(None));
+        return Ok(Ok(Lies::There));
     };
-    Ok(match took(&stripe.client, (&case, looked_through), &account).await {
-        Ok(took) if took.payout.is_none() && took.in_progress => Err(ReadError::Unreachable(
-            "Stripe does not tell everything yet that its payouts took".to_owned(),
-        )),
-        Ok(took) => Ok(took.payout),
+    Ok(match took(&stripe.client, (&case, asks), &account).await {
+        Ok(Took { payout: Some((id, fact)), .. }) => Ok(Lies::PaidOut(id, fact)),
+        Ok(took) if took.came_back => Ok(Lies::CameBack),
+        Ok(took) if took.in_progress => {
+            Ok(Lies::NotTold("Stripe does not tell everything yet that its payouts took".to_owned()))
+        }
+        Ok(_) => Ok(Lies::There),
+        Err(ReadError::Unreadable(why)) => Ok(Lies::NotTold(why)),
         Err(error) => Err(error),
     })
 }

@@ -13,6 +13,7 @@ use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
+use super::prove::{Asks, Lies};
 use super::verdict::{self, Judged};
 use super::{Done, Work, beside, prove, relook, search, send, settle, watch_found};
 use crate::ops::vendors as connections;
@@ -151,13 +152,14 @@ async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
         match attempts.first() {
-            Some(attempt) => prove::paid_by_schedule(work, attempt.transaction, true).await,
-            None => Ok(Ok(None)),
+            Some(attempt) => prove::lies(work, attempt.transaction, Asks::PayoutsOfLookedThrough).await,
+            None => Ok(Ok(Lies::There)),
         }
     };
     match swept.await {
-        Ok(Ok(Some((id, fact)))) => Ok(Found::There(id, Some(fact))),
-        Ok(Ok(None)) => Ok(Found::Absent),
+        Ok(Ok(Lies::PaidOut(id, fact))) => Ok(Found::There(id, Some(fact))),
+        Ok(Ok(Lies::There | Lies::CameBack)) => Ok(Found::Absent),
+        Ok(Ok(Lies::NotTold(why))) => Err(ReadError::Unreachable(why)),
         Ok(Err(error)) => Err(error),
         Err(error) => Err(ReadError::Unreachable(format!("{error:?}"))),
     }

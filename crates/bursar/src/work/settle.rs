@@ -1,6 +1,8 @@
 //! Asking the vendor how payments stand, and recording what it says. Webhooks, polls and hand refreshes all end here:
 //! whatever the occasion, the *fetched* object decides.
 
+mod items;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,14 +10,13 @@ use futures::StreamExt as _;
 use payout::deadline;
 use payout::ids::TransactionId;
 use payout::money::Vendor;
-use payout::transaction::{Fact, Leg, Reason};
+use payout::transaction::{Fact, Leg, Reason, State};
 use tokio::sync::mpsc;
 use vendors::ReadError;
-use vendors::paypal::PayPal;
-use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
+pub(super) use self::items::about_ours;
 use super::answer::{Answer, Looked};
 use super::aside::{self, Halves, Was};
 use super::bank_payouts::Ours;
@@ -44,8 +45,6 @@ const MOST_RECORDED: usize = 500;
 const LEASE_US: i64 = 60_000_000;
 /// The wait of a question that is to be asked again only because the clock of whoever wished for it was ahead of ours.
 const AHEAD_US: i64 = 1_000_000;
-/// Up to so many items of a PayPal batch are asked for one by one; more, and the whole batch is read.
-const ITEMS_ONE_BY_ONE: usize = 3;
 /// What is noted of a payment that the connected account does not have.
 const ELSEWHERE: &str =
     "the vendor was not asked: the payment was made from another account than the one that is connected";
@@ -220,13 +219,13 @@ async fn asked(
     silent.into_iter().for_each(|said| drop(tell.send(vec![said])));
     if work.in_turn {
         ask_stripe(work, stripe, source, &tell).await?;
-        ask_paypal(work, paypal, source, &tell).await?;
+        items::ask(work, paypal, source, &tell).await?;
         drop(tell);
         return record_as_told(work, told, now).await;
     }
     let asking = async move {
         let (stripe, paypal) =
-            (ask_stripe(work, stripe, source, &tell), ask_paypal(work, paypal, source, &tell));
+            (ask_stripe(work, stripe, source, &tell), items::ask(work, paypal, source, &tell));
         futures::try_join!(stripe, paypal).map(drop)
     };
     futures::try_join!(asking, record_as_told(work, told, now)).map(|((), recorded)| recorded)
@@ -395,9 +394,10 @@ async fn at(
         let (status, facts) = transfer_facts(&transfer);
         let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
         let mut heard: Vec<Heard> = heard.collect();
-        // Before it came back, it may have been paid out: by Stripe's own schedule, or by us. Then the payee has it.
+        // Before it came back, it may have been paid out: by Stripe's own schedule, or by us. Then the payee has it. So may
+        // what is left where only a part came back.
         let came_back = swept::came_back(&heard);
-        let looks = parked.as_ref().filter(|one| same && (came_back || (one.lies && heard.is_empty())));
+        let looks = parked.as_ref().filter(|one| same && (came_back || one.lies));
         let Some(parked) = looks else {
             let said = believed(question, &status, same, Some(heard), now);
             return Ok(Said { unlooked: came_back && parked.is_none(), ..said });
@@ -407,7 +407,8 @@ async fn at(
         let lying = Lying { of, transfer: attempt, payouts, beside, ours, came_back, made_s };
         let left = match transfer.destination_payment {
             Some(payment) => {
-                let own = swept::named_as(client, (object, came_back), payment).await?;
+                let own =
+                    swept::named_as(client, (object, transfer.amount_reversed_units > 0), payment).await?;
                 lying.left(client, own, source).await?
             }
             None => Left::not_told(),
@@ -420,9 +421,15 @@ async fn at(
             let said = unreachable(question, &told);
             return Ok(Said { answer: Answer::Unusable, hidden: true, unbelieved: true, ..said });
         }
-        heard.splice(0..0, left.swept);
+        // Of the rest, the payee has less than the payment: what becomes of it is for two people to say.
+        let of_rest = left.swept.is_some() && !came_back && !heard.is_empty();
+        let waits = matches!(of.state, State::Transferred | State::PayoutReview);
+        if of_rest && !waits {
+            heard.push(tell(attempt, Fact::FoundAfterAll(Leg::Transfer), source, &told));
+        }
+        heard.splice(0..0, left.swept.filter(|_| !of_rest));
         let said = believed(question, &told, same, Some(heard), now);
-        return Ok(Said { hidden: left.hidden, ..said });
+        return Ok(Said { hidden: left.hidden || (of_rest && waits), ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -531,132 +538,6 @@ async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadE
     Ok(unreachable(of, &error.to_string()))
 }
 
-async fn ask_paypal(work: &Work, ask: ByBatch, source: &'static str, out: &Tell) -> Result<()> {
-    if ask.is_empty() {
-        return Ok(());
-    }
-    let ask = ask.into_iter().map(|(object, due)| {
-        let question =
-            |(transaction, attempt)| Question { transaction, attempt, object: object.clone(), parked: None };
-        due.into_iter().map(question).collect::<Vec<_>>()
-    });
-    let Some(paypal) = work.clients.paypal().await? else {
-        let silent = |one| drop(out.send(vec![unreachable(&one, "PayPal is not connected")]));
-        ask.flatten().for_each(silent);
-        return Ok(());
-    };
-    let (ask, elsewhere): (Vec<_>, Vec<_>) = ask.partition(|due: &Vec<Question>| {
-        due.iter().all(|one| paypal.may_have(one.transaction.vendor_account.as_deref()))
-    });
-    elsewhere.iter().flatten().for_each(|one| drop(out.send(vec![unreachable(one, ELSEWHERE)])));
-    let client = &paypal.client;
-    let asks =
-        futures::stream::iter(ask).map(|due| async move { ask_batch(work, client, &due, source).await });
-    let mut asks = asks.buffer_unordered(work.side_by_side(BATCHES_AT_ONCE));
-    while let Some(said) = asks.next().await {
-        said?.into_iter().for_each(|one| drop(out.send(vec![one])));
-    }
-    Ok(())
-}
-
-/// What PayPal says of some items of one batch: asked for one by one when they are few.
-async fn ask_batch(
-    work: &Work,
-    client: &PayPal,
-    due: &[Question],
-    source: &'static str,
-) -> Result<Vec<Said>> {
-    let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|one| one.attempt.vendor_id.is_some());
-    if few && let Some(said) = ask_items(work, client, due, source).await? {
-        return Ok(said);
-    }
-    let Some(batch) = due.first().map(|one| one.object.as_str()) else { return Ok(Vec::new()) };
-    match work.ask(Vendor::PayPal, client.batch(batch)).await {
-        Ok(batch) => Ok(of_batch(&batch, due, source, work.app.clock.now())),
-        Err(error) => {
-            let mut said = Vec::new();
-            for one in due {
-                said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?);
-            }
-            Ok(said)
-        }
-    }
-}
-
-/// Asks for a few items one by one; `None` when one of them is not decided, because then only its batch can say whether
-/// it ever will be.
-async fn ask_items(
-    work: &Work,
-    client: &PayPal,
-    due: &[Question],
-    source: &'static str,
-) -> Result<Option<Vec<Said>>> {
-    let mut said = Vec::new();
-    for one in due {
-        let item = client.item(one.attempt.vendor_id.as_deref().unwrap_or_default());
-        match work.ask(Vendor::PayPal, item).await {
-            Ok(item) => match paypal_batch::item_fact(&item) {
-                None | Some(Fact::ItemPending) => return Ok(None),
-                fact => said.push(of_item(one, &item, fact, source, work.app.clock.now())),
-            },
-            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?),
-        }
-    }
-    Ok(Some(said))
-}
-
-/// What an item says of its payment, and what PayPal took for it, which it may tell long after.
-fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str, now: i64) -> Said {
-    let fee = paypal_batch::item_fee(item).map(Fact::FeeKnown);
-    let told = |fact| Heard {
-        vendor_id: Some(item.payout_item_id.clone()),
-        ..tell(&of.attempt, fact, source, &item.status)
-    };
-    let heard = fact.map(|fact| [fact].into_iter().chain(fee).map(told).collect());
-    believed(of, &item.status, about_ours(&of.transaction, item), heard, now)
-}
-
-/// Whether an item is about this payment. PayPal always tells the amount; what else it tells must agree.
-pub(super) fn about_ours(of: &Transaction, item: &Item) -> bool {
-    let ours = of.destination.address();
-    item.amount == Some(of.terms.net)
-        && item.receiver.as_ref().is_none_or(|theirs| theirs.eq_ignore_ascii_case(ours))
-        && item.sender_item_id.as_ref().is_none_or(|theirs| *theirs == of.id.to_string())
-}
-
-/// A batch that PayPal calls SUCCESS may hold failed and unclaimed items: only items decide. A refused batch may hold
-/// none at all.
-fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<Said> {
-    let processing = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
-    let items: HashMap<&str, &Item> =
-        batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
-    let one = |of: &Question| match items.get(of.transaction.id.to_string().as_str()) {
-        // While it is not processed, an item may have no word of its own yet.
-        Some(item) if processing && item.status.is_empty() && about_ours(&of.transaction, item) => Said {
-            answer: Answer::Told,
-            ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
-        },
-        Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source, now),
-        None if batch.unread > 0 => {
-            unusable(of, "PayPal's answer about this item cannot be read; it is asked again", now)
-        }
-        None => {
-            let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);
-            match paypal_batch::batch_refusal(batch).map(Fact::ItemFailed) {
-                Some(refused) => Said {
-                    heard: vec![tell(&of.attempt, refused, source, &batch.status)],
-                    answer: Answer::Told,
-                    ..unreachable(of, &what)
-                },
-                // While it is not processed, it may not list its items yet.
-                None if processing => Said { answer: Answer::Told, ..unreachable(of, &what) },
-                None => unseen(of, &what, now),
-            }
-        }
-    };
-    due.iter().map(one).collect()
-}
-
 /// Writes down what was said. The events that were linked before the question was asked are settled by its answer.
 async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     let app = &work.app;
@@ -697,6 +578,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
             }
         }
         later.extend(anew.iter().map(|id| (*id, now)));
+        later.extend(hinted_since(&held, ids, asked_at, now));
         if !settled.is_empty() {
             let events: Vec<&events::Linked> = settled.iter().map(|(event, _)| *event).collect();
             credit::name_events(&mut heard, &events, held.attempts());
@@ -728,6 +610,19 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
     Ok(recorded.changed)
 }
 
+/// What an event has asked for while the question was on its way may be of later: the payments, and when they are asked about
+/// again.
+fn hinted_since<'a>(
+    held: &'a record::Held,
+    ids: &'a [TransactionId],
+    asked_at: i64,
+    now: i64,
+) -> impl Iterator<Item = (TransactionId, i64)> + 'a {
+    let hinted = ids.iter().filter_map(|id| held.payment(*id));
+    let since = hinted.filter_map(move |of| Some((of.id, of.hinted_at.filter(|at| *at > asked_at)?)));
+    since.map(move |(id, at)| (id, now + if at > now { AHEAD_US } else { 0 }))
+}
+
 /// When each payment is asked about next, by how it stands now.
 async fn note(
     tx: &mut Tx,
@@ -744,7 +639,13 @@ async fn note(
         let Some(said) = what.get(&transaction.id) else { continue };
         let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
         let unbelieved = said.iter().any(|one| one.unbelieved);
+        let hidden = said.iter().any(|one| one.hidden);
         let since = match answer {
+            // How long a balance has been hidden begins with whoever waits for it, or with what an event has asked for.
+            Answer::NotAsked | Answer::Told if hidden => {
+                let asked_for = hint_is_kept(transaction, transaction.unseen_since, now).then_some(now);
+                transaction.unseen_since.or(asked_for)
+            }
             Answer::NotAsked | Answer::Told => None,
             Answer::Unseen | Answer::Unusable => Some(transaction.unseen_since.unwrap_or(now)),
             Answer::Silent => transaction.unseen_since,
@@ -764,13 +665,16 @@ async fn note(
                 Some(now + more_rarely(reversal_seen_at.or(since).unwrap_or(now), now, longest))
             }
             (Some(at), _) => Some(at),
+            (None, Answer::Told) if hidden && hinted => {
+                Some(now + more_rarely(since.unwrap_or(now), now, longest))
+            }
             (None, Answer::Unseen | Answer::Unusable) => {
                 unseen_next(transaction, since.unwrap_or(now), now, longest)
             }
             (None, Answer::NotAsked | Answer::Told) => next_at(transaction, now, poll),
         };
         let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
-        let unanswered = matches!(answer, Answer::Unseen | Answer::Unusable) && hinted;
+        let unanswered = (hidden || matches!(answer, Answer::Unseen | Answer::Unusable)) && hinted;
         let still_hinted = again.is_some() || answer == Answer::Silent || unanswered;
         let (what, unshown) = (words.join("; "), Unshown { since, reversal_seen_at });
         asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unshown });

@@ -362,6 +362,10 @@ pub(super) async fn by_schedule(
         own.for_each(|trace| trace.own.extend(payout.reversed_by.clone()));
     }
     let mut automatic: Vec<bank::Payout> = all.into_iter().filter(|payout| payout.automatic).collect();
+    for trace in &mut traces {
+        let swept = trace.own.extract_if(.., |id| automatic.iter().any(|payout| payout.id == *id));
+        trace.shared.extend(swept);
+    }
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
     let (mut found, mut perhaps, mut in_progress) = (HashMap::new(), HashMap::new(), false);
     let first_made_s = traces.iter().map(|trace| trace.made_s).min().unwrap_or_default();

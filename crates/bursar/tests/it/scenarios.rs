@@ -262,6 +262,14 @@ scenarios![
     amounts_differ,
     fee_not_in_the_books,
     moved_and_not_heard_of,
+    adopted_payout_is_contradicted,
+    rest_is_swept_after_giving_up,
+    rest_is_swept_while_fetched_back,
+    rest_of_a_transfer_is_swept,
+    rest_swept_and_reversed_while_contradicted,
+    reversed_while_its_payout_waits,
+    reversed_while_its_reversal_waits,
+    twin_found_while_fetched_back,
 ];
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a correction does: a person has proven, by the vendor's own object, what an attempt that had ended here came to. What
 //! is deliberately not here: what became of the rewards meanwhile, which the database knows, and who may say so.
 
-use super::swept::paid_out;
-use super::{parked_at_rest, still, to};
+use super::swept::{no_more_recalled, paid_out};
+use super::{parked, still, to};
 use crate::notice::Notice;
 use crate::transaction::{AttemptState, Fact, Leg, State, Step, Terms};
 
@@ -43,11 +43,16 @@ fn corrected(state: State, terms: &Terms, fact: &Fact) -> Step {
         Fact::PayoutPaid if state == State::WrittenOff => {
             to(State::Success).attempt(AttemptState::Succeeded).books(terms.out_of_given_up())
         }
-        Fact::PayoutMade if parked_at_rest(state) => waits(State::InTransit).books(terms.unpark()),
-        Fact::PayoutPaid if parked_at_rest(state) => {
-            to(State::Success).attempt(AttemptState::Succeeded).books(terms.unpark())
+        Fact::PayoutMade if parked(state) => {
+            no_more_recalled(state, waits(State::InTransit).books(terms.unpark()))
         }
-        Fact::Swept { arrived, .. } if parked_at_rest(state) => paid_out(*arrived, terms.unpark()),
+        Fact::PayoutPaid if parked(state) => {
+            let paid = to(State::Success).attempt(AttemptState::Succeeded);
+            no_more_recalled(state, paid.books(terms.unpark()))
+        }
+        Fact::Swept { arrived, .. } if parked(state) => {
+            no_more_recalled(state, paid_out(*arrived, terms.unpark()))
+        }
         Fact::Swept { arrived, .. } if state == State::WrittenOff => {
             paid_out(*arrived, terms.out_of_given_up())
         }

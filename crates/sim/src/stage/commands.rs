@@ -474,7 +474,8 @@ pub async fn settle_truly(world: &World, id: TransactionId, other: bool) -> Resu
     }
 }
 
-/// What somebody says who has looked at the vendor's own pages: the first object that the program takes for it.
+/// What somebody says who has looked at the vendor's own pages: the first object that the program takes for it, else that it
+/// was not made.
 async fn truth(desk: &Desk, id: TransactionId) -> Result<Finding, No> {
     let mut refused = None;
     for object in objects_of(&desk.simulator, id) {
@@ -483,9 +484,9 @@ async fn truth(desk: &Desk, id: TransactionId) -> Result<Finding, No> {
             Err(error) => refused = Some(error),
         }
     }
-    match refused {
-        Some(error) => Err(error.into()),
-        None => Ok(ask::not_made(&desk.work, id).await?),
+    match (ask::not_made(&desk.work, id).await, refused) {
+        (Ok(finding), _) => Ok(finding),
+        (Err(_), Some(error)) | (Err(error), None) => Err(error.into()),
     }
 }
 

@@ -99,13 +99,14 @@ pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
 }
 
 /// Asks for the vendor to be asked about these now. Rows that are due already are written all the same: somebody may be
-/// writing down the answer to an earlier question, after which nothing is due any more, and must be waited for.
+/// writing down the answer to an earlier question, after which nothing is due any more, and must be waited for. While it is
+/// being asked about, the later wish is kept: that question may have been answered before.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn ask_now(tx: &mut Tx, ids: &[TransactionId], now: i64) -> Result<()> {
     let sql = "UPDATE payout_transaction SET ask_at = CASE WHEN ask_at < $1 THEN ask_at ELSE $1 END, \
-               hinted_at = COALESCE(hinted_at, $1) WHERE id IN ({ids})";
+               hinted_at = CASE WHEN hinted_at IS NULL OR ask_lease_until > $1 THEN $1 ELSE hinted_at END WHERE id IN ({ids})";
     tx.among(sql, &[now.into()], ids.iter().map(ToString::to_string)).await?;
     Ok(())
 }
