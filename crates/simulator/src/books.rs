@@ -241,6 +241,18 @@ impl Books {
         found
     }
 
+    /// A payout of Stripe's own schedule that took a transaction's money, and one of ours that was made for the transaction
+    /// more than `apart` microseconds later, where neither came back: ours was paid with what had come for another.
+    pub fn paid_beside_the_schedule(&self, transaction: &str, apart: i64) -> Option<(&str, &str)> {
+        let out = |line: &&PayoutLine| !matches!(line.status.as_str(), "failed" | "canceled");
+        let took = |line: &&PayoutLine| line.settles.iter().any(|group| group == transaction);
+        let swept = self.payouts.iter().filter(out).find(took)?;
+        let named = |line: &&PayoutLine| line.metadata.get("transaction").is_some_and(|it| it == transaction);
+        let mut later = self.payouts.iter().filter(out).filter(named);
+        let ours = later.find(|line| line.created_at > swept.created_at.saturating_add(apart))?;
+        Some((&swept.id, &ours.id))
+    }
+
     /// Whether a bank payout of a transaction came to an end that the platform cannot see: its owner has taken back the
     /// platform's access to the account.
     pub fn ends_unseen(&self, transaction: &str) -> bool {

@@ -55,6 +55,8 @@ pub(crate) enum Twist {
     OtherAmount,
     /// Execute, echo statuses that no document names.
     OtherStatus,
+    /// Execute twice, and answer as the second time.
+    Repeated,
 }
 
 /// An error that has nothing to do with what was asked.
@@ -251,6 +253,7 @@ fn effect(fault: Option<&FaultKind>) -> (Twist, Travel) {
         FaultKind::Executed500 => (Twist::Executed500, Travel::Whole),
         FaultKind::OtherAmount => (Twist::OtherAmount, Travel::Whole),
         FaultKind::OtherStatus => (Twist::OtherStatus, Travel::Whole),
+        FaultKind::Repeated => (Twist::Repeated, Travel::Whole),
         FaultKind::Status503 => instead(Trouble::Unavailable),
         FaultKind::RateLimited { retry_after_s } => instead(Trouble::Limited { retry_after_s }),
         FaultKind::LockTimeout => instead(Trouble::Locked),

@@ -84,6 +84,9 @@ pub enum FaultKind {
     OtherAmount,
     /// Executed as asked, but each status in the answer is a word that no document of the vendor's names.
     OtherStatus,
+    /// Executed, and something on the way sends it once more by itself: the answer is that of the second time. PayPal says
+    /// that it has this batch, and not which it is; Stripe replays the first answer.
+    Repeated,
     /// Executed; the answer dribbles in over this time.
     SlowDrip {
         /// From the first byte of the body to the last.

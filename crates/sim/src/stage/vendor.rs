@@ -274,6 +274,7 @@ fn kind(what: &[&str]) -> Result<FaultKind, String> {
         ["401"] => FaultKind::Unauthorized401,
         ["html"] => FaultKind::Html200,
         ["other", "amount"] => FaultKind::OtherAmount,
+        ["repeated"] => FaultKind::Repeated,
         ["other", "status"] => FaultKind::OtherStatus,
         ["slow", millis] => FaultKind::SlowDrip { millis: number(millis)? },
         ["webhook", "lost"] => FaultKind::Lost,

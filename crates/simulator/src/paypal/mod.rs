@@ -144,6 +144,11 @@ pub(crate) fn answer(world: &mut World, incoming: &Incoming, twist: Twist) -> An
     if twist == Twist::OtherStatus {
         echo_other_status(&mut answer);
     }
+    if twist == Twist::Repeated {
+        let executed = answer.executed;
+        answer = Answer { executed, ..admitted(world, incoming, Twist::Plain, &debug_id) };
+        name_no_batch(&mut answer);
+    }
     answer.headers.push(("paypal-debug-id", debug_id));
     answer
 }
@@ -170,7 +175,7 @@ fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, debug_id: &str
     match twist {
         Twist::Instead(trouble) => return troubled(trouble, debug_id),
         Twist::Stored500 => return server_error(debug_id),
-        Twist::Plain | Twist::Executed500 | Twist::OtherAmount | Twist::OtherStatus => {}
+        Twist::Plain | Twist::Executed500 | Twist::OtherAmount | Twist::OtherStatus | Twist::Repeated => {}
     }
     if incoming.path == "/v1/oauth2/token" {
         return token(world, incoming);
@@ -322,6 +327,16 @@ fn echo_other_amount(answer: &mut Answer) {
     let place = amount.unwrap_or("/batch_header/sender_batch_header/sender_batch_id");
     let Some(value) = body.pointer_mut(place) else { return };
     *value = Value::from(format!("1{}", value.as_str().unwrap_or_default()));
+    answer.body = body.to_string().into_bytes();
+}
+
+/// An error without the links in its details.
+fn name_no_batch(answer: &mut Answer) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else { return };
+    let details = body.get_mut("details").and_then(Value::as_array_mut);
+    for detail in details.into_iter().flatten().filter_map(Value::as_object_mut) {
+        detail.remove("link");
+    }
     answer.body = body.to_string().into_bytes();
 }
 

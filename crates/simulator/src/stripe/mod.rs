@@ -192,7 +192,12 @@ pub(crate) fn money_request(incoming: &Incoming, executed: bool) -> MoneyRequest
 fn admitted(world: &mut World, incoming: &Incoming, twist: Twist, request_id: &str) -> Answer {
     let trouble = match twist {
         Twist::Instead(trouble) => Some(trouble),
-        Twist::Plain | Twist::Stored500 | Twist::Executed500 | Twist::OtherAmount | Twist::OtherStatus => {
+        Twist::Plain
+        | Twist::Stored500
+        | Twist::Executed500
+        | Twist::OtherAmount
+        | Twist::OtherStatus
+        | Twist::Repeated => {
             (!authorized(incoming, &world.options.stripe_key)).then_some(Trouble::Unauthorized)
         }
     };

@@ -37,6 +37,7 @@ async fn faults_of_a_transfer() {
         (FaultKind::Unauthorized401, 401, 0, 200),
         (FaultKind::Html200, 200, 0, 200),
         (FaultKind::OtherAmount, 200, 700, 200),
+        (FaultKind::Repeated, 200, 700, 200),
         (FaultKind::SlowDrip { millis: 20 }, 200, 700, 200),
     ];
     for (kind, status, moved, then) in cases {
@@ -69,6 +70,7 @@ async fn faults_of_a_batch() {
         (FaultKind::Unauthorized401, 401, 201),
         (FaultKind::Html200, 200, 201),
         (FaultKind::OtherAmount, 201, 400),
+        (FaultKind::Repeated, 400, 400),
         (FaultKind::SlowDrip { millis: 20 }, 201, 400),
     ];
     let body = crate::play::batch_body("pb_1", &[("ana@example.com", "7.00", "ptx_1")]);

@@ -277,6 +277,22 @@ async fn a_daily_account_is_swept_at_midnight() {
 }
 
 #[tokio::test]
+async fn what_the_schedule_took_and_a_payout_paid_as_well_is_told() {
+    let play = Play::start().await;
+    play.transfer("acct_ana", "700", "ptx_1", "k").await;
+    play.pay("acct_bob", "700", "ptx_3").await;
+    play.later(17 * HOUR);
+    play.transfer("acct_ana", "700", "ptx_2", "k2").await;
+    play.transfer("acct_bob", "700", "ptx_4", "k4").await;
+    let ours = play.payout("acct_ana", "700", "ptx_1", "p").await;
+    let books = play.simulator.books();
+    let twice = |of: &str, apart: i64| books.paid_beside_the_schedule(of, apart).map(|(_, ours)| ours);
+    assert_eq!(twice("ptx_1", 0), Some(ours.text("/id")));
+    assert_eq!(twice("ptx_1", DAY), None, "whoever was about to pay it could not know");
+    assert_eq!(["ptx_2", "ptx_3", "ptx_4"].map(|of| twice(of, 0)), [None; 3]);
+}
+
+#[tokio::test]
 async fn rate_limits_when_they_are_on() {
     let play = Play::with(|options| options.enforce_rate_limits = true).await;
     let mut refused = 0;
