@@ -48,6 +48,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("cap_forgotten", "the most that a vendor takes is not asked when a payee bears the fee"),
     ("clawback_left_out", "only the rewards that are named are paid, and no clawback comes off them"),
     ("swept_unseen", "money that Stripe has paid out by itself is waited for"),
+    ("schedule_unasked", "a bank payout is sent late, though Stripe's schedule may have paid its money out"),
     ("end_untold", "now and then nobody is told of what became of a payment"),
     ("change_untold", "a payee is not told that where they are paid was changed"),
     ("secret_told", "the trail holds the key of a vendor that was connected"),

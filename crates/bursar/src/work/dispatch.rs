@@ -86,8 +86,7 @@ pub async fn funds(work: &Work, now: i64) -> Done {
 /// Nothing is sent in safe mode. What is queued is only looked for, where the database was put back.
 async fn rests(work: &Work) -> Result<bool> {
     let mut db = work.app.store.read().await?;
-    let on = safe_mode::on(&mut db).await? && !payout::planted::on("sends_in_safe_mode");
-    Ok(on)
+    Ok(safe_mode::stops_sending(&mut db).await?)
 }
 
 /// Nothing is even intended while the books do not balance.
@@ -228,7 +227,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let paused = paused(&connections, now);
     let made = transfers_of(&mut db, &built_on_another(&queued)).await?;
     let to_look_for = put_back::to_look_for(&mut db, &ids).await?;
-    let safe = safe_mode::on(&mut db).await?;
+    let safe = safe_mode::stops_sending(&mut db).await?;
     drop(db);
     let (mut sorted, mut payouts) = (Sorted { epoch, ..Sorted::default() }, Vec::new());
     let later = now + work.app.config.longest_wait_us();
