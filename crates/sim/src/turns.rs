@@ -38,6 +38,8 @@ struct Player {
     /// Nobody else plays on the same process: then others may go first while a vendor is asked. What shares a process shares
     /// its locks, and would wait for whoever holds one and is not let go.
     alone: AtomicBool,
+    /// What it does at this moment may hold a lock of the process while a vendor is asked.
+    quiet: AtomicBool,
     points: AtomicU32,
     statements: AtomicU32,
     paused: AtomicBool,
@@ -123,9 +125,21 @@ impl Watch for Player {
 pub async fn point() {
     if let Ok(player) = PLAYER.try_with(Arc::clone)
         && player.alone.load(Ordering::SeqCst)
+        && !player.quiet.load(Ordering::SeqCst)
     {
         player.come().await;
     }
+}
+
+/// Does something in which nobody goes first while a vendor is asked: a webhook is verified by one at a time, and whoever
+/// delivers the next one, also to a process that stands still, would wait for ever.
+pub async fn quietly<T>(doing: impl Future<Output = T>) -> T {
+    let player = PLAYER.try_with(Arc::clone).ok();
+    let quiet = |on| player.iter().for_each(|player| player.quiet.store(on, Ordering::SeqCst));
+    quiet(true);
+    let done = doing.await;
+    quiet(false);
+    done
 }
 
 /// What one of them does, as far as it has come.
@@ -151,6 +165,7 @@ impl Side {
         let player = Arc::new(Player {
             fate,
             alone: AtomicBool::new(true),
+            quiet: AtomicBool::new(false),
             points: AtomicU32::new(0),
             statements: AtomicU32::new(0),
             paused: AtomicBool::new(false),
