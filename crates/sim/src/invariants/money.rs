@@ -7,9 +7,11 @@ use simulator::{Holder, Vendor};
 
 use super::flows::Flow;
 use super::sight::{Payment, Sight};
+use crate::world::memory::ON_ITS_WAY;
 
 pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i01_each_reward_once(sight, told);
+    i01_nothing_is_paid_beside_the_schedule(sight, told);
     i02_each_success_has_its_movement(sight, told);
     i02_what_a_payee_bears_is_by_the_table(sight, told);
     i03_each_movement_is_of_one_payment(sight, told);
@@ -22,6 +24,7 @@ pub fn all(sight: &Sight, told: &mut Vec<String>) {
     i09_intended_before_sent(sight, told);
     i11_whole_numbers(sight, told);
     i14_our_end_is_the_vendors(sight, told);
+    i14_what_was_made_is_not_called_failed(sight, told);
 }
 
 fn label(of: &Payment) -> String {
@@ -76,6 +79,19 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
         let whole = flow.gone() == 0 || flow.gone() == left(sight, one);
         if !(whole || with_a_person(one) && (0..=one.net).contains(&flow.gone())) {
             told.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
+        }
+    }
+}
+
+/// I01: what Stripe's own schedule has paid out is not paid once more, with what had come for another payment. Where the
+/// payee has the sum of both, no sum tells. Whoever was about to pay it when the schedule did could not know.
+fn i01_nothing_is_paid_beside_the_schedule(sight: &Sight, told: &mut Vec<String>) {
+    for one in &sight.payments {
+        if let Some((swept, ours)) = sight.books.paid_beside_the_schedule(&one.id, sight.latitude) {
+            told.push(format!(
+                "I01: {} was paid by {swept}, which is the schedule's, and by {ours}",
+                label(one)
+            ));
         }
     }
 }
@@ -419,6 +435,38 @@ fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
     }
 }
 
+/// I14: what the vendor had made and has out to this day was not called refused, or absent, by the program: that it finds out
+/// by itself later, and has people settle it, makes it no less wrong.
+fn i14_what_was_made_is_not_called_failed(sight: &Sight, told: &mut Vec<String>) {
+    let mut made: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    let transfers = sight.books.transfers.iter().filter(|line| line.amount_reversed == 0);
+    let transfers =
+        transfers.filter_map(|line| Some((line.transfer_group.as_deref()?, "failed", line.created_at)));
+    let payouts = sight.books.payouts.iter().filter(|line| line.status == "paid");
+    let payouts = payouts.filter_map(|line| {
+        Some((line.metadata.get("transaction")?.as_str(), "payout_failed", line.created_at))
+    });
+    let items = sight.books.items.iter().filter(|line| line.status == "SUCCESS");
+    let items = items.filter_map(|line| {
+        let batch = sight.books.batches.iter().find(|batch| batch.id == line.batch)?;
+        Some((line.sender_item_id.as_deref()?, "failed", batch.created_at))
+    });
+    for (payment, end, at) in transfers.chain(payouts).chain(items) {
+        let first = made.entry((payment, end)).or_insert(at);
+        *first = at.min(*first);
+    }
+    let moved = sight.trail.iter().filter(|row| row.action == "transaction_moved");
+    for row in moved.filter(|row| !sight.people.contains(&row.actor)) {
+        let Ok(detail) = serde_json::from_str::<serde_json::Value>(&row.detail) else { continue };
+        let Some(end) = detail["state"].as_str().filter(|_| detail["fact"] == "refused") else { continue };
+        let since = made.get(&(row.subject.as_str(), end));
+        // By clocks that may differ.
+        if since.is_some_and(|since| since + sight.latitude - ON_ITS_WAY < row.at) {
+            told.push(format!("I14: {} was called {end}, and the vendor had made it before", row.subject));
+        }
+    }
+}
+
 fn agrees(of: &Payment, flow: &Flow, left: i64) -> bool {
     let (gone, arrived, net) = (flow.gone(), flow.arrived, of.net);
     match of.state.as_str() {
@@ -433,10 +481,8 @@ fn agrees(of: &Payment, flow: &Flow, left: i64) -> bool {
         "failed" | "recalled" | "returned" | "blocked" | "refunded" => gone == 0 && arrived == 0,
         "reversed" => gone == 0 && [0, net].contains(&arrived),
         "written_off" => [0, left].contains(&gone) && arrived == 0,
-        // What lies in the payee's balance there, a schedule that somebody has set may pay out; nobody is told of that here.
-        "payout_failed" | "payout_canceled" | "recalling" => {
-            [0, left].contains(&gone) && [0, net].contains(&arrived)
-        }
+        // What lies in the payee's balance there, a schedule that somebody has set may pay out, which is found by asking.
+        "payout_failed" | "payout_canceled" | "recalling" => [0, left].contains(&gone) && arrived == 0,
         _ => false,
     }
 }

@@ -33,6 +33,10 @@ pub async fn violations(world: &World) -> Vec<String> {
     let flows: HashMap<TransactionId, Flow> = all.iter().map(|one| (one.id, Flow::of(one, &books))).collect();
     for transaction in &all {
         of_one(transaction, &flows[&transaction.id], &posted, &books, &mut told);
+        let twice = books.paid_beside_the_schedule(&transaction.id.to_string(), world.memory.latitude());
+        if let Some((swept, ours)) = twice {
+            told.push(format!("I01: {} was paid by {swept} and by {ours}", transaction.label()));
+        }
     }
     of_the_rewards(&mut db, &all, &flows, &mut told).await;
     told

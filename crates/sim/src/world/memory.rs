@@ -9,6 +9,9 @@ use simulator::Books;
 
 use crate::world::SECOND;
 
+/// How much later than it was decided a request may reach a vendor, where nothing was done to clocks and processes.
+pub const ON_ITS_WAY: i64 = 5 * SECOND;
+
 /// Where somebody is paid from a moment on, by the vendors' clock.
 #[derive(Clone, Debug)]
 pub struct Aim {
@@ -152,6 +155,6 @@ impl Memory {
     /// How much later than it was decided a request may reach a vendor, by all that was done to clocks and processes.
     pub fn latitude(&self) -> i64 {
         let kept = self.kept();
-        5 * SECOND + 2 * kept.most_off + kept.longest_sleep
+        ON_ITS_WAY + 2 * kept.most_off + kept.longest_sleep
     }
 }
