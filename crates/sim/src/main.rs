@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Print the log of each life
     #[arg(long)]
     log: bool,
+    /// Print what each seed draws, and play nothing
+    #[arg(long)]
+    written: bool,
     /// Stop after so many that fail
     #[arg(long, default_value_t = 20)]
     enough: usize,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bursar::clock::Clock;
-use bursar_sim::author::Taste;
+use bursar_sim::author::{Author, Taste};
 use bursar_sim::coverage;
 use bursar_sim::life::{self, Life};
 use bursar_sim::shrink;
@@ -59,6 +59,11 @@ pub fn all(arguments: &Arguments) -> ExitCode {
         println!("--seeds is A..B, or one number");
         return ExitCode::FAILURE;
     };
+    if arguments.written {
+        let taste = Taste { processes: arguments.nodes };
+        seeds.for_each(|seed| println!("# seed {seed}\n{}", Author::new(seed, taste).write()));
+        return ExitCode::SUCCESS;
+    }
     prepare(arguments);
     if let Some(path) = &arguments.play {
         return one_file(arguments, path);

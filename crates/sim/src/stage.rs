@@ -48,7 +48,7 @@
 //!
 //! `vendor WHOM FAULT [on CALL] [after N] [times N]`: WHOM is a vendor or somebody who is paid through one; FAULT is
 //! `answer lost`, `cut in body`, `stored 500`, `executed 500`, `503`, `429 retry-after 60`, `lock timeout`, `in use`,
-//! `401`, `html`, `other amount`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
+//! `401`, `html`, `other amount`, `repeated`, `refuse connection`, `slow 800` (milliseconds), or `webhook lost`, `doubled`,
 //! `reordered`, `early`, `late 2 hours`, `forged`; CALL is `transfer`, `payout`, `reversal`, `batch`, `cancel`, `token`,
 //! `read` or `any`, and the vendor's first money call where it is not written. `heal` (no fault strikes any more) · `mend
 //! ana` (their bank details are right now) · `drain bo` (their Stripe balance is spent) · `reverse bo`, `reverse bo 20.00` or
@@ -80,11 +80,12 @@
 //! # Time and the loops
 //!
 //! `later 3 days` · `tick dispatch` (or `intake`, `settle`, `reconcile`, `notify`, `all` that move money; `by 2` names the
-//! worker, `together` lets all work at once): a second passes, then the loop works until nothing is due · `live 10
-//! minutes`: time passes in growing steps, webhooks are delivered and every loop works · `die between commit and send` (or
-//! `send and record`, `lease and begin`, `begin and send`): the first worker's process dies at that point of its next tick,
-//! and another is started · `start dispatch by 2`, `asked` (waits until a vendor was asked something since) or `rest 300`
-//! (real milliseconds), `finish`: a loop that is under way while other lines are played.
+//! worker, `together` lets all work at once): a second passes, then the loop works until nothing is due · `live 10 minutes`
+//! (or `past midnight`, when schedules pay out): time passes in growing steps, webhooks are delivered and every loop works
+//! · `die between commit and send` (or `send and record`, `lease and begin`, `begin and send`): the first worker's process
+//! dies at that point of its next tick, and another is started · `start dispatch by 2`, `asked` (waits until a vendor was
+//! asked something since) or `rest 300` (real milliseconds), `finish`: a loop that is under way while other lines are
+//! played.
 //!
 //! `together SIDE | SIDE turns 17` (a second passes, then all sides take steps in an order that the number draws; a step
 //! ends where a transaction begins or is committed, and on both sides of a question to a vendor). A SIDE is a command,

@@ -8,10 +8,12 @@ impl Author {
     pub(super) fn drama(&mut self) {
         // Whoever joins is asked about at the vendor, which must answer.
         self.line("heal");
-        match self.below(18) {
+        match self.below(22) {
             0 | 1 => self.called_not_made(),
             16 => self.lied_to(),
-            17 => self.storage_fails(),
+            17 | 18 => self.storage_fails(),
+            19 => self.swept_before_it_is_paid(),
+            20 | 21 if self.processes > 1 => self.clock_jumps(),
             2 => self.held_in_doubt(),
             3 | 4 => self.moves_while_it_waits(),
             5 => self.safe_mode(),
@@ -89,12 +91,22 @@ impl Author {
         let vendor = self.of(&["stripe", "paypal"]);
         let (who, reward) = self.one_payment(vendor, None);
         self.pays(&reward);
-        let fault = self.of(&["503", "answer lost", "executed 500"]);
+        let fault = self.of(&["503", "answer lost", "executed 500", "other amount", "repeated", "repeated"]);
         let call = if vendor == "stripe" { self.of(&["transfer", "payout"]) } else { "batch" };
-        self.line(format!("vendor {vendor} {fault} on {call}"));
+        // For a moment, or for so long that it is sent again while they are on hold.
+        let times = self.of(&["1", "1", "6"]);
+        self.line(format!("vendor {vendor} {fault} on {call} times {times}"));
+        if self.chance.one_in(2) {
+            self.line(format!("vendor {vendor} webhook lost times 20"));
+        }
         self.line("tick dispatch");
         self.line(format!("hold {who} on"));
         self.lives(&["10 minutes", "3 hours"]);
+        if self.chance.one_in(2) {
+            // Whoever does so while the gate is closed must not have it called failed.
+            self.line(format!("try refresh {who}"));
+            self.lives(&["10 minutes", "3 hours"]);
+        }
         self.line(format!("hold {who} off"));
         self.line(format!("try refresh {who}"));
         self.lives(&["10 minutes", "1 days"]);
@@ -174,6 +186,25 @@ impl Author {
         ));
     }
 
+    /// A clock jumps ahead just before a bank payout is sent, whose answer is lost, and Stripe is away until the key of it may
+    /// be forgotten: it is looked for by when it seems to have been sent.
+    fn clock_jumps(&mut self) {
+        let (_, reward) = self.one_payment("stripe", None);
+        self.line("vendor stripe webhook lost times 500");
+        self.pays(&reward);
+        self.line("vendor stripe answer lost on payout");
+        let (point, off) = (10 + self.below(12), self.of(&["100", "90", "600"]));
+        self.line(format!("together loop dispatch on 2 sleeps {point} turns 1"));
+        self.line(format!("clock 2 ahead {off}"));
+        self.line("together wake on 2 turns 1");
+        self.away("stripe");
+        self.lives(&["25 hours", "30 hours"]);
+        self.line("heal");
+        self.lives(&["10 minutes", "1 hours"]);
+        self.line(format!("clock 2 ahead -{off}"));
+        self.lives(&["1 hours", "1 days"]);
+    }
+
     /// What Stripe has just made is not in its lists yet.
     fn lists_are_late(&mut self) {
         let (_, reward) = self.one_payment("stripe", None);
@@ -208,9 +239,9 @@ impl Author {
         self.line("vendor stripe stored 500 on payout");
         self.pays(&again);
         self.line("tick dispatch");
-        self.line("tick dispatch");
-        self.away("stripe");
-        self.line("live 21 hours");
+        // Nobody can read what Stripe has, until a person is asked.
+        self.line("vendor stripe html on read times 100000");
+        self.line("live 3 days");
         self.line("heal");
         self.line(format!("try settle {who} made as {who}@B{first}"));
         self.lives(&["10 minutes", "1 days"]);
@@ -223,6 +254,23 @@ impl Author {
         self.lives(&["2 minutes", "20 hours"]);
         self.line(format!("daily {who}"));
         self.lives(&["2 days", "4 days"]);
+    }
+
+    /// Bank payouts are away overnight, and Stripe's own schedule pays out what one of them was to pay. What lies there by then
+    /// is another payment's.
+    fn swept_before_it_is_paid(&mut self) {
+        let (who, reward) = self.one_payment("stripe", None);
+        let fault = self.of(&["503", "503", "503", "in use"]);
+        self.line(format!("vendor stripe {fault} on payout times 100000"));
+        self.pays(&reward);
+        self.lives(&["2 minutes", "1 hours"]);
+        self.line(format!("daily {who}"));
+        self.line("live past midnight");
+        let next = self.earned(&who, "25.00 USD approved");
+        self.pays(&next);
+        self.lives(&["2 minutes", "10 minutes"]);
+        self.line("heal");
+        self.lives(&["1 days", "4 days"]);
     }
 
     /// What was paid is taken back, of a claim that others are asked to pay by name.
@@ -255,14 +303,14 @@ impl Author {
     fn old_answer(&mut self) {
         let (who, reward) = self.one_payment("paypal", Some("refused"));
         self.pays(&reward);
-        let point = 6 + self.below(12);
-        self.line(format!("together loop dispatch on 1 sleeps {point} turns 1"));
+        let point = 10 + self.below(8);
+        self.line(format!("together loop dispatch on 2 sleeps {point} turns 1"));
         self.line(format!("mend {who}"));
         self.line("vendor paypal webhook lost times 20");
         self.line("later 40 seconds");
         self.line("vendor paypal answer lost on batch");
-        self.line("tick dispatch by 2");
-        self.line("together wake on 1 turns 1");
+        self.line("tick dispatch by 1");
+        self.line("together wake on 2 turns 1");
         self.lives(&["5 minutes", "1 days"]);
     }
 
@@ -273,7 +321,7 @@ impl Author {
         self.line("tick dispatch by 2");
         self.line("later 71 hours");
         self.line("later 59 minutes");
-        let point = 1 + self.below(6);
+        let point = 1 + self.below(9);
         self.line(format!("together refresh {who} on 1 sleeps {point} turns 1"));
         self.line("live 9 minutes");
         self.line("together wake on 1 turns 1");
@@ -302,8 +350,9 @@ impl Author {
         let (_, reward) = self.one_payment(vendor, scene);
         self.pays(&reward);
         self.line("tick dispatch");
+        self.line("later 10 seconds");
         for _ in 0..3 {
-            let at = 1 + self.below(6);
+            let at = 1 + self.below(12);
             self.line(format!("together deliver errs {at} turns 1"));
             self.line("tick dispatch");
         }

@@ -41,6 +41,9 @@ impl PutBack {
         let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut told)) };
         told.push("save".to_owned());
         if let Some(company) = &company {
+            if company.bad {
+                told.push("live 20 minutes".to_owned());
+            }
             self.they_go_on(company, false, &mut told);
         }
         if company.is_none() || self.chance.one_in(3) {
@@ -56,6 +59,9 @@ impl PutBack {
         }
         if let Some(company) = &company {
             self.a_vendor_is_away(&mut told);
+            if company.bad {
+                told.push(format!("maybe mend {}", company.names[0]));
+            }
             self.people_look(&mut told);
             self.they_go_on(company, true, &mut told);
         }
@@ -160,6 +166,8 @@ impl PutBack {
 struct Company {
     names: Vec<String>,
     payouts: usize,
+    /// PayPal will have refused their batch for the first of them.
+    bad: bool,
 }
 
 /// What a payment to them can come to, by the vendor.
@@ -178,6 +186,9 @@ impl PutBack {
     /// They are paid once or twice, and something may be in the way.
     fn company(&mut self, told: &mut Vec<String>) -> Company {
         told.push("heal".to_owned());
+        if self.chance.one_in(4) {
+            return self.one_bad_item(told);
+        }
         let vendor = ["stripe", "paypal"][self.chance.below(2)];
         let names: Vec<String> = (0..1 + self.chance.below(3)).map(|number| format!("q{number}")).collect();
         for name in &names {
@@ -230,7 +241,24 @@ impl PutBack {
         if wrong {
             told.push(format!("clock 1 ahead -{ahead}"));
         }
-        Company { names, payouts }
+        Company { names, payouts, bad: false }
+    }
+
+    /// PayPal will refuse their batch for one of them, and pay the others under another key: what is known when the database is
+    /// put back is the first key only, which would pay them again as soon as PayPal takes it.
+    fn one_bad_item(&mut self, told: &mut Vec<String>) -> Company {
+        let names: Vec<String> = (0..2 + self.chance.below(2)).map(|number| format!("q{number}")).collect();
+        for (number, name) in names.iter().enumerate() {
+            let bad = if number == 0 { "sim-refused-" } else { "" };
+            told.push(format!("partner {name} paypal {bad}{name}@example.com"));
+            told.push(format!("maybe reward Q0{name} {name} 25.00 USD approved"));
+        }
+        self.names.extend(names.iter().cloned());
+        told.push("vendor paypal 429 retry-after 600 on batch".to_owned());
+        let of = names.iter().map(|name| format!("Q0{name}")).collect::<Vec<_>>().join(" ");
+        self.is_paid("Q0", &of, told);
+        told.push("tick dispatch".to_owned());
+        Company { names, payouts: 1, bad: true }
     }
 
     /// Some of what people and vendors do with them; `truth` when the database was put back.

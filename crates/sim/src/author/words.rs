@@ -18,7 +18,7 @@ pub const SCENES: [&str; 12] = [
 ];
 
 /// What goes wrong with a request.
-pub const FAULTS: [&str; 14] = [
+pub const FAULTS: [&str; 16] = [
     "answer lost",
     "answer lost",
     "cut in body",
@@ -32,6 +32,8 @@ pub const FAULTS: [&str; 14] = [
     "401",
     "html",
     "other amount",
+    "other status",
+    "repeated",
     "executed 500",
 ];
 

@@ -63,9 +63,23 @@ impl Stage {
                     return Err(format!("safe mode cannot be left: {told}"));
                 }
                 Err(told) if told.contains("Internal") => return Err(told),
-                Err(told) => self.log.push(format!("  {told}")),
+                Err(told) => {
+                    let refused = told.contains("save them again");
+                    self.log.push(format!("  {told}"));
+                    if refused {
+                        self.save_credentials_again().await;
+                    }
+                }
             }
             self.live(AGAIN).await?;
+        }
+    }
+
+    /// Those that were refused because the account was not searched yet; they may be once more.
+    async fn save_credentials_again(&mut self) {
+        for vendor in ["stripe", "paypal"] {
+            let saved = vendor::line(&self.world, &self.cast, "reconnect", &[vendor]).await;
+            self.log.push(format!("  the credentials of {vendor} are saved again: {saved:?}"));
         }
     }
 

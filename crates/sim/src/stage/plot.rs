@@ -23,6 +23,11 @@ impl Stage {
                 self.world.employ(count.parse().map_err(|_| "how many?")?).await;
             }
             ("later", [count, unit]) => self.world.pass(span(count, unit)?),
+            // The schedules of accounts at Stripe pay out at midnight.
+            ("live", ["past", "midnight"]) => {
+                let day = self.world.vendors_now().rem_euclid(DAY);
+                self.live(DAY - day + 600 * SECOND).await?;
+            }
             ("live", [count, unit]) => self.live(span(count, unit)?).await?,
             ("together", sides) => self.together(sides).await?,
             ("deliver", []) => {
