@@ -159,7 +159,7 @@ async fn examined(
     let mut db = store.read().await?;
     let before = checks::beats(&mut db).await?;
     let schema = copy::schema_of(&mut db).await?;
-    found.extend(other_version(schema));
+    found.extend(other_version(schema, store.newest_schema()));
     found.extend(server(&mut db, config, clock).await?);
     drop(db);
     if let Some(key) = &key {
@@ -167,7 +167,7 @@ async fn examined(
         found.extend((!asks.opens_with(key)).then(other_key));
     }
     // Tables of another version may lack what is asked of them.
-    if schema != copy::newest_schema() {
+    if schema != store.newest_schema() {
         return Ok(());
     }
     found.extend(mark(config, store).await?);
@@ -197,8 +197,7 @@ fn internal(error: OpsError) -> StoreError {
     }
 }
 
-fn other_version(schema: i64) -> Option<Finding> {
-    let known = copy::newest_schema();
+fn other_version(schema: i64, known: i64) -> Option<Finding> {
     match schema.cmp(&known) {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Less => Some(Finding::new(

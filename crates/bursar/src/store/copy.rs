@@ -18,10 +18,10 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_path_buf())
 }
 
-/// The number of the newest migration that this program has.
+/// The number of the newest migration that this program has for a SQLite file, which is what a backup is.
 #[must_use]
 pub fn newest_schema() -> i64 {
-    schema::newest()
+    schema::newest(Engine::Sqlite)
 }
 
 /// The number of the newest migration that a database has.

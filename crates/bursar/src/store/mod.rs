@@ -417,6 +417,12 @@ impl Store {
         }
     }
 
+    /// The number of the newest migration that this program has for this database.
+    #[must_use]
+    pub fn newest_schema(&self) -> i64 {
+        schema::newest(self.engine)
+    }
+
     /// `sqlite` or `postgres`, for people.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
