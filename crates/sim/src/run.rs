@@ -26,6 +26,9 @@ const TOLD_EACH_US: i64 = 5_000_000;
 /// A change of the program can make another life of what a seed draws: so many seeds are played from the one that is named.
 const NEAR: u64 = 40;
 
+/// Without optimizations the whole program below one life takes more than threads have by themselves.
+const STACK: usize = 16 << 20;
+
 /// A runtime of one thread: what happens on it happens in one order.
 fn alone() -> tokio::runtime::Runtime {
     #[allow(clippy::expect_used, reason = "without a runtime there is nothing to play")]
@@ -206,7 +209,10 @@ impl<'a> Run<'a> {
     fn play(&self) {
         std::thread::scope(|scope| {
             for _ in 0..self.arguments.jobs.max(1) {
-                scope.spawn(|| self.one_job());
+                let job = std::thread::Builder::new().stack_size(STACK);
+                if job.spawn_scoped(scope, || self.one_job()).is_err() {
+                    self.one_job();
+                }
             }
         });
     }
