@@ -331,7 +331,7 @@ const HEAVY_WAITING: usize = 16;
 /// What is asked for by POST is done in a task of its own: whoever asked may hang up and ask again with the same key, and
 /// finds what the first time led to instead of cutting it off.
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
-    // In a simulation, which ends whoever is cut off by itself, nothing is done beside its turn.
+    // In a simulation one thing follows another, and whoever asks is cut off only where their process dies.
     if request.method() != Method::POST || door.web.work.in_turn() {
         return pass(door, request, next).await;
     }
