@@ -217,7 +217,7 @@ pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
 pub async fn unpark_known(tx: &mut Tx, since: i64) -> Result<u64> {
     let sql = "UPDATE vendor_event SET parked_at = NULL WHERE parked_at >= $1 AND parked_at IS NOT NULL \
                AND linked_at IS NULL AND applied_at IS NULL AND (EXISTS (SELECT 1 FROM attempt a WHERE a.vendor_id = vendor_event.object_id) \
-               OR EXISTS (SELECT 1 FROM submission s WHERE s.vendor_id = vendor_event.object_id))";
+               OR (vendor = 'paypal' AND EXISTS (SELECT 1 FROM submission s WHERE s.vendor_id = vendor_event.object_id)))";
     tx.run(sqlx::query(sql).bind(since)).await
 }
 

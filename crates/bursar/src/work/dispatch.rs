@@ -149,8 +149,9 @@ pub(super) struct Sorted {
     pub(super) shown: Vec<TransactionId>,
     /// Payments whose transfer came back: they are asked about.
     pub(super) came_back: Vec<TransactionId>,
-    /// The epoch of the database that it was decided by.
+    /// The epoch of the database that it was decided by, and when.
     epoch: i64,
+    decided_at: i64,
 }
 
 /// Commits the intentions of what is queued of these legs, so many of each; answers how many attempts it moved.
@@ -229,7 +230,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let to_look_for = put_back::to_look_for(&mut db, &ids).await?;
     let safe = safe_mode::stops_sending(&mut db).await?;
     drop(db);
-    let (mut sorted, mut payouts) = (Sorted { epoch, ..Sorted::default() }, Vec::new());
+    let (mut sorted, mut payouts) = (Sorted { epoch, decided_at: now, ..Sorted::default() }, Vec::new());
     let later = now + work.app.config.longest_wait_us();
     for attempt in queued {
         let Some(transaction) = found.get(&attempt.transaction).cloned() else { continue };
@@ -449,7 +450,8 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
             }
         }
-        submissions::insert(tx, new, sorted.epoch, now).await?;
+        // A payout was decided when its balance was read, however long the rest has taken.
+        submissions::insert(tx, new, sorted.epoch, sorted.decided_at.min(now)).await?;
         record::record_of(tx, app, "dispatch", held, &heard).await?;
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;

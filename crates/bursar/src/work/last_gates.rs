@@ -146,6 +146,10 @@ fn stop(
         return (waits(of, now + longest), codes);
     }
     match (of.vendor, of.doubts > 0) {
+        // A contradiction is settled by then, and must not be what the payment is said to have failed for.
+        (Vendor::Stripe, true) if first == Code::PaymentContradicted => {
+            (verdict::looks_instead(of, "not_found_at_vendor", now), codes)
+        }
         (Vendor::Stripe, true) => (verdict::looks_instead(of, first.as_str(), now), codes),
         (Vendor::PayPal, true) => {
             let stopped = codes.len();

@@ -33,8 +33,8 @@ pub(super) fn is_late(of: &Transaction, now: i64) -> bool {
     lain && !payout::planted::on("swept_unseen")
 }
 
-/// Looks before a bank payout or a reversal is sent that was decided a while ago, or may have been carried out. Answers what
-/// becomes of it where it is not sent now.
+/// Looks before a bank payout is sent that was decided a while ago or may have been carried out, and before each sending of a
+/// reversal, which is asked for by hand and rare. Answers what becomes of it where it is not sent now.
 pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
     let waited = now.saturating_sub(of.created_at) > FRESH_US || now / DAY_US != of.created_at / DAY_US;
     let asks = !payout::planted::on("schedule_unasked");
@@ -90,7 +90,7 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
         }
         Ok(Lies::NotTold(why)) => {
             tracing::warn!(
-                why,
+                %why,
                 key = of.key,
                 "what a payee's balance has paid out is not told; nothing was sent"
             );
@@ -122,18 +122,13 @@ async fn note(work: &Work, of: &Transaction, untold: bool, now: i64) -> Result<(
 /// for a transfer that came back.
 async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
     let Some(before) = payment(work, of).await? else { return Ok(None) };
-    let lasted = |of: &Transaction| now.saturating_sub(of.state_at);
-    // By when it was asked for: what keeps it from being sent keeps it from being decided as well.
-    if before.state == State::Recalling && lasted(&before) <= FRESH_US {
-        return Ok(None);
-    }
     let looked = settle::look_before(work, before.id).await?;
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
     if payment.state != State::Recalling {
         let why = if payment.state == State::Recalled { Code::TransferReversed.as_str() } else { PAID_OUT };
         return Ok(Some(Answered::unsent(of.clone(), last_gates::ended(of, why, now), Vec::new())));
     }
-    let for_long = lasted(&payment) >= deadline::UNSEEN_US;
+    let for_long = payment.unseen_since.is_some_and(|since| now.saturating_sub(since) >= deadline::UNSEEN_US);
     let may = looked == Looked::Through || (looked == Looked::NotShown && for_long);
     // What the look has contradicted is with the payee: what would be fetched back is other money.
     Ok((!may || payment.contradicted_at.is_some()).then(|| waits(work, of, now)))

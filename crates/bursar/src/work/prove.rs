@@ -336,6 +336,8 @@ async fn at_schedule(
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
+    // What came back is of the transfer, whatever else is settled.
+    let part_back = |took: &Took| took.part_back.filter(|_| attempt.leg == Leg::Transfer);
     let swept_by = |proven, part_back| Finding::Made {
         attempt: attempt.id,
         fact,
@@ -348,7 +350,8 @@ async fn at_schedule(
     Ok(match took(stripe, (case, Asks::Payouts), account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
         Ok(took) => {
-            took.payout.is_some_and(|(payout, _)| payout == id).then(|| swept_by(took.whole, took.part_back))
+            let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);
+            is_it.then(|| swept_by(took.whole, part_back(&took)))
         }
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
         Err(ReadError::Missing | ReadError::Refused { .. }) => {
@@ -394,7 +397,8 @@ async fn took(
     let is_part = came_back && transfer.amount_reversed_units < transfer.amount_units;
     let part_back = transfer.come_back().filter(|_| is_part);
     let Some(payment) = transfer.destination_payment.filter(|_| asks != Asks::Transfer) else {
-        return Ok(Took { came_back, part_back, ..nowhere });
+        // Where Stripe does not say what the transfer is there, nothing is known of what took it.
+        return Ok(Took { came_back, part_back, in_progress: asks != Asks::Transfer, ..nowhere });
     };
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     // A payout that took what came back as well has taken nothing of it.
@@ -658,7 +662,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
         return Ok(Err(of_another_account()));
     }
     Ok(took(&stripe.client, (case, Asks::Payouts), &account).await.map(|took| match took.payout {
-        None if took.in_progress => Has::NotSaid,
+        None if took.in_progress || swept::may_be_unlisted(work.app.clock.now()) => Has::NotSaid,
         payout => Has::of(payout.as_ref().map(|(object, _)| object.as_str())),
     }))
 }
@@ -672,7 +676,7 @@ pub(super) enum Lies {
     /// Its transfer came back, or a part of it.
     CameBack,
     /// Stripe does not tell everything yet that its payouts took, or not in a way that can be read: why.
-    NotTold(String),
+    NotTold(ReadError),
 }
 
 /// How far it is asked what became of it.
@@ -703,11 +707,12 @@ pub(super) async fn lies(
     Ok(match took(&stripe.client, (&case, asks), &account).await {
         Ok(Took { payout: Some((id, fact)), .. }) => Ok(Lies::PaidOut(id, fact)),
         Ok(took) if took.came_back => Ok(Lies::CameBack),
-        Ok(took) if took.in_progress => {
-            Ok(Lies::NotTold("Stripe does not tell everything yet that its payouts took".to_owned()))
+        Ok(took) if took.in_progress || swept::may_be_unlisted(work.app.clock.now()) => {
+            let why = "Stripe does not tell everything yet that its payouts took";
+            Ok(Lies::NotTold(ReadError::Unreachable(why.to_owned())))
         }
         Ok(_) => Ok(Lies::There),
-        Err(ReadError::Unreadable(why)) => Ok(Lies::NotTold(why)),
+        Err(error @ ReadError::Unreadable(_)) => Ok(Lies::NotTold(error)),
         Err(error) => Err(error),
     })
 }

@@ -159,7 +159,7 @@ async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
     match swept.await {
         Ok(Ok(Lies::PaidOut(id, fact))) => Ok(Found::There(id, Some(fact))),
         Ok(Ok(Lies::There | Lies::CameBack)) => Ok(Found::Absent),
-        Ok(Ok(Lies::NotTold(why))) => Err(ReadError::Unreachable(why)),
+        Ok(Ok(Lies::NotTold(why))) => Err(why),
         Ok(Err(error)) => Err(error),
         Err(error) => Err(ReadError::Unreachable(format!("{error:?}"))),
     }

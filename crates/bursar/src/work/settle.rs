@@ -57,10 +57,19 @@ struct Said {
     answer: Answer,
     /// The transfer was told of, and what has left the payee's balance was not shown.
     hidden: bool,
+    /// It will be within hours, and has not been waited for for long.
+    not_yet: bool,
     /// The transfer came back, and that is not believed yet.
     unbelieved: bool,
     /// It came back, and what has left the payee's balance was not asked: as the payment stood, it would have freed nothing.
     unlooked: bool,
+}
+
+impl Said {
+    /// What the answer is worth. What is told within hours is waited for.
+    fn looked(&self) -> Looked {
+        if self.not_yet { Looked::NotAnswered } else { self.answer.looked(self.hidden) }
+    }
 }
 
 /// An object that the vendor is asked about.
@@ -240,7 +249,7 @@ async fn record_as_told(
     let (mut changed, mut looked, mut some) = (0, Looked::Through, Vec::new());
     while told.recv_many(&mut some, MOST_RECORDED).await > 0 {
         let said: Vec<Said> = std::mem::take(&mut some).into_iter().flatten().collect();
-        looked = said.iter().map(|one| one.answer.looked(one.hidden)).fold(looked, Looked::max);
+        looked = said.iter().map(Said::looked).fold(looked, Looked::max);
         changed += record_said(work, said, asked_at).await?;
     }
     Ok((changed, looked))
@@ -253,6 +262,7 @@ fn not_looked_through(transaction: TransactionId) -> Said {
         what: "the vendor was not asked: what may have been paid of it and is not known here is looked for first".to_owned(),
         answer: Answer::Silent,
         hidden: false,
+        not_yet: false,
         unbelieved: false,
         unlooked: false,
     }
@@ -265,6 +275,7 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
         what: "the vendor has nothing yet that it could be asked about".to_owned(),
         answer: Answer::NotAsked,
         hidden: false,
+        not_yet: false,
         unbelieved: false,
         unlooked: false,
     }
@@ -409,7 +420,7 @@ async fn at(
             Some(payment) => {
                 let own =
                     swept::named_as(client, (object, transfer.amount_reversed_units > 0), payment).await?;
-                lying.left(client, own, source).await?
+                lying.left(client, own, (source, now)).await?
             }
             None => Left::not_told(),
         };
@@ -429,7 +440,8 @@ async fn at(
         }
         heard.splice(0..0, left.swept.filter(|_| !of_rest));
         let said = believed(question, &told, same, Some(heard), now);
-        return Ok(Said { hidden: left.hidden || (of_rest && waits), ..said });
+        let not_yet = left.not_yet && !for_long(question, now);
+        return Ok(Said { hidden: left.hidden || (of_rest && waits), not_yet, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -481,6 +493,7 @@ fn unreachable(of: &Question, why: &str) -> Said {
         what,
         answer: Answer::Silent,
         hidden: false,
+        not_yet: false,
         unbelieved: false,
         unlooked: false,
     }
@@ -641,13 +654,10 @@ async fn note(
         let unbelieved = said.iter().any(|one| one.unbelieved);
         let hidden = said.iter().any(|one| one.hidden);
         let since = match answer {
-            // How long a balance has been hidden begins with whoever waits for it, or with what an event has asked for.
-            Answer::NotAsked | Answer::Told if hidden => {
-                let asked_for = hint_is_kept(transaction, transaction.unseen_since, now).then_some(now);
-                transaction.unseen_since.or(asked_for)
+            Answer::NotAsked | Answer::Told if !hidden => None,
+            Answer::NotAsked | Answer::Told | Answer::Unseen | Answer::Unusable => {
+                Some(transaction.unseen_since.unwrap_or(now))
             }
-            Answer::NotAsked | Answer::Told => None,
-            Answer::Unseen | Answer::Unusable => Some(transaction.unseen_since.unwrap_or(now)),
             Answer::Silent => transaction.unseen_since,
         };
         let seen_before = transaction.reversal_seen_at;

@@ -128,7 +128,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
     drop(db);
     let taken = taken(stripe, &account, &gone, (&attempts, beside));
     let mut taken = match work.ask(Vendor::Stripe, taken).await {
-        Ok(taken) => taken,
+        Ok(taken) => Taken { untold: taken.untold || may_be_unlisted(now), ..taken },
         // An answer, and none that could be used: it must not keep from a person what has waited for long.
         Err(ReadError::Unreadable(why)) => {
             tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
@@ -211,6 +211,8 @@ async fn taken(
         } else if let Some(payment) = transfer.destination_payment {
             let others = beside.remove(&of.id).unwrap_or_default();
             traces.push(Trace::of(of, &own, vec![payment]).beside(others).made(transfer.created));
+        } else {
+            taken.untold = true;
         }
     }
     let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
@@ -219,7 +221,7 @@ async fn taken(
     }
     let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
     let by_schedule = by_schedule(stripe, account, since, traces).await?;
-    taken.untold = by_schedule.in_progress;
+    taken.untold |= by_schedule.in_progress;
     for one in gone {
         if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
@@ -250,6 +252,9 @@ pub(super) fn came_back(heard: &[Heard]) -> bool {
 pub(super) fn words(payout: &str) -> String {
     format!("Stripe paid it out by its own schedule, with {payout}")
 }
+
+const DAY_US: i64 = 86_400_000_000;
+const UNLISTED_US: i64 = 120_000_000;
 
 /// Stripe writes down when things were made to the second, and one thing after another.
 const A_MINUTE_S: i64 = 60;
@@ -407,6 +412,12 @@ pub(super) async fn by_schedule(
     Ok(BySchedule { found, perhaps, in_progress })
 }
 
+/// Whether what a schedule has just paid out may not be listed yet. It pays at the beginning of a day (UTC), and a list may
+/// leave out what is younger than a minute.
+pub(super) fn may_be_unlisted(now: i64) -> bool {
+    now.rem_euclid(DAY_US) < UNLISTED_US
+}
+
 /// Whether money should lie in the payee's balance, from where Stripe's own schedule may pay it out: parked, being fetched
 /// back, given up, or waiting there, or missing, before a payout of ours was ever sent. What two people have settled as paid
 /// otherwise is theirs.
@@ -465,13 +476,15 @@ pub(super) struct Left {
     pub(super) swept: Option<Heard>,
     /// It does not show all of it, so the money may have gone to the bank all the same.
     pub(super) hidden: bool,
+    /// It will: what its payouts took is told within hours.
+    pub(super) not_yet: bool,
 }
 
 impl Left {
     /// It does not say what the transfer is in the payee's balance.
     pub(super) fn not_told() -> Self {
         let what = "; what became of it in the payee's balance is not told".to_owned();
-        Self { what, swept: None, hidden: true }
+        Self { what, swept: None, hidden: true, not_yet: false }
     }
 }
 
@@ -491,9 +504,9 @@ impl Lying<'_> {
         &self,
         stripe: &Stripe,
         named_as: Vec<String>,
-        source: &'static str,
+        (source, now): (&'static str, i64),
     ) -> std::result::Result<Left, ReadError> {
-        let hidden = |what: String| Left { what, swept: None, hidden: true };
+        let hidden = |what: String| Left { what, swept: None, hidden: true, not_yet: false };
         let Some(account) = ConnectedAccount::parse(self.of.destination.address()) else {
             return Ok(Left { hidden: false, ..hidden(String::new()) });
         };
@@ -503,18 +516,27 @@ impl Lying<'_> {
                 // Whichever of the two has taken what came back: the payee was paid, and other money was taken back.
                 let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
                 let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
-                    return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
-                        (true, _) => hidden(
-                            "; what the payouts of the payee's account took is not all told yet".to_owned(),
-                        ),
-                        (false, Some(Looked::NotShown | Looked::NotAnswered)) => hidden(
-                            "; not every payout of the payee's account is told in a way that is known"
-                                .to_owned(),
-                        ),
-                        (false, Some(Looked::Through) | None) => {
-                            Left { hidden: false, ..hidden(String::new()) }
-                        }
-                    });
+                    return Ok(
+                        match (
+                            by_schedule.in_progress || may_be_unlisted(now),
+                            self.ours.map(|ours| ours.looked),
+                        ) {
+                            (true, _) => Left {
+                                not_yet: true,
+                                ..hidden(
+                                    "; what the payouts of the payee's account took is not all told yet"
+                                        .to_owned(),
+                                )
+                            },
+                            (false, Some(Looked::NotShown | Looked::NotAnswered)) => hidden(
+                                "; not every payout of the payee's account is told in a way that is known"
+                                    .to_owned(),
+                            ),
+                            (false, Some(Looked::Through) | None) => {
+                                Left { hidden: false, ..hidden(String::new()) }
+                            }
+                        },
+                    );
                 };
                 let payouts: Vec<&Attempt> = self.payouts.iter().collect();
                 let told = match missing(&payouts) {
@@ -524,7 +546,7 @@ impl Lying<'_> {
                     None => heard(self.transfer, swept(&payout, &fact), words(&payout)),
                 };
                 let what = format!("; {}", words(&payout));
-                Ok(Left { what, swept: Some(Heard { source, ..told }), hidden: false })
+                Ok(Left { what, swept: Some(Heard { source, ..told }), hidden: false, not_yet: false })
             }
             // The transfer was shown: that is an answer.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {

@@ -270,6 +270,12 @@ scenarios![
     reversed_while_its_payout_waits,
     reversed_while_its_reversal_waits,
     twin_found_while_fetched_back,
+    called_not_made_and_reversed,
+    contradicted_while_a_reversal_is_in_doubt,
+    decided_before_midnight,
+    fetched_back_over_midnight,
+    rest_is_swept_while_it_waits,
+    reversed_before_the_sweep_is_listed,
 ];
 
 #[test]
