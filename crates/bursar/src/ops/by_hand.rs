@@ -545,11 +545,6 @@ async fn correct(
         of.state,
         State::PayoutFailed | State::PayoutCanceled | State::Recalling | State::WrittenOff
     );
-    // It is what the attempt stands for already, so nothing is to be counted.
-    let stands = attempt.state == AttemptState::Succeeded && attempt.vendor_id.as_ref() == Some(vendor_id);
-    if stands && !swept && attempt.contradicted_at.is_some() {
-        return Ok(());
-    }
     // It waited, or lay there, when it was looked at, and somebody has settled it since: its money is counted.
     if !(attempt.state.ended() || twin || (swept && lies)) {
         return Err(not_now(NotNow::NotLookedAt));

@@ -237,9 +237,7 @@ pub async fn correction(
     let mut sheet = Sheet::default();
     if let Some(case) = cases.get_mut(&proven.transaction) {
         let (state, terms) = (case.transaction.state, case.transaction.terms);
-        // Of what was given up and paid again since, only the rest is owed back to us.
-        let of_rest = case.transaction.closed() && matches!(proven.fact, Fact::Swept { .. });
-        let terms = match part_back.filter(|_| of_rest || law::stands_beside(state, &proven.fact)) {
+        let terms = match part_back.filter(|_| law::stands_beside(state, &proven.fact)) {
             Some(back) => terms.less(back),
             None => terms,
         };

@@ -210,7 +210,8 @@ pub async fn unpark(tx: &mut Tx, objects: &[String]) -> Result<u64> {
     tx.among(sql, &[], objects.iter().cloned()).await
 }
 
-/// Takes events out of the park, parked since this moment, whose object is one of ours after all. Answers how many.
+/// Takes events out of the park, parked since this moment, whose object is one of ours after all. Answers how many. Stripe's
+/// are known by their attempts: one that only a request knows was called not made, and is back.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -23,6 +23,8 @@ pub(super) enum Looked {
     Through,
     /// The vendor answered that it does not show something to us.
     NotShown,
+    /// It does not tell everything yet, and will within hours.
+    NotYet,
     /// It did not answer a question, or not so that it could be used.
     NotAnswered,
 }

@@ -29,14 +29,19 @@ const FRESH_US: i64 = 300_000_000;
 /// Whether what was transferred for a payment has lain there for so long that a schedule may have taken it.
 pub(super) fn is_late(of: &Transaction, now: i64) -> bool {
     let since = of.left_at.unwrap_or(of.state_at);
-    let lain = now.saturating_sub(since) > HOUR_US || now / DAY_US != since / DAY_US;
+    let lain = now.saturating_sub(since) > HOUR_US || other_day(since, now);
     lain && !payout::planted::on("swept_unseen")
+}
+
+/// Whether a schedule may have paid out between two moments, however near they are.
+pub(super) fn other_day(one: i64, other: i64) -> bool {
+    one.div_euclid(DAY_US) != other.div_euclid(DAY_US)
 }
 
 /// Looks before a bank payout is sent that was decided a while ago or may have been carried out, and before each sending of a
 /// reversal, which is asked for by hand and rare. Answers what becomes of it where it is not sent now.
 pub(super) async fn look(work: &Work, of: &Submission, now: i64) -> Option<Answered> {
-    let waited = now.saturating_sub(of.created_at) > FRESH_US || now / DAY_US != of.created_at / DAY_US;
+    let waited = now.saturating_sub(of.created_at) > FRESH_US || other_day(of.created_at, now);
     let asks = !payout::planted::on("schedule_unasked");
     let looked = match MoneyKind::parse(&of.kind) {
         Some(MoneyKind::Payout) if asks && (waited || of.doubts > 0) => payout(work, of, now).await,
@@ -74,6 +79,10 @@ async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answere
     }
     Ok(match lies {
         Ok(Lies::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
+        // What may have been made as well is looked for; that the payee has it otherwise is heard from its transfer.
+        Ok(Lies::PaidOut(..)) if of.doubts > 0 => {
+            Some(Answered::unsent(of.clone(), last_gates::ended(of, PAID_OUT, now), Vec::new()))
+        }
         Ok(Lies::PaidOut(id, fact)) => {
             Some(Answered::found(of.clone(), Judged::accepted(of, &id, "found"), fact))
         }

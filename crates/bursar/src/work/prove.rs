@@ -22,6 +22,7 @@ use super::shown::{
 };
 use super::swept::{self, Trace};
 use super::{Work, ask, beside, chunks, relook, search, send, settle, verdict};
+use crate::clock::Clock;
 use crate::ops::record::{self, Heard};
 use crate::ops::transactions::{Finding, Looked};
 use crate::ops::{OpsError, Result, by_hand};
@@ -311,11 +312,11 @@ async fn swept_by(work: &Work, case: &Case, id: &str, others: &[TransactionId]) 
     };
     let others = transactions::several(&mut work.app.store.read().await?, others).await?;
     let settled_minor = others.iter().map(|other| other.terms.net.minor).sum();
-    Ok(at_schedule(&stripe.client, (case, settled_minor), &account, id).await)
+    Ok(at_schedule((&stripe.client, &work.app.clock), (case, settled_minor), &account, id).await)
 }
 
 async fn at_schedule(
-    stripe: &Stripe,
+    (stripe, clock): (&Stripe, &Clock),
     (case, settled_minor): (&Case, i64),
     account: &ConnectedAccount,
     id: &str,
@@ -347,7 +348,7 @@ async fn at_schedule(
         proven,
         lost: None,
     };
-    Ok(match took(stripe, (case, Asks::Payouts), account).await {
+    Ok(match took((stripe, clock), (case, Asks::Payouts), account).await {
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
         Ok(took) => {
             let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);
@@ -376,6 +377,8 @@ struct Took {
     whole: bool,
     /// Stripe does not tell everything yet that its payouts took.
     in_progress: bool,
+    /// The same, and it will be told within hours.
+    not_yet: bool,
     /// All of the transfer came back, or a part of it.
     came_back: bool,
     /// Where only a part did, how much.
@@ -384,11 +387,18 @@ struct Took {
 
 /// Which payout of Stripe's own took this payment's money.
 async fn took(
-    stripe: &Stripe,
+    (stripe, clock): (&Stripe, &Clock),
     (case, asks): (&Case, Asks),
     account: &ConnectedAccount,
 ) -> std::result::Result<Took, ReadError> {
-    let nowhere = Took { payout: None, whole: true, in_progress: false, came_back: false, part_back: None };
+    let nowhere = Took {
+        payout: None,
+        whole: true,
+        in_progress: false,
+        not_yet: false,
+        came_back: false,
+        part_back: None,
+    };
     let mut transfers = case.attempts.iter().filter(|one| one.leg == Leg::Transfer && !one.state.ended());
     let known = transfers.find_map(|one| Some((one.vendor_id.as_deref()?, one.reversed_minor)));
     let Some((object, reversed_minor)) = known else { return Ok(nowhere) };
@@ -396,21 +406,26 @@ async fn took(
     let came_back = transfer.amount_reversed_units > 0;
     let is_part = came_back && transfer.amount_reversed_units < transfer.amount_units;
     let part_back = transfer.come_back().filter(|_| is_part);
-    let Some(payment) = transfer.destination_payment.filter(|_| asks != Asks::Transfer) else {
-        // Where Stripe does not say what the transfer is there, nothing is known of what took it.
-        return Ok(Took { came_back, part_back, in_progress: asks != Asks::Transfer, ..nowhere });
+    if asks == Asks::Transfer {
+        return Ok(Took { came_back, part_back, ..nowhere });
+    }
+    // Where Stripe does not say what the transfer is there, nothing is known of what took it.
+    let unnamed = || {
+        ReadError::Unreadable("Stripe does not say what the transfer is in the payee's balance".to_owned())
     };
+    let payment = transfer.destination_payment.ok_or_else(unnamed)?;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     // A payout that took what came back as well has taken nothing of it.
     let named_as = swept::named_as(stripe, (object, came_back), payment).await?;
     let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
     let trace = trace.made(transfer.created);
     let trace = if asks == Asks::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
-    let mut by_schedule = swept::by_schedule(stripe, account, case.since(), vec![trace]).await?;
+    let mut by_schedule = swept::by_schedule(stripe, account, (case.since(), clock), vec![trace]).await?;
     Ok(Took {
         payout: by_schedule.found.remove(&case.transaction.id),
         whole: reversed_minor == 0 && !came_back,
         in_progress: by_schedule.in_progress,
+        not_yet: by_schedule.not_yet,
         came_back,
         part_back,
     })
@@ -661,11 +676,17 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(took(&stripe.client, (case, Asks::Payouts), &account).await.map(|took| match took.payout {
-        None if took.in_progress || swept::may_be_unlisted(work.app.clock.now()) => Has::NotSaid,
-        payout => Has::of(payout.as_ref().map(|(object, _)| object.as_str())),
-    }))
+    Ok(match took((&stripe.client, &work.app.clock), (case, Asks::Payouts), &account).await {
+        Ok(Took { payout: Some((object, _)), .. }) => Ok(Has::It(object)),
+        Ok(took) if took.not_yet => Err(ReadError::Unreachable(NOT_YET.to_owned())),
+        Ok(took) if took.in_progress => Ok(Has::NotSaid),
+        Ok(_) => Ok(Has::Nothing),
+        Err(error) => Err(error),
+    })
 }
+
+const NOT_YET: &str =
+    "Stripe does not tell yet what its own payouts took from the payee's account; it does within hours";
 
 /// What became of the money that a bank payout should pay.
 pub(super) enum Lies {
@@ -704,13 +725,10 @@ pub(super) async fn lies(
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
         return Ok(Ok(Lies::There));
     };
-    Ok(match took(&stripe.client, (&case, asks), &account).await {
+    Ok(match took((&stripe.client, &work.app.clock), (&case, asks), &account).await {
         Ok(Took { payout: Some((id, fact)), .. }) => Ok(Lies::PaidOut(id, fact)),
         Ok(took) if took.came_back => Ok(Lies::CameBack),
-        Ok(took) if took.in_progress || swept::may_be_unlisted(work.app.clock.now()) => {
-            let why = "Stripe does not tell everything yet that its payouts took";
-            Ok(Lies::NotTold(ReadError::Unreachable(why.to_owned())))
-        }
+        Ok(took) if took.in_progress => Ok(Lies::NotTold(ReadError::Unreachable(NOT_YET.to_owned()))),
         Ok(_) => Ok(Lies::There),
         Err(error @ ReadError::Unreadable(_)) => Ok(Lies::NotTold(error)),
         Err(error) => Err(error),
@@ -741,7 +759,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         let now = work.app.clock.now();
         let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= TOLD_BY_US);
         let back = how == Parked::Reversed && seen.is_some();
-        if looked == Outcome::NotAnswered && !back {
+        if looked >= Outcome::NotYet && !back {
             ask::known(looked)?;
         }
     }
@@ -765,26 +783,4 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_payout_of_the_schedule_covers_no_more_than_its_amount() {
-        let shown = r#"{"id": "po_1", "amount": 15000, "currency": "usd", "automatic": true}"#;
-        let swept: bank::Payout = serde_json::from_str(shown).unwrap();
-        let usd = |minor| Money { minor, currency: payout::money::Currency::parse("USD").unwrap() };
-        assert!(covers(&swept, 0, usd(15_000)));
-        assert!(covers(&swept, 7_500, usd(7_500)), "one of two");
-        assert!(!covers(&swept, 7_501, usd(7_500)), "it has settled another already");
-        assert!(!covers(&swept, 15_000, usd(7_500)));
-        let euro = Money { minor: 100, currency: payout::money::Currency::parse("EUR").unwrap() };
-        assert!(!covers(&swept, 0, euro));
-    }
-
-    #[test]
-    fn a_vendor_that_does_not_answer_changes_nothing() {
-        let refused = unreachable(&ReadError::Unreachable("503".to_owned()));
-        let OpsError::Unreachable(refusal) = refused else { panic!("{refused:?}") };
-        assert!(refusal.sentence.contains("nothing was recorded and nothing has changed. Try again"));
-    }
-}
+mod tests;

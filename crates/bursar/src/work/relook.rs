@@ -113,7 +113,7 @@ async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
     let wait = match looked {
         Looked::Through => return Ok(looked),
         Looked::NotShown => NOT_SHOWN_US,
-        Looked::NotAnswered => AGAIN_US,
+        Looked::NotYet | Looked::NotAnswered => AGAIN_US,
     };
     let app = &work.app;
     transact!(app, |tx| { Ok(put_back::look_again(tx, id, now.saturating_add(wait)).await?) })?;

@@ -248,6 +248,11 @@ impl Wire<'_> {
             pace.turn(kind).await;
         }
         let sent_at = self.work.app.clock.now();
+        // A schedule pays out at the end of a day (UTC), so what was looked at on the day before is looked at again.
+        let looked_at = matches!(kind, Some(MoneyKind::Payout | MoneyKind::Reversal));
+        if looked_at && late::other_day(leased_at, sent_at) {
+            return unsent(submission, sent_at);
+        }
         if self.leases.ends.load(Ordering::Acquire) - sent_at < NEEDED_US {
             return unsent(submission, sent_at);
         }

@@ -25,6 +25,7 @@ use super::next_look::{asks_for_transfer, more_rarely, next_at, unseen_next};
 use super::skew::Skew;
 use super::swept::{Left, Lying};
 use super::{Done, Work, bank_payouts, credit, named, relook, swept};
+use crate::clock::Clock;
 use crate::ops::record::{self, Heard};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
@@ -57,7 +58,7 @@ struct Said {
     answer: Answer,
     /// The transfer was told of, and what has left the payee's balance was not shown.
     hidden: bool,
-    /// It will be within hours, and has not been waited for for long.
+    /// The same, and it will be shown within hours.
     not_yet: bool,
     /// The transfer came back, and that is not believed yet.
     unbelieved: bool,
@@ -68,7 +69,7 @@ struct Said {
 impl Said {
     /// What the answer is worth. What is told within hours is waited for.
     fn looked(&self) -> Looked {
-        if self.not_yet { Looked::NotAnswered } else { self.answer.looked(self.hidden) }
+        if self.not_yet { Looked::NotYet } else { self.answer.looked(self.hidden) }
     }
 }
 
@@ -371,7 +372,7 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
             for question in &of_one {
                 said.push(
                     match work
-                        .ask(Vendor::Stripe, at(&client, question, source, (work.app.clock.now(), skew)))
+                        .ask(Vendor::Stripe, at(&client, question, source, (&work.app.clock, skew)))
                         .await
                     {
                         Ok(told) => told,
@@ -396,8 +397,9 @@ async fn at(
     client: &Stripe,
     question: &Question,
     source: &'static str,
-    (now, skew): (i64, &Skew),
+    (clock, skew): (&Clock, &Skew),
 ) -> std::result::Result<Said, ReadError> {
+    let now = clock.now();
     let Question { transaction: of, attempt, object, parked } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
@@ -420,7 +422,7 @@ async fn at(
             Some(payment) => {
                 let own =
                     swept::named_as(client, (object, transfer.amount_reversed_units > 0), payment).await?;
-                lying.left(client, own, (source, now)).await?
+                lying.left(client, own, (source, clock)).await?
             }
             None => Left::not_told(),
         };
@@ -430,7 +432,8 @@ async fn at(
         if left.hidden && came_back && !hidden_for_long(of, by_theirs) {
             let told = format!("Stripe says {told}, so nothing was recorded yet");
             let said = unreachable(question, &told);
-            return Ok(Said { answer: Answer::Unusable, hidden: true, unbelieved: true, ..said });
+            let not_yet = left.not_yet;
+            return Ok(Said { answer: Answer::Unusable, hidden: true, not_yet, unbelieved: true, ..said });
         }
         // Of the rest, the payee has less than the payment: what becomes of it is for two people to say.
         let of_rest = left.swept.is_some() && !came_back && !heard.is_empty();
@@ -440,8 +443,7 @@ async fn at(
         }
         heard.splice(0..0, left.swept.filter(|_| !of_rest));
         let said = believed(question, &told, same, Some(heard), now);
-        let not_yet = left.not_yet && !for_long(question, now);
-        return Ok(Said { hidden: left.hidden || (of_rest && waits), not_yet, ..said });
+        return Ok(Said { hidden: left.hidden || (of_rest && waits), not_yet: left.not_yet, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
@@ -653,6 +655,7 @@ async fn note(
         let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
         let unbelieved = said.iter().any(|one| one.unbelieved);
         let hidden = said.iter().any(|one| one.hidden);
+        let not_yet = said.iter().any(|one| one.not_yet);
         let since = match answer {
             Answer::NotAsked | Answer::Told if !hidden => None,
             Answer::NotAsked | Answer::Told | Answer::Unseen | Answer::Unusable => {
@@ -675,7 +678,7 @@ async fn note(
                 Some(now + more_rarely(reversal_seen_at.or(since).unwrap_or(now), now, longest))
             }
             (Some(at), _) => Some(at),
-            (None, Answer::Told) if hidden && hinted => {
+            (None, Answer::Told) if not_yet || (hidden && hinted) => {
                 Some(now + more_rarely(since.unwrap_or(now), now, longest))
             }
             (None, Answer::Unseen | Answer::Unusable) => {

@@ -21,6 +21,7 @@ use super::answer::Looked;
 use super::bank_payouts::Ours;
 use super::dispatch::Ready;
 use super::{Work, beside, settle};
+use crate::clock::Clock;
 use crate::ops::record::Heard;
 use crate::ops::{Result, by_hand};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -126,9 +127,9 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
     let attempts = transactions::attempts(&mut db, &ids).await?;
     let beside = transactions::payouts_beside(&mut db, &ids).await?;
     drop(db);
-    let taken = taken(stripe, &account, &gone, (&attempts, beside));
+    let taken = taken(stripe, (&account, &work.app.clock), &gone, (&attempts, beside));
     let mut taken = match work.ask(Vendor::Stripe, taken).await {
-        Ok(taken) => Taken { untold: taken.untold || may_be_unlisted(now), ..taken },
+        Ok(taken) => taken,
         // An answer, and none that could be used: it must not keep from a person what has waited for long.
         Err(ReadError::Unreadable(why)) => {
             tracing::warn!(%account, why, "an account could not be looked through: the answer cannot be read");
@@ -153,7 +154,9 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             Some(heard) => {
                 outcome.settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard)));
             }
-            None if matches!(why, Why::Late) && !taken.untold => outcome.clear.push(ready),
+            None if matches!(why, Why::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
+                outcome.clear.push(ready);
+            }
             None if ready.out_of_sight_us(&why, now) >= why.patience_us() => {
                 let reason = why.reason();
                 let detail = reason.message.clone();
@@ -184,13 +187,15 @@ struct Taken {
     facts: HashMap<TransactionId, Vec<Heard>>,
     /// Stripe does not tell everything yet that its payouts took.
     untold: bool,
+    /// Of these it does not say what the transfer is in the payee's balance.
+    unnamed: HashSet<TransactionId>,
 }
 
 /// What became of each payment's money: the payout of Stripe's own that took it, or the reversal of its transfer, whole or in
 /// part, with what is to be booked of that.
 async fn taken(
     stripe: &Stripe,
-    account: &ConnectedAccount,
+    (account, clock): (&ConnectedAccount, &Clock),
     gone: &[Gone],
     (attempts, mut beside): (&[Attempt], HashMap<TransactionId, HashSet<String>>),
 ) -> std::result::Result<Taken, ReadError> {
@@ -212,7 +217,7 @@ async fn taken(
             let others = beside.remove(&of.id).unwrap_or_default();
             traces.push(Trace::of(of, &own, vec![payment]).beside(others).made(transfer.created));
         } else {
-            taken.untold = true;
+            taken.unnamed.insert(of.id);
         }
     }
     let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
@@ -220,8 +225,8 @@ async fn taken(
         return Ok(taken);
     }
     let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
-    let by_schedule = by_schedule(stripe, account, since, traces).await?;
-    taken.untold |= by_schedule.in_progress;
+    let by_schedule = by_schedule(stripe, account, (since, clock), traces).await?;
+    taken.untold = by_schedule.in_progress;
     for one in gone {
         if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
@@ -255,6 +260,9 @@ pub(super) fn words(payout: &str) -> String {
 
 const DAY_US: i64 = 86_400_000_000;
 const UNLISTED_US: i64 = 120_000_000;
+const SECOND_US: i64 = 1_000_000;
+/// What a payout took is told within hours. One that is older is hidden.
+const TOLD_WITHIN_S: i64 = 172_800;
 
 /// Stripe writes down when things were made to the second, and one thing after another.
 const A_MINUTE_S: i64 = 60;
@@ -347,6 +355,8 @@ pub(super) struct BySchedule {
     /// Of one of the payouts Stripe has not told everything yet that it took, or not in a word that we know whether it went
     /// out, or it took as much as a payout of ours that is not known here would have left: what was not found may be in it.
     pub(super) in_progress: bool,
+    /// The same, and it will be told within hours.
+    pub(super) not_yet: bool,
 }
 
 /// Which payouts of Stripe's own schedule took the money of these payments, all to one account, and how each stands. One that
@@ -357,7 +367,7 @@ pub(super) struct BySchedule {
 pub(super) async fn by_schedule(
     stripe: &Stripe,
     account: &ConnectedAccount,
-    since: i64,
+    (since, clock): (i64, &Clock),
     mut traces: Vec<Trace>,
 ) -> std::result::Result<BySchedule, ReadError> {
     let all = stripe.payouts_since(account, since).await?;
@@ -372,23 +382,25 @@ pub(super) async fn by_schedule(
         trace.shared.extend(swept);
     }
     automatic.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
-    let (mut found, mut perhaps, mut in_progress) = (HashMap::new(), HashMap::new(), false);
+    let (mut found, mut perhaps, mut in_progress, mut not_yet) =
+        (HashMap::new(), HashMap::new(), false, false);
     let first_made_s = traces.iter().map(|trace| trace.made_s).min().unwrap_or_default();
     let later = |payout: &bank::Payout| payout.created + A_MINUTE_S >= first_made_s;
     for payout in automatic {
         let fact = bank::fact(&payout);
+        let untold = payout.reconciliation_status == bank::IN_PROGRESS && later(&payout);
+        not_yet |= untold && clock.now() / SECOND_US - payout.created < TOLD_WITHIN_S;
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
         // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
         // payout of ours would have.
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
         let Some(fact) = fact else {
             // Whether it went out is not known, so what it took may be with the payee.
-            in_progress |= (payout.reconciliation_status == bank::IN_PROGRESS && later(&payout))
-                || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
+            in_progress |= untold || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
             continue;
         };
         let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
-        in_progress |= out && payout.reconciliation_status == bank::IN_PROGRESS && later(&payout);
+        in_progress |= out && untold;
         for trace in traces.iter().filter(|trace| out && trace.lies_in(&entries) == Lies::Perhaps) {
             perhaps.insert(trace.of, (payout.id.clone(), fact.clone()));
             in_progress = true;
@@ -409,12 +421,14 @@ pub(super) async fn by_schedule(
             tracing::warn!(%account, %error, "an account could not be put on the manual schedule");
         }
     }
-    Ok(BySchedule { found, perhaps, in_progress })
+    // By the clock after the lists were read.
+    let unlisted = may_be_unlisted(clock.now());
+    Ok(BySchedule { found, perhaps, in_progress: in_progress || unlisted, not_yet: not_yet || unlisted })
 }
 
 /// Whether what a schedule has just paid out may not be listed yet. It pays at the beginning of a day (UTC), and a list may
 /// leave out what is younger than a minute.
-pub(super) fn may_be_unlisted(now: i64) -> bool {
+fn may_be_unlisted(now: i64) -> bool {
     now.rem_euclid(DAY_US) < UNLISTED_US
 }
 
@@ -504,39 +518,34 @@ impl Lying<'_> {
         &self,
         stripe: &Stripe,
         named_as: Vec<String>,
-        (source, now): (&'static str, i64),
+        (source, clock): (&'static str, &Clock),
     ) -> std::result::Result<Left, ReadError> {
         let hidden = |what: String| Left { what, swept: None, hidden: true, not_yet: false };
         let Some(account) = ConnectedAccount::parse(self.of.destination.address()) else {
             return Ok(Left { hidden: false, ..hidden(String::new()) });
         };
         let trace = self.trace(named_as);
-        match by_schedule(stripe, &account, beside::since(self.of), vec![trace]).await {
+        match by_schedule(stripe, &account, (beside::since(self.of), clock), vec![trace]).await {
             Ok(mut by_schedule) => {
                 // Whichever of the two has taken what came back: the payee was paid, and other money was taken back.
                 let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
                 let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
-                    return Ok(
-                        match (
-                            by_schedule.in_progress || may_be_unlisted(now),
-                            self.ours.map(|ours| ours.looked),
-                        ) {
-                            (true, _) => Left {
-                                not_yet: true,
-                                ..hidden(
-                                    "; what the payouts of the payee's account took is not all told yet"
-                                        .to_owned(),
-                                )
-                            },
-                            (false, Some(Looked::NotShown | Looked::NotAnswered)) => hidden(
-                                "; not every payout of the payee's account is told in a way that is known"
+                    return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
+                        (true, _) => Left {
+                            not_yet: by_schedule.not_yet,
+                            ..hidden(
+                                "; what the payouts of the payee's account took is not all told yet"
                                     .to_owned(),
-                            ),
-                            (false, Some(Looked::Through) | None) => {
-                                Left { hidden: false, ..hidden(String::new()) }
-                            }
+                            )
                         },
-                    );
+                        (false, Some(Looked::NotShown | Looked::NotYet | Looked::NotAnswered)) => hidden(
+                            "; not every payout of the payee's account is told in a way that is known"
+                                .to_owned(),
+                        ),
+                        (false, Some(Looked::Through) | None) => {
+                            Left { hidden: false, ..hidden(String::new()) }
+                        }
+                    });
                 };
                 let payouts: Vec<&Attempt> = self.payouts.iter().collect();
                 let told = match missing(&payouts) {

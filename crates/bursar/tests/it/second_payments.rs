@@ -275,7 +275,7 @@ daily     bo
 later     3 days
 live      1 minute
 refuse    not_this_payment  settle bo@B1 made by-schedule
-settle    bo@B1  not-made
+refuse    vendor_unreachable  settle bo@B1 not-made
 expect    bo@B1  pending_processing needs_review
 live      5 days
 expect    bo@B2  success
