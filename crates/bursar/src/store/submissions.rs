@@ -85,7 +85,7 @@ pub struct Submission {
     pub last: Option<(String, String)>,
     /// The vendor's id of it, once known.
     pub vendor_id: Option<String>,
-    /// When it was committed.
+    /// When it was decided: when what it rests on was begun to be read.
     pub created_at: i64,
     /// When its first byte may have left.
     pub first_sent_at: Option<i64>,

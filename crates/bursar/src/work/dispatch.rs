@@ -149,8 +149,9 @@ pub(super) struct Sorted {
     pub(super) shown: Vec<TransactionId>,
     /// Payments whose transfer came back: they are asked about.
     pub(super) came_back: Vec<TransactionId>,
-    /// The epoch of the database that it was decided by, and when.
+    /// The epoch of the database that it was decided by.
     epoch: i64,
+    /// When that was begun to be read.
     decided_at: i64,
 }
 
@@ -450,7 +451,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
                 Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
             }
         }
-        // A payout was decided when its balance was read, however long the rest has taken.
+        // What was decided is as old as what it was decided by: of a payout, its balance.
         submissions::insert(tx, new, sorted.epoch, sorted.decided_at.min(now)).await?;
         record::record_of(tx, app, "dispatch", held, &heard).await?;
         for (next_at, waiting) in &sorted.waiting {
