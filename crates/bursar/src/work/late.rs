@@ -1,7 +1,8 @@
 //! What is sent later than it was decided. A bank payout takes whatever its account holds, and a reversal whatever Stripe
-//! lets it: what was transferred for a payment may have been paid out by Stripe's own schedule meanwhile, and then what lies
-//! there is another payment's. So it is asked whether the schedule took the money, or somebody reversed the transfer: before
-//! a bank payout leaves late or again, and before each sending of a reversal. What is deliberately not here: how that is found out (`swept`, `prove`, `settle`).
+//! lets it: what was transferred for a payment may have been paid out by Stripe's own schedule meanwhile, and then what
+//! lies there is another payment's. So it is asked whether the schedule took the money, or somebody reversed the transfer:
+//! before a bank payout leaves late or again, and before each sending of a reversal. What is deliberately not here: how
+//! that is found out (`swept`, `prove`, `settle`).
 
 use payout::deadline;
 use payout::eligibility::Code;
