@@ -85,7 +85,8 @@
 //! · `die between commit and send` (or `send and record`, `lease and begin`, `begin and send`): the first worker's process
 //! dies at that point of its next tick, and another is started · `start dispatch by 2`, `asked` (waits until a vendor was
 //! asked something since) or `rest 300` (real milliseconds), `finish`: a loop that is under way while other lines are
-//! played.
+//! played · `quiet 2 minutes` (every loop works each ten seconds for so long, and no vendor is asked about
+//! anything of ours).
 //!
 //! `together SIDE | SIDE turns 17` (a second passes, then all sides take steps in an order that the number draws; a step
 //! ends where a transaction begins or is committed, and on both sides of a question to a vendor). A SIDE is a command,
@@ -391,7 +392,7 @@ impl Stage {
             ) => vendor::line(&self.world, &self.cast, first, rest).await,
             (
                 "processes" | "workers" | "later" | "tick" | "deliver" | "live" | "die" | "start" | "asked"
-                | "rest" | "finish" | "together",
+                | "rest" | "quiet" | "finish" | "together",
                 _,
             ) => self.time(first, rest).await,
             ("pull" | "lie" | "dashboard-transfer" | "day" | "case" | "explain", _) => {

@@ -142,14 +142,18 @@ pub async fn chain_waiting(tx: &mut Tx, most: i64) -> Result<u64> {
     tx.run(sqlx::query("UPDATE counter SET value = value WHERE name = 'audit'")).await?;
     let sql = "SELECT place, at, actor, action, subject, detail FROM audit_waiting ORDER BY place LIMIT $1";
     let waiting = tx.all(sqlx::query(sql).bind(most)).await?;
-    let (mut places, mut lines) = (Vec::new(), Vec::new());
+    let (mut last, mut places, mut lines) = (0, Rows::default(), Vec::new());
     for row in &waiting {
-        places.push(row.try_get::<i64, _>(0)?.to_string());
+        last = row.try_get::<i64, _>(0)?;
+        places.push([last.into()]);
         let parts = [row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?];
         lines.push(Line { at: row.try_get(1)?, parts });
     }
     append(tx, lines).await?;
-    tx.among("DELETE FROM audit_waiting WHERE CAST(place AS TEXT) IN ({ids})", &[], places).await
+    // By the bound they are found through the index. What has committed since below it is not among them.
+    let sql = "WITH v (place) AS (VALUES {rows}) \
+               DELETE FROM audit_waiting WHERE place <= $1 AND place IN (SELECT place FROM v)";
+    tx.bulk(sql, &[last.into()], places).await
 }
 
 /// Whether any row waits to be chained.

@@ -244,7 +244,7 @@ pub(super) fn known(looked: Looked) -> Result<()> {
             "Stripe does not show us all that it has of this payment, so it is not known where the money is. Nothing was changed. If it stays so, two people can record what became of the money."
         }
         Looked::NotYet => {
-            "Stripe has paid the payee's account out by a schedule of its own, or may have within the last minutes, and does not tell yet what that took. Nothing was changed; try again in some hours."
+            "Stripe has paid the payee's account out by a schedule of its own, or may have within the last minutes, and does not tell yet what that took. Nothing was changed. Shortly after midnight (UTC) try again in a few minutes, at any other time in some hours."
         }
         Looked::NotAnswered => {
             "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."

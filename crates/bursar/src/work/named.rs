@@ -281,7 +281,11 @@ async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
         named::looked(tx, &of.id, object, None).await?;
         let heard: Vec<Heard> = match first {
             true => {
-                events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
+                // Stripe's are known by the attempt that takes the id. Where none does, because the money is back, they stay
+                // parked: the next look would free them again, for ever.
+                if matches!(told, Told::PayPal(_)) {
+                    events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
+                }
                 carried
                     .iter()
                     .flat_map(|one| fact_of(one, told).into_iter().chain(fee_of(one, told)))

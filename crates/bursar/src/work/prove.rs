@@ -352,6 +352,9 @@ async fn at_schedule(
         // Of the rest of a transfer, the payee has less than the payment: what becomes of it is for two people to say.
         Ok(took) => {
             let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);
+            if !is_it && took.not_yet {
+                return Err(ReadError::Unreachable(NOT_YET.to_owned()));
+            }
             is_it.then(|| swept_by(took.whole, part_back(&took)))
         }
         // What it took is not shown to us. It may be this payment's as far as it has not settled others.
@@ -685,8 +688,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
     })
 }
 
-const NOT_YET: &str =
-    "Stripe does not tell yet what its own payouts took from the payee's account; it does within hours";
+const NOT_YET: &str = "Stripe does not tell yet what its own payouts took from the payee's account; it does within minutes at the beginning of a day (UTC), else within hours";
 
 /// What became of the money that a bank payout should pay.
 pub(super) enum Lies {
@@ -725,7 +727,8 @@ pub(super) async fn lies(
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
         return Ok(Ok(Lies::There));
     };
-    Ok(match took((&stripe.client, &work.app.clock), (&case, asks), &account).await {
+    let took = took((&stripe.client, &work.app.clock), (&case, asks), &account);
+    Ok(match work.ask(Vendor::Stripe, took).await {
         Ok(Took { payout: Some((id, fact)), .. }) => Ok(Lies::PaidOut(id, fact)),
         Ok(took) if took.came_back => Ok(Lies::CameBack),
         Ok(took) if took.in_progress => Ok(Lies::NotTold(ReadError::Unreachable(NOT_YET.to_owned()))),

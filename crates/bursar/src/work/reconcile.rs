@@ -14,8 +14,9 @@ use vendors::{MoneyKind, MoneyRequest, ReadError};
 
 use super::answer::Looked;
 use super::prove::{Asks, Lies};
-use super::verdict::{self, Judged};
+use super::verdict::{self, Judged, Verdict};
 use super::{Done, Work, beside, prove, relook, search, send, settle, watch_found};
+use crate::ops::record::PAID_OUT;
 use crate::ops::vendors as connections;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -93,7 +94,7 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
         {
             unsure()
         }
-        Ok(Found::Absent) => (verdict::stripe_absent(of, now), None),
+        Ok(Found::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
         Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
         Err(ReadError::Credentials(why)) => {
             // What was said last of the submission stays said: it may be what ends it.
@@ -141,6 +142,19 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
             tracing::warn!(?error, "the transfer of a bank payout could not be asked about");
             false
         }
+    }
+}
+
+/// Stripe has nothing of it. A bank payout that was not sent once more, because a payout of Stripe's own had taken its money,
+/// was paid by that one, once it is known that nothing of ours was made. `None` while that is not told.
+async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Option<Fact>)> {
+    let judged = verdict::stripe_absent(of, now);
+    if judged.stopped_by() != Some(PAID_OUT) || !matches!(judged.verdict, Verdict::Refused(_)) {
+        return Some((judged, None));
+    }
+    match swept_away(work, of).await.ok()? {
+        Found::There(id, fact) => Some((Judged::accepted(of, &id, "found"), fact)),
+        Found::Absent | Found::Unclear(_) => Some((judged, None)),
     }
 }
 

@@ -572,7 +572,10 @@ fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
             true => {
                 (Some(submission.first_sent_at.map_or(*first_at, |at| at.min(*first_at))), Some(*sent_at))
             }
-            false if judged.clean => (None, submission.last_sent_at),
+            // A key that was never used does not age while its request waits for a look.
+            false if judged.clean || (doubts == 0 && submission.last_sent_at.is_none()) => {
+                (None, submission.last_sent_at)
+            }
             false => (submission.first_sent_at, submission.last_sent_at),
         },
         ended_at: ended.then_some(now),

@@ -157,6 +157,8 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             None if matches!(why, Why::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
                 outcome.clear.push(ready);
             }
+            // It will be told within hours, and nothing of it is missing before.
+            None if taken.not_yet => outcome.still.push(ready),
             None if ready.out_of_sight_us(&why, now) >= why.patience_us() => {
                 let reason = why.reason();
                 let detail = reason.message.clone();
@@ -187,6 +189,8 @@ struct Taken {
     facts: HashMap<TransactionId, Vec<Heard>>,
     /// Stripe does not tell everything yet that its payouts took.
     untold: bool,
+    /// The same, and it will within hours.
+    not_yet: bool,
     /// Of these it does not say what the transfer is in the payee's balance.
     unnamed: HashSet<TransactionId>,
 }
@@ -226,7 +230,7 @@ async fn taken(
     }
     let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
     let by_schedule = by_schedule(stripe, account, (since, clock), traces).await?;
-    taken.untold = by_schedule.in_progress;
+    (taken.untold, taken.not_yet) = (by_schedule.in_progress, by_schedule.not_yet);
     for one in gone {
         if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
             let told = heard(&one.ready.attempt, fact.clone(), words(payout));
@@ -385,10 +389,12 @@ pub(super) async fn by_schedule(
     let (mut found, mut perhaps, mut in_progress, mut not_yet) =
         (HashMap::new(), HashMap::new(), false, false);
     let first_made_s = traces.iter().map(|trace| trace.made_s).min().unwrap_or_default();
+    // What was paid out before cannot have taken it, and its entries may be many.
     let later = |payout: &bank::Payout| payout.created + A_MINUTE_S >= first_made_s;
-    for payout in automatic {
+    for payout in automatic.into_iter().filter(later) {
         let fact = bank::fact(&payout);
-        let untold = payout.reconciliation_status == bank::IN_PROGRESS && later(&payout);
+        let out = matches!(fact, None | Some(Fact::PayoutMade | Fact::PayoutPaid));
+        let untold = out && payout.reconciliation_status == bank::IN_PROGRESS;
         not_yet |= untold && clock.now() / SECOND_US - payout.created < TOLD_WITHIN_S;
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
         // Stripe lists what the payout itself took from the balance among them: where it pays one payment, as much as a
@@ -399,8 +405,7 @@ pub(super) async fn by_schedule(
             in_progress |= untold || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
             continue;
         };
-        let out = matches!(fact, Fact::PayoutMade | Fact::PayoutPaid);
-        in_progress |= out && untold;
+        in_progress |= untold;
         for trace in traces.iter().filter(|trace| out && trace.lies_in(&entries) == Lies::Perhaps) {
             perhaps.insert(trace.of, (payout.id.clone(), fact.clone()));
             in_progress = true;

@@ -21,6 +21,12 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    swept_over_midnight_while_in_doubt,
+    let_go_in_the_first_minutes_of_a_day,
+    swept_and_not_listed_behind_the_brake,
+    fetched_back_after_two_days_and_one_outage,
+    other_money_is_swept_and_refused,
+    swept_and_named_before_it_is_listed,
     put_back_while_parked_then_paid_and_reversed,
     called_not_made_and_proven_while_the_next_waits,
     called_not_made_and_proven_in_another_payment,

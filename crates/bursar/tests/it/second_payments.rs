@@ -274,11 +274,12 @@ tick      dispatch
 daily     bo
 later     3 days
 live      1 minute
-refuse    not_this_payment  settle bo@B1 made by-schedule
+refuse    vendor_unreachable  settle bo@B1 made by-schedule
 refuse    vendor_unreachable  settle bo@B1 not-made
 expect    bo@B1  pending_processing needs_review
 live      5 days
 expect    bo@B2  success
+refuse    not_this_payment  settle bo@B1 made by-schedule
 settle    bo@B1  not-made
 expect    bo@B1  payout_failed reason not_made
 parked    bo@B1  written_off

@@ -1,5 +1,6 @@
 //! Time in a scenario, and the loops; and the plot so far, for whoever reads a failure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bursar::store::transactions::{self, Filter};
@@ -29,6 +30,7 @@ impl Stage {
                 self.live(DAY - day + 600 * SECOND).await?;
             }
             ("live", [count, unit]) => self.live(span(count, unit)?).await?,
+            ("quiet", [count, unit]) => return self.quiet(span(count, unit)?).await,
             ("together", sides) => self.together(sides).await?,
             ("deliver", []) => {
                 self.world.deliver().await;
@@ -74,6 +76,27 @@ impl Stage {
             _ => return Err("this line cannot be read".to_owned()),
         }
         Ok(())
+    }
+
+    /// The steps of `live` grow, so they do not show what asks without a pause.
+    async fn quiet(&self, us: i64) -> Outcome {
+        let before = self.questions();
+        for _ in 0..us / (10 * SECOND) {
+            self.world.pass(10 * SECOND);
+            self.world.deliver().await;
+            self.world.tick_all(0).await;
+        }
+        match self.questions() {
+            after if after == before => Ok(()),
+            after => Err(format!("the vendors were asked: {before:?} before, {after:?} after")),
+        }
+    }
+
+    /// What the vendors were asked about things of ours. What has happened of late is asked now and then anyway.
+    fn questions(&self) -> BTreeMap<String, u64> {
+        let mut questions = self.world.simulator.books().questions;
+        questions.retain(|what, _| !what.ends_with("/v1/events"));
+        questions
     }
 
     pub(super) async fn live(&self, us: i64) -> Outcome {
