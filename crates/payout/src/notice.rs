@@ -125,6 +125,8 @@ notices! {
     PaymentsStuck = "payments_stuck", [Admins], "Payments are stuck";
     /// Something that must always hold does not.
     BooksDoNotBalance = "books_do_not_balance", [Admins, Auditors], "Something that must hold does not";
+    /// What a vendor says has moved and what the books say are not the same.
+    ReconciliationOpen = "reconciliation_open", [Admins, Auditors], "Vendor and books differ";
     /// How far the activity log reaches, signed.
     LogSigned = "activity_log_signed", [Auditors], "Activity log signed";
 }

@@ -63,6 +63,12 @@ const PROFILE: [Variable; 10] = [
     is("changed_by", "who of our own people set it; empty in the partner's mail"),
     is("contact", "whom a partner can write to: the owner of their account; empty where there is none"),
 ];
+/// What differs between a vendor and the books.
+const CASES: [Variable; 3] = [
+    is("cases", "the first twenty things that differ; each has vendor, day, what, moved and booked"),
+    is("count", "how many there are"),
+    is("more", "how many there are beyond the first twenty"),
+];
 const TOTALS: Variable = is("totals", "the totals, one per currency");
 const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
 
@@ -130,6 +136,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("more", "how many there are beyond the first twenty"),
             is("stopped", "true where nothing is sent until an administrator has looked"),
         ]],
+        Notice::ReconciliationOpen => &[&CASES],
         Notice::LogSigned => &[&[
             is("rows", "how many rows the activity log has"),
             is("signature", "what `bursar audit verify --signed` takes"),
@@ -182,7 +189,12 @@ pub fn sample(notice: Notice) -> Value {
         picked.insert("rows".to_owned(), json!(1201));
         picked.insert("signature".to_owned(), json!("1201.5f2c….9ab1…"));
     }
-    if notice == Notice::PaymentsStuck {
+    if notice == Notice::ReconciliationOpen {
+        let case = json!({"vendor": "PayPal", "day": "2026-03-02", "what": "Fees differ", "moved": "-1.25 USD",
+                          "booked": "-1.00 USD"});
+        picked.insert("cases".to_owned(), json!([case]));
+    }
+    if matches!(notice, Notice::PaymentsStuck | Notice::ReconciliationOpen) {
         picked.insert("count".to_owned(), json!(1));
     }
     Value::Object(picked)

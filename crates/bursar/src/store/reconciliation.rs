@@ -701,6 +701,19 @@ pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
+/// What waits for a person, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn open_tasks(db: &mut Db, most: i64) -> Result<Vec<Case>> {
+    let sql = format!(
+        "SELECT {CASE} FROM reconciliation_case \
+         WHERE closed_at IS NULL AND explained_at IS NULL AND standing <> 'waits' \
+         ORDER BY opened_at DESC, id LIMIT $1"
+    );
+    db.all(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(most)).await?.iter().map(read_case).collect()
+}
+
 /// One case.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use payout::money::Vendor;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::nodes::{beside, text};
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 use crate::world::World;
@@ -296,4 +297,46 @@ pub async fn command(world: &World, arguments: &[&str]) -> (bool, String) {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Whoever must look is told of each thing once, however long it stays open and however often it is compared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_difference_is_told_once() {
+    let mut stage = Stage::open("told_of_differences", 1).await;
+    let play = async |stage: &mut Stage, story: &[&str]| {
+        for line in story {
+            stage.one(line).await.unwrap();
+        }
+        let mut database = beside(&stage.world).await;
+        let told = "SELECT COALESCE(MAX(detail), '') FROM outbox WHERE notice = 'reconciliation_open'";
+        let many = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'reconciliation_open'";
+        (text(&mut database, many).await, text(&mut database, told).await)
+    };
+    let begin = [
+        "partner bo stripe acct_bo",
+        "partner cy stripe acct_cy",
+        "reward R1 bo 75.50 approved",
+        "reward R2 cy 10.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 10 seconds",
+        "lie bo amount 1.00",
+        "pull",
+        "tick notify",
+    ];
+    let (many, told) = play(&mut stage, &begin).await;
+    assert_eq!(many, "1");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let case = json!({
+        "vendor": "Stripe", "day": "2026-03-02", "what": "Amounts differ", "moved": "-74.50 USD", "booked": "-75.50 USD",
+    });
+    assert!(told["cases"].as_array().unwrap().contains(&case), "{told}");
+    let before = told["count"].as_i64().unwrap();
+    let again = ["later 11 minutes", "pull", "tick notify", "later 2 days", "pull", "tick notify"];
+    let (many, _) = play(&mut stage, &again).await;
+    assert_eq!(many, "1", "what stays open is not told again; before: {before}");
+    let (many, _) =
+        play(&mut stage, &["lie cy amount 2.00", "pull", "later 11 minutes", "tick notify"]).await;
+    assert_eq!(many, "2", "what is new is told");
+    stage.close(Ok(())).await;
 }

@@ -153,6 +153,10 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
             of_vendor(&mut facts, db, first, &detail, base_url).await?;
         }
         Notice::PaymentsStuck => of_payments(&mut facts, db, &detail, base_url).await?,
+        Notice::ReconciliationOpen => {
+            facts.links.1 = format!("{base_url}/reconciliation");
+            put(&mut facts, detail);
+        }
         Notice::BooksDoNotBalance | Notice::LogSigned => {
             facts.links.1 = format!("{base_url}/activity/books");
             put(&mut facts, detail);

@@ -1,6 +1,6 @@
 //! What nobody does and somebody must still hear of: payments that stand as they do for longer than their state may last
 //! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or about to end, batches that
-//! have ended. Each is told at most once a day, however many processes look.
+//! have ended, what does not tie between a vendor and the books. Each is told at most once a day, however many processes look.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::clock::date;
 use crate::ops::{Result, settings};
+use crate::store::reconciliation::{self, Case};
 use crate::store::transactions::{self, Filter};
 use crate::store::watch as looks;
 use crate::store::{self, Tx, aside, outbox, vendors};
@@ -31,6 +32,8 @@ const ASKED_US: i64 = 30 * DAY_US;
 const SET_ASIDE_US: i64 = 2 * HOUR_US;
 /// The most payments, payees or batches told of in one look.
 const AT_ONCE: i64 = 500;
+/// So many are named in a mail.
+const SHOWN: usize = 20;
 
 /// Looks, unless somebody has within ten minutes; how many notices were written.
 ///
@@ -50,6 +53,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
         silent(tx, &mut notices, now).await?;
         tax_reports(tx, &mut notices, now).await?;
         ended_batches(tx, &mut notices, now).await?;
+        untied(tx, &mut notices, now).await?;
         let count = notices.len();
         outbox::write(tx, &app.clock, now, notices).await?;
         Ok(count)
@@ -137,5 +141,29 @@ async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::R
             notices.push((Notice::BatchFinal, batch, "{}".to_owned()));
         }
     }
+    Ok(())
+}
+
+/// What does not tie between a vendor and the books is told once, all of a look in one mail.
+async fn untied(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    let notice = Notice::ReconciliationOpen;
+    let mut new = Vec::new();
+    for case in reconciliation::open_tasks(tx, AT_ONCE).await? {
+        let about = format!("{} {}", case.id, case.opened_at);
+        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+            new.push(case);
+        }
+    }
+    let Some(first) = new.first() else { return Ok(()) };
+    let about = first.id.clone();
+    let told = |case: &Case| {
+        json!({
+            "vendor": case.of.vendor.label(), "day": case.day, "what": case.label(),
+            "moved": case.moved.to_string(), "booked": case.posted.to_string(),
+        })
+    };
+    let cases: Vec<_> = new.iter().take(SHOWN).map(told).collect();
+    let more = new.len().saturating_sub(SHOWN);
+    notices.push((notice, about, json!({ "cases": cases, "count": new.len(), "more": more }).to_string()));
     Ok(())
 }
