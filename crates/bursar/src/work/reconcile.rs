@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use payout::deadline;
 use payout::eligibility::Code;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg};
@@ -152,9 +153,12 @@ async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Optio
     if judged.stopped_by() != Some(PAID_OUT) || !matches!(judged.verdict, Verdict::Refused(_)) {
         return Some((judged, None));
     }
-    match swept_away(work, of).await.ok()? {
-        Found::There(id, fact) => Some((Judged::accepted(of, &id, "found"), fact)),
-        Found::Absent | Found::Unclear(_) => Some((judged, None)),
+    match swept_away(work, of).await {
+        Ok(Found::There(id, fact)) => Some((Judged::accepted(of, &id, "found"), fact)),
+        Ok(Found::Absent | Found::Unclear(_)) => Some((judged, None)),
+        // Stripe tells it within hours. What it hides for longer is asked of the transfer from then on.
+        Err(_) if of.looked_at.is_some_and(|first| now.saturating_sub(first) < deadline::UNSEEN_US) => None,
+        Err(_) => Some((judged, None)),
     }
 }
 
