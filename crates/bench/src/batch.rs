@@ -53,7 +53,7 @@ pub async fn people(world: &World, sizes: Sizes) -> Result<People, Failure> {
     import::accounts(app, actor, accounts.as_bytes(), false, None).await.map_err(failed)?;
     let (_, destinations) =
         import::partners(app, actor, partners.as_bytes(), false, None).await.map_err(failed)?;
-    let profiles = destinations.into_iter().map(|(_, payee, destination)| (payee, destination));
+    let profiles = destinations.into_iter().map(|one| (one.payee, one.destination));
     set_profiles(world, profiles).await?;
     Ok(People(sizes.payees))
 }

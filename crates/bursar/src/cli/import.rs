@@ -1,6 +1,7 @@
 //! `import rewards|partners|accounts|activities FILE`.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Failure, Outcome, open, operator, output, words};
 use crate::app::App;
 use crate::config::Config;
-use crate::ops::import::{self, Report, RowError, ToConnect};
+use crate::ops::import::{self, Destinations, Report, RowError, ToConnect};
 use crate::work::Work;
 use crate::work::connect;
 
@@ -37,7 +38,10 @@ enum What {
     Activities,
 }
 
-pub(super) async fn run(options: Options) -> Outcome {
+/// Where payees who were known before are paid was changed, or would be.
+const DESTINATIONS_CHANGED: u8 = 3;
+
+pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     let file = std::fs::read(&options.file)
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
     let app = open(options.config).await?;
@@ -64,7 +68,10 @@ pub(super) async fn run(options: Options) -> Outcome {
     }
     tell(&report, options.json, options.dry_run);
     app.store.close().await;
-    Ok(())
+    Ok(match report.destinations.iter().any(|one| one.old.is_some()) {
+        true => ExitCode::from(DESTINATIONS_CHANGED),
+        false => ExitCode::SUCCESS,
+    })
 }
 
 /// Sets the destinations that the file names, as an administrator would; one that cannot be set is reported with its
@@ -77,12 +84,14 @@ async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} payout profiles, {eta} left");
     let bar = ProgressBar::new(connect.len() as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    for (line, payee, destination) in connect {
-        if let Err(error) = connect::set_profile(&work, &operator(), payee, destination).await {
+    for one in connect {
+        let line = one.line;
+        if let Err(error) = connect::set_profile(&work, &operator(), one.payee, one.destination).await {
             let Failure(detail) = words(error);
             // A row is counted once: as refused now, and no more where it was counted when it was saved.
             let counted = if report.accepted > 0 { &mut report.accepted } else { &mut report.duplicates };
             *counted = counted.saturating_sub(1);
+            report.destinations.retain(|destined| destined.line != line);
             report.rejected.push(RowError {
                 line,
                 column: "destination",
@@ -105,11 +114,15 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
             .map(|row| serde_json::json!({ "line": row.line, "column": row.column, "code": row.code, "detail": row.detail, "value": row.value }))
             .collect();
         let lines = report.lines;
+        let destinations = report.destinations.iter().map(|one| {
+            serde_json::json!({ "line": one.line, "external_id": one.external_id, "old": one.old, "new": one.new })
+        });
         output::json(&serde_json::json!({
             "accepted": report.accepted, "duplicates": report.duplicates, "rejected": rejected,
             "lines": {
                 "total": lines.total, "header": lines.header, "blank": lines.blank, "continued": lines.continued,
             },
+            "destinations": destinations.collect::<Vec<_>>(),
             "totals": report.totals.iter().map(|sum| {
                 serde_json::json!({ "value": sum.decimal(), "currency": sum.currency.code() })
             }).collect::<Vec<_>>(),
@@ -121,6 +134,10 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         let at = if row.column.is_empty() { String::new() } else { format!(", {}", row.column) };
         output::say(&format!("line {}{at}{value}: {} [{}]", row.line, row.detail, row.code));
     }
+    for one in &report.destinations {
+        let old = one.old.as_deref().unwrap_or("nowhere");
+        output::say(&format!("line {}, {}: paid to {old} → {}", one.line, one.external_id, one.new));
+    }
     let would = if dry_run { "would be " } else { "" };
     output::say(&format!(
         "{} {would}accepted, {} already there, {} refused",
@@ -128,6 +145,9 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         report.duplicates,
         report.rejected.len()
     ));
+    if let Some(told) = Destinations::of(&report.destinations).told(dry_run) {
+        output::say(&told);
+    }
     output::say(&report.lines.to_string());
     if !report.totals.is_empty() {
         let totals: Vec<String> = report.totals.iter().map(ToString::to_string).collect();

@@ -1,6 +1,7 @@
 //! The command line: every setting an environment variable and a flag, `--json` on whatever prints a result.
 //!
-//! Exit codes: 0 done (an import with refused rows is done: it says them), 1 failed, 2 wrong usage.
+//! Exit codes: 0 done (an import with refused rows is done: it says them), 1 failed, 2 wrong usage, 3 done by an import that
+//! changed where payees are paid, or would.
 
 mod backup;
 mod demo;
@@ -187,7 +188,7 @@ pub fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure(told)) => {
             output::complain(&told);
             ExitCode::FAILURE
@@ -195,8 +196,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Outcome {
+async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Import(options) => return import::run(options).await,
         Command::Serve(with) => serve::run(with.config).await,
         Command::Init(init) => {
             if init.key_is_lost {
@@ -211,7 +213,6 @@ async fn run(command: Command) -> Outcome {
         Command::Simulator(options) => simulator::run(options).await,
         Command::User(users) => people::users(users).await,
         Command::ApiKey(keys) => people::keys(keys).await,
-        Command::Import(options) => import::run(options).await,
         Command::Why(options) => why::run(options).await,
         Command::Reconcile(options) => reconcile::run(options).await,
         Command::Backup(options) => backup::take(options).await,
@@ -227,6 +228,7 @@ async fn run(command: Command) -> Outcome {
             AuditCommand::Prove(options) => verify::prove(options).await,
         },
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Opens the database that is there. A command that made an empty one in the wrong folder would answer from it: that every

@@ -15,7 +15,7 @@ mod table;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};
 pub use records::Lines;
-pub use table::{Report, RowError};
+pub use table::{Destinations, Destined, Report, RowError};
 
 use std::collections::{BTreeMap, HashMap};
 

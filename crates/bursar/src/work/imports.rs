@@ -32,8 +32,8 @@ pub async fn once(work: &Work, now: i64) -> Done {
 
 async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect>) -> crate::ops::Result<()> {
     let actor = runs::on_behalf(&work.app, &import).await?;
-    for (line, payee, destination) in to_connect.into_iter().take(AT_ONCE) {
-        let told = match connect::set_profile(work, &actor, payee, destination).await {
+    for one in to_connect.into_iter().take(AT_ONCE) {
+        let told = match connect::set_profile(work, &actor, one.payee, one.destination).await {
             Ok(_) => None,
             Err(OpsError::Unreachable(_)) if import.tries < MOST_TRIES => {
                 return runs::release(&work.app, &import, work.app.clock.now() + REST_US).await;
@@ -45,6 +45,7 @@ async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect
             Err(OpsError::Missing) => Some("The payee is not there any more.".to_owned()),
             Err(error @ OpsError::Internal(_)) => return Err(error),
         };
+        let line = (one.line, one.told.as_ref());
         import = runs::connected(&work.app, &import, line, told.as_deref()).await?;
     }
     runs::release(&work.app, &import, work.app.clock.now()).await

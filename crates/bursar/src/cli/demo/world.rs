@@ -109,8 +109,8 @@ pub(super) async fn build(app: &App, work: &Work) -> Outcome {
 }
 
 pub(super) async fn set_profiles(work: &Work, to_connect: Vec<ToConnect>) -> Outcome {
-    for (_, payee, destination) in to_connect {
-        connect::set_profile(work, &operator(), payee, destination).await.map_err(words)?;
+    for one in to_connect {
+        connect::set_profile(work, &operator(), one.payee, one.destination).await.map_err(words)?;
     }
     Ok(())
 }

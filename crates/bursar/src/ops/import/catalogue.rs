@@ -10,7 +10,7 @@ use payout::payee::Destination;
 use payout::reward::RewardType;
 use serde_json::json;
 
-use super::table::{Faults, Report, Row, RowError, Table, problem, refused};
+use super::table::{Destined, Faults, Report, Row, RowError, Table, problem, refused};
 use super::{Columns, points};
 use crate::app::{Actor, App};
 use crate::ops::Result;
@@ -18,11 +18,21 @@ use crate::ops::idempotency::{Once, finish};
 use crate::ops::partners::{is_country, wrong_country};
 use crate::ops::settings::is_address;
 use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
-use crate::store::{Tx, audit};
+use crate::store::{Tx, audit, payees};
 use crate::transact;
 
-/// A destination that a file names for a payee, still to be set: its line, whose, and where to.
-pub type ToConnect = (u64, Payee, Destination);
+/// A destination that a file names for a payee, still to be set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToConnect {
+    /// The line.
+    pub line: u64,
+    /// Whose.
+    pub payee: Payee,
+    /// Where to.
+    pub destination: Destination,
+    /// How it is told, where a payee who was known before is paid elsewhere by it.
+    pub told: Option<Destined>,
+}
 
 pub(super) const ACCOUNTS: Columns =
     &["external_id", "name", "country", "owner_email", "vendor", "destination"];
@@ -69,7 +79,8 @@ pub(super) async fn accounts_of(
     let known = programs::accounts_named(tx, &named).await?;
     let known: HashMap<String, Account> =
         known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
-    let mut sorted = Sorted::new(table);
+    let places = places(tx, known.values().map(|account| Payee::Account(account.id)).collect()).await?;
+    let mut sorted = Sorted::new(table, places);
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -143,10 +154,11 @@ pub(super) async fn partners_of(
     let known = programs::partners_named(tx, &named).await?;
     let known: HashMap<String, Partner> =
         known.into_iter().map(|partner| (partner.external_id.clone(), partner)).collect();
+    let places = places(tx, known.values().map(|partner| Payee::Partner(partner.id)).collect()).await?;
     let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
     let companies: HashMap<String, AccountId> =
         companies.into_iter().map(|account| (account.external_id, account.id)).collect();
-    let mut sorted = Sorted::new(table);
+    let mut sorted = Sorted::new(table, places);
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -235,7 +247,7 @@ pub(super) async fn activities_of(
     let known: HashMap<String, Activity> =
         known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
     let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
-    let mut sorted = Sorted::new(table);
+    let mut sorted = Sorted::new(table, Places::new());
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -345,8 +357,17 @@ fn default_worth(row: &Row, kind: RewardType) -> std::result::Result<Option<Wort
     worth.map(Some).map_err(|error| problem(row, "default_value", error.code(), error.sentence()))
 }
 
+/// Payees who are known already, and where each is paid.
+type Places = HashMap<Payee, Option<Destination>>;
+
+async fn places(tx: &mut Tx, known: Vec<Payee>) -> Result<Places> {
+    let mut profiles = payees::profiles_of(tx, &known).await?;
+    Ok(known.into_iter().map(|payee| (payee, profiles.remove(&payee).map(|one| one.destination))).collect())
+}
+
 /// What a file's rows come to.
 struct Sorted<T> {
+    places: Places,
     report: Report,
     changed: Vec<T>,
     to_connect: Vec<ToConnect>,
@@ -356,8 +377,25 @@ struct Sorted<T> {
 type Taken<T> = (bool, T, Option<(Payee, Destination)>);
 
 impl<T> Sorted<T> {
-    fn new(table: &Table) -> Self {
-        Self { report: table.report(), changed: Vec::new(), to_connect: Vec::new(), seen: HashMap::new() }
+    fn new(table: &Table, places: Places) -> Self {
+        let (report, seen) = (table.report(), HashMap::new());
+        Self { places, report, changed: Vec::new(), to_connect: Vec::new(), seen }
+    }
+
+    /// How it is told that a row has its payee paid elsewhere: of a payee who is new, where they are paid is as new as they.
+    fn moved(&self, row: &Row, payee: Payee, to: &Destination) -> Option<Destined> {
+        let before = self.places.get(&payee)?;
+        if before.as_ref() == Some(to) {
+            return None;
+        }
+        let (old, new) = match before {
+            Some(before) => {
+                let (old, new) = before.masked_beside(to);
+                (Some(old), new)
+            }
+            None => (None, to.masked()),
+        };
+        Some(Destined { line: row.line, external_id: row.get("external_id").to_owned(), old, new })
     }
 
     /// Takes a row: `read` says whether it changes nothing, what it means, and which destination it names.
@@ -377,14 +415,19 @@ impl<T> Sorted<T> {
             return;
         }
         self.seen.insert(id, content);
-        if let Some((payee, destination)) = destination {
-            self.to_connect.push((row.line, payee, destination));
-        }
-        if unchanged {
+        let told = destination.as_ref().and_then(|(payee, to)| self.moved(row, *payee, to));
+        // A row is not there with the same content as long as its payee is paid elsewhere.
+        if unchanged && told.is_none() {
             self.report.duplicates += 1;
         } else {
             self.report.accepted += 1;
+        }
+        if !unchanged {
             self.changed.push(thing);
+        }
+        self.report.destinations.extend(told.clone());
+        if let Some((payee, destination)) = destination {
+            self.to_connect.push(ToConnect { line: row.line, payee, destination, told });
         }
     }
 }

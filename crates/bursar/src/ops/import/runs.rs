@@ -16,8 +16,8 @@ pub use super::sample::Sample;
 
 use super::layout::{guess, places, plain};
 use super::sample::{of_catalogue, of_rewards};
-use super::table::{Table, text};
-use super::{Report, RowError, ToConnect, catalogue, enter, error_file, sorted};
+use super::table::{Destinations, Table, text};
+use super::{Destined, Report, RowError, ToConnect, catalogue, enter, error_file, sorted};
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{Once, finish};
 use crate::ops::{OpsError, Result, people};
@@ -428,7 +428,10 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
             duplicates: had.duplicates + more.duplicates,
             rejected: had.rejected + more.rejected,
         };
-        let further = Import { done: end, counts, tries: 0, ..import.clone() };
+        // As it is now: since the check somebody else may have changed where a payee is paid.
+        let destinations = Destinations::of(&report.destinations);
+        let sample = Some(written(&Sample { destinations, ..sample(import)? })?);
+        let further = Import { done: end, counts, sample, tries: 0, ..import.clone() };
         if end < import.total || !to_connect.is_empty() {
             save(tx, import, further, now).await?;
         } else {
@@ -448,7 +451,7 @@ async fn done(tx: &mut Tx, before: &Import, import: Import, now: i64) -> Result<
     let counts = import.counts;
     let told = json!({
         "number": import.number(), "accepted": counts.accepted, "duplicates": counts.duplicates,
-        "rejected": counts.rejected,
+        "rejected": counts.rejected, "destinations_changed": sample(&import)?.destinations.changed,
     });
     let by = import.started.as_ref().map_or(import.created_by.clone(), |(_, by)| by.clone());
     note(tx, now, &by, "import_finished", &import, &told);
@@ -481,7 +484,7 @@ async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<T
     let cursor = u64::try_from(import.connected_line).unwrap_or_default();
     transact!(app, |tx| {
         let (_, to_connect) = catalogued(tx, app, &actor, import.what, &table, true).await?;
-        let left: Vec<ToConnect> = to_connect.into_iter().filter(|(line, ..)| *line > cursor).collect();
+        let left: Vec<ToConnect> = to_connect.into_iter().filter(|one| one.line > cursor).collect();
         if left.is_empty() {
             done(tx, import, import.clone(), now).await?;
         }
@@ -493,9 +496,14 @@ async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<T
 ///
 /// # Errors
 /// [`OpsError::Conflict`] when the import was canceled meanwhile.
-pub async fn connected(app: &App, import: &Import, line: u64, refusal: Option<&str>) -> Result<Import> {
+pub async fn connected(
+    app: &App,
+    import: &Import,
+    one: (u64, Option<&Destined>),
+    refusal: Option<&str>,
+) -> Result<Import> {
     let now = app.clock.now();
-    let line = i64::try_from(line).unwrap_or(i64::MAX);
+    let line = i64::try_from(one.0).unwrap_or(i64::MAX);
     transact!(app, |tx| {
         let mut further = Import { connected_line: line, tries: 0, ..import.clone() };
         if let Some(told) = refusal {
@@ -503,6 +511,11 @@ pub async fn connected(app: &App, import: &Import, line: u64, refusal: Option<&s
             let Counts { accepted, duplicates, rejected } = &mut further.counts;
             *if *accepted > 0 { accepted } else { duplicates } -= 1;
             *rejected += 1;
+            if let Some(destined) = one.1 {
+                let mut sample = sample(import)?;
+                sample.destinations.refused(destined);
+                further.sample = Some(written(&sample)?);
+            }
             let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
             let detail = format!("The row is saved, but where to pay was not set: {told}");
             imports::note_refused(

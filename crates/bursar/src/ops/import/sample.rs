@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use payout::money::Vendor;
+use payout::payee::Destination;
 use serde::{Deserialize, Serialize};
 
 use super::Report;
 use super::layout::columns;
+use super::table::Destinations;
 use super::table::{Row, Table};
 use crate::ops::Result;
 use crate::store::Db;
@@ -26,6 +29,9 @@ pub struct Sample {
     /// What all new rewards of the file come to, one sum per currency.
     #[serde(default)]
     pub totals: Vec<String>,
+    /// Where known payees are paid otherwise than until then.
+    #[serde(default)]
+    pub destinations: Destinations,
 }
 
 /// The first rewards as they will be entered: with the names and values that their row left to the activity.
@@ -60,16 +66,25 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
         (row.line, fields)
     });
     let columns = columns.map(str::to_owned).collect();
-    Ok(Sample { columns, rows: rows.collect(), totals: Vec::new() })
+    Ok(Sample { columns, rows: rows.collect(), ..Sample::default() })
 }
 
-/// The first rows of another file that are not refused. Where somebody is paid is shown on their own page, masked.
+/// The first rows of another file that are not refused. Where somebody is paid is masked, as on their own page.
 pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample {
-    let shown = columns(what).iter().filter(|column| **column != "destination");
-    let columns: Vec<String> = shown.map(|column| (*column).to_owned()).collect();
+    let columns: Vec<String> = columns(what).iter().map(|column| (*column).to_owned()).collect();
     let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();
     let good = table.rows.iter().filter(|row| !refused.contains(&row.line));
-    let fields = |row: &Row| columns.iter().map(|column| row.get(column).to_owned()).collect();
+    let fields = |row: &Row| columns.iter().map(|column| shown(row, column)).collect();
     let rows = good.take(SHOWN).map(|row| (row.line, fields(row))).collect();
-    Sample { columns, rows, totals: Vec::new() }
+    let destinations = Destinations::of(&report.destinations);
+    Sample { columns, rows, destinations, ..Sample::default() }
+}
+
+fn shown(row: &Row, column: &str) -> String {
+    let text = row.get(column);
+    if column != "destination" || text.is_empty() {
+        return text.to_owned();
+    }
+    let to = Vendor::parse(row.get("vendor")).map(|vendor| Destination::stored(vendor, text));
+    to.map_or_else(String::new, |to| to.masked())
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use payout::Refusal;
 use payout::external;
 use payout::money::Sum;
+use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, Places, delimiter};
 use super::records::{Lines, Records};
@@ -55,6 +56,76 @@ pub struct Report {
     pub lines: Lines,
     /// What the accepted rewards come to, one sum per currency.
     pub totals: Vec<Sum>,
+    /// Known payees whom the file has paid elsewhere, or for the first time somewhere: each such row is an accepted one.
+    pub destinations: Vec<Destined>,
+}
+
+/// Where the file has a payee paid who was known before, when that is elsewhere than until then.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Destined {
+    /// The line of the file.
+    pub line: u64,
+    /// The caller's id of the payee.
+    pub external_id: String,
+    /// Where they are paid until then, masked; nothing where they had chosen nowhere yet.
+    pub old: Option<String>,
+    /// Where from then on, masked.
+    pub new: String,
+}
+
+/// What of where payees are paid a file changes, counted, with the first of them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Destinations {
+    /// Payees who are paid elsewhere.
+    pub changed: u64,
+    /// Known payees who had no destination.
+    pub first: u64,
+    /// The first of both, by line.
+    pub rows: Vec<Destined>,
+}
+
+/// So many of them are named; the others are counted.
+const NAMED: usize = 100;
+
+impl Destinations {
+    /// Those of a report.
+    #[must_use]
+    pub fn of(all: &[Destined]) -> Self {
+        let count = |with: bool| all.iter().filter(|one| one.old.is_some() == with).count() as u64;
+        // What takes money elsewhere is named before what gives it a place.
+        let mut rows: Vec<Destined> = all.to_vec();
+        rows.sort_by_key(|one| (one.old.is_none(), one.line));
+        rows.truncate(NAMED);
+        Self { changed: count(true), first: count(false), rows }
+    }
+
+    /// One of them was not set after all.
+    pub fn refused(&mut self, one: &Destined) {
+        let count = if one.old.is_some() { &mut self.changed } else { &mut self.first };
+        *count = count.saturating_sub(1);
+        self.rows.retain(|row| row.line != one.line);
+    }
+
+    /// What becomes of where known payees are paid, or would; nothing where all stay where they are.
+    #[must_use]
+    pub fn told(&self, future: bool) -> Option<String> {
+        let would = if future { "would be" } else { "is" };
+        let would_many = if future { "would be" } else { "are" };
+        let changed = match self.changed {
+            0 => None,
+            1 => Some(format!("1 destination {would} changed: that payee is paid elsewhere from then on.")),
+            many => Some(format!(
+                "{many} destinations {would_many} changed: those payees are paid elsewhere from then on."
+            )),
+        };
+        let first = match self.first {
+            0 => None,
+            1 => Some(format!("1 payee who had no destination {would} given one.")),
+            many => Some(format!("{many} payees who had no destination {would_many} given one.")),
+        };
+        let told: Vec<String> = changed.into_iter().chain(first).collect();
+        (!told.is_empty()).then(|| told.join(" "))
+    }
 }
 
 /// One row, its fields in the order of the known columns.

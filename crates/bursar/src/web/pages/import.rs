@@ -13,6 +13,7 @@ use super::live;
 use super::words::{Chip, When, count, how_many};
 use crate::app::App;
 use crate::ops::OpsError;
+use crate::ops::import::Destinations;
 use crate::ops::import::runs::{self as verbs, Sample};
 use crate::store::imports::{self, Import, ImportState, Refused, What};
 use crate::store::{Db, StoreError};
@@ -78,6 +79,10 @@ struct ImportPage {
     refused_in_all: String,
     refused_more: bool,
     left_out: Vec<String>,
+    /// What becomes of where known payees are paid.
+    destinations: Option<String>,
+    /// The button that enters the file.
+    enters: String,
     error_file: bool,
     forgotten: Option<When>,
     seen: i64,
@@ -134,6 +139,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         false => Vec::new(),
     };
     let checked = import.state == ImportState::Checked;
+    let sample = verbs::sample(&import)?;
     let page = ImportPage {
         frame: visit.frame(import.number(), Place::Imports),
         number: import.number(),
@@ -149,7 +155,18 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         bar: bar(&import),
         counts: if known { counted(&import) } else { Vec::new() },
         lines: layout.lines.map(|lines| lines.to_string()),
-        sample: if checked { verbs::sample(&import)? } else { Sample::default() },
+        destinations: destinations(&import, &sample.destinations),
+        enters: match sample.destinations.changed {
+            0 => "Import".to_owned(),
+            changed => {
+                format!("Import, and change {} destination{}", changed, if changed == 1 { "" } else { "s" })
+            }
+        },
+        sample: if checked {
+            sample
+        } else {
+            Sample { destinations: sample.destinations, ..Sample::default() }
+        },
         refused_in_all: rows(import.counts.rejected),
         refused_more: import.counts.rejected > MOST_REFUSED,
         refused,
@@ -202,6 +219,20 @@ fn told(import: &Import) -> String {
             format!("It was canceled after {done} of {total}. {accepted} {entered} before that; they stay.")
         }
         ImportState::Canceled => format!("It was canceled before anything was {entered}."),
+    }
+}
+
+/// What becomes of where known payees are paid. Of an import that stopped, their pages say how far it came.
+fn destinations(import: &Import, of: &Destinations) -> Option<String> {
+    match import.state {
+        ImportState::Checked | ImportState::Importing => of.told(true),
+        ImportState::Done => of.told(false),
+        ImportState::Failed | ImportState::Canceled if import.done > 0 => of.told(true).map(|told| {
+            format!(
+                "{told} It stopped before all of that was done: each payee's page says where they are paid."
+            )
+        }),
+        ImportState::Uploaded | ImportState::Checking | ImportState::Failed | ImportState::Canceled => None,
     }
 }
 

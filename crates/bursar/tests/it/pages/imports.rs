@@ -318,6 +318,60 @@ async fn partners_come_with_where_they_are_paid() {
     world.close().await;
 }
 
+/// A file that has a known payee paid elsewhere says so before it is imported, when it is, and to whoever runs it by a script.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_where_somebody_is_paid_says_so() {
+    let world = World::open("imports_destinations", 77).await;
+    furnish(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let head = "external_id,account,name,email,vendor,destination\n";
+    let file = format!("{head}dee,A-1,Dee Fox,dee@example.com,paypal,dee@example.com\n");
+    let number = checked(&mut browser, "partners", &file).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    assert!(!page.words().contains("Where payees are paid"), "who is new is not moved");
+    page.says("d…@example.com");
+    start(&mut browser, &number).await;
+    world.tick(0, Loop::Imports).await;
+
+    // The same row with another address, one who had no destination, and one whose new destination is refused.
+    let file = format!(
+        "{head}dee,A-1,Dee Fox,dee@example.com,paypal,thief@example.com\n\
+         bo,A-1,Bo Ek,bo@example.com,stripe,acct_of_bo\ncy,A-1,Cy Ray,cy@example.com,stripe,acct_of_bo\n"
+    );
+    let number = checked(&mut browser, "partners", &file).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("3 rows would be saved, 0 rows there already with the same content, 0 rows refused.");
+    page.says(
+        "2 destinations would be changed: those payees are paid elsewhere from then on. 1 payee who had no",
+    );
+    page.says("d…@example.com t…@example.com");
+    page.says("Import, and change 2 destinations");
+    start(&mut browser, &number).await;
+    world.tick(0, Loop::Imports).await;
+    let page = browser.read(&format!("/imports/{number}")).await;
+    page.says("2 destinations are changed: those payees are paid elsewhere from then on.");
+    assert!(!page.words().contains("had no destination"), "hers was refused: {}", page.words());
+    page.says("Import finished by pat");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("partners.csv");
+    std::fs::write(&path, format!("{head}dee,A-1,Dee Fox,dee@example.com,paypal,other@example.com\n"))
+        .unwrap();
+    let path = path.display().to_string();
+    for (arguments, says) in [
+        (vec!["--dry-run"], "1 would be accepted, 0 already there, 0 refused"),
+        (vec!["--dry-run", "--json"], "\"new\":\"o…@example.com\""),
+        (vec![], "1 destination is changed"),
+    ] {
+        let all: Vec<&str> = ["import", "partners", &path].into_iter().chain(arguments).collect();
+        let (good, told) = crate::reconciliation::command(&world, &all).await;
+        assert!(!good && told.replace("\": \"", "\":\"").contains(says), "{told}");
+    }
+    let (good, told) = crate::reconciliation::command(&world, &["import", "partners", &path]).await;
+    assert!(good && told.contains("0 accepted, 1 already there, 0 refused"), "{told}");
+    world.close().await;
+}
+
 #[tokio::test]
 async fn files_are_forgotten_after_thirty_days() {
     let world = World::open("imports_forgotten", 76).await;
