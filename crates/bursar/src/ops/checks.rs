@@ -208,12 +208,12 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             "Open each, under Payments, Needs attention, and settle it by hand.",
         ));
     }
-    let unknown = put_back::open(db).await?.found;
-    if unknown > 0 {
+    let open = put_back::open(db).await?;
+    if let Some(held) = safe_mode::held(db, &open).await? {
         found.push(Finding::new(
             Weight::Urgent,
             "payments_unknown",
-            format!("The vendors have {} that {} not known here, because the database was put back. Whoever was paid is on hold. Numbers of rewards, payouts and payments that were given out after the backup are given out again for others, so go by the vendors' ids.", count(unknown, "payment", "payments"), if unknown == 1 { "is" } else { "are" }),
+            format!("{held} That is because the database was put back. Numbers of rewards, payouts and payments that were given out after the backup are given out again for others, so go by the vendors' ids."),
             format!("`bursar safe-mode` and the page Safe mode list them. {}", safe_mode::steps()),
         ));
     }

@@ -26,7 +26,7 @@ use crate::store::put_back::{self, Found, Open};
 use crate::store::{self, Db, Tx, audit, meta, transactions, vendors};
 use crate::transact;
 
-pub use found::{STEPS, Said, Shown, list, note_stands, open_one, settle_found, steps};
+pub use found::{STEPS, Said, Shown, held, list, note_stands, open_one, settle_found, steps};
 
 /// The name of its state in `meta`.
 const NAME: &str = "safe_mode";
@@ -404,7 +404,8 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
             }
         }
     }
-    Ok(Report { state, keeps_on, by_hand, open: for_people(&open) })
+    let open = review(&open).into_iter().chain(held(db, &open).await?).collect();
+    Ok(Report { state, keeps_on, by_hand, open })
 }
 
 fn other_account(place: &str, vendor: Vendor, at: i64) -> String {
@@ -474,20 +475,12 @@ fn counted(count: i64, one: &str, many: &str) -> Option<String> {
     }
 }
 
-fn for_people(open: &Open) -> Vec<String> {
-    let rows = [
-        (
-            open.review,
-            "1 payment waits for a person, who finds out at the vendor how it ended.",
-            "{} payments wait for a person, who finds out at the vendor how they ended.",
-        ),
-        (
-            open.found,
-            "1 payment that a vendor has is not known here as it is there. Whoever it paid, or the payment that it names, is on hold until it is settled.",
-            "{} payments that the vendors have are not known here as they are there. Whoever they paid, or the payments that they name, are on hold until each is settled.",
-        ),
-    ];
-    rows.into_iter().filter_map(|(count, one, many)| counted(count, one, many)).collect()
+fn review(open: &Open) -> Option<String> {
+    counted(
+        open.review,
+        "1 payment waits for a person, who finds out at the vendor how it ended.",
+        "{} payments wait for a person, who finds out at the vendor how they ended.",
+    )
 }
 
 /// An administrator switches it off, when everything that was not over is looked up. `compared` are the vendors for which

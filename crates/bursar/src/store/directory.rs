@@ -23,8 +23,10 @@ pub struct Listed {
     pub account: (String, String),
     /// Two letters.
     pub country: Option<String>,
-    /// The stricter of their own standing and their company's.
+    /// As on their own page: the strictest of their own standing, their company's, and what holds them beside.
     pub standing: PayeeStanding,
+    /// What holds them beside what somebody has written down.
+    pub held_by: Option<HeldBy>,
     /// The vendor and the masked destination, if they have chosen.
     pub destination: Option<(Vendor, String)>,
     /// The vendor would pay to it.
@@ -35,6 +37,17 @@ pub struct Listed {
     pub tax: Option<(Form, Option<i64>)>,
     /// When it was entered.
     pub created_at: i64,
+}
+
+/// What holds a payee whom nobody has put on hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBy {
+    /// Their company's standing.
+    Company,
+    /// A payment that was found at a vendor after the database was put back.
+    Found,
+    /// A destination that another payee has too.
+    Shared,
 }
 
 /// How a payout profile stands.
@@ -88,7 +101,7 @@ pub struct Filter {
     pub vendor: Option<Vendor>,
     /// Of this company: our id or the caller's.
     pub account: Option<String>,
-    /// Their own standing.
+    /// How they stand, whatever holds them: [`Listed::standing`].
     pub standing: Option<PayeeStanding>,
     /// How the payout profile stands.
     pub profile: Option<ProfileState>,
@@ -125,8 +138,20 @@ fn narrowed(filter: &Filter) -> Where {
             false => conditions.and("a.external_id = ?", [external::folded(account).into()]),
         }
     }
-    if let Some(standing) = filter.standing {
-        conditions.and("p.standing = ?", [standing.as_str().into()]);
+    match filter.standing {
+        None => {}
+        Some(PayeeStanding::Active) => {
+            conditions.and("p.standing = 'active' AND a.standing = 'active'", []);
+            conditions.and("p.id NOT IN (SELECT h.payee FROM held_payee h)", []);
+            conditions.and("NOT EXISTS (SELECT 1 FROM shared_unseen u WHERE u.payee = p.id)", []);
+        }
+        Some(PayeeStanding::OnHold) => {
+            conditions.and("p.standing <> 'closed' AND a.standing <> 'closed'", []);
+            let held = "(p.standing = 'on_hold' OR a.standing = 'on_hold' OR p.id IN (SELECT h.payee FROM held_payee h) \
+                        OR p.id IN (SELECT u.payee FROM shared_unseen u))";
+            conditions.and(held, []);
+        }
+        Some(PayeeStanding::Closed) => conditions.and("(p.standing = 'closed' OR a.standing = 'closed')", []),
     }
     match filter.profile {
         None => {}
@@ -180,7 +205,8 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
     let sql = format!(
         "SELECT p.id, p.external_id, p.name, a.id, a.name, p.country, p.standing, a.standing, f.vendor, \
          f.masked, f.payable_at, \
-         (SELECT COUNT(*) FROM shared_unseen u WHERE u.payee = p.id), t.form, t.expires_at, p.created_at \
+         (SELECT COUNT(*) FROM shared_unseen u WHERE u.payee = p.id), t.form, t.expires_at, p.created_at, \
+         (SELECT COUNT(*) FROM held_payee h WHERE h.payee = p.id) \
          FROM {whose} \
          LEFT JOIN payout_profile f ON f.payee = p.id LEFT JOIN tax_report t ON t.payee = p.id {{where}} \
          ORDER BY {order} LIMIT {limit}"
@@ -214,16 +240,27 @@ fn listed(row: &AnyRow) -> Result<Listed> {
     let vendor = maybe(8)?.map(|vendor| word(Vendor::parse(&vendor), &vendor)).transpose()?;
     let form = maybe(12)?.map(|form| word(Form::parse(&form), &form)).transpose()?;
     let expires_at: Option<i64> = row.try_get(13)?;
+    let (own, company) = (standing(6)?, standing(7)?);
+    let (shared, found) = (row.try_get::<i64, _>(11)? > 0, row.try_get::<i64, _>(15)? > 0);
+    let written = own.max(company);
+    let held = if shared || found { PayeeStanding::OnHold } else { PayeeStanding::Active };
+    let held_by = match written {
+        PayeeStanding::Active if found => Some(HeldBy::Found),
+        PayeeStanding::Active if shared => Some(HeldBy::Shared),
+        PayeeStanding::OnHold | PayeeStanding::Closed if company > own => Some(HeldBy::Company),
+        PayeeStanding::Active | PayeeStanding::OnHold | PayeeStanding::Closed => None,
+    };
     Ok(Listed {
         payee: word(Payee::parse(&id), &id)?,
         external_id: text(1)?,
         name: text(2)?,
         account: (text(3)?, text(4)?),
         country: maybe(5)?,
-        standing: standing(6)?.max(standing(7)?),
+        standing: written.max(held),
+        held_by,
         destination: vendor.zip(maybe(9)?),
         payable: row.try_get::<Option<i64>, _>(10)?.is_some(),
-        shared: row.try_get::<i64, _>(11)? > 0,
+        shared,
         tax: form.map(|form| (form, expires_at)),
         created_at: row.try_get(14)?,
     })

@@ -329,6 +329,8 @@ pub struct Open {
     pub found: i64,
     /// Those of them whose destination no payee here has, so that nobody is held by them.
     pub strangers: i64,
+    /// Those of them that name a payment here which holds its rewards: that payment is held.
+    pub naming: i64,
 }
 
 /// How many of each there are.
@@ -350,13 +352,16 @@ pub async fn open(db: &mut Db) -> Result<Open> {
                FROM payout_profile f WHERE f.vendor = x.vendor AND f.address = x.destination) \
                AND NOT EXISTS (SELECT 1 FROM found_payee p WHERE p.vendor = x.vendor AND p.object_id = x.object_id)), \
                (SELECT COUNT(*) FROM payout_transaction t WHERE {ENDED_HERE} AND t.promised_epoch < $1 AND t.looked_epoch < $1 \
-               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id))"
+               AND NOT EXISTS (SELECT 1 FROM found_payment y WHERE y.our_id = t.id)), \
+               (SELECT COUNT(*) FROM found_payment z JOIN payout_transaction u ON u.id = z.our_id \
+               WHERE z.settled_at IS NULL AND u.released_at IS NULL AND u.outside_at IS NULL)"
     );
     let row = db.one(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch)).await?;
     let count = |column: usize| row.try_get::<i64, _>(column);
     let (looking, queued, named) = (count(0)?, count(1)?, count(2)?);
     let (review, found, strangers, unlooked) = (count(3)?, count(4)?, count(5)?, count(6)?);
-    Ok(Open { looking, queued, unlooked, named, review, found, strangers })
+    let naming = count(7)?;
+    Ok(Open { looking, queued, unlooked, named, review, found, strangers, naming })
 }
 
 /// A payment that a vendor has and this database does not know of.
@@ -700,14 +705,7 @@ pub async fn settle_found(tx: &mut Tx, object_id: &str, by: &str, note: &str, no
 /// # Errors
 /// When the database does not answer.
 pub async fn held(db: &mut Db) -> Result<HashSet<Payee>> {
-    let sql = "SELECT p.payee FROM found_payment x CROSS JOIN found_payee p \
-               WHERE x.settled_at IS NULL AND p.vendor = x.vendor AND p.object_id = x.object_id \
-               AND NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.id = x.our_id \
-               AND t.released_at IS NULL AND t.outside_at IS NULL) \
-               UNION SELECT f.payee FROM found_payment y CROSS JOIN payout_profile f \
-               WHERE y.settled_at IS NULL AND f.vendor = y.vendor AND f.address = y.destination \
-               AND NOT EXISTS (SELECT 1 FROM payout_transaction u WHERE u.id = y.our_id \
-               AND u.released_at IS NULL AND u.outside_at IS NULL)";
+    let sql = "SELECT payee FROM held_payee";
     let read = |row: &AnyRow| {
         let payee: String = row.try_get(0)?;
         word(Payee::parse(&payee), &payee)

@@ -12,10 +12,12 @@ use bursar::ops::reconciliation;
 use bursar::ops::rewards::Verdict;
 use bursar::ops::safe_mode::{self, Said, Why};
 use bursar::ops::{OpsError, rewards};
+use bursar::store::directory::{self, HeldBy};
 use bursar::store::put_back;
 use bursar::store::reconciliation::days;
 use bursar::work::movements;
 use payout::access::Role;
+use payout::eligibility::PayeeStanding;
 use payout::money::Vendor;
 use payout::reconciliation::Aspect;
 
@@ -135,6 +137,7 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     let held: Vec<(&str, &str)> = held.iter().map(|(to, amount, _)| (to.as_str(), amount.as_str())).collect();
     assert_eq!(held, [("acct_cy", "30.00 USD"), ("di@example.com", "40.00 USD")]);
     play(&mut stage, &["blocked B3 partner_on_hold"]).await;
+    who_is_held(&stage).await;
     stage.one("clear B3").await.unwrap();
     for reward in ["R3", "R4"] {
         void(&stage, &stage.number(reward).await.unwrap()).await;
@@ -163,6 +166,25 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     let again = stage.restart(async |_| ()).await;
     assert!(!again, "it is noticed once");
     stage.close(Ok(())).await;
+}
+
+/// The list of payees, its filter, `bursar doctor` and safe mode's own report name those who are held, and nobody else.
+async fn who_is_held(stage: &Stage) {
+    let app = &stage.world.app;
+    let mut db = app.store.read().await.unwrap();
+    let held = directory::Filter { standing: Some(PayeeStanding::OnHold), ..directory::Filter::default() };
+    let listed = directory::list(&mut db, &held, 100).await.unwrap();
+    let ids: Vec<(&str, Option<HeldBy>)> =
+        listed.iter().map(|one| (one.external_id.as_str(), one.held_by)).collect();
+    assert_eq!(ids, [("cy", Some(HeldBy::Found)), ("di", Some(HeldBy::Found))]);
+    let active = directory::Filter { standing: Some(PayeeStanding::Active), ..directory::Filter::default() };
+    let active = directory::list(&mut db, &active, 100).await.unwrap();
+    assert!(active.iter().all(|one| !["cy", "di"].contains(&one.external_id.as_str())));
+    assert_eq!(active.len(), 3);
+    let report = safe_mode::report(&mut db, &[]).await.unwrap();
+    let says =
+        "The vendors have 2 payments that are missing here or differ. On hold until each is settled: cy, di.";
+    assert!(report.open.iter().any(|one| one == says), "{:?}", report.open);
 }
 
 /// Requests whose fate was not known when the database was saved: carried out since, or never carried out.

@@ -14,7 +14,7 @@ use super::note;
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
 use crate::store::found::{self, Stands, Unpaid};
-use crate::store::put_back::{self, Listed};
+use crate::store::put_back::{self, Listed, Open};
 use crate::store::{self, Db, payees};
 use crate::transact;
 
@@ -153,6 +153,45 @@ impl Unpaid {
             ) => "can be paid once it is approved".to_owned(),
         }
     }
+}
+
+/// What the open found payments hold, exactly: which payees by name, which payments, and that of some nobody is held; nothing
+/// where none is open. One description for `bursar doctor`, `bursar safe-mode` and the page.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
+    if open.found == 0 {
+        return Ok(None);
+    }
+    let mut told = vec![match open.found {
+        1 => "The vendors have 1 payment that is missing here or differs.".to_owned(),
+        many => format!("The vendors have {many} payments that are missing here or differ."),
+    }];
+    let held: Vec<Payee> = put_back::held(db).await?.into_iter().collect();
+    let mut names: Vec<String> = payees::names(db, &held).await?.into_values().map(|one| one.name).collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    told.push(match names.is_empty() {
+        true => "No payee is on hold for that.".to_owned(),
+        false => {
+            let settled = if open.found == 1 { "it is" } else { "each is" };
+            format!("On hold until {settled} settled: {}{more}.", names.join(", "))
+        }
+    });
+    told.extend(match open.naming {
+        ..=0 => None,
+        1 => Some("1 of them names a payment of this database: that payment is held.".to_owned()),
+        many => Some(format!("{many} of them name payments of this database: those payments are held.")),
+    });
+    told.extend(match open.strangers {
+        ..=0 => None,
+        1 => Some("For 1 of them nobody is on hold: find out whom it paid.".to_owned()),
+        many => Some(format!("For {many} of them nobody is on hold: find out whom they paid.")),
+    });
+    Ok(Some(told.join(" ")))
 }
 
 /// Rewards by number and value, as many as are named.

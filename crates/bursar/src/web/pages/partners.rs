@@ -13,7 +13,7 @@ use payout::money::Vendor;
 use super::frame::{Frame, Place, Visit};
 use super::words::{Chip, When};
 use crate::app::App;
-use crate::store::directory::{self, Filter, Listed, ProfileState, Sort, TaxState};
+use crate::store::directory::{self, Filter, HeldBy, Listed, ProfileState, Sort, TaxState};
 use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
@@ -188,6 +188,8 @@ struct Row {
     tax: Chip,
     form: &'static str,
     standing: Chip,
+    /// What holds them, where nobody has written it down.
+    held_by: &'static str,
     entered: When,
 }
 
@@ -216,6 +218,12 @@ impl Row {
             tax: tax_chip(tax),
             form: listed.tax.map_or("", |(form, _)| form.label()),
             standing: standing_chip(listed.standing),
+            held_by: match listed.held_by {
+                Some(HeldBy::Company) => "their company",
+                Some(HeldBy::Found) => "by a payment under Safe mode",
+                Some(HeldBy::Shared) => "by a shared destination",
+                None => "",
+            },
             entered: When(listed.created_at),
         }
     }

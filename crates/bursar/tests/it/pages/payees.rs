@@ -8,7 +8,7 @@ use super::{Browser, approve_all, furnish};
 use crate::world::World;
 
 /// The address of a payee's page, as the list links it.
-async fn page_of(browser: &mut Browser, list: &str, name: &str) -> String {
+pub(super) async fn page_of(browser: &mut Browser, list: &str, name: &str) -> String {
     let list = browser.read(list).await;
     let row = list.body.split("class=\"who\"").find(|row| row.contains(&format!(">{name}</a>")));
     let href = row.unwrap_or_else(|| panic!("no {name} in\n{}", list.body)).split("href=\"").nth(1).unwrap();
@@ -101,6 +101,10 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
     set.says("The same destination belongs to Ana Lima too.");
     set.says("The payee is on hold. The note on it: another payee has the same destination");
     browser.read("/partners?profile=shared").await.says("Ana Lima");
+    let held = browser.read("/partners?standing=on_hold").await;
+    held.says("Ana Lima");
+    held.says("On hold by a shared destination");
+    assert!(!browser.read("/partners?standing=active").await.words().contains("Ana Lima"), "she is not paid");
     let path = format!("/payees/{id}/payout-profile/clear");
     let mine = [("csrf", csrf.as_str()), ("reason", "married")];
     browser.post(&path, &mine).await.says("You entered this destination for one of the payees");

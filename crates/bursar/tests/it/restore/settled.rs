@@ -275,6 +275,11 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     let page = browser.read("/safe-mode").await;
     page.says("Nobody here has had the destination eve@example.com, so nobody is held by it.");
     page.says("Whoever it paid is on hold, or it was none of ours");
+    let held = "No payee is on hold for that. For 1 of them nobody is on hold: find out whom it paid.";
+    page.says(held);
+    page.says("Nobody is on hold eve@example.com");
+    let (_, told) = command(&stage.world, &["doctor"]).await;
+    assert!(told.contains(held), "{told}");
     say_of_found(app, actor, &item, "eve is on hold").await.unwrap();
     stage.close(Ok(())).await;
 }
