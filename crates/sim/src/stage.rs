@@ -73,9 +73,9 @@
 //! leaves out what was moved for them; or `amount 1.00`, `fee 0.30`: each line is so much larger, or takes so much more;
 //! `truth` ends it) · `dashboard-transfer bo 25.00` (somebody sends them money in Stripe's dashboard) · `explain ana asked
 //! Stripe` (somebody notes why it is off; `nobody` where it is no payment of ours). `day stripe ties` holds when the day that
-//! is today does (`waits`, `does_not_tie`; `day stripe 2026-03-02 ties` of another one), and `case ana fee_differs` when
-//! exactly these things are open about the newest payment, `case nobody extra_at_vendor` about no payment of ours; none where
-//! none is named.
+//! is today does (`explained`, `waits`, `does_not_tie`; `day stripe 2026-03-02 ties` of another one), and `case ana
+//! fee_differs` when exactly these things are open about the newest payment, `case nobody extra_at_vendor` about no payment of
+//! ours; none where none is named.
 //!
 //! # Time and the loops
 //!

@@ -106,10 +106,21 @@ fn print(days: &[DayView]) {
             day.read.moved.decimal(),
             decimal(day.closed.closing_minor, day),
             decimal(Some(day.closed.difference_minor), day),
+            day.not_in_books().decimal(),
             day.standing().as_str().replace('_', " "),
         ]
     };
-    let head = ["Day", "Vendor", "Currency", "Opening", "Movements", "Closing", "Difference", "Status"];
+    let head = [
+        "Day",
+        "Vendor",
+        "Currency",
+        "Opening",
+        "Movements",
+        "Closing",
+        "Balance off",
+        "Difference",
+        "Status",
+    ];
     output::table(&head, &days.iter().map(row).collect::<Vec<_>>());
     for case in days.iter().flat_map(|day| &day.cases).filter(|case| case.wants_somebody()) {
         tell(case);

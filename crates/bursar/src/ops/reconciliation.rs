@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use payout::Refusal;
 use payout::ids;
-use payout::money::{Currency, Money, Vendor};
+use payout::money::{Currency, Money, Sum, Vendor};
 use payout::reconciliation::{Aspect, Closed, Day, GRACE_US, Line, Of, Part, Standing, Verdict};
 use payout::reconciliation::{aspect_of, chain, judge, kind};
 use payout::transaction::State;
@@ -348,6 +348,8 @@ fn of_day(day: &Read, closed: &Closed, now: i64) -> Verdict {
 pub enum DayStanding {
     /// The vendor and the books say the same.
     Ties,
+    /// They do not, and somebody has written down why of everything that is off.
+    Explained,
     /// Something may be late yet.
     Waits,
     /// A person must look.
@@ -360,6 +362,7 @@ impl DayStanding {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ties => "ties",
+            Self::Explained => "explained",
             Self::Waits => "waits",
             Self::DoesNotTie => "does_not_tie",
         }
@@ -389,8 +392,17 @@ impl DayView {
         match (self.cases.iter().any(Case::wants_somebody), self.cases.iter().any(waits)) {
             (true, _) => DayStanding::DoesNotTie,
             (false, true) => DayStanding::Waits,
+            (false, false) if self.cases.iter().any(Case::stays_off) => DayStanding::Explained,
             (false, false) => DayStanding::Ties,
         }
+    }
+
+    /// By how much what the vendor moved is more than what the books hold of it, explained or not. What only waits is not
+    /// counted, nor that the vendor's own balance is not what its movements come to: that is [`Closed::difference_minor`].
+    #[must_use]
+    pub fn not_in_books(&self) -> Sum {
+        let off = self.cases.iter().filter(|case| case.stays_off() && case.aspect != Aspect::Balance);
+        Sum::new(off.map(Case::difference).sum(), self.currency)
     }
 }
 

@@ -622,6 +622,12 @@ impl Case {
         self.is_task() || (known && self.closed_at.is_none() && self.explained.is_none())
     }
 
+    /// Both sides differ, and not only because one may be late: a task, or explained.
+    #[must_use]
+    pub fn stays_off(&self) -> bool {
+        self.closed_at.is_none() && (self.explained.is_some() || self.standing.alarms())
+    }
+
     /// A person must look.
     #[must_use]
     pub fn is_task(&self) -> bool {

@@ -182,7 +182,7 @@ async fn the_api_tells_each_day_and_takes_an_explanation() {
     let look = format!("/{}/look-again", case["id"].as_str().unwrap());
     assert_eq!(call(world, &payer, "POST", &look, Value::Null).await.0, 200);
     let after = call(world, &auditor, "GET", "?vendor=stripe&currency=USD", Value::Null).await.1;
-    assert_eq!(after["data"][0]["status"], "ties", "{after:#}");
+    assert_eq!(after["data"][0]["status"], "explained", "{after:#}");
     stage.close(Ok(())).await;
 }
 
@@ -225,13 +225,19 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     assert!(file.body.contains(",transfer,transfer to a connected account,"), "{}", file.body);
     assert!(file.body.contains(",does_not_tie\r\n") && file.body.contains(",not_ours\r\n"), "{}", file.body);
     let days = browser.get("/reconciliation/days.csv?vendor=stripe&status=open").await;
-    assert!(days.body.contains(",does_not_tie,"), "{}", days.body);
+    assert!(days.body.contains(",0.00,-25.00,does_not_tie,"), "{}", days.body);
     assert!(!days.body.contains("paypal"), "{}", days.body);
     let (csrf, action) = (day.hidden("csrf"), action(&day.body, "/explain"));
     let told = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
     let after = browser.get(&told.to).await;
     after.says("Kim sent it, ticket 17");
     after.says("It is written down who explained it and why.");
+    // It is explained, and the books still lack it.
+    let list = browser.get("/reconciliation?vendor=stripe").await;
+    list.says("Explained 1 explained");
+    assert!(!list.words().contains("USD Ties"), "{}", list.words());
+    let days = browser.get("/reconciliation/days.csv?vendor=stripe").await;
+    assert!(days.body.contains(",0.00,-25.00,explained,"), "{}", days.body);
     let auditor = Browser::of(world, Role::Auditor, "ann").await.get(&address).await;
     assert!(!auditor.body.contains("/explain"), "an auditor only looks");
     stage.close(Ok(())).await;
@@ -261,6 +267,7 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
     stage.one("dashboard-transfer bo 25.00").await.unwrap();
     let (status, table) = reconcile(&stage.world).await;
     assert!(!status && table.contains("does not tie"), "{table}");
+    assert!(table.contains("Difference") && table.contains("-25.00"), "{table}");
     assert!(table.contains("for no payment that this database knows"), "{table}");
     // What is open is not forgotten when its day is no longer printed.
     let url = stage.world.database_url.clone();

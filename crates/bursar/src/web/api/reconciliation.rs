@@ -127,7 +127,8 @@ pub struct DayJson {
     /// The vendor's account and mode.
     account: String,
     currency: String,
-    /// `ties`, `waits` (one side may be late yet) or `does_not_tie`.
+    /// `ties`, `explained` (it does not, and somebody has written down why), `waits` (one side may be late yet) or
+    /// `does_not_tie`.
     status: &'static str,
     /// Before the first movement; null while no balance was ever read.
     opening: Option<String>,
@@ -137,6 +138,9 @@ pub struct DayJson {
     closing: Option<String>,
     /// By how much the balance that the vendor told is more than opening and movements come to.
     difference: String,
+    /// By how much what the vendor moved is more than what the books hold of it, explained or not; what only waits is not
+    /// counted.
+    not_in_books: String,
     /// When the vendor last told its balance on this day; null when it did not.
     balance_read_at: Option<String>,
     /// How many movements there are.
@@ -223,6 +227,7 @@ impl From<&DayView> for DayJson {
             movements: view.read.moved.decimal(),
             closing: view.closed.closing_minor.map(decimal),
             difference: decimal(view.closed.difference_minor),
+            not_in_books: view.not_in_books().decimal(),
             balance_read_at: view.read.told.map(|(_, at)| rfc3339(at)),
             count: view.read.lines,
             not_ours: view.read.not_ours,

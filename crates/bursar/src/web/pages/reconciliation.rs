@@ -57,6 +57,8 @@ struct Row {
     movements: String,
     closing: String,
     difference: Option<String>,
+    /// By how much the vendor moved more than the books hold, explained or not.
+    not_in_books: String,
     count: String,
     not_ours: Option<String>,
     chip: Chip,
@@ -137,6 +139,7 @@ fn address(key: &Key, path: &str) -> String {
 fn chip(standing: DayStanding) -> Chip {
     match standing {
         DayStanding::Ties => Chip { tone: "good", words: "Ties" },
+        DayStanding::Explained => Chip { tone: "", words: "Explained" },
         DayStanding::Waits => Chip { tone: "wait", words: "Waits" },
         DayStanding::DoesNotTie => Chip { tone: "bad", words: "Does not tie" },
     }
@@ -154,6 +157,7 @@ fn row(view: &DayView) -> Row {
         opening: amount(view.closed.opening_minor),
         movements: bare(view.read.moved),
         closing: amount(view.closed.closing_minor),
+        not_in_books: bare(view.not_in_books()),
         difference: (off != 0).then(|| amount(Some(off))),
         count: count(view.read.lines),
         not_ours: (view.read.not_ours > 0).then(|| count(view.read.not_ours)),
@@ -423,6 +427,7 @@ async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>)
         "movements",
         "closing",
         "difference",
+        "not_in_books",
         "status",
         "movement_count",
         "not_ours_count",
@@ -447,6 +452,7 @@ async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>)
                 Cell::Amount(view.read.moved),
                 amount(view.closed.closing_minor),
                 amount(Some(view.closed.difference_minor)),
+                Cell::Amount(view.not_in_books()),
                 text(view.standing().as_str()),
                 Cell::Count(view.read.lines),
                 Cell::Count(view.read.not_ours),
