@@ -118,9 +118,14 @@ pub async fn settle_by_hand(
         let carried = carry_lost(tx, app, finding).await?;
         let attempts = if carried { transactions::attempts(tx, &[id]).await? } else { attempts };
         let waiting = meant(&attempts, finding);
-        let told = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
+        let mut told = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
         match (waiting, finding) {
-            (Some(attempt), _) => end(tx, app, actor, &transaction, attempt, finding, (how, &told)).await?,
+            (Some(attempt), _) => {
+                let with = end(tx, app, actor, &transaction, attempt, finding, (how, &told)).await?;
+                if !with.is_empty() {
+                    told = format!("{told}; settled together with it: {}", with.join(", "));
+                }
+            }
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
             (None, Finding::NotMade { .. }) => {}
         }
@@ -405,7 +410,8 @@ pub fn deed_in_words(deed: &str) -> String {
 }
 
 /// Ends an attempt that waited for a person. What is called not made although PayPal was never found to have its batch is
-/// said of the batch: all of it that waits ends with it, because its one request can be sent no more.
+/// said of the batch: all of it that waits ends with it, because its one request can be sent no more. Answers the numbers of
+/// what ended with it.
 async fn end(
     tx: &mut Tx,
     app: &App,
@@ -414,7 +420,7 @@ async fn end(
     attempt: &Attempt,
     finding: &Finding,
     (how, by): (&str, &str),
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let others = match finding {
         Finding::NotMade { looked: Looked::NotThrough, .. } => ends_with(tx, attempt).await?,
         Finding::NotMade { looked: Looked::Through, .. } | Finding::Made { .. } => Vec::new(),
@@ -426,10 +432,16 @@ async fn end(
     for other in &others {
         contradictions::forget_opinion(tx, other.transaction).await?;
         let detail = serde_json::json!({ "note": how, "with": of.label() });
-        let said = ("settled_by_hand", by.to_owned());
+        let said = ("settled_by_hand", format!("{by}; said of {}, and settled together with it", of.label()));
         note_said(tx, app, actor, other.transaction, said, detail).await?;
     }
-    Ok(())
+    let ids: Vec<TransactionId> = others.iter().map(|one| one.transaction).collect();
+    let mut labels: Vec<String> = Vec::new();
+    for other in transactions::several(tx, &ids).await? {
+        labels.push(other.label());
+    }
+    labels.sort();
+    Ok(labels)
 }
 
 /// What of a transfer has come back already: nothing is paid out of the rest, as if it were the whole.

@@ -40,6 +40,10 @@ pub(super) async fn settle_by_hand(
 ) -> Result<Response, Fault> {
     let id = id_of(&web.app, &number).await?;
     let page = format!("/transactions/{number}");
+    let mut db = web.app.store.read().await?;
+    let attempts = transactions::attempts(&mut db, &[id]).await?;
+    let with = super::together(&mut db, &attempts).await?;
+    drop(db);
     let finding = match (sent.outcome.as_deref(), sent.vendor_id) {
         (Some("made"), Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await,
         (Some("made"), None) => {
@@ -59,7 +63,18 @@ pub(super) async fn settle_by_hand(
         }
         Err(error) => Err(error),
     };
-    Ok(told_of_settling(&web.app, settled).await?.on(&page))
+    Ok(told_of_settling(&web.app, settled, &with).await?.on(&page))
+}
+
+/// Those of them that nobody is asked about any more: they were settled with another one.
+async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Fault> {
+    let mut ended = Vec::new();
+    for label in with {
+        if transactions::find(db, label).await?.state.settled() {
+            ended.push(label.clone());
+        }
+    }
+    Ok(ended)
 }
 
 /// Why something takes two people, for whoever looks at it.
@@ -79,6 +94,7 @@ pub(super) fn takes_two(why: &str) -> &'static str {
 async fn told_of_settling(
     app: &App,
     settled: Result<Transaction, crate::ops::OpsError>,
+    with: &[String],
 ) -> Result<Told, Fault> {
     let after = match settled {
         Ok(after) => after,
@@ -91,12 +107,27 @@ async fn told_of_settling(
             takes_two(&one.why)
         )),
         None => {
-            let label = after.label();
+            let mut labels = vec![after.label()];
+            labels.extend(ended(&mut app.store.read().await?, with).await?);
+            let are = if labels.len() == 1 { "is" } else { "are" };
             let taken = taken_for(&mut app.store.read().await?, &after).await?;
             let taken = taken.map(|told| format!(" {told}")).unwrap_or_default();
-            Told::good(format!("{label} is settled: {}.{taken}", payment_chip(&after).words))
+            Told::good(format!("{} {are} settled: {}.{taken}", listed(&labels), payment_chip(&after).words))
         }
     })
+}
+
+/// Numbers as a sentence names them; of many, the first and how many more.
+fn listed(labels: &[String]) -> String {
+    const NAMED: usize = 10;
+    match labels {
+        [] => String::new(),
+        [one] => one.clone(),
+        many if many.len() > NAMED => {
+            format!("{} and {} more", many[..NAMED].join(", "), many.len() - NAMED)
+        }
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 /// What comes off the payee's next claim because of this payment, where something does.
@@ -154,5 +185,5 @@ pub(super) async fn settle_parked(
         }
         Err(error) => Err(error),
     };
-    Ok(told_of_settling(&web.app, settled).await?.on(&page))
+    Ok(told_of_settling(&web.app, settled, &[]).await?.on(&page))
 }
