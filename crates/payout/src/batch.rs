@@ -18,11 +18,11 @@ spelled! {
         AwaitingRelease = "awaiting_release",
         /// Paid, and not every transaction has ended.
         Paying = "paying",
-        /// Every transaction succeeded.
+        /// Every transaction succeeded, or its payee was paid in another way.
         Paid = "paid",
-        /// Some succeeded, some did not.
+        /// Some did, some did not.
         PartlyPaid = "partly_paid",
-        /// None succeeded.
+        /// None did.
         Failed = "failed",
         /// Deleted before Pay; its rewards went back to the pool.
         Deleted = "deleted",
@@ -45,15 +45,16 @@ impl BatchStatus {
     }
 }
 
-/// How a batch that was paid stands, by its transactions' states.
+/// How a batch that was paid stands, by its transactions: the state of each, and whether its payee was paid in another way,
+/// which is as good to them as a success.
 #[must_use]
-pub fn status_after_pay(states: impl IntoIterator<Item = State>) -> BatchStatus {
+pub fn status_after_pay(transactions: impl IntoIterator<Item = (State, bool)>) -> BatchStatus {
     let (mut succeeded, mut ended_otherwise) = (false, false);
-    for state in states {
-        if !state.settled() {
+    for (state, outside) in transactions {
+        if !state.settled() && !outside {
             return BatchStatus::Paying;
         }
-        if state.status() == Status::Success {
+        if outside || state.status() == Status::Success {
             succeeded = true;
         } else {
             ended_otherwise = true;
@@ -195,8 +196,11 @@ mod tests {
             (&[], BatchStatus::Failed),
         ];
         for (states, expected) in rows {
-            assert_eq!(status_after_pay(states.iter().copied()), expected, "{states:?}");
+            assert_eq!(status_after_pay(states.iter().map(|state| (*state, false))), expected, "{states:?}");
         }
+        let outside = [(PayoutFailed, true), (Failed, false)];
+        assert_eq!(status_after_pay(outside), BatchStatus::PartlyPaid, "one was paid in another way");
+        assert_eq!(status_after_pay([outside[0], (Success, false)]), BatchStatus::Paid);
     }
 
     #[test]

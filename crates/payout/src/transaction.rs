@@ -453,6 +453,19 @@ impl State {
         )
     }
 
+    /// Left our balance, and not at the payee's bank yet: counted as paid, and neither arrived nor come back.
+    #[must_use]
+    pub fn to_bank(self) -> bool {
+        matches!(
+            self,
+            Self::Transferred
+                | Self::PayoutSending
+                | Self::PayoutUnknown
+                | Self::PayoutReview
+                | Self::InTransit
+        )
+    }
+
     /// The states people see under one status: what a filter by status asks the database for.
     pub fn of(status: Status) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |state| state.status() == status)

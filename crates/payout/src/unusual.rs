@@ -1,8 +1,10 @@
 //! What is unusual about a payment, judged by what its payee was paid before: whoever presses Pay looks at it once more.
 //! A warning, never a blocker. What is deliberately not here: the tax reporting line (`tax`), and reading the past.
 
+use crate::ids::RewardId;
 use crate::money::{Money, Sum};
 use crate::spelling::spelled;
+use crate::transaction::State;
 
 /// So many payments make an average that says something.
 const ENOUGH: i64 = 3;
@@ -18,8 +20,12 @@ spelled! {
     Kind {
         /// The same amount went to the same payee lately.
         NearDuplicate = "near_duplicate",
+        /// A reward of it was in an earlier payment that did not simply fail.
+        PaidBefore = "paid_before",
         /// The money goes elsewhere than the payee's last payment.
         DestinationChanged = "destination_changed",
+        /// What was paid to this destination did not stay.
+        NoneStayed = "none_stayed",
         /// Nothing was ever paid to this destination.
         FirstPayment = "first_payment",
         /// Much more than the payee usually gets.
@@ -34,6 +40,8 @@ impl Kind {
         match self {
             Self::NearDuplicate => "Same amount as a recent payment",
             Self::DestinationChanged => "Destination changed since the last payment",
+            Self::PaidBefore => "Rewards that an earlier payment was for",
+            Self::NoneStayed => "Nothing has stayed at this destination yet",
             Self::FirstPayment => "First payment to this destination",
             Self::FarAboveAverage => "Far above the payee's average",
         }
@@ -48,6 +56,12 @@ impl Kind {
             }
             Self::DestinationChanged => {
                 "The payee's last completed payment went to another account or address."
+            }
+            Self::PaidBefore => {
+                "A reward of it was in an earlier payment whose money came back, or did not arrive; that payment has given it back."
+            }
+            Self::NoneStayed => {
+                "Payments went to this account or address, and none of them has stayed: each came back, or did not arrive."
             }
             Self::FirstPayment => "No payment to this account or address was ever completed.",
             Self::FarAboveAverage => {
@@ -74,6 +88,26 @@ pub enum Finding {
         /// When Pay was pressed for it.
         at: i64,
     },
+    /// Rewards of it were in an earlier payment.
+    PaidBefore {
+        /// The number of that payment.
+        number: String,
+        /// The numbers of the first of the rewards.
+        rewards: Vec<String>,
+        /// How many more.
+        more: usize,
+        /// How it ended, for people.
+        ended: String,
+        /// When Pay was pressed for it.
+        at: i64,
+    },
+    /// What was paid to this destination did not stay.
+    NoneStayed {
+        /// The number of the last such payment.
+        number: String,
+        /// When Pay was pressed for it.
+        at: i64,
+    },
     /// Nothing was paid to this destination yet.
     FirstPayment,
     /// Much more than usual.
@@ -92,6 +126,8 @@ impl Finding {
         match self {
             Self::NearDuplicate { .. } => Kind::NearDuplicate,
             Self::DestinationChanged { .. } => Kind::DestinationChanged,
+            Self::PaidBefore { .. } => Kind::PaidBefore,
+            Self::NoneStayed { .. } => Kind::NoneStayed,
             Self::FirstPayment => Kind::FirstPayment,
             Self::FarAboveAverage { .. } => Kind::FarAboveAverage,
         }
@@ -103,6 +139,14 @@ impl Finding {
         match self {
             Self::NearDuplicate { number, .. } => format!("{number} was for the same amount."),
             Self::DestinationChanged { before, .. } => format!("The last payment went to {before}."),
+            Self::PaidBefore { number, rewards, more, ended, .. } => {
+                let were = if rewards.len() + more == 1 { "was" } else { "were" };
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{}{more} {were} in {number} before, which ended as {ended}.", rewards.join(", "))
+            }
+            Self::NoneStayed { number, .. } => {
+                format!("{number} went there and did not stay, and no other payment has stayed there.")
+            }
             Self::FirstPayment => "Nothing was paid to this destination yet.".to_owned(),
             Self::FarAboveAverage { average, payments } => {
                 format!("{payments} payments of the last 12 months were {average} on average.")
@@ -114,7 +158,10 @@ impl Finding {
     #[must_use]
     pub fn at(&self) -> Option<i64> {
         match self {
-            Self::NearDuplicate { at, .. } | Self::DestinationChanged { at, .. } => Some(*at),
+            Self::NearDuplicate { at, .. }
+            | Self::DestinationChanged { at, .. }
+            | Self::PaidBefore { at, .. }
+            | Self::NoneStayed { at, .. } => Some(*at),
             Self::FirstPayment | Self::FarAboveAverage { .. } => None,
         }
     }
@@ -142,11 +189,70 @@ pub struct Recent {
     pub at: i64,
 }
 
+/// An earlier payment to a destination that did not stay there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CameBack {
+    /// The fingerprint of the destination.
+    pub fingerprint: String,
+    /// The number of the last of them.
+    pub number: String,
+    /// When Pay was pressed for it.
+    pub at: i64,
+}
+
+/// An earlier payment that a reward was in, and which has given it back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Before {
+    /// The reward.
+    pub reward: RewardId,
+    /// Its number.
+    pub reward_number: i64,
+    /// The number of the payment.
+    pub payment: i64,
+    /// How it ended.
+    pub state: State,
+    /// When Pay was pressed for it.
+    pub at: i64,
+}
+
+/// So many rewards of an earlier payment are named.
+const NAMED: usize = 5;
+
+/// The earlier payments that these rewards were in, the newest first.
+#[must_use]
+pub fn paid_before(before: &[Before]) -> Vec<Finding> {
+    let mut payments: Vec<&Before> = before.iter().collect();
+    payments.sort_by_key(|one| (std::cmp::Reverse(one.payment), one.reward_number));
+    payments
+        .chunk_by(|one, other| one.payment == other.payment)
+        .filter_map(|of_one| {
+            let first = of_one.first()?;
+            let status = first.state.status().label();
+            Some(Finding::PaidBefore {
+                number: format!("PT-{:06}", first.payment),
+                rewards: of_one
+                    .iter()
+                    .take(NAMED)
+                    .map(|one| format!("RW-{:06}", one.reward_number))
+                    .collect(),
+                more: of_one.len().saturating_sub(NAMED),
+                ended: first
+                    .state
+                    .detail()
+                    .map_or_else(|| status.to_owned(), |detail| format!("{status} ({})", detail.as_str())),
+                at: first.at,
+            })
+        })
+        .collect()
+}
+
 /// What a payee was paid before.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Past {
     /// Where to.
     pub destinations: Vec<PaidTo>,
+    /// Where to, of what did not stay.
+    pub came_back: Vec<CameBack>,
     /// Lately.
     pub recent: Vec<Recent>,
     /// In the last [`AVERAGE_DAYS`], per currency: how many completed payments, and their sum.
@@ -163,7 +269,11 @@ pub fn findings(amount: Money, fingerprint: &str, past: &Past) -> Vec<Finding> {
     let moved =
         moved.map(|last| Finding::DestinationChanged { before: last.masked.clone(), at: last.last_at });
     let known = past.destinations.iter().any(|one| one.fingerprint == fingerprint);
-    let first = (!known).then_some(Finding::FirstPayment);
+    let back = past.came_back.iter().filter(|one| one.fingerprint == fingerprint).max_by_key(|one| one.at);
+    let first = (!known).then(|| match back {
+        Some(back) => Finding::NoneStayed { number: back.number.clone(), at: back.at },
+        None => Finding::FirstPayment,
+    });
     let mut found: Vec<Finding> = duplicate.into_iter().chain(moved).chain(first).collect();
     found.extend(far_above(amount, past));
     found
@@ -200,23 +310,55 @@ mod tests {
         Recent { number: number.into(), amount, at }
     }
 
+    fn came_back(fingerprint: &str, number: &str, at: i64) -> CameBack {
+        CameBack { fingerprint: fingerprint.into(), number: number.into(), at }
+    }
+
+    #[test]
+    fn the_earlier_payments_of_rewards_are_told_once_each() {
+        let before = |number, payment, state| Before {
+            reward: RewardId::fresh(0, 1),
+            reward_number: number,
+            payment,
+            state,
+            at: payment,
+        };
+        let mut all: Vec<Before> = (1..=7).map(|number| before(number, 4, State::Refunded)).collect();
+        all.push(before(3, 9, State::PayoutFailed));
+        let told: Vec<String> = paid_before(&all).iter().map(Finding::sentence).collect();
+        assert_eq!(
+            told,
+            [
+                "RW-000003 was in PT-000009 before, which ended as Payout Failed.",
+                "RW-000001, RW-000002, RW-000003, RW-000004, RW-000005 and 2 more were in PT-000004 before, \
+                 which ended as Payout Failed (refunded).",
+            ]
+        );
+        assert_eq!(paid_before(&[]), []);
+    }
+
     #[test]
     fn what_is_unusual_and_what_is_not() {
         let usual = Past {
             destinations: vec![to("a", 5), to("b", 9)],
             recent: vec![recent("PT-1", usd(100), 3), recent("PT-2", usd(100), 7)],
             completed: vec![(3, usd(300).into()), (2, eur(2).into())],
+            came_back: vec![came_back("a", "PT-3", 2)],
         };
+        let back =
+            Past { came_back: vec![came_back("c", "PT-3", 2), came_back("c", "PT-4", 4)], ..Past::default() };
+        let none_stayed = Finding::NoneStayed { number: "PT-4".into(), at: 4 };
         let duplicate = || Finding::NearDuplicate { number: "PT-2".into(), at: 7 };
         let moved = || Finding::DestinationChanged { before: "…b".into(), at: 9 };
         let far = |minor, payments| Finding::FarAboveAverage { average: usd(minor).into(), payments };
-        let rows: [(&str, Money, &str, Past, Vec<Finding>); 10] = [
+        let rows: [(&str, Money, &str, Past, Vec<Finding>); 11] = [
             ("the usual", usd(101), "b", usual.clone(), vec![]),
             ("the newest of the same amount", usd(100), "b", usual.clone(), vec![duplicate()]),
             ("the same figure of another currency", eur(100), "b", usual.clone(), vec![]),
             ("back to where it went once", usd(101), "a", usual.clone(), vec![moved()]),
             ("to a new place", usd(101), "c", usual.clone(), vec![moved(), Finding::FirstPayment]),
             ("nobody was paid before", usd(101), "c", Past::default(), vec![Finding::FirstPayment]),
+            ("what went there came back", usd(101), "c", back, vec![none_stayed]),
             ("exactly three times", usd(300), "b", usual.clone(), vec![]),
             ("a little more", usd(301), "b", usual.clone(), vec![far(100, 3)]),
             ("two payments are no average", eur(1_000), "b", usual.clone(), vec![]),

@@ -65,6 +65,8 @@ pub struct EarningsRow {
     pub back: Back,
     /// What stayed with them.
     pub net: Sum,
+    /// What of it is not at their bank yet.
+    pub to_bank: Sum,
     /// What stayed with them through Stripe, through PayPal, and outside Bursar.
     pub by: [Sum; 3],
     /// How their tax report stands.
@@ -172,16 +174,17 @@ const EARNINGS: &[Column<EarningsRow>] = &[
     usual("currency", "Currency", |row| Cell::text(row.net.currency.code())),
     usual("earned", "Earned", |row| Cell::Amount(row.earned)),
     usual("paid", "Paid", |row| Cell::Amount(row.paid)),
-    usual("returned", "Returned", |row| Cell::Amount(row.back.total())),
+    usual("returned_to_us", "Came back to us", |row| Cell::Amount(row.back.to_us)),
+    usual("in_payees_balances", "Lies in the payee's balance", |row| Cell::Amount(row.back.in_balances)),
+    usual("given_up", "Given up", |row| Cell::Amount(row.back.given_up)),
     usual("net", "Net", |row| Cell::Amount(row.net)),
+    usual("to_bank", "Of net, not at the bank yet", |row| Cell::Amount(row.to_bank)),
     usual("net_stripe", "Net through Stripe", |row| Cell::Amount(row.by[0])),
     usual("net_paypal", "Net through PayPal", |row| Cell::Amount(row.by[1])),
     usual("net_outside", "Paid outside Bursar", |row| Cell::Amount(row.by[2])),
     usual("tax_report", "Tax report", |row| Cell::text(row.report.as_str())),
     usual("threshold", "Reporting threshold", |row| Cell::text(row.line)),
-    rare("returned_to_us", "Came back to us", |row| Cell::Amount(row.back.to_us)),
-    rare("in_payees_balances", "Lies in the payee's balance", |row| Cell::Amount(row.back.in_balances)),
-    rare("given_up", "Given up", |row| Cell::Amount(row.back.given_up)),
+    rare("returned", "Came back, lies in the balance or was given up", |row| Cell::Amount(row.back.total())),
     rare("payee_id", "Your id of the payee", |row| {
         Cell::maybe(row.named.as_ref().map(|named| &named.external_id))
     }),

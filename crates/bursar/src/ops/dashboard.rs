@@ -8,7 +8,7 @@ use payout::eligibility::TaxReport;
 use payout::ledger::Payee;
 use payout::money::{self, Currency, Money};
 use payout::tax as rules;
-use payout::transaction::Status;
+use payout::transaction::{Detail, Status};
 
 use super::tax::year;
 use super::{OpsError, Result, settings};
@@ -46,7 +46,9 @@ pub struct Card {
     pub outside: money::Sum,
     /// Promised, with a vendor or on the way there, and not counted as paid yet.
     pub in_flight: Sum,
-    /// Left our balance, and on its way to a bank; it counts as paid.
+    /// How many of the payments under way only a person can move on.
+    pub need_person: i64,
+    /// Left our balance, and not at the payees' banks yet; it counts as paid.
     pub to_bank: Sum,
     /// Failed or come back, and waiting for somebody to decide.
     pub failed: Sum,
@@ -64,6 +66,7 @@ impl Card {
             back: Back::nothing(currency),
             outside: zero,
             in_flight: none,
+            need_person: 0,
             to_bank: none,
             failed: none,
             waiting,
@@ -128,9 +131,18 @@ pub async fn summary(db: &mut Db, scope: &Scope, range: Range, now: i64) -> Resu
         card(one.amount.currency, &|card| match one.state.status() {
             Status::Failed | Status::PayoutFailed => card.failed.add(&one),
             Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Success => {
-                if one.state.in_flight() { card.in_flight.add(&one) } else { card.to_bank.add(&one) }
+                if one.state.detail() == Some(Detail::NeedsReview) {
+                    card.need_person += one.count;
+                }
+                // What has left us is counted by the day on which it left.
+                if one.state.in_flight() {
+                    card.in_flight.add(&one);
+                }
             }
         });
+    }
+    for (count, amount) in store::to_bank(db, scope, range, unread).await? {
+        card(amount.currency, &|card| card.to_bank = Sum { count, amount });
     }
     for waiting in store::waiting(db, scope, range, now, unread).await? {
         card(waiting.amount.currency, &|card| card.waiting = waiting);
@@ -184,6 +196,8 @@ pub struct YearTotal {
     pub back: Back,
     /// Marked as paid outside.
     pub outside: money::Sum,
+    /// What of what was paid is not at the payees' banks yet.
+    pub to_bank: money::Sum,
 }
 
 impl YearTotal {
@@ -283,7 +297,7 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
     let mut found: BTreeMap<Currency, YearTotal> = BTreeMap::new();
     let empty = |currency| {
         let zero = money::Sum::nothing(currency);
-        YearTotal { earned: zero, paid: zero, back: Back::nothing(currency), outside: zero }
+        YearTotal { earned: zero, paid: zero, back: Back::nothing(currency), outside: zero, to_bank: zero }
     };
     for earned in earnings::earned(db, scope, &span).await? {
         found.insert(earned.currency, YearTotal { earned, ..empty(earned.currency) });
@@ -294,6 +308,9 @@ pub async fn year_totals(db: &mut Db, scope: &Scope, of: i32) -> Result<Vec<Year
         sum.paid.minor += month.paid.minor;
         sum.back.add(&month.back);
         sum.outside.minor += month.outside.minor;
+    }
+    for (_, going) in store::to_bank(db, scope, range, &mut false).await? {
+        found.entry(going.currency).or_insert_with(|| empty(going.currency)).to_bank = going;
     }
     Ok(found.into_values().collect())
 }

@@ -1,9 +1,12 @@
 //! What is unusual about the claims of a batch, as whoever pays it is shown, and as Pay keeps it in its audit row. The
 //! rules are `payout::unusual`.
 
+use std::collections::HashMap;
+
+use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::Money;
-use payout::unusual::{Finding, Kind, Past, findings};
+use payout::unusual::{Before, Finding, Kind, Past, findings, paid_before};
 use serde_json::{Value, json};
 
 use super::Result;
@@ -34,11 +37,20 @@ pub async fn of(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Unusual>>
     payees.sort_unstable();
     payees.dedup();
     let past = past::of(db, &payees, now).await?;
+    let ids: Vec<RewardId> =
+        view.claims.iter().flat_map(|claim| &claim.rewards).map(|(id, ..)| *id).collect();
+    let mut before: HashMap<RewardId, Vec<Before>> = HashMap::new();
+    for one in past::of_rewards(db, &ids).await? {
+        before.entry(one.reward).or_default().push(one);
+    }
     let none = Past::default();
     let of_claim = |claim: &ClaimView| {
+        let of_rewards = claim.rewards.iter().filter_map(|(id, ..)| before.get(id)).flatten();
+        let before: Vec<Before> = of_rewards.cloned().collect();
         let past = past.get(&claim.payee).unwrap_or(&none);
         let to = claim.destination.as_ref().map(|to| to.fingerprint().to_owned());
-        let found = to.map(|to| findings(claim.total, &to, past)).unwrap_or_default();
+        let mut found = to.map(|to| findings(claim.total, &to, past)).unwrap_or_default();
+        found.extend(paid_before(&before));
         let (payee, total) = (claim.payee, claim.total);
         found.into_iter().map(move |finding| Unusual { payee, total, finding })
     };

@@ -475,15 +475,18 @@ fn readable<T>(read: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     read.filter(|one| !unread(one)).collect()
 }
 
-/// The states of a batch's transactions, with how many are in each. Those whose record cannot be read are not among them.
+/// The states of a batch's transactions, whether their payees were paid in another way, and how many there are of each. Those
+/// whose record cannot be read are not among them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(payout::transaction::State, i64)>> {
-    let sql = "SELECT state, COUNT(*) FROM payout_transaction WHERE batch_id = $1 GROUP BY state";
+pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(State, bool, i64)>> {
+    let sql = "SELECT state, COUNT(outside_at), COUNT(*) FROM payout_transaction WHERE batch_id = $1 \
+               GROUP BY state, CASE WHEN outside_at IS NULL THEN 0 ELSE 1 END";
     let read = |row: &AnyRow| {
         let state: String = row.try_get(0)?;
-        Ok((word(payout::transaction::State::parse(&state), &state)?, row.try_get(1)?))
+        let outside = row.try_get::<i64, _>(1)? > 0;
+        Ok((word(State::parse(&state), &state)?, outside, row.try_get(2)?))
     };
     readable(db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read))
 }

@@ -198,6 +198,24 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut boo
     readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
 
+/// How many payments have left us and are not at their payees' banks yet, and what of what was paid that is; a range is about
+/// the day on which they left, as it is of what was paid.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn to_bank(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<(i64, Sum)>> {
+    let mut conditions = Where::default();
+    let going = State::ALL.iter().filter(|state| state.to_bank());
+    conditions.among("state", going.map(|state| Value::from(state.as_str())));
+    conditions.and("left_at IS NOT NULL", []);
+    range.narrow(&mut conditions, "left_at >= ?", "left_at < ?");
+    scope.narrow(&mut conditions);
+    let sql = "SELECT COUNT(*), currency, {sum(net_minor)} FROM payout_transaction {where} \
+               GROUP BY currency ORDER BY currency";
+    let read = |row: &AnyRow| Ok((row.try_get(0)?, Sum::new(sums::read(row, 2)?, currency(row, 1)?)));
+    readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
+}
+
 /// What is approved and in no payment, in one currency; clawbacks count against it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Waiting {

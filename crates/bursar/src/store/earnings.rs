@@ -47,6 +47,12 @@ impl Earning {
         back
     }
 
+    /// What has left us and is not at their bank yet; part of what stayed.
+    #[must_use]
+    pub fn to_bank(&self) -> Sum {
+        self.sum(|total| total.to_bank.minor)
+    }
+
     /// What stayed with them.
     #[must_use]
     pub fn net(&self) -> Sum {

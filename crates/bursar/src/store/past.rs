@@ -3,10 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use payout::ids::{RewardId, TransactionId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::payee::Destination;
-use payout::unusual::{AVERAGE_DAYS, DUPLICATE_DAYS, PaidTo, Past, Recent};
+use payout::transaction::State;
+use payout::unusual::{AVERAGE_DAYS, Before, CameBack, DUPLICATE_DAYS, PaidTo, Past, Recent};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -23,6 +25,9 @@ pub async fn of(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee
     for some in payees.chunks(MOST_VALUES - 20) {
         for (payee, to) in paid_to(db, some).await? {
             past.entry(payee).or_default().destinations.push(to);
+        }
+        for (payee, back) in came_back(db, some).await? {
+            past.entry(payee).or_default().came_back.push(back);
         }
         for (payee, recent) in recent(db, some, now - DUPLICATE_DAYS * DAY_US).await? {
             past.entry(payee).or_default().recent.push(recent);
@@ -55,6 +60,65 @@ async fn paid_to(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo)>> 
         Ok((payee(row)?, to))
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// What went to a destination and did not stay there. What simply failed never went anywhere.
+async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack)>> {
+    let mut conditions = among(payees);
+    conditions.and(
+        "state IN ('returned', 'blocked', 'refunded', 'reversed', 'payout_failed', 'payout_canceled', 'recalling', \
+         'recalled', 'written_off')",
+        [],
+    );
+    let sql = "SELECT payee, fingerprint, MAX(number), MAX(created_at) FROM payout_transaction {where} \
+               GROUP BY payee, fingerprint";
+    let read = |row: &AnyRow| {
+        let number: i64 = row.try_get(2)?;
+        let number = format!("PT-{number:06}");
+        Ok((payee(row)?, CameBack { fingerprint: row.try_get(1)?, number, at: row.try_get(3)? }))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// The earlier payments that these rewards were in and that have given them back, save those that simply failed: of them
+/// nothing ever moved.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>> {
+    let mut found = Vec::new();
+    for some in rewards.chunks(MOST_VALUES - 20) {
+        let mut conditions = Where::default();
+        conditions.among("c.reward_id", some.iter().map(|id| Value::from(id.to_string())));
+        conditions.and("q.id = c.transaction_id AND w.id = c.reward_id", []);
+        conditions.and("q.state <> 'failed' AND q.released_at IS NOT NULL", []);
+        let sql = "SELECT c.reward_id, w.number, q.number, q.state, q.created_at FROM transaction_reward c \
+                   CROSS JOIN payout_transaction q CROSS JOIN reward w {where} ORDER BY q.number";
+        for row in db.all(conditions.query(sql)).await? {
+            let (reward, state): (String, String) = (row.try_get(0)?, row.try_get(3)?);
+            found.push(Before {
+                reward: word(RewardId::parse(&reward), &reward)?,
+                reward_number: row.try_get(1)?,
+                payment: row.try_get(2)?,
+                state: word(State::parse(&state), &state)?,
+                at: row.try_get(4)?,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Every payment that a reward was ever in.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payments_of(db: &mut Db, reward: RewardId) -> Result<Vec<TransactionId>> {
+    let sql = "SELECT transaction_id FROM transaction_reward WHERE reward_id = $1 ORDER BY transaction_id";
+    let read = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(TransactionId::parse(&id), &id)
+    };
+    db.all(sqlx::query(sql).bind(reward.to_string())).await?.iter().map(read).collect()
 }
 
 /// What is released has given its rewards back: paying them again is what is wanted. What failed and still holds them

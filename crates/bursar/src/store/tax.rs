@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::tax::Form;
+use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -96,10 +97,12 @@ pub struct Total {
     pub paid: Sum,
     /// What of it did not stay with them, dated by when it came back, was refused or given up.
     pub back: Back,
+    /// What of it has left us and is not at their bank yet, as it stands now.
+    pub to_bank: Sum,
 }
 
 impl Total {
-    /// What stayed with them.
+    /// What stayed with them, also what is on its way to their bank.
     #[must_use]
     pub fn net(&self) -> Sum {
         Sum::new(self.paid.minor - self.back.total().minor, self.paid.currency)
@@ -135,7 +138,7 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
     let settled = "SELECT t.payee, t.vendor, t.currency, {sum(t.net_minor)} \
                    FROM payout_transaction t {where} GROUP BY t.payee, t.vendor, t.currency";
     let mut found: BTreeMap<Way, Total> = BTreeMap::new();
-    for some in payees.chunks(MOST_VALUES - 4) {
+    for some in payees.chunks(MOST_VALUES - 10) {
         let ids = || some.iter().map(|payee| Value::from(payee.to_string()));
         let mut moved = Where::default();
         moved.among("t.payee", ids());
@@ -157,12 +160,23 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
         for row in rows {
             let (of, paid) = paid(&row)?;
             let back = Back::read(&row, 5, paid.currency)?;
-            found.insert(of, Total { payee: of.0, vendor: of.1, paid, back });
+            found.insert(of, Total { paid, back, ..nothing(of) });
+        }
+        let mut going = Where::default();
+        going.among("t.payee", ids());
+        going.among(
+            "t.state",
+            State::ALL.iter().filter(|one| one.to_bank()).map(|one| Value::from(one.as_str())),
+        );
+        let moments = [Value::from(span.moments.0), Value::from(span.moments.1)];
+        going.and("t.left_at >= ? AND t.left_at < ?", moments);
+        for row in db.all(going.query(settled)).await? {
+            let (of, going) = paid(&row)?;
+            found.entry(of).or_insert_with(|| nothing(of)).to_bank = going;
         }
         for row in db.all(marked("t.otherwise_at IS NOT NULL").query(settled)).await? {
             let (of, lay) = paid(&row)?;
-            let (paid, back) = (Sum::nothing(of.2), Back::nothing(of.2));
-            let total = found.entry(of).or_insert(Total { payee: of.0, vendor: of.1, paid, back });
+            let total = found.entry(of).or_insert_with(|| nothing(of));
             total.back.in_balances.minor -= lay.minor;
         }
     }
@@ -210,6 +224,11 @@ pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
 
 /// Whose, through whom and in which currency.
 type Way = (Payee, Option<Vendor>, Currency);
+
+fn nothing((payee, vendor, currency): Way) -> Total {
+    let (paid, to_bank) = (Sum::nothing(currency), Sum::nothing(currency));
+    Total { payee, vendor, paid, back: Back::nothing(currency), to_bank }
+}
 
 /// The way that a row is about, and the sum behind it.
 fn paid(row: &AnyRow) -> Result<(Way, Sum)> {

@@ -1,6 +1,7 @@
 //! The pages as a browser without JavaScript meets them: cookies, forms with what is hidden in them, and where they
 //! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
 
+mod figures;
 pub mod imports;
 mod payees;
 pub mod paying;

@@ -21,7 +21,8 @@ pub(super) async fn view(db: &mut Db, batch: Batch) -> Result<BatchView> {
     let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
     let names = payees::names(db, &of).await?;
     let counts = batches::reward_counts(db, batch.id).await?;
-    let states: Vec<State> = found.iter().map(|transaction| transaction.state).collect();
+    let states: Vec<(State, bool)> =
+        found.iter().map(|transaction| (transaction.state, transaction.outside.is_some())).collect();
     let overrides = store::claims::overrides(db, &[batch.id]).await?;
     let overridden =
         |payee, total| overrides.iter().find(|one| one.payee == payee && one.total == total).cloned();

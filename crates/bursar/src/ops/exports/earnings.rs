@@ -64,6 +64,7 @@ fn row(line: &Line, year: i32, now: i64) -> EarningsRow {
         paid: earning.paid(),
         back: earning.back(),
         net: earning.net(),
+        to_bank: earning.to_bank(),
         by,
         report: report(line.tax, now),
         line: match line.over {

@@ -384,14 +384,14 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
     facts.links.1 = format!("{base}/claims/{}/pay", batch.number);
     let states = batches::states(db, batch.id).await?;
     let count = |status| {
-        let of = states.iter().filter(|(state, _)| state.status() == status);
-        of.map(|(_, count)| count).sum::<i64>()
+        let of = states.iter().filter(|(state, ..)| state.status() == status);
+        of.map(|(.., count)| count).sum::<i64>()
     };
     let sums = batches::sums(db, batch.id).await?;
     let paid = sums.into_iter().filter(|(state, _)| state.status() == Status::Success).map(|(_, sum)| sum);
     let values = json!({
         "batch": batch.number,
-        "status": status_after_pay(states.iter().map(|(state, _)| *state)).label(),
+        "status": status_after_pay(states.iter().map(|(state, outside, _)| (*state, *outside))).label(),
         "paid": count(Status::Success), "failed": count(Status::Failed), "returned": count(Status::PayoutFailed),
         "totals": totals(paid),
     });

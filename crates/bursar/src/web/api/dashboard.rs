@@ -147,7 +147,7 @@ struct CardJson {
     net: MoneyJson,
     /// Promised, with a vendor or on the way there, and not counted as paid yet.
     in_flight: SumJson,
-    /// Left our balance and on its way to a bank; part of `paid`.
+    /// Left our balance and not at the payees' banks yet; part of `paid`, and dated as it is.
     to_bank: SumJson,
     /// Failed or come back, and waiting for somebody to decide.
     failed: SumJson,
@@ -311,6 +311,8 @@ struct YearTotalJson {
     given_up: MoneyJson,
     paid_outside: MoneyJson,
     net: MoneyJson,
+    /// What of `net` has left us and is not at the payees' banks yet, as it stands now.
+    to_bank: MoneyJson,
 }
 
 impl From<YearTotal> for YearTotalJson {
@@ -325,6 +327,7 @@ impl From<YearTotal> for YearTotalJson {
             given_up: total.back.given_up.into(),
             paid_outside: total.outside.into(),
             net: total.net().into(),
+            to_bank: total.to_bank.into(),
         }
     }
 }
@@ -348,6 +351,8 @@ struct LineJson {
     /// What of that two people gave up there: lost.
     given_up: MoneyJson,
     net: MoneyJson,
+    /// What of `net` has left us and is not at their bank yet, as it stands now.
+    to_bank: MoneyJson,
     vendors: Vec<VendorJson>,
     /// How the tax report stands now: `on_file`, `expired`, `missing` or `unfit`.
     tax_report: &'static str,
@@ -379,6 +384,7 @@ fn line(line: &Line, now: i64) -> LineJson {
         in_payees_balances: earning.back().in_balances.into(),
         given_up: earning.back().given_up.into(),
         net: earning.net().into(),
+        to_bank: earning.to_bank().into(),
         vendors: by_vendor.collect(),
         tax_report: match line.tax {
             TaxReport::Missing => "missing",

@@ -263,6 +263,8 @@ struct YearTotal {
     /// What of that two people gave up there: lost.
     given_up: MoneyJson,
     net: MoneyJson,
+    /// What of `net` has left us and is not at the payee's bank yet, as it stands now.
+    to_bank: MoneyJson,
 }
 
 /// A tax number in full. It is answered once and not kept.
@@ -343,6 +345,7 @@ async fn tax_year(
         in_payees_balances: total.back.in_balances.into(),
         given_up: total.back.given_up.into(),
         net: total.net().into(),
+        to_bank: total.to_bank.into(),
     };
     Ok(axum::Json(YearJson {
         payee: payee.to_string(),

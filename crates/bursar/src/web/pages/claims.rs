@@ -559,7 +559,8 @@ async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
             break;
         }
         let states = batches::states(db, batch.id).await?;
-        let status = payout::batch::status_after_pay(states.into_iter().map(|(state, _)| state));
+        let status =
+            payout::batch::status_after_pay(states.into_iter().map(|(state, outside, _)| (state, outside)));
         recent.push((batch.number, batch_chip(status), When(paid_at)));
     }
     Ok(recent)

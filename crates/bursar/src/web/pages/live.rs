@@ -19,7 +19,7 @@ use payout::access::Permission;
 use payout::batch::{BatchStatus, status_after_pay};
 use payout::ids::{BatchId, PersonId};
 use payout::money::{Currency, Sum};
-use payout::transaction::{State as Stands, Status};
+use payout::transaction::{Detail, State as Stands, Status};
 
 use super::frame::{Frame, Place, Visit};
 use super::history;
@@ -66,6 +66,8 @@ enum Part {
     /// Its payee was paid in another way.
     Outside,
     UnderWay,
+    /// Only a person can find out how it stands.
+    Person,
     Ended,
 }
 
@@ -75,6 +77,7 @@ impl Part {
             (true, _, _) => Self::Outside,
             (false, _, true) => Self::Succeeded,
             (false, true, false) => Self::Ended,
+            (false, false, false) if state.detail() == Some(Detail::NeedsReview) => Self::Person,
             (false, false, false) => Self::UnderWay,
         }
     }
@@ -86,6 +89,7 @@ struct Totals {
     succeeded: Summed,
     outside: Summed,
     under_way: Summed,
+    person: Summed,
     ended: Summed,
 }
 
@@ -109,6 +113,8 @@ struct LivePage {
     totals: Vec<Totals>,
     /// Some payees were paid in another way.
     outside: bool,
+    /// Some payments only a person can move on.
+    person: bool,
     /// The numbers of payments whose record cannot be read.
     unreadable: Vec<String>,
     groups: Vec<Group>,
@@ -131,10 +137,10 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
     let unreadable = transactions::unreadable(db, batch.id).await?;
     let alike = batches::alike(db, batch.id, &unreadable).await?;
     // How one stands whose record cannot be read is for a person to find out.
-    let unread = unreadable.iter().map(|_| Stands::Review);
+    let unread = unreadable.iter().map(|_| (Stands::Review, false));
     let status = match batch.deleted_at {
         Some(_) => BatchStatus::Deleted,
-        None => status_after_pay(alike.iter().map(|one| one.state).chain(unread)),
+        None => status_after_pay(alike.iter().map(|one| (one.state, one.outside)).chain(unread)),
     };
     let contradicted: i64 = alike.iter().map(|one| one.contradicted).sum();
     let by = batch.paid.clone();
@@ -151,24 +157,31 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
     };
     let (good, outside) = (count(Part::Succeeded), count(Part::Outside));
     let (bad, moving) = (count(Part::Ended), count(Part::UnderWay));
-    let all = good + outside + bad + moving;
+    let person = count(Part::Person);
+    let all = good + outside + bad + moving + person;
+    let so_far = [good, outside, bad, moving, person];
     let share = |part: usize| (part * 1_000).checked_div(all).unwrap_or(0);
     let page = LivePage {
         frame: visit.frame(batch.number.clone(), Place::Claims),
         chip: batch_chip(status),
         deleted: batch.deleted_at.map(When),
         paid,
-        moving: moving > 0,
+        moving: moving + person > 0,
         seen,
         told: match contradicted {
-            0 => told([good, outside, bad, moving], unreadable.len()),
-            _ => format!("As recorded here: {}", told([good, outside, bad, moving], unreadable.len())),
+            0 => told(so_far, unreadable.len()),
+            _ => format!("As recorded here: {}", told(so_far, unreadable.len())),
         },
         doubted: doubted(usize::try_from(contradicted).unwrap_or(0)),
-        bar: [share(good + outside), share(bad), 1_000 - share(good + outside) - share(bad)],
+        bar: [
+            share(good + outside),
+            share(bad + person),
+            1_000 - share(good + outside) - share(bad + person),
+        ],
         counts: counts(&alike),
         totals: totals(&alike),
         outside: outside > 0,
+        person: person > 0,
         unreadable,
         groups: groups(db, &batch).await?,
         number: batch.number,
@@ -187,23 +200,29 @@ fn doubted(count: usize) -> Option<String> {
 }
 
 /// How far it is, in a sentence that is read aloud when it changes. Of what cannot be read nobody knows how far it is.
-fn told([good, outside, bad, moving]: [usize; 4], unread: usize) -> String {
-    let all = good + outside + bad + moving + unread;
+fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> String {
+    let all = good + outside + bad + moving + person + unread;
     let payments = how_many(all, "payment", "payments");
     let apart =
         |count: usize, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
     let outside_of_many = apart(outside, "paid in another way");
+    let of_person = apart(person, if person == 1 { "needs a person" } else { "need a person" });
     if unread > 0 {
         let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "under way"));
         return format!(
-            "{good} of {payments} succeeded{outside_of_many}{bad}{moving}, {unread} cannot be read: a person must look."
+            "{good} of {payments} succeeded{outside_of_many}{bad}{of_person}{moving}, {unread} cannot be read: a person must look."
         );
     }
     match (all, moving) {
         (1, 1) => "The payment is under way.".to_owned(),
+        (1, _) if person == 1 => "The payment needs a person, who finds out how it stands.".to_owned(),
         (1, _) if good == 1 => "The payment succeeded.".to_owned(),
         (1, _) if outside == 1 => "The payee was paid in another way.".to_owned(),
         (1, _) => "The payment failed or came back.".to_owned(),
+        (_, moving) if person > 0 => {
+            let (bad, moving) = (apart(bad, "failed or came back"), apart(moving, "under way"));
+            format!("{good} of {payments} succeeded{outside_of_many}{bad}{of_person}{moving}.")
+        }
         (_, 0) if good == all => format!("All {payments} succeeded."),
         (_, 0) => {
             let bad = apart(bad, "did not");
@@ -217,8 +236,10 @@ fn told([good, outside, bad, moving]: [usize; 4], unread: usize) -> String {
 }
 
 fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
+    let person = |one: &&Alike| Part::of(one.state, one.outside) == Part::Person;
     let of = |status: Status, outside: bool| {
         let found = alike.iter().filter(|one| (one.state.status(), one.outside) == (status, outside));
+        let found = found.filter(|one| !person(one));
         found.map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>()
     };
     let counts = Status::ALL.iter().map(|status| (super::words::status_chip(*status), of(*status, false)));
@@ -226,35 +247,40 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
     let outside = (Chip { tone: "good", words: "Paid in another way" }, outside);
     let doubted = alike.iter().map(|one| usize::try_from(one.contradicted).unwrap_or(0)).sum::<usize>();
     let doubted = (Chip { tone: "bad", words: "The vendor says otherwise" }, doubted);
-    counts.chain([outside, doubted]).filter(|(_, count)| *count > 0).collect()
+    let needs = alike.iter().filter(person).map(|one| usize::try_from(one.count).unwrap_or(0)).sum::<usize>();
+    let needs = (Chip { tone: "bad", words: "Needs a person" }, needs);
+    counts.chain([outside, needs, doubted]).filter(|(_, count)| *count > 0).collect()
 }
 
 /// Per currency: all of it, and how much of it stands how.
 fn totals(alike: &[Alike]) -> Vec<Totals> {
-    let mut sums: BTreeMap<Currency, [i128; 5]> = BTreeMap::new();
+    let mut sums: BTreeMap<Currency, [i128; 6]> = BTreeMap::new();
     for one in alike {
-        let [all, succeeded, outside, under_way, ended] = sums.entry(one.net.currency).or_default();
+        let [all, succeeded, outside, under_way, person, ended] = sums.entry(one.net.currency).or_default();
         *all += one.net.minor;
         *match Part::of(one.state, one.outside) {
             Part::Succeeded => succeeded,
             Part::Outside => outside,
             Part::UnderWay => under_way,
+            Part::Person => person,
             Part::Ended => ended,
         } += one.net.minor;
     }
-    let row = |(currency, sums): (Currency, [i128; 5])| {
-        let [all, succeeded, outside, under_way, ended] = sums.map(|minor| Cash(Sum::new(minor, currency)));
-        Totals { all, succeeded, outside, under_way, ended }
+    let row = |(currency, sums): (Currency, [i128; 6])| {
+        let [all, succeeded, outside, under_way, person, ended] =
+            sums.map(|minor| Cash(Sum::new(minor, currency)));
+        Totals { all, succeeded, outside, under_way, person, ended }
     };
     sums.into_iter().map(row).collect()
 }
 
-/// What failed first, then what is under way, then what succeeded.
+/// What needs a person first, then what failed, what is under way, and what succeeded.
 async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
     let mut groups = Vec::new();
     let against = Filter { batch: Some(batch.id), ..views::contradicted() };
     group(db, &mut groups, "The vendor says otherwise", &against, |_| true).await?;
     for (part, words) in [
+        (Part::Person, "Needs a person"),
         (Part::Ended, "Failed or came back"),
         (Part::UnderWay, "Under way"),
         (Part::Outside, "Paid in another way"),
@@ -316,7 +342,10 @@ impl Watched {
         match self {
             Self::Batch(batch) => {
                 let number = batches::change_number(db, *batch).await?;
-                let at_rest = batches::states(db, *batch).await?.iter().all(|(state, _)| state.settled());
+                let at_rest = batches::states(db, *batch)
+                    .await?
+                    .iter()
+                    .all(|(state, outside, _)| state.settled() || *outside);
                 Ok((number, at_rest))
             }
             Self::Import(number) => {
@@ -420,15 +449,30 @@ mod tests {
 
     #[test]
     fn how_far_it_is_in_a_sentence() {
-        assert_eq!(told([1, 0, 0, 0], 0), "The payment succeeded.");
-        assert_eq!(told([0, 1, 0, 0], 0), "The payee was paid in another way.");
-        assert_eq!(told([12, 0, 0, 0], 0), "All 12 payments succeeded.");
-        assert_eq!(told([3, 0, 1, 8], 0), "3 of 12 payments succeeded, 1 failed or came back, 8 under way.");
-        assert_eq!(told([3, 0, 1, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
-        assert_eq!(told([2, 0, 0, 0], 1), "2 of 3 payments succeeded, 1 cannot be read: a person must look.");
-        assert_eq!(told([0, 0, 0, 0], 1), "0 of 1 payment succeeded, 1 cannot be read: a person must look.");
+        assert_eq!(told([1, 0, 0, 0, 0], 0), "The payment succeeded.");
+        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid in another way.");
+        assert_eq!(told([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
         assert_eq!(
-            told([3, 1, 1, 0], 0),
+            told([3, 0, 1, 8, 0], 0),
+            "3 of 12 payments succeeded, 1 failed or came back, 8 under way."
+        );
+        assert_eq!(told([3, 0, 1, 0, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
+        assert_eq!(
+            told([2, 0, 0, 0, 0], 1),
+            "2 of 3 payments succeeded, 1 cannot be read: a person must look."
+        );
+        assert_eq!(
+            told([0, 0, 0, 0, 0], 1),
+            "0 of 1 payment succeeded, 1 cannot be read: a person must look."
+        );
+        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need a person.");
+        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs a person, who finds out how it stands.");
+        assert_eq!(
+            told([4, 0, 1, 2, 1], 0),
+            "4 of 8 payments succeeded, 1 failed or came back, 1 needs a person, 2 under way."
+        );
+        assert_eq!(
+            told([3, 1, 1, 0, 0], 0),
             "All 5 payments have ended: 3 succeeded, 1 paid in another way, 1 did not."
         );
     }

@@ -100,9 +100,12 @@ struct TaxPart {
 }
 
 /// What they were paid in a year.
+/// Through whom, what was paid, what did not stay, what stayed, and what of that is not at the bank yet.
+type YearRow = (&'static str, Summed, ToldBack, Summed, Option<Summed>);
+
 struct YearPart {
     year: i32,
-    rows: Vec<(&'static str, Summed, ToldBack, Summed)>,
+    rows: Vec<YearRow>,
     reportable: Summed,
     line: Cash,
     over: bool,
@@ -380,7 +383,8 @@ async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) ->
 fn year_part(view: &YearView, this_year: i32, late: Vec<Late>) -> YearPart {
     let row = |total: &store::tax::Total| {
         let way = total.vendor.map_or("Outside Bursar", Vendor::label);
-        (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()))
+        let going = Some(total.to_bank).filter(|sum| sum.minor != 0).map(Cash);
+        (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()), going)
     };
     YearPart {
         year: view.year,

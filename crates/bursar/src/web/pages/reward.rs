@@ -1,6 +1,8 @@
 //! One reward: what it is, whether it can be paid and why not, what was decided and what can be; and editing and
 //! deleting it. What may be done is asked of the same rules that the verbs ask, so that a button never promises more.
 
+mod payments;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,6 +15,7 @@ use payout::eligibility::{Blocker, Code, Scope};
 use payout::money::{Money, Sum};
 use payout::reward::{self as rules, Entry, RewardStatus, Standing};
 
+use self::payments::Placed;
 use super::asked::{Ask, listed};
 use super::conflict::{self, Clash, Side, is_clash};
 use super::frame::{Frame, Place, Told, Visit};
@@ -154,6 +157,8 @@ struct ShowPage {
     delete_why_not: Option<String>,
     /// What can be taken back of it, where it was paid.
     takes_back: Option<TakesBack>,
+    /// How the payment that it is in stands.
+    placed: Option<Placed>,
     history: Vec<Line>,
     back: String,
 }
@@ -206,6 +211,7 @@ async fn show(
         Some(id) => history::names(&mut db, std::iter::once(id.as_str())).await?.remove(id),
         None => None,
     };
+    let payments = payments::of(&mut db, &reward).await?;
     let clawbacks = clawbacks::of_rewards(&mut db, [entered.id]).await?;
     let verdict = match comes_off(&reward) {
         true => Chip { tone: "wait", words: "Comes off the next claim" },
@@ -238,7 +244,13 @@ async fn show(
         edit_why_not: why_not(rules::edit_value(standing)),
         delete_why_not: why_not(rules::delete(standing)),
         takes_back: takes_back(&mut db, &app, &reward).await?,
-        history: history::of(&mut db, &entered.id.to_string(), 50).await?,
+        placed: payments::placed(&reward, &payments, entered.entry == Entry::Clawback),
+        history: {
+            let mut lines = history::of(&mut db, &entered.id.to_string(), 50).await?;
+            lines.extend(payments::lines(&payments));
+            lines.sort_by_key(|line| std::cmp::Reverse(line.at.0));
+            lines
+        },
         back: ask.query(&[]),
         number,
         reward,

@@ -175,6 +175,10 @@ pub fn status_chip(status: Status) -> Chip {
 pub fn payment_chip(transaction: &Transaction) -> Chip {
     match transaction.outside {
         Some(_) => Chip { tone: "good", words: label_of(transaction) },
+        // What only a person can move on must not look like what moves by itself.
+        None if transaction.state.detail() == Some(Detail::NeedsReview) => {
+            Chip { tone: "bad", ..status_chip(transaction.state.status()) }
+        }
         None => status_chip(transaction.state.status()),
     }
 }

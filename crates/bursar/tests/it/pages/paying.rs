@@ -548,10 +548,21 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     page.says("It went to PayPal in one request with 1 other payment that waits like it.");
     let said = page.body.split("It went to PayPal").nth(1).unwrap();
     assert!(said.split("</div>").next().unwrap().contains(&format!("/transactions/{cy}")));
-    for line in ["settle ana not-made", "settle ana not-made by other"] {
-        stage.one(line).await.unwrap();
-    }
+    let batch = stage.number("B1").await.unwrap();
+    let live = payer.read(&format!("/claims/{batch}/pay")).await;
+    live.says("0 of 2 payments succeeded, 2 need a person.");
+    live.says("Needs a person 2");
+    payer.read("/dashboard/summary").await.says("2 payments need a person");
+    stage.one("settle ana not-made").await.unwrap();
+    let form = payer.read(&format!("/transactions/{ana}")).await;
+    let (csrf, once) = (form.hidden("csrf"), form.hidden("once"));
+    let fields =
+        [("csrf", csrf.as_str()), ("once", &once), ("outcome", "not_made"), ("note", "looked it up")];
+    let settled = payer.post_on(&format!("/transactions/{ana}/settle-by-hand"), &fields).await;
+    settled.says(&format!("{ana} and {cy} are settled: Failed."));
+    settled.says(&format!("settled together with it: {cy}"));
     let page = payer.read(&format!("/transactions/{cy}")).await;
+    page.says(&format!("said of {ana}, and settled together with it"));
     assert!(!page.body.contains("It went to PayPal"), "nothing of it waits any more");
     page.says("Settle by hand");
     stage.close(Ok(())).await;

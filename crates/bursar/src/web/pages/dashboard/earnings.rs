@@ -38,6 +38,8 @@ struct Row {
     paid: Summed,
     back: ToldBack,
     net: Summed,
+    /// What of it is not at their bank yet.
+    to_bank: Option<Summed>,
     /// The ways in which it reached them.
     ways: Vec<(&'static str, Summed)>,
     tax: Chip,
@@ -53,6 +55,8 @@ struct Total {
     back: ToldBack,
     outside: Option<Summed>,
     net: Summed,
+    /// What of it is not at the payees' banks yet.
+    to_bank: Option<Summed>,
 }
 
 #[derive(Template)]
@@ -129,6 +133,7 @@ fn total(total: &YearTotal) -> Total {
         back: ToldBack::of(total.back),
         outside: (total.outside.minor != 0).then_some(Cash(total.outside)),
         net: Cash(total.net()),
+        to_bank: (total.to_bank.minor != 0).then_some(Cash(total.to_bank)),
     }
 }
 
@@ -144,6 +149,7 @@ fn row(line: &Line, year: i32, now: i64) -> Row {
         paid: Cash(earning.paid()),
         back: ToldBack::of(earning.back()),
         net: Cash(earning.net()),
+        to_bank: Some(earning.to_bank()).filter(|sum| sum.minor != 0).map(Cash),
         ways: earning.totals.iter().map(way).collect(),
         tax: match line.tax {
             TaxReport::Missing => Chip { tone: "", words: "None" },

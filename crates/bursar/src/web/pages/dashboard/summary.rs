@@ -226,7 +226,8 @@ fn next_month(month: &str) -> String {
 
 fn months_chart(currency: Currency, months: &[Month]) -> Chart {
     let bar = |month: &Month| {
-        let paid = month.paid.minor + month.outside.minor;
+        // As in the column beside it: what was paid outside has one of its own.
+        let paid = month.paid.minor;
         let back = month.back.total();
         let told = match back.minor {
             0 => String::new(),
@@ -241,9 +242,9 @@ fn months_chart(currency: Currency, months: &[Month]) -> Chart {
     };
     Chart {
         id: format!("months-{}", currency.code()),
-        title: format!("Paid by month, {}", currency.code()),
+        title: format!("Paid through the vendors by month, {}", currency.code()),
         told: format!(
-            "{} months, the earliest first: a bar for what was paid, and a thinner, hatched one for what came back or never reached the payee.",
+            "{} months, the earliest first: a bar for what was paid through the vendors, and a thinner, hatched one for what came back or never reached the payee.",
             months.len()
         ),
         bars: months.iter().map(bar).collect(),
