@@ -23,7 +23,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::put_back::{self, Found, Open};
-use crate::store::{self, Db, Tx, audit, meta, transactions, vendors};
+use crate::store::{self, Db, Tx, audit, meta, reconciliation, transactions, vendors};
 use crate::transact;
 
 pub use found::{STEPS, Said, Shown, held, list, note_stands, open_one, settle_found, steps};
@@ -247,6 +247,8 @@ async fn enter_knowing(
         doubted = put_back::doubt_all(tx, now).await?;
         put_back::ask_again(tx, since.saturating_sub(OVER_US), now).await?;
         put_back::look_from(tx, now).await?;
+        // What the vendors moved in the time that is missing is read at once, and not within the hour.
+        reconciliation::hurry(tx, now, None).await?;
         epoch = Some(put_back::begin_epoch(tx, entering.epoch).await?);
     }
     let detail = serde_json::json!({ "why": entering.why, "since": since, "says": entering.says,

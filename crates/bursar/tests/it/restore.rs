@@ -296,10 +296,16 @@ async fn reconciliation_knows_what_safe_mode_lists() {
     let mut stage = Stage::swift("put_back_reconciled", 32).await;
     stage.remember().await;
     play(&mut stage, BEFORE).await;
+    play(&mut stage, &["pull"]).await;
     stage.restart(async |database| database.save("old").await).await;
     play(&mut stage, &["live 1 hour", "batch B2 R3 R4", "pay B2", "live 1 hour", "expect di success"]).await;
     let noticed = stage.restart(async |database| database.put_back("old").await).await;
     assert!(noticed, "the mark beside the key is ahead");
+    let mut early = Browser::of(&stage.world, Role::Auditor, "eve").await;
+    early.read("/reconciliation").await.says("Stripe was last read before this database was put back");
+    let pulls = bursar::store::reconciliation::pulls(&mut stage.world.app.store.read().await.unwrap()).await;
+    let now = stage.world.now();
+    assert!(pulls.unwrap().iter().all(|pull| pull.due_at <= now), "what is missing is read at once");
     play(&mut stage, &["live 1 minute"]).await;
     until_left(&mut stage).await;
     movements::all(&stage.world.works[0], None).await.unwrap();

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::clock;
 use crate::documents::{Cell, csv};
 use crate::ops::reconciliation::{self as verbs, DayStanding, DayView};
+use crate::ops::safe_mode;
 use crate::store::Db;
 use crate::store::journal;
 use crate::store::reconciliation::days::{self, Filter, Key, Line, LineStanding, Lines};
@@ -97,11 +98,15 @@ struct Reading {
     failed: Option<(When, String)>,
     /// How many lines could not be read.
     unread: Option<String>,
+    /// It was read before the database was put back, and not since.
+    stale: bool,
 }
 
-impl From<Pull> for Reading {
-    fn from(pull: Pull) -> Self {
+impl Reading {
+    /// `put_back` is when the database was, while that is not over.
+    fn of(pull: Pull, put_back: Option<i64>) -> Self {
         Self {
+            stale: put_back.is_some_and(|at| pull.pulled_at.is_none_or(|read| read < at)),
             vendor: pull.of.vendor.label(),
             account: pull.of.name,
             read: pull.pulled_at.map(When),
@@ -192,6 +197,8 @@ async fn list(
         chosen: chosen(&ask.vendor, vendor.as_str()),
     };
     let told = query(&ask).finish();
+    let put_back = safe_mode::state(&mut db).await?.filter(|state| state.since.is_some());
+    let put_back = put_back.map(|state| state.at);
     let page = ListPage {
         frame: visit.frame("Reconciliation", Place::Reconciliation),
         vendors: Vendor::ALL.map(vendor).into(),
@@ -206,7 +213,7 @@ async fn list(
         next,
         narrowed: !told.is_empty(),
         file: format!("/reconciliation/days.csv?{told}"),
-        readings: kept::pulls(&mut db).await?.into_iter().map(Reading::from).collect(),
+        readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
         ask,
     };
     visit.show(&page)
