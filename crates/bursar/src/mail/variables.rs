@@ -104,6 +104,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("paid", "how many payments were made"),
             is("failed", "how many failed"),
             is("returned", "how many came back"),
+            is("outside", "how many were paid outside Bursar"),
             TOTALS,
         ]],
         Notice::TaxReportNeeded => &[&[PAYEE]],

@@ -80,8 +80,8 @@ async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
-/// The earlier payments that these rewards were in and that have given them back, save those that simply failed: of them
-/// nothing ever moved.
+/// The earlier payments that these rewards were in and that have given them back, save those that the vendor refused: of them
+/// nothing ever moved. That one was not made because nothing was found, or because people said so, may turn out wrong.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -91,7 +91,8 @@ pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>
         let mut conditions = Where::default();
         conditions.among("c.reward_id", some.iter().map(|id| Value::from(id.to_string())));
         conditions.and("q.id = c.transaction_id AND w.id = c.reward_id", []);
-        conditions.and("q.state <> 'failed' AND q.released_at IS NOT NULL", []);
+        conditions.and("q.released_at IS NOT NULL", []);
+        conditions.and("(q.state <> 'failed' OR q.reason_code IN ('not_made', 'not_found_at_vendor'))", []);
         let sql = "SELECT c.reward_id, w.number, q.number, q.state, q.created_at FROM transaction_reward c \
                    CROSS JOIN payout_transaction q CROSS JOIN reward w {where} ORDER BY q.number";
         for row in db.all(conditions.query(sql)).await? {

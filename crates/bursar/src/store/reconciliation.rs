@@ -622,10 +622,10 @@ impl Case {
         self.is_task() || (known && self.closed_at.is_none() && self.explained.is_none())
     }
 
-    /// Both sides differ, and not only because one may be late: a task, or explained.
+    /// Both sides differ, and not only because one may be late: somebody must look, or has explained it.
     #[must_use]
     pub fn stays_off(&self) -> bool {
-        self.closed_at.is_none() && (self.explained.is_some() || self.standing.alarms())
+        self.wants_somebody() || (self.closed_at.is_none() && self.explained.is_some())
     }
 
     /// A person must look.

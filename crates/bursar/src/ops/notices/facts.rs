@@ -384,7 +384,7 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
     facts.links.1 = format!("{base}/claims/{}/pay", batch.number);
     let states = batches::states(db, batch.id).await?;
     let count = |status| {
-        let of = states.iter().filter(|(state, ..)| state.status() == status);
+        let of = states.iter().filter(|(state, outside, _)| !outside && state.status() == status);
         of.map(|(.., count)| count).sum::<i64>()
     };
     let sums = batches::sums(db, batch.id).await?;
@@ -393,6 +393,7 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
         "batch": batch.number,
         "status": status_after_pay(states.iter().map(|(state, outside, _)| (*state, *outside))).label(),
         "paid": count(Status::Success), "failed": count(Status::Failed), "returned": count(Status::PayoutFailed),
+        "outside": states.iter().filter(|(_, outside, _)| *outside).map(|(.., count)| count).sum::<i64>(),
         "totals": totals(paid),
     });
     put(facts, values);

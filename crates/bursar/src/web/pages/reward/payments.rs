@@ -10,9 +10,6 @@ use crate::web::fault::Fault;
 use crate::web::pages::history::Line;
 use crate::web::pages::words::{When, detail, detail_of, label_of};
 
-/// Who moves a payment on when nobody else does.
-const BURSAR: &str = "Bursar";
-
 /// How the payment that a reward is in stands: what is said before and behind its number.
 pub(super) struct Placed {
     pub(super) before: String,
@@ -78,7 +75,7 @@ pub(super) fn lines(payments: &[Transaction]) -> Vec<Line> {
     for payment in payments {
         let label = payment.label();
         let mut line = |at: i64, what: String, detail: String| {
-            lines.push(Line { at: When(at), who: BURSAR.to_owned(), what, detail });
+            lines.push(Line { at: When(at), who: String::new(), what, detail });
         };
         line(payment.created_at, format!("Put into payment {label}"), String::new());
         if let Some(at) = payment.left_at {
