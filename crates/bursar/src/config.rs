@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use payout::money::Vendor;
 
 /// The vendors' own addresses.
 pub const STRIPE_API: &str = "https://api.stripe.com";
@@ -74,6 +75,22 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where a vendor's API is, where that was set.
+    #[must_use]
+    pub fn api_base(&self, vendor: Vendor) -> Option<&str> {
+        match vendor {
+            Vendor::Stripe => self.stripe_api_base.as_deref(),
+            Vendor::PayPal => self.paypal_api_base.as_deref(),
+        }
+    }
+
+    /// What stands in for a vendor; nothing where the vendor's own address is set, or none.
+    #[must_use]
+    pub fn stand_in(&self, vendor: Vendor) -> Option<&str> {
+        let own = [STRIPE_API, PAYPAL_API, PAYPAL_SANDBOX_API];
+        self.api_base(vendor).filter(|base| !own.contains(&base.trim_end_matches('/')))
+    }
+
     /// The period of the sweep, in microseconds.
     #[must_use]
     pub fn poll_us(&self) -> i64 {

@@ -127,8 +127,8 @@ blockers! {
         "This batch has been paid already.", "Nothing to do: follow its payments.";
     /// After a restore.
     SafeMode = "safe_mode", Batch, Admin,
-        "Safe mode is on: the database may be older than the payments made since, so nothing is sent until Bursar has compared it with the vendors.",
-        "Open Safe mode, which says what is still being looked up; an administrator ends it when everything is.";
+        "Safe mode is on: nothing is sent, and nobody changes a payment or decides about a reward.",
+        "Open Safe mode: it says why it is on and what keeps it on. An administrator ends it there.";
     /// What must always hold of the money does not.
     BooksDoNotBalance = "books_do_not_balance", Batch, Admin,
         "A rule about the money is broken, so nothing is sent until an administrator has looked. Nothing has failed.",

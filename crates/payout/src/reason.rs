@@ -491,7 +491,7 @@ fn ours(code: &str) -> Option<Explanation> {
             "Resubmit.",
         ),
         "not_made" => told(
-            "People here have called this not made. Its timeline says who, and whether the vendor could be looked through for it.",
+            "It was marked as not made by people here. Its timeline says who, and whether the vendor could be looked through for it.",
             "Resubmit it, or return its rewards to the pool.",
         ),
         "not_shown_by_vendor" => unclear(

@@ -121,6 +121,22 @@ const CONTRADICTED: &[Choice] = &[
     ),
 ];
 
+/// The options where the payee has chosen another destination since: what the partner could do is done, and the payment does
+/// not follow them.
+#[must_use]
+pub fn elsewhere() -> &'static [Choice] {
+    MOVED_ON
+}
+
+const MOVED_ON: &[Choice] = &[
+    choice(
+        Deed::ReturnToPool,
+        Who::Payer,
+        "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment goes only where it was promised to go. What lies in a Stripe balance is asked back first.",
+    ),
+    OUTSIDE,
+];
+
 /// The options where the record of a payment trips up whatever works on it.
 #[must_use]
 pub fn set_aside() -> &'static [Choice] {

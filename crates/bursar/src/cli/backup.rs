@@ -248,7 +248,7 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
     let (made, file) = (clock::told(manifest.made_at), config.master_key_file.display());
     match key {
         Some(key) if !asks.map_err(words)?.opens_with(&key) => Err(Failure(format!(
-            "the backup of {made} is whole, and was sealed with another key than the one in {file}: Bursar does not start on it with this one. Put the key beside which it was made there, or name it with BURSAR_MASTER_KEY_FILE; nothing was changed."
+            "the backup of {made} is whole, and is encrypted with a different key than the one in {file}, so Bursar would not start on it. Put the original key file there, or name it with BURSAR_MASTER_KEY_FILE. Nothing was changed."
         ))),
         Some(_) => Ok(()),
         None => {
@@ -265,7 +265,7 @@ async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     let key = MasterKey::read(&config.master_key_file).ok().flatten();
     if !key.is_some_and(|key| asks.opens_with(&key)) {
         output::complain(&format!(
-            "The key in {} is not the one this backup was sealed with, or there is none: put the right one there before the start.",
+            "The key in {} is not the one that encrypted this backup, or there is none: put the right one there before the start.",
             config.master_key_file.display()
         ));
     }

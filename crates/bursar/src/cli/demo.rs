@@ -17,6 +17,7 @@ use super::{Failure, Outcome, open_or_make, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ops::nodes;
 use crate::ops::people::{self, NewKey, NewPerson};
 use crate::ops::settings;
 use crate::work::pace::Pace;
@@ -50,6 +51,8 @@ struct Demo {
     work: Work,
     loops: Loops,
     vendors: Simulator,
+    /// Nobody else serves or replaces its database.
+    server: serve::Server,
     _data: TempDir,
 }
 
@@ -76,7 +79,9 @@ pub(super) async fn run(options: Options) -> Outcome {
         pages.abort();
     }
     demo.loops.stop().await;
+    nodes::leave(&demo.app).await.map_err(words)?;
     demo.app.store.close().await;
+    drop(demo.server);
     played
 }
 
@@ -114,10 +119,12 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         raw_days: None,
         demonstrates: true,
     };
+    let server = serve::Server::alone(&config.database_url).await?;
     let app = open_or_make(config, None).await?;
+    nodes::join(&app, server.is_alone).await.map_err(words)?;
     let work = Work::new(app.clone(), Some(Arc::new(Pace::published())))?;
     let loops = work::start(work.clone());
-    Ok(Demo { app, work, loops, vendors, _data: data })
+    Ok(Demo { app, work, loops, vendors, server, _data: data })
 }
 
 async fn connect_vendors(demo: &Demo) -> Outcome {
@@ -139,6 +146,20 @@ async fn move_by_hand(demo: &Demo) -> Outcome {
     movements::all(&demo.work, None).await.map_err(words)
 }
 
+/// What names the demonstration for another command: its database and key, and the vendors it plays.
+fn environment(app: &App) -> Vec<String> {
+    let config = &app.config;
+    let bases = [("STRIPE", &config.stripe_api_base), ("PAYPAL", &config.paypal_api_base)];
+    let bases = bases
+        .into_iter()
+        .filter_map(|(name, base)| Some(format!("BURSAR_{name}_API_BASE={}", base.as_ref()?)));
+    let own = [
+        format!("BURSAR_DATABASE_URL={}", config.database_url),
+        format!("BURSAR_MASTER_KEY_FILE={}", config.master_key_file.display()),
+    ];
+    own.into_iter().chain(bases).collect()
+}
+
 /// Prints where to look, and logins that work once.
 async fn greet(app: &App, json: bool) -> Outcome {
     let mut links = Vec::new();
@@ -158,7 +179,7 @@ async fn greet(app: &App, json: bool) -> Outcome {
         };
         // Nobody sends these by mail, so one click is enough.
         let link = people::add(app, &new).await.map_err(words)?;
-        links.push((role.as_str(), format!("{link}?now=yes")));
+        links.push((role.as_str(), new.email, format!("{link}?now=yes")));
     }
     let key = NewKey {
         name: "demo".to_owned(),
@@ -170,20 +191,26 @@ async fn greet(app: &App, json: bool) -> Outcome {
     };
     let key = people::create_key(app, &key).await.map_err(words)?;
     if json {
+        let emails: serde_json::Map<String, serde_json::Value> =
+            links.iter().map(|(role, email, _)| ((*role).to_owned(), email.clone().into())).collect();
         let logins: serde_json::Map<String, serde_json::Value> =
-            links.into_iter().map(|(role, link)| (role.to_owned(), link.into())).collect();
+            links.into_iter().map(|(role, _, link)| (role.to_owned(), link.into())).collect();
         output::json(&serde_json::json!({
-            "base_url": app.base_url, "api_key": key, "logins": logins, "password": PASSWORD
+            "base_url": app.base_url, "api_key": key, "logins": logins, "emails": emails, "password": PASSWORD,
+            "environment": environment(app),
         }));
         return Ok(());
     }
     output::say(&format!("Bursar runs at {} on temporary data, with simulated vendors.", app.base_url));
-    for (role, link) in links {
+    for (role, email, link) in links {
         output::say(&format!("  sign in as {role:<13} {link}"));
+        output::say(&format!("             {:<13} once; later with {email} and the password", ""));
     }
     output::say(&format!(
         "  password                 {PASSWORD} (before something that matters it is asked for again)"
     ));
     output::say(&format!("  API key                  {key}"));
+    output::say("  For the command line, in another terminal:");
+    output::say(&format!("export {}", environment(app).join(" ")));
     Ok(())
 }

@@ -105,7 +105,7 @@ fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
         Ok(None) => found.push(Finding::new(
             Weight::Urgent,
             "key_missing",
-            format!("There is no master key file at {file}, so Bursar does not start on a database that was sealed with one."),
+            format!("There is no master key file at {file}, so Bursar does not start on a database that is encrypted with one."),
             remedy,
         )),
         Err(error) => found.push(Finding::new(
@@ -221,7 +221,7 @@ fn other_key() -> Finding {
     Finding::new(
         Weight::Urgent,
         "key_other",
-        "The key file is not the one this database was sealed with, so Bursar does not start.",
+        "The key file is not the one that encrypted this database, so Bursar does not start.",
         "Put the right file there. If it is lost for good: `bursar init --key-is-lost`.",
     )
 }

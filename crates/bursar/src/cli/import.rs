@@ -1,4 +1,5 @@
-//! `import rewards|partners|accounts|activities FILE`.
+//! `import rewards|partners|accounts|activities FILE`. Rows are taken one by one: whoever calls it by a timer is told by how it
+//! exits that some were refused.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, Outcome, open, operator, output, words};
+use super::{Failure, Outcome, open, operator, output, with_the_same_vendors, words};
 use crate::app::App;
 use crate::config::Config;
 use crate::ops::import::{self, Destinations, Report, RowError, ToConnect};
@@ -38,13 +39,16 @@ enum What {
     Activities,
 }
 
-/// Where payees who were known before are paid was changed, or would be.
-const DESTINATIONS_CHANGED: u8 = 3;
+/// How an import exits of which some rows were refused; 0, 1 and 2 have meanings of every command.
+const ROWS_REFUSED: u8 = 3;
+/// How a dry run exits that would change where payees who were known before are paid.
+const DESTINATIONS_CHANGE: u8 = 4;
 
 pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     let file = std::fs::read(&options.file)
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
     let app = open(options.config).await?;
+    with_the_same_vendors(&app).await?;
     let bar = ProgressBar::new_spinner().with_message("reading and writing rows");
     bar.enable_steady_tick(Duration::from_millis(120));
     let actor = operator();
@@ -68,9 +72,11 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     }
     tell(&report, options.json, options.dry_run);
     app.store.close().await;
-    Ok(match report.destinations.iter().any(|one| one.old.is_some()) {
-        true => ExitCode::from(DESTINATIONS_CHANGED),
-        false => ExitCode::SUCCESS,
+    let changes = options.dry_run && report.destinations.iter().any(|one| one.old.is_some());
+    Ok(match (report.rejected.is_empty(), changes) {
+        (false, _) => ExitCode::from(ROWS_REFUSED),
+        (true, true) => ExitCode::from(DESTINATIONS_CHANGE),
+        (true, false) => ExitCode::SUCCESS,
     })
 }
 

@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::ops::{OpsError, master_key};
 use crate::secrets::MasterKey;
 use crate::store::{Store, StoreError, copy};
+use crate::work::clients::without_its_stand_in;
 
 /// Review partner rewards, batch the approved ones, pay each partner once
 #[derive(Parser)]
@@ -59,7 +60,7 @@ enum Command {
     User(people::Users),
     /// Make API keys
     ApiKey(people::Keys),
-    /// Import a CSV file
+    /// Import a CSV file; exits with 3 when rows were refused, whether others were taken or not, and with 4 when a dry run would change where payees are paid
     Import(import::Options),
     /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
     Why(why::Options),
@@ -244,6 +245,14 @@ async fn open(config: Config) -> Result<App, Failure> {
     open_or_make(config, None).await
 }
 
+/// Refuses to go on where a vendor's own address would be asked with credentials that were saved against a stand-in, as by
+/// whoever rehearses and has opened another terminal.
+async fn with_the_same_vendors(app: &App) -> Outcome {
+    let all = crate::store::vendors::all(&mut app.store.read().await?).await?;
+    let told: Vec<String> = all.iter().filter_map(|one| without_its_stand_in(app, one)).collect();
+    if told.is_empty() { Ok(()) } else { Err(Failure(format!("Nothing was done. {}", told.join("\n")))) }
+}
+
 /// Where a database is, for people: a file with its folder, since the address of one may name it from the present folder.
 fn place(database_url: &str) -> String {
     match copy::file_of(database_url) {
@@ -285,14 +294,14 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
         }
         None => {
             return Err(Failure(format!(
-                "there is no master key file at {file}, and this database was sealed with one. {lost}"
+                "there is no master key file at {file}, and this database is encrypted with one. {lost}"
             )));
         }
     };
     if asks.opens_with(&key) && master_key::note(store, clock, &key).await.map_err(words)? {
         return Ok(key);
     }
-    Err(Failure(format!("the key in {file} is not the one this database was sealed with. {lost}")))
+    Err(Failure(format!("the key in {file} is not the one that encrypted this database. {lost}")))
 }
 
 /// Takes the key that is there, or a new one, because the one before is lost.

@@ -42,6 +42,7 @@ fn span(text: &str) -> Result<i64, String> {
 
 pub(super) async fn run(options: Options) -> Outcome {
     let app = open(options.config).await?;
+    super::with_the_same_vendors(&app).await?;
     let work = Work::new(app.clone(), None)?;
     let since = app.clock.now() - options.since;
     movements::all(&work, Some(since)).await.map_err(words)?;

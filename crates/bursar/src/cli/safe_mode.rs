@@ -90,7 +90,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     if options.json {
         let rows: Vec<serde_json::Value> = found.iter().map(row).collect();
         output::json(&serde_json::json!({ "on": report.state.is_some(), "state": report.state, "done": done,
-            "keeps_on": report.keeps_on, "open": report.open, "found": rows }));
+            "keeps_on": report.keeps_on, "goes_out": report.goes_out, "open": report.open, "found": rows }));
     } else {
         if let Some(done) = done {
             output::say(&done);
@@ -137,11 +137,15 @@ fn tell(report: &Report) {
                 output::say(match state.since {
                     Some(_) => "  Everything has been looked up. End it with `bursar safe-mode off`.",
                     None => {
-                        "  Nothing was compared with the vendors: it only stops payments. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it."
+                        "  Nothing is compared with the vendors: it only stops payments, until `bursar safe-mode off`. If the database was put back, run `bursar safe-mode on --put-back-from TIME` before you end it."
                     }
                 });
             }
         }
+    }
+    let when = if report.state.is_some() { "goes out when it ends" } else { "goes out now" };
+    for one in &report.goes_out {
+        output::say(&format!("  {when}: {one}"));
     }
     for one in &report.open {
         output::say(&format!("  open   {one}"));

@@ -98,7 +98,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl Server {
     /// Waits for a process that is stopping. Two that serve one SQLite database would each take the other for dead.
-    async fn alone(database_url: &str) -> Result<Self, Failure> {
+    pub(super) async fn alone(database_url: &str) -> Result<Self, Failure> {
         for _ in 0..LOOKS {
             let server = Self::of(database_url);
             if !server.taken {

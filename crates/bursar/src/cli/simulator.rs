@@ -8,7 +8,29 @@ use simulator::Simulator;
 use super::{Outcome, output, serve};
 use crate::clock::Clock;
 
+/// How the outcome of a payment is scripted, for whoever has the program and not its source.
+const SCENES: &str = "\
+The name of a destination scripts how its payments end: a Stripe account acct_sim_SCENE_ANYTHING, a PayPal address
+sim-SCENE-ANYTHING@example.com (with - in place of each _ of the scene). Any other destination is paid.
+
+  SCENE                    at Stripe                                     at PayPal
+  closed                   the bank account is closed                    the account is locked
+  no_account               the bank does not know the account            there is no such address
+  restricted               the account may not receive transfers         the account may not receive
+  paid_then_failed         paid, fails at the bank later                 paid, reversed later
+  slow                     takes 3 days                                  takes 3 days
+  unclaimed                waits for 10 days, then canceled              unclaimed, returned after 30 days
+  unclaimed_then_returned  canceled after a few seconds                  unclaimed, returned after a few seconds
+  held                     waits a few seconds, then paid                on hold a few seconds, then paid
+  blocked                  the payout to the bank is not allowed         blocked by a rule
+  refunded                 paid, declined by the bank later              paid, sent back by the receiver later
+  denied                   the transfer is not allowed                   the whole batch is denied
+  limit                    over the limit of the day                     over the receiver's limit
+  minimum                  the balance is said not to suffice            paid
+  refused                  the account is refused                        the address is refused";
+
 #[derive(Args)]
+#[command(after_help = SCENES)]
 pub(super) struct Options {
     /// The address to listen on; port 0 chooses one
     #[arg(long, default_value = "127.0.0.1:12111")]
@@ -42,7 +64,8 @@ pub(super) async fn run(options: Options) -> Outcome {
         }));
     } else {
         output::say(&format!("Stripe and PayPal are played at {base}"));
-        output::say(&format!("  BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
+        output::say("  In every other terminal of the rehearsal:");
+        output::say(&format!("export BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
         output::say(&format!("  Stripe secret key {stripe}; PayPal client {id}, secret {secret}"));
         output::say(&format!(
             "  certificate root for BURSAR_PAYPAL_CERT_CA: {base}/_sim/ca.pem; books: {base}/_sim/books"

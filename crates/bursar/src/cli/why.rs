@@ -54,7 +54,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     // Of a payment, what stops it is told with how it stands.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
     let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(gate).collect();
-    lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against)));
+    lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against, moved(why))));
     lines.extend(why.said_by.iter().map(|name| {
         format!(
             "    {name} has said what became of it. It counts when another person says the same on its page."
@@ -73,6 +73,11 @@ pub fn lines(why: &Why) -> Vec<String> {
     lines
 }
 
+/// Whether the payee of the payment has another destination by now.
+fn moved(why: &Why) -> bool {
+    why::elsewhere(&why.closed)
+}
+
 /// A gate, who must act about it and how.
 fn gate(blocker: &Blocker) -> [String; 2] {
     let about = blocker.called.as_deref().unwrap_or(&blocker.subject);
@@ -81,7 +86,7 @@ fn gate(blocker: &Blocker) -> [String; 2] {
 }
 
 /// How a payment stands, why, and what can be done about it.
-fn of_payment(payment: &Transaction, against: &[String]) -> Vec<String> {
+fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec<String> {
     let status = label_of(payment);
     let detail = detail_of(payment).map(|detail| format!(", {detail}")).unwrap_or_default();
     let mut lines = vec![
@@ -101,14 +106,14 @@ fn of_payment(payment: &Transaction, against: &[String]) -> Vec<String> {
         ));
     }
     lines.extend(against.iter().map(|sentence| format!("    {sentence}")));
-    if let Some(reason) = why::reason(payment) {
+    if let Some(reason) = why::reason_now(payment, elsewhere) {
         let note = Code::parse(&reason.code).and_then(|code| why::note(payment, code));
         let note = note.map(|note| format!(" {note}")).unwrap_or_default();
         lines.push(format!("    {}{note}  [{}]", reason.message, reason.code));
         lines.extend(reason.said.map(|said| format!("    The vendor's own words: {said}")));
         lines.push(format!("    {}. {}", reason.who.label(), reason.remedy));
     }
-    let choices = why::choices(payment).iter();
+    let choices = why::choices_now(payment, elsewhere).iter();
     lines.extend(choices.map(|choice| format!("    - {} ({})", choice.words, choice.who.label())));
     lines
 }
@@ -119,11 +124,12 @@ fn of_payment(payment: &Transaction, against: &[String]) -> Vec<String> {
 pub fn as_json(why: &Why) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(fault::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {
-        let choices = why::choices(payment).iter();
+        let elsewhere = moved(why);
+        let choices = why::choices_now(payment, elsewhere).iter();
         let choice = |choice: &Choice| {
             json!({ "deed": choice.deed.as_str(), "words": choice.words, "who": choice.who.as_str() })
         };
-        let reason = why::reason(payment).map(|reason| {
+        let reason = why::reason_now(payment, elsewhere).map(|reason| {
             json!({
                 "code": reason.code, "message": reason.message, "remedy": reason.remedy,
                 "who": reason.who.as_str(), "vendor_message": reason.said,

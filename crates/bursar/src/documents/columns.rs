@@ -47,6 +47,8 @@ pub struct TransactionRow {
     pub named: Option<Named>,
     /// The batch's number.
     pub batch: String,
+    /// What the vendor took, in minor units, where it was told.
+    pub fee_taken: Option<i128>,
 }
 
 /// A payee's year in one currency, as it is exported.
@@ -134,7 +136,7 @@ const TRANSACTIONS: &[Column<TransactionRow>] = &[
     usual("vendor", "Vendor", |row| Cell::text(row.transaction.terms.vendor.label())),
     usual("destination", "Destination (masked)", |row| Cell::text(row.transaction.destination.masked())),
     usual("amount", "Amount", |row| Cell::Amount(row.transaction.terms.amount.into())),
-    usual("fee", "Fee", |row| Cell::Amount(row.transaction.fee.into())),
+    usual("fee", "Fee, expected", |row| Cell::Amount(row.transaction.fee.into())),
     usual("net", "Net", |row| Cell::Amount(row.transaction.terms.net.into())),
     usual("currency", "Currency", |row| Cell::text(row.transaction.terms.amount.currency.code())),
     usual("status", "Status", |row| Cell::text(row.transaction.state.status().label())),
@@ -159,6 +161,10 @@ const TRANSACTIONS: &[Column<TransactionRow>] = &[
     }),
     rare("outside_reference", "Reference of the payment outside", |row| {
         Cell::maybe(row.transaction.outside.as_ref().map(|(.., reference)| reference))
+    }),
+    usual("fee_taken", "Fee, taken", |row| match row.fee_taken {
+        Some(minor) => Cell::Amount(Sum::new(minor, row.transaction.terms.amount.currency)),
+        None => Cell::Empty,
     }),
 ];
 

@@ -25,6 +25,10 @@ const ANY: [Variable; 3] = [
 const FOR_PARTNER: Variable =
     is("for_partner", "true in the partner's mail, false in the one for our own people");
 const PAYEE: Variable = is("payee", "the name of whoever is paid");
+const COMPANY: Variable = is(
+    "company",
+    "the company's name where a company is paid and a partner reads; empty where they are paid themselves",
+);
 const REWARDS: [Variable; 3] = [
     is(
         "rewards",
@@ -33,9 +37,10 @@ const REWARDS: [Variable; 3] = [
     is("count", "how many there are"),
     is("more", "how many there are beyond the first twenty"),
 ];
-const PAYMENT: [Variable; 13] = [
+const PAYMENT: [Variable; 14] = [
     FOR_PARTNER,
     PAYEE,
+    COMPANY,
     is("payment", "its number, PT-…"),
     is("batch", "the payout's number, PB-…"),
     is("amount", "what is paid, with its currency"),
@@ -51,9 +56,10 @@ const PAYMENT: [Variable; 13] = [
         "the vendor's own words; empty when it gave none, and for a partner who does not read English",
     ),
 ];
-const PROFILE: [Variable; 10] = [
+const PROFILE: [Variable; 11] = [
     FOR_PARTNER,
     PAYEE,
+    COMPANY,
     is("vendor", "Stripe or PayPal"),
     is("old", "the destination before, masked"),
     is("new", "the destination now, masked"),
@@ -68,6 +74,13 @@ const CASES: [Variable; 3] = [
     is("cases", "the first twenty things that differ; each has vendor, day, what, moved and booked"),
     is("count", "how many there are"),
     is("more", "how many there are beyond the first twenty"),
+];
+const LOGIN: [Variable; 5] = [
+    is("by", "who was shown the link"),
+    is("whose", "the name of whoever signs in with it"),
+    is("address", "the address they sign in with"),
+    is("role", "their role"),
+    is("date", "the day it was shown"),
 ];
 const TOTALS: Variable = is("totals", "the totals, one per currency");
 const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
@@ -85,13 +98,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
         Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => &[],
-        Notice::LoginLinkShown => &[&[
-            is("by", "who was shown the link"),
-            is("whose", "the name of whoever signs in with it"),
-            is("address", "the address they sign in with"),
-            is("role", "their role"),
-            is("date", "the day it was shown"),
-        ]],
+        Notice::LoginLinkShown => &[&LOGIN],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),
@@ -107,12 +114,16 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("outside", "how many were paid outside Bursar"),
             TOTALS,
         ]],
-        Notice::TaxReportNeeded => &[&[PAYEE]],
-        Notice::TaxReportExpiring => {
-            &[&[PAYEE, is("form", "W-9, W-8BEN or W-8BEN-E"), is("expires", "the last day it holds")]]
-        }
+        Notice::TaxReportNeeded => &[&[PAYEE, COMPANY]],
+        Notice::TaxReportExpiring => &[&[
+            PAYEE,
+            COMPANY,
+            is("form", "W-9, W-8BEN or W-8BEN-E"),
+            is("expires", "the last day it holds"),
+        ]],
         Notice::Reminder => &[&[
             PAYEE,
+            COMPANY,
             WAITING,
             is("blockers", "what the partner must do; each has code, message and remedy"),
         ]],
@@ -152,7 +163,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
 pub fn sample(notice: Notice) -> Value {
     let mut all = json!({
         "name": "Ana Lima", "greeting": "", "link": "https://bursar.example/page", "for_partner": true,
-        "payee": "Ana Lima", "payment": "PT-000977", "batch": "PB-2026-0042", "amount": "420.00 USD",
+        "payee": "Ana Lima", "company": "", "payment": "PT-000977", "batch": "PB-2026-0042", "amount": "420.00 USD",
         "fee": "1.30 USD", "vendor": "Stripe", "destination": "acct_…7890", "date": "2026-03-02",
         "reason": "The partner's bank account is closed.", "remedy": "Please give the details of an open account.",
         "said": "The bank account has been closed.", "parked": true,

@@ -255,7 +255,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             Weight::Act,
             "payments_need_review",
             format!(
-                "{wait} for a person, because Bursar cannot find out by itself what became of it: {}.",
+                "{wait} for a person, because Bursar cannot find out by itself how each ended: {}.",
                 named(&review)
             ),
             "Look for each at the vendor by its key, then Settle by hand on its page.",

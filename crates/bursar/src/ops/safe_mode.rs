@@ -23,7 +23,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::store::put_back::{self, Found, Open};
-use crate::store::{self, Db, Tx, audit, meta, reconciliation, transactions, vendors};
+use crate::store::{self, Db, Tx, audit, meta, outgoing, reconciliation, transactions, vendors};
 use crate::transact;
 
 pub use found::{STEPS, Said, Shown, held, list, note_stands, open_one, settle_found, steps};
@@ -181,9 +181,48 @@ pub async fn stops_sending(db: &mut Db) -> store::Result<bool> {
 pub async fn refuse(db: &mut Db, about: impl Display) -> Result<()> {
     match on(db).await? {
         true if payout::planted::on("verbs_in_safe_mode") => Ok(()),
-        true => Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, about)])),
+        true => Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, about).noting(told(db).await?)])),
         false => Ok(()),
     }
+}
+
+/// Why it is on, in a sentence or two: because the database may be old, or because a person stopped everything. Nothing
+/// while it is off.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
+    let Some(state) = state(db).await? else { return Ok(None) };
+    Ok(Some(match state.since {
+        Some(_) => {
+            "The database may be older than the payments made since, so Bursar first compares it with the \
+                    vendors."
+                .to_owned()
+        }
+        None => format!("{} Nothing is compared with the vendors meanwhile.", ended(&state.says)),
+    }))
+}
+
+/// With a full stop at its end.
+fn ended(says: &str) -> String {
+    let says = says.trim();
+    if says.ends_with(['.', '!', '?']) { says.to_owned() } else { format!("{says}.") }
+}
+
+/// Beside the codes that are closed for every payout: why safe mode is on, where that is one of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blocker>> {
+    if !blockers.iter().any(|blocker| blocker.code == Code::SafeMode) {
+        return Ok(blockers);
+    }
+    let told = told(db).await?;
+    let note = |blocker: Blocker| match blocker.code == Code::SafeMode {
+        true => blocker.noting(told.clone()),
+        false => blocker,
+    };
+    Ok(blockers.into_iter().map(note).collect())
 }
 
 /// What begins it.
@@ -326,9 +365,11 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
         Some(since) => {
             format!("{name} said that this database was put back as it was on {}.", clock::told(since))
         }
+        // The command line is nobody's login.
+        None if name == "operator" => "Whoever runs the command line switched it on.".to_owned(),
         None => format!("{name} switched it on."),
     };
-    let says = if note.trim().is_empty() { says } else { format!("{says} {}", note.trim()) };
+    let says = if note.trim().is_empty() { says } else { format!("{says} {}", ended(note)) };
     let entering = Entering { why: Why::Person, since, says, epoch: 0 };
     let id = actor.id.to_string();
     transact!(app, |tx| { enter(tx, &id, &entering, app.clock.now()).await })?;
@@ -369,6 +410,8 @@ pub struct Report {
     pub by_hand: Vec<Vendor>,
     /// What stays open for people, a sentence each.
     pub open: Vec<String>,
+    /// What waits to be sent: how many payments and how much, a line for each way.
+    pub goes_out: Vec<String>,
 }
 
 /// How it stands, with what keeps it on. `compared` are the vendors that a person has compared by hand, which counts only
@@ -407,7 +450,25 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
         }
     }
     let open = review(&open).into_iter().chain(held(db, &open).await?).collect();
-    Ok(Report { state, keeps_on, by_hand, open })
+    let goes_out = goes_out(&outgoing::waiting(db).await?);
+    Ok(Report { state, keeps_on, by_hand, open, goes_out })
+}
+
+/// What goes out once nothing is stopped any more.
+fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
+    let line = |bank: bool, one: &str, many: &str| {
+        let these: Vec<&outgoing::Waiting> = waiting.iter().filter(|of| of.bank == bank).collect();
+        let count: i64 = these.iter().map(|of| of.count).sum();
+        let sums: Vec<String> = these.iter().map(|of| of.net.to_string()).collect();
+        match count {
+            ..=0 => None,
+            1 => Some(format!("1 {one} of {}", sums.join(" + "))),
+            2.. => Some(format!("{count} {many} of {} together", sums.join(" + "))),
+        }
+    };
+    let queued = line(false, "queued payment", "queued payments");
+    let bank = line(true, "payout to a payee's bank", "payouts to payees' banks");
+    queued.into_iter().chain(bank).collect()
 }
 
 fn other_account(place: &str, vendor: Vendor, at: i64) -> String {

@@ -22,6 +22,9 @@ pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longe
 /// How often it is told at the most that a vendor refuses our credentials, while the same are saved.
 const TOLD_AGAIN_US: i64 = 3_600_000_000;
 
+/// The field of what is kept that names the stand-in.
+const STAND_IN: &str = "stand_in";
+
 /// What is kept of a connection under the master key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "vendor", rename_all = "lowercase")]
@@ -67,6 +70,24 @@ impl Credentials {
     pub fn open(key: &MasterKey, connection: &Connection) -> Option<Self> {
         let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
         serde_json::from_str(&plain).ok()
+    }
+
+    /// The stand-in for the vendor that a connection was saved against, if it was one: without it they are never used, so that
+    /// whoever rehearses in another terminal does not ask the vendor itself.
+    #[must_use]
+    pub fn stand_in(key: &MasterKey, connection: &Connection) -> Option<String> {
+        let plain = key.open(connection.vendor.as_str(), &connection.sealed)?;
+        let kept: serde_json::Value = serde_json::from_str(&plain).ok()?;
+        kept[STAND_IN].as_str().map(str::to_owned)
+    }
+
+    /// Their text as it is kept, with the stand-in that accepted them.
+    fn kept(&self, stand_in: Option<&str>) -> String {
+        let mut kept = serde_json::to_value(self).unwrap_or_default();
+        if let (Some(base), Some(fields)) = (stand_in, kept.as_object_mut()) {
+            fields.insert(STAND_IN.to_owned(), base.into());
+        }
+        kept.to_string()
     }
 
     fn last_four(&self) -> String {
@@ -161,7 +182,7 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
             vendors::adopt(tx, vendor, &proof.account, mode).await?;
         }
         same_account(tx, vendor, &proof.account, now).await?;
-        let plain = serde_json::to_string(credentials).unwrap_or_default();
+        let plain = credentials.kept(app.config.stand_in(vendor));
         let connection = Connection {
             vendor,
             mode: mode.to_owned(),

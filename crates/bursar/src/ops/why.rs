@@ -16,7 +16,7 @@ use payout::remedy::{self, Choice};
 use payout::transaction::State;
 
 use super::batches::{self, BatchView};
-use super::{OpsError, Result, against, payees, rewards, transactions as verbs, views};
+use super::{OpsError, Result, against, payees, rewards, safe_mode, transactions as verbs, views};
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Elsewhere, Reward};
 use crate::store::transactions::{self, Transaction};
@@ -161,6 +161,8 @@ pub struct OfPayee {
     pub sums: Vec<Sum>,
     /// How many of them are in the pool.
     pub in_pool: usize,
+    /// How many clawbacks come off their next claims. The sums are without what these take off.
+    pub taken_back: usize,
 }
 
 impl OfPayee {
@@ -187,13 +189,17 @@ const PLACES: i64 = 20;
 /// When the database does not answer.
 pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     let general = batches::closed_for_all(db).await?;
-    let mut blockers: Vec<Blocker> = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
+    let general = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
+    let mut blockers = safe_mode::noted(db, general).await?;
     blockers.extend(payees::blockers(db, payee, now).await?);
     let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
-    let in_pool = open.len() + closed.len();
+    let all = || open.iter().chain(closed.iter().map(|(candidate, _)| candidate));
+    // What is taken back waits for nothing: it comes off the next claim.
+    let in_pool = all().filter(|one| !one.takes_off()).count();
+    let taken_back = all().filter(|one| one.takes_off()).count();
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
-    for adds in open.iter().chain(closed.iter().map(|(candidate, _)| candidate)).filter_map(|one| one.adds) {
+    for adds in all().filter_map(|one| one.adds) {
         *sums.entry(adds.currency).or_default() += i128::from(adds.minor);
     }
     for (reward, gates) in closed {
@@ -214,7 +220,7 @@ pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     }
     blockers.extend(contradicted_of(db, payee).await?);
     let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect();
-    Ok(OfPayee { blockers, waiting, sums, in_pool })
+    Ok(OfPayee { blockers, waiting, sums, in_pool, taken_back })
 }
 
 /// The payments of a payee that their vendor contradicts, however they stand.
@@ -237,7 +243,10 @@ async fn placed(db: &mut Db, payee: Payee, place: &Elsewhere) -> Result<Blocker>
     let blocker = |code| Blocker::new(code, payee).called(Some(called.clone()));
     match (place.transaction, place.batch) {
         (Some(id), _) => match payment(db, &id.to_string()).await {
-            Ok(payment) => Ok(in_flight(blocker(Code::RewardInFlight), &payment)),
+            Ok(payment) => {
+                let elsewhere = moved_on(db, &payment).await?;
+                Ok(in_flight(blocker(Code::RewardInFlight), &payment, elsewhere))
+            }
             Err(OpsError::Blocked(unreadable)) => {
                 Ok(unreadable.into_iter().next().unwrap_or_else(|| blocker(Code::SetAside)))
             }
@@ -264,12 +273,14 @@ pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Bl
     }
     let told = reason(payment).map(|reason| reason.code);
     codes.retain(|code| told.as_deref() != Some(code.as_str()));
-    Ok(codes.into_iter().map(|code| Blocker::new(code, payment.id).called(Some(payment.label()))).collect())
+    let blocker = |code| Blocker::new(code, payment.id).called(Some(payment.label()));
+    safe_mode::noted(db, codes.into_iter().map(blocker).collect()).await
 }
 
 async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Why> {
     let contradicted = payment.contradicted_at.map(|_| Code::PaymentContradicted);
-    let reason = reason(&payment);
+    let closed = closed_to_resubmit(db, &payment, now).await?;
+    let reason = reason_now(&payment, elsewhere(&closed));
     // What waits because it is contradicted is told once.
     let code = reason
         .as_ref()
@@ -278,7 +289,6 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
     let blocker = |code| Blocker::new(code, payment.terms.payee).noting(note(&payment, code));
     let code = code.zip(reason).map(|(code, reason)| blocker(code).acting(reason.who, reason.remedy));
     let blockers = contradicted.into_iter().map(blocker).chain(code).collect();
-    let closed = closed_to_resubmit(db, &payment, now).await?;
     let stopped = stopped(db, &payment).await?;
     let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
     let against = against::told(db, &payment).await?;
@@ -324,9 +334,9 @@ pub fn may_open(payment: &Transaction, closed: &[Blocker]) -> bool {
 
 /// What a reward that is in a payment waits for: which payment, how it stands, and who must act about it.
 #[must_use]
-pub fn in_flight(blocker: Blocker, payment: &Transaction) -> Blocker {
+pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Blocker {
     let told = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
-    let who = reason(payment).map(|reason| reason.who);
+    let who = reason_now(payment, elsewhere).map(|reason| reason.who);
     let who = who.or_else(|| choices(payment).first().map(|choice| choice.who));
     let blocker = blocker.noting(Some(told));
     match who.filter(|who| *who != Who::Nobody) {
@@ -388,6 +398,36 @@ pub fn reason(transaction: &Transaction) -> Option<Reason> {
     Some(Reason { code, message, said, remedy, who })
 }
 
+/// The same, once it is known whether the payee has another destination by now: then the partner has done what was asked of
+/// them, and what is left is ours.
+#[must_use]
+pub fn reason_now(transaction: &Transaction, elsewhere: bool) -> Option<Reason> {
+    let reason = reason(transaction)?;
+    let answered = elsewhere && reason.who == Who::Partner;
+    let remedy = "Return it to the pool and pay its rewards in the next payout: the payee has another destination now.";
+    Some(if answered { Reason { who: Who::Payer, remedy, ..reason } } else { reason })
+}
+
+/// Whether these gates say that the payee has another destination than the one a payment was promised to.
+#[must_use]
+pub fn elsewhere(closed: &[Blocker]) -> bool {
+    closed.iter().any(|gate| gate.code == Code::DestinationChanged)
+}
+
+/// Whether the payee of a payment that asks something of the partner has another destination by now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn moved_on(db: &mut Db, payment: &Transaction) -> store::Result<bool> {
+    let asks = reason(payment).is_some_and(|reason| reason.who == Who::Partner);
+    if !asks || law::resubmit(payment.state, &payment.terms).is_err() {
+        return Ok(false);
+    }
+    let profile = store::payees::profile_of(db, payment.terms.payee).await?;
+    let promised = payment.destination.fingerprint();
+    Ok(profile.is_some_and(|profile| profile.destination.fingerprint() != promised))
+}
+
 /// The reason of a payment that stands so and was given none.
 fn by_its_state(state: State) -> Option<&'static str> {
     match state {
@@ -423,6 +463,13 @@ fn is_over(transaction: &Transaction) -> bool {
     transaction.closed() && !parked && transaction.contradicted_at.is_none()
 }
 
+/// What can be done about a payment, once it is known whether the payee has another destination by now.
+#[must_use]
+pub fn choices_now(transaction: &Transaction, elsewhere: bool) -> &'static [Choice] {
+    let asks = reason(transaction).is_some_and(|reason| reason.who == Who::Partner);
+    if elsewhere && asks { remedy::elsewhere() } else { choices(transaction) }
+}
+
 /// What can be done about a payment, the usual first. What is closed needs nothing.
 #[must_use]
 pub fn choices(transaction: &Transaction) -> &'static [Choice] {
@@ -441,6 +488,7 @@ pub fn choices(transaction: &Transaction) -> &'static [Choice] {
 }
 
 /// Whether it stands as it does because people have called it not made.
-fn is_called_not_made(transaction: &Transaction) -> bool {
+#[must_use]
+pub fn is_called_not_made(transaction: &Transaction) -> bool {
     transaction.reason.as_ref().is_some_and(|reason| reason.code == "not_made")
 }

@@ -142,6 +142,27 @@ pub async fn sums(db: &mut Db, filter: &Filter) -> Result<Vec<(String, Sum)>> {
     Ok(found)
 }
 
+/// How many sums there are by day, account and side.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count_by_day(db: &mut Db, filter: &Filter) -> Result<i64> {
+    let mut conditions = Where::default();
+    conditions.and("p.amount_minor <> 0", []);
+    for (condition, bound) in [("j.at >= ?", filter.from), ("j.at < ?", filter.before)] {
+        if let Some(bound) = bound {
+            conditions.and(condition, [bound.into()]);
+        }
+    }
+    if let Some(currency) = &filter.currency {
+        conditions.and("p.currency = ?", [currency.as_str().into()]);
+    }
+    let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT j.at / 86400000000 AS day, p.currency, p.account, \
+               CASE WHEN p.amount_minor > 0 THEN 1 ELSE 0 END AS side \
+               FROM journal j JOIN posting p ON p.journal_id = j.id {where}) AS line";
+    Ok(db.one(conditions.query(sql)).await?.try_get(0)?)
+}
+
 /// How many postings there are.
 ///
 /// # Errors

@@ -35,6 +35,7 @@ pub mod named;
 pub mod nodes;
 pub mod onboarding;
 pub mod outbox;
+pub mod outgoing;
 pub mod past;
 pub mod payees;
 pub mod people;

@@ -2,6 +2,7 @@
 
 mod as_text;
 mod asking;
+mod fees;
 mod filter;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ pub use asking::{
     Asked, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_beside,
     with_settled_payouts,
 };
+pub use fees::fees_taken;
 pub use filter::Filter;
 use filter::narrowed;
 use payout::ids::{AttemptId, BatchId, TransactionId};

@@ -43,7 +43,17 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let mut tree = query_of(parts).map_err(Fault::field)?;
+        Self::of(parts.uri.query().unwrap_or(""))
+    }
+}
+
+impl<T: DeserializeOwned> ListQuery<T> {
+    /// The filters and the page of a list that a query string names.
+    ///
+    /// # Errors
+    /// What of it cannot be read.
+    pub fn of(query: &str) -> Result<Self, Fault> {
+        let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
         let paging = Paging::take(&mut tree).map_err(Fault::field)?;
         read(&tree).map(|filter| Self(filter, paging)).map_err(Fault::field)
     }

@@ -4,7 +4,7 @@
 
 use payout::money::Vendor;
 
-use super::{Work, ask};
+use super::{Work, ask, clients};
 use crate::ops::Result;
 use crate::ops::checks::{Finding, Weight};
 use crate::store;
@@ -19,7 +19,12 @@ const SKEW_US: i64 = 30_000_000;
 pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {
     let all = store::vendors::all(&mut work.app.store.read().await?).await?;
     let mut found = Vec::new();
-    for vendor in all.into_iter().map(|one| one.vendor) {
+    for one in all {
+        let vendor = one.vendor;
+        if let Some(why) = clients::without_its_stand_in(&work.app, &one) {
+            found.push(no_stand_in(why));
+            continue;
+        }
         let opens = match vendor {
             Vendor::Stripe => work.clients.stripe().await?.is_some(),
             Vendor::PayPal => work.clients.paypal().await?.is_some(),
@@ -39,6 +44,11 @@ pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {
         found.extend((skew.abs() > SKEW_US).then(|| wrong_clock(vendor, skew)));
     }
     Ok(found)
+}
+
+fn no_stand_in(why: String) -> Finding {
+    let remedy = "`bursar simulator` prints the lines to set in every terminal of a rehearsal.";
+    Finding::new(Weight::Urgent, "stand_in_missing", why, remedy)
 }
 
 fn sealed(vendor: Vendor) -> Finding {

@@ -64,16 +64,31 @@ pub(super) enum Made {
 /// # Errors
 /// When the configured base is not an address of scheme, host and port alone.
 pub fn base(app: &App, vendor: Vendor, mode: &str) -> Result<Url, String> {
-    let (configured, own) = match vendor {
-        Vendor::Stripe => (&app.config.stripe_api_base, STRIPE_API),
-        Vendor::PayPal if mode == "live" => (&app.config.paypal_api_base, PAYPAL_API),
-        Vendor::PayPal => (&app.config.paypal_api_base, PAYPAL_SANDBOX_API),
+    let own = match vendor {
+        Vendor::Stripe => STRIPE_API,
+        Vendor::PayPal if mode == "live" => PAYPAL_API,
+        Vendor::PayPal => PAYPAL_SANDBOX_API,
     };
-    let text = configured.as_deref().unwrap_or(own);
+    let text = app.config.api_base(vendor).unwrap_or(own);
     let url = Url::parse(text).map_err(|error| format!("{text} is not an address: {error}"))?;
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.has_host();
     let web = matches!(url.scheme(), "http" | "https");
     if bare && web { Ok(url) } else { Err(format!("{text} must be scheme://host:port and nothing more")) }
+}
+
+/// What is wrong where a connection was saved against a stand-in and none is configured here: the vendor itself would be asked
+/// with credentials that are not for it.
+#[must_use]
+pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String> {
+    let vendor = connection.vendor;
+    let saved = Credentials::stand_in(&app.master_key, connection)?;
+    app.config.stand_in(vendor).is_none().then(|| {
+        let label = vendor.label();
+        let name = vendor.as_str().to_uppercase();
+        format!(
+            "The credentials of {label} were saved while a stand-in for it ran at {saved}, and BURSAR_{name}_API_BASE is not set here. {label} itself is not asked with them: set it as for `bursar serve`, or save credentials of {label}'s own."
+        )
+    })
 }
 
 /// Each call to a vendor is a point.
@@ -183,6 +198,9 @@ impl Clients {
     }
 
     fn make(&self, connection: &Connection) -> Result<Made, String> {
+        if let Some(why) = without_its_stand_in(&self.app, connection) {
+            return Err(why);
+        }
         let opened = Credentials::open(&self.app.master_key, connection)
             .ok_or("the vendor's credentials do not open with this master key; save them again")?;
         match opened {

@@ -73,6 +73,27 @@ pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &st
     }
 }
 
+/// The address of Stripe's pages for the account a payee is paid to already, however it came here: there its owner corrects
+/// what their bank refused. No account is made.
+///
+/// # Errors
+/// As [`begin`]; a refusal where Stripe does not open that account from here.
+pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
+    let profile = store::payees::profile_of(&mut work.app.store.read().await?, journey.payee).await?;
+    let account = profile.and_then(|profile| ConnectedAccount::parse(profile.destination.address()));
+    let account = account.ok_or_else(|| unread(&ReadError::Missing))?;
+    let stripe = client(work).await?;
+    link(work, &stripe, journey, &account).await.map_err(|error| match error {
+        LinkError::Stripe(ReadError::Missing | ReadError::Refused { .. }) => {
+            let told = "Stripe does not open this account from here. Sign in at stripe.com with the login of that \
+                        account and correct the bank account there.";
+            Refusal::new("stripe_opens_elsewhere", told).into()
+        }
+        LinkError::Stripe(error) => unread(&error),
+        LinkError::Ours(error) => error,
+    })
+}
+
 async fn client(work: &Work) -> Result<Stripe> {
     let connected = work.clients.stripe().await?;
     connected.map(|connected| connected.client).ok_or_else(|| {

@@ -68,7 +68,7 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
     refused(&bursar(folder.path(), &["serve", "--listen=127.0.0.1:0"]), "Put the right file there");
     assert!(!key.exists(), "no other key is made");
     done(&bursar(folder.path(), &["init", "--database-url=sqlite://other.db"]));
-    refused(&bursar(folder.path(), &["init"]), "is not the one this database was sealed with");
+    refused(&bursar(folder.path(), &["init"]), "is not the one that encrypted this database");
     done(&bursar(folder.path(), &["init", "--master-key-file=away.key"]));
 
     done(&bursar(folder.path(), &["init", "--key-is-lost"]));

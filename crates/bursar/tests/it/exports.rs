@@ -205,6 +205,14 @@ async fn the_books_balance_in_every_shape_and_the_payments_are_masked() {
         assert!(sums.len() > 5 && sums.values().all(|sum| *sum == 0), "{layout:?}: {sums:?}");
         let days = get(world, &key, &format!("{path}&group=day")).await.rows();
         assert!(days.len() < rows.len() && !days.is_empty());
+        // What is written down beside a file is how many lines it has.
+        let filter = JournalFilter::default();
+        let scope = |by_day| Scope::Journal { filter: filter.clone(), layout, by_day };
+        let mut db = world.app.store.read().await.unwrap();
+        for (by_day, lines) in [(true, days.len()), (false, rows.len())] {
+            let counted = exports::count(&mut db, &scope(by_day), world.now()).await.unwrap();
+            assert_eq!(usize::try_from(counted).unwrap(), lines, "{layout:?} by day: {by_day}");
+        }
     }
     let rows = get(world, &key, "/exports/journal").await.rows();
     let owed: Vec<_> = rows.iter().filter(|row| row["account"] == "Partner Rewards Payable").collect();
@@ -221,6 +229,10 @@ async fn the_books_balance_in_every_shape_and_the_payments_are_masked() {
     let ana = rows.iter().find(|row| row["vendor"] == "PayPal").unwrap();
     assert_eq!((ana["amount"].as_str(), ana["status"].as_str()), ("150.00", "Success"));
     assert!(!payments.text().contains("ana@example.com"), "destinations are masked");
+    let head = payments.text().lines().next().unwrap().trim_end().to_owned();
+    assert!(head.contains(",fee,") && head.ends_with(",fee_taken"), "{head}");
+    let stripe = rows.iter().find(|row| row["vendor"] == "Stripe").unwrap();
+    assert!(!ana["fee_taken"].is_empty() && stripe["fee_taken"].is_empty(), "{ana:?} {stripe:?}");
     let earned = get(world, &key, "/exports/earnings?year=2026").await.rows();
     assert_eq!(earned.len(), 2);
     assert!(earned.iter().any(|row| row["net"] == "150.00" && row["net_paypal"] == "150.00"), "{earned:?}");

@@ -32,6 +32,7 @@ mod paid_twice;
 mod people;
 mod portal;
 mod reconciliation;
+mod rehearsal;
 mod restore;
 mod safe_mode;
 mod said;

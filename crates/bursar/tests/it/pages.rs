@@ -287,7 +287,10 @@ async fn deciding_about_one_and_about_many() {
     assert_eq!(ids.len(), 12);
 
     let fields = [("csrf", csrf.as_str()), ("action", "reject"), ("id", &ids[0]), ("id", &ids[1])];
-    browser.post_on("/rewards/decide", &fields).await.says("Give a reason to reject rewards");
+    let refused = browser.post("/rewards/decide", &fields).await;
+    refused.says("Give a reason to reject rewards");
+    assert_eq!(refused.body.matches("name=\"id\"").count(), 12, "the list is there again");
+    assert_eq!(refused.body.matches(" checked aria-label").count(), 2, "and what was ticked is ticked still");
     let some = [&fields[..], &[("reason", "sent twice"), ("shown", "yes")]].concat();
     browser.post_on("/rewards/decide", &some).await.says("2 rewards rejected.");
     let again = [("csrf", csrf.as_str()), ("action", "approve"), ("id", &ids[1]), ("id", &ids[2])];
@@ -404,6 +407,9 @@ async fn paying_exactly_what_was_seen_and_once() {
     // What keeps all three closed is said once.
     one.says("Resubmit Return to pool Mark as paid outside Nothing was sent yet");
     let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &[("csrf", &csrf)]).await;
+    resubmitted.says("Tick first that you have looked. Nothing was done.");
+    let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
+    let resubmitted = browser.post_on(&format!("/transactions/{number}/resubmit"), &sure).await;
     resubmitted.says("Nothing was sent yet");
     world.close().await;
 }
@@ -683,8 +689,9 @@ async fn a_second_person_releases_and_a_change_voids_it() {
     page.says("Threshold overridden “he leaves” pat,");
     page.says("Ask for the release");
     pat.post_on(&format!("{path}/ask-release"), &[("csrf", &csrf)]).await.says("pat asked the payers");
-    let look = kim.read(path).await;
-    let fields = [("csrf", theirs.as_str()), ("digest", &look.hidden("digest"))];
+    kim.read(path).await.says("See what is paid, then release it");
+    let look = kim.read(&format!("{path}/pay")).await;
+    let fields = [("csrf", theirs.as_str()), ("digest", &look.hidden("digest")), ("checked", "yes")];
     let released = kim.post_on(&format!("{path}/release"), &fields).await;
     released.says("kim released this payout exactly as it stands");
     let pay = pat.read(&format!("{path}/pay")).await;

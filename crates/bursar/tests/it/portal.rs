@@ -2,6 +2,7 @@
 //! walk through the hosted onboarding in a real browser (`browser`).
 
 mod profile;
+mod whose;
 
 use axum::http::StatusCode;
 use bursar::ops::batches::{self, Choose};

@@ -8,11 +8,13 @@ use bursar::ops::rewards::{Edit, Verdict, Which};
 use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
 use bursar::store::meta;
 use bursar::store::transactions::Filter;
+use payout::access::Role;
 use payout::eligibility::Code;
 use payout::ids::{BatchId, TransactionId};
 use payout::law::Parked;
 use payout::money::{Currency, Money};
 
+use crate::pages::Browser;
 use crate::scenarios::Stage;
 use crate::world::World;
 
@@ -200,4 +202,37 @@ async fn how_it_stands_is_never_written_over_unread() {
 
 async fn transactions_of(db: &mut bursar::store::Db) -> Vec<bursar::store::transactions::Transaction> {
     bursar::store::transactions::list(db, &Filter::default(), 100).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends() {
+    let mut stage = Stage::open("safe_mode_by_hand", 431).await;
+    for line in
+        ["partner ana paypal ana@example.com", "reward R1 ana 10.00 approved", "batch B1 R1", "pay B1"]
+    {
+        stage.one(line).await.unwrap();
+    }
+    let app = &stage.world.app;
+    bursar::ops::safe_mode::switch_on(app, &stage.world.actor, None, "audit week").await.unwrap();
+    let refused = rewards::delete(app, &stage.world.actor, &stage.number("R1").await.unwrap(), None).await;
+    let Err(OpsError::Blocked(why)) = refused else { panic!("{refused:?}") };
+    let told = why[0].message();
+    assert!(told.contains("switched it on. audit week.") && told.contains("Nothing is compared"), "{told}");
+    assert!(!told.contains("older"), "nobody says that the database is old: {told}");
+
+    let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
+    let page = pat.read("/safe-mode").await;
+    page.says("audit week.");
+    page.says("1 queued payment of 10.00 USD");
+    let number = stage.number("ana").await.unwrap();
+    pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on: nobody changes a payment");
+    let csrf = page.hidden("csrf");
+    pat.post_on("/safe-mode/off", &[("csrf", &csrf)]).await.says("Safe mode stays on.");
+    let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
+    let off = pat.post_on("/safe-mode/off", &sure).await;
+    off.says("Safe mode is off: payments go on.");
+    off.says("These go out now: 1 queued payment of 10.00 USD.");
+    stage.one("live 1 minute").await.unwrap();
+    stage.one("expect ana success").await.unwrap();
+    stage.close(Ok(())).await;
 }

@@ -20,7 +20,7 @@ pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     by_people(line).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
         match line.effect.as_str() {
             "sent" => format!("Written down to be sent to {name}"),
-            "outcome_unknown" => format!("{name}'s answer was lost: it is not known whether it has this"),
+            "outcome_unknown" => format!("{name} gave no clear answer: it is not known whether it has this"),
             "out_of_sight" => format!("{name} does not show it any more: a person must look"),
             "not_understood" => {
                 format!("Nothing could be concluded for days from what {name} says of it: a person must look")

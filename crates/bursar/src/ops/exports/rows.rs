@@ -65,7 +65,7 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
     }
 }
 
-/// How many rows it will be; of a journal by days, how many postings they are the sums of.
+/// How many rows it will be.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -75,7 +75,8 @@ pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
         Scope::Rewards { filter, eligible, .. } => of_pool(db, filter, *eligible, now).await?,
         Scope::Transactions(filter) => transactions::count(db, filter, i64::MAX).await?,
         Scope::Earnings { year, whose } => super::earnings::count(db, *year, whose).await?,
-        Scope::Journal { filter, .. } => journal::count(db, filter).await?,
+        Scope::Journal { filter, by_day: true, .. } => journal::count_by_day(db, filter).await?,
+        Scope::Journal { filter, by_day: false, .. } => journal::count(db, filter).await?,
         Scope::Audit(filter) => audit::count(db, filter).await?,
     })
 }
@@ -157,6 +158,7 @@ async fn of_transactions(
     let next = found.last().filter(|_| is_full(found.len())).map(|last| place(0, &last.id.to_string()));
     let of: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
     let names = payees::names(db, &of).await?;
+    let fees = transactions::fees_taken(db, found.iter().map(|one| one.id)).await?;
     let mut numbers: HashMap<BatchId, String> = HashMap::new();
     for one in &found {
         if let Entry::Vacant(unknown) = numbers.entry(one.batch) {
@@ -166,7 +168,8 @@ async fn of_transactions(
     let row = |transaction: transactions::Transaction| {
         let named = names.get(&transaction.terms.payee).cloned();
         let batch = numbers.get(&transaction.batch).cloned().unwrap_or_default();
-        columns::transaction(&TransactionRow { transaction, named, batch }, chosen)
+        let fee_taken = fees.get(&transaction.id).copied();
+        columns::transaction(&TransactionRow { transaction, named, batch, fee_taken }, chosen)
     };
     Ok(Gathered { rows: found.into_iter().map(row).collect(), next })
 }

@@ -62,6 +62,11 @@ impl Facts {
         values.insert("for_partner".to_owned(), json!(partner));
         let (of_partner, of_ours) = &self.links;
         values.insert("link".to_owned(), json!(if partner { of_partner } else { of_ours }));
+        if let Some(paid) = values.get("payee").cloned() {
+            // Whoever looks after a company is told of its money by its name: it was not paid to them.
+            let company = partner && matches!(self.payee, Some(Payee::Account(_)));
+            values.insert("company".to_owned(), if company { paid } else { json!("") });
+        }
         if partner && values.contains_key("changed_by") {
             values.insert("changed_by".to_owned(), json!(""));
         }

@@ -76,7 +76,9 @@ async fn own_blockers(db: &mut Db, reward: &Reward, now: i64) -> Result<Vec<Bloc
 async fn placed(db: &mut Db, reward: &Reward, blocker: Blocker) -> Result<Blocker> {
     match (blocker.code, &reward.batch, &reward.transaction) {
         (Code::RewardInFlight, _, Some((id, _))) => {
-            Ok(why::in_flight(blocker, &transactions::find(db, &id.to_string()).await?))
+            let payment = transactions::find(db, &id.to_string()).await?;
+            let elsewhere = why::moved_on(db, &payment).await?;
+            Ok(why::in_flight(blocker, &payment, elsewhere))
         }
         (Code::RewardInBatch, Some((batch, _)), _) => in_draft(db, blocker, *batch).await,
         (_, _, _) => Ok(blocker),

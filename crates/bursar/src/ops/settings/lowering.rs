@@ -62,7 +62,7 @@ pub(super) async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64) -> Result<Opti
         }
     };
     let sentence = format!(
-        "The two-person rule stays on for now, and nothing was changed. That you want it off is written down: it is off as soon as another administrator saves the same, or when you save it again after {}. Your own API keys are you.",
+        "The two-person rule stays on for now, and nothing was changed. That you want it off is written down: it is off as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
         clock::told(first.at + ALONE_AFTER_US)
     );
     Ok(Some(Refusal::new("second_person_needed", sentence).at("two_person_release")))

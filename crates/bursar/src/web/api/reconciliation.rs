@@ -34,7 +34,7 @@ pub fn routes() -> Vec<Route> {
             .says("Read what the vendors say once more, ask about the payment, and compare again")
             .answers::<CaseJson>(200),
         post("/api/v1/reconciliation/{case}/explain", pays, explain)
-            .says("Note who explained it and why it is off; it is no task any more as long as the difference stays the same")
+            .says("Note who explained it and why it is off; the difference is closed unless the amount changes")
             .takes::<Reason>()
             .answers::<CaseJson>(200),
     ]

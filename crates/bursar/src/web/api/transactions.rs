@@ -279,8 +279,8 @@ struct ParkedJson {
     note: String,
 }
 
-fn reason(transaction: &Transaction) -> Option<ReasonJson> {
-    why::reason(transaction).map(|reason| ReasonJson {
+fn reason(transaction: &Transaction, elsewhere: bool) -> Option<ReasonJson> {
+    why::reason_now(transaction, elsewhere).map(|reason| ReasonJson {
         message: reason.message,
         remedy: reason.remedy.to_owned(),
         who: reason.who.as_str().to_owned(),
@@ -306,7 +306,7 @@ fn json(transaction: &Transaction, named: Option<&payees::Named>) -> Transaction
         amount: terms.amount.into(),
         fee: transaction.fee.into(),
         net: terms.net.into(),
-        reason: reason(transaction),
+        reason: reason(transaction, false),
         created_at: rfc3339(transaction.created_at),
         status_since: rfc3339(transaction.state_at),
         settled_at: transaction.settled_at.map(rfc3339),
@@ -374,12 +374,18 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
     let carrier =
         |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
     let rewards = transactions::covered(db, transaction.id).await?;
+    let elsewhere = why::moved_on(db, transaction).await?;
+    let told = json(transaction, names.get(&transaction.terms.payee));
     Ok(WholeJson {
-        transaction: json(transaction, names.get(&transaction.terms.payee)),
+        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..told },
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
         timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
-        choices: why::choices(transaction).iter().filter(|_| ours).map(ChoiceJson::from).collect(),
+        choices: why::choices_now(transaction, elsewhere)
+            .iter()
+            .filter(|_| ours)
+            .map(ChoiceJson::from)
+            .collect(),
         second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
             SecondJson {
                 deed: one.deed,
@@ -584,8 +590,8 @@ async fn return_to_pool(
     if after.released_at.is_some() {
         return answer(&web.app, StatusCode::OK, &after).await;
     }
-    let words =
-        reason(&after).map_or_else(String::new, |reason| reason.vendor_message.unwrap_or(reason.message));
+    let words = reason(&after, false)
+        .map_or_else(String::new, |reason| reason.vendor_message.unwrap_or(reason.message));
     let told =
         format!("The vendor refused to give the transfer back, so the rewards stay where they are: {words}");
     Err(Fault::new(StatusCode::CONFLICT, "reversal_refused", told))

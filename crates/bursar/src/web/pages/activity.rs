@@ -226,7 +226,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
         who: names.get(&row.actor).cloned().unwrap_or_default(),
         what: plain(&row.action),
         about: (
-            called.get(&row.subject).cloned().unwrap_or_else(|| row.subject.clone()),
+            called.get(&row.subject).cloned().unwrap_or_else(|| named(&row.subject)),
             address(&row.subject, called.contains_key(&row.subject), opens_people),
         ),
         details: particulars(&row.detail),
@@ -252,6 +252,13 @@ async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, 
 }
 
 /// The page of what a row is about, or everything done to what has none, or none any more.
+/// What is called by a word of ours that no thing has an id for.
+fn named(subject: &str) -> String {
+    let own =
+        !subject.is_empty() && subject.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+    if own { plain(subject) } else { subject.to_owned() }
+}
+
 fn address(subject: &str, there: bool, opens_people: bool) -> String {
     let own = match subject.split('_').next().filter(|_| there) {
         Some("rwd") => Some(format!("/rewards/{subject}")),

@@ -189,13 +189,11 @@ struct Active {
     told: String,
     blocked: usize,
     totals: Vec<Summed>,
-    nets: Vec<Summed>,
     stops: Vec<Why>,
     crossing: Vec<Crosses>,
     release: Option<Release>,
     /// Who released it as it is, and when.
     released: Option<(String, When)>,
-    digest: String,
     pages: Pages,
     history: Vec<Line>,
 }
@@ -336,7 +334,7 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
 }
 
 /// What whoever may release a payout is told of that.
-const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures, then press Release; a release holds for a day.";
+const YOU_CAN: &str = "You can release it: you have neither prepared nor changed it. Look at the figures on the Pay page and release it there; a release holds for a day.";
 
 /// Everything that stands in the way of Pay for whoever looks at the page.
 ///
@@ -399,7 +397,10 @@ async fn shown(
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     Ok(Active {
         number: view.batch.number.clone(),
-        chip: batch_chip(view.status),
+        chip: match &released {
+            Some(_) => Chip { tone: "good", words: "Released" },
+            None => batch_chip(view.status),
+        },
         told: format!(
             "{} for {}",
             how_many(view.claims.len(), "claim", "claims"),
@@ -408,12 +409,10 @@ async fn shown(
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
         claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
-        nets: nets(view),
         stops: whys_of(&stops),
         crossing: crossing(view),
         release,
         released,
-        digest: view.digest.clone(),
         pages,
         history: history::of(db, &view.batch.id.to_string(), 12).await?,
     })

@@ -13,6 +13,7 @@ use payout::reward::{self as rules, RewardStatus, Shown};
 use super::asked::Ask;
 use super::frame::{Frame, Place, Told, Visit};
 use super::history;
+use super::rewards as again;
 use super::words::{Value, When, count, how_many};
 use crate::app::App;
 use crate::ops::idempotency::Reply;
@@ -53,6 +54,13 @@ struct Pressed {
     back: Option<String>,
 }
 
+/// The list as it was, with what was refused and why: nothing that was ticked or written is lost.
+async fn refused(app: &App, visit: Visit, sent: Pressed, told: Told) -> Result<Response, Fault> {
+    let kept =
+        again::Kept { ticked: sent.id, reason: sent.reason.unwrap_or_default(), shown: sent.shown.is_some() };
+    again::again(app, &visit.telling(told), &sent.back.unwrap_or_default(), kept).await
+}
+
 async fn decide(
     State(app): State<App>,
     visit: Visit,
@@ -66,7 +74,7 @@ async fn decide(
         "approve" => Verdict::Approve,
         _ if reason.trim().is_empty() => {
             let told = "Give a reason to reject rewards; it is kept with them. Nothing was done.";
-            return Ok(Told::bad(told).on(&back));
+            return refused(&app, visit, sent, Told::bad(told)).await;
         }
         _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
     };
@@ -95,7 +103,10 @@ async fn decide(
     let once = key.once(result);
     match verbs::decide_and_keep(&app, &visit.actor, &which, &verdict, &query, once.as_ref()).await {
         Ok(kept) => Ok(axum::response::IntoResponse::into_response(result(&kept))),
-        Err(error) => Ok(Told::refused(error)?.on(&back)),
+        Err(error) => {
+            let told = Told::refused(error)?;
+            refused(&app, visit, sent, told).await
+        }
     }
 }
 

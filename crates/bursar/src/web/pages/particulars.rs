@@ -24,7 +24,7 @@ pub fn particulars(json: &str) -> Vec<String> {
     }
     told.retain(|line| !line.is_empty());
     told.extend(fields.iter().filter_map(|(name, value)| {
-        let value = named(name, value);
+        let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
         (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
     }));
     told
@@ -104,6 +104,12 @@ fn words(value: &Value) -> String {
     }
 }
 
+/// A moment that is kept as microseconds, as how safe mode stands is: between the years 2001 and 2100.
+fn moment_in_micros(value: &Value) -> Option<String> {
+    let at = value.as_i64().filter(|at| (1_000_000_000_000_000..4_102_444_800_000_000).contains(at))?;
+    Some(crate::clock::told(at))
+}
+
 /// Whether it reads like `2026-03-02T02:00:00Z`.
 fn is_moment(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -120,7 +126,7 @@ fn object(fields: &Map<String, Value>) -> String {
         return of.map_or_else(|| format!("{value} {currency}"), |of| format!("{of} {value} {currency}"));
     }
     let named = fields.iter().filter_map(|(name, value)| {
-        let value = words(value);
+        let value = moment_in_micros(value).unwrap_or_else(|| words(value));
         (!value.is_empty()).then(|| format!("{} {value}", label(name)))
     });
     named.collect::<Vec<_>>().join(", ")
@@ -136,6 +142,10 @@ mod tests {
             (r#"{"rewards":3,"old":null,"reason":"a copy"}"#, "reason: a copy · rewards: 3"),
             (r#"{"until":"2026-03-02T02:00:00Z"}"#, "until: 2 Mar 2026, 02:00 UTC"),
             ("{}", ""),
+            (
+                r#"{"state":{"at":1796006370372713,"says":"Ana switched it on.","since":null}}"#,
+                "state: at 30 Nov 2026, 02:39 UTC, says Ana switched it on.",
+            ),
             ("not json", ""),
             (r#"{"old":"payer","new":"admin"}"#, "payer → admin"),
             (r#"{"external_id":"a_b","fact":"payout_paid"}"#, "external id: a_b · fact: payout paid"),

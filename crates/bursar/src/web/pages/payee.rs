@@ -239,7 +239,14 @@ pub async fn show(
             .iter()
             .all(|one| matches!(one.code, Code::RewardInBatch | Code::RewardInFlight)),
         whys: whys_of(&why.blockers),
-        waiting: how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+        waiting: match why.taken_back {
+            0 => how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+            taken => format!(
+                "{}, less {},",
+                how_many(why.waiting, "approved reward waits", "approved rewards wait"),
+                how_many(taken, "clawback", "clawbacks"),
+            ),
+        },
         sums: why.sums.into_iter().map(Cash).collect(),
         taken: clawbacks::open_of(db, payee).await?.into_iter().map(TakenBack::of).collect(),
         profile: match &profile {

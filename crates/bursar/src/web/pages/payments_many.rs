@@ -2,16 +2,20 @@
 //! and answered by itself, exactly as on its own page ([`super::transaction`]), and what became of each is told. Pressed
 //! twice it does nothing twice: a payment that is under way again, or closed, refuses.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use payout::access::Permission;
+use payout::money::{Currency, Sum};
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::transaction;
-use super::words::{Chip, how_many};
+use super::words::{Cash, Chip, how_many};
+use crate::store::{payees, transactions};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::{Need, Route, Web, post};
@@ -36,6 +40,8 @@ struct Pressed {
     id: Vec<String>,
     /// The query string of the list, to go back to.
     back: Option<String>,
+    /// They have seen what it does, and ticked that they looked.
+    checked: Option<String>,
 }
 
 /// What became of one payment.
@@ -57,8 +63,83 @@ struct Page {
     rows: Vec<Row>,
 }
 
+/// One of the payments that are ticked, before anything is done.
+struct Ticked {
+    number: String,
+    payee: String,
+    amount: Cash,
+    vendor: &'static str,
+    destination: String,
+    /// Why it would be refused; such a payment is left out.
+    why_not: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "payments_decide.html")]
+struct AskPage {
+    frame: Frame,
+    title: &'static str,
+    told: &'static str,
+    list: String,
+    back: String,
+    action: String,
+    rows: Vec<Ticked>,
+    /// The button, with how many and how much; nothing where none can be done.
+    press: Option<String>,
+}
+
+/// The same question as before any payment: which, to whom, and how much in all. Nothing is done yet.
+async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Response, Fault> {
+    let resubmits = sent.action == "resubmit";
+    let mut db = web.app.store.read().await?;
+    let held = transaction::Held::of(&mut db, visit).await?;
+    let (mut rows, mut sums, mut many) = (Vec::new(), BTreeMap::<Currency, i128>::new(), 0);
+    for number in &sent.id {
+        let one = transactions::find(&mut db, number).await?;
+        let names = payees::names(&mut db, &[one.terms.payee]).await?;
+        let why_not = transaction::refused_now(&mut db, &web.app, held, &one, resubmits).await?;
+        if why_not.is_none() {
+            many += 1;
+            *sums.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
+        }
+        rows.push(Ticked {
+            number: one.label(),
+            payee: names.get(&one.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+            amount: Cash(one.terms.net),
+            vendor: one.terms.vendor.label(),
+            destination: one.destination.masked(),
+            why_not,
+        });
+    }
+    let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency).to_string());
+    let sums = sums.collect::<Vec<_>>().join(" + ");
+    let payments = how_many(many, "payment", "payments");
+    let (title, told, press) = match resubmits {
+        true => (
+            "Resubmit these payments?",
+            "Each is sent again as a new attempt with a new key.",
+            format!("Resubmit {payments}, {sums}"),
+        ),
+        false => (
+            "Return these payments to the pool?",
+            "Their rewards can be put into another payout. Where money lies in a payee's Stripe balance, Stripe is asked to give it back first.",
+            format!("Return {payments} to the pool, {sums}"),
+        ),
+    };
+    visit.show(&AskPage {
+        frame: visit.frame(title, Place::Dashboard),
+        title,
+        told,
+        list,
+        back: sent.back.unwrap_or_default(),
+        action: sent.action,
+        rows,
+        press: (many > 0).then_some(press),
+    })
+}
+
 async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>) -> Result<Response, Fault> {
-    let list = format!("/dashboard/transactions?{}", sent.back.unwrap_or_default());
+    let list = format!("/dashboard/transactions?{}", sent.back.as_deref().unwrap_or_default());
     let (resubmits, title) = match sent.action.as_str() {
         "resubmit" => (true, "Resubmitted"),
         "return" => (false, "Returned to the pool"),
@@ -66,6 +147,9 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     };
     if sent.id.is_empty() {
         return Ok(Told::bad("No payment is ticked, so nothing was done.").on(&list));
+    }
+    if sent.checked.is_none() {
+        return ask(&web, &visit, sent, list).await;
     }
     let begun = web.app.clock.now();
     let (mut rows, mut done) = (Vec::new(), 0);

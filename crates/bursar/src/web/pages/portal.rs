@@ -6,6 +6,7 @@
 mod entry;
 mod frame;
 mod home;
+mod mending;
 mod own;
 mod payouts;
 mod profile;

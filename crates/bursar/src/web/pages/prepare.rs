@@ -233,6 +233,8 @@ async fn ask_release(
 #[serde(deny_unknown_fields)]
 struct Released {
     digest: String,
+    /// They have looked at what they release.
+    checked: Option<String>,
 }
 
 async fn release(
@@ -241,6 +243,10 @@ async fn release(
     Path(number): Path<String>,
     Form(sent): Form<Released>,
 ) -> Result<Response, Fault> {
+    if sent.checked.is_none() {
+        let told = "Tick first that you have looked at what is paid. Nothing was released.";
+        return Ok(Told::bad(told).on(&format!("/claims/{number}/pay")));
+    }
     let id = id_of(&app, &number).await?;
     let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
         Ok(view) => match view.all_blockers().is_empty() {

@@ -593,7 +593,7 @@ async fn explain(
     let (_, back) = back_to(&app, &id).await?;
     let told = match done {
         Ok(_) => Told::good(
-            "It is written down who explained it and why. It is no task any more while the difference stays the same.",
+            "It is written down who explained it and why. This difference is closed unless the amount changes.",
         ),
         Err(error) => Told::refused(error)?,
     };

@@ -65,6 +65,8 @@ struct Row {
     decided: Option<When>,
     external_id: String,
     batch: Option<String>,
+    /// It was ticked when a decision was refused.
+    ticked: bool,
 }
 
 /// A choice of a filter.
@@ -110,6 +112,8 @@ struct ListPage {
     /// What is saved of it.
     kept: String,
     once: String,
+    /// What was written for a decision that was refused.
+    written: Kept,
 }
 
 /// A filter that is typed.
@@ -160,7 +164,37 @@ struct Head {
 async fn list(
     State(app): State<App>,
     visit: Visit,
-    ListQuery(mut ask, paging): ListQuery<Ask>,
+    ListQuery(ask, paging): ListQuery<Ask>,
+) -> Result<Response, Fault> {
+    page(&app, &visit, ask, paging, Kept::default()).await
+}
+
+/// What somebody had ticked and written when a decision was refused: they need not do it again.
+#[derive(Default)]
+pub struct Kept {
+    /// The rewards, by id.
+    pub ticked: Vec<String>,
+    /// The reason.
+    pub reason: String,
+    /// It was to be shown to the partner.
+    pub shown: bool,
+}
+
+/// The list again as its address says, with what was ticked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
+    let ListQuery(ask, paging) = ListQuery::of(query)?;
+    page(app, visit, ask, paging, kept).await
+}
+
+async fn page(
+    app: &App,
+    visit: &Visit,
+    mut ask: Ask,
+    paging: Paging,
+    written: Kept,
 ) -> Result<Response, Fault> {
     // Whoever reads the pages of a list reads its sort with them.
     ask.sort.clone_from(&paging.sort);
@@ -175,6 +209,8 @@ async fn list(
         true => rows(&mut db, &ask, &narrowed, &paging, now).await?,
         false => (Vec::new(), None, None),
     };
+    let mut rows = rows;
+    rows.iter_mut().for_each(|row| row.ticked = written.ticked.contains(&row.id.to_string()));
     let may_review = visit.may(Permission::Review);
     let deciding =
         may_review && !rows.is_empty() && matches!(narrowed.filter.view, View::Pending | View::All);
@@ -190,7 +226,8 @@ async fn list(
     let page = ListPage {
         frame: visit.frame(&title, Place::Rewards),
         title,
-        views: menu(&ask, &found, &visit),
+        written,
+        views: menu(&ask, &found, visit),
         selects,
         inputs: inputs(&ask).into_iter().chain(typed).collect(),
         statuses: statuses(&ask),
@@ -269,6 +306,7 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
     let chip = reward_chip(reward.shown(now));
     let entered = reward.entered;
     Row {
+        ticked: false,
         id: entered.id,
         number: format!("RW-{:06}", entered.number),
         chip,

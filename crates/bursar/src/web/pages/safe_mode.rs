@@ -101,6 +101,10 @@ struct Page {
     keeps_on: Vec<String>,
     /// The vendors are searched, because payments may be missing here.
     compares: bool,
+    /// Pressing it would do something: nothing keeps it on, or people may say that they have compared a vendor by hand.
+    may_end: bool,
+    /// What goes out when it ends.
+    goes_out: Vec<String>,
     /// The vendors that people may have compared by hand: the names of their fields, and their own.
     by_hand: Vec<(&'static str, &'static str)>,
     open: Vec<String>,
@@ -121,6 +125,8 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
         compares: report.state.as_ref().is_some_and(|state| state.since.is_some()),
         says: report.state.map(|state| state.says).unwrap_or_default(),
+        may_end: report.keeps_on.is_empty() || !report.by_hand.is_empty(),
+        goes_out: report.goes_out,
         keeps_on: report.keeps_on,
         by_hand: report.by_hand.iter().map(|vendor| (vendor.as_str(), vendor.label())).collect(),
         open: report.open,
@@ -145,18 +151,29 @@ async fn on(State(app): State<App>, visit: Visit, Form(sent): Form<Note>) -> Res
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Off {
+    /// They have seen what goes out.
+    checked: Option<String>,
     stripe: Option<String>,
     paypal: Option<String>,
 }
 
 async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Result<Response, Fault> {
+    let goes_out = safe_mode::report(&mut app.store.read().await?, &[]).await?.goes_out;
+    if sent.checked.is_none() && !goes_out.is_empty() {
+        return Ok(Told::bad("Tick first that you have seen what goes out. Safe mode stays on.").on(PAGE));
+    }
     let ticked = [(sent.stripe, Vendor::Stripe), (sent.paypal, Vendor::PayPal)];
     let compared: Vec<Vendor> =
         ticked.into_iter().filter_map(|(tick, vendor)| tick.map(|_| vendor)).collect();
     match safe_mode::leave(&app, &visit.actor, &compared).await {
-        Ok(()) => Ok(Told::good("Safe mode is off: payments go on.").on(PAGE)),
+        Ok(()) => Ok(Told::good("Safe mode is off: payments go on.").listing(sent_now(goes_out)).on(PAGE)),
         Err(error) => Ok(Told::refused(error)?.on(PAGE)),
     }
+}
+
+/// What goes out now, as a line; nothing where nothing waited.
+fn sent_now(goes_out: Vec<String>) -> Option<String> {
+    (!goes_out.is_empty()).then(|| format!("These go out now: {}.", goes_out.join(", ")))
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! One payment: how it stands and what that means for the money, why, what can be done about it, and the evidence.
 
+mod deeds;
 mod settling;
 mod unreadable;
 
@@ -11,15 +12,16 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::eligibility::{Blocker, Code};
 use payout::ids::{RewardId, TransactionId};
-use payout::law::{self, NotNow, Parked, Release};
-use payout::money::{Money, Vendor};
+use payout::money::{Money, Sum, Vendor};
 use payout::transaction::{AttemptState, Leg, State as Stands};
 
 use super::claims::payee_kind;
 use super::frame::{Frame, Place, Told, Visit};
 use super::outbox;
 use super::taken_back::TakenBack;
-use super::words::{Cash, Chip, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys};
+use super::words::{
+    Cash, Chip, Summed, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys,
+};
 use crate::app::App;
 use crate::ops::by_hand as by_hand_verbs;
 use crate::ops::evidence;
@@ -34,6 +36,8 @@ use crate::web::fault::Fault;
 use crate::web::form::{Form, Key};
 use crate::web::{Need, Route, Web, get, post};
 use crate::work::ask;
+use deeds::{Deed, alike, by_hand, cancel, deeds, parked};
+pub use deeds::{Held, refused_now};
 use settling::{settle_by_hand, settle_parked, takes_two};
 
 /// The rows of the route table.
@@ -57,15 +61,6 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Something that can be done, or why not.
-struct Deed {
-    path: &'static str,
-    words: &'static str,
-    told: &'static str,
-    why_not: Option<String>,
-    once: String,
-}
-
 struct AttemptRow {
     leg: &'static str,
     number: i64,
@@ -80,12 +75,15 @@ struct AttemptRow {
 
 struct LineRow {
     at: When,
+    /// How often it happened at once, and when for the last time.
+    times: usize,
+    last: When,
     source: &'static str,
     effect: String,
     detail: Option<String>,
     event: Option<String>,
-    /// Where what lies behind it can be read.
-    raw: Option<String>,
+    /// Where what lies behind it can be read, and behind those like it.
+    raws: Vec<String>,
 }
 
 #[derive(Template)]
@@ -119,6 +117,8 @@ struct ShowPage {
     batch: String,
     amount: Cash,
     fee: Option<Cash>,
+    /// What the vendor took, where it was told.
+    fee_taken: Option<Summed>,
     net: Cash,
     pressed: When,
     since: When,
@@ -144,13 +144,15 @@ struct ShowPage {
     /// Settling money that lies in the payee's balance.
     parked: Option<Deed>,
     /// What one person has said and another must confirm: who, when, what, how they found out, and why it takes two.
-    opinion: Option<(String, When, String, String, &'static str)>,
+    opinion: Option<Opinion>,
     /// Until when it comes back by itself, and in how many days that is.
     unclaimed: Option<(When, Option<String>)>,
     /// What can be done, the usual first: the words and who does it.
     choices: Vec<(&'static str, &'static str)>,
     /// The gates at which Resubmit would be refused now.
     closed: Vec<Why>,
+    /// Stripe is asked once more when Resubmit is pressed, and may open them.
+    may_open: bool,
     today: String,
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
@@ -208,7 +210,8 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
-    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, visit, transaction, &closed);
+    let held = Held::of(db, visit).await?;
+    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, held, transaction, &closed);
     let found = put_back::any_found(db, Some(transaction.id)).await?;
     Ok(ShowPage {
         frame: visit.frame(transaction.label(), Place::Dashboard),
@@ -216,7 +219,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         chip: payment_chip(transaction),
         detail: detail_of(transaction),
         meaning: meaning_of(transaction),
-        reason: why::reason(transaction),
+        reason: why::reason_now(transaction, why::elsewhere(&closed)),
         stopped: whys(&why::stopped(db, transaction).await?),
         contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
         against: against::told(db, transaction).await?,
@@ -233,6 +236,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         amount: Cash(terms.amount),
         // Where no table says what Stripe takes, it bills that apart.
         fee: (terms.vendor == Vendor::PayPal || transaction.fee.minor > 0).then_some(Cash(transaction.fee)),
+        fee_taken: fee_taken(db, transaction).await?,
         net: Cash(terms.net),
         pressed: When(transaction.created_at),
         since: When(transaction.state_at),
@@ -250,24 +254,38 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         closed_alike: alike([&resubmit, &return_to_pool, &outside_deed]),
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
-        by_hand: by_hand(app, visit, transaction, (&attempts, found)),
+        by_hand: by_hand(app, held, transaction, (&attempts, found)),
         together: together(db, &attempts).await?,
-        cancel: cancel(app, visit, transaction, &attempts),
-        parked: parked(app, visit, transaction),
-        opinion: contradictions::opinion(db, transaction.id).await?.map(|one| {
-            let why = takes_two(&one.why);
-            (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
-        }),
+        cancel: cancel(app, held, transaction, &attempts),
+        parked: parked(app, held, transaction),
+        opinion: opinion(db, transaction).await?,
         unclaimed: unclaimed(transaction, app.clock.now()),
-        choices: choices(transaction),
+        choices: choices(transaction, &closed),
+        may_open: why::may_open(transaction, &closed),
         closed: whys(&closed),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards,
-        timeline: rows.into_iter().map(|row| line(&transaction.label(), row)).collect(),
+        timeline: lines(&transaction.label(), rows),
         may_read_raw: visit.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(outbox::Row::of).collect(),
     })
+}
+
+/// Who has said something of a payment that counts when another says the same, when, what, how they found out, and why two.
+type Opinion = (String, When, String, String, &'static str);
+
+async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault> {
+    Ok(contradictions::opinion(db, of.id).await?.map(|one| {
+        let why = takes_two(&one.why);
+        (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
+    }))
+}
+
+/// What the vendor took for it, where it was told.
+async fn fee_taken(db: &mut Db, of: &Transaction) -> Result<Option<Summed>, Fault> {
+    let taken = transactions::fees_taken(db, [of.id]).await?.remove(&of.id);
+    Ok(taken.map(|minor| Cash(Sum::new(minor, of.terms.amount.currency))))
 }
 
 /// When the vendor was last asked, and what it said.
@@ -310,61 +328,6 @@ fn no_real_money(of: &Transaction) -> Option<&'static str> {
     }
 }
 
-/// What can be done, as the law says, in the order of refresh, resubmit, return to pool, mark as paid outside.
-fn deeds(app: &App, visit: &Visit, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
-    let allowed = visit.may(Permission::Pay);
-    let why_not = |refused: Option<NotNow>| match (allowed, transaction.closed_as(), refused) {
-        (false, _, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
-        (true, Some(why), _) => Some(why.sentence().to_owned()),
-        (true, None, _) if transaction.contradicted_at.is_some() => {
-            Some(NotNow::Contradicted.sentence().to_owned())
-        }
-        (true, None, refused) => refused.map(|why| why.sentence().to_owned()),
-    };
-    let refresh_why_not =
-        (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned());
-    let deed = |path, words, told, why_not| Deed { path, words, told, why_not, once: app.clock.secret() };
-    let (state, terms) = (transaction.state, &transaction.terms);
-    let release = law::return_to_pool(state);
-    let returning = match &release {
-        Ok(Release::AfterReversal(_)) => {
-            "Stripe is asked to give the transfer back first; the rewards are free when it has."
-        }
-        Ok(Release::Now) | Err(_) => "Its rewards can be put into another payout.",
-    };
-    let shut = !why::may_open(transaction, closed);
-    let first = || shut.then(|| "What stands below must be settled first.".to_owned());
-    // The rewards of a closed payment are elsewhere; its money may lie in the payee's balance all the same.
-    let fetches = allowed && transaction.contradicted_at.is_none();
-    let return_why_not = match &release {
-        Ok(Release::AfterReversal(_)) if transaction.closed() && fetches => None,
-        Ok(_) => why_not(None),
-        Err(why) => why_not(Some(*why)),
-    };
-    [
-        deed("refresh", "Refresh", "Asks the vendor now and applies what it says.", refresh_why_not),
-        deed(
-            "resubmit",
-            "Resubmit",
-            "Sends what failed again, as a new attempt with a new key.",
-            why_not(law::resubmit(state, terms).err()).or_else(first),
-        ),
-        deed("return-to-pool", "Return to pool", returning, return_why_not),
-        deed(
-            "mark-paid-outside",
-            "Mark as paid outside",
-            "Closes it because the payee was paid some other way.",
-            why_not(law::mark_paid_outside(state, terms).err()),
-        ),
-    ]
-}
-
-/// Why none of them can be done, where it is the same.
-fn alike(deeds: [&Deed; 3]) -> Option<String> {
-    let why = deeds[0].why_not.as_ref()?;
-    deeds.iter().all(|deed| deed.why_not.as_ref() == Some(why)).then(|| why.clone())
-}
-
 /// PayPal waits so long for a receiver (vendors' documentation: 30 days).
 const CLAIMED_WITHIN_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
@@ -380,47 +343,10 @@ fn unclaimed(transaction: &Transaction, now: i64) -> Option<(When, Option<String
 }
 
 /// What can be done, as the rules list it.
-fn choices(transaction: &Transaction) -> Vec<(&'static str, &'static str)> {
-    why::choices(transaction).iter().map(|choice| (choice.words, choice.who.label())).collect()
+fn choices(transaction: &Transaction, closed: &[Blocker]) -> Vec<(&'static str, &'static str)> {
+    let all = why::choices_now(transaction, why::elsewhere(closed)).iter();
+    all.map(|choice| (choice.words, choice.who.label())).collect()
 }
-
-/// Calling back is shown only while nobody has claimed the money.
-fn cancel(app: &App, visit: &Visit, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
-    let under_way =
-        attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
-    let not_allowed = "Your role does not allow this. A payer or an administrator can.";
-    let not_allowed = (!visit.may(Permission::Pay)).then(|| not_allowed.to_owned());
-    (transaction.state == Stands::Unclaimed).then(|| Deed {
-        path: "cancel-unclaimed",
-        words: "Cancel at PayPal",
-        told: "Asks PayPal to give the money back. It stays unclaimed here until PayPal says that it is back; then it can be resubmitted or returned to the pool. If the receiver claims it first, it is paid.",
-        why_not: not_allowed.or(under_way),
-        once: app.clock.secret(),
-    })
-}
-
-/// Settling by hand is shown only where something waits for a person, people may have been wrong, or something of it was found
-/// after the database was put back.
-fn by_hand(
-    app: &App,
-    visit: &Visit,
-    transaction: &Transaction,
-    (attempts, found): (&[Attempt], bool),
-) -> Option<Deed> {
-    let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
-    let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::may_have_been_made);
-    let allowed = visit.may(Permission::Pay);
-    (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
-        path: "settle-by-hand",
-        words: "Settle by hand",
-        told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot find out by itself how this ended. Say what you found at the vendor. If it was made, its object is read there before anything is recorded; if it was not, the vendor is asked first. It takes a second person where the vendor cannot be looked through for this payment (the payee took back our access to their account, or PayPal never told under which id it has the batch), and where the two-person rule is on." },
-        why_not: (!allowed).then(|| "Your role does not allow this. A payer or an administrator can.".to_owned()),
-        once: app.clock.secret(),
-    })
-}
-
-/// What is told of settling by hand what nobody is in doubt about.
-const SAID_OTHERWISE: &str = "For a payment whose vendor shows something different from what is recorded here, as one that was called not made and was made after all, or of which the vendor has a payment that this database does not know. Say what you found at the vendor: its object is read there before anything is recorded.";
 
 /// The payments that end with this one where it is called not made and the vendor cannot be looked through.
 async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {
@@ -432,23 +358,6 @@ async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Faul
     let mut found = transactions::several(db, &others).await?;
     found.sort_by_key(|one| one.number);
     Ok(found.iter().map(Transaction::label).collect())
-}
-
-/// Settling what lies in the payee's balance is shown only where something does.
-fn parked(app: &App, visit: &Visit, transaction: &Transaction) -> Option<Deed> {
-    let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
-    let why_not = match (visit.may(Permission::Pay), transaction.contradicted_at.is_some()) {
-        (false, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
-        (true, true) => Some(NotNow::Contradicted.sentence().to_owned()),
-        (true, false) => None,
-    };
-    lies.then(|| Deed {
-        path: "settle-parked",
-        words: "Settle the money in the payee's balance",
-        told: "For money that Stripe can neither pay out nor give back. It takes two people: what the first one says waits until another says the same.",
-        why_not,
-        once: app.clock.secret(),
-    })
 }
 
 fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> AttemptRow {
@@ -509,6 +418,30 @@ fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
     }
 }
 
+/// The timeline; what happened several times in a row is told once.
+fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
+    let mut told: Vec<LineRow> = Vec::new();
+    for row in rows {
+        let next = line(number, row);
+        match told.last_mut() {
+            Some(last) if last.is_like(&next) => {
+                (last.times, last.last) = (last.times + 1, next.at);
+                last.raws.extend(next.raws);
+            }
+            Some(_) | None => told.push(next),
+        }
+    }
+    told
+}
+
+impl LineRow {
+    /// Whether another one says the same; what an event has brought is told by itself.
+    fn is_like(&self, other: &Self) -> bool {
+        let same = (self.source, &self.effect, &self.detail) == (other.source, &other.effect, &other.detail);
+        same && self.event.is_none() && other.event.is_none()
+    }
+}
+
 fn line(number: &str, row: evidence::Row) -> LineRow {
     let line = row.line;
     LineRow {
@@ -525,7 +458,9 @@ fn line(number: &str, row: evidence::Row) -> LineRow {
         effect: row.told,
         detail: row.particulars,
         event: line.event_id,
-        raw: row.raw.then(|| format!("/transactions/{number}/evidence/{}", row.id)),
+        times: 1,
+        last: When(line.at),
+        raws: row.raw.then(|| format!("/transactions/{number}/evidence/{}", row.id)).into_iter().collect(),
     }
 }
 
@@ -561,12 +496,31 @@ async fn refresh(
     Ok(told.on(&format!("/transactions/{number}")))
 }
 
+/// Whoever moves money has ticked that they looked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sure {
+    checked: Option<String>,
+}
+
+impl Sure {
+    fn is_sure(&self) -> bool {
+        self.checked.is_some()
+    }
+}
+
+const NOT_TICKED: &str = "Tick first that you have looked. Nothing was done.";
+
 async fn resubmit(
     State(web): State<Web>,
     visit: Visit,
     key: Key,
     Path(number): Path<String>,
+    Form(sent): Form<Sure>,
 ) -> Result<Response, Fault> {
+    if !sent.is_sure() {
+        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+    }
     let told = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
     Ok(told.on(&format!("/transactions/{number}")))
 }
@@ -594,7 +548,11 @@ async fn return_to_pool(
     visit: Visit,
     key: Key,
     Path(number): Path<String>,
+    Form(sent): Form<Sure>,
 ) -> Result<Response, Fault> {
+    if !sent.is_sure() {
+        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+    }
     let told = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
     Ok(told.on(&format!("/transactions/{number}")))
 }

@@ -267,10 +267,10 @@ fn by_people(transaction: &Transaction) -> Option<&'static str> {
     let reason = transaction.reason.as_ref().map(|reason| reason.code.as_str());
     match (transaction.state, reason) {
         (State::Failed, Some("not_made")) => Some(
-            "People here have called this payment not made, so the books hold the money as ours and the rewards as owed. If the vendor turns out to have made it, settle it by hand as made.",
+            "It was marked as not made by people here, so the books hold the money as ours and the rewards as owed. The timeline says who did. If the vendor turns out to have made it, settle it by hand as made.",
         ),
         (State::PayoutFailed, Some("not_made")) => Some(
-            "People here have called the payout to the bank not made. The books hold the money as lying in the payee's Stripe balance; the rewards are still owed.",
+            "The payout to the bank was marked as not made by people here. The books hold the money as lying in the payee's Stripe balance; the rewards are still owed.",
         ),
         (State::PayoutFailed, None) => Some(
             "Stripe made the transfer, so the money lies in the payee's Stripe balance. No payout to their bank was made of it yet; the rewards are still owed.",
@@ -288,7 +288,7 @@ pub fn meaning(state: State) -> &'static str {
         }
         State::Sending => "The payment is being sent to the vendor; its answer is awaited.",
         State::Unknown => {
-            "The vendor's answer was lost, so it is not known whether it has the payment. Bursar asks again with the same key, which cannot pay twice."
+            "The vendor gave no clear answer: none came, or an error did. It is not known whether it has the payment. Bursar asks again with the same key, which cannot pay twice."
         }
         State::Review | State::PayoutReview => {
             "Bursar cannot find out by itself how this ended. Nothing more is sent until a person has looked at the vendor."
@@ -305,7 +305,7 @@ pub fn meaning(state: State) -> &'static str {
             "The money is in the payee's Stripe balance; the payout to their bank is being started."
         }
         State::PayoutUnknown => {
-            "The money is in the payee's Stripe balance, and Stripe's answer about the payout to their bank was lost. Bursar asks again with the same key."
+            "The money is in the payee's Stripe balance, and Stripe gave no clear answer about the payout to their bank. Bursar asks again with the same key."
         }
         State::InTransit => "Stripe is paying the money out to the payee's bank.",
         State::Success => {

@@ -116,7 +116,7 @@ async fn pay_three(clerk: &Clerk) {
     clerk.press("Approve selected").await;
     clerk.sees("3 rewards approved.").await;
     clerk.press("Review Claims").await;
-    clerk.press("Add all 3 eligible").await;
+    clerk.press("Add all 3 eligible rewards").await;
     clerk.sees("PB-2026-0001 now holds 3 rewards in 3 claims.").await;
     clerk.press("Pay").await;
     clerk.sees("3 payments for 3 rewards. Nothing is sent before you press Pay.").await;
@@ -145,7 +145,9 @@ async fn pay_day(hand: Hand, name: &str, seed: u64) {
     clerk.sees("account_closed").await;
     world.simulator.mend(CLOSED);
     time_passes(&world).await;
-    clerk.press("Resubmit").await;
+    let (net, to) = (failed[0].terms.net, failed[0].destination.masked());
+    clerk.tick("I have checked the payee, the amount and why it ended").await;
+    clerk.press(&format!("Resubmit {net} to {to}")).await;
     clerk.sees("Payout Ready").await;
     time_passes(&world).await;
     clerk.watches_until(&world, "The payment is complete.").await;
@@ -194,7 +196,7 @@ async fn two_people_pay_at_once() {
     // Both look at the same payout; whoever presses second is told that it was paid, and nothing is paid twice.
     let at = |path: &str| format!("{}{path}", world.app.base_url);
     pat.browser.go(&at("/claims")).await;
-    pat.press("Add all 3 eligible").await;
+    pat.press("Add all 3 eligible rewards").await;
     pat.sees("PB-2026-0001 now holds 3 rewards").await;
     for clerk in [&pat, &kim] {
         clerk.browser.go(&at("/claims/PB-2026-0001/pay")).await;

@@ -83,6 +83,32 @@ fn one_mail_as_html() {
     insta::assert_snapshot!(parts.html);
 }
 
+/// Whoever looks after a company is told whom the money was paid to: it was not them.
+#[test]
+fn what_a_company_is_paid_is_told_by_its_name() {
+    for language in Language::ALL.into_iter().filter(|language| *language != Language::Pseudo) {
+        for notice in Notice::ALL {
+            let mut facts = sample(*notice);
+            if facts.get("company").is_none()
+                || facts.get("for_partner").is_some_and(|it| *it == json!(false))
+            {
+                continue;
+            }
+            let of = |facts: &Value| language.built_in(*notice).render(language, facts).unwrap();
+            let own = of(&facts);
+            facts["company"] = json!("Acme");
+            let companys = of(&facts);
+            let place = format!("{} in {}", notice.as_str(), language.as_str());
+            if *notice == Notice::PaymentNeedsReview {
+                continue;
+            }
+            assert!(companys.subject.contains("Acme"), "{place}: {}", companys.subject);
+            assert!(!own.subject.contains("Acme") && !own.body.contains("Acme"), "{place}");
+            assert!(!companys.subject.contains("to you"), "{place}: {}", companys.subject);
+        }
+    }
+}
+
 #[test]
 fn every_built_in_template_could_be_saved_and_leads_somewhere() {
     for language in Language::ALL {
@@ -172,7 +198,10 @@ fn what_a_template_may_not_be() {
         let template = Template { subject: "A subject".to_owned(), body: body.to_owned() };
         let told = template.check(Notice::PaymentPaid).unwrap_err().sentence(Notice::PaymentPaid);
         assert!(told.contains(expected), "{body:?}: {told}");
-        assert!(told.contains("It may use greeting, name, link, for_partner, payee, payment"), "{told}");
+        assert!(
+            told.contains("It may use greeting, name, link, for_partner, payee, company, payment"),
+            "{told}"
+        );
     }
     let runs =
         "{% for a in rewards %}{% for b in rewards %}{{ a.number }}{% endfor %}{% endfor %}".repeat(100);

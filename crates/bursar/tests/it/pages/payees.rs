@@ -28,7 +28,7 @@ async fn the_list_is_searched_filtered_and_turned() {
     missing.says("Cy Ray");
     assert!(!missing.words().contains("Ana Lima"));
     browser.read("/partners?q=aNA").await.says("Ana Lima");
-    browser.read("/partners?tax=on_file&standing=on_hold").await.says("Nobody is like this.");
+    browser.read("/partners?tax=on_file&standing=on_hold").await.says("No partner matches.");
     browser.read("/partners?standing=sad").await.says("There is nothing called “sad” to filter by.");
     browser.read("/partners?kind=companies").await.says("Acme &#38; Sons A-1 US – Not chosen None Active");
     let first = browser.read("/partners?limit=2").await;
@@ -112,7 +112,7 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
     let theirs = second.read(&cy).await.hidden("csrf");
     let theirs = [("csrf", theirs.as_str()), ("reason", "married")];
     second.post_on(&path, &theirs).await.says("The shared destination is cleared.");
-    second.read("/partners?profile=shared").await.says("Nobody is like this.");
+    second.read("/partners?profile=shared").await.says("No partner matches.");
     world.close().await;
 }
 

@@ -143,7 +143,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     list = kim.read("/partners?sort=-name").await;
     let places = ["Dee Wu", "Cy Ray", "Ana Lima"].map(|name| list.body.find(name).unwrap());
     assert!(places.is_sorted(), "{places:?}");
-    kim.read("/partners?vendor=stripe").await.says("Nobody is like this.");
+    kim.read("/partners?vendor=stripe").await.says("No partner matches.");
     kim.read("/partners?country=US&vendor=paypal").await.says("Ana Lima");
     kim.read("/partners?sort=size").await.says("There is nothing called “size” to sort by.");
     let log = pat.read("/activity?action=partner_saved&actor=operator").await;

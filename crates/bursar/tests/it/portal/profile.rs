@@ -14,7 +14,7 @@ use crate::world::{SECOND, World};
 const MINUTE: i64 = 60 * SECOND;
 
 /// What a browser is answered at the vendor's pages: the status, and where it is sent on to.
-async fn at_vendor(world: &World, url: &str, action: Option<&str>) -> (StatusCode, String) {
+pub(super) async fn at_vendor(world: &World, url: &str, action: Option<&str>) -> (StatusCode, String) {
     let path = format!("/_sim/{}", url.split("/_sim/").nth(1).unwrap());
     let request = match action {
         None => Request::get(&path).body(Body::empty()),

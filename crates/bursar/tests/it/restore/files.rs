@@ -89,7 +89,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     // Under another key Bursar would not start on it.
     fs::rename(at("bursar.key"), at("own.key")).unwrap();
     done(&run(&["init", "--database-url=sqlite://other.db"]));
-    refused(&run(&["restore", "one", "--check"]), "was sealed with another key");
+    refused(&run(&["restore", "one", "--check"]), "is encrypted with a different key");
     fs::remove_file(at("bursar.key")).unwrap();
     let unknown = run(&["restore", "one", "--check"]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("There is no key file"), "{unknown:?}");

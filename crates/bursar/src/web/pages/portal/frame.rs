@@ -98,6 +98,11 @@ impl Frame {
         .map(|(words, address, place)| (words, address, place == self.here))
     }
 
+    /// The address of the place it is at.
+    pub fn address(&self) -> &'static str {
+        self.menu().into_iter().find(|(.., here)| *here).map_or("/portal", |(_, address, _)| address)
+    }
+
     /// The languages that can be chosen.
     pub fn languages(&self) -> [Language; 5] {
         Language::OFFERED
@@ -245,6 +250,7 @@ impl Guest {
             ("vendor_refused" | "vendor_credentials_rejected", _) => {
                 t.vendor_refused.replace("{vendor}", vendor)
             }
+            ("stripe_opens_elsewhere", _) => t.mend_refused.to_owned(),
             ("vendor_unreachable", _) => t.vendor_silent.replace("{vendor}", vendor),
             ("vendor_not_offered" | "vendor_not_connected", _) => t.barred_vendor.to_owned(),
             ("unknown_country", _) => format!("{} {}", t.check_this, t.country_help),

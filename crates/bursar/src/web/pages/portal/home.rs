@@ -11,20 +11,20 @@ use serde::Deserialize;
 use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
 use payout::money::{self, Currency};
-use payout::reason::explain_at;
-use payout::transaction::{State as Stands, Status};
+use payout::transaction::Status;
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day};
+use super::mending;
 use super::payouts::{Row, newest};
 use super::why::{self, Reason, Waiting};
 use super::words::Amount;
 use crate::app::App;
 use crate::clock;
-use crate::ops::{batches, requests, settings, views};
+use crate::ops::{batches, requests, settings};
 use crate::store::portal::{self as store, Sum, Which};
 use crate::store::rewards::{self, Filter, View};
-use crate::store::transactions::{self, Transaction};
+use crate::store::transactions::Transaction;
 use crate::store::{Db, payees, vendors};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -46,12 +46,16 @@ struct Task {
     payment: Option<(String, Amount)>,
     message: String,
     remedy: String,
+    /// What else must be known to do it right.
+    note: Option<String>,
     act: (String, &'static str),
 }
 
-/// The money in one currency.
+/// The money of one payee in one currency.
 struct Purse {
     currency: Currency,
+    /// Whose, where there is more than one payee.
+    payee: Option<String>,
     waiting: Amount,
     on_its_way: Amount,
     paid: Amount,
@@ -157,122 +161,57 @@ fn task(guest: &Guest, whose: Whose, reason: Reason) -> Task {
     Task {
         who: guest.named(whose),
         payment: None,
+        note: None,
         message: reason.message,
         remedy: reason.remedy,
         act: (format!("{path}/{}", whose.as_str()), words),
     }
 }
 
-/// The most payments that are listed among what is to be done.
-const MOST_PAYMENTS: i64 = 20;
-
-/// What the partner must do about payments that failed, came back or wait to be claimed, as they were told by mail; and
-/// those that failed or came back of which we must decide.
+/// What the partner must do about payments, as they were told by mail; and those of which we must decide.
 async fn of_payments(
     db: &mut Db,
     guest: &Guest,
 ) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Fault> {
-    let payees = guest.payees();
-    let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
-    let mut filter = views::needing_attention();
-    filter.payees = Some(of.iter().map(ToString::to_string).collect());
-    let found = transactions::list(db, &filter, MOST_PAYMENTS).await?;
-    let profiles = payees::profiles_of(db, &of).await?;
-    let profiles: HashMap<Payee, String> =
-        profiles.into_iter().map(|(payee, profile)| (payee, profile.destination.fingerprint())).collect();
-    let task = |one: &Transaction| {
-        let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
-        let (whose, payee) = payees.iter().find(|(_, payee)| *payee == one.terms.payee)?;
-        // Where the money goes was changed since: what is left to be done is ours.
-        let elsewhere = profiles.get(payee).is_some_and(|now| *now != one.destination.fingerprint());
-        let answered = elsewhere && one.state != Stands::Unclaimed;
-        if explain_at(code, one.state).who != Who::Partner || answered {
-            return None;
-        }
-        let (message, remedy) = guest.language.reason(code);
-        let payment = Some((one.label(), guest.cash(one.terms.net)));
-        let act = (format!("/portal/profile/{}", whose.as_str()), guest.t().act_profile);
-        Some(Task { who: guest.named(*whose), payment, message, remedy, act })
+    let (asking, ours) = mending::of_payments(db, guest).await?;
+    let task = |one: mending::Asking| Task {
+        who: guest.named(one.whose),
+        payment: Some((one.payment.label(), guest.cash(one.payment.terms.net))),
+        act: (
+            format!("/portal/profile/{}", one.whose.as_str()),
+            if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
+        ),
+        note: one.told(guest),
+        message: one.message,
+        remedy: one.remedy,
     };
-    let (mut tasks, mut ours) = (Vec::new(), Vec::new());
-    for one in &found {
-        let failed = matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
-        match task(one) {
-            Some(task) => tasks.push(task),
-            None if failed => {
-                ours.push((one.label(), guest.cash(one.terms.net), guest.t().meaning(one.state)));
-            }
-            None => {}
-        }
-    }
-    Ok((tasks, ours))
+    let row = |one: Transaction| (one.label(), guest.cash(one.terms.net), guest.t().meaning(one.state));
+    Ok((asking.into_iter().map(task).collect(), ours.into_iter().map(row).collect()))
 }
 
-/// What a payment stands for where the vendor gave no reason.
-fn unsaid(state: Stands) -> Option<&'static str> {
-    match state {
-        Stands::Unclaimed => Some("UNCLAIMED"),
-        Stands::Returned => Some("RETURNED"),
-        Stands::Queued
-        | Stands::Sending
-        | Stands::Unknown
-        | Stands::Review
-        | Stands::Processing
-        | Stands::OnHold
-        | Stands::Transferred
-        | Stands::PayoutSending
-        | Stands::PayoutUnknown
-        | Stands::PayoutReview
-        | Stands::InTransit
-        | Stands::Success
-        | Stands::Failed
-        | Stands::PayoutFailed
-        | Stands::PayoutCanceled
-        | Stands::Recalling
-        | Stands::Recalled
-        | Stands::Blocked
-        | Stands::Refunded
-        | Stands::Reversed
-        | Stands::WrittenOff => None,
-    }
-}
-
-/// The four sums of each currency; and what is in a payout that is being prepared, which waits like the rest.
+/// The four sums of each payee and currency; and what is in a payout that is being prepared, which waits like the rest.
 async fn purses(
     db: &mut Db,
     guest: &Guest,
     waiting: &[(Whose, Waiting)],
     year: &str,
 ) -> Result<(Vec<Heap>, Vec<Purse>), Fault> {
-    let ids: Vec<Payee> = guest.payees().into_iter().map(|(_, payee)| payee).collect();
-    let mut columns: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
-    let mut add = |column: usize, adds: money::Sum| {
-        if let Some(sum) = columns.entry(adds.currency).or_default().get_mut(column) {
-            *sum += adds.minor;
-        }
-    };
-    for heap in waiting.iter().flat_map(|(_, waiting)| &waiting.heaps) {
-        add(0, heap.total);
-    }
+    let payees = guest.payees();
+    let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let preparing = store::in_preparation(db, &ids).await?;
-    preparing.iter().for_each(|(_, _, money)| add(0, *money));
-    for Sum { state, net } in store::sums(db, &ids, &Which::Open).await? {
-        match state.status() {
-            Status::Pending | Status::PendingProcessing | Status::PayoutReady => add(1, net),
-            Status::Failed | Status::PayoutFailed => add(3, net),
-            Status::Success => {}
-        }
+    let mut purses = Vec::new();
+    for (whose, payee) in &payees {
+        let of_them = waiting.iter().filter(|(of, _)| of == whose).flat_map(|(_, waiting)| &waiting.heaps);
+        let waits = of_them.map(|heap| heap.total);
+        let prepared = preparing.iter().filter(|(of, ..)| of == payee).map(|(_, _, money)| *money);
+        let columns = columns(db, *payee, waits.chain(prepared).collect(), year).await?;
+        purses.extend(columns.into_iter().map(|(currency, sums)| {
+            let [waiting, on_its_way, paid, came_back] =
+                sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
+            let payee = (payees.len() > 1).then(|| guest.named(*whose));
+            Purse { currency, payee, waiting, on_its_way, paid, came_back }
+        }));
     }
-    let (from, to) = span(year);
-    let dates = (format!("{year}-01-01"), format!("{year}-12-32"));
-    for which in [Which::PaidBetween(from, to), Which::OutsideBetween(dates.0, dates.1)] {
-        store::sums(db, &ids, &which).await?.iter().for_each(|sum| add(2, sum.net));
-    }
-    let row = |(currency, sums): (Currency, [i128; 4])| {
-        let [waiting, on_its_way, paid, came_back] =
-            sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
-        Purse { currency, waiting, on_its_way, paid, came_back }
-    };
     let preparing = preparing.into_iter().map(|(payee, count, money)| Heap {
         amount: guest.cash(money),
         rewards: guest.rewards(usize::try_from(count).unwrap_or(0)),
@@ -282,7 +221,36 @@ async fn purses(
         request: None,
         requested: None,
     });
-    Ok((preparing.collect(), columns.into_iter().map(row).collect()))
+    Ok((preparing.collect(), purses))
+}
+
+/// What waits, is on its way, was paid in the year and came back, of one payee, by currency.
+async fn columns(
+    db: &mut Db,
+    payee: Payee,
+    waits: Vec<money::Sum>,
+    year: &str,
+) -> Result<BTreeMap<Currency, [i128; 4]>, Fault> {
+    let mut columns: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
+    let mut add = |column: usize, adds: money::Sum| {
+        if let Some(sum) = columns.entry(adds.currency).or_default().get_mut(column) {
+            *sum += adds.minor;
+        }
+    };
+    waits.into_iter().for_each(|sum| add(0, sum));
+    for Sum { state, net } in store::sums(db, &[payee], &Which::Open).await? {
+        match state.status() {
+            Status::Pending | Status::PendingProcessing | Status::PayoutReady => add(1, net),
+            Status::Failed | Status::PayoutFailed => add(3, net),
+            Status::Success => {}
+        }
+    }
+    let (from, to) = span(year);
+    let dates = (format!("{year}-01-01"), format!("{year}-12-32"));
+    for which in [Which::PaidBetween(from, to), Which::OutsideBetween(dates.0, dates.1)] {
+        store::sums(db, &[payee], &which).await?.iter().for_each(|sum| add(2, sum.net));
+    }
+    Ok(columns)
 }
 
 /// The first moment of a year and of the next.
@@ -292,12 +260,22 @@ pub fn span(year: &str) -> (i64, i64) {
     (of(year), of(&format!("{next:04}")))
 }
 
+/// Of how many rewards a heap is, and how much of them is taken back.
+fn how_many(guest: &Guest, heap: &why::Heap) -> String {
+    let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
+    match (heap.count, heap.taken) {
+        (0, _) => taken,
+        (count, 0) => guest.rewards(count),
+        (count, _) => format!("{}, {taken}", guest.rewards(count)),
+    }
+}
+
 fn told(guest: &Guest, whose: Whose, heap: why::Heap, wishes: &HashMap<Payee, i64>) -> Heap {
     let ready = heap.reasons.is_empty() && heap.total.minor > 0;
     let requested = wishes.get(&heap.payee).copied();
     Heap {
         amount: guest.cash(heap.total),
-        rewards: guest.rewards(heap.count),
+        rewards: how_many(guest, &heap),
         payee: guest.tag(heap.payee),
         when: guest.t().next_payout,
         request: (ready && requested.is_none()).then_some(whose.as_str()),

@@ -99,10 +99,15 @@ async fn sign_out_elsewhere(
 struct Chosen {
     #[serde(default)]
     language: String,
+    /// The place they were at.
+    #[serde(default)]
+    back: String,
 }
 
 async fn language(State(app): State<App>, guest: Guest, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
     let Some(language) = Language::parse(&sent.language) else { return Err(Fault::missing()) };
     partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
-    Ok(Told::good(language.words().language_saved).on("/portal"))
+    let places = guest.frame("", Place::Home).menu();
+    let back = places.into_iter().map(|(_, address, _)| address).find(|address| *address == sent.back);
+    Ok(Told::good(language.words().language_saved).on(back.unwrap_or("/portal")))
 }

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use payout::eligibility::{Code, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
@@ -13,6 +14,7 @@ use payout::reason::explain_at;
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day, moment};
+use super::mending;
 use super::why::Reason;
 use super::words::Amount;
 use crate::app::App;
@@ -54,17 +56,28 @@ impl Row {
         let t = guest.t();
         let status = one.state.status();
         let own = one.terms.payee == Payee::Partner(guest.partner.id);
+        // What the sentences call *yours* is not, of a colleague's payment.
+        let theirs = is_a_colleagues(guest, one);
         Self {
             number: one.label(),
             day: day(one.created_at),
             amount: guest.cash(one.given()),
             chip: Chip { words: t.status(status), ..status_chip(status) },
-            told: if one.closed() { t.is_closed } else { t.meaning(one.state) },
+            told: match (theirs, one.closed()) {
+                (true, _) => "",
+                (false, true) => t.is_closed,
+                (false, false) => t.meaning(one.state),
+            },
             vendor: one.terms.vendor.label(),
             destination: one.destination.masked(),
             payee: name.filter(|_| !own).map(str::to_owned),
         }
     }
+}
+
+/// Whether a payment is to somebody else of the company that the guest looks after.
+fn is_a_colleagues(guest: &Guest, one: &Transaction) -> bool {
+    !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
 
 /// The newest payments to some payees.
@@ -98,6 +111,10 @@ pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fau
 #[template(path = "portal/payouts.html")]
 struct PayoutsPage {
     frame: Frame,
+    /// Whose payments these are.
+    under: String,
+    /// Of whoever looks after a company: their own and the company's, the others', and which is shown.
+    tabs: Option<(String, String, bool)>,
     rows: Vec<Row>,
     years: Vec<String>,
     next: Option<String>,
@@ -105,33 +122,54 @@ struct PayoutsPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {}
+struct Ask {
+    of: Option<String>,
+}
 
 async fn list(
     State(app): State<App>,
     guest: Guest,
-    ListQuery(Ask {}, paging): ListQuery<Ask>,
+    ListQuery(ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
     let mut db = app.store.read().await?;
-    let theirs = looked_after(&mut db, &guest).await?;
+    let own: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let others = guest.administers() && ask.of.as_deref() == Some("others");
+    let theirs = if others {
+        let all = looked_after(&mut db, &guest).await?;
+        all.into_iter().filter(|one| !own.contains(one)).collect()
+    } else {
+        own
+    };
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let filter = Filter { payees: Some(theirs.clone()), after, ..Filter::default() };
+    let filter = Filter { payees: Some(theirs), after, ..Filter::default() };
     let mut found = transactions::list(&mut db, &filter, paging.limit + 1).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more);
-    let next = next.map(|last| format!("/portal/payouts?after={}", sealed(&[&last.id.to_string()])));
+    let next = next.map(|last| {
+        let of = if others { "of=others&" } else { "" };
+        format!("/portal/payouts?{of}after={}", sealed(&[&last.id.to_string()]))
+    });
     let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
     let names = payees::names(&mut db, &ids).await?;
     let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
     let year = |at: i64| day(at).get(..4).and_then(|year| year.parse::<i32>().ok());
     let now = year(app.clock.now());
     let years = [now, now.map(|year| year - 1)].into_iter().flatten().map(|year| format!("{year:04}"));
+    let t = guest.t();
+    let named = |words: &str| words.replace("{company}", &guest.account.name);
     let page = PayoutsPage {
+        under: match (guest.administers(), others) {
+            (false, _) => t.payouts_under.to_owned(),
+            (true, false) => named(t.payouts_own),
+            (true, true) => named(t.payouts_others),
+        },
+        tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
         frame: guest.frame(guest.t().payouts, Place::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
-        years: years.collect(),
+        // A statement is of their own payments.
+        years: years.filter(|_| !others).collect(),
         next,
     };
     guest.show(&page)
@@ -195,9 +233,14 @@ struct Why {
     who: &'static str,
 }
 
-fn why(guest: &Guest, of: &Transaction) -> Option<Why> {
+fn why(guest: &Guest, of: &Transaction, moved_on: bool) -> Option<Why> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
     let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
+    if moved_on && explain_at(&code, of.state).who == Who::Partner {
+        // They have chosen another destination since, so what is left to be done is ours.
+        let (message, remedy) = guest.language.gate(Code::DestinationChanged);
+        return Some(Why { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
+    }
     let (message, remedy) = guest.language.reason(&code);
     Some(Why { message, remedy, who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()) })
 }
@@ -229,12 +272,15 @@ async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) 
     let one = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[one.terms.payee]).await?;
     let name = names.get(&one.terms.payee).map(|named| named.name.as_str());
+    let profile = payees::profile_of(&mut db, one.terms.payee).await?;
+    let moved_on = mending::moved_on(&one, profile.as_ref().map(|profile| &profile.destination));
     let under_way = !one.state.settled() && !one.closed();
     let succeeded = one.state.status() == payout::transaction::Status::Success;
     let page = PayoutPage {
         frame: guest.frame(one.label(), Place::Payouts),
         row: Row::of(&guest, &one, name),
-        reason: why(&guest, &one).filter(|_| !one.closed() && !succeeded),
+        reason: why(&guest, &one, moved_on)
+            .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&guest, &one)),
         asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| {
             let word = word_of(&said, one.terms.vendor).map(str::to_owned);
             (moment(at), word)

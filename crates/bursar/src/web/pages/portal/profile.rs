@@ -14,6 +14,7 @@ use payout::payee::Destination;
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day, moment};
+use super::mending::{self, Asking};
 use super::words::{Language, Words};
 use crate::app::App;
 use crate::ops::onboarding::{self, Barred};
@@ -36,6 +37,7 @@ pub fn routes() -> Vec<Route> {
         get("/portal/profile/{whose}", PARTNERS, show),
         post("/portal/profile/{whose}/paypal", PARTNERS, paypal),
         post("/portal/profile/{whose}/stripe", PARTNERS, stripe),
+        post("/portal/profile/{whose}/stripe/mend", PARTNERS, mend),
         get("/portal/profile/{whose}/stripe/again", PARTNERS, stripe_again),
         get("/portal/profile/{whose}/stripe/return", PARTNERS, stripe_return),
         post("/portal/profile/{whose}/stripe/check", PARTNERS, stripe_check),
@@ -77,6 +79,23 @@ impl Current {
             cooling,
         }
     }
+
+    /// The same, where a payment could not be paid to it and the partner must act: it is not ready, whatever its vendor says.
+    fn asked(mut self, guest: &Guest, asking: &[Asking]) -> Self {
+        if let Some(one) = asking.first() {
+            self.chip = Chip { tone: "warn", words: guest.t().needs_you };
+            let told = one.told(guest).unwrap_or_default();
+            self.why = Some(format!("{} {} {told}", one.message, one.remedy).trim_end().to_owned());
+        }
+        self
+    }
+}
+
+/// The payments to a payee that ask something of them about where they are paid now.
+async fn asking(db: &mut Db, guest: &Guest, payee: Payee) -> Result<Vec<Asking>, Fault> {
+    let (mut asking, _) = mending::of_payments(db, guest).await?;
+    asking.retain(|one| one.payment.terms.payee == payee);
+    Ok(asking)
 }
 
 struct Card {
@@ -117,11 +136,13 @@ async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault>
     let mut cards = Vec::new();
     for (whose, payee) in guest.payees() {
         let profile = payees::profile_of(&mut db, payee).await?;
+        let asking = asking(&mut db, &guest, payee).await?;
         cards.push(Card {
             kind: kind(whose, t),
             name: guest.named(whose),
             address: page_of(whose),
-            current: profile.map(|profile| Current::of(&profile, cooling_off_us, &guest, now)),
+            current: profile
+                .map(|profile| Current::of(&profile, cooling_off_us, &guest, now).asked(&guest, &asking)),
         });
     }
     let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
@@ -142,6 +163,8 @@ struct ProfilePage {
     /// A connected account was begun and is not what the payee is paid to.
     begun: bool,
     on_stripe: bool,
+    /// They are paid to a Stripe account that was not made here: it is put right there, and no second one is made beside it.
+    mends: bool,
     country: String,
     waiting: Option<String>,
     typed: String,
@@ -174,6 +197,7 @@ async fn page(
         Err(Barred::NoVendor) => Some(t.barred_vendor.to_owned()),
         Err(Barred::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
     };
+    let asking = asking(&mut db, guest, payee).await?;
     let made = store::onboarding::newest(&mut db, payee).await?;
     let made = made.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
     let used = profile.as_ref().map(|profile| profile.destination.address());
@@ -193,7 +217,10 @@ async fn page(
         address: page_of(whose),
         begun: made.is_some() && made.as_deref() != used,
         on_stripe: made.is_some() && made.as_deref() == used,
-        current: profile.map(|profile| Current::of(&profile, cooling_off_us, guest, now)),
+        mends: profile.as_ref().is_some_and(|profile| profile.destination.vendor() == Vendor::Stripe)
+            && made.as_deref() != used,
+        current: profile
+            .map(|profile| Current::of(&profile, cooling_off_us, guest, now).asked(guest, &asking)),
         country: country.unwrap_or_default(),
         frame: guest.frame(t.profile, Place::Profile),
         stripe,
@@ -264,6 +291,20 @@ async fn stripe(
     away(&guest, begun, whose)
 }
 
+/// To the account they are paid to already, where they put it right.
+async fn mend(
+    State(web): State<Web>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    if must_prove(&web.app, &guest, payee).await? {
+        return Ok(prove_first(&page_of(whose)));
+    }
+    away(&guest, onboard::mend(&web.work, &journey(&guest, whose, payee)).await, whose)
+}
+
 fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
     Journey { actor: guest.actor(), session_hash: &guest.session.token_hash, payee, page: page_of(whose) }
 }
@@ -308,18 +349,32 @@ async fn stripe_return(
 ) -> Result<Response, Fault> {
     let (whose, payee) = guest.whose(&whose)?;
     match onboard::returned(&web.work, &journey(&guest, whose, payee), &back.state).await {
-        Ok(found) => Ok(how_it_stands(&guest, &found).on(&page_of(whose))),
+        Ok(found) => {
+            let from = sent_from(&web.app, payee).await?;
+            Ok(how_it_stands(&guest, &found, from).on(&page_of(whose)))
+        }
         Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
         Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
 }
 
+/// From when on something is sent to a destination that was changed; nothing where that is now.
+async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
+    let mut db = app.store.read().await?;
+    let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
+    let changed = payees::profile_of(&mut db, payee).await?.and_then(|profile| profile.changed_at);
+    Ok(changed.map(|at| at + cooling_off_us).filter(|from| app.clock.now() < *from))
+}
+
 /// What Stripe says of the account, in words. What it still needs is named in English.
-fn how_it_stands(guest: &Guest, found: &Found) -> Told {
+fn how_it_stands(guest: &Guest, found: &Found, from: Option<i64>) -> Told {
     let t = guest.t();
     let named = |why: &String| guest.language.reads_english().then(|| why.clone());
     match (&found.standing, found.in_use) {
-        (Standing::Payable(_), true) => Told::good(t.stripe_ready),
+        (Standing::Payable(_), true) => match from {
+            Some(from) => Told::good(t.stripe_ready_from.replace("{day}", &day(from))),
+            None => Told::good(t.stripe_ready),
+        },
         (Standing::Payable(_), false) => Told::warn(t.stripe_unused),
         (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing(named(why)),
         (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing(named(why)),
@@ -343,7 +398,7 @@ async fn stripe_check(
     let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
     let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
     let told = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
-        Ok(Some(found)) => how_it_stands(&guest, &found),
+        Ok(Some(found)) => how_it_stands(&guest, &found, sent_from(&web.app, payee).await?),
         Ok(None) => Told::bad(guest.t().profile_none),
         Err(error) => guest.refused(error)?,
     };

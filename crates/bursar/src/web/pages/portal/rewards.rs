@@ -8,8 +8,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
+use payout::ids::{RewardId, TransactionId};
 use payout::ledger::Payee;
-use payout::reward::{Entry, Shown};
+use payout::reward::{Entry, RewardStatus, Shown};
+use payout::transaction::Status;
 
 use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, Whose, day};
@@ -17,9 +19,10 @@ use super::why::{self, Reason, Waiting};
 use crate::app::App;
 use crate::store::programs::Worth;
 use crate::store::rewards::{self, Filter, Reward, Sort, Window};
+use crate::store::{Db, transactions};
 use crate::web::fault::Fault;
 use crate::web::form::{ListQuery, sealed};
-use crate::web::pages::words::{Chip, count, reward_chip};
+use crate::web::pages::words::{Chip, count, reward_chip, status_chip};
 use crate::web::{Route, get};
 
 /// The rows of the route table.
@@ -35,6 +38,8 @@ struct Row {
     value: String,
     chip: Chip,
     reason: Option<String>,
+    /// Of a clawback, what it takes back.
+    taken: Option<String>,
     paid_on: Option<String>,
     payout: Option<String>,
     whys: Vec<Reason>,
@@ -74,9 +79,65 @@ async fn list(
     for payee in payees {
         waiting.insert(payee, why::waiting(&mut db, &guest, whose(payee), payee, now).await?);
     }
-    let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, now)).collect();
+    let beside = Beside::of(&mut db, &found).await?;
+    let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, &beside, now)).collect();
     let company = guest.administers();
     guest.show(&RewardsPage { frame: guest.frame(guest.t().rewards, Place::Rewards), company, rows, next })
+}
+
+/// What is told beside rewards: how their payments stand, and which rewards clawbacks take back.
+struct Beside {
+    payments: BTreeMap<TransactionId, Status>,
+    taken_from: BTreeMap<String, String>,
+}
+
+impl Beside {
+    async fn of(db: &mut Db, rewards: &[Reward]) -> Result<Self, Fault> {
+        let ids: Vec<TransactionId> =
+            rewards.iter().filter_map(|one| one.transaction.map(|(id, _)| id)).collect();
+        let payments = transactions::several(db, &ids).await?;
+        let taken = rewards.iter().filter(|one| one.entered.entry == Entry::Clawback);
+        let of: Vec<RewardId> =
+            taken.filter_map(|one| RewardId::parse(one.entered.form_reference.as_deref()?)).collect();
+        let named = rewards::named(db, &of).await?;
+        Ok(Self {
+            payments: payments
+                .iter()
+                .filter(|one| !one.closed())
+                .map(|one| (one.id, one.state.status()))
+                .collect(),
+            taken_from: named.iter().map(|one| (one.entered.id.to_string(), one.number())).collect(),
+        })
+    }
+
+    /// The chip of a reward: of one whose payment failed or came back it says that.
+    fn chip(&self, guest: &Guest, reward: &Reward, shown: Shown) -> Chip {
+        let t = guest.t();
+        if reward.entered.entry == Entry::Clawback
+            && matches!(shown, Shown::Approved | Shown::InPayout | Shown::Paid)
+        {
+            return Chip { tone: "", words: t.taken_back };
+        }
+        let payment = reward.transaction.and_then(|(id, _)| self.payments.get(&id).copied());
+        match payment.filter(|_| shown == Shown::InPayout) {
+            Some(status @ (Status::Failed | Status::PayoutFailed)) => {
+                Chip { words: t.status(status), ..status_chip(status) }
+            }
+            Some(Status::Pending | Status::PendingProcessing | Status::PayoutReady | Status::Success)
+            | None => Chip { words: t.reward(shown), ..reward_chip(shown) },
+        }
+    }
+
+    /// Of a clawback, which reward it takes back, and what it comes off.
+    fn taken(&self, guest: &Guest, reward: &Reward) -> Option<String> {
+        let standing = matches!(reward.entered.status, RewardStatus::Approved);
+        if reward.entered.entry != Entry::Clawback || !standing {
+            return None;
+        }
+        let number = self.taken_from.get(reward.entered.form_reference.as_deref()?)?;
+        let words = if reward.paid_at.is_some() { guest.t().came_off } else { guest.t().taken_back_from };
+        Some(words.replace("{number}", number))
+    }
 }
 
 fn whose(payee: Payee) -> Whose {
@@ -86,7 +147,7 @@ fn whose(payee: Payee) -> Whose {
     }
 }
 
-fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, now: i64) -> Row {
+fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside: &Beside, now: i64) -> Row {
     let t = guest.t();
     let shown = reward.shown(now);
     let sign = if reward.entered.entry == Entry::Clawback { "−" } else { "" };
@@ -98,16 +159,22 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, now: i
     };
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
+    let taken = beside.taken(guest, &reward);
     // The number of a payment leads to it only where it was made to them.
     let theirs = guest.payees().iter().any(|(_, own)| Some(*own) == payee) || guest.administers();
     Row {
         number: reward.number(),
-        chip: Chip { words: t.reward(shown), ..reward_chip(shown) },
+        chip: beside.chip(guest, &reward, shown),
         value: format!("{sign}{value}"),
         reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
+        taken: taken.clone(),
         paid_on: reward.paid_at.map(day),
         payout: reward.transaction.as_ref().filter(|_| theirs).map(|(_, number)| format!("PT-{number:06}")),
-        whys: whys.map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest)).unwrap_or_default(),
+        // What is taken back is not paid to anybody: nothing keeps it from that.
+        whys: whys
+            .filter(|_| taken.is_none())
+            .map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest))
+            .unwrap_or_default(),
         day: day(reward.entered.created_at),
         organization: matches!(payee, Some(Payee::Account(_))),
         owner: reward.owner.name,

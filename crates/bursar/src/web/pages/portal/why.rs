@@ -53,8 +53,10 @@ impl Reason {
 pub struct Heap {
     /// Whose.
     pub payee: Payee,
-    /// How many.
+    /// How many were earned.
     pub count: usize,
+    /// How many take something back.
+    pub taken: usize,
     /// What they come to.
     pub total: Sum,
     /// Why they wait; empty when nothing stands in the way.
@@ -116,7 +118,8 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
         let last = rewards.iter().max_by_key(|one| one.facts.held_until).map(|one| one.id);
         waiting.heaps.push(Heap {
             payee,
-            count: rewards.len(),
+            count: rewards.iter().filter(|one| !one.takes_off()).count(),
+            taken: rewards.iter().filter(|one| one.takes_off()).count(),
             total: batches::sum(&rewards, currency),
             reasons: last.map(|last| waiting.of(last, whose, guest)).unwrap_or_default(),
         });

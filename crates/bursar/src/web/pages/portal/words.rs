@@ -218,9 +218,10 @@ table! {
     rewards_own, rewards_company, rewards_none, number, earned_by, for_what, amount, status, date, to_company,
     why_not, points,
     reward_submitted, reward_in_review, reward_approved, reward_rejected, reward_void, reward_in_payout,
-    reward_paid, reward_expired,
+    reward_paid, reward_expired, taken_back, taken_back_from, came_off, some_taken_back,
     // Payouts
-    payouts_none, payouts_under, to, statement, statement_of, statement_note, statement_none, made_on, receiver,
+    payouts_none, payouts_under, payouts_own, payouts_others, tab_own, tab_others,
+    to, statement, statement_of, statement_note, statement_none, made_on, receiver,
     company, total, print, asked, asked_says, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
@@ -228,8 +229,9 @@ table! {
     // The payout profile
     profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
     change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
-    via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready, stripe_unused, stripe_checking,
-    stripe_unfinished, state_refused, refused, vendor_refused, vendor_silent, check_this, country, country_help,
+    mend_at_stripe, mend_told, mend_what, mend_refused, other_account, other_account_told, needs_you,
+    via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready,
+    stripe_ready_from, stripe_unused, stripe_checking, stripe_unfinished, state_refused, refused, vendor_refused, vendor_silent, check_this, country, country_help,
     via_paypal, paypal_told, paypal_address, paypal_send, paypal_sent, paypal_waiting,
     confirm, confirm_told, confirm_not_you, confirm_button, confirm_gone, confirmed,
     // The tax report

@@ -103,7 +103,7 @@ async fn told_of_settling(
     let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?;
     Ok(match waits {
         Some(one) => Told::warn(format!(
-            "It is written down. {} Nothing has changed yet: another person must look at the vendor and say the same here. Your own API keys are you.",
+            "It is written down. {} Nothing has changed yet: another person must look at the vendor and say the same here. Your own API keys do not count as a second person.",
             takes_two(&one.why)
         )),
         None => {

@@ -1,0 +1,31 @@
+//! What vendors took for payments, as the books hold it. What is deliberately not here: what was expected at Pay.
+
+use std::collections::HashMap;
+
+use payout::ids::TransactionId;
+use sqlx::Row as _;
+
+use super::super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
+
+/// What the vendor took for each of these payments, in minor units of its currency. One of which no fee was told is left out.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn fees_taken(
+    db: &mut Db,
+    of: impl IntoIterator<Item = TransactionId>,
+) -> Result<HashMap<TransactionId, i128>> {
+    let ids: Vec<TransactionId> = of.into_iter().collect();
+    let mut found = HashMap::new();
+    for some in ids.chunks(MOST_VALUES) {
+        let mut conditions = Where::default();
+        conditions.among("transaction_id", some.iter().map(|id| Value::from(id.to_string())));
+        conditions.and("fee_minor <> 0", []);
+        let sql = "SELECT transaction_id, {sum(fee_minor)} FROM attempt {where} GROUP BY transaction_id";
+        for row in db.all(conditions.query(sql)).await? {
+            let id: String = row.try_get(0)?;
+            found.insert(word(TransactionId::parse(&id), &id)?, sums::read(&row, 1)?);
+        }
+    }
+    Ok(found)
+}
