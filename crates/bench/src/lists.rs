@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bursar::ops::people::{self, NewPerson};
+use bursar::ops::people::{self, Browser, NewPerson};
 use bursar::web::form::sealed;
 use payout::access::Role;
 
@@ -41,7 +41,8 @@ async fn sign_in(world: &World) -> Result<String, Failure> {
         password: Some(PASSWORD.to_owned()),
     };
     people::add(&world.app, &new).await.map_err(failed)?;
-    let token = people::sign_in(&world.app, &new.email, PASSWORD, "the bench").await.map_err(failed)?;
+    let token =
+        people::sign_in(&world.app, &new.email, PASSWORD, &Browser::default()).await.map_err(failed)?;
     Ok(format!("{}={}", bursar::web::session::COOKIE, token.ok_or("nobody was let in")?))
 }
 

@@ -8,7 +8,8 @@ use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
-use super::people::{begin_session, hashed, note};
+use super::people::sessions::{Browser, begin};
+use super::people::{hashed, note};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
@@ -130,7 +131,7 @@ pub async fn accept(
     door: Door,
     token: &str,
     password: &str,
-    device: &str,
+    browser: &Browser,
 ) -> Result<Option<String>> {
     if waiting(app, door, token).await?.is_none() {
         return Ok(None);
@@ -147,7 +148,7 @@ pub async fn accept(
         Ok(Some(id))
     })?;
     match person {
-        Some(id) => begin_session(app, id, device).await.map(Some),
+        Some(id) => begin(app, id, browser).await.map(Some),
         None => Ok(None),
     }
 }

@@ -4,6 +4,7 @@
 
 mod keys;
 mod logins;
+pub mod sessions;
 pub mod team;
 
 use payout::Refusal;
@@ -14,39 +15,24 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::{Hashing, password_hash, password_matches, token_hash};
 use crate::store::people::{self, Counts, LinkFor, Person};
-use crate::store::preferences::Preferences;
-use crate::store::{Tx, audit};
+use crate::store::{self, Tx, audit};
 use crate::transact;
 use crate::turns::Busy;
+
+use sessions::begin;
 
 pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
     AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
 };
+pub use sessions::{Browser, Session, by_session, sign_out};
 
-/// How long a session lasts.
-const SESSION_US: i64 = 12 * 3_600_000_000;
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
 /// How exactly it is known when somebody was last here.
 const SEEN_US: i64 = 5 * 60 * 1_000_000;
 /// What stands in history for the command line, which acts without a session.
 pub const OPERATOR: &str = "operator";
-
-/// Somebody who has signed in.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// Who.
-    pub actor: Actor,
-    /// The word that every form of the session carries.
-    pub csrf: String,
-    /// What the session is stored under.
-    pub token_hash: String,
-    /// When they last gave their password, or came by a one-time link.
-    pub proved_at: i64,
-    /// How pages look to them.
-    pub preferences: Preferences,
-}
 
 /// The address that somebody signs in with.
 ///
@@ -55,25 +41,6 @@ pub struct Session {
 pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
     let found = people::by_id(&mut app.store.read().await?, id).await?;
     found.and_then(|person| person.email).ok_or(OpsError::Missing)
-}
-
-/// Whoever holds this session's token.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn by_session(app: &App, token: &str) -> Result<Option<Session>> {
-    let hash = token_hash(token);
-    let found = people::in_session(&mut app.store.read().await?, &hash, app.clock.now()).await?;
-    if let Some(found) = &found {
-        note_seen(app, &found.person);
-    }
-    Ok(found.map(|found| Session {
-        actor: actor(&found.person),
-        csrf: found.csrf,
-        token_hash: hash,
-        proved_at: found.proved_at.unwrap_or(0),
-        preferences: found.preferences,
-    }))
 }
 
 /// Notes that somebody is here, at most once in five minutes, and beside what they ask for: nobody waits for a line that
@@ -93,17 +60,17 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `device` is what their
-/// browser calls itself.
+/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `browser` is the one they
+/// come with.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in(app: &App, email: &str, password: &str, device: &str) -> Result<Option<String>> {
+pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<String>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
     let Some(person) = found.filter(|_| matches) else { return Ok(None) };
-    begin_session(app, person.id, device).await.map(Some)
+    begin(app, person.id, browser).await.map(Some)
 }
 
 /// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
@@ -120,7 +87,8 @@ fn too_busy(_: Busy) -> OpsError {
     OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
-/// Takes note that whoever holds a session has given their password again; false for a wrong one.
+/// Takes note that whoever holds a session has given their password again, and replaces the session's token; false for a wrong
+/// password.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -130,11 +98,12 @@ pub async fn prove(app: &App, session: &Session, password: &str) -> Result<bool>
         return Ok(false);
     }
     let now = app.clock.now();
-    transact!(app, |tx| {
-        people::prove(tx, &session.token_hash, now).await?;
+    let token = transact!(app, |tx| {
+        let token = sessions::prove_in(tx, app, session).await?;
         note(tx, now, &session.actor.id.to_string(), "proved_again", session.actor.id, json!({}));
-        Ok(())
+        Ok(token)
     })?;
+    sessions::renew(app, session, token);
     Ok(true)
 }
 
@@ -156,23 +125,10 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         people::keep_password(tx, id, &hash).await?;
-        people::end_other_sessions(tx, id, &session.token_hash).await?;
+        store::sessions::end_others(tx, id, &session.id).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
         Ok(())
-    })
-}
-
-/// Ends every session of somebody but the one they hold; how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
-    let (now, id) = (app.clock.now(), session.actor.id);
-    transact!(app, |tx| {
-        let ended = people::end_other_sessions(tx, id, &session.token_hash).await?;
-        note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
-        Ok(ended)
     })
 }
 
@@ -193,40 +149,16 @@ pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in_by_link(app: &App, token: &str, device: &str) -> Result<Option<String>> {
+pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<String>> {
     let now = app.clock.now();
     let hash = token_hash(token);
     let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, LinkFor::Login, now).await?) })?;
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
-        Some(person) => begin_session(app, person.id, device).await.map(Some),
+        Some(person) => begin(app, person.id, browser).await.map(Some),
         None => Ok(None),
     }
-}
-
-pub(super) async fn begin_session(app: &App, person: PersonId, device: &str) -> Result<String> {
-    let now = app.clock.now();
-    let (token, csrf) = (app.clock.secret(), app.clock.secret());
-    let device: String = device.chars().filter(|letter| !letter.is_control()).take(200).collect();
-    transact!(app, |tx| {
-        let hash = token_hash(&token);
-        people::begin_session(tx, &hash, person, &csrf, &device, now, now + SESSION_US).await?;
-        note(tx, now, &person.to_string(), "signed_in", person, json!({}));
-        Ok(())
-    })?;
-    Ok(token)
-}
-
-/// Ends a session.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
-    transact!(app, |tx| {
-        people::end_session(tx, &session.token_hash).await?;
-        Ok(())
-    })
 }
 
 pub(super) async fn hashed(app: &App, password: &str) -> Result<String> {

@@ -52,6 +52,7 @@ mod schema;
 pub mod scope;
 pub mod search;
 pub mod second_payments;
+pub mod sessions;
 pub mod settings;
 pub mod shown;
 mod silent;

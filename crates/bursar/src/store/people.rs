@@ -1,4 +1,5 @@
-//! People and API keys, their sessions and one-time login links. Only hashes of secrets are here.
+//! People and API keys, and their one-time login links. Only hashes of secrets are here. What is deliberately not here: where
+//! people are signed in (`sessions`).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -7,7 +8,8 @@ use payout::access::{Permission, Role, allows};
 use payout::ids::{PartnerId, PersonId};
 
 use super::preferences::{self, Preferences};
-use super::{Db, Result, Tx, word};
+use super::sessions::UsedSince;
+use super::{Db, Result, Tx, sessions, word};
 
 /// A person or an API key: whoever acts.
 #[derive(Clone, Debug)]
@@ -199,7 +201,7 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
 pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
-    end_sessions(tx, id).await?;
+    sessions::end_all(tx, id).await?;
     Ok(done)
 }
 
@@ -276,7 +278,7 @@ pub async fn set_role(tx: &mut Tx, id: PersonId, role: Role) -> Result<u64> {
 pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Result<u64> {
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
-    end_sessions(tx, id).await?;
+    sessions::end_all(tx, id).await?;
     Ok(done)
 }
 
@@ -289,125 +291,56 @@ pub async fn keep_password(tx: &mut Tx, id: PersonId, hash: &str) -> Result<u64>
     tx.run(sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string())).await
 }
 
-/// Ends every session of somebody; how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn end_sessions(tx: &mut Tx, id: PersonId) -> Result<u64> {
-    tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
-}
-
-/// Whoever signed in with this token, the word their forms must carry, and when they last proved who they are. Nothing when it
-/// is over or they are shut out.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn in_session(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<SignedIn>> {
-    let mut conditions = super::Where::default();
-    conditions.and("s.token_hash = ?", [token_hash.into()]);
-    conditions.and("s.expires_at > ?", [now.into()]);
-    conditions.and("p.disabled_at IS NULL", []);
-    let sql = format!(
-        "SELECT {COLUMNS}, s.csrf, s.proved_at, f.theme, f.zone, f.shortcuts_off_at FROM session s JOIN person p ON p.id = s.person_id \
-         LEFT JOIN preference f ON f.person_id = p.id {{where}}"
-    );
-    let row = db.optional(conditions.query(&sql)).await?;
-    let read = |row: AnyRow| {
-        Ok(SignedIn {
-            person: read(&row)?,
-            csrf: row.try_get("csrf")?,
-            proved_at: row.try_get("proved_at")?,
-            preferences: preferences::read(&row)?,
-        })
-    };
-    row.map(read).transpose()
-}
-
 /// Whoever holds a session, with what every page needs of them.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     /// Who.
     pub person: Person,
+    /// The session's name.
+    pub id: String,
     /// The word that every form of the session carries.
     pub csrf: String,
     /// When they last gave their password, or came by a one-time link.
     pub proved_at: Option<i64>,
+    /// When it was last used, to about a minute.
+    pub seen_at: i64,
     /// How pages look to them.
     pub preferences: Preferences,
 }
 
-/// A session as its owner is shown it.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// What it is stored under.
-    pub token_hash: String,
-    /// What the browser calls itself.
-    pub device: Option<String>,
-    /// When it began.
-    pub created_at: i64,
-}
-
-/// The sessions somebody has, the newest first.
+/// Whoever signed in with this token. Nothing when it is over or they are shut out.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sessions(db: &mut Db, id: PersonId, now: i64) -> Result<Vec<Session>> {
-    let sql = "SELECT token_hash, device, created_at FROM session \
-               WHERE person_id = $1 AND expires_at > $2 ORDER BY created_at DESC LIMIT 50";
-    let rows = db.all(sqlx::query(sql).bind(id.to_string()).bind(now)).await?;
-    let read = |row: &AnyRow| {
-        Ok(Session { token_hash: row.try_get(0)?, device: row.try_get(1)?, created_at: row.try_get(2)? })
-    };
-    rows.iter().map(read).collect()
-}
-
-/// Notes that whoever holds this session has just proved who they are.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn prove(tx: &mut Tx, token_hash: &str, now: i64) -> Result<u64> {
-    let sql = "UPDATE session SET proved_at = $2 WHERE token_hash = $1";
-    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await
-}
-
-/// Ends somebody's sessions but this one.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn end_other_sessions(tx: &mut Tx, id: PersonId, token_hash: &str) -> Result<u64> {
-    let sql = "DELETE FROM session WHERE person_id = $1 AND token_hash <> $2";
-    tx.run(sqlx::query(sql).bind(id.to_string()).bind(token_hash.to_owned())).await
-}
-
-/// Begins a session.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn begin_session(
-    tx: &mut Tx,
-    hash: &str,
-    id: PersonId,
-    csrf: &str,
-    device: &str,
+pub async fn in_session(
+    db: &mut Db,
+    token_hash: &str,
     now: i64,
-    end: i64,
-) -> Result<()> {
-    let sql = "INSERT INTO session (token_hash, person_id, csrf, created_at, expires_at, device, proved_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $4)";
-    let query = sqlx::query(sql).bind(hash.to_owned()).bind(id.to_string()).bind(csrf.to_owned());
-    tx.run(query.bind(now).bind(end).bind(device.to_owned())).await?;
-    tx.run(sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now).bind(id.to_string()))
-        .await?;
-    tx.run(sqlx::query("DELETE FROM session WHERE expires_at < $1").bind(now)).await?;
-    Ok(())
-}
-
-/// Ends a session.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn end_session(tx: &mut Tx, token_hash: &str) -> Result<u64> {
-    tx.run(sqlx::query("DELETE FROM session WHERE token_hash = $1").bind(token_hash.to_owned())).await
+    since: UsedSince,
+) -> Result<Option<SignedIn>> {
+    let mut conditions = super::Where::default();
+    conditions.and("s.token_hash = ?", [token_hash.into()]);
+    conditions.and("s.expires_at > ?", [now.into()]);
+    conditions.and("p.disabled_at IS NULL", []);
+    since.narrow(&mut conditions);
+    let sql = format!(
+        "SELECT {COLUMNS}, COALESCE(s.public_id, s.token_hash) AS session_id, s.csrf, s.proved_at, \
+         COALESCE(s.seen_at, s.created_at) AS used_at, f.theme, f.zone, f.shortcuts_off_at \
+         FROM session s JOIN person p ON p.id = s.person_id \
+         LEFT JOIN preference f ON f.person_id = p.id {{where}}"
+    );
+    let row = db.optional(conditions.query(&sql)).await?;
+    let signed_in = |row: AnyRow| {
+        Ok(SignedIn {
+            person: read(&row)?,
+            id: row.try_get("session_id")?,
+            csrf: row.try_get("csrf")?,
+            proved_at: row.try_get("proved_at")?,
+            seen_at: row.try_get("used_at")?,
+            preferences: preferences::read(&row)?,
+        })
+    };
+    row.map(signed_in).transpose()
 }
 
 /// What a one-time link is for.

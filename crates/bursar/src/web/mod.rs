@@ -242,6 +242,7 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
         OTHER_METHOD => Err(not_implemented()),
         _ => identify(app, &path, &mut request).await,
     };
+    let session = request.extensions().get::<Session>().cloned();
     let response = match known {
         // No name holds NUL, and PostgreSQL does not take it.
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
@@ -252,6 +253,9 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
         Err(fault) => fault.into_response(),
     };
     let mut response = fault::render(response, &scene);
+    if let Some(token) = session.as_ref().and_then(Session::renewed) {
+        session::renew(&mut response, token);
+    }
     headers::close_cookies(app, response.headers_mut());
     headers::add(app, response.headers_mut(), &path, &scene.request_id);
     let (status, took_us) = (response.status().as_u16(), app.clock.now() - began);
@@ -299,9 +303,18 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
         actor.came_from = format!("API key {} at {from}", actor.name);
         request.extensions_mut().insert(actor);
         request.extensions_mut().insert(may_read);
-    } else if is_page(path)
-        && let Some(mut session) = session::by_cookie(app, request.headers()).await?
-    {
+        return Ok(());
+    }
+    if !is_page(path) {
+        return Ok(());
+    }
+    let from = client::address(request, &app.config.trusted_proxies);
+    let from = from.map(|from| from.to_string()).unwrap_or_default();
+    // A page that is left open asks for its events by itself: nobody is there for that.
+    let person = (!(path.starts_with("/claims/") && path.ends_with("/events"))).then_some(from.as_str());
+    let found = session::by_cookie(app, request.headers(), person).await?;
+    request.extensions_mut().insert(session::Address(from));
+    if let Some(mut session) = found {
         session.actor.came_from = session::came_from(request, &app.config.trusted_proxies);
         request.extensions_mut().insert(session.actor.clone());
         request.extensions_mut().insert(session);

@@ -17,7 +17,7 @@ use super::tries::Wait;
 use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
 use crate::config::Range;
-use crate::ops::people::{self, Session};
+use crate::ops::people::{self, Browser, Session};
 
 /// The cookie's name.
 pub const COOKIE: &str = "bursar_session";
@@ -73,13 +73,13 @@ pub async fn by_api_key(app: &App, headers: &HeaderMap) -> Result<(Actor, MayRea
     Ok((actor, MayRead(may_read)))
 }
 
-/// Whoever sent this cookie, if anybody did.
+/// Whoever sent this cookie, if anybody did. `from` is the address they use the session from; nothing where no person asks.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn by_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Fault> {
+pub async fn by_cookie(app: &App, headers: &HeaderMap, from: Option<&str>) -> Result<Option<Session>, Fault> {
     match cookie(headers, COOKIE) {
-        Some(token) => Ok(people::by_session(app, token).await?),
+        Some(token) => Ok(people::by_session(app, token, from).await?),
         None => Ok(None),
     }
 }
@@ -226,7 +226,7 @@ async fn sign_in_by_link(
     by_link(&app, &token, &device).await
 }
 
-async fn by_link(app: &App, token: &str, device: &str) -> Result<Response, Fault> {
+async fn by_link(app: &App, token: &str, device: &Browser) -> Result<Response, Fault> {
     // Partners choose theirs with their invitation.
     let person = people::whose_link(app, token).await?;
     let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
@@ -259,7 +259,7 @@ pub fn is_portal(path: &str) -> bool {
 /// changes or money is sent. Where it is false, [`prove_first`] leads to their password and back.
 #[must_use]
 pub fn is_fresh(session: &Session, now: i64) -> bool {
-    now - session.proved_at <= FRESH_US
+    now - session.proved_at() <= FRESH_US
 }
 
 /// How long a proof is fresh.
@@ -286,7 +286,7 @@ async fn prove(
     Form(sent): Form<Proof>,
 ) -> Result<Response, Fault> {
     let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
-    if let Err(wait) = web.tries.prove(&session.token_hash, web.app.clock.now()) {
+    if let Err(wait) = web.tries.prove(&session.id, web.app.clock.now()) {
         let page = pages::prove_again(&web.app, session, next.to_owned()).await?;
         return Ok(too_many(page, wait));
     }
@@ -299,16 +299,26 @@ async fn prove(
     }
 }
 
-/// What a browser calls itself.
-pub struct Device(pub String);
+/// The address that a request comes from, as far as it is known; an extension of what is asked of pages.
+#[derive(Clone, Debug, Default)]
+pub struct Address(pub String);
+
+/// The browser that somebody comes with.
+pub struct Device(pub Browser);
 
 impl<S: Sync> FromRequestParts<S> for Device {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         let named = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self(named.unwrap_or_default().to_owned()))
+        let address = parts.extensions.get::<Address>().cloned().unwrap_or_default().0;
+        Ok(Self(Browser { agent: named.unwrap_or_default().to_owned(), address }))
     }
+}
+
+/// Gives a browser the token that takes its session's place after a proof.
+pub fn renew(response: &mut Response, token: &str) {
+    set_cookie(response, COOKIE, token, COOKIE_SECONDS);
 }
 
 /// Signs a browser in and goes on to `next`, or home.

@@ -25,6 +25,7 @@ use crate::world::World;
 pub const PASSWORD: &str = "a long enough password";
 
 /// Somebody's browser.
+#[derive(Clone)]
 pub struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,

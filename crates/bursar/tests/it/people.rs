@@ -5,6 +5,7 @@ mod activity;
 mod catalogue;
 mod search;
 mod second_person;
+pub mod sessions;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -125,7 +126,7 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
 
     let id = id_of(&mut pat, "Kim Oh").await;
     let page = pat.read(&format!("/people/{id}")).await;
-    page.says("An unnamed browser, since");
+    page.says("An unnamed browser Since");
     let deed = |deed: &str| format!("/people/{id}/{deed}");
     let word = [("csrf", csrf.as_str())];
     pat.post_on(&deed("role"), &[word[0], ("role", "auditor")]).await.says("The role is auditor now.");

@@ -210,7 +210,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     let now = app.clock.now();
     transact!(app, |tx| {
         signs_in(tx, id).await?;
-        let ended = people::end_sessions(tx, id).await?;
+        let ended = store::sessions::end_all(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "sessions_ended", id, json!({ "sessions": ended }));
         Ok(ended)
     })

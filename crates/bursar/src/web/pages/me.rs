@@ -9,10 +9,10 @@ use serde::Deserialize;
 use payout::access::Permission;
 
 use super::frame::{Frame, Place, Told, Visit};
-use super::own_login;
+use super::own_login::{self, Ending};
 use super::words::When;
 use crate::app::App;
-use crate::ops::{people, preferences};
+use crate::ops::preferences;
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -26,11 +26,34 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, reads, show),
         post("/me/preferences", reads, prefer),
-        post("/me/sessions", reads, sign_out_elsewhere),
+        post("/me/sessions", reads, end_sessions),
     ]
 }
 
 const PAGE: &str = "/me";
+
+/// A browser somebody is signed in with, as our own people read it.
+pub(super) struct Row {
+    pub id: String,
+    pub name: String,
+    pub address: Option<String>,
+    pub since: When,
+    pub seen: When,
+    pub here: bool,
+}
+
+impl From<own_login::Device> for Row {
+    fn from(one: own_login::Device) -> Self {
+        Self {
+            id: one.id,
+            name: one.name.unwrap_or_else(|| "An unnamed browser".to_owned()),
+            address: one.address,
+            since: When(one.since),
+            seen: When(one.seen),
+            here: one.here,
+        }
+    }
+}
 
 #[derive(Template)]
 #[template(path = "me.html")]
@@ -38,15 +61,12 @@ struct MePage {
     frame: Frame,
     themes: [(&'static str, &'static str, bool); 3],
     zones: Vec<(String, bool)>,
-    /// Where they are signed in: the browser, since when, and whether it is this one.
-    devices: Vec<(String, When, bool)>,
+    /// Where they are signed in.
+    devices: Vec<Row>,
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
     let devices = own_login::devices(&mut app.store.read().await?, &session, app.clock.now()).await?;
-    let device = |one: own_login::Device| {
-        (one.name.unwrap_or_else(|| "An unnamed browser".to_owned()), When(one.since), one.here)
-    };
     let mine = visit.preferences();
     let theme = |theme: Theme| {
         let words = match theme {
@@ -60,7 +80,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
         frame: visit.frame("Preferences", Place::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
-        devices: devices.into_iter().map(device).collect(),
+        devices: devices.into_iter().map(Row::from).collect(),
     };
     visit.show(&page)
 }
@@ -118,17 +138,17 @@ async fn prefer(State(app): State<App>, visit: Visit, Form(sent): Form<Chosen>) 
     Ok(told.on(PAGE))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-async fn sign_out_elsewhere(
+async fn end_sessions(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Ending>,
 ) -> Result<Response, Fault> {
-    people::sign_out_elsewhere(&app, &session).await?;
-    Ok(Told::good("Signed out everywhere but here.").on(PAGE))
+    let told = match own_login::end(&app, &session, &sent).await? {
+        None => Told::good("Signed out everywhere but here."),
+        Some(true) => Told::good("Signed out there."),
+        Some(false) => Told::good("That session had ended already."),
+    };
+    Ok(told.on(PAGE))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use serde::Deserialize;
 
+use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::{self, Session};
-use crate::store::{Db, people as stored};
+use crate::ops::people::{self, Session, sessions};
+use crate::store::{Db, sessions as stored};
 use crate::web::Web;
 use crate::web::fault::Fault;
 use crate::web::session::is_fresh;
@@ -45,7 +46,7 @@ pub enum Changed {
 pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> Result<Changed, Fault> {
     let (app, id) = (&web.app, session.actor.id);
     if people::has_password(app, id).await? {
-        if web.tries.prove(&session.token_hash, app.clock.now()).is_err() {
+        if web.tries.prove(&session.id, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
         }
         if !people::prove(app, session, &sent.current).await? {
@@ -63,14 +64,57 @@ pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> 
     }
 }
 
+/// The form that ends sessions: one of them, or without its name all but the one that is used.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// The name of the one.
+    pub one: Option<String>,
+}
+
+/// Ends one session of whoever holds one, or all others. Whether it was one, and it was there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<bool>, Fault> {
+    match &sent.one {
+        Some(one) => Ok(Some(sessions::end_one(app, &session.actor, session.actor.id, one).await?)),
+        None => {
+            sessions::sign_out_elsewhere(app, session).await?;
+            Ok(None)
+        }
+    }
+}
+
 /// A browser somebody is signed in with.
 pub struct Device {
+    /// The session's name.
+    pub id: String,
     /// What it calls itself, if that can be told.
     pub name: Option<String>,
+    /// The address it was last used from, where it is known.
+    pub address: Option<String>,
     /// When they signed in.
     pub since: i64,
+    /// When it was last used.
+    pub seen: i64,
     /// It is the one that asks.
     pub here: bool,
+}
+
+impl Device {
+    /// One of somebody's sessions, as seen from the session of this name.
+    #[must_use]
+    pub fn of(one: stored::Session, here: &str) -> Self {
+        Self {
+            name: one.device.as_deref().and_then(browser),
+            address: one.address.filter(|address| !address.is_empty()),
+            since: one.created_at,
+            seen: one.seen_at,
+            here: one.id == here,
+            id: one.id,
+        }
+    }
 }
 
 /// Where whoever holds a session is signed in, the newest first.
@@ -78,13 +122,8 @@ pub struct Device {
 /// # Errors
 /// When the database does not answer.
 pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Fault> {
-    let found = stored::sessions(db, session.actor.id, now).await?;
-    let device = |one: stored::Session| Device {
-        name: one.device.as_deref().and_then(browser),
-        since: one.created_at,
-        here: one.token_hash == session.token_hash,
-    };
-    Ok(found.into_iter().map(device).collect())
+    let found = sessions::list(db, session.actor.id, now).await?;
+    Ok(found.into_iter().map(|one| Device::of(one, &session.id)).collect())
 }
 
 /// Its name and system, in two words; the whole of what it says is of no use to people.

@@ -84,7 +84,7 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
     let refuse = |fault: Fault| Box::new(fault.into_response());
     let (mut why, mut slow) = (None, None);
     if let Some(password) = &sent.password {
-        match web.tries.prove(&session.token_hash, web.app.clock.now()) {
+        match web.tries.prove(&session.id, web.app.clock.now()) {
             Err(wait) => {
                 (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
             }

@@ -191,9 +191,9 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     };
     assert_eq!(house.send(form("csrf=wrong")).await.status, 403);
     let secret = token.trim_start_matches("bursar_session=");
-    let session = people::by_session(&house.app, secret).await.unwrap().unwrap();
+    let session = people::by_session(&house.app, secret, None).await.unwrap().unwrap();
     assert_eq!(house.send(form(&format!("csrf={}", session.csrf))).await.header("location"), "/login");
-    assert!(people::by_session(&house.app, secret).await.unwrap().is_none(), "signed out");
+    assert!(people::by_session(&house.app, secret, None).await.unwrap().is_none(), "signed out");
     let last = people::disable(&house.app, "admin@localhost", AtTheMachine("root")).await;
     assert!(matches!(last, Err(OpsError::Refused(refusal)) if refusal.code == "last_admin"));
 }

@@ -10,12 +10,13 @@ use payout::ids::PersonId;
 
 use super::super::frame::{Frame, Place, Told, Visit};
 use super::super::history::{self, Line};
-use super::super::own_login::browser;
+use super::super::me::Row;
+use super::super::own_login::{Device, Ending};
 use super::super::words::{Chip, When, how_many, when};
 use super::{ADMINISTERS, chip, our_roles};
 use crate::app::App;
 use crate::ops::invitations::Invitation;
-use crate::ops::people::{Session, team};
+use crate::ops::people::{Session, sessions, team};
 use crate::store::people;
 use crate::store::roster::{self, Listed};
 use crate::web::fault::Fault;
@@ -50,7 +51,7 @@ struct PersonPage {
     created: When,
     seen: Option<When>,
     /// The browsers they are signed in with.
-    sessions: Vec<(String, When)>,
+    sessions: Vec<Row>,
     /// Whoever looks has just proved who they are.
     fresh: bool,
     /// Why their role stays as it is.
@@ -95,10 +96,8 @@ async fn page(
         other_admins: people::other_administrators(&mut db, id).await?,
     };
     let why_not = |after| may_become(held, after).err().map(|refusal| refusal.sentence);
-    let sessions = people::sessions(&mut db, id, now).await?.into_iter().map(|one| {
-        let named = one.device.as_deref().and_then(browser);
-        (named.unwrap_or_else(|| "An unnamed browser".to_owned()), When(one.created_at))
-    });
+    let found = sessions::list(&mut db, id, now).await?;
+    let browsers = found.into_iter().map(|one| Row::from(Device::of(one, &session.id)));
     let makers = history::names(&mut db, one.made_by.iter().map(String::as_str)).await?;
     let partners = one.role.is_partners();
     let page = PersonPage {
@@ -108,7 +107,7 @@ async fn page(
         made_by: one.made_by.as_ref().and_then(|by| makers.get(by).cloned()),
         created: When(one.created_at),
         seen: when(one.last_seen_at),
-        sessions: sessions.collect(),
+        sessions: browsers.collect(),
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
         no_out: why_not(None),
@@ -187,9 +186,14 @@ async fn end_sessions(
     State(app): State<App>,
     visit: Visit,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Ending>,
 ) -> Result<Response, Fault> {
     let id = read(&id)?;
+    if let Some(one) = &sent.one {
+        let ended = sessions::end_one(&app, &visit.actor, id, one).await?;
+        let told = if ended { "That session is ended." } else { "That session had ended already." };
+        return Ok(Told::good(told).on(&address(id)));
+    }
     let ended = team::end_sessions(&app, &visit.actor, id).await?;
     let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
     Ok(Told::good(format!("{ended} ended.")).on(&address(id)))

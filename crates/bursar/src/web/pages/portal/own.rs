@@ -9,12 +9,12 @@ use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, moment};
 use super::words::Language;
 use crate::app::App;
-use crate::ops::{partners, people};
+use crate::ops::partners;
 use crate::store::people as stored;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::pages::frame::Told;
-use crate::web::pages::own_login::{self, Changed, Passwords, change_password};
+use crate::web::pages::own_login::{self, Changed, Ending, Passwords, change_password};
 use crate::web::session::prove_first;
 use crate::web::{Route, Web, get, post};
 
@@ -23,7 +23,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, PARTNERS, show),
         post("/portal/account/password", PARTNERS, password),
-        post("/portal/account/sessions", PARTNERS, sign_out_elsewhere),
+        post("/portal/account/sessions", PARTNERS, end_sessions),
         post("/portal/language", PARTNERS, language),
     ]
 }
@@ -31,6 +31,7 @@ pub fn routes() -> Vec<Route> {
 const PAGE: &str = "/portal/account";
 
 struct Device {
+    id: String,
     device: String,
     since: String,
     here: bool,
@@ -51,8 +52,13 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let me = stored::by_id(&mut db, guest.actor().id).await?;
     let device = |one: own_login::Device| Device {
         device: one.name.unwrap_or_else(|| t.unknown_device.to_owned()),
-        since: t.since.replace("{moment}", &moment(one.since)),
+        since: t
+            .since
+            .replace("{moment}", &moment(one.since))
+            .replace("{seen}", &moment(one.seen))
+            .replace("{address}", one.address.as_deref().unwrap_or("?")),
         here: one.here,
+        id: one.id,
     };
     let sessions = own_login::devices(&mut db, &guest.session, app.clock.now()).await?;
     let page = OwnPage {
@@ -81,17 +87,16 @@ async fn password(
     Ok(told.on(PAGE))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-async fn sign_out_elsewhere(
+async fn end_sessions(
     State(app): State<App>,
     guest: Guest,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Ending>,
 ) -> Result<Response, Fault> {
-    people::sign_out_elsewhere(&app, &guest.session).await?;
-    Ok(Told::good(guest.t().signed_out_elsewhere).on(PAGE))
+    let told = match own_login::end(&app, &guest.session, &sent).await? {
+        None => guest.t().signed_out_elsewhere,
+        Some(_) => guest.t().signed_out_there,
+    };
+    Ok(Told::good(told).on(PAGE))
 }
 
 #[derive(Deserialize)]

@@ -306,7 +306,7 @@ async fn mend(
 }
 
 fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
-    Journey { actor: guest.actor(), session_hash: &guest.session.token_hash, payee, page: page_of(whose) }
+    Journey { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
 }
 
 /// To Stripe's pages, or back to ours with what Stripe said.

@@ -240,7 +240,8 @@ table! {
     tax_certify_w8, tax_sign, tax_filed, tax_advice,
     // One's own login
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
-    sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since,
+    sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, end_session,
+    signed_out_there,
 }
 
 impl Words {

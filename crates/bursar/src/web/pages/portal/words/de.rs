@@ -243,5 +243,7 @@ pub const WORDS: Words = Words {
     signed_out_elsewhere: "Überall sonst abgemeldet.",
     language_saved: "Die Sprache ist geändert.",
     unknown_device: "Ein unbenannter Browser",
-    since: "seit {moment}",
+    since: "Seit {moment}, zuletzt benutzt {seen} von {address}",
+    end_session: "Beenden",
+    signed_out_there: "Dort abgemeldet.",
 };

@@ -241,5 +241,7 @@ pub const WORDS: Words = Words {
     signed_out_elsewhere: "Signed out everywhere but here.",
     language_saved: "The language is changed.",
     unknown_device: "An unnamed browser",
-    since: "since {moment}",
+    since: "Since {moment}, last used {seen} from {address}",
+    end_session: "End",
+    signed_out_there: "Signed out there.",
 };

@@ -242,5 +242,7 @@ pub const WORDS: Words = Words {
     signed_out_elsewhere: "Sesión cerrada en todos los sitios menos aquí.",
     language_saved: "El idioma está cambiado.",
     unknown_device: "Un navegador sin nombre",
-    since: "desde el {moment}",
+    since: "Desde {moment}, último uso {seen} desde {address}",
+    end_session: "Cerrar",
+    signed_out_there: "Sesión cerrada allí.",
 };

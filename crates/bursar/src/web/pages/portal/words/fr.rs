@@ -244,5 +244,7 @@ pub const WORDS: Words = Words {
     signed_out_elsewhere: "Déconnecté partout sauf ici.",
     language_saved: "La langue est changée.",
     unknown_device: "Un navigateur sans nom",
-    since: "depuis le {moment}",
+    since: "Depuis le {moment}, dernière utilisation le {seen} depuis {address}",
+    end_session: "Terminer",
+    signed_out_there: "Déconnecté là-bas.",
 };

@@ -240,5 +240,7 @@ pub const WORDS: Words = Words {
     signed_out_elsewhere: "この端末以外からログアウトしました。",
     language_saved: "言語を変更しました。",
     unknown_device: "名前のないブラウザー",
-    since: "{moment} から",
+    since: "{moment} から、最終利用 {seen}（{address}）",
+    end_session: "終了",
+    signed_out_there: "その端末からログアウトしました。",
 };

@@ -1,0 +1,122 @@
+//! Where people are signed in: how long that lasts, that a proof takes the old token's place, and that each session is ended
+//! alone by whoever may.
+
+use axum::http::StatusCode;
+use payout::access::Role;
+
+use super::{MINUTE, id_of};
+use crate::pages::{Browser, PASSWORD};
+use crate::world::World;
+
+/// Looks at a page and waits until it is noted that somebody did: that is done beside the request.
+pub async fn used(world: &World, browser: &mut Browser, path: &str) {
+    browser.read(path).await;
+    let mut database = crate::nodes::beside(world).await;
+    for _ in 0..200 {
+        let after = world.now() - MINUTE;
+        let count = format!("SELECT CAST(COUNT(*) AS TEXT) FROM session WHERE seen_at >= {after}");
+        if crate::nodes::text(&mut database, &count).await != "0" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("it was never noted");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_nobody_uses_it() {
+    let world = World::open("sessions_idle", 171).await;
+    crate::pages::furnish(&world).await;
+    let rows = [(Role::Payer, "kim", "/me", 30), (Role::Partner, "ana-herself", "/portal/account", 60)];
+    for (role, name, page, idle) in rows {
+        let mut browser = Browser::of(&world, role, name).await;
+        world.pass((idle - 1) * MINUTE);
+        used(&world, &mut browser, page).await;
+        world.pass((idle - 1) * MINUTE);
+        used(&world, &mut browser, page).await;
+        world.pass((idle + 1) * MINUTE);
+        assert_eq!(browser.get(page).await.status, StatusCode::SEE_OTHER, "{name}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_after_twelve_hours_however_much_it_is_used() {
+    let world = World::open("sessions_long", 172).await;
+    let mut kim = Browser::of(&world, Role::Payer, "kim").await;
+    for _ in 0..28 {
+        world.pass(25 * MINUTE);
+        used(&world, &mut kim, "/me").await;
+    }
+    world.pass(21 * MINUTE);
+    assert!(kim.get("/me").await.to.starts_with("/login"));
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_proof_takes_the_place_of_the_token() {
+    let world = World::open("sessions_proof", 173).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/me").await.hidden("csrf");
+    let mut thief = pat.clone();
+    thief.read("/me").await;
+    let proof = [("csrf", csrf.as_str()), ("password", PASSWORD), ("next", "/me")];
+    let page = pat.post_on("/prove", &proof).await;
+    assert_eq!(page.hidden("csrf"), csrf, "forms in other windows still work");
+    assert!(thief.get("/me").await.to.starts_with("/login"), "the old token is over");
+    // One that is wrong changes nothing.
+    let before = pat.clone();
+    pat.post("/prove", &[proof[0], ("password", "wrong"), proof[2]]).await;
+    pat.read("/me").await;
+    // Another password does the same, and ends what is elsewhere.
+    let mut elsewhere = Browser::new(&world);
+    let fields = [("email", "pat@example.com"), ("password", PASSWORD), ("next", "/me")];
+    elsewhere.post_on("/login", &fields).await;
+    let (new, fields) = ("seven green lanterns", ("csrf", csrf.as_str()));
+    let change = [fields, ("current", PASSWORD), ("password", new), ("again", new)];
+    assert_eq!(pat.post("/password", &change).await.to, "/");
+    pat.read("/me").await.says("Your password is kept");
+    for mut over in [before, elsewhere] {
+        assert!(over.get("/me").await.to.starts_with("/login"));
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn each_session_is_ended_alone() {
+    let world = World::open("sessions_one", 174).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let mut kim = Browser::of(&world, Role::Payer, "kim").await;
+    let mut others = [Browser::new(&world), Browser::new(&world), Browser::new(&world)];
+    for other in &mut others {
+        let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
+        other.post_on("/login", &fields).await;
+    }
+    let page = kim.read("/me").await;
+    page.says("last used");
+    let (csrf, all) = (page.hidden("csrf"), page.all_hidden("one"));
+    assert_eq!(all.len(), 3, "not the one that is used");
+    let fields = [("csrf", csrf.as_str()), ("one", all[0].as_str())];
+    kim.post_on("/me/sessions", &fields).await.says("Signed out there.");
+    kim.post_on("/me/sessions", &fields).await.says("had ended already");
+    // Nobody ends another's by its name.
+    let theirs = pat.read("/me").await.hidden("csrf");
+    let fields = [("csrf", theirs.as_str()), ("one", all[1].as_str())];
+    pat.post_on("/me/sessions", &fields).await.says("had ended already");
+    let over = async |others: &mut [Browser; 3]| {
+        let mut over = 0;
+        for other in others {
+            over += usize::from(other.get("/me").await.status == StatusCode::SEE_OTHER);
+        }
+        over
+    };
+    assert_eq!(over(&mut others).await, 1);
+    // An administrator does, on their page.
+    let id = id_of(&mut pat, "kim").await;
+    let page = pat.read(&format!("/people/{id}")).await;
+    assert_eq!(page.all_hidden("one").len(), 3);
+    pat.post_on(&format!("/people/{id}/sessions"), &fields).await.says("That session is ended.");
+    assert_eq!(over(&mut others).await, 2);
+    kim.read("/me").await;
+    world.close().await;
+}
