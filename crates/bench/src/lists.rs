@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bursar::ops::people::{self, Browser, NewPerson};
+use bursar::ops::people::{self, Browser, Entered, NewPerson};
 use bursar::web::form::sealed;
 use payout::access::Role;
 
@@ -41,9 +41,9 @@ async fn sign_in(world: &World) -> Result<String, Failure> {
         password: Some(PASSWORD.to_owned()),
     };
     people::add(&world.app, &new).await.map_err(failed)?;
-    let token =
-        people::sign_in(&world.app, &new.email, PASSWORD, &Browser::default()).await.map_err(failed)?;
-    Ok(format!("{}={}", bursar::web::session::COOKIE, token.ok_or("nobody was let in")?))
+    let entered = people::sign_in(&world.app, &new.email, PASSWORD, &Browser::default()).await;
+    let Some(Entered::In(token)) = entered.map_err(failed)? else { return Err("nobody was let in".into()) };
+    Ok(format!("{}={token}", bursar::web::session::COOKIE))
 }
 
 async fn drive(

@@ -61,6 +61,14 @@ pub fn allows(role: Role, permission: Permission) -> bool {
     granted.contains(&permission)
 }
 
+/// Whether somebody of this role moves money, says where it goes, or lets people in: what a stolen password must not be
+/// enough for.
+#[must_use]
+pub fn needs_second_factor(role: Role) -> bool {
+    let moves = [Permission::Pay, Permission::ManagePartners, Permission::Administer];
+    moves.iter().any(|permission| allows(role, *permission))
+}
+
 impl Role {
     /// For people.
     #[must_use]

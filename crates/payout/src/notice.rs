@@ -105,6 +105,10 @@ notices! {
     LoginInvitation = "login_invitation", [Named], "Invitation of a colleague";
     /// Somebody was shown a link with which they could sign in as somebody else.
     LoginLinkShown = "login_link_shown", [Admins], "Login link shown";
+    /// Somebody's own login was changed: its password or its second factor.
+    LoginChanged = "login_changed", [Named], "Login changed";
+    /// Somebody's second factor was taken away by somebody else.
+    SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.

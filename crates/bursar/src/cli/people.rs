@@ -51,6 +51,13 @@ enum UserCommand {
         #[arg(long)]
         email: String,
     },
+    /// Take a person's second factor away, for whoever lost app and recovery codes; they and all administrators are told
+    MfaReset {
+        #[command(flatten)]
+        config: Config,
+        /// Where they sign in with
+        address: String,
+    },
     /// Take a person's password and sessions away; prints a one-time link
     Reset {
         #[command(flatten)]
@@ -121,6 +128,14 @@ pub(super) async fn users(users: Users) -> Outcome {
             let done = people::enable(&app, &email, AtTheMachine(&system_user())).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
             output::say(&format!("{email} can sign in again, with the role and password they had."));
+            app.store.close().await;
+        }
+        UserCommand::MfaReset { config, address } => {
+            let app = open(config).await?;
+            let by = system_user();
+            let done = people::factor::reset_at_the_machine(&app, &address, AtTheMachine(&by)).await;
+            done.map_err(|error| unknown(error, &nobody(&address)))?;
+            output::say(&format!("{address} has no second factor any more; their sessions have ended."));
             app.store.close().await;
         }
         UserCommand::Reset { config, email, json } => {

@@ -75,15 +75,31 @@ const CASES: [Variable; 3] = [
     is("count", "how many there are"),
     is("more", "how many there are beyond the first twenty"),
 ];
-const LOGIN: [Variable; 5] = [
+const TOTALS: Variable = is("totals", "the totals, one per currency");
+const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
+
+const LINK_SHOWN: [Variable; 5] = [
     is("by", "who was shown the link"),
     is("whose", "the name of whoever signs in with it"),
     is("address", "the address they sign in with"),
     is("role", "their role"),
     is("date", "the day it was shown"),
 ];
-const TOTALS: Variable = is("totals", "the totals, one per currency");
-const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
+const LOGIN_CHANGED: [Variable; 3] = [
+    is(
+        "what",
+        "password, factor_on, factor_renewed, factor_off, factor_reset, recovery_codes, recovery_used or wrong_codes",
+    ),
+    is("by", "who did it, where it was somebody else; else empty"),
+    is("date", "the day"),
+];
+const FACTOR_RESET: [Variable; 5] = [
+    is("by", "who took it away"),
+    is("whose", "the name of whoever signs in with the login"),
+    is("address", "the address they sign in with"),
+    is("role", "their role"),
+    is("date", "the day"),
+];
 
 /// The variables of a notice's templates.
 #[must_use]
@@ -98,7 +114,9 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
         Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => &[],
-        Notice::LoginLinkShown => &[&LOGIN],
+        Notice::LoginLinkShown => &[&LINK_SHOWN],
+        Notice::LoginChanged => &[&LOGIN_CHANGED],
+        Notice::SecondFactorReset => &[&FACTOR_RESET],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),
@@ -196,6 +214,9 @@ pub fn sample(notice: Notice) -> Value {
         let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
         picked.insert("broken".to_owned(), json!([told]));
         picked.insert("stopped".to_owned(), json!(true));
+    }
+    if notice == Notice::LoginChanged {
+        picked.insert("what".to_owned(), json!("factor_reset"));
     }
     if notice == Notice::LogSigned {
         picked.insert("rows".to_owned(), json!(1201));

@@ -8,7 +8,8 @@ use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
-use super::people::sessions::{Browser, begin};
+use super::people::factor::tell_owner;
+use super::people::sessions::{Browser, Entered, enter};
 use super::people::{hashed, note};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
@@ -121,7 +122,7 @@ pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person
     Ok(found.filter(|person| person.partner.is_some() == (door == Door::Portal)))
 }
 
-/// Takes an invitation up: sets the password and answers the token of a session; `None` when the invitation is unknown,
+/// Takes an invitation up: sets the password and lets them in as a password would; `None` when the invitation is unknown,
 /// used or too old.
 ///
 /// # Errors
@@ -132,7 +133,7 @@ pub async fn accept(
     token: &str,
     password: &str,
     browser: &Browser,
-) -> Result<Option<String>> {
+) -> Result<Option<Entered>> {
     if waiting(app, door, token).await?.is_none() {
         return Ok(None);
     }
@@ -142,13 +143,17 @@ pub async fn accept(
         let Some(id) = people::use_link(tx, &token_hash(token), LinkFor::Join, now).await? else {
             return Ok(None);
         };
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::set_password(tx, id, Some(&hash)).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "invitation_accepted", id, json!({}));
-        Ok(Some(id))
+        if person.password_hash.is_some() {
+            tell_owner(tx, app, &person, "password", "", now).await?;
+        }
+        Ok(people::by_id(tx, id).await?)
     })?;
     match person {
-        Some(id) => begin(app, id, browser).await.map(Some),
+        Some(person) => enter(app, &person, browser).await,
         None => Ok(None),
     }
 }

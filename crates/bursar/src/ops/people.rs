@@ -2,6 +2,7 @@
 //! people is in `logins`, what an administrator does about them in `team`, API keys in `keys`. What is deliberately not
 //! here: what each may do (`payout::access`), and how many times one may try (`web::session` slows down guessing).
 
+pub mod factor;
 mod keys;
 mod logins;
 pub mod sessions;
@@ -19,13 +20,14 @@ use crate::store::{self, Tx, audit};
 use crate::transact;
 use crate::turns::Busy;
 
-use sessions::begin;
+use factor::Taken;
+use sessions::enter;
 
 pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
     AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
 };
-pub use sessions::{Browser, Session, by_session, sign_out};
+pub use sessions::{Browser, Entered, Finished, Session, by_session, finish, half_way, sign_out};
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
@@ -60,17 +62,17 @@ fn note_seen(app: &App, person: &Person) {
     });
 }
 
-/// Signs somebody in; the token of the new session, or `None` for a wrong address or password. `browser` is the one they
-/// come with.
+/// Signs somebody in, or half way in when they have a second factor; `None` for a wrong address or password. `browser` is the
+/// one they come with.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<String>> {
+pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
     let Some(person) = found.filter(|_| matches) else { return Ok(None) };
-    begin(app, person.id, browser).await.map(Some)
+    enter(app, &person, browser).await
 }
 
 /// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
@@ -87,24 +89,57 @@ fn too_busy(_: Busy) -> OpsError {
     OpsError::Conflict(Refusal::new("slow_down", told))
 }
 
-/// Takes note that whoever holds a session has given their password again, and replaces the session's token; false for a wrong
-/// password.
+/// What somebody shows again: their password, and the code of their second factor where they have one.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The password.
+    pub password: String,
+    /// The code.
+    pub code: String,
+}
+
+/// What became of showing it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// It was right.
+    Right,
+    /// The password was wrong; the code was not looked at.
+    WrongPassword,
+    /// The code was wrong.
+    WrongCode,
+    /// The code was used before.
+    UsedCode,
+}
+
+/// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn prove(app: &App, session: &Session, password: &str) -> Result<bool> {
+pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
-    if !is_password(Hashing::of_the_known(), person.as_ref(), password).await? {
-        return Ok(false);
+    if !is_password(Hashing::of_the_known(), person.as_ref(), &shown.password).await? {
+        return Ok(Proof::WrongPassword);
     }
     let now = app.clock.now();
     let token = transact!(app, |tx| {
+        let held = people::hold(tx, session.actor.id).await?.ok_or(OpsError::Missing)?;
+        match factor::take(tx, app, &held, &shown.code).await? {
+            Taken::Right | Taken::NoFactor => {}
+            Taken::Used => return Ok(Err(Proof::UsedCode)),
+            Taken::Wrong => return Ok(Err(Proof::WrongCode)),
+        }
         let token = sessions::prove_in(tx, app, session).await?;
         note(tx, now, &session.actor.id.to_string(), "proved_again", session.actor.id, json!({}));
-        Ok(token)
+        Ok(Ok(token))
     })?;
-    sessions::renew(app, session, token);
-    Ok(true)
+    app.nudge.notify.ring();
+    Ok(match token {
+        Ok(token) => {
+            sessions::renew(app, session, token);
+            Proof::Right
+        }
+        Err(refused) => refused,
+    })
 }
 
 /// Whether somebody has a password at all.
@@ -124,12 +159,16 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     let hash = hashed(app, password).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
+        store::factors::end_halves(tx, id).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
-        Ok(())
-    })
+        factor::tell_owner(tx, app, &person, "password", "", now).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
 }
 
 /// A hash that no password has, as expensive to compare with as a real one.
@@ -149,14 +188,14 @@ pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<String>> {
+pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<Entered>> {
     let now = app.clock.now();
     let hash = token_hash(token);
     let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, LinkFor::Login, now).await?) })?;
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
-        Some(person) => begin(app, person.id, browser).await.map(Some),
+        Some(person) => enter(app, &person, browser).await,
         None => Ok(None),
     }
 }
@@ -196,7 +235,8 @@ pub fn not_counted(counts: Counts) -> Option<String> {
 }
 
 /// Whoever a person is when they act.
-pub(super) fn actor(person: &Person) -> Actor {
+#[must_use]
+pub fn actor(person: &Person) -> Actor {
     Actor {
         id: person.id,
         name: person.name.clone(),

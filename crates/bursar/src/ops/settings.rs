@@ -1,7 +1,7 @@
 //! The payout settings: what the operator has decided, kept as one JSON document. The rules see the part of it that is
 //! theirs ([`Settings`]); the rest is kept for the features that will read it.
 
-mod lowering;
+pub(super) mod lowering;
 
 use payout::Refusal;
 use payout::batch::FeesPaidBy;
@@ -207,7 +207,7 @@ pub async fn save(
         }
         let after = after.written_out()?;
         let lowers = before.two_person_release && !after.two_person_release;
-        if lowers && let Some(refusal) = lowering::not_yet(tx, actor, now).await? {
+        if lowers && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::TWO_PERSONS).await? {
             return Ok(Err(refusal));
         }
         let text = serde_json::to_string(&after).unwrap_or_default();

@@ -22,6 +22,7 @@ pub mod events;
 pub mod evidence;
 pub mod exports;
 pub mod external_ids;
+pub mod factors;
 pub mod found;
 pub mod idempotency;
 pub mod imports;

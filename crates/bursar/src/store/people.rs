@@ -9,7 +9,7 @@ use payout::ids::{PartnerId, PersonId};
 
 use super::preferences::{self, Preferences};
 use super::sessions::UsedSince;
-use super::{Db, Result, Tx, sessions, word};
+use super::{Db, Result, Tx, factors, sessions, word};
 
 /// A person or an API key: whoever acts.
 #[derive(Clone, Debug)]
@@ -61,6 +61,15 @@ pub async fn by_email(db: &mut Db, email: &str) -> Result<Option<Person>> {
 /// When the database does not answer.
 pub async fn by_id(db: &mut Db, id: PersonId) -> Result<Option<Person>> {
     one(db, "p.id = ?", &id.to_string()).await
+}
+
+/// The person or key of this id, held until the end of the transaction: what is decided by how it stands is decided once.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold(tx: &mut Tx, id: PersonId) -> Result<Option<Person>> {
+    tx.run(sqlx::query("UPDATE person SET kind = kind WHERE id = $1").bind(id.to_string())).await?;
+    by_id(tx, id).await
 }
 
 async fn one(db: &mut Db, condition: &str, value: &str) -> Result<Option<Person>> {
@@ -202,6 +211,7 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
     sessions::end_all(tx, id).await?;
+    factors::end_halves(tx, id).await?;
     Ok(done)
 }
 
@@ -279,6 +289,7 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
     sessions::end_all(tx, id).await?;
+    factors::end_halves(tx, id).await?;
     Ok(done)
 }
 
@@ -304,6 +315,8 @@ pub struct SignedIn {
     pub proved_at: Option<i64>,
     /// When it was last used, to about a minute.
     pub seen_at: i64,
+    /// Since when they have a second factor.
+    pub factor_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
 }
@@ -325,8 +338,9 @@ pub async fn in_session(
     since.narrow(&mut conditions);
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE(s.public_id, s.token_hash) AS session_id, s.csrf, s.proved_at, \
-         COALESCE(s.seen_at, s.created_at) AS used_at, f.theme, f.zone, f.shortcuts_off_at \
-         FROM session s JOIN person p ON p.id = s.person_id \
+         COALESCE(s.seen_at, s.created_at) AS used_at, x.confirmed_at AS factor_at, \
+         f.theme, f.zone, f.shortcuts_off_at \
+         FROM session s JOIN person p ON p.id = s.person_id LEFT JOIN factor x ON x.person_id = p.id \
          LEFT JOIN preference f ON f.person_id = p.id {{where}}"
     );
     let row = db.optional(conditions.query(&sql)).await?;
@@ -337,6 +351,7 @@ pub async fn in_session(
             csrf: row.try_get("csrf")?,
             proved_at: row.try_get("proved_at")?,
             seen_at: row.try_get("used_at")?,
+            factor_at: row.try_get("factor_at")?,
             preferences: preferences::read(&row)?,
         })
     };

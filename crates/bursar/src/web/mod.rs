@@ -40,7 +40,7 @@ use tracing::Instrument as _;
 
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{self, Begun, Mark, RENEWED_EACH, Reply};
-use crate::ops::people::Session;
+use crate::ops::people::{self, Session};
 use crate::ops::settings;
 use crate::turns::{Busy, Turns};
 use crate::work::Work;
@@ -388,6 +388,14 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     if door.need != Need::Open {
         let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
         permit(door.need, actor, &request).map_err(refuse)?;
+        if let Some(session) = request.extensions().get::<Session>().filter(|_| page)
+            && !pages::factor::is_on_the_way(request.uri().path())
+            && people::factor::must_set_up(&door.web.app, session)
+                .await
+                .map_err(|error| refuse(error.into()))?
+        {
+            return Err(Box::new(pages::factor::set_it_up()));
+        }
     }
     if page {
         let path = request.uri().path().to_owned();

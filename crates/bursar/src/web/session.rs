@@ -17,7 +17,7 @@ use super::tries::Wait;
 use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
 use crate::config::Range;
-use crate::ops::people::{self, Browser, Session};
+use crate::ops::people::{self, Browser, Entered, Session, Shown};
 
 /// The cookie's name.
 pub const COOKIE: &str = "bursar_session";
@@ -150,24 +150,29 @@ async fn sign_in(
     // Where they sign in is where they are told that it did not work.
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let email = sent.email.trim().to_lowercase();
-    let known = cookie(&headers, KNOWN).filter(|shown| is_known(app, &email, shown));
+    let known = known(app, &headers, &email);
     if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
         let page = pages::login_again(portal, &headers, sent.next)?;
         return Ok(too_many(page, wait));
     }
-    let Some(token) = people::sign_in(app, &email, &sent.password, &device).await? else {
+    let Some(entered) = people::sign_in(app, &email, &sent.password, &device).await? else {
         let page = if portal { PORTAL_LOGIN } else { "/login" };
         let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next));
         let next = next.map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>());
         let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
         return Ok(Redirect::to(&format!("{page}?why=wrong{next}")).into_response());
     };
-    let mut response = welcome(&token, sent.next.as_deref());
-    if known.is_none() {
-        let shown = app.master_key.seal(&app.clock, KNOWN, &email);
-        set_cookie(&mut response, KNOWN, &shown, KNOWN_SECONDS);
+    let mut response = arrive(&entered, sent.next.as_deref());
+    // Whoever knows the password alone is not known yet: each of them would have tries of their own at the code.
+    if known.is_none() && matches!(entered, Entered::In(_)) {
+        make_known(app, &mut response, &email);
     }
     Ok(response)
+}
+
+fn make_known(app: &App, response: &mut Response, email: &str) {
+    let shown = app.master_key.seal(&app.clock, KNOWN, email);
+    set_cookie(response, KNOWN, &shown, KNOWN_SECONDS);
 }
 
 /// What a browser shows that has signed in to a login before: its address, sealed. It opens nothing; it only lets its
@@ -175,8 +180,47 @@ async fn sign_in(
 const KNOWN: &str = "bursar_known";
 const KNOWN_SECONDS: u32 = 180 * 86_400;
 
-fn is_known(app: &App, email: &str, shown: &str) -> bool {
-    app.master_key.open(KNOWN, shown).is_some_and(|known| known == email)
+/// What a browser shows of having signed in to this login before.
+#[must_use]
+pub fn known<'a>(app: &App, headers: &'a HeaderMap, email: &str) -> Option<&'a str> {
+    let is_known = |shown: &&str| app.master_key.open(KNOWN, shown).is_some_and(|known| known == email);
+    cookie(headers, KNOWN).filter(is_known)
+}
+
+/// What a browser shows whose user has come half way. It lasts as long as that does: ten minutes.
+const HALF_WAY: &str = "bursar_half_way";
+const HALF_WAY_SECONDS: u32 = 600;
+
+/// The token of whoever has come half way.
+#[must_use]
+pub fn half_way(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, HALF_WAY)
+}
+
+/// Lets whoever has shown a password or a link in, and on to `next`, or asks for their code first.
+#[must_use]
+pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
+    match entered {
+        Entered::In(token) => welcome(token, next),
+        Entered::HalfWay(token) => {
+            let next = next.filter(|next| is_ours(next)).unwrap_or_default();
+            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            let mut response = Redirect::to(&format!("/login/code?next={next}")).into_response();
+            set_cookie(&mut response, HALF_WAY, token, HALF_WAY_SECONDS);
+            response
+        }
+    }
+}
+
+/// Lets somebody in who has come the whole way, with a browser that is known from now on.
+#[must_use]
+pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next: Option<&str>) -> Response {
+    let mut response = welcome(token, next);
+    set_cookie(&mut response, HALF_WAY, "", 0);
+    if known(app, headers, email).is_none() {
+        make_known(app, &mut response, email);
+    }
+    response
 }
 
 /// An answer to too many tries, with when to come back.
@@ -233,7 +277,7 @@ async fn by_link(app: &App, token: &str, device: &Browser) -> Result<Response, F
     // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
     let chooses = person.is_some_and(|person| person.password_hash.is_none());
     Ok(match people::sign_in_by_link(app, token, device).await? {
-        Some(session) => welcome(&session, chooses.then_some("/password")),
+        Some(entered) => arrive(&entered, chooses.then_some("/password")),
         None => Redirect::to("/login?why=link").into_response(),
     })
 }
@@ -277,6 +321,8 @@ pub fn prove_first(next: &str) -> Response {
 struct Proof {
     #[serde(default)]
     password: String,
+    #[serde(default)]
+    code: String,
     next: Option<String>,
 }
 
@@ -290,13 +336,15 @@ async fn prove(
         let page = pages::prove_again(&web.app, session, next.to_owned()).await?;
         return Ok(too_many(page, wait));
     }
-    match people::prove(&web.app, &session, &sent.password).await? {
-        true => Ok(Redirect::to(next).into_response()),
-        false => {
-            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            Ok(Redirect::to(&format!("/prove?why=wrong&next={next}")).into_response())
-        }
-    }
+    let shown = Shown { password: sent.password, code: sent.code };
+    let why = match people::prove(&web.app, &session, &shown).await? {
+        people::Proof::Right => return Ok(Redirect::to(next).into_response()),
+        people::Proof::WrongPassword => "wrong",
+        people::Proof::WrongCode => "code",
+        people::Proof::UsedCode => "used",
+    };
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())
 }
 
 /// The address that a request comes from, as far as it is known; an extension of what is asked of pages.

@@ -29,6 +29,9 @@ const OF_A_SITE: Rule = Rule { at_once: 240, then_every_us: SECOND_US / 4 };
 const OF_A_LOGIN_AT_A_SITE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
 /// One login from everywhere else together. Slow, and never shut: its owner waits seconds, not for good.
 const OF_A_LOGIN: Rule = Rule { at_once: 50, then_every_us: 10 * SECOND_US };
+/// Codes of one login's second factor, from everywhere else together: whoever tries one knows the password, and there are only
+/// a million.
+const OF_A_CODE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
 /// Proving again who one is, in one session.
 const OF_A_SESSION: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
 
@@ -74,16 +77,41 @@ impl Tries {
         device: Option<&str>,
         now: i64,
     ) -> Result<(), Wait> {
+        self.of_a_login(("login", email), network, device, OF_A_LOGIN, now)
+    }
+
+    /// Whether somebody who knows the password of a person may try a code of their second factor; the rest as above.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn code(
+        &self,
+        person: &str,
+        network: Option<Network>,
+        device: Option<&str>,
+        now: i64,
+    ) -> Result<(), Wait> {
+        self.of_a_login(("code", person), network, device, OF_A_CODE, now)
+    }
+
+    fn of_a_login(
+        &self,
+        of: (&str, &str),
+        network: Option<Network>,
+        device: Option<&str>,
+        from_everywhere: Rule,
+        now: i64,
+    ) -> Result<(), Wait> {
         if let Some(device) = device {
-            return self.stranger(&("device", email, device), OF_A_LOGIN_HERE, now);
+            return self.stranger(&("device", of, device), OF_A_LOGIN_HERE, now);
         }
         if let Some(network) = network {
-            self.stranger(&("login", email, network), OF_A_LOGIN_HERE, now)?;
+            self.stranger(&(of, network), OF_A_LOGIN_HERE, now)?;
             if let Some(site) = network.site() {
-                self.stranger(&("login", email, site), OF_A_LOGIN_AT_A_SITE, now)?;
+                self.stranger(&(of, site), OF_A_LOGIN_AT_A_SITE, now)?;
             }
         }
-        self.stranger(&("login", email), OF_A_LOGIN, now)
+        self.stranger(&of, from_everywhere, now)
     }
 
     /// Whether whoever holds a session may try its password.

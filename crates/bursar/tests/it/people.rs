@@ -3,6 +3,7 @@
 
 mod activity;
 mod catalogue;
+pub mod factor;
 mod search;
 mod second_person;
 pub mod sessions;
@@ -335,6 +336,7 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
         let mail = mails::list(&mut db, &Filter::default(), 1).await.unwrap().remove(0);
         drop(db);
         let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+        factor::set_up(&world, &mut pat).await;
         for path in [format!("/outbox/{}", mail.id), format!("/outbox/{}/html", mail.id)] {
             assert!(!pat.read(&path).await.body.contains("/join/"), "{name} {path}");
         }

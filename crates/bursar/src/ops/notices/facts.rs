@@ -151,7 +151,15 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::TaxReportNeeded | Notice::TaxReportExpiring | Notice::Reminder | Notice::PayoutRequested => {
             of_payee(&mut facts, db, first, &detail, base_url, now).await?
         }
-        Notice::LoginLinkShown => of_login(&mut facts, first, &detail, base_url),
+        Notice::LoginLinkShown | Notice::SecondFactorReset => {
+            of_login(&mut facts, first, &detail, base_url);
+        }
+        Notice::LoginChanged => {
+            facts.payee = Payee::parse(&first.about);
+            facts.links.0 = text(&detail, "link");
+            let by = isolated(&text(&detail, "by")).into_owned();
+            put(&mut facts, json!({ "what": text(&detail, "what"), "by": by, "date": date(first.at) }));
+        }
         Notice::ReleaseRequested => of_release(&mut facts, db, first, base_url, now).await?,
         Notice::BatchFinal => of_ended_batch(&mut facts, db, first, base_url).await?,
         Notice::CredentialsRejected | Notice::WebhooksSilent => {

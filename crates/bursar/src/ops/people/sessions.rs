@@ -7,14 +7,15 @@ use payout::Refusal;
 use payout::ids::PersonId;
 use serde_json::json;
 
+use super::factor::{self, Taken};
 use super::{actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
-use crate::store::people;
+use crate::store::people::{self, Person};
 use crate::store::preferences::Preferences;
 use crate::store::sessions::{self as store, UsedSince};
-use crate::store::{Db, Tx};
+use crate::store::{Db, Tx, factors};
 use crate::transact;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
@@ -45,6 +46,8 @@ pub struct Session {
     pub csrf: String,
     /// The name of the session, which stays when its token is replaced.
     pub id: String,
+    /// They have a second factor.
+    pub has_factor: bool,
     /// How pages look to them.
     pub preferences: Preferences,
     token_hash: String,
@@ -94,6 +97,7 @@ pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Op
         actor: actor(&found.person),
         csrf: found.csrf,
         id: found.id,
+        has_factor: found.factor_at.is_some(),
         preferences: found.preferences,
         token_hash: hash,
         proved_at: found.proved_at.unwrap_or(0),
@@ -117,14 +121,92 @@ fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
     });
 }
 
-/// Begins a session and answers its token.
-pub(in crate::ops) async fn begin(app: &App, person: PersonId, browser: &Browser) -> Result<String> {
-    let token = app.clock.secret();
-    transact!(app, |tx| { begin_in(tx, app, person, browser, &token).await })?;
-    Ok(token)
+/// How far somebody has come who has shown a password or a link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entered {
+    /// They are in: the token of their session.
+    In(String),
+    /// They have a second factor: the token with which they write its code, which opens nothing else.
+    HalfWay(String),
 }
 
-/// The same in a transaction that does more.
+/// How long somebody may take to write their code.
+const HALF_WAY_US: i64 = 10 * MINUTE_US;
+
+/// Lets somebody in, or half way in when they have a second factor. Nothing when they were shut out since `person` was read,
+/// or have another password.
+pub(in crate::ops) async fn enter(app: &App, person: &Person, browser: &Browser) -> Result<Option<Entered>> {
+    let token = app.clock.secret();
+    transact!(app, |tx| {
+        let now = app.clock.now();
+        let held = people::hold(tx, person.id).await?.filter(|held| held.disabled_at.is_none());
+        if held.is_none_or(|held| held.password_hash != person.password_hash) {
+            return Ok(None);
+        }
+        if factors::get(tx, person.id).await?.is_some() {
+            factors::half_way(tx, &token_hash(&token), person.id, now, now + HALF_WAY_US).await?;
+            return Ok(Some(Entered::HalfWay(token.clone())));
+        }
+        begin_in(tx, app, person.id, browser, &token).await?;
+        Ok(Some(Entered::In(token.clone())))
+    })
+}
+
+/// Who has come half way with this token.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
+    let mut db = app.store.read().await?;
+    match factors::half(&mut db, &token_hash(token), app.clock.now()).await? {
+        Some(person) => Ok(people::by_id(&mut db, person).await?.filter(|one| one.disabled_at.is_none())),
+        None => Ok(None),
+    }
+}
+
+/// What became of the code of somebody who has come half way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finished {
+    /// They are in: the token of their session.
+    In(String),
+    /// The code was used before.
+    Used,
+    /// The code was wrong.
+    Wrong,
+    /// They must begin again: it took too long, or something about their login was changed meanwhile.
+    Over,
+}
+
+/// Lets somebody in who has come half way, for the code of their second factor.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn finish(app: &App, half: &str, code: &str, browser: &Browser) -> Result<Finished> {
+    let (token, hash) = (app.clock.secret(), token_hash(half));
+    let finished = transact!(app, |tx| {
+        let now = app.clock.now();
+        let Some(id) = factors::half(tx, &hash, now).await? else { return Ok(Finished::Over) };
+        let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
+        let Some(person) = person else { return Ok(Finished::Over) };
+        match factor::take(tx, app, &person, code).await? {
+            Taken::Right => {
+                // What was changed since they began has ended this.
+                if !factors::end_half(tx, &hash).await? {
+                    return Ok(Finished::Over);
+                }
+                begin_in(tx, app, id, browser, &token).await?;
+                Ok(Finished::In(token.clone()))
+            }
+            Taken::Used => Ok(Finished::Used),
+            Taken::Wrong => Ok(Finished::Wrong),
+            Taken::NoFactor => Ok(Finished::Over),
+        }
+    })?;
+    app.nudge.notify.ring();
+    Ok(finished)
+}
+
+/// Begins a session in a transaction that does more.
 pub(super) async fn begin_in(
     tx: &mut Tx,
     app: &App,

@@ -1,5 +1,6 @@
-//! Switching the two-person rule off takes two administrators, or one and a day: what two people must agree on cannot be made
-//! to take one by the same one. What is deliberately not here: switching it on, which anybody who administers may at once.
+//! Switching the two-person rule off, or no more requiring a second factor, takes two administrators, or one and a day: what
+//! keeps one person from paying cannot be taken away by the same one. What is deliberately not here: switching it on, which
+//! anybody who administers may at once.
 
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,36 @@ use crate::clock;
 use crate::ops::Result;
 use crate::store::{Tx, audit, people, settings};
 
-/// Under which name it is kept who asked.
-const ASKED: &str = "two_person_rule_off";
+/// What is switched off by two.
+pub struct Rule {
+    /// Under which name it is kept who asked.
+    kept: &'static str,
+    /// What the trail calls it that somebody asked.
+    action: &'static str,
+    /// Which settings it belongs to.
+    subject: &'static str,
+    /// What stays as it is for now.
+    stays: &'static str,
+    /// The field of a refusal.
+    field: &'static str,
+}
+
+/// The two-person rule.
+pub const TWO_PERSONS: Rule = Rule {
+    kept: "two_person_rule_off",
+    action: "two_person_rule_off_asked",
+    subject: "settings:payout",
+    stays: "The two-person rule stays on for now",
+    field: "two_person_release",
+};
+/// That a second factor is required.
+pub const SECOND_FACTOR: Rule = Rule {
+    kept: "second_factor_off",
+    action: "second_factor_off_asked",
+    subject: "settings:sign_in",
+    stays: "The second factor stays required for now",
+    field: "second_factor",
+};
 /// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
 /// What was asked for so long ago is not meant any more.
@@ -28,10 +57,10 @@ struct Asked {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64) -> Result<Option<Refusal>> {
+pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Result<Option<Refusal>> {
     let by = actor.id.to_string();
     let person = people::behind(tx, &by, now).await?;
-    let (kept, version) = settings::get(tx, ASKED).await?.unwrap_or_default();
+    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     let asked = serde_json::from_str::<Option<Asked>>(&kept).ok().flatten();
     let asked = asked.filter(|asked| now - asked.at < FORGOTTEN_AFTER_US);
     let first = match asked {
@@ -40,7 +69,7 @@ pub(super) async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64) -> Result<Opti
             let counts = people::counts(tx, &by, now).await? == people::Counts::Yes;
             let other = counts && asked.by != by && asked.person != person && behind != person;
             if other || now - asked.at >= ALONE_AFTER_US {
-                settings::put(tx, ASKED, "null", version, now).await?;
+                settings::put(tx, rule.kept, "null", version, now).await?;
                 return Ok(None);
             }
             asked
@@ -48,22 +77,23 @@ pub(super) async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64) -> Result<Opti
         None => {
             let asked = Asked { by: by.clone(), person, at: now };
             let text = serde_json::to_string(&asked).unwrap_or_default();
-            if !settings::put(tx, ASKED, &text, version, now).await? {
+            if !settings::put(tx, rule.kept, &text, version, now).await? {
                 return Err(super::stale());
             }
             tx.audit(audit::Entry {
                 at: now,
                 actor: by,
-                action: "two_person_rule_off_asked",
-                subject: "settings:payout".to_owned(),
+                action: rule.action,
+                subject: rule.subject.to_owned(),
                 detail: "{}".to_owned(),
             });
             asked
         }
     };
     let sentence = format!(
-        "The two-person rule stays on for now, and nothing was changed. That you want it off is written down: it is off as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
+        "{}, and nothing was changed. That you want it off is written down: it is off as soon as another administrator saves the same, or when you save it again after {}. Your own API keys do not count as a second person.",
+        rule.stays,
         clock::told(first.at + ALONE_AFTER_US)
     );
-    Ok(Some(Refusal::new("second_person_needed", sentence).at("two_person_release")))
+    Ok(Some(Refusal::new("second_person_needed", sentence).at(rule.field)))
 }

@@ -63,6 +63,7 @@ struct MePage {
     zones: Vec<(String, bool)>,
     /// Where they are signed in.
     devices: Vec<Row>,
+    has_factor: bool,
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
@@ -80,6 +81,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
         frame: visit.frame("Preferences", Place::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
+        has_factor: session.has_factor,
         devices: devices.into_iter().map(Row::from).collect(),
     };
     visit.show(&page)

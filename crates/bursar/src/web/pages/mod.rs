@@ -17,6 +17,7 @@ mod events;
 mod evidence;
 mod export_new;
 mod exports;
+pub mod factor;
 mod frame;
 mod history;
 mod import;
@@ -44,6 +45,7 @@ mod portal;
 mod prepare;
 mod programs;
 pub mod proof;
+mod qr;
 mod reconciliation;
 mod reward;
 mod rewards;
@@ -80,6 +82,7 @@ pub fn routes() -> Vec<Route> {
     let pages = [
         login::routes(),
         password::routes(),
+        factor::routes(),
         portal::routes(),
         rewards::routes(),
         decided::routes(),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::{self, Session, sessions};
+use crate::ops::people::{self, Proof, Session, Shown, sessions};
 use crate::store::{Db, sessions as stored};
 use crate::web::Web;
 use crate::web::fault::Fault;
@@ -17,6 +17,9 @@ use crate::web::session::is_fresh;
 pub struct Passwords {
     #[serde(default)]
     current: String,
+    /// Of the second factor.
+    #[serde(default)]
+    code: String,
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -31,6 +34,10 @@ pub enum Changed {
     Slow,
     /// The present one was wrong.
     Wrong,
+    /// The code of the second factor was wrong.
+    WrongCode,
+    /// The code was used before.
+    UsedCode,
     /// There is none yet, and they must prove first who they are.
     ProveFirst,
     /// The two new ones differ.
@@ -49,8 +56,12 @@ pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> 
         if web.tries.prove(&session.id, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
         }
-        if !people::prove(app, session, &sent.current).await? {
-            return Ok(Changed::Wrong);
+        let shown = Shown { password: sent.current.clone(), code: sent.code.clone() };
+        match people::prove(app, session, &shown).await? {
+            Proof::Right => {}
+            Proof::WrongPassword => return Ok(Changed::Wrong),
+            Proof::WrongCode => return Ok(Changed::WrongCode),
+            Proof::UsedCode => return Ok(Changed::UsedCode),
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);

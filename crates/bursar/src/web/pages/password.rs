@@ -30,6 +30,7 @@ struct PasswordPage {
     /// The address that they sign in with.
     address: String,
     has_password: bool,
+    has_factor: bool,
     /// Without a password, only whoever came by their link just now may choose one.
     too_late: bool,
     why: Option<String>,
@@ -46,8 +47,8 @@ async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Respon
     let has_password = people::has_password(&web.app, session.actor.id).await?;
     let too_late = !has_password && !is_fresh(&session, web.app.clock.now());
     let address = people::address_of(&web.app, session.actor.id).await?;
-    let csrf = session.csrf;
-    html(&PasswordPage { version: assets_version(), csrf, address, has_password, too_late, why })
+    let (csrf, has_factor) = (session.csrf, session.has_factor);
+    html(&PasswordPage { version: assets_version(), csrf, address, has_password, has_factor, too_late, why })
 }
 
 async fn change(
@@ -60,6 +61,14 @@ async fn change(
             return Ok(Told::good("Your password is kept; your other sessions have ended.").on("/"));
         }
         Changed::Slow => "Too many tries. Wait a minute, then try again.".to_owned(),
+        Changed::WrongCode => {
+            "This code is not right, so nothing was changed. Write the one that your app shows now."
+                .to_owned()
+        }
+        Changed::UsedCode => {
+            "This code was used already, so nothing was changed. Wait until your app shows the next one."
+                .to_owned()
+        }
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
         Changed::ProveFirst => "Sign in with a new one-time link first.".to_owned(),
         Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),

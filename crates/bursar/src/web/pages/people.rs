@@ -5,6 +5,7 @@
 mod join;
 pub(super) mod keys;
 mod person;
+mod sign_in;
 
 use askama::Template;
 use axum::extract::State;
@@ -41,6 +42,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(person::routes());
     routes.extend(keys::routes());
     routes.extend(join::routes());
+    routes.extend(sign_in::routes());
     routes
 }
 

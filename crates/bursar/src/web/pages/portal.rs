@@ -3,7 +3,7 @@
 //! is deliberately not here: anything of somebody else's. An address holds no id of a payee, only *me* and *company*, and
 //! what is looked for by number is looked for among their own.
 
-mod entry;
+pub(super) mod entry;
 mod frame;
 mod home;
 mod mending;

@@ -9,18 +9,21 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 
 use super::frame::{assets_version, html};
-use crate::ops::people::{self, Session};
+use crate::ops::people::{self, Session, Shown};
 use crate::web::fault::Fault;
 use crate::web::session::{is_fresh, too_many};
 use crate::web::{Web, buffered};
 
-/// The field of the password. It is taken out of a form before anything else reads or keeps it.
+/// The fields of the password and of the second factor's code. They are taken out of a form before anything else reads or keeps
+/// it.
 const PASSWORD: &str = "password";
+const CODE: &str = "factor_code";
 
 /// What a form held.
 pub struct Sent {
     fields: Vec<(String, String)>,
-    password: Option<String>,
+    /// The password and the code, where the form has them.
+    shown: Option<Shown>,
 }
 
 /// What is asked for: by whom, where, and what it does.
@@ -49,6 +52,7 @@ struct ProofPage {
     back: String,
     fields: Vec<(String, String)>,
     has_password: bool,
+    has_factor: bool,
     why: Option<&'static str>,
 }
 
@@ -59,10 +63,11 @@ struct ProofPage {
 pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
     let (request, bytes) = buffered(request).await?;
     let pairs = url::form_urlencoded::parse(&bytes).into_owned();
-    let (passwords, fields): (Vec<_>, Vec<_>) = pairs.partition(|(name, _)| name == PASSWORD);
-    let password = passwords.into_iter().next().map(|(_, password)| password);
-    let sent = Sent { fields, password };
-    if sent.password.is_none() {
+    let (taken, fields): (Vec<_>, Vec<_>) = pairs.partition(|(name, _)| name == PASSWORD || name == CODE);
+    let first = |of: &str| taken.iter().find(|(name, _)| name == of).map(|(_, value)| value.clone());
+    let shown = first(PASSWORD).map(|password| Shown { password, code: first(CODE).unwrap_or_default() });
+    let sent = Sent { fields, shown };
+    if sent.shown.is_none() && taken.is_empty() {
         return Ok((request, sent));
     }
     let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -83,14 +88,20 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
     }
     let refuse = |fault: Fault| Box::new(fault.into_response());
     let (mut why, mut slow) = (None, None);
-    if let Some(password) = &sent.password {
+    if let Some(shown) = &sent.shown {
         match web.tries.prove(&session.id, web.app.clock.now()) {
             Err(wait) => {
                 (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
             }
-            Ok(()) => match people::prove(&web.app, session, password).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => why = Some("This is not your password. Try again."),
+            Ok(()) => match people::prove(&web.app, session, shown).await {
+                Ok(people::Proof::Right) => return Ok(()),
+                Ok(people::Proof::WrongPassword) => why = Some("This is not your password. Try again."),
+                Ok(people::Proof::WrongCode) => {
+                    why = Some("This code is not right. Write the one that your app shows now.")
+                }
+                Ok(people::Proof::UsedCode) => {
+                    why = Some("This code was used already. Wait until your app shows the next one.");
+                }
                 Err(error) => return Err(refuse(error.into())),
             },
         }
@@ -103,6 +114,7 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
         path: of.path.clone(),
         fields: sent.fields,
         has_password: has_password.map_err(|error| refuse(error.into()))?,
+        has_factor: session.has_factor,
         why,
     };
     let page = html(&page).unwrap_or_else(IntoResponse::into_response);

@@ -259,6 +259,10 @@ async fn nobody_is_kept_out_of_any_page() {
             browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
         }
         sign_in(&world, &browser, role, partner).await;
+        // What is to be scanned is shown while it is set up.
+        browser.go(&format!("{}/factor", world.app.base_url)).await;
+        browser.press("Set it up").await;
+        browser.says("Scan this picture").await;
         told.extend(inspect(&world, &browser, &addresses, script.is_some()).await);
         browser.close().await;
     }

@@ -13,7 +13,7 @@ use crate::ops::OpsError;
 use crate::ops::invitations::{self, Door};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
-use crate::web::session::{Device, welcome};
+use crate::web::session::{Device, arrive};
 use crate::web::{Need, Route, get, post};
 
 /// The rows of the route table.
@@ -64,7 +64,7 @@ async fn join(
         return page(&app, &token, Some("The two passwords are not the same.".to_owned())).await;
     }
     match invitations::accept(&app, Door::House, &token, &sent.password, &device).await {
-        Ok(Some(session)) => Ok(welcome(&session, None)),
+        Ok(Some(entered)) => Ok(arrive(&entered, None)),
         Ok(None) => page(&app, &token, None).await,
         Err(OpsError::Refused(refusal)) => page(&app, &token, Some(refusal.sentence)).await,
         Err(error) => Err(error.into()),

@@ -16,9 +16,9 @@ use super::super::words::{Chip, When, how_many, when};
 use super::{ADMINISTERS, chip, our_roles};
 use crate::app::App;
 use crate::ops::invitations::Invitation;
-use crate::ops::people::{Session, sessions, team};
-use crate::store::people;
+use crate::ops::people::{Session, factor, sessions, team};
 use crate::store::roster::{self, Listed};
+use crate::store::{factors, people};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::session::{SignedIn, is_fresh, prove_first};
@@ -33,6 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/people/{id}/enable", ADMINISTERS, let_in),
         post("/people/{id}/sessions", ADMINISTERS, end_sessions),
         post("/people/{id}/link", ADMINISTERS, fresh_link),
+        post("/people/{id}/factor", ADMINISTERS, reset_factor),
     ]
 }
 
@@ -52,6 +53,10 @@ struct PersonPage {
     seen: Option<When>,
     /// The browsers they are signed in with.
     sessions: Vec<Row>,
+    /// Since when they have a second factor.
+    factor: Option<When>,
+    /// They are whoever looks.
+    is_oneself: bool,
     /// Whoever looks has just proved who they are.
     fresh: bool,
     /// Why their role stays as it is.
@@ -108,6 +113,8 @@ async fn page(
         created: When(one.created_at),
         seen: when(one.last_seen_at),
         sessions: browsers.collect(),
+        factor: when(factors::get(&mut db, id).await?.map(|factor| factor.confirmed_at)),
+        is_oneself: visit.actor.id == id,
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
         no_out: why_not(None),
@@ -197,6 +204,24 @@ async fn end_sessions(
     let ended = team::end_sessions(&app, &visit.actor, id).await?;
     let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
     Ok(Told::good(format!("{ended} ended.")).on(&address(id)))
+}
+
+async fn reset_factor(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&address(id)));
+    }
+    let told = match factor::reset(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("The second factor is taken away. They and all administrators are told."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
 }
 
 async fn fresh_link(

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use payout::access::Role;
 
 use super::words::{Language, Words};
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::ops::OpsError;
 use crate::ops::invitations::{self, Door};
 use crate::ops::people::{self, Session};
@@ -18,7 +18,7 @@ use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::pages::frame::{assets_version, html};
-use crate::web::session::{Device, SignedIn, is_ours, welcome};
+use crate::web::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::{Need, Route, Web, get, post};
 
 /// The rows of the route table.
@@ -31,8 +31,20 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// The language somebody reads who is known: a partner's own, English for our own people.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
+    let Some(id) = actor.partner else { return Ok(Language::English) };
+    let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+    let spoken = partner.and_then(|partner| partner.language);
+    Ok(spoken.as_deref().and_then(Language::parse).unwrap_or(Language::English))
+}
+
 /// The language a browser asks for.
-fn asked(headers: &HeaderMap) -> Language {
+#[must_use]
+pub fn asked(headers: &HeaderMap) -> Language {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::accepted(header.unwrap_or(""))
 }
@@ -170,7 +182,7 @@ async fn join(
         |t| t.not_the_same.to_owned()
     } else {
         match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
-            Ok(Some(session)) => return Ok(welcome(&session, Some("/portal"))),
+            Ok(Some(entered)) => return Ok(arrive(&entered, Some("/portal"))),
             Ok(None) => |t| t.join_gone.to_owned(),
             Err(OpsError::Refused(_)) => |t| t.password_rule.to_owned(),
             Err(error) => return Err(error.into()),
@@ -192,6 +204,7 @@ struct ProvePage {
     next: String,
     home: &'static str,
     has_password: bool,
+    has_factor: bool,
     why: Option<&'static str>,
 }
 
@@ -202,8 +215,12 @@ async fn prove(
 ) -> Result<Response, Fault> {
     let next = ask.next.filter(|next| is_ours(next));
     let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
-    let wrong: fn(&Words) -> &'static str = |t| t.password_wrong;
-    prove_page(&app, session, next, ask.why.map(|_| wrong)).await
+    let why: Option<fn(&Words) -> &'static str> = ask.why.as_deref().map(|why| match why {
+        "code" => |t: &Words| t.factor_wrong,
+        "used" => |t: &Words| t.factor_used,
+        _ => |t: &Words| t.password_wrong,
+    });
+    prove_page(&app, session, next, why).await
 }
 
 /// The form again, after too many tries.
@@ -220,12 +237,7 @@ async fn prove_page(
     next: String,
     why: Option<fn(&Words) -> &'static str>,
 ) -> Result<Response, Fault> {
-    let mut language = Language::English;
-    if let Some(id) = session.actor.partner {
-        let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
-        let spoken = partner.and_then(|partner| partner.language);
-        language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
-    }
+    let language = spoken(app, &session.actor).await?;
     let t = language.words();
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     html(&ProvePage {
@@ -234,6 +246,7 @@ async fn prove_page(
         t,
         version: assets_version(),
         has_password: people::has_password(app, session.actor.id).await?,
+        has_factor: session.has_factor,
         csrf: session.csrf,
         next,
         home: if partner { "/portal" } else { "/" },

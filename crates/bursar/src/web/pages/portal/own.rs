@@ -43,6 +43,7 @@ struct OwnPage {
     frame: Frame,
     email: String,
     has_password: bool,
+    has_factor: bool,
     sessions: Vec<Device>,
 }
 
@@ -65,6 +66,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
         frame: guest.frame(t.account, Place::Own),
         email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
         has_password: me.is_some_and(|me| me.password_hash.is_some()),
+        has_factor: guest.session.has_factor,
         sessions: sessions.into_iter().map(device).collect(),
     };
     guest.show(&page)
@@ -79,6 +81,8 @@ async fn password(
     let told = match change_password(&web, &guest.session, &sent).await? {
         Changed::Done => Told::good(t.password_changed),
         Changed::Slow => Told::bad(t.login_slow),
+        Changed::WrongCode => Told::bad(t.factor_wrong),
+        Changed::UsedCode => Told::bad(t.factor_used),
         Changed::Wrong => Told::bad(t.password_wrong),
         Changed::NotTheSame => Told::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),

@@ -242,6 +242,12 @@ table! {
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
     sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, end_session,
     signed_out_there,
+    // The second factor
+    factor, factor_intro, factor_none, factor_must, factor_since, factor_begin, factor_renew,
+    factor_codes_new, factor_off, factor_scan, factor_picture, factor_open, factor_secret,
+    factor_code, factor_code_help, factor_confirm, factor_wrong, factor_used, factor_gone,
+    factor_codes, factor_codes_told, factor_kept, factor_is_off, factor_required, code, code_intro,
+    code_over, code_lost,
 }
 
 impl Words {

@@ -1,0 +1,485 @@
+//! The second factor of a login: setting one up, taking its codes, each once, and taking it away. Whose role needs one is
+//! `payout::access`; whether it is required here, a setting. What is deliberately not here: how often somebody may try
+//! (`web::tries`), and that whoever changes theirs has just proved who they are, which the pages see to.
+
+use payout::Refusal;
+use payout::access::{Role, needs_second_factor};
+use payout::ids::PersonId;
+use payout::notice::Notice;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use totp_rs::{Builder, Secret, Totp};
+
+use super::logins::AtTheMachine;
+use super::{OPERATOR, Session, note};
+use crate::app::{Actor, App};
+use crate::ops::settings::{self, lowering};
+use crate::ops::{OpsError, Result};
+use crate::secrets::token_hash;
+use crate::store::people::{self, Person};
+use crate::store::{self, Db, Tx, audit, factors};
+use crate::transact;
+
+/// How many recovery codes somebody is given.
+const CODES: usize = 10;
+/// How long a secret that was begun waits for its first code.
+const BEGUN_US: i64 = 30 * 60 * 1_000_000;
+/// After so many wrong codes the owner is told, and again after as many more: their password is known to somebody.
+const TOLD_AFTER: i64 = 10;
+
+/// A secret as it is shown while it is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The secret in Base32, as people type it.
+    pub secret: String,
+    /// The address that an app opens or scans.
+    pub uri: String,
+}
+
+/// How somebody's second factor stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Since when they have one.
+    pub since: Option<i64>,
+    /// How many recovery codes are left.
+    pub codes_left: i64,
+    /// Their role needs one here.
+    pub required: bool,
+}
+
+/// What became of a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// It was right, and works no more.
+    Right,
+    /// It was right, and used before.
+    Used,
+    /// It was wrong.
+    Wrong,
+    /// They have no second factor.
+    NoFactor,
+}
+
+/// How somebody's second factor stands.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<Standing> {
+    let found = factors::get(db, id).await?;
+    Ok(Standing {
+        since: found.map(|factor| factor.confirmed_at),
+        codes_left: factors::codes_left(db, id).await?,
+        required: needs_second_factor(role) && required(app, db).await?,
+    })
+}
+
+/// Whether somebody can do nothing but set up a second factor.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
+    if session.has_factor || !needs_second_factor(session.actor.role) {
+        return Ok(false);
+    }
+    required(app, &mut app.store.read().await?).await
+}
+
+/// Begins to set up a secret, beside the one that counts until then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(app: &App, session: &Session) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let mut bytes = app.clock.chance().to_be_bytes().to_vec();
+    bytes.extend_from_slice(&app.clock.chance().to_be_bytes()[..4]);
+    let sealed = app.master_key.seal(&app.clock, &sealed_as(id), &Secret::from(bytes).to_base32());
+    transact!(app, |tx| { Ok(factors::begin(tx, id, &sealed, now).await?) })
+}
+
+/// What somebody is setting up, if they have begun not long ago.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
+    let id = session.actor.id;
+    let mut db = app.store.read().await?;
+    let sealed = factors::begun(&mut db, id, app.clock.now() - BEGUN_US).await?;
+    let Some(secret) = sealed.and_then(|sealed| app.master_key.open(&sealed_as(id), &sealed)) else {
+        return Ok(None);
+    };
+    let person = people::by_id(&mut db, id).await?.ok_or(OpsError::Missing)?;
+    let uri = address_of(&app.base_url, &person.email.unwrap_or_default(), &secret);
+    Ok(Some(Setup { secret, uri }))
+}
+
+/// What became of setting one up.
+#[derive(Clone, Debug)]
+pub enum Confirmed {
+    /// It counts from now on; these are the recovery codes, shown this once.
+    Done(Vec<String>),
+    /// The code was wrong.
+    Wrong,
+    /// It was begun too long ago, or something else since.
+    Gone,
+}
+
+/// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn confirm(app: &App, session: &Session, code: &str) -> Result<Confirmed> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let sealed = factors::begun(&mut app.store.read().await?, id, now - BEGUN_US).await?;
+    let Some(sealed) = sealed else { return Ok(Confirmed::Gone) };
+    let Some(step) = step_of(app, id, &sealed, code, now) else { return Ok(Confirmed::Wrong) };
+    let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        if !factors::take_begun(tx, id, &sealed).await? {
+            return Ok(Confirmed::Gone);
+        }
+        let renewed = factors::get(tx, id).await?.is_some();
+        factors::confirm(tx, id, &sealed, step, now).await?;
+        factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
+        end_elsewhere(tx, session).await?;
+        let (action, what) = match renewed {
+            true => ("second_factor_renewed", "factor_renewed"),
+            false => ("second_factor_set_up", "factor_on"),
+        };
+        note(tx, now, &id.to_string(), action, id, json!({ "from": session.actor.came_from }));
+        tell_owner(tx, app, &person, what, "", now).await?;
+        Ok(Confirmed::Done(codes.clone()))
+    })
+    .inspect(|_| app.nudge.notify.ring())
+}
+
+/// Gives somebody other recovery codes, shown this once; those from before work no more.
+///
+/// # Errors
+/// A refusal without a second factor.
+pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        if factors::get(tx, id).await?.is_none() {
+            let told = "There is no second factor to make recovery codes for.";
+            return Err(Refusal::new("no_second_factor", told).into());
+        }
+        factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
+        note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({}));
+        tell_owner(tx, app, &person, "recovery_codes", "", now).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(codes)
+}
+
+/// Turns somebody's own second factor off; their other sessions end.
+///
+/// # Errors
+/// A refusal while their role needs it.
+pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        if needs_second_factor(person.role) && required(app, tx).await? {
+            let told = "Your role needs a second factor here, so it is not turned off. Set up another device instead.";
+            return Err(Refusal::new("second_factor_required", told).into());
+        }
+        if factors::drop(tx, id).await? {
+            end_elsewhere(tx, session).await?;
+            note(
+                tx,
+                now,
+                &id.to_string(),
+                "second_factor_off",
+                id,
+                json!({ "from": session.actor.came_from }),
+            );
+            tell_owner(tx, app, &person, "factor_off", "", now).await?;
+        }
+        Ok(())
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {
+    store::sessions::end_others(tx, session.actor.id, &session.id).await?;
+    factors::end_halves(tx, session.actor.id).await?;
+    Ok(())
+}
+
+/// Takes somebody's second factor away, as an administrator; they sign in with their password alone until they set one up.
+/// Every administrator and whoever it is are told.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal for oneself, and for whoever has none.
+pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+    if actor.id == id {
+        let told = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
+        return Err(Refusal::new("own_login", told).into());
+    }
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.filter(|one| one.kind == "person");
+        let person = person.ok_or(OpsError::Missing)?;
+        let by = (actor.id.to_string(), actor.name.clone());
+        take_away(tx, app, &person, by, json!({})).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+/// The same at the machine: for whoever has lost app and codes where no administrator can sign in either.
+///
+/// # Errors
+/// As [`reset`].
+pub async fn reset_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+    transact!(app, |tx| {
+        let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+        let person = people::hold(tx, found.id).await?.ok_or(OpsError::Missing)?;
+        let names = (OPERATOR.to_owned(), format!("{} at the command line", by.0));
+        take_away(tx, app, &person, names, json!({ "system_user": by.0 })).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+async fn take_away(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    (by, name): (String, String),
+    detail: serde_json::Value,
+) -> Result<()> {
+    let now = app.clock.now();
+    if !factors::drop(tx, person.id).await? {
+        let told = "This login has no second factor, so nothing was done.";
+        return Err(Refusal::new("no_second_factor", told).into());
+    }
+    store::sessions::end_all(tx, person.id).await?;
+    factors::end_halves(tx, person.id).await?;
+    note(tx, now, &by, "second_factor_reset", person.id, detail);
+    tell_owner(tx, app, person, "factor_reset", &name, now).await?;
+    let detail = json!({
+        "by": name, "whose": person.name, "address": person.email, "role": person.role.label(),
+    });
+    let notice = (Notice::SecondFactorReset, person.id.to_string(), detail.to_string());
+    store::outbox::write(tx, &app.clock, now, [notice]).await?;
+    Ok(())
+}
+
+/// Tells whoever signs in that something about their login was changed. Nobody can switch this off.
+pub(in crate::ops) async fn tell_owner(
+    tx: &mut Tx,
+    app: &App,
+    whose: &Person,
+    what: &str,
+    by: &str,
+    now: i64,
+) -> Result<()> {
+    let (about, page) = match whose.partner {
+        Some(partner) => (partner.to_string(), "/portal/account"),
+        None => (whose.id.to_string(), "/me"),
+    };
+    let link = format!("{}{page}", app.base_url);
+    let detail = json!({ "to": whose.email, "what": what, "by": by, "link": link });
+    store::outbox::write(tx, &app.clock, now, [(Notice::LoginChanged, about, detail.to_string())]).await?;
+    Ok(())
+}
+
+/// Takes one code of whoever is held in this transaction: from their app, or a recovery code. A wrong one is counted, so what
+/// is done here is committed whatever comes of it.
+pub(super) async fn take(tx: &mut Tx, app: &App, person: &Person, typed: &str) -> Result<Taken> {
+    let now = app.clock.now();
+    let Some(factor) = factors::get(tx, person.id).await? else { return Ok(Taken::NoFactor) };
+    let digits: String = typed.chars().filter(|letter| !letter.is_whitespace()).collect();
+    if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if let Some(step) = step_of(app, person.id, &factor.sealed, &digits, now) {
+            let first = factors::use_step(tx, person.id, step).await?;
+            return Ok(if first { Taken::Right } else { Taken::Used });
+        }
+    } else if factors::use_code(tx, person.id, &hash_of(person.id, typed), now).await? {
+        note(tx, now, &person.id.to_string(), "recovery_code_used", person.id, json!({}));
+        tell_owner(tx, app, person, "recovery_used", "", now).await?;
+        return Ok(Taken::Right);
+    }
+    let wrong = factors::wrong(tx, person.id).await?;
+    if wrong > 0 && wrong % TOLD_AFTER == 0 {
+        note(
+            tx,
+            now,
+            &person.id.to_string(),
+            "second_factor_guessed_at",
+            person.id,
+            json!({ "times": wrong }),
+        );
+        tell_owner(tx, app, person, "wrong_codes", "", now).await?;
+    }
+    Ok(Taken::Wrong)
+}
+
+/// The time step that a code belongs to: the one of now, the one before or the one after.
+fn step_of(app: &App, id: PersonId, sealed: &str, code: &str, now: i64) -> Option<i64> {
+    let secret = app.master_key.open(&sealed_as(id), sealed)?;
+    let totp = totp(&secret)?;
+    let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let step = totp.check(&code, u64::try_from(now / 1_000_000).ok()?)?;
+    i64::try_from(step).ok()
+}
+
+fn totp(secret: &str) -> Option<Totp> {
+    Builder::new().with_secret(Secret::try_from_base32(secret).ok()?).build().ok()
+}
+
+/// The code of a secret at a moment, as an app shows it; for tests and the demonstration.
+#[must_use]
+pub fn code_at(secret: &str, now: i64) -> Option<String> {
+    let seconds = u64::try_from(now / 1_000_000).ok()?;
+    Some(totp(secret)?.generate(seconds).to_string())
+}
+
+fn sealed_as(id: PersonId) -> String {
+    format!("second factor of {id}")
+}
+
+/// What an app reads: the secret, whose it is and where.
+fn address_of(base_url: &str, email: &str, secret: &str) -> String {
+    let escaped = |text: &str| {
+        let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        text.replace('+', "%20")
+    };
+    let host = url::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let issuer = escaped(&format!("Bursar {}", host.unwrap_or_default()));
+    format!("otpauth://totp/{issuer}:{}?secret={secret}&issuer={issuer}", escaped(email))
+}
+
+/// Eighty random bits in four groups of letters and digits.
+fn recovery_code(app: &App) -> String {
+    let drawn = payout::ids::encode(app.clock.chance()).to_lowercase();
+    let last: Vec<char> = drawn.chars().skip(10).collect();
+    last.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+}
+
+fn hashes(id: PersonId, codes: &[String]) -> Vec<String> {
+    codes.iter().map(|code| hash_of(id, code)).collect()
+}
+
+/// What a recovery code is stored as, however it was typed.
+fn hash_of(id: PersonId, typed: &str) -> String {
+    let plain = typed.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(|letter| {
+        match letter.to_ascii_lowercase() {
+            'o' => '0',
+            'i' | 'l' => '1',
+            letter => letter,
+        }
+    });
+    token_hash(&format!("recovery code of {id}: {}", plain.collect::<String>()))
+}
+
+const NAME: &str = "sign_in";
+
+/// When a second factor is required of the roles that move money or let people in.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// While a mail server is configured, which can tell people what happens to their logins.
+    #[default]
+    WithMail,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Wanted {
+    /// Whether it comes to being required in this installation.
+    #[must_use]
+    pub fn requires(self, app: &App) -> bool {
+        match self {
+            Self::WithMail => app.config.smtp_url.is_some(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SignIn {
+    second_factor: Wanted,
+}
+
+/// What was decided about second factors here, and the version of that.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
+    let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
+    Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
+}
+
+async fn required(app: &App, db: &mut Db) -> Result<bool> {
+    Ok(wanted(db).await?.0.requires(app))
+}
+
+/// Decides when a second factor is required. To require it no more takes two administrators, or one and a day.
+///
+/// # Errors
+/// `second_person_needed` while another administrator is needed.
+pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
+    let now = app.clock.now();
+    let saved = transact!(app, |tx| {
+        let (before, version) = wanted(tx).await?;
+        if before == wanted_now {
+            return Ok(Ok(()));
+        }
+        if before.requires(app)
+            && !wanted_now.requires(app)
+            && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::SECOND_FACTOR).await?
+        {
+            return Ok(Err(refusal));
+        }
+        let text = serde_json::to_string(&SignIn { second_factor: wanted_now }).unwrap_or_default();
+        if !store::settings::put(tx, NAME, &text, version, now).await? {
+            return Err(settings::stale());
+        }
+        tx.audit(audit::Entry {
+            at: now,
+            actor: actor.id.to_string(),
+            action: "settings_changed",
+            subject: "settings:sign_in".to_owned(),
+            detail: json!({ "before": before, "after": wanted_now }).to_string(),
+        });
+        Ok(Ok(()))
+    })?;
+    saved.map_err(OpsError::Conflict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_one_that_the_standard_prints() {
+        // RFC 6238, appendix B: the secret is the ASCII text 12345678901234567890; its last six digits are ours.
+        let secret = Secret::from(b"12345678901234567890".to_vec()).to_base32();
+        for (seconds, code) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
+            assert_eq!(code_at(&secret, seconds * 1_000_000).as_deref(), Some(code));
+        }
+    }
+
+    #[test]
+    fn what_an_app_reads_names_whose_it_is_and_where() {
+        let uri = address_of("https://pay.example:8443", "ana+b@example.com", "ABC");
+        let told = "otpauth://totp/Bursar%20pay.example:ana%2Bb%40example.com?secret=ABC&issuer=Bursar%20pay.example";
+        assert_eq!(uri, told);
+    }
+
+    #[test]
+    fn a_recovery_code_is_read_however_it_is_typed() {
+        let id = PersonId::fresh(0, 7);
+        assert_eq!(hash_of(id, "0abc-1def-0000-1111"), hash_of(id, " OABC IDEF oooo llll "));
+        assert_ne!(hash_of(id, "0abc"), hash_of(PersonId::fresh(0, 8), "0abc"));
+    }
+}

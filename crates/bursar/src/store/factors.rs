@@ -1,0 +1,201 @@
+//! Second factors: the sealed secrets of authenticator apps, the hashes of recovery codes, and who has come half way. What is
+//! deliberately not here: which code is right (`ops::people::factor`).
+
+use sqlx::Row as _;
+
+use payout::access::Role;
+use payout::ids::PersonId;
+
+use super::{Db, Result, Tx, word};
+
+/// A second factor that counts.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// Its secret, sealed.
+    pub sealed: String,
+    /// Since when it counts.
+    pub confirmed_at: i64,
+    /// The last time step of which a code was taken.
+    pub used_step: i64,
+}
+
+/// The second factor of somebody, if they have one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn get(db: &mut Db, person: PersonId) -> Result<Option<Factor>> {
+    let sql = "SELECT sealed, confirmed_at, used_step FROM factor WHERE person_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(person.to_string())).await?;
+    let read = |row: sqlx::any::AnyRow| {
+        Ok(Factor { sealed: row.try_get(0)?, confirmed_at: row.try_get(1)?, used_step: row.try_get(2)? })
+    };
+    row.map(read).transpose()
+}
+
+/// The people on our side who may come in and have no second factor: name, address and role, the oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn without(db: &mut Db) -> Result<Vec<(String, String, Role)>> {
+    let sql = "SELECT p.name, COALESCE(p.email, ''), p.role FROM person p \
+               LEFT JOIN factor x ON x.person_id = p.id WHERE x.person_id IS NULL AND p.kind = 'person' \
+               AND p.partner_id IS NULL AND p.disabled_at IS NULL ORDER BY p.id LIMIT 500";
+    let read = |row: &sqlx::any::AnyRow| {
+        let role: String = row.try_get(2)?;
+        Ok((row.try_get(0)?, row.try_get(1)?, word(Role::parse(&role), &role)?))
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
+}
+
+/// Takes a time step as used; false when this or a later one was taken already, by whichever node.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn use_step(tx: &mut Tx, person: PersonId, step: i64) -> Result<bool> {
+    let sql = "UPDATE factor SET used_step = $2, wrong_count = 0 WHERE person_id = $1 AND used_step < $2";
+    Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(step)).await? == 1)
+}
+
+/// Notes a wrong code; how many came since the last right one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn wrong(tx: &mut Tx, person: PersonId) -> Result<i64> {
+    let sql = "UPDATE factor SET wrong_count = wrong_count + 1 WHERE person_id = $1 RETURNING wrong_count";
+    let row = tx.optional(sqlx::query(sql).bind(person.to_string())).await?;
+    row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
+}
+
+/// Keeps a secret that is being set up, in the place of an earlier one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(tx: &mut Tx, person: PersonId, sealed: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO factor_begun (person_id, sealed, begun_at) VALUES ($1, $2, $3) \
+               ON CONFLICT (person_id) DO UPDATE SET sealed = excluded.sealed, begun_at = excluded.begun_at";
+    tx.run(sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned()).bind(now)).await?;
+    Ok(())
+}
+
+/// The secret that somebody is setting up, if they began after then.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begun(db: &mut Db, person: PersonId, after: i64) -> Result<Option<String>> {
+    let sql = "SELECT sealed FROM factor_begun WHERE person_id = $1 AND begun_at > $2";
+    let row = db.optional(sqlx::query(sql).bind(person.to_string()).bind(after)).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
+/// Takes the secret that is being set up, held until the end of the transaction; nothing when it is another one by now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_begun(tx: &mut Tx, person: PersonId, sealed: &str) -> Result<bool> {
+    let sql = "DELETE FROM factor_begun WHERE person_id = $1 AND sealed = $2";
+    Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned())).await? == 1)
+}
+
+/// Lets a secret count from now on, the step of its first code being used.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn confirm(tx: &mut Tx, person: PersonId, sealed: &str, step: i64, now: i64) -> Result<()> {
+    let sql = "INSERT INTO factor (person_id, sealed, confirmed_at, used_step, wrong_count) VALUES ($1, $2, $3, $4, 0) \
+               ON CONFLICT (person_id) DO UPDATE SET sealed = excluded.sealed, confirmed_at = excluded.confirmed_at, \
+               used_step = excluded.used_step, wrong_count = 0";
+    let query = sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned()).bind(now);
+    tx.run(query.bind(step)).await?;
+    Ok(())
+}
+
+/// Gives somebody other recovery codes; those from before work no more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn put_codes(tx: &mut Tx, person: PersonId, hashes: &[String], now: i64) -> Result<()> {
+    tx.run(sqlx::query("DELETE FROM recovery_code WHERE person_id = $1").bind(person.to_string())).await?;
+    let sql = "INSERT INTO recovery_code (code_hash, person_id, made_at) VALUES ($1, $2, $3)";
+    for hash in hashes {
+        tx.run(sqlx::query(sql).bind(hash.clone()).bind(person.to_string()).bind(now)).await?;
+    }
+    Ok(())
+}
+
+/// Uses a recovery code up; false when there is none of this hash, or it was used.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn use_code(tx: &mut Tx, person: PersonId, hash: &str, now: i64) -> Result<bool> {
+    let sql =
+        "UPDATE recovery_code SET used_at = $3 WHERE code_hash = $2 AND person_id = $1 AND used_at IS NULL";
+    let query = sqlx::query(sql).bind(person.to_string()).bind(hash.to_owned()).bind(now);
+    let used = tx.run(query).await? == 1;
+    if used {
+        let sql = "UPDATE factor SET wrong_count = 0 WHERE person_id = $1";
+        tx.run(sqlx::query(sql).bind(person.to_string())).await?;
+    }
+    Ok(used)
+}
+
+/// How many recovery codes somebody has left.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn codes_left(db: &mut Db, person: PersonId) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM recovery_code WHERE person_id = $1 AND used_at IS NULL";
+    Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
+}
+
+/// Takes somebody's second factor away with its codes and what was begun; whether they had one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
+    let id = person.to_string();
+    tx.run(sqlx::query("DELETE FROM factor_begun WHERE person_id = $1").bind(id.clone())).await?;
+    tx.run(sqlx::query("DELETE FROM recovery_code WHERE person_id = $1").bind(id.clone())).await?;
+    Ok(tx.run(sqlx::query("DELETE FROM factor WHERE person_id = $1").bind(id)).await? == 1)
+}
+
+/// Enters somebody who has come half way.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn half_way(tx: &mut Tx, token_hash: &str, person: PersonId, now: i64, end: i64) -> Result<()> {
+    let sql = "INSERT INTO half_login (token_hash, person_id, expires_at) VALUES ($1, $2, $3)";
+    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(person.to_string()).bind(end)).await?;
+    tx.run(sqlx::query("DELETE FROM half_login WHERE expires_at < $1").bind(now)).await?;
+    Ok(())
+}
+
+/// Who has come half way with this token.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn half(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<PersonId>> {
+    let sql = "SELECT person_id FROM half_login WHERE token_hash = $1 AND expires_at > $2";
+    let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await?;
+    let read = |row: sqlx::any::AnyRow| {
+        let id: String = row.try_get(0)?;
+        word(PersonId::parse(&id), &id)
+    };
+    row.map(read).transpose()
+}
+
+/// Ends what somebody has come half way with; false when it has ended already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_half(tx: &mut Tx, token_hash: &str) -> Result<bool> {
+    let sql = "DELETE FROM half_login WHERE token_hash = $1";
+    Ok(tx.run(sqlx::query(sql).bind(token_hash.to_owned())).await? == 1)
+}
+
+/// Ends everything that somebody has come half way with.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_halves(tx: &mut Tx, person: PersonId) -> Result<u64> {
+    tx.run(sqlx::query("DELETE FROM half_login WHERE person_id = $1").bind(person.to_string())).await
+}

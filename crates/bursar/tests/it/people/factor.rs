@@ -1,0 +1,359 @@
+//! The second factor: setting one up, that each code is taken once, wherever one is asked for, when it is required, and that
+//! nobody is locked out for good.
+
+use axum::http::StatusCode;
+use bursar::ops::OpsError;
+use bursar::ops::people::factor::{self, Wanted};
+use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished};
+use payout::access::Role;
+use payout::notice::Notice;
+
+use super::{MINUTE, id_of};
+use crate::pages::{Browser, PASSWORD, Page, furnish};
+use crate::world::{DAY, SECOND, World};
+
+/// What an authenticator app and a sheet of paper hold.
+pub struct Held {
+    pub secret: String,
+    pub codes: Vec<String>,
+}
+
+impl Held {
+    fn code(&self, world: &World) -> String {
+        factor::code_at(&self.secret, world.now()).unwrap()
+    }
+}
+
+fn between(page: &Page, before: &str) -> Vec<String> {
+    page.body.split(before).skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
+}
+
+/// Sets one up as a person does.
+pub async fn set_up(world: &World, browser: &mut Browser) -> Held {
+    let csrf = browser.read("/factor").await.hidden("csrf");
+    assert_eq!(browser.post("/factor/begin", &[("csrf", &csrf)]).await.to, "/factor/new");
+    let page = browser.read("/factor/new").await;
+    assert!(page.body.contains("<svg class=\"qr\"") && page.body.contains("href=\"otpauth://totp/Bursar"));
+    let secret = between(&page, "class=\"secret\">").remove(0);
+    let code = factor::code_at(&secret, world.now()).unwrap();
+    let done = browser.post("/factor/new", &[("csrf", &csrf), ("code", &code)]).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.words());
+    let codes = between(&done, "<li><code>");
+    assert_eq!(codes.len(), 10, "{}", done.words());
+    Held { secret, codes }
+}
+
+async fn half_way(browser: &mut Browser, email: &str) {
+    let fields = [("email", email), ("password", PASSWORD), ("next", "/me")];
+    assert_eq!(browser.post("/login", &fields).await.to, "/login/code?next=%2Fme");
+}
+
+fn with_code(code: &str) -> [(&str, &str); 2] {
+    [("code", code), ("next", "/me")]
+}
+
+/// Which changes of a login its owner was told of.
+async fn told(world: &World, about: &str) -> Vec<String> {
+    let mut database = crate::nodes::beside(world).await;
+    let count = format!(
+        "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE subject = '{about}' AND notice = 'login_changed'"
+    );
+    let many: usize = crate::nodes::text(&mut database, &count).await.parse().unwrap();
+    let mut found = Vec::new();
+    for place in 0..many {
+        let one = format!(
+            "SELECT detail FROM outbox WHERE subject = '{about}' AND notice = 'login_changed' ORDER BY id LIMIT 1 OFFSET {place}"
+        );
+        let detail = crate::nodes::text(&mut database, &one).await;
+        let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
+        found.push(detail["what"].as_str().unwrap().to_owned());
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_code_is_asked_for_and_taken_once() {
+    let world = World::open("factor_once", 181).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let mut elsewhere = Browser::new(&world);
+    elsewhere.post("/login", &[("email", "kim@example.com"), ("password", PASSWORD)]).await;
+    kim.read("/me").await.says("Off: your password alone lets you in.");
+    let csrf = kim.read("/factor").await.hidden("csrf");
+    kim.post("/factor/begin", &[("csrf", &csrf)]).await;
+    kim.post("/factor/new", &[("csrf", &csrf), ("code", "000000")]).await.says("This code is not right.");
+    elsewhere.read("/me").await;
+    let held = set_up(&world, &mut kim).await;
+    assert!(elsewhere.get("/me").await.to.starts_with("/login"), "what is elsewhere has ended");
+    kim.read("/factor").await.says("Recovery codes left: 10.");
+    assert!(!kim.read("/factor").await.body.contains(&held.codes[0]), "shown once");
+
+    // The password alone opens nothing, and the code that set it up is used.
+    let mut next = Browser::new(&world);
+    half_way(&mut next, "kim@example.com").await;
+    assert!(next.get("/me").await.to.starts_with("/login"), "half way is no session");
+    next.read("/login/code?next=%2Fme").await.says("write the code that your authenticator app shows");
+    let first = held.code(&world);
+    next.post("/login/code", &with_code(&first)).await.says("This code was used already.");
+    next.post("/login/code", &with_code("123 456")).await.says("This code is not right.");
+    next.post("/login/code", &with_code("")).await.says("This code is not right.");
+    world.pass(30 * SECOND);
+    assert_eq!(next.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
+    next.read("/me").await.says("On: a code from your app is asked for");
+    // What let them in lets nobody in again.
+    assert_eq!(next.get("/login/code").await.status, StatusCode::GONE);
+
+    // A recovery code stands in for the app, once, however it is typed.
+    let typed = held.codes[3].to_uppercase().replace('-', " ");
+    let mut lost = Browser::new(&world);
+    half_way(&mut lost, "kim@example.com").await;
+    assert_eq!(lost.post("/login/code", &with_code(&typed)).await.to, "/me");
+    lost.read("/factor").await.says("Recovery codes left: 9.");
+    let mut again = Browser::new(&world);
+    half_way(&mut again, "kim@example.com").await;
+    again.post("/login/code", &with_code(&held.codes[3])).await.says("This code is not right.");
+    world.pass(11 * MINUTE);
+    again.post("/login/code", &with_code(&held.codes[4])).await.says("That took too long.");
+
+    let id = me(&world, "kim@example.com").await;
+    assert_eq!(told(&world, &id).await, ["factor_on", "recovery_used"]);
+    world.close().await;
+}
+
+async fn me(world: &World, email: &str) -> String {
+    let mut db = world.app.store.read().await.unwrap();
+    bursar::store::people::by_email(&mut db, email).await.unwrap().unwrap().id.to_string()
+}
+
+#[tokio::test]
+async fn two_nodes_never_take_the_same_code() {
+    let world = World::open("factor_race", 182).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let held = set_up(&world, &mut kim).await;
+    for code in [held.code(&world), held.codes[0].clone()] {
+        world.pass(60 * SECOND);
+        let code = if code.len() == 6 { held.code(&world) } else { code };
+        let mut halves = Vec::new();
+        for _ in 0..4 {
+            let entered =
+                people::sign_in(&world.app, "kim@example.com", PASSWORD, &Comes::default()).await.unwrap();
+            let Some(Entered::HalfWay(half)) = entered else { panic!("{entered:?}") };
+            halves.push(half);
+        }
+        let browser = Comes::default();
+        let finish = |half| people::finish(&world.app, half, &code, &browser);
+        let done =
+            tokio::join!(finish(&halves[0]), finish(&halves[1]), finish(&halves[2]), finish(&halves[3]));
+        let done = [done.0, done.1, done.2, done.3].map(Result::unwrap);
+        let entered = done.iter().filter(|one| matches!(one, Finished::In(_)));
+        assert_eq!(entered.count(), 1, "{done:?}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_proof_asks_for_the_code_as_well() {
+    let world = World::open("factor_proof", 183).await;
+    let mut kim = Browser::of(&world, Role::Admin, "kim").await;
+    let held = set_up(&world, &mut kim).await;
+    world.pass(11 * MINUTE);
+    let asked = kim.get("/factor").await;
+    assert_eq!(asked.to, "/prove?next=%2Ffactor", "changing it needs a fresh proof");
+    let page = kim.read(&asked.to).await;
+    let csrf = page.hidden("csrf");
+    page.says("Code from the app");
+    let prove = |code| [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", code), ("next", "/factor")];
+    let used = held.code(&world);
+    for (code, why) in [("", "code"), ("000000", "code")] {
+        assert_eq!(kim.post("/prove", &prove(code)).await.to, format!("/prove?why={why}&next=%2Ffactor"));
+    }
+    kim.read("/prove?why=code&next=%2Ffactor").await.says("This code is not right.");
+    assert_eq!(kim.post("/prove", &prove(&used)).await.to, "/factor");
+    assert_eq!(kim.post("/prove", &prove(&used)).await.to, "/prove?why=used&next=%2Ffactor");
+
+    // So does another password, which could otherwise be a way around it.
+    world.pass(MINUTE);
+    let new = "seven green lanterns";
+    let change = |code| {
+        [("csrf", csrf.as_str()), ("current", PASSWORD), ("code", code), ("password", new), ("again", new)]
+    };
+    kim.post("/password", &change("")).await.says("This code is not right, so nothing was changed.");
+    let code = held.code(&world);
+    assert_eq!(kim.post("/password", &change(&code)).await.to, "/");
+
+    // And a form that moves money: its page asks for both, and what was typed stays.
+    world.pass(11 * MINUTE);
+    let asked = kim.post("/safe-mode/off", &[("csrf", &csrf), ("reason", "looked")]).await;
+    asked.says("Is it you?");
+    assert!(asked.body.contains("name=\"factor_code\"") && asked.hidden("reason") == "looked");
+    let wrong = [("csrf", csrf.as_str()), ("reason", "looked"), ("password", new), ("factor_code", "1")];
+    let asked = kim.post("/safe-mode/off", &wrong).await;
+    asked.says("This code is not right.");
+    assert!(!asked.body.contains(new), "neither is kept");
+    let code = held.code(&world);
+    let right = [wrong[0], wrong[1], wrong[2], ("factor_code", code.as_str())];
+    assert!(!kim.post("/safe-mode/off", &right).await.words().contains("Is it you?"));
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_link_does_not_stand_in_for_the_code() {
+    let world = World::open("factor_link", 184).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let held = set_up(&world, &mut kim).await;
+    let link = people::reset(&world.app, "kim@example.com", None, AtTheMachine("root")).await.unwrap();
+    let path = link.strip_prefix(&world.app.base_url).unwrap();
+    assert_eq!(kim.post(path, &[]).await.to, "/login/code?next=%2Fpassword");
+    world.pass(30 * SECOND);
+    assert_eq!(
+        kim.post("/login/code", &[("code", &held.code(&world)), ("next", "/password")]).await.to,
+        "/password"
+    );
+    // An invitation that is taken up leads to it as well, and whoever reset the login ends what was half way.
+    half_way_by_invitation(&world, &mut kim).await;
+    let mut other = kim.clone();
+    people::reset(&world.app, "kim@example.com", None, AtTheMachine("root")).await.unwrap();
+    world.pass(30 * SECOND);
+    other.post("/login/code", &with_code(&held.code(&world))).await.says("That took too long.");
+    world.close().await;
+}
+
+async fn half_way_by_invitation(world: &World, browser: &mut Browser) {
+    let id = payout::ids::PersonId::parse(&me(world, "kim@example.com").await).unwrap();
+    let made = people::team::fresh_link(&world.app, &world.actor, id).await.unwrap();
+    let path = made.link.strip_prefix(&world.app.base_url).unwrap().to_owned();
+    let fields = [("password", "seven green lanterns"), ("again", "seven green lanterns")];
+    assert_eq!(browser.post(&path, &fields).await.to, "/login/code?next=");
+}
+
+#[tokio::test]
+async fn whoever_needs_one_sets_it_up_first() {
+    let world = World::open("factor_needed", 185).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let mut kim = Browser::of(&world, Role::Payer, "kim").await;
+    let mut lee = Browser::of(&world, Role::Preparer, "lee").await;
+    kim.read("/rewards").await;
+    let page = pat.read("/people/sign-in").await;
+    page.says("No mail server is configured, so it is not required now.");
+    page.says("kim kim@example.com, Payer");
+    let csrf = page.hidden("csrf");
+    let want = |word| [("csrf", csrf.as_str()), ("second_factor", word)];
+    assert_eq!(pat.post("/people/sign-in", &want("always")).await.to, "/people/sign-in");
+    for browser in [&mut pat, &mut kim] {
+        for path in ["/rewards", "/me", "/"] {
+            assert_eq!(browser.get(path).await.to, "/factor", "{path}");
+        }
+        let page = browser.read("/factor").await;
+        page.says("Your role needs a second factor.");
+        assert_eq!(browser.post("/me/sessions", &[("csrf", &page.hidden("csrf"))]).await.to, "/factor");
+        set_up(&world, browser).await;
+        browser.read("/rewards").await;
+    }
+    lee.read("/rewards").await;
+    // It is not turned off while it is required, and one administrator alone does not lift that within a day.
+    let page = pat.read("/factor").await;
+    page.says("Your role needs it here, so it is not turned off.");
+    pat.post("/factor/off", &[("csrf", &csrf)]).await.says("so it is not turned off");
+    for word in ["never", "with_mail"] {
+        pat.post_on("/people/sign-in", &want(word)).await.says("The second factor stays required for now");
+    }
+    world.pass(DAY + MINUTE);
+    factor::want(&world.app, &pat_acts(&world).await, Wanted::Never).await.unwrap();
+    world.close().await;
+}
+
+async fn pat_acts(world: &World) -> bursar::app::Actor {
+    let mut db = world.app.store.read().await.unwrap();
+    people::actor(&bursar::store::people::by_email(&mut db, "pat@example.com").await.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
+    let world = World::open("factor_reset", 186).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let mut kim = Browser::of(&world, Role::Payer, "kim").await;
+    set_up(&world, &mut kim).await;
+    let id = id_of(&mut pat, "kim").await;
+    let path = format!("/people/{id}/factor");
+    let page = pat.read(&format!("/people/{id}")).await;
+    page.says("Take the second factor away");
+    let csrf = page.hidden("csrf");
+    world.pass(11 * MINUTE);
+    assert!(pat.post(&path, &[("csrf", &csrf)]).await.to.starts_with("/prove?next="), "not without a proof");
+    pat.post("/prove", &[("csrf", &csrf), ("password", PASSWORD), ("next", "/people")]).await;
+    pat.post_on(&path, &[("csrf", &csrf)]).await.says("The second factor is taken away.");
+    pat.post_on(&path, &[("csrf", &csrf)]).await.says("This login has no second factor");
+    assert!(kim.get("/me").await.to.starts_with("/login"), "their sessions have ended");
+    let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
+    assert_eq!(kim.post("/login", &fields).await.to, "/me");
+    assert_eq!(told(&world, &id).await, ["factor_on", "factor_reset"]);
+    let mut db = world.app.store.read().await.unwrap();
+    let notices = bursar::store::outbox::about(&mut db, &id).await.unwrap();
+    assert!(notices.iter().any(|one| one.notice == Notice::SecondFactorReset), "{notices:?}");
+    drop(db);
+
+    // Nobody does that for themselves; the last administrator is let in at the machine.
+    set_up(&world, &mut pat).await;
+    let own = pat_acts(&world).await;
+    let refused = factor::reset(&world.app, &own, own.id).await;
+    assert!(matches!(&refused, Err(OpsError::Refused(why)) if why.code == "own_login"), "{refused:?}");
+    let by = AtTheMachine("anna (user id 1000)");
+    factor::reset_at_the_machine(&world.app, "Pat@example.com", by).await.unwrap();
+    let filter = bursar::store::audit::Filter { subject: Some(own.id.to_string()), ..Default::default() };
+    let mut db = world.app.store.read().await.unwrap();
+    let rows = bursar::store::audit::list(&mut db, &filter, 20).await.unwrap();
+    assert!(rows.iter().any(|row| row.action == "second_factor_reset" && row.detail.contains("anna")));
+    drop(db);
+    let fields = [("email", "pat@example.com"), ("password", PASSWORD), ("next", "/me")];
+    assert_eq!(pat.post("/login", &fields).await.to, "/me");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn whoever_guesses_at_codes_is_slow_and_the_owner_is_told() {
+    let world = World::open("factor_guess", 187).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let held = set_up(&world, &mut kim).await;
+    let mut known = Browser::new(&world);
+    half_way(&mut known, "kim@example.com").await;
+    world.pass(30 * SECOND);
+    assert_eq!(known.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
+    let mut thief = Browser::new(&world);
+    half_way(&mut thief, "kim@example.com").await;
+    let mut slow = 0;
+    for _ in 0..30 {
+        let tried = thief.post("/login/code", &with_code("000000")).await;
+        slow += usize::from(tried.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(slow >= 10, "{slow}");
+    let id = me(&world, "kim@example.com").await;
+    assert_eq!(told(&world, &id).await.last().map(String::as_str), Some("wrong_codes"));
+    // Their owner's own browser, which has signed in before, is let in all the same.
+    world.pass(30 * SECOND);
+    half_way(&mut known, "kim@example.com").await;
+    assert_eq!(known.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_partner_reads_it_in_their_language() {
+    let world = World::open("factor_partner", 188).await;
+    furnish(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let csrf = ana.read("/portal/account").await.hidden("csrf");
+    ana.post("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
+    ana.read("/portal/account").await.says("Mit einem zweiten Faktor genügt Ihr Passwort allein nicht");
+    ana.read("/factor").await.says("Sie haben noch keinen.");
+    let held = set_up(&world, &mut ana).await;
+    let mut next = Browser::new(&world);
+    let fields = [("email", "ana-herself@example.com"), ("password", PASSWORD), ("next", "/portal")];
+    let asked = next.post("/login", &fields).await.to;
+    next.read(&asked).await.says("Noch ein Schritt");
+    world.pass(30 * SECOND);
+    let code = [("code", held.code(&world)), ("next", "/portal".to_owned())];
+    let code = code.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(next.post("/login/code", &code).await.to, "/portal");
+    // Nothing requires it of them, so it is turned off.
+    let csrf = next.read("/factor").await.hidden("csrf");
+    next.post_on("/factor/off", &[("csrf", &csrf)]).await.says("Der zweite Faktor ist ausgeschaltet.");
+    world.close().await;
+}
