@@ -105,6 +105,8 @@ notices! {
     LoginInvitation = "login_invitation", [Named], "Invitation of a colleague";
     /// Somebody was shown a link with which they could sign in as somebody else.
     LoginLinkShown = "login_link_shown", [Admins], "Login link shown";
+    /// Somebody has forgotten their password.
+    PasswordForgotten = "password_forgotten", [Named], "Forgotten password";
     /// Somebody's own login was changed: its password or its second factor.
     LoginChanged = "login_changed", [Named], "Login changed";
     /// Somebody's second factor was taken away by somebody else.
@@ -145,6 +147,9 @@ impl Notice {
     /// It carries a link that only its receiver may follow.
     #[must_use]
     pub fn carries_secret(self) -> bool {
-        matches!(self, Self::ProfileConfirm | Self::PortalInvitation | Self::LoginInvitation)
+        matches!(
+            self,
+            Self::ProfileConfirm | Self::PortalInvitation | Self::LoginInvitation | Self::PasswordForgotten
+        )
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Options {
 }
 
 /// With it everybody in the demonstration signs in, and proves again who they are.
-const PASSWORD: &str = "demo demo demo";
+const PASSWORD: &str = "four paper boats";
 
 /// The running demonstration. Its data are gone when it is dropped.
 struct Demo {

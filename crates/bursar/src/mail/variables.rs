@@ -113,7 +113,10 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentUnclaimed
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
-        Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => &[],
+        Notice::ProfileConfirm
+        | Notice::PortalInvitation
+        | Notice::LoginInvitation
+        | Notice::PasswordForgotten => &[],
         Notice::LoginLinkShown => &[&LINK_SHOWN],
         Notice::LoginChanged => &[&LOGIN_CHANGED],
         Notice::SecondFactorReset => &[&FACTOR_RESET],

@@ -109,6 +109,18 @@ pub enum Door {
     Portal,
     /// The house itself, for colleagues.
     House,
+    /// Another password in the place of a forgotten one, for everybody.
+    Forgotten,
+}
+
+impl Door {
+    /// What its links are for.
+    fn links(self) -> LinkFor {
+        match self {
+            Self::Portal | Self::House => LinkFor::Join,
+            Self::Forgotten => LinkFor::Password,
+        }
+    }
 }
 
 /// Whose invitation this is, while it can be taken up. Looking at it does not use it up: programs that scan mails for
@@ -118,15 +130,19 @@ pub enum Door {
 /// When the database does not answer.
 pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
-    let found = people::waiting_link(&mut db, &token_hash(token), LinkFor::Join, app.clock.now()).await?;
-    Ok(found.filter(|person| person.partner.is_some() == (door == Door::Portal)))
+    let found = people::waiting_link(&mut db, &token_hash(token), door.links(), app.clock.now()).await?;
+    Ok(found.filter(|person| match door {
+        Door::Portal => person.partner.is_some(),
+        Door::House => person.partner.is_none(),
+        Door::Forgotten => true,
+    }))
 }
 
 /// Takes an invitation up: sets the password and lets them in as a password would; `None` when the invitation is unknown,
 /// used or too old.
 ///
 /// # Errors
-/// When the password is too short.
+/// When the password cannot be one.
 pub async fn accept(
     app: &App,
     door: Door,
@@ -134,19 +150,21 @@ pub async fn accept(
     password: &str,
     browser: &Browser,
 ) -> Result<Option<Entered>> {
-    if waiting(app, door, token).await?.is_none() {
-        return Ok(None);
-    }
-    let hash = hashed(app, password).await?;
+    let Some(person) = waiting(app, door, token).await? else { return Ok(None) };
+    let hash = hashed(app, password, &person).await?;
     let now = app.clock.now();
     let person = transact!(app, |tx| {
-        let Some(id) = people::use_link(tx, &token_hash(token), LinkFor::Join, now).await? else {
+        let Some(id) = people::use_link(tx, &token_hash(token), door.links(), now).await? else {
             return Ok(None);
         };
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::set_password(tx, id, Some(&hash)).await?;
         people::drop_links(tx, id).await?;
-        note(tx, now, &id.to_string(), "invitation_accepted", id, json!({}));
+        let action = match door {
+            Door::Portal | Door::House => "invitation_accepted",
+            Door::Forgotten => "password_changed",
+        };
+        note(tx, now, &id.to_string(), action, id, json!({ "from": browser.address }));
         if person.password_hash.is_some() {
             tell_owner(tx, app, &person, "password", "", now).await?;
         }

@@ -3,8 +3,10 @@
 //! here: what each may do (`payout::access`), and how many times one may try (`web::session` slows down guessing).
 
 pub mod factor;
+pub mod forgotten;
 mod keys;
 mod logins;
+mod password;
 pub mod sessions;
 pub mod team;
 
@@ -154,10 +156,11 @@ pub async fn has_password(app: &App, id: PersonId) -> Result<bool> {
 /// Gives whoever holds a session another password; their other sessions and links end.
 ///
 /// # Errors
-/// When the password is too short.
+/// When it cannot be their password.
 pub async fn change_password(app: &App, session: &Session, password: &str) -> Result<()> {
-    let hash = hashed(app, password).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
+    let person = people::by_id(&mut app.store.read().await?, id).await?.ok_or(OpsError::Missing)?;
+    let hash = hashed(app, password, &person).await?;
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
@@ -200,14 +203,17 @@ pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Resul
     }
 }
 
-pub(super) async fn hashed(app: &App, password: &str) -> Result<String> {
-    if password.chars().count() < 12 {
-        let told = "A password has at least twelve characters.";
-        return Err(Refusal::new("password_too_short", told).at("password").into());
-    }
+/// The hash of a password for somebody, if it can be theirs.
+pub(super) async fn hashed(app: &App, password: &str, whose: &Person) -> Result<String> {
+    let known = password::known_of(&mut app.store.read().await?, &app.base_url, whose).await?;
     let (clock, password) = (app.clock.clone(), password.to_owned());
-    let hash = Hashing::of_the_known().run(move || password_hash(&clock, &password)).await;
-    hash.map_err(too_busy)?.map_err(|error| {
+    let hash = Hashing::of_the_known()
+        .run(move || {
+            password::check(&password, &known)?;
+            Ok::<_, Refusal>(password_hash(&clock, &password))
+        })
+        .await;
+    hash.map_err(too_busy)??.map_err(|error| {
         OpsError::Internal(crate::store::StoreError::Corrupt(format!(
             "a password could not be hashed: {error}"
         )))

@@ -365,6 +365,8 @@ pub enum LinkFor {
     Login,
     /// Choosing a password first. It travels by mail, so opening it does nothing.
     Join,
+    /// Choosing another password in the place of a forgotten one. It travels by mail too, and nobody but its owner has seen it.
+    Password,
 }
 
 impl LinkFor {
@@ -372,6 +374,7 @@ impl LinkFor {
         match self {
             Self::Login => "login",
             Self::Join => "join",
+            Self::Password => "password",
         }
     }
 }
@@ -408,7 +411,12 @@ pub async fn waiting_link(
              WHERE token_hash = $1 AND purpose = 'login' AND used_at IS NULL AND expires_at > $2"
         }
         LinkFor::Join => {
-            "SELECT person_id FROM login_link WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2"
+            "SELECT person_id FROM login_link \
+             WHERE token_hash = $1 AND purpose IN ('login', 'join') AND used_at IS NULL AND expires_at > $2"
+        }
+        LinkFor::Password => {
+            "SELECT person_id FROM login_link \
+             WHERE token_hash = $1 AND purpose = 'password' AND used_at IS NULL AND expires_at > $2"
         }
     };
     let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned()).bind(now)).await?;
@@ -426,6 +434,16 @@ pub async fn drop_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
+/// Takes away every link for a forgotten password of somebody that was not used yet; their invitation, if it waits, stays:
+/// anybody may ask for such a link.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop_password_links(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    let sql = "DELETE FROM login_link WHERE person_id = $1 AND purpose = 'password' AND used_at IS NULL";
+    tx.run(sqlx::query(sql).bind(id.to_string())).await
+}
+
 /// Uses a link up and answers whose it was; `None` when it is unknown, used, too old or for something else.
 ///
 /// # Errors
@@ -439,7 +457,12 @@ pub async fn use_link(tx: &mut Tx, token_hash: &str, purpose: LinkFor, now: i64)
         // Whoever could sign in at once may as well choose a password.
         LinkFor::Join => {
             "UPDATE login_link SET used_at = $1 \
-             WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1 RETURNING person_id"
+             WHERE token_hash = $2 AND purpose IN ('login', 'join') AND used_at IS NULL AND expires_at > $1 \
+             RETURNING person_id"
+        }
+        LinkFor::Password => {
+            "UPDATE login_link SET used_at = $1 \
+             WHERE token_hash = $2 AND purpose = 'password' AND used_at IS NULL AND expires_at > $1 RETURNING person_id"
         }
     };
     let row = tx.optional(sqlx::query(sql).bind(now).bind(token_hash.to_owned())).await?;

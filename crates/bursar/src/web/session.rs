@@ -133,7 +133,7 @@ struct Credentials {
 }
 
 /// The longest address there is (RFC 5321).
-const MOST_EMAIL_BYTES: usize = 254;
+pub const MOST_EMAIL_BYTES: usize = 254;
 
 async fn sign_in(
     State(web): State<Web>,

@@ -32,6 +32,8 @@ const OF_A_LOGIN: Rule = Rule { at_once: 50, then_every_us: 10 * SECOND_US };
 /// Codes of one login's second factor, from everywhere else together: whoever tries one knows the password, and there are only
 /// a million.
 const OF_A_CODE: Rule = Rule { at_once: 20, then_every_us: 60 * SECOND_US };
+/// Mails to one login that strangers may cause.
+const OF_A_MAIL: Rule = Rule { at_once: 3, then_every_us: 1_200 * SECOND_US };
 /// Proving again who one is, in one session.
 const OF_A_SESSION: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
 
@@ -92,6 +94,15 @@ impl Tries {
         now: i64,
     ) -> Result<(), Wait> {
         self.of_a_login(("code", person), network, device, OF_A_CODE, now)
+    }
+
+    /// Whether somebody may ask for a link in the place of this login's forgotten password. Asked for addresses that nobody has
+    /// as well, so that it tells nothing of them.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn forgotten(&self, email: &str, now: i64) -> Result<(), Wait> {
+        self.stranger(&("forgotten", email), OF_A_MAIL, now)
     }
 
     fn of_a_login(

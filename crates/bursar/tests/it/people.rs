@@ -4,6 +4,7 @@
 mod activity;
 mod catalogue;
 pub mod factor;
+mod forgotten;
 mod search;
 mod second_person;
 pub mod sessions;

@@ -180,7 +180,14 @@ async fn ones_own_login() {
     let rows = [
         ("wrong", "a new long password", "a new long password", "This is not your present password."),
         (crate::pages::PASSWORD, "a new long password", "another one", "The two passwords are not the same."),
-        (crate::pages::PASSWORD, "short", "short", "A password has at least twelve characters."),
+        (crate::pages::PASSWORD, "short", "short", "At least twelve characters."),
+        (crate::pages::PASSWORD, "password1234", "password1234", "among those that are tried first"),
+        (
+            crate::pages::PASSWORD,
+            "Ana Lima is so green",
+            "Ana Lima is so green",
+            "holds your name, your address",
+        ),
         (crate::pages::PASSWORD, "a new long password", "a new long password", "Your password is changed"),
     ];
     for (current, new, again, told) in rows {

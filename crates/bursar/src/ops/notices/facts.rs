@@ -144,7 +144,10 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::ProfileCompleted | Notice::ProfileChanged => {
             of_profile(&mut facts, db, first, &detail, base_url).await?;
         }
-        Notice::ProfileConfirm | Notice::PortalInvitation | Notice::LoginInvitation => {
+        Notice::ProfileConfirm
+        | Notice::PortalInvitation
+        | Notice::LoginInvitation
+        | Notice::PasswordForgotten => {
             facts.payee = Payee::parse(&first.about);
             facts.links.0 = text(&detail, "link");
         }

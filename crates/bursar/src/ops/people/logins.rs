@@ -39,7 +39,7 @@ pub struct AtTheMachine<'a>(pub &'a str);
 /// administrator and the demonstration.
 ///
 /// # Errors
-/// When the address is taken or strange, the password too short, or the role does not fit the partner.
+/// When the address is taken or strange, the password one that cannot be, or the role does not fit the partner.
 pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
     enter(app, new, None).await
 }
@@ -55,12 +55,23 @@ pub async fn add_at_the_machine(app: &App, new: &NewPerson, by: AtTheMachine<'_>
 
 async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Result<String> {
     let email = address(&new.email)?;
-    let hash = match &new.password {
-        Some(password) => Some(hashed(app, password).await?),
-        None => None,
-    };
     let now = app.clock.now();
     let id = PersonId::fresh(now, app.clock.chance());
+    let mut person = Person {
+        id,
+        kind: "person".to_owned(),
+        name: new.name.clone(),
+        email: Some(email.clone()),
+        role: new.role,
+        scopes: "read,write".to_owned(),
+        partner: None,
+        password_hash: None,
+        disabled_at: None,
+        last_seen_at: None,
+    };
+    if let Some(password) = &new.password {
+        person.password_hash = Some(hashed(app, password, &person).await?);
+    }
     let token = app.clock.secret();
     transact!(app, |tx| {
         // There is nobody yet beside whom the first administrator could be a second person, or who could be told.
@@ -68,18 +79,8 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
             Some(by) if people::has_administrator(tx).await? => Some(by),
             Some(_) | None => None,
         };
-        let person = Person {
-            id,
-            kind: "person".to_owned(),
-            name: new.name.clone(),
-            email: Some(email.clone()),
-            role: new.role,
-            scopes: "read,write".to_owned(),
-            partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
-            password_hash: hash.clone(),
-            disabled_at: None,
-            last_seen_at: None,
-        };
+        let partner = partner_of(tx, new.role, new.partner.as_deref()).await?;
+        let person = Person { partner, ..person.clone() };
         if !people::insert(tx, &person, None, OPERATOR, now).await? {
             let known = people::by_email(tx, &email).await?;
             let told = match known.is_some_and(|known| known.disabled_at.is_some()) {
@@ -147,10 +148,13 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
 /// Gives a person another password, or without one a one-time link; ends their sessions either way.
 ///
 /// # Errors
-/// When nobody signs in with this address, they are shut out, or the password is too short.
+/// When nobody signs in with this address, they are shut out, or the password cannot be one.
 pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
     let hash = match password {
-        Some(password) => Some(hashed(app, password).await?),
+        Some(password) => {
+            let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
+            Some(hashed(app, password, &found.ok_or(OpsError::Missing)?).await?)
+        }
         None => None,
     };
     let now = app.clock.now();

@@ -18,6 +18,7 @@ mod evidence;
 mod export_new;
 mod exports;
 pub mod factor;
+mod forgotten;
 mod frame;
 mod history;
 mod import;
@@ -83,6 +84,7 @@ pub fn routes() -> Vec<Route> {
         login::routes(),
         password::routes(),
         factor::routes(),
+        forgotten::routes(),
         portal::routes(),
         rewards::routes(),
         decided::routes(),

@@ -27,7 +27,7 @@ use crate::pages::{PASSWORD, approve_all, furnish};
 use crate::world::{SECOND, World};
 
 /// What is no page that anybody looks at, and why.
-const NO_PAGES: [(&str, &str); 20] = [
+const NO_PAGES: [(&str, &str); 21] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that works once; it is followed here"),
     ("/claims/{number}/events", "a stream"),
@@ -41,6 +41,7 @@ const NO_PAGES: [(&str, &str); 20] = [
     ("/rewards/import", "leads to the import of rewards"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
     ("/join/{token}", "a link that works once; the tests of people follow it"),
+    ("/password/new/{token}", "a link that works once; the tests of people follow it"),
     ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/confirm/{token}", "a link that works once; the portal's tests follow it"),
     ("/portal/profile/{whose}/stripe/return", "the way back from the vendor"),

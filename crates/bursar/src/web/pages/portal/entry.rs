@@ -132,12 +132,15 @@ struct JoinPage {
     why: Option<String>,
 }
 
+/// What a page says of what went wrong, in whatever language it is read.
+type Said = Box<dyn Fn(&Words) -> &'static str + Send>;
+
 /// An invitation is read in the partner's language, or in the browser's.
 async fn join_page(
     app: &App,
     headers: &HeaderMap,
     token: &str,
-    why: Option<fn(&Words) -> String>,
+    why: Option<Said>,
 ) -> Result<JoinPage, Fault> {
     let person = invitations::waiting(app, Door::Portal, token).await?;
     let mut language = asked(headers);
@@ -148,7 +151,14 @@ async fn join_page(
     }
     let t = language.words();
     let email = person.and_then(|person| person.email);
-    Ok(JoinPage { title: t.join, language, t, version: assets_version(), email, why: why.map(|why| why(t)) })
+    Ok(JoinPage {
+        title: t.join,
+        language,
+        t,
+        version: assets_version(),
+        email,
+        why: why.map(|why| why(t).to_owned()),
+    })
 }
 
 async fn join_form(
@@ -178,13 +188,13 @@ async fn join(
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Fault> {
     let app = &web.app;
-    let refused: fn(&Words) -> String = if sent.password != sent.again {
-        |t| t.not_the_same.to_owned()
+    let refused: Said = if sent.password != sent.again {
+        Box::new(|t: &Words| t.not_the_same)
     } else {
         match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
             Ok(Some(entered)) => return Ok(arrive(&entered, Some("/portal"))),
-            Ok(None) => |t| t.join_gone.to_owned(),
-            Err(OpsError::Refused(_)) => |t| t.password_rule.to_owned(),
+            Ok(None) => Box::new(|t: &Words| t.join_gone),
+            Err(OpsError::Refused(refusal)) => Box::new(move |t: &Words| t.password_refused(refusal.code)),
             Err(error) => return Err(error.into()),
         }
     };

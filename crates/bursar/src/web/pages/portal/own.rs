@@ -9,7 +9,7 @@ use super::PARTNERS;
 use super::frame::{Frame, Guest, Place, moment};
 use super::words::Language;
 use crate::app::App;
-use crate::ops::partners;
+use crate::ops::{OpsError, partners};
 use crate::store::people as stored;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -86,7 +86,8 @@ async fn password(
         Changed::Wrong => Told::bad(t.password_wrong),
         Changed::NotTheSame => Told::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),
-        Changed::Refused(error) => guest.refused(error)?,
+        Changed::Refused(OpsError::Refused(refusal)) => Told::bad(t.password_refused(refusal.code)),
+        Changed::Refused(error) => return Err(error.into()),
     };
     Ok(told.on(PAGE))
 }

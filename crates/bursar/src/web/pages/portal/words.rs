@@ -242,6 +242,9 @@ table! {
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
     sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, end_session,
     signed_out_there,
+    // Passwords
+    password_long, password_names_you, password_common, forgotten, forgotten_intro, forgotten_send, forgotten_sent,
+    forgotten_no_mail, choose_password, choose_intro,
     // The second factor
     factor, factor_intro, factor_none, factor_must, factor_since, factor_begin, factor_renew,
     factor_codes_new, factor_off, factor_scan, factor_picture, factor_open, factor_secret,
@@ -260,6 +263,16 @@ impl Words {
             Status::Success => self.success,
             Status::Failed => self.failed,
             Status::PayoutFailed => self.payout_failed,
+        }
+    }
+
+    /// Why a password is refused, by the code of the refusal.
+    pub fn password_refused(&self, code: &str) -> &'static str {
+        match code {
+            "password_too_long" => self.password_long,
+            "password_names_you" => self.password_names_you,
+            "password_common" => self.password_common,
+            _ => self.password_rule,
         }
     }
 

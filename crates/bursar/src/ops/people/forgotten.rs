@@ -1,0 +1,39 @@
+//! A forgotten password: whoever reads the mails of a login is sent a one-time link to choose another. Nobody is told whether
+//! an address has a login. What is deliberately not here: how often somebody may ask (`web::tries`), and choosing
+//! (`ops::invitations`), which is the same as with an invitation.
+
+use payout::notice::Notice;
+use serde_json::json;
+
+use super::note;
+use crate::app::App;
+use crate::ops::Result;
+use crate::secrets::token_hash;
+use crate::store::people::{self, LinkFor};
+use crate::store::{self};
+use crate::transact;
+
+/// How long the link works: it is asked for by whoever waits for it.
+const PASSWORD_LINK_US: i64 = 3_600_000_000;
+
+/// Sends a link to whoever signs in with this address, if anybody does; those sent before work no more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask(app: &App, email: &str) -> Result<()> {
+    let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
+    let Some(person) = found.filter(|person| person.disabled_at.is_none()) else { return Ok(()) };
+    let (now, token, id) = (app.clock.now(), app.clock.secret(), person.id);
+    transact!(app, |tx| {
+        people::drop_password_links(tx, id).await?;
+        people::add_link(tx, &token_hash(&token), (id, LinkFor::Password), now + PASSWORD_LINK_US).await?;
+        let about = person.partner.map_or_else(|| id.to_string(), |partner| partner.to_string());
+        let link = format!("{}/password/new/{token}", app.base_url);
+        let detail = json!({ "to": person.email, "link": link }).to_string();
+        store::outbox::write(tx, &app.clock, now, [(Notice::PasswordForgotten, about, detail)]).await?;
+        note(tx, now, &id.to_string(), "password_link_asked", id, json!({}));
+        Ok(())
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
