@@ -162,7 +162,8 @@ impl Route {
         self
     }
 
-    /// The same, for a form that moves money: it asks for the password again when the last proof is no longer fresh.
+    /// The same, for a form that moves money, says where it goes or lets somebody in: it asks for the password again when the
+    /// last proof is no longer fresh.
     /// `deed` says what it does, like *Pay this payout*. An API key has no password and needs no step-up.
     #[must_use]
     pub fn proved(mut self, deed: &'static str) -> Self {

@@ -351,3 +351,73 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
         world.close().await;
     }
 }
+
+/// What an administrator's or a program manager's browser may do long after they gave their password, and why.
+const WITHOUT_A_PROOF: [(&str, &str); 23] = [
+    ("/people/new", "asks for it itself, before anything is typed"),
+    ("/people/sign-in", "asks for it itself"),
+    ("/people/{id}/role", "asks for it itself"),
+    ("/people/{id}/enable", "asks for it itself"),
+    ("/people/{id}/link", "asks for it itself"),
+    ("/people/{id}/factor", "asks for it itself"),
+    ("/keys/new", "asks for it itself, before anything is typed"),
+    ("/settings/vendors/stripe", "asks for it itself, so that credentials are in no other page"),
+    ("/settings/vendors/paypal", "asks for it itself, so that credentials are in no other page"),
+    ("/people/{id}/disable", "takes away: whoever sees something wrong acts at once"),
+    ("/people/{id}/sessions", "takes away"),
+    ("/keys/{id}/revoke", "takes away"),
+    ("/safe-mode/on", "stops payments"),
+    ("/safe-mode/settle", "settles what two people or a vendor have said, in the trail"),
+    ("/payees/{id}/standing", "a hold is set at once; lifting it needs a reason in the trail"),
+    ("/payees/{id}/tax-report", "a tax number would travel through the page of the proof"),
+    ("/settings/notices/{notice}/{language}/preview", "saves nothing"),
+    ("/settings/notices/{notice}/{language}/test", "mails whoever asks"),
+    ("/outbox/{mail}/again", "sends what was decided already"),
+    ("/outbox/lift", "lets mails be tried again"),
+    ("/partners/new", "enters somebody who has no destination yet"),
+    ("/accounts/", "names of companies; nobody is paid by them"),
+    ("/programs/", "the catalogue"),
+];
+
+#[test]
+fn every_form_that_grants_or_says_where_money_goes_asks_for_a_fresh_proof() {
+    use bursar::web::Need;
+    use payout::access::Permission;
+    let guarded = [Need::May(Permission::Administer), Need::May(Permission::ManagePartners)];
+    let posts = bursar::web::table().into_iter().filter(|route| route.method == "POST");
+    let forms = posts.filter(|route| guarded.contains(&route.need) && !route.path.starts_with("/api/"));
+    let known = |path: &str| {
+        let known = WITHOUT_A_PROOF.iter();
+        path.starts_with("/activities/")
+            || known.clone().any(|(of, _)| *of == path || (of.ends_with('/') && path.starts_with(of)))
+    };
+    let missing: Vec<&str> =
+        forms.filter(|route| route.proved.is_none() && !known(route.path)).map(|route| route.path).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[tokio::test]
+async fn a_stale_session_changes_no_safeguard_and_no_destination() {
+    let world = World::open("people_stale", 169).await;
+    crate::pages::furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/me").await.hidden("csrf");
+    world.pass(11 * MINUTE);
+    let rows: [(&str, &[(&str, &str)]); 5] = [
+        ("/settings/payouts", &[("section", "safeguards"), ("cooling_off_hours", "0")]),
+        ("/payees/ana/payout-profile", &[("method", "paypal"), ("address", "thief@evil.example")]),
+        ("/partners/ana/invite", &[("role", "partner_admin")]),
+        ("/partners/ana/edit", &[("email", "thief@evil.example")]),
+        ("/settings/notices/reward_approved/en", &[("subject", "x"), ("body", "y")]),
+    ];
+    for (path, fields) in rows {
+        let fields = [&[("csrf", csrf.as_str())][..], fields].concat();
+        let asked = pat.post(path, &fields).await;
+        asked.says("Is it you?");
+        assert_eq!(asked.hidden(fields[1].0), fields[1].1, "what was typed is kept: {path}");
+    }
+    let key = [("csrf", csrf.as_str()), ("secret_key", "sk_test_planted"), ("mode", "test")];
+    let asked = pat.post("/settings/vendors/stripe", &key).await;
+    assert_eq!(asked.to, "/prove?next=%2Fsettings%2Fpayouts");
+    world.close().await;
+}

@@ -19,6 +19,7 @@ use crate::store::vendors::Connection;
 use crate::store::{self};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
+use crate::web::session::{SignedIn, is_fresh, prove_first};
 use crate::web::{Need, Route, Web, post};
 use crate::work::{ask, connect};
 
@@ -166,9 +167,14 @@ struct StripeKey {
 
 async fn stripe(
     State(web): State<Web>,
+    SignedIn(session): SignedIn,
     visit: Visit,
     Form(sent): Form<StripeKey>,
 ) -> Result<Response, Fault> {
+    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    if !is_fresh(&session, web.app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
     let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "test" };
     let key = sent.secret_key.unwrap_or_default();
     let done = connect::stripe(&web.work, &visit.actor, key.trim(), mode).await;
@@ -186,9 +192,14 @@ struct PayPalKey {
 
 async fn paypal(
     State(web): State<Web>,
+    SignedIn(session): SignedIn,
     visit: Visit,
     Form(sent): Form<PayPalKey>,
 ) -> Result<Response, Fault> {
+    // Credentials do not travel through the page of the proof: whoever comes back from it types them once more.
+    if !is_fresh(&session, web.app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
     let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "sandbox" };
     let (id, secret) = (sent.client_id.unwrap_or_default(), sent.client_secret.unwrap_or_default());
     let done = connect::paypal(&web.work, &visit.actor, id.trim(), secret.trim(), mode).await;

@@ -21,7 +21,10 @@ use crate::web::{Need, Route, get, post};
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
-    vec![get("/partners/{id}/invite", administers, form), post("/partners/{id}/invite", administers, invite)]
+    vec![
+        get("/partners/{id}/invite", administers, form),
+        post("/partners/{id}/invite", administers, invite).proved("Invite this partner"),
+    ]
 }
 
 #[derive(Template)]

@@ -21,7 +21,7 @@ use crate::web::{Need, Route, get, post};
 pub fn routes() -> Vec<Route> {
     vec![
         get("/settings/journal", Need::May(Permission::Read), show),
-        post("/settings/journal", Need::May(Permission::Administer), save),
+        post("/settings/journal", Need::May(Permission::Administer), save).proved("Save these accounts"),
     ]
 }
 

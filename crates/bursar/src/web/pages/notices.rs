@@ -31,10 +31,11 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/settings/notices", reads, list),
         get("/settings/notices/{notice}/{language}", reads, edit),
-        posted("/settings/notices/{notice}/{language}", administers, save),
+        posted("/settings/notices/{notice}/{language}", administers, save).proved("Save this mail"),
         posted("/settings/notices/{notice}/{language}/preview", administers, preview),
         posted("/settings/notices/{notice}/{language}/test", administers, test),
-        posted("/settings/notices/{notice}/{language}/restore", administers, restore),
+        posted("/settings/notices/{notice}/{language}/restore", administers, restore)
+            .proved("Restore the built-in mail"),
     ]
 }
 

@@ -27,7 +27,7 @@ pub fn routes() -> Vec<Route> {
         get("/partners/new", manages, new_partner_form),
         post("/partners/new", manages, new_partner),
         get("/partners/{id}/edit", manages, partner_form),
-        post("/partners/{id}/edit", manages, edit_partner),
+        post("/partners/{id}/edit", manages, edit_partner).proved("Save this partner"),
         get("/accounts/new", manages, new_account_form),
         post("/accounts/new", manages, new_account),
         get("/accounts/{id}/edit", manages, account_form),

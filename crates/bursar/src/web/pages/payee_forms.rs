@@ -30,10 +30,11 @@ pub fn routes() -> Vec<Route> {
     let manages = Need::May(Permission::ManagePartners);
     vec![
         post("/payees/{id}/standing", manages, standing),
-        post("/payees/{id}/payout-profile", manages, profile),
-        post("/payees/{id}/payout-profile/clear", manages, clear),
+        post("/payees/{id}/payout-profile", manages, profile).proved("Save this destination"),
+        post("/payees/{id}/payout-profile/clear", manages, clear).proved("Let this destination be shared"),
         post("/payees/{id}/tax-report", manages, tax_report),
-        post("/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal),
+        post("/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+            .proved("Show this tax number"),
     ]
 }
 

@@ -1,7 +1,7 @@
-//! Asking for the password again before money moves. Whoever proved longer ago than ten minutes who they are meets a page
-//! that asks for it in the place of what they wanted to do; what they typed comes along in that page's form, so nothing is
-//! lost and nothing is done before. What is deliberately not here: which forms ask (`Route::proved`), and the partners'
-//! own pages, which lead to `/prove` and back.
+//! Asking for the password again before something that matters. Whoever proved longer ago than ten minutes who they are meets
+//! a page that asks for it in the place of what they wanted to do; what they typed comes along in that page's form, so
+//! nothing is lost and nothing is done before. What is deliberately not here: which forms ask (`Route::proved`), and the
+//! partners' own pages, which lead to `/prove` and back.
 
 use askama::Template;
 use axum::body::Body;

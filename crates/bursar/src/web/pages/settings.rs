@@ -30,7 +30,7 @@ pub fn routes() -> Vec<Route> {
     let administers = Need::May(Permission::Administer);
     vec![
         get("/settings/payouts", Need::May(Permission::Read), show),
-        post("/settings/payouts", administers, save),
+        post("/settings/payouts", administers, save).proved("Save these settings"),
     ]
 }
 

@@ -344,6 +344,8 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
         world.pass(1_240 * SECOND);
         crate::people::sessions::used(&world, &mut browser, path).await;
     }
+    let proof = [("csrf", csrf.as_str()), ("password", crate::pages::PASSWORD), ("next", path)];
+    assert_eq!(browser.post("/prove", &proof).await.to, path);
     world.tick(0, Loop::Notify).await;
     let mail = all_mails(&world).await.pop().unwrap();
     assert_eq!((mail.title.as_str(), mail.template_version), ("S 2", 1));
