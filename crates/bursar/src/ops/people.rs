@@ -161,15 +161,23 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     let (now, id) = (app.clock.now(), session.actor.id);
     let person = people::by_id(&mut app.store.read().await?, id).await?.ok_or(OpsError::Missing)?;
     let hash = hashed(app, password, &person).await?;
-    transact!(app, |tx| {
+    let token = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
         store::factors::end_halves(tx, id).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
-        factor::tell_owner(tx, app, &person, "password", "", now).await
+        factor::tell_owner(tx, app, &person, "password", "", now).await?;
+        // Whoever had to prove first has another token already; a copy of the one from before has no part in this either way.
+        match session.renewed() {
+            Some(_) => Ok(None),
+            None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
+        }
     })?;
+    if let Some(token) = token {
+        sessions::renew(app, session, token);
+    }
     app.nudge.notify.ring();
     Ok(())
 }

@@ -66,24 +66,27 @@ pub async fn wrong(tx: &mut Tx, person: PersonId) -> Result<i64> {
     row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
 
-/// Keeps a secret that is being set up, in the place of an earlier one.
+/// Keeps a secret that is being set up in this session, in the place of an earlier one.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn begin(tx: &mut Tx, person: PersonId, sealed: &str, now: i64) -> Result<()> {
-    let sql = "INSERT INTO factor_begun (person_id, sealed, begun_at) VALUES ($1, $2, $3) \
-               ON CONFLICT (person_id) DO UPDATE SET sealed = excluded.sealed, begun_at = excluded.begun_at";
-    tx.run(sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned()).bind(now)).await?;
+pub async fn begin(tx: &mut Tx, person: PersonId, session: &str, sealed: &str, now: i64) -> Result<()> {
+    let sql = "INSERT INTO factor_begun (person_id, session_id, sealed, begun_at) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (person_id) DO UPDATE SET session_id = excluded.session_id, sealed = excluded.sealed, \
+               begun_at = excluded.begun_at";
+    let query = sqlx::query(sql).bind(person.to_string()).bind(session.to_owned()).bind(sealed.to_owned());
+    tx.run(query.bind(now)).await?;
     Ok(())
 }
 
-/// The secret that somebody is setting up, if they began after then.
+/// The secret that somebody is setting up in this session, if they began after then.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn begun(db: &mut Db, person: PersonId, after: i64) -> Result<Option<String>> {
-    let sql = "SELECT sealed FROM factor_begun WHERE person_id = $1 AND begun_at > $2";
-    let row = db.optional(sqlx::query(sql).bind(person.to_string()).bind(after)).await?;
+pub async fn begun(db: &mut Db, person: PersonId, session: &str, after: i64) -> Result<Option<String>> {
+    let sql = "SELECT sealed FROM factor_begun WHERE person_id = $1 AND session_id = $2 AND begun_at > $3";
+    let query = sqlx::query(sql).bind(person.to_string()).bind(session.to_owned());
+    let row = db.optional(query.bind(after)).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 

@@ -312,7 +312,8 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
     let from = client::address(request, &app.config.trusted_proxies);
     let from = from.map(|from| from.to_string()).unwrap_or_default();
     // A page that is left open asks for its events by itself: nobody is there for that.
-    let person = (!(path.starts_with("/claims/") && path.ends_with("/events"))).then_some(from.as_str());
+    let streams = path != "/events" && path.ends_with("/events");
+    let person = (!streams).then_some(from.as_str());
     let found = session::by_cookie(app, request.headers(), person).await?;
     request.extensions_mut().insert(session::Address(from));
     if let Some(mut session) = found {

@@ -150,7 +150,7 @@ async fn sign_in(
     // Where they sign in is where they are told that it did not work.
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let email = sent.email.trim().to_lowercase();
-    let known = known(app, &headers, &email);
+    let known = is_known_as(app, &headers, KNOWN, &email);
     if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
         let page = pages::login_again(portal, &headers, sent.next)?;
         return Ok(too_many(page, wait));
@@ -164,15 +164,15 @@ async fn sign_in(
     };
     let mut response = arrive(&entered, sent.next.as_deref());
     // Whoever knows the password alone is not known yet: each of them would have tries of their own at the code.
-    if known.is_none() && matches!(entered, Entered::In(_)) {
-        make_known(app, &mut response, &email);
+    if !known && matches!(entered, Entered::In(_)) {
+        make_known(app, &mut response, KNOWN, &email);
     }
     Ok(response)
 }
 
-fn make_known(app: &App, response: &mut Response, email: &str) {
-    let shown = app.master_key.seal(&app.clock, KNOWN, email);
-    set_cookie(response, KNOWN, &shown, KNOWN_SECONDS);
+fn make_known(app: &App, response: &mut Response, name: &str, email: &str) {
+    let shown = app.master_key.seal(&app.clock, name, email);
+    set_cookie(response, name, &shown, KNOWN_SECONDS);
 }
 
 /// What a browser shows that has signed in to a login before: its address, sealed. It opens nothing; it only lets its
@@ -180,11 +180,19 @@ fn make_known(app: &App, response: &mut Response, email: &str) {
 const KNOWN: &str = "bursar_known";
 const KNOWN_SECONDS: u32 = 180 * 86_400;
 
-/// What a browser shows of having signed in to this login before.
+/// The same of a browser that has also shown the second factor's code: what a password alone was given before there was a
+/// factor lets nobody try codes.
+const KNOWN_BY_CODE: &str = "bursar_known_by_code";
+
+fn is_known_as(app: &App, headers: &HeaderMap, name: &str, email: &str) -> bool {
+    let shown = cookie(headers, name).and_then(|shown| app.master_key.open(name, shown));
+    shown.is_some_and(|known| known == email)
+}
+
+/// Whether a browser has shown this login's code before.
 #[must_use]
-pub fn known<'a>(app: &App, headers: &'a HeaderMap, email: &str) -> Option<&'a str> {
-    let is_known = |shown: &&str| app.master_key.open(KNOWN, shown).is_some_and(|known| known == email);
-    cookie(headers, KNOWN).filter(is_known)
+pub fn is_known_by_code(app: &App, headers: &HeaderMap, email: &str) -> bool {
+    is_known_as(app, headers, KNOWN_BY_CODE, email)
 }
 
 /// What a browser shows whose user has come half way. It lasts as long as that does: ten minutes.
@@ -217,8 +225,10 @@ pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
 pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next: Option<&str>) -> Response {
     let mut response = welcome(token, next);
     set_cookie(&mut response, HALF_WAY, "", 0);
-    if known(app, headers, email).is_none() {
-        make_known(app, &mut response, email);
+    for name in [KNOWN, KNOWN_BY_CODE] {
+        if !is_known_as(app, headers, name, email) {
+            make_known(app, &mut response, name, email);
+        }
     }
     response
 }

@@ -67,33 +67,21 @@ impl Tries {
         self.stranger(&("network", network), OF_A_NETWORK, now)
     }
 
-    /// Whether somebody may try a password of this login. `device` is what a browser that has signed in to it before
-    /// showed for it: it has a bucket of its own, so that nobody elsewhere can use it up.
+    /// Whether somebody may try a password of this login. `known` are browsers that have signed in to it before: they have a
+    /// bucket of their own, so that nobody elsewhere can use it up.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn sign_in(
-        &self,
-        email: &str,
-        network: Option<Network>,
-        device: Option<&str>,
-        now: i64,
-    ) -> Result<(), Wait> {
-        self.of_a_login(("login", email), network, device, OF_A_LOGIN, now)
+    pub fn sign_in(&self, email: &str, network: Option<Network>, known: bool, now: i64) -> Result<(), Wait> {
+        self.of_a_login(("login", email), network, known, OF_A_LOGIN, now)
     }
 
     /// Whether somebody who knows the password of a person may try a code of their second factor; the rest as above.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn code(
-        &self,
-        person: &str,
-        network: Option<Network>,
-        device: Option<&str>,
-        now: i64,
-    ) -> Result<(), Wait> {
-        self.of_a_login(("code", person), network, device, OF_A_CODE, now)
+    pub fn code(&self, person: &str, network: Option<Network>, known: bool, now: i64) -> Result<(), Wait> {
+        self.of_a_login(("code", person), network, known, OF_A_CODE, now)
     }
 
     /// Whether somebody may ask for a link in the place of this login's forgotten password. Asked for addresses that nobody has
@@ -109,12 +97,14 @@ impl Tries {
         &self,
         of: (&str, &str),
         network: Option<Network>,
-        device: Option<&str>,
+        known: bool,
         from_everywhere: Rule,
         now: i64,
     ) -> Result<(), Wait> {
-        if let Some(device) = device {
-            return self.stranger(&("device", of, device), OF_A_LOGIN_HERE, now);
+        // All of them together, so whoever gathers many marks of a known browser gains nothing by it; when it is used up, they
+        // have what everybody has.
+        if known && self.stranger(&("known", of), OF_A_LOGIN_HERE, now).is_ok() {
+            return Ok(());
         }
         if let Some(network) = network {
             self.stranger(&(of, network), OF_A_LOGIN_HERE, now)?;
@@ -195,25 +185,25 @@ mod tests {
     fn guessing_at_a_login_does_not_keep_its_owner_out() {
         let (tries, now) = (Tries::default(), 1_000 * SECOND_US);
         for _ in 0..10 {
-            tries.sign_in("ana", network(1), None, now).unwrap();
+            tries.sign_in("ana", network(1), false, now).unwrap();
         }
         assert_eq!(
-            tries.sign_in("ana", network(1), None, now),
+            tries.sign_in("ana", network(1), false, now),
             Err(Wait(61)),
             "ten tries, then one a minute"
         );
-        tries.sign_in("ana", network(2), None, now).unwrap();
-        tries.sign_in("ana", network(1), None, now + 61 * SECOND_US).unwrap();
+        tries.sign_in("ana", network(2), false, now).unwrap();
+        tries.sign_in("ana", network(1), false, now + 61 * SECOND_US).unwrap();
 
         (3..250).for_each(|number| {
-            let _ = tries.sign_in("ana", network(number), None, now);
+            let _ = tries.sign_in("ana", network(number), false, now);
         });
-        let Err(Wait(seconds)) = tries.sign_in("ana", network(250), None, now) else {
+        let Err(Wait(seconds)) = tries.sign_in("ana", network(250), false, now) else {
             panic!("a login has a bucket over all networks");
         };
         assert!(seconds <= 11, "{seconds}: slow, and never shut");
-        tries.sign_in("ana", network(250), Some("known"), now).unwrap();
-        tries.sign_in("ben", network(250), None, now).unwrap();
+        tries.sign_in("ana", network(250), true, now).unwrap();
+        tries.sign_in("ben", network(250), false, now).unwrap();
     }
 
     #[test]
@@ -222,12 +212,12 @@ mod tests {
         let of = |site: u16, number: u16| {
             Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, number, 0, 0, 0, 7).into()))
         };
-        let tried = (0..1_000).filter(|number| tries.sign_in("ana", of(1, *number), None, now).is_ok());
+        let tried = (0..1_000).filter(|number| tries.sign_in("ana", of(1, *number), false, now).is_ok());
         assert_eq!(tried.count(), 20, "so many from one site, whichever of its networks they come from");
         for _ in 0..10 {
-            tries.sign_in("ana", network(1), None, now).unwrap();
+            tries.sign_in("ana", network(1), false, now).unwrap();
         }
-        tries.sign_in("ana", of(2, 1), None, now).unwrap();
+        tries.sign_in("ana", of(2, 1), false, now).unwrap();
         let knocks = (0..1_000).filter(|number| tries.knock(of(1, *number), now).is_ok()).count();
         assert_eq!(knocks, 240);
     }
@@ -236,7 +226,7 @@ mod tests {
     fn proving_shares_nothing_with_strangers() {
         let (tries, now) = (Tries::default(), 0);
         for number in 0..100_000 {
-            let _ = tries.sign_in(&number.to_string(), network(1), None, now);
+            let _ = tries.sign_in(&number.to_string(), network(1), false, now);
             let _ = tries.knock(network(1), now);
         }
         for _ in 0..10 {
@@ -250,7 +240,7 @@ mod tests {
     fn buckets_are_few_and_forgotten() {
         let (tries, now) = (Tries::default(), 0);
         for number in 0..100_000 {
-            let _ = tries.sign_in(&number.to_string(), None, None, now);
+            let _ = tries.sign_in(&number.to_string(), None, false, now);
             assert!(tries.kept() <= MOST_BUCKETS);
         }
         tries.knock(network(1), now + 3_600 * SECOND_US).unwrap();

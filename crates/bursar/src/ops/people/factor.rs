@@ -11,7 +11,8 @@ use serde_json::json;
 use totp_rs::{Builder, Secret, Totp};
 
 use super::logins::AtTheMachine;
-use super::{OPERATOR, Session, note};
+use super::team::stands_for;
+use super::{OPERATOR, Session, note, sessions};
 use crate::app::{Actor, App};
 use crate::ops::settings::{self, lowering};
 use crate::ops::{OpsError, Result};
@@ -93,7 +94,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let mut bytes = app.clock.chance().to_be_bytes().to_vec();
     bytes.extend_from_slice(&app.clock.chance().to_be_bytes()[..4]);
     let sealed = app.master_key.seal(&app.clock, &sealed_as(id), &Secret::from(bytes).to_base32());
-    transact!(app, |tx| { Ok(factors::begin(tx, id, &sealed, now).await?) })
+    transact!(app, |tx| { Ok(factors::begin(tx, id, &session.id, &sealed, now).await?) })
 }
 
 /// What somebody is setting up, if they have begun not long ago.
@@ -103,7 +104,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
 pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
-    let sealed = factors::begun(&mut db, id, app.clock.now() - BEGUN_US).await?;
+    let sealed = factors::begun(&mut db, id, &session.id, app.clock.now() - BEGUN_US).await?;
     let Some(secret) = sealed.and_then(|sealed| app.master_key.open(&sealed_as(id), &sealed)) else {
         return Ok(None);
     };
@@ -129,14 +130,14 @@ pub enum Confirmed {
 /// When the database does not answer.
 pub async fn confirm(app: &App, session: &Session, code: &str) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
-    let sealed = factors::begun(&mut app.store.read().await?, id, now - BEGUN_US).await?;
+    let sealed = factors::begun(&mut app.store.read().await?, id, &session.id, now - BEGUN_US).await?;
     let Some(sealed) = sealed else { return Ok(Confirmed::Gone) };
     let Some(step) = step_of(app, id, &sealed, code, now) else { return Ok(Confirmed::Wrong) };
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
-    transact!(app, |tx| {
+    let done = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         if !factors::take_begun(tx, id, &sealed).await? {
-            return Ok(Confirmed::Gone);
+            return Ok(None);
         }
         let renewed = factors::get(tx, id).await?.is_some();
         factors::confirm(tx, id, &sealed, step, now).await?;
@@ -148,9 +149,13 @@ pub async fn confirm(app: &App, session: &Session, code: &str) -> Result<Confirm
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, what, "", now).await?;
-        Ok(Confirmed::Done(codes.clone()))
-    })
-    .inspect(|_| app.nudge.notify.ring())
+        // Whoever holds a copy of the token from before has no part in it.
+        Ok(Some(sessions::prove_in(tx, app, session).await?))
+    })?;
+    app.nudge.notify.ring();
+    let Some(token) = done else { return Ok(Confirmed::Gone) };
+    sessions::renew(app, session, token);
+    Ok(Confirmed::Done(codes))
 }
 
 /// Gives somebody other recovery codes, shown this once; those from before work no more.
@@ -259,6 +264,8 @@ async fn take_away(
     }
     store::sessions::end_all(tx, person.id).await?;
     factors::end_halves(tx, person.id).await?;
+    // Whoever did it may know the password too: for a day it is nobody but them where two persons are needed.
+    stands_for(tx, person, &by, now).await?;
     note(tx, now, &by, "second_factor_reset", person.id, detail);
     tell_owner(tx, app, person, "factor_reset", &name, now).await?;
     let detail = json!({
@@ -354,10 +361,10 @@ fn address_of(base_url: &str, email: &str, secret: &str) -> String {
     format!("otpauth://totp/{issuer}:{}?secret={secret}&issuer={issuer}", escaped(email))
 }
 
-/// Eighty random bits in four groups of letters and digits.
+/// 120 random bits in six groups of letters and digits.
 fn recovery_code(app: &App) -> String {
     let drawn = payout::ids::encode(app.clock.chance()).to_lowercase();
-    let last: Vec<char> = drawn.chars().skip(10).collect();
+    let last: Vec<char> = drawn.chars().skip(2).collect();
     last.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
 
@@ -393,6 +400,15 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// How much it asks for: compared by what is decided, not by what that comes to on one of several nodes.
+    fn strength(self) -> u8 {
+        match self {
+            Self::Never => 0,
+            Self::WithMail => 1,
+            Self::Always => 2,
+        }
+    }
+
     /// Whether it comes to being required in this installation.
     #[must_use]
     pub fn requires(self, app: &App) -> bool {
@@ -432,10 +448,11 @@ pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
     let saved = transact!(app, |tx| {
         let (before, version) = wanted(tx).await?;
         if before == wanted_now {
+            // Whoever saves what is in force takes back what somebody has asked for.
+            lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
             return Ok(Ok(()));
         }
-        if before.requires(app)
-            && !wanted_now.requires(app)
+        if wanted_now.strength() < before.strength()
             && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::SECOND_FACTOR).await?
         {
             return Ok(Err(refusal));

@@ -263,6 +263,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         let ended = store::end_others(tx, id, &session.id).await?;
+        factors::end_halves(tx, id).await?;
         note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
         Ok(ended)
     })

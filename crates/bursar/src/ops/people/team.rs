@@ -211,6 +211,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     transact!(app, |tx| {
         signs_in(tx, id).await?;
         let ended = store::sessions::end_all(tx, id).await?;
+        store::factors::end_halves(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "sessions_ended", id, json!({ "sessions": ended }));
         Ok(ended)
     })

@@ -97,3 +97,15 @@ pub async fn not_yet(tx: &mut Tx, actor: &Actor, now: i64, rule: &Rule) -> Resul
     );
     Ok(Some(Refusal::new("second_person_needed", sentence).at(rule.field)))
 }
+
+/// Forgets that somebody has asked for it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
+    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
+    if version > 0 && kept != "null" && !settings::put(tx, rule.kept, "null", version, now).await? {
+        return Err(super::stale());
+    }
+    Ok(())
+}

@@ -16,12 +16,12 @@ use crate::app::App;
 use crate::clock;
 use crate::ops::OpsError;
 use crate::ops::people::factor::{self, Confirmed, Setup, Standing};
-use crate::ops::people::{self, Finished, Session};
+use crate::ops::people::{self, Finished, Proof, Session, Shown};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::session::{self, Device, SignedIn, is_fresh, is_ours, prove_first, too_many};
 use crate::web::tries::Wait;
-use crate::web::{ComesFrom, Need, Route, Web, get, post};
+use crate::web::{ComesFrom, Need, NotKept, Route, Web, get, post};
 
 /// The rows of the route table.
 #[must_use]
@@ -116,7 +116,8 @@ async fn page(
         why: why.map(|why| why(t)),
     };
     let status = if page.why.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, html(&page)?).into_response())
+    // Nothing that is shown this once may be kept under a form's one-time key.
+    Ok((status, Extension(NotKept), html(&page)?).into_response())
 }
 
 /// Whether they have not just proved who they are. Whoever finds a browser open must not put their own app in the place of its
@@ -143,19 +144,46 @@ async fn standing_page(
     page(app, session, Shows::Standing(standing), why).await
 }
 
+/// The password and a code, without which a second factor that counts is not touched.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct Again {
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// What to answer in the place of what was wanted. Whoever has a factor shows it and the password in the same form, however
+/// fresh their session is: a copy of it must not replace what keeps it out.
+async fn refused(web: &Web, session: &Session, sent: Again) -> Result<Option<Response>, Fault> {
+    let app = &web.app;
+    if !session.has_factor {
+        return Ok(is_stale(app, session).then(|| prove_first(PAGE)));
+    }
+    if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
+        let page = standing_page(app, session, Some(|t| t.login_slow)).await?;
+        return Ok(Some(too_many(page, wait)));
+    }
+    let shown = Shown { password: sent.password, code: sent.code };
+    let why: fn(&Words) -> &'static str = match people::prove(app, session, &shown).await? {
+        Proof::Right => return Ok(None),
+        Proof::WrongPassword => |t| t.password_wrong,
+        Proof::WrongCode => |t| t.factor_wrong,
+        Proof::UsedCode => |t| t.factor_used,
+    };
+    standing_page(app, session, Some(why)).await.map(Some)
+}
 
 async fn begin(
-    State(app): State<App>,
+    State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Again>,
 ) -> Result<Response, Fault> {
-    if is_stale(&app, &session) {
-        return Ok(prove_first(PAGE));
+    if let Some(instead) = refused(&web, &session, sent).await? {
+        return Ok(instead);
     }
-    factor::begin(&app, &session).await?;
+    factor::begin(&web.app, &session).await?;
     Ok(Redirect::to(NEW).into_response())
 }
 
@@ -208,32 +236,34 @@ async fn confirm(
 }
 
 async fn new_codes(
-    State(app): State<App>,
+    State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Again>,
 ) -> Result<Response, Fault> {
-    if is_stale(&app, &session) {
-        return Ok(prove_first(PAGE));
+    if let Some(instead) = refused(&web, &session, sent).await? {
+        return Ok(instead);
     }
-    match factor::new_codes(&app, &session).await {
-        Ok(codes) => page(&app, &session, Shows::Codes(codes), None).await,
-        Err(OpsError::Refused(_)) => standing_page(&app, &session, Some(|t| t.factor_none)).await,
+    let app = &web.app;
+    match factor::new_codes(app, &session).await {
+        Ok(codes) => page(app, &session, Shows::Codes(codes), None).await,
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_none)).await,
         Err(error) => Err(error.into()),
     }
 }
 
 async fn turn_off(
-    State(app): State<App>,
+    State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(Nothing {}): Form<Nothing>,
+    Form(sent): Form<Again>,
 ) -> Result<Response, Fault> {
-    if is_stale(&app, &session) {
-        return Ok(prove_first(PAGE));
+    if let Some(instead) = refused(&web, &session, sent).await? {
+        return Ok(instead);
     }
-    let t = spoken(&app, &session.actor).await?.words();
-    match factor::turn_off(&app, &session).await {
+    let app = &web.app;
+    let t = spoken(app, &session.actor).await?.words();
+    match factor::turn_off(app, &session).await {
         Ok(()) => Ok(Told::good(t.factor_is_off).on(own_page(&session))),
-        Err(OpsError::Refused(_)) => standing_page(&app, &session, Some(|t| t.factor_required)).await,
+        Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_required)).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -327,7 +357,7 @@ async fn code(
         return code_page(app, &headers, sent.next, None).await;
     };
     let email = person.email.clone().unwrap_or_default();
-    let known = session::known(app, &headers, &email);
+    let known = session::is_known_by_code(app, &headers, &email);
     let tried = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now());
     if let Err(wait @ Wait(_)) = tried {
         let page = code_page(app, &headers, sent.next, Some(|t| t.login_slow)).await?;

@@ -52,6 +52,10 @@ pub enum Changed {
 /// When the database does not answer.
 pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> Result<Changed, Fault> {
     let (app, id) = (&web.app, session.actor.id);
+    // Before anything is shown: a slip of the pen must not use a code up.
+    if sent.password != sent.again {
+        return Ok(Changed::NotTheSame);
+    }
     if people::has_password(app, id).await? {
         if web.tries.prove(&session.id, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
@@ -65,9 +69,6 @@ pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> 
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);
-    }
-    if sent.password != sent.again {
-        return Ok(Changed::NotTheSame);
     }
     match people::change_password(app, session, &sent.password).await {
         Ok(()) => Ok(Changed::Done),

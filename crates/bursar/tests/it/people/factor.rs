@@ -238,6 +238,7 @@ async fn whoever_needs_one_sets_it_up_first() {
     let csrf = page.hidden("csrf");
     let want = |word| [("csrf", csrf.as_str()), ("second_factor", word)];
     assert_eq!(pat.post("/people/sign-in", &want("always")).await.to, "/people/sign-in");
+    let mut held = Vec::new();
     for browser in [&mut pat, &mut kim] {
         for path in ["/rewards", "/me", "/"] {
             assert_eq!(browser.get(path).await.to, "/factor", "{path}");
@@ -245,17 +246,29 @@ async fn whoever_needs_one_sets_it_up_first() {
         let page = browser.read("/factor").await;
         page.says("Your role needs a second factor.");
         assert_eq!(browser.post("/me/sessions", &[("csrf", &page.hidden("csrf"))]).await.to, "/factor");
-        set_up(&world, browser).await;
+        held.push(set_up(&world, browser).await);
         browser.read("/rewards").await;
     }
     lee.read("/rewards").await;
     // It is not turned off while it is required, and one administrator alone does not lift that within a day.
     let page = pat.read("/factor").await;
     page.says("Your role needs it here, so it is not turned off.");
-    pat.post("/factor/off", &[("csrf", &csrf)]).await.says("so it is not turned off");
+    world.pass(30 * SECOND);
+    let code = held[0].code(&world);
+    let off = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
+    pat.post("/factor/off", &off).await.says("so it is not turned off");
     for word in ["never", "with_mail"] {
         pat.post_on("/people/sign-in", &want(word)).await.says("The second factor stays required for now");
     }
+    // Saving what is in force takes back what was asked for; then the day begins anew.
+    world.pass(DAY + MINUTE);
+    let pat_now = pat_acts(&world).await;
+    factor::want(&world.app, &pat_now, Wanted::Always).await.unwrap();
+    let refused = factor::want(&world.app, &pat_now, Wanted::Never).await;
+    assert!(
+        matches!(&refused, Err(OpsError::Conflict(why)) if why.code == "second_person_needed"),
+        "{refused:?}"
+    );
     world.pass(DAY + MINUTE);
     factor::want(&world.app, &pat_acts(&world).await, Wanted::Never).await.unwrap();
     world.close().await;
@@ -286,6 +299,11 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
     assert_eq!(kim.post("/login", &fields).await.to, "/me");
     assert_eq!(told(&world, &id).await, ["factor_on", "factor_reset"]);
+    // Whoever took it away may know the password too, so they are no second person beside that login.
+    let mut db = world.app.store.read().await.unwrap();
+    let behind = bursar::store::people::behind(&mut db, &id, world.now()).await.unwrap();
+    assert_eq!(behind, pat_acts(&world).await.id.to_string());
+    drop(db);
     let mut db = world.app.store.read().await.unwrap();
     let notices = bursar::store::outbox::about(&mut db, &id).await.unwrap();
     assert!(notices.iter().any(|one| one.notice == Notice::SecondFactorReset), "{notices:?}");
@@ -354,6 +372,50 @@ async fn a_partner_reads_it_in_their_language() {
     assert_eq!(next.post("/login/code", &code).await.to, "/portal");
     // Nothing requires it of them, so it is turned off.
     let csrf = next.read("/factor").await.hidden("csrf");
-    next.post_on("/factor/off", &[("csrf", &csrf)]).await.says("Der zweite Faktor ist ausgeschaltet.");
+    next.post("/factor/off", &[("csrf", &csrf)]).await.says("Das ist nicht Ihr");
+    world.pass(30 * SECOND);
+    let code = held.code(&world);
+    let off = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
+    next.post_on("/factor/off", &off).await.says("Der zweite Faktor ist ausgeschaltet.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn whoever_has_the_password_does_not_share_in_setting_it_up() {
+    let world = World::open("factor_shared", 189).await;
+    let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
+    let mut thief = Browser::new(&world);
+    let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
+    thief.post_on("/login", &fields).await;
+    let csrf = kim.read("/factor").await.hidden("csrf");
+    kim.post("/factor/begin", &[("csrf", &csrf)]).await;
+    let secret = between(&kim.read("/factor/new").await, "class=\"secret\">").remove(0);
+    let theirs = thief.read("/factor/new").await;
+    theirs.says("You have none yet.");
+    assert!(!theirs.body.contains(&secret));
+    // Beginning elsewhere ends what was begun here, and nobody is shown another's secret for their own.
+    let csrf_of_thief = theirs.hidden("csrf");
+    thief.post("/factor/begin", &[("csrf", &csrf_of_thief)]).await;
+    let code = factor::code_at(&secret, world.now()).unwrap();
+    let gone = kim.post("/factor/new", &[("csrf", &csrf), ("code", &code)]).await;
+    gone.says("This secret is too old. Begin again.");
+    assert!(!gone.body.contains("class=\"secret\""));
+    // A copy of the cookie ends with setting it up.
+    let mut copy = kim.clone();
+    let held = set_up(&world, &mut kim).await;
+    for over in [&mut copy, &mut thief] {
+        assert!(over.get("/me").await.to.starts_with("/login"));
+    }
+    // And a copy made since does not touch it without a code, however fresh it is.
+    let mut copy = kim.clone();
+    for path in ["/factor/begin", "/factor/codes", "/factor/off"] {
+        let again = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", "000000")];
+        copy.post(path, &again).await.says("This code is not right.");
+        copy.post(path, &again[..1]).await.says("This is not your present password.");
+    }
+    world.pass(30 * SECOND);
+    let code = held.code(&world);
+    let again = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
+    assert_eq!(between(&kim.post("/factor/codes", &again).await, "<li><code>").len(), 10);
     world.close().await;
 }
