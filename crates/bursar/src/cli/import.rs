@@ -48,7 +48,10 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     let file = std::fs::read(&options.file)
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
     let app = open(options.config).await?;
-    with_the_same_vendors(&app).await?;
+    // Only who is paid is asked about at the vendors, and only when it is entered.
+    if !options.dry_run && matches!(options.what, What::Partners | What::Accounts) {
+        with_the_same_vendors(&app).await?;
+    }
     let bar = ProgressBar::new_spinner().with_message("reading and writing rows");
     bar.enable_steady_tick(Duration::from_millis(120));
     let actor = operator();

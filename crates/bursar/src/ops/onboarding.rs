@@ -54,7 +54,10 @@ pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<V
 }
 
 /// The same as a refusal, where the vendor is not one of them.
-async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<()> {
+///
+/// # Errors
+/// `vendor_not_offered`, or when the database does not answer.
+pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<()> {
     match choice(db, actor.role).await? {
         Ok(vendors) if vendors.contains(&vendor) => Ok(()),
         Ok(_) | Err(_) => {

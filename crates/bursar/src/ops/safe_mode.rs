@@ -462,11 +462,12 @@ fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
         let sums: Vec<String> = these.iter().map(|of| of.net.to_string()).collect();
         match count {
             ..=0 => None,
-            1 => Some(format!("1 {one} of {}", sums.join(" + "))),
-            2.. => Some(format!("{count} {many} of {} together", sums.join(" + "))),
+            1 => Some(format!("1 {one}: {}", sums.join(" + "))),
+            2.. => Some(format!("{count} {many}: {}", sums.join(" + "))),
         }
     };
-    let queued = line(false, "queued payment", "queued payments");
+    let queued =
+        line(false, "payment that waits or was not answered", "payments that wait or were not answered");
     let bank = line(true, "payout to a payee's bank", "payouts to payees' banks");
     queued.into_iter().chain(bank).collect()
 }

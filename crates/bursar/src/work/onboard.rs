@@ -79,7 +79,10 @@ pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &st
 /// # Errors
 /// As [`begin`]; a refusal where Stripe does not open that account from here.
 pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
-    let profile = store::payees::profile_of(&mut work.app.store.read().await?, journey.payee).await?;
+    let mut db = work.app.store.read().await?;
+    verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
+    let profile = store::payees::profile_of(&mut db, journey.payee).await?;
+    drop(db);
     let account = profile.and_then(|profile| ConnectedAccount::parse(profile.destination.address()));
     let account = account.ok_or_else(|| unread(&ReadError::Missing))?;
     let stripe = client(work).await?;

@@ -223,7 +223,7 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = pat.read("/safe-mode").await;
     page.says("audit week.");
-    page.says("1 queued payment of 10.00 USD");
+    page.says("1 payment that waits or was not answered: 10.00 USD");
     let number = stage.number("ana").await.unwrap();
     pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on: nobody changes a payment");
     let csrf = page.hidden("csrf");
@@ -231,7 +231,7 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     let sure = [("csrf", csrf.as_str()), ("checked", "yes")];
     let off = pat.post_on("/safe-mode/off", &sure).await;
     off.says("Safe mode is off: payments go on.");
-    off.says("These go out now: 1 queued payment of 10.00 USD.");
+    off.says("These go out now: 1 payment that waits or was not answered: 10.00 USD.");
     stage.one("live 1 minute").await.unwrap();
     stage.one("expect ana success").await.unwrap();
     stage.close(Ok(())).await;

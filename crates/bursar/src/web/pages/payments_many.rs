@@ -15,6 +15,7 @@ use payout::money::{Currency, Sum};
 use super::frame::{Frame, Place, Told, Visit};
 use super::transaction;
 use super::words::{Cash, Chip, how_many};
+use crate::ops::why;
 use crate::store::{payees, transactions};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -63,6 +64,10 @@ struct Page {
     rows: Vec<Row>,
 }
 
+/// It may have been made all the same, so nobody does it with many others.
+const LOOK_FIRST: &str =
+    "Somebody said that it was not made. Look at the vendor again, and do this on its own page.";
+
 /// One of the payments that are ticked, before anything is done.
 struct Ticked {
     number: String,
@@ -97,7 +102,10 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
     for number in &sent.id {
         let one = transactions::find(&mut db, number).await?;
         let names = payees::names(&mut db, &[one.terms.payee]).await?;
-        let why_not = transaction::refused_now(&mut db, &web.app, held, &one, resubmits).await?;
+        let why_not = match why::is_called_not_made(&one) {
+            true => Some(LOOK_FIRST.to_owned()),
+            false => transaction::refused_now(&mut db, &web.app, held, &one, resubmits).await?,
+        };
         if why_not.is_none() {
             many += 1;
             *sums.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
@@ -154,7 +162,10 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     let begun = web.app.clock.now();
     let (mut rows, mut done) = (Vec::new(), 0);
     for number in sent.id {
+        let called_not_made = transactions::find(&mut web.app.store.read().await?, &number).await;
+        let called_not_made = called_not_made.is_ok_and(|one| why::is_called_not_made(&one));
         let told = match (web.app.clock.now() - begun > LONGEST_US, resubmits) {
+            _ if called_not_made => Ok(Told::bad(LOOK_FIRST)),
             (true, _) => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
             (false, true) => transaction::sent_again(&web, &visit, &number, None).await,
             (false, false) => transaction::taken_back(&web, &visit, &number, None).await,

@@ -231,7 +231,8 @@ table! {
     change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
     mend_at_stripe, mend_told, mend_what, mend_refused, other_account, other_account_told, needs_you,
     via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready,
-    stripe_ready_from, stripe_unused, stripe_checking, stripe_unfinished, state_refused, refused, vendor_refused, vendor_silent, check_this, country, country_help,
+    stripe_ready_from, stripe_unused, stripe_checking, stripe_unfinished, state_refused, refused,
+    vendor_refused, vendor_silent, check_this, country, country_help,
     via_paypal, paypal_told, paypal_address, paypal_send, paypal_sent, paypal_waiting,
     confirm, confirm_told, confirm_not_you, confirm_button, confirm_gone, confirmed,
     // The tax report

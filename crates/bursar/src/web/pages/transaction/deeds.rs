@@ -127,9 +127,12 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
 /// What is ticked before a payment is sent again or its rewards are freed, and the buttons with the amount.
 fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     let (net, vendor) = (of.terms.net, of.terms.vendor.label());
-    let looked = match why::is_called_not_made(of) {
-        true => format!("I have looked at {vendor} again: it did not make this payment"),
-        false => "I have checked the payee, the amount and why it ended".to_owned(),
+    let looked = match (why::is_called_not_made(of), of.state) {
+        (true, Stands::PayoutFailed) => {
+            format!("I have looked at {vendor} again: it did not pay this out to the bank")
+        }
+        (true, _) => format!("I have looked at {vendor} again: it did not make this payment"),
+        (false, _) => "I have checked the payee, the amount and why it ended".to_owned(),
     };
     let to = of.destination.masked();
     let send = format!("Resubmit {net} to {to}");

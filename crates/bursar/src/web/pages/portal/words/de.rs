@@ -99,7 +99,7 @@ pub const WORDS: Words = Words {
     reward_paid: "Bezahlt",
     taken_back: "Zurückgenommen",
     taken_back_from: "Zurückgenommen von {number}. Es wird von Ihrer nächsten Auszahlung abgezogen.",
-    came_off: "Zurückgenommen von {number}. Es wurde von der Auszahlung unten abgezogen.",
+    came_off: "Zurückgenommen von {number}. Es wurde von dieser Auszahlung abgezogen.",
     some_taken_back: "{count} zurückgenommen",
     reward_expired: "Verfallen",
 

@@ -98,7 +98,7 @@ pub const WORDS: Words = Words {
     reward_paid: "Paid",
     taken_back: "Taken back",
     taken_back_from: "Taken back from {number}. It comes off your next payout.",
-    came_off: "Taken back from {number}. It came off the payout below.",
+    came_off: "Taken back from {number}. It came off this payout.",
     some_taken_back: "{count} taken back",
     reward_expired: "Expired",
 

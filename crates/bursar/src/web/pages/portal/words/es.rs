@@ -98,7 +98,7 @@ pub const WORDS: Words = Words {
     reward_paid: "Pagada",
     taken_back: "Retirada",
     taken_back_from: "Retirada de {number}. Se descuenta de su próximo pago.",
-    came_off: "Retirada de {number}. Se descontó del pago indicado abajo.",
+    came_off: "Retirada de {number}. Se descontó de ese pago.",
     some_taken_back: "{count} retirada(s)",
     reward_expired: "Caducada",
 

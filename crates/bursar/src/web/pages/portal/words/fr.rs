@@ -98,7 +98,7 @@ pub const WORDS: Words = Words {
     reward_paid: "Payée",
     taken_back: "Reprise",
     taken_back_from: "Reprise sur {number}. Le montant est déduit de votre prochain versement.",
-    came_off: "Reprise sur {number}. Le montant a été déduit du versement ci-dessous.",
+    came_off: "Reprise sur {number}. Le montant a été déduit de ce versement.",
     some_taken_back: "{count} reprise(s)",
     reward_expired: "Expirée",
 

@@ -98,7 +98,7 @@ pub const WORDS: Words = Words {
     reward_paid: "支払い済み",
     taken_back: "取り消し",
     taken_back_from: "{number} からの取り消しです。次の支払いから差し引かれます。",
-    came_off: "{number} からの取り消しです。下の支払いから差し引かれました。",
+    came_off: "{number} からの取り消しです。その支払いから差し引かれました。",
     some_taken_back: "取り消し {count} 件",
     reward_expired: "期限切れ",
 
