@@ -69,6 +69,12 @@ const PROFILE: [Variable; 11] = [
     is("changed_by", "who of our own people set it; empty in the partner's mail"),
     is("contact", "whom a partner can write to: the owner of their account; empty where there is none"),
 ];
+/// What must hold and does not.
+const BROKEN: [Variable; 3] = [
+    is("broken", "the first twenty things that are broken, a sentence each"),
+    is("more", "how many there are beyond the first twenty"),
+    is("stopped", "true where nothing is sent until an administrator has looked"),
+];
 /// What differs between a vendor and the books.
 const CASES: [Variable; 3] = [
     is("cases", "the first twenty things that differ; each has vendor, day, what, moved and booked"),
@@ -164,11 +170,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
             is("count", "how many there are"),
             is("more", "how many there are beyond the first twenty"),
         ]],
-        Notice::BooksDoNotBalance => &[&[
-            is("broken", "the first twenty things that are broken, a sentence each"),
-            is("more", "how many there are beyond the first twenty"),
-            is("stopped", "true where nothing is sent until an administrator has looked"),
-        ]],
+        Notice::BooksDoNotBalance => &[&BROKEN],
         Notice::ReconciliationOpen => &[&CASES],
         Notice::LogSigned => &[&[
             is("rows", "how many rows the activity log has"),
