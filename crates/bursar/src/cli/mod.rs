@@ -60,7 +60,7 @@ enum Command {
     User(people::Users),
     /// Make API keys
     ApiKey(people::Keys),
-    /// Import a CSV file; exits with 3 when rows were refused, whether others were taken or not, and with 4 when a dry run would change where payees are paid
+    /// Import a CSV file; exits with 3 when rows were refused, and with 4 when a dry run would change where payees are paid
     Import(import::Options),
     /// Say why a reward, a payout, a payment or a payee is not paid, and who must act
     Why(why::Options),

@@ -202,7 +202,7 @@ pub fn sample(notice: Notice) -> Value {
         "changed_by": "Pat Jones", "contact": "owner@example.com",
         "by": "Pat Jones", "whose": "Kim Lee", "address": "kim@example.com", "role": "Payer",
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
-        "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0,
+        "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0, "outside": 0,
         "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],
         "blockers": [{"code": "profile_missing", "message": "It is not set up yet where this money goes.",
                       "remedy": "Please choose it under “How I am paid”."}],
