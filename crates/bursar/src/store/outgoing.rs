@@ -1,6 +1,5 @@
 //! What is sent, or sent again under its key, once nothing is stopped: payments, and bank payouts of money that is at Stripe
-//! already. What is deliberately not here:
-//! whether a gate keeps it waiting, which is asked before each sending.
+//! already. What is deliberately not here: whether a gate keeps it waiting, which is asked before each sending.
 
 use payout::money::{Currency, Sum};
 use sqlx::Row as _;
