@@ -58,7 +58,7 @@ impl Kind {
                 "The payee's last completed payment went to another account or address."
             }
             Self::PaidBefore => {
-                "A reward of it was in an earlier payment whose money came back, or did not arrive; that payment has given it back."
+                "A reward of it was in an earlier payment whose money came back or did not arrive, or which people called not made; that payment has given it back."
             }
             Self::NoneStayed => {
                 "Payments went to this account or address, and none of them has stayed: each came back, or did not arrive."
@@ -98,6 +98,8 @@ pub enum Finding {
         more: usize,
         /// How it ended, for people.
         ended: String,
+        /// It may have been made all the same.
+        unproven: bool,
         /// When Pay was pressed for it.
         at: i64,
     },
@@ -139,10 +141,17 @@ impl Finding {
         match self {
             Self::NearDuplicate { number, .. } => format!("{number} was for the same amount."),
             Self::DestinationChanged { before, .. } => format!("The last payment went to {before}."),
-            Self::PaidBefore { number, rewards, more, ended, .. } => {
+            Self::PaidBefore { number, rewards, more, ended, unproven, .. } => {
                 let were = if rewards.len() + more == 1 { "was" } else { "were" };
                 let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("{}{more} {were} in {number} before, which ended as {ended}.", rewards.join(", "))
+                let rewards = rewards.join(", ");
+                let told = format!("{rewards}{more} {were} in {number} before, which ended as {ended}.");
+                match unproven {
+                    true => format!(
+                        "{told} That it was not paid is what people say, or what nobody found: look at the vendor once more."
+                    ),
+                    false => told,
+                }
             }
             Self::NoneStayed { number, .. } => {
                 format!("{number} went there and did not stay, and no other payment has stayed there.")
@@ -211,6 +220,8 @@ pub struct Before {
     pub payment: i64,
     /// How it ended.
     pub state: State,
+    /// Nothing that the vendor has said proves that it was not made: people have called it so, or two looks did not find it.
+    pub unproven: bool,
     /// When Pay was pressed for it.
     pub at: i64,
 }
@@ -240,6 +251,7 @@ pub fn paid_before(before: &[Before]) -> Vec<Finding> {
                     .state
                     .detail()
                     .map_or_else(|| status.to_owned(), |detail| format!("{status} ({})", detail.as_str())),
+                unproven: first.unproven,
                 at: first.at,
             })
         })
@@ -321,15 +333,18 @@ mod tests {
             reward_number: number,
             payment,
             state,
+            unproven: state == State::Failed,
             at: payment,
         };
         let mut all: Vec<Before> = (1..=7).map(|number| before(number, 4, State::Refunded)).collect();
-        all.push(before(3, 9, State::PayoutFailed));
+        all.extend([before(3, 9, State::PayoutFailed), before(2, 8, State::Failed)]);
         let told: Vec<String> = paid_before(&all).iter().map(Finding::sentence).collect();
         assert_eq!(
             told,
             [
                 "RW-000003 was in PT-000009 before, which ended as Payout Failed.",
+                "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid is what people say, or what \
+                 nobody found: look at the vendor once more.",
                 "RW-000001, RW-000002, RW-000003, RW-000004, RW-000005 and 2 more were in PT-000004 before, \
                  which ended as Payout Failed (refunded).",
             ]

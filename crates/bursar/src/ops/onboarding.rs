@@ -146,27 +146,42 @@ pub async fn refused(app: &App, actor: &Actor, payee: Payee, number: i64, why: &
     })
 }
 
-/// Opens a way back from Stripe's pages for this session and payee; the word that the way back must carry.
+/// Opens a way back from Stripe's pages for this session and payee, as of the moment when they set out; the word that the way
+/// back must carry.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn open_state(app: &App, session_hash: &str, payee: Payee, account: &str) -> Result<String> {
+pub async fn open_state(
+    app: &App,
+    session_hash: &str,
+    payee: Payee,
+    (account, opened_at): (&str, i64),
+) -> Result<String> {
     let (now, state) = (app.clock.now(), app.clock.secret());
     transact!(app, |tx| {
-        let span = (now, now + STATE_US);
+        let span = (now, opened_at + STATE_US);
         store::open_state(tx, &token_hash(&state), session_hash, payee, account, span).await?;
         Ok(())
     })?;
     Ok(state)
 }
 
-/// Uses a way back up; the account it was for, or `None` when it is not this session's and payee's, or no longer open.
+/// Uses a way back up; the account it was for and when they set out, or `None` when it is not this session's and payee's, or
+/// no longer open.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn use_state(app: &App, session_hash: &str, payee: Payee, state: &str) -> Result<Option<String>> {
+pub async fn use_state(
+    app: &App,
+    session_hash: &str,
+    payee: Payee,
+    state: &str,
+) -> Result<Option<(String, i64)>> {
     let now = app.clock.now();
-    transact!(app, |tx| { Ok(store::use_state(tx, &token_hash(state), session_hash, payee, now).await?) })
+    transact!(app, |tx| {
+        let way = store::use_state(tx, &token_hash(state), session_hash, payee, now).await?;
+        Ok(way.map(|(account, ends_at)| (account, ends_at - STATE_US)))
+    })
 }
 
 /// Notes the PayPal address a payee wishes to be paid to, and writes to it. It counts once whoever reads its mails has

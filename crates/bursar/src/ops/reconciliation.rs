@@ -4,7 +4,7 @@
 //! What is deliberately not here: reading at the vendors (`work::movements`), and what a difference is called
 //! (`payout::reconciliation`).
 
-mod known;
+pub mod known;
 
 use std::collections::BTreeMap;
 
@@ -149,7 +149,7 @@ async fn compare_some(tx: &mut Tx, app: &App, pull: &Pull, subjects: &[String]) 
     let posted = kept::posted(tx, pull.of.vendor, subjects).await?;
     let states: BTreeMap<String, State> = kept::states(tx, subjects).await?.into_iter().collect();
     let mut known: BTreeMap<Place, Case> = BTreeMap::new();
-    for case in kept::cases(tx, &pull.of, subjects).await? {
+    for case in kept::lock_cases(tx, &pull.of, subjects).await? {
         known.insert((case.subject.clone(), case.moved.currency, case.aspect), case);
     }
     let sides = sides(pull.of.vendor, &held, &posted, known.keys());
@@ -246,7 +246,10 @@ fn after(
     let day = verdict.since.map(clock::date).or_else(|| before.as_ref().map(|case| case.day.clone()));
     Some(Case {
         explained: same.and_then(|case| case.explained.clone()),
-        opened_at: open.map_or(now, |case| case.opened_at),
+        // What was explained and has become another difference waits for somebody anew.
+        opened_at: open
+            .filter(|case| same.is_some() || case.explained.is_none())
+            .map_or(now, |case| case.opened_at),
         id: before.as_ref().map_or_else(|| fresh(app), |case| case.id.clone()),
         of: pull.of.clone(),
         day: day.unwrap_or_else(|| clock::date(now)),
@@ -299,7 +302,7 @@ async fn compare_days(tx: &mut Tx, app: &App, pull: &Pull) -> Result<()> {
         let currency = Currency::parse(&code).map_err(|_| StoreError::Corrupt(code))?;
         let read = days::series(tx, &pull.of, currency, (&from, &to)).await?;
         let subjects: Vec<String> = read.iter().map(|day| day.day.clone()).collect();
-        let mut known = kept::cases(tx, &pull.of, &subjects).await?;
+        let mut known = kept::lock_cases(tx, &pull.of, &subjects).await?;
         known.retain(|case| case.moved.currency == currency && case.aspect == Aspect::Balance);
         let mut cases = Vec::new();
         for (day, closed) in read.iter().zip(closed(&read)).filter(|(day, _)| day.day >= from) {

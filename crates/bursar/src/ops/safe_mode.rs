@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
+use crate::store::outgoing::Way;
 use crate::store::put_back::{self, Found, Open};
 use crate::store::{self, Db, Tx, audit, meta, outgoing, reconciliation, transactions, vendors};
 use crate::transact;
@@ -456,8 +457,8 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
 
 /// What goes out once nothing is stopped any more.
 fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
-    let line = |bank: bool, one: &str, many: &str| {
-        let these: Vec<&outgoing::Waiting> = waiting.iter().filter(|of| of.bank == bank).collect();
+    let line = |way: Way, one: &str, many: &str| {
+        let these: Vec<&outgoing::Waiting> = waiting.iter().filter(|of| of.way == way).collect();
         let count: i64 = these.iter().map(|of| of.count).sum();
         let sums: Vec<String> = these.iter().map(|of| of.net.to_string()).collect();
         match count {
@@ -466,10 +467,11 @@ fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
             2.. => Some(format!("{count} {many}: {}", sums.join(" + "))),
         }
     };
-    let queued =
-        line(false, "payment that waits or was not answered", "payments that wait or were not answered");
-    let bank = line(true, "payout to a payee's bank", "payouts to payees' banks");
-    queued.into_iter().chain(bank).collect()
+    let out =
+        line(Way::Out, "payment that waits or was not answered", "payments that wait or were not answered");
+    let bank = line(Way::Bank, "payout to a payee's bank", "payouts to payees' banks");
+    let back = line(Way::Back, "payment that is asked back", "payments that are asked back");
+    out.into_iter().chain(bank).chain(back).collect()
 }
 
 fn other_account(place: &str, vendor: Vendor, at: i64) -> String {

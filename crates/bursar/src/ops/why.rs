@@ -480,15 +480,9 @@ pub fn choices(transaction: &Transaction) -> &'static [Choice] {
         (false, None) if transaction.waiting.as_deref() == Some(Code::SetAside.as_str()) => {
             remedy::set_aside()
         }
-        (false, None) if transaction.state == State::Failed && is_called_not_made(transaction) => {
+        (false, None) if transaction.state == State::Failed && transaction.called_not_made => {
             remedy::not_made()
         }
         (false, None) => remedy::choices(transaction.state, cause),
     }
-}
-
-/// Whether it stands as it does because people have called it not made.
-#[must_use]
-pub fn is_called_not_made(transaction: &Transaction) -> bool {
-    transaction.reason.as_ref().is_some_and(|reason| reason.code == "not_made")
 }

@@ -121,8 +121,8 @@ pub async fn open_state(
     Ok(())
 }
 
-/// Uses a way back up and answers the account it was for; `None` when it is unknown, used, too old, or another session's
-/// or payee's.
+/// Uses a way back up and answers the account it was for and when it ends; `None` when it is unknown, used, too old, or
+/// another session's or payee's.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -132,12 +132,12 @@ pub async fn use_state(
     session_hash: &str,
     payee: Payee,
     now: i64,
-) -> Result<Option<String>> {
+) -> Result<Option<(String, i64)>> {
     let sql = "UPDATE onboarding_state SET used_at = $4 WHERE state_hash = $1 AND session_hash = $2 \
-               AND payee = $3 AND used_at IS NULL AND expires_at > $4 RETURNING account";
+               AND payee = $3 AND used_at IS NULL AND expires_at > $4 RETURNING account, expires_at";
     let query = sqlx::query(sql).bind(state_hash.to_owned()).bind(session_hash.to_owned());
     let row = tx.optional(query.bind(payee.to_string()).bind(now)).await?;
-    row.map(|row| Ok(row.try_get(0)?)).transpose()
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
 /// An address that waits for its confirmation.

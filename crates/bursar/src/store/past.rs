@@ -80,6 +80,11 @@ async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
+/// The attempts of a payment of which nothing that the vendor has said proves that they were not made, whatever ended the
+/// payment after them.
+const UNPROVEN: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = q.id AND a.state = 'failed' \
+                        AND a.reason_code IN ('not_made', 'not_found_at_vendor'))";
+
 /// The earlier payments that these rewards were in and that have given them back, save those that the vendor refused: of them
 /// nothing ever moved. That one was not made because nothing was found, or because people said so, may turn out wrong.
 ///
@@ -92,16 +97,19 @@ pub async fn of_rewards(db: &mut Db, rewards: &[RewardId]) -> Result<Vec<Before>
         conditions.among("c.reward_id", some.iter().map(|id| Value::from(id.to_string())));
         conditions.and("q.id = c.transaction_id AND w.id = c.reward_id", []);
         conditions.and("q.released_at IS NOT NULL", []);
-        conditions.and("(q.state <> 'failed' OR q.reason_code IN ('not_made', 'not_found_at_vendor'))", []);
-        let sql = "SELECT c.reward_id, w.number, q.number, q.state, q.created_at FROM transaction_reward c \
-                   CROSS JOIN payout_transaction q CROSS JOIN reward w {where} ORDER BY q.number";
-        for row in db.all(conditions.query(sql)).await? {
+        conditions.and(&format!("(q.state <> 'failed' OR {UNPROVEN})"), []);
+        let sql = format!(
+            "SELECT c.reward_id, w.number, q.number, q.state, q.created_at, CAST(CASE WHEN {UNPROVEN} THEN 1 ELSE 0 END \
+             AS BIGINT) FROM transaction_reward c CROSS JOIN payout_transaction q CROSS JOIN reward w {{where}} ORDER BY q.number"
+        );
+        for row in db.all(conditions.query(&sql)).await? {
             let (reward, state): (String, String) = (row.try_get(0)?, row.try_get(3)?);
             found.push(Before {
                 reward: word(RewardId::parse(&reward), &reward)?,
                 reward_number: row.try_get(1)?,
                 payment: row.try_get(2)?,
                 state: word(State::parse(&state), &state)?,
+                unproven: row.try_get::<i64, _>(5)? == 1,
                 at: row.try_get(4)?,
             });
         }

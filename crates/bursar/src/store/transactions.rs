@@ -82,6 +82,9 @@ pub struct Transaction {
     pub reversal_seen_at: Option<i64>,
     /// Since when an event, or a person, has asked for the vendor to be asked, or when it is asked again for that.
     pub hinted_at: Option<i64>,
+    /// It stands where somebody must decide, and an attempt of it is called not made by people alone: whatever else has ended
+    /// it since, that attempt may have been made.
+    pub called_not_made: bool,
 }
 
 impl Transaction {
@@ -121,7 +124,11 @@ const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currenc
                        net_minor, state, reason_code, reason_message, waiting_code, created_at, state_at, ask_at, \
                        asked_at, asked_what, left_at, settled_at, released_at, outside_at, outside_on, \
                        outside_reference, contradicted_at, version, vendor_account, mode, fingerprint, \
-                       unseen_since, otherwise_at, reversal_seen_at, hinted_at";
+                       unseen_since, otherwise_at, reversal_seen_at, hinted_at, \
+                       CAST(CASE WHEN state IN ('failed', 'payout_failed', 'payout_canceled', 'returned', 'blocked', \
+                       'refunded', 'reversed', 'recalled') AND EXISTS (SELECT 1 FROM attempt a \
+                       WHERE a.transaction_id = payout_transaction.id AND a.state = 'failed' \
+                       AND a.reason_code = 'not_made') THEN 1 ELSE 0 END AS BIGINT)";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {
     let text = |column: usize| row.try_get::<String, _>(column);
@@ -166,6 +173,7 @@ fn transaction(row: &AnyRow) -> Result<Transaction> {
         otherwise_at: date(31)?,
         reversal_seen_at: date(32)?,
         hinted_at: date(33)?,
+        called_not_made: row.try_get::<i64, _>(34)? == 1,
     })
 }
 

@@ -61,7 +61,7 @@ pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &st
         None => Some(make(work, &stripe, journey, &intended).await?),
     };
     let account = account.ok_or_else(|| unread(&ReadError::Missing))?;
-    match link(work, &stripe, journey, &account).await {
+    match link(work, &stripe, journey, (&account, work.app.clock.now())).await {
         Err(LinkError::Stripe(error @ (ReadError::Missing | ReadError::Refused { .. }))) => {
             let why = error.to_string();
             verbs::refused(&work.app, journey.actor, journey.payee, intended.number, &why).await?;
@@ -86,7 +86,7 @@ pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
     let account = profile.and_then(|profile| ConnectedAccount::parse(profile.destination.address()));
     let account = account.ok_or_else(|| unread(&ReadError::Missing))?;
     let stripe = client(work).await?;
-    link(work, &stripe, journey, &account).await.map_err(|error| match error {
+    link(work, &stripe, journey, (&account, work.app.clock.now())).await.map_err(|error| match error {
         LinkError::Stripe(ReadError::Missing | ReadError::Refused { .. }) => {
             let told = "Stripe does not open this account from here. Sign in at stripe.com with the login of that \
                         account and correct the bank account there.";
@@ -173,9 +173,10 @@ async fn link(
     work: &Work,
     stripe: &Stripe,
     journey: &Journey<'_>,
-    account: &ConnectedAccount,
+    (account, opened_at): (&ConnectedAccount, i64),
 ) -> std::result::Result<String, LinkError> {
-    let opened = verbs::open_state(&work.app, journey.session_hash, journey.payee, account.as_str()).await;
+    let way = (account.as_str(), opened_at);
+    let opened = verbs::open_state(&work.app, journey.session_hash, journey.payee, way).await;
     let state = opened.map_err(LinkError::Ours)?;
     let back = |way: &str| format!("{}{}/stripe/{way}?state={state}", work.app.base_url, journey.page);
     let link = stripe.account_link(account, &back("again"), &back("return")).await;
@@ -187,27 +188,35 @@ async fn link(
 /// # Errors
 /// As [`begin`]; [`OpsError::Refused`] for a way back that is not open to this session.
 pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<String> {
-    let account = used(work, journey, state).await?;
+    let (account, opened_at) = used(work, journey, state).await?;
+    let mut db = work.app.store.read().await?;
+    verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
+    drop(db);
     let stripe = client(work).await?;
-    link(work, &stripe, journey, &account).await.map_err(|error| match error {
+    link(work, &stripe, journey, (&account, opened_at)).await.map_err(|error| match error {
         LinkError::Stripe(error) => unread(&error),
         LinkError::Ours(error) => error,
     })
 }
 
 /// The browser comes back from the form, finished or not: the account is read, and is where the payee is paid if they have
-/// no other destination, or if Stripe would pay to it now.
+/// no other destination, or if Stripe would pay to it now. What was chosen since the way was opened stays chosen.
 ///
 /// # Errors
 /// [`OpsError::Refused`] for a way back that is not open to this session; [`OpsError::Unreachable`].
 pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result<Found> {
-    let account = used(work, journey, state).await?;
-    settle(work, journey.actor, journey.payee, &account, true).await
+    let (account, opened_at) = used(work, journey, state).await?;
+    let profile = store::payees::profile_of(&mut work.app.store.read().await?, journey.payee).await?;
+    let chosen_at = profile.map(|profile| profile.changed_at.unwrap_or(profile.set_at));
+    let adopt = chosen_at.is_none_or(|at| at <= opened_at);
+    settle(work, journey.actor, journey.payee, &account, adopt).await
 }
 
-async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<ConnectedAccount> {
-    let account = verbs::use_state(&work.app, journey.session_hash, journey.payee, state).await?;
-    account.as_deref().and_then(ConnectedAccount::parse).ok_or_else(|| {
+/// The account that a way back is about, and since when it is open.
+async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<(ConnectedAccount, i64)> {
+    let way = verbs::use_state(&work.app, journey.session_hash, journey.payee, state).await?;
+    let read = |(account, opened_at): (String, i64)| Some((ConnectedAccount::parse(&account)?, opened_at));
+    way.and_then(read).ok_or_else(|| {
         let told = "This way back was used already, is too old, or is another's. Nothing was changed.";
         Refusal::new("state_refused", told).into()
     })

@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -20,7 +21,7 @@ use tower::ServiceExt as _;
 use crate::nodes::{beside, text};
 use crate::pages::Browser;
 use crate::scenarios::Stage;
-use crate::world::World;
+use crate::world::{World, run};
 
 const MANY: usize = 250;
 
@@ -345,5 +346,66 @@ async fn each_difference_is_told_once() {
     let (many, _) =
         play(&mut stage, &["lie cy amount 2.00", "pull", "later 11 minutes", "tick notify"]).await;
     assert_eq!(many, "2", "what is new is told");
+    let other =
+        ["explain bo a fee of before", "lie bo amount 1.50", "pull", "later 11 minutes", "tick notify"];
+    let (many, _) = play(&mut stage, &other).await;
+    assert_eq!(many, "3", "what was explained and has become another difference is told");
+    stage.close(Ok(())).await;
+}
+
+/// Somebody explains a difference while it is compared again: what they say stays, wherever the comparison stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_explained_while_it_is_compared_stays_explained() {
+    let mut stage = Stage::open("explained_beside", 1).await;
+    for line in [
+        "partner bo stripe acct_bo",
+        "reward R1 bo 75.50 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 10 seconds",
+        "lie bo amount 1.00",
+        "pull",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
+    let case = day(&stage.world, Vendor::Stripe).await.cases.remove(0);
+    let id = case.id.clone();
+    let forget = format!(
+        "UPDATE reconciliation_case SET explained_at = NULL, explained_by = NULL, explained_name = NULL, \
+         explanation = NULL WHERE id = '{id}'"
+    );
+    let told = format!("SELECT COALESCE(explanation, 'nothing') FROM reconciliation_case WHERE id = '{id}'");
+    let mut stops = 0;
+    loop {
+        run(&app.config.database_url, forget.clone()).await;
+        stage.one("later 2 hours").await.unwrap();
+        let pull = verbs::begin(&app, &case.of, stage.world.now()).await.unwrap().unwrap();
+        let walk = Arc::new(Walk::default());
+        walk.allow(stops);
+        let comparing = {
+            let (walk, app, pull) = (Arc::clone(&walk), app.clone(), pull.clone());
+            tokio::spawn(walk.lead(async move { verbs::compare(&app, &pull).await }))
+        };
+        let stopped = tokio::time::timeout(Duration::from_secs(2), walk.stopped()).await.is_ok();
+        let explaining = {
+            let (app, actor, id) = (app.clone(), actor.clone(), id.clone());
+            tokio::spawn(
+                async move { verbs::explain(&app, &actor, &id, "a fee of before").await.map(|_| ()) },
+            )
+        };
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        walk.allow(1_000);
+        comparing.await.unwrap().unwrap();
+        explaining.await.unwrap().unwrap();
+        verbs::end(&app, &pull).await.unwrap();
+        let mut database = beside(&stage.world).await;
+        assert_eq!(text(&mut database, &told).await, "a fee of before", "after {stops} statements");
+        if !stopped {
+            break;
+        }
+        stops += 1;
+    }
+    assert!(stops > 5, "it was stopped {stops} times");
     stage.close(Ok(())).await;
 }

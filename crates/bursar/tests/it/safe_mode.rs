@@ -236,3 +236,27 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     stage.one("expect ana success").await.unwrap();
     stage.close(Ok(())).await;
 }
+
+#[tokio::test]
+async fn what_is_asked_back_goes_out_too_when_safe_mode_ends() {
+    let mut stage = Stage::open("safe_mode_asked_back", 432).await;
+    for line in [
+        "partner bo stripe acct_sim_closed_bo",
+        "partner hal paypal sim-unclaimed-hal@example.com",
+        "reward R1 bo 10.00 approved",
+        "reward R2 hal 20.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "live 1 minute",
+        "expect bo payout_failed",
+        "expect hal pending_processing",
+        "return bo",
+        "cancel hal",
+    ] {
+        stage.one(line).await.unwrap();
+    }
+    bursar::ops::safe_mode::switch_on(&stage.world.app, &stage.world.actor, None, "wait").await.unwrap();
+    let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
+    pat.read("/safe-mode").await.says("2 payments that are asked back: 30.00 USD");
+    stage.close(Ok(())).await;
+}

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::clock::date;
+use crate::ops::reconciliation::known;
 use crate::ops::{Result, settings};
 use crate::store::reconciliation::{self, Case};
 use crate::store::transactions::{self, Filter};
@@ -148,12 +149,15 @@ async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::R
 async fn untied(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     let notice = Notice::ReconciliationOpen;
     let mut new = Vec::new();
-    for case in reconciliation::open_tasks(tx, AT_ONCE).await? {
-        let about = format!("{} {}", case.id, case.opened_at);
+    for (case, about) in reconciliation::untold_tasks(tx, notice.as_str(), AT_ONCE).await? {
         if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
             new.push(case);
         }
     }
+    let more = new.len().saturating_sub(SHOWN);
+    let count = new.len();
+    new.truncate(SHOWN);
+    known::add(tx, &mut new).await?;
     let Some(first) = new.first() else { return Ok(()) };
     let about = first.id.clone();
     let told = |case: &Case| {
@@ -162,8 +166,7 @@ async fn untied(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<(
             "moved": case.moved.to_string(), "booked": case.posted.to_string(),
         })
     };
-    let cases: Vec<_> = new.iter().take(SHOWN).map(told).collect();
-    let more = new.len().saturating_sub(SHOWN);
-    notices.push((notice, about, json!({ "cases": cases, "count": new.len(), "more": more }).to_string()));
+    let cases: Vec<_> = new.iter().map(told).collect();
+    notices.push((notice, about, json!({ "cases": cases, "count": count, "more": more }).to_string()));
     Ok(())
 }

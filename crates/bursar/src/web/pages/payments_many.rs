@@ -15,7 +15,6 @@ use payout::money::{Currency, Sum};
 use super::frame::{Frame, Place, Told, Visit};
 use super::transaction;
 use super::words::{Cash, Chip, how_many};
-use crate::ops::why;
 use crate::store::{payees, transactions};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -102,10 +101,8 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
     for number in &sent.id {
         let one = transactions::find(&mut db, number).await?;
         let names = payees::names(&mut db, &[one.terms.payee]).await?;
-        let why_not = match why::is_called_not_made(&one) {
-            true => Some(LOOK_FIRST.to_owned()),
-            false => transaction::refused_now(&mut db, &web.app, held, &one, resubmits).await?,
-        };
+        let refused = transaction::refused_now(&mut db, &web.app, held, &one, resubmits).await?;
+        let why_not = refused.or_else(|| one.called_not_made.then(|| LOOK_FIRST.to_owned()));
         if why_not.is_none() {
             many += 1;
             *sums.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
@@ -162,13 +159,9 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     let begun = web.app.clock.now();
     let (mut rows, mut done) = (Vec::new(), 0);
     for number in sent.id {
-        let called_not_made = transactions::find(&mut web.app.store.read().await?, &number).await;
-        let called_not_made = called_not_made.is_ok_and(|one| why::is_called_not_made(&one));
-        let told = match (web.app.clock.now() - begun > LONGEST_US, resubmits) {
-            _ if called_not_made => Ok(Told::bad(LOOK_FIRST)),
-            (true, _) => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
-            (false, true) => transaction::sent_again(&web, &visit, &number, None).await,
-            (false, false) => transaction::taken_back(&web, &visit, &number, None).await,
+        let told = match web.app.clock.now() - begun > LONGEST_US {
+            true => Ok(Told::warn("There was no time left for it: nothing was done. Tick it again.")),
+            false => one_of_many(&web, &visit, &number, resubmits).await,
         };
         // The others are told of all the same.
         let told = told.unwrap_or_else(|fault| {
@@ -193,4 +186,15 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
         told: format!("{done} of {many} {what}."),
         rows,
     })
+}
+
+async fn one_of_many(web: &Web, visit: &Visit, number: &str, resubmits: bool) -> Result<Told, Fault> {
+    let mut db = web.app.store.read().await?;
+    let one = transactions::find(&mut db, number).await?;
+    drop(db);
+    match resubmits {
+        _ if one.called_not_made && !one.closed() => Ok(Told::bad(LOOK_FIRST)),
+        true => transaction::sent_again(web, visit, number, None).await,
+        false => transaction::taken_back(web, visit, number, None).await,
+    }
 }

@@ -572,3 +572,48 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     page.says("Settle by hand");
     stage.close(Ok(())).await;
 }
+
+/// That an attempt was called not made is not forgotten when another one ends in another way.
+#[tokio::test]
+async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since() {
+    let mut stage = Stage::open("pages_not_made_once", 61).await;
+    let story = "partner ana paypal ana@example.com
+        reward R1 ana 20.00 approved
+        batch B1 all
+        pay B1
+        vendor paypal 503 on batch
+        tick dispatch
+        hold ana on
+        later 1 minute
+        tick dispatch
+        settle ana not-made
+        settle ana not-made by other
+        hold ana off
+        resubmit ana
+        hold ana on
+        tick dispatch
+        expect ana failed reason partner_on_hold
+        hold ana off";
+    for line in story.lines() {
+        stage.one(line).await.unwrap();
+    }
+    let number = stage.number("ana").await.unwrap();
+    let mut payer = Browser::of(&stage.world, Role::Payer, "pat").await;
+    let page = payer.read(&format!("/transactions/{number}")).await;
+    page.says("I have looked at PayPal again: it did not make this payment");
+    let csrf = page.hidden("csrf");
+    for action in ["resubmit", "return"] {
+        let fields =
+            [("csrf", csrf.as_str()), ("action", action), ("back", ""), ("id", &*number), ("checked", "yes")];
+        let refused = payer.post("/dashboard/transactions/decide", &fields).await;
+        refused.says("Look at the vendor again, and do this on its own page.");
+    }
+    for line in ["return ana", "batch B2 all"] {
+        stage.one(line).await.unwrap();
+    }
+    let pay = payer.read(&format!("/claims/{}/pay", stage.number("B2").await.unwrap())).await;
+    pay.says("Rewards that an earlier payment was for");
+    pay.says(&format!("was in {number} before"));
+    pay.says("That it was not paid is what people say, or what nobody found: look at the vendor once more.");
+    stage.close(Ok(())).await;
+}

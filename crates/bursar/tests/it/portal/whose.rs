@@ -68,6 +68,18 @@ async fn what_a_company_is_paid_is_told_as_the_companys() {
     others.says("This money is theirs, not yours.");
     others.says("50.00 USD");
     assert!(!others.words().contains("30.00"), "{}", others.words());
+    // Who must act for a colleague's reward is for the colleague to read.
+    play(&mut stage, "partner cy of acme\nreward R4 cy 5.00 approved").await;
+    let listed = admin.read("/portal/rewards").await;
+    listed.says("5.00 USD");
+    let missing = told::gate(Language::En, Code::ProfileMissing);
+    assert!(!listed.words().contains(missing.message), "{}", listed.words());
+    Browser::of_partner(&stage.world, Role::Partner, "cy")
+        .await
+        .read("/portal/rewards")
+        .await
+        .says(missing.message);
+
     let mut bo = Browser::of_partner(&stage.world, Role::Partner, "bo").await;
     let page = bo.read("/portal/payouts?of=others").await;
     page.says("Every payment to you, newest first.");
@@ -116,6 +128,14 @@ async fn a_closed_bank_account_is_mended_in_the_account_that_exists() {
     let back = at_vendor(&stage.world, &away.to, Some("finish")).await.1;
     let done = bo.get(&back).await;
     assert_eq!(done.to, "/portal/profile/me");
+    // Who has chosen another destination meanwhile keeps it.
+    let csrf = bo.read("/portal/profile/me").await.hidden("csrf");
+    let away = bo.post("/portal/profile/me/stripe/mend", &[("csrf", &csrf)]).await;
+    let back = at_vendor(&stage.world, &away.to, Some("finish")).await.1;
+    play(&mut stage, "later 1 minute\n change bo paypal bo@example.com").await;
+    bo.get(&back).await;
+    bo.read("/portal/profile/me").await.says("Through PayPal");
+    play(&mut stage, "later 1 minute\n change bo stripe acct_sim_closed_bo").await;
     let mut db = stage.world.app.store.read().await.unwrap();
     let payee = bursar::ops::payees::named(&mut db, "bo").await.unwrap().unwrap();
     let made = bursar::store::onboarding::newest(&mut db, payee).await.unwrap();

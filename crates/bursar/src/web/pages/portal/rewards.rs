@@ -76,7 +76,8 @@ async fn list(
     let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
     let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
     let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
-    for payee in payees {
+    let own: Vec<Payee> = guest.payees().iter().map(|(_, own)| *own).collect();
+    for payee in payees.into_iter().filter(|payee| own.contains(payee)) {
         waiting.insert(payee, why::waiting(&mut db, &guest, whose(payee), payee, now).await?);
     }
     let beside = Beside::of(&mut db, &found).await?;
@@ -159,9 +160,11 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside
     };
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
-    let taken = beside.taken(guest, &reward);
+    // Of a colleague's reward, who must act and whose payout is next are for them to read.
+    let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
+    let taken = beside.taken(guest, &reward).filter(|_| own);
     // The number of a payment leads to it only where it was made to them.
-    let theirs = guest.payees().iter().any(|(_, own)| Some(*own) == payee) || guest.administers();
+    let theirs = own || guest.administers();
     Row {
         number: reward.number(),
         chip: beside.chip(guest, &reward, shown),
@@ -172,7 +175,7 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside
         payout: reward.transaction.as_ref().filter(|_| theirs).map(|(_, number)| format!("PT-{number:06}")),
         // What is taken back is not paid to anybody: nothing keeps it from that.
         whys: whys
-            .filter(|_| taken.is_none())
+            .filter(|_| own && taken.is_none())
             .map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest))
             .unwrap_or_default(),
         day: day(reward.entered.created_at),

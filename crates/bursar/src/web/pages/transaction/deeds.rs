@@ -127,7 +127,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
 /// What is ticked before a payment is sent again or its rewards are freed, and the buttons with the amount.
 fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     let (net, vendor) = (of.terms.net, of.terms.vendor.label());
-    let looked = match (why::is_called_not_made(of), of.state) {
+    let looked = match (of.called_not_made, of.state) {
         (true, Stands::PayoutFailed) => {
             format!("I have looked at {vendor} again: it did not pay this out to the bank")
         }
@@ -136,7 +136,7 @@ fn sure(of: &Transaction) -> ((String, String), (String, String)) {
     };
     let to = of.destination.masked();
     let send = format!("Resubmit {net} to {to}");
-    let back = match why::is_called_not_made(of) {
+    let back = match of.called_not_made {
         true => looked.clone(),
         false => "I have checked that its rewards are to be paid in another payout".to_owned(),
     };
