@@ -4,6 +4,7 @@
 //! cannot fail is a comment. What is deliberately not here: anything a lint of rustc or clippy, or a dependency that
 //! is simply absent, enforces already.
 
+mod asvs;
 pub mod database;
 mod files;
 mod rooms;
@@ -29,7 +30,7 @@ pub struct Rule {
 pub type Breach = (usize, String);
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [files::RULES, words::RULES, database::RULES, rooms::RULES].into_iter().flatten()
+    [files::RULES, words::RULES, database::RULES, rooms::RULES, asvs::RULES].into_iter().flatten()
 }
 
 const READ: &[&str] = &[".rs", ".sql", ".html", ".txt", ".css", ".js", ".toml", ".md", "Cargo.lock"];
