@@ -66,6 +66,9 @@ pub struct Config {
     /// not set, nobody's is
     #[arg(long, env = "BURSAR_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<Range>,
+    /// Start although people reach Bursar over plain http from elsewhere: their passwords can be read on the way
+    #[arg(long, env = "BURSAR_PLAIN_HTTP")]
+    pub plain_http: bool,
     /// For so many days what vendors said is kept word for word, at least 60; after them only its hash. Not set: for ever
     #[arg(long, env = "BURSAR_RAW_DAYS", value_parser = clap::value_parser!(u32).range(60..))]
     pub raw_days: Option<u32>,

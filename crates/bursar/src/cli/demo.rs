@@ -116,6 +116,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         poll_seconds: 2,
         metrics_token: None,
         trusted_proxies: Vec::new(),
+        plain_http: true,
         raw_days: None,
         demonstrates: true,
     };

@@ -37,15 +37,16 @@ pub(super) async fn run(config: Config) -> Outcome {
     points::pass(Side::Before, "the start");
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
+    let here = format!("http://{address}");
+    check_plain_http(config.base_url.as_deref().unwrap_or(&here), config.plain_http)?;
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
     let server = Server::alone(&config.database_url).await?;
-    let app = open_or_make(config, Some(format!("http://{address}"))).await?;
+    let app = open_or_make(config, Some(here)).await?;
     if let Some((address, link)) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
             "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}\nChoose a password there: from then on they sign in with the address {address} and that password."
         ));
     }
-    warn_of_plain_http(&app.base_url);
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");
     nodes::join(&app, server.is_alone).await.map_err(super::words)?;
     let mark = Mark::beside(&app.config.master_key_file);
@@ -66,16 +67,25 @@ pub(super) async fn run(config: Config) -> Outcome {
 }
 
 /// Sessions and passwords would travel readable.
-fn warn_of_plain_http(base_url: &str) {
-    let Ok(url) = url::Url::parse(base_url) else { return };
+fn check_plain_http(base_url: &str, allowed: bool) -> Outcome {
+    let Ok(url) = url::Url::parse(base_url) else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
     let here =
         host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    if url.scheme() != "https" && !here {
-        tracing::warn!(
-            base_url,
-            "the base URL is not https: passwords and sessions travel so that others can read them. Put a proxy with a certificate before Bursar and set BURSAR_BASE_URL to its https address"
-        );
+    match (url.scheme() == "https" || here, allowed) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            tracing::warn!(
+                base_url,
+                "passwords and sessions travel so that others can read them, as BURSAR_PLAIN_HTTP allows"
+            );
+            Ok(())
+        }
+        (false, false) => Err(Failure(format!(
+            "the base URL {base_url} is not https: passwords and sessions would travel so that others can read them. Put a \
+             proxy with a certificate before Bursar and set BURSAR_BASE_URL to its https address. For a trial on a network of \
+             your own, BURSAR_PLAIN_HTTP=true starts it all the same"
+        ))),
     }
 }
 
@@ -289,6 +299,20 @@ pub(super) fn without_password(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_http_from_elsewhere_must_be_said() {
+        for fine in
+            ["https://pay.example.com", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"]
+        {
+            assert!(check_plain_http(fine, false).is_ok(), "{fine}");
+        }
+        for plain in ["http://pay.example.com", "http://0.0.0.0:8080", "http://10.0.0.4"] {
+            let refused = check_plain_http(plain, false).unwrap_err().0;
+            assert!(refused.contains("BURSAR_PLAIN_HTTP=true"), "{refused}");
+            assert!(check_plain_http(plain, true).is_ok());
+        }
+    }
 
     #[test]
     fn another_name_for_a_database_is_no_other_lock() {

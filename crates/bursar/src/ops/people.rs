@@ -73,8 +73,36 @@ pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) 
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
-    let Some(person) = found.filter(|_| matches) else { return Ok(None) };
-    enter(app, &person, browser).await
+    match (found, matches) {
+        (Some(person), true) => enter(app, &person, browser).await,
+        (Some(person), false) => {
+            note_refused(app, person.id, browser);
+            Ok(None)
+        }
+        (None, _) => {
+            tracing::warn!(
+                from = browser.address,
+                "somebody tried to sign in with an address that no login has"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Notes that a password of somebody's was wrong, beside the answer: an address that nobody has must not be told by being
+/// answered sooner.
+fn note_refused(app: &App, person: PersonId, browser: &Browser) {
+    tracing::warn!(%person, from = browser.address, "a wrong password was tried");
+    let (app, now, from) = (app.clone(), app.clock.now(), browser.address.clone());
+    tokio::spawn(async move {
+        let noted = transact!(app, |tx| {
+            note(tx, now, "stranger", "sign_in_refused", person, json!({ "from": from }));
+            Ok(())
+        });
+        if let Err(error) = noted {
+            tracing::warn!(?error, "it could not be noted that a wrong password was tried");
+        }
+    });
 }
 
 /// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
@@ -119,19 +147,33 @@ pub enum Proof {
 /// When the database does not answer.
 pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let refused = |tx: &mut Tx, what: &str| {
+        let detail = json!({ "what": what, "from": session.actor.came_from });
+        note(tx, now, &id.to_string(), "proof_refused", id, detail);
+    };
     if !is_password(Hashing::of_the_known(), person.as_ref(), &shown.password).await? {
+        transact!(app, |tx| {
+            refused(tx, "password");
+            Ok(())
+        })?;
         return Ok(Proof::WrongPassword);
     }
-    let now = app.clock.now();
     let token = transact!(app, |tx| {
-        let held = people::hold(tx, session.actor.id).await?.ok_or(OpsError::Missing)?;
+        let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         match factor::take(tx, app, &held, &shown.code).await? {
             Taken::Right | Taken::NoFactor => {}
-            Taken::Used => return Ok(Err(Proof::UsedCode)),
-            Taken::Wrong => return Ok(Err(Proof::WrongCode)),
+            Taken::Used => {
+                refused(tx, "used code");
+                return Ok(Err(Proof::UsedCode));
+            }
+            Taken::Wrong => {
+                refused(tx, "code");
+                return Ok(Err(Proof::WrongCode));
+            }
         }
         let token = sessions::prove_in(tx, app, session).await?;
-        note(tx, now, &session.actor.id.to_string(), "proved_again", session.actor.id, json!({}));
+        note(tx, now, &id.to_string(), "proved_again", id, json!({ "from": session.actor.came_from }));
         Ok(Ok(token))
     })?;
     app.nudge.notify.ring();

@@ -5,6 +5,7 @@
 //! touched; what that means is said by the caller.
 #![allow(clippy::disallowed_methods, reason = "this is the one place where SQL is")]
 
+mod address;
 pub mod aside;
 pub mod audit;
 pub mod batches;
@@ -256,7 +257,7 @@ impl Store {
             Some("postgres" | "postgresql") => {
                 // One connection first: a pool would go on trying and in the end say only that it took too long. A
                 // migration may take longer than a statement may otherwise, so it runs before that is set.
-                check_address(url)?;
+                address::check(url)?;
                 let mut first = <AnyConnection as sqlx::Connection>::connect(url).await?;
                 check_postgres(&mut first).await?;
                 check_sessions(&mut first, url).await?;
@@ -516,17 +517,6 @@ async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
     if fsync == "off" {
         let told = "PostgreSQL runs with fsync = off, so a power loss could undo payments that were acknowledged, \
                     or break the database. Set fsync = on, restart PostgreSQL, then start Bursar again";
-        return Err(StoreError::Conflict(told.to_owned()));
-    }
-    Ok(())
-}
-
-/// One server is named: which one of several is the primary now, something before them must say.
-fn check_address(url: &str) -> Result<()> {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
-    if host.rsplit('@').next().is_some_and(|host| host.contains(',')) {
-        let told = "BURSAR_DATABASE_URL names several servers. Bursar takes one address, which must lead to the primary: one \
-                    that moves with it, or a proxy before them";
         return Err(StoreError::Conflict(told.to_owned()));
     }
     Ok(())

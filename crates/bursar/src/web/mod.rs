@@ -249,7 +249,9 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
         Ok(()) if path.contains("%00") => Fault::missing().into_response(),
         Ok(()) => {
             let zone = zone_of(&request);
-            pages::in_zone(zone, next.run(request)).await
+            // What is logged of a failure names the request that people are shown.
+            let span = tracing::info_span!("request", id = scene.request_id);
+            pages::in_zone(zone, next.run(request)).instrument(span).await
         }
         Err(fault) => fault.into_response(),
     };
@@ -485,6 +487,7 @@ fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
 }
 
 fn forbidden(actor: &Actor) -> Fault {
+    tracing::warn!(actor = %actor.id, from = actor.came_from, "somebody asked for what their role does not allow");
     Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 

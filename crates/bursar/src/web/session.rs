@@ -162,6 +162,7 @@ async fn sign_in(
         let next = next.map(|next| format!("&next={next}")).unwrap_or_default();
         return Ok(Redirect::to(&format!("{page}?why=wrong{next}")).into_response());
     };
+    end_former(app, &headers).await?;
     let mut response = arrive(&entered, sent.next.as_deref());
     // Whoever knows the password alone is not known yet: each of them would have tries of their own at the code.
     if !known && matches!(entered, Entered::In(_)) {
@@ -233,6 +234,18 @@ pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next:
     response
 }
 
+/// Ends the session that a browser had before somebody signed in with it anew: its token is replaced there, so nobody would
+/// end it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+    if let Some(former) = by_cookie(app, headers, None).await? {
+        people::sign_out(app, &former).await?;
+    }
+    Ok(())
+}
+
 /// An answer to too many tries, with when to come back.
 #[must_use]
 pub fn too_many(mut page: Response, Wait(seconds): Wait) -> Response {
@@ -260,8 +273,8 @@ async fn link_form(
     if method == Method::HEAD {
         return Ok(StatusCode::OK.into_response());
     }
-    if opened.now.is_some() {
-        return by_link(&app, &token, &device).await;
+    if opened.now.is_some() && app.config.demonstrates {
+        return by_link(&app, &headers, &token, &device).await;
     }
     match people::whose_link(&app, &token).await? {
         Some(person) => {
@@ -274,20 +287,24 @@ async fn link_form(
 
 async fn sign_in_by_link(
     State(app): State<App>,
+    headers: HeaderMap,
     Device(device): Device,
     Path(token): Path<String>,
 ) -> Result<Response, Fault> {
-    by_link(&app, &token, &device).await
+    by_link(&app, &headers, &token, &device).await
 }
 
-async fn by_link(app: &App, token: &str, device: &Browser) -> Result<Response, Fault> {
+async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) -> Result<Response, Fault> {
     // Partners choose theirs with their invitation.
     let person = people::whose_link(app, token).await?;
     let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
     // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
     let chooses = person.is_some_and(|person| person.password_hash.is_none());
     Ok(match people::sign_in_by_link(app, token, device).await? {
-        Some(entered) => arrive(&entered, chooses.then_some("/password")),
+        Some(entered) => {
+            end_former(app, headers).await?;
+            arrive(&entered, chooses.then_some("/password"))
+        }
         None => Redirect::to("/login?why=link").into_response(),
     })
 }
@@ -297,6 +314,8 @@ async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
     set_cookie(&mut response, COOKIE, "", 0);
+    // The cookie by which this browser is known stays: it opens nothing, and its owner needs it while others guess.
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
     Ok(response)
 }
 

@@ -7,10 +7,11 @@ mod payday;
 mod portal;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
+
+use driver::Driven;
 
 use crate::need;
 use crate::pages::furnish;
@@ -27,23 +28,6 @@ fn known() -> Option<&'static str> {
     found
 }
 
-/// The page at `address` as the browser has it after its scripts have run, in a profile of its own.
-async fn seen(browser: &'static str, profile: &Path, address: String) -> String {
-    let profile = format!("--user-data-dir={}", profile.display());
-    let run = move || {
-        let quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"];
-        let alone = ["--disable-background-networking", "--disable-component-update"];
-        let output = Command::new(browser)
-            .args(quiet)
-            .args(alone)
-            .args([&profile, "--virtual-time-budget=4000", "--dump-dom", &address])
-            .stderr(Stdio::null())
-            .output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
-    };
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn our_script_runs_and_the_page_stands_without_it() {
     let Some(browser) = known() else { return };
@@ -57,13 +41,13 @@ async fn our_script_runs_and_the_page_stands_without_it() {
         password: Some("a long password 1".to_owned()),
     };
     let link = people::add(&world.app, &new).await.unwrap();
-    let profile = tempfile::tempdir().unwrap();
-    let page = seen(browser, profile.path(), format!("{link}?now=yes")).await;
-    assert!(page.contains("Pending Rewards"), "the link leads to the rewards:\n{page}");
-    assert!(page.contains("Nothing is ticked."), "the script counts what is ticked");
-    assert!(
-        page.contains("data-all=\"id\" data-js=\"\" aria-label"),
-        "what needs the script is shown with it"
-    );
+    let Some(browser) = Driven::open(browser, 1280).await else { return world.close().await };
+    browser.go(&link).await;
+    browser.press("Sign in").await;
+    browser.says("Pending Rewards").await;
+    browser.says("Nothing is ticked.").await;
+    let shown = "const tick = document.querySelector('[data-all=id]'); return tick && !tick.hidden";
+    assert_eq!(browser.ask(shown).await, true, "what needs the script is shown with it");
+    browser.close().await;
     world.close().await;
 }

@@ -289,8 +289,10 @@ pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bo
 /// # Errors
 /// When the database does not answer.
 pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
-        store::end_one(tx, session.actor.id, &session.id).await?;
+        store::end_one(tx, id, &session.id).await?;
+        note(tx, now, &id.to_string(), "signed_out", id, json!({}));
         Ok(())
     })
 }

@@ -2,6 +2,7 @@
 //! alone by whoever may.
 
 use axum::http::StatusCode;
+use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
 
 use super::{MINUTE, id_of};
@@ -118,5 +119,64 @@ async fn each_session_is_ended_alone() {
     pat.post_on(&format!("/people/{id}/sessions"), &fields).await.says("That session is ended.");
     assert_eq!(over(&mut others).await, 2);
     kim.read("/me").await;
+    world.close().await;
+}
+
+#[tokio::test]
+async fn signing_in_anew_ends_the_session_that_the_browser_had() {
+    let world = World::open("sessions_anew", 181).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    pat.read("/me").await;
+    let mut copy = pat.clone();
+    let fields = [("email", "pat@example.com"), ("password", PASSWORD), ("next", "/me")];
+    assert_eq!(pat.post("/login", &fields).await.to, "/me");
+    pat.read("/me").await;
+    assert!(copy.get("/me").await.to.starts_with("/login"), "nobody else would have ended it");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_was_tried_in_vain_stands_in_the_activity_log() {
+    let world = World::open("sessions_refused", 182).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/me").await.hidden("csrf");
+    let wrong = [("csrf", csrf.as_str()), ("password", "not the password"), ("next", "/me")];
+    pat.post("/prove", &wrong).await;
+    pat.post("/logout", &[("csrf", &csrf)]).await;
+    for email in ["pat@example.com", "nobody@example.com"] {
+        pat.post("/login", &[("email", email), ("password", "not the password")]).await;
+    }
+    let mut database = crate::nodes::beside(&world).await;
+    let rows = "SELECT COALESCE(MAX(CASE WHEN action = 'proof_refused' THEN detail END), '') || ' ' || \
+                CAST(COUNT(CASE WHEN action = 'signed_out' THEN 1 END) AS TEXT) || ' ' || \
+                CAST(COUNT(CASE WHEN action = 'sign_in_refused' THEN 1 END) AS TEXT) FROM audit";
+    let mut told = String::new();
+    for _ in 0..200 {
+        world.chain().await;
+        told = crate::nodes::text(&mut database, rows).await;
+        if told.ends_with(" 1 1") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(told.contains("\"what\":\"password\"") && told.ends_with(" 1 1"), "{told}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_link_signs_in_with_a_button_alone() {
+    let world = World::open("sessions_link", 183).await;
+    let new = NewPerson {
+        email: "kim@example.com".to_owned(),
+        name: "Kim".to_owned(),
+        role: Role::Payer,
+        partner: None,
+        password: Some(PASSWORD.to_owned()),
+    };
+    let link = people::add(&world.app, &new).await.unwrap();
+    let path = link.strip_prefix(&world.app.base_url).unwrap().to_owned();
+    let mut browser = Browser::new(&world);
+    browser.read(&format!("{path}?now=yes")).await.says("This link signs you in once");
+    assert_eq!(browser.post(&path, &[]).await.to, "/");
     world.close().await;
 }
