@@ -75,10 +75,12 @@ async fn one_connection(
     let mut took = Vec::new();
     while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
         let began = meter::now_us();
-        let (status, body) = connection.exchange(request).await?;
+        let answer = connection.ask(request).await?;
         took.push(meter::now_us() - began);
-        if !(200..300).contains(&status) {
-            return Err(format!("answered {status}: {}", String::from_utf8_lossy(&body)).into());
+        if !(200..300).contains(&answer.status) {
+            return Err(
+                format!("answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body)).into()
+            );
         }
     }
     Ok(took)
@@ -98,30 +100,47 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(16_384) })
     }
 
-    /// Sends a request and reads its whole answer: status and body.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>), Failure> {
+    /// Sends a request and reads its whole answer.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer, Failure> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err("the connection was closed before the answer".into());
             }
-            if let Some((status, body)) = whole(&self.buffer)? {
-                return Ok((status, body.to_vec()));
+            if let Some(answer) = whole(&self.buffer)? {
+                return Ok(answer);
             }
         }
     }
 }
 
-/// The status and body of an answer, once all of it is there.
-fn whole(bytes: &[u8]) -> Result<Option<(u16, &[u8])>, Failure> {
+/// An answer.
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: Vec<u8>,
+    head: String,
+}
+
+impl Answer {
+    /// The values of every header of this name.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// An answer, once all of it is there.
+fn whole(bytes: &[u8]) -> Result<Option<Answer>, Failure> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
-    let head = std::str::from_utf8(&bytes[..end])?;
+    let head = std::str::from_utf8(&bytes[..end])?.to_owned();
     let status = head.get(9..12).ok_or("an answer without a status")?.parse()?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
-    });
-    let length = length.ok_or("an answer that does not tell its length")??;
-    Ok(bytes.get(end + 4..end + 4 + length).map(|body| (status, body)))
+    let mut answer = Answer { status, body: Vec::new(), head };
+    let told = answer.headers("content-length").next().map(str::parse);
+    let length: usize = told.ok_or("an answer that does not tell its length")??;
+    let Some(body) = bytes.get(end + 4..end + 4 + length) else { return Ok(None) };
+    answer.body = body.to_vec();
+    Ok(Some(answer))
 }

@@ -14,10 +14,13 @@ mod report;
 mod seed;
 mod send;
 mod settle;
+mod strangers;
+mod visitor;
 mod webhooks;
 mod world;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bursar::cli::output;
 use clap::Parser;
@@ -56,6 +59,15 @@ enum Instead {
         /// sqlite://… or postgres://…
         #[arg(long)]
         database: String,
+    },
+    /// Let strangers at a running program, and look whether it goes on for everybody else
+    Strangers {
+        /// The program: it is started as `PROGRAM demo`
+        #[arg(long, default_value = "target/release/bursar")]
+        program: String,
+        /// How long each kind of stranger is there, in seconds
+        #[arg(long, default_value_t = 12)]
+        seconds: u64,
     },
 }
 
@@ -106,8 +118,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         vendors: Builder::new_multi_thread().worker_threads(1).thread_name("vendors").enable_all().build()?,
     };
     let bursar = Builder::new_multi_thread().thread_name("bursar").enable_all().build()?;
-    if let Some(Instead::Seed { rewards, database }) = &arguments.instead {
-        return bursar.block_on(seed::fill(database, *rewards));
+    match &arguments.instead {
+        Some(Instead::Seed { rewards, database }) => return bursar.block_on(seed::fill(database, *rewards)),
+        Some(Instead::Strangers { program, seconds }) => {
+            return threads.client.block_on(strangers::measure(program, Duration::from_secs(*seconds)));
+        }
+        None => {}
     }
     let sizes = if arguments.quick { QUICK } else { FULL };
     let measures = |name: &str| arguments.measure.as_deref().is_none_or(|only| only == name);

@@ -178,7 +178,7 @@ async fn token(vendors_at: SocketAddr) -> Result<String, Failure> {
         ("content-type", "application/x-www-form-urlencoded"),
     ];
     let request = load::request("POST", "/v1/oauth2/token", &headers, b"grant_type=client_credentials");
-    let (_, body) = Connection::open(vendors_at).await?.exchange(&request).await?;
+    let body = Connection::open(vendors_at).await?.ask(&request).await?.body;
     let text = String::from_utf8(body)?;
     let token = text.split_once(r#""access_token":""#).and_then(|(_, rest)| rest.split_once('"'));
     Ok(token.ok_or("PayPal's token could not be read")?.0.to_owned())

@@ -191,8 +191,8 @@ impl World {
     /// What Bursar has counted under this name, over all labels.
     pub async fn counted(&self, name: &str) -> Result<u64, Failure> {
         let mut connection = Connection::open(self.web_at).await?;
-        let (_, body) = connection.exchange(&load::request("GET", "/metrics", &[], b"")).await?;
-        let text = String::from_utf8(body)?;
+        let answer = connection.ask(&load::request("GET", "/metrics", &[], b"")).await?;
+        let text = String::from_utf8(answer.body)?;
         let lines = text.lines().filter(|line| line.starts_with(name));
         Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
     }

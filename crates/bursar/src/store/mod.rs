@@ -14,6 +14,7 @@ pub mod claims;
 pub mod clawbacks;
 pub mod contradictions;
 pub mod copy;
+mod counters;
 pub mod dashboard;
 pub mod decisions;
 pub mod directory;
@@ -79,6 +80,7 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 use crate::points::{self, Side};
 use bulk::MOST_VALUES;
 pub use bulk::{Rows, Value};
+pub use counters::{count_up, counted, counted_each, next_numbers, next_of_each};
 use step::Point;
 
 /// What the database answers when it does not answer with rows.
@@ -662,41 +664,6 @@ impl Tx {
     pub fn audit(&mut self, entry: audit::Entry) {
         self.audit.push(entry);
     }
-}
-
-/// Takes the next `count` numbers of a row of numbers people see (`reward`, `transaction`, `batch:2026`); answers the
-/// first of them.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn next_numbers(tx: &mut Tx, name: &str, count: i64) -> Result<i64> {
-    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) \
-               ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value RETURNING value";
-    let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(count)).await?;
-    Ok(row.try_get::<i64, _>(0)? - count + 1)
-}
-
-/// Adds to what a row has counted and answers what it is then: at most as much as a column holds, which is above any limit.
-/// The row is this transaction's until it ends.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn count_up(tx: &mut Tx, name: &str, by: i64) -> Result<i64> {
-    let sql = "INSERT INTO counter (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
-               value = CASE WHEN counter.value > 9223372036854775807 - excluded.value THEN 9223372036854775807 \
-               ELSE counter.value + excluded.value END RETURNING value";
-    let row = tx.one(sqlx::query(sql).bind(name.to_owned()).bind(by)).await?;
-    Ok(row.try_get(0)?)
-}
-
-/// How far a row of [`next_numbers`] has come; 0 when nothing was taken of it yet.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn counted(db: &mut Db, name: &str) -> Result<i64> {
-    let sql = "SELECT value FROM counter WHERE name = $1";
-    let row = db.optional(sqlx::query(sql).bind(name.to_owned())).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
 }
 
 /// Conditions of a list, numbered as they are added.

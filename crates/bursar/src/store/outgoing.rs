@@ -2,8 +2,9 @@
 //! already, and what asks money back. What is deliberately not here: whether a gate keeps it waiting, which is asked before
 //! each sending.
 
-use payout::money::{Currency, Sum};
+use payout::money::{Currency, Money, Sum};
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{Db, Result, Where, sums, word};
 
@@ -62,4 +63,35 @@ pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
             Ok(Waiting { way, count: row.try_get(2)?, net })
         })
         .collect()
+}
+
+/// Money that is on its way, or may be, from a connected balance to the bank.
+pub struct UnderWay {
+    /// Whose balance.
+    pub account: String,
+    /// How much, of all payouts in this currency.
+    pub net: Money,
+}
+
+/// What payouts that are committed but not known to be made take from connected balances. One that waits for a person without
+/// a request, or that Stripe is known to have made, takes nothing more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn under_way(db: &mut Db) -> Result<Vec<UnderWay>> {
+    let mut conditions = Where::default();
+    conditions.and("state IN ('payout_sending', 'payout_unknown', 'payout_review')", []);
+    let may_be_made = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id AND a.leg = 'payout' \
+                       AND a.state NOT IN ('failed', 'returned') AND a.submission_id IS NOT NULL \
+                       AND a.vendor_id IS NULL)";
+    conditions.and(&format!("(state <> 'payout_review' OR {may_be_made})"), []);
+    let sql = "SELECT destination, currency, {sum(net_minor)} FROM payout_transaction {where} \
+               GROUP BY destination, currency";
+    let read = |row: &AnyRow| {
+        let code: String = row.try_get(1)?;
+        let currency = word(Currency::parse(&code).ok(), &code)?;
+        let net = Money::new(i64::try_from(sums::read(row, 2)?).unwrap_or(i64::MAX), currency);
+        Ok(UnderWay { account: row.try_get(0)?, net })
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }

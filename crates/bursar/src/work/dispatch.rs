@@ -471,16 +471,15 @@ async fn unshared<'a>(
     ready: Vec<&'a Ready>,
 ) -> Result<Vec<&'a Ready>> {
     let pays_out = |ready: &&Ready| ready.attempt.leg == Leg::Payout;
-    let account = |ready: &Ready| ready.transaction.destination.address().to_owned();
+    let account = |ready: &Ready| funds::shares_of(ready.transaction.destination.address());
     let accounts: BTreeSet<String> = ready.iter().copied().filter(pays_out).map(account).collect();
-    let mut taken = HashSet::new();
-    for account in accounts {
-        let seen = shares.get(&account).copied().unwrap_or(0);
-        if store::next_numbers(tx, &funds::shares_of(&account), 1).await? != seen + 1 {
-            taken.insert(account);
-        }
-    }
-    Ok(ready.into_iter().filter(|one| !pays_out(one) || !taken.contains(&account(one))).collect())
+    let accounts: Vec<String> = accounts.into_iter().collect();
+    let next = store::next_of_each(tx, &accounts).await?;
+    let as_read = |account: &str| {
+        let seen = shares.get(account).copied().unwrap_or(0);
+        next.get(account) == Some(&(seen + 1))
+    };
+    Ok(ready.into_iter().filter(|one| !pays_out(one) || as_read(&account(one))).collect())
 }
 
 /// The attempts that nobody has moved since they were read, their transactions now held. Another worker may have read

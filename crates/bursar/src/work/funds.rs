@@ -2,13 +2,12 @@
 //! of those whose money is not there. What is deliberately not here: which payouts are due and what is committed of them
 //! (`dispatch`), and where money that is not there has gone (`swept`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use futures::StreamExt as _;
 use payout::eligibility::Code;
 use payout::ids::TransactionId;
 use payout::money::{Currency, Vendor};
-use payout::transaction::{Leg, State};
 use vendors::ReadError;
 use vendors::stripe::{ConnectedAccount, Stripe};
 
@@ -18,8 +17,7 @@ use super::swept::{self, Gone, Why};
 use super::unfunded::Refusals;
 use super::{Work, late};
 use crate::ops::{Result, vendors as connections};
-use crate::store;
-use crate::store::transactions::{self, Transaction};
+use crate::store::{self, outgoing, transactions};
 
 /// How many connected balances are read at a time.
 const READS_AT_ONCE: usize = 32;
@@ -68,11 +66,8 @@ pub(super) async fn with_funds(
         accounts.entry(ready.transaction.destination.address().to_owned()).or_default().push(ready);
     }
     // In this order: what another worker shares out after the first of the three is found out when it is committed.
-    let mut db = work.app.store.read().await?;
-    for account in accounts.keys() {
-        sorted.shares.insert(account.clone(), store::counted(&mut db, &shares_of(account)).await?);
-    }
-    drop(db);
+    let names: Vec<String> = accounts.keys().map(|account| shares_of(account)).collect();
+    sorted.shares.extend(store::counted_each(&mut work.app.store.read().await?, &names).await?);
     let spoken_for = spoken_for(work).await?;
     let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
         let client = stripe.client.clone();
@@ -177,28 +172,12 @@ impl Sorted {
 /// balance that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is
 /// known to have made, takes nothing more.
 async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
-    let filter = transactions::Filter {
-        states: Some(vec![State::PayoutSending, State::PayoutUnknown, State::PayoutReview]),
-        ..Default::default()
-    };
     let mut db = work.app.store.read().await?;
     let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
-    let all = transactions::list(&mut db, &filter, i64::from(i32::MAX)).await?;
-    let reviewed = all.iter().filter(|one| one.state == State::PayoutReview);
-    let reviewed: Vec<TransactionId> = reviewed.map(|one| one.id).collect();
-    let mut may_be_made = HashSet::new();
-    if !reviewed.is_empty() {
-        let attempts = transactions::attempts(&mut db, &reviewed).await?.into_iter();
-        let open = attempts.filter(|one| one.leg == Leg::Payout && !one.state.ended());
-        let open = open.filter(|one| one.submission.is_some() && one.vendor_id.is_none());
-        may_be_made.extend(open.map(|one| one.transaction));
-    }
-    let takes = |one: &Transaction| one.state != State::PayoutReview || may_be_made.contains(&one.id);
-    for transaction in all.into_iter().filter(takes) {
-        let net = transaction.terms.net;
-        let units = net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
-        let of = (transaction.destination.address().to_owned(), net.currency);
-        *spoken_for.entry(of).or_default() += units;
+    for one in outgoing::under_way(&mut db).await? {
+        let units = one.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
+        let taken = spoken_for.entry((one.account, one.net.currency)).or_default();
+        *taken = taken.saturating_add(units);
     }
     Ok(spoken_for)
 }

@@ -249,7 +249,7 @@ async fn what_is_asked_back_goes_out_too_when_safe_mode_ends() {
         "pay B1",
         "live 1 minute",
         "expect bo payout_failed",
-        "expect hal pending_processing",
+        "expect hal pending_processing unclaimed reason RECEIVER_UNREGISTERED",
         "return bo",
         "cancel hal",
     ] {

@@ -1,0 +1,160 @@
+//! What strangers can do to a running Bursar: they send it what cost it minutes once, or memory for good, while an honest
+//! visitor signs in, proves who they are and pays. The program is a process of its own, started and ended here, so that its
+//! memory can be told; everything stays on loopback, and is bounded in number and time.
+//!
+//! What is deliberately not here: the rules that keep strangers out, which have tests of their own. This measures what they
+//! are worth together, and says so with its exit code.
+
+mod attacks;
+mod target;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bursar::cli::output;
+
+use crate::load::{Connection, request};
+use crate::visitor::Visitor;
+use crate::{Failure, meter};
+use attacks::Attack;
+use target::Target;
+
+/// An answer that says only that the process is alive takes no longer than this, for 99 of 100 who ask.
+const MOST_P99_US: u64 = 50_000;
+/// So much more memory may be held when the strangers have gone.
+const MOST_KEPT_KIB: u64 = 10 * 1_024;
+/// How often somebody asks whether it is alive.
+const EACH: Duration = Duration::from_millis(20);
+/// What was allocated for the last of them is given back after so long.
+const REST: Duration = Duration::from_secs(8);
+/// How often each of them comes before memory is measured: what is kept for good is kept again each time.
+const BEFORE: usize = 1;
+
+/// Starts the program, lets every kind of stranger at it, and says what came of it.
+///
+/// # Errors
+/// When the program cannot be started, or did not hold.
+pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
+    let target = Target::start(program).await?;
+    let mut known = Visitor::new(target.at, &target.email, &target.password);
+    output::say(&format!(
+        "{:<34} {:>8} {:>9} {:>9} {:>9} {:>9}  {}",
+        "strangers send", "times", "p50 ms", "p99 ms", "most ms", "MiB", "meanwhile"
+    ));
+    let mut wrong = Vec::new();
+    let mut calm = None;
+    for round in 0..=BEFORE {
+        // The first round is for what every program allocates once and keeps.
+        for attack in Attack::ALL {
+            let seen = during(&target, &mut known, attack, lasts).await?;
+            if round == BEFORE {
+                seen.tell(attack);
+                wrong.extend(seen.wrong(attack));
+            }
+        }
+        tokio::time::sleep(REST).await;
+        let held = target.memory_kib()?;
+        match calm {
+            None => calm = Some(held),
+            Some(before) => {
+                output::say(&format!(
+                    "memory held before {} MiB, afterwards {} MiB",
+                    before / 1_024,
+                    held / 1_024
+                ));
+                if held > before + MOST_KEPT_KIB {
+                    wrong.push(format!("{} MiB more are held than before", (held - before) / 1_024));
+                }
+            }
+        }
+    }
+    target.stop()?;
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(format!("what did not hold:\n  {}", wrong.join("\n  ")).into()),
+    }
+}
+
+/// What was seen while one kind of stranger was there.
+struct Seen {
+    times: usize,
+    answers_us: Vec<u64>,
+    memory_kib: u64,
+    visitor: Result<(), Failure>,
+}
+
+impl Seen {
+    fn percentile_us(&self, percent: usize) -> u64 {
+        let last = self.answers_us.len().saturating_sub(1);
+        self.answers_us.get(last * percent / 100).copied().unwrap_or(u64::MAX)
+    }
+
+    fn tell(&self, attack: Attack) {
+        let ms = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
+        let visitor = match &self.visitor {
+            Ok(()) => "signed in, proved it, paid".to_owned(),
+            Err(why) => why.to_string(),
+        };
+        output::say(&format!(
+            "{:<34} {:>8} {:>9} {:>9} {:>9} {:>9}  {visitor}",
+            attack.name(),
+            self.times,
+            ms(self.percentile_us(50)),
+            ms(self.percentile_us(99)),
+            ms(self.percentile_us(100)),
+            self.memory_kib / 1_024,
+        ));
+    }
+
+    fn wrong(&self, attack: Attack) -> Vec<String> {
+        let slow = self.percentile_us(99) > MOST_P99_US;
+        let slow = slow.then(|| format!("{}: slower than {} ms", attack.name(), MOST_P99_US / 1_000));
+        let kept_out = self.visitor.as_ref().err().map(|why| format!("{}: {why}", attack.name()));
+        slow.into_iter().chain(kept_out).collect()
+    }
+}
+
+async fn during(
+    target: &Target,
+    known: &mut Visitor,
+    attack: Attack,
+    lasts: Duration,
+) -> Result<Seen, Failure> {
+    let number = target.payout().await?;
+    let over = Arc::new(AtomicBool::new(false));
+    let strangers = tokio::spawn(attack.carry_out(target.at, target.email.clone(), over.clone()));
+    let asking = tokio::spawn(ask(target.at, over.clone()));
+    tokio::time::sleep(lasts / 4).await;
+    let visitor = visit(known, &number).await;
+    tokio::time::sleep(lasts * 3 / 4).await;
+    let memory_kib = target.memory_kib()?;
+    over.store(true, Ordering::Relaxed);
+    let times = strangers.await??;
+    let mut answers_us = asking.await??;
+    answers_us.sort_unstable();
+    Ok(Seen { times, answers_us, memory_kib, visitor })
+}
+
+/// What an honest visitor does, in a browser that has been there before.
+async fn visit(known: &mut Visitor, number: &str) -> Result<(), Failure> {
+    known.sign_in().await?;
+    known.prove().await?;
+    known.pay(number).await
+}
+
+/// Asks again and again whether the process is alive; how long each answer took.
+async fn ask(at: std::net::SocketAddr, over: Arc<AtomicBool>) -> Result<Vec<u64>, Failure> {
+    let alive = request("GET", "/healthz", &[], b"");
+    let mut took = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let began = meter::now_us();
+        let answer = Connection::open(at).await?.ask(&alive).await?;
+        if answer.status != 200 {
+            return Err(format!("/healthz was answered {}", answer.status).into());
+        }
+        took.push(meter::now_us() - began);
+        tokio::time::sleep(EACH).await;
+    }
+    Ok(took)
+}
