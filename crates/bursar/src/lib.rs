@@ -19,4 +19,5 @@ pub mod secrets;
 pub mod store;
 pub mod turns;
 pub mod web;
+pub mod webauthn;
 pub mod work;

@@ -1,0 +1,356 @@
+//! Passkeys as the W3C's Web Authentication defines them (level 3, §7.1 and §7.2): what is checked of what a browser hands
+//! over, before it is believed. Nothing is read here but what is given: no clock, no chance, no database. What is
+//! deliberately not here: attestation, which tells who made a device and keeps people's own ones out; which challenges are
+//! open (`ops::people::passkeys`); and reading the bytes (`data`, `key`).
+
+mod data;
+mod key;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use url::{Host, Url};
+
+use data::Data;
+
+/// Where passkeys count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Site {
+    /// The name that a passkey belongs to (the relying party's id): a host.
+    pub name: String,
+    /// The origin that a browser must be at.
+    pub origin: String,
+}
+
+impl Site {
+    /// The site of an address at which people reach us. Nothing where browsers use no passkeys: over plain http, save for
+    /// `localhost`, and at a host that has numbers in the place of a name.
+    #[must_use]
+    pub fn of(base_url: &str) -> Option<Self> {
+        let url = Url::parse(base_url).ok()?;
+        let Some(Host::Domain(name)) = url.host() else { return None };
+        let can = match url.scheme() {
+            "https" => true,
+            "http" => name == "localhost",
+            _ => false,
+        };
+        can.then(|| Self { name: name.to_owned(), origin: url.origin().ascii_serialization() })
+    }
+}
+
+/// Why something is not believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// It is not written as it should be.
+    Unreadable,
+    /// It was made for something else: a new passkey in the place of a shown one, or the reverse.
+    Purpose,
+    /// It answers another challenge.
+    Challenge,
+    /// The browser was at another site, or in a frame of another.
+    Origin,
+    /// The passkey belongs to another site.
+    Site,
+    /// Nobody touched the device.
+    Nobody,
+    /// The device did not ask for a PIN, a finger or a face.
+    Unverified,
+    /// It is signed in a way that is not asked for.
+    Algorithm,
+    /// The signature is not the key's.
+    Signature,
+    /// It is somebody else's.
+    Owner,
+}
+
+impl Refused {
+    /// As it stands in the trail.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Purpose => "purpose",
+            Self::Challenge => "challenge",
+            Self::Origin => "origin",
+            Self::Site => "site",
+            Self::Nobody => "nobody_there",
+            Self::Unverified => "not_verified",
+            Self::Algorithm => "algorithm",
+            Self::Signature => "signature",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// What a browser hands over of a new passkey: each field in base64url.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// What the browser signed for: challenge and origin, as JSON.
+    pub client_data: String,
+    /// What the device says, with the key.
+    pub authenticator_data: String,
+}
+
+/// What a browser hands over of a passkey that was shown: each field in base64url.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// Which passkey.
+    pub id: String,
+    /// What the browser signed for.
+    pub client_data: String,
+    /// What the device says.
+    pub authenticator_data: String,
+    /// The signature of both.
+    pub signature: String,
+    /// Whose it is, as the device remembers.
+    #[serde(default)]
+    pub user: Option<String>,
+}
+
+/// A passkey that can be kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct New {
+    /// Which it is, in base64url.
+    pub id: String,
+    /// Its public key (a `COSE_Key`), in base64url.
+    pub key: String,
+    /// How often the device says it was used.
+    pub count: u32,
+}
+
+/// The signature algorithms that are asked for, best first, as COSE numbers them: ES256, EdDSA, RS256.
+pub const ALGORITHMS: [i64; 3] = [-7, -8, -257];
+
+/// Reads a form's field that holds a passkey.
+#[must_use]
+pub fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+/// Checks a new passkey.
+///
+/// # Errors
+/// Why it is not kept.
+pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
+    let client_data = bytes(&made.client_data)?;
+    same_scene(site, "webauthn.create", challenge, &client_data)?;
+    let data = bytes(&made.authenticator_data)?;
+    let data = Data::read(&data).ok_or(Refused::Unreadable)?;
+    verified(site, &data)?;
+    let (id, key) = data.attested().ok_or(Refused::Unreadable)?;
+    key::Key::read(key).ok_or(Refused::Algorithm)?;
+    Ok(New { id: text(id), key: text(key), count: data.count })
+}
+
+/// Checks a passkey that was shown, by the public key that was kept of it; how often the device says it was used. `owner` is
+/// whose it must be.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn shown(site: &Site, challenge: &str, key: &str, owner: &str, shown: &Shown) -> Result<u32, Refused> {
+    let client_data = bytes(&shown.client_data)?;
+    same_scene(site, "webauthn.get", challenge, &client_data)?;
+    let told = bytes(&shown.authenticator_data)?;
+    let data = Data::read(&told).ok_or(Refused::Unreadable)?;
+    verified(site, &data)?;
+    if let Some(user) = &shown.user
+        && bytes(user)? != owner.as_bytes()
+    {
+        return Err(Refused::Owner);
+    }
+    let key = bytes(key)?;
+    let key = key::Key::read(&key).ok_or(Refused::Algorithm)?;
+    let signed = [told.as_slice(), &Sha256::digest(&client_data)].concat();
+    match key.signed(&signed, &bytes(&shown.signature)?) {
+        true => Ok(data.count),
+        false => Err(Refused::Signature),
+    }
+}
+
+/// The challenge that a browser says it answers; nothing when that cannot be read.
+#[must_use]
+pub fn challenge_in(client_data: &str) -> Option<String> {
+    let client_data = bytes(client_data).ok()?;
+    serde_json::from_slice::<ClientData>(&client_data).ok().map(|told| told.challenge)
+}
+
+/// What a browser says of itself.
+#[derive(Deserialize)]
+struct ClientData {
+    #[serde(rename = "type")]
+    purpose: String,
+    challenge: String,
+    origin: String,
+    #[serde(rename = "crossOrigin", default)]
+    in_a_frame: bool,
+}
+
+fn same_scene(site: &Site, purpose: &str, challenge: &str, client_data: &[u8]) -> Result<(), Refused> {
+    let told: ClientData = serde_json::from_slice(client_data).map_err(|_| Refused::Unreadable)?;
+    if told.purpose != purpose {
+        return Err(Refused::Purpose);
+    }
+    if told.challenge != challenge {
+        return Err(Refused::Challenge);
+    }
+    if told.origin != site.origin || told.in_a_frame {
+        return Err(Refused::Origin);
+    }
+    Ok(())
+}
+
+fn verified(site: &Site, data: &Data<'_>) -> Result<(), Refused> {
+    if data.site_hash != Sha256::digest(site.name.as_bytes()).as_slice() {
+        return Err(Refused::Site);
+    }
+    if !data.is_present() {
+        return Err(Refused::Nobody);
+    }
+    if !data.is_verified() {
+        return Err(Refused::Unverified);
+    }
+    Ok(())
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, Refused> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Refused::Unreadable)
+}
+
+/// Bytes as a page writes them.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passkeys_count_where_browsers_use_them() {
+        let site = |name: &str, origin: &str| Some(Site { name: name.to_owned(), origin: origin.to_owned() });
+        let rows = [
+            ("https://pay.acme.example", site("pay.acme.example", "https://pay.acme.example")),
+            ("https://Pay.Acme.example:8443/", site("pay.acme.example", "https://pay.acme.example:8443")),
+            ("http://localhost:8080", site("localhost", "http://localhost:8080")),
+            ("http://127.0.0.1:8080", None),
+            ("https://192.0.2.7", None),
+            ("https://[2001:db8::7]", None),
+            ("http://pay.acme.example", None),
+            ("http://localhost.acme.example", None),
+            ("ftp://localhost", None),
+            ("pay.acme.example", None),
+        ];
+        for (base_url, expected) in rows {
+            assert_eq!(Site::of(base_url), expected, "{base_url}");
+        }
+    }
+
+    /// One that another implementation made.
+    fn made_elsewhere() -> Vec<(&'static str, String, Made, Shown)> {
+        let blocks = include_str!("webauthn/made_elsewhere.txt").split("\n\n").skip(1);
+        let read = |block: &'static str| {
+            let (algorithm, lines) = block.split_once('\n').unwrap();
+            let word = |name: &str| {
+                let line = lines.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                line.trim_start().to_owned()
+            };
+            let made = Made {
+                client_data: word("made.client_data"),
+                authenticator_data: word("made.authenticator_data"),
+            };
+            let shown = Shown {
+                id: word("id"),
+                client_data: word("shown.client_data"),
+                authenticator_data: word("shown.authenticator_data"),
+                signature: word("shown.signature"),
+                user: Some(text(b"per_1")),
+            };
+            (algorithm, word("challenge"), made, shown)
+        };
+        blocks.map(read).collect()
+    }
+
+    /// The same text with one bit of it changed.
+    fn bent(text_of: &str, at: usize) -> String {
+        let mut bytes = bytes(text_of).unwrap();
+        bytes[at] ^= 1;
+        text(&bytes)
+    }
+
+    #[test]
+    fn what_another_implementation_made_is_believed_and_nothing_else() {
+        let site = Site::of("https://pay.acme.example").unwrap();
+        let all = made_elsewhere();
+        assert_eq!(all.iter().map(|one| one.0).collect::<Vec<_>>(), ["ES256", "EdDSA", "RS256"]);
+        for (algorithm, challenge, made, one) in &all {
+            let new = new(&site, challenge, made).unwrap();
+            assert_eq!((&new.id, new.count), (&one.id, 0), "{algorithm}");
+            let judge = |site: &Site, challenge: &str, owner: &str, one: &Shown| {
+                shown(site, challenge, &new.key, owner, one)
+            };
+            assert_eq!(judge(&site, challenge, "per_1", one), Ok(7), "{algorithm}");
+            let unnamed = Shown { user: None, ..one.clone() };
+            assert_eq!(judge(&site, challenge, "per_1", &unnamed), Ok(7));
+            assert_eq!(judge(&site, challenge, "per_2", one), Err(Refused::Owner));
+            assert_eq!(judge(&site, &bent(challenge, 0), "per_1", one), Err(Refused::Challenge));
+            let other = Site::of("https://acme.example").unwrap();
+            assert_eq!(judge(&other, challenge, "per_1", one), Err(Refused::Origin));
+            let other = Site { name: other.name, ..site.clone() };
+            assert_eq!(judge(&other, challenge, "per_1", one), Err(Refused::Site));
+            // Each byte of what the device says, and of the signature, is looked at.
+            for at in 0..bytes(&one.authenticator_data).unwrap().len() {
+                let bent = Shown { authenticator_data: bent(&one.authenticator_data, at), ..one.clone() };
+                assert!(judge(&site, challenge, "per_1", &bent).is_err(), "{algorithm} {at}");
+            }
+            for at in 0..bytes(&one.signature).unwrap().len() {
+                let bent = Shown { signature: bent(&one.signature, at), ..one.clone() };
+                assert_eq!(
+                    judge(&site, challenge, "per_1", &bent),
+                    Err(Refused::Signature),
+                    "{algorithm} {at}"
+                );
+            }
+            // What was made is not shown, and the reverse.
+            let swapped = Made {
+                client_data: one.client_data.clone(),
+                authenticator_data: made.authenticator_data.clone(),
+            };
+            assert_eq!(super::new(&site, challenge, &swapped), Err(Refused::Purpose));
+            let swapped = Shown { client_data: made.client_data.clone(), ..one.clone() };
+            assert_eq!(judge(&site, challenge, "per_1", &swapped), Err(Refused::Purpose));
+            let plain = Made {
+                client_data: made.client_data.clone(),
+                authenticator_data: one.authenticator_data.clone(),
+            };
+            assert_eq!(super::new(&site, challenge, &plain), Err(Refused::Unreadable), "no key in it");
+        }
+        let (_, challenge, _, first) = &all[0];
+        let others = new(&site, &all[1].1, &all[1].2).unwrap();
+        assert_eq!(shown(&site, challenge, &others.key, "per_1", first), Err(Refused::Signature));
+    }
+
+    #[test]
+    fn what_a_browser_says_is_read_strictly() {
+        let site = Site::of("http://localhost:8080").unwrap();
+        let judge =
+            |client_data: &str| same_scene(&site, "webauthn.get", "Y2hhbGxlbmdl", client_data.as_bytes());
+        let told = |more: &str| {
+            format!(
+                r#"{{"type":"webauthn.get","challenge":"Y2hhbGxlbmdl","origin":"http://localhost:8080"{more}}}"#
+            )
+        };
+        assert_eq!(judge(&told("")), Ok(()));
+        assert_eq!(judge(&told(r#","crossOrigin":false,"new":{"a":[1]}"#)), Ok(()));
+        assert_eq!(judge(&told(r#","crossOrigin":true"#)), Err(Refused::Origin));
+        assert_eq!(judge(&told(r#","origin":"http://localhost:8080""#)), Err(Refused::Unreadable), "twice");
+        assert_eq!(judge(&told("").replace("8080", "8081")), Err(Refused::Origin));
+        assert_eq!(judge(&told("").replace("http:", "https:")), Err(Refused::Origin));
+        for odd in ["", "null", "[]", "{}", "{\"type\":1}"] {
+            assert_eq!(judge(odd), Err(Refused::Unreadable), "{odd:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a device says, byte by byte (authenticator data, §6.1): 32 bytes of the hash of the site's name, one of flags, four of
+//! the count of uses, and for a new passkey its id and key. What is deliberately not here: what must be so of it.
+
+/// Somebody touched the device.
+const PRESENT: u8 = 0x01;
+/// The device asked for a PIN, a finger or a face.
+const VERIFIED: u8 = 0x04;
+/// A new passkey follows.
+const ATTESTED: u8 = 0x40;
+/// Extensions follow, which nobody asked for.
+const EXTENDED: u8 = 0x80;
+
+/// The longest id of a passkey.
+const MOST_ID_BYTES: usize = 1_023;
+
+/// What a device says.
+pub struct Data<'a> {
+    /// The hash of the name of the site that the passkey belongs to.
+    pub site_hash: &'a [u8],
+    flags: u8,
+    /// How often the passkey was used; 0 where the device does not count.
+    pub count: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// Reads it.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (site_hash, rest) = bytes.split_at_checked(32)?;
+        let (flags, rest) = rest.split_first()?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let data = Self { site_hash, flags: *flags, count: u32::from_be_bytes(*count), rest };
+        // Whatever is there is said to be there.
+        (data.has(ATTESTED | EXTENDED) || rest.is_empty()).then_some(data)
+    }
+
+    fn has(&self, any_of: u8) -> bool {
+        self.flags & any_of != 0
+    }
+
+    /// Whether somebody touched the device.
+    pub fn is_present(&self) -> bool {
+        self.has(PRESENT)
+    }
+
+    /// Whether the device asked for a PIN, a finger or a face.
+    pub fn is_verified(&self) -> bool {
+        self.has(VERIFIED)
+    }
+
+    /// The id and the key of a new passkey.
+    pub fn attested(&self) -> Option<(&'a [u8], &'a [u8])> {
+        if !self.has(ATTESTED) {
+            return None;
+        }
+        let (_maker, rest) = self.rest.split_at_checked(16)?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let (id, rest) = rest.split_at_checked(length)?;
+        let (key, after) = super::key::first(rest)?;
+        let fits = (1..=MOST_ID_BYTES).contains(&length) && (self.has(EXTENDED) || after.is_empty());
+        fits.then_some((id, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_or_follows_is_not_read() {
+        // A key of kty 1, alg -8, crv 6 and x of 32 bytes.
+        let key = [&[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 32][..], &[9; 32]].concat();
+        let whole = [&[7; 32][..], &[0x45], &[0, 0, 1, 2], &[0; 16], &[0, 3], b"id1", &key].concat();
+        let data = Data::read(&whole).unwrap();
+        assert!(data.is_present() && data.is_verified());
+        assert_eq!((data.site_hash, data.count), (&[7; 32][..], 258));
+        assert_eq!(data.attested(), Some((&b"id1"[..], key.as_slice())));
+        for end in 0..whole.len() {
+            let read = Data::read(&whole[..end]).and_then(|data| data.attested().map(|_| ()));
+            assert_eq!(read, None, "{end}");
+        }
+        let longer = [whole.as_slice(), &[0xa0]].concat();
+        assert!(Data::read(&longer).unwrap().attested().is_none(), "nothing said that more follows");
+        let plain = [&[7; 32][..], &[0x05], &[0, 0, 0, 0]].concat();
+        assert!(Data::read(&plain).unwrap().attested().is_none());
+        assert!(Data::read(&[plain.as_slice(), &[0]].concat()).is_none());
+    }
+}
