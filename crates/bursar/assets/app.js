@@ -62,6 +62,65 @@ document.addEventListener("click", (event) => {
 // What can only be chosen where this runs is shown where this runs.
 for (const part of document.querySelectorAll("[data-js]")) part.hidden = false;
 
+// Passkeys: the server says what a device is asked for, and what it answers goes with an ordinary form. Bytes travel in base64url.
+const opened = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
+const closed = (bytes) =>
+  btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+async function answered(asked) {
+  const challenge = opened(asked.challenge);
+  const known = asked.known.map((id) => ({ type: "public-key", id: opened(id) }));
+  if (asked.owner) {
+    const publicKey = {
+      challenge,
+      rp: { id: asked.site, name: "Bursar" },
+      user: { id: opened(asked.owner.id), name: asked.owner.email, displayName: asked.owner.name },
+      pubKeyCredParams: asked.algorithms.map((alg) => ({ type: "public-key", alg })),
+      authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
+      excludeCredentials: known,
+      attestation: "none",
+    };
+    const { response } = await navigator.credentials.create({ publicKey });
+    return { client_data: closed(response.clientDataJSON), authenticator_data: closed(response.getAuthenticatorData()) };
+  }
+  const publicKey = { challenge, rpId: asked.site, allowCredentials: known, userVerification: "required" };
+  const { rawId, response } = await navigator.credentials.get({ publicKey });
+  return {
+    id: closed(rawId),
+    client_data: closed(response.clientDataJSON),
+    authenticator_data: closed(response.authenticatorData),
+    signature: closed(response.signature),
+    user: response.userHandle ? closed(response.userHandle) : null,
+  };
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-passkey]");
+  if (!button) return;
+  const { form, dataset } = button;
+  const failed = button.parentElement.querySelector("[data-failed]");
+  failed.hidden = true;
+  button.disabled = true;
+  try {
+    let asked = dataset.asked;
+    if (!asked) {
+      const answer = await fetch(dataset.passkey, { method: "POST", body: new URLSearchParams(dataset.send) });
+      asked = answer.ok ? await answer.text() : "";
+    }
+    const field = Object.assign(document.createElement("input"), { type: "hidden", name: "passkey" });
+    field.value = JSON.stringify(await answered(JSON.parse(asked)));
+    form.append(field);
+    form.noValidate = true;
+    form.requestSubmit();
+  } catch {
+    failed.hidden = false;
+    button.disabled = false;
+  }
+});
+
+for (const part of document.querySelectorAll("[data-passkeys]")) part.hidden = !window.PublicKeyCredential;
+for (const part of document.querySelectorAll("[data-no-passkeys]")) part.hidden = Boolean(window.PublicKeyCredential);
+
 // Single keys, where the reader has not switched them off. None of them pays or deletes.
 const places = { r: "/rewards", c: "/claims", d: "/dashboard/summary", p: "/partners", s: "/settings/payouts" };
 let going = 0;

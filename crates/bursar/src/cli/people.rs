@@ -51,7 +51,7 @@ enum UserCommand {
         #[arg(long)]
         email: String,
     },
-    /// Take a person's second factor away, for whoever lost app and recovery codes; they and all administrators are told
+    /// Take a person's second factor away, app and passkeys, for whoever lost it; they and all administrators are told
     MfaReset {
         #[command(flatten)]
         config: Config,

@@ -94,9 +94,10 @@ const LINK_SHOWN: [Variable; 5] = [
 const LOGIN_CHANGED: [Variable; 3] = [
     is(
         "what",
-        "password, factor_on, factor_renewed, factor_off, factor_reset, recovery_codes, recovery_used or wrong_codes",
+        "password, factor_on, factor_renewed, factor_off, factor_reset, recovery_codes, recovery_used, wrong_codes, \
+         passkey_added, passkey_removed or passkey_copied",
     ),
-    is("by", "who did it, where it was somebody else; else empty"),
+    is("by", "who did it, where it was somebody else; of a passkey its name; else empty"),
     is("date", "the day"),
 ];
 const FACTOR_RESET: [Variable; 5] = [

@@ -9,7 +9,7 @@ use payout::notice::Notice;
 use serde_json::json;
 
 use super::people::factor::tell_owner;
-use super::people::sessions::{Browser, Entered, enter};
+use super::people::sessions::{Browser, By, Entered, enter};
 use super::people::{hashed, note};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
@@ -171,7 +171,7 @@ pub async fn accept(
         Ok(people::by_id(tx, id).await?)
     })?;
     match person {
-        Some(person) => enter(app, &person, browser).await,
+        Some(person) => enter(app, &person, browser, By::PasswordOrLink).await,
         None => Ok(None),
     }
 }

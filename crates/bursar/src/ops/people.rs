@@ -6,6 +6,7 @@ pub mod factor;
 pub mod forgotten;
 mod keys;
 mod logins;
+pub mod passkeys;
 mod password;
 pub mod sessions;
 pub mod team;
@@ -23,13 +24,13 @@ use crate::transact;
 use crate::turns::Busy;
 
 use factor::Taken;
-use sessions::enter;
+use sessions::{By, enter};
 
 pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
     AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
 };
-pub use sessions::{Browser, Entered, Finished, Session, by_session, finish, half_way, sign_out};
+pub use sessions::{Browser, Entered, Finished, Second, Session, by_session, finish, half_way, sign_out};
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
@@ -74,7 +75,7 @@ pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) 
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
     match (found, matches) {
-        (Some(person), true) => enter(app, &person, browser).await,
+        (Some(person), true) => enter(app, &person, browser, By::PasswordOrLink).await,
         (Some(person), false) => {
             note_refused(app, person.id, browser);
             Ok(None)
@@ -139,6 +140,8 @@ pub enum Proof {
     WrongCode,
     /// The code was used before.
     UsedCode,
+    /// The passkey was not believed, or it took too long.
+    WrongPasskey,
 }
 
 /// Takes note that whoever holds a session has shown again who they are, and replaces the session's token.
@@ -248,7 +251,7 @@ pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Resul
     let Some(person) = person else { return Ok(None) };
     let known = people::by_id(&mut app.store.read().await?, person).await?;
     match known.filter(|person| person.disabled_at.is_none()) {
-        Some(person) => enter(app, &person, browser).await,
+        Some(person) => enter(app, &person, browser, By::PasswordOrLink).await,
         None => Ok(None),
     }
 }

@@ -1,5 +1,5 @@
 //! Second factors: the sealed secrets of authenticator apps, the hashes of recovery codes, and who has come half way. What is
-//! deliberately not here: which code is right (`ops::people::factor`).
+//! deliberately not here: which code is right (`ops::people::factor`), and passkeys (`passkeys`), which are one as well.
 
 use sqlx::Row as _;
 
@@ -8,7 +8,7 @@ use payout::ids::PersonId;
 
 use super::{Db, Result, Tx, word};
 
-/// A second factor that counts.
+/// An authenticator app that counts.
 #[derive(Clone, Debug)]
 pub struct Factor {
     /// Its secret, sealed.
@@ -19,7 +19,7 @@ pub struct Factor {
     pub used_step: i64,
 }
 
-/// The second factor of somebody, if they have one.
+/// The app of somebody, if they have one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -32,6 +32,17 @@ pub async fn get(db: &mut Db, person: PersonId) -> Result<Option<Factor>> {
     row.map(read).transpose()
 }
 
+/// Since when somebody has a second factor, an app or a passkey; nothing when they have none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn since(db: &mut Db, person: PersonId) -> Result<Option<i64>> {
+    let sql = "SELECT confirmed_at FROM factor WHERE person_id = $1 \
+               UNION ALL SELECT made_at FROM passkey WHERE person_id = $1 ORDER BY 1 LIMIT 1";
+    let row = db.optional(sqlx::query(sql).bind(person.to_string())).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
 /// The people on our side who may come in and have no second factor: name, address and role, the oldest first.
 ///
 /// # Errors
@@ -39,7 +50,8 @@ pub async fn get(db: &mut Db, person: PersonId) -> Result<Option<Factor>> {
 pub async fn without(db: &mut Db) -> Result<Vec<(String, String, Role)>> {
     let sql = "SELECT p.name, COALESCE(p.email, ''), p.role FROM person p \
                LEFT JOIN factor x ON x.person_id = p.id WHERE x.person_id IS NULL AND p.kind = 'person' \
-               AND p.partner_id IS NULL AND p.disabled_at IS NULL ORDER BY p.id LIMIT 500";
+               AND p.partner_id IS NULL AND p.disabled_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM passkey k WHERE k.person_id = p.id) ORDER BY p.id LIMIT 500";
     let read = |row: &sqlx::any::AnyRow| {
         let role: String = row.try_get(2)?;
         Ok((row.try_get(0)?, row.try_get(1)?, word(Role::parse(&role), &role)?))
@@ -52,8 +64,19 @@ pub async fn without(db: &mut Db) -> Result<Vec<(String, String, Role)>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn use_step(tx: &mut Tx, person: PersonId, step: i64) -> Result<bool> {
-    let sql = "UPDATE factor SET used_step = $2, wrong_count = 0 WHERE person_id = $1 AND used_step < $2";
-    Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(step)).await? == 1)
+    let sql = "UPDATE factor SET used_step = $2 WHERE person_id = $1 AND used_step < $2";
+    let used = tx.run(sqlx::query(sql).bind(person.to_string()).bind(step)).await? == 1;
+    if used {
+        right(tx, person).await?;
+    }
+    Ok(used)
+}
+
+/// Notes that somebody has shown what is right, so that wrong ones are counted anew.
+async fn right(tx: &mut Tx, person: PersonId) -> Result<()> {
+    let sql = "UPDATE person SET wrong_codes = 0 WHERE id = $1 AND wrong_codes > 0";
+    tx.run(sqlx::query(sql).bind(person.to_string())).await?;
+    Ok(())
 }
 
 /// Notes a wrong code; how many came since the last right one.
@@ -61,7 +84,8 @@ pub async fn use_step(tx: &mut Tx, person: PersonId, step: i64) -> Result<bool> 
 /// # Errors
 /// When the database does not answer.
 pub async fn wrong(tx: &mut Tx, person: PersonId) -> Result<i64> {
-    let sql = "UPDATE factor SET wrong_count = wrong_count + 1 WHERE person_id = $1 RETURNING wrong_count";
+    let sql =
+        "UPDATE person SET wrong_codes = COALESCE(wrong_codes, 0) + 1 WHERE id = $1 RETURNING wrong_codes";
     let row = tx.optional(sqlx::query(sql).bind(person.to_string())).await?;
     row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
@@ -109,7 +133,7 @@ pub async fn confirm(tx: &mut Tx, person: PersonId, sealed: &str, step: i64, now
                used_step = excluded.used_step, wrong_count = 0";
     let query = sqlx::query(sql).bind(person.to_string()).bind(sealed.to_owned()).bind(now);
     tx.run(query.bind(step)).await?;
-    Ok(())
+    right(tx, person).await
 }
 
 /// Gives somebody other recovery codes; those from before work no more.
@@ -135,8 +159,7 @@ pub async fn use_code(tx: &mut Tx, person: PersonId, hash: &str, now: i64) -> Re
     let query = sqlx::query(sql).bind(person.to_string()).bind(hash.to_owned()).bind(now);
     let used = tx.run(query).await? == 1;
     if used {
-        let sql = "UPDATE factor SET wrong_count = 0 WHERE person_id = $1";
-        tx.run(sqlx::query(sql).bind(person.to_string())).await?;
+        right(tx, person).await?;
     }
     Ok(used)
 }
@@ -150,7 +173,7 @@ pub async fn codes_left(db: &mut Db, person: PersonId) -> Result<i64> {
     Ok(db.one(sqlx::query(sql).bind(person.to_string())).await?.try_get(0)?)
 }
 
-/// Takes somebody's second factor away with its codes and what was begun; whether they had one.
+/// Takes somebody's second factor away, app and passkeys, with its codes and what was begun; whether they had one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -158,7 +181,9 @@ pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
     let id = person.to_string();
     tx.run(sqlx::query("DELETE FROM factor_begun WHERE person_id = $1").bind(id.clone())).await?;
     tx.run(sqlx::query("DELETE FROM recovery_code WHERE person_id = $1").bind(id.clone())).await?;
-    Ok(tx.run(sqlx::query("DELETE FROM factor WHERE person_id = $1").bind(id)).await? == 1)
+    let keys = tx.run(sqlx::query("DELETE FROM passkey WHERE person_id = $1").bind(id.clone())).await?;
+    let apps = tx.run(sqlx::query("DELETE FROM factor WHERE person_id = $1").bind(id)).await?;
+    Ok(keys + apps > 0)
 }
 
 /// Enters somebody who has come half way.

@@ -39,6 +39,7 @@ pub mod nodes;
 pub mod onboarding;
 pub mod outbox;
 pub mod outgoing;
+pub mod passkeys;
 pub mod past;
 pub mod payees;
 pub mod people;

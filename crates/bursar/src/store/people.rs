@@ -315,8 +315,10 @@ pub struct SignedIn {
     pub proved_at: Option<i64>,
     /// When it was last used, to about a minute.
     pub seen_at: i64,
-    /// Since when they have a second factor.
+    /// Since when they have an authenticator app.
     pub factor_at: Option<i64>,
+    /// Since when they have a passkey.
+    pub passkey_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
 }
@@ -339,7 +341,7 @@ pub async fn in_session(
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE(s.public_id, s.token_hash) AS session_id, s.csrf, s.proved_at, \
          COALESCE(s.seen_at, s.created_at) AS used_at, x.confirmed_at AS factor_at, \
-         f.theme, f.zone, f.shortcuts_off_at \
+         (SELECT k.made_at FROM passkey k WHERE k.person_id = p.id LIMIT 1) AS passkey_at, f.theme, f.zone, f.shortcuts_off_at \
          FROM session s JOIN person p ON p.id = s.person_id LEFT JOIN factor x ON x.person_id = p.id \
          LEFT JOIN preference f ON f.person_id = p.id {{where}}"
     );
@@ -352,6 +354,7 @@ pub async fn in_session(
             proved_at: row.try_get("proved_at")?,
             seen_at: row.try_get("used_at")?,
             factor_at: row.try_get("factor_at")?,
+            passkey_at: row.try_get("passkey_at")?,
             preferences: preferences::read(&row)?,
         })
     };

@@ -13,11 +13,12 @@ use payout::access::Role;
 
 use super::fault::Fault;
 use super::form::{Form, Query};
+use super::pages::proof::Evidence;
 use super::tries::Wait;
 use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
 use crate::config::Range;
-use crate::ops::people::{self, Browser, Entered, Session, Shown};
+use crate::ops::people::{self, Browser, Entered, Session};
 
 /// The cookie's name.
 pub const COOKIE: &str = "bursar_session";
@@ -152,7 +153,7 @@ async fn sign_in(
     let email = sent.email.trim().to_lowercase();
     let known = is_known_as(app, &headers, KNOWN, &email);
     if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
-        let page = pages::login_again(portal, &headers, sent.next)?;
+        let page = pages::login_again(app, portal, &headers, sent.next)?;
         return Ok(too_many(page, wait));
     }
     let Some(entered) = people::sign_in(app, &email, &sent.password, &device).await? else {
@@ -206,6 +207,22 @@ pub fn half_way(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, HALF_WAY)
 }
 
+/// What a browser is known by while somebody shows it a passkey and nothing else, so that nobody can sign somebody else's
+/// browser in. It lasts as long as the challenge does: five minutes.
+const ASKED: &str = "bursar_asked";
+const ASKED_SECONDS: u32 = 300;
+
+/// What a browser is known by that was asked for a passkey.
+#[must_use]
+pub fn asked_for_passkey(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, ASKED)
+}
+
+/// Knows a browser that is asked for a passkey.
+pub fn ask_for_passkey(response: &mut Response, browser: &str) {
+    set_cookie(response, ASKED, browser, ASKED_SECONDS);
+}
+
 /// Lets whoever has shown a password or a link in, and on to `next`, or asks for their code first.
 #[must_use]
 pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
@@ -225,7 +242,9 @@ pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
 #[must_use]
 pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next: Option<&str>) -> Response {
     let mut response = welcome(token, next);
-    set_cookie(&mut response, HALF_WAY, "", 0);
+    for name in [HALF_WAY, ASKED] {
+        set_cookie(&mut response, name, "", 0);
+    }
     for name in [KNOWN, KNOWN_BY_CODE] {
         if !is_known_as(app, headers, name, email) {
             make_known(app, &mut response, name, email);
@@ -352,6 +371,7 @@ struct Proof {
     password: String,
     #[serde(default)]
     code: String,
+    passkey: Option<String>,
     next: Option<String>,
 }
 
@@ -365,12 +385,14 @@ async fn prove(
         let page = pages::prove_again(&web.app, session, next.to_owned()).await?;
         return Ok(too_many(page, wait));
     }
-    let shown = Shown { password: sent.password, code: sent.code };
-    let why = match people::prove(&web.app, &session, &shown).await? {
+    let deed = pages::proof::to_go_on(sent.next.as_deref().unwrap_or_default());
+    let shown = Evidence::of(sent.password, sent.code, sent.passkey.as_deref());
+    let why = match shown.prove(&web.app, &session, &deed).await? {
         people::Proof::Right => return Ok(Redirect::to(next).into_response()),
         people::Proof::WrongPassword => "wrong",
         people::Proof::WrongCode => "code",
         people::Proof::UsedCode => "used",
+        people::Proof::WrongPasskey => "passkey",
     };
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())

@@ -3,6 +3,7 @@
 
 mod driver;
 mod inspection;
+mod passkey;
 mod payday;
 mod portal;
 

@@ -83,6 +83,17 @@ impl Browser {
         Self { router: bursar::web::router(world.works[0].clone()), cookies: BTreeMap::new() }
     }
 
+    /// The same before another node.
+    pub fn at(router: Router) -> Self {
+        Self { router, cookies: BTreeMap::new() }
+    }
+
+    /// This browser with what it keeps, before another node.
+    pub fn on(&self, node: &bursar::app::App) -> Self {
+        let work = bursar::work::Work::new(node.clone(), None).unwrap();
+        Self { router: bursar::web::router(work), cookies: self.cookies.clone() }
+    }
+
     /// A browser in which somebody of this role is signed in; the partner roles are Ana's.
     pub async fn of(world: &World, role: Role, name: &str) -> Self {
         let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then_some("ana");

@@ -2,9 +2,11 @@
 //! the catalogue. What is deliberately not here: how partners are invited (`portal`), and what each API route admits (`api`).
 
 mod activity;
+pub mod authenticator;
 mod catalogue;
 pub mod factor;
 mod forgotten;
+mod passkeys;
 mod search;
 mod second_person;
 pub mod sessions;

@@ -1,6 +1,6 @@
-//! The second factor of a login: setting one up, taking its codes, each once, and taking it away. Whose role needs one is
-//! `payout::access`; whether it is required here, a setting. What is deliberately not here: how often somebody may try
-//! (`web::tries`), and that whoever changes theirs has just proved who they are, which the pages see to.
+//! The second factor of a login: setting up an app, taking its codes, each once, and taking the factor away. Whose role needs
+//! one is `payout::access`; whether it is required here, a setting. What is deliberately not here: passkeys (`passkeys`), how
+//! often somebody may try (`web::tries`), and that whoever changes theirs has just proved who they are, which the pages see to.
 
 use payout::Refusal;
 use payout::access::{Role, needs_second_factor};
@@ -18,11 +18,11 @@ use crate::ops::settings::{self, lowering};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, Person};
-use crate::store::{self, Db, Tx, audit, factors};
+use crate::store::{self, Db, Tx, audit, factors, passkeys};
 use crate::transact;
 
 /// How many recovery codes somebody is given.
-const CODES: usize = 10;
+pub(super) const CODES: usize = 10;
 /// How long a secret that was begun waits for its first code.
 const BEGUN_US: i64 = 30 * 60 * 1_000_000;
 /// After so many wrong codes the owner is told, and again after as many more: their password is known to somebody.
@@ -38,14 +38,24 @@ pub struct Setup {
 }
 
 /// How somebody's second factor stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Standing {
-    /// Since when they have one.
+    /// Since when they have an app.
     pub since: Option<i64>,
+    /// Their passkeys.
+    pub passkeys: Vec<passkeys::Passkey>,
     /// How many recovery codes are left.
     pub codes_left: i64,
     /// Their role needs one here.
     pub required: bool,
+}
+
+impl Standing {
+    /// Whether they have one.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.since.is_some() || !self.passkeys.is_empty()
+    }
 }
 
 /// What became of a code.
@@ -69,6 +79,7 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
     let found = factors::get(db, id).await?;
     Ok(Standing {
         since: found.map(|factor| factor.confirmed_at),
+        passkeys: passkeys::of(db, id).await?,
         codes_left: factors::codes_left(db, id).await?,
         required: needs_second_factor(role) && required(app, db).await?,
     })
@@ -79,7 +90,7 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
-    if session.has_factor || !needs_second_factor(session.actor.role) {
+    if session.has_factor() || !needs_second_factor(session.actor.role) {
         return Ok(false);
     }
     required(app, &mut app.store.read().await?).await
@@ -167,12 +178,12 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-        if factors::get(tx, id).await?.is_none() {
+        if factors::since(tx, id).await?.is_none() {
             let told = "There is no second factor to make recovery codes for.";
             return Err(Refusal::new("no_second_factor", told).into());
         }
         factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
-        note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({}));
+        note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, "recovery_codes", "", now).await
     })?;
     app.nudge.notify.ring();
@@ -209,7 +220,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {
+pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {
     store::sessions::end_others(tx, session.actor.id, &session.id).await?;
     factors::end_halves(tx, session.actor.id).await?;
     Ok(())
@@ -276,7 +287,8 @@ async fn take_away(
     Ok(())
 }
 
-/// Tells whoever signs in that something about their login was changed. Nobody can switch this off.
+/// Tells whoever signs in that something about their login was changed. Nobody can switch this off. `by` is who did it, where
+/// it was somebody else; of a passkey it is what its owner calls it.
 pub(in crate::ops) async fn tell_owner(
     tx: &mut Tx,
     app: &App,
@@ -299,10 +311,16 @@ pub(in crate::ops) async fn tell_owner(
 /// is done here is committed whatever comes of it.
 pub(super) async fn take(tx: &mut Tx, app: &App, person: &Person, typed: &str) -> Result<Taken> {
     let now = app.clock.now();
-    let Some(factor) = factors::get(tx, person.id).await? else { return Ok(Taken::NoFactor) };
+    let factor = factors::get(tx, person.id).await?;
+    if factor.is_none() && factors::since(tx, person.id).await?.is_none() {
+        return Ok(Taken::NoFactor);
+    }
     let digits: String = typed.chars().filter(|letter| !letter.is_whitespace()).collect();
+    // Whoever has passkeys and no app has recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Some(step) = step_of(app, person.id, &factor.sealed, &digits, now) {
+        if let Some(factor) = &factor
+            && let Some(step) = step_of(app, person.id, &factor.sealed, &digits, now)
+        {
             let first = factors::use_step(tx, person.id, step).await?;
             return Ok(if first { Taken::Right } else { Taken::Used });
         }
@@ -362,13 +380,13 @@ fn address_of(base_url: &str, email: &str, secret: &str) -> String {
 }
 
 /// 120 random bits in six groups of letters and digits.
-fn recovery_code(app: &App) -> String {
+pub(super) fn recovery_code(app: &App) -> String {
     let drawn = payout::ids::encode(app.clock.chance()).to_lowercase();
     let last: Vec<char> = drawn.chars().skip(2).collect();
     last.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
 
-fn hashes(id: PersonId, codes: &[String]) -> Vec<String> {
+pub(super) fn hashes(id: PersonId, codes: &[String]) -> Vec<String> {
     codes.iter().map(|code| hash_of(id, code)).collect()
 }
 
@@ -435,7 +453,7 @@ pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
 }
 
-async fn required(app: &App, db: &mut Db) -> Result<bool> {
+pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
     Ok(wanted(db).await?.0.requires(app))
 }
 

@@ -8,6 +8,7 @@ use payout::ids::PersonId;
 use serde_json::json;
 
 use super::factor::{self, Taken};
+use super::passkeys::{self, Answer};
 use super::{actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
@@ -17,6 +18,7 @@ use crate::store::preferences::Preferences;
 use crate::store::sessions::{self as store, UsedSince};
 use crate::store::{Db, Tx, factors};
 use crate::transact;
+use crate::webauthn::Shown;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 /// How long a session lasts, however much it is used.
@@ -46,8 +48,10 @@ pub struct Session {
     pub csrf: String,
     /// The name of the session, which stays when its token is replaced.
     pub id: String,
-    /// They have a second factor.
-    pub has_factor: bool,
+    /// They have an authenticator app.
+    pub has_app: bool,
+    /// They have a passkey.
+    pub has_passkey: bool,
     /// How pages look to them.
     pub preferences: Preferences,
     token_hash: String,
@@ -57,6 +61,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether they have a second factor.
+    #[must_use]
+    pub fn has_factor(&self) -> bool {
+        self.has_app || self.has_passkey
+    }
+
     /// When they last proved who they are, or came in.
     #[must_use]
     pub fn proved_at(&self) -> i64 {
@@ -97,7 +107,8 @@ pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Op
         actor: actor(&found.person),
         csrf: found.csrf,
         id: found.id,
-        has_factor: found.factor_at.is_some(),
+        has_app: found.factor_at.is_some(),
+        has_passkey: found.passkey_at.is_some(),
         preferences: found.preferences,
         token_hash: hash,
         proved_at: found.proved_at.unwrap_or(0),
@@ -133,21 +144,44 @@ pub enum Entered {
 /// How long somebody may take to write their code.
 const HALF_WAY_US: i64 = 10 * MINUTE_US;
 
-/// Lets somebody in, or half way in when they have a second factor. Nothing when they were shut out since `person` was read,
-/// or have another password.
-pub(in crate::ops) async fn enter(app: &App, person: &Person, browser: &Browser) -> Result<Option<Entered>> {
+/// What somebody has shown who comes in.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum By<'a> {
+    /// A password or a link: a second factor is asked for beside it.
+    PasswordOrLink,
+    /// A passkey, which is both.
+    Passkey(&'a Answer<'a>),
+}
+
+/// Lets somebody in, or half way in when they have a second factor that they have not shown. Nothing when they were shut out
+/// since `person` was read, or have another password, or their passkey is not believed.
+pub(in crate::ops) async fn enter(
+    app: &App,
+    person: &Person,
+    browser: &Browser,
+    by: By<'_>,
+) -> Result<Option<Entered>> {
     let token = app.clock.secret();
     transact!(app, |tx| {
         let now = app.clock.now();
         let held = people::hold(tx, person.id).await?.filter(|held| held.disabled_at.is_none());
-        if held.is_none_or(|held| held.password_hash != person.password_hash) {
+        let Some(held) = held.filter(|held| held.password_hash == person.password_hash) else {
             return Ok(None);
-        }
-        if factors::get(tx, person.id).await?.is_some() {
-            factors::half_way(tx, &token_hash(&token), person.id, now, now + HALF_WAY_US).await?;
-            return Ok(Some(Entered::HalfWay(token.clone())));
-        }
-        begin_in(tx, app, person.id, browser, &token).await?;
+        };
+        let passkey = match by {
+            By::PasswordOrLink => {
+                if factors::since(tx, held.id).await?.is_some() {
+                    factors::half_way(tx, &token_hash(&token), held.id, now, now + HALF_WAY_US).await?;
+                    return Ok(Some(Entered::HalfWay(token.clone())));
+                }
+                None
+            }
+            By::Passkey(answer) => match passkeys::take(tx, app, &held, answer).await? {
+                Some((passkey, _)) => Some(passkey.name),
+                None => return Ok(None),
+            },
+        };
+        begin_in(tx, app, held.id, browser, &token, passkey.as_deref()).await?;
         Ok(Some(Entered::In(token.clone())))
     })
 }
@@ -164,7 +198,16 @@ pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
     }
 }
 
-/// What became of the code of somebody who has come half way.
+/// What somebody shows who has come half way.
+#[derive(Clone, Copy, Debug)]
+pub enum Second<'a> {
+    /// A code.
+    Code(&'a str),
+    /// A passkey.
+    Passkey(&'a Shown),
+}
+
+/// What became of the second factor of somebody who has come half way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finished {
     /// They are in: the token of their session.
@@ -173,46 +216,57 @@ pub enum Finished {
     Used,
     /// The code was wrong.
     Wrong,
+    /// The passkey was not believed.
+    WrongPasskey,
     /// They must begin again: it took too long, or something about their login was changed meanwhile.
     Over,
 }
 
-/// Lets somebody in who has come half way, for the code of their second factor.
+/// Lets somebody in who has come half way, for their second factor.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn finish(app: &App, half: &str, code: &str, browser: &Browser) -> Result<Finished> {
+pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser) -> Result<Finished> {
     let (token, hash) = (app.clock.secret(), token_hash(half));
     let finished = transact!(app, |tx| {
         let now = app.clock.now();
         let Some(id) = factors::half(tx, &hash, now).await? else { return Ok(Finished::Over) };
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(Finished::Over) };
-        match factor::take(tx, app, &person, code).await? {
-            Taken::Right => {
-                // What was changed since they began has ended this.
-                if !factors::end_half(tx, &hash).await? {
-                    return Ok(Finished::Over);
+        let passkey = match second {
+            Second::Code(code) => match factor::take(tx, app, &person, code).await? {
+                Taken::Right => None,
+                Taken::Used => return Ok(Finished::Used),
+                Taken::Wrong => return Ok(Finished::Wrong),
+                Taken::NoFactor => return Ok(Finished::Over),
+            },
+            Second::Passkey(shown) => {
+                let answer = Answer::second(&hash, shown, browser);
+                match passkeys::take(tx, app, &person, &answer).await? {
+                    Some((passkey, _)) => Some(passkey.name),
+                    None => return Ok(Finished::WrongPasskey),
                 }
-                begin_in(tx, app, id, browser, &token).await?;
-                Ok(Finished::In(token.clone()))
             }
-            Taken::Used => Ok(Finished::Used),
-            Taken::Wrong => Ok(Finished::Wrong),
-            Taken::NoFactor => Ok(Finished::Over),
+        };
+        // What was changed since they began has ended this.
+        if !factors::end_half(tx, &hash).await? {
+            return Ok(Finished::Over);
         }
+        begin_in(tx, app, id, browser, &token, passkey.as_deref()).await?;
+        Ok(Finished::In(token.clone()))
     })?;
     app.nudge.notify.ring();
     Ok(finished)
 }
 
-/// Begins a session in a transaction that does more.
+/// Begins a session in a transaction that does more; `passkey` is the name of the one that was shown for it.
 pub(super) async fn begin_in(
     tx: &mut Tx,
     app: &App,
     person: PersonId,
     browser: &Browser,
     token: &str,
+    passkey: Option<&str>,
 ) -> Result<()> {
     let now = app.clock.now();
     let (csrf, id) = (app.clock.secret(), app.clock.secret());
@@ -227,7 +281,11 @@ pub(super) async fn begin_in(
         expires_at: now + SESSION_US,
     };
     store::begin(tx, &new, now).await?;
-    note(tx, now, &person.to_string(), "signed_in", person, json!({ "from": browser.address }));
+    let detail = match passkey {
+        Some(passkey) => json!({ "from": browser.address, "passkey": passkey }),
+        None => json!({ "from": browser.address }),
+    };
+    note(tx, now, &person.to_string(), "signed_in", person, detail);
     Ok(())
 }
 

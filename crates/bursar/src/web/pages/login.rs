@@ -2,13 +2,17 @@
 //! signing in are in `web::session`.
 
 use askama::Template;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use payout::eligibility::Code;
 
 use super::frame::{assets_version, html};
+use super::passkeys::Button;
+use super::portal::words::{Language, Words};
 use super::words::{Why, whys};
+use crate::app::App;
 use crate::web::fault::{self, Fault};
 use crate::web::form::Query;
 use crate::web::{Need, Route, get};
@@ -25,6 +29,9 @@ struct Login {
     version: &'static str,
     why: Option<&'static str>,
     next: String,
+    passkey: Option<Button>,
+    /// What is said of passkeys.
+    t: &'static Words,
 }
 
 #[derive(Deserialize)]
@@ -51,19 +58,29 @@ pub fn by_link() -> Result<Response, Fault> {
 ///
 /// # Errors
 /// When it cannot be rendered.
-pub fn again(next: Option<String>) -> Result<Response, Fault> {
-    let why = Some("Too many tries. Wait a minute, then try again.");
-    html(&Login { version: assets_version(), why, next: next.unwrap_or_default() })
+pub fn again(app: &App, next: Option<String>) -> Result<Response, Fault> {
+    page(app, Some("Too many tries. Wait a minute, then try again."), next)
 }
 
-async fn login(Query(ask): Query<Ask>) -> Result<Response, Fault> {
+fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Response, Fault> {
+    html(&Login {
+        version: assets_version(),
+        why,
+        next: next.unwrap_or_default(),
+        passkey: Button::alone(app),
+        t: Language::English.words(),
+    })
+}
+
+async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Response, Fault> {
     let why = ask.why.as_deref().map(|why| match why {
         "link" => {
             "This one-time link was used already or is too old. Sign in with your password, or ask for a new link."
         }
+        "passkey" => Language::English.words().passkey_wrong,
         _ => "This address and password do not belong together. Check both and try again.",
     });
-    html(&Login { version: assets_version(), why, next: ask.next.unwrap_or_default() })
+    page(&app, why, ask.next)
 }
 
 #[derive(Template)]

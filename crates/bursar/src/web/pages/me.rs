@@ -63,7 +63,8 @@ struct MePage {
     zones: Vec<(String, bool)>,
     /// Where they are signed in.
     devices: Vec<Row>,
-    has_factor: bool,
+    has_app: bool,
+    has_passkey: bool,
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
@@ -81,7 +82,8 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
         frame: visit.frame("Preferences", Place::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
-        has_factor: session.has_factor,
+        has_app: session.has_app,
+        has_passkey: session.has_passkey,
         devices: devices.into_iter().map(Row::from).collect(),
     };
     visit.show(&page)

@@ -35,6 +35,7 @@ mod own_login;
 mod particulars;
 mod partner_entry;
 mod partners;
+mod passkeys;
 mod password;
 mod pay;
 mod payee;
@@ -65,6 +66,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::{Need, Route, get};
+use crate::app::App;
 use crate::web::fault::{self, Fault};
 pub use portal::prove_again;
 pub use words::in_zone;
@@ -84,6 +86,7 @@ pub fn routes() -> Vec<Route> {
         login::routes(),
         password::routes(),
         factor::routes(),
+        passkeys::routes(),
         forgotten::routes(),
         portal::routes(),
         rewards::routes(),
@@ -141,8 +144,13 @@ pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Faul
 ///
 /// # Errors
 /// When it cannot be rendered.
-pub fn login_again(portal: bool, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
-    if portal { portal::login_again(headers, next) } else { login::again(next) }
+pub fn login_again(
+    app: &App,
+    portal: bool,
+    headers: &HeaderMap,
+    next: Option<String>,
+) -> Result<Response, Fault> {
+    if portal { portal::login_again(app, headers, next) } else { login::again(app, next) }
 }
 
 /// The page of something that went wrong; the caller sets the status.

@@ -3,9 +3,11 @@
 
 use serde::Deserialize;
 
+use super::proof::Evidence;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::{self, Proof, Session, Shown, sessions};
+use crate::ops::people::passkeys::Deed;
+use crate::ops::people::{self, Proof, Session, sessions};
 use crate::store::{Db, sessions as stored};
 use crate::web::Web;
 use crate::web::fault::Fault;
@@ -20,6 +22,8 @@ pub struct Passwords {
     /// Of the second factor.
     #[serde(default)]
     code: String,
+    /// In the place of both.
+    passkey: Option<String>,
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -38,6 +42,8 @@ pub enum Changed {
     WrongCode,
     /// The code was used before.
     UsedCode,
+    /// The passkey was not believed.
+    WrongPasskey,
     /// There is none yet, and they must prove first who they are.
     ProveFirst,
     /// The two new ones differ.
@@ -46,11 +52,23 @@ pub enum Changed {
     Refused(OpsError),
 }
 
-/// Changes the password of whoever holds a session.
+/// What a passkey signs that is shown to change a password at this path. The new password is no part of it: the trail keeps
+/// what was signed, and a hash of a password that anybody may compute is as good as the password.
+#[must_use]
+pub fn to_change(path: &str) -> Deed {
+    Deed::of(path, [])
+}
+
+/// Changes the password of whoever holds a session, by a form that was sent to this path.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> Result<Changed, Fault> {
+pub async fn change_password(
+    web: &Web,
+    session: &Session,
+    path: &str,
+    sent: &Passwords,
+) -> Result<Changed, Fault> {
     let (app, id) = (&web.app, session.actor.id);
     // Before anything is shown: a slip of the pen must not use a code up.
     if sent.password != sent.again {
@@ -60,12 +78,13 @@ pub async fn change_password(web: &Web, session: &Session, sent: &Passwords) -> 
         if web.tries.prove(&session.id, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
         }
-        let shown = Shown { password: sent.current.clone(), code: sent.code.clone() };
-        match people::prove(app, session, &shown).await? {
+        let shown = Evidence::of(sent.current.clone(), sent.code.clone(), sent.passkey.as_deref());
+        match shown.prove(app, session, &to_change(path)).await? {
             Proof::Right => {}
             Proof::WrongPassword => return Ok(Changed::Wrong),
             Proof::WrongCode => return Ok(Changed::WrongCode),
             Proof::UsedCode => return Ok(Changed::UsedCode),
+            Proof::WrongPasskey => return Ok(Changed::WrongPasskey),
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);

@@ -9,6 +9,8 @@ use super::words::plain;
 #[must_use]
 pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
+    // What a device has signed is for whoever checks it, and stands in the trail.
+    fields.remove("evidence");
     let mut told = Vec::new();
     if let (Some(Value::Object(before)), Some(Value::Object(after))) =
         (fields.get("before"), fields.get("after"))

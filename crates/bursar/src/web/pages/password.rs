@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use payout::access::Role;
 
 use super::frame::{Told, assets_version, html};
-use super::own_login::{Changed, Passwords, change_password};
+use super::own_login::{Changed, Passwords, change_password, to_change};
+use super::passkeys::Button;
+use super::portal::words::{Language, Words};
 use crate::ops::OpsError;
 use crate::ops::people::{self, Session};
 use crate::web::fault::Fault;
@@ -19,8 +21,10 @@ use crate::web::{Need, Route, Web, get, post};
 /// The rows of the route table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    vec![get("/password", Need::Login, show), post("/password", Need::Login, change)]
+    vec![get(PAGE, Need::Login, show), post(PAGE, Need::Login, change)]
 }
+
+const PAGE: &str = "/password";
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -31,6 +35,9 @@ struct PasswordPage {
     address: String,
     has_password: bool,
     has_factor: bool,
+    has_app: bool,
+    passkey: Option<Button>,
+    t: &'static Words,
     /// Without a password, only whoever came by their link just now may choose one.
     too_late: bool,
     why: Option<String>,
@@ -47,8 +54,18 @@ async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Respon
     let has_password = people::has_password(&web.app, session.actor.id).await?;
     let too_late = !has_password && !is_fresh(&session, web.app.clock.now());
     let address = people::address_of(&web.app, session.actor.id).await?;
-    let (csrf, has_factor) = (session.csrf, session.has_factor);
-    html(&PasswordPage { version: assets_version(), csrf, address, has_password, has_factor, too_late, why })
+    html(&PasswordPage {
+        version: assets_version(),
+        address,
+        has_password,
+        has_factor: session.has_factor(),
+        has_app: session.has_app,
+        passkey: Button::to_prove(&web.app, &session, &to_change(PAGE)).filter(|_| has_password),
+        t: Language::English.words(),
+        csrf: session.csrf,
+        too_late,
+        why,
+    })
 }
 
 async fn change(
@@ -56,7 +73,7 @@ async fn change(
     SignedIn(session): SignedIn,
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Fault> {
-    let why = match change_password(&web, &session, &sent).await? {
+    let why = match change_password(&web, &session, PAGE, &sent).await? {
         Changed::Done => {
             return Ok(Told::good("Your password is kept; your other sessions have ended.").on("/"));
         }
@@ -69,6 +86,7 @@ async fn change(
             "This code was used already, so nothing was changed. Wait until your app shows the next one."
                 .to_owned()
         }
+        Changed::WrongPasskey => Language::English.words().passkey_wrong.to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
         Changed::ProveFirst => "Sign in with a new one-time link first.".to_owned(),
         Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),

@@ -102,6 +102,18 @@ impl Driven {
             .await;
     }
 
+    /// The same for the first button whose words begin so.
+    pub async fn press_what_begins(&self, words: &str) {
+        self.click(&format!("//button[not(@disabled)][starts-with(normalize-space(), '{words}')]")).await;
+    }
+
+    /// From here on the browser plays a device that keeps passkeys and knows its owner's finger.
+    pub async fn with_passkeys(&self) {
+        let device = json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+            "hasUserVerification": true, "isUserConsenting": true, "isUserVerified": true});
+        self.call("POST", "/webauthn/authenticator", &device).await;
+    }
+
     /// Types into the field with this id, whatever stood there before.
     pub async fn write(&self, field: &str, text: &str) {
         let found = json!({"using": "css selector", "value": format!("#{field}")});

@@ -59,7 +59,7 @@ const LOOKS: [(u32, bool, &str); 4] = [
     (320, true, EVERYTHING),
     (320, false, COLOURS_AND_SIZES),
 ];
-const EVERYTHING: &str =
+pub const EVERYTHING: &str =
     "{type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}";
 const COLOURS_AND_SIZES: &str = "{type: 'rule', values: ['color-contrast', 'target-size', 'link-in-text-block', 'scrollable-region-focusable']}";
 
@@ -177,7 +177,7 @@ async fn first_evidence(world: &World, number: &str) -> String {
 }
 
 /// Axe's own script; `None` after saying that it is not there.
-fn axe() -> Option<String> {
+pub fn axe() -> Option<String> {
     let named = std::env::var("BURSAR_TEST_AXE").ok().filter(|path| !path.is_empty());
     let script = named.map(PathBuf::from).and_then(|path| std::fs::read_to_string(path).ok());
     if script.is_none() {
@@ -187,7 +187,7 @@ fn axe() -> Option<String> {
 }
 
 /// What is wrong with the page that is shown, in this look.
-async fn wrong(browser: &Driven, width: u32, asked: Option<&str>) -> Vec<String> {
+pub async fn wrong(browser: &Driven, width: u32, asked: Option<&str>) -> Vec<String> {
     let mut told = Vec::new();
     let wide = browser.ask("return document.documentElement.scrollWidth").await;
     if wide.as_u64().unwrap() > u64::from(width) {

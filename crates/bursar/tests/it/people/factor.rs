@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use bursar::ops::OpsError;
 use bursar::ops::people::factor::{self, Wanted};
-use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished};
+use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished, Second};
 use payout::access::Role;
 use payout::notice::Notice;
 
@@ -53,7 +53,7 @@ fn with_code(code: &str) -> [(&str, &str); 2] {
 }
 
 /// Which changes of a login its owner was told of.
-async fn told(world: &World, about: &str) -> Vec<String> {
+pub async fn told(world: &World, about: &str) -> Vec<String> {
     let mut database = crate::nodes::beside(world).await;
     let count = format!(
         "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE subject = '{about}' AND notice = 'login_changed'"
@@ -119,7 +119,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     world.close().await;
 }
 
-async fn me(world: &World, email: &str) -> String {
+pub async fn me(world: &World, email: &str) -> String {
     let mut db = world.app.store.read().await.unwrap();
     bursar::store::people::by_email(&mut db, email).await.unwrap().unwrap().id.to_string()
 }
@@ -140,7 +140,7 @@ async fn two_nodes_never_take_the_same_code() {
             halves.push(half);
         }
         let browser = Comes::default();
-        let finish = |half| people::finish(&world.app, half, &code, &browser);
+        let finish = |half| people::finish(&world.app, half, Second::Code(&code), &browser);
         let done =
             tokio::join!(finish(&halves[0]), finish(&halves[1]), finish(&halves[2]), finish(&halves[3]));
         let done = [done.0, done.1, done.2, done.3].map(Result::unwrap);
@@ -372,7 +372,7 @@ async fn a_partner_reads_it_in_their_language() {
     assert_eq!(next.post("/login/code", &code).await.to, "/portal");
     // Nothing requires it of them, so it is turned off.
     let csrf = next.read("/factor").await.hidden("csrf");
-    next.post("/factor/off", &[("csrf", &csrf)]).await.says("Das ist nicht Ihr");
+    next.post("/factor/off", &[("csrf", &csrf)]).await.says("Sind Sie es?");
     world.pass(30 * SECOND);
     let code = held.code(&world);
     let off = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code)];
@@ -411,7 +411,7 @@ async fn whoever_has_the_password_does_not_share_in_setting_it_up() {
     for path in ["/factor/begin", "/factor/codes", "/factor/off"] {
         let again = [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", "000000")];
         copy.post(path, &again).await.says("This code is not right.");
-        copy.post(path, &again[..1]).await.says("This is not your present password.");
+        copy.post(path, &again[..1]).await.says("Is it you?");
     }
     world.pass(30 * SECOND);
     let code = held.code(&world);

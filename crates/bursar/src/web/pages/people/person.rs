@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::ops::invitations::Invitation;
 use crate::ops::people::{Session, factor, sessions, team};
 use crate::store::roster::{self, Listed};
-use crate::store::{factors, people};
+use crate::store::{factors, passkeys, people};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::session::{SignedIn, is_fresh, prove_first};
@@ -55,6 +55,8 @@ struct PersonPage {
     sessions: Vec<Row>,
     /// Since when they have a second factor.
     factor: Option<When>,
+    /// How many passkeys they have.
+    passkeys: usize,
     /// They are whoever looks.
     is_oneself: bool,
     /// Whoever looks has just proved who they are.
@@ -113,7 +115,8 @@ async fn page(
         created: When(one.created_at),
         seen: when(one.last_seen_at),
         sessions: browsers.collect(),
-        factor: when(factors::get(&mut db, id).await?.map(|factor| factor.confirmed_at)),
+        factor: when(factors::since(&mut db, id).await?),
+        passkeys: passkeys::of(&mut db, id).await?.len(),
         is_oneself: visit.actor.id == id,
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },

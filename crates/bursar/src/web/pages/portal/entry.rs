@@ -18,6 +18,8 @@ use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::pages::frame::{assets_version, html};
+use crate::web::pages::passkeys::Button;
+use crate::web::pages::proof::to_go_on;
 use crate::web::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::{Need, Route, Web, get, post};
 
@@ -59,6 +61,7 @@ struct LoginPage {
     version: &'static str,
     why: Option<&'static str>,
     next: String,
+    passkey: Option<Button>,
 }
 
 #[derive(Deserialize)]
@@ -68,12 +71,20 @@ struct Ask {
     language: Option<String>,
 }
 
-async fn login(headers: HeaderMap, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+async fn login(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(ask): Query<Ask>,
+) -> Result<Response, Fault> {
     let chosen = ask.language.as_deref().and_then(Language::parse);
     let language = chosen.unwrap_or_else(|| asked(&headers));
     let t = language.words();
-    let why = ask.why.as_deref().map(|why| if why == "link" { t.login_link } else { t.login_wrong });
-    login_page(language, why, ask.next)
+    let why = ask.why.as_deref().map(|why| match why {
+        "link" => t.login_link,
+        "passkey" => t.passkey_wrong,
+        _ => t.login_wrong,
+    });
+    login_page(&app, language, why, ask.next)
 }
 
 #[derive(Template)]
@@ -99,12 +110,13 @@ pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
 ///
 /// # Errors
 /// When it cannot be rendered.
-pub fn login_again(headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
+pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
     let language = asked(headers);
-    login_page(language, Some(language.words().login_slow), next)
+    login_page(app, language, Some(language.words().login_slow), next)
 }
 
 fn login_page(
+    app: &App,
     language: Language,
     why: Option<&'static str>,
     next: Option<String>,
@@ -118,6 +130,7 @@ fn login_page(
         version: assets_version(),
         why,
         next: next.unwrap_or_else(|| "/portal".to_owned()),
+        passkey: Button::alone(app),
     })
 }
 
@@ -215,6 +228,8 @@ struct ProvePage {
     home: &'static str,
     has_password: bool,
     has_factor: bool,
+    has_app: bool,
+    passkey: Option<Button>,
     why: Option<&'static str>,
 }
 
@@ -228,6 +243,7 @@ async fn prove(
     let why: Option<fn(&Words) -> &'static str> = ask.why.as_deref().map(|why| match why {
         "code" => |t: &Words| t.factor_wrong,
         "used" => |t: &Words| t.factor_used,
+        "passkey" => |t: &Words| t.passkey_wrong,
         _ => |t: &Words| t.password_wrong,
     });
     prove_page(&app, session, next, why).await
@@ -256,7 +272,9 @@ async fn prove_page(
         t,
         version: assets_version(),
         has_password: people::has_password(app, session.actor.id).await?,
-        has_factor: session.has_factor,
+        has_factor: session.has_factor(),
+        has_app: session.has_app,
+        passkey: Button::to_prove(app, &session, &to_go_on(&next)),
         csrf: session.csrf,
         next,
         home: if partner { "/portal" } else { "/" },

@@ -14,7 +14,8 @@ use crate::store::people as stored;
 use crate::web::fault::Fault;
 use crate::web::form::Form;
 use crate::web::pages::frame::Told;
-use crate::web::pages::own_login::{self, Changed, Ending, Passwords, change_password};
+use crate::web::pages::own_login::{self, Changed, Ending, Passwords, change_password, to_change};
+use crate::web::pages::passkeys::Button;
 use crate::web::session::prove_first;
 use crate::web::{Route, Web, get, post};
 
@@ -22,13 +23,14 @@ use crate::web::{Route, Web, get, post};
 pub fn routes() -> Vec<Route> {
     vec![
         get(PAGE, PARTNERS, show),
-        post("/portal/account/password", PARTNERS, password),
+        post(PASSWORD, PARTNERS, password),
         post("/portal/account/sessions", PARTNERS, end_sessions),
         post("/portal/language", PARTNERS, language),
     ]
 }
 
 const PAGE: &str = "/portal/account";
+const PASSWORD: &str = "/portal/account/password";
 
 struct Device {
     id: String,
@@ -44,6 +46,8 @@ struct OwnPage {
     email: String,
     has_password: bool,
     has_factor: bool,
+    has_app: bool,
+    passkey: Option<Button>,
     sessions: Vec<Device>,
 }
 
@@ -66,7 +70,9 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
         frame: guest.frame(t.account, Place::Own),
         email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
         has_password: me.is_some_and(|me| me.password_hash.is_some()),
-        has_factor: guest.session.has_factor,
+        has_factor: guest.session.has_factor(),
+        has_app: guest.session.has_app,
+        passkey: Button::to_prove(&app, &guest.session, &to_change(PASSWORD)),
         sessions: sessions.into_iter().map(device).collect(),
     };
     guest.show(&page)
@@ -78,11 +84,12 @@ async fn password(
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Fault> {
     let t = guest.t();
-    let told = match change_password(&web, &guest.session, &sent).await? {
+    let told = match change_password(&web, &guest.session, PASSWORD, &sent).await? {
         Changed::Done => Told::good(t.password_changed),
         Changed::Slow => Told::bad(t.login_slow),
         Changed::WrongCode => Told::bad(t.factor_wrong),
         Changed::UsedCode => Told::bad(t.factor_used),
+        Changed::WrongPasskey => Told::bad(t.passkey_wrong),
         Changed::Wrong => Told::bad(t.password_wrong),
         Changed::NotTheSame => Told::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),

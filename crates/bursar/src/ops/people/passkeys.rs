@@ -1,0 +1,502 @@
+//! Passkeys: adding and removing them, and taking one in the place of a code or of a password and a code. Each is asked for by
+//! a challenge that is kept in the database, is bound to whoever may answer it and to what is done by it, and is used up by the
+//! first answer. What is deliberately not here: what is checked of an answer (`webauthn`), and how often somebody may try
+//! (`web::tries`).
+
+use payout::Refusal;
+use payout::access::needs_second_factor;
+use payout::ids::{PersonId, encode, fresh};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, tell_owner};
+use super::sessions::{self, Browser, By, Entered, enter};
+use super::{Proof, Session, note};
+use crate::app::App;
+use crate::ops::{OpsError, Result};
+use crate::secrets::token_hash;
+use crate::store::people::{self, Person};
+use crate::store::{Db, Tx, factors, passkeys as stored};
+use crate::transact;
+use crate::webauthn::{self, Made, Refused, Shown, Site};
+
+pub use stored::Passkey;
+
+const MINUTE_US: i64 = 60 * 1_000_000;
+/// How long a challenge waits for its answer.
+const WAITS_US: i64 = 5 * MINUTE_US;
+/// How many passkeys somebody has at most.
+const MOST: usize = 20;
+/// How long the name of a passkey is at most, in characters.
+const MOST_NAME: usize = 60;
+
+/// What a challenge is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    /// Another passkey.
+    Add,
+    /// Signing in with nothing else.
+    SignIn,
+    /// The second factor after a password or a link.
+    Second,
+    /// Proving who one is before something that matters.
+    Prove,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::SignIn => "sign_in",
+            Self::Second => "second_factor",
+            Self::Prove => "prove",
+        }
+    }
+}
+
+/// What somebody is about to do, as their passkey signs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deed(String);
+
+impl Deed {
+    /// A form that is posted to this path with these fields. Browsers write the end of a line as they like, so that does not
+    /// count.
+    pub fn of<'a>(path: &str, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in fields {
+            form.append_pair(name, &value.replace("\r\n", "\n").replace('\r', "\n"));
+        }
+        Self(format!("POST {path} {}", token_hash(&form.finish())))
+    }
+
+    /// A deed as a page of ours has named it.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let fits = text.starts_with("POST /") && text.len() <= 1_000 && !text.contains(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// As it is signed: method, path and the SHA-256 of the form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a device is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What it signs.
+    pub challenge: String,
+    /// The site that the passkey belongs to.
+    pub site: String,
+    /// The passkeys that will do, as browsers call them; when there are none, whichever its owner chooses.
+    pub known: Vec<String>,
+    /// Whose the new passkey will be; nothing where one is to be shown.
+    pub owner: Option<Owner>,
+}
+
+/// Whose a new passkey will be.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Their id, which tells nothing of them.
+    pub id: String,
+    /// The address they sign in with.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+}
+
+/// Where passkeys count here.
+///
+/// # Errors
+/// A refusal where the address that people use is none for passkeys.
+pub fn site(app: &App) -> Result<Site> {
+    Site::of(&app.base_url).ok_or_else(|| {
+        let told = format!(
+            "Passkeys need an address that begins with https:// and has a name. BURSAR_BASE_URL says {}, so there are none here.",
+            app.base_url
+        );
+        Refusal::new("no_passkeys_here", told).into()
+    })
+}
+
+/// Whether passkeys can be used here.
+#[must_use]
+pub fn is_here(app: &App) -> bool {
+    Site::of(&app.base_url).is_some()
+}
+
+async fn ask(tx: &mut Tx, app: &App, purpose: Purpose, bound_to: &str, deed: &str) -> Result<String> {
+    let (now, nonce) = (app.clock.now(), app.clock.secret());
+    let challenge = challenge_of(purpose.as_str(), bound_to, deed, &nonce);
+    let one = stored::Challenge {
+        challenge: challenge.clone(),
+        purpose: purpose.as_str(),
+        bound_to: bound_to.to_owned(),
+        deed: deed.to_owned(),
+        nonce,
+        expires_at: now + WAITS_US,
+    };
+    stored::ask(tx, &one, now).await?;
+    Ok(challenge)
+}
+
+/// The challenge of a purpose, of whoever may answer it, of what is done by it, and of chance.
+fn challenge_of(purpose: &str, bound_to: &str, deed: &str, nonce: &str) -> String {
+    webauthn::text(&Sha256::digest(format!("bursar passkey 1\n{purpose}\n{bound_to}\n{deed}\n{nonce}")))
+}
+
+async fn asked(
+    tx: &mut Tx,
+    app: &App,
+    purpose: Purpose,
+    bound_to: &str,
+    of: PersonId,
+    deed: &str,
+) -> Result<Asked> {
+    let site = site(app)?;
+    let known = stored::of(tx, of).await?;
+    if known.is_empty() {
+        return Err(none_of_theirs());
+    }
+    let challenge = ask(tx, app, purpose, bound_to, deed).await?;
+    let known = known.into_iter().map(|one| one.credential_id).collect();
+    Ok(Asked { challenge, site: site.name, known, owner: None })
+}
+
+fn none_of_theirs() -> OpsError {
+    Refusal::new("no_passkey", "This login has no passkey.").into()
+}
+
+/// Asks whoever holds a session for a passkey, to prove who they are for one deed.
+///
+/// # Errors
+/// A refusal when they have none.
+pub async fn ask_to_prove(app: &App, session: &Session, deed: &Deed) -> Result<Asked> {
+    transact!(app, |tx| {
+        asked(tx, app, Purpose::Prove, &session.id, session.actor.id, deed.as_str()).await
+    })
+}
+
+/// Asks somebody who has come half way for a passkey.
+///
+/// # Errors
+/// A refusal when they have none, or have not come half way.
+pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
+    let hash = token_hash(half);
+    transact!(app, |tx| {
+        let person = factors::half(tx, &hash, app.clock.now()).await?.ok_or_else(none_of_theirs)?;
+        asked(tx, app, Purpose::Second, &hash, person, "sign in").await
+    })
+}
+
+/// Asks anybody for a passkey, whichever they choose; `browser` is what their browser is known by meanwhile.
+///
+/// # Errors
+/// A refusal where passkeys cannot be used.
+pub async fn ask_anybody(app: &App, browser: &str) -> Result<Asked> {
+    let (site, hash) = (site(app)?, token_hash(browser));
+    let challenge = transact!(app, |tx| { ask(tx, app, Purpose::SignIn, &hash, "sign in").await })?;
+    Ok(Asked { challenge, site: site.name, known: Vec::new(), owner: None })
+}
+
+/// Begins to add a passkey, in this session alone. Whoever has a second factor has shown it for this just before.
+///
+/// # Errors
+/// A refusal where passkeys cannot be used, and to whoever has too many.
+pub async fn begin(app: &App, session: &Session) -> Result<()> {
+    site(app)?;
+    transact!(app, |tx| {
+        if stored::of(tx, session.actor.id).await?.len() >= MOST {
+            let told = "This login has 20 passkeys. Remove one before you add another.";
+            return Err(Refusal::new("too_many_passkeys", told).into());
+        }
+        ask(tx, app, Purpose::Add, &session.id, "add a passkey").await.map(|_| ())
+    })
+}
+
+/// What a device is asked for that is to be added, if that was begun in this session not long ago.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
+    let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
+    let (mut db, id) = (app.store.read().await?, session.actor.id);
+    let add = Purpose::Add.as_str();
+    let Some(challenge) = stored::waiting(&mut db, add, &session.id, app.clock.now()).await? else {
+        return Ok(None);
+    };
+    let known = stored::of(&mut db, id).await?.into_iter().map(|one| one.credential_id).collect();
+    let person = people::by_id(&mut db, id).await?.ok_or(OpsError::Missing)?;
+    let owner = Owner { id: id.to_string(), email: person.email.unwrap_or_default(), name: person.name };
+    Ok(Some(Asked { challenge, site: site.name, known, owner: Some(owner) }))
+}
+
+/// What became of adding a passkey.
+#[derive(Clone, Debug)]
+pub enum Added {
+    /// It counts from now on. When it is their first factor these are the recovery codes, shown this once.
+    Done(Vec<String>),
+    /// It was not believed.
+    Refused,
+    /// It was begun too long ago, or is used up.
+    Gone,
+}
+
+/// Adds the passkey that was begun. When it is the first factor of its owner their other sessions end.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Result<Added> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let site = site(app)?;
+    let name = named(name);
+    let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
+    let add = Purpose::Add.as_str();
+    let done = transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        let Some(challenge) = webauthn::challenge_in(&made.client_data) else {
+            return Ok(Err(Added::Refused));
+        };
+        if stored::take(tx, &challenge, add, &session.id, now).await?.is_none() {
+            return Ok(Err(Added::Gone));
+        }
+        let new = match webauthn::new(&site, &challenge, made) {
+            Ok(new) => new,
+            Err(why) => {
+                refused(tx, now, &person, session.actor.came_from.clone(), add, why);
+                return Ok(Err(Added::Refused));
+            }
+        };
+        let first = factors::since(tx, id).await?.is_none();
+        let one = Passkey {
+            id: encode(fresh(now, app.clock.chance())),
+            person: id,
+            credential_id: new.id,
+            public_key: new.key,
+            name: name.clone(),
+            made_at: now,
+            used_at: None,
+        };
+        if !stored::insert(tx, &one, i64::from(new.count)).await? {
+            return Ok(Err(Added::Refused));
+        }
+        if first {
+            factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
+            end_elsewhere(tx, session).await?;
+        }
+        let detail = json!({
+            "passkey": one.name, "from": session.actor.came_from,
+            "evidence": { "credential": one.credential_id, "public_key": one.public_key },
+        });
+        note(tx, now, &id.to_string(), "passkey_added", id, detail);
+        tell_owner(tx, app, &person, "passkey_added", &one.name, now).await?;
+        // Whoever holds a copy of the token from before has no part in it.
+        Ok(Ok((first, sessions::prove_in(tx, app, session).await?)))
+    })?;
+    app.nudge.notify.ring();
+    match done {
+        Ok((first, token)) => {
+            sessions::renew(app, session, token);
+            Ok(Added::Done(if first { codes } else { Vec::new() }))
+        }
+        Err(added) => Ok(added),
+    }
+}
+
+fn named(typed: &str) -> String {
+    let name: String = typed.trim().chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
+    if name.is_empty() { "Passkey".to_owned() } else { name }
+}
+
+/// Takes one of their own passkeys away. With the last factor the recovery codes go, and their other sessions end.
+///
+/// # Errors
+/// [`OpsError::Missing`] when they have no such passkey; a refusal while their role needs a factor and this is the last.
+pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        let all = stored::of(tx, id).await?;
+        let found = all.iter().find(|known| known.id == one).ok_or(OpsError::Missing)?;
+        let last = all.len() == 1 && factors::get(tx, id).await?.is_none();
+        if last && needs_second_factor(person.role) && required(app, tx).await? {
+            let told = "Your role needs a second factor here, and this passkey is the only one. Add another one first.";
+            return Err(Refusal::new("second_factor_required", told).into());
+        }
+        stored::remove(tx, id, one).await?;
+        if last {
+            factors::drop(tx, id).await?;
+            end_elsewhere(tx, session).await?;
+        }
+        let detail = json!({
+            "passkey": found.name, "from": session.actor.came_from,
+            "evidence": { "credential": found.credential_id },
+        });
+        note(tx, now, &id.to_string(), "passkey_removed", id, detail);
+        tell_owner(tx, app, &person, "passkey_removed", &found.name, now).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+/// The passkeys of somebody.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Passkey>> {
+    Ok(stored::of(db, id).await?)
+}
+
+/// An answer to a challenge, and what it must be an answer to.
+pub(in crate::ops) struct Answer<'a> {
+    purpose: Purpose,
+    /// Whoever the challenge is bound to.
+    bound_to: &'a str,
+    /// What is done by it, where that was asked.
+    deed: Option<&'a Deed>,
+    shown: &'a Shown,
+    /// Where they come from.
+    from: &'a str,
+}
+
+impl<'a> Answer<'a> {
+    /// In the place of a code.
+    pub(super) fn second(half_hash: &'a str, shown: &'a Shown, browser: &'a Browser) -> Self {
+        Self { purpose: Purpose::Second, bound_to: half_hash, deed: None, shown, from: &browser.address }
+    }
+}
+
+/// What became of an answer: the passkey, and what the trail keeps of it. Nothing when it was not believed, which is noted, so
+/// what is done here is committed whatever comes of it.
+pub(super) async fn take(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    answer: &Answer<'_>,
+) -> Result<Option<(Passkey, Value)>> {
+    let (now, purpose, shown) = (app.clock.now(), answer.purpose.as_str(), answer.shown);
+    let Some(challenge) = webauthn::challenge_in(&shown.client_data) else {
+        refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Unreadable);
+        return Ok(None);
+    };
+    let asked = stored::take(tx, &challenge, purpose, answer.bound_to, now).await?;
+    let fits = |deed: &str| answer.deed.is_none_or(|wanted| wanted.as_str() == deed);
+    let Some((deed, nonce)) = asked.filter(|(deed, _)| fits(deed)) else {
+        refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
+        return Ok(None);
+    };
+    let known = stored::called(tx, &shown.id).await?.filter(|known| known.person == person.id);
+    let (site, owner) = (site(app)?, person.id.to_string());
+    let judged = match known {
+        Some(known) => {
+            webauthn::shown(&site, &challenge, &known.public_key, &owner, shown).map(|count| (known, count))
+        }
+        None => Err(Refused::Owner),
+    };
+    let (known, count) = match judged {
+        Ok(judged) => judged,
+        Err(why) => {
+            refused(tx, now, person, answer.from.to_owned(), purpose, why);
+            return Ok(None);
+        }
+    };
+    let evidence = json!({
+        "credential": known.credential_id, "purpose": purpose, "bound_to": answer.bound_to, "nonce": nonce,
+        "client_data": shown.client_data, "authenticator_data": shown.authenticator_data,
+        "signature": shown.signature,
+    });
+    let detail = json!({ "passkey": known.name, "deed": deed, "from": answer.from, "evidence": evidence });
+    if !stored::used(tx, &known.id, i64::from(count), now).await? {
+        // The device counts, and somebody has used this passkey as often before: there are two of it.
+        note(tx, now, &person.id.to_string(), "passkey_copied", person.id, detail);
+        tell_owner(tx, app, person, "passkey_copied", &known.name, now).await?;
+        return Ok(None);
+    }
+    Ok(Some((known, detail)))
+}
+
+fn refused(tx: &mut Tx, now: i64, of: &Person, from: String, purpose: &str, why: Refused) {
+    let detail = json!({ "purpose": purpose, "why": why.as_str(), "from": from });
+    note(tx, now, &of.id.to_string(), "passkey_refused", of.id, detail);
+}
+
+/// Takes note that whoever holds a session has shown with a passkey who they are, for one deed, and replaces the session's
+/// token. What was signed is kept in the trail.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> Result<Proof> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let token = transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        let answer = Answer {
+            purpose: Purpose::Prove,
+            bound_to: &session.id,
+            deed: Some(deed),
+            shown,
+            from: &session.actor.came_from,
+        };
+        let Some((_, detail)) = take(tx, app, &person, &answer).await? else { return Ok(None) };
+        let token = sessions::prove_in(tx, app, session).await?;
+        note(tx, now, &id.to_string(), "proved_again", id, detail);
+        Ok(Some(token))
+    })?;
+    app.nudge.notify.ring();
+    Ok(match token {
+        Some(token) => {
+            sessions::renew(app, session, token);
+            Proof::Right
+        }
+        None => Proof::WrongPasskey,
+    })
+}
+
+/// Signs in whoever shows a passkey and nothing else; the address that they sign in with, and how they have entered. Nothing
+/// for whichever reason it is not believed. `asked` is what their browser was known by when it was asked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sign_in(
+    app: &App,
+    asked: &str,
+    shown: &Shown,
+    browser: &Browser,
+) -> Result<Option<(String, Entered)>> {
+    let mut db = app.store.read().await?;
+    let Some(known) = stored::called(&mut db, &shown.id).await? else { return Ok(None) };
+    let person = people::by_id(&mut db, known.person).await?.filter(|person| person.disabled_at.is_none());
+    drop(db);
+    // Alone it tells who comes, so it must say whose it is.
+    let Some(person) = person.filter(|_| shown.user.is_some()) else { return Ok(None) };
+    let hash = token_hash(asked);
+    let answer =
+        Answer { purpose: Purpose::SignIn, bound_to: &hash, deed: None, shown, from: &browser.address };
+    let entered = enter(app, &person, browser, By::Passkey(&answer)).await?;
+    app.nudge.notify.ring();
+    Ok(entered.map(|entered| (person.email.unwrap_or_default(), entered)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deed_is_its_path_and_its_form() {
+        let fields = [("reason", "one\r\ntwo"), ("id", "7")];
+        let deed = Deed::of("/claims/PB-1/pay", fields);
+        assert_eq!(deed, Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "7")]));
+        assert_eq!(Deed::named(deed.as_str()), Some(deed.clone()));
+        let others = [
+            Deed::of("/claims/PB-2/pay", fields),
+            Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "8")]),
+            Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo")]),
+        ];
+        for other in others {
+            assert_ne!(deed, other);
+        }
+        assert_eq!(Deed::named("GET /"), None);
+        assert_eq!(Deed::named("POST /\nPOST /"), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Passkeys, and the challenges that wait for one. What is deliberately not here: what is checked of them
+//! (`ops::people::passkeys`).
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use payout::ids::PersonId;
+
+use super::{Db, Result, Tx, word};
+
+/// A passkey of somebody.
+#[derive(Clone, Debug)]
+pub struct Passkey {
+    /// What we call it.
+    pub id: String,
+    /// Whose it is.
+    pub person: PersonId,
+    /// What browsers call it.
+    pub credential_id: String,
+    /// Its public key.
+    pub public_key: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Since when it counts.
+    pub made_at: i64,
+    /// When it was last shown.
+    pub used_at: Option<i64>,
+}
+
+fn read(row: &AnyRow) -> Result<Passkey> {
+    let person: String = row.try_get(1)?;
+    Ok(Passkey {
+        id: row.try_get(0)?,
+        person: word(PersonId::parse(&person), &person)?,
+        credential_id: row.try_get(2)?,
+        public_key: row.try_get(3)?,
+        name: row.try_get(4)?,
+        made_at: row.try_get(5)?,
+        used_at: row.try_get(6)?,
+    })
+}
+
+/// The passkeys of somebody, the oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, person: PersonId) -> Result<Vec<Passkey>> {
+    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at FROM passkey \
+               WHERE person_id = $1 ORDER BY made_at, id LIMIT 100";
+    db.all(sqlx::query(sql).bind(person.to_string())).await?.iter().map(read).collect()
+}
+
+/// The passkey that browsers call so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn called(db: &mut Db, credential_id: &str) -> Result<Option<Passkey>> {
+    let sql = "SELECT id, person_id, credential_id, public_key, name, made_at, used_at FROM passkey \
+               WHERE credential_id = $1";
+    let row = db.optional(sqlx::query(sql).bind(credential_id.to_owned())).await?;
+    row.map(|row| read(&row)).transpose()
+}
+
+/// Keeps a passkey; false when browsers call another one so.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn insert(tx: &mut Tx, one: &Passkey, count: i64) -> Result<bool> {
+    let sql = "INSERT INTO passkey (id, person_id, credential_id, public_key, name, use_count, made_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential_id) DO NOTHING";
+    let query = sqlx::query(sql).bind(one.id.clone()).bind(one.person.to_string());
+    let query = query.bind(one.credential_id.clone()).bind(one.public_key.clone()).bind(one.name.clone());
+    Ok(tx.run(query.bind(count).bind(one.made_at)).await? == 1)
+}
+
+/// Notes that a passkey was used, and how often its device says that it was; false when it was said to have been used as
+/// often before, by whichever node. A device that says 0 does not count.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn used(tx: &mut Tx, id: &str, count: i64, now: i64) -> Result<bool> {
+    let sql = "UPDATE passkey SET use_count = $2, used_at = $3 WHERE id = $1 \
+               AND (use_count < $2 OR use_count = 0 AND $2 = 0)";
+    Ok(tx.run(sqlx::query(sql).bind(id.to_owned()).bind(count).bind(now)).await? == 1)
+}
+
+/// Takes one passkey of somebody away; false when they have none of this id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn remove(tx: &mut Tx, person: PersonId, id: &str) -> Result<bool> {
+    let sql = "DELETE FROM passkey WHERE person_id = $1 AND id = $2";
+    Ok(tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await? == 1)
+}
+
+/// A challenge that waits for a passkey.
+#[derive(Clone, Debug)]
+pub struct Challenge {
+    /// What is signed, in base64url.
+    pub challenge: String,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// By whom it can be answered.
+    pub bound_to: String,
+    /// What is done by it.
+    pub deed: String,
+    /// The chance in it.
+    pub nonce: String,
+    /// Until when it waits.
+    pub expires_at: i64,
+}
+
+/// Keeps a challenge, and forgets those that nobody answered.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
+    tx.run(sqlx::query("DELETE FROM passkey_challenge WHERE expires_at < $1").bind(now)).await?;
+    let sql = "INSERT INTO passkey_challenge (challenge, purpose, bound_to, deed, nonce, expires_at) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    let query = sqlx::query(sql).bind(one.challenge.clone()).bind(one.purpose).bind(one.bound_to.clone());
+    tx.run(query.bind(one.deed.clone()).bind(one.nonce.clone()).bind(one.expires_at)).await?;
+    Ok(())
+}
+
+/// Uses a challenge up, whichever node asked for it: the deed and the chance in it; nothing when there is none, it is for
+/// something or somebody else, or it waits no more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take(
+    tx: &mut Tx,
+    challenge: &str,
+    purpose: &'static str,
+    bound_to: &str,
+    now: i64,
+) -> Result<Option<(String, String)>> {
+    let sql = "DELETE FROM passkey_challenge WHERE challenge = $1 AND purpose = $2 AND bound_to = $3 AND expires_at > $4 \
+               RETURNING deed, nonce";
+    let query = sqlx::query(sql).bind(challenge.to_owned()).bind(purpose).bind(bound_to.to_owned());
+    let row = tx.optional(query.bind(now)).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
+/// The last challenge for this purpose that waits for whoever it is bound to.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(db: &mut Db, purpose: &'static str, bound_to: &str, now: i64) -> Result<Option<String>> {
+    let sql = "SELECT challenge FROM passkey_challenge WHERE bound_to = $1 AND purpose = $2 AND expires_at > $3 \
+               ORDER BY expires_at DESC LIMIT 1";
+    let query = sqlx::query(sql).bind(bound_to.to_owned()).bind(purpose).bind(now);
+    db.optional(query).await?.map(|row| Ok(row.try_get(0)?)).transpose()
+}
