@@ -135,6 +135,12 @@ impl std::fmt::Display for Range {
 }
 
 impl Range {
+    /// It holds more addresses than one party has: fewer than 8 bits of the older ones are named, fewer than 16 of the newer.
+    #[must_use]
+    pub fn is_wide(self) -> bool {
+        self.bits < if self.address.is_ipv4() { 8 } else { 16 }
+    }
+
     /// Whether an address is one of them.
     #[must_use]
     pub fn holds(self, address: IpAddr) -> bool {
@@ -164,6 +170,9 @@ mod tests {
         assert!(holds("10.0.0.0/8", "10.9.9.9") && !holds("10.0.0.0/8", "11.0.0.0"));
         assert!(holds("0.0.0.0/0", "203.0.113.9") && !holds("0.0.0.0/0", "::1"));
         assert!(holds("::/0", "2001:db8::7") && holds("2001:db8::/32", "2001:db8::7"));
+        let wide = |range: &str| range.parse::<Range>().unwrap().is_wide();
+        assert!(wide("0.0.0.0/0") && wide("128.0.0.0/7") && !wide("10.0.0.0/8") && !wide("203.0.113.9"));
+        assert!(wide("2000::/3") && !wide("2001:db8::/32"));
         for wrong in ["", "10.0.0.0/33", "localhost", "10.0.0.0/x"] {
             assert!(wrong.parse::<Range>().is_err(), "{wrong}");
         }

@@ -22,6 +22,7 @@ pub mod reason;
 pub mod reconciliation;
 pub mod remedy;
 pub mod reward;
+pub mod scope;
 pub mod settings;
 mod spelling;
 pub mod tax;

@@ -111,6 +111,10 @@ notices! {
     LoginChanged = "login_changed", [Named], "Login changed";
     /// Somebody's second factor was taken away by somebody else.
     SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";
+    /// Somebody made an API key.
+    ApiKeyMade = "api_key_made", [Admins], "API key made";
+    /// An API key that is in use ends soon.
+    ApiKeyEnds = "api_key_ends", [Admins], "API key ends soon";
     /// Another person is asked to release a batch.
     ReleaseRequested = "batch_release_requested", [Payers], "Release requested";
     /// The last payment of a batch has ended.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use payout::access::Role;
+use payout::scope::{Scope, Scopes};
 use simulator::Simulator;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -182,14 +183,7 @@ async fn greet(app: &App, json: bool) -> Outcome {
         let link = people::add(app, &new).await.map_err(words)?;
         links.push((role.as_str(), new.email, format!("{link}?now=yes")));
     }
-    let key = NewKey {
-        name: "demo".to_owned(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: true,
-    };
+    let key = NewKey::of("demo", Role::Admin, Scopes::of(&[Scope::Read, Scope::Write, Scope::Release]));
     let key = people::create_key(app, &key).await.map_err(words)?;
     if json {
         let emails: serde_json::Map<String, serde_json::Value> =

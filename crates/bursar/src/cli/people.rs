@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use payout::access::Role;
+use payout::scope::{Scope, Scopes};
 
 use super::{Failure, Outcome, open, output, unknown, words};
 use crate::config::Config;
-use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson};
+use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson, keys as made};
 
 #[derive(Args)]
 pub(super) struct Users {
@@ -92,9 +93,16 @@ enum KeyCommand {
         /// The partner it acts for, by your own id; for the partner roles
         #[arg(long)]
         partner: Option<String>,
-        /// read, write or both; and release, with which a payer or admin may be the second person where two are needed
+        /// read, write or both; and release, with which a payer or admin may be the second person where two are needed.
+        /// Narrower than write: rewards:write, payees:write, batches:prepare, pay, release, settings
         #[arg(long, default_value = "read,write")]
         scopes: String,
+        /// When it ends: days like 90d, or its last day like 2027-01-31; without it, never
+        #[arg(long)]
+        expires: Option<String>,
+        /// The addresses or networks it is taken from, like 203.0.113.7,10.0.0.0/8; without them, from anywhere
+        #[arg(long)]
+        cidr: Vec<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -188,22 +196,20 @@ fn tell_link(link: &str, json: bool) {
 }
 
 pub(super) async fn keys(keys: Keys) -> Outcome {
-    let KeyCommand::Create { config, role, name, partner, scopes, json } = keys.command;
-    let named: Vec<&str> = scopes.split(',').map(str::trim).collect();
-    if let Some(strange) = named.iter().find(|scope| !matches!(**scope, "read" | "write" | "release")) {
-        return Err(Failure(format!(
-            "there is no scope {strange:?}; name read, write or both, and release where it is meant"
-        )));
-    }
+    let KeyCommand::Create { config, role, name, partner, scopes, expires, cidr, json } = keys.command;
+    let scopes = Scopes::parse(&scopes).map_err(|strange| {
+        let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        Failure(format!("there is no scope {strange:?}; there are {}", known.join(", ")))
+    })?;
     let app = open(config).await?;
-    let may = |scope| named.contains(&scope);
+    let ends = expires.map_or(Ok(None), |typed| made::end(&typed, app.clock.now()));
     let new = NewKey {
         name,
         role,
         partner,
-        may_read: may("read"),
-        may_write: may("write"),
-        may_release: may("release"),
+        scopes,
+        ends_at: ends.map_err(|refusal| Failure(refusal.sentence))?,
+        addresses: made::addresses(&cidr.join(",")).map_err(|refusal| Failure(refusal.sentence))?,
     };
     let key =
         people::create_key_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;

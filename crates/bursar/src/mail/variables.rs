@@ -84,6 +84,16 @@ const CASES: [Variable; 3] = [
 const TOTALS: Variable = is("totals", "the totals, one per currency");
 const WAITING: Variable = is("waiting", "what is approved and not paid, one amount per currency");
 
+const BATCH_FINAL: [Variable; 7] = [
+    is("batch", "the payout's number, PB-…"),
+    is("status", "Paid, Partly paid or Failed"),
+    is("paid", "how many payments were made"),
+    is("failed", "how many failed"),
+    is("returned", "how many came back"),
+    is("outside", "how many were paid outside Bursar"),
+    TOTALS,
+];
+
 const LINK_SHOWN: [Variable; 5] = [
     is("by", "who was shown the link"),
     is("whose", "the name of whoever signs in with it"),
@@ -108,6 +118,20 @@ const FACTOR_RESET: [Variable; 5] = [
     is("date", "the day"),
 ];
 
+const KEY: [Variable; 4] = [
+    is("key", "the key's name"),
+    is("hint", "its last four letters"),
+    is("role", "its role"),
+    is("by", "who made it; empty where that is not known"),
+];
+const KEY_MADE: [Variable; 4] = [
+    is("may", "what it may do: its scopes"),
+    is("addresses", "the addresses it is taken from; empty for any"),
+    is("ends", "its last day; empty where it does not end"),
+    is("date", "the day it was made"),
+];
+const KEY_ENDS: [Variable; 2] = [is("ends", "its last day"), is("used", "the day it was last used")];
+
 /// The variables of a notice's templates.
 #[must_use]
 pub fn variables(notice: Notice) -> Vec<Variable> {
@@ -127,21 +151,15 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::LoginLinkShown => &[&LINK_SHOWN],
         Notice::LoginChanged => &[&LOGIN_CHANGED],
         Notice::SecondFactorReset => &[&FACTOR_RESET],
+        Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
+        Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
             is("asked_by", "who asks"),
             is("claims", "how many claims it has"),
             TOTALS,
         ]],
-        Notice::BatchFinal => &[&[
-            is("batch", "the payout's number, PB-…"),
-            is("status", "Paid, Partly paid or Failed"),
-            is("paid", "how many payments were made"),
-            is("failed", "how many failed"),
-            is("returned", "how many came back"),
-            is("outside", "how many were paid outside Bursar"),
-            TOTALS,
-        ]],
+        Notice::BatchFinal => &[&BATCH_FINAL],
         Notice::TaxReportNeeded => &[&[PAYEE, COMPANY]],
         Notice::TaxReportExpiring => &[&[
             PAYEE,
@@ -202,6 +220,8 @@ pub fn sample(notice: Notice) -> Value {
         "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3, "by_partner": true,
         "changed_by": "Pat Jones", "contact": "owner@example.com",
         "by": "Pat Jones", "whose": "Kim Lee", "address": "kim@example.com", "role": "Payer",
+        "key": "CRM sync", "hint": "7QX2", "may": "read, rewards:write", "addresses": "203.0.113.0/24",
+        "ends": "2026-06-02", "used": "2026-05-25",
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
         "status": "Partly paid", "paid": 11, "failed": 1, "returned": 0, "outside": 0,
         "form": "W-8BEN", "expires": "2026-12-31", "waiting": ["420.00 USD"],

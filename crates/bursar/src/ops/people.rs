@@ -4,7 +4,7 @@
 
 pub mod factor;
 pub mod forgotten;
-mod keys;
+pub mod keys;
 mod logins;
 pub mod passkeys;
 mod password;
@@ -13,6 +13,7 @@ pub mod team;
 
 use payout::Refusal;
 use payout::ids::PersonId;
+use payout::scope::Scopes;
 use serde_json::json;
 
 use super::{OpsError, Result};
@@ -26,7 +27,7 @@ use crate::turns::Busy;
 use factor::Taken;
 use sessions::{By, enter};
 
-pub use keys::{NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
+pub use keys::{NewKey, Sent, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
     AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
 };
@@ -301,7 +302,7 @@ pub fn actor(person: &Person) -> Actor {
         name: person.name.clone(),
         role: person.role,
         partner: person.partner,
-        may_write: person.scopes.split(',').any(|scope| scope == "write"),
+        may_write: Scopes::kept(&person.scopes).writes(),
         // The door they come through knows more.
         came_from: String::new(),
     }

@@ -185,7 +185,8 @@ pub async fn read(db: &mut Db) -> store::Result<(Document, i64)> {
 ///
 /// # Errors
 /// `precondition_failed` when they were changed since; a refusal that names the field when a value cannot be;
-/// `second_person_needed` when the two-person rule would be switched off by one person within a day.
+/// `second_person_needed` when the two-person rule would be switched off by one person within a day; `person_needed` when
+/// an API key would weaken a safeguard.
 pub async fn save(
     app: &App,
     actor: &Actor,
@@ -206,6 +207,9 @@ pub async fn save(
             return Err(Refusal::new("fee_table_missing", told).at("fees").into());
         }
         let after = after.written_out()?;
+        if let Ok(was) = before.rules() {
+            lowering::not_by_key(tx, actor, (&before, &was), (&after, &rules)).await?;
+        }
         let lowers = before.two_person_release && !after.two_person_release;
         if lowers && let Some(refusal) = lowering::not_yet(tx, actor, now, &lowering::TWO_PERSONS).await? {
             return Ok(Err(refusal));

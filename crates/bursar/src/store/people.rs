@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 
 use payout::access::{Permission, Role, allows};
 use payout::ids::{PartnerId, PersonId};
+use payout::scope::{Scope, Scopes};
 
 use super::preferences::{self, Preferences};
 use super::sessions::UsedSince;
@@ -24,7 +25,7 @@ pub struct Person {
     pub email: Option<String>,
     /// What it may do.
     pub role: Role,
-    /// `read`, `write` and [`RELEASE`], those that a key has, with commas between.
+    /// The scopes of a key (`payout::scope`), with commas between.
     pub scopes: String,
     /// The partner it is, for the partner roles.
     pub partner: Option<PartnerId>,
@@ -39,12 +40,52 @@ pub struct Person {
 const COLUMNS: &str = "p.id, p.kind, p.name, p.email, p.role, p.scopes, p.partner_id, p.password_hash, p.disabled_at, \
                        p.last_seen_at";
 
+/// An API key, with all that decides whether it is taken.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The key as whoever acts.
+    pub person: Person,
+    /// When it ends by itself.
+    pub ends_at: Option<i64>,
+    /// The addresses that it is taken from, with commas between; empty for any.
+    pub networks: String,
+    /// The address it was last used from, where that was known.
+    pub seen_from: Option<String>,
+    /// Whoever made it, where they are kept here: their role, and since when they are shut out.
+    pub maker: Option<(Role, Option<i64>)>,
+    /// What is decided here about keys, as it is kept.
+    pub rules: Option<String>,
+}
+
 /// The API key of this hash, disabled ones included.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Person>> {
-    one(db, "p.key_hash = ?", hash).await
+pub async fn by_key_hash(db: &mut Db, hash: &str) -> Result<Option<Key>> {
+    let mut conditions = super::Where::default();
+    conditions.and("p.key_hash = ?", [hash.into()]);
+    let sql = format!(
+        "SELECT {COLUMNS}, p.ends_at, p.networks, p.seen_from, m.role AS maker_role, \
+         m.disabled_at AS maker_disabled_at, s.value AS key_rules FROM person p \
+         LEFT JOIN person m ON m.id = p.stands_for AND m.kind = 'person' \
+         LEFT JOIN setting s ON s.name = 'api_keys' {{where}}"
+    );
+    let key = |row: AnyRow| {
+        let maker: Option<String> = row.try_get("maker_role")?;
+        let networks: Option<String> = row.try_get("networks")?;
+        let disabled_at = row.try_get("maker_disabled_at")?;
+        Ok(Key {
+            person: read(&row)?,
+            ends_at: row.try_get("ends_at")?,
+            networks: networks.unwrap_or_default(),
+            seen_from: row.try_get("seen_from")?,
+            maker: maker
+                .map(|role| Ok::<_, super::StoreError>((word(Role::parse(&role), &role)?, disabled_at)))
+                .transpose()?,
+            rules: row.try_get("key_rules")?,
+        })
+    };
+    db.optional(conditions.query(&sql)).await?.map(key).transpose()
 }
 
 /// The person who signs in with this address (lower case), disabled ones included.
@@ -109,15 +150,12 @@ pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Res
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
 }
 
-/// The scope without which an API key is no second person.
-pub const RELEASE: &str = "release";
-
 /// Whether somebody counts where two persons are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counts {
     /// They do.
     Yes,
-    /// It is an API key without the scope [`RELEASE`].
+    /// It is an API key without the scope for it, [`Scope::Release`].
     KeyMayNot,
     /// The login, or that of whoever made the key, has been allowed to pay for less than a day: it counts from then on.
     From(i64),
@@ -132,7 +170,7 @@ pub async fn counts(db: &mut Db, id: &str, now: i64) -> Result<Counts> {
                LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for WHERE p.id = $1";
     let Some(row) = db.optional(sqlx::query(sql).bind(id.to_owned())).await? else { return Ok(Counts::Yes) };
     let (kind, scopes): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-    if kind == "api_key" && !scopes.split(',').any(|scope| scope == RELEASE) {
+    if kind == "api_key" && !Scopes::kept(&scopes).has(Scope::Release) {
         return Ok(Counts::KeyMayNot);
     }
     let (own, makers): (Option<i64>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
@@ -170,12 +208,16 @@ pub async fn has_administrator(db: &mut Db) -> Result<bool> {
     Ok(db.optional(sqlx::query(sql)).await?.is_some())
 }
 
-/// What an API key is stored as: its hash, and its end, by which people tell it from others.
+/// What an API key is stored as: its hash, and its end, by which people tell it from others; and how far it goes.
 pub struct KeyMark {
     /// The hash.
     pub hash: String,
     /// The end.
     pub hint: String,
+    /// When it ends by itself.
+    pub ends_at: Option<i64>,
+    /// The addresses that it is taken from, with commas between; nothing for any.
+    pub networks: Option<String>,
 }
 
 /// Enters a person (`key` empty) or an API key (`key` given), made by `by`. False when the address is taken.
@@ -184,8 +226,8 @@ pub struct KeyMark {
 /// When the database does not answer.
 pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
     let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
-               made_by, created_at, stands_for) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+               made_by, created_at, stands_for, ends_at, networks) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING";
     let query = sqlx::query(sql)
         .bind(person.id.to_string())
         .bind(person.kind.clone())
@@ -199,7 +241,9 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
         .bind(key.map(|key| key.hint.clone()))
         .bind(by.to_owned())
         .bind(now)
-        .bind(key.map(|_| by.to_owned()));
+        .bind(key.map(|_| by.to_owned()))
+        .bind(key.and_then(|key| key.ends_at))
+        .bind(key.and_then(|key| key.networks.clone()));
     Ok(tx.run(query).await? == 1)
 }
 
@@ -258,6 +302,63 @@ pub async fn seen(tx: &mut Tx, id: PersonId, now: i64, before: i64) -> Result<u6
     let sql =
         "UPDATE person SET last_seen_at = $1 WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
     tx.run(sqlx::query(sql).bind(now).bind(id.to_string()).bind(before)).await
+}
+
+/// Notes when an API key was last used and from where, unless that is known to be later than `before`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn key_used(tx: &mut Tx, id: PersonId, from: Option<&str>, now: i64, before: i64) -> Result<u64> {
+    let sql = "UPDATE person SET last_seen_at = $1, seen_from = $4 \
+               WHERE id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
+    let query = sqlx::query(sql).bind(now).bind(id.to_string()).bind(before);
+    tx.run(query.bind(from.map(str::to_owned))).await
+}
+
+/// Gives an API key other addresses that it is taken from, with commas between; empty for any.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn set_networks(tx: &mut Tx, id: PersonId, networks: &str) -> Result<u64> {
+    let sql = "UPDATE person SET networks = NULLIF($2, '') WHERE id = $1 AND kind = 'api_key'";
+    tx.run(sqlx::query(sql).bind(id.to_string()).bind(networks.to_owned())).await
+}
+
+/// The names of the API keys that somebody made and that are not revoked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys_made_by(db: &mut Db, maker: PersonId) -> Result<Vec<String>> {
+    let sql = "SELECT name FROM person WHERE kind = 'api_key' AND disabled_at IS NULL AND stands_for = $1 ORDER BY id";
+    let rows = db.all(sqlx::query(sql).bind(maker.to_string())).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// The scopes of an API key, and whether somebody made it who is kept here, not the command line; `None` for a person.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(String, bool)>> {
+    let sql = "SELECT p.scopes, m.id FROM person p LEFT JOIN person m ON m.id = p.stands_for AND m.kind = 'person' \
+               WHERE p.id = $1 AND p.kind = 'api_key'";
+    let Some(row) = db.optional(sqlx::query(sql).bind(id.to_string())).await? else { return Ok(None) };
+    let maker: Option<String> = row.try_get(1)?;
+    Ok(Some((row.try_get(0)?, maker.is_some())))
+}
+
+/// The API keys that are not revoked, with what they may do and the addresses they are taken from (empty for any): name, role,
+/// scopes, addresses.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys_and_networks(db: &mut Db) -> Result<Vec<(String, Role, String, String)>> {
+    let sql = "SELECT name, role, scopes, COALESCE(networks, '') FROM person \
+               WHERE kind = 'api_key' AND disabled_at IS NULL ORDER BY id";
+    let read = |row: &AnyRow| {
+        let role: String = row.try_get(1)?;
+        Ok((row.try_get(0)?, word(Role::parse(&role), &role)?, row.try_get(2)?, row.try_get(3)?))
+    };
+    db.all(sqlx::query(sql)).await?.iter().map(read).collect()
 }
 
 /// The people, not the keys, who sign in as this partner, the oldest first.

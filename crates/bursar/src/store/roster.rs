@@ -31,7 +31,7 @@ pub struct Listed {
     pub email: Option<String>,
     /// What it may do.
     pub role: Role,
-    /// `read`, `write` or both, with a comma between.
+    /// The scopes of a key, with commas between.
     pub scopes: String,
     /// The partner it is: their id and name.
     pub partner: Option<(PartnerId, String)>,
@@ -47,6 +47,14 @@ pub struct Listed {
     pub disabled_at: Option<i64>,
     /// When it was last here, to about five minutes.
     pub last_seen_at: Option<i64>,
+    /// When a key ends by itself.
+    pub ends_at: Option<i64>,
+    /// The addresses that a key is taken from, with commas between; empty for any.
+    pub networks: String,
+    /// The address that a key was last used from.
+    pub seen_from: Option<String>,
+    /// Whoever made a key, where they are kept here: their role, and since when they are shut out.
+    pub maker: Option<(Role, Option<i64>)>,
 }
 
 /// What a list is narrowed to.
@@ -66,8 +74,10 @@ pub struct Filter {
 
 const LISTED: &str = "SELECT p.id, p.name, p.email, p.role, p.scopes, p.partner_id, t.name AS partner_name, \
                       CASE WHEN p.password_hash IS NULL THEN NULL ELSE p.created_at END AS password_at, p.key_hint, \
-                      p.made_by, p.created_at, p.disabled_at, p.last_seen_at \
-                      FROM person p LEFT JOIN partner t ON t.id = p.partner_id {where}";
+                      p.made_by, p.created_at, p.disabled_at, p.last_seen_at, p.ends_at, p.networks, p.seen_from, \
+                      m.role AS maker_role, m.disabled_at AS maker_disabled_at \
+                      FROM person p LEFT JOIN partner t ON t.id = p.partner_id \
+                      LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' {where}";
 
 /// People or keys, the newest first.
 ///
@@ -115,6 +125,9 @@ fn listed(row: &AnyRow) -> Result<Listed> {
     let partner: Option<String> = row.try_get("partner_id")?;
     let partner = partner.map(|id| word(PartnerId::parse(&id), &id)).transpose()?;
     let partner_name: Option<String> = row.try_get("partner_name")?;
+    let networks: Option<String> = row.try_get("networks")?;
+    let maker: Option<String> = row.try_get("maker_role")?;
+    let maker = maker.map(|role| word(Role::parse(&role), &role)).transpose()?;
     Ok(Listed {
         id: word(PersonId::parse(&id), &id)?,
         name: row.try_get("name")?,
@@ -128,5 +141,9 @@ fn listed(row: &AnyRow) -> Result<Listed> {
         created_at: row.try_get("created_at")?,
         disabled_at: row.try_get("disabled_at")?,
         last_seen_at: row.try_get("last_seen_at")?,
+        ends_at: row.try_get("ends_at")?,
+        networks: networks.unwrap_or_default(),
+        seen_from: row.try_get("seen_from")?,
+        maker: maker.zip(Some(row.try_get("maker_disabled_at")?)),
     })
 }

@@ -38,6 +38,51 @@ pub async fn tax_ending(db: &mut Db, from: i64, to: i64, limit: i64) -> Result<V
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
 }
 
+/// An API key that ends soon.
+pub struct KeyEnding {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its last letters.
+    pub hint: String,
+    /// Its role.
+    pub role: String,
+    /// The name of whoever made it, where they are kept here.
+    pub made_by: Option<String>,
+    /// When it ends.
+    pub ends_at: i64,
+    /// When it was last used.
+    pub used_at: i64,
+}
+
+/// The API keys that end in this time, were used since `used`, and of whose end nobody was told. A key that has ended with its
+/// maker is none of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn keys_ending(db: &mut Db, from: i64, to: i64, used: i64, limit: i64) -> Result<Vec<KeyEnding>> {
+    let sql = "SELECT k.id, k.name, COALESCE(k.key_hint, ''), k.role, m.name, k.ends_at, k.last_seen_at FROM person k \
+               LEFT JOIN person m ON m.id = k.stands_for AND m.kind = 'person' \
+               WHERE k.ends_at > $1 AND k.ends_at <= $2 AND k.last_seen_at >= $3 AND k.disabled_at IS NULL \
+               AND (m.id IS NULL OR (m.disabled_at IS NULL AND m.role = 'admin')) \
+               AND NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'api_key_ends' \
+               AND n.about = k.id || ' ' || CAST(k.ends_at AS TEXT)) ORDER BY k.ends_at LIMIT $4";
+    let read = |row: &AnyRow| {
+        Ok(KeyEnding {
+            id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            hint: row.try_get(2)?,
+            role: row.try_get(3)?,
+            made_by: row.try_get(4)?,
+            ends_at: row.try_get(5)?,
+            used_at: row.try_get(6)?,
+        })
+    };
+    let query = sqlx::query(sql).bind(from).bind(to).bind(used).bind(limit);
+    db.all(query).await?.iter().map(read).collect()
+}
+
 /// Payees with approved rewards that wait in the pool, and no tax report that holds.
 ///
 /// # Errors

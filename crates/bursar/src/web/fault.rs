@@ -173,7 +173,7 @@ impl From<Refusal> for Fault {
             return Self::field(FieldError { pointer, code: refusal.code, detail: refusal.sentence });
         }
         let status = match refusal.code {
-            "own_reward" | "permission_denied" => StatusCode::FORBIDDEN,
+            "own_reward" | "permission_denied" | "person_needed" => StatusCode::FORBIDDEN,
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code, refusal.sentence)

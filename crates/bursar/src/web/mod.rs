@@ -36,6 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use payout::access::{Permission, Role, allows};
 use payout::eligibility::{Blocker, Code};
+use payout::scope::{Scope, Scopes};
 use tracing::Instrument as _;
 
 use crate::app::{Actor, App};
@@ -47,7 +48,6 @@ use crate::work::Work;
 use fault::{Fault, Scene};
 use form::Posted;
 use pages::proof;
-use session::MayRead;
 use strict::{BodyLimit, Tree};
 use tries::Tries;
 
@@ -114,6 +114,7 @@ pub struct Route {
     pub heavy: bool,
     /// What it does in a few words, where whoever does it must have proved just now who they are.
     pub proved: Option<&'static str>,
+    scope: Option<Scope>,
     handler: MethodRouter<Web>,
 }
 
@@ -124,7 +125,7 @@ macro_rules! verbs {
             let handler = axum::routing::$name(handler);
             let told = openapi::Told::default();
             let (method, body_limit) = (Method::$method, usual_limit(path, need));
-            Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, handler }
+            Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, scope: None, handler }
         }
     )+};
 }
@@ -172,6 +173,28 @@ impl Route {
     }
 }
 
+impl Route {
+    /// The same, where an API key needs another scope than the usual one of its permission.
+    #[must_use]
+    pub fn opened_by(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// The narrowest scope with which an API key may call it: what reads asks for `read`, what changes something for the scope
+    /// of its permission, so that a new route cannot be without one. `write` opens all of those.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        if self.method == Method::GET {
+            return Scope::Read;
+        }
+        self.scope.unwrap_or_else(|| match self.need {
+            Need::May(permission) | Need::MayOrOwn(permission) => Scope::of(permission),
+            Need::Open | Need::Login | Need::MayAny(_) => Scope::Write,
+        })
+    }
+}
+
 /// Every route there is. Signing in, pages, the API, vendors' webhooks, health.
 #[must_use]
 pub fn table() -> Vec<Route> {
@@ -210,9 +233,9 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
     };
     let mut router = Router::new();
     for route in routes {
-        let (need, body_limit) = (route.need, route.body_limit);
+        let (need, scope, body_limit) = (route.need, route.scope(), route.body_limit);
         let (takes_file, heavy, proved) = (route.takes_file, route.heavy, route.proved);
-        let door = Door { web: web.clone(), need, body_limit, takes_file, heavy, proved };
+        let door = Door { web: web.clone(), need, scope, body_limit, takes_file, heavy, proved };
         router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
     }
     router
@@ -301,11 +324,12 @@ fn is_page(path: &str) -> bool {
 async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
-        let (mut actor, may_read) = session::by_api_key(app, request.headers()).await?;
+        let address = client::address(request, &app.config.trusted_proxies);
+        let (mut actor, scopes) = session::by_api_key(app, request.headers(), address).await?;
         let from = session::came_from(request, &app.config.trusted_proxies);
         actor.came_from = format!("API key {} at {from}", actor.name);
         request.extensions_mut().insert(actor);
-        request.extensions_mut().insert(may_read);
+        request.extensions_mut().insert(scopes);
         return Ok(());
     }
     if !is_page(path) {
@@ -331,6 +355,7 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
 struct Door {
     web: Web,
     need: Need,
+    scope: Scope,
     body_limit: usize,
     takes_file: bool,
     heavy: bool,
@@ -391,7 +416,7 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     let actor = request.extensions().get::<Actor>().cloned();
     if door.need != Need::Open {
         let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
-        permit(door.need, actor, &request).map_err(refuse)?;
+        permit(door, actor, &request).map_err(refuse)?;
         if let Some(session) = request.extensions().get::<Session>().filter(|_| page)
             && !pages::factor::is_on_the_way(request.uri().path())
             && people::factor::must_set_up(&door.web.app, session)
@@ -471,9 +496,9 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
 }
 
 /// Role and scopes. A partner is told of a single thing that is not for them as if it did not exist.
-fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
+fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !need.admits(actor.role) {
+    if !door.need.admits(actor.role) {
         let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
         let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         return Err(if partner && reads && template.contains('{') {
@@ -482,8 +507,28 @@ fn permit(need: Need, actor: &Actor, request: &Request) -> Result<(), Fault> {
             forbidden(actor)
         });
     }
-    let may_read = request.extensions().get::<MayRead>().is_none_or(|may| may.0);
-    if if reads { may_read } else { actor.may_write } { Ok(()) } else { Err(forbidden(actor)) }
+    match request.extensions().get::<Scopes>() {
+        Some(scopes) if scopes.open(door.scope) => Ok(()),
+        Some(_) => Err(out_of_scope(door.scope, actor)),
+        None if reads || actor.may_write => Ok(()),
+        None => Err(forbidden(actor)),
+    }
+}
+
+fn out_of_scope(scope: Scope, actor: &Actor) -> Fault {
+    let needed = match scope {
+        Scope::Read | Scope::Write => format!("the scope {}", scope.as_str()),
+        Scope::RewardsWrite
+        | Scope::PayeesWrite
+        | Scope::BatchesPrepare
+        | Scope::Pay
+        | Scope::Release
+        | Scope::Settings => format!("the scope {} or write", scope.as_str()),
+    };
+    let told =
+        format!("For this an API key needs {needed}, which this one does not have. Ask an administrator.");
+    Fault::new(StatusCode::FORBIDDEN, "permission_denied", told)
+        .blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 
 fn forbidden(actor: &Actor) -> Fault {

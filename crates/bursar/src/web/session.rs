@@ -1,7 +1,7 @@
 //! Who is asking: API keys in `Authorization`, people by the session cookie; and signing in and out. What is
 //! deliberately not here: the pages with the forms (`web::pages`), and what each role may do (the route table).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Extension, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use payout::access::Role;
+use payout::scope::Scopes;
 
 use super::fault::Fault;
 use super::form::{Form, Query};
@@ -17,8 +18,9 @@ use super::pages::proof::Evidence;
 use super::tries::Wait;
 use super::{ComesFrom, Need, Route, Web, client, get, pages, post};
 use crate::app::{Actor, App};
+use crate::clock;
 use crate::config::Range;
-use crate::ops::people::{self, Browser, Entered, Session};
+use crate::ops::people::{self, Browser, Entered, Sent, Session};
 
 /// The cookie's name.
 pub const COOKIE: &str = "bursar_session";
@@ -49,10 +51,6 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// What an API key may do at all, beside its role.
-#[derive(Clone, Copy, Debug)]
-pub struct MayRead(pub bool);
-
 /// The answer to whoever is nobody.
 #[must_use]
 pub fn unauthenticated() -> Fault {
@@ -60,18 +58,48 @@ pub fn unauthenticated() -> Fault {
     Fault::new(StatusCode::UNAUTHORIZED, "unauthenticated", told)
 }
 
-/// Whoever sent this API key.
+/// Whoever sent this API key from this address, and what the key is for.
 ///
 /// # Errors
-/// 401 without one, or with one that is unknown or disabled.
-pub async fn by_api_key(app: &App, headers: &HeaderMap) -> Result<(Actor, MayRead), Fault> {
+/// 401 without one, with one that is unknown, revoked or over; 403 from an address that it is not taken from.
+pub async fn by_api_key(
+    app: &App,
+    headers: &HeaderMap,
+    from: Option<IpAddr>,
+) -> Result<(Actor, Scopes), Fault> {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (scheme, key) = sent.and_then(|value| value.split_once(' ')).ok_or_else(unauthenticated)?;
     if !scheme.eq_ignore_ascii_case("bearer") || !key.starts_with("brs_") {
         return Err(unauthenticated());
     }
-    let (actor, may_read) = people::by_key(app, key.trim()).await?.ok_or_else(unauthenticated)?;
-    Ok((actor, MayRead(may_read)))
+    match people::by_key(app, key.trim(), from).await? {
+        Sent::In(actor, scopes) => Ok((actor, scopes)),
+        Sent::Unknown => Err(unauthenticated()),
+        Sent::Ended(at) => {
+            let told = format!(
+                "This API key ended on {}. An administrator makes another one under People and keys.",
+                clock::told(at)
+            );
+            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_ended", told))
+        }
+        Sent::MakerGone => {
+            let told = "This API key has ended with whoever made it: they are shut out, or no administrator any more. Another administrator makes another one under People and keys.";
+            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", told))
+        }
+        Sent::FromElsewhere(from) => Err(not_from_here(from)),
+        Sent::NoAddresses => {
+            let told = "API keys that pay or administer must name here the addresses they are taken from, and this one names none. An administrator names them under People and keys.";
+            Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told))
+        }
+    }
+}
+
+fn not_from_here(from: Option<IpAddr>) -> Fault {
+    let from = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
+    let told = format!(
+        "This API key is not taken from {from}. An administrator changes its addresses under People and keys. If {from} is a proxy of yours, BURSAR_TRUSTED_PROXIES must name it."
+    );
+    Fault::new(StatusCode::FORBIDDEN, "api_key_address", told)
 }
 
 /// Whoever sent this cookie, if anybody did. `from` is the address they use the session from; nothing where no person asks.

@@ -4,6 +4,7 @@ mod by_hand;
 mod connecting;
 mod doors;
 mod imports;
+mod keys;
 mod lines;
 mod names;
 mod once;
@@ -25,6 +26,7 @@ use bursar::store::Store;
 use bursar::work::Work;
 use clap::{Args as _, Command, FromArgMatches as _};
 use payout::access::Role;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -37,6 +39,12 @@ pub struct House {
     pub admin: String,
     router: Router,
     _database: Database,
+}
+
+/// All that a key of this role had before there were narrower scopes.
+pub fn all_scopes(role: Role) -> Scopes {
+    let pays = matches!(role, Role::Payer | Role::Admin);
+    Scopes::kept(if pays { "read,write,release" } else { "read,write" })
 }
 
 /// What came back.
@@ -94,27 +102,13 @@ impl House {
 
     /// A key that somebody else has made than whoever made the others.
     pub async fn key_of_another(&self, role: Role) -> String {
-        let new = NewKey {
-            name: role.as_str().to_owned(),
-            role,
-            partner: None,
-            may_read: true,
-            may_write: true,
-            may_release: matches!(role, Role::Payer | Role::Admin),
-        };
+        let new = NewKey::of(role.as_str(), role, all_scopes(role));
         people::make_key(&self.app, "somebody else", &new).await.unwrap()
     }
 
     pub async fn key(&self, role: Role, partner: Option<&str>) -> String {
         let partner = partner.map(str::to_owned);
-        let new = NewKey {
-            name: role.as_str().to_owned(),
-            role,
-            partner,
-            may_read: true,
-            may_write: true,
-            may_release: matches!(role, Role::Payer | Role::Admin),
-        };
+        let new = NewKey { partner, ..NewKey::of(role.as_str(), role, all_scopes(role)) };
         people::create_key(&self.app, &new).await.unwrap()
     }
 

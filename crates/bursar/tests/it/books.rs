@@ -14,6 +14,7 @@ use bursar::store::{scope::Scope, tax as store};
 use payout::access::Role;
 use payout::eligibility::Code;
 use payout::ids::PersonId;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -220,14 +221,7 @@ async fn every_answer_about_a_draft_asks_the_balance() {
     for line in lines.into_iter().chain(["reward R2 bo 30.00 approved"]) {
         stage.one(line).await.unwrap();
     }
-    let new = NewKey {
-        name: "k".into(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: false,
-    };
+    let new = NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::create_key(&stage.world.app, &new).await.unwrap();
     let router = bursar::web::router(stage.world.works[0].clone());
     let ask = async |method: &str, path: &str, idempotent: Option<&str>, body: Value| {

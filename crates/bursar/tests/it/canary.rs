@@ -17,6 +17,7 @@ use bursar::store::mails::{self, Filter};
 use calamine::{Reader, Xlsx};
 use payout::access::Role;
 use payout::eligibility::PayeeStanding;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -191,7 +192,7 @@ async fn no_partner_reads_what_we_noted() {
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     let key = |role, partner: Option<&str>| {
         let partner = partner.map(str::to_owned);
-        NewKey { name: "k".to_owned(), role, partner, may_read: true, may_write: true, may_release: false }
+        NewKey { partner, ..NewKey::of("k", role, Scopes::kept("read,write")) }
     };
     let ours = people::create_key(&world.app, &key(Role::Admin, None)).await.unwrap();
     let mut ids: Vec<String> = (1..=12).map(|number| format!("RW-{number:06}")).collect();
@@ -246,14 +247,7 @@ async fn nothing_planted_comes_out() {
     let guard = tracing::subscriber::set_default(subscriber);
     let world = World::open("canary", 77).await;
     furnish(&world).await;
-    let new = NewKey {
-        name: "k".to_owned(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: false,
-    };
+    let new = NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let mut seen = Seen::default();

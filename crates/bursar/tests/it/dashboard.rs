@@ -19,6 +19,7 @@ use bursar::work::connect;
 use payout::access::Role;
 use payout::money::Vendor;
 use payout::payee::Destination;
+use payout::scope::Scopes;
 use payout::transaction::State;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -108,12 +109,8 @@ struct Api {
 impl Api {
     async fn of(world: &World, role: Role, partner: Option<&str>) -> Self {
         let new = NewKey {
-            name: format!("{} {}", role.as_str(), partner.unwrap_or("")),
-            role,
             partner: partner.map(str::to_owned),
-            may_read: true,
-            may_write: false,
-            may_release: false,
+            ..NewKey::of(&format!("{} {}", role.as_str(), partner.unwrap_or("")), role, Scopes::kept("read"))
         };
         let key = people::create_key(&world.app, &new).await.unwrap();
         Self { router: bursar::web::router(world.works[0].clone()), key }

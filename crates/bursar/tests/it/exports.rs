@@ -19,6 +19,7 @@ use bursar::store::journal::Filter as JournalFilter;
 use bursar::store::{audit, rewards};
 use calamine::{Data, Reader, Xlsx};
 use payout::access::Role;
+use payout::scope::Scopes;
 use tower::ServiceExt as _;
 
 use crate::pages::{Browser, approve_all, furnish};
@@ -58,7 +59,7 @@ fn table(csv: &[u8]) -> Vec<BTreeMap<String, String>> {
 pub async fn key(world: &World, role: Role) -> String {
     let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then(|| "ana".to_owned());
     let name = format!("key of {}", role.as_str());
-    let new = NewKey { name, role, partner, may_read: true, may_write: false, may_release: false };
+    let new = NewKey { partner, ..NewKey::of(&name, role, Scopes::kept("read")) };
     people::create_key(&world.app, &new).await.unwrap()
 }
 

@@ -18,6 +18,7 @@ use payout::eligibility::{Blocker, Code, Scope, Who};
 use payout::ids::{BatchId, RewardId};
 use payout::money::{Currency, Sum};
 use payout::notice::Notice;
+use payout::scope::Scopes;
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -233,8 +234,7 @@ fn plain(words: &str) -> String {
 }
 
 async fn api(world: &World, role: Role, address: &str) -> String {
-    let new =
-        NewKey { name: "k".into(), role, partner: None, may_read: true, may_write: true, may_release: false };
+    let new = NewKey::of("k", role, Scopes::kept("read,write"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let request = Request::get(format!("/api/v1{address}")).header("authorization", format!("Bearer {key}"));
     let router = bursar::web::router(world.works[0].clone());

@@ -6,6 +6,7 @@ pub mod authenticator;
 mod catalogue;
 pub mod factor;
 mod forgotten;
+mod keys;
 mod passkeys;
 mod search;
 mod second_person;
@@ -17,6 +18,7 @@ use bursar::ops::people::{self, team};
 use bursar::store::mails::{self, Filter};
 use payout::access::Role;
 use payout::ids::PersonId;
+use payout::scope::Scopes;
 use tower::ServiceExt as _;
 
 use crate::pages::{Browser, Page};
@@ -240,11 +242,13 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/keys/new").await.hidden("csrf");
     let base = [("csrf", csrf.as_str()), ("name", "CRM sync"), ("role", "auditor")];
-    pat.post("/keys/new", &base).await.says("Name read, write or both.");
-    pat.post("/keys/new", &[base[0], base[2], ("read", "yes")]).await.says("Name the key after what uses it");
-    let partners = [base[0], base[1], ("role", "partner"), ("read", "yes"), ("partner", "nobody")];
+    pat.post("/keys/new", &base).await.says("a key without any does nothing.");
+    pat.post("/keys/new", &[base[0], base[2], ("scope", "read")])
+        .await
+        .says("Name the key after what uses it");
+    let partners = [base[0], base[1], ("role", "partner"), ("scope", "read"), ("partner", "nobody")];
     pat.post("/keys/new", &partners).await.says("There is no such partner; enter them first.");
-    let made = pat.post("/keys/new", &[&base[..], &[("read", "yes")]].concat()).await;
+    let made = pat.post("/keys/new", &[&base[..], &[("scope", "read")]].concat()).await;
     made.says("it is kept only as a hash and is never shown again.");
     let key = format!("brs_{}", made.body.split("brs_").nth(1).unwrap().split('<').next().unwrap());
     assert_eq!(answer_to(&world, &key, "GET", "/api/v1/rewards").await, StatusCode::OK);
@@ -253,6 +257,7 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     let list = pat.read("/keys").await;
     let end = &key[key.len() - 4..];
     list.says(&format!("CRM sync brs_…{end} Auditor read"));
+    list.says("Anywhere");
     list.says("by pat Works");
     assert!(!list.body.contains(&key[4..20]));
     let id = list.body.split("/keys/per_").nth(1).unwrap().split('/').next().unwrap();
@@ -273,21 +278,15 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
 #[tokio::test]
 async fn when_somebody_was_last_here_is_known_to_five_minutes() {
     let world = World::open("people_seen", 167).await;
-    let new = people::NewKey {
-        name: "k".into(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: false,
-    };
+    let new = people::NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let seen = async || {
         // It is noted beside the request, so the line may come a moment later.
         for _ in 0..100 {
             let hash = bursar::secrets::token_hash(&key);
             let mut db = world.app.store.read().await.unwrap();
-            let at = bursar::store::people::by_key_hash(&mut db, &hash).await.unwrap().unwrap().last_seen_at;
+            let at = bursar::store::people::by_key_hash(&mut db, &hash).await.unwrap().unwrap();
+            let at = at.person.last_seen_at;
             if at.is_some_and(|at| world.now() - at < 5 * MINUTE) {
                 return at;
             }
@@ -355,7 +354,7 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
 }
 
 /// What an administrator's or a program manager's browser may do long after they gave their password, and why.
-const WITHOUT_A_PROOF: [(&str, &str); 23] = [
+const WITHOUT_A_PROOF: [(&str, &str); 25] = [
     ("/people/new", "asks for it itself, before anything is typed"),
     ("/people/sign-in", "asks for it itself"),
     ("/people/{id}/role", "asks for it itself"),
@@ -363,6 +362,8 @@ const WITHOUT_A_PROOF: [(&str, &str); 23] = [
     ("/people/{id}/link", "asks for it itself"),
     ("/people/{id}/factor", "asks for it itself"),
     ("/keys/new", "asks for it itself, before anything is typed"),
+    ("/keys/{id}/addresses", "asks for it itself, before anything is typed"),
+    ("/keys/rules", "asks for it itself"),
     ("/settings/vendors/stripe", "asks for it itself, so that credentials are in no other page"),
     ("/settings/vendors/paypal", "asks for it itself, so that credentials are in no other page"),
     ("/people/{id}/disable", "takes away: whoever sees something wrong acts at once"),

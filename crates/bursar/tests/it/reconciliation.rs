@@ -15,6 +15,7 @@ use bursar::store::step::Walk;
 use bursar::work::movements;
 use payout::access::Role;
 use payout::money::Vendor;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -189,7 +190,7 @@ async fn the_api_tells_each_day_and_takes_an_explanation() {
 
 async fn key(world: &World, role: Role) -> String {
     let name = role.as_str().to_owned();
-    let new = NewKey { name, role, partner: None, may_read: true, may_write: true, may_release: false };
+    let new = NewKey::of(&name, role, Scopes::kept("read,write"));
     people::create_key(&world.app, &new).await.unwrap()
 }
 

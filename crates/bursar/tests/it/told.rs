@@ -14,6 +14,7 @@ use payout::access::Role;
 use payout::eligibility::Code;
 use payout::notice::Notice;
 use payout::reason::Cause;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -36,8 +37,7 @@ struct Program<'a> {
 impl<'a> Program<'a> {
     async fn of(world: &'a World, role: Role, partner: Option<&str>) -> Self {
         let partner = partner.map(str::to_owned);
-        let new =
-            NewKey { name: "k".into(), role, partner, may_read: true, may_write: true, may_release: false };
+        let new = NewKey { partner, ..NewKey::of("k", role, Scopes::kept("read,write")) };
         Self { world, key: people::create_key(&world.app, &new).await.unwrap() }
     }
 

@@ -135,7 +135,7 @@ async fn strangers_cannot_drive_calls_to_paypal_nor_writes() {
     let (base, asked) = counting().await;
     let flag = format!("--paypal-api-base={base}");
     let house = House::open_at("paypal_forged", "http://127.0.0.1:8080", &[&flag]).await;
-    let actor = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
+    let actor = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
     let credentials = Credentials::PayPal {
         client_id: "id".to_owned(),
         client_secret: "secret".to_owned(),

@@ -16,6 +16,7 @@ use bursar::store::Store;
 use bursar::work::{Work, connect};
 use payout::access::Role;
 use payout::ids::PersonId;
+use payout::scope::Scopes;
 use simulator::{Options, Simulator};
 use tokio::task::JoinHandle;
 
@@ -117,14 +118,7 @@ impl Place {
         connect::paypal(&work, &actor, "sim_client", "sim_secret", "sandbox").await.unwrap();
         let on = |it| Document { enabled: true, vendors: vec!["stripe".into(), "paypal".into()], ..it };
         settings::save(&app, &actor, None, |before| Ok(on(before))).await.unwrap();
-        let new = NewKey {
-            name: "an honest client".to_owned(),
-            role: Role::Admin,
-            partner: None,
-            may_read: true,
-            may_write: true,
-            may_release: true,
-        };
+        let new = NewKey::of("an honest client", Role::Admin, Scopes::kept("read,write,release"));
         self.api_key = people::create_key(&app, &new).await.unwrap();
         self.engine = app.store.engine_name();
         app.store.close().await;

@@ -17,6 +17,7 @@ use payout::ids::{BatchId, RewardId, TransactionId};
 use payout::law::Parked;
 use payout::ledger::Payee;
 use payout::money::Currency;
+use payout::scope::Scopes;
 use payout::transaction::State;
 use simulator::Simulator;
 
@@ -168,17 +169,10 @@ impl Desk {
             By::OwnKey => &self.actor,
             By::OthersKey => &self.other,
         };
-        let new = NewKey {
-            name: "nightly".to_owned(),
-            role: Role::Admin,
-            partner: None,
-            may_read: true,
-            may_write: true,
-            may_release: true,
-        };
+        let new = NewKey::of("nightly", Role::Admin, Scopes::kept("read,write,release"));
         let key = people::make_key(&self.app, &owner.id.to_string(), &new).await?;
-        let found = people::by_key(&self.app, &key).await?;
-        Ok(found.ok_or_else(|| "the key opens nothing".to_owned())?.0)
+        let found = people::by_key(&self.app, &key, None).await?;
+        Ok(found.actor().ok_or_else(|| "the key opens nothing".to_owned())?)
     }
 }
 

@@ -157,6 +157,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::LoginLinkShown | Notice::SecondFactorReset => {
             of_login(&mut facts, first, &detail, base_url);
         }
+        Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
         Notice::LoginChanged => {
             facts.payee = Payee::parse(&first.about);
             facts.links.0 = text(&detail, "link");
@@ -422,6 +423,17 @@ fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     let values = json!({
         "by": isolated(&text(detail, "by")), "whose": isolated(&text(detail, "whose")),
         "address": text(detail, "address"), "role": text(detail, "role"), "date": date(told.at),
+    });
+    put(facts, values);
+}
+
+/// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
+fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    facts.links.1 = format!("{base}/keys");
+    let values = json!({
+        "by": isolated(&text(detail, "by")), "key": isolated(&text(detail, "key")), "hint": text(detail, "hint"),
+        "role": text(detail, "role"), "may": text(detail, "may"), "addresses": text(detail, "addresses"),
+        "ends": text(detail, "ends"), "used": text(detail, "used"), "date": date(told.at),
     });
     put(facts, values);
 }

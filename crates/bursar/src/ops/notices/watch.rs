@@ -1,9 +1,11 @@
 //! What nobody does and somebody must still hear of: payments that stand as they do for longer than their state may last
-//! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or about to end, batches that
-//! have ended, what does not tie between a vendor and the books. Each is told at most once a day, however many processes look.
+//! (`payout::deadline`), a vendor whose webhooks do not arrive, tax reports that are missing or about to end, API keys that
+//! are in use and about to end, batches that have ended, what does not tie between a vendor and the books. Each is told at
+//! most once a day, however many processes look.
 
 use std::collections::BTreeMap;
 
+use payout::access::Role;
 use payout::deadline;
 use payout::notice::Notice;
 use payout::transaction::State;
@@ -29,6 +31,10 @@ const SILENT_US: i64 = 6 * HOUR_US;
 const BEFORE_THE_END_US: i64 = 30 * DAY_US;
 /// So long a partner is not asked again for their tax report.
 const ASKED_US: i64 = 30 * DAY_US;
+/// So long before its end administrators hear of an API key.
+const KEY_ENDS_US: i64 = 7 * DAY_US;
+/// A key that was not used for so long is not in use, and may end unseen.
+const KEY_USED_US: i64 = 30 * DAY_US;
 /// What was set aside is tried again every hour; what was not since then has gone on.
 const SET_ASIDE_US: i64 = 2 * HOUR_US;
 /// The most payments, payees or batches told of in one look.
@@ -53,6 +59,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
         stuck(tx, &mut notices, now).await?;
         silent(tx, &mut notices, now).await?;
         tax_reports(tx, &mut notices, now).await?;
+        keys_ending(tx, &mut notices, now).await?;
         ended_batches(tx, &mut notices, now).await?;
         untied(tx, &mut notices, now).await?;
         let count = notices.len();
@@ -133,6 +140,22 @@ fn form_label(form: &str) -> &str {
         "w8bene" => "W-8BEN-E",
         other => other,
     }
+}
+
+/// A program that stops on the day its key ends is found too late: each end of a key that is in use is told once.
+async fn keys_ending(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
+    for key in looks::keys_ending(tx, now, now + KEY_ENDS_US, now - KEY_USED_US, AT_ONCE).await? {
+        let (notice, about) = (Notice::ApiKeyEnds, format!("{} {}", key.id, key.ends_at));
+        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+            let detail = json!({
+                "key": key.name, "hint": key.hint, "by": key.made_by.unwrap_or_default(),
+                "role": Role::parse(&key.role).map_or("", Role::label),
+                "ends": date(key.ends_at - 1), "used": date(key.used_at),
+            });
+            notices.push((notice, key.id, detail.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Two payments that end at the same moment may each see the other under way, so a batch's end is also looked for.

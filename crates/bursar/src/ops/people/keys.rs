@@ -1,33 +1,169 @@
-//! API keys: made once, shown once, taken away at once.
+//! API keys: made once, shown once, taken away at once. A key may end by itself and be taken from some addresses only, and it
+//! ends with whoever made it. What is deliberately not here: what each scope opens (the route table), and which settings a key
+//! leaves alone (`ops::settings::lowering`).
+
+use std::net::IpAddr;
 
 use payout::Refusal;
 use payout::access::{Permission, Role, allows};
 use payout::ids::PersonId;
+use payout::notice::Notice;
+use payout::scope::Scopes;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::logins::{AtTheMachine, partner_of};
 use super::team::waits;
-use super::{OPERATOR, actor, note, note_seen};
+use super::{OPERATOR, actor, note};
 use crate::app::{Actor, App};
+use crate::clock;
+use crate::config::Range;
+use crate::ops::rewards::end_of_date;
+use crate::ops::settings::{lowering, stale};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
-use crate::store::people::{self, KeyMark, Person, RELEASE};
+use crate::store::people::{self, Key, KeyMark, Person};
+use crate::store::roster::Listed;
+use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
 /// So many letters of a key's end are kept, to tell it from others.
 const HINT: usize = 4;
+/// So long a key lasts that is made on a page, unless something else is chosen there.
+pub const USUAL_DAYS: u32 = 90;
+/// The longest that is chosen in days: ten years.
+const MOST_DAYS: u32 = 3_653;
+/// The most addresses or networks of a key.
+const MOST_ADDRESSES: usize = 50;
+const DAY_US: i64 = 86_400_000_000;
+/// How exactly it is known when a key was last used.
+const USED_US: i64 = 5 * 60 * 1_000_000;
+/// The same when it comes from another address than before.
+const USED_ELSEWHERE_US: i64 = 60 * 1_000_000;
 
-/// Whoever sent this API key, and whether it may read; `None` when it is unknown or disabled.
+/// What an API key that somebody sends comes to.
+#[derive(Clone, Debug)]
+pub enum Sent {
+    /// Whoever it is, and what the key is for.
+    In(Actor, Scopes),
+    /// It is unknown or revoked.
+    Unknown,
+    /// It ended by itself at this moment.
+    Ended(i64),
+    /// Whoever made it may make none any more.
+    MakerGone,
+    /// It is not taken from the address that it came from, as far as that is known.
+    FromElsewhere(Option<IpAddr>),
+    /// It pays or administers, is taken from any address, and such keys are not taken here any more.
+    NoAddresses,
+}
+
+impl Sent {
+    /// Whoever it is, when it is taken.
+    #[must_use]
+    pub fn actor(self) -> Option<Actor> {
+        match self {
+            Self::In(actor, _) => Some(actor),
+            Self::Unknown | Self::Ended(_) | Self::MakerGone | Self::FromElsewhere(_) | Self::NoAddresses => {
+                None
+            }
+        }
+    }
+}
+
+/// Whoever sent this API key from this address.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn by_key(app: &App, key: &str) -> Result<Option<(Actor, bool)>> {
+pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
-    let found = found.filter(|person| person.disabled_at.is_none());
-    if let Some(person) = &found {
-        note_seen(app, person);
+    let Some(found) = found.filter(|key| key.person.disabled_at.is_none()) else { return Ok(Sent::Unknown) };
+    let now = app.clock.now();
+    if let Some(at) = found.ends_at.filter(|at| *at <= now) {
+        return Ok(Sent::Ended(at));
     }
-    Ok(found.map(|person| (actor(&person), person.scopes.split(',').any(|scope| scope == "read"))))
+    if is_orphan(found.maker) {
+        return Ok(Sent::MakerGone);
+    }
+    let scopes = Scopes::kept(&found.person.scopes);
+    if found.networks.is_empty() {
+        if scopes.pay_or_administer(found.person.role) && rules(found.rules.as_deref()).addresses_required {
+            return Ok(Sent::NoAddresses);
+        }
+    } else if !from.is_some_and(|from| is_within(&found.networks, from)) {
+        let name = &found.person.name;
+        tracing::warn!(name, ?from, "an API key was sent from an address that it is not taken from");
+        return Ok(Sent::FromElsewhere(from));
+    }
+    note_used(app, &found, from, now);
+    Ok(Sent::In(actor(&found.person), scopes))
+}
+
+/// Whoever made a key is kept here and may make none any more: they are shut out, or no administrator now.
+fn is_orphan(maker: Option<(Role, Option<i64>)>) -> bool {
+    maker.is_some_and(|(role, out)| out.is_some() || !allows(role, Permission::Administer))
+}
+
+fn is_within(networks: &str, from: IpAddr) -> bool {
+    networks.split(',').filter_map(|range| range.parse::<Range>().ok()).any(|range| range.holds(from))
+}
+
+/// Notes that a key is used and from where, seldom, and beside what is asked for.
+fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
+    let from = from.map(|from| from.to_string());
+    let moved = from.is_some() && from != key.seen_from;
+    let before = now - if moved { USED_ELSEWHERE_US } else { USED_US };
+    if key.person.last_seen_at.is_some_and(|at| at >= before) {
+        return;
+    }
+    let (app, id) = (app.clone(), key.person.id);
+    tokio::spawn(async move {
+        let noted =
+            transact!(app, |tx| { Ok(people::key_used(tx, id, from.as_deref(), now, before).await?) });
+        if let Err(error) = noted {
+            tracing::info!(?error, "it could not be noted when an API key was last used");
+        }
+    });
+}
+
+/// How a key stands, for lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is taken.
+    Works,
+    /// It has ended by itself.
+    Ended,
+    /// It has ended with whoever made it.
+    MakerGone,
+    /// It was taken away.
+    Revoked,
+}
+
+impl Standing {
+    /// How a listed key stands now.
+    #[must_use]
+    pub fn of(key: &Listed, now: i64) -> Self {
+        if key.disabled_at.is_some() {
+            Self::Revoked
+        } else if key.ends_at.is_some_and(|at| at <= now) {
+            Self::Ended
+        } else if is_orphan(key.maker) {
+            Self::MakerGone
+        } else {
+            Self::Works
+        }
+    }
+
+    /// The one spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Ended => "ended",
+            Self::MakerGone => "maker_gone",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// An API key to make.
@@ -39,15 +175,79 @@ pub struct NewKey {
     pub role: Role,
     /// The partner it acts for, by our caller's id; for the partner roles, and for them only.
     pub partner: Option<String>,
-    /// It may read.
-    pub may_read: bool,
-    /// It may write.
-    pub may_write: bool,
-    /// It may be the second person where two are needed: release a payout, confirm what was said of a payment.
-    pub may_release: bool,
+    /// What it is for.
+    pub scopes: Scopes,
+    /// When it ends by itself.
+    pub ends_at: Option<i64>,
+    /// The addresses that it is taken from; none for any.
+    pub addresses: Vec<Range>,
 }
 
-/// Makes an API key from the command line and answers it.
+impl NewKey {
+    /// One that does not end and is taken from any address.
+    #[must_use]
+    pub fn of(name: &str, role: Role, scopes: Scopes) -> Self {
+        Self { name: name.to_owned(), role, partner: None, scopes, ends_at: None, addresses: Vec::new() }
+    }
+}
+
+/// When a key is to end: a number of days like `90d`, the last day like 2027-01-31, or `never`.
+///
+/// # Errors
+/// When it is neither, or over already.
+pub fn end(typed: &str, now: i64) -> std::result::Result<Option<i64>, Refusal> {
+    let typed = typed.trim();
+    if typed == "never" {
+        return Ok(None);
+    }
+    let refuse = |code, told: &str| Refusal::new(code, told).at("ends");
+    let days = typed.strip_suffix('d').unwrap_or(typed).parse::<u32>();
+    let at = match days {
+        Ok(days) if (1..=MOST_DAYS).contains(&days) => now + i64::from(days) * DAY_US,
+        Ok(_) => {
+            return Err(refuse("invalid", "A key ends after 1 to 3653 days, which is ten years, or never."));
+        }
+        Err(_) => end_of_date(typed).map_err(|_| {
+            refuse(
+                "invalid_date",
+                "Write when the key ends as days like 90d, as its last day like 2027-01-31, or never.",
+            )
+        })?,
+    };
+    if at <= now {
+        return Err(refuse("in_the_past", "That day is over. Write one that is to come."));
+    }
+    Ok(Some(at))
+}
+
+/// The addresses that a key is to be taken from, with commas or blanks between.
+///
+/// # Errors
+/// When one is no address or network, or holds more than one party has.
+pub fn addresses(typed: &str) -> std::result::Result<Vec<Range>, Refusal> {
+    let refuse = |told: String| Refusal::new("invalid_address", told).at("addresses");
+    let mut all: Vec<Range> = Vec::new();
+    for word in typed.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
+        let range: Range = word.parse().map_err(|told: String| refuse(format!("{told}.")))?;
+        if range.is_wide() {
+            let told = "{} holds most of the addresses there are. Name the networks that the program really calls from.";
+            return Err(refuse(told.replace("{}", word)));
+        }
+        if !all.contains(&range) {
+            all.push(range);
+        }
+    }
+    if all.len() > MOST_ADDRESSES {
+        return Err(refuse(format!("A key has at most {MOST_ADDRESSES} addresses or networks.")));
+    }
+    Ok(all)
+}
+
+fn joined(addresses: &[Range]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Makes an API key from the command line and answers it; for the demonstration, which tells nobody.
 ///
 /// # Errors
 /// As [`make_key`].
@@ -55,8 +255,8 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
     make(app, OPERATOR, new, None).await
 }
 
-/// The same, and the trail names the user of the operating system who ran it. Where there is an administrator, a key that may
-/// release is no second person for a day.
+/// The same, and the trail names the user of the operating system who ran it, and administrators are told. Where there is an
+/// administrator, a key that may release is no second person for a day.
 ///
 /// # Errors
 /// As [`make_key`].
@@ -64,10 +264,11 @@ pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: AtTheMachine
     make(app, OPERATOR, new, Some(by)).await
 }
 
-/// Makes an API key and answers it; it is not stored and cannot be shown again. `by` is who makes it.
+/// Makes an API key and answers it; it is not stored and cannot be shown again. `by` is who makes it. Every administrator is
+/// told.
 ///
 /// # Errors
-/// When it has no name, the role does not fit the partner, or it may do nothing.
+/// When it has no name, the role does not fit the partner or the scopes, or it must be taken from known addresses only.
 pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
     make(app, by, new, None).await
 }
@@ -78,10 +279,11 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
         let told = "Name the key after what uses it, in at most 100 letters.";
         return Err(Refusal::new("missing", told).at("name").into());
     }
-    let scopes = scopes(new)?;
+    new.scopes.fit(new.role)?;
     let now = app.clock.now();
     let id = PersonId::fresh(now, app.clock.chance());
     let key = format!("brs_{}", app.clock.secret());
+    let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
     transact!(app, |tx| {
         let person = Person {
             id,
@@ -89,44 +291,61 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
             name: name.to_owned(),
             email: None,
             role: new.role,
-            scopes: scopes.clone(),
+            scopes: new.scopes.text(),
             partner: partner_of(tx, new.role, new.partner.as_deref()).await?,
             password_hash: None,
             disabled_at: None,
             last_seen_at: None,
         };
-        let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
-        let mark = KeyMark { hash: token_hash(&key), hint };
+        must_have_addresses(tx, new.scopes, new.role, &new.addresses).await?;
+        let networks = Some(joined(&new.addresses)).filter(|all| !all.is_empty());
+        let mark = KeyMark { hash: token_hash(&key), hint: hint.clone(), ends_at: new.ends_at, networks };
         people::insert(tx, &person, Some(&mark), by, now).await?;
         // Whoever sits at the machine may be whoever prepared what the key would release: others have a day to see it.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
             true => waits(tx, id, new.role, now).await?,
             false => None,
         };
-        let user = user.map(|user| user.0);
-        let mut detail = json!({ "role": new.role.as_str(), "scopes": scopes, "system_user": user });
+        let mut detail = json!({ "role": new.role.as_str(), "scopes": person.scopes });
+        detail["system_user"] = json!(user.map(|user| user.0));
         if let Some(from) = counts_from {
-            detail["counts_from"] = json!(crate::clock::told(from));
+            detail["counts_from"] = json!(clock::told(from));
+        }
+        if let Some(at) = new.ends_at {
+            detail["ends"] = json!(clock::told(at));
+        }
+        if let Some(networks) = &mark.networks {
+            detail["addresses"] = json!(networks);
         }
         note(tx, now, by, "api_key_created", id, detail);
-        Ok(())
+        tell(tx, app, &person, &mark, (by, user), now).await
     })?;
+    app.nudge.notify.ring();
     Ok(key)
 }
 
-/// What a key may do, as it is kept.
-fn scopes(new: &NewKey) -> Result<String> {
-    if !new.may_read && !new.may_write {
-        let told = "Name read, write or both.";
-        return Err(Refusal::new("no_scope", told).at("scopes").into());
-    }
-    if new.may_release && !(new.may_write && allows(new.role, Permission::Pay)) {
-        let told = "A key that may release must also be allowed to write, and have the role payer or admin.";
-        return Err(Refusal::new("wrong_scope", told).at("scopes").into());
-    }
-    let all = [(new.may_read, "read"), (new.may_write, "write"), (new.may_release, RELEASE)];
-    let named: Vec<&str> = all.into_iter().filter(|(may, _)| *may).map(|(_, scope)| scope).collect();
-    Ok(named.join(","))
+/// Tells every administrator of a new key: whoever stole a password must not make one unseen.
+async fn tell(
+    tx: &mut Tx,
+    app: &App,
+    key: &Person,
+    mark: &KeyMark,
+    (by, user): (&str, Option<AtTheMachine<'_>>),
+    now: i64,
+) -> Result<()> {
+    let maker = match PersonId::parse(by) {
+        Some(id) => people::by_id(tx, id).await?.map(|maker| maker.name),
+        None => user.map(|user| format!("{} at the command line", user.0)),
+    };
+    let Some(maker) = maker else { return Ok(()) };
+    let detail = json!({
+        "by": maker, "key": key.name, "hint": mark.hint, "role": key.role.label(),
+        "may": key.scopes.replace(',', ", "), "ends": mark.ends_at.map(|at| clock::date(at - 1)),
+        "addresses": mark.networks.as_ref().map(|all| all.replace(',', ", ")),
+    });
+    let notice = (Notice::ApiKeyMade, key.id.to_string(), detail.to_string());
+    store::outbox::write(tx, &app.clock, now, [notice]).await?;
+    Ok(())
 }
 
 /// Takes an API key away: the next call with it is refused, and it never comes back.
@@ -136,11 +355,166 @@ fn scopes(new: &NewKey) -> Result<String> {
 pub async fn revoke(app: &App, by: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        let key = people::by_id(tx, id).await?.filter(|one| one.kind == "api_key");
-        let key = key.ok_or(OpsError::Missing)?;
+        let key = key_of(tx, id).await?;
         if people::disable(tx, key.id, now).await? == 1 {
             note(tx, now, &by.id.to_string(), "api_key_revoked", key.id, json!({}));
         }
         Ok(())
     })
+}
+
+/// Gives a key other addresses that it is taken from; none for any.
+///
+/// # Errors
+/// [`OpsError::Missing`] when there is no such key; a refusal where it must have some, and for one that is revoked.
+pub async fn change_addresses(app: &App, by: &Actor, id: PersonId, to: &[Range]) -> Result<()> {
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let key = key_of(tx, id).await?;
+        if key.disabled_at.is_some() {
+            return Err(Refusal::new("revoked", "This key is revoked, so nothing was changed.").into());
+        }
+        must_have_addresses(tx, Scopes::kept(&key.scopes), key.role, to).await?;
+        let after = joined(to);
+        people::set_networks(tx, id, &after).await?;
+        let detail = json!({ "addresses": after, "from": by.came_from });
+        note(tx, now, &by.id.to_string(), "api_key_addresses_changed", id, detail);
+        Ok(())
+    })
+}
+
+async fn key_of(tx: &mut Tx, id: PersonId) -> Result<Person> {
+    people::hold(tx, id).await?.filter(|one| one.kind == "api_key").ok_or(OpsError::Missing)
+}
+
+/// What is decided here about keys.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Rules {
+    /// Keys that pay or administer are taken from known addresses only.
+    addresses_required: bool,
+}
+
+/// Under which name it is kept; the key's own query reads it too.
+const RULES: &str = "api_keys";
+
+fn rules(kept: Option<&str>) -> Rules {
+    kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
+}
+
+/// Whether keys that pay or administer must name the addresses they are taken from.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn addresses_required(db: &mut Db) -> Result<bool> {
+    let kept = store::settings::get(db, RULES).await?;
+    Ok(rules(kept.as_ref().map(|(kept, _)| kept.as_str())).addresses_required)
+}
+
+async fn must_have_addresses(db: &mut Db, scopes: Scopes, role: Role, addresses: &[Range]) -> Result<()> {
+    if !addresses.is_empty() || !scopes.pay_or_administer(role) || !addresses_required(db).await? {
+        return Ok(());
+    }
+    let told = "A key that pays or administers names here the addresses it is taken from. Name at least one, like 203.0.113.7 or 203.0.113.0/24.";
+    Err(Refusal::new("addresses_required", told).at("addresses").into())
+}
+
+/// Decides whether keys that pay or administer must name the addresses they are taken from. To require it no more takes two
+/// administrators, or one and a day.
+///
+/// # Errors
+/// A refusal that names the keys which would stop; `second_person_needed` while another administrator is needed.
+pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<()> {
+    let now = app.clock.now();
+    let saved = transact!(app, |tx| {
+        let (kept, version) = store::settings::get(tx, RULES).await?.unwrap_or_default();
+        let before = rules(Some(&kept)).addresses_required;
+        if before == required {
+            // Whoever saves what is in force takes back what somebody has asked for.
+            lowering::take_back(tx, now, &lowering::KEY_ADDRESSES).await?;
+            return Ok(Ok(()));
+        }
+        if required {
+            none_would_stop(tx).await?;
+        } else if let Some(refusal) = lowering::not_yet(tx, by, now, &lowering::KEY_ADDRESSES).await? {
+            return Ok(Err(refusal));
+        }
+        let text = serde_json::to_string(&Rules { addresses_required: required }).unwrap_or_default();
+        if !store::settings::put(tx, RULES, &text, version, now).await? {
+            return Err(stale());
+        }
+        tx.audit(audit::Entry {
+            at: now,
+            actor: by.id.to_string(),
+            action: "settings_changed",
+            subject: "settings:api_keys".to_owned(),
+            detail: json!({ "before": before, "after": required }).to_string(),
+        });
+        Ok(Ok(()))
+    })?;
+    saved.map_err(OpsError::Conflict)
+}
+
+/// A program that would be refused from this moment on is told of before, not by its failing.
+async fn none_would_stop(db: &mut Db) -> Result<()> {
+    let all = people::keys_and_networks(db).await?.into_iter();
+    let stops = all.filter(|(_, role, scopes, networks)| {
+        networks.is_empty() && Scopes::kept(scopes).pay_or_administer(*role)
+    });
+    let names: Vec<String> = stops.map(|(name, ..)| name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let told = format!(
+        "These keys pay or administer and name no addresses, so they would stop at once: {}. Name their addresses or revoke them first; nothing was changed.",
+        names.join(", ")
+    );
+    Err(Refusal::new("addresses_missing", told).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_days_a_day_or_never() {
+        let now = clock::start_of_date("2026-03-02").unwrap() + 9 * 3_600_000_000;
+        let day = |typed: &str| end(typed, now).map(|at| at.map(clock::date));
+        assert_eq!(end("90d", now).unwrap(), Some(now + 90 * DAY_US));
+        assert_eq!(end(" 1 ", now).unwrap(), Some(now + DAY_US));
+        assert_eq!(day("never").unwrap(), None);
+        // The day that is named is its last one.
+        assert_eq!(day("2027-01-31").unwrap().as_deref(), Some("2027-02-01"));
+        assert_eq!(day("2026-03-02").unwrap().as_deref(), Some("2026-03-03"));
+        let rows = [("", "invalid_date"), ("soon", "invalid_date"), ("0d", "invalid"), ("4000d", "invalid")];
+        for (typed, code) in rows.into_iter().chain([("2026-03-01", "in_the_past"), ("-5", "invalid_date")]) {
+            let refused = day(typed).unwrap_err();
+            assert_eq!((refused.code, refused.field), (code, Some("ends")), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_from_a_list() {
+        let read = |typed: &str| addresses(typed).map(|all| joined(&all));
+        assert_eq!(read("").unwrap(), "");
+        let lines = "203.0.113.7, 10.0.0.0/8\n2001:db8::/48 203.0.113.7";
+        assert_eq!(read(lines).unwrap(), "203.0.113.7/32,10.0.0.0/8,2001:db8::/48");
+        for typed in ["0.0.0.0/0", "::/0", "here", "10.0.0.0/33", "10.0.0.1;10.0.0.2"] {
+            assert_eq!(read(typed).unwrap_err().code, "invalid_address", "{typed}");
+        }
+        let many: Vec<String> = (0..=MOST_ADDRESSES).map(|last| format!("10.0.0.{last}")).collect();
+        assert_eq!(read(&many.join(",")).unwrap_err().code, "invalid_address");
+        assert!(is_within("203.0.113.7/32,10.0.0.0/8", "10.9.9.9".parse().unwrap()));
+        assert!(!is_within("203.0.113.7/32", "203.0.113.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_key_ends_with_its_maker() {
+        assert!(!is_orphan(None), "the command line is always there");
+        assert!(!is_orphan(Some((Role::Admin, None))));
+        assert!(is_orphan(Some((Role::Admin, Some(1)))));
+        for role in Role::ALL.iter().filter(|role| **role != Role::Admin) {
+            assert!(is_orphan(Some((*role, None))), "{role:?}");
+        }
+    }
 }

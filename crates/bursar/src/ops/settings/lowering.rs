@@ -1,10 +1,14 @@
 //! Switching the two-person rule off, or no more requiring a second factor, takes two administrators, or one and a day: what
-//! keeps one person from paying cannot be taken away by the same one. What is deliberately not here: switching it on, which
-//! anybody who administers may at once.
+//! keeps one person from paying cannot be taken away by the same one. And an API key that is not the operator's own weakens no
+//! safeguard at all. What is deliberately not here: switching one on, which anybody who administers may at once.
 
 use payout::Refusal;
+use payout::money::Money;
+use payout::scope::{Scope, Scopes};
+use payout::settings::Settings;
 use serde::{Deserialize, Serialize};
 
+use super::Document;
 use crate::app::Actor;
 use crate::clock;
 use crate::ops::Result;
@@ -39,6 +43,14 @@ pub const SECOND_FACTOR: Rule = Rule {
     subject: "settings:sign_in",
     stays: "The second factor stays required for now",
     field: "second_factor",
+};
+/// That API keys which pay or administer are taken from known addresses only.
+pub const KEY_ADDRESSES: Rule = Rule {
+    kept: "key_addresses_off",
+    action: "key_addresses_off_asked",
+    subject: "settings:api_keys",
+    stays: "Addresses stay required for now",
+    field: "addresses",
 };
 /// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
@@ -108,4 +120,141 @@ pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
         return Err(super::stale());
     }
     Ok(())
+}
+
+/// Whoever steals a program's key must not be able to take away first what would stop them. A key of the command line with the
+/// scope `write` is the operator's own and does what its role may.
+///
+/// # Errors
+/// `person_needed` for such a key, when `after` protects less than `before`.
+pub async fn not_by_key(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: (&Document, &Settings),
+    after: (&Document, &Settings),
+) -> Result<()> {
+    let Some(field) = weakened(before, after) else { return Ok(()) };
+    let Some((scopes, by_somebody)) = people::how_key_was_made(tx, actor.id).await? else { return Ok(()) };
+    if !by_somebody && Scopes::kept(&scopes).has(Scope::Write) {
+        return Ok(());
+    }
+    let sentence = format!(
+        "This would weaken a safeguard ({field}), which this API key may not do, so nothing was changed. An administrator does it on the page Settings."
+    );
+    Err(Refusal::new("person_needed", sentence).into())
+}
+
+/// The first safeguard that is weaker afterwards, by the name of its setting.
+fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Option<&'static str> {
+    let ((old, was), (new, is)) = (before, after);
+    let all = [
+        ("two_person_release", was.two_person_release && !is.two_person_release),
+        ("us_tax_tracking", was.us_tax_tracking && !is.us_tax_tracking),
+        ("cooling_off_hours", is.cooling_off_hours < was.cooling_off_hours),
+        ("limits.per_reward", raised_per_reward(was, is)),
+        (
+            "limits.per_payment",
+            was.vendor_maximums.iter().any(|(vendor, most)| {
+                is.maximum(*vendor, most.currency).is_none_or(|now| now.minor > most.minor)
+            }),
+        ),
+        ("limits.per_batch", is_raised(&was.limits.per_batch, &is.limits.per_batch)),
+        ("limits.per_day", is_raised(&was.limits.per_day, &is.limits.per_day)),
+        (
+            "limits.per_person_per_day",
+            is_raised(&was.limits.per_person_per_day, &is.limits.per_person_per_day),
+        ),
+        ("typed_total_above", is_raised(&was.typed_total_above, &is.typed_total_above)),
+        // Whoever is told no more does not notice.
+        (
+            "internal_recipients",
+            old.internal_recipients.iter().any(|one| !new.internal_recipients.contains(one)),
+        ),
+    ];
+    all.into_iter().find(|(_, weaker)| *weaker).map(|(field, _)| field)
+}
+
+/// A limit is gone, or is higher.
+fn is_raised(before: &[Money], after: &[Money]) -> bool {
+    before.iter().any(|most| {
+        let now = after.iter().find(|now| now.currency == most.currency);
+        now.is_none_or(|now| now.minor > most.minor)
+    })
+}
+
+/// A reward may be worth more than before; a currency that is not named has its usual most.
+fn raised_per_reward(before: &Settings, after: &Settings) -> bool {
+    let named = before.reward_maximums.iter().chain(&after.reward_maximums).map(|most| most.currency);
+    named.into_iter().any(|of| after.most_per_reward(of).minor > before.most_per_reward(of).minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::settings::Amount;
+    use serde_json::json;
+
+    /// Every setting that protects, each made weaker and stronger.
+    #[test]
+    fn what_weakens_a_safeguard_is_known() {
+        let amount = |value: &str| json!([{ "value": value, "currency": "USD" }]);
+        let one = |value: &str| vec![Amount { value: value.to_owned(), currency: "USD".to_owned() }];
+        let limits = |value: &str| {
+            let payment = json!([{ "vendor": "stripe", "value": value, "currency": "USD" }]);
+            json!({
+                "per_reward": amount(value), "per_payment": payment, "per_batch": amount(value),
+                "per_day": amount(value), "per_person_per_day": amount(value),
+            })
+        };
+        let base = Document {
+            two_person_release: true,
+            us_tax_tracking: true,
+            limits: limits("100.00"),
+            typed_total_above: one("50.00"),
+            internal_recipients: vec!["ops@example.com".to_owned()],
+            ..Document::default()
+        };
+        let only = |name: &str, value: &str| {
+            let mut limits = base.limits.clone();
+            limits[name] = with(&limits[name], value);
+            limits
+        };
+        let rows: Vec<(Document, Option<&str>)> = vec![
+            (base.clone(), None),
+            (Document { fees_paid_by: "partner".to_owned(), ..base.clone() }, None),
+            (Document { cooling_off_hours: 100, ..base.clone() }, None),
+            (Document { cooling_off_hours: 71, ..base.clone() }, Some("cooling_off_hours")),
+            (Document { two_person_release: false, ..base.clone() }, Some("two_person_release")),
+            (Document { us_tax_tracking: false, ..base.clone() }, Some("us_tax_tracking")),
+            (Document { typed_total_above: one("49.00"), ..base.clone() }, None),
+            (Document { typed_total_above: one("51.00"), ..base.clone() }, Some("typed_total_above")),
+            (Document { typed_total_above: Vec::new(), ..base.clone() }, Some("typed_total_above")),
+            (Document { internal_recipients: Vec::new(), ..base.clone() }, Some("internal_recipients")),
+            (Document { limits: limits("99.00"), ..base.clone() }, None),
+            (Document { limits: only("per_reward", "101.00"), ..base.clone() }, Some("limits.per_reward")),
+            (Document { limits: only("per_payment", "101.00"), ..base.clone() }, Some("limits.per_payment")),
+            (Document { limits: only("per_batch", "101.00"), ..base.clone() }, Some("limits.per_batch")),
+            (Document { limits: only("per_day", "101.00"), ..base.clone() }, Some("limits.per_day")),
+            (
+                Document { limits: only("per_person_per_day", "101.00"), ..base.clone() },
+                Some("limits.per_person_per_day"),
+            ),
+            (Document { limits: only("per_day", ""), ..base.clone() }, Some("limits.per_day")),
+        ];
+        let was = base.rules().unwrap();
+        for (after, field) in rows {
+            let is = after.rules().unwrap();
+            assert_eq!(weakened((&base, &was), (&after, &is)), field, "{after:?}");
+        }
+    }
+
+    /// The same list with another value; with none where that is empty.
+    fn with(list: &serde_json::Value, value: &str) -> serde_json::Value {
+        if value.is_empty() {
+            return json!([]);
+        }
+        let mut other = list.clone();
+        other[0]["value"] = json!(value);
+        other
+    }
 }

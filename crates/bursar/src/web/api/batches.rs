@@ -13,6 +13,7 @@ use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Sum, Vendor};
 use payout::reward::PaymentType;
+use payout::scope::Scope;
 
 use super::{MoneyJson, Page, difference, etag, if_match};
 use crate::app::App;
@@ -63,6 +64,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<OverrideChange>()
             .answers::<BatchJson>(200),
         post("/api/v1/batches/{id}/release", pays, release)
+            .opened_by(Scope::Release)
             .says("Two-person rule: release exactly this digest")
             .takes::<ReleaseJson>()
             .answers::<BatchJson>(200),

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use payout::Refusal;
 use payout::access::{Permission, Role};
+use payout::scope::Scope;
 
 use crate::app::App;
 use crate::clock::rfc3339;
@@ -22,6 +23,7 @@ use crate::web::{Need, NotKept, Route, post};
 pub fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
+            .opened_by(Scope::Write)
             .says("Invite a partner, by their id or yours, to the portal; answers the one-time link")
             .takes::<Invite>()
             .answers::<InvitationJson>(201),

@@ -8,6 +8,7 @@ mod difference;
 mod exports;
 mod imports;
 mod invitations;
+mod keys;
 mod outbox;
 mod partners;
 mod payees;
@@ -44,6 +45,7 @@ pub fn routes() -> Vec<Route> {
     let mut routes = settings::routes();
     routes.extend(partners::routes());
     routes.extend(invitations::routes());
+    routes.extend(keys::routes());
     routes.extend(programs::routes());
     routes.extend(rewards::routes());
     routes.extend(imports::routes());

@@ -11,6 +11,7 @@ use payout::access::Permission;
 use payout::ledger::Payee;
 use payout::money::Vendor;
 use payout::payee::Destination;
+use payout::scope::Scope;
 
 use super::batches::PayeeJson;
 use super::{BlockerJson, MoneyJson, blockers_for};
@@ -58,6 +59,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<TaxChange>()
             .answers::<TaxJson>(200),
         post("/api/v1/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+            .opened_by(Scope::Write)
             .says("Answer the whole tax number once, and keep who saw it and why")
             .takes::<Reason>()
             .answers::<Revealed>(200),

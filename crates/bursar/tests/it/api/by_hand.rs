@@ -10,6 +10,7 @@ use payout::access::Role;
 use payout::money::Vendor;
 use serde_json::{Value, json};
 
+use super::all_scopes;
 use crate::scenarios::Stage;
 
 /// Asks as the holder of a key.
@@ -32,14 +33,7 @@ async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Value) ->
 /// A key that this person has made, or one of a partner.
 async fn key(stage: &Stage, by: &str, role: Role, partner: Option<&str>) -> String {
     let partner = partner.map(str::to_owned);
-    let new = NewKey {
-        name: "k".into(),
-        role,
-        partner,
-        may_read: true,
-        may_write: true,
-        may_release: matches!(role, Role::Payer | Role::Admin),
-    };
+    let new = NewKey { partner, ..NewKey::of("k", role, all_scopes(role)) };
     people::make_key(&stage.world.app, by, &new).await.unwrap()
 }
 

@@ -6,6 +6,7 @@ use bursar::ops::OpsError;
 use bursar::ops::people::{self, NewKey};
 use bursar::work::connect;
 use payout::access::Role;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -41,14 +42,7 @@ live 1 minute";
     let world = &stage.world;
     let wrong = connect::stripe(&world.works[0], &world.actor, "sk_test_sim", "live").await;
     assert!(matches!(wrong, Err(OpsError::Refused(refusal)) if refusal.code == "wrong_mode"));
-    let new = NewKey {
-        name: "reader".to_owned(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: false,
-        may_release: false,
-    };
+    let new = NewKey::of("reader", Role::Admin, Scopes::kept("read"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let read = async |path: &str| {
         let request = Request::get(format!("/api/v1{path}")).header("authorization", format!("Bearer {key}"));

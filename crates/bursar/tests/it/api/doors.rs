@@ -6,6 +6,7 @@ use bursar::ops::OpsError;
 use bursar::ops::people::{self, AtTheMachine, NewKey};
 use bursar::web::{Need, table};
 use payout::access::Role;
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 
 use super::{House, from};
@@ -37,7 +38,7 @@ async fn every_route_admits_exactly_the_roles_it_names() {
 async fn without_a_good_key_every_path_answers_401_first() {
     let house = House::open("unknown").await;
     let disabled = house.key(Role::Admin, None).await;
-    let person = people::by_key(&house.app, &disabled).await.unwrap().unwrap().0.id;
+    let person = people::by_key(&house.app, &disabled, None).await.unwrap().actor().unwrap().id;
     people::disable(&house.app, &person.to_string(), AtTheMachine("root")).await.unwrap();
     for path in ["/rewards", "/nothing/here", "", "/rewards/import", "/webhooks"] {
         for key in ["", "brs_0", &disabled, "sk_live_1"] {
@@ -70,16 +71,9 @@ async fn the_description_is_open_and_tells_every_route() {
 #[tokio::test]
 async fn a_key_does_what_its_scopes_say() {
     let house = House::open("scopes").await;
-    let new = |read, write| NewKey {
-        name: "k".into(),
-        role: Role::Admin,
-        partner: None,
-        may_read: read,
-        may_write: write,
-        may_release: false,
-    };
-    let reads = people::create_key(&house.app, &new(true, false)).await.unwrap();
-    let writes = people::create_key(&house.app, &new(false, true)).await.unwrap();
+    let new = |scopes| NewKey::of("k", Role::Admin, Scopes::kept(scopes));
+    let reads = people::create_key(&house.app, &new("read")).await.unwrap();
+    let writes = people::create_key(&house.app, &new("write")).await.unwrap();
     let body = || json!({"name": "Acme"});
     house.call_as(&reads, "PUT", "/accounts/acme", body(), &[]).await.refused(403, "permission_denied");
     house.call_as(&writes, "PUT", "/accounts/acme", body(), &[]).await.ok();

@@ -156,7 +156,7 @@ async fn send(house: &House, file: &str) -> Answer {
 async fn a_name_that_nobody_can_read_is_none() {
     let house = House::open("names_blank").await;
     house.furnish().await;
-    let operator = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
+    let operator = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
     for (at, name) in [" ", "\u{a0}", "\u{200b}", "\u{3164}"].into_iter().enumerate() {
         let answer = house.call("PUT", &format!("/accounts/blank-{at}"), json!({"name": name})).await;
         answer.refused(422, "missing");

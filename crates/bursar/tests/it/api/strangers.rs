@@ -221,7 +221,7 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
 #[tokio::test]
 async fn an_invitation_is_no_login() {
     let house = House::open("invitation").await;
-    let actor = people::by_key(&house.app, &house.admin).await.unwrap().unwrap().0;
+    let actor = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
     let new = people::team::Colleague {
         email: "kim@example.com".to_owned(),
         name: "Kim".to_owned(),

@@ -13,6 +13,7 @@ use bursar::store::{self, ledger, scope::Scope, tax as totals};
 use payout::access::Role;
 use payout::ids::PersonId;
 use payout::money::{Money, Vendor};
+use payout::scope::Scopes;
 use payout::transaction::Terms;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -44,14 +45,7 @@ async fn ask(stage: &Stage, key: &str, method: &str, path: &str, body: Option<Va
 }
 
 async fn key(stage: &Stage) -> String {
-    let new = NewKey {
-        name: "k".into(),
-        role: Role::Admin,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: false,
-    };
+    let new = NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     people::create_key(&stage.world.app, &new).await.unwrap()
 }
 

@@ -19,6 +19,7 @@ use bursar::store::transactions;
 use bursar::web::{Need, Route, table};
 use bursar::work::{movements, notify};
 use payout::access::{Permission, Role};
+use payout::scope::Scopes;
 use serde_json::{Value, json};
 
 use super::driver::Driven;
@@ -155,16 +156,9 @@ async fn off_day(world: &World) -> String {
 async fn somebody_and_a_key(world: &World) -> (String, String) {
     let kim = Colleague { email: "kim@example.com".to_owned(), name: "Kim Oh".to_owned(), role: Role::Payer };
     let kim = team::invite(&world.app, &world.actor, &kim).await.unwrap();
-    let new = NewKey {
-        name: "CRM".to_owned(),
-        role: Role::Auditor,
-        partner: None,
-        may_read: true,
-        may_write: false,
-        may_release: false,
-    };
+    let new = NewKey::of("CRM", Role::Auditor, Scopes::kept("read"));
     let key = people::create_key(&world.app, &new).await.unwrap();
-    let key = people::by_key(&world.app, &key).await.unwrap().unwrap().0;
+    let key = people::by_key(&world.app, &key, None).await.unwrap().actor().unwrap();
     (kim.person.to_string(), key.id.to_string())
 }
 

@@ -9,6 +9,7 @@ use bursar::ops::{OpsError, batches};
 use payout::access::Role;
 use payout::eligibility::Code;
 use payout::notice::Notice;
+use payout::scope::Scopes;
 
 use crate::scenarios::Stage;
 use crate::world::DAY;
@@ -131,8 +132,8 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Preparer };
     let made = team::invite(&stage.world.app, &kim, &new).await.unwrap();
     stage.world.pass(30 * DAY);
-    team::change_role(&stage.world.app, &kim, made.person, Role::Payer).await.unwrap();
-    let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Payer, ..kim.clone() };
+    team::change_role(&stage.world.app, &kim, made.person, Role::Admin).await.unwrap();
+    let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Admin, ..kim.clone() };
     let done = releases(&stage, &lee).await;
     assert!(needs_other(&done), "{done:?}");
     // Nor is a key that they make.
@@ -148,16 +149,13 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
 }
 
 async fn key_of(stage: &Stage, owner: &Actor, may_release: bool) -> Actor {
-    let new = NewKey {
-        name: "nightly".to_owned(),
-        role: Role::Payer,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release,
-    };
+    let new = NewKey::of(
+        "nightly",
+        Role::Payer,
+        Scopes::kept(if may_release { "read,write,release" } else { "read,write" }),
+    );
     let key = people::make_key(&stage.world.app, &owner.id.to_string(), &new).await.unwrap();
-    people::by_key(&stage.world.app, &key).await.unwrap().unwrap().0
+    people::by_key(&stage.world.app, &key, None).await.unwrap().actor().unwrap()
 }
 
 #[tokio::test]
@@ -170,14 +168,7 @@ async fn a_key_releases_with_the_scope_for_it_only() {
     let with = key_of(&stage, &kim, true).await;
     releases(&stage, &with).await.unwrap();
     // A role that cannot pay has nothing to release.
-    let new = NewKey {
-        name: "nightly".to_owned(),
-        role: Role::Preparer,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: true,
-    };
+    let new = NewKey::of("nightly", Role::Preparer, Scopes::kept("read,write,release"));
     let refused = people::make_key(&stage.world.app, &kim.id.to_string(), &new).await;
     assert!(matches!(&refused, Err(OpsError::Refused(why)) if why.code == "wrong_scope"), "{refused:?}");
     for line in ["pay B1", "live 1 minute", "expect ana success"] {
@@ -235,16 +226,9 @@ async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
     let mut stage = prepared("second_machine_key").await;
     let (app, by) = (stage.world.app.clone(), AtTheMachine("anna (user id 1000)"));
     people::add_at_the_machine(&app, &entered("root@example.com", Role::Admin), by).await.unwrap();
-    let new = NewKey {
-        name: "nightly".to_owned(),
-        role: Role::Payer,
-        partner: None,
-        may_read: true,
-        may_write: true,
-        may_release: true,
-    };
+    let new = NewKey::of("nightly", Role::Payer, Scopes::kept("read,write,release"));
     let key = people::create_key_at_the_machine(&app, &new, by).await.unwrap();
-    let key = people::by_key(&app, &key).await.unwrap().unwrap().0;
+    let key = people::by_key(&app, &key, None).await.unwrap().actor().unwrap();
     let done = releases(&stage, &key).await;
     assert!(needs_other(&done) && format!("{done:?}").contains("for less than a day"), "{done:?}");
     let mut db = app.store.read().await.unwrap();

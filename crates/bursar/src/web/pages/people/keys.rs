@@ -1,4 +1,5 @@
-//! API keys: who made which and when each was last used; making one, which is shown this once; taking one away.
+//! API keys: who made which, when each ends, and when and from where it was last used; making one, which is shown this once;
+//! from which addresses one is taken, and whether it must say so; taking one away.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use payout::Refusal;
 use payout::access::Role;
 use payout::ids::PersonId;
+use payout::scope::{Scope, Scopes};
 
 use super::super::frame::{Frame, Place, Told, Visit};
 use super::super::history;
@@ -16,6 +18,7 @@ use super::super::words::{Chip, When, when};
 use super::ADMINISTERS;
 use crate::app::App;
 use crate::ops::OpsError;
+use crate::ops::people::keys::{self, Standing, USUAL_DAYS};
 use crate::ops::people::{self, NewKey};
 use crate::store::roster::{self, Filter, Kind, Listed};
 use crate::web::fault::Fault;
@@ -33,6 +36,9 @@ pub(super) fn routes() -> Vec<Route> {
         post("/keys/new", ADMINISTERS, make),
         get("/keys/{id}/revoke", ADMINISTERS, ask_revoke),
         post("/keys/{id}/revoke", ADMINISTERS, revoke),
+        get("/keys/{id}/addresses", ADMINISTERS, ask_addresses),
+        post("/keys/{id}/addresses", ADMINISTERS, change_addresses),
+        post("/keys/rules", ADMINISTERS, keep_rules),
     ]
 }
 
@@ -44,14 +50,19 @@ struct Row {
     scopes: String,
     hint: String,
     seen: Option<When>,
+    seen_from: Option<String>,
+    ends: Option<When>,
+    addresses: String,
     made: When,
     made_by: String,
     gone: Option<When>,
+    standing: Standing,
 }
 
 impl Row {
-    fn of(one: Listed, made_by: String) -> Self {
+    fn of(one: Listed, made_by: String, now: i64) -> Self {
         Self {
+            standing: Standing::of(&one, now),
             id: one.id.to_string(),
             name: one.name,
             role: one.role.label(),
@@ -59,6 +70,9 @@ impl Row {
             scopes: one.scopes.replace(',', ", "),
             hint: one.hint.unwrap_or_default(),
             seen: when(one.last_seen_at),
+            seen_from: one.seen_from,
+            ends: when(one.ends_at),
+            addresses: one.networks.replace(',', ", "),
             made: When(one.created_at),
             made_by,
             gone: when(one.disabled_at),
@@ -66,9 +80,11 @@ impl Row {
     }
 
     fn chip(&self) -> Chip {
-        match self.gone {
-            Some(_) => Chip { tone: "bad", words: "Revoked" },
-            None => Chip { tone: "good", words: "Works" },
+        match self.standing {
+            Standing::Works => Chip { tone: "good", words: "Works" },
+            Standing::Ended => Chip { tone: "bad", words: "Ended" },
+            Standing::MakerGone => Chip { tone: "bad", words: "Ended with its maker" },
+            Standing::Revoked => Chip { tone: "bad", words: "Revoked" },
         }
     }
 }
@@ -88,14 +104,18 @@ struct ListPage {
     all: bool,
     rows: Vec<Row>,
     next: Option<String>,
+    /// Keys that pay or administer must name the addresses they are taken from.
+    required: bool,
+    fresh: bool,
 }
 
 async fn list(
     State(app): State<App>,
+    SignedIn(session): SignedIn,
     visit: Visit,
     ListQuery(ask, paging): ListQuery<Ask>,
 ) -> Result<Response, Fault> {
-    let all = ask.revoked.as_deref() == Some("yes");
+    let (all, now) = (ask.revoked.as_deref() == Some("yes"), app.clock.now());
     let filter = Filter {
         kind: Kind::Keys,
         disabled: (!all).then_some(false),
@@ -113,10 +133,12 @@ async fn list(
     let names = history::names(&mut db, found.iter().filter_map(|one| one.made_by.as_deref())).await?;
     let row = |one: Listed| {
         let by = one.made_by.as_ref().and_then(|by| names.get(by).cloned()).unwrap_or_default();
-        Row::of(one, by)
+        Row::of(one, by, now)
     };
     let rows = found.into_iter().take(limit).map(row).collect();
-    visit.show(&ListPage { frame: visit.frame("API keys", Place::People), all, rows, next })
+    let required = keys::addresses_required(&mut db).await?;
+    let (frame, fresh) = (visit.frame("API keys", Place::People), is_fresh(&session, now));
+    visit.show(&ListPage { frame, all, rows, next, required, fresh })
 }
 
 /// What was typed.
@@ -126,10 +148,20 @@ struct Typed {
     name: Option<String>,
     role: Option<String>,
     partner: Option<String>,
-    read: Option<String>,
-    write: Option<String>,
-    release: Option<String>,
+    scope: Vec<String>,
+    ends: Option<String>,
+    addresses: Option<String>,
 }
+
+/// How long a key lasts, as it is chosen: the word, and what it says.
+const LASTS: [(&str, &str); 6] = [
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("90d", "90 days"),
+    ("180d", "180 days"),
+    ("365d", "A year"),
+    ("never", "It does not end by itself"),
+];
 
 #[derive(Template)]
 #[template(path = "key_new.html")]
@@ -150,6 +182,18 @@ impl NewPage {
     fn chosen(&self, role: &Role) -> bool {
         self.typed.role.as_deref() == Some(role.as_str())
     }
+
+    fn scoped(&self, scope: &Scope) -> bool {
+        self.typed.scope.iter().any(|typed| typed == scope.as_str())
+    }
+
+    fn lasts(&self) -> &'static [(&'static str, &'static str)] {
+        &LASTS
+    }
+
+    fn lasting(&self, word: &str) -> bool {
+        self.typed.ends.as_deref() == Some(word)
+    }
 }
 
 fn new_page(
@@ -167,7 +211,8 @@ async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/keys/new"));
     }
-    let typed = Typed { read: Some("yes".to_owned()), ..Typed::default() };
+    let usual = format!("{USUAL_DAYS}d");
+    let typed = Typed { scope: vec![Scope::Read.as_str().to_owned()], ends: Some(usual), ..Typed::default() };
     new_page(&visit, typed, None, None)
 }
 
@@ -177,25 +222,38 @@ async fn make(
     visit: Visit,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Fault> {
-    if !is_fresh(&session, app.clock.now()) {
+    let now = app.clock.now();
+    if !is_fresh(&session, now) {
         return Ok(prove_first("/keys/new"));
     }
-    let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
-        let refusal = Refusal::new("missing", "Choose what the key may do.").at("role");
-        return new_page(&visit, typed, Some(refusal), None);
-    };
-    let new = NewKey {
-        name: typed.name.clone().unwrap_or_default(),
-        role,
-        partner: typed.partner.clone(),
-        may_read: typed.read.is_some(),
-        may_write: typed.write.is_some(),
-        may_release: typed.release.is_some(),
+    let new = match typed.meant(now) {
+        Ok(new) => new,
+        Err(refusal) => return new_page(&visit, typed, Some(refusal), None),
     };
     match people::make_key(&app, &visit.actor.id.to_string(), &new).await {
         Ok(key) => new_page(&visit, typed, None, Some(key)),
         Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
         Err(error) => Err(error.into()),
+    }
+}
+
+impl Typed {
+    /// The key that is meant.
+    fn meant(&self, now: i64) -> Result<NewKey, Refusal> {
+        let Some(role) = self.role.as_deref().and_then(Role::parse) else {
+            return Err(Refusal::new("missing", "Choose what the key may do.").at("role"));
+        };
+        let scopes: Option<Vec<Scope>> = self.scope.iter().map(|name| Scope::parse(name)).collect();
+        let unknown = || Refusal::new("unknown_value", "Choose among the scopes of this page.").at("scopes");
+        let ends = self.ends.as_deref().map_or_else(|| format!("{USUAL_DAYS}d"), str::to_owned);
+        Ok(NewKey {
+            name: self.name.clone().unwrap_or_default(),
+            role,
+            partner: self.partner.clone(),
+            scopes: Scopes::of(&scopes.ok_or_else(unknown)?),
+            ends_at: keys::end(&ends, now)?,
+            addresses: keys::addresses(self.addresses.as_deref().unwrap_or_default())?,
+        })
     }
 }
 
@@ -207,11 +265,15 @@ struct RevokePage {
 }
 
 async fn ask_revoke(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
-    let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
-    let one = roster::one(&mut app.store.read().await?, id).await?.filter(|one| one.email.is_none());
-    let one = one.ok_or_else(Fault::missing)?;
+    let one = listed(&app, &id).await?;
     let frame = visit.frame(format!("Revoke {}?", one.name), Place::People);
-    visit.show(&RevokePage { frame, row: Row::of(one, String::new()) })
+    visit.show(&RevokePage { frame, row: Row::of(one, String::new(), app.clock.now()) })
+}
+
+async fn listed(app: &App, id: &str) -> Result<Listed, Fault> {
+    let id = PersonId::parse(id).ok_or_else(Fault::missing)?;
+    let one = roster::one(&mut app.store.read().await?, id).await?.filter(|one| one.email.is_none());
+    one.ok_or_else(Fault::missing)
 }
 
 #[derive(Deserialize)]
@@ -227,4 +289,101 @@ async fn revoke(
     let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
     people::revoke(&app, &visit.actor, id).await?;
     Ok(Told::good("The key is revoked. Whatever still sends it is refused.").on(PAGE))
+}
+
+#[derive(Template)]
+#[template(path = "key_addresses.html")]
+struct AddressesPage {
+    frame: Frame,
+    row: Row,
+    /// What was typed, a line each.
+    typed: String,
+    wrong: Option<String>,
+}
+
+async fn addresses_page(
+    app: &App,
+    visit: &Visit,
+    id: &str,
+    wrong: Option<(String, Refusal)>,
+) -> Result<Response, Fault> {
+    let one = listed(app, id).await?;
+    let frame = visit.frame(format!("Where {} is taken from", one.name), Place::People);
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let (typed, wrong) = match wrong {
+        Some((typed, refusal)) => (typed, Some(refusal.sentence)),
+        None => (one.networks.replace(',', "\n"), None),
+    };
+    let page = AddressesPage { frame, row: Row::of(one, String::new(), app.clock.now()), typed, wrong };
+    Ok((status, visit.show(&page)?).into_response())
+}
+
+async fn ask_addresses(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
+    }
+    addresses_page(&app, &visit, &id, None).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Addresses {
+    #[serde(default)]
+    addresses: String,
+}
+
+async fn change_addresses(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(sent): Form<Addresses>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
+    }
+    let key = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    let changed = match keys::addresses(&sent.addresses) {
+        Ok(all) => keys::change_addresses(&app, &visit.actor, key, &all).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match changed {
+        Ok(()) => Ok(Told::good("Kept. It counts from the next call on.").on(PAGE)),
+        Err(OpsError::Refused(refusal)) => {
+            addresses_page(&app, &visit, &id, Some((sent.addresses, refusal))).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    /// `required`, or nothing.
+    addresses: Option<String>,
+}
+
+async fn keep_rules(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: Visit,
+    Form(sent): Form<Rules>,
+) -> Result<Response, Fault> {
+    if !is_fresh(&session, app.clock.now()) {
+        return Ok(prove_first(PAGE));
+    }
+    let required = sent.addresses.as_deref() == Some("required");
+    let told = match keys::require_addresses(&app, &visit.actor, required).await {
+        Ok(()) if required => {
+            Told::good("Kept. A key that pays or administers is taken from its addresses only.")
+        }
+        Ok(()) => Told::good("Kept. Whether a key names addresses is decided for each."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(PAGE))
 }

@@ -153,10 +153,22 @@ async fn change_role(
         return Ok(Told::bad("Choose a role.").on(&address(id)));
     };
     let told = match team::change_role(&app, &visit.actor, id, role).await {
-        Ok(()) => Told::good(format!("The role is {} now.", role.label().to_lowercase())),
+        Ok(()) => {
+            let ended = if role == Role::Admin { String::new() } else { keys_that_end(&app, id).await? };
+            Told::good(format!("The role is {} now.{ended}", role.label().to_lowercase()))
+        }
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))
+}
+
+/// Which programs stop because their key's maker may make none any more: a further sentence, or nothing.
+async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Fault> {
+    let names = people::keys_made_by(&mut app.store.read().await?, maker).await?;
+    if names.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!(" The API keys they made have ended with it: {}.", names.join(", ")))
 }
 
 #[derive(Deserialize)]
@@ -171,7 +183,10 @@ async fn shut_out(
 ) -> Result<Response, Fault> {
     let id = read(&id)?;
     let told = match team::shut_out(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("Shut out: signed out everywhere, and no link works any more."),
+        Ok(()) => {
+            let told = "Shut out: signed out everywhere, and no link works any more.";
+            Told::good(format!("{told}{}", keys_that_end(&app, id).await?))
+        }
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))
