@@ -174,7 +174,15 @@ pub fn shown(site: &Site, challenge: &str, key: &str, owner: &str, shown: &Shown
 #[must_use]
 pub fn challenge_in(client_data: &str) -> Option<String> {
     let client_data = bytes(client_data).ok()?;
-    serde_json::from_slice::<ClientData>(&client_data).ok().map(|told| told.challenge)
+    let challenge = serde_json::from_slice::<ClientData>(&client_data).ok()?.challenge;
+    // It is looked for in a database, which does not take every text.
+    bytes(&challenge).is_ok().then_some(challenge)
+}
+
+/// Which passkey was shown, as it is kept; nothing when that cannot be read.
+#[must_use]
+pub fn id_in(shown: &Shown) -> Option<String> {
+    bytes(&shown.id).ok().map(|id| text(&id))
 }
 
 /// What a browser says of itself.
@@ -215,7 +223,13 @@ fn verified(site: &Site, data: &Data<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
+/// The longest field, in letters: what a browser signs for is kept, and is some hundreds of bytes long.
+const MOST_LETTERS: usize = 6_000;
+
 fn bytes(text: &str) -> Result<Vec<u8>, Refused> {
+    if text.len() > MOST_LETTERS {
+        return Err(Refused::Unreadable);
+    }
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Refused::Unreadable)
 }
 
@@ -349,6 +363,12 @@ mod tests {
         assert_eq!(judge(&told(r#","origin":"http://localhost:8080""#)), Err(Refused::Unreadable), "twice");
         assert_eq!(judge(&told("").replace("8080", "8081")), Err(Refused::Origin));
         assert_eq!(judge(&told("").replace("http:", "https:")), Err(Refused::Origin));
+        for (inside, found) in [("Y2hhbGxlbmdl", true), ("a\\u0000b", false), ("a b", false)] {
+            let client_data = told("").replace("Y2hhbGxlbmdl", inside);
+            assert_eq!(challenge_in(&text(client_data.as_bytes())).is_some(), found, "{inside}");
+        }
+        let long = told(&format!(r#","more":"{}""#, "a".repeat(MOST_LETTERS)));
+        assert_eq!(challenge_in(&text(long.as_bytes())), None);
         for odd in ["", "null", "[]", "{}", "{\"type\":1}"] {
             assert_eq!(judge(odd), Err(Refused::Unreadable), "{odd:?}");
         }

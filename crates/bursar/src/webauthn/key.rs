@@ -1,12 +1,19 @@
 //! The public key of a passkey: a `COSE_Key` (RFC 9052, RFC 9053, RFC 8230), which is a small map in CBOR (RFC 8949), and what
 //! it signed. Of CBOR only that is read of which these keys are made. The arithmetic is ring's.
 
+use std::ops::RangeInclusive;
+
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 /// The most entries that a key has.
 const MOST_ENTRIES: u64 = 8;
+
+/// How long the modulus of an RSA key is, in bytes: what ring checks signatures of.
+const RSA_BYTES: RangeInclusive<usize> = 256..=1_024;
+/// How long its exponent is at most.
+const MOST_EXPONENT_BYTES: usize = 8;
 
 /// A public key of one of the algorithms that are asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,7 +49,10 @@ impl Key {
                 Some(Self::P256([vec![4], coordinate(-2)?, coordinate(-3)?].concat()))
             }
             (1, -8) if number(-1)? == 6 => Some(Self::Ed25519(coordinate(-2)?)),
-            (3, -257) => Some(Self::Rsa(part(-1)?, part(-2)?)),
+            (3, -257) => {
+                let modulus = part(-1).filter(|bytes| RSA_BYTES.contains(&bytes.len()));
+                Some(Self::Rsa(modulus?, part(-2).filter(|bytes| bytes.len() <= MOST_EXPONENT_BYTES)?))
+            }
             _ => None,
         }
     }
@@ -161,6 +171,9 @@ mod tests {
         assert_eq!(Key::read(&p256(0x38)), None, "another algorithm");
         let short = [&[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 31][..], &[9; 31]].concat();
         assert_eq!(Key::read(&short), None);
+        let head = [0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x58, 128];
+        let weak = [&head[..], &[5; 128], &[0x21, 0x43, 1, 0, 1]].concat();
+        assert_eq!(Key::read(&weak), None, "1,024 bits");
         let twice = [&[0xa5, 1, 1, 3, 0x27, 0x20, 6, 1, 1, 0x21, 0x58, 32][..], &[9; 32]].concat();
         assert_eq!(Key::read(&twice), None);
         // A map of more entries than there are bytes, and one that holds a map.

@@ -387,7 +387,10 @@ pub(super) async fn take(
         refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
         return Ok(None);
     };
-    let known = stored::called(tx, &shown.id).await?.filter(|known| known.person == person.id);
+    let known = match webauthn::id_in(shown) {
+        Some(id) => stored::called(tx, &id).await?.filter(|known| known.person == person.id),
+        None => None,
+    };
     let (site, owner) = (site(app)?, person.id.to_string());
     let judged = match known {
         Some(known) => {
@@ -464,8 +467,9 @@ pub async fn sign_in(
     shown: &Shown,
     browser: &Browser,
 ) -> Result<Option<(String, Entered)>> {
+    let Some(id) = webauthn::id_in(shown) else { return Ok(None) };
     let mut db = app.store.read().await?;
-    let Some(known) = stored::called(&mut db, &shown.id).await? else { return Ok(None) };
+    let Some(known) = stored::called(&mut db, &id).await? else { return Ok(None) };
     let person = people::by_id(&mut db, known.person).await?.filter(|person| person.disabled_at.is_none());
     drop(db);
     // Alone it tells who comes, so it must say whose it is.

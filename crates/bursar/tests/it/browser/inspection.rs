@@ -130,6 +130,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/activities/{id}/edit", "/activities/deal/edit".to_owned()),
         ("/people/{id}", format!("/people/{person}")),
         ("/keys/{id}/revoke", format!("/keys/{key}/revoke")),
+        ("/keys/{id}/addresses", format!("/keys/{key}/addresses")),
         ("/settings/notices/{notice}/{language}", "/settings/notices/reward_approved/de".to_owned()),
         ("/outbox/{mail}", format!("/outbox/{mail}")),
         ("/portal/payouts/{number}", "/portal/payouts/PT-000001".to_owned()),

@@ -257,7 +257,8 @@ async fn what_somebody_else_signed_lets_nobody_in() {
     );
     assert_eq!(why(&app, &id).await, "signature");
     assert_eq!(alone(&world, &mut next, &mut device("unknown")).await.to, NOT_IN);
-    for odd in ["", "{}", "null", "[1]"] {
+    let nul = r#"{"id":"a\u0000b","client_data":"e30","authenticator_data":"","signature":"","user":""}"#;
+    for odd in ["", "{}", "null", "[1]", nul] {
         assert_eq!(
             next.post("/login/passkey", &[("next", "/me"), ("passkey", odd)]).await.to,
             NOT_IN,
@@ -597,6 +598,47 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
     let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
     assert_eq!(again.post("/login", &fields).await.to, "/me");
     assert_eq!(alone(&world, &mut again, &mut phone).await.to, NOT_IN, "{one}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_partner_has_passkeys_in_their_language() {
+    let world = World::open("passkey_partner", 512).await;
+    crate::pages::furnish(&world).await;
+    let app = node(&world).await;
+    let new = NewPerson {
+        email: "ana-herself@example.com".to_owned(),
+        name: "Ana Lima".to_owned(),
+        role: Role::Partner,
+        partner: Some("ana".to_owned()),
+        password: Some(PASSWORD.to_owned()),
+    };
+    let link = people::add(&app, &new).await.unwrap();
+    let mut ana = browser(&app);
+    ana.post(link.strip_prefix(ORIGIN).unwrap(), &[]).await;
+    let csrf = ana.read("/portal/account").await.hidden("csrf");
+    ana.post("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
+    ana.read("/factor").await.says("Passkey hinzufügen");
+    let mut phone = device("phone");
+    add(&mut ana, &mut phone, "Telefon").await.says("Ihre Ersatzcodes");
+    let page = ana.post("/factor/codes", &[("csrf", &csrf)]).await;
+    page.says("Sind Sie es? Noch wurde nichts getan.");
+    page.says("Passkey benutzen");
+    let page = ana.read("/portal/account").await;
+    let shown = phone.show(&asked(&world, &mut ana, &page).await);
+    let new = "seven green lanterns";
+    let changed = [("csrf", csrf.as_str()), ("password", new), ("again", new), ("passkey", shown.as_str())];
+    ana.post_on("/portal/account/password", &changed).await.says("Ihr Passwort ist geändert");
+    let mut next = browser(&app);
+    let page = next.read("/portal/login?language=de").await;
+    page.says("Mit Passkey anmelden");
+    let asked_for = asked(&world, &mut next, &page).await;
+    let shown = phone.show(&asked_for);
+    let sent = [("next", "/portal"), ("passkey", shown.as_str())];
+    assert_eq!(next.post("/login/passkey", &sent).await.to, "/portal");
+    next.read("/portal").await;
+    assert_eq!(next.post("/login/passkey", &sent).await.to, "/portal/login?why=passkey&next=%2Fportal");
+    next.read("/portal/login?why=passkey").await.says("This passkey was not accepted here");
     world.close().await;
 }
 
