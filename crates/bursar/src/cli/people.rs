@@ -201,6 +201,12 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
         let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
         Failure(format!("there is no scope {strange:?}; there are {}", known.join(", ")))
     })?;
+    if !cidr.is_empty() && cidr.iter().all(|one| one.trim().is_empty()) {
+        return Err(Failure(
+            "--cidr is there and names no address; leave it out for a key that is taken from anywhere"
+                .to_owned(),
+        ));
+    }
     let app = open(config).await?;
     let ends = expires.map_or(Ok(None), |typed| made::end(&typed, app.clock.now()));
     let new = NewKey {

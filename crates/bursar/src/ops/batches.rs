@@ -293,7 +293,7 @@ const RELEASE_HOLDS_US: i64 = 24 * 3_600_000_000;
 async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> store::Result<bool> {
     match &batch.released {
         Some((by, of, at)) if of == digest && now - at < RELEASE_HOLDS_US => {
-            store::people::may_still(db, by, Permission::Pay).await
+            store::people::may_still(db, by, Permission::Pay, now).await
         }
         Some(_) | None => Ok(false),
     }

@@ -372,7 +372,7 @@ async fn seconded(
                 format!("Nothing was changed. {why}"),
             )));
         }
-        if !same && people::may_still(tx, &first.asked_by, Permission::Pay).await? {
+        if !same && people::may_still(tx, &first.asked_by, Permission::Pay, now).await? {
             contradictions::forget_opinion(tx, id).await?;
             return Ok(true);
         }

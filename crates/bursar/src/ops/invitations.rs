@@ -11,6 +11,7 @@ use serde_json::json;
 use super::people::factor::tell_owner;
 use super::people::sessions::{Browser, By, Entered, enter};
 use super::people::{hashed, note};
+use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
@@ -51,6 +52,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
     let now = app.clock.now();
     let (fresh, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
     transact!(app, |tx| {
+        lowering::by_people(tx, actor, "let anybody in").await?;
         let partner = programs::partner(tx, Named::Either(partner)).await?.ok_or(OpsError::Missing)?;
         let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Result;
 use super::partners::{check_email, filled, new_or_known, note, referred, saved_as};
+use super::settings::lowering;
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Activity, Named, Program, Worth};
 use crate::transact;
@@ -41,6 +42,9 @@ pub async fn save_program(
         if !(0..=MOST_HOLD_DAYS).contains(&after.hold_days) {
             let told = "The hold period is 0 to 3650 days.";
             return Err(Refusal::new("invalid", told).at("hold_days").into());
+        }
+        if before.as_ref().is_some_and(|before| after.hold_days < before.hold_days) {
+            lowering::by_people(tx, actor, "shorten a program's hold period").await?;
         }
         let other_type = before.as_ref().is_some_and(|before| before.reward_type != after.reward_type);
         if other_type && programs::has_rewards(tx, after.id).await? {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::batches::BatchView;
 use super::payees::{given, note};
+use super::settings::lowering;
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::clock;
@@ -87,6 +88,7 @@ pub(super) fn sealed_as(payee: Payee) -> String {
 pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<String> {
     let reason = given(reason, "Say why you must see the number; it is kept beside your name.")?;
     transact!(app, |tx| {
+        lowering::by_people(tx, actor, "see whole tax numbers").await?;
         let filed = tax::of(tx, payee).await?.ok_or(OpsError::Missing)?;
         let sealed = filed.sealed_tin.ok_or(OpsError::Missing)?;
         let opened = app.master_key.open(&sealed_as(payee), &sealed);

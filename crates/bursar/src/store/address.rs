@@ -1,6 +1,8 @@
 //! What the address of a PostgreSQL may say: one server, and how the way to it is protected. What is deliberately not here:
 //! what the server itself must be (`super`).
 
+use std::net::Ipv4Addr;
+
 use url::{Host, Url};
 
 use super::{Result, StoreError};
@@ -22,7 +24,11 @@ fn check_encrypted(url: &str) -> Result<()> {
     let Ok(read) = Url::parse(url) else { return Ok(()) };
     let named = |wanted: &str| read.query_pairs().any(|(name, _)| name == wanted);
     let here = match read.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.starts_with("%2F") || name.starts_with("%2f"),
+        // An address of numbers is no more than a name where the scheme is none of a browser's.
+        Some(Host::Domain(name)) => {
+            let socket = name.starts_with("%2F") || name.starts_with("%2f");
+            socket || name == "localhost" || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
+        }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => true,

@@ -191,11 +191,21 @@ pub async fn count_from(tx: &mut Tx, id: PersonId, from: i64) -> Result<u64> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn may_still(db: &mut Db, id: &str, permission: Permission) -> Result<bool> {
-    let sql = "SELECT role, disabled_at FROM person WHERE id = $1";
+pub async fn may_still(db: &mut Db, id: &str, permission: Permission, now: i64) -> Result<bool> {
+    let sql = "SELECT p.role, p.disabled_at, p.ends_at, m.role, m.disabled_at FROM person p \
+               LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' WHERE p.id = $1";
     let Some(row) = db.optional(sqlx::query(sql).bind(id.to_owned())).await? else { return Ok(true) };
-    let (role, disabled_at): (String, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(disabled_at.is_none() && allows(word(Role::parse(&role), &role)?, permission))
+    let role = |place: usize| {
+        let role: Option<String> = row.try_get(place)?;
+        role.map(|role| word(Role::parse(&role), &role)).transpose()
+    };
+    let (disabled_at, ends_at): (Option<i64>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
+    let makers_end: Option<i64> = row.try_get(4)?;
+    let may = role(0)?.is_some_and(|role| allows(role, permission));
+    // A key goes with whoever made it.
+    let maker_may =
+        role(3)?.is_none_or(|maker| allows(maker, Permission::Administer)) && makers_end.is_none();
+    Ok(may && maker_may && disabled_at.is_none() && ends_at.is_none_or(|at| now < at))
 }
 
 /// Whether somebody could sign in, or call, as an administrator.

@@ -52,10 +52,7 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.holds(address));
     let mut nearest = peer.ip().to_canonical();
-    let lines = request.headers().get_all("x-forwarded-for").iter();
-    let listed: Vec<&str> =
-        lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
-    for passed_on in listed.into_iter().rev() {
+    for passed_on in listed(request).iter().rev() {
         if !is_trusted(nearest) {
             break;
         }
@@ -64,6 +61,24 @@ pub fn address(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
         nearest = address;
     }
     Some(nearest)
+}
+
+/// The same for what is allowed by it: nobody's where a trusted proxy passed it on for what is no address.
+#[must_use]
+pub fn certain(request: &Request, trusted: &[Range]) -> Option<IpAddr> {
+    let found = address(request, trusted)?;
+    let is_proxy = trusted.iter().any(|range| range.holds(found));
+    // The proxy speaks for itself only where it names nobody, or nothing but proxies.
+    let unreadable = || listed(request).iter().any(|entry| passed_on_for(entry).is_none());
+    if is_proxy && unreadable() { None } else { Some(found) }
+}
+
+/// What proxies have written, the nearest last. A line may hold anything, and rubbish of one entry takes none of the others
+/// away.
+fn listed(request: &Request) -> Vec<String> {
+    let lines = request.headers().get_all("x-forwarded-for").iter();
+    let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
 }
 
 /// The network a request comes from, to count its tries by. Nobody's when it comes from this machine: then it is a proxy
@@ -110,6 +125,24 @@ mod tests {
         ];
         for (peer, passed_on, trusted, expected) in rows {
             assert_eq!(of(peer, passed_on, trusted), expected, "{peer} {passed_on} {trusted:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_allows_nothing() {
+        let of = |passed_on: &[u8]| {
+            let passed_on = axum::http::HeaderValue::from_bytes(passed_on).unwrap();
+            let mut request =
+                Request::builder().header("x-forwarded-for", passed_on).body(Body::empty()).unwrap();
+            let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let trusted: Vec<Range> = vec!["127.0.0.1".parse().unwrap()];
+            (address(&request, &trusted).unwrap().to_string(), certain(&request, &trusted))
+        };
+        let outside: IpAddr = "198.51.100.1".parse().unwrap();
+        assert_eq!(of(b"\xe9, 198.51.100.1"), (outside.to_string(), Some(outside)), "rubbish is one entry");
+        for unreadable in [&b"unknown"[..], b"_hidden", b"198.51.100.1, unknown", b"\xe9"] {
+            assert_eq!(of(unreadable), ("127.0.0.1".to_owned(), None), "{unreadable:?}");
         }
     }
 

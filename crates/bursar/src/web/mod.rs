@@ -324,7 +324,7 @@ fn is_page(path: &str) -> bool {
 async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     if below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs" {
-        let address = client::address(request, &app.config.trusted_proxies);
+        let address = client::certain(request, &app.config.trusted_proxies);
         let (mut actor, scopes) = session::by_api_key(app, request.headers(), address).await?;
         let from = session::came_from(request, &app.config.trusted_proxies);
         actor.came_from = format!("API key {} at {from}", actor.name);

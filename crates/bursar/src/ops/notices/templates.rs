@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::app::{Actor, App};
 use crate::mail::{Language, Template};
+use crate::ops::settings::lowering;
 use crate::ops::{Result, settings};
 use crate::store::templates::{self, Version};
 use crate::store::{self, Db, audit};
@@ -59,6 +60,7 @@ pub async fn save(
     }
     transact!(app, |tx| {
         let now = app.clock.now();
+        lowering::by_people(tx, actor, "change the words of mails, some of which warn of it").await?;
         let (_, seen) = in_force(tx, notice, language).await?;
         if expected.is_some_and(|expected| expected != seen) {
             return Err(settings::stale());

@@ -182,6 +182,7 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
             let told = "There is no second factor to make recovery codes for.";
             return Err(Refusal::new("no_second_factor", told).into());
         }
+        still_theirs(tx, session, now).await?;
         factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
         note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, "recovery_codes", "", now).await
@@ -202,6 +203,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
             let told = "Your role needs a second factor here, so it is not turned off. Set up another device instead.";
             return Err(Refusal::new("second_factor_required", told).into());
         }
+        still_theirs(tx, session, now).await?;
         if factors::drop(tx, id).await? {
             end_elsewhere(tx, session).await?;
             note(
@@ -218,6 +220,18 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     })?;
     app.nudge.notify.ring();
     Ok(())
+}
+
+/// A request that was on its way while its session was ended, by what its owner set up meanwhile, does nothing.
+async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
+    let open = sessions::list(tx, session.actor.id, now).await?;
+    match open.iter().any(|one| one.id == session.id) {
+        true => Ok(()),
+        false => Err(OpsError::Conflict(Refusal::new(
+            "session_over",
+            "You were signed out meanwhile, so nothing was done. Sign in again.",
+        ))),
+    }
 }
 
 pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {

@@ -328,8 +328,9 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
         stored::remove(tx, id, one).await?;
         if last {
             factors::drop(tx, id).await?;
-            end_elsewhere(tx, session).await?;
         }
+        // Whoever has the device may be signed in with it.
+        end_elsewhere(tx, session).await?;
         let detail = json!({
             "passkey": found.name, "from": session.actor.came_from,
             "evidence": { "credential": found.credential_id },

@@ -134,8 +134,7 @@ pub async fn not_by_key(
     after: (&Document, &Settings),
 ) -> Result<()> {
     let Some(field) = weakened(before, after) else { return Ok(()) };
-    let Some((scopes, by_somebody)) = people::how_key_was_made(tx, actor.id).await? else { return Ok(()) };
-    if !by_somebody && Scopes::kept(&scopes).has(Scope::Write) {
+    if is_operators_own(tx, actor).await? {
         return Ok(());
     }
     let sentence = format!(
@@ -144,10 +143,35 @@ pub async fn not_by_key(
     Err(Refusal::new("person_needed", sentence).into())
 }
 
+/// Whether somebody acts themselves, or with a key of the command line that has the scope `write`: the operator's own, which
+/// does what its role may.
+async fn is_operators_own(tx: &mut Tx, actor: &Actor) -> Result<bool> {
+    let made = people::how_key_was_made(tx, actor.id).await?;
+    Ok(made.is_none_or(|(scopes, by_somebody)| !by_somebody && Scopes::kept(&scopes).has(Scope::Write)))
+}
+
+/// What would outlive a stolen key, or keep others from hearing of it, is done by people, and by the operator's own keys.
+///
+/// # Errors
+/// `person_needed` for any other key.
+pub async fn by_people(tx: &mut Tx, actor: &Actor, what: &str) -> Result<()> {
+    if is_operators_own(tx, actor).await? {
+        return Ok(());
+    }
+    let sentence =
+        format!("This API key may not {what}, so nothing was done. An administrator does it on the pages.");
+    Err(Refusal::new("person_needed", sentence).into())
+}
+
 /// The first safeguard that is weaker afterwards, by the name of its setting.
 fn weakened(before: (&Document, &Settings), after: (&Document, &Settings)) -> Option<&'static str> {
     let ((old, was), (new, is)) = (before, after);
+    let is_new = |new: &[String], old: &[String]| new.iter().any(|one| !old.contains(one));
     let all = [
+        ("enabled", !was.enabled && is.enabled),
+        ("vendors", is_new(&new.vendors, &old.vendors)),
+        ("profile_roles", is_new(&new.profile_roles, &old.profile_roles)),
+        ("tax_thresholds", new.tax_thresholds != old.tax_thresholds),
         ("two_person_release", was.two_person_release && !is.two_person_release),
         ("us_tax_tracking", was.us_tax_tracking && !is.us_tax_tracking),
         ("cooling_off_hours", is.cooling_off_hours < was.cooling_off_hours),
@@ -191,7 +215,7 @@ fn raised_per_reward(before: &Settings, after: &Settings) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::settings::Amount;
+    use crate::ops::settings::{Amount, TaxThreshold};
     use serde_json::json;
 
     /// Every setting that protects, each made weaker and stronger.
@@ -219,8 +243,14 @@ mod tests {
             limits[name] = with(&limits[name], value);
             limits
         };
+        let threshold =
+            vec![TaxThreshold { year: 2027, value: "9999.00".to_owned(), currency: "USD".to_owned() }];
         let rows: Vec<(Document, Option<&str>)> = vec![
             (base.clone(), None),
+            (Document { enabled: true, ..base.clone() }, Some("enabled")),
+            (Document { vendors: vec!["stripe".to_owned()], ..base.clone() }, Some("vendors")),
+            (Document { profile_roles: vec!["partner".to_owned()], ..base.clone() }, None),
+            (Document { tax_thresholds: threshold, ..base.clone() }, Some("tax_thresholds")),
             (Document { fees_paid_by: "partner".to_owned(), ..base.clone() }, None),
             (Document { cooling_off_hours: 100, ..base.clone() }, None),
             (Document { cooling_off_hours: 71, ..base.clone() }, Some("cooling_off_hours")),

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use payout::access::Permission;
 use payout::ids::PersonId;
+use payout::scope::Scope;
 
 use super::Page;
 use crate::app::App;
@@ -30,6 +31,7 @@ pub fn routes() -> Vec<Route> {
             .filters::<Asked>()
             .answers_page::<KeyJson>(),
         delete("/api/v1/api-keys/{id}", administers, revoke)
+            .opened_by(Scope::Write)
             .says("Revoke an API key: the next call with it is refused, and it never comes back")
             .answers_nothing(204),
     ]

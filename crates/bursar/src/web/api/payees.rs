@@ -51,6 +51,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<ProfileChange>()
             .answers::<ProfileJson>(200),
         post("/api/v1/payees/{id}/payout-profile/clear", manage, clear_shared)
+            .opened_by(Scope::Write)
             .says("As a second person, say that a destination rightly belongs to several payees")
             .takes::<Reason>()
             .answers::<ProfileJson>(200),

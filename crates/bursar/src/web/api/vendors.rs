@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use payout::Refusal;
 use payout::access::Permission;
 use payout::money::Vendor;
+use payout::scope::Scope;
 
 use crate::app::App;
 use crate::clock::rfc3339;
@@ -28,16 +29,19 @@ pub fn routes() -> Vec<Route> {
             .says("The vendors' connections, secrets masked")
             .answers::<Vec<ConnectionJson>>(200),
         put("/api/v1/settings/vendors/stripe", administer, stripe)
+            .opened_by(Scope::Write)
             .says("Connect Stripe: the key is proved and the webhooks registered before it is saved")
             .takes::<StripeJson>()
             .answers::<ConnectionJson>(200),
         put("/api/v1/settings/vendors/paypal", administer, paypal)
+            .opened_by(Scope::Write)
             .says(
                 "Connect PayPal: the credentials are proved and the webhook registered before they are saved",
             )
             .takes::<PayPalJson>()
             .answers::<ConnectionJson>(200),
         delete("/api/v1/settings/vendors/{vendor}", administer, remove)
+            .opened_by(Scope::Write)
             .says("Take a connection away; refused while a payment through it is not over for good")
             .answers_nothing(204),
     ]

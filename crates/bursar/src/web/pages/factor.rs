@@ -101,6 +101,7 @@ struct Again {
     /// What the form holds beside.
     fields: Vec<(&'static str, String)>,
     has_app: bool,
+    has_factor: bool,
     passkey: Option<Button>,
 }
 
@@ -229,7 +230,10 @@ async fn refused(
     sent: Wanted,
 ) -> Result<Option<Response>, Fault> {
     let app = &web.app;
-    if !session.has_factor() {
+    // A passkey signs in alone: a copy of a fresh session must not make one. An app needs the password beside it.
+    let lasts = change.path == ADD.path && passkeys::is_here(app);
+    let lasts = lasts && people::has_password(app, session.actor.id).await?;
+    if !session.has_factor() && !lasts {
         return Ok(is_stale(app, session).then(|| prove_first(PAGE)));
     }
     let told = in_words(app, session, change, sent.id.as_deref()).await?;
@@ -241,6 +245,7 @@ async fn refused(
         told,
         fields,
         has_app: session.has_app,
+        has_factor: session.has_factor(),
         passkey: Button::to_prove(app, session, &deed),
     });
     if matches!(&shown, Evidence::Words(words) if words.password.is_empty() && words.code.is_empty()) {

@@ -63,6 +63,10 @@ async fn enrol(app: &App, browser: &Driven) {
     browser.go(&format!("{}/factor", app.base_url)).await;
     pictures(browser, "none").await;
     browser.press("Add a passkey").await;
+    browser.says("Is it you?").await;
+    pictures(browser, "asked").await;
+    browser.write("password", PASSWORD).await;
+    browser.press("Add a passkey").await;
     browser.says("Your browser asks where to keep it").await;
     pictures(browser, "new").await;
     browser.write("name", "Kim’s laptop").await;

@@ -73,7 +73,14 @@ async fn asked(world: &World, browser: &mut Browser, page: &Page) -> Value {
 /// Adds a passkey as a person does who has just proved who they are; what the page says then.
 async fn add(browser: &mut Browser, device: &mut Device, name: &str) -> Page {
     let csrf = browser.read("/factor").await.hidden("csrf");
-    assert_eq!(browser.post("/factor/passkeys", &[("csrf", &csrf)]).await.to, "/factor/passkeys/new");
+    // It signs in alone from then on, so a copy of a fresh session is not enough.
+    for password in ["", "not the password"] {
+        let tried = [("csrf", csrf.as_str()), ("password", password)];
+        let asked = browser.post("/factor/passkeys", &tried).await;
+        assert_eq!((asked.status, asked.to.as_str()), (StatusCode::OK, ""), "{password}");
+    }
+    let right = [("csrf", csrf.as_str()), ("password", PASSWORD)];
+    assert_eq!(browser.post("/factor/passkeys", &right).await.to, "/factor/passkeys/new");
     make(browser, device, name).await
 }
 
