@@ -231,6 +231,7 @@ mod tests {
             })
         };
         let base = Document {
+            vendors: vec!["stripe".to_owned()],
             two_person_release: true,
             us_tax_tracking: true,
             limits: limits("100.00"),
@@ -248,7 +249,11 @@ mod tests {
         let rows: Vec<(Document, Option<&str>)> = vec![
             (base.clone(), None),
             (Document { enabled: true, ..base.clone() }, Some("enabled")),
-            (Document { vendors: vec!["stripe".to_owned()], ..base.clone() }, Some("vendors")),
+            (
+                Document { vendors: vec!["stripe".to_owned(), "paypal".to_owned()], ..base.clone() },
+                Some("vendors"),
+            ),
+            (Document { vendors: Vec::new(), ..base.clone() }, None),
             (Document { profile_roles: vec!["partner".to_owned()], ..base.clone() }, None),
             (Document { tax_thresholds: threshold, ..base.clone() }, Some("tax_thresholds")),
             (Document { fees_paid_by: "partner".to_owned(), ..base.clone() }, None),

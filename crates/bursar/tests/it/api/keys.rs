@@ -256,6 +256,25 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
         put(safer).await.ok();
         put(json!({"fiscal_year_start": "04-01"})).await.ok();
     }
+    // What would outlive a key, or keep others from hearing of it, is done by people and by the operator's own.
+    let slow = |days: i64| json!({"name": "Slow", "type": "cash", "hold_days": days});
+    house.call("PUT", "/accounts/a", json!({"name": "A"})).await.ok();
+    house
+        .call("PUT", "/partners/p", json!({"name": "P", "email": "p@example.com", "account": "a"}))
+        .await
+        .ok();
+    house.call("PUT", "/programs/slow", slow(30)).await.ok();
+    let words = json!({"subject": "Summary", "body": "All is well."});
+    for (method, path, body) in [
+        ("POST", "/partners/p/invite", json!({"role": "partner"})),
+        ("PUT", "/settings/notices/api_key_made/en", words),
+        ("PUT", "/programs/slow", slow(29)),
+    ] {
+        let once: &[(&str, &str)] = if method == "POST" { &[("idempotency-key", "invite")] } else { &[] };
+        house.call_as(&on_a_page, method, path, body, once).await.refused(403, "person_needed");
+    }
+    house.call_as(&on_a_page, "PUT", "/programs/slow", slow(31), &[]).await.ok();
+    house.call("PUT", "/programs/slow", slow(0)).await.ok();
 }
 
 #[tokio::test]

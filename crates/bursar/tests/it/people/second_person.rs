@@ -177,6 +177,23 @@ async fn a_key_releases_with_the_scope_for_it_only() {
     stage.close(Ok(())).await;
 }
 
+#[tokio::test]
+async fn what_a_key_has_released_ends_with_it() {
+    let mut stage = prepared("second_ended").await;
+    let kim = stage.world.other.clone();
+    let ends_at = Some(stage.world.now() + DAY / 12);
+    let new = NewKey { ends_at, ..NewKey::of("nightly", Role::Payer, Scopes::kept("read,release")) };
+    let key = people::make_key(&stage.world.app, &kim.id.to_string(), &new).await.unwrap();
+    let key = people::by_key(&stage.world.app, &key, None).await.unwrap().actor().unwrap();
+    releases(&stage, &key).await.unwrap();
+    for line in ["later 3 hours", "refuse release_needs_other_person pay B1"] {
+        stage.one(line).await.unwrap();
+    }
+    releases(&stage, &kim).await.unwrap();
+    stage.one("pay B1").await.unwrap();
+    stage.close(Ok(())).await;
+}
+
 fn entered(email: &str, role: Role) -> NewPerson {
     let (email, name) = (email.to_owned(), email.to_owned());
     NewPerson { email, name, role, partner: None, password: None }
