@@ -63,8 +63,8 @@ impl Target {
             child,
             payouts: Mutex::new(0),
         };
-        target.call("PUT", "/accounts/visited", &json!({ "name": "Visited" })).await?;
-        let name = json!({ "name": "Visited", "email": "visited@example.com", "account": "visited" });
+        target.call("PUT", "/accounts/visited-company", &json!({ "name": "Visited" })).await?;
+        let name = json!({ "name": "Visited", "email": "visited@example.com", "account": "visited-company" });
         target.call("PUT", &format!("/partners/{PAYEE}"), &name).await?;
         let profile = json!({ "vendor": "paypal", "paypal_email": "visited@example.com" });
         target.call("PUT", &format!("/payees/{PAYEE}/payout-profile"), &profile).await?;
