@@ -2,8 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,7 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
-use crate::turns::{Busy, Turns};
+use crate::turns::{Busy, Turns, cores};
 
 /// The key that encrypts secrets in the database. It lies beside the database, never in it and never in a backup.
 #[derive(Clone)]
@@ -177,16 +178,38 @@ pub fn token_hash(token: &str) -> String {
 }
 
 /// How many slow hashes are made at a time, and how many may wait. Each takes a core for tens of milliseconds and 19 MiB:
-/// without a bound, strangers who guess would take all there are.
-pub struct Hashing(Turns);
+/// without a bound, strangers who guess would take all there are. They are made on threads of their own, one for each core,
+/// because every thread that has made one keeps its memory.
+pub struct Hashing {
+    turns: Turns,
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// For whoever has not signed in.
-static STRANGERS: LazyLock<Hashing> = LazyLock::new(|| Hashing(Turns::of_cores(MOST_WAITING)));
+static STRANGERS: LazyLock<Hashing> = LazyLock::new(Hashing::begin);
 /// For whoever has: proving again, and choosing a password. They never wait behind strangers.
-static KNOWN: LazyLock<Hashing> = LazyLock::new(|| Hashing(Turns::of_cores(MOST_WAITING)));
+static KNOWN: LazyLock<Hashing> = LazyLock::new(Hashing::begin);
 const MOST_WAITING: usize = 64;
 
 impl Hashing {
+    fn begin() -> Self {
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..cores() {
+            let waiting = Arc::clone(&waiting);
+            let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            std::thread::spawn(move || {
+                while let Ok(job) = next() {
+                    // Whoever waits for it is told by what was dropped.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            });
+        }
+        Self { turns: Turns::of_cores(MOST_WAITING), jobs }
+    }
+
     /// That of people who have not signed in; the cores are the machine's, so there is one for the process.
     #[must_use]
     pub fn of_strangers() -> &'static Self {
@@ -204,8 +227,13 @@ impl Hashing {
     /// # Errors
     /// [`Busy`] when too many wait already.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let _turn = self.0.take().await?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+        let _turn = self.turns.take().await?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let job: Job = Box::new(move || {
+            let _ = tell.send(work());
+        });
+        self.jobs.send(job).map_err(|_| Busy)?;
+        told.await.map_err(|_| Busy)
     }
 }
 
@@ -230,6 +258,15 @@ pub fn password_matches(password: &str, hash: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_hash_that_fails_takes_no_thread_with_it() {
+        let hashing = Hashing::begin();
+        for _ in 0..2 * cores() {
+            assert_eq!(hashing.run(|| panic!("it cannot be made")).await.map(|()| 1), Err(Busy));
+        }
+        assert_eq!(hashing.run(|| 7).await, Ok(7));
+    }
 
     #[test]
     fn what_is_sealed_opens_only_under_its_key_and_context() {

@@ -10,6 +10,12 @@ pub struct Turns {
     taken: Semaphore,
 }
 
+/// How many cores there are.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// So many wait already that another would wait for long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy;
@@ -30,7 +36,7 @@ impl Turns {
     /// One for each core.
     #[must_use]
     pub fn of_cores(waiting: usize) -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, usize::from), waiting)
+        Self::new(cores(), waiting)
     }
 
     /// Waits for a turn.
