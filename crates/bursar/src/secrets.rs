@@ -200,12 +200,15 @@ impl Hashing {
         for _ in 0..cores() {
             let waiting = Arc::clone(&waiting);
             let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            std::thread::spawn(move || {
+            let begun = std::thread::Builder::new().spawn(move || {
                 while let Ok(job) = next() {
                     // Whoever waits for it is told by what was dropped.
                     let _ = catch_unwind(AssertUnwindSafe(job));
                 }
             });
+            if let Err(error) = begun {
+                tracing::error!(%error, "there is no thread to make hashes of passwords on");
+            }
         }
         Self { turns: Turns::of_cores(MOST_WAITING), jobs }
     }

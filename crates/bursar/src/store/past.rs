@@ -82,7 +82,8 @@ async fn came_back(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, CameBack
 
 /// The attempts of a payment of which nothing that the vendor has said proves that they were not made, whatever ended the
 /// payment after them.
-const UNPROVEN: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = q.id AND a.state = 'failed' \
+const UNPROVEN: &str = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = q.id AND a.leg NOT IN ('reversal', 'cancel') \
+                        AND a.state = 'failed' \
                         AND a.reason_code IN ('not_made', 'not_found_at_vendor'))";
 
 /// The earlier payments that these rewards were in and that have given them back, save those that the vendor refused: of them

@@ -127,7 +127,7 @@ const COLUMNS: &str = "id, number, batch_id, payee, vendor, destination, currenc
                        unseen_since, otherwise_at, reversal_seen_at, hinted_at, \
                        CAST(CASE WHEN state IN ('failed', 'payout_failed', 'payout_canceled', 'returned', 'blocked', \
                        'refunded', 'reversed', 'recalled') AND EXISTS (SELECT 1 FROM attempt a \
-                       WHERE a.transaction_id = payout_transaction.id AND a.state = 'failed' \
+                       WHERE a.transaction_id = payout_transaction.id AND a.leg NOT IN ('reversal', 'cancel') AND a.state = 'failed' \
                        AND a.reason_code = 'not_made') THEN 1 ELSE 0 END AS BIGINT)";
 
 fn transaction(row: &AnyRow) -> Result<Transaction> {

@@ -201,6 +201,34 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
     }
 }
 
+/// What is under way of one payment, and cannot be read, keeps no other from the bank.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payout_under_way_that_cannot_be_read_keeps_no_other_back() {
+    let lines = [
+        "partner ana stripe acct_ana",
+        "reward R1 ana 10.00 approved",
+        "batch B1 all",
+        "pay B1",
+        "vendor stripe 503 on payout",
+        "tick dispatch",
+        "expect ana pending_processing outcome_unknown",
+        "partner bo stripe acct_bo",
+        "reward R2 bo 20.00 approved",
+        "batch B2 all",
+        "pay B2",
+    ];
+    let mut stage = stage("under_way_unread", &lines).await;
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 1").await;
+    for line in ["tick dispatch", "later 2 seconds", "tick dispatch"] {
+        stage.one(line).await.unwrap();
+    }
+    let books = stage.world.simulator.books();
+    assert!(books.payouts.iter().any(|one| one.account.as_deref() == Some("acct_bo")), "{:?}", books.payouts);
+    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 1").await;
+    let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
+    stage.close(ended).await;
+}
+
 /// Who must act about a payment whose record cannot be read, and what they must do, wherever it is asked for. Once a PayPal
 /// batch is on its way to be sent it is never split: then that holds for all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -223,7 +223,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
 }
 
 /// A request that was on its way while its session was ended, by what its owner set up meanwhile, does nothing.
-async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
+pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Result<()> {
     let open = sessions::list(tx, session.actor.id, now).await?;
     match open.iter().any(|one| one.id == session.id) {
         true => Ok(()),

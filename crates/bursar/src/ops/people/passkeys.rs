@@ -9,7 +9,7 @@ use payout::ids::{PersonId, encode, fresh};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, tell_owner};
+use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, still_theirs, tell_owner};
 use super::sessions::{self, Browser, By, Entered, enter};
 use super::{Proof, Session, note};
 use crate::app::App;
@@ -318,6 +318,7 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        still_theirs(tx, session, now).await?;
         let all = stored::of(tx, id).await?;
         let found = all.iter().find(|known| known.id == one).ok_or(OpsError::Missing)?;
         let last = all.len() == 1 && factors::get(tx, id).await?.is_none();

@@ -253,7 +253,7 @@ table! {
     factor_codes, factor_codes_told, factor_kept, factor_is_off, factor_required, code, code_intro,
     code_over, code_lost,
     // Passkeys, and the page of the second factor
-    factor_app, factor_app_told, codes_left, recovery_code, again_intro, passkeys, passkeys_told,
+    factor_app, factor_app_told, codes_left, recovery_code, again_intro, again_password, passkeys, passkeys_told,
     passkeys_not_here, passkey_add, passkey_remove, passkey_made, passkey_unused, passkey_new,
     passkey_new_told, passkey_name, passkey_name_help, passkey_make, passkey_no_script, passkey_use,
     passkey_change, passkey_sign_in, passkey_failed, passkey_wrong, passkey_added, passkey_removed, passkey_gone,

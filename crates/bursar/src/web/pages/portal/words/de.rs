@@ -280,6 +280,7 @@ pub const WORDS: Words = Words {
     codes_left: "Übrige Ersatzcodes: {count}.",
     recovery_code: "Ersatzcode",
     again_intro: "Noch wurde nichts getan. Zeigen Sie noch einmal, wer Sie sind: mit Passwort und Code oder mit einem Passkey.",
+    again_password: "Noch wurde nichts getan. Ein Passkey meldet Sie allein an. Geben Sie deshalb vorher Ihr Passwort noch einmal ein.",
     passkeys: "Passkeys",
     passkeys_told: "Einen Passkey bewahrt Ihr Telefon, Ihr Computer oder ein Sicherheitsschlüssel auf und öffnet ihn mit Finger, Gesicht oder PIN. Er ersetzt Passwort und Code, und keine gefälschte Seite kann ihn abfragen.",
     passkeys_not_here: "Passkeys brauchen eine Adresse, die mit https:// beginnt und einen Namen hat. Diese hier ist {address}, daher kann keiner hinzugefügt werden.",

@@ -278,6 +278,7 @@ pub const WORDS: Words = Words {
     codes_left: "Recovery codes left: {count}.",
     recovery_code: "Recovery code",
     again_intro: "Nothing was done yet. Show again who you are, with your password and a code or with a passkey.",
+    again_password: "Nothing was done yet. A passkey signs in alone, so give your password again before you add one.",
     passkeys: "Passkeys",
     passkeys_told: "A passkey is kept by your phone, your computer or a security key, and opened with a finger, your face or a PIN. It stands in for password and code, and no false page can ask for it.",
     passkeys_not_here: "Passkeys need an address that begins with https:// and has a name. People reach this at {address}, so none can be added.",

@@ -279,6 +279,7 @@ pub const WORDS: Words = Words {
     codes_left: "Códigos de recuperación restantes: {count}.",
     recovery_code: "Código de recuperación",
     again_intro: "Aún no se ha hecho nada. Muestre otra vez quién es, con su contraseña y un código o con una llave de acceso.",
+    again_password: "Aún no se ha hecho nada. Con una llave de acceso basta para entrar: escriba antes su contraseña otra vez.",
     passkeys: "Llaves de acceso",
     passkeys_told: "Una llave de acceso la guarda su teléfono, su ordenador o una llave de seguridad, y se abre con un dedo, la cara o un PIN. Sustituye a la contraseña y al código, y ninguna página falsa puede pedirla.",
     passkeys_not_here: "Las llaves de acceso necesitan una dirección que empiece por https:// y tenga un nombre. Esta es {address}, por eso no se puede añadir ninguna.",

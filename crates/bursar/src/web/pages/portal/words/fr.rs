@@ -281,6 +281,7 @@ pub const WORDS: Words = Words {
     codes_left: "Codes de secours restants : {count}.",
     recovery_code: "Code de secours",
     again_intro: "Rien n’a encore été fait. Montrez encore une fois qui vous êtes, avec votre mot de passe et un code ou avec une clé d’accès.",
+    again_password: "Rien n’a encore été fait. Une clé d’accès suffit pour se connecter : donnez d’abord votre mot de passe encore une fois.",
     passkeys: "Clés d’accès",
     passkeys_told: "Une clé d’accès est gardée par votre téléphone, votre ordinateur ou une clé de sécurité, et s’ouvre avec un doigt, votre visage ou un code PIN. Elle remplace mot de passe et code, et aucune fausse page ne peut la demander.",
     passkeys_not_here: "Les clés d’accès demandent une adresse qui commence par https:// et porte un nom. Celle-ci est {address} ; aucune ne peut donc être ajoutée.",
