@@ -18,12 +18,28 @@ pub(super) fn check(url: &str) -> Result<()> {
     check_encrypted(url)
 }
 
-/// What lies in the database, and its password, would travel readable: without `sslmode` the driver takes a plain connection
-/// where the server offers no other.
+/// What lies in the database, and its password, would travel readable: without `sslmode` the driver does as with `prefer`.
 fn check_encrypted(url: &str) -> Result<()> {
     let Ok(read) = Url::parse(url) else { return Ok(()) };
-    let named = |wanted: &str| read.query_pairs().any(|(name, _)| name == wanted);
-    let here = match read.host() {
+    let named = |wanted: &str| {
+        read.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    // A host that is named there takes the place of the other one.
+    let here = named("host").map_or_else(|| is_here(&read), |host| host.starts_with('/'));
+    // `prefer` and `allow` take a plain connection where the server offers no other.
+    let said = named("sslmode").or_else(|| named("ssl-mode"));
+    let said = said.is_some_and(|mode| matches!(&*mode, "disable" | "require" | "verify-ca" | "verify-full"));
+    if here || said {
+        return Ok(());
+    }
+    let told = "BURSAR_DATABASE_URL leads to another machine and does not say how the way there is protected. Add \
+                ?sslmode=verify-full (and sslrootcert=FILE, where the server's certificate is of your own authority). Over a \
+                network that protects it already, say so with ?sslmode=disable";
+    Err(StoreError::Conflict(told.to_owned()))
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
         // An address of numbers is no more than a name where the scheme is none of a browser's.
         Some(Host::Domain(name)) => {
             let socket = name.starts_with("%2F") || name.starts_with("%2f");
@@ -32,14 +48,7 @@ fn check_encrypted(url: &str) -> Result<()> {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => true,
-    };
-    if here || named("sslmode") || named("ssl-mode") || named("host") {
-        return Ok(());
     }
-    let told = "BURSAR_DATABASE_URL leads to another machine and does not say how the way there is protected. Add \
-                ?sslmode=verify-full (and sslrootcert=FILE, where the server's certificate is of your own authority). Over a \
-                network that protects it already, say so with ?sslmode=disable";
-    Err(StoreError::Conflict(told.to_owned()))
 }
 
 #[cfg(test)]
@@ -59,9 +68,12 @@ mod tests {
         ] {
             assert!(check(fine).is_ok(), "{fine}");
         }
-        for open in
-            ["postgres://bursar@db.example.com/bursar", "postgres://bursar@10.0.0.4/bursar?connect_timeout=3"]
-        {
+        for open in [
+            "postgres://bursar@db.example.com/bursar",
+            "postgres://bursar@10.0.0.4/bursar?connect_timeout=3",
+            "postgres://bursar@db.example.com/bursar?sslmode=prefer",
+            "postgres://bursar@localhost/bursar?host=db.example.com",
+        ] {
             let refused = check(open).unwrap_err().to_string();
             assert!(refused.contains("?sslmode=verify-full"), "{open}: {refused}");
         }

@@ -60,7 +60,7 @@ pub async fn save(
     }
     transact!(app, |tx| {
         let now = app.clock.now();
-        lowering::by_people(tx, actor, "change the words of mails, some of which warn of it").await?;
+        lowering::by_people(tx, actor, "change the words of mails").await?;
         let (_, seen) = in_force(tx, notice, language).await?;
         if expected.is_some_and(|expected| expected != seen) {
             return Err(settings::stale());
