@@ -377,7 +377,9 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Ch
     if taken != rewards.len() as u64 {
         return Err(changed_meanwhile());
     }
-    note_rewards(tx, actor, now, "batch_rewards_added", id, &rewards).await
+    let numbers = chosen.iter().map(|candidate| candidate.number).collect();
+    note_rewards(tx, actor, now, "batch_rewards_added", id, numbers);
+    Ok(())
 }
 
 /// No claim, and no currency's total, may come to more than one payment can be: nobody could press Pay on it.
@@ -404,7 +406,8 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
     let unique: BTreeSet<RewardId> = ids.iter().copied().collect();
     let ids: Vec<RewardId> = unique.into_iter().collect();
     let found = batches::candidates(tx, Pick::Named(&ids)).await?;
-    if let Some(unknown) = ids.iter().find(|id| found.iter().all(|candidate| candidate.id != **id)) {
+    let known: BTreeSet<RewardId> = found.iter().map(|candidate| candidate.id).collect();
+    if let Some(unknown) = ids.iter().find(|id| !known.contains(id)) {
         let sentence = format!("There is no reward {unknown}, so nothing was added. Check the id.");
         return Err(Refusal::new("unknown_reward", sentence).at("rewards").into());
     }
@@ -482,7 +485,7 @@ pub async fn remove(
         take_draft(tx, actor, draft, now).await?;
         let rewards = out_of(tx, id, rewards).await?;
         let taken = batches::take_out(tx, id, &rewards).await?;
-        note_rewards(tx, actor, now, "batch_rewards_removed", id, &taken).await?;
+        note_rewards(tx, actor, now, "batch_rewards_removed", id, taken);
         answer(tx, app, id, once).await
     })
 }
@@ -509,7 +512,7 @@ pub async fn remove_blocked(
         let rewards: Vec<RewardId> =
             blocked.flat_map(|claim| claim.rewards.iter().map(|(id, ..)| *id)).collect();
         let taken = batches::take_out(tx, id, &rewards).await?;
-        note_rewards(tx, actor, now, "batch_blocked_removed", id, &taken).await?;
+        note_rewards(tx, actor, now, "batch_blocked_removed", id, taken);
         answer(tx, app, id, once).await
     })
 }
@@ -531,8 +534,9 @@ pub async fn delete(app: &App, actor: &Actor, draft: impl Into<Draft>) -> Result
         }
         let freed = batches::empty(tx, id).await?;
         store::shown::forget(tx, id).await?;
-        note_rewards(tx, actor, now, "batch_deleted", id, &freed).await?;
-        Ok(freed.len() as u64)
+        let count = freed.len() as u64;
+        note_rewards(tx, actor, now, "batch_deleted", id, freed);
+        Ok(count)
     })
 }
 
@@ -665,28 +669,25 @@ fn note(tx: &mut Tx, actor: &Actor, now: i64, action: &'static str, id: BatchId,
 /// How many rewards one row of the trail names.
 const NAMED_AT_ONCE: usize = 1_000;
 
-/// Notes which rewards went into a batch or out of it: as many rows as it takes to name all of them.
-pub(super) async fn note_rewards(
+/// Notes which rewards, by their numbers, went into a batch or out of it: as many rows as it takes to name all of them.
+pub(super) fn note_rewards(
     tx: &mut Tx,
     actor: &Actor,
     now: i64,
     action: &'static str,
     id: BatchId,
-    rewards: &[RewardId],
-) -> Result<()> {
-    if rewards.is_empty() {
+    mut numbers: Vec<i64>,
+) {
+    numbers.sort_unstable();
+    if numbers.is_empty() {
         note(tx, actor, now, action, id, 0);
     }
-    for some in rewards.chunks(NAMED_AT_ONCE) {
-        let ids: Vec<String> = some.iter().map(ToString::to_string).collect();
-        let called = audit::called(tx, &ids).await?;
-        let mut numbers: Vec<&str> = called.values().map(String::as_str).collect();
-        numbers.sort_unstable();
-        let detail = serde_json::json!({ "rewards": rewards.len(), "which": numbers.join(" ") }).to_string();
+    for some in numbers.chunks(NAMED_AT_ONCE) {
+        let which: Vec<String> = some.iter().map(|number| format!("RW-{number:06}")).collect();
+        let detail = serde_json::json!({ "rewards": numbers.len(), "which": which.join(" ") }).to_string();
         let (actor, subject) = (actor.id.to_string(), id.to_string());
         tx.audit(audit::Entry { at: now, actor, action, subject, detail });
     }
-    Ok(())
 }
 
 /// Why the pool's approved rewards cannot be added now: for the page that shows them beside the batch.

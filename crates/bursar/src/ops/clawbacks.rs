@@ -11,6 +11,7 @@ use super::Result;
 use super::batches::{changed_meanwhile, note_rewards};
 use crate::app::Actor;
 use crate::store::batches::{self, Candidate, Pick};
+use crate::store::rewards::Entered;
 use crate::store::{self, Db, Tx};
 
 /// The free clawbacks of the claims that these rewards are part of, but those among them. Whoever is owed something by a claim
@@ -52,7 +53,7 @@ pub(super) async fn out_of_other_drafts(
             return Err(changed_meanwhile());
         }
         let taken = batches::take_out(tx, draft, &rewards).await?;
-        note_rewards(tx, actor, now, "batch_rewards_removed", draft, &taken).await?;
+        note_rewards(tx, actor, now, "batch_rewards_removed", draft, taken);
     }
     Ok(())
 }
@@ -62,15 +63,15 @@ pub(super) async fn out_of_other_drafts(
 pub(super) async fn join(
     tx: &mut Tx,
     actor: &Actor,
-    clawback: RewardId,
+    clawback: &Entered,
     (payee, money): (Payee, Money),
     now: i64,
 ) -> Result<()> {
     let Some(draft) = batches::draft_with(tx, payee, money.currency).await? else { return Ok(()) };
     // Paid or deleted a moment ago: it waits in the pool for the next claim.
     if batches::take_draft(tx, draft, &actor.id.to_string(), now).await? {
-        batches::put_in(tx, draft, &[clawback]).await?;
-        note_rewards(tx, actor, now, "batch_rewards_added", draft, &[clawback]).await?;
+        batches::put_in(tx, draft, &[clawback.id]).await?;
+        note_rewards(tx, actor, now, "batch_rewards_added", draft, vec![clawback.number]);
     }
     Ok(())
 }

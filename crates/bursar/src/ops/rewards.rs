@@ -449,7 +449,7 @@ pub async fn claw_back(
             let entry = (entered.id.to_string(), Journal::clawback(payee, value));
             ledger::write(tx, now, &app.clock, &[entry]).await?;
         }
-        clawbacks::join(tx, actor, entered.id, (payee, value), now).await?;
+        clawbacks::join(tx, actor, &entered, (payee, value), now).await?;
         let detail =
             json!({"of": paid.entered.id.to_string(), "value": value.to_string(), "reason": reason.trim()});
         note(tx, now, actor, "reward_clawed_back", entered.id, detail);

@@ -12,7 +12,7 @@ use payout::transaction::State;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, people, sums, word};
+use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, people, readable, sums, word};
 
 /// A batch as it is kept; its claims and its status are computed.
 #[derive(Clone, Debug)]
@@ -416,33 +416,29 @@ pub async fn put_in(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result
     tx.among(sql, &[batch.to_string().into()], rewards.iter().map(ToString::to_string)).await
 }
 
-/// Takes named rewards out of a draft; answers those that it held.
+/// Takes named rewards out of a draft; answers the numbers of those that it held.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<Vec<RewardId>> {
+pub async fn take_out(tx: &mut Tx, batch: BatchId, rewards: &[RewardId]) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 WHERE id IN ({ids}) \
-               AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1 RETURNING id";
+               AND CASE WHEN batch_id = $1 AND transaction_id IS NULL THEN 1 ELSE 0 END = 1 RETURNING number";
     let ids = rewards.iter().map(ToString::to_string);
-    reward_ids(&tx.among_returning(sql, &[batch.to_string().into()], ids).await?)
+    numbers(&tx.among_returning(sql, &[batch.to_string().into()], ids).await?)
 }
 
-fn reward_ids(rows: &[AnyRow]) -> Result<Vec<RewardId>> {
-    let read = |row: &AnyRow| {
-        let id: String = row.try_get(0)?;
-        word(RewardId::parse(&id), &id)
-    };
-    rows.iter().map(read).collect()
+fn numbers(rows: &[AnyRow]) -> Result<Vec<i64>> {
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Takes every reward out of a draft; answers those that it held.
+/// Takes every reward out of a draft; answers the numbers of those that it held.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<Vec<RewardId>> {
+pub async fn empty(tx: &mut Tx, batch: BatchId) -> Result<Vec<i64>> {
     let sql = "UPDATE reward SET batch_id = NULL, version = version + 1 \
-               WHERE batch_id = $1 AND transaction_id IS NULL RETURNING id";
-    reward_ids(&tx.all(sqlx::query(sql).bind(batch.to_string())).await?)
+               WHERE batch_id = $1 AND transaction_id IS NULL RETURNING number";
+    numbers(&tx.all(sqlx::query(sql).bind(batch.to_string())).await?)
 }
 
 /// A reward of a batch that is being paid, its transaction, and what it adds in minor units.
@@ -467,12 +463,6 @@ pub async fn join_transactions(tx: &mut Tx, batch: BatchId, joined: &[Joined]) -
                UPDATE reward SET transaction_id = v.transaction_id, version = version + 1 FROM v \
                WHERE reward.id = v.id AND COALESCE(reward.batch_id, '') = $1 AND reward.transaction_id IS NULL";
     tx.bulk(sql, &[batch.to_string().into()], places).await
-}
-
-/// What can be read of some rows; what cannot is named by [`super::transactions::unreadable`].
-fn readable<T>(read: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
-    let unread = |one: &Result<T>| matches!(one, Err(error) if error.about_a_row());
-    read.filter(|one| !unread(one)).collect()
 }
 
 /// The states of a batch's transactions, whether their payees were paid in another way, and how many there are of each. Those
@@ -580,7 +570,7 @@ pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
         let currency = word(Currency::parse(&code).ok(), &code)?;
         Ok((word(Vendor::parse(&vendor), &vendor)?, Sum::new(sums::read(row, 2)?, currency)))
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
 /// How many rewards each transaction of a batch covers.

@@ -217,6 +217,18 @@ pub fn word<T>(read: Option<T>, text: &str) -> Result<T> {
     read.ok_or_else(|| StoreError::Corrupt(text.to_owned()))
 }
 
+/// What can be read of some rows. A row that cannot be is told of in the log: it must not take the others out of sight.
+fn readable<T>(read: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let unread = |one: &Result<T>| match one {
+        Err(error) if error.about_a_row() => {
+            tracing::error!(%error, "a record cannot be read; it is left out");
+            true
+        }
+        Ok(_) | Err(_) => false,
+    };
+    read.filter(|one| !unread(one)).collect()
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Engine {
     Sqlite,

@@ -6,7 +6,7 @@ use payout::money::{Currency, Money, Sum};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Where, sums, word};
+use super::{Db, Result, Value, Where, readable, sums, word};
 
 /// What of a payment waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,14 +73,15 @@ pub struct UnderWay {
     pub net: Money,
 }
 
-/// What payouts that are committed but not known to be made take from connected balances. One that waits for a person without
-/// a request, or that Stripe is known to have made, takes nothing more. What cannot be read is left out and told of in the log:
-/// it must not keep every other payout from the bank.
+/// What payouts that are committed but not known to be made take from these accounts' balances. One that waits for a person
+/// without a request, or that Stripe is known to have made, takes nothing more. What cannot be read is left out and told of
+/// in the log: it must not keep every other payout from the bank.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn under_way(db: &mut Db) -> Result<Vec<UnderWay>> {
+pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<UnderWay>> {
     let mut conditions = Where::default();
+    conditions.among("destination", accounts.iter().map(|account| Value::from(*account)));
     conditions.and("state IN ('payout_sending', 'payout_unknown', 'payout_review')", []);
     let may_be_made = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id AND a.leg = 'payout' \
                        AND a.state NOT IN ('failed', 'returned') AND a.submission_id IS NOT NULL \
@@ -94,14 +95,5 @@ pub async fn under_way(db: &mut Db) -> Result<Vec<UnderWay>> {
         let net = Money::new(i64::try_from(sums::read(row, 2)?).unwrap_or(i64::MAX), currency);
         Ok::<_, super::StoreError>(UnderWay { account: row.try_get(0)?, net })
     };
-    let mut found = Vec::new();
-    for row in &db.all(conditions.query(sql)).await? {
-        match read(row) {
-            Err(error) if error.about_a_row() => {
-                tracing::error!(%error, "what payouts take from a balance cannot be read; it is left out");
-            }
-            one => found.push(one?),
-        }
-    }
-    Ok(found)
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }

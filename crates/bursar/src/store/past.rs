@@ -12,7 +12,7 @@ use payout::unusual::{AVERAGE_DAYS, Before, CameBack, DUPLICATE_DAYS, PaidTo, Pa
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, MOST_VALUES, Result, Value, Where, sums, word};
+use super::{Db, MOST_VALUES, Result, Value, Where, readable, sums, word};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -143,7 +143,7 @@ async fn recent(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Payee,
         let amount = Money::new(row.try_get(2)?, currency(row)?);
         Ok((payee(row)?, Recent { number: format!("PT-{number:06}"), amount, at: row.try_get(4)? }))
     };
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
 /// What a vendor has paid and this database has lost: to a destination, perhaps for the same.
@@ -173,7 +173,7 @@ async fn completed(db: &mut Db, payees: &[Payee], since: i64) -> Result<Vec<(Pay
                {where} GROUP BY payee, currency";
     let read =
         |row: &AnyRow| Ok((payee(row)?, (row.try_get(2)?, Sum::new(sums::read(row, 3)?, currency(row)?))));
-    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+    readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }
 
 /// Whose payments through which vendor have borne, since a moment, what the vendor takes once a month. A payment of which

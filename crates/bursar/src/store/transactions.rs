@@ -296,26 +296,24 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
     }
 }
 
-/// The numbers of a batch's transactions whose record cannot be read, which are in none of its lists and sums.
+/// A batch's transactions, and the numbers of those whose record cannot be read, which are in none of its lists and sums.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn unreadable(db: &mut Db, batch: BatchId) -> Result<Vec<String>> {
-    let mut conditions = Where::default();
-    conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
+pub async fn of_batch(db: &mut Db, batch: BatchId) -> Result<(Vec<Transaction>, Vec<String>)> {
+    let filter = Filter { batch: Some(batch), ..Default::default() };
     let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY number");
-    let mut numbers = Vec::new();
-    for row in db.all(conditions.query(&sql)).await? {
-        match transaction(&row) {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+    for row in &db.all(narrowed(&filter).query(&sql)).await? {
+        match transaction(row) {
             Err(error) if error.about_a_row() => {
-                numbers.push(
-                    row.try_get::<i64, _>(1).map_or("PT-?".to_owned(), |number| format!("PT-{number:06}")),
-                );
+                let number = row.try_get::<i64, _>(1);
+                unreadable.push(number.map_or("PT-?".to_owned(), |number| format!("PT-{number:06}")));
             }
-            read => drop(read?),
+            read => found.push(read?),
         }
     }
-    Ok(numbers)
+    Ok((found, unreadable))
 }
 
 /// The numbers of the first of all transactions whose state, vendor or currency is no word that is known here.

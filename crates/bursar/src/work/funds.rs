@@ -68,7 +68,8 @@ pub(super) async fn with_funds(
     // In this order: what another worker shares out after the first of the three is found out when it is committed.
     let names: Vec<String> = accounts.keys().map(|account| shares_of(account)).collect();
     sorted.shares.extend(store::counted_each(&mut work.app.store.read().await?, &names).await?);
-    let spoken_for = spoken_for(work).await?;
+    let of: Vec<&str> = accounts.keys().map(String::as_str).collect();
+    let spoken_for = spoken_for(work, &of).await?;
     let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
         let client = stripe.client.clone();
         async move {
@@ -168,13 +169,13 @@ impl Sorted {
     }
 }
 
-/// What payouts that are committed but not known to be made will take from connected balances, in Stripe's units: the
-/// balance that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is
-/// known to have made, takes nothing more.
-async fn spoken_for(work: &Work) -> Result<HashMap<(String, Currency), i64>> {
+/// What payouts that are committed but not known to be made will take from these accounts, in Stripe's units: the balance
+/// that is read may not yet have gone down by it. One that waits for a person without a request, or that Stripe is known to
+/// have made, takes nothing more.
+async fn spoken_for(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, Currency), i64>> {
     let mut db = work.app.store.read().await?;
     let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
-    for one in outgoing::under_way(&mut db).await? {
+    for one in outgoing::under_way(&mut db, accounts).await? {
         let units = one.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
         let taken = spoken_for.entry((one.account, one.net.currency)).or_default();
         *taken = taken.saturating_add(units);

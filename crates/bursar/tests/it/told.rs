@@ -2,6 +2,7 @@
 //! timeline and what was changed under somebody's hands, and partners are told in their own words what they must do.
 
 mod next;
+mod unreadable;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -397,105 +398,6 @@ async fn a_contradicted_payment_says_first_what_is_wrong() {
     let wrong = page.find("Stripe says something different from what is recorded here.").unwrap();
     assert!(wrong < page.find("What is recorded here:").unwrap(), "{page}");
     assert!(page.contains("that the transfer was reversed"), "{page}");
-    stage.close(Ok(())).await;
-}
-
-#[tokio::test]
-async fn a_payment_that_cannot_be_read_hides_no_other_one() {
-    let mut stage = Stage::open("told_unreadable", 413).await;
-    play(
-        &mut stage,
-        "partner ana paypal ana@example.com
-        partner bo paypal bo@example.com
-        partner cy paypal cy@example.com
-        reward R1 ana 10.00 approved
-        reward R2 bo 20.00 approved
-        reward R3 cy 30.00 approved
-        batch B1 all
-        pay B1
-        live 10 minutes",
-    )
-    .await;
-    let program = Program::of(&stage.world, Role::Admin, None).await;
-    let all = program.get("/transactions").await;
-    let ids: Vec<&str> =
-        all["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    let spoil = async |currency: &str| {
-        let sql = format!("UPDATE payout_transaction SET currency = '{currency}' WHERE id = '{}'", ids[1]);
-        crate::world::run(&stage.world.app.config.database_url, sql).await;
-    };
-    spoil("???").await;
-    let first = program.get("/transactions?limit=1").await;
-    assert_eq!((&first["data"][0]["id"], &first["has_more"]), (&json!(ids[0]), &json!(true)), "{first:#}");
-    let next = first["next"].as_str().unwrap();
-    let second = program.get(&format!("/transactions?limit=1&after={next}")).await;
-    assert_eq!(
-        (&second["data"][0]["id"], &second["has_more"]),
-        (&json!(ids[2]), &json!(false)),
-        "{second:#}"
-    );
-    // The dashboard and the batch go on without it, and say so.
-    let state = async |state: &str| {
-        let sql = format!("UPDATE payout_transaction SET state = '{state}' WHERE id = '{}'", ids[1]);
-        crate::world::run(&stage.world.app.config.database_url, sql).await;
-    };
-    state("failed").await;
-    let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
-    let summary = browser.read("/dashboard/summary").await;
-    let spoiled = all["data"][1]["number"].as_str().unwrap();
-    summary.says(&format!("The record of {spoiled} cannot be read: these figures lack it"));
-    assert_eq!(program.get("/dashboard/summary").await["unreadable"], json!([spoiled]));
-    let batch = browser.read("/claims/PB-2026-0001/pay").await;
-    batch.says("2 of 3 payments succeeded, 1 cannot be read: a person must look.");
-    assert!(!batch.words().contains("All 2 payments"), "{}", batch.words());
-    let page = browser.get(&format!("/transactions/{spoiled}")).await;
-    page.says("000 minor units of “???” to ");
-    assert!(
-        page.body.contains("href=\"/partners/ptn_")
-            && page.body.contains("href=\"/claims/PB-2026-0001/pay\"")
-    );
-    spoil("USD").await;
-    let url = &stage.world.app.config.database_url;
-    let vendor = |word| format!("UPDATE payout_transaction SET vendor = '{word}' WHERE id = '{}'", ids[1]);
-    crate::world::run(url, vendor("cheque")).await;
-    browser.read("/claims/PB-2026-0001/pay").await.says("2 of 3 payments succeeded, 1 cannot be read");
-    crate::world::run(url, vendor("paypal")).await;
-    state("success").await;
-    stage.close(Ok(())).await;
-}
-
-#[tokio::test]
-async fn a_reward_that_cannot_be_read_keeps_no_other_from_being_decided() {
-    let mut stage = Stage::open("decided_unreadable", 414).await;
-    play(
-        &mut stage,
-        "partner ana paypal ana@example.com
-        reward R1 ana 10.00
-        reward R2 ana 20.00
-        reward R3 ana 30.00",
-    )
-    .await;
-    let program = Program::of(&stage.world, Role::Admin, None).await;
-    let all = program.get("/rewards").await;
-    let id = |name: &str| {
-        let mut rows = all["data"].as_array().unwrap().iter();
-        rows.find(|one| one["external_id"] == name).unwrap()["id"].as_str().unwrap().to_owned()
-    };
-    let (first, second, third) = (id("R1"), id("R2"), id("R3"));
-    let spoil = async |currency: &str| {
-        let sql = format!("UPDATE reward SET currency = '{currency}' WHERE id = '{second}'");
-        crate::world::run(&stage.world.app.config.database_url, sql).await;
-    };
-    spoil("???").await;
-    let asked = json!({"action": "approve", "ids": [first, second, third]});
-    let (status, answer) = program.ask("POST", "/rewards/bulk", asked).await;
-    assert_eq!(status, 200, "{answer:#}");
-    assert_eq!(answer["done"].as_array().unwrap().len(), 2, "{answer:#}");
-    assert_eq!(answer["skipped"], json!([{"id": second, "code": "record_unreadable"}]));
-    spoil("USD").await;
-    let (status, _) =
-        program.ask("POST", "/rewards/bulk", json!({"action": "approve", "ids": [second]})).await;
-    assert_eq!(status, 200);
     stage.close(Ok(())).await;
 }
 

@@ -7,6 +7,7 @@ use ::payout::money::{self, Currency, Money, VendorAmount};
 use ::payout::transaction::{Fact, Reason};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::classify::{self, Misread};
 use crate::http::Answer;
@@ -428,8 +429,8 @@ pub(super) struct Items {
 impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut items = Self::default();
-        for one in Option::<Vec<Value>>::deserialize(from)?.unwrap_or_default() {
-            match serde_json::from_value::<ItemAnswer>(one) {
+        for one in Option::<Vec<Box<RawValue>>>::deserialize(from)?.unwrap_or_default() {
+            match serde_json::from_str::<ItemAnswer>(one.get()) {
                 Ok(item) => items.read.push(item.into()),
                 Err(_) => items.unread += 1,
             }

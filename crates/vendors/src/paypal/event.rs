@@ -42,9 +42,13 @@ pub fn parse(body: &[u8]) -> Result<Event, String> {
 /// `None` when the event is not about an item.
 #[must_use]
 pub fn item(body: &[u8]) -> Option<Item> {
-    let event: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let resource = event.get("resource").filter(|one| one.get("payout_item_id").is_some())?;
-    serde_json::from_value::<ItemAnswer>(resource.clone()).ok().map(Item::from)
+    serde_json::from_slice::<ItemBody>(body).ok()?.resource.map(Item::from)
+}
+
+#[derive(Deserialize)]
+struct ItemBody {
+    #[serde(default, deserialize_with = "lenient::maybe")]
+    resource: Option<ItemAnswer>,
 }
 
 /// What an event tells, wherever it was read.

@@ -4,6 +4,7 @@
 //! object first. So only its name and id are read here.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::payout::Payout;
 use super::transfer::Transfer;
@@ -59,10 +60,21 @@ pub fn transfer(body: &[u8]) -> Option<Transfer> {
 }
 
 fn written_of<T: serde::de::DeserializeOwned>(body: &[u8], kind: &str) -> Option<T> {
-    let event: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let object = event.pointer("/data/object")?;
-    let is_it = object.get("object").and_then(serde_json::Value::as_str) == Some(kind);
-    is_it.then(|| serde_json::from_value(object.clone()).ok()).flatten()
+    #[derive(Deserialize)]
+    struct Written {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        object: Box<RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Kind {
+        object: String,
+    }
+    let object = serde_json::from_slice::<Written>(body).ok()?.data.object;
+    let is_it = serde_json::from_str::<Kind>(object.get()).is_ok_and(|it| it.object == kind);
+    is_it.then(|| serde_json::from_str(object.get()).ok()).flatten()
 }
 
 #[derive(Deserialize)]

@@ -15,8 +15,7 @@ use crate::store::{self, Db, payees};
 
 /// A batch that was paid: its claims are its transactions.
 pub(super) async fn view(db: &mut Db, batch: Batch) -> Result<BatchView> {
-    let filter = transactions::Filter { batch: Some(batch.id), ..Default::default() };
-    let mut found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
+    let (mut found, unreadable) = transactions::of_batch(db, batch.id).await?;
     found.sort_by_key(|transaction| (transaction.terms.payee, transaction.terms.amount.currency));
     let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
     let names = payees::names(db, &of).await?;
@@ -26,7 +25,6 @@ pub(super) async fn view(db: &mut Db, batch: Batch) -> Result<BatchView> {
     let overrides = store::claims::overrides(db, &[batch.id]).await?;
     let overridden =
         |payee, total| overrides.iter().find(|one| one.payee == payee && one.total == total).cloned();
-    let unreadable = transactions::unreadable(db, batch.id).await?;
     let claims: Vec<ClaimView> = found
         .into_iter()
         .map(|transaction| ClaimView {

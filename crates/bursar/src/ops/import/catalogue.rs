@@ -16,6 +16,7 @@ use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::ops::idempotency::{Once, finish};
 use crate::ops::partners::{is_country, wrong_country};
+use crate::ops::programs::held_as_long;
 use crate::ops::settings::is_address;
 use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
 use crate::store::{Tx, audit, payees};
@@ -261,6 +262,7 @@ pub(super) async fn activities_of(
             note(tx, now, actor, "program_saved", &program.id.to_string(), &program.external_id);
         }
         for activity in &sorted.changed {
+            held_as_long(tx, actor, known.get(&activity.external_id), activity).await?;
             programs::save_activity(tx, activity).await?;
             note(tx, now, actor, "activity_saved", &activity.id.to_string(), &activity.external_id);
         }

@@ -134,7 +134,7 @@ impl LivePage {
 pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
     // Read before anything else: what changes after it is told to the page by the stream.
     let seen = batches::change_number(db, batch.id).await?;
-    let unreadable = transactions::unreadable(db, batch.id).await?;
+    let (_, unreadable) = transactions::of_batch(db, batch.id).await?;
     let alike = batches::alike(db, batch.id, &unreadable).await?;
     // How one stands whose record cannot be read is for a person to find out.
     let unread = unreadable.iter().map(|_| (Stands::Review, false));

@@ -274,6 +274,14 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
         house.call_as(&on_a_page, method, path, body, once).await.refused(403, "person_needed");
     }
     house.call_as(&on_a_page, "PUT", "/programs/slow", slow(31), &[]).await.ok();
+    // Nor by way of a program of its own.
+    house
+        .call_as(&on_a_page, "PUT", "/programs/fast", json!({"name": "Fast", "type": "cash"}), &[])
+        .await
+        .ok();
+    house.call("PUT", "/activities/deal", json!({"name": "Deal", "program": "slow"})).await.ok();
+    let faster = json!({"name": "Deal", "program": "fast"});
+    house.call_as(&on_a_page, "PUT", "/activities/deal", faster, &[]).await.refused(403, "person_needed");
     house.call("PUT", "/programs/slow", slow(0)).await.ok();
 }
 
