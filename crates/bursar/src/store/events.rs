@@ -85,7 +85,7 @@ pub struct Waiting {
 /// # Errors
 /// When the database does not answer.
 pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
-    let sql = "SELECT id, CAST(LENGTH(body) AS BIGINT) FROM vendor_event \
+    let sql = "SELECT id, CAST(OCTET_LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
                ORDER BY received_at, id LIMIT $1";
     let (mut ids, mut sum) = (Vec::new(), 0_i64);

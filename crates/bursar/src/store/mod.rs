@@ -296,7 +296,7 @@ impl Store {
     async fn open_sqlite(url: &str) -> Result<Self> {
         keep_to_owner(url)?;
         let url = if url.contains('?') { format!("{url}&mode=rwc") } else { format!("{url}?mode=rwc") };
-        let pool = |connections| {
+        let pool = |connections, cache: &'static str| {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(30))
@@ -304,13 +304,13 @@ impl Store {
                 // A file does not go away like a server does, so nobody need ask first whether it is there.
                 .test_before_acquire(false)
                 .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
-                .after_connect(|connection, _| {
+                .after_connect(move |connection, _| {
                     Box::pin(async move {
                         connection.execute("PRAGMA busy_timeout = 10000").await?;
                         connection.execute("PRAGMA journal_mode = WAL").await?;
                         connection.execute("PRAGMA synchronous = FULL").await?;
                         connection.execute("PRAGMA foreign_keys = ON").await?;
-                        connection.execute("PRAGMA cache_size = -65536").await?;
+                        connection.execute(cache).await?;
                         connection.execute("PRAGMA temp_store = MEMORY").await?;
                         // An UPDATE joined to a list of ids would go through the whole table and index the list,
                         // instead of going through the list and finding each id by the index that is there.
@@ -322,8 +322,9 @@ impl Store {
         let store = Self {
             engine: Engine::Sqlite,
             node: Arc::default(),
-            writer: pool(1).connect(&url).await?,
-            readers: pool(8).connect(&url).await?,
+            // What a reader has cached is worthless after the next commit of the writer, so it gets little.
+            writer: pool(1, "PRAGMA cache_size = -65536").connect(&url).await?,
+            readers: pool(8, "PRAGMA cache_size = -8192").connect(&url).await?,
         };
         store.check_sqlite().await?;
         Ok(store)

@@ -19,6 +19,7 @@ pub mod tries;
 mod upload;
 pub mod webhooks;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -51,9 +52,12 @@ use pages::proof;
 use strict::{BodyLimit, Tree};
 use tries::Tries;
 
-/// What handlers share. Most take `State<App>`.
-#[derive(Clone, FromRef)]
-pub struct Web {
+/// What handlers share. Most take `State<App>`. Cheap to clone: every layer of every request does.
+#[derive(Clone)]
+pub struct Web(Arc<Shared>);
+
+/// What [`Web`] derefs to.
+pub struct Shared {
     /// The program.
     pub app: App,
     /// The vendors' clients, for look-ups beside a verb.
@@ -66,6 +70,26 @@ pub struct Web {
     pub heavy: Arc<Turns>,
     /// The description of the API, made once from the route table.
     pub description: Arc<str>,
+}
+
+impl Deref for Web {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<Web> for App {
+    fn from_ref(web: &Web) -> Self {
+        web.app.clone()
+    }
+}
+
+impl FromRef<Web> for Work {
+    fn from_ref(web: &Web) -> Self {
+        web.work.clone()
+    }
 }
 
 /// Who may call a route.
@@ -223,14 +247,14 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         false => webhooks::Intake::start(app.clone()),
     };
     let description = openapi::describe(&routes, &app.base_url).into();
-    let web = Web {
+    let web = Web(Arc::new(Shared {
         app,
         work,
         intake,
         tries: Tries::default(),
         heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,
-    };
+    }));
     let mut router = Router::new();
     for route in routes {
         let (need, scope, body_limit) = (route.need, route.scope(), route.body_limit);
