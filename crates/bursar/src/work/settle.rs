@@ -33,8 +33,8 @@ use crate::store::transactions::{self, Asked, Attempt, Transaction, Unshown};
 use crate::store::{Tx, events, put_back};
 use crate::transact;
 
-/// How many transactions one pass asks about.
-const AT_ONCE: i64 = 500;
+/// How many transactions one pass asks about. A PayPal batch carries as many items, and is read whole.
+const AT_ONCE: i64 = 1_000;
 /// How many questions are on the wire at a time.
 const READS_AT_ONCE: usize = 16;
 /// How many PayPal batches are read at a time.
