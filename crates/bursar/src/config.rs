@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
+use payout::access::Role;
 use payout::money::Vendor;
 
 /// The vendors' own addresses.
@@ -72,6 +74,8 @@ pub struct Config {
     /// For so many days what vendors said is kept word for word, at least 60; after them only its hash. Not set: for ever
     #[arg(long, env = "BURSAR_RAW_DAYS", value_parser = clap::value_parser!(u32).range(60..))]
     pub raw_days: Option<u32>,
+    #[command(flatten)]
+    pub oidc: Oidc,
     /// This is the demonstration, which also shows the parts that pages are made of.
     #[arg(skip)]
     pub demonstrates: bool,
@@ -104,6 +108,121 @@ impl Config {
     #[must_use]
     pub fn longest_wait_us(&self) -> i64 {
         self.poll_us().min(60_000_000)
+    }
+}
+
+/// The provider that our own people can sign in with, by OpenID Connect. Without an issuer there is none.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Oidc {
+    /// The provider people sign in with, exactly as it calls itself (`issuer`); not set, there is none
+    #[arg(id = "oidc_issuer", long = "oidc-issuer", env = "BURSAR_OIDC_ISSUER")]
+    pub issuer: Option<String>,
+    /// What the provider calls this Bursar
+    #[arg(id = "oidc_client_id", long = "oidc-client-id", env = "BURSAR_OIDC_CLIENT_ID")]
+    pub client_id: Option<String>,
+    /// The secret that goes with it
+    #[arg(
+        id = "oidc_client_secret",
+        long = "oidc-client-secret",
+        env = "BURSAR_OIDC_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    pub client_secret: Option<String>,
+    /// The file that holds the secret, instead of the secret itself
+    #[arg(
+        id = "oidc_client_secret_file",
+        long = "oidc-client-secret-file",
+        env = "BURSAR_OIDC_CLIENT_SECRET_FILE"
+    )]
+    pub client_secret_file: Option<PathBuf>,
+    /// What the button for it says people sign in with
+    #[arg(id = "oidc_name", long = "oidc-name", env = "BURSAR_OIDC_NAME")]
+    pub name: Option<String>,
+    /// What the provider is asked for beside `openid`
+    #[arg(
+        id = "oidc_scopes",
+        long = "oidc-scopes",
+        env = "BURSAR_OIDC_SCOPES",
+        default_value = "email profile"
+    )]
+    pub scopes: String,
+    /// The claim that says what somebody may do, like `groups` or `realm_access.roles`; not set, roles are given here
+    #[arg(id = "oidc_role_claim", long = "oidc-role-claim", env = "BURSAR_OIDC_ROLE_CLAIM")]
+    pub role_claim: Option<String>,
+    /// What its values stand for, like `finance-leads=payer;it-admins=admin`; the first that fits counts
+    #[arg(id = "oidc_roles", long = "oidc-roles", env = "BURSAR_OIDC_ROLES", value_delimiter = ';')]
+    pub roles: Vec<MappedRole>,
+    /// Whoever the mapping gives a role and who has no login yet is given one
+    #[arg(
+        id = "oidc_make_logins", long = "oidc-make-logins",
+        env = "BURSAR_OIDC_MAKE_LOGINS",
+        action = clap::ArgAction::Set,
+        default_value = "false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub make_logins: bool,
+    /// What must hold of everybody who comes in, like `hd=acme.example`; all of them, where there are several
+    #[arg(id = "oidc_require", long = "oidc-require", env = "BURSAR_OIDC_REQUIRE", value_delimiter = ';')]
+    pub require: Vec<Required>,
+}
+
+impl Oidc {
+    /// What people sign in with, in words; nothing without a provider.
+    #[must_use]
+    pub fn called(&self) -> Option<String> {
+        self.issuer.as_ref()?;
+        Some(self.name.clone().unwrap_or_else(|| "your company’s account".to_owned()))
+    }
+}
+
+/// A claim, and the value that it must have or hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Required {
+    /// The claim.
+    pub claim: String,
+    /// The value.
+    pub value: String,
+}
+
+impl FromStr for Required {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').map(|(claim, value)| (claim.trim(), value.trim()));
+        match parts.filter(|(claim, value)| !claim.is_empty() && !value.is_empty()) {
+            Some((claim, value)) => Ok(Self { claim: claim.to_owned(), value: value.to_owned() }),
+            None => Err(format!("{text:?} is not a claim and a value, such as hd=acme.example")),
+        }
+    }
+}
+
+/// What a value of the role claim stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MappedRole {
+    /// The value, as the provider writes it.
+    pub value: String,
+    /// The role of ours.
+    pub role: Role,
+}
+
+impl FromStr for MappedRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let told = || {
+            format!(
+                "{text:?} is not a value and a role, such as finance-leads=payer; `;` stands between several"
+            )
+        };
+        let (value, role) = text.rsplit_once('=').ok_or_else(told)?;
+        let (value, role) = (value.trim(), Role::parse(role.trim()).filter(|role| !role.is_partners()));
+        match role {
+            Some(role) if !value.is_empty() => Ok(Self { value: value.to_owned(), role }),
+            Some(_) | None => Err(format!("{}, and the roles are those of your own people", told())),
+        }
     }
 }
 
@@ -161,6 +280,44 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_of_a_claim_stands_for_a_role() {
+        let read = |text: &str| text.parse::<MappedRole>();
+        let mapped = |value: &str, role| MappedRole { value: value.to_owned(), role };
+        assert_eq!(read("finance-leads=payer").unwrap(), mapped("finance-leads", Role::Payer));
+        assert_eq!(read(" cn=it,dc=x = admin").unwrap(), mapped("cn=it,dc=x", Role::Admin));
+        for wrong in ["", "payer", "=payer", "a=king", "a=partner", "a=partner_admin"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_of_the_provider_are_read_whole() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            oidc: Oidc,
+        }
+        let read = |text: &[&str]| {
+            <Line as clap::Parser>::try_parse_from([&["bursar"][..], text].concat()).map(|line| line.oidc)
+        };
+        let of = |value: &str, role| MappedRole { value: value.to_owned(), role };
+        let oidc = read(&[
+            "--oidc-roles",
+            "cn=admin,ou=groups=payer; it=admin",
+            "--oidc-require",
+            "hd=a.example; x=y=z",
+        ]);
+        let oidc = oidc.unwrap();
+        assert_eq!(oidc.roles, [of("cn=admin,ou=groups", Role::Payer), of("it", Role::Admin)]);
+        let required =
+            |claim: &str, value: &str| Required { claim: claim.to_owned(), value: value.to_owned() };
+        assert_eq!(oidc.require, [required("hd", "a.example"), required("x", "y=z")]);
+        for wrong in [["--oidc-roles", "it=admin;"], ["--oidc-require", "hd"], ["--oidc-require", "hd="]] {
+            assert!(read(&wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_range_is_an_address_or_many() {

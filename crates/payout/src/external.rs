@@ -151,6 +151,12 @@ fn is_unseen(letter: char) -> bool {
         )
 }
 
+/// A text without the signs that nobody sees.
+#[must_use]
+pub fn without_unseen(text: &str) -> String {
+    text.chars().filter(|letter| !is_unseen(*letter)).collect()
+}
+
 /// What a sign that nobody sees is called.
 fn name(sign: char) -> String {
     let known = match sign {

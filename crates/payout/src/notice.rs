@@ -111,6 +111,10 @@ notices! {
     LoginChanged = "login_changed", [Named], "Login changed";
     /// Somebody's second factor was taken away by somebody else.
     SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";
+    /// Somebody signed in with the provider for the first time: their login was linked to who they are there.
+    LoginLinked = "login_linked", [Named], "Login linked to the provider";
+    /// The provider that people sign in with has linked a login, made one, or given it another role or none.
+    LoginByProvider = "login_by_provider", [Admins], "Login changed by the provider";
     /// Somebody made an API key.
     ApiKeyMade = "api_key_made", [Admins], "API key made";
     /// An API key that is in use ends soon.

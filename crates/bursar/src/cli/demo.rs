@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use super::{Failure, Outcome, open_or_make, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Oidc};
 use crate::ops::nodes;
 use crate::ops::people::{self, NewKey, NewPerson};
 use crate::ops::settings;
@@ -119,6 +119,7 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
         trusted_proxies: Vec::new(),
         plain_http: true,
         raw_days: None,
+        oidc: Oidc::default(),
         demonstrates: true,
     };
     let server = serve::Server::alone(&config.database_url).await?;

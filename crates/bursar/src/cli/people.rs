@@ -6,6 +6,7 @@ use payout::scope::{Scope, Scopes};
 
 use super::{Failure, Outcome, open, output, unknown, words};
 use crate::config::Config;
+use crate::ops::people::provider::links;
 use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson, keys as made};
 
 #[derive(Args)]
@@ -58,6 +59,22 @@ enum UserCommand {
         config: Config,
         /// Where they sign in with
         address: String,
+    },
+    /// Unlink a person from who they are at the provider that people sign in with; that account opens their login no more
+    Unlink {
+        #[command(flatten)]
+        config: Config,
+        /// Where they sign in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Let an account at the provider that was unlinked from a person be linked again
+    Relink {
+        #[command(flatten)]
+        config: Config,
+        /// Where they sign in with
+        #[arg(long)]
+        email: String,
     },
     /// Take a person's password and sessions away; prints a one-time link
     Reset {
@@ -146,11 +163,34 @@ pub(super) async fn users(users: Users) -> Outcome {
             output::say(&format!("{address} has no second factor any more; their sessions have ended."));
             app.store.close().await;
         }
+        UserCommand::Unlink { config, email } => {
+            let app = open(config).await?;
+            let by = system_user();
+            let done = links::unlink_at_the_machine(&app, &email, AtTheMachine(&by)).await;
+            done.map_err(|error| unknown(error, &nobody(&email)))?;
+            output::say(&format!(
+                "{email} is unlinked and signed out; that account at the provider opens their login no more."
+            ));
+            app.store.close().await;
+        }
+        UserCommand::Relink { config, email } => {
+            let app = open(config).await?;
+            let by = system_user();
+            let done = links::allow_again_at_the_machine(&app, &email, AtTheMachine(&by)).await;
+            done.map_err(|error| unknown(error, &nobody(&email)))?;
+            output::say(&format!("The next sign-in of {email} at the provider links them again."));
+            app.store.close().await;
+        }
         UserCommand::Reset { config, email, json } => {
             let app = open(config).await?;
             let link = people::reset(&app, &email, None, AtTheMachine(&system_user())).await;
             let link = link.map_err(|error| unknown(error, &nobody(&email)))?;
             tell_link(&link, json);
+            if links::opens(&app, &email).await.map_err(words)? {
+                output::complain(&format!(
+                    "An account at the provider still opens this login; `bursar user unlink --email {email}` ends that."
+                ));
+            }
             app.store.close().await;
         }
     }

@@ -18,7 +18,7 @@ use crate::secrets;
 use crate::store;
 use crate::web;
 use crate::work::pace::Pace;
-use crate::work::{self, Work};
+use crate::work::{self, Work, provider};
 
 /// Logs to standard error, so that standard output holds results alone.
 pub(super) fn log(filter: &str, format: &str) {
@@ -38,6 +38,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     let here = format!("http://{address}");
+    provider::settings(&config.oidc).map_err(Failure)?;
     check_plain_http(config.base_url.as_deref().unwrap_or(&here), config.plain_http)?;
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
     let server = Server::alone(&config.database_url).await?;
@@ -237,10 +238,24 @@ fn in_force(config: &Config) -> Vec<(&'static str, String)> {
             config.raw_days.map_or_else(|| "not set: kept for ever".to_owned(), |days| days.to_string()),
         ),
         (
+            "BURSAR_OIDC_ISSUER",
+            or(&config.oidc.issuer, "(not set: people sign in with passwords of Bursar's)"),
+        ),
+        ("BURSAR_OIDC_CLIENT_ID", or(&config.oidc.client_id, "(not set)")),
+        ("BURSAR_OIDC_CLIENT_SECRET", masked(&config.oidc.client_secret, "(not set)")),
+        ("BURSAR_OIDC_ROLE_CLAIM", or(&config.oidc.role_claim, "(not set: roles are given here)")),
+        ("BURSAR_OIDC_REQUIRE", required(config)),
+        (
             "BURSAR_METRICS_TOKEN",
             masked(&config.metrics_token, "(not set: only this machine reads /metrics)"),
         ),
     ]
+}
+
+fn required(config: &Config) -> String {
+    let all: Vec<String> =
+        config.oidc.require.iter().map(|one| format!("{}={}", one.claim, one.value)).collect();
+    if all.is_empty() { "(not set: whoever the provider knows)".to_owned() } else { all.join("; ") }
 }
 
 fn trusted_proxies(config: &Config) -> String {
@@ -263,6 +278,9 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     }
     if !missing.is_empty() {
         return Ok(missing);
+    }
+    if let Err(told) = provider::settings(&config.oidc) {
+        missing.push(format!("signing in with the provider: {told}."));
     }
     let app = open(config.clone()).await?;
     let connected = store::vendors::all(&mut app.store.read().await?).await?;

@@ -105,7 +105,7 @@ const LOGIN_CHANGED: [Variable; 3] = [
     is(
         "what",
         "password, factor_on, factor_renewed, factor_off, factor_reset, recovery_codes, recovery_used, wrong_codes, \
-         passkey_added, passkey_removed or passkey_copied",
+         passkey_added, passkey_removed, passkey_copied or unlinked",
     ),
     is("by", "who did it, where it was somebody else; of a passkey its name; else empty"),
     is("date", "the day"),
@@ -115,6 +115,17 @@ const FACTOR_RESET: [Variable; 5] = [
     is("whose", "the name of whoever signs in with the login"),
     is("address", "the address they sign in with"),
     is("role", "their role"),
+    is("date", "the day"),
+];
+const BY_PROVIDER: [Variable; 9] = [
+    is("what", "linked, made, role or no_role"),
+    is("provider", "the address of the provider"),
+    is("whose", "the name of whoever signs in with the login"),
+    is("address", "the address they sign in with"),
+    is("role", "their role now"),
+    is("old", "their role before; empty where it is the same"),
+    is("keys", "the API keys that have ended with it; empty for none"),
+    is("waits", "true where the login is no second person for a day"),
     is("date", "the day"),
 ];
 
@@ -151,6 +162,10 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::LoginLinkShown => &[&LINK_SHOWN],
         Notice::LoginChanged => &[&LOGIN_CHANGED],
         Notice::SecondFactorReset => &[&FACTOR_RESET],
+        Notice::LoginLinked => {
+            &[&[is("provider", "the address of the provider they signed in with"), is("date", "the day")]]
+        }
+        Notice::LoginByProvider => &[&BY_PROVIDER],
         Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
         Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
         Notice::ReleaseRequested => &[&[
@@ -220,6 +235,7 @@ pub fn sample(notice: Notice) -> Value {
         "old": "a…@example.com", "new": "acct_…7890", "wait_days": 3, "by_partner": true,
         "changed_by": "Pat Jones", "contact": "owner@example.com",
         "by": "Pat Jones", "whose": "Kim Lee", "address": "kim@example.com", "role": "Payer",
+        "provider": "https://login.example.com", "waits": true, "keys": "CRM sync",
         "key": "CRM sync", "hint": "7QX2", "may": "read, rewards:write", "addresses": "203.0.113.0/24",
         "ends": "2026-06-02", "used": "2026-05-25",
         "asked_by": "Pat Jones", "claims": 12, "totals": ["4200.00 USD", "310.50 EUR"],
@@ -243,6 +259,10 @@ pub fn sample(notice: Notice) -> Value {
     }
     if notice == Notice::LoginChanged {
         picked.insert("what".to_owned(), json!("factor_reset"));
+    }
+    if notice == Notice::LoginByProvider {
+        picked.insert("what".to_owned(), json!("role"));
+        picked.insert("old".to_owned(), json!("Administrator"));
     }
     if notice == Notice::LogSigned {
         picked.insert("rows".to_owned(), json!(1201));

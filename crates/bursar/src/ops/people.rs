@@ -8,6 +8,7 @@ pub mod keys;
 mod logins;
 pub mod passkeys;
 mod password;
+pub mod provider;
 pub mod sessions;
 pub mod team;
 

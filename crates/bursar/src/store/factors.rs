@@ -186,15 +186,37 @@ pub async fn drop(tx: &mut Tx, person: PersonId) -> Result<bool> {
     Ok(keys + apps > 0)
 }
 
+/// Somebody who has come half way.
+#[derive(Clone, Copy, Debug)]
+pub struct Half<'a> {
+    /// Who.
+    pub person: PersonId,
+    /// What the provider signed about them, sealed, where they came by it.
+    pub provided: Option<&'a str>,
+    /// Until when.
+    pub end: i64,
+}
+
 /// Enters somebody who has come half way.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn half_way(tx: &mut Tx, token_hash: &str, person: PersonId, now: i64, end: i64) -> Result<()> {
-    let sql = "INSERT INTO half_login (token_hash, person_id, expires_at) VALUES ($1, $2, $3)";
-    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(person.to_string()).bind(end)).await?;
+pub async fn half_way(tx: &mut Tx, token_hash: &str, half: &Half<'_>, now: i64) -> Result<()> {
+    let sql = "INSERT INTO half_login (token_hash, person_id, expires_at, provided) VALUES ($1, $2, $3, $4)";
+    let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(half.person.to_string()).bind(half.end);
+    tx.run(query.bind(half.provided.map(str::to_owned))).await?;
     tx.run(sqlx::query("DELETE FROM half_login WHERE expires_at < $1").bind(now)).await?;
     Ok(())
+}
+
+/// What the provider signed about whoever has come half way with this token, sealed; nothing where they came another way.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn provided(db: &mut Db, token_hash: &str) -> Result<Option<String>> {
+    let sql = "SELECT provided FROM half_login WHERE token_hash = $1";
+    let row = db.optional(sqlx::query(sql).bind(token_hash.to_owned())).await?;
+    row.map_or(Ok(None), |row| Ok(row.try_get(0)?))
 }
 
 /// Who has come half way with this token.

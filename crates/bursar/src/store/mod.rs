@@ -27,6 +27,7 @@ pub mod external_ids;
 pub mod factors;
 pub mod found;
 pub mod idempotency;
+pub mod identities;
 pub mod imports;
 pub mod invariants;
 pub mod journal;

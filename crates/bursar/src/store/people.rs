@@ -304,6 +304,21 @@ pub async fn other_administrators(db: &mut Db, id: PersonId) -> Result<usize> {
     Ok(db.all(sqlx::query(sql).bind(id.to_string())).await?.len())
 }
 
+/// Whether an administrator beside this one can come in: with a password, with a passkey, or by the provider, who must have
+/// been here after `seen`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_another_usable_administrator(db: &mut Db, id: PersonId, seen: i64) -> Result<bool> {
+    let sql = "SELECT p.id FROM person p \
+               WHERE p.role = 'admin' AND p.kind = 'person' AND p.disabled_at IS NULL AND p.id <> $1 \
+               AND (p.password_hash IS NOT NULL \
+                    OR EXISTS (SELECT 1 FROM passkey k WHERE k.person_id = p.id) \
+                    OR p.last_seen_at > $2 AND EXISTS (SELECT 1 FROM login_identity i WHERE i.person_id = p.id \
+                       AND i.unlinked_at IS NULL AND i.refused_at IS NULL)) LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(id.to_string()).bind(seen)).await?.is_some())
+}
+
 /// Notes when somebody was last here, unless that is known to be later than `before`.
 ///
 /// # Errors
@@ -430,6 +445,8 @@ pub struct SignedIn {
     pub factor_at: Option<i64>,
     /// Since when they have a passkey.
     pub passkey_at: Option<i64>,
+    /// When they came by the provider with it.
+    pub provider_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
 }
@@ -451,7 +468,7 @@ pub async fn in_session(
     since.narrow(&mut conditions);
     let sql = format!(
         "SELECT {COLUMNS}, COALESCE(s.public_id, s.token_hash) AS session_id, s.csrf, s.proved_at, \
-         COALESCE(s.seen_at, s.created_at) AS used_at, x.confirmed_at AS factor_at, \
+         COALESCE(s.seen_at, s.created_at) AS used_at, s.provider_at, x.confirmed_at AS factor_at, \
          (SELECT k.made_at FROM passkey k WHERE k.person_id = p.id LIMIT 1) AS passkey_at, f.theme, f.zone, f.shortcuts_off_at \
          FROM session s JOIN person p ON p.id = s.person_id LEFT JOIN factor x ON x.person_id = p.id \
          LEFT JOIN preference f ON f.person_id = p.id {{where}}"
@@ -466,6 +483,7 @@ pub async fn in_session(
             seen_at: row.try_get("used_at")?,
             factor_at: row.try_get("factor_at")?,
             passkey_at: row.try_get("passkey_at")?,
+            provider_at: row.try_get("provider_at")?,
             preferences: preferences::read(&row)?,
         })
     };

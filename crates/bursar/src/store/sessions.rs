@@ -101,6 +101,15 @@ pub async fn begin(tx: &mut Tx, new: &New<'_>, now: i64) -> Result<()> {
     Ok(())
 }
 
+/// Notes of a session that the provider signed for when that was, and when it says that they proved who they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_provider(tx: &mut Tx, token_hash: &str, proved_at: Option<i64>, now: i64) -> Result<u64> {
+    let sql = "UPDATE session SET proved_at = $2, provider_at = $3 WHERE token_hash = $1";
+    tx.run(sqlx::query(sql).bind(token_hash.to_owned()).bind(proved_at).bind(now)).await
+}
+
 /// Notes when and from where a session was used, unless that is known to be later than `before`.
 ///
 /// # Errors
@@ -123,6 +132,16 @@ pub async fn proved(tx: &mut Tx, token_hash: &str, next_hash: &str, now: i64) ->
                seen_at = $3 WHERE token_hash = $1";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(next_hash.to_owned());
     Ok(tx.run(query.bind(now)).await? == 1)
+}
+
+/// Gives a session another token and leaves it when they proved who they are as it is. False when it has ended meanwhile.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn renamed(tx: &mut Tx, token_hash: &str, next_hash: &str) -> Result<bool> {
+    let sql = "UPDATE session SET token_hash = $2, public_id = COALESCE(public_id, token_hash) WHERE token_hash = $1";
+    let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(next_hash.to_owned());
+    Ok(tx.run(query).await? == 1)
 }
 
 /// Ends every session of somebody; how many.

@@ -13,6 +13,7 @@ mod headers;
 pub mod health;
 pub mod openapi;
 pub mod pages;
+mod provider;
 pub mod session;
 pub mod strict;
 pub mod tries;
@@ -223,6 +224,7 @@ impl Route {
 #[must_use]
 pub fn table() -> Vec<Route> {
     let mut routes = session::routes();
+    routes.extend(provider::routes());
     routes.extend(pages::routes());
     routes.extend(api::routes());
     routes.extend(webhooks::routes());

@@ -229,6 +229,32 @@ pub fn is_known_by_code(app: &App, headers: &HeaderMap, email: &str) -> bool {
 const HALF_WAY: &str = "bursar_half_way";
 const HALF_WAY_SECONDS: u32 = 600;
 
+/// What a browser shows that was sent to the provider. It lasts as long as that may take: ten minutes.
+pub const PROVIDER_VISIT: &str = "bursar_provider";
+
+/// The token of a browser that was sent to the provider.
+#[must_use]
+pub fn provider_visit(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, PROVIDER_VISIT)
+}
+
+/// Gives it to a browser.
+pub fn visit_provider(response: &mut Response, token: &str) {
+    set_cookie(response, PROVIDER_VISIT, token, HALF_WAY_SECONDS);
+}
+
+/// The address that leads to the provider, to prove there once more who they are, and then to `next`.
+#[must_use]
+pub fn again_at_provider(next: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("/login/provider?again=yes&next={next}")
+}
+
+/// Takes a cookie of ours away.
+pub fn forget(response: &mut Response, name: &str) {
+    set_cookie(response, name, "", 0);
+}
+
 /// The token of whoever has come half way.
 #[must_use]
 pub fn half_way(headers: &HeaderMap) -> Option<&str> {
@@ -380,6 +406,13 @@ pub fn is_portal(path: &str) -> bool {
 #[must_use]
 pub fn is_fresh(session: &Session, now: i64) -> bool {
     now - session.proved_at() <= FRESH_US
+}
+
+/// Whether whoever has no second factor yet has just come by the provider, which may say of no proof: they may set up an app,
+/// else they would be asked for a second factor for ever.
+#[must_use]
+pub fn just_came(session: &Session, now: i64) -> bool {
+    !session.has_factor() && session.provider_at.is_some_and(|at| now - at <= FRESH_US)
 }
 
 /// How long a proof is fresh.

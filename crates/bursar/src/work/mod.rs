@@ -9,8 +9,8 @@
 //! `notify` turns notices into mails and sends them;
 //! `imports` checks and enters files that people have uploaded; `exports` makes the files that are too large to wait for;
 //! `sweep` forgets what need not be kept, and `guard` looks whether what must always hold does. `ask` and `connect` are the
-//! look-ups that a face may await beside a verb. What is deliberately not here: deciding (`payout`, and
-//! `verdict` for answers) and writing (`ops::record`).
+//! look-ups that a face may await beside a verb; `provider` asks who signs in. What is deliberately not here: deciding
+//! (`payout`, and `verdict` for answers) and writing (`ops::record`).
 
 mod answer;
 mod aside;
@@ -42,6 +42,7 @@ pub mod notify;
 pub mod onboard;
 pub mod pace;
 mod prove;
+pub mod provider;
 pub mod reconcile;
 mod relook;
 pub mod replay;
@@ -105,6 +106,8 @@ pub struct Work {
     dies: Arc<Mutex<Option<Death>>>,
     /// How far the database has come, as this process knows it.
     mark: Arc<Mark>,
+    /// What the provider that people sign in with says of itself.
+    provider: provider::Known,
 }
 
 /// A point at which a process may die: what is committed stays, what comes after never happens.
@@ -154,8 +157,21 @@ impl Work {
         let mailer = Mailer::new(&app)?;
         let (reach, census) = (Arc::default(), Census::default());
         let (clamped_at, clashes, dies) = (Arc::default(), Arc::default(), Arc::default());
-        let (in_turn, mark) = (false, Arc::default());
-        Ok(Self { app, clients, mailer, pace, reach, census, clamped_at, clashes, in_turn, dies, mark })
+        let (in_turn, mark, provider) = (false, Arc::default(), provider::Known::default());
+        Ok(Self {
+            app,
+            clients,
+            mailer,
+            pace,
+            reach,
+            census,
+            clamped_at,
+            clashes,
+            in_turn,
+            dies,
+            mark,
+            provider,
+        })
     }
 
     /// The same, which remembers beside a key file how far the database has come, and notices when it has come less far.

@@ -8,6 +8,7 @@ pub mod factor;
 mod forgotten;
 mod keys;
 mod passkeys;
+pub mod provider;
 mod search;
 mod second_person;
 pub mod sessions;

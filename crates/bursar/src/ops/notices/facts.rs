@@ -157,6 +157,7 @@ pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> s
         Notice::LoginLinkShown | Notice::SecondFactorReset => {
             of_login(&mut facts, first, &detail, base_url);
         }
+        Notice::LoginLinked | Notice::LoginByProvider => of_provider(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
         Notice::LoginChanged => {
             facts.payee = Payee::parse(&first.about);
@@ -423,6 +424,19 @@ fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     let values = json!({
         "by": isolated(&text(detail, "by")), "whose": isolated(&text(detail, "whose")),
         "address": text(detail, "address"), "role": text(detail, "role"), "date": date(told.at),
+    });
+    put(facts, values);
+}
+
+/// What the provider that people sign in with has done to a login.
+fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+    of_login(facts, told, detail, base);
+    if told.notice == Notice::LoginLinked {
+        facts.links.0 = text(detail, "link");
+    }
+    let values = json!({
+        "what": text(detail, "what"), "provider": text(detail, "provider"), "old": text(detail, "old"),
+        "keys": text(detail, "keys"), "waits": detail["waits"].as_bool().unwrap_or_default(),
     });
     put(facts, values);
 }

@@ -135,11 +135,13 @@ pub enum Confirmed {
     Gone,
 }
 
-/// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end.
+/// Lets what somebody has begun count, when the code shows that their app has it; their other sessions end. It is a proof of
+/// who they are where they had just given one (`proved`): whoever came by the provider a moment ago, which says of no proof,
+/// sets up their first factor and has proved nothing by that.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn confirm(app: &App, session: &Session, code: &str) -> Result<Confirmed> {
+pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let sealed = factors::begun(&mut app.store.read().await?, id, &session.id, now - BEGUN_US).await?;
     let Some(sealed) = sealed else { return Ok(Confirmed::Gone) };
@@ -161,11 +163,17 @@ pub async fn confirm(app: &App, session: &Session, code: &str) -> Result<Confirm
         note(tx, now, &id.to_string(), action, id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, what, "", now).await?;
         // Whoever holds a copy of the token from before has no part in it.
-        Ok(Some(sessions::prove_in(tx, app, session).await?))
+        Ok(Some(match proved {
+            true => sessions::prove_in(tx, app, session).await?,
+            false => sessions::rename_in(tx, app, session).await?,
+        }))
     })?;
     app.nudge.notify.ring();
     let Some(token) = done else { return Ok(Confirmed::Gone) };
-    sessions::renew(app, session, token);
+    match proved {
+        true => sessions::renew(app, session, token),
+        false => sessions::rename(session, token),
+    }
     Ok(Confirmed::Done(codes))
 }
 

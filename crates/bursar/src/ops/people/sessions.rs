@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::factor::{self, Taken};
 use super::passkeys::{self, Answer};
+use super::provider::settle::{self, Provided};
 use super::{actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
@@ -52,6 +53,8 @@ pub struct Session {
     pub has_app: bool,
     /// They have a passkey.
     pub has_passkey: bool,
+    /// When they came by the provider, where they did.
+    pub provider_at: Option<i64>,
     /// How pages look to them.
     pub preferences: Preferences,
     token_hash: String,
@@ -109,6 +112,7 @@ pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Op
         id: found.id,
         has_app: found.factor_at.is_some(),
         has_passkey: found.passkey_at.is_some(),
+        provider_at: found.provider_at,
         preferences: found.preferences,
         token_hash: hash,
         proved_at: found.proved_at.unwrap_or(0),
@@ -151,10 +155,21 @@ pub(in crate::ops) enum By<'a> {
     PasswordOrLink,
     /// A passkey, which is both.
     Passkey(&'a Answer<'a>),
+    /// What the provider has signed: a second factor is asked for beside it, and nothing of it counts before.
+    Provider(&'a Provided),
+}
+
+impl<'a> By<'a> {
+    fn provided(self) -> Option<&'a Provided> {
+        match self {
+            Self::Provider(provided) => Some(provided),
+            Self::PasswordOrLink | Self::Passkey(_) => None,
+        }
+    }
 }
 
 /// Lets somebody in, or half way in when they have a second factor that they have not shown. Nothing when they were shut out
-/// since `person` was read, or have another password, or their passkey is not believed.
+/// since `person` was read, or have another password, or their passkey is not believed, or are somebody else at the provider.
 pub(in crate::ops) async fn enter(
     app: &App,
     person: &Person,
@@ -163,15 +178,20 @@ pub(in crate::ops) async fn enter(
 ) -> Result<Option<Entered>> {
     let token = app.clock.secret();
     transact!(app, |tx| {
-        let now = app.clock.now();
+        let (now, hash) = (app.clock.now(), token_hash(&token));
+        if let Some(provided) = by.provided() {
+            provided.hold_first(tx, person.id).await?;
+        }
         let held = people::hold(tx, person.id).await?.filter(|held| held.disabled_at.is_none());
-        let Some(held) = held.filter(|held| held.password_hash == person.password_hash) else {
-            return Ok(None);
-        };
+        let same = |held: &Person| by.provided().is_some() || held.password_hash == person.password_hash;
+        let Some(held) = held.filter(same) else { return Ok(None) };
         let passkey = match by {
-            By::PasswordOrLink => {
+            By::PasswordOrLink | By::Provider(_) => {
                 if factors::since(tx, held.id).await?.is_some() {
-                    factors::half_way(tx, &token_hash(&token), held.id, now, now + HALF_WAY_US).await?;
+                    let provided = by.provided().map(|provided| provided.sealed(app, &hash));
+                    let end = now + HALF_WAY_US;
+                    let half = factors::Half { person: held.id, provided: provided.as_deref(), end };
+                    factors::half_way(tx, &hash, &half, now).await?;
                     return Ok(Some(Entered::HalfWay(token.clone())));
                 }
                 None
@@ -181,7 +201,9 @@ pub(in crate::ops) async fn enter(
                 None => return Ok(None),
             },
         };
-        begin_in(tx, app, held.id, browser, &token, passkey.as_deref()).await?;
+        if !begin_by(tx, app, &held, by.provided(), browser, (&token, passkey.as_deref())).await? {
+            return Ok(None);
+        }
         Ok(Some(Entered::In(token.clone())))
     })
 }
@@ -231,6 +253,16 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
     let finished = transact!(app, |tx| {
         let now = app.clock.now();
         let Some(id) = factors::half(tx, &hash, now).await? else { return Ok(Finished::Over) };
+        let provided = match factors::provided(tx, &hash).await? {
+            Some(sealed) => match Provided::open(app, &hash, &sealed) {
+                Some(provided) => Some(provided),
+                None => return Ok(Finished::Over),
+            },
+            None => None,
+        };
+        if let Some(provided) = &provided {
+            provided.hold_first(tx, id).await?;
+        }
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(Finished::Over) };
         let passkey = match second {
@@ -252,11 +284,36 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
         if !factors::end_half(tx, &hash).await? {
             return Ok(Finished::Over);
         }
-        begin_in(tx, app, id, browser, &token, passkey.as_deref()).await?;
+        if !begin_by(tx, app, &person, provided.as_ref(), browser, (&token, passkey.as_deref())).await? {
+            return Ok(Finished::Over);
+        }
         Ok(Finished::In(token.clone()))
     })?;
     app.nudge.notify.ring();
     Ok(finished)
+}
+
+/// Begins a session of somebody who is held and has shown all that is asked for, with what the provider signed about them where
+/// they came by it. False, and nothing is begun, when they are linked to somebody else there.
+async fn begin_by(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    provided: Option<&Provided>,
+    browser: &Browser,
+    (token, passkey): (&str, Option<&str>),
+) -> Result<bool> {
+    let now = app.clock.now();
+    if let Some(provided) = provided
+        && !settle::settle(tx, app, person, provided, now).await?
+    {
+        return Ok(false);
+    }
+    begin_in(tx, app, person.id, browser, token, passkey).await?;
+    if let Some(provided) = provided {
+        settle::came(tx, &token_hash(token), person.id, provided, now).await?;
+    }
+    Ok(true)
 }
 
 /// Begins a session in a transaction that does more; `passkey` is the name of the one that was shown for it.
@@ -293,8 +350,21 @@ pub(super) async fn begin_in(
 pub(super) async fn prove_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
     let token = app.clock.secret();
     if !store::proved(tx, &session.token_hash(), &token_hash(&token), app.clock.now()).await? {
-        let told = "You have proved it in another window a moment ago, or were signed out, so nothing was done. Load the page again.";
-        return Err(OpsError::Conflict(Refusal::new("session_renewed", told)));
+        return Err(elsewhere_meanwhile());
+    }
+    Ok(token)
+}
+
+fn elsewhere_meanwhile() -> OpsError {
+    let told = "You have proved it in another window a moment ago, or were signed out, so nothing was done. Load the page again.";
+    OpsError::Conflict(Refusal::new("session_renewed", told))
+}
+
+/// Replaces the token of a session in a transaction; what they proved stays as old as it is.
+pub(super) async fn rename_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
+    let token = app.clock.secret();
+    if !store::renamed(tx, &session.token_hash(), &token_hash(&token)).await? {
+        return Err(elsewhere_meanwhile());
     }
     Ok(token)
 }
@@ -303,6 +373,11 @@ pub(super) async fn prove_in(tx: &mut Tx, app: &App, session: &Session) -> Resul
 pub(super) fn renew(app: &App, session: &Session, token: String) {
     // Nobody proves twice in one request; if they did, the first token would be over and they would sign in again.
     let _ = session.renewed.set((token, app.clock.now()));
+}
+
+/// The same for a token that was replaced without a proof.
+pub(super) fn rename(session: &Session, token: String) {
+    let _ = session.renewed.set((token, session.proved_at()));
 }
 
 /// The sessions somebody has, the newest first.

@@ -23,7 +23,7 @@ use crate::ops::people::passkeys::{self, Added, Deed, Passkey};
 use crate::ops::people::{self, Finished, Proof, Second, Session};
 use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
-use crate::web::session::{self, Device, SignedIn, is_fresh, is_ours, prove_first, too_many};
+use crate::web::session::{self, Device, SignedIn, is_fresh, is_ours, just_came, prove_first, too_many};
 use crate::web::tries::Wait;
 use crate::web::{ComesFrom, Need, NotKept, Route, Web, get, post};
 use crate::webauthn;
@@ -184,6 +184,15 @@ async fn page(
     Ok((status, Extension(NotKept), html(&page)?).into_response())
 }
 
+/// Whether they may not even set up their first app: they have not just proved who they are, nor just come by the provider
+/// without a password that could be asked for.
+async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Fault> {
+    if !is_stale(app, session) {
+        return Ok(false);
+    }
+    Ok(!just_came(session, app.clock.now()) || people::has_password(app, session.actor.id).await?)
+}
+
 /// Whether they have not just proved who they are. Whoever finds a browser open must not put their own app in the place of its
 /// owner's.
 fn is_stale(app: &App, session: &Session) -> bool {
@@ -191,7 +200,7 @@ fn is_stale(app: &App, session: &Session) -> bool {
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
-    if is_stale(&app, &session) {
+    if is_too_stale(&app, &session).await? {
         return Ok(prove_first(PAGE));
     }
     standing_page(&app, &session, None).await
@@ -234,7 +243,11 @@ async fn refused(
     let lasts = change.path == ADD.path && passkeys::is_here(app);
     let lasts = lasts && people::has_password(app, session.actor.id).await?;
     if !session.has_factor() && !lasts {
-        return Ok(is_stale(app, session).then(|| prove_first(PAGE)));
+        let stale = match change.path == BEGIN.path {
+            true => is_too_stale(app, session).await?,
+            false => is_stale(app, session),
+        };
+        return Ok(stale.then(|| prove_first(PAGE)));
     }
     let told = in_words(app, session, change, sent.id.as_deref()).await?;
     let fields: Vec<(&'static str, String)> = sent.id.into_iter().map(|id| ("id", id)).collect();
@@ -287,7 +300,7 @@ async fn begin(
 }
 
 async fn scan(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
-    if is_stale(&app, &session) {
+    if is_too_stale(&app, &session).await? {
         return Ok(prove_first(NEW));
     }
     setup_page(&app, &session, None).await
@@ -320,14 +333,14 @@ async fn confirm(
     Form(sent): Form<Code>,
 ) -> Result<Response, Fault> {
     let app = &web.app;
-    if is_stale(app, &session) {
+    if is_too_stale(app, &session).await? {
         return Ok(prove_first(NEW));
     }
     if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
         let page = setup_page(app, &session, Some(|t| t.login_slow)).await?;
         return Ok(too_many(page, wait));
     }
-    match factor::confirm(app, &session, &sent.code).await? {
+    match factor::confirm(app, &session, &sent.code, !is_stale(app, &session)).await? {
         Confirmed::Done(codes) => page(app, &session, Shows::Codes(codes), None).await,
         Confirmed::Wrong => setup_page(app, &session, Some(|t| t.factor_wrong)).await,
         Confirmed::Gone => standing_page(app, &session, Some(|t| t.factor_gone)).await,

@@ -10,8 +10,9 @@ use payout::access::Permission;
 
 use super::frame::{Frame, Place, Told, Visit};
 use super::own_login::{self, Ending};
-use super::words::When;
+use super::words::{When, when};
 use crate::app::App;
+use crate::ops::people::provider::links::{self, Identity};
 use crate::ops::preferences;
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::fault::Fault;
@@ -27,6 +28,7 @@ pub fn routes() -> Vec<Route> {
         get(PAGE, reads, show),
         post("/me/preferences", reads, prefer),
         post("/me/sessions", reads, end_sessions),
+        post("/me/provider", reads, unlink).proved("Unlink your account at the provider"),
     ]
 }
 
@@ -65,10 +67,31 @@ struct MePage {
     devices: Vec<Row>,
     has_app: bool,
     has_passkey: bool,
+    /// Who they are or were at providers.
+    linked: Vec<Linked>,
+}
+
+/// Who somebody is or was at a provider, for people.
+pub(super) struct Linked {
+    pub issuer: String,
+    pub subject: String,
+    pub since: When,
+    /// Until when, where it was taken away.
+    pub until: Option<When>,
+}
+
+impl From<Identity> for Linked {
+    fn from(one: Identity) -> Self {
+        let (since, until) = (When(one.linked_at), when(one.unlinked_at));
+        Self { issuer: one.issuer, subject: one.subject, since, until }
+    }
 }
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
-    let devices = own_login::devices(&mut app.store.read().await?, &session, app.clock.now()).await?;
+    let mut db = app.store.read().await?;
+    let devices = own_login::devices(&mut db, &session, app.clock.now()).await?;
+    let linked = links::of(&mut db, session.actor.id).await?;
+    drop(db);
     let mine = visit.preferences();
     let theme = |theme: Theme| {
         let words = match theme {
@@ -84,6 +107,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
         zones: zones(mine.zone.as_deref()),
         has_app: session.has_app,
         has_passkey: session.has_passkey,
+        linked: linked.into_iter().map(Linked::from).collect(),
         devices: devices.into_iter().map(Row::from).collect(),
     };
     visit.show(&page)
@@ -151,6 +175,24 @@ async fn end_sessions(
         None => Told::good("Signed out everywhere but here."),
         Some(true) => Told::good("Signed out there."),
         Some(false) => Told::good("That session had ended already."),
+    };
+    Ok(told.on(PAGE))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn unlink(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let told = match links::unlink_own(&app, &session).await {
+        Ok(()) => Told::good(
+            "Unlinked. That account signs in here no more, until an administrator allows it again.",
+        ),
+        Err(error) => Told::refused(error)?,
     };
     Ok(told.on(PAGE))
 }

@@ -11,6 +11,7 @@ use super::frame::{Told, assets_version, html};
 use super::own_login::{Changed, Passwords, change_password, to_change};
 use super::passkeys::Button;
 use super::portal::words::{Language, Words};
+use super::proof::by_provider;
 use crate::ops::OpsError;
 use crate::ops::people::{self, Session};
 use crate::web::fault::Fault;
@@ -40,6 +41,8 @@ struct PasswordPage {
     t: &'static Words,
     /// Without a password, only whoever came by their link just now may choose one.
     too_late: bool,
+    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    provider: Option<(String, String)>,
     why: Option<String>,
 }
 
@@ -54,7 +57,9 @@ async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Respon
     let has_password = people::has_password(&web.app, session.actor.id).await?;
     let too_late = !has_password && !is_fresh(&session, web.app.clock.now());
     let address = people::address_of(&web.app, session.actor.id).await?;
+    let provider = by_provider(&web.app, &session, PAGE).await?;
     html(&PasswordPage {
+        provider,
         version: assets_version(),
         address,
         has_password,
@@ -88,7 +93,7 @@ async fn change(
         }
         Changed::WrongPasskey => Language::English.words().passkey_wrong.to_owned(),
         Changed::Wrong => "This is not your password. Nothing was changed.".to_owned(),
-        Changed::ProveFirst => "Sign in with a new one-time link first.".to_owned(),
+        Changed::ProveFirst => "Sign in again, or with a new one-time link first.".to_owned(),
         Changed::NotTheSame => "The two are not the same. Nothing was changed.".to_owned(),
         Changed::Refused(OpsError::Refused(refusal)) => refusal.sentence,
         Changed::Refused(error) => return Err(error.into()),

@@ -14,9 +14,10 @@ use super::passkeys::Button;
 use super::portal::words::{Language, Words};
 use crate::app::App;
 use crate::ops::people::passkeys::{self, Deed};
+use crate::ops::people::provider::links;
 use crate::ops::people::{self, Proof, Session, Shown};
 use crate::web::fault::Fault;
-use crate::web::session::{is_fresh, too_many};
+use crate::web::session::{again_at_provider, is_fresh, too_many};
 use crate::web::{Web, buffered};
 use crate::webauthn;
 
@@ -64,6 +65,20 @@ pub fn to_go_on(next: &str) -> Deed {
     Deed::of("/prove", [("next", next)])
 }
 
+/// The name of the provider where somebody can prove who they are, and the address that leads there and then to `next`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_provider(
+    app: &App,
+    session: &Session,
+    next: &str,
+) -> Result<Option<(String, String)>, Fault> {
+    let Some(name) = app.config.oidc.called() else { return Ok(None) };
+    let can = links::can_prove(app, session.actor.id).await?;
+    Ok(can.then(|| (name, again_at_provider(next))))
+}
+
 /// What a form held.
 pub struct Sent {
     fields: Vec<(String, String)>,
@@ -103,6 +118,8 @@ struct ProofPage {
     has_factor: bool,
     has_app: bool,
     passkey: Option<Button>,
+    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    provider: Option<(String, String)>,
     why: Option<&'static str>,
     /// What is said of passkeys.
     t: &'static Words,
@@ -172,10 +189,13 @@ pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>>
         }
     }
     let has_password = people::has_password(&web.app, session.actor.id).await;
+    let back = of.path.rsplit_once('/').map_or("/", |(above, _)| above).to_owned();
+    let provider = by_provider(&web.app, session, &back).await;
     let page = ProofPage {
         version: assets_version(),
         deed: of.deed,
-        back: of.path.rsplit_once('/').map_or("/", |(above, _)| above).to_owned(),
+        provider: provider.map_err(refuse)?,
+        back,
         path: of.path.clone(),
         fields: sent.fields,
         has_password: has_password.map_err(|error| refuse(error.into()))?,

@@ -10,12 +10,13 @@ use payout::ids::PersonId;
 
 use super::super::frame::{Frame, Place, Told, Visit};
 use super::super::history::{self, Line};
-use super::super::me::Row;
+use super::super::me::{Linked, Row};
 use super::super::own_login::{Device, Ending};
 use super::super::words::{Chip, When, how_many, when};
 use super::{ADMINISTERS, chip, our_roles};
 use crate::app::App;
 use crate::ops::invitations::Invitation;
+use crate::ops::people::provider::links;
 use crate::ops::people::{Session, factor, sessions, team};
 use crate::store::roster::{self, Listed};
 use crate::store::{factors, passkeys, people};
@@ -34,6 +35,8 @@ pub(super) fn routes() -> Vec<Route> {
         post("/people/{id}/sessions", ADMINISTERS, end_sessions),
         post("/people/{id}/link", ADMINISTERS, fresh_link),
         post("/people/{id}/factor", ADMINISTERS, reset_factor),
+        post("/people/{id}/unlink", ADMINISTERS, unlink).proved("Unlink this login from the provider"),
+        post("/people/{id}/relink", ADMINISTERS, relink).proved("Let this login be linked again"),
     ]
 }
 
@@ -57,6 +60,8 @@ struct PersonPage {
     factor: Option<When>,
     /// How many passkeys they have.
     passkeys: usize,
+    /// Who they are or were at providers.
+    linked: Vec<Linked>,
     /// They are whoever looks.
     is_oneself: bool,
     /// Whoever looks has just proved who they are.
@@ -68,6 +73,18 @@ struct PersonPage {
     /// A link that was just made, and until when it works.
     made: Option<(String, When)>,
     history: Vec<Line>,
+}
+
+impl PersonPage {
+    /// An account at a provider opens this login.
+    fn is_linked(&self) -> bool {
+        self.linked.iter().any(|one| one.until.is_none())
+    }
+
+    /// One was unlinked from it.
+    fn was_linked(&self) -> bool {
+        self.linked.iter().any(|one| one.until.is_some())
+    }
 }
 
 fn read(id: &str) -> Result<PersonId, Fault> {
@@ -117,6 +134,7 @@ async fn page(
         sessions: browsers.collect(),
         factor: when(factors::since(&mut db, id).await?),
         passkeys: passkeys::of(&mut db, id).await?.len(),
+        linked: links::of(&mut db, id).await?.into_iter().map(Linked::from).collect(),
         is_oneself: visit.actor.id == id,
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
@@ -237,6 +255,34 @@ async fn reset_factor(
     }
     let told = match factor::reset(&app, &visit.actor, id).await {
         Ok(()) => Told::good("The second factor is taken away. They and all administrators are told."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn unlink(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match links::unlink(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("Unlinked, and signed out everywhere. That account opens this login no more."),
+        Err(error) => Told::refused(error)?,
+    };
+    Ok(told.on(&address(id)))
+}
+
+async fn relink(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(Nothing {}): Form<Nothing>,
+) -> Result<Response, Fault> {
+    let id = read(&id)?;
+    let told = match links::allow_again(&app, &visit.actor, id).await {
+        Ok(()) => Told::good("Allowed: the next sign-in with that account links it again."),
         Err(error) => Told::refused(error)?,
     };
     Ok(told.on(&address(id)))

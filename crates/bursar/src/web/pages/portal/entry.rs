@@ -19,7 +19,7 @@ use crate::web::fault::Fault;
 use crate::web::form::{Form, Query};
 use crate::web::pages::frame::{assets_version, html};
 use crate::web::pages::passkeys::Button;
-use crate::web::pages::proof::to_go_on;
+use crate::web::pages::proof::{by_provider, to_go_on};
 use crate::web::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::{Need, Route, Web, get, post};
 
@@ -230,8 +230,13 @@ struct ProvePage {
     has_factor: bool,
     has_app: bool,
     passkey: Option<Button>,
+    /// They can prove it at the provider they sign in with: its name, and the address that leads there.
+    provider: Option<(String, String)>,
     why: Option<&'static str>,
 }
+
+/// Only our own people come by the provider, and they read English.
+const NOT_SAID: &str = "Your company’s sign-in does not say that you have just proved there who you are, so it does not count here. Use your password or a passkey. Without both, choose a password: sign out, then take “Forgotten your password?”. Whoever runs the sign-in must let it send auth_time.";
 
 async fn prove(
     State(app): State<App>,
@@ -244,6 +249,7 @@ async fn prove(
         "code" => |t: &Words| t.factor_wrong,
         "used" => |t: &Words| t.factor_used,
         "passkey" => |t: &Words| t.passkey_wrong,
+        "provider" => |_: &Words| NOT_SAID,
         _ => |t: &Words| t.password_wrong,
     });
     prove_page(&app, session, next, why).await
@@ -275,6 +281,7 @@ async fn prove_page(
         has_factor: session.has_factor(),
         has_app: session.has_app,
         passkey: Button::to_prove(app, &session, &to_go_on(&next)),
+        provider: by_provider(app, &session, &next).await?,
         csrf: session.csrf,
         next,
         home: if partner { "/portal" } else { "/" },

@@ -1,0 +1,276 @@
+//! Signing in with the provider of one's own company: who was sent there, and who they are here when they come back. An
+//! identity is its issuer and subject; the first time, it is linked to the login of the same address, which the provider must
+//! have verified. Nothing that it signed counts before a second factor of ours was shown, where there is one. What is
+//! deliberately not here: asking the provider and believing what it signed (`work::provider`), what counts once somebody is in
+//! (`settle`), taking a link away again (`links`), and partners, who sign in with what they have here.
+
+pub mod links;
+pub(super) mod settle;
+
+use payout::access::Role;
+use payout::ids::PersonId;
+use serde::{Deserialize, Serialize};
+
+use super::sessions::{Browser, By, Entered, enter as enter_by};
+use crate::app::App;
+use crate::config::Oidc;
+use crate::ops::Result;
+use crate::secrets::token_hash;
+use crate::store::people::{self, Person};
+use crate::store::{Db, identities};
+use crate::transact;
+
+use settle::Provided;
+
+/// How long somebody may take to come back.
+const VISIT_US: i64 = 10 * 60 * 1_000_000;
+
+/// What somebody is sent to the provider with.
+pub struct Sent {
+    /// Comes back in the address.
+    pub state: String,
+    /// Comes back in the browser's cookie.
+    pub browser: String,
+    /// Comes back in what the provider signs.
+    pub nonce: String,
+    /// Proves to the provider that it is we who were sent the code.
+    pub verifier: String,
+}
+
+impl Sent {
+    /// Everything by chance.
+    #[must_use]
+    pub fn fresh(app: &App) -> Self {
+        let secret = || app.clock.secret();
+        Self { state: secret(), browser: secret(), nonce: secret(), verifier: secret() }
+    }
+}
+
+/// What is kept until they come back.
+#[derive(Serialize, Deserialize)]
+pub struct Visit {
+    /// Must be in what the provider signs.
+    pub nonce: String,
+    /// Goes with the code.
+    pub verifier: String,
+    /// Where they wanted to go.
+    pub next: String,
+    /// They were to prove there once more who they are.
+    pub again: bool,
+    /// Who they are here, where they were signed in: nobody else may come back.
+    pub whose: Option<String>,
+}
+
+/// Notes that a browser is about to be sent to the provider. `again` is asked of whoever is to prove once more who they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn send(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> Result<()> {
+    let visit = Visit {
+        nonce: sent.nonce.clone(),
+        verifier: sent.verifier.clone(),
+        next: next.to_owned(),
+        again,
+        whose: whose.map(|id| id.to_string()),
+    };
+    let text = serde_json::to_string(&visit).unwrap_or_default();
+    let (state, browser) = (token_hash(&sent.state), token_hash(&sent.browser));
+    let sealed = app.master_key.seal(&app.clock, &sealed_as(&state), &text);
+    let now = app.clock.now();
+    transact!(app, |tx| { Ok(identities::send(tx, (&state, &browser), &sealed, now, now + VISIT_US).await?) })
+}
+
+/// What was kept for a browser that comes back, once; nothing for any other.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn back(app: &App, state: &str, browser: &str) -> Result<Option<Visit>> {
+    let (state, browser, now) = (token_hash(state), token_hash(browser), app.clock.now());
+    if !identities::is_awaited(&mut app.store.read().await?, &state, &browser, now).await? {
+        return Ok(None);
+    }
+    let sealed = transact!(app, |tx| { Ok(identities::back(tx, &state, &browser, now).await?) })?;
+    let text = sealed.and_then(|sealed| app.master_key.open(&sealed_as(&state), &sealed));
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn sealed_as(state_hash: &str) -> String {
+    format!("visit of the provider {state_hash}")
+}
+
+/// What the provider has signed about somebody.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The provider.
+    pub issuer: String,
+    /// Who they are there, for ever.
+    pub subject: String,
+    /// Their address, where it has one.
+    pub email: Option<String>,
+    /// It has verified that the address is theirs.
+    pub email_is_verified: bool,
+    /// Their name, where it has one.
+    pub name: Option<String>,
+    /// The values of the claim that says what they may do.
+    pub roles: Vec<String>,
+    /// Something that is required of everybody does not hold for them.
+    pub lacks: Option<String>,
+    /// When they proved there who they are, where it says so.
+    pub proved_at: Option<i64>,
+}
+
+/// Why somebody whom the provider knows does not come in here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// No login is linked to them, and their address is not verified there, or there is none.
+    Unverified,
+    /// No login here has their address.
+    Unknown,
+    /// The login is shut out.
+    ShutOut,
+    /// The login is a partner's.
+    Partners,
+    /// The login of their address belongs to somebody else there.
+    Taken,
+    /// They were unlinked from their login here.
+    Unlinked,
+    /// The provider names nothing that stands for a role here.
+    NoRole,
+    /// A claim that must hold of everybody does not.
+    NotOfUs,
+    /// Somebody else was to prove who they are.
+    Other,
+    /// It was changed while they came in.
+    Over,
+}
+
+/// Lets in whoever the provider has signed for, or half way in as with a password. `whose` is who was to prove once more who
+/// they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enter(
+    app: &App,
+    shown: &Shown,
+    browser: &Browser,
+    whose: Option<&str>,
+) -> Result<std::result::Result<Entered, Why>> {
+    let may = match shown.lacks {
+        Some(_) => Err(Why::NotOfUs),
+        None => role_of(&app.config.oidc, &shown.roles),
+    };
+    let role = match may {
+        Ok(role) => role,
+        Err(why) => {
+            settle::without_role(app, shown).await?;
+            app.nudge.notify.ring();
+            return Ok(Err(why));
+        }
+    };
+    let provided = Provided::of(shown, role, app.clock.now());
+    let found = match find(&mut app.store.read().await?, shown).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(why)),
+    };
+    if whose.is_some() && found.as_ref().map(|person| person.id.to_string()).as_deref() != whose {
+        return Ok(Err(Why::Other));
+    }
+    let person = match (found, role.filter(|_| app.config.oidc.make_logins)) {
+        (Some(person), _) => person,
+        (None, None) => return Ok(Err(Why::Unknown)),
+        (None, Some(role)) => match settle::make(app, shown, &provided, role).await? {
+            Some(made) => made,
+            None => return Ok(Err(Why::Over)),
+        },
+    };
+    let entered = enter_by(app, &person, browser, By::Provider(&provided)).await?;
+    app.nudge.notify.ring();
+    match entered {
+        Some(entered) => Ok(Ok(entered)),
+        // Something was changed since they were looked for.
+        None => Ok(Err(find(&mut app.store.read().await?, shown).await?.err().unwrap_or(Why::Over))),
+    }
+}
+
+/// The role that the provider's words stand for: the first of the mapping that fits; none where roles are given here.
+fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, Why> {
+    if oidc.role_claim.is_none() {
+        return Ok(None);
+    }
+    let mapped = oidc.roles.iter().find(|mapped| values.contains(&mapped.value));
+    mapped.map(|mapped| Some(mapped.role)).ok_or(Why::NoRole)
+}
+
+/// The login of an identity: the one it is linked to, or the one of its address, which it may be linked to; nothing where there
+/// is none and one may be made.
+async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
+    if shown.subject.chars().any(char::is_control) {
+        return Ok(Err(Why::Unverified));
+    }
+    if let Some(known) = identities::known(db, &shown.issuer, &shown.subject).await? {
+        if known.unlinked_at.is_some() {
+            return Ok(Err(Why::Unlinked));
+        }
+        let person = people::by_id(db, known.person).await?;
+        return Ok(person.ok_or(Why::ShutOut).and_then(ours).map(Some));
+    }
+    let Some(email) = address(shown) else { return Ok(Err(Why::Unverified)) };
+    let Some(person) = people::by_email(db, &email).await? else { return Ok(Ok(None)) };
+    let person = match ours(person) {
+        Ok(person) => person,
+        Err(why) => return Ok(Err(why)),
+    };
+    let linked = identities::of(db, person.id).await?;
+    let is_taken = linked.iter().any(|one| one.issuer == shown.issuer && one.unlinked_at.is_none());
+    Ok(if is_taken { Err(Why::Taken) } else { Ok(Some(person)) })
+}
+
+/// The address by which somebody may be linked: verified, and in ASCII, since other letters become those of somebody else's
+/// address when they are made small.
+fn address(shown: &Shown) -> Option<String> {
+    let email = shown.email.as_deref().map(str::trim).filter(|email| email.is_ascii())?;
+    let email = email.to_ascii_lowercase();
+    (shown.email_is_verified && crate::ops::settings::is_address(&email)).then_some(email)
+}
+
+/// Somebody of ours who may come in.
+fn ours(person: Person) -> std::result::Result<Person, Why> {
+    if person.role.is_partners() || person.kind != "person" {
+        return Err(Why::Partners);
+    }
+    if person.disabled_at.is_some() { Err(Why::ShutOut) } else { Ok(person) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_that_fits_says_the_role() {
+        let roles = ["it=admin", "finance=payer"].map(|text| text.parse().unwrap());
+        let oidc = Oidc { role_claim: Some("groups".to_owned()), roles: roles.to_vec(), ..Oidc::default() };
+        let of = |values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            role_of(&oidc, &values)
+        };
+        assert_eq!(of(&["finance"]), Ok(Some(Role::Payer)));
+        assert_eq!(of(&["finance", "it"]), Ok(Some(Role::Admin)));
+        assert_eq!(of(&["Finance", ""]), Err(Why::NoRole));
+        assert_eq!(of(&[]), Err(Why::NoRole));
+        assert_eq!(role_of(&Oidc::default(), &["it".to_owned()]), Ok(None));
+    }
+
+    #[test]
+    fn only_an_address_in_ascii_is_somebodys() {
+        let of = |email: &str, verified: bool| {
+            address(&Shown { email: Some(email.to_owned()), email_is_verified: verified, ..Shown::default() })
+        };
+        assert_eq!(of(" Kim@Example.com", true).as_deref(), Some("kim@example.com"));
+        assert_eq!(of("kim@example.com", false), None);
+        for other in
+            ["\u{212a}im@example.com", "kım@example.com", "kim@bücher.example", "kim", "kim\0@example.com"]
+        {
+            assert_eq!(of(other, true), None, "{other}");
+        }
+    }
+}

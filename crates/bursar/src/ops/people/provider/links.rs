@@ -1,0 +1,159 @@
+//! Who a login is at the provider, shown, and taken away. What was taken away is remembered, so that it does not come back with
+//! the next sign-in; an administrator allows it again.
+
+use payout::Refusal;
+use payout::ids::PersonId;
+use serde_json::json;
+
+use crate::app::{Actor, App};
+use crate::ops::people::factor::{end_elsewhere, still_theirs, tell_owner};
+use crate::ops::people::{AtTheMachine, OPERATOR, Session, note};
+use crate::ops::{OpsError, Result};
+use crate::store::people::{self, Person};
+use crate::store::{self, Db, Tx, factors, identities};
+use crate::transact;
+
+pub use identities::Identity;
+
+/// Everything that somebody is or was at providers, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Identity>> {
+    Ok(identities::of(db, id).await?)
+}
+
+/// Whether somebody can prove with the provider of now who they are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn can_prove(app: &App, id: PersonId) -> Result<bool> {
+    let Some(issuer) = &app.config.oidc.issuer else { return Ok(false) };
+    let known = identities::of(&mut app.store.read().await?, id).await?;
+    Ok(known.iter().any(|one| one.unlinked_at.is_none() && one.issuer == *issuer))
+}
+
+/// Whether an account at the provider of now opens the login of this address.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn opens(app: &App, email: &str) -> Result<bool> {
+    let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
+    match found {
+        Some(person) => can_prove(app, person.id).await,
+        None => Ok(false),
+    }
+}
+
+/// Takes somebody's own link away; their other sessions end.
+///
+/// # Errors
+/// A refusal when there is none, and for whoever could not come in without it.
+pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
+    let (now, id) = (app.clock.now(), session.actor.id);
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        still_theirs(tx, session, now).await?;
+        if person.password_hash.is_none() && !session.has_passkey {
+            let told = "You have no password and no passkey here, so you could not sign in any more. Choose a password first.";
+            return Err(Refusal::new("no_other_way_in", told).into());
+        }
+        take_away(tx, app, &person, (&id.to_string(), ""), json!({ "from": session.actor.came_from }))
+            .await?;
+        end_elsewhere(tx, session).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+/// Takes somebody's link away, as an administrator; their sessions end.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal when there is none, and for oneself.
+pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+    if actor.id == id {
+        let told = "Your own login is unlinked on your own page, which sees that you can still sign in.";
+        return Err(Refusal::new("own_login", told).into());
+    }
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.filter(|one| one.kind == "person");
+        let person = person.ok_or(OpsError::Missing)?;
+        take_away(tx, app, &person, (&actor.id.to_string(), &actor.name), json!({})).await?;
+        end_all(tx, id).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+/// The same at the machine.
+///
+/// # Errors
+/// As [`unlink`].
+pub async fn unlink_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+    transact!(app, |tx| {
+        let person = held(tx, email).await?;
+        let name = format!("{} at the command line", by.0);
+        take_away(tx, app, &person, (OPERATOR, &name), json!({ "system_user": by.0 })).await?;
+        end_all(tx, person.id).await
+    })?;
+    app.nudge.notify.ring();
+    Ok(())
+}
+
+async fn held(tx: &mut Tx, email: &str) -> Result<Person> {
+    let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
+    people::hold(tx, found.id).await?.ok_or(OpsError::Missing)
+}
+
+async fn end_all(tx: &mut Tx, id: PersonId) -> Result<()> {
+    store::sessions::end_all(tx, id).await?;
+    factors::end_halves(tx, id).await?;
+    Ok(())
+}
+
+async fn take_away(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    (by, name): (&str, &str),
+    detail: serde_json::Value,
+) -> Result<()> {
+    let now = app.clock.now();
+    if identities::unlink(tx, person.id, now).await? == 0 {
+        let told = "This login is linked to nobody at the provider, so nothing was done.";
+        return Err(Refusal::new("not_linked", told).into());
+    }
+    note(tx, now, by, "login_unlinked", person.id, detail);
+    tell_owner(tx, app, person, "unlinked", name, now).await
+}
+
+/// Lets accounts at the provider that were unlinked from a login be linked to it again.
+///
+/// # Errors
+/// [`OpsError::Missing`] for nobody; a refusal when none was unlinked.
+pub async fn allow_again(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+    transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        forget(tx, app, &person, &actor.id.to_string(), json!({})).await
+    })
+}
+
+/// The same at the machine.
+///
+/// # Errors
+/// As [`allow_again`].
+pub async fn allow_again_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+    transact!(app, |tx| {
+        let person = held(tx, email).await?;
+        forget(tx, app, &person, OPERATOR, json!({ "system_user": by.0 })).await
+    })
+}
+
+async fn forget(tx: &mut Tx, app: &App, person: &Person, by: &str, detail: serde_json::Value) -> Result<()> {
+    if identities::forget_unlinked(tx, person.id).await? == 0 {
+        let told = "No account at the provider was unlinked from this login, so nothing was done.";
+        return Err(Refusal::new("nothing_unlinked", told).into());
+    }
+    note(tx, app.clock.now(), by, "login_link_allowed", person.id, detail);
+    Ok(())
+}

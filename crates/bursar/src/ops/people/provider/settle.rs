@@ -1,0 +1,268 @@
+//! What counts once somebody whom the provider signed for is in: the link, their role, and who hears of it. It is applied in
+//! the transaction that lets them in, and so after their second factor. Each link, each login that is made and each change of a
+//! role that moves money or grants is told to every administrator, and such a login is no second person for a day: whoever runs
+//! the provider, or has an account there, could be somebody else than whose login it is. What is deliberately not here: whose
+//! login it is (`provider`).
+
+use payout::Refusal;
+use payout::access::{Permission, Role, allows, needs_second_factor};
+use payout::external::without_unseen;
+use payout::ids::PersonId;
+use payout::notice::Notice;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Shown, address};
+use crate::app::App;
+use crate::ops::people::note;
+use crate::ops::people::team::waits;
+use crate::ops::{OpsError, Result};
+use crate::store::people::{self, Person};
+use crate::store::{Tx, factors, identities, outbox, sessions};
+use crate::transact;
+
+/// What stands in history for what the provider's words led to.
+const PROVIDER: &str = "provider";
+/// Whoever comes in by the provider alone and was not here for so long is no administrator to rely on.
+const RELIED_ON_US: i64 = 30 * 24 * 3_600_000_000;
+
+/// What of that which the provider signed counts here, as it is kept while somebody shows their second factor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::ops) struct Provided {
+    issuer: String,
+    subject: String,
+    /// The address it named.
+    address: String,
+    /// The role that its words stand for, where it gives roles.
+    role: Option<String>,
+    /// When they proved there who they are, where that is known. What is not known is no proof.
+    proved_at: Option<i64>,
+}
+
+impl Provided {
+    pub(super) fn of(shown: &Shown, role: Option<Role>, now: i64) -> Self {
+        Self {
+            issuer: shown.issuer.clone(),
+            subject: shown.subject.clone(),
+            address: shown.email.clone().unwrap_or_default(),
+            role: role.map(|role| role.as_str().to_owned()),
+            proved_at: shown.proved_at.map(|at| at.min(now)),
+        }
+    }
+
+    fn role(&self) -> Option<Role> {
+        self.role.as_deref().and_then(Role::parse)
+    }
+
+    /// As it is kept beside the token of whoever has come half way.
+    pub(in crate::ops::people) fn sealed(&self, app: &App, half_hash: &str) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        app.master_key.seal(&app.clock, &sealed_as(half_hash), &text)
+    }
+
+    /// What was kept; nothing when it cannot be read, or is of a provider that people sign in with no more.
+    pub(in crate::ops::people) fn open(app: &App, half_hash: &str, sealed: &str) -> Option<Self> {
+        let text = app.master_key.open(&sealed_as(half_hash), sealed)?;
+        let provided: Self = serde_json::from_str(&text).ok()?;
+        (app.config.oidc.issuer.as_ref() == Some(&provided.issuer)).then_some(provided)
+    }
+
+    /// Holds the administrators where somebody's role may change: whoever holds them and a person holds them first.
+    pub(in crate::ops::people) async fn hold_first(&self, tx: &mut Tx, id: PersonId) -> Result<()> {
+        let Some(role) = self.role() else { return Ok(()) };
+        if people::by_id(tx, id).await?.is_some_and(|person| person.role != role) {
+            people::hold_administrators(tx).await?;
+        }
+        Ok(())
+    }
+}
+
+fn sealed_as(half_hash: &str) -> String {
+    format!("what the provider signed for {half_hash}")
+}
+
+/// What has happened to a login.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Made,
+    Linked,
+    Role,
+    NoRole,
+}
+
+impl What {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Linked => "linked",
+            Self::Role => "role",
+            Self::NoRole => "no_role",
+        }
+    }
+}
+
+/// Tells every administrator what the provider's words have done to a login.
+async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What, old: &str, now: i64) -> Result<()> {
+    let keys = match what {
+        What::Role if old == Role::Admin.label() => people::keys_made_by(tx, whose.id).await?.join(", "),
+        What::Made | What::Linked | What::Role | What::NoRole => String::new(),
+    };
+    let provider = app.config.oidc.issuer.clone().unwrap_or_default();
+    let detail = json!({
+        "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
+        "provider": provider, "keys": keys, "waits": allows(whose.role, Permission::Pay) && what != What::NoRole,
+    });
+    let notice = (Notice::LoginByProvider, whose.id.to_string(), detail.to_string());
+    outbox::write(tx, &app.clock, now, [notice]).await?;
+    Ok(())
+}
+
+/// Tells whoever's login it is that it is linked now.
+async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
+    let link = format!("{}/me", app.base_url);
+    let detail = json!({ "to": whose.email, "provider": issuer, "link": link }).to_string();
+    outbox::write(tx, &app.clock, now, [(Notice::LoginLinked, whose.id.to_string(), detail)]).await?;
+    Ok(())
+}
+
+/// Lets what the provider signed count for somebody who is held; false, and nothing is done, when they are linked to somebody
+/// else there meanwhile.
+pub(in crate::ops::people) async fn settle(
+    tx: &mut Tx,
+    app: &App,
+    person: &Person,
+    provided: &Provided,
+    now: i64,
+) -> Result<bool> {
+    let (issuer, subject) = (&provided.issuer, &provided.subject);
+    let known = identities::known(tx, issuer, subject).await?;
+    let is_new = known.is_none();
+    match known {
+        Some(known) if known.person != person.id || known.unlinked_at.is_some() => return Ok(false),
+        Some(_) => {}
+        None if !identities::link(tx, issuer, subject, person.id, now).await? => return Ok(false),
+        None => {}
+    }
+    identities::accept(tx, issuer, subject).await?;
+    let role = match provided.role() {
+        Some(role) => take_role(tx, app, person, role, now).await?,
+        None => person.role,
+    };
+    if is_new {
+        let person = Person { role, ..person.clone() };
+        let detail = json!({ "issuer": issuer, "subject": subject, "address": provided.address });
+        note(tx, now, &person.id.to_string(), "login_linked", person.id, detail);
+        waits(tx, person.id, role, now).await?;
+        tell_owner(tx, app, &person, issuer, now).await?;
+        tell(tx, app, &person, What::Linked, "", now).await?;
+    }
+    Ok(true)
+}
+
+/// Notes of a session that the provider signed for it, and when it says that they proved who they are.
+pub(in crate::ops::people) async fn came(
+    tx: &mut Tx,
+    token_hash: &str,
+    person: PersonId,
+    provided: &Provided,
+    now: i64,
+) -> Result<()> {
+    sessions::by_provider(tx, token_hash, provided.proved_at, now).await?;
+    note(tx, now, &person.to_string(), "came_by_provider", person, json!({}));
+    Ok(())
+}
+
+/// Makes a login for somebody to whom the mapping gives a role, linked from the start; nothing when somebody was quicker.
+pub(super) async fn make(
+    app: &App,
+    shown: &Shown,
+    provided: &Provided,
+    role: Role,
+) -> Result<Option<Person>> {
+    let Some(email) = address(shown) else { return Ok(None) };
+    let (now, id) = (app.clock.now(), PersonId::fresh(app.clock.now(), app.clock.chance()));
+    let name = without_unseen(shown.name.as_deref().unwrap_or_default());
+    let name = if name.trim().is_empty() { email.as_str() } else { name.trim() };
+    let person = Person {
+        id,
+        kind: "person".to_owned(),
+        name: name.chars().take(100).collect(),
+        email: Some(email.clone()),
+        role,
+        scopes: "read,write".to_owned(),
+        partner: None,
+        password_hash: None,
+        disabled_at: None,
+        last_seen_at: None,
+    };
+    let made = transact!(app, |tx| {
+        if !people::insert(tx, &person, None, PROVIDER, now).await? {
+            return Ok(false);
+        }
+        if !identities::link(tx, &provided.issuer, &provided.subject, id, now).await? {
+            // Nothing stays of a login that belongs to nobody.
+            return Err(OpsError::Conflict(Refusal::new(BELONGS_ELSEWHERE, "They have a login already.")));
+        }
+        waits(tx, id, role, now).await?;
+        let detail = json!({ "role": role.as_str(), "issuer": provided.issuer, "subject": provided.subject });
+        note(tx, now, PROVIDER, "person_added", id, detail);
+        tell_owner(tx, app, &person, &provided.issuer, now).await?;
+        tell(tx, app, &person, What::Made, "", now).await?;
+        Ok(true)
+    });
+    match made {
+        Ok(true) => Ok(Some(person)),
+        Ok(false) => Ok(None),
+        Err(OpsError::Conflict(refusal)) if refusal.code == BELONGS_ELSEWHERE => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const BELONGS_ELSEWHERE: &str = "belongs_elsewhere";
+
+/// Gives somebody the role that the provider names now; answers the one they have. Its words do not take the role of the last
+/// administrator who can come in: whoever could mend a wrong mapping would be gone.
+async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64) -> Result<Role> {
+    if person.role == role {
+        return Ok(role);
+    }
+    people::hold_administrators(tx).await?;
+    if person.role == Role::Admin
+        && !people::has_another_usable_administrator(tx, person.id, now - RELIED_ON_US).await?
+    {
+        tracing::warn!(
+            role = role.as_str(),
+            "the provider gives the last administrator who can sign in another role, which is not taken: let another administrator sign in first"
+        );
+        return Ok(person.role);
+    }
+    people::set_role(tx, person.id, role).await?;
+    waits(tx, person.id, role, now).await?;
+    let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
+    note(tx, now, PROVIDER, "role_changed", person.id, detail);
+    if needs_second_factor(person.role) || needs_second_factor(role) {
+        let now_is = Person { role, ..person.clone() };
+        tell(tx, app, &now_is, What::Role, person.role.label(), now).await?;
+    }
+    Ok(role)
+}
+
+/// Whoever the provider gives no role any more is signed out at once, and every administrator hears of it, once until they have
+/// one again. Their password and their API keys are not touched: an administrator decides about those.
+pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
+    let known = identities::known(&mut app.store.read().await?, &shown.issuer, &shown.subject).await?;
+    let Some(known) = known.filter(|known| known.unlinked_at.is_none()) else { return Ok(()) };
+    let now = app.clock.now();
+    transact!(app, |tx| {
+        let person = people::hold(tx, known.person).await?.filter(|person| person.disabled_at.is_none());
+        let Some(person) = person else { return Ok(()) };
+        let ended = sessions::end_all(tx, person.id).await?;
+        factors::end_halves(tx, person.id).await?;
+        let is_news = identities::refuse(tx, &shown.issuer, &shown.subject, now).await?;
+        if is_news || ended > 0 {
+            note(tx, now, PROVIDER, "no_role_any_more", person.id, json!({ "sessions": ended }));
+            tell(tx, app, &person, What::NoRole, "", now).await?;
+        }
+        Ok(())
+    })
+}

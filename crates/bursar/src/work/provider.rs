@@ -1,0 +1,535 @@
+//! Asking the provider that our people sign in with (OpenID Connect): where it is, what was signed for a code that somebody
+//! came back with, and whether to believe it. What is deliberately not here: who somebody is here (`ops::people::provider`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClientAuthMethod, CoreErrorResponseType,
+    CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+    CoreProviderMetadata, CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse,
+    CoreTokenType,
+};
+use openidconnect::{
+    AdditionalClaims, AuthType, AuthorizationCode, ClaimsVerificationError, Client, ClientId, ClientSecret,
+    CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, IdTokenClaims, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse as _,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+use vendors::http::{Answer, Http, Request};
+
+use super::Work;
+use crate::app::App;
+use crate::config::{Oidc, Required};
+use crate::ops::people::provider::{Sent, Shown, Visit};
+
+/// Where the provider sends people back to, below our own address. It must be told of this one.
+pub const BACK: &str = "/login/provider/back";
+/// What the provider says of itself is asked for again after so long.
+const KNOWN_US: i64 = 60 * 60 * 1_000_000;
+/// Where it does not answer then, what it said before goes for so long.
+const KEPT_US: i64 = 24 * KNOWN_US;
+/// Whoever could not be asked is not asked again for so long: everybody who signs in would wait for it in turn.
+const PAUSE_US: i64 = 30 * 1_000_000;
+/// A key that is not known is looked for at most so often.
+const LOOKED_US: i64 = 60 * 1_000_000;
+/// A clock of theirs may be wrong by so much.
+const SKEW_US: i64 = 5 * 60 * 1_000_000;
+/// Whoever proved longer ago than a session lasts is asked there again.
+const MAX_AGE_SECONDS: u64 = 12 * 3_600;
+
+/// Why somebody cannot be believed. The words are for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The provider does not answer, or not as one should.
+    Away(String),
+    /// What it signed does not hold.
+    Wrong(String),
+    /// They proved there who they are longer ago than was asked for.
+    Old,
+    /// The settings are not whole.
+    Settings(String),
+}
+
+/// What the provider last said of itself. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Known(Arc<Heard>);
+
+#[derive(Default)]
+struct Heard {
+    last: Mutex<Last>,
+    /// One asks, the others wait for what it hears.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What was heard last, and when.
+#[derive(Clone, Default)]
+struct Last {
+    said: Option<(i64, CoreProviderMetadata)>,
+    failed: Option<(i64, String)>,
+}
+
+impl Known {
+    fn last(&self) -> Last {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Last)) {
+        change(&mut self.0.last.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Last {
+    /// What goes now without asking anybody; nothing when the provider is to be asked.
+    fn goes(&self, now: i64, fresh_us: i64) -> Option<Result<CoreProviderMetadata, Fault>> {
+        let since = |at: i64| if at <= now { now - at } else { i64::MAX };
+        let said = |within: i64| self.said.as_ref().filter(|(at, _)| since(*at) < within);
+        if let Some((_, metadata)) = said(fresh_us) {
+            return Some(Ok(metadata.clone()));
+        }
+        let (_, why) = self.failed.as_ref().filter(|(at, _)| since(*at) < PAUSE_US)?;
+        Some(said(KEPT_US).map(|(_, metadata)| metadata.clone()).ok_or_else(|| Fault::Away(why.clone())))
+    }
+}
+
+/// The claims beside the usual ones.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Others {
+    #[serde(flatten)]
+    all: Map<String, Value>,
+}
+
+impl AdditionalClaims for Others {}
+
+type Fields = IdTokenFields<
+    Others,
+    EmptyExtraTokenFields,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
+>;
+type Tokens = StandardTokenResponse<Fields, CoreTokenType>;
+type Ours = Client<
+    Others,
+    CoreAuthDisplay,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJsonWebKey,
+    CoreAuthPrompt,
+    StandardErrorResponse<CoreErrorResponseType>,
+    Tokens,
+    CoreTokenIntrospectionResponse,
+    CoreRevocableToken,
+    CoreRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// The settings, when there is a provider.
+///
+/// # Errors
+/// What is missing or cannot be.
+pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<ClientSecret>)>, String> {
+    let Some(issuer) = &oidc.issuer else { return Ok(None) };
+    let url = Url::parse(issuer).map_err(|error| format!("BURSAR_OIDC_ISSUER is no address: {error}"))?;
+    if url.scheme() != "https" && !is_here(&url) {
+        return Err("BURSAR_OIDC_ISSUER must be an https address: what it signs is believed".to_owned());
+    }
+    if url.host_str() == Some("accounts.google.com") && oidc.require.is_empty() {
+        let told = "BURSAR_OIDC_REQUIRE is missing: everybody in the world has an account there. Name what must hold of yours, such as hd=acme.example";
+        return Err(told.to_owned());
+    }
+    let issuer = IssuerUrl::new(issuer.clone()).map_err(|error| format!("BURSAR_OIDC_ISSUER: {error}"))?;
+    let Some(id) = &oidc.client_id else {
+        return Err("BURSAR_OIDC_CLIENT_ID is missing: what the provider calls this Bursar".to_owned());
+    };
+    if oidc.role_claim.is_some() == oidc.roles.is_empty() {
+        let told = "BURSAR_OIDC_ROLE_CLAIM and BURSAR_OIDC_ROLES go together: the claim, and what its values stand for";
+        return Err(told.to_owned());
+    }
+    if oidc.make_logins && oidc.role_claim.is_none() {
+        return Err(
+            "BURSAR_OIDC_MAKE_LOGINS needs BURSAR_OIDC_ROLE_CLAIM: a login is made with a role".to_owned()
+        );
+    }
+    let secret = match (&oidc.client_secret, &oidc.client_secret_file) {
+        (Some(_), Some(_)) => {
+            let told = "BURSAR_OIDC_CLIENT_SECRET and BURSAR_OIDC_CLIENT_SECRET_FILE are both set: keep one";
+            return Err(told.to_owned());
+        }
+        (Some(secret), None) => Some(secret.trim().to_owned()),
+        (None, Some(file)) => {
+            let read = std::fs::read_to_string(file);
+            let told = |error| format!("the file of BURSAR_OIDC_CLIENT_SECRET_FILE cannot be read: {error}");
+            Some(read.map_err(told)?.trim().to_owned())
+        }
+        (None, None) => None,
+    };
+    Ok(Some((issuer, ClientId::new(id.clone()), secret.map(ClientSecret::new))))
+}
+
+/// Whether an address is one of this machine.
+fn is_here(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// What the provider says of itself, where none of the addresses that matter can be read or answered by others on the way.
+fn checked(metadata: CoreProviderMetadata) -> Result<CoreProviderMetadata, String> {
+    if is_here(metadata.issuer().url()) {
+        return Ok(metadata);
+    }
+    let token = metadata.token_endpoint().map(|token| token.url());
+    let all = [
+        ("authorization_endpoint", Some(metadata.authorization_endpoint().url())),
+        ("token_endpoint", token),
+        ("jwks_uri", Some(metadata.jwks_uri().url())),
+    ];
+    let plain = all.into_iter().find(|(_, url)| url.is_some_and(|url| url.scheme() != "https"));
+    match plain {
+        Some((name, _)) => Err(format!(
+            "its own document names an address that is not https ({name}): behind a proxy, tell it how people reach it"
+        )),
+        None => Ok(metadata),
+    }
+}
+
+/// The address at the provider to which a browser is sent; `again` asks it to have them prove once more who they are.
+///
+/// # Errors
+/// When the provider is not there or the settings are not whole.
+pub async fn address(work: &Work, sent: &Sent, again: bool) -> Result<Url, Fault> {
+    let client = client(&work.app, known(work, KNOWN_US).await?)?;
+    let verifier = PkceCodeVerifier::new(sent.verifier.clone());
+    let (state, nonce) = (sent.state.clone(), sent.nonce.clone());
+    let flow = CoreAuthenticationFlow::AuthorizationCode;
+    let asked = client
+        .authorize_url(flow, || CsrfToken::new(state), || Nonce::new(nonce))
+        .add_scopes(work.app.config.oidc.scopes.split_whitespace().map(|one| Scope::new(one.to_owned())))
+        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+        .set_max_age(std::time::Duration::from_secs(if again { 0 } else { MAX_AGE_SECONDS }));
+    let asked = if again { asked.add_prompt(CoreAuthPrompt::Login) } else { asked };
+    Ok(asked.url().0)
+}
+
+/// What the provider has signed about whoever came back with this code.
+///
+/// # Errors
+/// When it does not answer, or what it says cannot be believed.
+pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, Fault> {
+    let app = &work.app;
+    let first = client(app, known(work, KNOWN_US).await?)?;
+    let http = work.clients.http().clone();
+    let carry = |request: HttpRequest| carry(http.clone(), request);
+    let request = first
+        .exchange_code(AuthorizationCode::new(code))
+        .map_err(|error| Fault::Away(format!("it names no address for tokens: {error}")))?
+        .set_pkce_verifier(PkceCodeVerifier::new(visit.verifier.clone()));
+    let tokens = request.request_async(&carry).await.map_err(|error| not_redeemed(&error))?;
+    let signed = tokens.id_token().ok_or_else(|| Fault::Wrong("it sent no ID token".to_owned()))?;
+    let now = app.clock.now();
+    let nonce = Nonce::new(visit.nonce.clone());
+    let claims = match signed.claims(&verifier(&first, now), &nonce) {
+        Ok(claims) => claims,
+        // They have a new key, or somebody made one up: looked for once a minute at most.
+        Err(ClaimsVerificationError::SignatureVerification(why)) if may_be_new(&why) => {
+            let second = client(app, known(work, LOOKED_US).await?)?;
+            signed.claims(&verifier(&second, now), &nonce).map_err(|error| Fault::Wrong(whole(&error)))?
+        }
+        Err(error) => return Err(Fault::Wrong(whole(&error))),
+    };
+    // Only the one whom it was signed for.
+    if claims.authorized_party().is_some_and(|party| party != first.client_id()) {
+        return Err(Fault::Wrong("it was signed for another party (azp)".to_owned()));
+    }
+    let oldest = now - SKEW_US - i64::try_from(MAX_AGE_SECONDS).unwrap_or(i64::MAX) * 1_000_000;
+    if claims.auth_time().is_some_and(|at| at.timestamp_micros() < oldest) {
+        return Err(Fault::Old);
+    }
+    Ok(shown(&app.config.oidc, claims))
+}
+
+/// Whether another key may check what the one that is known does not: keys need no names, and a new one may have an old name.
+fn may_be_new(why: &SignatureVerificationError) -> bool {
+    matches!(
+        why,
+        SignatureVerificationError::NoMatchingKey
+            | SignatureVerificationError::AmbiguousKeyId(_)
+            | SignatureVerificationError::CryptoError(_)
+            | SignatureVerificationError::InvalidKey(_)
+    )
+}
+
+/// Why no tokens came for a code. An error of theirs is told by its code, and what cannot be read by where it stands: the rest
+/// may hold a token, or what they know of somebody.
+fn not_redeemed(error: &RequestTokenError<Lost, StandardErrorResponse<CoreErrorResponseType>>) -> Fault {
+    match error {
+        RequestTokenError::Request(why) => Fault::Away(why.to_string()),
+        RequestTokenError::ServerResponse(why) => {
+            let code: String = why.error().as_ref().chars().filter(char::is_ascii_graphic).take(40).collect();
+            Fault::Wrong(format!("it gives nothing for the code that came with the browser: {code}"))
+        }
+        RequestTokenError::Parse(why, _) => {
+            Fault::Wrong(format!("its answer with the tokens cannot be read at {}", why.path()))
+        }
+        RequestTokenError::Other(why) => Fault::Wrong(why.clone()),
+    }
+}
+
+/// Keys of theirs that never leave them: what is signed with a secret that we share, or with nothing, is not taken.
+fn verifier(client: &Ours, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJsonWebKey> {
+    let at = |us: i64| chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
+    let issued = move |issued: chrono::DateTime<chrono::Utc>| match issued > at(now + SKEW_US) {
+        true => Err(format!("it was issued at {issued}, which is to come")),
+        false => Ok(()),
+    };
+    client
+        .id_token_verifier()
+        .set_allowed_algs([
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+            CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+            CoreJwsSigningAlgorithm::EdDsa,
+        ])
+        .set_time_fn(move || at(now))
+        .set_issue_time_verifier_fn(issued)
+}
+
+fn shown(oidc: &Oidc, claims: &IdTokenClaims<Others, CoreGenderClaim>) -> Shown {
+    let name = claims.name().and_then(|name| name.get(None)).map(|name| name.as_str().to_owned());
+    // The usual ones as well: `email_verified` or `acr` may be required of everybody.
+    let all = match serde_json::to_value(claims) {
+        Ok(Value::Object(all)) => all,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    let holds = |one: &&Required| values(&all, &one.claim).contains(&one.value);
+    let lacks = oidc.require.iter().find(|one| !holds(one));
+    Shown {
+        issuer: claims.issuer().as_str().to_owned(),
+        subject: claims.subject().as_str().to_owned(),
+        email: claims.email().map(|email| email.as_str().to_owned()),
+        email_is_verified: claims.email_verified() == Some(true),
+        name,
+        roles: oidc.role_claim.as_deref().map(|claim| values(&all, claim)).unwrap_or_default(),
+        lacks: lacks.map(|one| one.claim.clone()),
+        proved_at: claims.auth_time().map(|at| at.timestamp_micros()),
+    }
+}
+
+/// The values of a claim: a text, a number, yes or no, a list of texts, or one of these within objects whose names stand before
+/// it with dots between.
+fn values(claims: &Map<String, Value>, claim: &str) -> Vec<String> {
+    let found = claims.get(claim).or_else(|| {
+        let (first, rest) = claim.split_once('.')?;
+        rest.split('.').try_fold(claims.get(first)?, |within, name| within.get(name))
+    });
+    match found {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Bool(one)) => vec![one.to_string()],
+        Some(Value::Number(one)) => vec![one.to_string()],
+        Some(Value::Null | Value::Object(_)) | None => Vec::new(),
+    }
+}
+
+/// What the provider says of itself, asked for again when it was said longer ago than `fresh_us`.
+async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Fault> {
+    let now = work.app.clock.now();
+    let (issuer, ..) = settings(&work.app.config.oidc)
+        .map_err(Fault::Settings)?
+        .ok_or_else(|| Fault::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
+    let known = &work.provider;
+    if let Some(goes) = known.last().goes(now, fresh_us) {
+        return goes;
+    }
+    let _turn = known.0.asking.lock().await;
+    // Somebody else has asked while this one waited.
+    if let Some(goes) = known.last().goes(work.app.clock.now(), fresh_us) {
+        return goes;
+    }
+    let http = work.clients.http().clone();
+    let carry = |request: HttpRequest| carry(http.clone(), request);
+    let heard = CoreProviderMetadata::discover_async(issuer, &carry).await.map_err(|error| whole(&error));
+    let now = work.app.clock.now();
+    match heard.and_then(checked) {
+        Ok(metadata) => {
+            known.note(|last| *last = Last { said: Some((now, metadata.clone())), failed: None });
+            Ok(metadata)
+        }
+        Err(why) => {
+            known.note(|last| last.failed = Some((now, why.clone())));
+            known.last().goes(now, fresh_us).unwrap_or(Err(Fault::Away(why)))
+        }
+    }
+}
+
+fn client(app: &App, metadata: CoreProviderMetadata) -> Result<Ours, Fault> {
+    let (_, id, secret) = settings(&app.config.oidc)
+        .map_err(Fault::Settings)?
+        .ok_or_else(|| Fault::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
+    let back = RedirectUrl::new(format!("{}{BACK}", app.base_url))
+        .map_err(|error| Fault::Settings(format!("BURSAR_BASE_URL is no address: {error}")))?;
+    let takes = metadata.token_endpoint_auth_methods_supported();
+    let in_body = takes.is_some_and(|takes| {
+        takes.contains(&CoreClientAuthMethod::ClientSecretPost)
+            && !takes.contains(&CoreClientAuthMethod::ClientSecretBasic)
+    });
+    let way = if in_body { AuthType::RequestBody } else { AuthType::BasicAuth };
+    Ok(Ours::from_provider_metadata(metadata, id, secret).set_auth_type(way).set_redirect_uri(back))
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+struct Lost(String);
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// Carries what the library asks over our own network, with its time-outs and limits.
+async fn carry(http: Http, asked: HttpRequest) -> Result<HttpResponse, Lost> {
+    let (head, body) = asked.into_parts();
+    let url = Url::parse(&head.uri.to_string()).map_err(|error| Lost(error.to_string()))?;
+    let mut headers = Vec::new();
+    for (name, value) in &head.headers {
+        headers.push((name.clone(), value.clone()));
+    }
+    match http.send(Request { method: head.method, url, headers, body }).await {
+        Answer::Got(received) => {
+            let mut answer = HttpResponse::new(received.body);
+            *answer.status_mut() = openidconnect::http::StatusCode::from_u16(received.status)
+                .map_err(|error| Lost(error.to_string()))?;
+            *answer.headers_mut() = received.headers;
+            Ok(answer)
+        }
+        Answer::NotSent(why) | Answer::Lost(why) => Err(Lost(why)),
+    }
+}
+
+/// An error with what led to it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut within = error.source();
+    while let Some(cause) = within {
+        told = format!("{told}: {cause}");
+        within = cause.source();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_is_a_text_a_list_or_lies_within_others() {
+        let claims = json!({
+            "role": "payer", "groups": ["a", "b", 3], "realm_access": { "roles": ["x"] }, "https://a.b/c": ["y"],
+            "count": 3,
+        });
+        let claims = claims.as_object().unwrap();
+        let of = |claim: &str| values(claims, claim).join(" ");
+        let rows = [
+            ("role", "payer"),
+            ("groups", "a b"),
+            ("realm_access.roles", "x"),
+            ("https://a.b/c", "y"),
+            ("count", "3"),
+            ("realm_access", ""),
+            ("realm_access.none", ""),
+            ("none.at.all", ""),
+        ];
+        for (claim, told) in rows {
+            assert_eq!(of(claim), told, "{claim}");
+        }
+    }
+
+    #[test]
+    fn settings_are_whole_or_say_what_is_missing() {
+        let base = Oidc {
+            issuer: Some("https://login.example.com".to_owned()),
+            client_id: Some("bursar".to_owned()),
+            ..Oidc::default()
+        };
+        assert!(settings(&Oidc::default()).unwrap().is_none());
+        assert!(settings(&base).unwrap().is_some());
+        let http = |issuer: &str| Oidc { issuer: Some(issuer.to_owned()), ..base.clone() };
+        assert!(settings(&http("http://127.0.0.1:9")).unwrap().is_some(), "a stand-in on this machine");
+        let roles = vec!["it=admin".parse().unwrap()];
+        let rows = [
+            (http("http://login.example.com"), "must be an https address"),
+            (http("login"), "is no address"),
+            (http("https://accounts.google.com"), "BURSAR_OIDC_REQUIRE is missing"),
+            (Oidc { client_id: None, ..base.clone() }, "BURSAR_OIDC_CLIENT_ID is missing"),
+            (Oidc { role_claim: Some("groups".to_owned()), ..base.clone() }, "go together"),
+            (Oidc { roles, ..base.clone() }, "go together"),
+            (Oidc { make_logins: true, ..base.clone() }, "needs BURSAR_OIDC_ROLE_CLAIM"),
+            (
+                Oidc {
+                    client_secret: Some("s".to_owned()),
+                    client_secret_file: Some("f".into()),
+                    ..base.clone()
+                },
+                "are both set",
+            ),
+            (Oidc { client_secret_file: Some("/nowhere/at/all".into()), ..base.clone() }, "cannot be read"),
+        ];
+        for (oidc, told) in rows {
+            let refused = settings(&oidc).unwrap_err();
+            assert!(refused.contains(told), "{refused}");
+        }
+        let require = vec!["hd=acme.example".parse().unwrap()];
+        assert!(settings(&Oidc { require, ..http("https://accounts.google.com") }).unwrap().is_some());
+    }
+
+    fn document(issuer: &str, other: &str) -> CoreProviderMetadata {
+        let at = |path: &str, of: &str| {
+            if path == of { format!("http://plain.example/{path}") } else { format!("{issuer}/{path}") }
+        };
+        let text = json!({
+            "issuer": issuer, "authorization_endpoint": at("a", other), "token_endpoint": at("t", other),
+            "jwks_uri": at("k", other), "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn no_address_of_the_provider_is_plain() {
+        let issuer = "https://login.example.com";
+        assert!(checked(document(issuer, "")).is_ok());
+        for (of, name) in [("a", "authorization_endpoint"), ("t", "token_endpoint"), ("k", "jwks_uri")] {
+            let refused = checked(document(issuer, of)).unwrap_err();
+            assert!(refused.contains(name), "{refused}");
+        }
+        assert!(checked(document("http://127.0.0.1:9", "t")).is_ok(), "a stand-in on this machine");
+    }
+
+    #[test]
+    fn what_was_known_goes_while_the_provider_is_away_and_nobody_asks_at_once_again() {
+        let said = |at| Some((at, document("https://login.example.com", "")));
+        let failed = |at| Some((at, "it does not answer".to_owned()));
+        let goes = |said, failed, now| Last { said, failed }.goes(now, KNOWN_US).map(|goes| goes.is_ok());
+        assert_eq!(goes(None, None, 0), None, "nobody was asked");
+        assert_eq!(goes(said(0), None, KNOWN_US - 1), Some(true));
+        assert_eq!(goes(said(0), None, KNOWN_US), None, "asked again");
+        assert_eq!(goes(said(5), None, 0), None, "the clock was set back");
+        let now = KNOWN_US + 7;
+        assert_eq!(goes(said(0), failed(now), now), Some(true), "what was known goes on");
+        assert_eq!(goes(said(0), failed(now), now + PAUSE_US), None);
+        assert_eq!(goes(said(0), failed(KEPT_US), KEPT_US), Some(false), "for a day");
+        assert_eq!(goes(None, failed(0), 1), Some(false), "not asked again at once");
+    }
+}

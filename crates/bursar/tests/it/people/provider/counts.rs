@@ -1,0 +1,450 @@
+//! What of that which the provider signs counts here, and when: nothing before our second factor, nobody as a second person for a
+//! day, and nothing that administrators do not hear of.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use bursar::ops::people::{self, factor, provider};
+use bursar::store::people::{Counts, by_email};
+use bursar::store::{audit, identities};
+use payout::access::Role;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::played::{actions, comes, kim, part, sent, world};
+use crate::pages::{Browser, PASSWORD};
+use crate::people::MINUTE;
+use crate::world::{DAY, Loop, SECOND, World};
+
+/// What administrators were told, in the order of it: what has happened, and to whom.
+async fn told(world: &World) -> Vec<String> {
+    let mut database = crate::nodes::beside(world).await;
+    let of = "FROM outbox WHERE notice = 'login_by_provider'";
+    let many = crate::nodes::text(&mut database, &format!("SELECT CAST(COUNT(*) AS TEXT) {of}")).await;
+    let mut found = Vec::new();
+    for place in 0..many.parse().unwrap() {
+        let one = format!("SELECT detail {of} ORDER BY id LIMIT 1 OFFSET {place}");
+        let detail: Value = serde_json::from_str(&crate::nodes::text(&mut database, &one).await).unwrap();
+        let [what, address, role, old] =
+            ["what", "address", "role", "old"].map(|name| detail[name].as_str().unwrap());
+        found.push([what, address, role, old].join(" ").trim().to_owned());
+    }
+    found
+}
+
+async fn counts(world: &World, email: &str) -> Counts {
+    let mut db = world.app.store.read().await.unwrap();
+    let person = by_email(&mut db, email).await.unwrap().unwrap();
+    bursar::store::people::counts(&mut db, &person.id.to_string(), world.now()).await.unwrap()
+}
+
+async fn role(world: &World, email: &str) -> Role {
+    let mut db = world.app.store.read().await.unwrap();
+    by_email(&mut db, email).await.unwrap().unwrap().role
+}
+
+const MAPPING: [(&str, &str); 3] = [
+    ("oidc-role-claim", "groups"),
+    ("oidc-roles", "it=admin;finance=payer;audit=auditor"),
+    ("oidc-make-logins", "true"),
+];
+
+/// Whoever has an account there with somebody's address, and not their second factor, changes nothing of theirs.
+#[tokio::test]
+async fn nothing_counts_before_our_second_factor_was_shown() {
+    let (world, played) = world("provider_before", 821, &MAPPING).await;
+    kim(&world, Role::Payer).await;
+    let mut first = Browser::new(&world);
+    first.post("/login", &[("email", "kim@example.com"), ("password", PASSWORD)]).await;
+    let held = crate::people::factor::set_up(&world, &mut first).await;
+    let half = "/login/code?next=%2Frewards";
+    played.say(json!({"sub": "u-evil", "groups": ["audit"]}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, half);
+    assert!(!actions(&world).await.iter().any(|action| action == "login_linked" || action == "role_changed"));
+    assert_eq!((role(&world, "kim@example.com").await, told(&world).await), (Role::Payer, vec![]));
+    // The true one comes after them, and shows it: now the link and the role count.
+    let now = world.now() / 1_000_000;
+    played.say(json!({"sub": "u-1", "groups": "it", "auth_time": now - 3_600}));
+    let mut browser = Browser::new(&world);
+    assert_eq!(comes(&world, &played, &mut browser).await.to, half);
+    world.pass(30 * SECOND);
+    let code = factor::code_at(&held.secret, world.now()).unwrap();
+    assert_eq!(browser.post("/login/code", &[("code", &code), ("next", "/rewards")]).await.to, "/rewards");
+    assert_eq!(role(&world, "kim@example.com").await, Role::Admin);
+    // Both at the same moment, in any order.
+    let mut heard = told(&world).await;
+    heard.sort();
+    assert_eq!(heard, ["linked kim@example.com Administrator", "role kim@example.com Administrator Payer"]);
+    assert!(actions(&world).await.iter().any(|action| action == "came_by_provider"));
+    // How long ago they proved it there is known after the code as well.
+    assert_eq!(browser.get("/keys/new").await.to, "/prove?next=%2Fkeys%2Fnew");
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, half);
+    played.say(json!({"sub": "u-evil", "groups": "it"}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_taken");
+    world.close().await;
+}
+
+/// Of two who are half way with one login, whoever shows the second factor is linked, and the other one begins again.
+#[tokio::test]
+async fn one_of_two_who_are_half_way_is_linked() {
+    let (world, played) = world("provider_two", 822, &[]).await;
+    kim(&world, Role::Payer).await;
+    let mut first = Browser::new(&world);
+    first.post("/login", &[("email", "kim@example.com"), ("password", PASSWORD)]).await;
+    let held = crate::people::factor::set_up(&world, &mut first).await;
+    let (mut one, mut other) = (Browser::new(&world), Browser::new(&world));
+    comes(&world, &played, &mut one).await;
+    played.say(json!({"sub": "u-2"}));
+    comes(&world, &played, &mut other).await;
+    let mut ended = Vec::new();
+    for browser in [&mut one, &mut other] {
+        world.pass(31 * SECOND);
+        let code = factor::code_at(&held.secret, world.now()).unwrap();
+        ended.push(browser.post("/login/code", &[("code", &code), ("next", "/rewards")]).await);
+    }
+    assert_eq!(ended[0].to, "/rewards");
+    assert_ne!(ended[1].to, "/rewards", "{}", ended[1].words());
+    let mut db = world.app.store.read().await.unwrap();
+    let kim = by_email(&mut db, "kim@example.com").await.unwrap().unwrap();
+    let linked = identities::of(&mut db, kim.id).await.unwrap();
+    assert_eq!(linked.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["u-1"]);
+    drop(db);
+    world.close().await;
+}
+
+/// One person with two accounts is no two persons, and nobody is linked or made unseen.
+#[tokio::test]
+async fn who_is_linked_or_made_counts_a_day_later_and_every_administrator_hears_of_it() {
+    let (world, played) = world("provider_counts", 823, &MAPPING).await;
+    Browser::of(&world, Role::Admin, "pat").await;
+    kim(&world, Role::Payer).await;
+    assert_eq!(counts(&world, "kim@example.com").await, Counts::Yes);
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    let until = world.now() + DAY;
+    assert_eq!(counts(&world, "kim@example.com").await, Counts::From(until));
+    played.say(json!({"sub": "u-2", "email": "kim.oh@example.com", "name": "Pat\u{202e}\u{7} Jones ", "groups": "finance"}));
+    let mut made = Browser::new(&world);
+    assert_eq!(comes(&world, &played, &mut made).await.to, "/rewards");
+    made.read("/rewards").await.says("Pat Jones Payer");
+    assert!(matches!(counts(&world, "kim.oh@example.com").await, Counts::From(_)));
+    assert_eq!(told(&world).await, ["linked kim@example.com Payer", "made kim.oh@example.com Payer"]);
+    // Another sign-in tells nobody anything.
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(told(&world).await.len(), 2);
+    assert!(world.tick(0, Loop::Notify).await > 0);
+    let mut db = world.app.store.read().await.unwrap();
+    let filter = bursar::store::mails::Filter {
+        notice: Some(payout::notice::Notice::LoginByProvider),
+        ..Default::default()
+    };
+    let mails = bursar::store::mails::list(&mut db, &filter, 9).await.unwrap();
+    assert_eq!(mails.iter().map(|mail| mail.recipient.as_str()).collect::<Vec<_>>(), ["pat@example.com"; 2]);
+    drop(db);
+    world.pass(DAY);
+    assert_eq!(counts(&world, "kim@example.com").await, Counts::Yes);
+    world.close().await;
+}
+
+/// Whoever the provider gives no role any more is out at once; what they have of ours beside it an administrator hears of.
+#[tokio::test]
+async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of_it_once() {
+    let (world, played) = world("provider_leaves", 824, &MAPPING).await;
+    Browser::of(&world, Role::Admin, "pat").await;
+    kim(&world, Role::Payer).await;
+    played.say(json!({"groups": "finance"}));
+    let mut browser = Browser::new(&world);
+    comes(&world, &played, &mut browser).await;
+    browser.read("/rewards").await.says("Kim Payer");
+    played.say(json!({"groups": []}));
+    for _ in 0..2 {
+        let page = comes(&world, &played, &mut Browser::new(&world)).await;
+        assert_eq!(page.to, "/login?why=provider_role");
+    }
+    assert!(browser.get("/rewards").await.to.starts_with("/login"), "their session has ended");
+    assert_eq!(told(&world).await, ["linked kim@example.com Payer", "no_role kim@example.com Payer"]);
+    // A stranger without a role is nobody's news.
+    played.say(json!({"sub": "u-9", "email": "sam@example.com", "groups": []}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(told(&world).await.len(), 2);
+    played.say(json!({"groups": "finance"}));
+    assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards", "a role again");
+    world.close().await;
+}
+
+/// The mapping leaves somebody who can sign in as an administrator.
+#[tokio::test]
+async fn only_administrators_who_can_come_in_are_relied_on() {
+    let (world, played) = world("provider_last", 825, &MAPPING).await;
+    let new = people::NewPerson {
+        email: "admin@localhost".to_owned(),
+        name: "Administrator".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        password: None,
+    };
+    people::add(&world.app, &new).await.unwrap();
+    kim(&world, Role::Admin).await;
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(role(&world, "kim@example.com").await, Role::Admin, "nobody ever used the other login");
+    // Somebody who comes by the provider alone is relied on while they come.
+    played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "it"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    world.pass(31 * DAY);
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(role(&world, "kim@example.com").await, Role::Admin, "a month is too long ago");
+    played.say(json!({"sub": "u-2", "email": "lee@example.com", "groups": "it"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    assert_eq!(role(&world, "kim@example.com").await, Role::Payer);
+    assert_eq!(told(&world).await.last().unwrap(), "role kim@example.com Payer Administrator");
+    world.close().await;
+}
+
+/// Somebody without a password who is led to set up a second factor proves it at the provider first.
+#[tokio::test]
+async fn whoever_has_no_password_sets_up_their_second_factor() {
+    let more = [&MAPPING[..], &[("smtp-url", "smtp://127.0.0.1:1")]].concat();
+    let (world, played) = world("provider_set_up", 826, &more).await;
+    let at = |minutes: i64| world.now() / 1_000_000 - minutes * 60;
+    played.say(json!({"groups": "it", "auth_time": at(30)}));
+    let mut browser = Browser::new(&world);
+    assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
+    assert_eq!(browser.get("/rewards").await.to, "/factor");
+    // Whoever has just come from there may set up an app, which proves nothing more.
+    crate::people::factor::set_up(&world, &mut browser).await;
+    browser.read("/rewards").await.says("Kim Oh Administrator");
+    assert_eq!(browser.get("/keys/new").await.to, "/prove?next=%2Fkeys%2Fnew");
+    assert_eq!(browser.get("/factor").await.to, "/prove?next=%2Ffactor", "nor may it be replaced by that");
+    let page = browser.read("/prove?next=%2Fkeys%2Fnew").await;
+    page.says("You have no password here: sign in again with Acme");
+    world.close().await;
+}
+
+/// Where nobody set one up for long, the way leads over the provider.
+#[tokio::test]
+async fn whoever_came_a_while_ago_proves_it_at_the_provider_before_they_set_one_up() {
+    let more = [&MAPPING[..], &[("smtp-url", "smtp://127.0.0.1:1")]].concat();
+    let (world, played) = world("provider_stale", 827, &more).await;
+    played.say(json!({"groups": "it"}));
+    let mut browser = Browser::new(&world);
+    comes(&world, &played, &mut browser).await;
+    world.pass(11 * MINUTE);
+    assert_eq!(browser.get("/factor").await.to, "/prove?next=%2Ffactor");
+    browser.read("/prove?next=%2Ffactor").await.says("sign in again with Acme");
+    browser.read("/password").await.says("Sign in again with Acme , then choose a password here.");
+    let back = sent(&world, &played, &mut browser, "?again=yes&next=/factor").await;
+    assert_eq!(browser.get(&back).await.to, "/factor");
+    crate::people::factor::set_up(&world, &mut browser).await;
+    assert_eq!(browser.get("/keys/new").await.status, StatusCode::OK);
+    world.close().await;
+}
+
+/// A provider that does not say when they proved it proves nothing, and that is said.
+#[tokio::test]
+async fn a_provider_that_does_not_say_when_they_proved_it_is_told_of() {
+    let (world, played) = world("provider_silent", 828, &[]).await;
+    kim(&world, Role::Admin).await;
+    let mut browser = Browser::new(&world);
+    for claims in [json!({"auth_time": null}), json!({"auth_time": world.now() / 1_000_000 - 3_600})] {
+        played.say(claims);
+        let back = sent(&world, &played, &mut browser, "?again=yes&next=/keys/new").await;
+        let page = browser.get(&back).await;
+        assert_eq!(page.to, "/prove?why=provider&next=%2Fkeys%2Fnew");
+        browser.read(&page.to).await.says("does not say that you have just proved there who you are");
+    }
+    played.say(json!({"auth_time": world.now() / 1_000_000 - 13 * 3_600}));
+    assert_eq!(comes(&world, &played, &mut browser).await.to, "/login?why=provider_old");
+    browser.read("/login?why=provider_old").await.says("Sign out there, then sign in again here.");
+    world.close().await;
+}
+
+/// At the provider's question another colleague may answer; they do not go on as whoever was asked.
+#[tokio::test]
+async fn nobody_else_proves_it_for_them() {
+    let (world, played) = world("provider_other", 829, &[]).await;
+    kim(&world, Role::Admin).await;
+    Browser::of(&world, Role::Admin, "pat").await;
+    let mut browser = Browser::new(&world);
+    comes(&world, &played, &mut browser).await;
+    let back = sent(&world, &played, &mut browser, "?again=yes&next=/keys/new").await;
+    played.set(|said| said.claims["sub"] = json!("u-2"));
+    played.set(|said| said.claims["email"] = json!("pat@example.com"));
+    assert_eq!(browser.get(&back).await.to, "/login?why=provider_other");
+    browser.read("/rewards").await.says("Kim Administrator");
+    assert_eq!(told(&world).await, ["linked kim@example.com Administrator"]);
+    world.close().await;
+}
+
+/// Everybody in the world has an account at some providers.
+#[tokio::test]
+async fn what_is_required_of_everybody_must_hold() {
+    let more = [("oidc-require", "hd=acme.example; email_verified=true")];
+    let (world, played) = world("provider_require", 830, &more).await;
+    kim(&world, Role::Payer).await;
+    let why = "/login?why=provider_not_of_us";
+    for claims in [
+        json!({}),
+        json!({"hd": "other.example"}),
+        json!({"hd": ["other.example"]}),
+        json!({"hd": "acme.example", "email_verified": false}),
+    ] {
+        played.say(claims.clone());
+        assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{claims}");
+    }
+    Browser::new(&world).read(why).await.says("none that may come in here");
+    // What providers write otherwise than they should is read all the same.
+    for verified in [json!(true), json!("true")] {
+        let claims =
+            json!({"hd": "acme.example", "email_verified": verified, "updated_at": "2026-03-02T08:00:00Z"});
+        played.say(claims);
+        assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
+    }
+    // It holds no more, as when they have left: what is open of theirs ends.
+    let mut browser = Browser::new(&world);
+    comes(&world, &played, &mut browser).await;
+    played.say(json!({}));
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why);
+    assert!(browser.get("/rewards").await.to.starts_with("/login"));
+    assert_eq!(told(&world).await, ["linked kim@example.com Payer", "no_role kim@example.com Payer"]);
+    world.close().await;
+}
+
+/// Other letters become those of somebody's address when they are made small.
+#[tokio::test]
+async fn an_address_of_other_letters_is_nobodys() {
+    let (world, played) = world("provider_kelvin", 831, &[]).await;
+    kim(&world, Role::Payer).await;
+    for claims in [json!({"email": "\u{212a}im@example.com"}), json!({"sub": "u-1\u{0}"})] {
+        played.say(claims);
+        assert_eq!(
+            comes(&world, &played, &mut Browser::new(&world)).await.to,
+            "/login?why=provider_unverified"
+        );
+    }
+    world.close().await;
+}
+
+/// Two sign-ins of one person at the same moment are one login and one link, and both come in.
+#[tokio::test]
+async fn two_sign_ins_at_once_are_one_link() {
+    let (world, played) = world("provider_at_once", 832, &MAPPING).await;
+    let shown = provider::Shown {
+        issuer: played.issuer.clone(),
+        subject: "u-1".to_owned(),
+        email: Some("kim@example.com".to_owned()),
+        email_is_verified: true,
+        roles: vec!["finance".to_owned()],
+        ..Default::default()
+    };
+    let comes = people::Browser::default();
+    // Before there is a login, and once there is one: somebody who was quicker is no reason to be turned away for good.
+    for _ in 0..3 {
+        let enter = || provider::enter(&world.app, &shown, &comes, None);
+        let (one, other) = tokio::join!(enter(), enter());
+        let came = [one.unwrap(), other.unwrap()];
+        assert!(came.iter().any(Result::is_ok), "{came:?}");
+        assert!(came.iter().all(|one| one.is_ok() || *one == Err(provider::Why::Over)), "{came:?}");
+    }
+    assert_eq!(told(&world).await, ["made kim@example.com Payer"]);
+    world.close().await;
+}
+
+/// Whoever asks without end is told to wait, and writes nothing meanwhile.
+#[tokio::test]
+async fn coming_back_is_slowed_down_too() {
+    let (world, _) = world("provider_knocks", 833, &[]).await;
+    let mut browser = Browser::new(&world);
+    let mut slow = 0;
+    for _ in 0..80 {
+        let page = browser.get("/login/provider/back?code=a&state=b").await;
+        match page.status {
+            StatusCode::TOO_MANY_REQUESTS => slow += 1,
+            _ => assert_eq!(page.to, "/login?why=provider_over"),
+        }
+    }
+    // Where nobody knows where a request comes from, nobody is slowed down.
+    assert!(slow == 0 || slow >= 19, "{slow}");
+    world.close().await;
+}
+
+/// While the provider is away, what it said of itself goes on, and where it said nothing it is asked once in half a minute.
+#[tokio::test]
+async fn a_provider_that_is_away_is_not_asked_by_everybody() {
+    let (world, played) = world("provider_pause", 834, &[]).await;
+    kim(&world, Role::Payer).await;
+    played.set(|said| said.away = true);
+    for _ in 0..3 {
+        assert_eq!(Browser::new(&world).get("/login/provider").await.to, "/login?why=provider_away");
+    }
+    assert_eq!(played.looked(), 1);
+    played.set(|said| said.away = false);
+    world.pass(30 * SECOND);
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
+    played.set(|said| said.away = true);
+    world.pass(61 * MINUTE);
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards", "as it was known");
+    assert_eq!(played.looked(), 3);
+    world.close().await;
+}
+
+/// Keys need no names: one that is new is looked for where the known ones do not fit, and no more often than once a minute.
+#[tokio::test]
+async fn a_new_key_is_looked_for_though_it_has_no_name() {
+    let (world, played) = world("provider_nameless", 838, &[]).await;
+    kim(&world, Role::Payer).await;
+    played.set(|said| said.nameless = true);
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
+    played.set(|said| said.rotated = true);
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_wrong");
+    assert_eq!(played.looked(), 1);
+    world.pass(MINUTE);
+    assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
+    assert_eq!(played.looked(), 2);
+    world.close().await;
+}
+
+/// A link on a page elsewhere does not sign anybody in unseen.
+#[tokio::test]
+async fn no_page_elsewhere_begins_a_sign_in() {
+    let (world, played) = world("provider_elsewhere", 836, &[]).await;
+    let router = bursar::web::router(world.works[0].clone());
+    let rows = [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)];
+    for (site, goes) in rows {
+        let request =
+            Request::get("/login/provider").header("sec-fetch-site", site).body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let to = answer.headers().get("location").unwrap().to_str().unwrap();
+        assert_eq!(to.starts_with(&played.issuer), goes, "{site}: {to}");
+    }
+    world.close().await;
+}
+
+/// What calls itself otherwise than the setting is another provider.
+#[tokio::test]
+async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
+    let (world, played) = world("provider_name", 837, &[]).await;
+    played.set(|said| said.poses = true);
+    assert_eq!(Browser::new(&world).get("/login/provider").await.to, "/login?why=provider_away");
+    world.close().await;
+}
+
+/// The trail says what was linked, without what the provider knows beside it.
+#[tokio::test]
+async fn the_trail_says_who_they_are_there() {
+    let (world, played) = world("provider_trail", 835, &[]).await;
+    kim(&world, Role::Payer).await;
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    let mut db = world.app.store.read().await.unwrap();
+    let rows = audit::list(&mut db, &Default::default(), 20).await.unwrap();
+    let row = rows.iter().find(|row| row.action == "login_linked").unwrap();
+    let detail: Value = serde_json::from_str(&row.detail).unwrap();
+    assert_eq!(detail["subject"], "u-1");
+    assert_eq!(detail["issuer"], played.issuer.as_str());
+    drop(db);
+    let there = Browser::new(&world).get("/login/provider?again=yes").await.to;
+    assert_eq!(part(&there, "prompt"), "login");
+    world.close().await;
+}
