@@ -283,6 +283,10 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
         missing.push(format!("signing in with the provider: {told}."));
     }
     let app = open(config.clone()).await?;
+    let work = Work::new(app.clone(), None).map_err(Failure)?;
+    if let Some(told) = provider::lacking(&work).await {
+        missing.push(format!("signing in with the provider: {told}."));
+    }
     let connected = store::vendors::all(&mut app.store.read().await?).await?;
     for vendor in payout::money::Vendor::ALL {
         if connected.iter().all(|connection| connection.vendor != vendor) {

@@ -218,6 +218,30 @@ pub async fn address(work: &Work, sent: &Sent, again: bool) -> Result<Url, Fault
     Ok(asked.url().0)
 }
 
+/// What stands in the way at the provider, for whoever sets it up: nothing without one, or where its document tells of nothing.
+pub async fn lacking(work: &Work) -> Option<String> {
+    work.app.config.oidc.issuer.as_ref()?;
+    let metadata = match known(work, KNOWN_US).await {
+        Ok(metadata) => metadata,
+        Err(Fault::Away(why) | Fault::Wrong(why) | Fault::Settings(why)) => {
+            return Some(format!("the provider does not answer as it should: {why}"));
+        }
+        Err(Fault::Old) => return None,
+    };
+    let claims = metadata.claims_supported()?;
+    let is_named = |name: &str| claims.iter().any(|claim| claim.as_str() == name);
+    let missing: Vec<&str> = NEEDED.into_iter().filter(|name| !is_named(name)).collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "the provider does not say that it sends {}. Without email and email_verified nobody is linked; without auth_time nobody proves there who they are before money moves, and needs a password or a passkey here",
+            missing.join(", ")
+        )
+    })
+}
+
+/// The claims that signing in rests on.
+const NEEDED: [&str; 3] = ["email", "email_verified", "auth_time"];
+
 /// What the provider has signed about whoever came back with this code.
 ///
 /// # Errors

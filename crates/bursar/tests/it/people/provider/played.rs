@@ -59,6 +59,8 @@ pub struct Said {
     /// It does not say which of its keys it has signed with.
     pub nameless: bool,
     pub away: bool,
+    /// The claims that it says it sends; null where it says nothing of that.
+    pub sends: Value,
     /// It calls itself otherwise.
     pub poses: bool,
     challenge: String,
@@ -115,13 +117,17 @@ async fn configuration(State(played): State<Played>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let at = |path: &str| format!("{}{path}", played.issuer);
+    let sends = played.said.lock().unwrap().sends.clone();
     let poses = played.said.lock().unwrap().poses;
-    Json(json!({
+    let mut document = json!({
         "issuer": if poses { "https://login.example.com" } else { &played.issuer }, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"),
         "jwks_uri": at("/keys"), "response_types_supported": ["code"], "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "HS256"],
-    }))
-    .into_response()
+    });
+    if sends.is_array() {
+        document["claims_supported"] = sends;
+    }
+    Json(document).into_response()
 }
 
 fn base64url(bytes: &[u8]) -> String {
