@@ -59,6 +59,12 @@ document.addEventListener("click", (event) => {
   if (event.target.matches("[data-print]")) window.print();
 });
 
+// The zone of the browser, where nobody has chosen one.
+for (const list of document.querySelectorAll("select[data-zone]")) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if ([...list.options].some((one) => one.value === zone)) list.value = zone;
+}
+
 // What can only be chosen where this runs is shown where this runs.
 for (const part of document.querySelectorAll("[data-js]")) part.hidden = false;
 
@@ -122,7 +128,7 @@ for (const part of document.querySelectorAll("[data-passkeys]")) part.hidden = !
 for (const part of document.querySelectorAll("[data-no-passkeys]")) part.hidden = Boolean(window.PublicKeyCredential);
 
 // Single keys, where the reader has not switched them off. None of them pays or deletes.
-const places = { r: "/rewards", c: "/claims", d: "/dashboard/summary", p: "/partners", s: "/settings/payouts" };
+const places = { h: "/", r: "/rewards", c: "/claims", d: "/dashboard/summary", p: "/partners", s: "/settings/payouts" };
 let going = 0;
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog");

@@ -43,9 +43,9 @@ pub(super) async fn run(config: Config) -> Outcome {
     // Before the database is opened: a handle that is closed beside SQLite's own takes SQLite's locks with it.
     let server = Server::alone(&config.database_url).await?;
     let app = open_or_make(config, Some(here)).await?;
-    if let Some((address, link)) = people::first_administrator(&app).await.map_err(super::words)? {
+    if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
         output::say(&format!(
-            "Nobody can sign in yet. Sign in once, within a day, as the first administrator: {link}\nChoose a password there: from then on they sign in with the address {address} and that password."
+            "Nobody can sign in yet. Open this link to begin; it works once, within a day: {link}\nThere you enter your e-mail address, choose a password and name your company."
         ));
     }
     tracing::info!(%address, base_url = app.base_url, database = app.store.engine_name(), "Bursar listens");

@@ -11,6 +11,7 @@ mod password;
 pub mod provider;
 pub mod sessions;
 pub mod team;
+pub mod welcome;
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -30,7 +31,8 @@ use sessions::{By, enter};
 
 pub use keys::{NewKey, Sent, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
-    AtTheMachine, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for, reset,
+    AtTheMachine, FIRST, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for,
+    reset,
 };
 pub use sessions::{Browser, Entered, Finished, Second, Session, by_session, finish, half_way, sign_out};
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::people::note;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
+use crate::store::Tx;
 use crate::store::preferences::{self, Preferences};
 use crate::transact;
 
@@ -19,14 +20,16 @@ pub async fn save(app: &App, actor: &Actor, preferences: &Preferences) -> Result
         let told = format!("There is no time zone “{name}”; choose one of the list, like Europe/Berlin.");
         return Err(OpsError::Refused(Refusal::new("unknown_zone", told).at("zone")));
     }
-    let now = app.clock.now();
-    transact!(app, |tx| {
-        preferences::save(tx, actor.id, preferences).await?;
-        let detail = json!({
-            "theme": preferences.theme.as_str(), "zone": preferences.zone,
-            "shortcuts": if preferences.shortcuts_off_at.is_some() { "off" } else { "on" },
-        });
-        note(tx, now, &actor.id.to_string(), "preferences_chosen", actor.id, detail);
-        Ok(())
-    })
+    transact!(app, |tx| { keep(tx, app.clock.now(), actor, preferences).await })
+}
+
+/// The same in a transaction that does more.
+pub(super) async fn keep(tx: &mut Tx, now: i64, actor: &Actor, preferences: &Preferences) -> Result<()> {
+    preferences::save(tx, actor.id, preferences).await?;
+    let detail = json!({
+        "theme": preferences.theme.as_str(), "zone": preferences.zone,
+        "shortcuts": if preferences.shortcuts_off_at.is_some() { "off" } else { "on" },
+    });
+    note(tx, now, &actor.id.to_string(), "preferences_chosen", actor.id, detail);
+    Ok(())
 }

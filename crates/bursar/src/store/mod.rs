@@ -26,6 +26,7 @@ pub mod exports;
 pub mod external_ids;
 pub mod factors;
 pub mod found;
+pub mod home;
 pub mod idempotency;
 pub mod identities;
 pub mod imports;

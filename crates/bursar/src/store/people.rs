@@ -419,6 +419,15 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     Ok(done)
 }
 
+/// Gives a person another name and address to sign in with.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn introduce(tx: &mut Tx, id: PersonId, name: &str, email: &str) -> Result<u64> {
+    let sql = "UPDATE person SET name = $1, email = $2 WHERE id = $3";
+    tx.run(sqlx::query(sql).bind(name.to_owned()).bind(email.to_owned()).bind(id.to_string())).await
+}
+
 /// Gives a person another password and leaves their sessions as they are.
 ///
 /// # Errors

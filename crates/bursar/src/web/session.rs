@@ -372,11 +372,15 @@ async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) 
     let person = people::whose_link(app, token).await?;
     let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
     // Before money moves a password is asked for, and ten minutes later only another link would let them choose one.
-    let chooses = person.is_some_and(|person| person.password_hash.is_none());
+    let chooses = match person {
+        Some(person) if people::welcome::is_due(&person) => Some(pages::WELCOME),
+        Some(person) if person.password_hash.is_none() => Some("/password"),
+        Some(_) | None => None,
+    };
     Ok(match people::sign_in_by_link(app, token, device).await? {
         Some(entered) => {
             end_former(app, headers).await?;
-            arrive(&entered, chooses.then_some("/password"))
+            arrive(&entered, chooses)
         }
         None => Redirect::to("/login?why=link").into_response(),
     })

@@ -45,7 +45,8 @@ async fn our_script_runs_and_the_page_stands_without_it() {
     let Some(browser) = Driven::open(browser, 1280).await else { return world.close().await };
     browser.go(&link).await;
     browser.press("Sign in").await;
-    browser.says("Pending Rewards").await;
+    browser.says("Waiting for you").await;
+    browser.go(&format!("{}/rewards", world.app.base_url)).await;
     browser.says("Nothing is ticked.").await;
     let shown = "const tick = document.querySelector('[data-all=id]'); return tick && !tick.hidden";
     assert_eq!(browser.ask(shown).await, true, "what needs the script is shown with it");

@@ -2,6 +2,7 @@
 //! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
 
 mod figures;
+mod home;
 pub mod imports;
 mod payees;
 pub mod paying;
@@ -434,6 +435,7 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
     (100..160).for_each(|number| rewards += &format!("R-{number},deal,ana,{number}.00,USD\n"));
     import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
     let pages = [
+        "/",
         "/rewards/settings",
         "/rewards",
         "/rewards?view=all&sort=-value",

@@ -355,7 +355,12 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
 }
 
 /// What an administrator's or a program manager's browser may do long after they gave their password, and why.
-const WITHOUT_A_PROOF: [(&str, &str); 25] = [
+const WITHOUT_A_PROOF: [(&str, &str); 27] = [
+    (
+        "/welcome",
+        "the first administrator has no password yet, and it is there for ten minutes after their link",
+    ),
+    ("/home/steps", "hides a list"),
     ("/people/new", "asks for it itself, before anything is typed"),
     ("/people/sign-in", "asks for it itself"),
     ("/people/{id}/role", "asks for it itself"),

@@ -16,6 +16,9 @@ use crate::store::people::{self, LinkFor, Person};
 use crate::store::{Tx, programs};
 use crate::transact;
 
+/// The address of the administrator whom the first start makes, until they say who they are.
+pub const FIRST: &str = "admin@localhost";
+
 /// A person to enter.
 #[derive(Clone, Debug)]
 pub struct NewPerson {
@@ -222,24 +225,23 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
     })
 }
 
-/// Where nobody can sign in as an administrator yet, makes one and answers the address that they sign in with, and a one-time
-/// link for them.
+/// Where nobody can sign in as an administrator yet, makes one and answers a one-time link for them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn first_administrator(app: &App) -> Result<Option<(String, String)>> {
+pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     if people::has_administrator(&mut app.store.read().await?).await? {
         return Ok(None);
     }
     let new = NewPerson {
-        email: "admin@localhost".to_owned(),
+        email: FIRST.to_owned(),
         name: "Administrator".to_owned(),
         role: Role::Admin,
         partner: None,
         password: None,
     };
     match add(app, &new).await {
-        Ok(link) => Ok(Some((new.email, link))),
+        Ok(link) => Ok(Some(link)),
         // They were entered before, and disabled: whoever runs Bursar decides, not a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),

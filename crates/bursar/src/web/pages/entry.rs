@@ -15,6 +15,7 @@ use payout::reward::PaymentType;
 use super::frame::{Frame, Place, Told, Visit};
 use crate::app::App;
 use crate::ops::OpsError;
+use crate::ops::company;
 use crate::ops::import;
 use crate::ops::rewards::{self as verbs, Draft, expiry_of};
 use crate::store::Db;
@@ -79,8 +80,10 @@ impl NewPage {
 async fn new_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let chance = payout::ids::encode(app.clock.chance());
     let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
-    let typed = Typed { external_id, ..Typed::default() };
-    new_page(&mut app.store.read().await?, &visit, typed, None).await
+    let mut db = app.store.read().await?;
+    let currency = Some(company::read(&mut db).await?.currency).filter(|code| !code.is_empty());
+    let typed = Typed { external_id, currency, ..Typed::default() };
+    new_page(&mut db, &visit, typed, None).await
 }
 
 async fn new_page(

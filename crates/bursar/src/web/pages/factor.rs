@@ -70,7 +70,9 @@ const REMOVE: Change = Change { path: "/factor/passkeys/remove", told: |t, _| t.
 /// Whether a page is on the way to a second factor: what somebody may reach who needs one and has none yet.
 #[must_use]
 pub fn is_on_the_way(path: &str) -> bool {
-    path == PAGE || path.starts_with("/factor/") || matches!(path, "/logout" | "/prove" | "/password")
+    path == PAGE
+        || path.starts_with("/factor/")
+        || matches!(path, "/logout" | "/prove" | "/password" | "/welcome")
 }
 
 /// Where whoever must set one up goes.

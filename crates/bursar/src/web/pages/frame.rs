@@ -17,6 +17,7 @@ use payout::access::{Permission, allows};
 use payout::eligibility::Scope;
 
 use crate::app::{Actor, App};
+use crate::ops::home::{self, Badges};
 use crate::ops::people::Session;
 use crate::ops::{OpsError, brake, safe_mode, settings};
 use crate::store::preferences::{Preferences, Theme};
@@ -31,6 +32,8 @@ const MOST_TOLD_BYTES: usize = 2_600;
 /// A place in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
+    /// Where everybody begins.
+    Home,
     /// The page that leads to the others.
     RewardSettings,
     /// The rewards.
@@ -69,6 +72,18 @@ pub struct Entry {
     pub address: &'static str,
     /// It is the page that is shown.
     pub here: bool,
+    /// How many wait there, and for what.
+    pub badge: Option<(String, &'static str)>,
+}
+
+impl Entry {
+    /// The same with how many wait there, where any do.
+    fn waiting(mut self, number: i64, words: &'static str) -> Self {
+        let most = home::MOST_ON_A_BADGE;
+        let told = if number > most { format!("{most}+") } else { number.to_string() };
+        self.badge = (number > 0).then_some((told, words));
+        self
+    }
 }
 
 /// The frame of one page.
@@ -93,6 +108,8 @@ pub struct Frame {
     pub found: bool,
     /// A broken rule has stopped payments; and whether whoever looks may see which.
     pub braked: Option<bool>,
+    /// The page that everybody begins on.
+    pub home: Option<Entry>,
     /// The lines below Rewards.
     pub rewards: Vec<Entry>,
     /// The head of those lines.
@@ -108,13 +125,20 @@ impl Frame {
         assets_version()
     }
 
+    /// How many wait at a line of the menu, and for what.
+    #[must_use]
+    pub fn waiting(&self, address: &str) -> Option<&(String, &'static str)> {
+        self.rewards.iter().find(|line| line.address == address)?.badge.as_ref()
+    }
+
     /// What single keys do, as the script has it, and the words for it.
     #[must_use]
-    pub fn keys(&self) -> [(&'static str, &'static str); 10] {
+    pub fn keys(&self) -> [(&'static str, &'static str); 11] {
         [
             ("/", "Search"),
             ("?", "These keys"),
-            ("g r", "Go to Rewards"),
+            ("g h", "Go Home"),
+            ("g r", "Go to the Reward List"),
             ("g c", "Go to Review Claims"),
             ("g d", "Go to Payout Dashboard"),
             ("g p", "Go to Partners"),
@@ -242,6 +266,7 @@ pub struct Visit {
     safe_mode: bool,
     found: bool,
     braked: bool,
+    badges: Badges,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit
@@ -254,12 +279,14 @@ where
         let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
         let app = App::from_ref(state);
         let mut db = app.store.read().await?;
-        let pays = settings::load(&mut db).await?.enabled;
+        let rules = settings::load(&mut db).await?;
         let safe_mode = safe_mode::on(&mut db).await?;
         let found = put_back::any_found(&mut db, None).await?;
         let braked = brake::on(&mut db).await?;
+        let badges = home::badges(&mut db, &session.actor, &rules, app.clock.now()).await?;
         let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
-        Ok(Self { actor, csrf, told, preferences: session.preferences, pays, safe_mode, found, braked })
+        let (pays, preferences) = (rules.enabled, session.preferences);
+        Ok(Self { actor, csrf, told, preferences, pays, safe_mode, found, braked, badges })
     }
 }
 
@@ -273,12 +300,13 @@ impl Visit {
     /// The frame of a page at this place of the menu.
     #[must_use]
     pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
-        let entry = |words, address, of| Entry { words, address, here: of == place };
-        let reads = self.may(Permission::Read);
+        let entry = |words, address, of| Entry { words, address, here: of == place, badge: None };
+        let (reads, waits) = (self.may(Permission::Read), self.badges);
         let mut rewards = vec![
-            entry("Rewards", "/rewards", Place::Rewards),
-            entry("Review Claims", "/claims", Place::Claims),
-            entry("Payout Dashboard", "/dashboard/summary", Place::Dashboard),
+            entry("Reward List", "/rewards", Place::Rewards).waiting(waits.to_review, "to review"),
+            entry("Review Claims", "/claims", Place::Claims).waiting(waits.to_release, "to release"),
+            entry("Payout Dashboard", "/dashboard/summary", Place::Dashboard)
+                .waiting(waits.attention, "need attention"),
             entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
             entry("Outbox", "/outbox", Place::Outbox),
         ];
@@ -294,6 +322,7 @@ impl Visit {
         let reconciliation = reads && self.pays;
         let reconciliation =
             reconciliation.then(|| entry("Reconciliation", "/reconciliation", Place::Reconciliation));
+        let reconciliation = reconciliation.map(|line| line.waiting(waits.differences, "to explain"));
         let exports = reads.then(|| entry("Exports", "/exports", Place::Exports));
         Frame {
             title: title.into(),
@@ -305,6 +334,7 @@ impl Visit {
                 chosen @ (Theme::Light | Theme::Dark) => chosen.as_str(),
             },
             shortcuts: self.preferences.shortcuts_off_at.is_none(),
+            home: reads.then(|| entry("Home", "/", Place::Home)),
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             safe_mode: self.safe_mode && reads,
@@ -402,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_small_budget_is_kept() {
-        assert!(CSS.len() <= 30 * 1024, "{}", CSS.len());
-        assert!(JS.len() <= 12 * 1024, "{}", JS.len());
+        assert!(CSS.len() <= 36 * 1024, "{}", CSS.len());
+        assert!(JS.len() <= 20 * 1024, "{}", JS.len());
     }
 }

@@ -114,7 +114,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
 }
 
 /// The zones that people live in, by name.
-fn zones(chosen: Option<&str>) -> Vec<(String, bool)> {
+pub(super) fn zones(chosen: Option<&str>) -> Vec<(String, bool)> {
     let known = jiff::tz::db().available().map(|name| name.to_string());
     let mut names: Vec<String> = known.filter(|name| is_of_a_place(name)).collect();
     names.sort_unstable();

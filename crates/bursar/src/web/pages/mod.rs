@@ -8,6 +8,7 @@ mod catalogue;
 mod chart;
 mod claims;
 mod columns;
+mod company;
 mod conflict;
 mod connections;
 mod dashboard;
@@ -21,6 +22,7 @@ pub mod factor;
 mod forgotten;
 mod frame;
 mod history;
+mod home;
 mod import;
 mod imports;
 mod invite;
@@ -60,6 +62,7 @@ mod styleguide;
 mod taken_back;
 mod transaction;
 mod transactions;
+mod welcome;
 pub mod words;
 
 use axum::http::HeaderMap;
@@ -69,6 +72,7 @@ use super::{Need, Route, get};
 use crate::app::App;
 use crate::web::fault::{self, Fault};
 pub use portal::prove_again;
+pub use welcome::PAGE as WELCOME;
 pub use words::in_zone;
 
 /// The routes of the pages.
@@ -88,6 +92,9 @@ pub fn routes() -> Vec<Route> {
         factor::routes(),
         passkeys::routes(),
         forgotten::routes(),
+        home::routes(),
+        welcome::routes(),
+        company::routes(),
         portal::routes(),
         rewards::routes(),
         decided::routes(),

@@ -16,13 +16,11 @@ mod tax;
 mod why;
 pub mod words;
 
-use axum::response::Redirect;
 pub use entry::{login_again, login_by_link, prove_again};
 
 use payout::access::Permission;
 
-use super::frame::Visit;
-use crate::web::{Need, Route, get};
+use crate::web::{Need, Route};
 
 /// Whoever is a partner.
 const PARTNERS: Need = Need::May(Permission::ReadOwn);
@@ -40,10 +38,5 @@ pub fn routes() -> Vec<Route> {
         tax::routes(),
         own::routes(),
     ];
-    std::iter::once(get("/", Need::Login, begin)).chain(pages.into_iter().flatten()).collect()
-}
-
-/// Everybody begins where their work is.
-async fn begin(visit: Visit) -> Redirect {
-    Redirect::to(if visit.may(Permission::Read) { "/rewards" } else { "/portal" })
+    pages.into_iter().flatten().collect()
 }

@@ -160,21 +160,21 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
         assert!(answer.header("location").starts_with(login), "{path}");
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
     }
-    let (address, link) = people::first_administrator(&house.app).await.unwrap().unwrap();
+    let link = people::first_administrator(&house.app).await.unwrap().unwrap();
     let path = link.trim_start_matches("http://127.0.0.1:8080").to_owned();
     let open = || {
         let form = "application/x-www-form-urlencoded";
         Request::post(&path).header("content-type", form).body(Body::empty()).unwrap()
     };
     let entered = house.send(open()).await;
-    assert_eq!(entered.header("location"), "/password", "whoever has none is asked to choose one");
+    assert_eq!(entered.header("location"), "/welcome", "whoever begins says who they are");
     let cookie = entered.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     assert_eq!(house.send(open()).await.header("location"), "/login?why=link", "a link works once");
     let token = cookie.split(';').next().unwrap();
     let choose = Request::builder().uri("/password").header("cookie", token).body(Body::empty()).unwrap();
     let shown = house.send(choose).await.body.as_str().unwrap_or_default().to_owned();
-    let field = format!("autocomplete=\"username\" value=\"{address}\" readonly");
+    let field = format!("autocomplete=\"username\" value=\"{}\" readonly", people::FIRST);
     assert!(shown.contains(&field), "it says with which address they sign in from now on: {shown}");
     let form = |body: &str| {
         let request = Request::builder().method("POST").uri("/logout").header("cookie", token);

@@ -234,7 +234,7 @@ async fn sign_in(world: &World, browser: &Driven, role: Role, partner: Option<&s
     };
     browser.go(&people::add(&world.app, &new).await.unwrap()).await;
     browser.press("Sign in").await;
-    browser.says(if partner.is_some() { "Hello" } else { "Pending Rewards" }).await;
+    browser.says(if partner.is_some() { "Hello" } else { "Waiting for you" }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,7 +59,7 @@ async fn enrol(app: &App, browser: &Driven) {
     };
     browser.go(&people::add(app, &new).await.unwrap()).await;
     browser.press("Sign in").await;
-    browser.says("Pending Rewards").await;
+    browser.says("Waiting for you").await;
     browser.go(&format!("{}/factor", app.base_url)).await;
     pictures(browser, "none").await;
     browser.press("Add a passkey").await;

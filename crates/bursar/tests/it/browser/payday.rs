@@ -49,6 +49,8 @@ impl Clerk {
         };
         browser.go(&people::add(&world.app, &new).await.unwrap()).await;
         browser.press("Sign in").await;
+        browser.says("Waiting for you").await;
+        browser.go(&format!("{}/rewards", world.app.base_url)).await;
         browser.says("Pending Rewards").await;
         Some(Self { browser, hand })
     }

@@ -15,6 +15,7 @@ use super::words::{Amount, Language, Words};
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::ops::OpsError;
+use crate::ops::company::{self, Company};
 use crate::ops::partners;
 use crate::ops::people::Session;
 use crate::store::programs::{self, Account, Named, Partner};
@@ -75,6 +76,8 @@ pub struct Frame {
     pub csrf: String,
     /// What the last form did.
     pub told: Option<Told>,
+    /// Whose portal it is, and where to write to; empty where nobody has said so.
+    pub ours: Company,
     here: Place,
 }
 
@@ -119,6 +122,7 @@ pub struct Guest {
     pub account: Account,
     /// The language they read.
     pub language: Language,
+    ours: Company,
     visit: Visit,
 }
 
@@ -139,7 +143,8 @@ where
         let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
         let account = account.ok_or_else(Fault::missing)?;
         let language = partner.language.as_deref().and_then(Language::parse).unwrap_or(Language::English);
-        Ok(Self { session, partner, account, language, visit })
+        let ours = company::read(&mut db).await?;
+        Ok(Self { session, partner, account, language, ours, visit })
     }
 }
 
@@ -211,6 +216,7 @@ impl Guest {
             company: self.account.name.clone(),
             csrf: self.session.csrf.clone(),
             told: self.visit.told(),
+            ours: self.ours.clone(),
             here,
         }
     }

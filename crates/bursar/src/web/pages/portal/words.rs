@@ -203,7 +203,7 @@ macro_rules! table {
 
 table! {
     // The frame
-    portal, skip, menu, sign_out, language, change, pages, next_page, back, go_on,
+    portal, support, skip, menu, sign_out, language, change, pages, next_page, back, go_on,
     home, rewards, payouts, profile, tax, account,
     // Coming in
     login, login_intro, login_help, login_wrong, login_slow, login_link, sign_in, email, password,

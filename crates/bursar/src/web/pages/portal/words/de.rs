@@ -5,6 +5,7 @@ use super::Words;
 /// The table.
 pub const WORDS: Words = Words {
     portal: "Partnerportal",
+    support: "Fragen? Schreiben Sie an",
     skip: "Zum Inhalt",
     menu: "Hauptmenü",
     sign_out: "Abmelden",

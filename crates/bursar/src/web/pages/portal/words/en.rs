@@ -5,6 +5,7 @@ use super::Words;
 /// The table.
 pub const WORDS: Words = Words {
     portal: "Partner portal",
+    support: "Questions? Write to",
     skip: "Skip to content",
     menu: "Main",
     sign_out: "Sign out",

@@ -5,6 +5,7 @@ use super::Words;
 /// The table.
 pub const WORDS: Words = Words {
     portal: "Portal de socios",
+    support: "¿Preguntas? Escriba a",
     skip: "Ir al contenido",
     menu: "Menú principal",
     sign_out: "Cerrar sesión",

@@ -5,6 +5,7 @@ use super::Words;
 /// The table.
 pub const WORDS: Words = Words {
     portal: "Portail partenaires",
+    support: "Des questions ? Écrivez à",
     skip: "Aller au contenu",
     menu: "Menu principal",
     sign_out: "Se déconnecter",

@@ -5,6 +5,7 @@ use super::Words;
 /// The table.
 pub const WORDS: Words = Words {
     portal: "パートナーポータル",
+    support: "お問い合わせ先：",
     skip: "本文へ移動",
     menu: "メインメニュー",
     sign_out: "ログアウト",

@@ -1,0 +1,136 @@
+//! Whose program this is: what the company is called, where partners write to, and the currency that it mostly pays in. What
+//! is deliberately not here: the rules of paying (`settings`).
+
+use payout::Refusal;
+use payout::money::Currency;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::settings::{is_address, stale};
+use super::{OpsError, Result};
+use crate::app::{Actor, App};
+use crate::store::{self, Db, StoreError, Tx, audit};
+use crate::transact;
+
+const NAME: &str = "company";
+/// The longest name, in characters.
+const MOST_NAME: usize = 100;
+
+/// The company, as it is kept. What is empty was not said.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Company {
+    /// What it is called.
+    pub name: String,
+    /// Where partners write to.
+    pub support: String,
+    /// The currency it mostly pays in: three capital letters.
+    pub currency: String,
+    /// When somebody took the list of first steps off the first page.
+    pub steps_hidden_at: Option<i64>,
+}
+
+impl Company {
+    /// The same, as it is kept.
+    ///
+    /// # Errors
+    /// The first field that cannot be.
+    pub fn checked(&self) -> std::result::Result<Self, Refusal> {
+        let refuse = |field, code, told: &str| Err(Refusal::new(code, told).at(field));
+        let (name, support) = (self.name.trim(), self.support.trim());
+        if name.chars().count() > MOST_NAME || name.chars().any(char::is_control) {
+            return refuse(
+                "company",
+                "invalid_name",
+                "A company name has at most 100 characters, on one line.",
+            );
+        }
+        if !support.is_empty() && !is_address(support) {
+            let told = "Enter one e-mail address, like partners@example.com, or leave it empty.";
+            return refuse("support", "invalid_email", told);
+        }
+        let currency = match self.currency.trim() {
+            "" => String::new(),
+            code => match Currency::parse(code) {
+                Ok(currency) if currency.ended().is_none() => currency.code().to_owned(),
+                Ok(_) | Err(_) => {
+                    return refuse("currency", "unknown_currency", "Choose a currency from the list.");
+                }
+            },
+        };
+        let steps_hidden_at = self.steps_hidden_at;
+        Ok(Self { name: name.to_owned(), support: support.to_owned(), currency, steps_hidden_at })
+    }
+}
+
+/// The company.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(db: &mut Db) -> store::Result<Company> {
+    Ok(versioned(db).await?.0)
+}
+
+async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
+    let Some((text, version)) = store::settings::get(db, NAME).await? else {
+        return Ok((Company::default(), 0));
+    };
+    let company = serde_json::from_str(&text);
+    Ok((company.map_err(|error| StoreError::Corrupt(format!("company: {error}")))?, version))
+}
+
+/// Changes what is known of the company: `change` is given how it is and says how it will be.
+///
+/// # Errors
+/// A refusal that names the field; `precondition_failed` when somebody else changed it at the same moment.
+pub async fn save(
+    app: &App,
+    actor: &Actor,
+    change: impl Fn(Company) -> Company + Send + Sync,
+) -> Result<Company> {
+    transact!(app, |tx| { keep(tx, app.clock.now(), actor, &change).await })
+}
+
+/// The same in a transaction that does more.
+pub(super) async fn keep(
+    tx: &mut Tx,
+    now: i64,
+    actor: &Actor,
+    change: &(impl Fn(Company) -> Company + Send + Sync),
+) -> Result<Company> {
+    let (before, version) = versioned(tx).await?;
+    let after = change(before.clone()).checked().map_err(OpsError::Refused)?;
+    let text = serde_json::to_string(&after).unwrap_or_default();
+    if !store::settings::put(tx, NAME, &text, version, now).await? {
+        return Err(stale());
+    }
+    tx.audit(audit::Entry {
+        at: now,
+        actor: actor.id.to_string(),
+        action: "company_changed",
+        subject: "settings:company".to_owned(),
+        detail: json!({"before": before, "after": after}).to_string(),
+    });
+    Ok(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_names_its_field() {
+        let of = |name: &str, support: &str, currency: &str| {
+            let [name, support, currency] = [name, support, currency].map(str::to_owned);
+            Company { name, support, currency, steps_hidden_at: None }.checked()
+        };
+        let kept = of(" Acme & Sons ", "help@acme.example", "usd").unwrap();
+        assert_eq!((kept.name.as_str(), kept.currency.as_str()), ("Acme & Sons", "USD"));
+        assert_eq!(of("", "", "").unwrap(), Company::default());
+        let field = |told: std::result::Result<Company, Refusal>| told.unwrap_err().field;
+        assert_eq!(field(of(&"a".repeat(101), "", "")), Some("company"));
+        assert_eq!(field(of("", "nobody", "")), Some("support"));
+        assert_eq!(field(of("", "", "BGN")), Some("currency"), "it has ended");
+        assert_eq!(field(of("", "", "XXX")), Some("currency"));
+    }
+}

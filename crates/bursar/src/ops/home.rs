@@ -1,0 +1,295 @@
+//! What waits, and for whom: the first page, the badges of the menu, and the steps that a new installation has before it. Each
+//! role is told its own work. What is deliberately not here: what is wrong with the installation (`checks`), and the pages.
+
+use payout::access::{Permission, allows};
+use payout::settings::Settings;
+use payout::transaction::State;
+
+use super::batches::not_the_other;
+use super::checks::{self, Finding, Known};
+use super::company::{self, Company};
+use super::{settings, views};
+use crate::app::{Actor, App};
+use crate::store::batches::{self, Batch};
+use crate::store::home::{self as store, Heap, Milestones, Which};
+use crate::store::transactions;
+use crate::store::vendors::{self, Connection};
+use crate::store::{self as all, Db, copy, reconciliation};
+
+const DAY_US: i64 = 86_400_000_000;
+/// A backup is old from this age on.
+const BACKUP_US: i64 = 2 * DAY_US;
+/// A badge counts to here.
+pub const MOST_ON_A_BADGE: i64 = 99;
+
+/// The numbers beside the menu's entries. What is not for somebody's role is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Badges {
+    /// Rewards to review.
+    pub to_review: i64,
+    /// Payouts that they may release, and that somebody asked for.
+    pub to_release: i64,
+    /// Payments that need attention.
+    pub attention: i64,
+    /// Differences with the vendors that nobody has explained.
+    pub differences: i64,
+}
+
+/// What waits for whoever looks, for the menu: one bounded statement each, and none that is not for their role.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn badges(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> all::Result<Badges> {
+    let may = |permission| allows(actor.role, permission);
+    let mut badges = Badges::default();
+    if may(Permission::Review) {
+        badges.to_review = store::pending_up_to(db, MOST_ON_A_BADGE + 1).await?;
+    }
+    if may(Permission::Pay) && rules.enabled {
+        badges.to_release = i64::from(to_release(db, actor, rules, now).await?.is_some());
+        badges.attention = transactions::count(db, &views::needing_attention(), MOST_ON_A_BADGE + 1).await?;
+        badges.differences = reconciliation::tasks(db).await?.0;
+    }
+    Ok(badges)
+}
+
+/// The payout that whoever looks is asked to release, being somebody who had no hand in it.
+async fn to_release(db: &mut Db, actor: &Actor, rules: &Settings, now: i64) -> all::Result<Option<Batch>> {
+    if !rules.two_person_release {
+        return Ok(None);
+    }
+    let asked = |batch: &Batch| batch.release_asked_at.is_some() && batch.released.is_none();
+    let Some(draft) = batches::open_draft(db).await?.filter(asked) else { return Ok(None) };
+    Ok(not_the_other(db, draft.id, &actor.id.to_string(), now).await?.is_none().then_some(draft))
+}
+
+/// A step of setting the program up. Each says what it is, why, and whose it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Name the company.
+    Company,
+    /// Connect a vendor and switch payouts on.
+    Vendor,
+    /// See a webhook arrive.
+    Webhooks,
+    /// Enter what earns rewards.
+    Programs,
+    /// Enter partners.
+    Partners,
+    /// Enter rewards.
+    Rewards,
+    /// Set a mail server.
+    Mail,
+    /// Make the first payout.
+    Payout,
+}
+
+impl Step {
+    /// Every step, in the order in which they are best taken.
+    pub const ALL: [Self; 8] = [
+        Self::Company,
+        Self::Vendor,
+        Self::Webhooks,
+        Self::Programs,
+        Self::Partners,
+        Self::Rewards,
+        Self::Mail,
+        Self::Payout,
+    ];
+
+    /// What it is.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Company => "Name your company",
+            Self::Vendor => "Connect Stripe or PayPal",
+            Self::Webhooks => "Receive a webhook",
+            Self::Programs => "Add programs and activities",
+            Self::Partners => "Add partners",
+            Self::Rewards => "Add rewards",
+            Self::Mail => "Set up e-mail",
+            Self::Payout => "Make the first payout",
+        }
+    }
+
+    /// What it is for, or what to do.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Company => "Partners see the name and the support address on their pages.",
+            Self::Vendor => "Save the credentials, then select the vendor and switch payouts on.",
+            Self::Webhooks => {
+                "The vendor tells Bursar at once how a payment ended. Without webhooks Bursar asks, which takes longer."
+            }
+            Self::Programs => {
+                "An activity is what earns a reward, such as a closed deal. It belongs to a program."
+            }
+            Self::Partners => "Enter them one by one, or import a CSV file.",
+            Self::Rewards => "Enter one, import a CSV file, or send them by the API. They wait for review.",
+            Self::Mail => {
+                "Set BURSAR_SMTP_URL and restart, so that partners and colleagues get their mails. Until then mails stay in the Outbox."
+            }
+            Self::Payout => {
+                "Approve rewards, add them under Review Claims, and press Pay. Start with a small one."
+            }
+        }
+    }
+
+    /// What somebody must be allowed to do it.
+    #[must_use]
+    pub fn needs(self) -> Permission {
+        match self {
+            Self::Company | Self::Vendor | Self::Webhooks | Self::Mail => Permission::Administer,
+            Self::Programs | Self::Partners => Permission::ManagePartners,
+            Self::Rewards => Permission::Review,
+            Self::Payout => Permission::Pay,
+        }
+    }
+
+    fn is_done(self, of: &Known, facts: &Facts) -> bool {
+        match self {
+            Self::Company => !facts.company.name.is_empty(),
+            Self::Vendor => facts.enabled && !facts.connections.is_empty(),
+            Self::Webhooks => facts.connections.iter().any(|one| one.last_event_at.is_some()),
+            Self::Programs => facts.milestones.activities,
+            Self::Partners => facts.milestones.partners,
+            Self::Rewards => facts.milestones.rewards,
+            Self::Mail => of.mails,
+            Self::Payout => facts.milestones.payments,
+        }
+    }
+}
+
+struct Facts {
+    company: Company,
+    enabled: bool,
+    connections: Vec<Connection>,
+    milestones: Milestones,
+}
+
+/// Everything on the first page; what is not for somebody's role is not there.
+#[derive(Debug, Default)]
+pub struct Home {
+    /// The steps and whether each is done; none when all are, or somebody took the list away.
+    pub steps: Vec<(Step, bool)>,
+    /// Rewards to review.
+    pub to_review: Option<Heap>,
+    /// The payout that is being prepared, with what it holds.
+    pub draft: Option<(Batch, Heap)>,
+    /// Approved rewards in no payout.
+    pub to_add: Option<Heap>,
+    /// The payout that they are asked to release.
+    pub to_release: Option<Batch>,
+    /// Payments that need attention, and those among them that only a person can move on.
+    pub attention: (i64, i64),
+    /// Payees who have approved rewards and lack something.
+    pub unready: i64,
+    /// Differences with the vendors, and the day of the oldest.
+    pub differences: (i64, Option<String>),
+    /// The vendors.
+    pub vendors: Vec<Connection>,
+    /// What is wrong with the installation, what weighs most first.
+    pub findings: Vec<Finding>,
+}
+
+/// What the page tells elsewhere, in its own words.
+const TOLD_ELSEWHERE: [&str; 8] = [
+    "no_vendor",
+    "no_mail_server",
+    "safe_mode",
+    "payments_stopped",
+    "payments_unknown",
+    "payments_contradicted",
+    "payments_need_review",
+    "differences_open",
+];
+
+/// What waits for whoever looks.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
+    let now = app.clock.now();
+    let may = |permission| allows(actor.role, permission);
+    let rules = settings::load(db).await?;
+    let connections = vendors::all(db).await?;
+    let known = Known {
+        now,
+        mails: app.config.smtp_url.is_some(),
+        file: copy::file_of(&app.config.database_url).is_some(),
+        backup_us: BACKUP_US,
+    };
+    let mut home =
+        Home { steps: steps(db, actor, &known, rules.enabled, &connections).await?, ..Home::default() };
+    if may(Permission::Review) {
+        home.to_review = Some(store::heap(db, Which::Pending).await?);
+    }
+    if may(Permission::Prepare) && rules.enabled {
+        if let Some(draft) = batches::open_draft(db).await? {
+            let heap = store::heap(db, Which::Of(draft.id)).await?;
+            home.draft = Some((draft, heap));
+        }
+        home.to_add = Some(store::heap(db, Which::Free).await?);
+    }
+    if may(Permission::Pay) && rules.enabled {
+        home.to_release = to_release(db, actor, &rules, now).await?;
+    }
+    if may(Permission::Read) && rules.enabled {
+        home.attention = attention(db).await?;
+        home.differences = reconciliation::tasks(db).await?;
+    }
+    if may(Permission::Prepare) || may(Permission::ManagePartners) {
+        home.unready = store::unready(db, rules.us_tax_tracking, now).await?;
+    }
+    if may(Permission::Administer) || may(Permission::Audit) {
+        home.findings = checks::of_database(db, &known).await?;
+        home.findings.retain(|one| !TOLD_ELSEWHERE.contains(&one.code));
+        home.findings.sort_by_key(|one| one.weight);
+    }
+    home.vendors = connections;
+    Ok(home)
+}
+
+async fn attention(db: &mut Db) -> all::Result<(i64, i64)> {
+    let mut by_hand = views::needing_attention();
+    let all = transactions::count(db, &by_hand, store::MOST + 1).await?;
+    views::narrow(&mut by_hand, |state| matches!(state, State::Review | State::PayoutReview));
+    let by_hand = match all {
+        0 => 0,
+        _ => transactions::count(db, &by_hand, store::MOST + 1).await?,
+    };
+    Ok((all, by_hand))
+}
+
+/// The steps, while one is left and somebody looks who can take one.
+async fn steps(
+    db: &mut Db,
+    actor: &Actor,
+    known: &Known,
+    enabled: bool,
+    connections: &[Connection],
+) -> all::Result<Vec<(Step, bool)>> {
+    let company = company::read(db).await?;
+    if company.steps_hidden_at.is_some() {
+        return Ok(Vec::new());
+    }
+    let facts = Facts {
+        company,
+        enabled,
+        connections: connections.to_vec(),
+        milestones: store::milestones(db).await?,
+    };
+    let steps: Vec<_> = Step::ALL.iter().map(|step| (*step, step.is_done(known, &facts))).collect();
+    let left = steps.iter().any(|(step, done)| !done && allows(actor.role, step.needs()));
+    Ok(if left { steps } else { Vec::new() })
+}
+
+/// Takes the list of first steps off the first page, for everybody, or puts it back.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hide_steps(app: &App, actor: &Actor, hidden: bool) -> super::Result<()> {
+    let now = app.clock.now();
+    company::save(app, actor, |before| Company { steps_hidden_at: hidden.then_some(now), ..before }).await?;
+    Ok(())
+}

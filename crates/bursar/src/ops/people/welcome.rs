@@ -1,0 +1,100 @@
+//! The first hour: the administrator whom the first start made says who they are, chooses a password and says whose program
+//! this is, all in one transaction. What is deliberately not here: the second factor, which is asked for afterwards.
+
+use payout::Refusal;
+use serde_json::json;
+
+use super::logins::{FIRST, address};
+use super::{hashed, note, sessions};
+use crate::app::App;
+use crate::ops::company::{self, Company};
+use crate::ops::{OpsError, Result, preferences};
+use crate::store::people::{self, Person};
+use crate::store::preferences::Preferences;
+use crate::transact;
+
+use super::Session;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct First {
+    /// What they are called in history.
+    pub name: String,
+    /// Where they sign in with from now on.
+    pub email: String,
+    /// Their password.
+    pub password: String,
+    /// The zone that times are told in; UTC without one.
+    pub zone: Option<String>,
+    /// Whose program this is.
+    pub company: Company,
+}
+
+/// Whether somebody is the first administrator, who has not said yet who they are.
+#[must_use]
+pub fn is_due(person: &Person) -> bool {
+    person.email.as_deref() == Some(FIRST) && person.password_hash.is_none() && person.disabled_at.is_none()
+}
+
+/// The same of whoever holds a session.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_due_for(app: &App, session: &Session) -> Result<bool> {
+    let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
+    Ok(person.as_ref().is_some_and(is_due))
+}
+
+/// Keeps all of it. Whoever holds the session is in with a new token, and their other sessions and links end.
+///
+/// # Errors
+/// A refusal that names the field; `done_already` when they have said it.
+pub async fn begin(app: &App, session: &Session, first: &First) -> Result<()> {
+    let name = first.name.trim();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(Refusal::new("invalid_name", "Enter your name, in at most 100 characters.")
+            .at("name")
+            .into());
+    }
+    let email = address(&first.email)?;
+    let zone = first.zone.clone();
+    if zone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        return Err(Refusal::new("unknown_zone", "Choose a time zone from the list.").at("zone").into());
+    }
+    first.company.checked().map_err(OpsError::Refused)?;
+    let (now, id) = (app.clock.now(), session.actor.id);
+    let person = people::by_id(&mut app.store.read().await?, id).await?.ok_or(OpsError::Missing)?;
+    let whose = Person { name: name.to_owned(), email: Some(email.clone()), ..person };
+    let hash = hashed(app, &first.password, &whose).await?;
+    let token = transact!(app, |tx| {
+        let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+        if !is_due(&person) {
+            let told = "This was done already. Sign in, or change it under your name.";
+            return Err(OpsError::Conflict(Refusal::new("done_already", told)));
+        }
+        if people::by_email(tx, &email).await?.is_some_and(|known| known.id != id) {
+            let told = "Somebody else signs in with this address.";
+            return Err(Refusal::new("email_taken", told).at("email").into());
+        }
+        people::introduce(tx, id, name, &email).await?;
+        people::keep_password(tx, id, &hash).await?;
+        crate::store::sessions::end_others(tx, id, &session.id).await?;
+        people::drop_links(tx, id).await?;
+        let chosen = Preferences { zone: zone.clone(), ..session.preferences.clone() };
+        preferences::keep(tx, now, &session.actor, &chosen).await?;
+        company::keep(tx, now, &session.actor, &|before| Company {
+            steps_hidden_at: before.steps_hidden_at,
+            ..first.company.clone()
+        })
+        .await?;
+        note(tx, now, &id.to_string(), "introduced", id, json!({ "name": name, "email": email }));
+        match session.renewed() {
+            Some(_) => Ok(None),
+            None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
+        }
+    })?;
+    if let Some(token) = token {
+        sessions::renew(app, session, token);
+    }
+    Ok(())
+}

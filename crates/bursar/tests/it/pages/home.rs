@@ -1,0 +1,172 @@
+//! The first hour and Home: what the first link leads to, the steps of setting up, and what waits for each role.
+
+use axum::http::StatusCode;
+use bursar::ops::people::{self, FIRST, NewPerson};
+use bursar::ops::settings::Document;
+use payout::access::Role;
+
+use super::{Browser, Page, approve_all, furnish};
+use crate::world::World;
+
+const PASSWORD: &str = "seven green lanterns";
+
+/// The form of the page behind the first link, with these fields in the place of the usual ones.
+fn first<'a>(csrf: &'a str, other: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let usual = [
+        ("csrf", csrf),
+        ("name", "Kim Ode"),
+        ("email", "Kim@Acme.example"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+        ("company", "Acme & Sons"),
+        ("support", "partners@acme.example"),
+        ("currency", "EUR"),
+        ("zone", "Europe/Berlin"),
+    ];
+    let of = |name: &str| other.iter().find(|(known, _)| *known == name).copied();
+    usual.into_iter().map(|field| of(field.0).unwrap_or(field)).collect()
+}
+
+/// Somebody whom the first start has made, at the page that their link leads to.
+async fn at_the_first_link(world: &World) -> (Browser, Page) {
+    let new = NewPerson {
+        email: FIRST.to_owned(),
+        name: "Administrator".to_owned(),
+        role: Role::Admin,
+        partner: None,
+        password: None,
+    };
+    let link = people::add(&world.app, &new).await.unwrap();
+    let path = link.strip_prefix(&world.app.base_url).unwrap().to_owned();
+    let mut browser = Browser::new(world);
+    assert_eq!(browser.post(&path, &[]).await.to, "/welcome");
+    let page = browser.read("/welcome").await;
+    (browser, page)
+}
+
+#[tokio::test]
+async fn the_first_link_leads_to_one_page_and_then_home() {
+    let world = World::open("pages_first_hour", 61).await;
+    let (mut kim, page) = at_the_first_link(&world).await;
+    page.says("Welcome to Bursar");
+    let csrf = page.hidden("csrf");
+    let wrong = [
+        (("name", " "), "Enter your name, in at most 100 characters."),
+        (("email", "nobody"), "No mail can be sent to this"),
+        (("password", "kim ode acme"), "The two passwords are not the same."),
+        (("support", "nobody"), "Enter one e-mail address, like partners@example.com"),
+        (("currency", "BGN"), "Choose a currency from the list."),
+        (("zone", "Mars/Olympus"), "Choose a time zone from the list."),
+    ];
+    for (field, told) in wrong {
+        let again = kim.post("/welcome", &first(&csrf, &[field])).await;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "{field:?}");
+        again.says(told);
+        assert!(again.body.contains("value=\"Acme &#38; Sons\""), "what was typed stays");
+        assert!(!again.body.contains(PASSWORD), "a password does not");
+    }
+    let short = [("password", "kimkimkimkim ode"), ("again", "kimkimkimkim ode")];
+    kim.post("/welcome", &first(&csrf, &short)).await.says("This password");
+
+    let home = kim.post_on("/welcome", &first(&csrf, &[])).await;
+    home.says("You sign in with kim@acme.example and your password from now on.");
+    home.says("Welcome, Kim Ode.");
+    home.says("Name your company : done");
+    home.says("Add partners Enter them one by one, or import a CSV file. Import a file Add a partner");
+    assert_eq!(kim.get("/welcome").await.to, "/", "it is asked once");
+    kim.read("/settings/company").await.says("Company name");
+    kim.read("/me").await.says("Kim Ode Administrator");
+    let mut again = Browser::new(&world);
+    let fields = [("email", "kim@acme.example"), ("password", PASSWORD)];
+    assert_eq!(again.post("/login", &fields).await.to, "/", "with the new address and password");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn partners_see_whose_portal_it_is() {
+    let world = World::open("pages_company", 62).await;
+    furnish(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let csrf = pat.read("/settings/company").await.hidden("csrf");
+    let fields = |support| {
+        [("csrf", csrf.as_str()), ("company", "Acme & Sons"), ("support", support), ("currency", "EUR")]
+    };
+    let refused = pat.post("/settings/company", &fields("nobody")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("Enter one e-mail address");
+    pat.post_on("/settings/company", &fields("help@acme.example")).await.says("The company is saved.");
+    let new = pat.read("/rewards/new").await;
+    assert!(new.body.contains("name=\"currency\" value=\"EUR\""), "{}", new.body);
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let portal = ana.read("/portal").await;
+    portal.says("Acme & Sons Partner portal".replace('&', "&#38;").as_str());
+    portal.says("Questions? Write to help@acme.example");
+    let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
+    auditor.read("/settings/company").await.says("An administrator can.");
+    assert_eq!(auditor.post("/settings/company", &fields("")).await.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn each_role_begins_with_its_own_work() {
+    let world = World::open("pages_home", 63).await;
+    furnish(&world).await;
+    let mut manager = Browser::of(&world, Role::ProgramManager, "pim").await;
+    let mut payer = Browser::of(&world, Role::Payer, "kim").await;
+    let mut auditor = Browser::of(&world, Role::Auditor, "aud").await;
+
+    let home = manager.read("/").await;
+    home.says("12 rewards to review 7,500 JPY 5,505.00 USD 350 points");
+    home.says("Reward List 12 to review");
+    assert!(!home.body.contains("steps-head"), "no step is left that they could take");
+    payer.read("/").await.says("Add programs and activities : done");
+    assert!(!home.words().contains("This installation"), "not theirs");
+    assert!(!payer.read("/").await.words().contains("to review"), "a payer does not review");
+
+    approve_all(&world).await;
+    let home = payer.read("/").await;
+    home.says("11 approved rewards in no payout 7,500 JPY 5,505.00 USD");
+    home.says("1 payee cannot be paid yet");
+    home.says("Prepare a payout");
+    assert!(!manager.read("/").await.words().contains("to review"));
+    auditor.read("/").await.says("Nothing waits for you.");
+
+    let mut admin = Browser::of(&world, Role::Admin, "pat").await;
+    let home = admin.read("/").await;
+    // Only a file is backed up by the program itself, so only then is a backup missed.
+    assert_eq!(
+        home.words().contains("This installation"),
+        world.app.config.database_url.starts_with("sqlite")
+    );
+    let csrf = home.hidden("csrf");
+    let hidden = admin.post_on("/home/steps", &[("csrf", &csrf)]).await;
+    assert!(!hidden.words().contains("First steps Hide"), "{}", hidden.words());
+    assert!(!hidden.body.contains("steps-head"));
+    assert!(!payer.read("/").await.body.contains("steps-head"), "for everybody");
+    admin.read("/settings/company").await.says("Show it again");
+    assert!(
+        admin.post_on("/home/steps", &[("csrf", &csrf), ("show", "yes")]).await.body.contains("steps-head")
+    );
+    assert_eq!(manager.post("/home/steps", &[("csrf", "x")]).await.status, StatusCode::FORBIDDEN);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_failed_and_what_is_to_be_released_is_told_at_once() {
+    let world = World::open("pages_home_pay", 64).await;
+    furnish(&world).await;
+    approve_all(&world).await;
+    world.set(|it| Document { two_person_release: true, ..it }).await;
+    let mut preparer = Browser::of(&world, Role::Preparer, "pre").await;
+    let mut payer = Browser::of(&world, Role::Payer, "kim").await;
+    let csrf = preparer.read("/claims").await.hidden("csrf");
+    preparer.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
+    preparer.read("/").await.says("Payout PB-2026-0001 is being prepared");
+    assert!(!payer.read("/").await.words().contains("waits for your release"), "nobody has asked");
+    preparer.post_on("/claims/PB-2026-0001/ask-release", &[("csrf", &csrf)]).await;
+    let home = payer.read("/").await;
+    home.says("Payout PB-2026-0001 waits for your release");
+    home.says("Review Claims 1 to release");
+    assert!(!preparer.read("/").await.words().contains("waits for your release"), "they prepared it");
+    world.close().await;
+}
