@@ -32,6 +32,7 @@ document.addEventListener("click", (event) => {
     const boxes = [...box.form.querySelectorAll(`tbody input[name="${box.name}"]`)];
     const ends = [boxes.indexOf(ticked), boxes.indexOf(box)].sort((a, b) => a - b);
     for (const between of boxes.slice(ends[0], ends[1] + 1)) between.checked = box.checked;
+    count(box.form);
   }
   ticked = box;
 });
@@ -50,13 +51,37 @@ document.addEventListener("change", (event) => {
 function count(form) {
   const told = form && form.querySelector("[data-count]");
   if (!told) return;
-  const ticked = form.querySelectorAll(`input[name="${told.dataset.count}"]:checked`).length;
-  told.textContent = ticked === 0 ? "Nothing is ticked." : `${ticked} ticked.`;
+  const boxes = [...form.querySelectorAll(`input[name="${told.dataset.count}"]:checked`)];
+  const sums = new Map();
+  for (const { minor, unit, digits } of boxes.map((box) => box.dataset).filter((data) => data.minor)) {
+    const [sum] = sums.get(unit) ?? [0n];
+    sums.set(unit, [sum + BigInt(minor), Number(digits)]);
+  }
+  const parts = [...sums].map(([unit, [sum, digits]]) => `${decimal(sum, digits)} ${unit}`);
+  const words = [`${boxes.length} ticked`, ...parts].join(" · ");
+  told.textContent = boxes.length === 0 ? "Nothing is ticked." : `${words}${parts.length ? "" : "."}`;
+}
+
+// Whole minor units as people write them.
+function decimal(minor, digits) {
+  const text = String(minor < 0n ? -minor : minor).padStart(digits + 1, "0");
+  const at = text.length - digits;
+  const whole = text.slice(0, at).replace(/\B(?=(\d{3})+$)/g, ",");
+  return `${minor < 0n ? "−" : ""}${whole}${digits ? "." : ""}${text.slice(at)}`;
 }
 for (const form of document.forms) count(form);
 
 document.addEventListener("click", (event) => {
   if (event.target.matches("[data-print]")) window.print();
+  for (const open of document.querySelectorAll(".toolbar details[open]")) {
+    if (!open.contains(event.target)) open.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && document.querySelector(".toolbar details[open]");
+  if (!open) return;
+  open.open = false;
+  open.firstElementChild.focus();
 });
 
 // The zone of the browser, where nobody has chosen one.

@@ -191,16 +191,16 @@ fn narrowed(filter: &Filter) -> Where {
 /// When the database does not answer.
 pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
     let conditions = narrowed(filter);
+    // A company stands beside itself, so that both lists are one text.
+    let whose = match filter.companies {
+        true => "account p JOIN account a ON a.id = p.id",
+        false => "partner p JOIN account a ON a.id = p.account_id",
+    };
     let order = match filter.sort {
         Sort::Name => "p.name, p.id",
         Sort::NameBack => "p.name DESC, p.id DESC",
         Sort::Newest => "p.created_at DESC, p.id DESC",
         Sort::Oldest => "p.created_at, p.id",
-    };
-    // A company stands beside itself, so that both lists are one text.
-    let whose = match filter.companies {
-        true => "account p JOIN account a ON a.id = p.id",
-        false => "partner p JOIN account a ON a.id = p.account_id",
     };
     let sql = format!(
         "SELECT p.id, p.external_id, p.name, a.id, a.name, p.country, p.standing, a.standing, f.vendor, \
@@ -212,6 +212,23 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed
          ORDER BY {order} LIMIT {limit}"
     );
     db.all(conditions.query(&sql)).await?.iter().map(listed).collect()
+}
+
+/// How many payees a filter finds, wherever its page begins, counted up to `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Db, filter: &Filter, limit: i64) -> Result<i64> {
+    let filter = Filter { after: None, ..filter.clone() };
+    let whose = match filter.companies {
+        true => "account p JOIN account a ON a.id = p.id",
+        false => "partner p JOIN account a ON a.id = p.account_id",
+    };
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT p.id FROM {whose} LEFT JOIN payout_profile f ON f.payee = p.id \
+         LEFT JOIN tax_report t ON t.payee = p.id {{where}} LIMIT {limit}) counted"
+    );
+    Ok(db.one(narrowed(&filter).query(&sql)).await?.try_get(0)?)
 }
 
 /// The countries that partners (or accounts) are in, by going from one to the next in the index.

@@ -300,7 +300,7 @@ async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Respo
             let zone = zone_of(&request);
             // What is logged of a failure names the request that people are shown.
             let span = tracing::info_span!("request", id = scene.request_id);
-            pages::in_zone(zone, next.run(request)).instrument(span).await
+            pages::in_zone(zone, began, next.run(request)).instrument(span).await
         }
         Err(fault) => fault.into_response(),
     };

@@ -4,6 +4,7 @@
 mod figures;
 mod home;
 pub mod imports;
+mod lists;
 mod payees;
 pub mod paying;
 mod rewards;
@@ -475,7 +476,10 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
     let first = admin.read("/rewards").await;
     let next = first.body.split("href=\"").find(|rest| rest.contains("rel=\"next\"")).unwrap();
     let next = next.split('"').next().unwrap().replace("&#38;", "&");
-    admin.read(&next).await.says("22 rewards");
+    first.says("1–50 of 72 rewards");
+    let second = admin.read(&next).await;
+    second.says("51–72 of 72 Previous page");
+    assert!(second.body.contains("<a class=\"btn slim\" href=\"/rewards\" rel=\"prev\">"), "{}", second.body);
     assert_eq!(admin.get("/rewards/RW-999999").await.status, StatusCode::NOT_FOUND);
     assert_eq!(admin.get("/rewards?vieww=all").await.status, StatusCode::BAD_REQUEST);
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;

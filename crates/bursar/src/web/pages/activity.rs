@@ -12,7 +12,7 @@ use payout::access::Permission;
 use super::frame::{Frame, Place, Told, Visit};
 use super::history;
 use super::particulars::particulars;
-use super::words::{When, count, plain};
+use super::words::{Lately, count, plain};
 use crate::app::App;
 use crate::clock;
 use crate::ops::brake::{self, Broken};
@@ -23,7 +23,7 @@ use crate::store::programs::Worth;
 use crate::store::roster::{self, Kind};
 use crate::store::{self, Db, payees, rewards, transactions};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, Query, sealed};
+use crate::web::form::{Form, ListQuery, Query, Turn, sealed};
 use crate::web::{Need, Route, get, post};
 
 /// The rows of the route table.
@@ -124,7 +124,7 @@ impl Ask {
 type Choice = (String, String, bool);
 
 struct Line {
-    at: When,
+    at: Lately,
     who: String,
     what: String,
     /// What it is about: its words, and where it leads.
@@ -141,7 +141,7 @@ struct ActivityPage {
     actions: Vec<Choice>,
     problem: Option<String>,
     lines: Vec<Line>,
-    next: Option<String>,
+    turn: Turn,
     /// What the only subject is called.
     about: Option<String>,
     rows: String,
@@ -161,10 +161,9 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| {
-        let place = sealed(&[&last.at.to_string(), &last.seq.to_string()]);
-        format!("/activity?{}", ask.query().append_pair("after", &place).finish())
-    });
+    let next =
+        rows.last().filter(|_| more).map(|last| sealed(&[&last.at.to_string(), &last.seq.to_string()]));
+    let turn = paging.turn(rows.len(), next.as_deref(), None);
     let about = match &ask.subject {
         None => None,
         Some(id) => {
@@ -177,7 +176,7 @@ async fn list(
         actions: actions(&mut db, ask.action.as_deref()).await?,
         problem,
         lines: lines(&mut db, rows, visit.may(Permission::Administer)).await?,
-        next,
+        turn,
         about,
         rows: count(store::counted(&mut db, "audit").await?),
         ask,
@@ -222,7 +221,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
     ids.dedup();
     let called = called(db, &ids).await?;
     let line = |row: Row| Line {
-        at: When(row.at),
+        at: Lately(row.at),
         who: names.get(&row.actor).cloned().unwrap_or_default(),
         what: plain(&row.action),
         about: (

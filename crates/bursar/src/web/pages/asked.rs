@@ -143,6 +143,14 @@ impl Ask {
         }
     }
 
+    /// The address without any filter.
+    #[must_use]
+    pub fn cleared(&self) -> String {
+        let filters = self.pairs().into_iter().filter(|(name, _)| !LOOKS.contains(name));
+        let filters: Vec<(&str, &str)> = filters.map(|(name, _)| (name, "")).collect();
+        self.address(&filters)
+    }
+
     /// Whether any filter is on.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
@@ -237,12 +245,6 @@ impl Ask {
     #[must_use]
     pub fn address(&self, otherwise: &[(&str, &str)]) -> String {
         format!("/rewards?{}", self.query(otherwise))
-    }
-
-    /// The address of the page that begins after `place`.
-    #[must_use]
-    pub fn address_at(&self, place: &str) -> String {
-        self.address(&[("after", place)])
     }
 
     /// What it means to the database.

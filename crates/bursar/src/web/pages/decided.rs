@@ -22,7 +22,7 @@ use crate::store::Db;
 use crate::store::decisions::{self, Decision, Which as Of};
 use crate::store::rewards;
 use crate::web::fault::Fault;
-use crate::web::form::{Form, Key, ListQuery, sealed};
+use crate::web::form::{Form, Key, ListQuery, Turn, sealed};
 use crate::web::strict::{Tree, read};
 use crate::web::{Need, Route, get, post};
 
@@ -172,8 +172,7 @@ struct DecisionPage {
     skipped: Vec<Row>,
     more_skipped: Option<String>,
     done: Vec<Row>,
-    next: Option<String>,
-    first: Option<String>,
+    turn: Turn,
     list: String,
 }
 
@@ -194,9 +193,7 @@ async fn show(
     let mut done = decisions::kept(&mut db, &id, Of::Done(after.as_deref()), Some(TOLD + 1)).await?;
     let more = done.len() as u64 > TOLD.unsigned_abs();
     done.truncate(usize::try_from(TOLD).unwrap_or(usize::MAX));
-    let here = format!("/rewards/decisions/{id}");
-    let next =
-        done.last().filter(|_| more).map(|last| format!("{here}?after={}", sealed(&[&last.id.to_string()])));
+    let next = done.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
     // What was passed over stands on the first page, where it is looked for.
     let skipped = match after {
         None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * TOLD)).await?,
@@ -220,8 +217,7 @@ async fn show(
         more_skipped: (after.is_none() && unseen > 0).then(|| count(unseen)),
         skipped: skipped.iter().map(|kept| row(kept, &decision, now)).collect(),
         done: done.iter().map(|kept| row(kept, &decision, now)).collect(),
-        first: after.is_some().then_some(here),
-        next,
+        turn: paging.turn(done.len(), next.as_deref(), None),
         list: decision.list,
         id,
     };

@@ -10,12 +10,12 @@ use payout::access::Permission;
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Visit};
-use super::words::{Chip, When};
+use super::words::{Chip, Lately};
 use crate::app::App;
 use crate::ops::evidence::particulars;
 use crate::store::events::{self, Filter, Listed};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, sealed};
+use crate::web::form::{ListQuery, Turn, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -33,7 +33,7 @@ struct Ask {
 }
 
 struct Row {
-    at: When,
+    at: Lately,
     vendor: &'static str,
     kind: String,
     event_id: String,
@@ -51,7 +51,7 @@ struct EventsPage {
     vendor: String,
     q: String,
     without_payment: bool,
-    next: Option<String>,
+    turn: Turn,
 }
 
 async fn list(
@@ -72,18 +72,12 @@ async fn list(
     let more = rows.len() > most;
     rows.truncate(most);
     let (vendor, q) = (ask.vendor.unwrap_or_default(), ask.q.unwrap_or_default());
-    let next = rows.last().filter(|_| more).map(|last| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("vendor", &vendor).append_pair("q", &q);
-        if without_payment {
-            query.append_pair("without_payment", "true");
-        }
-        query.append_pair("after", &sealed(&[&last.received_at.to_string(), &last.id]));
-        format!("/events?{}", query.finish())
-    });
+    let next = rows.last().filter(|_| more);
+    let next = next.map(|last| sealed(&[&last.received_at.to_string(), &last.id]));
+    let turn = paging.turn(rows.len(), next.as_deref(), None);
     let rows = rows.into_iter().map(row).collect();
     let frame = visit.frame("Vendor events", Place::PayoutSettings);
-    visit.show(&EventsPage { frame, rows, vendor, q, without_payment, next })
+    visit.show(&EventsPage { frame, rows, vendor, q, without_payment, turn })
 }
 
 fn row(event: Listed) -> Row {
@@ -99,7 +93,7 @@ fn row(event: Listed) -> Row {
         (None, None, _) => (Chip { tone: "wait", words: "Waiting" }, "the vendor is being asked".to_owned()),
     };
     Row {
-        at: When(event.received_at),
+        at: Lately(event.received_at),
         vendor: event.vendor.label(),
         kind: event.event_type,
         event_id: event.event_id,

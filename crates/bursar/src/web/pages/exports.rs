@@ -11,7 +11,7 @@ use payout::access::Permission;
 
 use super::frame::{Frame, Place, Visit};
 use super::live;
-use super::words::{Chip, When, count};
+use super::words::{Chip, Lately, When, count};
 use crate::app::App;
 use crate::documents::{Format, Kind};
 use crate::ops::exports::{self as verbs, Asked, KEPT_DAYS};
@@ -19,7 +19,7 @@ use crate::store::exports::{self, Run, State as Stands};
 use crate::store::{Db, StoreError};
 use crate::web::exported;
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, Query, sealed};
+use crate::web::form::{ListQuery, Query, Turn, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -41,7 +41,7 @@ struct Row {
     told: String,
     format: String,
     by: String,
-    at: When,
+    at: Lately,
     rows: String,
     size: String,
     chip: Chip,
@@ -64,7 +64,7 @@ impl Row {
             told: run.told.clone(),
             format: run.format.to_uppercase(),
             by: run.by.1.clone(),
-            at: When(run.created_at),
+            at: Lately(run.created_at),
             rows,
             size: if run.bytes > 0 { size(run.bytes) } else { String::new() },
             chip: chip(run),
@@ -110,8 +110,7 @@ struct ListPage {
     /// What can be exported: word and words.
     of: Vec<(&'static str, &'static str)>,
     rows: Vec<Row>,
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
     days: i64,
 }
 
@@ -131,14 +130,13 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more);
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
     let known = Kind::ALL.into_iter().filter(|kind| kinds.contains(&kind.as_str()));
     let page = ListPage {
         frame: visit.frame("Exports", Place::Exports),
         of: known.map(|kind| (kind.as_str(), kind.label())).collect(),
         rows: found.iter().map(Row::of).collect(),
-        first: before.map(|_| "/exports".to_owned()),
-        next: next.map(|last| format!("/exports?after={}", sealed(&[&last.number.to_string()]))),
+        turn: paging.turn(found.len(), next.as_deref(), None),
         days: KEPT_DAYS,
     };
     visit.show(&page)

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use payout::access::{Permission, allows};
 use payout::eligibility::Scope;
 
+use super::words;
 use crate::app::{Actor, App};
 use crate::ops::home::{self, Badges};
 use crate::ops::people::Session;
@@ -119,6 +120,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The zone that times are told in.
+    #[must_use]
+    pub fn zone(&self) -> String {
+        words::zone_name()
+    }
+
     /// Tells apart the versions of our own assets, so that a browser may keep each for good.
     #[must_use]
     pub fn assets(&self) -> &'static str {

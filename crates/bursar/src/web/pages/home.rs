@@ -10,7 +10,7 @@ use payout::access::{Permission, allows};
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Cash, Chip, Summed, When, count};
+use super::words::{Cash, Chip, Lately, Summed, count};
 use crate::app::App;
 use crate::ops::checks::{Finding, Weight};
 use crate::ops::home::{self, Home, Step};
@@ -55,7 +55,7 @@ struct Task {
 struct Line {
     label: &'static str,
     chip: Chip,
-    event: Option<When>,
+    event: Option<Lately>,
     told: &'static str,
 }
 
@@ -249,7 +249,7 @@ fn plural_told(number: i64, one: &str, more: &str) -> String {
 
 fn line(connection: &Connection) -> Line {
     let label = Vendor::label(connection.vendor);
-    let event = connection.last_event_at.map(When);
+    let event = connection.last_event_at.map(Lately);
     match (connection.rejected_at, event) {
         (Some(_), event) => Line {
             label,

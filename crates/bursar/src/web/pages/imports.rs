@@ -11,7 +11,7 @@ use payout::access::Permission;
 
 use super::frame::{Frame, Place, Visit};
 use super::history;
-use super::words::{Chip, When, count};
+use super::words::{Chip, Lately, count};
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
@@ -19,7 +19,7 @@ use crate::ops::import::runs as verbs;
 use crate::store::external_ids::{self, Found};
 use crate::store::imports::{self, Filter, Import, ImportState, What};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, Key, ListQuery, Query, sealed};
+use crate::web::form::{Form, Key, ListQuery, Query, Turn, sealed};
 use crate::web::upload::Upload;
 use crate::web::{Need, Route, get, post};
 
@@ -66,7 +66,7 @@ struct Row {
     what: &'static str,
     file: String,
     by: String,
-    at: When,
+    at: Lately,
     chip: Chip,
     /// Entered, there already, refused; nothing before they are known.
     counts: Option<[String; 3]>,
@@ -81,20 +81,6 @@ struct Ask {
     state: Option<String>,
 }
 
-impl Ask {
-    /// The address of the page after this number.
-    fn address(&self, after: Option<i64>) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let after = after.map(|number| sealed(&[&number.to_string()]));
-        for (name, value) in [("what", &self.what), ("state", &self.state), ("after", &after)] {
-            value.iter().for_each(|value| {
-                query.append_pair(name, value);
-            });
-        }
-        format!("/imports?{}", query.finish())
-    }
-}
-
 #[derive(Template)]
 #[template(path = "imports.html")]
 struct ListPage {
@@ -104,9 +90,7 @@ struct ListPage {
     rows: Vec<Row>,
     /// External ids that read like that of another thing: what they are of, as they were, how they read, and both pages.
     alike: Vec<[String; 5]>,
-    /// Back to the first page, where this is another one.
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
     may: bool,
 }
 
@@ -147,12 +131,13 @@ async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let names = history::names(&mut db, found.iter().map(|one| one.created_by.as_str())).await?;
-    let next = found.last().filter(|_| more).map(|last| ask.address(Some(last.number)));
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
+    let turn = paging.turn(found.len(), next.as_deref(), None);
     let row = |one: Import| Row {
         number: one.number(),
         what: one.what.label(),
         by: names.get(&one.created_by).cloned().unwrap_or_default(),
-        at: When(one.created_at),
+        at: Lately(one.created_at),
         chip: chip(one.state),
         counts: (one.checked_at.is_some())
             .then(|| [one.counts.accepted, one.counts.duplicates, one.counts.rejected].map(count)),
@@ -163,8 +148,7 @@ async fn list(
         frame: visit.frame("Imports", Place::Imports),
         problem,
         rows: found.into_iter().map(row).collect(),
-        first: before.map(|_| ask.address(None)),
-        next,
+        turn,
         alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(alike).collect(),
         may: What::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
         ask,

@@ -12,13 +12,13 @@ use payout::access::Permission;
 use payout::notice::Notice;
 
 use super::frame::{Frame, Place, Told, Visit};
-use super::words::{Chip, When, when};
+use super::words::{Chip, Lately, When, when};
 use crate::app::App;
 use crate::mail::{Language, Parts};
 use crate::ops::notices::post;
 use crate::store::mails::{self, Filter, Mail, MailState};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, sealed};
+use crate::web::form::{Form, ListQuery, Turn, sealed};
 use crate::web::{Need, Route, get, post as posted};
 
 /// The rows of the route table.
@@ -48,7 +48,7 @@ pub struct Row {
     /// How it stands.
     pub chip: Chip,
     /// When it was written.
-    pub at: When,
+    pub at: Lately,
 }
 
 impl Row {
@@ -61,7 +61,7 @@ impl Row {
             title: mail.title,
             notice: mail.notice.label(),
             chip: chip(mail.state),
-            at: When(mail.created_at),
+            at: Lately(mail.created_at),
         }
     }
 }
@@ -91,7 +91,7 @@ struct OutboxPage {
     ask: Ask,
     problem: Option<String>,
     rows: Vec<Row>,
-    next: Option<String>,
+    turn: Turn,
     narrowed: bool,
     server: bool,
     suppressed: Vec<(String, String, When)>,
@@ -137,24 +137,13 @@ async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let suppressed = mails::suppressions(&mut db, 50).await?;
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let words = [("notice", &ask.notice), ("recipient", &ask.recipient), ("state", &ask.state)];
-    let mut narrowed = false;
-    for (name, value) in words {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-            narrowed = true;
-        }
-    }
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| format!("/outbox?{}", query.append_pair("after", &sealed(&[&last.id])).finish()));
+    let narrowed = [&ask.notice, &ask.recipient, &ask.state].iter().any(|word| word.is_some());
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id]));
     let page = OutboxPage {
         frame: visit.frame("Outbox", Place::Outbox),
         problem,
+        turn: paging.turn(found.len(), next.as_deref(), None),
         rows: found.into_iter().map(Row::of).collect(),
-        next,
         narrowed,
         server: app.config.smtp_url.is_some(),
         suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),

@@ -11,12 +11,12 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 
 use super::frame::{Frame, Place, Visit};
-use super::words::{Chip, When};
+use super::words::{Chip, Lately, count};
 use crate::app::App;
 use crate::store::directory::{self, Filter, HeldBy, Listed, ProfileState, Sort, TaxState};
 use crate::store::programs::{self, Named};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, sealed};
+use crate::web::form::{ListQuery, Turn, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -24,6 +24,9 @@ use crate::web::{Need, Route, get};
 pub fn routes() -> Vec<Route> {
     vec![get("/partners", Need::May(Permission::Read), list)]
 }
+
+/// No more are counted than so many.
+const MOST_COUNTED: i64 = 10_000;
 
 /// The page of a payee.
 #[must_use]
@@ -122,27 +125,6 @@ impl Ask {
         words.iter().any(|word| word.is_some())
     }
 
-    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
-        let mut text = url::form_urlencoded::Serializer::new(String::new());
-        let words = [
-            ("kind", &self.kind),
-            ("q", &self.q),
-            ("account", &self.account),
-            ("standing", &self.standing),
-            ("profile", &self.profile),
-            ("tax", &self.tax),
-            ("country", &self.country),
-            ("vendor", &self.vendor),
-            ("sort", &self.sort),
-        ];
-        for (name, value) in words {
-            if let Some(value) = value {
-                text.append_pair(name, value);
-            }
-        }
-        text
-    }
-
     /// What it means to the database, or the word that means nothing.
     fn filter(&self, now: i64, after: Option<(String, String)>) -> Result<Filter, String> {
         let odd = |word: &str| format!("There is nothing called “{word}” to filter by.");
@@ -190,7 +172,7 @@ struct Row {
     standing: Chip,
     /// What holds them, where nobody has written it down.
     held_by: &'static str,
-    entered: When,
+    entered: Lately,
 }
 
 impl Row {
@@ -224,7 +206,7 @@ impl Row {
                 Some(HeldBy::Shared) => "by a shared destination",
                 None => "",
             },
-            entered: When(listed.created_at),
+            entered: Lately(listed.created_at),
         }
     }
 }
@@ -251,7 +233,7 @@ struct ListPage {
     may_manage: bool,
     problem: Option<String>,
     rows: Vec<Row>,
-    next: Option<String>,
+    turn: Turn,
     narrowed: bool,
 }
 
@@ -263,26 +245,34 @@ async fn list(
     ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
-    let (found, problem) = match ask.filter(now, after) {
-        Ok(filter) => {
-            let mut db = app.store.read().await?;
-            (directory::list(&mut db, &filter, paging.limit + 1).await?, None)
-        }
-        Err(problem) => (Vec::new(), Some(problem)),
-    };
+    let mut db = app.store.read().await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
+    let (found, of, problem) = match ask.filter(now, after) {
+        Ok(filter) => {
+            let found = directory::list(&mut db, &filter, paging.limit + 1).await?;
+            let of = match found.len() > limit {
+                true => Some(directory::count(&mut db, &filter, MOST_COUNTED + 1).await?),
+                false => None,
+            };
+            (found, of, None)
+        }
+        Err(problem) => (Vec::new(), None, Some(problem)),
+    };
+    let of =
+        of.map(
+            |all| if all > MOST_COUNTED { format!("more than {}", count(MOST_COUNTED)) } else { count(all) },
+        );
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
         let by_age = matches!(ask.sort(), Ok(Sort::Newest | Sort::Oldest));
         let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
-        let place = sealed(&[&place, &last.payee.to_string()]);
-        format!("/partners?{}", ask.query().append_pair("after", &place).finish())
+        sealed(&[&place, &last.payee.to_string()])
     });
-    let mut db = app.store.read().await?;
     let account = match &ask.account {
         Some(id) => programs::account(&mut db, Named::Either(id)).await?.map(|account| account.name),
         None => None,
     };
+    let shown = found.len().min(limit);
     let page = ListPage {
         frame: visit.frame("Partners", Place::Partners),
         countries: directory::countries(&mut db, ask.companies()).await?,
@@ -291,7 +281,7 @@ async fn list(
         selects: selects(&ask),
         problem,
         rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
-        next,
+        turn: paging.turn(shown, next.as_deref(), of.as_deref()),
         narrowed: ask.narrowed(),
         ask,
     };

@@ -24,7 +24,7 @@ use crate::ops::invitations::Invitation;
 use crate::ops::people::team::{self, Colleague};
 use crate::store::roster::{self, Filter, Kind, Listed};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, sealed};
+use crate::web::form::{Form, ListQuery, Turn, sealed};
 use crate::web::session::{SignedIn, is_fresh, prove_first};
 use crate::web::{Need, Route, get, post};
 
@@ -74,17 +74,6 @@ struct Ask {
 impl Ask {
     fn partners(&self) -> bool {
         self.of.as_deref() == Some("partners")
-    }
-
-    fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
-        let mut text = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("of", &self.of), ("q", &self.q), ("role", &self.role), ("state", &self.state)]
-        {
-            if let Some(value) = value {
-                text.append_pair(name, value);
-            }
-        }
-        text
     }
 
     /// What it means to the database, or the words that mean nothing.
@@ -138,7 +127,7 @@ struct ListPage {
     roles: Vec<(&'static str, &'static str)>,
     problem: Option<String>,
     rows: Vec<Row>,
-    next: Option<String>,
+    turn: Turn,
     narrowed: bool,
 }
 
@@ -160,16 +149,15 @@ async fn list(
     };
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
-    let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
-        format!("/people?{}", ask.query().append_pair("after", &sealed(&[&last.id.to_string()])).finish())
-    });
+    let next = found.iter().take(limit).next_back().filter(|_| more);
+    let next = next.map(|last| sealed(&[&last.id.to_string()]));
     let roles = Role::ALL.iter().filter(|role| role.is_partners() == ask.partners());
     let page = ListPage {
         frame: visit.frame("People", Place::People),
         roles: roles.map(|role| (role.as_str(), role.label())).collect(),
         problem,
+        turn: paging.turn(found.len().min(limit), next.as_deref(), None),
         rows: found.into_iter().take(limit).map(Row::from).collect(),
-        next,
         narrowed: [&ask.q, &ask.role, &ask.state].iter().any(|word| word.is_some()),
         ask,
     };

@@ -19,7 +19,7 @@ use crate::ops::import::points;
 use crate::ops::programs as verbs;
 use crate::store::programs::{self, Activity, Filter, Named, Program, Worth};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, Query, sealed};
+use crate::web::form::{Form, ListQuery, Query, Turn, sealed};
 use crate::web::{Need, Route, get, post};
 
 /// The rows of the route table.
@@ -46,24 +46,13 @@ struct Ask {
     q: Option<String>,
 }
 
-impl Ask {
-    /// The address of the next page of a list.
-    fn next(&self, path: &str, last: &str) -> String {
-        let mut text = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(q) = &self.q {
-            text.append_pair("q", q);
-        }
-        format!("{path}?{}", text.append_pair("after", &sealed(&[last])).finish())
-    }
-}
-
 #[derive(Template)]
 #[template(path = "programs.html")]
 struct ListPage {
     frame: Frame,
     q: String,
     rows: Vec<Program>,
-    next: Option<String>,
+    turn: Turn,
     may_manage: bool,
 }
 
@@ -78,12 +67,13 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| ask.next("/programs", &last.id.to_string()));
+    let next = rows.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let turn = paging.turn(rows.len(), next.as_deref(), None);
     let page = ListPage {
         frame: visit.frame("Programs", Place::Programs),
         q: ask.q.unwrap_or_default(),
         rows,
-        next,
+        turn,
         may_manage: visit.may(Permission::ManagePartners),
     };
     visit.show(&page)
@@ -111,7 +101,7 @@ struct ProgramPage {
     changed: When,
     q: String,
     rows: Vec<Row>,
-    next: Option<String>,
+    turn: Turn,
     may_manage: bool,
 }
 
@@ -134,8 +124,8 @@ async fn show(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
-    let path = format!("/programs/{}", program.id);
-    let next = found.last().filter(|_| more).map(|last| ask.next(&path, &last.id.to_string()));
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let turn = paging.turn(found.len(), next.as_deref(), None);
     let row = |activity: Activity| Row {
         worth: activity.worth.map(Value),
         chip: match activity.inactive_at {
@@ -150,7 +140,7 @@ async fn show(
         program,
         q: ask.q.unwrap_or_default(),
         rows: found.into_iter().map(row).collect(),
-        next,
+        turn,
         may_manage: visit.may(Permission::ManagePartners),
     };
     visit.show(&page)

@@ -26,7 +26,7 @@ use crate::store::reconciliation::days::{self, Filter, Key, Line, LineStanding, 
 use crate::store::reconciliation::{self as kept, Account, Case, Pull};
 use crate::web::api::reconciliation::{Ask, after, place};
 use crate::web::fault::Fault;
-use crate::web::form::{Form, ListQuery, Query, sealed};
+use crate::web::form::{Form, ListQuery, Query, Turn, sealed};
 use crate::web::{Need, Route, get, post};
 use crate::work::{Work, movements};
 
@@ -83,8 +83,7 @@ struct ListPage {
     statuses: Vec<Choice>,
     problem: Option<String>,
     rows: Vec<Row>,
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
     narrowed: bool,
     file: String,
     readings: Vec<Reading>,
@@ -187,9 +186,7 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = views.len() > limit;
     views.truncate(limit);
-    let next = views.last().filter(|_| more).map(|last| {
-        format!("/reconciliation?{}", query(&ask).append_pair("after", &place(&last.key)).finish())
-    });
+    let next = views.last().filter(|_| more).map(|last| place(&last.key));
     let chosen = |word: &Option<String>, value| word.as_deref() == Some(value);
     let vendor = |vendor: Vendor| Choice {
         value: vendor.as_str(),
@@ -208,9 +205,8 @@ async fn list(
             chosen: chosen(&ask.status, "open"),
         }],
         problem,
+        turn: paging.turn(views.len(), next.as_deref(), None),
         rows: views.iter().map(row).collect(),
-        first: paging.after.is_some().then(|| format!("/reconciliation?{told}")),
-        next,
         narrowed: !told.is_empty(),
         file: format!("/reconciliation/days.csv?{told}"),
         readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
@@ -294,8 +290,7 @@ struct DayPage {
     tasks: Vec<Task>,
     tabs: Vec<(String, &'static str, bool)>,
     movements: Vec<MovementRow>,
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
     file: String,
     may: bool,
 }
@@ -316,11 +311,8 @@ async fn day(
     let more = found.len() > limit;
     found.truncate(limit);
     let show = ask.show.as_deref().unwrap_or("all");
-    let base = format!("{}&show={show}", address(&key, "day"));
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| format!("{base}&after={}", sealed(&[&last.created_at.to_string(), &last.id])));
+    let next = found.last().filter(|_| more);
+    let next = next.map(|last| sealed(&[&last.created_at.to_string(), &last.id]));
     let tab =
         |word: &'static str, words| (format!("{}&show={word}", address(&key, "day")), words, show == word);
     let numbers = numbers(&mut db, &view.cases).await?;
@@ -337,9 +329,8 @@ async fn day(
             tab("not_ours", "Not ours"),
             tab("untied", "Do not tie, or wait"),
         ],
+        turn: paging.turn(found.len(), next.as_deref(), None),
         movements: found.into_iter().map(movement_row).collect(),
-        first: paging.after.is_some().then_some(base),
-        next,
         file: address(&key, "movements.csv"),
         may: visit.may(Permission::Pay),
     };

@@ -12,14 +12,14 @@ use super::asked::{Ask, Narrowed, VIEWS, listed};
 use super::columns::{Column, chosen, unknown};
 use super::frame::{Frame, Place, Visit};
 use super::saved;
-use super::words::{Chip, Value, When, count, how_many, reward_chip, when, whys};
+use super::words::{Chip, Lately, Value, count, how_many, reward_chip, whys};
 use crate::app::App;
 use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, Paging, sealed};
+use crate::web::form::{ListQuery, Paging, Turn, sealed};
 use crate::web::{Need, Route, get};
 
 /// How far the rewards that match are counted for a page.
@@ -55,14 +55,17 @@ struct Row {
     value: Value,
     currency: String,
     clawback: bool,
+    /// It may be edited, or deleted, as far as its status tells.
+    edits: bool,
+    deletes: bool,
     program: String,
     activity: String,
     chip: Chip,
     /// Where the status is not the whole story: the batch, or why it is not eligible.
     aside: Option<String>,
-    created: When,
+    created: Lately,
     expires: String,
-    decided: Option<When>,
+    decided: Option<Lately>,
     external_id: String,
     batch: Option<String>,
     /// It was ticked when a decision was refused.
@@ -97,8 +100,7 @@ struct ListPage {
     columns: Vec<Column>,
     heads: Vec<Head>,
     rows: Vec<Row>,
-    next: Option<String>,
-    first: Option<String>,
+    turn: Turn,
     deciding: bool,
     /// How many match in all.
     matching: Count,
@@ -128,11 +130,9 @@ struct Input {
 impl ListPage {
     fn told(&self) -> String {
         let rows = how_many(self.rows.len(), "reward", "rewards");
-        match (self.matching, &self.next) {
-            (Count::Exactly(matching), Some(_)) => format!("{rows} of {}", count(matching)),
-            (Count::MoreThan(many), Some(_)) => format!("{rows} of more than {}", count(many)),
-            (Count::Unknown, Some(_)) => format!("{rows}, and there may be more"),
-            (_, None) => rows,
+        match (self.turn.is_needed(), self.turn.told.as_str()) {
+            (false, _) | (true, "") => rows,
+            (true, told) => format!("{told} rewards"),
         }
     }
 
@@ -185,7 +185,7 @@ pub struct Kept {
 /// # Errors
 /// When the database does not answer.
 pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
-    let ListQuery(ask, paging) = ListQuery::of(query)?;
+    let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
     page(app, visit, ask, paging, kept).await
 }
 
@@ -221,7 +221,7 @@ async fn page(
     let found = views::of(&mut db, visit.actor.id).await?;
     let opened = found.iter().find(|view| Some(view.id.as_str()) == ask.saved.as_deref());
     let title = opened.map_or_else(|| ask.view().1.to_owned(), |view| view.name.clone());
-    let (back, columns) = (ask.query(&[]), chosen(&ask.columns));
+    let (back, columns, shown) = (ask.query(&[]), chosen(&ask.columns), rows.len());
     let (selects, typed) = selects(&mut db, &ask).await?;
     let page = ListPage {
         frame: visit.frame(&title, Place::Rewards),
@@ -238,8 +238,7 @@ async fn page(
         heads: columns.iter().map(|column| head(&ask, *column)).collect(),
         columns,
         rows,
-        next: next.map(|next| ask.address_at(&next)),
-        first: paging.after.is_some().then(|| ask.address(&[])),
+        turn: paging.turn(shown, next.as_deref(), matched(matching).as_deref()),
         deciding,
         matching,
         looked_at,
@@ -252,6 +251,15 @@ async fn page(
         ask,
     };
     visit.show(&page)
+}
+
+/// How many match in all, as far as they were counted.
+fn matched(matching: Count) -> Option<String> {
+    match matching {
+        Count::Exactly(all) => Some(count(all)),
+        Count::MoreThan(many) => Some(format!("more than {}", count(many))),
+        Count::Unknown => None,
+    }
 }
 
 /// The views of this house, one's own, and what others share.
@@ -303,22 +311,31 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
         (None, Some((_, number))) => Some(number.clone()),
         (None, None) => None,
     };
-    let chip = reward_chip(reward.shown(now));
+    let shown = reward.shown(now);
+    let chip = reward_chip(shown);
     let entered = reward.entered;
     Row {
         ticked: false,
         id: entered.id,
         number: format!("RW-{:06}", entered.number),
         chip,
-        kind: entered.reward_type.label(),
+        kind: match entered.reward_type {
+            RewardType::Cash => "Cash",
+            RewardType::Points => "Points",
+        },
+        edits: matches!(shown, Shown::Submitted | Shown::InReview | Shown::Approved | Shown::Expired),
+        deletes: matches!(
+            shown,
+            Shown::Submitted | Shown::InReview | Shown::Approved | Shown::Expired | Shown::Rejected
+        ),
         payment: entered.payment_type.map_or("Not applicable", PaymentType::label),
         value: Value(entered.worth),
         currency: entered.worth.currency().map_or("Not applicable", |currency| currency.code()).to_owned(),
         clawback: entered.entry == payout::reward::Entry::Clawback,
         aside: why.or(placed),
-        created: When(entered.created_at),
+        created: Lately(entered.created_at),
         expires: entered.expires_at.map_or_else(|| "Never".to_owned(), |at| crate::clock::date(at - 1)),
-        decided: when(entered.decided_at),
+        decided: entered.decided_at.map(Lately),
         external_id: entered.external_id,
         batch: reward.batch.map(|(_, number)| number),
         owner: reward.owner.name,

@@ -16,6 +16,7 @@ use super::frame::{Frame, Place, Visit};
 use super::words::{Cash, Chip, When, Why, batch_chip, reward_chip, status_chip};
 use crate::app::App;
 use crate::web::fault::Fault;
+use crate::web::form::Turn;
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -42,8 +43,7 @@ struct StyleguidePage {
     choices: Vec<Choice>,
     tabs: Vec<(&'static str, &'static str, bool)>,
     on: Vec<(&'static str, &'static str)>,
-    first: Option<&'static str>,
-    next: Option<&'static str>,
+    turn: Turn,
 }
 
 const COLOURS: [&str; 19] = [
@@ -91,8 +91,12 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         choices: vec![choice("stripe", "Stripe", false), choice("paypal", "PayPal", true)],
         tabs: vec![("#tabs", "Summary", true), ("#tabs", "Transactions", false)],
         on: vec![("Currency: USD", "#filters"), ("Status: Approved", "#filters")],
-        first: Some("#pages"),
-        next: Some("#pages"),
+        turn: Turn {
+            told: "51–100 of 220".to_owned(),
+            first: Some("#pages".to_owned()),
+            before: Some("#pages".to_owned()),
+            next: Some("#pages".to_owned()),
+        },
     };
     visit.show(&page)
 }

@@ -17,13 +17,13 @@ use payout::transaction::{State as Stands, Status};
 use super::dashboard::asked::{Ask, Narrowed, Tab};
 use super::dashboard::{Choice, Shared, choices};
 use super::frame::{Frame, Place, Visit};
-use super::words::{Cash, Chip, When, detail, payment_chip};
+use super::words::{Cash, Chip, Lately, detail, payment_chip};
 use crate::app::App;
 use crate::ops::{OpsError, payees as payee_verbs, views};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::fault::Fault;
-use crate::web::form::{ListQuery, sealed};
+use crate::web::form::{ListQuery, Turn, sealed};
 use crate::web::{Need, Route, get};
 
 /// The rows of the route table.
@@ -126,7 +126,7 @@ pub struct Row {
     /// The finer word, and why.
     pub aside: String,
     /// Since when.
-    pub since: When,
+    pub since: Lately,
     /// It has ended without being paid, and somebody must still decide what comes next.
     pub open: bool,
     /// It can be ticked, to do the same about several.
@@ -156,7 +156,7 @@ pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Faul
         batch: numbers.get(&transaction.batch).cloned().unwrap_or_default(),
         chip: payment_chip(&transaction),
         aside: aside(&transaction),
-        since: When(transaction.state_at),
+        since: Lately(transaction.state_at),
         open: is_open(&transaction),
         ticks: false,
     };
@@ -204,8 +204,7 @@ struct ListPage {
     statuses: Vec<Choice>,
     vendors: Vec<Choice>,
     rows: Vec<Row>,
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
     narrowed: bool,
     /// Some can be ticked.
     ticks: bool,
@@ -224,16 +223,17 @@ async fn list(
     let filter = filter(&mut db, &ask, &mut narrowed, now).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let found = match narrowed.problems.is_empty() {
-        true => transactions::list(&mut db, &Filter { after, ..filter }, paging.limit + 1).await?,
+        true => transactions::list(&mut db, &Filter { after, ..filter.clone() }, paging.limit + 1).await?,
         false => Vec::new(),
     };
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     let found: Vec<Transaction> = found.into_iter().take(limit).collect();
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| ask.address(Tab::Transactions, &[("after", &sealed(&[&last.id.to_string()]))]));
+    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let of = match more {
+        true => Some(counted_up(transactions::count(&mut db, &filter, MOST_COUNTED + 1).await?)),
+        false => None,
+    };
     let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
     let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
     let mut rows = rows(&mut db, found).await?;
@@ -242,18 +242,23 @@ async fn list(
     }
     let page = ListPage {
         ticks: rows.iter().any(|row| row.ticks),
+        turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
         back: ask.query(Tab::Transactions, &[]),
         frame: visit.frame("Payments", Place::Dashboard),
         views: counted(&mut db, &ask, &narrowed, now).await?,
         statuses: choices(statuses, ask.status.as_deref()),
         vendors: choices(vendors, ask.vendor.as_deref()),
         rows,
-        first: paging.after.is_some().then(|| ask.address(Tab::Transactions, &[])),
-        next,
         narrowed: !ask.query(Tab::Transactions, &[]).is_empty(),
         shared: Shared::of(Tab::Transactions, ask, narrowed),
     };
     visit.show(&page)
+}
+
+/// How many there are, where no more than so many were counted.
+fn counted_up(many: i64) -> String {
+    let more = if many > MOST_COUNTED { "+" } else { "" };
+    format!("{}{more}", many.min(MOST_COUNTED))
 }
 
 /// The views with the filters that are on, and how many payments somebody must look at among those.
@@ -270,8 +275,7 @@ async fn counted(
             let (scope, range) = (narrowed.scope.clone(), narrowed.range);
             let filter = Filter { scope, from: range.from, to: range.to, ..view(name, now) };
             let many = transactions::count(db, &filter, MOST_COUNTED + 1).await?;
-            let more = if many > MOST_COUNTED { "+" } else { "" };
-            words = format!("{words} ({}{more})", many.min(MOST_COUNTED));
+            words = format!("{words} ({})", counted_up(many));
         }
         let mut otherwise: Vec<(&str, &str)> = VIEWS.iter().skip(1).map(|(view, _)| (*view, "")).collect();
         otherwise.retain(|(view, _)| *view != name);

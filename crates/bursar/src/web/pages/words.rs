@@ -22,15 +22,17 @@ use crate::store::transactions::Transaction;
 tokio::task_local! {
     /// The zone of whoever reads. The gate sets it around every request, so that no page can forget it.
     static ZONE: TimeZone;
+    /// When they read it.
+    static NOW: i64;
 }
 
-/// Answers a request with every [`When`] of it told in this zone.
-pub async fn in_zone<T>(zone: TimeZone, answer: impl Future<Output = T>) -> T {
-    ZONE.scope(zone, answer).await
+/// Answers a request with every [`When`] of it told in this zone, as somebody reads it now.
+pub async fn in_zone<T>(zone: TimeZone, now: i64, answer: impl Future<Output = T>) -> T {
+    ZONE.scope(zone, NOW.scope(now, answer)).await
 }
 
-/// A moment in the reader's zone: `23 Nov 2026, 06:20 CET`, which a narrow column may break only behind the date. UTC is
-/// at hand: pointing at it tells it, and a program reads it.
+/// A moment in the reader's zone: `23 Nov 2026, 06:20 CET`, which a narrow column may break only behind the date. UTC with its
+/// seconds is at hand: pointing at it tells it, and a program reads it.
 #[derive(Clone, Copy)]
 pub struct When(pub i64);
 
@@ -42,16 +44,38 @@ impl fmt::Display for When {
         let zone = ZONE.try_with(Clone::clone).unwrap_or(TimeZone::UTC);
         let here = told.to_zoned(zone.clone());
         let here = here.strftime("%-d\u{a0}%b\u{a0}%Y, %H:%M\u{a0}%Z");
-        let utc = crate::clock::rfc3339(self.0);
-        if zone == TimeZone::UTC {
-            return write!(f, "<time datetime=\"{utc}\">{here}</time>");
-        }
-        write!(
-            f,
-            "<time datetime=\"{utc}\" title=\"{}\">{here}</time>",
-            told.strftime("%-d %b %Y, %H:%M:%S UTC")
-        )
+        write_time(f, told, &here)
     }
+}
+
+fn write_time(f: &mut fmt::Formatter<'_>, at: jiff::Timestamp, here: &impl fmt::Display) -> fmt::Result {
+    let (utc, exact) = (crate::clock::rfc3339(at.as_microsecond()), at.strftime("%-d %b %Y, %H:%M:%S UTC"));
+    write!(f, "<time datetime=\"{utc}\" title=\"{exact}\">{here}</time>")
+}
+
+/// The same for a row of a list: `23 Nov, 06:20` in the year in which it is read, `23 Nov 2025` otherwise. The zone is named
+/// in the frame.
+#[derive(Clone, Copy)]
+pub struct Lately(pub i64);
+
+impl HtmlSafe for Lately {}
+
+impl fmt::Display for Lately {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = |at| jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let zone = ZONE.try_with(Clone::clone).unwrap_or(TimeZone::UTC);
+        let here = moment(self.0).to_zoned(zone.clone());
+        let read = NOW.try_with(|now| moment(*now).to_zoned(zone).year()).unwrap_or(here.year());
+        let form = if read == here.year() { "%-d\u{a0}%b,\u{a0}%H:%M" } else { "%-d\u{a0}%b\u{a0}%Y" };
+        write_time(f, moment(self.0), &here.strftime(form))
+    }
+}
+
+/// The name of the zone that times are told in.
+#[must_use]
+pub fn zone_name() -> String {
+    let name = |zone: &TimeZone| zone.iana_name().unwrap_or("UTC").replace('_', " ");
+    ZONE.try_with(name).unwrap_or_else(|_| "UTC".to_owned())
 }
 
 /// The moment, where there is one.
@@ -63,6 +87,34 @@ pub fn when(at: Option<i64>) -> Option<When> {
 /// An amount: its digits in groups, its currency behind it.
 #[derive(Clone, Copy)]
 pub struct Cash<T = Money>(pub T);
+
+impl<T: Copy + Into<Sum>> Cash<T> {
+    /// What it adds to the sum of what is ticked.
+    #[must_use]
+    pub fn adds(&self) -> Adds {
+        let sum: Sum = self.0.into();
+        Adds { minor: sum.minor, unit: sum.currency.code(), digits: sum.currency.digits() }
+    }
+}
+
+/// What a ticked row adds to the sum that the script tells beside the buttons: attributes of its box.
+pub struct Adds {
+    minor: i128,
+    unit: &'static str,
+    digits: u32,
+}
+
+impl HtmlSafe for Adds {}
+
+impl fmt::Display for Adds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            " data-minor=\"{}\" data-unit=\"{}\" data-digits=\"{}\"",
+            self.minor, self.unit, self.digits
+        )
+    }
+}
 
 /// A sum of amounts, written as one amount is.
 pub type Summed = Cash<Sum>;
@@ -86,6 +138,18 @@ pub fn bare(amount: impl Into<Sum>) -> String {
 /// What a reward is worth: money or points.
 #[derive(Clone, Copy)]
 pub struct Value(pub Worth);
+
+impl Value {
+    /// What it adds to the sum of what is ticked; a clawback takes off.
+    #[must_use]
+    pub fn adds(&self, clawback: &bool) -> Adds {
+        let adds = match self.0 {
+            Worth::Cash(money) => Cash(money).adds(),
+            Worth::Points(points) => Adds { minor: i128::from(points), unit: "points", digits: 0 },
+        };
+        if *clawback { Adds { minor: -adds.minor, ..adds } } else { adds }
+    }
+}
 
 impl HtmlSafe for Value {}
 
@@ -459,6 +523,31 @@ mod tests {
         let words = |code: Code, times| (code.message().to_owned(), times);
         let expected = [words(Code::ProfileMissing, 2), words(Code::ModuleDisabled, 1)];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_list_tells_the_year_only_where_it_is_another() {
+        let at = crate::clock::start_of_date("2026-01-01").unwrap() - 3_600_000_000;
+        let read = |zone: TimeZone, now: &str| {
+            let now = crate::clock::start_of_date(now).unwrap();
+            ZONE.sync_scope(zone, || NOW.sync_scope(now, || Lately(at).to_string()))
+        };
+        assert!(read(TimeZone::UTC, "2025-12-31").ends_with(">31\u{a0}Dec,\u{a0}23:00</time>"));
+        assert!(read(TimeZone::UTC, "2026-01-02").ends_with(">31\u{a0}Dec\u{a0}2025</time>"));
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
+        let told = read(tokyo, "2026-01-02");
+        assert!(told.ends_with(">1\u{a0}Jan,\u{a0}08:00</time>"), "{told}");
+        assert!(told.contains("title=\"31 Dec 2025, 23:00:00 UTC\""), "{told}");
+    }
+
+    #[test]
+    fn what_is_ticked_is_summed_in_whole_minor_units() {
+        let eur = Money::new(64_109, Currency::parse("EUR").unwrap());
+        let told = " data-minor=\"64109\" data-unit=\"EUR\" data-digits=\"2\"";
+        assert_eq!(Cash(eur).adds().to_string(), told);
+        assert_eq!(Value(Worth::Cash(eur)).adds(&true).to_string(), told.replace("64109", "-64109"));
+        let points = " data-minor=\"350\" data-unit=\"points\" data-digits=\"0\"";
+        assert_eq!(Value(Worth::Points(350)).adds(&false).to_string(), points);
     }
 
     #[test]

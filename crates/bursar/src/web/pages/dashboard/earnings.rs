@@ -18,7 +18,7 @@ use crate::ops::tax::year_of;
 use crate::store::earnings;
 use crate::web::api::dashboard::{place, sealed_place};
 use crate::web::fault::Fault;
-use crate::web::form::ListQuery;
+use crate::web::form::{ListQuery, Turn};
 use crate::web::pages::frame::{Frame, Place, Visit};
 use crate::web::pages::words::{Cash, Chip, Summed, ToldBack};
 use crate::web::{Need, Route, get};
@@ -71,8 +71,7 @@ struct Page {
     rows: Vec<Row>,
     /// The addresses of the two sorts, and whether it is by net.
     sorts: (String, String, bool),
-    first: Option<String>,
-    next: Option<String>,
+    turn: Turn,
 }
 
 async fn show(
@@ -92,10 +91,7 @@ async fn show(
         ),
         false => (None, Vec::new()),
     };
-    let sort = if by_net { "-net" } else { "" };
-    let at = |place: &Begins| ask.address(Tab::Earnings, &[("sort", sort), ("after", &sealed_place(place))]);
-    let next = found.as_ref().and_then(|found| found.next.as_ref()).map(at);
-    let first = paging.after.is_some().then(|| ask.address(Tab::Earnings, &[("sort", sort)]));
+    let next = found.as_ref().and_then(|found| found.next.as_ref()).map(sealed_place);
     let sorts = (ask.address(Tab::Earnings, &[]), ask.address(Tab::Earnings, &[("sort", "-net")]), by_net);
     let lines = found.as_ref().map_or(&[][..], |found: &Earnings| found.lines.as_slice());
     let earliest = earnings::first_payment(&mut db).await?.map_or(year_of(now), year_of);
@@ -107,8 +103,7 @@ async fn show(
         totals: totals.iter().map(total).collect(),
         rows: lines.iter().map(|line| row(line, year, now)).collect(),
         sorts,
-        first,
-        next,
+        turn: paging.turn(lines.len(), next.as_deref(), None),
         shared: Shared::of(Tab::Earnings, ask, narrowed),
     };
     visit.show(&page)
