@@ -90,6 +90,28 @@ for (const list of document.querySelectorAll("select[data-zone]")) {
   if ([...list.options].some((one) => one.value === zone)) list.value = zone;
 }
 
+// What somebody wants elsewhere is copied by a button beside it.
+function withCopies(page) {
+  for (const text of page.querySelectorAll("[data-copy]:not([data-has])")) {
+    text.dataset.has = "yes";
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "btn slim copy" });
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", `Copy ${text.textContent}`);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text.textContent.trim());
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(text);
+        button.textContent = "Press Ctrl-C";
+      }
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+    text.after(" ", button);
+  }
+}
+withCopies(document);
+
 // What can only be chosen where this runs is shown where this runs.
 for (const part of document.querySelectorAll("[data-js]")) part.hidden = false;
 
@@ -191,7 +213,7 @@ function row(key) {
     box?.click();
     return Boolean(box);
   }
-  const edit = key === "e" && here?.querySelector('a[href*="/edit"]');
+  const edit = key === "e" && here?.querySelector("a[data-edit], a[href*='/edit']");
   if (edit) edit.click();
   return Boolean(edit);
 }

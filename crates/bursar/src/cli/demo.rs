@@ -18,6 +18,7 @@ use super::{Failure, Outcome, open_or_make, operator, output, serve, words};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
+use crate::ops::company::{self, Company};
 use crate::ops::nodes;
 use crate::ops::people::{self, NewKey, NewPerson};
 use crate::ops::settings;
@@ -132,6 +133,8 @@ async fn begin(address: SocketAddr) -> Result<Demo, Failure> {
 
 async fn connect_vendors(demo: &Demo) -> Outcome {
     let (app, work, actor) = (&demo.app, &demo.work, operator());
+    connect::stripe(work, &actor, "sk_test_sim", "test").await.map_err(words)?;
+    connect::paypal(work, &actor, "sim_client", "sim_secret", "sandbox").await.map_err(words)?;
     settings::save(app, &actor, None, |mut document| {
         document.enabled = true;
         document.vendors = vec!["stripe".to_owned(), "paypal".to_owned()];
@@ -139,8 +142,15 @@ async fn connect_vendors(demo: &Demo) -> Outcome {
     })
     .await
     .map_err(words)?;
-    connect::stripe(work, &actor, "sk_test_sim", "test").await.map_err(words)?;
-    connect::paypal(work, &actor, "sim_client", "sim_secret", "sandbox").await.map_err(words)
+    company::save(app, &actor, |before| Company {
+        name: "Demo Industries".to_owned(),
+        support: "partners@demo.example".to_owned(),
+        currency: "USD".to_owned(),
+        ..before
+    })
+    .await
+    .map_err(words)?;
+    Ok(())
 }
 
 /// Somebody moves money in Stripe's dashboard, for no payment: the day does not tie there, and does at PayPal.

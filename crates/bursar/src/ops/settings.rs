@@ -201,6 +201,12 @@ pub async fn save(
         }
         let after = change(before.clone())?;
         let rules = after.rules()?;
+        let turns_on = after.enabled && !before.enabled;
+        let connected = store::vendors::facts(tx).await?.connected;
+        if turns_on && !rules.vendors.iter().any(|vendor| connected.contains(vendor)) {
+            let told = "Connect Stripe or PayPal first: none of the selected payout methods is connected, so nobody could be paid.";
+            return Err(Refusal::new("vendor_not_connected", told).at("vendors").into());
+        }
         // What stood so before is no reason to refuse another change; its claims are blocked until a table is entered.
         if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
             let told = "Enter what PayPal takes before partners bear its fee: without a table nobody knows what to take off a payment.";

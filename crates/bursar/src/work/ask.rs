@@ -102,6 +102,13 @@ pub struct Hook {
     pub missing: Vec<&'static str>,
 }
 
+/// Where the vendors' events must arrive, and which each must send there.
+pub const NEEDED: [(&str, &[&str]); 3] = [
+    ("/webhooks/stripe", NEEDED_EVENTS_PLATFORM),
+    ("/webhooks/stripe-connect", NEEDED_EVENTS_CONNECT),
+    ("/webhooks/paypal", paypal::NEEDED_EVENTS),
+];
+
 /// The addresses that a vendor delivers to, asked now; `None` when it cannot be asked.
 pub async fn hooks(work: &Work, vendor: Vendor) -> Option<Vec<Hook>> {
     let base = &work.app.base_url;

@@ -2,6 +2,7 @@
 //! page is what it is without it, only handier. What is deliberately not here: what a page says; that is in `pages`.
 
 mod driver;
+mod first_hour;
 mod inspection;
 mod passkey;
 mod payday;

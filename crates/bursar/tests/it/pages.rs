@@ -2,6 +2,7 @@
 //! lead. The router is driven directly; how the pages look and behave with JavaScript is for `browser`.
 
 mod figures;
+mod help;
 mod home;
 pub mod imports;
 mod lists;

@@ -175,9 +175,10 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
     let missing: Vec<&str> = required(what).iter().copied().filter(absent).collect();
     if !missing.is_empty() {
         let told = format!(
-            "No column of the file stands for {}, and an import of {} needs it. Choose the column that holds it, or add it to the file.",
+            "An import of {} needs {}, and no column of the file stands for {}. Choose the column for each, or add it to the file.",
+            what.as_str(),
             missing.join(", "),
-            what.as_str()
+            if missing.len() == 1 { "it" } else { "them" }
         );
         return Err(Refusal::new("missing_column", told).at("columns"));
     }
@@ -303,7 +304,7 @@ mod tests {
             places(What::Accounts, &file, &chosen).map(|places| places.at).map_err(|it| it.sentence)
         };
         assert!(told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” stand for name"));
-        assert!(told([None, Some("name")]).unwrap_err().contains("stands for external_id"));
+        assert!(told([None, Some("name")]).unwrap_err().contains("needs external_id"));
         let doubled = layout("id,Name,name ");
         let chosen = [Some("external_id"), Some("name"), None].map(|column| column.map(str::to_owned));
         let refused = places(What::Accounts, &doubled, &chosen).map(|places| places.at).unwrap_err();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::access::Permission;
@@ -14,12 +14,13 @@ use payout::eligibility::{Blocker, Code, Who};
 use payout::ids::RewardId;
 use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
+use payout::transaction::{State, Status};
 
 use super::frame::{Frame, Place, Visit};
 use super::history::{self, Line};
 use super::partners;
 use super::pool::Wanted;
-use super::words::{Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, whys, whys_of};
+use super::words::{Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, status_chip, whys, whys_of};
 use crate::ops::batches::{self as verbs, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
@@ -224,7 +225,7 @@ struct ClaimsPage {
     closed_told: String,
     /// How many rewards each gate stops, most first.
     gates: Vec<(String, &'static str)>,
-    under_way: String,
+    earlier: Vec<Earlier>,
     attention: Option<String>,
     recent: Vec<(String, Chip, When)>,
     may_prepare: bool,
@@ -250,7 +251,7 @@ fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) ->
 }
 
 async fn active(
-    State(web): State<Web>,
+    Shared(web): Shared<Web>,
     visit: Visit,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Fault> {
@@ -261,7 +262,7 @@ async fn active(
 }
 
 async fn one(
-    State(web): State<Web>,
+    Shared(web): Shared<Web>,
     visit: Visit,
     Path(number): Path<String>,
     Query(wanted): Query<Wanted>,
@@ -304,7 +305,7 @@ async fn page(
     let (from, pool_pages) =
         turned(open_count, wanted.pool, |page| wanted.address(path, &[("pool", page)]) + "#add");
     open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
-    let (under_way, attention) = payments(&mut db).await?;
+    let (earlier, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
         frame: visit.frame("Review Claims", Place::Claims),
         open: pooled(&mut db, open, &wishes).await?,
@@ -312,7 +313,7 @@ async fn page(
         open_count,
         closed_told: how_many(closed_count, "reward", "rewards"),
         gates,
-        under_way,
+        earlier,
         attention,
         recent: recent(&mut db).await?,
         may_prepare: visit.may(Permission::Prepare),
@@ -536,17 +537,27 @@ async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<V
     Ok(groups.into_iter().map(line).collect())
 }
 
-/// How payments made earlier stand: what is under way, and what somebody must look at.
-async fn payments(db: &mut Db) -> Result<(String, Option<String>), Fault> {
-    let told = |number: usize| match number {
-        100 => "More than 99 payments".to_owned(),
-        number => how_many(number, "payment", "payments"),
-    };
-    let states = payout::transaction::State::ALL.iter().copied().filter(|state| !state.settled());
-    let under_way = Filter { states: Some(states.collect()), open: true, ..Filter::default() };
-    let under_way = transactions::list(db, &under_way, 100).await?.len();
-    let attention = transactions::list(db, &needing_attention(), 100).await?.len();
-    Ok((told(under_way), (attention > 0).then(|| told(attention))))
+/// A status of payments made earlier: its chip, how many, and where they are listed.
+struct Earlier {
+    chip: Chip,
+    count: String,
+    address: String,
+}
+
+/// How payments made earlier stand that are not over, by status, and how many of them somebody must look at.
+async fn payments(db: &mut Db) -> Result<(Vec<Earlier>, Option<String>), Fault> {
+    let told = |number: i64| if number > 99 { "99+".to_owned() } else { number.to_string() };
+    let mut earlier = Vec::new();
+    for status in Status::ALL.iter().copied().filter(|status| *status != Status::Success) {
+        let filter = Filter { states: Some(State::of(status).collect()), open: true, ..Filter::default() };
+        earlier.push(Earlier {
+            chip: status_chip(status),
+            count: told(transactions::count(db, &filter, 100).await?),
+            address: format!("/dashboard/transactions?status={}", status.as_str()),
+        });
+    }
+    let attention = transactions::count(db, &needing_attention(), 100).await?;
+    Ok((earlier, (attention > 0).then(|| told(attention))))
 }
 
 /// The batches that were paid last.

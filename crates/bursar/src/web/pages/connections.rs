@@ -52,6 +52,8 @@ pub(super) struct HookRow {
     pub chip: Chip,
     pub told: String,
     pub missing: Vec<&'static str>,
+    /// Every event that it must send.
+    pub needed: &'static [&'static str],
 }
 
 /// A vendor with its connection, if it has one.
@@ -155,7 +157,7 @@ fn hook(hook: ask::Hook) -> HookRow {
         (false, _) => Chip { tone: "bad", words: "Not registered, or disabled" },
     };
     let told = format!("{} of {needed} needed events enabled", needed - missing);
-    HookRow { address: hook.address, chip, told, missing: hook.missing }
+    HookRow { address: hook.address, chip, told, missing: hook.missing, needed: hook.needed }
 }
 
 #[derive(Deserialize)]
@@ -216,7 +218,10 @@ async fn said(
     (vendor, mode, client_id): (Vendor, &str, String),
 ) -> Result<Response, Fault> {
     match done {
-        Ok(()) => Ok(Told::good(good).on(&format!("{PAGE}#{}", vendor.as_str()))),
+        Ok(()) => {
+            let place = vendor.as_str();
+            Ok(Told::good(good).within(place).on(&format!("{PAGE}#{place}")))
+        }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal)) => {
             let refused = Refused { vendor, sentence: refusal.sentence, mode: mode.to_owned(), client_id };
             page_after(web, visit, refused).await

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use payout::access::{Permission, allows};
 use payout::eligibility::Scope;
+use payout::transaction::Status;
 
 use super::words;
 use crate::app::{Actor, App};
@@ -117,9 +118,23 @@ pub struct Frame {
     pub reward_settings: Entry,
     /// The other lines.
     pub others: Vec<Entry>,
+    /// Where it stands in the menu.
+    pub place: Place,
 }
 
 impl Frame {
+    /// The statuses of a payment and what each means.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(words::Chip, &'static str)> {
+        Status::ALL.iter().map(|status| (words::status_chip(*status), status.meaning())).collect()
+    }
+
+    /// What the last form did, where a part of the page tells it and not its head.
+    #[must_use]
+    pub fn told_in(&self, place: &str) -> Option<&Told> {
+        self.told.as_ref().filter(|told| !place.is_empty() && told.place == place)
+    }
+
     /// The zone that times are told in.
     #[must_use]
     pub fn zone(&self) -> String {
@@ -130,6 +145,25 @@ impl Frame {
     #[must_use]
     pub fn assets(&self) -> &'static str {
         assets_version()
+    }
+
+    /// Where the help page tells of what is shown.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self.place {
+            Place::RewardSettings | Place::Rewards | Place::Imports | Place::Programs => "/help#rewards",
+            Place::Claims => "/help#pay",
+            Place::Dashboard => "/help#statuses",
+            Place::PayoutSettings => "/help#vendors",
+            Place::Partners => "/help#partners",
+            Place::Reconciliation => "/help#stuck",
+            Place::Home
+            | Place::Outbox
+            | Place::Activity
+            | Place::People
+            | Place::Exports
+            | Place::Elsewhere => "/help",
+        }
     }
 
     /// How many wait at a line of the menu, and for what.
@@ -166,25 +200,39 @@ pub struct Told {
     pub words: String,
     /// The particulars, one by one.
     pub items: Vec<String>,
+    /// The part of the page that tells it; its head where it is empty.
+    #[serde(default)]
+    pub place: String,
 }
 
 impl Told {
+    fn of(tone: &str, words: String) -> Self {
+        Self { tone: tone.to_owned(), words, items: Vec::new(), place: String::new() }
+    }
+
     /// It was done.
     #[must_use]
     pub fn good(words: impl Into<String>) -> Self {
-        Self { tone: "good".to_owned(), words: words.into(), items: Vec::new() }
+        Self::of("good", words.into())
+    }
+
+    /// The same, told in a part of the page, which must show it.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        place.clone_into(&mut self.place);
+        self
     }
 
     /// It was not done.
     #[must_use]
     pub fn bad(words: impl Into<String>) -> Self {
-        Self { tone: "bad".to_owned(), words: words.into(), items: Vec::new() }
+        Self::of("bad", words.into())
     }
 
     /// It was done, but not all of it.
     #[must_use]
     pub fn warn(words: impl Into<String>) -> Self {
-        Self { tone: "warn".to_owned(), words: words.into(), items: Vec::new() }
+        Self::of("warn", words.into())
     }
 
     /// The same with particulars.
@@ -352,6 +400,7 @@ impl Visit {
                 .into_iter()
                 .flatten()
                 .collect(),
+            place,
         }
     }
 

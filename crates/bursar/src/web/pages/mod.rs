@@ -21,6 +21,7 @@ mod exports;
 pub mod factor;
 mod forgotten;
 mod frame;
+mod help;
 mod history;
 mod home;
 mod import;
@@ -93,6 +94,7 @@ pub fn routes() -> Vec<Route> {
         passkeys::routes(),
         forgotten::routes(),
         home::routes(),
+        help::routes(),
         welcome::routes(),
         company::routes(),
         portal::routes(),

@@ -66,6 +66,19 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The same where it is known whether there is a mail server: without one nothing waits for it.
+    fn kept(mail: Mail, server: bool) -> Self {
+        let waits = mail.state == MailState::Waiting && !server;
+        let row = Self::of(mail);
+        if waits {
+            Self { chip: Chip { tone: "warn", words: "Not sent: no mail server" }, ..row }
+        } else {
+            row
+        }
+    }
+}
+
 fn chip(state: MailState) -> Chip {
     let tone = match state {
         MailState::Waiting => "wait",
@@ -143,7 +156,7 @@ async fn list(
         frame: visit.frame("Outbox", Place::Outbox),
         problem,
         turn: paging.turn(found.len(), next.as_deref(), None),
-        rows: found.into_iter().map(Row::of).collect(),
+        rows: found.into_iter().map(|mail| Row::kept(mail, app.config.smtp_url.is_some())).collect(),
         narrowed,
         server: app.config.smtp_url.is_some(),
         suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),

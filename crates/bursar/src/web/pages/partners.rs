@@ -86,6 +86,22 @@ const SORTS: [Choice; 4] = [
 const VENDORS: [Choice; 2] = [("stripe", "Stripe"), ("paypal", "PayPal")];
 const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
 
+/// The filters and what they are called.
+const FILTERS: [Choice; 7] = [
+    ("q", "Begins with"),
+    ("account", "Account"),
+    ("country", "Country"),
+    ("vendor", "Paid through"),
+    ("profile", "Payout profile"),
+    ("tax", "Tax report"),
+    ("standing", "Standing"),
+];
+
+/// A choice in its words.
+fn said<'a>(choices: &[Choice], value: &'a str) -> &'a str {
+    choices.iter().find(|(known, _)| *known == value).map_or(value, |(_, words)| *words)
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Ask {
@@ -123,6 +139,56 @@ impl Ask {
         let words =
             [&self.q, &self.account, &self.standing, &self.profile, &self.tax, &self.country, &self.vendor];
         words.iter().any(|word| word.is_some())
+    }
+
+    /// Everything that is asked, by name.
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        let words = [
+            ("kind", &self.kind),
+            ("q", &self.q),
+            ("account", &self.account),
+            ("country", &self.country),
+            ("vendor", &self.vendor),
+            ("profile", &self.profile),
+            ("tax", &self.tax),
+            ("standing", &self.standing),
+            ("sort", &self.sort),
+        ];
+        words.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+
+    /// What a form sends along so that it is still asked, but for what the form itself asks.
+    fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
+        self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
+    }
+
+    fn address(&self, without: &[&str]) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.besides(without));
+        format!("/partners?{}", query.finish()).trim_end_matches('?').to_owned()
+    }
+
+    /// The address without any filter.
+    fn cleared(&self) -> String {
+        self.address(&FILTERS.map(|(name, _)| name))
+    }
+
+    /// The filters that are on, each with the address without it.
+    fn on(&self, account: Option<&str>) -> Vec<(String, String)> {
+        let label = |name: &str| FILTERS.iter().find(|(known, _)| *known == name).map(|(_, words)| *words);
+        let on = self.pairs().into_iter().filter_map(|(name, value)| {
+            let words = match name {
+                "account" => account.unwrap_or(value),
+                "country" if value == "none" => "Not known",
+                "vendor" => said(&VENDORS, value),
+                "profile" => said(&PROFILES, value),
+                "tax" => said(&TAXES, value),
+                "standing" => said(&STANDINGS, value),
+                _ => value,
+            };
+            Some((format!("{}: {words}", label(name)?), self.address(&[name])))
+        });
+        on.collect()
     }
 
     /// What it means to the database, or the word that means nothing.
@@ -228,8 +294,8 @@ struct ListPage {
     ask: Ask,
     selects: Vec<Select>,
     countries: Vec<String>,
-    /// The name of the only company whose partners are shown.
-    account: Option<String>,
+    /// The filters that are on.
+    on: Vec<(String, String)>,
     may_manage: bool,
     problem: Option<String>,
     rows: Vec<Row>,
@@ -276,7 +342,7 @@ async fn list(
     let page = ListPage {
         frame: visit.frame("Partners", Place::Partners),
         countries: directory::countries(&mut db, ask.companies()).await?,
-        account: account.or_else(|| ask.account.clone()),
+        on: ask.on(account.as_deref()),
         may_manage: visit.may(Permission::ManagePartners),
         selects: selects(&ask),
         problem,

@@ -427,7 +427,10 @@ async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) ->
         typed.over(before, section)
     });
     match saved.await {
-        Ok(_) => Ok(Told::good(section.saved()).on(&format!("{PAGE}#{}", section.as_str()))),
+        Ok(_) => {
+            let place = section.as_str();
+            Ok(Told::good(section.saved()).within(place).on(&format!("{PAGE}#{place}")))
+        }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
             page(&web, &visit, Some((typed, section, refusal)), None).await
         }

@@ -110,8 +110,11 @@ async fn a_stale_tag_gets_the_newer_object() {
     let refused = house.call("PUT", "/settings/payout", json!({"enabled": true})).await;
     refused.refused(422, "payout_method_required");
     assert_eq!(refused.body["errors"][0]["detail"], "Payout method must be selected");
-    let thresholds = json!({"enabled": true, "vendors": ["paypal", "stripe"],
-        "earning_thresholds": [{"value": "50", "currency": "EUR"}]});
+    let nobody = json!({"enabled": true, "vendors": ["paypal", "stripe"]});
+    let refused = house.call("PUT", "/settings/payout", nobody).await;
+    refused.refused(422, "vendor_not_connected");
+    let thresholds =
+        json!({"vendors": ["paypal", "stripe"], "earning_thresholds": [{"value": "50", "currency": "EUR"}]});
     let saved = house.call("PUT", "/settings/payout", thresholds).await.ok();
     assert_eq!(saved["earning_thresholds"], json!([{"value": "50.00", "currency": "EUR"}]));
     assert_eq!(saved["cooling_off_hours"], 0, "what is not named keeps its value");

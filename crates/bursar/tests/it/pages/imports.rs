@@ -139,7 +139,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
 
     let wrong = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    wrong.says("No column of the file stands for external_id, and an import of rewards needs it.");
+    wrong.says("An import of rewards needs external_id, and no column of the file stands for it.");
     mapping[0] = "external_id".to_owned();
     let page = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
     let page = browser.read(&page.to).await;

@@ -212,14 +212,17 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
     let fields = sent("other@example.com");
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     let asked = cy.post(path, &fields).await;
-    assert_eq!(asked.to, "/prove?next=%2Fportal%2Fprofile%2Fme");
+    let kept = "%2Fportal%2Fprofile%2Fme%3Fpaypal_email%3Dother%2540example.com";
+    assert_eq!(asked.to, format!("/prove?next={kept}"));
+    let back = cy.read("/portal/profile/me?paypal_email=other%40example.com").await;
+    assert!(back.body.contains("value=\"other@example.com\""), "what was typed is there again");
     let prove = |password: &'static str| {
         [("csrf", csrf.clone()), ("password", password.to_owned()), ("next", "/portal/profile/me".to_owned())]
     };
     let wrong = prove("not the password");
     let wrong = cy.post_on("/prove", &wrong.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     wrong.says("This is not your present password.");
-    assert_eq!(cy.post(path, &fields).await.to, "/prove?next=%2Fportal%2Fprofile%2Fme");
+    assert_eq!(cy.post(path, &fields).await.to, format!("/prove?next={kept}"));
     let right = prove(PASSWORD);
     cy.post_on("/prove", &right.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     cy.post_on(path, &fields).await.says("Through PayPal To c…@example.com");

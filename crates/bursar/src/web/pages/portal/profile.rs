@@ -171,18 +171,30 @@ struct ProfilePage {
     wrong: Option<String>,
 }
 
-async fn show(State(app): State<App>, guest: Guest, Path(whose): Path<String>) -> Result<Response, Fault> {
-    let (whose, payee) = guest.whose(&whose)?;
-    page(&app, &guest, whose, payee, None).await
+/// What was typed before the password was asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    paypal_email: Option<String>,
 }
 
-/// The page, with an address that was refused and why.
+async fn show(
+    State(app): State<App>,
+    guest: Guest,
+    Path(whose): Path<String>,
+    Query(kept): Query<Kept>,
+) -> Result<Response, Fault> {
+    let (whose, payee) = guest.whose(&whose)?;
+    page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
+}
+
+/// The page, with an address that was typed and why it was refused, if it was.
 async fn page(
     app: &App,
     guest: &Guest,
     whose: Whose,
     payee: Payee,
-    refused: Option<(String, String)>,
+    typed: Option<(String, Option<String>)>,
 ) -> Result<Response, Fault> {
     let (t, now) = (guest.t(), app.clock.now());
     let mut db = app.store.read().await?;
@@ -206,7 +218,7 @@ async fn page(
         let masked = Destination::paypal(&one.address).ok()?.masked();
         Some(t.paypal_waiting.replace("{address}", &masked).replace("{until}", &moment(one.expires_at)))
     });
-    let (typed, wrong) = refused.map_or_else(Default::default, |(typed, wrong)| (typed, Some(wrong)));
+    let (typed, wrong) = typed.unwrap_or_default();
     let country = match whose {
         Whose::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
         Whose::Company => guest.account.country.clone(),
@@ -254,7 +266,9 @@ async fn paypal(
 ) -> Result<Response, Fault> {
     let (whose, payee) = guest.whose(&whose)?;
     if must_prove(&app, &guest, payee).await? {
-        return Ok(prove_first(&page_of(whose)));
+        let mut kept = url::form_urlencoded::Serializer::new(String::new());
+        kept.append_pair("paypal_email", &sent.paypal_email);
+        return Ok(prove_first(&format!("{}?{}", page_of(whose), kept.finish())));
     }
     match onboarding::enter_address(&app, guest.actor(), payee, &sent.paypal_email).await {
         Ok(entered) => {
@@ -262,7 +276,8 @@ async fn paypal(
             Ok(Told::good(told).on(&page_of(whose)))
         }
         Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
-            page(&app, &guest, whose, payee, Some((sent.paypal_email, guest.of_refusal(&refusal)))).await
+            let wrong = Some(guest.of_refusal(&refusal));
+            page(&app, &guest, whose, payee, Some((sent.paypal_email, wrong))).await
         }
         Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
     }
