@@ -67,7 +67,7 @@ impl Fault {
     /// There is no such thing, or not for whoever asks.
     #[must_use]
     pub fn missing() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here, or nothing you may see.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "This page was not found, or you have no access to it.")
     }
 
     /// The role or the key's scopes do not allow it.

@@ -96,7 +96,7 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
 
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let page = ana.read("/portal").await;
-    page.says("Nothing: all that we need from you is there.");
+    page.says("You are all set.");
     page.says("it can be in the next payout");
     let csrf = page.hidden("csrf");
     let wish = [("csrf", csrf.as_str()), ("whose", "me")];

@@ -152,7 +152,7 @@ async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
         payout.says(words.remedy);
     }
     let mut di = Browser::of_partner(&stage.world, Role::Partner, "di").await;
-    di.read("/portal").await.says("Nothing: all that we need from you is there.");
+    di.read("/portal").await.says("You are all set.");
     // What nobody claimed comes back for the reason for which nobody claimed it, and the mail says the same.
     play(&mut stage, "live 31 days").await;
     let number = stage.number("ana").await.unwrap();

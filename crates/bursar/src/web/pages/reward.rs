@@ -344,7 +344,7 @@ fn deeds(standing: Standing) -> Vec<Deed> {
     vec![
         deed("approve", "Approve", "first", why_not(rules::approve(standing))),
         deed("reject", "Reject", "bad", why_not(rules::reject(standing, reason))),
-        deed("review", "Take into review", "", why_not(rules::review(standing))),
+        deed("review", "Move to In Review", "", why_not(rules::review(standing))),
         deed("void", "Void", "bad", why_not(rules::void(standing, reason))),
     ]
 }

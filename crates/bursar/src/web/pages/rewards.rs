@@ -441,7 +441,7 @@ fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
             ("Every approved reward can be paid.", "Add them to the batch under Review Claims.")
         }
         (View::Pending, None) => (
-            "Nothing waits for a decision.",
+            "No rewards to review.",
             "New rewards appear here when they are entered, imported or sent by the API.",
         ),
         (View::All | View::Pool, None) => {

@@ -345,7 +345,7 @@ async fn the_pay_page_lists_who_is_paid() {
         dollars.find("60.00").unwrap() < dollars.find("7.00 ").unwrap_or(usize::MAX),
         "the largest first"
     );
-    for words in ["−15.00", "45.00", "PayPal a", "Stripe ", "Billed apart", "Total for 2 payees"] {
+    for words in ["−15.00", "45.00", "PayPal a", "Stripe ", "Billed separately", "Total for 2 payees"] {
         assert!(dollars.contains(words), "{words}: {dollars}");
     }
     assert!(!list[..euros].contains("Clawbacks"), "only where there are any");

@@ -35,7 +35,7 @@ async fn the_summary_shows_every_figure_as_a_chart_and_in_a_table() {
     );
     page.says("Stripe does not yet allow payments to this account. transfers_not_allowed 1 30.00 USD");
     page.says("Ana Lima 2,150.00 USD Eve Oz 40.00 USD Acme 10.00 USD");
-    page.says("From Pay to Success Half of the payments took no longer.");
+    page.says("From Pay to Success Median time");
     assert!(page.body.contains("<svg class=\"chart\" role=\"img\""), "charts are images");
     assert_eq!(page.body.matches("role=\"img\"").count(), page.body.matches("</desc>").count());
     assert_eq!(page.body.matches("<h1").count(), 1);
@@ -98,7 +98,7 @@ async fn filters_travel_between_the_tabs_that_have_them() {
     ] {
         let page = browser.read(&format!("/dashboard/{query}")).await;
         page.says(because);
-        page.says("Nothing is shown until this can be read.");
+        page.says("Fix the filter to see results.");
         assert!(!page.words().contains("Ana Lima"), "{query} guesses");
     }
     assert_eq!(browser.get("/dashboard/summary?acount=A-1").await.status, StatusCode::BAD_REQUEST);

@@ -49,7 +49,7 @@ async fn checked(browser: &mut Browser, what: &str, file: &str) -> String {
     sent.to.rsplit('/').next().unwrap().to_owned()
 }
 
-/// What each column of the file stands for, as the page says.
+/// Match columns, as the page says.
 fn chosen(page: &Page) -> Vec<String> {
     let selects =
         page.body.split("name=\"stands_for\"").skip(1).map(|rest| rest.split("</select>").next().unwrap());

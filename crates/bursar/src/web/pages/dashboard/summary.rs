@@ -351,6 +351,7 @@ fn took(us: i64) -> String {
     let seconds = us / 1_000_000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
+        (0, 0, 0) if seconds == 0 => "under 1 s".to_owned(),
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
         (0, _, _) => format!("{hours} h {minutes} min"),
@@ -377,7 +378,7 @@ mod tests {
     fn a_time_is_told_in_its_two_largest_units() {
         let second = 1_000_000;
         for (us, words) in [
-            (900_000, "0 s"),
+            (900_000, "under 1 s"),
             (59 * second, "59 s"),
             (250 * second, "4 min 10 s"),
             (3_600 * second, "1 h 0 min"),
