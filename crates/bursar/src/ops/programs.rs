@@ -9,7 +9,6 @@ use super::Result;
 use super::partners::{check_email, filled, new_or_known, note, referred, saved_as};
 use super::settings::lowering;
 use crate::app::{Actor, App};
-use crate::store::Tx;
 use crate::store::programs::{self, Activity, Named, Program, Worth};
 use crate::transact;
 
@@ -102,7 +101,11 @@ pub async fn save_activity(
         after.reward_type = program.reward_type;
         after.hold_days = program.hold_days;
         check_worth(after.worth, program.reward_type)?;
-        held_as_long(tx, actor, before.as_ref(), &after).await?;
+        // It lets rewards be paid earlier, as shortening the hold itself would.
+        if before.as_ref().is_some_and(|before| after.hold_days < before.hold_days) {
+            lowering::by_people(tx, actor, "move an activity to a program with a shorter hold period")
+                .await?;
+        }
         after.updated_at = now;
         programs::save_activity(tx, &after).await?;
         let told = |it: &Activity| {
@@ -117,19 +120,6 @@ pub async fn save_activity(
         note(tx, now, actor, "activity_saved", &after.id.to_string(), &detail);
         Ok((after, before.is_none()))
     })
-}
-
-/// Moving an activity to a program with a shorter hold lets its rewards be paid earlier, as shortening the hold itself would.
-pub(super) async fn held_as_long(
-    tx: &mut Tx,
-    actor: &Actor,
-    before: Option<&Activity>,
-    after: &Activity,
-) -> Result<()> {
-    if before.is_some_and(|before| after.hold_days < before.hold_days) {
-        lowering::by_people(tx, actor, "move an activity to a program with a shorter hold period").await?;
-    }
-    Ok(())
 }
 
 fn check_worth(worth: Option<Worth>, kind: RewardType) -> std::result::Result<(), Refusal> {

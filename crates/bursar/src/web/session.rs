@@ -499,6 +499,8 @@ pub fn is_ours(next: &str) -> bool {
     letters.next() == Some('/')
         && !matches!(letters.next(), Some('/' | '\\'))
         && !next.contains(|letter: char| letter.is_control() || letter == '\\')
+        // That would begin another sign-in, which nobody has asked for.
+        && !next.starts_with("/login/")
 }
 
 fn set_cookie(response: &mut Response, name: &str, value: &str, seconds: u32) {

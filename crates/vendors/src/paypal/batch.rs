@@ -430,9 +430,9 @@ impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut items = Self::default();
         for one in Option::<Vec<Box<RawValue>>>::deserialize(from)?.unwrap_or_default() {
-            match serde_json::from_str::<ItemAnswer>(one.get()) {
-                Ok(item) => items.read.push(item.into()),
-                Err(_) => items.unread += 1,
+            match lenient::read::<ItemAnswer, D::Error>(&one)? {
+                Some(item) => items.read.push(item.into()),
+                None => items.unread += 1,
             }
         }
         Ok(items)

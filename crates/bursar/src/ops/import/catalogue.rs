@@ -16,8 +16,7 @@ use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::ops::idempotency::{Once, finish};
 use crate::ops::partners::{is_country, wrong_country};
-use crate::ops::programs::held_as_long;
-use crate::ops::settings::is_address;
+use crate::ops::settings::{is_address, lowering};
 use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
 use crate::store::{Tx, audit, payees};
 use crate::transact;
@@ -248,11 +247,16 @@ pub(super) async fn activities_of(
     let known: HashMap<String, Activity> =
         known.into_iter().map(|activity| (activity.external_id.clone(), activity)).collect();
     let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
+    let may_shorten = lowering::is_operators_own(tx, actor).await?;
     let mut sorted = Sorted::new(table, Places::new());
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
             let activity = activity(row, before, &mut runs, app, now)?;
+            if !may_shorten && before.is_some_and(|before| activity.hold_days < before.hold_days) {
+                let told = "This API key may not move an activity to a program with a shorter hold period. An administrator does it on the pages.";
+                return Err(problem(row, "program", "person_needed", told));
+            }
             Ok((before == Some(&activity), activity, None))
         });
     }
@@ -262,7 +266,6 @@ pub(super) async fn activities_of(
             note(tx, now, actor, "program_saved", &program.id.to_string(), &program.external_id);
         }
         for activity in &sorted.changed {
-            held_as_long(tx, actor, known.get(&activity.external_id), activity).await?;
             programs::save_activity(tx, activity).await?;
             note(tx, now, actor, "activity_saved", &activity.id.to_string(), &activity.external_id);
         }

@@ -11,6 +11,7 @@ use serde_json::json;
 use totp_rs::{Builder, Secret, Totp};
 
 use super::logins::AtTheMachine;
+use super::provider::settle::first_factor;
 use super::team::stands_for;
 use super::{OPERATOR, Session, note, sessions};
 use crate::app::{Actor, App};
@@ -152,6 +153,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
         if !factors::take_begun(tx, id, &sealed).await? {
             return Ok(None);
         }
+        let first = factors::since(tx, id).await?.is_none();
         let renewed = factors::get(tx, id).await?.is_some();
         factors::confirm(tx, id, &sealed, step, now).await?;
         factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
@@ -162,6 +164,9 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, what, "", now).await?;
+        if first {
+            first_factor(tx, app, &person, now).await?;
+        }
         // Whoever holds a copy of the token from before has no part in it.
         Ok(Some(match proved {
             true => sessions::prove_in(tx, app, session).await?,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, still_theirs, tell_owner};
+use super::provider::settle::first_factor;
 use super::sessions::{self, Browser, By, Entered, enter};
 use super::{Proof, Session, note};
 use crate::app::App;
@@ -285,6 +286,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
         if first {
             factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
             end_elsewhere(tx, session).await?;
+            first_factor(tx, app, &person, now).await?;
         }
         let detail = json!({
             "passkey": one.name, "from": session.actor.came_from,

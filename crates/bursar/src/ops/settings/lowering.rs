@@ -145,7 +145,10 @@ pub async fn not_by_key(
 
 /// Whether somebody acts themselves, or with a key of the command line that has the scope `write`: the operator's own, which
 /// does what its role may.
-async fn is_operators_own(tx: &mut Tx, actor: &Actor) -> Result<bool> {
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_operators_own(tx: &mut Tx, actor: &Actor) -> Result<bool> {
     let made = people::how_key_was_made(tx, actor.id).await?;
     Ok(made.is_none_or(|(scopes, by_somebody)| !by_somebody && Scopes::kept(&scopes).has(Scope::Write)))
 }

@@ -26,6 +26,9 @@ const PROVIDER: &str = "provider";
 /// Whoever comes in by the provider alone and was not here for so long is no administrator to rely on.
 const RELIED_ON_US: i64 = 30 * 24 * 3_600_000_000;
 
+/// So far a provider's clock may be ahead of ours.
+const AHEAD_US: i64 = 300_000_000;
+
 /// What of that which the provider signed counts here, as it is kept while somebody shows their second factor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::ops) struct Provided {
@@ -46,7 +49,8 @@ impl Provided {
             subject: shown.subject.clone(),
             address: shown.email.clone().unwrap_or_default(),
             role: role.map(|role| role.as_str().to_owned()),
-            proved_at: shown.proved_at.map(|at| at.min(now)),
+            // A clock may be a little ahead; a time that is to come proves nothing.
+            proved_at: shown.proved_at.filter(|at| *at <= now + AHEAD_US).map(|at| at.min(now)),
         }
     }
 
@@ -86,6 +90,7 @@ fn sealed_as(half_hash: &str) -> String {
 enum What {
     Made,
     Linked,
+    Factor,
     Role,
     NoRole,
 }
@@ -95,6 +100,7 @@ impl What {
         match self {
             Self::Made => "made",
             Self::Linked => "linked",
+            Self::Factor => "factor",
             Self::Role => "role",
             Self::NoRole => "no_role",
         }
@@ -105,7 +111,7 @@ impl What {
 async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What, old: &str, now: i64) -> Result<()> {
     let keys = match what {
         What::Role if old == Role::Admin.label() => people::keys_made_by(tx, whose.id).await?.join(", "),
-        What::Made | What::Linked | What::Role | What::NoRole => String::new(),
+        What::Made | What::Linked | What::Factor | What::Role | What::NoRole => String::new(),
     };
     let provider = app.config.oidc.issuer.clone().unwrap_or_default();
     let detail = json!({
@@ -153,10 +159,27 @@ pub(in crate::ops::people) async fn settle(
         let detail = json!({ "issuer": issuer, "subject": subject, "address": provided.address });
         note(tx, now, &person.id.to_string(), "login_linked", person.id, detail);
         waits(tx, person.id, role, now).await?;
+        // Whoever was shown one could still choose the password of a login that is in use.
+        people::drop_links(tx, person.id).await?;
         tell_owner(tx, app, &person, issuer, now).await?;
         tell(tx, app, &person, What::Linked, "", now).await?;
     }
     Ok(true)
+}
+
+/// Somebody has set up their first second factor. Where a provider opens their login that may be whoever holds their account
+/// there, however long ago it was linked: they are no second person for a day, and every administrator hears of it.
+pub(in crate::ops::people) async fn first_factor(
+    tx: &mut Tx,
+    app: &App,
+    whose: &Person,
+    now: i64,
+) -> Result<()> {
+    if identities::of(tx, whose.id).await?.iter().any(|one| one.unlinked_at.is_none()) {
+        waits(tx, whose.id, whose.role, now).await?;
+        tell(tx, app, whose, What::Factor, "", now).await?;
+    }
+    Ok(())
 }
 
 /// Notes of a session that the provider signed for it, and when it says that they proved who they are.

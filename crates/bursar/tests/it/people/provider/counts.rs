@@ -145,6 +145,38 @@ async fn who_is_linked_or_made_counts_a_day_later_and_every_administrator_hears_
     world.close().await;
 }
 
+/// Whoever holds their account at the provider by then could set up a first factor long after the link.
+#[tokio::test]
+async fn a_first_factor_that_is_set_up_later_begins_another_day() {
+    let (world, played) = world("provider_first_factor", 848, &MAPPING).await;
+    Browser::of(&world, Role::Admin, "pat").await;
+    kim(&world, Role::Payer).await;
+    played.say(json!({"groups": "finance"}));
+    comes(&world, &played, &mut Browser::new(&world)).await;
+    world.pass(DAY + MINUTE);
+    assert_eq!(counts(&world, "kim@example.com").await, Counts::Yes);
+    played.say(json!({"groups": "finance", "auth_time": world.now() / 1_000_000 - 5}));
+    let mut late = Browser::new(&world);
+    comes(&world, &played, &mut late).await;
+    crate::people::factor::set_up(&world, &mut late).await;
+    assert!(matches!(counts(&world, "kim@example.com").await, Counts::From(_)));
+    assert_eq!(told(&world).await, ["factor kim@example.com Payer", "linked kim@example.com Payer"]);
+    world.close().await;
+}
+
+/// A time that is to come is no proof: a provider that counts in milliseconds would prove everything for ever.
+#[tokio::test]
+async fn a_proof_that_is_to_come_is_none() {
+    let (world, played) = world("provider_to_come", 849, &MAPPING).await;
+    Browser::of(&world, Role::Admin, "pat").await;
+    kim(&world, Role::Admin).await;
+    played.say(json!({"groups": "it", "auth_time": world.now() / 1_000}));
+    let mut browser = Browser::new(&world);
+    comes(&world, &played, &mut browser).await;
+    assert_eq!(browser.get("/keys/new").await.to, "/prove?next=%2Fkeys%2Fnew");
+    world.close().await;
+}
+
 /// Whoever the provider gives no role any more is out at once; what they have of ours beside it an administrator hears of.
 #[tokio::test]
 async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of_it_once() {
