@@ -59,7 +59,7 @@ function count(form) {
   }
   const parts = [...sums].map(([unit, [sum, digits]]) => `${decimal(sum, digits)} ${unit}`);
   const words = [`${boxes.length} ticked`, ...parts].join(" · ");
-  told.textContent = boxes.length === 0 ? "Nothing is ticked." : `${words}${parts.length ? "" : "."}`;
+  told.textContent = form.elements.all?.checked ? "All that match, not only the ticked ones." : boxes.length === 0 ? "Nothing is ticked." : `${words}${parts.length ? "" : "."}`;
 }
 
 // Whole minor units as people write them.

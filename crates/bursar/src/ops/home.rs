@@ -222,14 +222,14 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     let mut home =
         Home { steps: steps(db, actor, &known, rules.enabled, &connections).await?, ..Home::default() };
     if may(Permission::Review) {
-        home.to_review = Some(store::heap(db, Which::Pending).await?);
+        home.to_review = Some(store::heap(db, Which::Pending, now).await?);
     }
     if may(Permission::Prepare) && rules.enabled {
         if let Some(draft) = batches::open_draft(db).await? {
-            let heap = store::heap(db, Which::Of(draft.id)).await?;
+            let heap = store::heap(db, Which::Of(draft.id), now).await?;
             home.draft = Some((draft, heap));
         }
-        home.to_add = Some(store::heap(db, Which::Free).await?);
+        home.to_add = Some(store::heap(db, Which::Free, now).await?);
     }
     if may(Permission::Pay) && rules.enabled {
         home.to_release = to_release(db, actor, &rules, now).await?;
@@ -238,7 +238,7 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
         home.attention = attention(db).await?;
         home.differences = reconciliation::tasks(db).await?;
     }
-    if may(Permission::Prepare) || may(Permission::ManagePartners) {
+    if rules.enabled && (may(Permission::Prepare) || may(Permission::ManagePartners)) {
         home.unready = store::unready(db, rules.us_tax_tracking, now).await?;
     }
     if may(Permission::Administer) || may(Permission::Audit) {

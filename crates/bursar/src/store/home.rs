@@ -16,7 +16,7 @@ pub const MOST: i64 = 10_000;
 pub enum Which {
     /// Those that wait for a decision.
     Pending,
-    /// Approved ones in no payout.
+    /// Approved ones in no payout that have not expired.
     Free,
     /// Those of a payout.
     Of(BatchId),
@@ -45,7 +45,7 @@ impl Heap {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn heap(db: &mut Db, which: Which) -> Result<Heap> {
+pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
     let mut conditions = Where::default();
     match which {
         Which::Pending => conditions.and("status IN ('submitted', 'in_review')", []),
@@ -54,6 +54,7 @@ pub async fn heap(db: &mut Db, which: Which) -> Result<Heap> {
                 "status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
             conditions.and(free, []);
             conditions.and("payee IS NOT NULL", []);
+            conditions.and("(expires_at IS NULL OR expires_at > ?)", [now.into()]);
         }
         Which::Of(batch) => conditions.and("batch_id = ?", [batch.to_string().into()]),
     }
@@ -97,7 +98,8 @@ pub async fn pending_up_to(db: &mut Db, most: i64) -> Result<i64> {
 /// When the database does not answer.
 pub async fn unready(db: &mut Db, tax: bool, now: i64) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT payee FROM reward WHERE status = 'approved' AND batch_id IS NULL \
-               AND transaction_id IS NULL AND paid_at IS NULL AND payee IS NOT NULL LIMIT 10001) r \
+               AND transaction_id IS NULL AND paid_at IS NULL AND payee IS NOT NULL \
+               AND (expires_at IS NULL OR expires_at > $2) LIMIT 10001) r \
                LEFT JOIN payout_profile f ON f.payee = r.payee LEFT JOIN tax_report t ON t.payee = r.payee \
                WHERE f.payable_at IS NULL OR ($1 = 1 AND (t.payee IS NULL OR t.expires_at <= $2))";
     let row = db.one(sqlx::query(sql).bind(i64::from(tax)).bind(now)).await?;

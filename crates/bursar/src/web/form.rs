@@ -74,6 +74,8 @@ impl Turn {
 
 /// So many pages back are known.
 const MOST_BACK: usize = 20;
+/// So many rows a list may have been turned past.
+const MOST_ROWS: usize = 1_000_000_000;
 /// What stands between the pages of a trail, and between the parts of one.
 const BETWEEN: char = '*';
 const WITHIN: char = '.';
@@ -134,7 +136,8 @@ impl Paging {
     /// Reads the way back, of which nothing depends but links: what cannot be read of it is left out.
     fn know_the_way(&mut self, tree: &mut Tree, path: &str, query: &str) {
         let at = tree.take_word("at").and_then(|word| word.parse().ok());
-        self.at = at.unwrap_or(0);
+        // The first page begins at the beginning, and no list is longer than that.
+        self.at = at.filter(|at| self.cursor.is_some() && *at <= MOST_ROWS).unwrap_or(0);
         let trail = tree.take_word("trail").unwrap_or_default();
         let page = |page: &str| {
             let (at, cursor) = page.split_once(WITHIN)?;

@@ -63,6 +63,8 @@ struct NewPage {
     activities: Vec<Activity>,
     partners: Vec<(String, String)>,
     many_partners: bool,
+    /// The company's usual currency, as an example.
+    usual: String,
 }
 
 impl NewPage {
@@ -80,10 +82,9 @@ impl NewPage {
 async fn new_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     let chance = payout::ids::encode(app.clock.chance());
     let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
-    let mut db = app.store.read().await?;
-    let currency = Some(company::read(&mut db).await?.currency).filter(|code| !code.is_empty());
-    let typed = Typed { external_id, currency, ..Typed::default() };
-    new_page(&mut db, &visit, typed, None).await
+    // The activity may have a currency of its own, so none is filled in: a value without one is refused, never guessed.
+    let typed = Typed { external_id, ..Typed::default() };
+    new_page(&mut app.store.read().await?, &visit, typed, None).await
 }
 
 async fn new_page(
@@ -104,7 +105,9 @@ async fn new_page(
         external_id: one.external_id,
     });
     let partners = programs::partners(db, &Catalogue { limit: 201, ..Catalogue::default() }).await?;
+    let usual = Some(company::read(db).await?.currency).filter(|code| !code.is_empty());
     let page = NewPage {
+        usual: usual.unwrap_or_else(|| "USD".to_owned()),
         frame: visit.frame("New reward", Place::Rewards),
         activities: activities.collect(),
         many_partners: partners.len() > 200,

@@ -317,7 +317,7 @@ pub struct Visit {
     told: Option<Told>,
     preferences: Preferences,
     /// Payouts are switched on; while they are not, their pages are hidden.
-    pays: bool,
+    pub pays: bool,
     safe_mode: bool,
     found: bool,
     braked: bool,
@@ -338,7 +338,12 @@ where
         let safe_mode = safe_mode::on(&mut db).await?;
         let found = put_back::any_found(&mut db, None).await?;
         let braked = brake::on(&mut db).await?;
-        let badges = home::badges(&mut db, &session.actor, &rules, app.clock.now()).await?;
+        // They help; a page must not fail because something that they count cannot be read.
+        let badges =
+            home::badges(&mut db, &session.actor, &rules, app.clock.now()).await.unwrap_or_else(|error| {
+                tracing::error!(?error, "what the menu counts cannot be read; it counts nothing");
+                home::Badges::default()
+            });
         let (actor, csrf, told) = (session.actor, session.csrf, Told::read(&parts.headers));
         let (pays, preferences) = (rules.enabled, session.preferences);
         Ok(Self { actor, csrf, told, preferences, pays, safe_mode, found, braked, badges })

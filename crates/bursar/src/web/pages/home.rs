@@ -109,7 +109,8 @@ fn todo(step: Step, done: bool, visit: &Visit) -> Todo {
         }
         Step::Rewards => ("/rewards/new", "Add a reward", Some(("/rewards/import", "Import a file"))),
         Step::Mail => ("/outbox", "Open the Outbox", None),
-        Step::Payout => ("/claims", "Review claims", None),
+        Step::Payout if visit.pays => ("/claims", "Review claims", None),
+        Step::Payout => ("/settings/payouts", "Switch payouts on", None),
     };
     let may = allows(visit.actor.role, step.needs());
     Todo {

@@ -15,7 +15,7 @@ use super::frame::{Told, assets_version, html};
 use super::me::zones;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::company::Company;
+use crate::ops::company::{self, Company};
 use crate::ops::people::welcome::{self, First};
 use crate::web::fault::Fault;
 use crate::web::form::Form;
@@ -88,7 +88,18 @@ async fn is_due(app: &App, session: &crate::ops::people::Session) -> Result<bool
 
 async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
     match is_due(&app, &session).await? {
-        true => page(&session.csrf, Typed { currency: "USD".to_owned(), ..Typed::default() }, None),
+        true => {
+            // Whoever begins again changes nothing that they leave as it is.
+            let known = company::read(&mut app.store.read().await?).await?;
+            let currency = Some(known.currency).filter(|code| !code.is_empty());
+            let typed = Typed {
+                company: known.name,
+                support: known.support,
+                currency: currency.unwrap_or_else(|| "USD".to_owned()),
+                ..Typed::default()
+            };
+            page(&session.csrf, typed, None)
+        }
         false => Ok(Redirect::to("/").into_response()),
     }
 }
