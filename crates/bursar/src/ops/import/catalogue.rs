@@ -252,8 +252,11 @@ pub(super) async fn activities_of(
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
+            let made = runs.made.len();
             let activity = activity(row, before, &mut runs, app, now)?;
             if !may_shorten && before.is_some_and(|before| activity.hold_days < before.hold_days) {
+                // A row that is refused makes no program.
+                runs.made.truncate(made);
                 let told = "This API key may not move an activity to a program with a shorter hold period. An administrator does it on the pages.";
                 return Err(problem(row, "program", "person_needed", told));
             }
