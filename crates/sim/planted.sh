@@ -4,5 +4,5 @@
 #   bash crates/sim/planted.sh [NAME,NAME|all] [A..B]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-cargo build --workspace --bin bursar-sim --locked --quiet
-exec "${CARGO_TARGET_DIR:-target}/debug/bursar-sim" --planted "${1:-all}" --seeds "${2:-0..2000}" --jobs "$(nproc)"
+cargo build --profile sim --workspace --bin bursar-sim --locked --quiet
+exec "${CARGO_TARGET_DIR:-target}/sim/bursar-sim" --planted "${1:-all}" --seeds "${2:-0..2000}" --jobs "$(nproc)"
